@@ -1,0 +1,2 @@
+//! Rempart.
+pub mod core;
