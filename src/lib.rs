@@ -1,2 +1,2 @@
-//! Rempart.
+//! Rempart places Kubernetes workloads on the node pools of sovereign clouds according to how sensitive their data is.
 pub mod core;

@@ -1,1 +1,20 @@
-//! core
+//! The decisions: pure functions of facts, policies and an instant.
+//!
+//! Nothing here knows of Kubernetes clients, of async, of a clock or of the environment; a test holds that. The edges
+//! gather facts and parse them into these types once, ask, and apply the answer. Answers are values with reasons,
+//! never errors: a wrong fact is a reason for rejection.
+
+pub mod admission;
+pub mod catalogue;
+pub mod clearance;
+pub mod coverage;
+pub mod instant;
+pub mod jurisdiction;
+pub mod keys;
+pub mod law;
+pub mod name;
+pub mod places;
+pub mod policy;
+pub mod reason;
+pub mod selector;
+mod text;

@@ -1,0 +1,234 @@
+//! What a pod needs, from what is said about it: the twin of the expressions that run inside the API server.
+//!
+//! The operator never calls this for admission itself. Commands that answer offline do, and a table of cases that runs
+//! against both keeps them one.
+
+use std::{collections::BTreeSet, fmt};
+
+use super::{
+    keys,
+    name::{CategoryName, LevelName, quoted},
+    policy::Policy,
+    selector::Labels,
+    text::Listed,
+};
+
+/// The longest annotation that is looked into, in characters.
+pub const LONGEST_ANNOTATION: usize = 1024;
+
+/// Who says how sensitive a pod is. In the order in which a tie is credited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// A label of its namespace.
+    Namespace,
+    /// An annotation of its workload.
+    Workload,
+    /// An annotation of its own.
+    Pod,
+    /// Nobody: the policy's default.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// What one source says, as it stands: nothing when `None`, and an empty text is something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statement<'a> {
+    /// The sensitivity level.
+    pub sensitivity: Option<&'a str>,
+    /// The categories, joined.
+    pub categories: Option<&'a str>,
+}
+
+impl<'a> Statement<'a> {
+    /// What `map`, a namespace's labels or an object's annotations, says.
+    #[must_use]
+    pub fn of(map: &'a Labels) -> Self {
+        Self::under(map, keys::SENSITIVITY, keys::CATEGORIES)
+    }
+
+    /// What a template's or pod's annotations say on behalf of its workload.
+    #[must_use]
+    pub fn mirrored(map: &'a Labels) -> Self {
+        Self::under(map, keys::WORKLOAD_SENSITIVITY, keys::WORKLOAD_CATEGORIES)
+    }
+
+    fn under(map: &'a Labels, sensitivity: &str, categories: &str) -> Self {
+        Self {
+            sensitivity: map.get(sensitivity).map(String::as_str),
+            categories: map.get(categories).map(String::as_str),
+        }
+    }
+}
+
+/// All that is said about a pod.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Statements<'a> {
+    /// By its namespace's labels.
+    pub namespace: Statement<'a>,
+    /// By its workload's annotations.
+    pub workload: Statement<'a>,
+    /// By its own annotations.
+    pub pod: Statement<'a>,
+}
+
+impl<'a> Statements<'a> {
+    fn each(&self) -> [(Source, Statement<'a>); 3] {
+        [(Source::Namespace, self.namespace), (Source::Workload, self.workload), (Source::Pod, self.pod)]
+    }
+}
+
+/// What a policy makes of what is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need<'a> {
+    /// The effective level.
+    pub level: &'a LevelName,
+    /// Its place in the policy's order, from 0.
+    pub rank: usize,
+    /// Who said so.
+    pub source: Source,
+    /// The categories.
+    pub categories: BTreeSet<&'a CategoryName>,
+    /// The keys that a pod's `nodeSelector` must hold, with the value [`keys::GRANTED`].
+    pub keys: BTreeSet<String>,
+}
+
+/// Something said that a policy cannot judge.
+#[derive(Clone, Debug)]
+pub enum Refusal<'a> {
+    /// Longer than [`LONGEST_ANNOTATION`].
+    TooLong {
+        /// Who says it.
+        source: Source,
+        /// Whether it is about categories.
+        categories: bool,
+        /// How long it is, in characters.
+        length: usize,
+    },
+    /// No such level.
+    UnknownLevel {
+        /// The policy that does not know it.
+        policy: &'a Policy,
+        /// Who says it.
+        source: Source,
+        /// What they say, in part.
+        value: String,
+    },
+    /// No such category.
+    UnknownCategory {
+        /// The policy that does not know it.
+        policy: &'a Policy,
+        /// Who says it.
+        source: Source,
+        /// What they say, in part.
+        value: String,
+    },
+}
+
+impl fmt::Display for Refusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = |source: &Source, categories: bool| match (source, categories) {
+            (Source::Namespace, false) => "label rempart.dev/sensitivity of the namespace",
+            (Source::Namespace, true) => "label rempart.dev/categories of the namespace",
+            (Source::Workload, false) => "annotation rempart.dev/sensitivity of the workload",
+            (Source::Workload, true) => "annotation rempart.dev/categories of the workload",
+            (_, false) => "annotation rempart.dev/sensitivity",
+            (_, true) => "annotation rempart.dev/categories",
+        };
+        match self {
+            Self::TooLong { source, categories, length } => write!(
+                f,
+                "{} has {length} characters; at most {LONGEST_ANNOTATION} are allowed",
+                place(source, *categories)
+            ),
+            Self::UnknownLevel { policy, source, value } => write!(
+                f,
+                "{} is {value:?}: no such level in PlacementPolicy {}; levels, least to most sensitive: {}",
+                place(source, false),
+                policy.name,
+                Listed(policy.levels.iter().map(|level| &level.name))
+            ),
+            Self::UnknownCategory { policy, source, value } => write!(
+                f,
+                "{} has {value:?}: no such category in PlacementPolicy {}; categories: {}",
+                place(source, true),
+                policy.name,
+                Listed(policy.categories.keys())
+            ),
+        }
+    }
+}
+
+impl Policy {
+    /// What a pod needs of which `said` is said, whether or not the policy governs its namespace.
+    ///
+    /// # Errors
+    /// Every statement that this policy cannot judge.
+    pub fn need(&self, said: &Statements<'_>) -> Result<Need<'_>, Vec<Refusal<'_>>> {
+        let mut refusals = Vec::new();
+        let mut effective: Option<(usize, Source)> = None;
+        let mut categories = BTreeSet::new();
+        for (source, statement) in said.each() {
+            if let Some(value) = statement.sensitivity {
+                match self.rank_said(source, value) {
+                    Ok(rank) if effective.is_none_or(|(highest, _)| rank > highest) => effective = Some((rank, source)),
+                    Ok(_) => {}
+                    Err(refusal) => refusals.push(refusal),
+                }
+            }
+            if let Some(joined) = statement.categories {
+                match self.categories_said(source, joined) {
+                    Ok(said) => categories.extend(said),
+                    Err(refusal) => refusals.push(refusal),
+                }
+            }
+        }
+        let (rank, source) = effective.unwrap_or((self.levels.default_rank(), Source::Default));
+        let level = match self.levels.at(rank) {
+            Some(level) if refusals.is_empty() => &level.name,
+            _ => return Err(refusals),
+        };
+        let keys = self
+            .clearance_key(rank)
+            .into_iter()
+            .chain(categories.iter().filter_map(|category| self.category_key(category.as_str())))
+            .collect();
+        Ok(Need { level, rank, source, categories, keys })
+    }
+
+    fn rank_said(&self, source: Source, value: &str) -> Result<usize, Refusal<'_>> {
+        let length = value.chars().count();
+        if length > LONGEST_ANNOTATION {
+            return Err(Refusal::TooLong { source, categories: false, length });
+        }
+        self.levels.rank(value).ok_or_else(|| Refusal::UnknownLevel { policy: self, source, value: quoted(value) })
+    }
+
+    fn categories_said(&self, source: Source, joined: &str) -> Result<Vec<&CategoryName>, Refusal<'_>> {
+        let length = joined.chars().count();
+        if length > LONGEST_ANNOTATION {
+            return Err(Refusal::TooLong { source, categories: true, length });
+        }
+        // A label's value cannot hold a comma.
+        let separator = if source == Source::Namespace { '.' } else { ',' };
+        joined
+            .split(separator)
+            .map(|name| match self.categories.get_key_value(name) {
+                Some((known, _)) => Ok(known),
+                None => Err(Refusal::UnknownCategory { policy: self, source, value: quoted(name) }),
+            })
+            .collect()
+    }
+
+    /// `selector`, a pod's `nodeSelector`, with the keys that it needs and without those of this policy that it does not.
+    #[must_use]
+    pub fn complete(&self, need: &Need<'_>, selector: &Labels) -> Labels {
+        let kept = selector.iter().filter(|(key, _)| !keys::asks_of(&self.name, key));
+        let needed = need.keys.iter().map(|key| (key.clone(), keys::GRANTED.to_owned()));
+        kept.map(|(key, value)| (key.clone(), value.clone())).chain(needed).collect()
+    }
+}

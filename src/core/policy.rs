@@ -1,0 +1,189 @@
+//! What officers demand: levels from least to most sensitive, and categories beside them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    jurisdiction::Areas,
+    keys,
+    name::{CategoryName, Law, LevelName, PolicyName, ProviderName, RegionName, Scheme},
+    selector::{Labels, Selector},
+};
+
+/// What becomes of what the policy does not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Pods are placed, and what cannot be judged is refused.
+    Enforce,
+    /// The applying user is warned; nothing is altered.
+    Warn,
+    /// The API server's audit log has it; nobody else notices.
+    Audit,
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Enforce => "Enforce",
+            Self::Warn => "Warn",
+            Self::Audit => "Audit",
+        })
+    }
+}
+
+/// Which data may run where.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Its name.
+    pub name: PolicyName,
+    /// What becomes of what it does not allow.
+    pub mode: Mode,
+    /// The namespaces that it governs.
+    pub namespaces: Selector,
+    /// Its levels.
+    pub levels: Levels,
+    /// Its categories; `None` for one that demands nothing.
+    pub categories: BTreeMap<CategoryName, Option<Requirements>>,
+}
+
+/// The levels of a policy, least to most sensitive, with a default among them.
+#[derive(Clone, Debug)]
+pub struct Levels {
+    ordered: Vec<Level>,
+    default: usize,
+}
+
+/// One step of sensitivity.
+#[derive(Clone, Debug)]
+pub struct Level {
+    /// Its name.
+    pub name: LevelName,
+    /// What it demands beyond the levels below; `None` for nothing.
+    pub require: Option<Requirements>,
+}
+
+/// Levels that make no order, or a default that is none of them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidLevels {
+    /// Two levels have one name.
+    #[error("level {0} is listed twice: keep one of them")]
+    Duplicate(LevelName),
+    /// The default is not among the levels.
+    #[error("defaultLevel is {default:?}, which is none of the levels: write one of {known}")]
+    Default {
+        /// What the policy says.
+        default: String,
+        /// The levels that it has.
+        known: String,
+    },
+}
+
+impl Levels {
+    /// Takes `ordered`, least to most sensitive, and the name of the default among them.
+    ///
+    /// # Errors
+    /// [`InvalidLevels`].
+    pub fn new(ordered: Vec<Level>, default: &str) -> Result<Self, InvalidLevels> {
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = ordered.iter().find(|level| !seen.insert(&level.name)) {
+            return Err(InvalidLevels::Duplicate(twice.name.clone()));
+        }
+        match ordered.iter().position(|level| level.name.as_str() == default) {
+            Some(default) => Ok(Self { ordered, default }),
+            None => Err(InvalidLevels::Default {
+                default: super::name::quoted(default),
+                known: super::text::Listed(ordered.iter().map(|level| &level.name)).to_string(),
+            }),
+        }
+    }
+
+    /// Least to most sensitive.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Level> + DoubleEndedIterator + Clone {
+        self.ordered.iter()
+    }
+
+    /// How sensitive the default is: its place in the order, from 0.
+    #[must_use]
+    pub fn default_rank(&self) -> usize {
+        self.default
+    }
+
+    /// How sensitive `name` is: its place in the order, from 0.
+    #[must_use]
+    pub fn rank(&self, name: &str) -> Option<usize> {
+        self.ordered.iter().position(|level| level.name.as_str() == name)
+    }
+
+    /// The level at `rank`.
+    #[must_use]
+    pub fn at(&self, rank: usize) -> Option<&Level> {
+        self.ordered.get(rank)
+    }
+
+    /// Whether the level at `rank`, or one below it, demands anything: only then is there a stamp for it.
+    #[must_use]
+    pub fn demands_at(&self, rank: usize) -> bool {
+        self.ordered.iter().take(rank.saturating_add(1)).any(|level| level.require.is_some())
+    }
+}
+
+impl Policy {
+    /// Whether the policy governs the namespace with these labels.
+    #[must_use]
+    pub fn governs(&self, namespace: &Labels) -> bool {
+        self.namespaces.matches(namespace)
+    }
+
+    /// The key that a pod of the level at `rank` selects by; `None` where nothing is demanded.
+    #[must_use]
+    pub fn clearance_key(&self, rank: usize) -> Option<String> {
+        let level = self.levels.at(rank)?;
+        self.levels.demands_at(rank).then(|| keys::clearance(&self.name, &level.name))
+    }
+
+    /// The key that a pod of `category` selects by; `None` where nothing is demanded or the category is unknown.
+    #[must_use]
+    pub fn category_key(&self, category: &str) -> Option<String> {
+        let (name, require) = self.categories.get_key_value(category)?;
+        require.as_ref().map(|_| keys::category(&self.name, name))
+    }
+}
+
+/// What one level or category demands of a place. Absent means: nothing in this respect.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Requirements {
+    /// Countries that the operator may be bound by.
+    pub operator: Option<Areas>,
+    /// Countries that the controlling party may be bound by.
+    pub controlling_party: Option<Areas>,
+    /// Countries that every supplier of technology may be bound by.
+    pub technology: Option<Areas>,
+    /// Countries in which the data may lie.
+    pub data: Option<Areas>,
+    /// Laws that must not reach the offer.
+    pub not_exposed_to: BTreeSet<Law>,
+    /// Certificates that must be in force, all of them.
+    pub qualifications: BTreeSet<Scheme>,
+    /// Providers that may, and may not.
+    pub providers: Filter<ProviderName>,
+    /// Regions that may, and may not.
+    pub regions: Filter<RegionName>,
+    /// The highest power usage effectiveness (ratio).
+    pub max_pue: Option<f64>,
+    /// The highest carbon intensity (gCO2e/kWh).
+    pub max_carbon_intensity: Option<f64>,
+}
+
+/// Names that are allowed (all when `None`), and names that are denied even so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter<T> {
+    /// Only these, when given.
+    pub allow: Option<BTreeSet<T>>,
+    /// Never these.
+    pub deny: BTreeSet<T>,
+}
+
+impl<T> Default for Filter<T> {
+    fn default() -> Self {
+        Self { allow: None, deny: BTreeSet::new() }
+    }
+}

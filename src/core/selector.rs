@@ -1,0 +1,77 @@
+//! Label selectors: which nodes a pool claims, which namespaces a policy governs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Labels of a node or namespace.
+pub type Labels = BTreeMap<String, String>;
+
+/// What one key of a selector demands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operator {
+    /// The label is there, with one of these values.
+    In(BTreeSet<String>),
+    /// The label is missing, or has none of these values.
+    NotIn(BTreeSet<String>),
+    /// The label is there.
+    Exists,
+    /// The label is missing.
+    DoesNotExist,
+}
+
+/// A conjunction of demands on labels. Without any it matches everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selector(Vec<(String, Operator)>);
+
+impl Selector {
+    /// A selector that demands all of `terms`.
+    #[must_use]
+    pub fn new(terms: Vec<(String, Operator)>) -> Self {
+        Self(terms)
+    }
+
+    /// Whether it demands nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `labels` meet every demand.
+    #[must_use]
+    pub fn matches(&self, labels: &Labels) -> bool {
+        self.0.iter().all(|(key, operator)| match (operator, labels.get(key)) {
+            (Operator::In(values), Some(value)) => values.contains(value),
+            (Operator::NotIn(values), Some(value)) => !values.contains(value),
+            (Operator::Exists, found) => found.is_some(),
+            (Operator::DoesNotExist, found) => found.is_none(),
+            (Operator::In(_), None) => false,
+            (Operator::NotIn(_), None) => true,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_read_as_kubernetes_defines_them() {
+        let labels: Labels = [("tier".to_owned(), "gold".to_owned())].into();
+        let values = |values: &[&str]| values.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        for (key, operator, expected) in [
+            ("tier", Operator::In(values(&["gold", "silver"])), true),
+            ("tier", Operator::In(values(&["silver"])), false),
+            ("zone", Operator::In(values(&["gold"])), false),
+            ("tier", Operator::NotIn(values(&["silver"])), true),
+            ("tier", Operator::NotIn(values(&["gold"])), false),
+            ("zone", Operator::NotIn(values(&["gold"])), true),
+            ("tier", Operator::Exists, true),
+            ("zone", Operator::Exists, false),
+            ("tier", Operator::DoesNotExist, false),
+            ("zone", Operator::DoesNotExist, true),
+        ] {
+            let selector = Selector::new(vec![(key.to_owned(), operator)]);
+            assert_eq!(selector.matches(&labels), expected, "{selector:?}");
+        }
+        assert!(Selector::default().matches(&labels));
+    }
+}
