@@ -1,2 +1,3 @@
 //! Rempart places Kubernetes workloads on the node pools of sovereign clouds according to how sensitive their data is.
+pub mod api;
 pub mod core;

@@ -1,1 +1,3 @@
-fn main(){}
+//! Tests that need nothing but the library: tables, properties and drift.
+
+mod crds;

@@ -1,0 +1,109 @@
+//! The `CustomResourceDefinition`s, as objects and as files.
+//!
+//! Generated from the types, so that what the API server accepts and what the code decodes cannot
+//! drift apart. Pure: no client, no file system.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use kube::CustomResourceExt as _;
+
+use super::{CloudProvider, PlacementPolicy, PlacementPool, limits};
+
+/// The first lines of each generated file.
+const HEADER: &str = "# Generated from src/api by `rempart crds`. Do not edit.\n";
+
+/// The definitions of all three kinds.
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    [
+        (CloudProvider::crd(), limits::NAME),
+        (PlacementPolicy::crd(), limits::NAME),
+        (PlacementPool::crd(), limits::NAME),
+    ]
+    .into_iter()
+    .map(|(crd, name)| finish(crd, name))
+    .collect()
+}
+
+/// Each definition as a file: its name and its text.
+///
+/// # Errors
+/// When a definition cannot be written as YAML, which would be a mistake in its types.
+pub fn render() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
+    crds()
+        .iter()
+        .map(|crd| {
+            let name = format!("{}.yaml", crd.spec.names.plural);
+            let yaml = serde_saphyr::to_string(crd)?;
+            Ok((name, format!("{HEADER}{yaml}")))
+        })
+        .collect()
+}
+
+/// Adds what the derived definition lacks.
+fn finish(mut crd: CustomResourceDefinition, name_length: usize) -> CustomResourceDefinition {
+    crd.metadata.labels =
+        Some([("app.kubernetes.io/name".to_owned(), "rempart".to_owned())].into());
+    let schemas = crd
+        .spec
+        .versions
+        .iter_mut()
+        .filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
+    for schema in schemas {
+        tidy(schema);
+        bound_name(schema, name_length);
+    }
+    crd
+}
+
+/// Makes a derived schema one that an API server and a reader of `kubectl explain` can use.
+fn tidy(schema: &mut JSONSchemaProps) {
+    // `null` is not a way to leave a field out: `has(level.require)` in an admission policy would
+    // hold for it.
+    schema.nullable = None;
+    // The Rust name of a type means nothing to the reader of the API.
+    schema.title = None;
+    // What a decoder of ours puts in the place of a missing field is not for the API server to store.
+    schema.default = None;
+    if let Some(description) = &mut schema.description {
+        *description = unwrap_lines(description);
+    }
+    let items = match &mut schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(item)) => Some(&mut **item),
+        _ => None,
+    };
+    let values = match &mut schema.additional_properties {
+        Some(JSONSchemaPropsOrBool::Schema(value)) => Some(&mut **value),
+        _ => None,
+    };
+    let properties = schema
+        .properties
+        .iter_mut()
+        .flat_map(|properties| properties.values_mut());
+    properties.chain(items).chain(values).for_each(tidy);
+}
+
+/// Joins the lines of each paragraph: where the source wraps is no concern of the reader's terminal.
+fn unwrap_lines(text: &str) -> String {
+    text.split("\n\n")
+        .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect::<Vec<_>>()
+        .join("\n\n")
+}
+
+/// States how long a name may be, so that the API server can bound the cost of the rules on it.
+fn bound_name(root: &mut JSONSchemaProps, length: usize) {
+    let name = JSONSchemaProps {
+        type_: Some("string".to_owned()),
+        max_length: i64::try_from(length).ok(),
+        ..JSONSchemaProps::default()
+    };
+    let metadata = JSONSchemaProps {
+        type_: Some("object".to_owned()),
+        properties: Some([("name".to_owned(), name)].into()),
+        ..JSONSchemaProps::default()
+    };
+    root.properties
+        .get_or_insert_default()
+        .insert("metadata".to_owned(), metadata);
+}

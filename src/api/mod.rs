@@ -1,0 +1,37 @@
+//! The API: group `rempart.dev`, version `v1alpha1`.
+//!
+//! Rust types of the three custom resources, as they travel on the wire, and their definitions
+//! ([`crds`]). They hold what was written: text that only means something (a date, a country) is
+//! still text here, and is parsed by whoever judges it, so that one bad value never hides the rest of
+//! an object. What the API server refuses is stated in the schemas; fields that are optional there
+//! are optional here, so that every object that was ever accepted can be decoded.
+
+#![allow(
+    unreachable_pub,
+    reason = "KubeSchema derives its schemas from copies of the structs inside functions"
+)]
+
+mod cloud_provider;
+pub mod crds;
+pub mod limits;
+mod meta;
+mod placement_policy;
+mod placement_pool;
+mod schema;
+
+pub use cloud_provider::{
+    CloudProvider, CloudProviderSpec, CloudProviderStatus, Offer, OfferStatus, Party,
+    Qualification, QualificationInForce, Technology, Zone,
+};
+pub use meta::{STAMP_DOMAIN, find_condition};
+pub use placement_policy::{
+    AllowDeny, Category, Jurisdictions, Level, Mode, PlacementPolicy, PlacementPolicySpec,
+    PlacementPolicyStatus, Requirements, Standing,
+};
+pub use placement_pool::{PlacementPool, PlacementPoolSpec, PlacementPoolStatus, Reason, Verdict};
+
+/// The API group.
+pub const GROUP: &str = "rempart.dev";
+
+/// The API version.
+pub const VERSION: &str = "v1alpha1";

@@ -1,0 +1,318 @@
+//! `PlacementPolicy`: which data may run where. Edited by security officers.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{limits, meta, schema};
+
+/// Which data may run where: levels of sensitivity and categories, with what each requires.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "rempart.dev",
+    version = "v1alpha1",
+    kind = "PlacementPolicy",
+    plural = "placementpolicies",
+    shortname = "ppol",
+    category = "rempart",
+    status = "PlacementPolicyStatus",
+    derive = "PartialEq",
+    doc = "A PlacementPolicy states which data may run where: levels of sensitivity, least to most sensitive, and \
+        categories, each with what it requires of a pool. Security officers edit it. Several policies may apply to a \
+        namespace; all of them must then be satisfied.",
+    validation = Rule::new("self.metadata.name.size() <= 28 && !self.metadata.name.contains('.')")
+        .message("the name becomes part of a node label: write at most 28 lower-case letters, digits and dashes, \
+            starting and ending with a letter or digit, such as state")
+        .field_path(".metadata.name"),
+    printcolumn(
+        name = "Mode",
+        type_ = "string",
+        json_path = ".spec.mode",
+        description = "Enforce, Warn or Audit"
+    ),
+    printcolumn(
+        name = "Default level",
+        type_ = "string",
+        json_path = ".spec.defaultLevel",
+        description = "The level of pods on which nobody says anything"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status",
+        description = "Whether the policy could be evaluated"
+    ),
+    printcolumn(
+        name = "Enforced",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Enforced')].status",
+        description = "Whether admission acts on it"
+    ),
+    printcolumn(
+        name = "Next change",
+        type_ = "string",
+        json_path = ".status.nextChange",
+        description = "When a verdict next changes by itself"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1,
+        description = "What the condition Ready says"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.levels.exists(l, l.name == self.defaultLevel)")
+    .message(Message::Expression(
+        "'\"' + self.defaultLevel + '\" is not the name of a level: write one of the names in levels, or add the level'"
+            .into(),
+    ))
+    .field_path(".defaultLevel"))]
+pub struct PlacementPolicySpec {
+    /// What happens to those who do not comply. `Enforce` places pods and refuses what cannot be
+    /// placed; `Warn` changes nothing and warns the applying user; `Audit` only reports. Nodes are
+    /// labelled in every mode. Required: nobody should enforce by omission, nor fail to.
+    pub mode: Mode,
+
+    /// The namespaces where the policy applies, by their labels. Default: every namespace but the
+    /// exempt ones (kube-system, kube-public, kube-node-lease and the operator's own, unless the
+    /// chart says otherwise). Example: `{matchLabels: {tenant: ministry}}`.
+    #[schemars(schema_with = "meta::namespace_selector")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<LabelSelector>,
+
+    /// The level of pods on which nobody says anything: neither their namespace, nor their workload,
+    /// nor they themselves. The name of one of `levels`. Example: `internal`.
+    #[schemars(schema_with = "schema::short_name")]
+    pub default_level: String,
+
+    /// The levels of sensitivity, from the least to the most sensitive, 1 to 16; names are unique.
+    /// Each requires what it says and all that those before it say.
+    // Atomic, though names are unique: the order is the meaning, and merging the lists of two field
+    // managers may put a level where neither wrote it.
+    #[schemars(length(min = 1, max = limits::LEVELS), extend("x-kubernetes-list-type" = "atomic"))]
+    #[x_kube(validation = schema::unique("level"))]
+    pub levels: Vec<Level>,
+
+    /// Kinds of data that ask for something of their own at whatever level, at most 32; names are
+    /// unique. Default: none. Example: `[{name: health, require: {qualifications: [hds]}}]`.
+    #[schemars(length(max = limits::CATEGORIES), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(validation = schema::unique("category"))]
+    pub categories: Vec<Category>,
+}
+
+/// What a policy does about those who do not comply.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
+)]
+pub enum Mode {
+    /// Pods are placed, and what cannot be placed is refused.
+    Enforce,
+    /// Nothing is changed; the applying user is warned.
+    Warn,
+    /// Nothing is changed or said; reports only.
+    Audit,
+}
+
+impl Mode {
+    /// The mode as it is written in a policy.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "Enforce",
+            Self::Warn => "Warn",
+            Self::Audit => "Audit",
+        }
+    }
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A level of sensitivity.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Level {
+    /// The name that developers write in the annotation `rempart.dev/sensitivity`: at most 28
+    /// lower-case letters, digits and dashes. Example: `restricted`.
+    #[schemars(schema_with = "schema::short_name")]
+    pub name: String,
+
+    /// What a pool must meet, beside what the levels before this one require. Default: nothing more.
+    /// A level for which nothing is required may run on any node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require: Option<Requirements>,
+}
+
+/// A kind of data, orthogonal to the levels.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Category {
+    /// The name that developers write in the annotation `rempart.dev/categories`: at most 28
+    /// lower-case letters, digits and dashes. Example: `health`.
+    #[schemars(schema_with = "schema::short_name")]
+    pub name: String,
+
+    /// What a pool must meet. Default: nothing; the category is then only a remark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require: Option<Requirements>,
+}
+
+/// What a pool must meet: all that is stated here. A fact that is unknown meets no demand.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(SOMETHING_REQUIRED)
+    .message("nothing is required: write at least one demand, or leave require out")
+    .reason(Reason::FieldValueRequired))]
+pub struct Requirements {
+    /// The countries that must have the say over an offer and its data.
+    /// Example: `{operator: [EU], data: [FR]}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jurisdictions: Option<Jurisdictions>,
+
+    /// Extraterritorial laws none of which may reach the offer, 1 to 64 lower-case identifiers.
+    /// Example: `[us-cloud-act, us-fisa-702]`.
+    #[schemars(schema_with = "schema::refused_laws")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_exposed_to: Vec<String>,
+
+    /// Schemes in all of which the offer must be qualified now, for the pool's region, 1 to 64
+    /// lower-case identifiers. Example: `[secnumcloud]`.
+    #[schemars(schema_with = "schema::schemes")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub qualifications: Vec<String>,
+
+    /// The CloudProviders that may or may not be used, by their `metadata.name`.
+    /// Example: `{allow: [outscale, scaleway]}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub providers: Option<AllowDeny>,
+
+    /// The regions that may or may not be used, as `region` of the zones of CloudProviders.
+    /// Example: `{deny: [nl-ams]}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regions: Option<AllowDeny>,
+
+    /// The highest power usage effectiveness allowed, a ratio of at least 1. Example: `1.5`.
+    #[schemars(schema_with = "schema::pue")]
+    #[serde(rename = "maxPUE", default, skip_serializing_if = "Option::is_none")]
+    pub max_pue: Option<f64>,
+
+    /// The highest carbon intensity allowed, in grams of CO2 equivalent per kilowatt-hour, at least
+    /// 0. Example: `100`.
+    #[schemars(schema_with = "schema::carbon_intensity")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_carbon_intensity: Option<f64>,
+}
+
+const SOMETHING_REQUIRED: &str = "has(self.jurisdictions) || has(self.notExposedTo) || has(self.qualifications) || \
+     has(self.providers) || has(self.regions) || has(self.maxPUE) || has(self.maxCarbonIntensity)";
+
+/// For each who has a say, the countries of which it must be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(
+        "has(self.operator) || has(self.controllingParty) || has(self.technology) || has(self.data)")
+    .message("no country is required: write operator, controllingParty, technology or data, or leave jurisdictions out")
+    .reason(Reason::FieldValueRequired))]
+pub struct Jurisdictions {
+    /// Countries of which the operator must be, 1 to 64: codes of ISO 3166-1 such as `FR`, or the
+    /// groups `EU` and `EEA`. Default: any. Example: `[EU]`.
+    #[schemars(schema_with = "schema::countries")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operator: Vec<String>,
+
+    /// Countries of which the party that controls the operator must be, 1 to 64: codes of ISO 3166-1
+    /// such as `FR`, or the groups `EU` and `EEA`. Default: any. Example: `[EU]`.
+    #[schemars(schema_with = "schema::countries")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controlling_party: Vec<String>,
+
+    /// Countries of which every supplier of the offer's technology must be, 1 to 64: codes of
+    /// ISO 3166-1 such as `FR`, or the groups `EU` and `EEA`. Default: any. Example: `[EU, CH]`.
+    #[schemars(schema_with = "schema::countries")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub technology: Vec<String>,
+
+    /// Countries where the data may lie, 1 to 64: codes of ISO 3166-1 such as `FR`, or the groups
+    /// `EU` and `EEA`. Default: any. Example: `[FR]`.
+    #[schemars(schema_with = "schema::countries")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<String>,
+}
+
+/// Names that are allowed and names that are denied.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.allow) || has(self.deny)")
+        .message("nothing is allowed or denied: write allow or deny, or leave the field out")
+        .reason(Reason::FieldValueRequired),
+    validation = Rule::new("!has(self.allow) || !has(self.deny) || !self.allow.exists(x, x in self.deny)")
+        .message(Message::Expression(
+            "'\"' + self.allow.filter(x, x in self.deny)[0] + '\" is both allowed and denied: leave it in one list'".into(),
+        )),
+)]
+pub struct AllowDeny {
+    /// Only these may be used, 1 to 64. Default: all that are not denied. Example: `[outscale]`.
+    #[schemars(schema_with = "schema::places")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+
+    /// These may not be used, 1 to 64. Default: none. Example: `[nl-ams]`.
+    #[schemars(schema_with = "schema::places")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<String>,
+}
+
+/// What Rempart makes of the policy; written by the operator of Rempart.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlacementPolicyStatus {
+    /// Where each level may run.
+    #[schemars(length(max = limits::LEVELS), extend("x-kubernetes-list-type" = "atomic"))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<Standing>,
+
+    /// Where each category may run.
+    #[schemars(length(max = limits::CATEGORIES), extend("x-kubernetes-list-type" = "atomic"))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<Standing>,
+
+    /// The next instant at which a verdict on a pool changes by itself, because a qualification
+    /// begins or ends. Absent when none will.
+    #[schemars(schema_with = "schema::instant")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_change: Option<Time>,
+
+    /// Ready: whether the policy could be evaluated. Enforced: whether the admission bindings that
+    /// its mode asks for exist.
+    #[schemars(schema_with = "meta::conditions")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where a level or category may run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Standing {
+    /// The name of the level or category.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
+    pub name: String,
+
+    /// The PlacementPools that are cleared.
+    #[schemars(schema_with = "schema::repeated_list")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cleared_pools: Vec<String>,
+
+    /// How many PlacementPools are not; each says why in its status.
+    #[schemars(schema_with = "schema::count")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_pools: Option<i32>,
+}

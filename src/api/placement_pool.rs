@@ -1,0 +1,184 @@
+//! `PlacementPool`: which nodes are which offer. Edited by platform engineers.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{limits, meta, schema};
+
+/// Which nodes are which offer, in which zone.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "rempart.dev",
+    version = "v1alpha1",
+    kind = "PlacementPool",
+    shortname = "ppool",
+    category = "rempart",
+    status = "PlacementPoolStatus",
+    derive = "PartialEq",
+    doc = "A PlacementPool states which nodes of this cluster are which offer of a CloudProvider, in which zone. \
+        Platform engineers edit it. The operator judges the pool against every PlacementPolicy and labels its nodes \
+        with what they are cleared for.",
+    validation = Rule::new("self.metadata.name.size() <= 63")
+        .message("the name becomes the value of a node label: write at most 63 characters")
+        .field_path(".metadata.name"),
+    printcolumn(
+        name = "Provider",
+        type_ = "string",
+        json_path = ".spec.provider",
+        description = "The CloudProvider"
+    ),
+    printcolumn(
+        name = "Offer",
+        type_ = "string",
+        json_path = ".spec.offer",
+        description = "The provider's offer"
+    ),
+    printcolumn(
+        name = "Zone",
+        type_ = "string",
+        json_path = ".spec.zone",
+        description = "The offer's zone"
+    ),
+    printcolumn(
+        name = "Nodes",
+        type_ = "integer",
+        json_path = ".status.nodes",
+        description = "Nodes of this pool"
+    ),
+    printcolumn(
+        name = "Ready nodes",
+        type_ = "integer",
+        json_path = ".status.readyNodes",
+        description = "Nodes of this pool that can run pods now"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status",
+        description = "Whether provider, offer and zone exist and no other pool claims its nodes"
+    ),
+    printcolumn(
+        name = "Next expiry",
+        type_ = "string",
+        json_path = ".status.nextExpiry",
+        description = "When the next qualification that covers the pool ends"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1,
+        description = "What the condition Ready says"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PlacementPoolSpec {
+    /// The CloudProvider, by its `metadata.name`. Example: `outscale`.
+    #[schemars(schema_with = "schema::label")]
+    pub provider: String,
+
+    /// One of the provider's `spec.offers`, by its name. Example: `iaas-cloudgouv`.
+    #[schemars(schema_with = "schema::label")]
+    pub offer: String,
+
+    /// One of the offer's `zones`, by its name. Example: `cloudgouv-eu-west-1a`.
+    #[schemars(schema_with = "schema::label")]
+    pub zone: String,
+
+    /// The nodes of the pool: those whose labels match all that is listed. Never empty, and never
+    /// by labels that Rempart itself writes. A node that two pools claim belongs to neither.
+    /// Example: `{matchLabels: {k8s.scaleway.com/pool-name: par2-general}}`.
+    #[schemars(schema_with = "meta::node_selector")]
+    pub node_selector: LabelSelector,
+
+    /// What `spec.providerID` of every node of the pool starts with, at most 256 characters: a
+    /// proof beside labels, which a node may set for itself. A selected node whose providerID
+    /// starts otherwise is not of this pool. Default: any providerID, or none.
+    /// Example: `scaleway://instance/fr-par-2/`.
+    #[schemars(schema_with = "schema::provider_id_prefix")]
+    #[serde(
+        rename = "providerIDPrefix",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub provider_id_prefix: Option<String>,
+}
+
+/// What Rempart makes of the pool; written by the operator of Rempart.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlacementPoolStatus {
+    /// How many nodes are of this pool.
+    #[schemars(schema_with = "schema::count")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<i32>,
+
+    /// How many of them are ready to run pods.
+    #[schemars(schema_with = "schema::count")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_nodes: Option<i32>,
+
+    /// For each level and category of each PlacementPolicy, whether the pool is cleared for it, and
+    /// if not, every reason.
+    #[schemars(length(max = limits::STATUS_LIST), extend("x-kubernetes-list-type" = "atomic"))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<Verdict>,
+
+    /// When the next qualification that covers the pool ends; successors without a gap count as
+    /// one. Absent when none in force has a known end.
+    #[schemars(schema_with = "schema::instant")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_expiry: Option<Time>,
+
+    /// Ready: whether provider, offer and zone exist and no other pool claims a node of this one.
+    #[schemars(schema_with = "meta::conditions")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// Whether the pool is cleared for one level or one category of one policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Verdict {
+    /// The PlacementPolicy.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
+    pub policy: String,
+
+    /// The level that was judged; absent when it is a category.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+
+    /// The category that was judged; absent when it is a level.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+
+    /// Whether pods of this level or category may run here.
+    #[serde(default)]
+    pub cleared: bool,
+
+    /// Every reason why not; absent when cleared.
+    #[schemars(length(max = limits::REASONS), extend("x-kubernetes-list-type" = "atomic"))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+}
+
+/// Why a pool is not cleared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reason {
+    /// A stable word for programs, such as QualificationExpired.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
+    pub code: String,
+
+    /// A sentence for people: the fact, the demand and the objects they stand in.
+    #[schemars(schema_with = "schema::message")]
+    #[serde(default)]
+    pub message: String,
+}
