@@ -1,0 +1,289 @@
+{{/*
+The CEL that several admission policies share, each piece written once.
+
+Words used throughout:
+  policy      the PlacementPolicy in question, `params`
+  level       what a pod's data is worth; `rank` is its place in spec.levels, least sensitive first
+  needed      the nodeSelector keys that a pod must carry for this policy
+  own         the nodeSelector keys of this policy that it carries
+A list written [x].exists(name, …) means: let `name` be x in …
+*/}}
+
+{{- define "rempart.cel.domain" -}}rempart.node-restriction.kubernetes.io{{- end }}
+
+{{/* A cap on how many nodeSelector entries are searched for keys that are not needed. The CEL
+budget of one expression is finite and a request may be 3 MiB; beyond the cap nothing is removed,
+which only narrows where the pod may run. */}}
+{{- define "rempart.cel.maxSelector" -}}1000{{- end }}
+
+{{/* Annotations longer than this are refused before they are split. */}}
+{{- define "rempart.cel.maxNote" -}}1024{{- end }}
+
+{{/* The parameter of all policies but the static ones. */}}
+{{- define "rempart.paramKind" -}}
+apiVersion: rempart.dev/v1alpha1
+kind: PlacementPolicy
+{{- end }}
+
+{{/* ---------- the policy ---------- */}}
+
+{{- define "rempart.cel.variables.policy" -}}
+- name: policy
+  expression: params.metadata.name
+- name: levels
+  expression: params.spec.levels.map(l, l.name)
+- name: categories
+  expression: params.spec.?categories.orValue([]).map(c, c.name)
+- name: ending   # a policy being deleted needs nothing any more
+  expression: has(params.metadata.deletionTimestamp)
+{{- end }}
+
+{{/* ---------- who says what ---------- */}}
+
+{{- define "rempart.cel.variables.saidOfNamespace" -}}
+- name: namespaceLevel
+  expression: namespaceObject.metadata.?labels[?'rempart.dev/sensitivity']
+- name: namespaceCategories
+  expression: namespaceObject.metadata.?labels[?'rempart.dev/categories']
+{{- end }}
+
+{{/* A pod carries its workload's annotations as a mirror, which admission keeps on templates. */}}
+{{- define "rempart.cel.variables.saidOfPod" -}}
+- name: workloadLevel
+  expression: object.metadata.?annotations[?'rempart.dev/workload-sensitivity']
+- name: workloadCategories
+  expression: object.metadata.?annotations[?'rempart.dev/workload-categories']
+- name: podLevel
+  expression: object.metadata.?annotations[?'rempart.dev/sensitivity']
+- name: podCategories
+  expression: object.metadata.?annotations[?'rempart.dev/categories']
+- name: selector
+  expression: object.spec.?nodeSelector.orValue({})
+{{- end }}
+
+{{/* A workload speaks for itself, and its pod template for its pods. */}}
+{{- define "rempart.cel.variables.saidOfWorkload" -}}
+- name: template
+  expression: |-
+    request.kind.kind == 'CronJob' ? object.spec.jobTemplate.spec.template : object.spec.template
+- name: workloadLevel
+  expression: object.metadata.?annotations[?'rempart.dev/sensitivity']
+- name: workloadCategories
+  expression: object.metadata.?annotations[?'rempart.dev/categories']
+- name: podLevel
+  expression: variables.template.?metadata.?annotations[?'rempart.dev/sensitivity']
+- name: podCategories
+  expression: variables.template.?metadata.?annotations[?'rempart.dev/categories']
+- name: selector
+  expression: variables.template.?spec.?nodeSelector.orValue({})
+{{- end }}
+
+{{/* ---------- what follows from it: the same for a pod and for a template ---------- */}}
+
+{{- define "rempart.cel.variables.needed" -}}
+- name: saidLevels
+  expression: '[variables.namespaceLevel, variables.workloadLevel, variables.podLevel].unwrapOpt()'
+- name: ranks   # -1: a level that the policy does not know
+  expression: variables.saidLevels.map(l, variables.levels.indexOf(l))
+- name: rank    # of the effective level: the most sensitive of what is said
+  expression: |-
+    variables.ranks.size() == 0
+      ? variables.levels.indexOf(params.spec.defaultLevel)
+      : variables.ranks.max()
+- name: tooLong
+  expression: |-
+    [variables.workloadLevel, variables.podLevel, variables.workloadCategories, variables.podCategories]
+      .unwrapOpt().exists(v, v.size() > {{ include "rempart.cel.maxNote" . }})
+- name: saidCategories
+  expression: |-
+    variables.tooLong ? [] : [
+      variables.namespaceCategories.optMap(v, v.split('.')),
+      variables.workloadCategories.optMap(v, v.split(',')),
+      variables.podCategories.optMap(v, v.split(','))
+    ].unwrapOpt().flatten()
+- name: understood
+  expression: |-
+    !variables.tooLong
+      && variables.ranks.all(r, r >= 0)
+      && variables.saidCategories.all(c, c in variables.categories)
+- name: demandingLevel   # requirements accumulate: a level requires something when it or one below it does
+  expression: |-
+    params.spec.levels.exists(i, l, i <= variables.rank && has(l.require))
+      ? [variables.levels[variables.rank]] : []
+- name: demandingCategories
+  expression: |-
+    params.spec.?categories.orValue([])
+      .filter(c, has(c.require) && c.name in variables.saidCategories).map(c, c.name)
+- name: needed   # the nodeSelector keys
+  expression: |-
+    variables.ending ? [] :
+      variables.demandingLevel.map(l, 'clearance.{{ include "rempart.cel.domain" . }}/' + variables.policy + '.' + l)
+      + variables.demandingCategories.map(c, 'category.{{ include "rempart.cel.domain" . }}/' + variables.policy + '.' + c)
+- name: missing
+  expression: variables.needed.filter(k, variables.selector[?k] != optional.of('true'))
+{{- end }}
+
+{{- define "rempart.cel.variables.surplus" -}}
+- name: ownPrefixes
+  expression: |-
+    ['clearance', 'category', 'exception'].map(p, p + '.{{ include "rempart.cel.domain" . }}/' + variables.policy + '.')
+- name: own   # keys of this policy that are there; beyond {{ include "rempart.cel.maxSelector" . }} entries none is searched for, which only narrows
+  expression: |-
+    variables.selector.size() > {{ include "rempart.cel.maxSelector" . }} ? [] :
+      variables.selector.filter(k, variables.ownPrefixes.exists(p, k.startsWith(p)))
+- name: surplus
+  expression: variables.own.filter(k, !(k in variables.needed))
+{{- end }}
+
+{{/* The patch of a nodeSelector. Takes `at`, a CEL string: where the pod spec is.
+What is not understood is left as it is, so that validation can say what is wrong with it. */}}
+{{- define "rempart.cel.patchSelector" -}}
+(!variables.ending && !variables.understood) ? [] :
+  variables.selector.size() == 0
+    ? (variables.missing.size() == 0 ? [] : [JSONPatch{
+        op: 'add', path: {{ .at }} + '/nodeSelector',
+        value: variables.missing.transformMapEntry(i, k, {k: 'true'})}])
+    : variables.surplus.map(k, JSONPatch{op: 'remove', path: {{ .at }} + '/nodeSelector/' + jsonpatch.escapeKey(k)})
+      + variables.missing.map(k, JSONPatch{op: 'add', path: {{ .at }} + '/nodeSelector/' + jsonpatch.escapeKey(k), value: 'true'})
+{{- end }}
+
+{{/* ---------- match conditions: no variables and no namespace can be seen here ---------- */}}
+
+{{/* True for a pod that carries exactly the keys for which it asks, in a namespace that asks for
+nothing, or for the level of rank `floor`. */}}
+{{- define "rempart.cel.complete" -}}
+[object.metadata.?annotations.orValue({})].exists(notes,
+[object.spec.?nodeSelector.orValue({})].exists(selector,
+[params.spec.levels.map(l, l.name)].exists(levels,
+[[notes[?'rempart.dev/workload-sensitivity'], notes[?'rempart.dev/sensitivity']].unwrapOpt()].exists(said,
+[[notes[?'rempart.dev/workload-categories'], notes[?'rempart.dev/categories']].unwrapOpt()].exists(lists,
+{{- if hasKey . "floor" }}
+[said.map(l, levels.indexOf(l)) + [{{ .floor }}]].exists(ranks,
+{{- else }}
+[said.size() == 0 ? [levels.indexOf(params.spec.defaultLevel)] : said.map(l, levels.indexOf(l))].exists(ranks,
+{{- end }}
+  ranks.min() >= 0
+  && lists.all(v, dyn(v).size() <= {{ include "rempart.cel.maxNote" . }})
+  && selector.size() <= {{ include "rempart.cel.maxSelector" . }}
+  && [lists.map(v, v.split(',')).flatten()].exists(categories,
+     categories.all(c, params.spec.?categories.orValue([]).exists(known, known.name == c))
+     && [
+       (params.spec.levels.exists(i, l, i <= ranks.max() && has(l.require))
+         ? ['clearance.{{ include "rempart.cel.domain" . }}/' + params.metadata.name + '.' + levels[ranks.max()]] : [])
+       + (categories.size() == 0 ? [] : params.spec.categories.filter(c, has(c.require) && c.name in categories)
+         .map(c, 'category.{{ include "rempart.cel.domain" . }}/' + params.metadata.name + '.' + c.name))
+     ].exists(needed,
+       needed.all(k, selector[?k] == optional.of('true'))
+       && selector.filter(k, k.contains('.{{ include "rempart.cel.domain" . }}/' + params.metadata.name + '.')).size() == needed.size()))
+))))))
+{{- end }}
+
+{{/* A mirror pod is written by the kubelet for a static pod that already runs on its own node. */}}
+{{- define "rempart.cel.mirrorPod" -}}
+object.metadata.?annotations[?'kubernetes.io/config.mirror'].hasValue()
+  && 'system:nodes' in request.userInfo.?groups.orValue([])
+  && request.userInfo.username == 'system:node:' + object.spec.?nodeName.orValue('')
+{{- end }}
+
+{{/* A ReplicaSet of a Deployment and a Job of a CronJob come from a template that is complete
+already; altering a ReplicaSet's would make its Deployment create new ones without end. */}}
+{{- define "rempart.cel.ownTemplate" -}}
+!(request.kind.kind in ['ReplicaSet', 'Job']) ||
+  !object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false)
+    && (request.kind.kind == 'ReplicaSet' || o.kind == 'CronJob'))
+{{- end }}
+
+{{/* True when the request itself changes the template or our annotations, so that a rollout
+happens anyway; a Job's template can only change while it waits for its first start. */}}
+{{- define "rempart.cel.touched" -}}
+request.operation == 'CREATE' || (
+  !has(object.metadata.deletionTimestamp)
+  && (request.kind.kind != 'Job' ||
+    (oldObject.spec.?suspend.orValue(false) && !oldObject.?status.?startTime.hasValue()))
+  && (object.metadata.?annotations[?'rempart.dev/sensitivity'] != oldObject.metadata.?annotations[?'rempart.dev/sensitivity']
+    || object.metadata.?annotations[?'rempart.dev/categories'] != oldObject.metadata.?annotations[?'rempart.dev/categories']
+    || (request.kind.kind == 'CronJob'
+      ? object.spec.jobTemplate.spec.template != oldObject.spec.jobTemplate.spec.template
+      : object.spec.template != oldObject.spec.template)))
+{{- end }}
+
+{{/* Which objects have pod templates. */}}
+{{- define "rempart.templateRules" -}}
+- apiGroups: [apps]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [deployments, statefulsets, daemonsets, replicasets]
+- apiGroups: [batch]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [jobs, cronjobs]
+{{- end }}
+
+{{/* ---------- sentences ---------- */}}
+
+{{/* A value as a message shows it: quoted, at most 64 characters, control characters escaped
+(the API server drops a message that holds a line break). Takes a CEL expression. */}}
+{{- define "rempart.cel.quoted" -}}
+strings.quote({{ . }}.size() > 64 ? {{ . }}.substring(0, 64) + '…' : {{ . }})
+{{- end }}
+
+{{- define "rempart.cel.variables.subject" -}}
+- name: subject
+  expression: |-
+    request.kind.kind.lowerAscii() + ' ' + request.namespace + '/'
+      + (object.metadata.?name.orValue('') != '' ? object.metadata.name : object.metadata.?generateName.orValue(''))
+{{- end }}
+
+{{/* Judges `levelNotes` and `categoryNotes`: who says what, each {where, value}, the categories
+with their separator too. */}}
+{{- define "rempart.cel.variables.wrongNotes" -}}
+- name: longNotes
+  expression: (variables.levelNotes + variables.categoryNotes).filter(n, n.value.size() > {{ include "rempart.cel.maxNote" . }})
+- name: wrongLevels
+  expression: variables.levelNotes.filter(n, !(n.value in variables.levels))
+- name: wrongCategories
+  expression: |-
+    variables.longNotes.size() > 0 ? [] :
+      variables.categoryNotes.filter(n, n.value.split(n.separator).exists(c, !(c in variables.categories)))
+{{- end }}
+
+{{/* The three refusals of what is not understood, first things first. `guard` names the variable
+that is true when nothing is wrong: every message is evaluated on every request, wanted or not. */}}
+{{- define "rempart.cel.validations.wrongNotes" -}}
+{{- $quoted := include "rempart.cel.quoted" "n.value" -}}
+- expression: variables.{{ .guard }} || variables.longNotes.size() == 0
+  reason: Forbidden
+  messageExpression: |-
+    variables.{{ .guard }} ? '' : variables.longNotes.map(n,
+      variables.subject + ': ' + n.where + ' has ' + string(n.value.size())
+        + ' characters; at most {{ include "rempart.cel.maxNote" . }} are read, shorten it').join('; ')
+  message: an annotation of rempart.dev is longer than {{ include "rempart.cel.maxNote" . }} characters
+- expression: variables.{{ .guard }} || variables.wrongLevels.size() == 0
+  reason: Forbidden
+  messageExpression: |-
+    variables.{{ .guard }} ? '' : variables.wrongLevels.map(n,
+      variables.subject + ': ' + n.where + ' is ' + {{ $quoted }}
+        + ': no such level in PlacementPolicy ' + variables.policy).join('; ')
+      + '; levels, least to most sensitive: ' + variables.levels.join(', ')
+  message: a level is not one of the PlacementPolicy
+- expression: variables.{{ .guard }} || variables.wrongCategories.size() == 0
+  reason: Forbidden
+  messageExpression: |-
+    variables.{{ .guard }} ? '' : variables.wrongCategories.map(n,
+      variables.subject + ': ' + n.where + ' is ' + {{ $quoted }} + ': '
+        + n.value.split(n.separator).filter(c, !(c in variables.categories))[?0].optMap(c, {{ include "rempart.cel.quoted" "c" }}).orValue('')
+        + ' is no category of PlacementPolicy ' + variables.policy + ' (separate several by "' + n.separator + '", without spaces)').join('; ')
+      + '; categories: ' + (variables.categories.size() == 0 ? 'none' : variables.categories.join(', '))
+  message: a category is not one of the PlacementPolicy
+{{- end }}
+
+{{- define "rempart.cel.inForce" -}}
+!has(params.metadata.deletionTimestamp)
+{{- end }}
+
+{{/* The first thing that asks for a cleared node, in words. */}}
+{{- define "rempart.cel.variables.demand" -}}
+- name: demand
+  expression: |-
+    (variables.demandingLevel.map(l, 'level ' + l) + variables.demandingCategories.map(c, 'category ' + c)).join(', ')
+{{- end }}
