@@ -15,14 +15,10 @@ const HEADER: &str = "# Generated from src/api by `rempart crds`. Do not edit.\n
 
 /// The definitions of all three kinds.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [
-        (CloudProvider::crd(), limits::NAME),
-        (PlacementPolicy::crd(), limits::NAME),
-        (PlacementPool::crd(), limits::NAME),
-    ]
-    .into_iter()
-    .map(|(crd, name)| finish(crd, name))
-    .collect()
+    [(CloudProvider::crd(), limits::NAME), (PlacementPolicy::crd(), limits::NAME), (PlacementPool::crd(), limits::NAME)]
+        .into_iter()
+        .map(|(crd, name)| finish(crd, name))
+        .collect()
 }
 
 /// Each definition as a file: its name and its text.
@@ -42,13 +38,9 @@ pub fn render() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
 
 /// Adds what the derived definition lacks.
 fn finish(mut crd: CustomResourceDefinition, name_length: usize) -> CustomResourceDefinition {
-    crd.metadata.labels =
-        Some([("app.kubernetes.io/name".to_owned(), "rempart".to_owned())].into());
-    let schemas = crd
-        .spec
-        .versions
-        .iter_mut()
-        .filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
+    crd.metadata.labels = Some([("app.kubernetes.io/name".to_owned(), "rempart".to_owned())].into());
+    let schemas =
+        crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
     for schema in schemas {
         tidy(schema);
         bound_name(schema, name_length);
@@ -76,10 +68,7 @@ fn tidy(schema: &mut JSONSchemaProps) {
         Some(JSONSchemaPropsOrBool::Schema(value)) => Some(&mut **value),
         _ => None,
     };
-    let properties = schema
-        .properties
-        .iter_mut()
-        .flat_map(|properties| properties.values_mut());
+    let properties = schema.properties.iter_mut().flat_map(|properties| properties.values_mut());
     properties.chain(items).chain(values).for_each(tidy);
 }
 
@@ -103,7 +92,5 @@ fn bound_name(root: &mut JSONSchemaProps, length: usize) {
         properties: Some([("name".to_owned(), name)].into()),
         ..JSONSchemaProps::default()
     };
-    root.properties
-        .get_or_insert_default()
-        .insert("metadata".to_owned(), metadata);
+    root.properties.get_or_insert_default().insert("metadata".to_owned(), metadata);
 }

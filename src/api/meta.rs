@@ -13,8 +13,11 @@ use super::limits;
 /// The domain of the labels with which the operator stamps nodes.
 pub const STAMP_DOMAIN: &str = "rempart.node-restriction.kubernetes.io";
 
-const KEY_MESSAGE: &str = "is not a label key: write a name of at most 63 letters, digits, dashes, dots and \
+const KEY_MESSAGE: &str = "not the key of a label: write a name of at most 63 letters, digits, dashes, dots and \
      underscores, with or without a domain and a slash before it, such as node.example/pool";
+
+/// A key of `matchLabels` that no label can have. Keys have no `maxLength` in a schema.
+const IS_NO_KEY: &str = "k.size() > 317 || format.qualifiedName().validate(k).hasValue()";
 
 /// What every selector obeys.
 fn selector_schema() -> Schema {
@@ -32,13 +35,15 @@ fn selector_schema() -> Schema {
                     "maxLength": limits::NAME,
                     "x-kubernetes-validations": [{
                         "rule": "!format.labelValue().validate(self).hasValue()",
-                        "messageExpression": "'\"' + self + '\" cannot be the value of a label: write at most 63 \
-                            letters, digits, dashes, dots and underscores, starting and ending with a letter or digit'",
+                        "message": "not the value of a label: write at most 63 letters, digits, dashes, dots and \
+                            underscores, starting and ending with a letter or digit",
                     }],
                 },
                 "x-kubernetes-validations": [{
-                    "rule": "self.all(k, k.size() <= 317 && !format.qualifiedName().validate(k).hasValue())",
-                    "message": format!("a key {KEY_MESSAGE}"),
+                    "rule": format!("!self.exists(k, {IS_NO_KEY})"),
+                    "messageExpression": format!(
+                        "'\"' + self.map(k, {IS_NO_KEY}, k)[0] + '\" is {KEY_MESSAGE}'"
+                    ),
                 }],
             },
             "matchExpressions": {
@@ -56,7 +61,7 @@ fn selector_schema() -> Schema {
                             "maxLength": 317,
                             "x-kubernetes-validations": [{
                                 "rule": "!format.qualifiedName().validate(self).hasValue()",
-                                "messageExpression": format!("'\"' + self + '\" {KEY_MESSAGE}'"),
+                                "message": KEY_MESSAGE,
                             }],
                         },
                         "operator": {
@@ -103,9 +108,7 @@ pub(super) fn namespace_selector(_: &mut SchemaGenerator) -> Schema {
 
 /// A selector of nodes: never empty, and never by the stamps that follow from it.
 pub(super) fn node_selector(_: &mut SchemaGenerator) -> Schema {
-    let ours = format!(
-        "(k == '{STAMP_DOMAIN}' || k.startsWith('{STAMP_DOMAIN}/') || k.contains('.{STAMP_DOMAIN}/'))"
-    );
+    let ours = format!("(k == '{STAMP_DOMAIN}' || k.startsWith('{STAMP_DOMAIN}/') || k.contains('.{STAMP_DOMAIN}/'))");
     let mut schema = selector_schema();
     schema.insert(
         "x-kubernetes-validations".to_owned(),

@@ -6,10 +6,7 @@
 //! an object. What the API server refuses is stated in the schemas; fields that are optional there
 //! are optional here, so that every object that was ever accepted can be decoded.
 
-#![allow(
-    unreachable_pub,
-    reason = "KubeSchema derives its schemas from copies of the structs inside functions"
-)]
+#![allow(unreachable_pub, reason = "KubeSchema derives its schemas from copies of the structs inside functions")]
 
 mod cloud_provider;
 pub mod crds;
@@ -20,13 +17,13 @@ mod placement_pool;
 mod schema;
 
 pub use cloud_provider::{
-    CloudProvider, CloudProviderSpec, CloudProviderStatus, Offer, OfferStatus, Party,
-    Qualification, QualificationInForce, Technology, Zone,
+    CloudProvider, CloudProviderSpec, CloudProviderStatus, Offer, OfferStatus, Party, Qualification,
+    QualificationInForce, Technology, Zone,
 };
 pub use meta::{STAMP_DOMAIN, find_condition};
 pub use placement_policy::{
-    AllowDeny, Category, Jurisdictions, Level, Mode, PlacementPolicy, PlacementPolicySpec,
-    PlacementPolicyStatus, Requirements, Standing,
+    AllowDeny, Category, Jurisdictions, Level, Mode, PlacementPolicy, PlacementPolicySpec, PlacementPolicyStatus,
+    Requirements, Standing,
 };
 pub use placement_pool::{PlacementPool, PlacementPoolSpec, PlacementPoolStatus, Reason, Verdict};
 

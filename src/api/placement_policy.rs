@@ -106,9 +106,7 @@ pub struct PlacementPolicySpec {
 }
 
 /// What a policy does about those who do not comply.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum Mode {
     /// Pods are placed, and what cannot be placed is refused.
     Enforce,

@@ -99,11 +99,7 @@ pub struct PlacementPoolSpec {
     /// starts otherwise is not of this pool. Default: any providerID, or none.
     /// Example: `scaleway://instance/fr-par-2/`.
     #[schemars(schema_with = "schema::provider_id_prefix")]
-    #[serde(
-        rename = "providerIDPrefix",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "providerIDPrefix", default, skip_serializing_if = "Option::is_none")]
     pub provider_id_prefix: Option<String>,
 }
 

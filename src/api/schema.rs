@@ -7,53 +7,59 @@
 //! rules from it. A form that would be reported as an unmatched regular expression is a CEL rule
 //! instead: a security officer is told what to write, not what did not match.
 
-use kube::core::{Message, Reason, Rule};
+use kube::core::{Message, Rule};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 use super::limits;
+use crate::core::jurisdiction::Jurisdiction;
 
-/// A CEL rule on the value itself; `message` is a CEL expression that names the value.
+/// A CEL rule on the value itself. The API server repeats the value before the message, so that the
+/// message need not: `Invalid value: "fr": not a country: write …`.
 fn rule(expression: &str, message: &str) -> Value {
-    json!({ "rule": expression, "messageExpression": message })
+    json!({ "rule": expression, "message": message })
 }
 
 /// A list of at most `max` values of one kind.
-fn list(item: &Schema, min: usize, max: usize) -> Schema {
-    let mut schema = json_schema!({ "type": "array", "items": item, "maxItems": max });
-    if min > 0 {
-        schema.insert("minItems".to_owned(), json!(min));
-    }
-    schema
+fn list(item: &Schema, max: usize) -> Schema {
+    json_schema!({ "type": "array", "items": item, "maxItems": max })
 }
 
 /// A list of facts without an order: a value may be given once.
 fn set(item: &Schema, max: usize) -> Schema {
-    let mut schema = list(item, 0, max);
+    let mut schema = list(item, max);
     schema.insert("x-kubernetes-list-type".to_owned(), json!("set"));
     schema
 }
 
+/// The rule that a list is left out rather than empty: an empty list may mean "anything" to one
+/// reader and "nothing" to another.
+fn not_empty(message: &str) -> Value {
+    json!({ "rule": "self.size() > 0", "message": message, "reason": "FieldValueRequired" })
+}
+
 /// A list that a policy demands. Atomic: two field managers must not merge their lists into one that
-/// neither wrote, because a longer list clears more. Never empty: an empty list could mean
-/// "anything" to one reader and "nothing" to another.
+/// neither wrote, because a longer list clears more.
 fn demand(item: &Schema) -> Schema {
-    let mut schema = list(item, 1, limits::DEMANDS);
+    let mut schema = list(item, limits::DEMANDS);
     schema.insert("x-kubernetes-list-type".to_owned(), json!("atomic"));
+    schema.insert(
+        "x-kubernetes-validations".to_owned(),
+        json!([not_empty("an empty list demands nothing: write at least one entry, or leave the list out")]),
+    );
     schema
 }
 
 /// The rule that no two entries of a list have the same name.
 ///
+/// Its reason is not `FieldValueDuplicate`, with which the API server would leave the message out.
 /// The names are picked out before one is chosen for the message: the API server does not know how
 /// long a field of a chosen entry may be, and would refuse the rule as too costly.
 pub(super) fn unique(what: &str) -> Rule {
-    Rule::new("self.all(x, self.exists_one(y, y.name == x.name))")
-        .message(Message::Expression(format!(
-            "'there are two {what} entries named \"' + self.map(x, !self.exists_one(y, y.name == x.name), x.name)[0] + \
+    Rule::new("self.all(x, self.exists_one(y, y.name == x.name))").message(Message::Expression(format!(
+        "'there are two {what} entries named \"' + self.map(x, !self.exists_one(y, y.name == x.name), x.name)[0] + \
              '\": give each a name of its own'"
-        )))
-        .reason(Reason::FieldValueDuplicate)
+    )))
 }
 
 /// A line of text for people.
@@ -66,51 +72,65 @@ pub(super) fn message(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "maxLength": limits::MESSAGE })
 }
 
-/// What the reader who wrote something else than a country code should write.
-const COUNTRY_HINT: &str = "self == 'UK' ? '\"UK\" is not an ISO 3166-1 code: write GB' : \
-     self == 'EL' ? '\"EL\" is not an ISO 3166-1 code: write GR' : ";
+/// The countries that there are, as a regular expression: `A[DEF…]|B[ABD…]|…`.
+///
+/// Asked of the core, which must know each of them, so that no code passes here and is unknown there.
+fn country_pattern() -> String {
+    let by_first_letter = ('A'..='Z').filter_map(|first| {
+        let is_code = |second: &char| Jurisdiction::parse(&format!("{first}{second}")).is_ok();
+        let seconds: String = ('A'..='Z').filter(is_code).collect();
+        (!seconds.is_empty()).then(|| format!("{first}[{seconds}]"))
+    });
+    by_first_letter.collect::<Vec<_>>().join("|")
+}
 
-/// A fact's country.
-pub(super) fn country(_: &mut SchemaGenerator) -> Schema {
-    let message = format!(
-        "{COUNTRY_HINT}self in ['EU', 'EEA'] \
-         ? '\"' + self + '\" is a group of countries, and a fact names one country: write its ISO 3166-1 code, such as FR' \
-         : '\"' + self + '\" is not a country code: write the two capital letters of ISO 3166-1, such as FR'"
-    );
+/// A country, or one of `groups` where a group may be named; `hint` is a CEL expression of what to
+/// write instead.
+fn country_or(groups: &[&str], hint: &str) -> Schema {
+    let groups: String = groups.iter().map(|group| format!("|{group}")).collect();
     // Longer than a code, so that "France" is answered by the sentence and not by the limit.
     json_schema!({
         "type": "string",
         "maxLength": 32,
-        "x-kubernetes-validations": [rule("self.matches('^[A-Z]{2}$') && !(self in ['EU', 'UK', 'EL'])", &message)],
+        "x-kubernetes-validations": [{
+            "rule": format!("self.matches('^({}{groups})$')", country_pattern()),
+            "messageExpression": format!(
+                "self == 'UK' ? 'the code of the United Kingdom in ISO 3166-1 is GB: write GB' : \
+                 self == 'EL' ? 'the code of Greece in ISO 3166-1 is GR: write GR' : {hint}"
+            ),
+        }],
     })
 }
 
-/// A demand's countries: codes, or the groups EU and EEA.
+/// A fact's country.
+pub(super) fn country(_: &mut SchemaGenerator) -> Schema {
+    country_or(
+        &[],
+        "self in ['EU', 'EEA'] \
+         ? 'a group of countries, and a fact is about one: write the code of the country, such as FR' \
+         : 'not a country: write the two capital letters of ISO 3166-1, such as FR'",
+    )
+}
+
+/// A demand's countries: codes, or groups.
 pub(super) fn countries(_: &mut SchemaGenerator) -> Schema {
-    let message = format!(
-        "{COUNTRY_HINT}'\"' + self + '\" is neither a country code nor a group: \
-         write two capital letters of ISO 3166-1, such as FR, or the group EU or EEA'"
-    );
-    demand(&json_schema!({
-        "type": "string",
-        "maxLength": 32,
-        "x-kubernetes-validations": [rule(
-            "self == 'EEA' || (self.matches('^[A-Z]{2}$') && !(self in ['UK', 'EL']))",
-            &message,
-        )],
-    }))
+    demand(&country_or(
+        &["EU", "EEA"],
+        "'neither a country nor a group: write the two capital letters of ISO 3166-1, such as FR, \
+         or the group EU or EEA'",
+    ))
 }
 
 /// The identifier of a law or of a scheme of qualification.
 fn identifier_of(what: &str, example: &str) -> Schema {
     let message = format!(
-        "'\"' + self + '\" is not an identifier of a {what}: \
-         write lower-case letters, digits and single dashes, such as {example}'"
+        "not the identifier of a {what}: write lower-case letters, digits, dashes and dots, \
+         starting and ending with a letter or digit, such as {example}"
     );
     json_schema!({
         "type": "string",
         "maxLength": limits::NAME,
-        "x-kubernetes-validations": [rule("self.matches('^[a-z0-9]+(-[a-z0-9]+)*$')", &message)],
+        "x-kubernetes-validations": [rule("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')", &message)],
     })
 }
 
@@ -141,8 +161,8 @@ fn label_value() -> Schema {
         "maxLength": limits::NAME,
         "x-kubernetes-validations": [rule(
             "self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')",
-            "'\"' + self + '\" cannot be the value of a node label: write letters, digits, dashes, dots and \
-              underscores, starting and ending with a letter or digit, such as fr-par-2'",
+            "not the value of a node label: write letters, digits, dashes, dots and \
+              underscores, starting and ending with a letter or digit, such as fr-par-2",
         )],
     })
 }
@@ -156,7 +176,12 @@ pub(super) fn label(_: &mut SchemaGenerator) -> Schema {
 /// empty.
 pub(super) fn scope(_: &mut SchemaGenerator) -> Schema {
     let mut schema = set(&label_value(), limits::SCOPE);
-    schema.insert("minItems".to_owned(), json!(1));
+    schema.insert(
+        "x-kubernetes-validations".to_owned(),
+        json!([not_empty(
+            "an empty scope covers nothing: name at least one region, or leave the list out for the whole offer"
+        )]),
+    );
     schema
 }
 
@@ -172,8 +197,8 @@ pub(super) fn short_name(_: &mut SchemaGenerator) -> Schema {
         "maxLength": limits::SHORT_NAME,
         "x-kubernetes-validations": [rule(
             "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-            "'\"' + self + '\" is not a name: write lower-case letters, digits and dashes, starting and ending \
-              with a letter or digit, such as restricted'",
+            "not a name: write lower-case letters, digits and dashes, starting and ending \
+              with a letter or digit, such as restricted",
         )],
     })
 }
@@ -185,7 +210,7 @@ pub(super) fn date(_: &mut SchemaGenerator) -> Schema {
         "maxLength": 32,
         "x-kubernetes-validations": [rule(
             "!format.date().validate(self).hasValue()",
-            "'\"' + self + '\" is not a day of the calendar: write year-month-day, such as 2026-11-30'",
+            "not a day of the calendar: write year-month-day, such as 2026-11-30",
         )],
     })
 }
@@ -197,7 +222,7 @@ pub(super) fn url(_: &mut SchemaGenerator) -> Schema {
         "maxLength": limits::URL,
         "x-kubernetes-validations": [rule(
             "self.matches('^https?://[^ /]+') && isURL(self)",
-            "'\"' + self + '\" is not a web address: write it whole, such as https://cyber.gouv.fr/'",
+            "not a web address: write it whole, such as https://cyber.gouv.fr/",
         )],
     })
 }
@@ -209,8 +234,8 @@ pub(super) fn provider_id_prefix(_: &mut SchemaGenerator) -> Schema {
         "maxLength": limits::TEXT,
         "x-kubernetes-validations": [rule(
             "self.matches('^[a-zA-Z][-a-zA-Z0-9+.]*://')",
-            "'\"' + self + '\" is not the start of a providerID: write it from its scheme on, such as \
-              scaleway://instance/fr-par-2/'",
+            "not the start of a providerID: write it from its scheme on, such as \
+              scaleway://instance/fr-par-2/",
         )],
     })
 }
@@ -247,7 +272,7 @@ pub(super) fn repeated(_: &mut SchemaGenerator) -> Schema {
 
 /// Names that the operator repeats in a status.
 pub(super) fn repeated_list(_: &mut SchemaGenerator) -> Schema {
-    let mut schema = list(&echo(), 0, limits::STATUS_LIST);
+    let mut schema = list(&echo(), limits::STATUS_LIST);
     schema.insert("x-kubernetes-list-type".to_owned(), json!("atomic"));
     schema
 }
