@@ -27,8 +27,7 @@ fn main() -> anyhow::Result<()> {
     let Command::Crds { directories } = Arguments::parse().command;
     let files = rempart::api::crds::render().context("cannot write the definitions as YAML")?;
     for directory in &directories {
-        fs::create_dir_all(directory)
-            .with_context(|| format!("cannot create directory {}", directory.display()))?;
+        fs::create_dir_all(directory).with_context(|| format!("cannot create directory {}", directory.display()))?;
         for (name, text) in &files {
             let path = directory.join(name);
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;

@@ -87,6 +87,7 @@ pub struct CloudProviderSpec {
 
     /// What the operator sells, each with facts of its own, at most 64; names are unique. A
     /// PlacementPool names one of them.
+    /// Example: `[{name: iaas, zones: [{name: fr-par-2, region: fr-par, country: FR}]}]`.
     #[schemars(length(max = limits::OFFERS), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(validation = schema::unique("offer"))]
@@ -141,6 +142,7 @@ pub struct Offer {
 
     /// Where the offer is delivered, at most 64; names are unique. A PlacementPool names one of
     /// them; an offer without zones has no pools.
+    /// Example: `[{name: fr-par-2, region: fr-par, country: FR, pue: 1.16, carbonIntensity: 44}]`.
     #[schemars(length(max = limits::ZONES), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(validation = schema::unique("zone"))]
@@ -149,6 +151,7 @@ pub struct Offer {
     /// Qualifications and certificates that the offer holds or held, at most 32. One that follows
     /// another of its scheme without a gap counts as its continuation, so a renewal is added beside
     /// the entry that it renews.
+    /// Example: `[{scheme: secnumcloud, validFrom: "2023-11-30", validUntil: "2026-11-30"}]`.
     #[schemars(length(max = limits::QUALIFICATIONS), extend("x-kubernetes-list-type" = "atomic"))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub qualifications: Vec<Qualification>,
@@ -242,7 +245,7 @@ pub struct Qualification {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<String>,
 
-    /// The number of the certificate or decision, at most 256 characters.
+    /// The number of the certificate or decision, at most 256 characters. Example: `36741-6`.
     #[schemars(schema_with = "schema::text")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,

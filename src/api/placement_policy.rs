@@ -75,6 +75,7 @@ pub struct PlacementPolicySpec {
     /// What happens to those who do not comply. `Enforce` places pods and refuses what cannot be
     /// placed; `Warn` changes nothing and warns the applying user; `Audit` only reports. Nodes are
     /// labelled in every mode. Required: nobody should enforce by omission, nor fail to.
+    /// Example: `Audit`, to see what a new policy would do.
     pub mode: Mode,
 
     /// The namespaces where the policy applies, by their labels. Default: every namespace but the
@@ -91,6 +92,7 @@ pub struct PlacementPolicySpec {
 
     /// The levels of sensitivity, from the least to the most sensitive, 1 to 16; names are unique.
     /// Each requires what it says and all that those before it say.
+    /// Example: `[{name: public}, {name: restricted, require: {qualifications: [secnumcloud]}}]`.
     // Atomic, though names are unique: the order is the meaning, and merging the lists of two field
     // managers may put a level where neither wrote it.
     #[schemars(length(min = 1, max = limits::LEVELS), extend("x-kubernetes-list-type" = "atomic"))]
@@ -169,12 +171,15 @@ pub struct Category {
     .message("nothing is required: write at least one demand, or leave require out")
     .reason(Reason::FieldValueRequired))]
 pub struct Requirements {
-    /// The countries that must have the say over an offer and its data.
+    /// Of which countries those must be who have a say: the operator, the party that controls it, the
+    /// suppliers of the technology; and where the data may lie.
     /// Example: `{operator: [EU], data: [FR]}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jurisdictions: Option<Jurisdictions>,
 
-    /// Extraterritorial laws none of which may reach the offer, 1 to 64 lower-case identifiers.
+    /// Extraterritorial laws none of which may reach the offer, 1 to 64 lower-case identifiers. A law
+    /// reaches an offer that lists it in `exposedTo`, or by the country of its operator or controlling
+    /// party: `us-cloud-act` and `us-fisa-702` that of US, `cn-national-intelligence-law` that of CN.
     /// Example: `[us-cloud-act, us-fisa-702]`.
     #[schemars(schema_with = "schema::refused_laws")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -94,9 +94,10 @@ pub struct PlacementPoolSpec {
     #[schemars(schema_with = "meta::node_selector")]
     pub node_selector: LabelSelector,
 
-    /// What `spec.providerID` of every node of the pool starts with, at most 256 characters: a
-    /// proof beside labels, which a node may set for itself. A selected node whose providerID
-    /// starts otherwise is not of this pool. Default: any providerID, or none.
+    /// What `spec.providerID` of every node of the pool starts with, at most 256 characters. A second
+    /// check beside the labels, most of which a node may set for itself, whereas its providerID never
+    /// changes. A selected node whose providerID starts otherwise is not of this pool.
+    /// Default: any providerID, or none.
     /// Example: `scaleway://instance/fr-par-2/`.
     #[schemars(schema_with = "schema::provider_id_prefix")]
     #[serde(rename = "providerIDPrefix", default, skip_serializing_if = "Option::is_none")]

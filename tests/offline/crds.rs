@@ -21,10 +21,6 @@ fn files_are_generated_from_the_types() {
             );
         }
         let kept = fs::read_dir(root.join(directory)).unwrap().count();
-        assert_eq!(
-            kept,
-            files.len(),
-            "{directory} holds files that src/api does not generate: remove them"
-        );
+        assert_eq!(kept, files.len(), "{directory} holds files that src/api does not generate: remove them");
     }
 }
