@@ -1,3 +1,6 @@
 //! Rempart places Kubernetes workloads on the node pools of sovereign clouds according to how sensitive their data is.
 pub mod api;
+pub mod cli;
+pub mod convert;
 pub mod core;
+pub mod operator;

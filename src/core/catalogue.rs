@@ -234,3 +234,15 @@ pub enum Reach<'a> {
         party: &'a Party,
     },
 }
+
+impl Unresolved<'_> {
+    /// A stable word for what is missing.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Provider { .. } => "ProviderNotFound",
+            Self::Offer { .. } => "OfferNotFound",
+            Self::Zone { .. } => "ZoneNotFound",
+        }
+    }
+}

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{catalogue::Pool, name::PoolName, selector::Labels};
+use super::{catalogue::Pool, name::PoolName, selector::LabelSource};
 
 /// What tells whose a place is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Place<'a> {
     /// Its labels.
-    pub labels: &'a Labels,
+    pub labels: &'a dyn LabelSource,
     /// The provider's identifier of it, where it has one.
     pub provider_id: Option<&'a str>,
 }
@@ -53,7 +53,7 @@ pub fn claims<'a>(pools: &'a BTreeMap<PoolName, Pool>, place: Place<'_>) -> Clai
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::selector::{Operator, Selector};
+    use crate::core::selector::{Labels, Operator, Selector};
 
     fn pools(entries: &[(&str, &str, Option<&str>)]) -> BTreeMap<PoolName, Pool> {
         let pool = |(name, value, prefix): &(&str, &str, Option<&str>)| Pool {

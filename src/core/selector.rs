@@ -5,6 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Labels of a node or namespace.
 pub type Labels = BTreeMap<String, String>;
 
+/// Whatever labels can be looked up in, so that those who keep many need not keep them as maps.
+pub trait LabelSource {
+    /// The value of the label `key`.
+    fn label(&self, key: &str) -> Option<&str>;
+}
+
+impl LabelSource for Labels {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.get(key).map(String::as_str)
+    }
+}
+
 /// What one key of a selector demands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operator {
@@ -37,8 +49,8 @@ impl Selector {
 
     /// Whether `labels` meet every demand.
     #[must_use]
-    pub fn matches(&self, labels: &Labels) -> bool {
-        self.0.iter().all(|(key, operator)| match (operator, labels.get(key)) {
+    pub fn matches<L: LabelSource + ?Sized>(&self, labels: &L) -> bool {
+        self.0.iter().all(|(key, operator)| match (operator, labels.label(key)) {
             (Operator::In(values), Some(value)) => values.contains(value),
             (Operator::NotIn(values), Some(value)) => !values.contains(value),
             (Operator::Exists, found) => found.is_some(),

@@ -1,0 +1,171 @@
+//! `PlacementPolicy`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    problem::{Read, Reader},
+    selector::selector,
+};
+use crate::{
+    api,
+    core::{
+        jurisdiction::{Area, Areas},
+        name::{CategoryName, InvalidName, Law, LevelName, PolicyName, ProviderName, RegionName, Scheme},
+        policy::{Filter, Level, Levels, Mode, Policy, Requirements},
+        selector::Selector,
+    },
+};
+
+/// Reads the policy `name`. `None` when any part of it cannot be read: what it demands must be known whole.
+pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Read<Policy> {
+    let api::PlacementPolicySpec { mode, namespace_selector, default_level, levels, categories } = spec;
+    let mut problems = Vec::new();
+    let name = Reader::new("metadata.name", &mut problems).take(PolicyName::parse(name));
+    let mut reader = Reader::new("spec", &mut problems);
+    let namespaces = match namespace_selector {
+        Some(found) => selector(found, reader.field("namespaceSelector")),
+        None => Some(Selector::default()),
+    };
+    let ordered = levels.iter().enumerate().filter_map(|(i, level)| {
+        let mut reader = reader.field("levels");
+        self::level(level, reader.entry(i))
+    });
+    let ordered: Vec<_> = ordered.collect();
+    let levels = (ordered.len() == levels.len()).then(|| reader.take(Levels::new(ordered, default_level))).flatten();
+    let mut known = BTreeMap::new();
+    for (i, found) in categories.iter().enumerate() {
+        let mut reader = reader.field("categories");
+        let mut reader = reader.entry(i);
+        let require = found.require.as_ref().map(|found| requirements(found, &mut reader.field("require")));
+        let Some(name) = reader.field("name").take(CategoryName::parse(&found.name)) else { continue };
+        if known.insert(name.clone(), require).is_some() {
+            reader.refuse(format_args!("category {name} is listed twice: keep one of them"));
+        }
+    }
+    let value = match (name, namespaces, levels) {
+        (Some(name), Some(namespaces), Some(levels)) if problems.is_empty() => Some(Policy {
+            name,
+            mode: match mode {
+                api::Mode::Enforce => Mode::Enforce,
+                api::Mode::Warn => Mode::Warn,
+                api::Mode::Audit => Mode::Audit,
+            },
+            namespaces,
+            levels,
+            categories: known,
+        }),
+        _ => None,
+    };
+    Read { value, problems }
+}
+
+fn level(level: &api::Level, mut reader: Reader<'_>) -> Option<Level> {
+    let api::Level { name, require } = level;
+    let require = require.as_ref().map(|found| requirements(found, &mut reader.field("require")));
+    let name = reader.field("name").take(LevelName::parse(name))?;
+    Some(Level { name, require })
+}
+
+fn requirements(found: &api::Requirements, reader: &mut Reader<'_>) -> Requirements {
+    let api::Requirements {
+        jurisdictions,
+        not_exposed_to,
+        qualifications,
+        providers,
+        regions,
+        max_pue,
+        max_carbon_intensity,
+    } = found;
+    let api::Jurisdictions { operator, controlling_party, technology, data } =
+        jurisdictions.clone().unwrap_or_default();
+    let mut countries = reader.field("jurisdictions");
+    let require = Requirements {
+        operator: areas(&operator, countries.field("operator")),
+        controlling_party: areas(&controlling_party, countries.field("controllingParty")),
+        technology: areas(&technology, countries.field("technology")),
+        data: areas(&data, countries.field("data")),
+        not_exposed_to: reader.field("notExposedTo").each(not_exposed_to, Law::parse),
+        qualifications: reader.field("qualifications").each(qualifications, Scheme::parse),
+        providers: filter(providers.as_ref(), reader.field("providers"), ProviderName::parse),
+        regions: filter(regions.as_ref(), reader.field("regions"), RegionName::parse),
+        max_pue: max_pue.and_then(|limit| limit_of(limit, reader.field("maxPUE"))),
+        max_carbon_intensity: max_carbon_intensity
+            .and_then(|limit| limit_of(limit, reader.field("maxCarbonIntensity"))),
+    };
+    // Admission adds a key wherever `require` stands; a demand for nothing is a slip, not a wish.
+    if require == Requirements::default() {
+        reader.refuse("demands nothing: say what is required, or leave it out");
+    }
+    require
+}
+
+/// An empty list allows nothing further than an absent one: it demands nothing.
+fn areas(listed: &[String], mut reader: Reader<'_>) -> Option<Areas> {
+    (!listed.is_empty()).then(|| reader.each(listed, Area::parse))
+}
+
+fn filter<T: Ord>(
+    found: Option<&api::AllowDeny>,
+    mut reader: Reader<'_>,
+    parse: fn(&str) -> Result<T, InvalidName>,
+) -> Filter<T> {
+    let Some(api::AllowDeny { allow, deny }) = found else { return Filter::default() };
+    let allowed: BTreeSet<T> = reader.field("allow").each(allow, parse);
+    Filter { allow: (!allow.is_empty()).then_some(allowed), deny: reader.field("deny").each(deny, parse) }
+}
+
+fn limit_of(limit: f64, mut reader: Reader<'_>) -> Option<f64> {
+    let good = limit.is_finite() && limit >= 0.0;
+    if !good {
+        reader.refuse(format_args!("{limit} cannot be a limit: write a number of at least 0"));
+    }
+    good.then_some(limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::Problem;
+
+    fn read(yaml: &str) -> Read<Policy> {
+        policy("state", &serde_saphyr::from_str(yaml).unwrap())
+    }
+
+    #[test]
+    fn a_policy_with_one_wrong_demand_is_no_policy() {
+        let Read { value, problems } = read(
+            "{mode: Enforce, defaultLevel: low, levels: [{name: low}, {name: high, require: {jurisdictions: {data: [EU, UK]}, qualifications: [SecNumCloud]}}], categories: [{name: health, require: {}}]}",
+        );
+        assert!(value.is_none());
+        assert_eq!(
+            problems.iter().map(Problem::to_string).collect::<Vec<_>>(),
+            [
+                r#"spec.levels[1].require.jurisdictions.data[1]: "UK" is neither a country nor a group: write an ISO 3166-1 alpha-2 code, as FR, or EU or EEA (the United Kingdom is GB)"#,
+                r#"spec.levels[1].require.qualifications[0]: "SecNumCloud" is not a scheme: use at most 63 lower-case letters, digits, '-' and '.', with a letter or digit at both ends"#,
+                "spec.categories[0].require: demands nothing: say what is required, or leave it out",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_level_without_demands_differs_from_one_with() {
+        let policy =
+            read("{mode: Warn, defaultLevel: low, levels: [{name: low}, {name: high, require: {maxPUE: 1.5}}]}");
+        let policy = policy.value.unwrap();
+        assert_eq!(policy.mode, Mode::Warn);
+        assert_eq!(policy.clearance_key(0), None);
+        assert!(policy.clearance_key(1).unwrap().ends_with("/state.high"));
+    }
+
+    #[test]
+    fn levels_and_default_must_agree() {
+        for (yaml, message) in [
+            ("{mode: Audit, defaultLevel: lwo, levels: [{name: low}]}", "one of low"),
+            ("{mode: Audit, defaultLevel: low, levels: [{name: low}, {name: low}]}", "listed twice"),
+        ] {
+            let Read { value, problems } = read(yaml);
+            assert!(value.is_none());
+            assert!(problems[0].to_string().contains(message), "{problems:?}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Label selectors.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::problem::Reader;
+use crate::core::selector::{Operator, Selector};
+
+/// Reads `selector`. One expression that cannot be read leaves nothing of it: the rest alone would select more.
+pub(super) fn selector(selector: &LabelSelector, mut reader: Reader<'_>) -> Option<Selector> {
+    let labels = selector.match_labels.iter().flatten();
+    let mut terms: Vec<_> = labels.map(|(key, value)| (key.clone(), Operator::In([value.clone()].into()))).collect();
+    let mut whole = true;
+    for (i, expression) in selector.match_expressions.iter().flatten().enumerate() {
+        let values = || expression.values.iter().flatten().cloned().collect();
+        let operator = match expression.operator.as_str() {
+            "In" => Operator::In(values()),
+            "NotIn" => Operator::NotIn(values()),
+            "Exists" => Operator::Exists,
+            "DoesNotExist" => Operator::DoesNotExist,
+            other => {
+                reader.field("matchExpressions").entry(i).field("operator").refuse(format_args!(
+                    "{:?} is no operator: write In, NotIn, Exists or DoesNotExist",
+                    crate::core::name::quoted(other)
+                ));
+                whole = false;
+                continue;
+            }
+        };
+        terms.push((expression.key.clone(), operator));
+    }
+    whole.then(|| Selector::new(terms))
+}

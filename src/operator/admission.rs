@@ -1,0 +1,260 @@
+//! Keeps what admission needs of each policy: its finalizer, its entry in the roster, its bindings, in an order that
+//! neither refuses nor frees anything for a moment.
+//!
+//! A policy begins: finalizer, roster, mutations, and when API servers have taken these up, validations. It ends the
+//! other way round: roster, bindings, and when API servers have let go of them, finalizer.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant as Moment},
+};
+
+use k8s_openapi::api::admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding};
+use kube::api::ObjectMeta;
+
+use super::{
+    bindings::{self, Bindings, POLICY_LABEL},
+    index::{BindingRecord, Index, Record},
+    write::{FINALIZER, Key, ROSTER, Write},
+};
+use crate::api::{Mode, PlacementPolicy};
+
+/// API servers refresh their bindings every second; twice that is safe.
+const UPTAKE: Duration = Duration::from_secs(2);
+/// Parameters are watched, and arrive sooner.
+const ROSTER_UPTAKE: Duration = Duration::from_secs(1);
+
+/// The steps that policies are in.
+#[derive(Debug, Default)]
+pub struct Admission {
+    endings: BTreeMap<String, Ending>,
+    mutating_since: BTreeMap<String, Moment>,
+    wake: Option<Moment>,
+}
+
+/// How far a policy has ended, by its unique identifier.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ending {
+    unlisted_since: Option<Moment>,
+    unbound_since: Option<Moment>,
+}
+
+/// The bindings that `record` must have while it exists.
+#[must_use]
+pub fn bindings_of(name: &str, record: &Record<PlacementPolicy>, exempt: &[String]) -> Bindings {
+    record.object.as_ref().map_or_else(|_| Bindings::default(), |object| bindings::bindings(name, &object.spec, exempt))
+}
+
+impl Admission {
+    /// When the next step is due though nothing is seen.
+    #[must_use]
+    pub fn wake(&self) -> Option<Moment> {
+        self.wake
+    }
+
+    /// Asks for whatever separates `index` from what should be.
+    pub fn plan(&mut self, index: &Index, exempt: &[String], now: Moment, due: &mut Vec<(Key, Write)>) {
+        self.wake = None;
+        roster(index, due);
+        let mut wanted = Bindings::default();
+        for (name, record) in index.policies.iter() {
+            if record.ending() {
+                self.end(name, record, index, exempt, now, &mut wanted, due);
+            } else {
+                self.begin(name, record, index, exempt, now, &mut wanted, due);
+            }
+        }
+        let alive = |uid: &String| index.policies.iter().any(|(_, record)| record.meta.uid.as_ref() == Some(uid));
+        self.endings.retain(|uid, _| alive(uid));
+        self.mutating_since.retain(|name, _| index.policies.get(name).is_some());
+        keep(index, &wanted, due);
+    }
+
+    fn wake_at(&mut self, moment: Moment) {
+        self.wake = Some(self.wake.map_or(moment, |wake| wake.min(moment)));
+    }
+
+    /// Whether `wait` has passed since `since`; if not, asks to be woken when it has.
+    fn passed(&mut self, since: Moment, wait: Duration, now: Moment) -> bool {
+        let then = since + wait;
+        if then > now {
+            self.wake_at(then);
+        }
+        then <= now
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one step of a plan, private to it")]
+    fn begin(
+        &mut self,
+        name: &str,
+        record: &Record<PlacementPolicy>,
+        index: &Index,
+        exempt: &[String],
+        now: Moment,
+        wanted: &mut Bindings,
+        due: &mut Vec<(Key, Write)>,
+    ) {
+        let finalizers = record.meta.finalizers.clone().unwrap_or_default();
+        if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+            let finalizers = finalizers.into_iter().chain([FINALIZER.to_owned()]).collect();
+            let version = record.meta.resource_version.clone();
+            due.push((Key::Finalizer(name.to_owned()), Write::Finalizers { finalizers, version }));
+            return retain(name, index, wanted);
+        }
+        let Ok(object) = &record.object else { return retain(name, index, wanted) };
+        if !index.roster.get(ROSTER).is_some_and(|roster| roster.data.contains_key(name)) {
+            return retain(name, index, wanted);
+        }
+        let Bindings { mutating, validating } = bindings_of(name, record, exempt);
+        let in_place = mutating.keys().all(|binding| index.mutating_bindings.get(binding).is_some());
+        wanted.mutating.extend(mutating);
+        // A validation that acts before its mutation would refuse what the mutation is about to complete.
+        let acting = if object.spec.mode == Mode::Enforce {
+            if in_place {
+                let since = *self.mutating_since.entry(name.to_owned()).or_insert(now);
+                self.passed(since, UPTAKE, now)
+            } else {
+                self.mutating_since.remove(name);
+                false
+            }
+        } else {
+            true
+        };
+        let present = |binding: &String| index.validating_bindings.get(binding).is_some();
+        wanted.validating.extend(validating.into_iter().filter(|(binding, _)| acting || present(binding)));
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one step of a plan, private to it")]
+    fn end(
+        &mut self,
+        name: &str,
+        record: &Record<PlacementPolicy>,
+        index: &Index,
+        exempt: &[String],
+        now: Moment,
+        wanted: &mut Bindings,
+        due: &mut Vec<(Key, Write)>,
+    ) {
+        let Some(uid) = record.meta.uid.clone() else { return };
+        let mut ending = self.endings.get(&uid).copied().unwrap_or_default();
+        let listed = index.roster.get(ROSTER).is_some_and(|roster| roster.data.contains_key(name));
+        ending.unlisted_since = (!listed).then(|| ending.unlisted_since.unwrap_or(now));
+        let release = ending.unlisted_since.is_some_and(|since| self.passed(since, ROSTER_UPTAKE, now));
+        if !release {
+            // As they are: nobody but us may end them early.
+            let Bindings { mutating, validating } = bindings_of(name, record, exempt);
+            let here = |policy: Option<&ObjectMeta>| policy.is_some();
+            wanted.mutating.extend(
+                mutating.into_iter().filter(|(key, _)| here(index.mutating_bindings.get(key).map(|found| &found.meta))),
+            );
+            wanted.validating.extend(
+                validating
+                    .into_iter()
+                    .filter(|(key, _)| here(index.validating_bindings.get(key).map(|found| &found.meta))),
+            );
+            retain(name, index, wanted);
+        }
+        let bound = index.mutating_bindings.iter().any(|(_, found)| of(name, &found.meta))
+            || index.validating_bindings.iter().any(|(_, found)| of(name, &found.meta));
+        ending.unbound_since = (release && !bound).then(|| ending.unbound_since.unwrap_or(now));
+        if ending.unbound_since.is_some_and(|since| self.passed(since, UPTAKE, now)) {
+            let finalizers = record.meta.finalizers.iter().flatten();
+            let others: Vec<String> = finalizers.clone().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();
+            if others.len() < finalizers.count() {
+                let version = record.meta.resource_version.clone();
+                due.push((Key::Finalizer(name.to_owned()), Write::Finalizers { finalizers: others, version }));
+            }
+        }
+        self.endings.insert(uid, ending);
+    }
+}
+
+/// Whether the binding with this metadata is one of the policy `name`.
+fn of(name: &str, meta: &ObjectMeta) -> bool {
+    meta.labels.as_ref().and_then(|labels| labels.get(POLICY_LABEL)).is_some_and(|policy| policy == name)
+}
+
+/// Wants the bindings of `name` that are there, as they are.
+fn retain(name: &str, index: &Index, wanted: &mut Bindings) {
+    for (key, found) in index.mutating_bindings.iter().filter(|(_, found)| of(name, &found.meta)) {
+        if let Some(spec) = &found.spec {
+            wanted.mutating.entry(key.clone()).or_insert_with(|| spec.clone());
+        }
+    }
+    for (key, found) in index.validating_bindings.iter().filter(|(_, found)| of(name, &found.meta)) {
+        if let Some(spec) = &found.spec {
+            wanted.validating.entry(key.clone()).or_insert_with(|| spec.clone());
+        }
+    }
+}
+
+/// The policies that exist, for the mutation that strips the keys of all others.
+fn roster(index: &Index, due: &mut Vec<(Key, Write)>) {
+    let desired: BTreeMap<String, String> = index
+        .policies
+        .iter()
+        .filter(|(_, record)| !record.ending())
+        .map(|(name, record)| {
+            let mode = record.object.as_ref().map_or("Unknown", |object| object.spec.mode.as_str());
+            (name.clone(), mode.to_owned())
+        })
+        .collect();
+    match index.roster.get(ROSTER) {
+        None => due.push((Key::Roster, Write::CreateRoster(desired))),
+        Some(found) if found.data == desired => {}
+        Some(found) => {
+            let gone = found.data.keys().filter(|name| !desired.contains_key(*name)).map(|name| (name.clone(), None));
+            let patch = gone.chain(desired.iter().map(|(name, mode)| (name.clone(), Some(mode.clone())))).collect();
+            due.push((Key::Roster, Write::PatchRoster(patch)));
+        }
+    }
+}
+
+/// Asks for the difference between the bindings that are there and those that are `wanted`.
+fn keep(index: &Index, wanted: &Bindings, due: &mut Vec<(Key, Write)>) {
+    for (name, spec) in &wanted.mutating {
+        let policy = spec.param_ref.as_ref().and_then(|found| found.name.as_deref()).unwrap_or_default();
+        let metadata = bindings::metadata(name, policy);
+        if let Some((metadata, exists)) = difference(index.mutating_bindings.get(name), metadata, spec) {
+            let binding = Box::new(MutatingAdmissionPolicyBinding { metadata, spec: Some(spec.clone()) });
+            let write =
+                if exists { Write::ReplaceMutatingBinding(binding) } else { Write::CreateMutatingBinding(binding) };
+            due.push((Key::MutatingBinding(name.clone()), write));
+        }
+    }
+    for (name, spec) in &wanted.validating {
+        let policy = spec.param_ref.as_ref().and_then(|found| found.name.as_deref()).unwrap_or_default();
+        let metadata = bindings::metadata(name, policy);
+        if let Some((metadata, exists)) = difference(index.validating_bindings.get(name), metadata, spec) {
+            let binding = Box::new(ValidatingAdmissionPolicyBinding { metadata, spec: spec.clone() });
+            let write =
+                if exists { Write::ReplaceValidatingBinding(binding) } else { Write::CreateValidatingBinding(binding) };
+            due.push((Key::ValidatingBinding(name.clone()), write));
+        }
+    }
+    let surplus = |meta: &ObjectMeta| meta.deletion_timestamp.is_none();
+    for (name, found) in index.mutating_bindings.iter() {
+        if !wanted.mutating.contains_key(name) && surplus(&found.meta) {
+            due.push((Key::MutatingBinding(name.clone()), Write::Delete));
+        }
+    }
+    for (name, found) in index.validating_bindings.iter() {
+        if !wanted.validating.contains_key(name) && surplus(&found.meta) {
+            due.push((Key::ValidatingBinding(name.clone()), Write::Delete));
+        }
+    }
+}
+
+/// The metadata to write, and whether the binding exists; `None` when it is as it should be.
+fn difference<S: PartialEq>(
+    found: Option<&BindingRecord<S>>,
+    desired: ObjectMeta,
+    spec: &S,
+) -> Option<(ObjectMeta, bool)> {
+    let Some(found) = found else { return Some((desired, false)) };
+    let labelled = desired.labels.iter().flatten().all(|(key, value)| {
+        found.meta.labels.as_ref().and_then(|labels| labels.get(key)).is_some_and(|found| found == value)
+    });
+    let same = labelled && found.spec.as_ref() == Some(spec);
+    (!same).then(|| (ObjectMeta { resource_version: found.meta.resource_version.clone(), ..desired }, true))
+}

@@ -1,0 +1,165 @@
+//! Which admission bindings a policy must have.
+//!
+//! The admission policies are the chart's. A binding ties one of them to one `PlacementPolicy` as its parameter, in the
+//! namespaces that the policy governs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::{
+    api::admissionregistration::v1::{
+        MatchResources, MutatingAdmissionPolicyBindingSpec, ParamRef, ValidatingAdmissionPolicyBindingSpec,
+    },
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta},
+};
+
+use crate::{
+    api::{Mode, PlacementPolicySpec},
+    core::keys,
+};
+
+/// Every binding's label with the name of its `PlacementPolicy`.
+pub const POLICY_LABEL: &str = "rempart.dev/policy";
+/// Every binding's label that says whose it is.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "rempart");
+
+/// The mutations that policies are bound to: the admission policy, how the binding's name begins, and the namespaces.
+const MUTATIONS: [(&str, &str, Floor); 4] = [
+    ("rempart-pods", "rempart-pods", Floor::Absent),
+    ("rempart-pods-floor", "rempart-pods-floor", Floor::Sensitivity),
+    ("rempart-pods-floor", "rempart-pods-categories", Floor::CategoriesAlone),
+    ("rempart-templates", "rempart-templates", Floor::Any),
+];
+
+/// The validations that policies are bound to, likewise.
+const VALIDATIONS: [(&str, &str, Floor); 7] = [
+    ("rempart-pods", "rempart-pods", Floor::Absent),
+    ("rempart-pods-floor", "rempart-pods-floor", Floor::Sensitivity),
+    ("rempart-pods-floor", "rempart-pods-categories", Floor::CategoriesAlone),
+    ("rempart-pod-updates", "rempart-pod-updates", Floor::Any),
+    ("rempart-workloads", "rempart-workloads", Floor::Any),
+    ("rempart-namespaces", "rempart-namespaces", Floor::Any),
+    ("rempart-bindings", "rempart-bindings", Floor::Any),
+];
+
+/// Mutations of the chart that need no binding of ours.
+const STATIC_MUTATIONS: [&str; 2] = ["rempart-stale-keys", "rempart-stale-keys-templates"];
+/// Validations of the chart that need no binding of ours.
+const STATIC_VALIDATIONS: [&str; 2] = ["rempart-stamps", "rempart-operator"];
+
+/// What a namespace's labels say about the level of its pods. Pods of namespaces that say nothing can be judged by
+/// themselves, which a match condition can do; no match condition sees a namespace.
+#[derive(Clone, Copy)]
+enum Floor {
+    Any,
+    Absent,
+    Sensitivity,
+    CategoriesAlone,
+}
+
+impl Floor {
+    fn expressions(self) -> Vec<LabelSelectorRequirement> {
+        let demand = |key: &str, operator: &str| LabelSelectorRequirement {
+            key: key.to_owned(),
+            operator: operator.to_owned(),
+            values: None,
+        };
+        match self {
+            Self::Any => vec![],
+            Self::Absent => vec![demand(keys::SENSITIVITY, "DoesNotExist"), demand(keys::CATEGORIES, "DoesNotExist")],
+            Self::Sensitivity => vec![demand(keys::SENSITIVITY, "Exists")],
+            Self::CategoriesAlone => {
+                vec![demand(keys::SENSITIVITY, "DoesNotExist"), demand(keys::CATEGORIES, "Exists")]
+            }
+        }
+    }
+}
+
+/// The bindings that one policy must have, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Bindings {
+    /// Of mutations.
+    pub mutating: BTreeMap<String, MutatingAdmissionPolicyBindingSpec>,
+    /// Of validations.
+    pub validating: BTreeMap<String, ValidatingAdmissionPolicyBindingSpec>,
+}
+
+/// The bindings of the policy `name`, everywhere but in the `exempt` namespaces.
+///
+/// Every field that the API server would fill in is written out, so that what is read back equals what was meant.
+#[must_use]
+pub fn bindings(name: &str, spec: &PlacementPolicySpec, exempt: &[String]) -> Bindings {
+    let param_ref = ParamRef {
+        name: Some(name.to_owned()),
+        // Without its parameter a policy cannot be evaluated, and what cannot be evaluated clears nothing.
+        parameter_not_found_action: Some("Deny".to_owned()),
+        ..ParamRef::default()
+    };
+    let matching = |floor: Floor| MatchResources {
+        match_policy: Some("Equivalent".to_owned()),
+        namespace_selector: Some(namespaces(spec.namespace_selector.as_ref(), exempt, floor)),
+        object_selector: Some(LabelSelector::default()),
+        ..MatchResources::default()
+    };
+    let mut bindings = Bindings::default();
+    if spec.mode == Mode::Enforce {
+        for (policy, binding, floor) in MUTATIONS {
+            let spec = MutatingAdmissionPolicyBindingSpec {
+                policy_name: Some(policy.to_owned()),
+                param_ref: Some(param_ref.clone()),
+                match_resources: Some(matching(floor)),
+            };
+            bindings.mutating.insert(format!("{binding}-{name}"), spec);
+        }
+    }
+    let action = match spec.mode {
+        Mode::Enforce => "Deny",
+        Mode::Warn => "Warn",
+        Mode::Audit => "Audit",
+    };
+    for (policy, binding, floor) in VALIDATIONS {
+        let spec = ValidatingAdmissionPolicyBindingSpec {
+            policy_name: policy.to_owned(),
+            param_ref: Some(param_ref.clone()),
+            match_resources: Some(matching(floor)),
+            validation_actions: vec![action.to_owned()],
+        };
+        bindings.validating.insert(format!("{binding}-{name}"), spec);
+    }
+    bindings
+}
+
+/// The mutations and validations that the chart must have installed.
+#[must_use]
+pub fn admission_policies() -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
+    let mutations = MUTATIONS.iter().map(|(policy, _, _)| *policy).chain(STATIC_MUTATIONS);
+    let validations = VALIDATIONS.iter().map(|(policy, _, _)| *policy).chain(STATIC_VALIDATIONS);
+    (mutations.collect(), validations.collect())
+}
+
+/// The metadata of the binding `name` of the policy `policy`.
+#[must_use]
+pub fn metadata(name: &str, policy: &str) -> ObjectMeta {
+    let labels = [("app.kubernetes.io/name", "rempart"), MANAGED_BY, (POLICY_LABEL, policy)];
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+        ..ObjectMeta::default()
+    }
+}
+
+fn namespaces(selector: Option<&LabelSelector>, exempt: &[String], floor: Floor) -> LabelSelector {
+    let LabelSelector { match_labels, match_expressions } = selector.cloned().unwrap_or_default();
+    let mut expressions = match_expressions.unwrap_or_default();
+    if !exempt.is_empty() {
+        expressions.push(LabelSelectorRequirement {
+            key: "kubernetes.io/metadata.name".to_owned(),
+            operator: "NotIn".to_owned(),
+            values: Some(exempt.to_vec()),
+        });
+    }
+    expressions.extend(floor.expressions());
+    LabelSelector {
+        match_labels: match_labels.filter(|labels| !labels.is_empty()),
+        match_expressions: Some(expressions).filter(|expressions| !expressions.is_empty()),
+    }
+}

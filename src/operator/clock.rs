@@ -1,0 +1,40 @@
+//! The wall clock, as something that can be handed in.
+
+use std::{future::Future, pin::Pin, time::Duration};
+
+use crate::core::instant::Instant;
+
+/// Tells the time, and when a time has come.
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> Instant;
+    /// Ends when [`now`](Self::now) has reached `instant`.
+    fn sleep_until(&self, instant: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// The clock of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+/// How long a sleep trusts the monotonic clock, which stands still while a machine is suspended and knows nothing of
+/// corrections of the wall clock. Only the clock is read again, nothing is asked of the API server.
+const LONGEST_NAP: Duration = Duration::from_secs(30);
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
+    fn now(&self) -> Instant {
+        jiff::Timestamp::now().into()
+    }
+
+    fn sleep_until(&self, instant: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            loop {
+                let left = instant.timestamp().duration_since(self.now().timestamp());
+                match Duration::try_from(left) {
+                    Ok(left) if !left.is_zero() => tokio::time::sleep(left.min(LONGEST_NAP)).await,
+                    _ => return,
+                }
+            }
+        })
+    }
+}

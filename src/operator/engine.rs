@@ -1,0 +1,379 @@
+//! The decision loop's state: observations in, writes out. No client, no clock, no waiting.
+//!
+//! Level-triggered: every cycle compares what is with what should be and asks for the difference. A write that fails or
+//! comes too late is simply still a difference.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant as Moment},
+};
+
+use super::{
+    admission::{self, Admission},
+    index::{Change, Index, Observation, Touched},
+    metrics::Metrics,
+    node::{Interner, Membership, NodeRecord, StampChange},
+    ruling::{Ruling, time},
+    status,
+    write::{Key, Write, WriteError},
+};
+use crate::core::{
+    instant::Instant,
+    places::{Place, claims},
+    selector::Labels,
+};
+
+/// What the operator is told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The namespaces that no policy governs, the operator's own among them.
+    pub exempt: Vec<String>,
+    /// How many nodes are written to at a time.
+    pub concurrency: usize,
+}
+
+/// How soon a node's stamps must be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Urgency {
+    /// It carries a clearance that it has lost.
+    Loses,
+    /// It is new, and nothing can run on it.
+    New,
+    /// It gains something, or a value changes.
+    Gains,
+}
+
+/// How often statuses are compared while things keep changing.
+const STATUS_PACE: Duration = Duration::from_millis(500);
+/// The first wait after a failed write; it doubles with each further failure.
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+/// The longest wait after a failed write.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy, Debug)]
+struct Retry {
+    failures: u32,
+    not_before: Moment,
+}
+
+/// The state.
+pub struct Engine {
+    settings: Settings,
+    metrics: Metrics,
+    index: Index,
+    interner: Interner,
+    admission: Admission,
+    ruling: Ruling,
+    facts_changed: bool,
+    statuses_due: bool,
+    statuses_not_before: Option<Moment>,
+    queue: BTreeSet<(Urgency, String)>,
+    under_way: BTreeSet<Key>,
+    retries: BTreeMap<Key, Retry>,
+    /// The last status written to an object that cannot be decoded, and so cannot be compared with.
+    said: BTreeMap<Key, serde_json::Value>,
+    wake: Option<Moment>,
+}
+
+impl Engine {
+    /// An engine that has seen nothing.
+    #[must_use]
+    pub fn new(settings: Settings, metrics: Metrics) -> Self {
+        Self {
+            settings,
+            metrics,
+            index: Index::default(),
+            interner: Interner::default(),
+            admission: Admission::default(),
+            ruling: Ruling::default(),
+            facts_changed: true,
+            statuses_due: true,
+            statuses_not_before: None,
+            queue: BTreeSet::new(),
+            under_way: BTreeSet::new(),
+            retries: BTreeMap::new(),
+            said: BTreeMap::new(),
+            wake: None,
+        }
+    }
+
+    /// What has been seen.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// When the facts next change by themselves.
+    #[must_use]
+    pub fn next_change(&self) -> Option<Instant> {
+        self.ruling.next
+    }
+
+    /// When a cycle is due though nothing is seen and no fact changes.
+    #[must_use]
+    pub fn wake(&self) -> Option<Moment> {
+        self.wake
+    }
+
+    /// Takes in what was seen.
+    pub fn observe(&mut self, observation: Observation) {
+        let relevant = |touched: Touched| touched != Touched::Nothing;
+        match observation {
+            Observation::Provider(change) => self.facts_changed |= relevant(self.index.providers.observe(change)),
+            Observation::Pool(change) => self.facts_changed |= relevant(self.index.pools.observe(change)),
+            Observation::Policy(change) => self.facts_changed |= relevant(self.index.policies.observe(change)),
+            Observation::Node(change) => {
+                let change = self.slim(change);
+                match self.index.nodes.observe(change) {
+                    Touched::Nothing => {}
+                    Touched::One(name) => self.place(&name),
+                    Touched::All => {
+                        self.interner.sweep();
+                        self.place_all();
+                    }
+                }
+            }
+            Observation::MutatingBinding(change) => drop(self.index.mutating_bindings.observe(change)),
+            Observation::ValidatingBinding(change) => drop(self.index.validating_bindings.observe(change)),
+            Observation::MutatingPolicy(change) => drop(self.index.mutating_policies.observe(change)),
+            Observation::ValidatingPolicy(change) => drop(self.index.validating_policies.observe(change)),
+            Observation::Roster(change) => drop(self.index.roster.observe(change)),
+        }
+        self.statuses_due = true;
+    }
+
+    fn slim(&mut self, change: Change<super::node::SlimNode>) -> Change<NodeRecord> {
+        match change {
+            Change::Restarted => Change::Restarted,
+            Change::Listed(name, node) => Change::Listed(name, NodeRecord::new(node, &mut self.interner)),
+            Change::Complete => Change::Complete,
+            Change::Applied(name, node) => Change::Applied(name, NodeRecord::new(node, &mut self.interner)),
+            Change::Deleted(name) => Change::Deleted(name),
+        }
+    }
+
+    /// Works out whose the node `name` is, and queues it when its stamps are not what they should be.
+    fn place(&mut self, name: &str) {
+        let Some(node) = self.index.nodes.get_mut(name) else { return };
+        place(node, &self.ruling);
+        queue(&mut self.queue, name, node, &self.ruling);
+    }
+
+    fn place_all(&mut self) {
+        for (name, node) in self.index.nodes.iter_mut() {
+            place(node, &self.ruling);
+            queue(&mut self.queue, name, node, &self.ruling);
+        }
+    }
+
+    /// Takes in how a write ended.
+    pub fn settle(&mut self, key: &Key, outcome: Result<Option<Observation>, WriteError>, now: Moment) {
+        self.under_way.remove(key);
+        match outcome {
+            Ok(seen) => {
+                self.metrics.wrote(key.kind());
+                self.retries.remove(key);
+                if let Some(seen) = seen {
+                    self.observe(seen);
+                }
+            }
+            Err(error) if error.gone() => {
+                self.retries.remove(key);
+                tracing::debug!(object = key.object(), "gone before it could be written");
+                self.forget(key);
+            }
+            Err(error) => {
+                self.metrics.write_failed(key.kind());
+                self.said.remove(key);
+                let failures = self.retries.get(key).map_or(0, |retry| retry.failures).saturating_add(1);
+                let wait = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_RETRY);
+                if !error.outdated() {
+                    let error = super::watch::Chain(&error);
+                    tracing::warn!(object = key.object(), kind = key.kind(), %error, ?wait, "write failed; trying again");
+                }
+                self.retries.insert(key.clone(), Retry { failures, not_before: now + wait });
+            }
+        }
+        if let Key::Stamps(name) = key {
+            self.place(name);
+        }
+        self.statuses_due = true;
+    }
+
+    /// What a write found gone is gone; the watch says so too, later.
+    fn forget(&mut self, key: &Key) {
+        match key {
+            Key::MutatingBinding(name) => drop(self.index.mutating_bindings.observe(Change::Deleted(name.clone()))),
+            Key::ValidatingBinding(name) => drop(self.index.validating_bindings.observe(Change::Deleted(name.clone()))),
+            Key::Stamps(name) => drop(self.index.nodes.observe(Change::Deleted(name.clone()))),
+            Key::Roster => drop(self.index.roster.observe(Change::Deleted(super::write::ROSTER.to_owned()))),
+            _ => {}
+        }
+    }
+
+    /// The writes that are due at `at`, by the wall clock, and `now`, by the monotonic one.
+    ///
+    /// None before every kind has been listed: until then absence means nothing.
+    pub fn cycle(&mut self, at: Instant, now: Moment) -> Vec<(Key, Write)> {
+        self.wake = None;
+        if self.index.unsynced().next().is_some() {
+            return Vec::new();
+        }
+        if self.facts_changed || self.ruling.next.is_some_and(|next| next <= at) {
+            self.ruling = Ruling::new(&self.index, at);
+            self.facts_changed = false;
+            self.statuses_due = true;
+            self.place_all();
+            self.metrics.ruled(&self.ruling);
+            tracing::debug!(next = ?self.ruling.next, "ruled on every pool");
+        }
+        let mut due = Vec::new();
+        self.admission.plan(&self.index, &self.settings.exempt, now, &mut due);
+        self.wake_at(self.admission.wake());
+        self.plan_stamps(&mut due);
+        self.plan_statuses(at, now, &mut due);
+
+        let mut writes = Vec::new();
+        for (key, write) in due {
+            match self.retries.get(&key) {
+                Some(retry) if retry.not_before > now => {
+                    let not_before = retry.not_before;
+                    self.wake_at(Some(not_before));
+                    if let Key::Stamps(name) = &key {
+                        self.queue.insert((Urgency::Gains, name.clone()));
+                    }
+                    if matches!(key, Key::ProviderStatus(_) | Key::PoolStatus(_) | Key::PolicyStatus(_)) {
+                        self.statuses_due = true;
+                    }
+                }
+                _ if self.under_way.contains(&key) => {}
+                _ => {
+                    self.under_way.insert(key.clone());
+                    writes.push((key, write));
+                }
+            }
+        }
+        writes
+    }
+
+    fn wake_at(&mut self, moment: Option<Moment>) {
+        self.wake = match (self.wake, moment) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+
+    fn plan_stamps(&mut self, due: &mut Vec<(Key, Write)>) {
+        let mut free = self.settings.concurrency.saturating_sub(self.under_way.len());
+        while free > 0 {
+            let Some((_, name)) = self.queue.pop_first() else { return };
+            let key = Key::Stamps(name);
+            let Key::Stamps(name) = &key else { return };
+            let Some(node) = self.index.nodes.get(name) else { continue };
+            let change = change(node, &self.ruling);
+            // Under way: settling it looks at the node again.
+            if change.is_empty() || self.under_way.contains(&key) {
+                continue;
+            }
+            due.push((key, Write::Stamps(change)));
+            free = free.saturating_sub(1);
+        }
+    }
+
+    fn plan_statuses(&mut self, at: Instant, now: Moment, due: &mut Vec<(Key, Write)>) {
+        if !self.statuses_due {
+            return;
+        }
+        if let Some(not_before) = self.statuses_not_before.filter(|not_before| *not_before > now) {
+            self.wake_at(Some(not_before));
+            return;
+        }
+        self.statuses_due = false;
+        self.statuses_not_before = Some(now + STATUS_PACE);
+        let stamp = time(whole_seconds(at));
+        let census = status::census(&self.index);
+        self.metrics.counted(self.index.nodes.iter().len());
+        for (name, record) in self.index.providers.iter() {
+            let Some(found) = self.ruling.of_provider.get(name) else { continue };
+            let desired = status::of_provider(record, found, &stamp);
+            let current = record.object.as_ref().map(|object| object.status.as_ref());
+            compare(Key::ProviderStatus(name.clone()), &desired, current, &mut self.said, due);
+        }
+        for (name, record) in self.index.pools.iter() {
+            let Some(found) = self.ruling.of_pool.get(name) else { continue };
+            let empty = status::Census::default();
+            let desired = status::of_pool(record, found, census.get(name.as_str()).unwrap_or(&empty), &stamp);
+            let current = record.object.as_ref().map(|object| object.status.as_ref());
+            compare(Key::PoolStatus(name.clone()), &desired, current, &mut self.said, due);
+        }
+        for (name, record) in self.index.policies.iter() {
+            let Some(found) = self.ruling.of_policy.get(name) else { continue };
+            let bindings = admission::bindings_of(name, record, &self.settings.exempt);
+            let desired = status::of_policy(name, record, found, &bindings, &self.index, &stamp);
+            let current = record.object.as_ref().map(|object| object.status.as_ref());
+            compare(Key::PolicyStatus(name.clone()), &desired, current, &mut self.said, due);
+        }
+    }
+}
+
+/// Asks for `desired` where it is not `current`.
+fn compare<S: serde::Serialize + PartialEq>(
+    key: Key,
+    desired: &S,
+    current: Result<Option<&S>, &String>,
+    said: &mut BTreeMap<Key, serde_json::Value>,
+    due: &mut Vec<(Key, Write)>,
+) {
+    if current.is_ok_and(|current| current == Some(desired)) {
+        return;
+    }
+    let Ok(value) = serde_json::to_value(desired) else { return };
+    if current.is_err() && said.get(&key) == Some(&value) {
+        return;
+    }
+    if current.is_err() {
+        said.insert(key.clone(), value.clone());
+    }
+    due.push((key, Write::Status(value)));
+}
+
+/// Conditions are written down to the second.
+fn whole_seconds(at: Instant) -> Instant {
+    Instant::from_seconds(at.timestamp().as_second())
+}
+
+fn place(node: &mut NodeRecord, ruling: &Ruling) {
+    let found = claims(&ruling.pools, Place { labels: &*node, provider_id: node.provider_id.as_deref() });
+    let names = |pools: &[&crate::core::name::PoolName]| pools.iter().map(|pool| (*pool).clone()).collect();
+    node.membership = match (found.owner(), found.by.as_slice(), found.mismatched.as_slice()) {
+        (Some(pool), _, _) => Membership::Of(pool.clone()),
+        (None, [], []) => Membership::None,
+        (None, [], unproven) => Membership::Unproven(names(unproven)),
+        (None, disputed, _) => Membership::Disputed(names(disputed)),
+    };
+}
+
+fn change(node: &NodeRecord, ruling: &Ruling) -> StampChange {
+    match &node.membership {
+        Membership::Of(pool) => match ruling.stamps.get(pool) {
+            Some(stamps) => node.differences(stamps),
+            None => node.differences(&Labels::new()),
+        },
+        _ => node.differences(&Labels::new()),
+    }
+}
+
+fn queue(queue: &mut BTreeSet<(Urgency, String)>, name: &str, node: &NodeRecord, ruling: &Ruling) {
+    let change = change(node, ruling);
+    if change.is_empty() {
+        return;
+    }
+    let urgency = if !change.remove.is_empty() {
+        Urgency::Loses
+    } else if node.unstamped() {
+        Urgency::New
+    } else {
+        Urgency::Gains
+    };
+    queue.insert((urgency, name.to_owned()));
+}

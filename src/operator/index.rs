@@ -1,0 +1,309 @@
+//! What the operator has seen of the cluster. Fed one observation at a time, without a client.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::admissionregistration::v1::{MutatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicyBindingSpec},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use super::node::NodeRecord;
+use crate::api::{CloudProvider, PlacementPolicy, PlacementPool};
+
+/// A change of one kind of object, as a watch tells it.
+#[derive(Clone, Debug)]
+pub enum Change<V> {
+    /// Everything is about to be listed anew.
+    Restarted,
+    /// One of the objects listed anew.
+    Listed(String, V),
+    /// The list is complete: what it did not name is gone.
+    Complete,
+    /// An object was made or altered.
+    Applied(String, V),
+    /// An object is gone.
+    Deleted(String),
+}
+
+/// A thing with a resource version.
+pub trait Versioned {
+    /// The resource version, as the number that it is; 0 when it is none.
+    fn version(&self) -> u64;
+}
+
+/// Reads a resource version.
+#[must_use]
+pub fn version(text: Option<&str>) -> u64 {
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// The objects of one kind.
+#[derive(Clone, Debug)]
+pub struct Mirror<V> {
+    live: BTreeMap<String, V>,
+    incoming: Option<BTreeMap<String, V>>,
+    synced: bool,
+}
+
+impl<V> Default for Mirror<V> {
+    fn default() -> Self {
+        Self { live: BTreeMap::new(), incoming: None, synced: false }
+    }
+}
+
+/// Which objects an observation was about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// None, as yet.
+    Nothing,
+    /// The one of this name.
+    One(String),
+    /// Any of them.
+    All,
+}
+
+impl<V: Versioned> Mirror<V> {
+    /// Takes in `change`.
+    ///
+    /// A list counts when it is complete and not before; until then what was known stays. News that is older than what
+    /// is known (the answer to a write may overtake the watch) is dropped.
+    pub fn observe(&mut self, change: Change<V>) -> Touched {
+        match change {
+            Change::Restarted => {
+                self.incoming = Some(BTreeMap::new());
+                Touched::Nothing
+            }
+            Change::Listed(name, value) => {
+                self.incoming.get_or_insert_default().insert(name, value);
+                Touched::Nothing
+            }
+            Change::Complete => {
+                let listed = self.incoming.take().unwrap_or_default();
+                let mut known = std::mem::replace(&mut self.live, listed);
+                for (name, value) in &mut self.live {
+                    if let Some(newer) = known.remove(name).filter(|known| known.version() > value.version()) {
+                        *value = newer;
+                    }
+                }
+                self.synced = true;
+                Touched::All
+            }
+            Change::Applied(name, value) => {
+                if self.live.get(&name).is_some_and(|known| known.version() > value.version()) {
+                    return Touched::Nothing;
+                }
+                self.live.insert(name.clone(), value);
+                Touched::One(name)
+            }
+            Change::Deleted(name) => {
+                self.live.remove(&name);
+                Touched::One(name)
+            }
+        }
+    }
+
+    /// Whether a list has been complete once.
+    pub fn synced(&self) -> bool {
+        self.synced
+    }
+
+    /// The object `name`.
+    pub fn get(&self, name: &str) -> Option<&V> {
+        self.live.get(name)
+    }
+
+    /// The object `name`, to keep notes on.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut V> {
+        self.live.get_mut(name)
+    }
+
+    /// All objects, by name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&String, &V)> {
+        self.live.iter()
+    }
+
+    /// All objects, to keep notes on.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&String, &mut V)> {
+        self.live.iter_mut()
+    }
+}
+
+/// One of our own objects, or what is left of one that cannot be decoded.
+#[derive(Clone, Debug)]
+pub struct Record<K> {
+    /// Its metadata.
+    pub meta: ObjectMeta,
+    /// The object, or why it cannot be decoded.
+    pub object: Result<Box<K>, String>,
+}
+
+impl<K> Versioned for Record<K> {
+    fn version(&self) -> u64 {
+        version(self.meta.resource_version.as_deref())
+    }
+}
+
+impl<K> Record<K> {
+    /// Whether its deletion has been asked for.
+    pub fn ending(&self) -> bool {
+        self.meta.deletion_timestamp.is_some()
+    }
+}
+
+impl Versioned for NodeRecord {
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// An admission binding.
+#[derive(Clone, Debug)]
+pub struct BindingRecord<S> {
+    /// Its metadata.
+    pub meta: ObjectMeta,
+    /// What it binds.
+    pub spec: Option<S>,
+}
+
+impl<S> Versioned for BindingRecord<S> {
+    fn version(&self) -> u64 {
+        version(self.meta.resource_version.as_deref())
+    }
+}
+
+/// An object of which only the existence matters.
+#[derive(Clone, Copy, Debug)]
+pub struct Existing {
+    /// The resource version.
+    pub version: u64,
+}
+
+impl Versioned for Existing {
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// The list of policies that exist, which admission reads.
+#[derive(Clone, Debug)]
+pub struct Roster {
+    /// The resource version.
+    pub version: u64,
+    /// Policy names, with their modes.
+    pub data: BTreeMap<String, String>,
+}
+
+impl Versioned for Roster {
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// One thing seen.
+#[derive(Clone, Debug)]
+pub enum Observation {
+    /// Of a `CloudProvider`.
+    Provider(Change<Record<CloudProvider>>),
+    /// Of a `PlacementPool`.
+    Pool(Change<Record<PlacementPool>>),
+    /// Of a `PlacementPolicy`.
+    Policy(Change<Record<PlacementPolicy>>),
+    /// Of a node.
+    Node(Change<super::node::SlimNode>),
+    /// Of a `MutatingAdmissionPolicyBinding`.
+    MutatingBinding(Change<BindingRecord<MutatingAdmissionPolicyBindingSpec>>),
+    /// Of a `ValidatingAdmissionPolicyBinding`.
+    ValidatingBinding(Change<BindingRecord<ValidatingAdmissionPolicyBindingSpec>>),
+    /// Of a `MutatingAdmissionPolicy`.
+    MutatingPolicy(Change<Existing>),
+    /// Of a `ValidatingAdmissionPolicy`.
+    ValidatingPolicy(Change<Existing>),
+    /// Of the roster.
+    Roster(Change<Roster>),
+}
+
+/// Everything seen.
+#[derive(Debug, Default)]
+pub struct Index {
+    /// `CloudProvider`s.
+    pub providers: Mirror<Record<CloudProvider>>,
+    /// `PlacementPool`s.
+    pub pools: Mirror<Record<PlacementPool>>,
+    /// `PlacementPolicy`s.
+    pub policies: Mirror<Record<PlacementPolicy>>,
+    /// Nodes.
+    pub nodes: Mirror<NodeRecord>,
+    /// Bindings of mutations.
+    pub mutating_bindings: Mirror<BindingRecord<MutatingAdmissionPolicyBindingSpec>>,
+    /// Bindings of validations.
+    pub validating_bindings: Mirror<BindingRecord<ValidatingAdmissionPolicyBindingSpec>>,
+    /// Mutations.
+    pub mutating_policies: Mirror<Existing>,
+    /// Validations.
+    pub validating_policies: Mirror<Existing>,
+    /// The roster, under its own name.
+    pub roster: Mirror<Roster>,
+}
+
+impl Index {
+    /// The kinds of which no list has been complete yet. Until there are none, absence means nothing.
+    pub fn unsynced(&self) -> impl Iterator<Item = &'static str> {
+        [
+            ("cloudproviders", self.providers.synced()),
+            ("placementpools", self.pools.synced()),
+            ("placementpolicies", self.policies.synced()),
+            ("nodes", self.nodes.synced()),
+            ("mutatingadmissionpolicybindings", self.mutating_bindings.synced()),
+            ("validatingadmissionpolicybindings", self.validating_bindings.synced()),
+            ("mutatingadmissionpolicies", self.mutating_policies.synced()),
+            ("validatingadmissionpolicies", self.validating_policies.synced()),
+            ("configmaps", self.roster.synced()),
+        ]
+        .into_iter()
+        .filter_map(|(kind, synced)| (!synced).then_some(kind))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mirror(names: &[(&str, u64)]) -> Mirror<Existing> {
+        let mut mirror = Mirror::default();
+        mirror.observe(Change::Restarted);
+        for (name, version) in names {
+            mirror.observe(Change::Listed((*name).to_owned(), Existing { version: *version }));
+        }
+        mirror.observe(Change::Complete);
+        mirror
+    }
+
+    #[test]
+    fn a_list_counts_when_it_is_complete() {
+        let mut mirror = mirror(&[("a", 1), ("b", 2)]);
+        mirror.observe(Change::Restarted);
+        mirror.observe(Change::Listed("b".into(), Existing { version: 2 }));
+        assert!(mirror.get("a").is_some(), "half a list says nothing of what it has not named yet");
+        assert_eq!(mirror.observe(Change::Complete), Touched::All);
+        assert!(mirror.get("a").is_none() && mirror.get("b").is_some());
+    }
+
+    #[test]
+    fn a_list_that_breaks_off_is_forgotten() {
+        let mut mirror = mirror(&[("a", 1)]);
+        mirror.observe(Change::Restarted);
+        mirror.observe(Change::Listed("ghost".into(), Existing { version: 2 }));
+        mirror.observe(Change::Restarted);
+        mirror.observe(Change::Listed("a".into(), Existing { version: 1 }));
+        mirror.observe(Change::Complete);
+        assert!(mirror.get("ghost").is_none() && mirror.get("a").is_some());
+    }
+
+    #[test]
+    fn old_news_is_dropped() {
+        let mut mirror = mirror(&[("a", 1)]);
+        mirror.observe(Change::Applied("a".into(), Existing { version: 9 }));
+        assert_eq!(mirror.observe(Change::Applied("a".into(), Existing { version: 5 })), Touched::Nothing);
+        assert_eq!(mirror.get("a").unwrap().version, 9);
+    }
+}

@@ -1,0 +1,141 @@
+//! What the operator counts, for Prometheus.
+
+use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicI64};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use super::ruling::Ruling;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteOutcome {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Subject {
+    policy: String,
+    level: String,
+    category: String,
+}
+
+/// Handles to the counts; cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Mutex<Registry>>,
+    writes: Family<WriteOutcome, Counter>,
+    watch_events: Family<Kind, Counter>,
+    watch_failures: Family<Kind, Counter>,
+    faulty: Family<Kind, Gauge<i64, AtomicI64>>,
+    cleared: Family<Subject, Gauge<i64, AtomicI64>>,
+    nodes: Gauge<i64, AtomicI64>,
+    next_change: Gauge<i64, AtomicI64>,
+    rulings: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Self {
+            registry: Arc::default(),
+            writes: Family::default(),
+            watch_events: Family::default(),
+            watch_failures: Family::default(),
+            faulty: Family::default(),
+            cleared: Family::default(),
+            nodes: Gauge::default(),
+            next_change: Gauge::default(),
+            rulings: Counter::default(),
+        };
+        let mut registry = Registry::with_prefix("rempart");
+        registry.register("writes", "Writes to the API server, by kind and outcome", metrics.writes.clone());
+        registry.register("watch_events", "Events received from watches, by kind", metrics.watch_events.clone());
+        registry.register("watch_failures", "Watches that broke off, by kind", metrics.watch_failures.clone());
+        registry.register(
+            "faulty_objects",
+            "Objects that cannot be decoded or have an entry that cannot be used, by kind; see their Ready condition",
+            metrics.faulty.clone(),
+        );
+        registry.register(
+            "cleared_pools",
+            "Pools cleared for a level or category of a policy",
+            metrics.cleared.clone(),
+        );
+        registry.register("nodes", "Nodes that are followed", metrics.nodes.clone());
+        registry.register(
+            "next_change_timestamp_seconds",
+            "When a certificate next begins or ends to count (Unix time; 0: never)",
+            metrics.next_change.clone(),
+        );
+        registry.register("rulings", "Judgements of the whole catalogue", metrics.rulings.clone());
+        *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
+        metrics
+    }
+}
+
+impl Metrics {
+    /// A write succeeded.
+    pub fn wrote(&self, kind: &'static str) {
+        self.writes.get_or_create(&WriteOutcome { kind, outcome: "success" }).inc();
+    }
+
+    /// A write failed.
+    pub fn write_failed(&self, kind: &'static str) {
+        self.writes.get_or_create(&WriteOutcome { kind, outcome: "failure" }).inc();
+    }
+
+    /// A watch told something.
+    pub fn watch_spoke(&self, kind: &'static str) {
+        self.watch_events.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// A watch broke off.
+    pub fn watch_failed(&self, kind: &'static str) {
+        self.watch_failures.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// So many nodes are followed.
+    pub fn counted(&self, nodes: usize) {
+        self.nodes.set(i64::try_from(nodes).unwrap_or(i64::MAX));
+    }
+
+    /// A new ruling is in force.
+    pub fn ruled(&self, ruling: &Ruling) {
+        self.rulings.inc();
+        self.next_change.set(ruling.next.map_or(0, |next| next.timestamp().as_second()));
+        for (kind, number) in &ruling.faulty {
+            self.faulty.get_or_create(&Kind { kind }).set(i64::try_from(*number).unwrap_or(i64::MAX));
+        }
+        self.cleared.clear();
+        for (policy, found) in &ruling.of_policy {
+            let pools =
+                |standing: &crate::api::Standing| i64::try_from(standing.cleared_pools.len()).unwrap_or(i64::MAX);
+            for standing in &found.levels {
+                let subject = Subject { policy: policy.clone(), level: standing.name.clone(), category: String::new() };
+                self.cleared.get_or_create(&subject).set(pools(standing));
+            }
+            for standing in &found.categories {
+                let subject = Subject { policy: policy.clone(), level: String::new(), category: standing.name.clone() };
+                self.cleared.get_or_create(&subject).set(pools(standing));
+            }
+        }
+    }
+
+    /// All counts, in the `OpenMetrics` text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        // Writing to a string does not fail; were it to, what was written so far is still right.
+        let _ = encode(&mut text, &registry);
+        text
+    }
+}

@@ -1,0 +1,201 @@
+//! `rempart run`: follows the catalogue, the policies and the nodes; stamps nodes, keeps admission bound, reports.
+//!
+//! Watches feed an [`engine::Engine`], which decides; a [`write::Writer`] does what it decides. Everything that waits
+//! or talks is here; everything that decides is there, and is tested without a cluster.
+
+mod admission;
+pub mod bindings;
+pub mod clock;
+mod engine;
+pub mod index;
+mod metrics;
+pub mod node;
+pub mod preflight;
+mod ruling;
+mod serve;
+mod status;
+mod watch;
+pub mod write;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use kube::Client;
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use clock::Clock;
+use engine::{Engine, Settings};
+use index::Observation;
+use metrics::Metrics;
+use serve::Health;
+use write::{Key, WriteError, Writer};
+
+/// What `rempart run` is told.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where `/healthz`, `/readyz` and `/metrics` are served.
+    pub listen: SocketAddr,
+    /// The namespace that the operator runs in, where it keeps its `ConfigMap`.
+    pub namespace: String,
+    /// Namespaces that no policy governs, besides its own.
+    pub exempt: Vec<String>,
+}
+
+/// Why the operator ended though nobody asked it to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A part of it ended, so that the rest would act on half of the truth.
+    #[error("the task {0} ended")]
+    TaskEnded(&'static str),
+}
+
+/// Observations that may wait to be taken in before watches must wait.
+const BACKLOG: usize = 1024;
+/// Node patches under way at a time. More makes the API server slower, not faster.
+const CONCURRENCY: usize = 32;
+/// How long writes that are under way may take to end after a stop is asked for.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How often the decision loop comes round when nothing happens, to show that it is alive.
+const BEAT: Duration = Duration::from_secs(10);
+
+/// Runs until `stop` is cancelled.
+///
+/// # Errors
+/// [`Error`], when it must end before that.
+pub async fn run(
+    client: Client,
+    options: Options,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let metrics = Metrics::default();
+    let health = Health::new(moment());
+    let listener =
+        TcpListener::bind(options.listen).await.map_err(|source| Error::Listen { address: options.listen, source })?;
+    let address = listener.local_addr().unwrap_or(options.listen);
+    tracing::info!(%address, "serving /healthz, /readyz and /metrics");
+
+    let (sender, observations) = mpsc::channel(BACKLOG);
+    let mut tasks: JoinSet<&'static str> = JoinSet::new();
+    for (name, task) in watch::tasks(&client, &options.namespace, &sender, &metrics) {
+        tasks.spawn(async move {
+            task.await;
+            name
+        });
+    }
+    drop(sender);
+    let router = serve::router(health.clone(), metrics.clone());
+    tasks.spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "the server of /healthz, /readyz and /metrics ended");
+        }
+        "http"
+    });
+
+    let mut exempt = options.exempt;
+    exempt.push(options.namespace.clone());
+    exempt.sort_unstable();
+    exempt.dedup();
+    let engine = Engine::new(Settings { exempt, concurrency: CONCURRENCY }, metrics);
+    let writer = Writer::new(client, options.namespace);
+
+    tokio::select! {
+        () = decide(engine, writer, observations, health, clock, stop) => Ok(()),
+        ended = tasks.join_next() => Err(Error::TaskEnded(match ended {
+            Some(Ok(name)) => name,
+            _ => "unknown",
+        })),
+    }
+}
+
+/// Takes in, decides, has it done. Ends when `stop` is cancelled and what is under way has ended.
+async fn decide(
+    mut engine: Engine,
+    writer: Writer,
+    mut observations: mpsc::Receiver<Observation>,
+    health: Health,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
+    let mut under_way: JoinSet<(Key, Result<Option<Observation>, WriteError>)> = JoinSet::new();
+    let mut batch = Vec::with_capacity(BACKLOG);
+    let mut beat = tokio::time::interval(BEAT);
+    let mut ready = false;
+    loop {
+        let wake = engine.wake();
+        let next_change = engine.next_change();
+        tokio::select! {
+            () = stop.cancelled() => break,
+            number = observations.recv_many(&mut batch, BACKLOG) => {
+                if number == 0 {
+                    break;
+                }
+                batch.drain(..).for_each(|observation| engine.observe(observation));
+            }
+            Some(settled) = under_way.join_next() => {
+                settle(&mut engine, settled);
+                while let Some(settled) = under_way.try_join_next() {
+                    settle(&mut engine, settled);
+                }
+            }
+            () = sleep_until(wake) => {}
+            () = come(&*clock, next_change) => {}
+            _ = beat.tick() => {}
+        }
+        for (key, write) in engine.cycle(clock.now(), moment()) {
+            let writer = writer.clone();
+            under_way.spawn(async move {
+                let outcome = writer.perform(&key, write).await;
+                (key, outcome)
+            });
+        }
+        let waiting_for: Vec<_> = engine.index().unsynced().collect();
+        if waiting_for.is_empty() && !ready {
+            ready = true;
+            tracing::info!(nodes = engine.index().nodes.iter().len(), "every kind is listed; deciding");
+        }
+        health.beat(waiting_for);
+    }
+    let drained = tokio::time::timeout(DRAIN, async { while under_way.join_next().await.is_some() {} }).await;
+    if drained.is_ok() {
+        tracing::info!("stopped; nothing was under way any more");
+    } else {
+        tracing::warn!("stopped with writes under way; the next start completes them");
+    }
+}
+
+type Settled = Result<(Key, Result<Option<Observation>, WriteError>), tokio::task::JoinError>;
+
+fn settle(engine: &mut Engine, settled: Settled) {
+    match settled {
+        Ok((key, outcome)) => engine.settle(&key, outcome, moment()),
+        Err(error) => tracing::error!(%error, "a write ended without an outcome"),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the monotonic clock paces retries; no decision depends on it")]
+fn moment() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+async fn sleep_until(wake: Option<std::time::Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn come(clock: &dyn Clock, instant: Option<crate::core::instant::Instant>) {
+    match instant {
+        Some(instant) => clock.sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}

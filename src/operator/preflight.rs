@@ -1,0 +1,103 @@
+//! What must hold before the operator starts: an API server that can do what is asked of it, and a clock that is right.
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use http::{Request, header::DATE};
+use kube::Client;
+
+use super::{clock::Clock, watch::Chain};
+
+/// How far the clock may differ from the API server's.
+const TOLERANCE: Duration = Duration::from_mins(1);
+/// How long one question may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why the operator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// The API server is too old, or the feature is switched off.
+    #[error(
+        "the API server ({version}) does not serve {missing} of admissionregistration.k8s.io/v1: Rempart's rules run \
+         inside the API server and need Kubernetes 1.36 or newer with that API enabled"
+    )]
+    NoAdmissionPolicies {
+        /// The server's version.
+        version: String,
+        /// The resources that it lacks.
+        missing: String,
+    },
+    /// The clocks differ.
+    #[error(
+        "this machine's clock says {here}, the API server's {there}: certificates would begin and end at the wrong \
+         time; correct the clock (they may differ by {} s at most)",
+        TOLERANCE.as_secs()
+    )]
+    Clock {
+        /// What the clock says.
+        here: String,
+        /// What the API server says.
+        there: String,
+    },
+}
+
+/// A question that got no answer.
+#[derive(Debug, thiserror::Error)]
+enum Unanswered {
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+    #[error("no answer within {} s", DEADLINE.as_secs())]
+    Deadline,
+}
+
+/// Asks the API server, and asks again until it answers: in its first seconds it may refuse anything.
+///
+/// # Errors
+/// [`Unfit`], when what it answers rules out starting.
+pub async fn check(client: &Client, clock: &dyn Clock) -> Result<(), Unfit> {
+    let (version, served, date) = (|| ask(client))
+        .retry(ExponentialBuilder::default().with_max_delay(Duration::from_secs(10)).without_max_times())
+        .notify(|error: &Unanswered, wait: Duration| {
+            tracing::warn!(error = %Chain(error), ?wait, "the API server does not answer yet; trying again");
+        })
+        .await
+        // Without a limit on attempts there is no last error; an answer of nothing would be refused below.
+        .unwrap_or_default();
+
+    let missing: Vec<_> = NEEDED.into_iter().filter(|needed| !served.iter().any(|found| found == needed)).collect();
+    if !missing.is_empty() {
+        return Err(Unfit::NoAdmissionPolicies { version, missing: missing.join(" and ") });
+    }
+    let here = clock.now().timestamp();
+    match date.as_deref().and_then(|text| jiff::fmt::rfc2822::parse(text).ok()).map(|date| date.timestamp()) {
+        Some(there) if here.duration_since(there).unsigned_abs() > TOLERANCE => {
+            Err(Unfit::Clock { here: here.to_string(), there: there.to_string() })
+        }
+        Some(_) => Ok(()),
+        None => {
+            tracing::warn!(?date, "the API server does not say what time it is; the clock goes unchecked");
+            Ok(())
+        }
+    }
+}
+
+/// What the rules are made of.
+const NEEDED: [&str; 4] = [
+    "mutatingadmissionpolicies",
+    "mutatingadmissionpolicybindings",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+];
+
+/// The server's version, the admission resources that it serves, and its clock.
+async fn ask(client: &Client) -> Result<(String, Vec<String>, Option<String>), Unanswered> {
+    let answer = async {
+        let version = client.apiserver_version().await?.git_version;
+        let served = client.list_api_group_resources("admissionregistration.k8s.io/v1").await?;
+        let request = Request::get("/version").body(kube::client::Body::empty()).map_err(kube::Error::HttpError)?;
+        let reply = client.send(request).await?;
+        let date = reply.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
+        Ok((version, served.resources.into_iter().map(|resource| resource.name).collect(), date))
+    };
+    tokio::time::timeout(DEADLINE, answer).await.map_err(|_| Unanswered::Deadline)?
+}

@@ -1,0 +1,336 @@
+//! What the core makes of what was seen: for the operator's statuses and stamps, owned and ready to be compared.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::index::{Index, Record};
+use crate::{
+    api::{self, limits},
+    convert::{self, Problem, Read},
+    core::{
+        catalogue::{Offer, Pool, Provider},
+        clearance::{Judge, PolicyClearance, PoolClearance, World},
+        coverage::Coverage,
+        instant::{Day, Instant},
+        name::PoolName,
+        reason::Reason,
+        selector::Labels,
+    },
+};
+
+/// All that follows from the catalogue, the policies and the instant.
+#[derive(Debug, Default)]
+pub struct Ruling {
+    /// When some certificate next begins or ends to count: everything may differ then.
+    pub next: Option<Instant>,
+    /// What was read of the pools, to tell whose a node is.
+    pub pools: BTreeMap<PoolName, Pool>,
+    /// What the nodes of each pool carry.
+    pub stamps: BTreeMap<PoolName, Arc<Labels>>,
+    /// What there is to say of each `CloudProvider`.
+    pub of_provider: BTreeMap<String, OfProvider>,
+    /// What there is to say of each `PlacementPool`.
+    pub of_pool: BTreeMap<String, OfPool>,
+    /// What there is to say of each `PlacementPolicy`.
+    pub of_policy: BTreeMap<String, OfPolicy>,
+    /// How many objects of each kind are wrong in part or whole.
+    pub faulty: BTreeMap<&'static str, usize>,
+}
+
+/// Of a `CloudProvider`.
+#[derive(Clone, Debug, Default)]
+pub struct OfProvider {
+    /// What is wrong with it.
+    pub problems: Vec<String>,
+    /// What its offers are worth now.
+    pub offers: Vec<api::OfferStatus>,
+    /// The next end of a certificate.
+    pub next_expiry: Option<Time>,
+}
+
+/// Of a `PlacementPool`.
+#[derive(Clone, Debug, Default)]
+pub struct OfPool {
+    /// What is wrong with it.
+    pub problems: Vec<String>,
+    /// Why it stands on nothing: a stable word and a sentence.
+    pub unresolved: Option<(&'static str, String)>,
+    /// Its verdicts.
+    pub verdicts: Vec<api::Verdict>,
+    /// The next end of a certificate that covers it.
+    pub next_expiry: Option<Time>,
+}
+
+/// Of a `PlacementPolicy`.
+#[derive(Clone, Debug, Default)]
+pub struct OfPolicy {
+    /// What is wrong with it.
+    pub problems: Vec<String>,
+    /// How its levels stand.
+    pub levels: Vec<api::Standing>,
+    /// How its categories stand.
+    pub categories: Vec<api::Standing>,
+    /// When a verdict next changes by itself.
+    pub next_change: Option<Time>,
+}
+
+/// Reads all records of one kind: the values, and what is wrong with each object.
+fn read<K, T>(
+    records: &super::index::Mirror<Record<K>>,
+    convert: impl Fn(&str, &K) -> Read<T>,
+) -> BTreeMap<String, (Option<T>, Vec<String>)> {
+    let read_one = |name: &str, record: &Record<K>| match &record.object {
+        Ok(object) => {
+            let Read { value, problems } = convert(name, object);
+            (value, problems.iter().map(Problem::to_string).collect())
+        }
+        Err(error) => (None, vec![format!("the object cannot be decoded: {error}")]),
+    };
+    records.iter().map(|(name, record)| (name.clone(), read_one(name, record))).collect()
+}
+
+impl Ruling {
+    /// Rules on `index` at `at`.
+    #[must_use]
+    pub fn new(index: &Index, at: Instant) -> Self {
+        let mut world = World::default();
+        let mut ruling = Self::default();
+
+        for (name, (value, problems)) in read(&index.providers, |name, found| convert::provider(name, &found.spec)) {
+            let mut found = OfProvider { problems, ..OfProvider::default() };
+            if let Some(provider) = value {
+                (found.offers, found.next_expiry) = worth(&provider, at);
+                world.catalogue.providers.insert(provider.name.clone(), provider);
+            }
+            ruling.of_provider.insert(name, found);
+        }
+        for (name, (value, problems)) in read(&index.pools, |name, found| convert::pool(name, &found.spec)) {
+            if let Some(pool) = value {
+                world.catalogue.pools.insert(pool.name.clone(), pool);
+            }
+            ruling.of_pool.insert(name, OfPool { problems, ..OfPool::default() });
+        }
+        for (name, (value, problems)) in read(&index.policies, |name, found| convert::policy(name, &found.spec)) {
+            // One that is on its way out still counts: pods that select by its stamps stay until it is gone.
+            if let Some(policy) = value {
+                world.policies.insert(policy.name.clone(), policy);
+            }
+            ruling.of_policy.insert(name, OfPolicy { problems, ..OfPolicy::default() });
+        }
+        ruling.judge(&world, at);
+        ruling.count_faults();
+        ruling.pools = world.catalogue.pools;
+        ruling
+    }
+
+    fn judge(&mut self, world: &World, at: Instant) {
+        let judge = Judge::new(world);
+        let mut standings: BTreeMap<&str, Standings> = BTreeMap::new();
+        for clearance in judge.pools(at) {
+            let name = &clearance.pool.name;
+            self.stamps.insert(name.clone(), Arc::new(clearance.stamps()));
+            for policy in &clearance.policies {
+                standings.entry(policy.policy().name.as_str()).or_default().count(name, policy);
+            }
+            if let Some(found) = self.of_pool.get_mut(name.as_str()) {
+                found.unresolved = clearance.site.err().map(|why| (why.code(), why.to_string()));
+                found.verdicts = verdicts(&clearance);
+                found.next_expiry = clearance
+                    .site
+                    .ok()
+                    .and_then(|site| schemes_ends(site.offer, Some(&site.zone.region), at).min())
+                    .map(time);
+            }
+        }
+        let mut changes = judge.next_changes(at);
+        for (name, policy) in &world.policies {
+            let Some(found) = self.of_policy.get_mut(name.as_str()) else { continue };
+            let standings = standings.remove(name.as_str()).unwrap_or_default();
+            let levels = policy.levels.iter().map(|level| level.name.to_string());
+            found.levels = Standings::listed(levels, standings.levels);
+            found.categories =
+                Standings::listed(policy.categories.keys().map(ToString::to_string), standings.categories);
+            found.next_change = changes.remove(name).map(time);
+        }
+        let offers = world.catalogue.providers.values().flat_map(|provider| provider.offers.values());
+        self.next = offers.flat_map(|offer| offer.boundaries(at)).min();
+    }
+
+    fn count_faults(&mut self) {
+        let faulty = |problems: &[String]| usize::from(!problems.is_empty());
+        self.faulty = [
+            ("CloudProvider", self.of_provider.values().map(|found| faulty(&found.problems)).sum()),
+            ("PlacementPool", self.of_pool.values().map(|found| faulty(&found.problems)).sum()),
+            ("PlacementPolicy", self.of_policy.values().map(|found| faulty(&found.problems)).sum()),
+        ]
+        .into();
+    }
+}
+
+/// How the pools fare under one policy.
+#[derive(Default)]
+struct Standings {
+    levels: Vec<Tally>,
+    categories: Vec<Tally>,
+}
+
+#[derive(Clone, Default)]
+struct Tally {
+    cleared: Vec<String>,
+    rejected: i32,
+}
+
+impl Tally {
+    fn count(&mut self, pool: &PoolName, cleared: bool) {
+        if cleared {
+            self.cleared.push(pool.to_string());
+        } else {
+            self.rejected = self.rejected.saturating_add(1);
+        }
+    }
+}
+
+impl Standings {
+    fn count(&mut self, pool: &PoolName, clearance: &PolicyClearance<'_>) {
+        let policy = clearance.policy();
+        self.levels.resize(policy.levels.iter().len(), Tally::default());
+        for (rank, tally) in self.levels.iter_mut().enumerate() {
+            tally.count(pool, clearance.cleared(rank));
+        }
+        self.categories.resize(policy.categories.len(), Tally::default());
+        for (category, tally) in policy.categories.keys().zip(&mut self.categories) {
+            tally.count(pool, clearance.cleared_category(category));
+        }
+    }
+
+    fn listed(names: impl Iterator<Item = String>, tallies: Vec<Tally>) -> Vec<api::Standing> {
+        let tallies = tallies.into_iter().chain(std::iter::repeat(Tally::default()));
+        names
+            .zip(tallies)
+            .map(|(name, mut tally)| {
+                tally.cleared.truncate(limits::STATUS_LIST);
+                api::Standing { name, cleared_pools: tally.cleared, rejected_pools: Some(tally.rejected) }
+            })
+            .collect()
+    }
+}
+
+fn verdicts(clearance: &PoolClearance<'_>) -> Vec<api::Verdict> {
+    let mut verdicts = Vec::new();
+    for found in &clearance.policies {
+        let policy = found.policy();
+        for (rank, level) in policy.levels.iter().enumerate() {
+            verdicts.push(api::Verdict {
+                policy: policy.name.to_string(),
+                level: Some(level.name.to_string()),
+                category: None,
+                cleared: found.cleared(rank),
+                reasons: reasons(found.reasons(rank)),
+            });
+        }
+        for category in policy.categories.keys() {
+            verdicts.push(api::Verdict {
+                policy: policy.name.to_string(),
+                level: None,
+                category: Some(category.to_string()),
+                cleared: found.cleared_category(category),
+                reasons: reasons(found.category_reasons(category)),
+            });
+        }
+    }
+    // The rejected first where not all find room: a verdict that is missing must not be taken for one.
+    if verdicts.len() > limits::STATUS_LIST {
+        verdicts.sort_by_key(|verdict| verdict.cleared);
+        verdicts.truncate(limits::STATUS_LIST);
+    }
+    verdicts
+}
+
+fn reasons<'a>(found: impl Iterator<Item = Reason<'a>>) -> Vec<api::Reason> {
+    let mut reasons: Vec<_> = found
+        .map(|reason| api::Reason {
+            code: reason.code().to_string(),
+            message: cut(reason.to_string(), limits::MESSAGE),
+        })
+        .collect();
+    if reasons.len() > limits::REASONS {
+        let kept = limits::REASONS.saturating_sub(1);
+        let left = reasons.len().saturating_sub(kept);
+        reasons.truncate(kept);
+        reasons.push(api::Reason { code: "More".to_owned(), message: format!("and {left} further reasons") });
+    }
+    reasons
+}
+
+/// At most `longest` characters of `text`.
+pub(super) fn cut(mut text: String, longest: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(longest) {
+        let keep = text.char_indices().nth(longest.saturating_sub(1)).map_or(end, |(at, _)| at);
+        text.truncate(keep);
+        text.push('…');
+    }
+    text
+}
+
+pub(super) fn time(instant: Instant) -> Time {
+    Time(instant.timestamp())
+}
+
+/// What the offers of `provider` are worth at `at`, and the next end of a certificate.
+fn worth(provider: &Provider, at: Instant) -> (Vec<api::OfferStatus>, Option<Time>) {
+    let next = provider.offers.values().flat_map(|offer| schemes_ends(offer, None, at)).min();
+    let offers = provider
+        .offers
+        .values()
+        .map(|offer| api::OfferStatus {
+            name: offer.name.to_string(),
+            exposed_to: provider
+                .exposure(offer)
+                .into_iter()
+                .flat_map(|laws| laws.into_keys().map(str::to_owned))
+                .collect(),
+            in_force: in_force(offer, at),
+        })
+        .collect();
+    (offers, next.map(time))
+}
+
+/// The schemes in force, each with the regions that have it until the same day.
+fn in_force(offer: &Offer, at: Instant) -> Vec<api::QualificationInForce> {
+    let mut found: BTreeMap<(&str, Option<Instant>), std::collections::BTreeSet<&str>> = BTreeMap::new();
+    for (scheme, region) in scopes(offer) {
+        if let Coverage::InForce { until, .. } = offer.coverage(scheme, region, at) {
+            found.entry((scheme.as_str(), until)).or_default().insert(region.as_str());
+        }
+    }
+    found
+        .into_iter()
+        .map(|((scheme, until), regions)| api::QualificationInForce {
+            scheme: scheme.to_owned(),
+            until: until.map(|until| Day::ending_at(until).to_string()),
+            regions: regions.into_iter().map(str::to_owned).collect(),
+        })
+        .take(limits::QUALIFICATIONS)
+        .collect()
+}
+
+fn scopes(offer: &Offer) -> impl Iterator<Item = (&crate::core::name::Scheme, &crate::core::name::RegionName)> {
+    let schemes: std::collections::BTreeSet<_> = offer.qualifications.iter().map(|found| &found.scheme).collect();
+    let regions: std::collections::BTreeSet<_> = offer.zones.values().map(|zone| &zone.region).collect();
+    schemes.into_iter().flat_map(move |scheme| regions.clone().into_iter().map(move |region| (scheme, region)))
+}
+
+/// When what is in force at `at` ends, scheme by scheme, in `only` that region or in each.
+fn schemes_ends<'a>(
+    offer: &'a Offer,
+    only: Option<&'a crate::core::name::RegionName>,
+    at: Instant,
+) -> impl Iterator<Item = Instant> + 'a {
+    scopes(offer).filter(move |(_, region)| only.is_none_or(|only| only == *region)).filter_map(
+        move |(scheme, region)| match offer.coverage(scheme, region, at) {
+            Coverage::InForce { until, .. } => until,
+            _ => None,
+        },
+    )
+}

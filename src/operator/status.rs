@@ -1,0 +1,276 @@
+//! The statuses that objects should have, compared with those that they have.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::{
+    bindings::{self, Bindings},
+    index::{Index, Record},
+    node::Membership,
+    ruling::{OfPolicy, OfPool, OfProvider, cut},
+};
+use crate::{
+    api::{self, Mode, limits},
+    core::name::PoolName,
+};
+
+/// A condition before it is known since when it holds.
+struct Verdict {
+    kind: &'static str,
+    holds: bool,
+    reason: &'static str,
+    message: String,
+}
+
+impl Verdict {
+    /// As a condition of `generation`. It keeps the time of `current` where the status is still the same.
+    fn settle(self, current: &[Condition], generation: Option<i64>, now: &Time) -> Condition {
+        let status = if self.holds { "True" } else { "False" };
+        let since = api::find_condition(current, self.kind)
+            .filter(|condition| condition.status == status)
+            .map_or_else(|| now.clone(), |condition| condition.last_transition_time.clone());
+        Condition {
+            type_: self.kind.to_owned(),
+            status: status.to_owned(),
+            reason: self.reason.to_owned(),
+            message: cut(self.message, limits::MESSAGE),
+            observed_generation: generation,
+            last_transition_time: since,
+        }
+    }
+}
+
+/// How many of several things a message names before it counts the rest.
+const NAMED: usize = 3;
+
+/// `a, b, c and 4 more`.
+fn some_of(names: &[String]) -> String {
+    let shown: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
+    match names.len().saturating_sub(NAMED) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn problems(found: &[String]) -> String {
+    found.join("; ")
+}
+
+/// The status that a `CloudProvider` should have.
+#[must_use]
+pub fn of_provider(record: &Record<api::CloudProvider>, found: &OfProvider, now: &Time) -> api::CloudProviderStatus {
+    let current = record.object.as_ref().ok().and_then(|object| object.status.as_ref());
+    let ready = if found.problems.is_empty() {
+        let message = format!("{} understood", counted(found.offers.len(), "offer"));
+        Verdict { kind: "Ready", holds: true, reason: "Understood", message }
+    } else {
+        let message = format!("what is wrong counts as unknown and clears nothing: {}", problems(&found.problems));
+        Verdict { kind: "Ready", holds: false, reason: "InvalidEntries", message }
+    };
+    let current = current.map_or(&[][..], |status| &status.conditions);
+    api::CloudProviderStatus {
+        conditions: vec![ready.settle(current, record.meta.generation, now)],
+        offers: found.offers.clone(),
+        next_expiry: found.next_expiry.clone(),
+    }
+}
+
+/// `1 offer`, `2 offers`.
+fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+/// What the nodes say about one pool.
+#[derive(Clone, Debug, Default)]
+pub struct Census {
+    nodes: i32,
+    ready: i32,
+    disputed: Vec<String>,
+    rivals: std::collections::BTreeSet<String>,
+    unproven: Vec<String>,
+}
+
+/// Counts the nodes of every pool.
+#[must_use]
+pub fn census(index: &Index) -> BTreeMap<PoolName, Census> {
+    let mut pools: BTreeMap<PoolName, Census> = BTreeMap::new();
+    for (name, node) in index.nodes.iter() {
+        match &node.membership {
+            Membership::None => {}
+            Membership::Of(pool) => {
+                let census = pools.entry(pool.clone()).or_default();
+                census.nodes = census.nodes.saturating_add(1);
+                census.ready = census.ready.saturating_add(i32::from(node.ready));
+            }
+            Membership::Disputed(claimants) => {
+                for pool in claimants {
+                    let census = pools.entry(pool.clone()).or_default();
+                    census.disputed.push(name.clone());
+                    census.rivals.extend(claimants.iter().filter(|rival| *rival != pool).map(ToString::to_string));
+                }
+            }
+            Membership::Unproven(claimants) => {
+                for pool in claimants {
+                    pools.entry(pool.clone()).or_default().unproven.push(name.clone());
+                }
+            }
+        }
+    }
+    pools
+}
+
+/// The status that a `PlacementPool` should have.
+#[must_use]
+pub fn of_pool(
+    record: &Record<api::PlacementPool>,
+    found: &OfPool,
+    census: &Census,
+    now: &Time,
+) -> api::PlacementPoolStatus {
+    let object = record.object.as_ref().ok();
+    let current = object.and_then(|object| object.status.as_ref());
+    let prefix = object.and_then(|object| object.spec.provider_id_prefix.as_deref()).unwrap_or_default();
+    let failed = |reason, message| Verdict { kind: "Ready", holds: false, reason, message };
+    let ready = if !found.problems.is_empty() {
+        failed("InvalidSpec", format!("the pool claims no node: {}", problems(&found.problems)))
+    } else if let Some((reason, message)) = &found.unresolved {
+        failed(reason, format!("{message}; until then the pool's nodes carry no stamp"))
+    } else if !census.disputed.is_empty() {
+        let rivals: Vec<_> = census.rivals.iter().cloned().collect();
+        failed(
+            "NodesClaimedTwice",
+            format!(
+                "{} also claimed by {}, so by none: {}; make the nodeSelectors exclude each other",
+                are(census.disputed.len()),
+                some_of(&rivals),
+                some_of(&census.disputed)
+            ),
+        )
+    } else if !census.unproven.is_empty() {
+        failed(
+            "ProviderIDMismatch",
+            format!(
+                "{} matched by nodeSelector without a spec.providerID that begins with {prefix:?}, so not of this pool: {}",
+                are(census.unproven.len()),
+                some_of(&census.unproven)
+            ),
+        )
+    } else {
+        let message = match usize::try_from(census.nodes) {
+            Ok(0) => "provider, offer and zone are known; no node carries the labels of nodeSelector".to_owned(),
+            nodes => format!("provider, offer and zone are known; {}", counted(nodes.unwrap_or_default(), "node")),
+        };
+        Verdict { kind: "Ready", holds: true, reason: "Resolved", message }
+    };
+    let current = current.map_or(&[][..], |status| &status.conditions);
+    api::PlacementPoolStatus {
+        nodes: Some(census.nodes),
+        ready_nodes: Some(census.ready),
+        verdicts: found.verdicts.clone(),
+        next_expiry: found.next_expiry.clone(),
+        conditions: vec![ready.settle(current, record.meta.generation, now)],
+    }
+}
+
+/// `1 node is`, `2 nodes are`.
+fn are(nodes: usize) -> String {
+    format!("{} {}", counted(nodes, "node"), if nodes == 1 { "is" } else { "are" })
+}
+
+/// The status that a `PlacementPolicy` should have.
+#[must_use]
+pub fn of_policy(
+    name: &str,
+    record: &Record<api::PlacementPolicy>,
+    found: &OfPolicy,
+    desired: &Bindings,
+    index: &Index,
+    now: &Time,
+) -> api::PlacementPolicyStatus {
+    let object = record.object.as_ref().ok();
+    let ready = if record.ending() {
+        let message = "the policy is being deleted: admission strips its keys, then its bindings go".to_owned();
+        Verdict { kind: "Ready", holds: false, reason: "Deleting", message }
+    } else if found.problems.is_empty() {
+        let message = format!(
+            "{} and {} judged for {}",
+            counted(found.levels.len(), "level"),
+            if found.categories.len() == 1 {
+                "1 category".to_owned()
+            } else {
+                format!("{} categories", found.categories.len())
+            },
+            counted(index.pools.iter().len(), "pool")
+        );
+        Verdict { kind: "Ready", holds: true, reason: "Evaluated", message }
+    } else {
+        let message = format!("the policy cannot be evaluated and clears nothing: {}", problems(&found.problems));
+        Verdict { kind: "Ready", holds: false, reason: "InvalidSpec", message }
+    };
+    let enforced = enforced(name, object.map(|object| object.spec.mode), record.ending(), desired, index);
+    let current = object.and_then(|object| object.status.as_ref()).map_or(&[][..], |status| &status.conditions);
+    let generation = record.meta.generation;
+    api::PlacementPolicyStatus {
+        levels: found.levels.clone(),
+        categories: found.categories.clone(),
+        next_change: found.next_change.clone(),
+        conditions: vec![ready.settle(current, generation, now), enforced.settle(current, generation, now)],
+    }
+}
+
+fn enforced(name: &str, mode: Option<Mode>, ending: bool, desired: &Bindings, index: &Index) -> Verdict {
+    let not = |reason, message| Verdict { kind: "Enforced", holds: false, reason, message };
+    let (mutations, validations) = bindings::admission_policies();
+    let absent = mutations
+        .into_iter()
+        .filter(|policy| index.mutating_policies.get(policy).is_none())
+        .map(|policy| format!("MutatingAdmissionPolicy {policy}"))
+        .chain(
+            validations
+                .into_iter()
+                .filter(|policy| index.validating_policies.get(policy).is_none())
+                .map(|policy| format!("ValidatingAdmissionPolicy {policy}")),
+        )
+        .collect::<Vec<_>>();
+    let wrong = desired
+        .mutating
+        .iter()
+        .filter(|(binding, spec)| !bound(index.mutating_bindings.get(binding), spec))
+        .map(|(binding, _)| format!("MutatingAdmissionPolicyBinding {binding}"))
+        .chain(
+            desired
+                .validating
+                .iter()
+                .filter(|(binding, spec)| !bound(index.validating_bindings.get(binding), spec))
+                .map(|(binding, _)| format!("ValidatingAdmissionPolicyBinding {binding}")),
+        )
+        .collect::<Vec<_>>();
+    match mode {
+        _ if ending => not("Deleting", "the policy is being deleted and refuses nothing".to_owned()),
+        _ if !absent.is_empty() => {
+            not("AdmissionPoliciesMissing", format!("not installed: {}; install the chart again", some_of(&absent)))
+        }
+        _ if !wrong.is_empty() => {
+            not("BindingsMissing", format!("missing or altered, and about to be restored: {}", some_of(&wrong)))
+        }
+        None => not("Undecodable", format!("PlacementPolicy {name} cannot be decoded; its bindings stay as they are")),
+        Some(Mode::Enforce) => Verdict {
+            kind: "Enforced",
+            holds: true,
+            reason: "Bound",
+            message: "pods are placed and violations refused, inside the API server".to_owned(),
+        },
+        Some(Mode::Warn) => {
+            not("ModeWarn", "mode is Warn: applying users are warned, nothing is altered or refused".to_owned())
+        }
+        Some(Mode::Audit) => {
+            not("ModeAudit", "mode is Audit: the audit log has it, nothing is altered or refused".to_owned())
+        }
+    }
+}
+
+fn bound<S: PartialEq>(found: Option<&super::index::BindingRecord<S>>, spec: &S) -> bool {
+    found.is_some_and(|found| found.meta.deletion_timestamp.is_none() && found.spec.as_ref() == Some(spec))
+}

@@ -1,0 +1,198 @@
+//! From watches to observations: one task for each kind, with its own backoff.
+
+use futures::{StreamExt, pin_mut};
+use k8s_openapi::api::{
+    admissionregistration::v1::{
+        MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
+        ValidatingAdmissionPolicyBinding,
+    },
+    core::v1::ConfigMap,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::{DeserializeGuard, PartialObjectMeta},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Config, DefaultBackoff, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use tokio::sync::mpsc::Sender;
+
+use super::{
+    bindings::MANAGED_BY,
+    index::{BindingRecord, Change, Existing, Observation, Record, Roster, version},
+    metrics::Metrics,
+    node::SlimNode,
+    write::ROSTER,
+};
+use crate::api::{CloudProvider, PlacementPolicy, PlacementPool};
+
+/// Idle watches die unnoticed behind load balancers, which commonly close them after four minutes.
+const WATCH_SECONDS: u32 = 200;
+
+/// Turns what a watch says of `K` into observations.
+struct Feed<K> {
+    kind: &'static str,
+    observe: fn(Change<K>) -> Observation,
+}
+
+impl<K: ResourceExt> Feed<K> {
+    async fn run<S>(self, events: S, sender: Sender<Observation>, metrics: Metrics)
+    where
+        S: futures::Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send,
+    {
+        let events = events.backoff(DefaultBackoff::default());
+        pin_mut!(events);
+        while let Some(event) = events.next().await {
+            let change = match event {
+                Ok(watcher::Event::Init) => Change::Restarted,
+                Ok(watcher::Event::InitApply(object)) => Change::Listed(object.name_any(), object),
+                Ok(watcher::Event::InitDone) => Change::Complete,
+                Ok(watcher::Event::Apply(object)) => Change::Applied(object.name_any(), object),
+                Ok(watcher::Event::Delete(object)) => Change::Deleted(object.name_any()),
+                Err(error) => {
+                    metrics.watch_failed(self.kind);
+                    tracing::warn!(kind = self.kind, error = %Chain(&error), "watch broke off; trying again");
+                    continue;
+                }
+            };
+            metrics.watch_spoke(self.kind);
+            if sender.send((self.observe)(change)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// An error with its causes, as one line.
+pub(super) struct Chain<'a>(pub(super) &'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut said = self.0.to_string();
+        let mut cause = self.0.source();
+        while let Some(next) = cause {
+            // Some errors repeat their cause in their own words.
+            let text = next.to_string();
+            if !said.contains(&text) {
+                write!(f, ": {text}")?;
+                said = text;
+            }
+            cause = next.source();
+        }
+        Ok(())
+    }
+}
+
+fn map<A, B>(change: Change<A>, with: impl Fn(A) -> B) -> Change<B> {
+    match change {
+        Change::Restarted => Change::Restarted,
+        Change::Listed(name, value) => Change::Listed(name, with(value)),
+        Change::Complete => Change::Complete,
+        Change::Applied(name, value) => Change::Applied(name, with(value)),
+        Change::Deleted(name) => Change::Deleted(name),
+    }
+}
+
+fn record<K: Resource>(object: K) -> Record<K> {
+    let mut meta = object.meta().clone();
+    meta.managed_fields = None;
+    Record { meta, object: Ok(Box::new(object)) }
+}
+
+/// A record of an object, or of what is left of one that did not decode.
+pub(super) fn guarded<K: Resource>(DeserializeGuard(object): DeserializeGuard<K>) -> Record<K> {
+    match object {
+        Ok(object) => record(object),
+        Err(invalid) => Record { meta: invalid.metadata, object: Err(invalid.error) },
+    }
+}
+
+pub(super) fn mutating_binding(
+    object: MutatingAdmissionPolicyBinding,
+) -> BindingRecord<k8s_openapi::api::admissionregistration::v1::MutatingAdmissionPolicyBindingSpec> {
+    BindingRecord { meta: object.metadata, spec: object.spec }
+}
+
+pub(super) fn validating_binding(
+    object: ValidatingAdmissionPolicyBinding,
+) -> BindingRecord<k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBindingSpec> {
+    BindingRecord { meta: object.metadata, spec: Some(object.spec) }
+}
+
+fn existing<K>(object: &PartialObjectMeta<K>) -> Existing {
+    Existing { version: version(object.metadata.resource_version.as_deref()) }
+}
+
+/// A future that runs until the process ends.
+pub type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// One task for each kind that the operator follows, by the kind's plural name.
+#[must_use]
+pub fn tasks(
+    client: &Client,
+    namespace: &str,
+    sender: &Sender<Observation>,
+    metrics: &Metrics,
+) -> Vec<(&'static str, Task)> {
+    let config = Config::default().timeout(WATCH_SECONDS);
+    let ours = config.clone().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1));
+    let installed = config.clone().labels("app.kubernetes.io/name=rempart");
+    let all = Spawn { client, sender, metrics };
+    vec![
+        all.objects::<DeserializeGuard<CloudProvider>>(&config, "cloudproviders", |change| {
+            Observation::Provider(map(change, guarded))
+        }),
+        all.objects::<DeserializeGuard<PlacementPool>>(&config, "placementpools", |change| {
+            Observation::Pool(map(change, guarded))
+        }),
+        all.objects::<DeserializeGuard<PlacementPolicy>>(&config, "placementpolicies", |change| {
+            Observation::Policy(map(change, guarded))
+        }),
+        all.objects::<SlimNode>(&config, "nodes", Observation::Node),
+        all.objects::<MutatingAdmissionPolicyBinding>(&ours, "mutatingadmissionpolicybindings", |change| {
+            Observation::MutatingBinding(map(change, mutating_binding))
+        }),
+        all.objects::<ValidatingAdmissionPolicyBinding>(&ours, "validatingadmissionpolicybindings", |change| {
+            Observation::ValidatingBinding(map(change, validating_binding))
+        }),
+        all.objects::<PartialObjectMeta<MutatingAdmissionPolicy>>(&installed, "mutatingadmissionpolicies", |change| {
+            Observation::MutatingPolicy(map(change, |object| existing(&object)))
+        }),
+        all.objects::<PartialObjectMeta<ValidatingAdmissionPolicy>>(
+            &installed,
+            "validatingadmissionpolicies",
+            |change| Observation::ValidatingPolicy(map(change, |object| existing(&object))),
+        ),
+        ("configmaps", {
+            let feed = Feed { kind: "configmaps", observe: |change| Observation::Roster(map(change, Roster::from)) };
+            let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+            let events = watcher(api, config.fields(&format!("metadata.name={ROSTER}")));
+            Box::pin(feed.run(events, sender.clone(), metrics.clone()))
+        }),
+    ]
+}
+
+struct Spawn<'a> {
+    client: &'a Client,
+    sender: &'a Sender<Observation>,
+    metrics: &'a Metrics,
+}
+
+impl Spawn<'_> {
+    fn objects<K>(
+        &self,
+        config: &Config,
+        kind: &'static str,
+        observe: fn(Change<K>) -> Observation,
+    ) -> (&'static str, Task)
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        let events = watcher(Api::<K>::all(self.client.clone()), config.clone());
+        (kind, Box::pin(Feed { kind, observe }.run(events, self.sender.clone(), self.metrics.clone())))
+    }
+}

@@ -1,0 +1,269 @@
+//! The writes that the operator makes, each one idempotent, and their execution.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::api::{
+    admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding},
+    core::v1::ConfigMap,
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
+    core::DeserializeGuard,
+};
+use serde_json::json;
+
+use super::{
+    index::{Change, Observation, Roster},
+    node::{SlimNode, StampChange},
+    watch,
+};
+use crate::api::{CloudProvider, PlacementPolicy, PlacementPool};
+
+/// Who the API server records as the writer.
+pub const FIELD_MANAGER: &str = "rempart";
+/// The `ConfigMap` of the policies that exist.
+pub const ROSTER: &str = "rempart-policies";
+/// What holds a policy until admission has let go of it.
+pub const FINALIZER: &str = "rempart.dev/admission";
+
+/// Longer than any answer of an API server that is well.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What a write is about. One is under way for each at a time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// The bindings' roster.
+    Roster,
+    /// A policy's finalizer.
+    Finalizer(String),
+    /// A binding of a mutation.
+    MutatingBinding(String),
+    /// A binding of a validation.
+    ValidatingBinding(String),
+    /// A node's stamps.
+    Stamps(String),
+    /// A provider's status.
+    ProviderStatus(String),
+    /// A pool's status.
+    PoolStatus(String),
+    /// A policy's status.
+    PolicyStatus(String),
+}
+
+impl Key {
+    /// The kind of write, for metrics.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Roster => "roster",
+            Self::Finalizer(_) => "finalizer",
+            Self::MutatingBinding(_) | Self::ValidatingBinding(_) => "binding",
+            Self::Stamps(_) => "stamps",
+            Self::ProviderStatus(_) | Self::PoolStatus(_) | Self::PolicyStatus(_) => "status",
+        }
+    }
+
+    /// The object, for people.
+    #[must_use]
+    pub fn object(&self) -> String {
+        match self {
+            Self::Roster => format!("ConfigMap {ROSTER}"),
+            Self::Finalizer(name) | Self::PolicyStatus(name) => format!("PlacementPolicy {name}"),
+            Self::MutatingBinding(name) => format!("MutatingAdmissionPolicyBinding {name}"),
+            Self::ValidatingBinding(name) => format!("ValidatingAdmissionPolicyBinding {name}"),
+            Self::Stamps(name) => format!("Node {name}"),
+            Self::ProviderStatus(name) => format!("CloudProvider {name}"),
+            Self::PoolStatus(name) => format!("PlacementPool {name}"),
+        }
+    }
+}
+
+/// What to do to make one object what it should be.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Sets and removes stamps.
+    Stamps(StampChange),
+    /// Makes the status this, applied by the server.
+    Status(serde_json::Value),
+    /// Makes a binding.
+    CreateMutatingBinding(Box<MutatingAdmissionPolicyBinding>),
+    /// Makes a binding what it should be.
+    ReplaceMutatingBinding(Box<MutatingAdmissionPolicyBinding>),
+    /// Makes a binding.
+    CreateValidatingBinding(Box<ValidatingAdmissionPolicyBinding>),
+    /// Makes a binding what it should be.
+    ReplaceValidatingBinding(Box<ValidatingAdmissionPolicyBinding>),
+    /// Ends a binding.
+    Delete,
+    /// Sets the finalizers of an object at this resource version.
+    Finalizers {
+        /// All that the object should have.
+        finalizers: Vec<String>,
+        /// The version that this follows from.
+        version: Option<String>,
+    },
+    /// Makes the roster.
+    CreateRoster(BTreeMap<String, String>),
+    /// Sets and removes entries of the roster.
+    PatchRoster(BTreeMap<String, Option<String>>),
+}
+
+/// A write that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The API server refused or could not be reached.
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+    /// No answer in time.
+    #[error("the API server did not answer within {} s", DEADLINE.as_secs())]
+    Deadline,
+}
+
+impl WriteError {
+    fn status(&self) -> Option<u16> {
+        match self {
+            Self::Api(kube::Error::Api(status)) => Some(status.code),
+            _ => None,
+        }
+    }
+
+    /// Whether the object is gone, so that nothing is left to write.
+    #[must_use]
+    pub fn gone(&self) -> bool {
+        self.status() == Some(404)
+    }
+
+    /// Whether somebody else was faster: the next observation tells what is left to do.
+    #[must_use]
+    pub fn outdated(&self) -> bool {
+        self.status() == Some(409)
+    }
+}
+
+/// Executes writes.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    namespace: String,
+}
+
+impl Writer {
+    /// A writer that keeps the roster in `namespace`.
+    #[must_use]
+    pub fn new(client: Client, namespace: String) -> Self {
+        Self { client, namespace }
+    }
+
+    /// Makes `write` on `key`, and says what was seen of the object afterwards.
+    ///
+    /// # Errors
+    /// [`WriteError`]: nothing was written, or nobody knows.
+    pub async fn perform(&self, key: &Key, write: Write) -> Result<Option<Observation>, WriteError> {
+        tokio::time::timeout(DEADLINE, self.send(key, write)).await.map_err(|_| WriteError::Deadline)?
+    }
+
+    async fn send(&self, key: &Key, write: Write) -> Result<Option<Observation>, WriteError> {
+        let client = || self.client.clone();
+        let applied = match (key, write) {
+            (Key::Stamps(name), Write::Stamps(change)) => {
+                let nodes: Api<SlimNode> = Api::all(client());
+                let node = nodes.patch(name, &patch_params(), &Patch::Merge(change.patch())).await?;
+                Observation::Node(Change::Applied(name.clone(), node))
+            }
+            (Key::ProviderStatus(name), Write::Status(status)) => {
+                let object = self.status::<CloudProvider>(name, status).await?;
+                Observation::Provider(Change::Applied(name.clone(), watch::guarded(object)))
+            }
+            (Key::PoolStatus(name), Write::Status(status)) => {
+                let object = self.status::<PlacementPool>(name, status).await?;
+                Observation::Pool(Change::Applied(name.clone(), watch::guarded(object)))
+            }
+            (Key::PolicyStatus(name), Write::Status(status)) => {
+                let object = self.status::<PlacementPolicy>(name, status).await?;
+                Observation::Policy(Change::Applied(name.clone(), watch::guarded(object)))
+            }
+            (Key::Finalizer(name), Write::Finalizers { finalizers, version }) => {
+                let policies: Api<DeserializeGuard<PlacementPolicy>> = Api::all(client());
+                let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } });
+                let object = policies.patch(name, &patch_params(), &Patch::Merge(patch)).await?;
+                Observation::Policy(Change::Applied(name.clone(), watch::guarded(object)))
+            }
+            (Key::MutatingBinding(name), write) => {
+                let bindings: Api<MutatingAdmissionPolicyBinding> = Api::all(client());
+                let object = match write {
+                    Write::CreateMutatingBinding(binding) => bindings.create(&post(), &binding).await?,
+                    Write::ReplaceMutatingBinding(binding) => bindings.replace(name, &post(), &binding).await?,
+                    _ => {
+                        bindings.delete(name, &DeleteParams::default()).await?;
+                        return Ok(Some(Observation::MutatingBinding(Change::Deleted(name.clone()))));
+                    }
+                };
+                Observation::MutatingBinding(Change::Applied(name.clone(), watch::mutating_binding(object)))
+            }
+            (Key::ValidatingBinding(name), write) => {
+                let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client());
+                let object = match write {
+                    Write::CreateValidatingBinding(binding) => bindings.create(&post(), &binding).await?,
+                    Write::ReplaceValidatingBinding(binding) => bindings.replace(name, &post(), &binding).await?,
+                    _ => {
+                        bindings.delete(name, &DeleteParams::default()).await?;
+                        return Ok(Some(Observation::ValidatingBinding(Change::Deleted(name.clone()))));
+                    }
+                };
+                Observation::ValidatingBinding(Change::Applied(name.clone(), watch::validating_binding(object)))
+            }
+            (Key::Roster, write) => {
+                let maps: Api<ConfigMap> = Api::namespaced(client(), &self.namespace);
+                let map = match write {
+                    Write::CreateRoster(data) => maps.create(&post(), &roster(data)).await?,
+                    Write::PatchRoster(data) => {
+                        maps.patch(ROSTER, &patch_params(), &Patch::Merge(json!({ "data": data }))).await?
+                    }
+                    _ => return Ok(None),
+                };
+                Observation::Roster(Change::Applied(ROSTER.to_owned(), Roster::from(map)))
+            }
+            // The engine pairs keys and writes; a pair that means nothing writes nothing.
+            _ => return Ok(None),
+        };
+        Ok(Some(applied))
+    }
+
+    async fn status<K>(&self, name: &str, status: serde_json::Value) -> Result<DeserializeGuard<K>, kube::Error>
+    where
+        K: kube::Resource<DynamicType = ()> + serde::de::DeserializeOwned,
+    {
+        // What cannot be decoded has a status as well: it says so.
+        let objects: Api<DeserializeGuard<K>> = Api::all(self.client.clone());
+        let patch = json!({ "apiVersion": K::api_version(&()), "kind": K::kind(&()), "status": status });
+        objects.patch_status(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch)).await
+    }
+}
+
+fn patch_params() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+fn post() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
+fn roster(data: BTreeMap<String, String>) -> ConfigMap {
+    let labels = [("app.kubernetes.io/name", "rempart"), super::bindings::MANAGED_BY];
+    ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(ROSTER.to_owned()),
+            labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+            ..ObjectMeta::default()
+        },
+        data: Some(data),
+        ..ConfigMap::default()
+    }
+}
+
+impl From<ConfigMap> for Roster {
+    fn from(map: ConfigMap) -> Self {
+        Self { version: super::index::version(map.resource_version().as_deref()), data: map.data.unwrap_or_default() }
+    }
+}
