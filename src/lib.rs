@@ -1,2 +1,4 @@
 //! Rempart.
 pub mod core;
+#[cfg(feature = "lab")]
+pub mod lab;
