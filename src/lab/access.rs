@@ -1,4 +1,4 @@
-//! Being somebody: clients and kubeconfigs for users, groups and ServiceAccounts.
+//! Being somebody: clients and kubeconfigs for users, groups and `ServiceAccounts`.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -15,14 +15,14 @@ use super::{
     wait::eventually,
 };
 
-/// How long a ServiceAccount, and the right to ask for its token, may take to appear.
+/// How long a `ServiceAccount`, and the right to ask for its token, may take to appear.
 const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long tokens last: longer than any run of the lab that somebody watches.
 const TOKEN_SECONDS: i64 = 7 * 24 * 3600;
 
 impl ControlPlane {
-    /// A client that is `user` and a member of `groups`, by impersonation. A ServiceAccount's
+    /// A client that is `user` and a member of `groups`, by impersonation. A `ServiceAccount`'s
     /// groups are added when `groups` is empty, as is `system:authenticated` for everybody.
     pub fn client_as(&self, user: &str, groups: &[&str]) -> Result<Client> {
         let mut config = self.admin_config();
@@ -51,7 +51,7 @@ impl ControlPlane {
         Ok(path)
     }
 
-    /// A kubeconfig with a token of a ServiceAccount, for which it waits if need be. Nothing else
+    /// A kubeconfig with a token of a `ServiceAccount`, for which it waits if need be. Nothing else
     /// may be done with it than what the account's roles allow.
     pub async fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let token = self.token(namespace, name).await?;

@@ -82,6 +82,6 @@ async fn up(nodes: u32, kubeconfig: Option<std::path::PathBuf>) -> anyhow::Resul
     println!("export KUBECONFIG={}", path.display());
     eprintln!("The control plane is ready. Logs are in {}/logs. Ctrl-C ends it.", cluster.dir().display());
     let error = cluster.failure().await;
-    eprintln!("{}", cluster.keep().await);
+    eprintln!("{}", cluster.keep());
     Err(error.into())
 }

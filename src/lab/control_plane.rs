@@ -3,17 +3,13 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::{Api, Client, Config};
-use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use super::{
@@ -48,9 +44,9 @@ pub struct Options {
 /// A control plane that runs.
 ///
 /// All its processes end when it is dropped, and when this process ends in whatever way. Its
-/// directory is removed then, unless [`ControlPlane::keep`] was called or the thread panics.
+/// directory is removed then, unless [`ControlPlane::keep`] was called or this thread panics.
 pub struct ControlPlane {
-    // In the order in which they must be dropped: what runs, its watchdog, the files.
+    // In the order in which they must be dropped: what runs, then its watchdog.
     processes: Mutex<BTreeMap<Component, Process>>,
     pub(super) watchdog: Arc<Watchdog>,
     pub(super) layout: Layout,
@@ -58,8 +54,6 @@ pub struct ControlPlane {
     admin: Client,
     admin_kubeconfig: PathBuf,
     admin_config: Config,
-    keep: AtomicBool,
-    dir: Option<TempDir>,
 }
 
 impl ControlPlane {
@@ -79,17 +73,15 @@ impl ControlPlane {
         let admin_config = kubeconfig::config(&admin_kubeconfig).await?;
         let this = Self {
             processes: Mutex::default(),
-            watchdog: Arc::new(Watchdog::start()?),
+            watchdog: Arc::new(Watchdog::start(dir)?),
             layout,
             options,
             admin: kubeconfig::client(&admin_kubeconfig, admin_config.clone())?,
             admin_kubeconfig,
             admin_config,
-            keep: AtomicBool::new(false),
-            dir: Some(dir),
         };
         if let Err(error) = this.boot(progress).await {
-            eprintln!("{}", this.keep().await);
+            eprintln!("{}", this.keep());
             return Err(error);
         }
         Ok(this)
@@ -208,17 +200,17 @@ impl ControlPlane {
 
     /// Keeps the directory at the end. Returns a report for a person: where it is, and how each
     /// log ends.
-    pub async fn keep(&self) -> String {
-        self.keep.store(true, Ordering::Relaxed);
-        let _ = self.processes.lock().await;
-        let mut report = String::new();
-        for component in Component::ALL {
-            let log = self.log(component);
-            if log.exists() {
-                report.push_str(&format!("the end of {}:\n{}", log.display(), tail(&log)));
-            }
-        }
-        format!("{report}all logs are kept in {}", self.layout.dir.display())
+    pub fn keep(&self) -> String {
+        let logs = Component::ALL.map(|component| self.log(component));
+        let ends = logs.iter().filter(|log| log.exists()).flat_map(|log| {
+            let title = format!("the end of {}:\n", log.display());
+            [title, tail(log)]
+        });
+        let kept = match self.watchdog.keep() {
+            Ok(()) => format!("all logs are kept in {}", self.layout.dir.display()),
+            Err(error) => format!("the logs cannot be kept: {error}"),
+        };
+        ends.chain([kept]).collect()
     }
 
     /// Ends everything and removes the directory (unless [`ControlPlane::keep`] was called).
@@ -230,11 +222,8 @@ impl ControlPlane {
 
 impl Drop for ControlPlane {
     fn drop(&mut self) {
-        self.processes.get_mut().clear();
-        if let Some(dir) = self.dir.take()
-            && (*self.keep.get_mut() || std::thread::panicking())
-        {
-            eprintln!("the control plane's directory is kept: {}", dir.keep().display());
+        if std::thread::panicking() {
+            eprintln!("{}", self.keep());
         }
     }
 }

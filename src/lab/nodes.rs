@@ -20,7 +20,7 @@ use super::{ControlPlane, Error, Result, wait::eventually_every};
 const CONCURRENCY: usize = 32;
 
 /// How long until pods may be scheduled on new nodes, beside what their number adds.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Makes the addresses of nodes differ.
 static ADDRESS: AtomicU32 = AtomicU32::new(1);

@@ -1,5 +1,5 @@
 //! The operator of this repository, run beside the control plane as a Deployment would run it: with
-//! a token of the chart's own ServiceAccount, so that a missing permission shows.
+//! a token of the chart's own `ServiceAccount`, so that a missing permission shows.
 
 use std::{
     env,
@@ -16,11 +16,11 @@ use super::{
     ControlPlane, Error, Result, binaries::is_executable, http, ports::Reserved, process::Process, wait::eventually,
 };
 
-/// The ServiceAccount of the chart.
+/// The `ServiceAccount` of the chart.
 const ACCOUNT: (&str, &str) = ("rempart-system", "rempart");
 
 /// How long the operator may take until it is ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long it may take to end when asked to.
 const GRACE: Duration = Duration::from_secs(30);

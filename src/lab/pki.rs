@@ -32,7 +32,7 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// A new authority, with a key pair for ServiceAccount tokens beside it.
+    /// A new authority, with a key pair for `ServiceAccount` tokens beside it.
     pub(super) fn create(dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
         let failed = |source| Error::Certificate { subject: "the certificate authority".to_owned(), source };
@@ -53,7 +53,7 @@ impl Authority {
         &self.credentials
     }
 
-    /// The public (as `certificate`) and private key of ServiceAccount tokens.
+    /// The public (as `certificate`) and private key of `ServiceAccount` tokens.
     pub(super) fn service_accounts(&self) -> &Credentials {
         &self.service_accounts
     }

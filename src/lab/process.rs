@@ -128,5 +128,5 @@ pub(super) fn tail(log: &Path) -> String {
     let content = fs::read(log).unwrap_or_default();
     let content = String::from_utf8_lossy(&content);
     let lines: Vec<_> = content.lines().rev().take(SHOWN_LINES).collect();
-    lines.iter().rev().map(|line| format!("    {line}\n")).collect()
+    lines.iter().rev().flat_map(|line| ["    ", line, "\n"]).collect()
 }
