@@ -1,11 +1,12 @@
 //! The command line of `rempart-lab`.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{ControlPlane, NodeSpec, Options};
+use super::{Binaries, ControlPlane, NodeSpec, Options, Program, Progress};
 
 /// A real Kubernetes control plane on a bare machine, without containers.
 #[derive(Debug, Parser)]
@@ -24,8 +25,10 @@ enum Command {
         nodes: u32,
         /// Also writes the administrator's kubeconfig there.
         #[arg(long, value_name = "FILE")]
-        kubeconfig: Option<std::path::PathBuf>,
+        kubeconfig: Option<PathBuf>,
     },
+    /// Finds the programs of the control plane, builds those that are missing, and prints their paths.
+    Binaries,
 }
 
 /// Runs the command that was typed. Ctrl-C and SIGTERM end everything that it has started.
@@ -56,6 +59,13 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up { nodes, kubeconfig } => up(nodes, kubeconfig).await,
+        Command::Binaries => {
+            let binaries = Binaries::locate(Progress::detect()).await?;
+            for program in Program::ALL {
+                println!("{}", binaries.path(program).display());
+            }
+            Ok(())
+        }
     }
 }
 
@@ -72,12 +82,13 @@ async fn interrupted() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn up(nodes: u32, kubeconfig: Option<std::path::PathBuf>) -> anyhow::Result<()> {
+async fn up(nodes: u32, kubeconfig: Option<PathBuf>) -> anyhow::Result<()> {
     let cluster = ControlPlane::start(Options::default()).await?;
     cluster.add_nodes((1..=nodes).map(|n| NodeSpec::new(format!("node-{n}")))).await?;
     let path = cluster.admin_kubeconfig();
     if let Some(copy) = &kubeconfig {
-        tokio::fs::copy(path, copy).await?;
+        let copied = tokio::fs::copy(path, copy).await;
+        copied.with_context(|| format!("cannot write the kubeconfig to {}", copy.display()))?;
     }
     println!("export KUBECONFIG={}", path.display());
     eprintln!("The control plane is ready. Logs are in {}/logs. Ctrl-C ends it.", cluster.dir().display());
