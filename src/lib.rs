@@ -3,4 +3,6 @@ pub mod api;
 pub mod cli;
 pub mod convert;
 pub mod core;
+#[cfg(feature = "lab")]
+pub mod lab;
 pub mod operator;

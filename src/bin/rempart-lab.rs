@@ -1,1 +1,5 @@
-fn main() {}
+//! `rempart-lab`: a real control plane on a bare machine.
+
+fn main() -> std::process::ExitCode {
+    rempart::lab::cli::main()
+}

@@ -181,7 +181,6 @@ fn settle(engine: &mut Engine, settled: Settled) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the monotonic clock paces retries; no decision depends on it")]
 fn moment() -> std::time::Instant {
     std::time::Instant::now()
 }

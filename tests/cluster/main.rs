@@ -1,1 +1,20 @@
-fn main(){}
+//! Tests against a real control plane: one for the whole run, booted here.
+//!
+//! A topic is a file with `pub(crate) fn trials() -> Vec<Trial>`, listed below. Trials run side by side on
+//! the one control plane, so each makes namespaces, nodes and policies of its own; those that kill
+//! its components are `serial` and run alone, after all others. Filters and `--list` work as in any
+//! test binary. Without a control plane nothing is skipped: the run fails.
+
+#![allow(clippy::indexing_slicing, reason = "a test that reads what is not there fails, as it should")]
+
+mod harness;
+mod smoke;
+
+use std::process::ExitCode;
+
+use harness::Trial;
+
+fn main() -> ExitCode {
+    let trials: Vec<Trial> = [smoke::trials()].into_iter().flatten().collect();
+    harness::run(trials)
+}

@@ -147,36 +147,46 @@ What is not understood is left as it is, so that validation can say what is wron
       + variables.missing.map(k, JSONPatch{op: 'add', path: {{ .at }} + '/nodeSelector/' + jsonpatch.escapeKey(k), value: 'true'})
 {{- end }}
 
-{{/* ---------- match conditions: no variables and no namespace can be seen here ---------- */}}
+{{/* ---------- the common case, in one expression ---------- */}}
 
-{{/* True for a pod that carries exactly the keys for which it asks, in a namespace that asks for
-nothing, or for the level of rank `floor`. */}}
+{{/* True for a pod that carries exactly the keys that it needs, which is nearly every pod, since
+templates are given them. It says in one go what the variables above say one by one, because
+variables cost time and match conditions cannot see them. Whoever finds it false looks closer.
+`namespace`: whether the namespace has a say; match conditions cannot see it either. */}}
 {{- define "rempart.cel.complete" -}}
-[object.metadata.?annotations.orValue({})].exists(notes,
-[object.spec.?nodeSelector.orValue({})].exists(selector,
+[object.spec.?nodeSelector.orValue(dyn({}))].exists(selector,
 [params.spec.levels.map(l, l.name)].exists(levels,
-[[notes[?'rempart.dev/workload-sensitivity'], notes[?'rempart.dev/sensitivity']].unwrapOpt()].exists(said,
-[[notes[?'rempart.dev/workload-categories'], notes[?'rempart.dev/categories']].unwrapOpt()].exists(lists,
-{{- if hasKey . "floor" }}
-[said.map(l, levels.indexOf(l)) + [{{ .floor }}]].exists(ranks,
-{{- else }}
+[[
+  {{- if .namespace }}
+  dyn(namespaceObject).metadata.?labels[?'rempart.dev/sensitivity'],
+  {{- end }}
+  object.metadata.?annotations[?'rempart.dev/workload-sensitivity'],
+  object.metadata.?annotations[?'rempart.dev/sensitivity']
+].unwrapOpt()].exists(said,
+[[
+  {{- if .namespace }}
+  dyn(namespaceObject).metadata.?labels[?'rempart.dev/categories'].optMap(v, v.split('.')),
+  {{- end }}
+  object.metadata.?annotations[?'rempart.dev/workload-categories'].optMap(v, v.split(',', 33)),
+  object.metadata.?annotations[?'rempart.dev/categories'].optMap(v, v.split(',', 33))   // more than 32 are not known anyway
+].unwrapOpt().flatten()].exists(categories,
 [said.size() == 0 ? [levels.indexOf(params.spec.defaultLevel)] : said.map(l, levels.indexOf(l))].exists(ranks,
-{{- end }}
   ranks.min() >= 0
-  && lists.all(v, dyn(v).size() <= {{ include "rempart.cel.maxNote" . }})
+  && categories.all(c, params.spec.?categories.orValue([]).exists(known, known.name == c))
   && selector.size() <= {{ include "rempart.cel.maxSelector" . }}
-  && [lists.map(v, v.split(',')).flatten()].exists(categories,
-     categories.all(c, params.spec.?categories.orValue([]).exists(known, known.name == c))
-     && [
-       (params.spec.levels.exists(i, l, i <= ranks.max() && has(l.require))
-         ? ['clearance.{{ include "rempart.cel.domain" . }}/' + params.metadata.name + '.' + levels[ranks.max()]] : [])
-       + (categories.size() == 0 ? [] : params.spec.categories.filter(c, has(c.require) && c.name in categories)
-         .map(c, 'category.{{ include "rempart.cel.domain" . }}/' + params.metadata.name + '.' + c.name))
-     ].exists(needed,
-       needed.all(k, selector[?k] == optional.of('true'))
-       && selector.filter(k, k.contains('.{{ include "rempart.cel.domain" . }}/' + params.metadata.name + '.')).size() == needed.size()))
-))))))
+  && [
+    (params.spec.levels.exists(i, l, i <= ranks.max() && has(l.require))
+      ? ['clearance.{{ include "rempart.cel.domain" . }}/' + params.metadata.name + '.' + levels[ranks.max()]] : [])
+    + (categories.size() == 0 ? [] :
+      params.spec.categories.filter(c, has(c.require) && c.name in categories)
+        .map(c, 'category.{{ include "rempart.cel.domain" . }}/' + params.metadata.name + '.' + c.name))
+  ].exists(needed,
+    needed.all(k, selector[?k] == optional.of('true'))
+    && selector.filter(k, k.contains('.{{ include "rempart.cel.domain" . }}/' + params.metadata.name + '.')).size() == needed.size())
+)))))
 {{- end }}
+
+{{/* ---------- match conditions: no variables and no namespace can be seen here ---------- */}}
 
 {{/* A mirror pod is written by the kubelet for a static pod that already runs on its own node. */}}
 {{- define "rempart.cel.mirrorPod" -}}

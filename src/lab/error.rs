@@ -1,0 +1,128 @@
+//! What can go wrong in the lab, each with a sentence for the person at the terminal.
+
+use std::{io, path::PathBuf, process::ExitStatus, time::Duration};
+
+/// The result of everything in the lab.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why the lab could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or directory of the lab could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+
+    /// A program could not be started at all.
+    #[error("cannot start {program}: {source}")]
+    Spawn {
+        /// The program.
+        program: String,
+        /// Why not.
+        source: io::Error,
+    },
+
+    /// Go, which builds the control plane, is missing or too old.
+    #[error("{0}")]
+    Go(String),
+
+    /// A binary of the control plane does not build.
+    #[error("building {binary} failed ({status}); the end of what go said:\n{output}")]
+    Build {
+        /// The binary.
+        binary: &'static str,
+        /// How go ended.
+        status: ExitStatus,
+        /// The last lines that go printed.
+        output: String,
+    },
+
+    /// A certificate or key could not be made.
+    #[error("cannot make the certificate of {subject}: {source}")]
+    Certificate {
+        /// Whose.
+        subject: String,
+        /// Why not.
+        source: rcgen::Error,
+    },
+
+    /// Something was asked for that the lab cannot give.
+    #[error("{0}")]
+    Unsupported(String),
+
+    /// A client could not be made from a kubeconfig of the lab.
+    #[error("cannot make a client from {}: {reason}", kubeconfig.display())]
+    Client {
+        /// The kubeconfig.
+        kubeconfig: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+
+    /// The API server refused a request of the lab itself.
+    #[error("cannot {action}: {source}")]
+    Api {
+        /// What was tried, as a verb and an object.
+        action: String,
+        /// What the API server or the client said.
+        source: Box<kube::Error>,
+    },
+
+    /// A component ended although nobody told it to.
+    #[error("{component} ended by itself ({status}); the end of its log:\n{log}")]
+    Ended {
+        /// The component.
+        component: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The last lines of its log.
+        log: String,
+    },
+
+    /// A component that was asked for does not run.
+    #[error("{0} is not running")]
+    NotRunning(String),
+
+    /// A condition was waited for in vain.
+    #[error("waited {} s for {what}, but {reason}", after.as_secs_f32())]
+    Timeout {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        after: Duration,
+        /// Why the last attempt did not count.
+        reason: String,
+    },
+
+    /// A command line tool was run and failed.
+    #[error("`{command}` failed ({status}): {stderr}")]
+    Command {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it printed on standard error.
+        stderr: String,
+    },
+}
+
+impl Error {
+    /// For `map_err` on file operations.
+    pub(super) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { action, path, source }
+    }
+
+    /// For `map_err` on requests.
+    pub(super) fn api(action: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        let action = action.into();
+        move |source| Self::Api { action, source: Box::new(source) }
+    }
+}

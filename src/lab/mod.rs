@@ -1,0 +1,40 @@
+//! A real control plane on a bare machine, for the demo, the tests and the benchmarks.
+//!
+//! [`ControlPlane::start`] finds or builds the programs of Kubernetes, boots etcd, kube-apiserver,
+//! kube-controller-manager, kube-scheduler and kwok on free loopback ports in a temporary directory,
+//! and waits until they are ready. Nothing is mocked but the kubelets. Nothing outlives this
+//! process, however it ends.
+//!
+//! Never part of a shipped binary: it needs the sources of this repository at run time.
+
+mod access;
+mod binaries;
+pub mod cli;
+mod component;
+mod control_plane;
+mod error;
+mod go_build;
+mod http;
+mod kubeconfig;
+mod layout;
+mod nodes;
+mod operator;
+mod pki;
+mod ports;
+mod process;
+mod progress;
+mod tools;
+mod wait;
+mod watchdog;
+
+pub use self::{
+    binaries::{Binaries, KUBERNETES_VERSION, Program, cache_dir},
+    component::Component,
+    control_plane::{ControlPlane, Options},
+    error::{Error, Result},
+    nodes::NodeSpec,
+    operator::OperatorProcess,
+    progress::{Progress, Step},
+    tools::{Invocation, Output},
+    wait::{eventually, eventually_every},
+};

@@ -1,0 +1,190 @@
+//! Nodes that kwok keeps alive.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::core::v1::Node;
+use kube::{
+    Api,
+    api::{ListParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use super::{ControlPlane, Error, Result, wait::eventually_every};
+
+/// How many nodes are created at once.
+const CONCURRENCY: usize = 32;
+
+/// How long until pods may be scheduled on new nodes, beside what their number adds.
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Makes the addresses of nodes differ.
+static ADDRESS: AtomicU32 = AtomicU32::new(1);
+
+/// A node to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSpec {
+    /// Its name, which is also its label `kubernetes.io/hostname`.
+    pub name: String,
+    /// Its labels, beside those that every node has.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Its `spec.providerID`.
+    pub provider_id: Option<String>,
+    /// Its capacity, all of it allocatable.
+    pub capacity: BTreeMap<String, String>,
+}
+
+impl NodeSpec {
+    /// A node of 64 cores and 256 GiB that takes 250 pods.
+    pub fn new(name: impl Into<String>) -> Self {
+        let capacity = [("cpu", "64"), ("memory", "256Gi"), ("pods", "250")];
+        Self {
+            name: name.into(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            provider_id: None,
+            capacity: capacity.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        }
+    }
+
+    /// With one more label.
+    #[must_use]
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// With one more annotation.
+    #[must_use]
+    pub fn annotation(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.annotations.insert(key.into(), value.into());
+        self
+    }
+
+    /// With a `spec.providerID`.
+    #[must_use]
+    pub fn provider_id(mut self, id: impl Into<String>) -> Self {
+        self.provider_id = Some(id.into());
+        self
+    }
+
+    /// With another capacity of one resource.
+    #[must_use]
+    pub fn capacity(mut self, resource: impl Into<String>, quantity: impl Into<String>) -> Self {
+        self.capacity.insert(resource.into(), quantity.into());
+        self
+    }
+
+    /// The node as a kubelet would register it, ready from the start: one write instead of two.
+    fn object(&self) -> Value {
+        let Self { name, labels, annotations, provider_id, capacity } = self;
+        let mut all_labels: BTreeMap<&str, &str> = BTreeMap::from([
+            ("kubernetes.io/hostname", name.as_str()),
+            ("kubernetes.io/os", "linux"),
+            ("kubernetes.io/arch", "amd64"),
+            ("kwok.x-k8s.io/node", "fake"),
+        ]);
+        all_labels.extend(labels.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        let [_, a, b, c] = ADDRESS.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let condition = |kind, status, reason| json!({"type": kind, "status": status, "reason": reason});
+        json!({
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": name, "labels": all_labels, "annotations": annotations},
+            "spec": {"providerID": provider_id},
+            "status": {
+                "capacity": capacity,
+                "allocatable": capacity,
+                "addresses": [
+                    {"type": "Hostname", "address": name},
+                    {"type": "InternalIP", "address": format!("10.{a}.{b}.{c}")},
+                ],
+                "conditions": [
+                    condition("Ready", "True", "KubeletReady"),
+                    condition("MemoryPressure", "False", "KubeletHasSufficientMemory"),
+                    condition("DiskPressure", "False", "KubeletHasNoDiskPressure"),
+                    condition("PIDPressure", "False", "KubeletHasSufficientPID"),
+                ],
+                "nodeInfo": {
+                    "architecture": "amd64",
+                    "operatingSystem": "linux",
+                    "kubeletVersion": "kwok",
+                    "kubeProxyVersion": "kwok",
+                    "containerRuntimeVersion": "kwok",
+                    "kernelVersion": "kwok",
+                    "osImage": "kwok",
+                    "bootID": "",
+                    "machineID": "",
+                    "systemUUID": "",
+                },
+            },
+        })
+    }
+}
+
+impl ControlPlane {
+    /// Makes a node, and waits until pods may be scheduled on it.
+    pub async fn add_node(&self, node: NodeSpec) -> Result<()> {
+        self.add_nodes([node]).await
+    }
+
+    /// Makes nodes, some at a time, and waits until pods may be scheduled on all of them.
+    pub async fn add_nodes(&self, nodes: impl IntoIterator<Item = NodeSpec>) -> Result<()> {
+        let mut awaited = BTreeSet::new();
+        let requests: Vec<_> = nodes
+            .into_iter()
+            .map(|node| {
+                awaited.insert(node.name.clone());
+                self.create(node)
+            })
+            .collect();
+        stream::iter(requests).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
+        self.schedulable(awaited).await
+    }
+
+    async fn create(&self, node: NodeSpec) -> Result<()> {
+        let api: Api<Node> = Api::all(self.admin());
+        let action = format!("create the node {}", node.name);
+        let object = serde_json::from_value(node.object())
+            .map_err(|error| Error::Unsupported(format!("cannot {action}: {error}")))?;
+        api.create(&PostParams::default(), &object).await.map_err(Error::api(action))?;
+        Ok(())
+    }
+
+    /// Waits until the node lifecycle controller has seen that the nodes are ready, and has taken
+    /// the taint away with which every node is born.
+    async fn schedulable(&self, mut awaited: BTreeSet<String>) -> Result<()> {
+        let api: Api<Node> = Api::all(self.admin());
+        let few = awaited.len() <= CONCURRENCY;
+        let interval = Duration::from_millis(if few { 50 } else { 500 });
+        let timeout = READY_TIMEOUT + Duration::from_millis(20) * u32::try_from(awaited.len()).unwrap_or(u32::MAX);
+        eventually_every(interval, "new nodes to be schedulable", timeout, async || {
+            let params = match awaited.iter().next() {
+                Some(name) if awaited.len() == 1 => ListParams::default().fields(&format!("metadata.name={name}")),
+                _ => ListParams::default(),
+            };
+            // Any version will do: the watch cache answers without asking etcd.
+            let nodes = api.list(&params.match_any()).await.map_err(|error| error.to_string())?;
+            for node in nodes {
+                let tainted = node
+                    .spec
+                    .and_then(|spec| spec.taints)
+                    .is_some_and(|taints| taints.iter().any(|t| t.key == "node.kubernetes.io/not-ready"));
+                if let Some(name) = node.metadata.name.filter(|_| !tainted) {
+                    awaited.remove(&name);
+                }
+            }
+            match awaited.first() {
+                None => Ok(()),
+                Some(name) => Err(format!("{} are not, among them {name}", awaited.len())),
+            }
+        })
+        .await
+    }
+}

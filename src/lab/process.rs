@@ -1,0 +1,132 @@
+//! A process of the lab: in a group of its own, logging to a file, watched by the [`Watchdog`].
+
+use std::{
+    fs::{self, OpenOptions},
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use tokio::{process::Command, sync::watch, time::timeout};
+
+use super::{Error, Result, watchdog::Watchdog};
+
+/// How many lines of a log are worth showing.
+const SHOWN_LINES: usize = 15;
+
+/// A process that runs, or ran.
+#[derive(Debug)]
+pub(super) struct Process {
+    name: String,
+    group: i32,
+    log: PathBuf,
+    ended: watch::Receiver<Option<ExitStatus>>,
+}
+
+impl Process {
+    /// Starts `command` with its output appended to `log`.
+    pub(super) fn spawn(
+        name: impl Into<String>,
+        mut command: Command,
+        log: &Path,
+        watchdog: &Arc<Watchdog>,
+    ) -> Result<Self> {
+        let name = name.into();
+        let output = OpenOptions::new().create(true).append(true).open(log).map_err(Error::file("open", log))?;
+        let errors = output.try_clone().map_err(Error::file("open", log))?;
+        let spawn_error = |source| Error::Spawn { program: name.clone(), source };
+        let mut child = command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(spawn_error)?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
+        watchdog.watch(group)?;
+        let (sender, ended) = watch::channel(None);
+        let watchdog = Arc::clone(watchdog);
+        tokio::spawn(async move {
+            if let Ok(status) = child.wait().await {
+                watchdog.forget(group);
+                sender.send_replace(Some(status));
+            }
+        });
+        Ok(Self { name, group, log: log.to_owned(), ended })
+    }
+
+    /// The process id.
+    pub(super) fn pid(&self) -> i32 {
+        self.group
+    }
+
+    /// Fails with the end of the log when the process has ended.
+    pub(super) fn check(&self) -> Result<()> {
+        match *self.ended.borrow() {
+            None => Ok(()),
+            Some(status) => Err(Error::Ended { component: self.name.clone(), status, log: tail(&self.log) }),
+        }
+    }
+
+    /// Waits until the process has ended, and says so as a failure.
+    pub(super) fn failure(&self) -> impl Future<Output = Error> + use<> {
+        let mut ended = self.ended.clone();
+        let (component, log) = (self.name.clone(), self.log.clone());
+        async move {
+            let status = ended.wait_for(Option::is_some).await.map_or(None, |status| *status);
+            match status {
+                Some(status) => Error::Ended { component, status, log: tail(&log) },
+                None => Error::NotRunning(component),
+            }
+        }
+    }
+
+    /// Waits until the process has ended.
+    pub(super) async fn wait(&self) -> Option<ExitStatus> {
+        let mut ended = self.ended.clone();
+        ended.wait_for(Option::is_some).await.map_or(None, |status| *status)
+    }
+
+    /// Kills the whole group, and waits until the process is gone.
+    pub(super) async fn kill(&self) {
+        self.signal(Signal::SIGKILL);
+        self.wait().await;
+    }
+
+    /// Asks the process to end, kills it when it does not within `grace`, and says how it ended.
+    pub(super) async fn terminate(&self, grace: Duration) -> Option<ExitStatus> {
+        self.signal(Signal::SIGTERM);
+        if let Ok(status) = timeout(grace, self.wait()).await {
+            return status;
+        }
+        self.kill().await;
+        self.wait().await
+    }
+
+    fn signal(&self, signal: Signal) {
+        // Once it has ended, its number may be another's. A group that ends just now is no error.
+        if self.ended.borrow().is_none() && self.group > 1 {
+            let _ = killpg(Pid::from_raw(self.group), signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+}
+
+/// The last lines of a log, indented.
+pub(super) fn tail(log: &Path) -> String {
+    let content = fs::read(log).unwrap_or_default();
+    let content = String::from_utf8_lossy(&content);
+    let lines: Vec<_> = content.lines().rev().take(SHOWN_LINES).collect();
+    lines.iter().rev().flat_map(|line| ["    ", line, "\n"]).collect()
+}

@@ -1,0 +1,152 @@
+//! Runs trials on one control plane, with the command line of any other test binary.
+
+use std::{
+    collections::BTreeMap,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use libtest_mimic::{Arguments, Conclusion};
+use rempart::lab::{ControlPlane, Options};
+use serde_json::json;
+use tokio::runtime::{Handle, Runtime};
+
+/// How many trials run side by side unless the command line says so. They mostly wait.
+const THREADS: usize = 4;
+
+/// How long a trial may take unless it says so itself.
+const TIMEOUT: Duration = Duration::from_mins(2);
+
+/// What every trial is given.
+pub(crate) struct Context {
+    /// The control plane that all trials share.
+    pub(crate) cluster: ControlPlane,
+    counter: AtomicU32,
+}
+
+impl Context {
+    /// A name that no other trial of this run has, with the given beginning.
+    pub(crate) fn unique(&self, prefix: &str) -> String {
+        format!("{prefix}-{}", self.counter.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Makes a namespace with labels of the trial's choice, and waits until pods can be made there.
+    pub(crate) async fn namespace(&self, prefix: &str, labels: &[(&str, &str)]) -> Result<String> {
+        let name = self.unique(prefix);
+        let labels: BTreeMap<_, _> = labels.iter().copied().collect();
+        let namespace = json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": labels},
+        });
+        self.cluster.apply(&namespace.to_string()).await?;
+        self.cluster
+            .kubectl(["wait", "--for=create", "--timeout=30s", "serviceaccount/default", "-n", &name])
+            .run()
+            .await
+            .with_context(|| format!("the namespace {name} has no ServiceAccount"))?;
+        Ok(name)
+    }
+}
+
+type Body = Box<dyn FnOnce(&Handle, &Context, Duration) -> Result<()> + Send>;
+
+/// A test that needs the control plane.
+pub(crate) struct Trial {
+    name: &'static str,
+    serial: bool,
+    timeout: Duration,
+    body: Body,
+}
+
+impl Trial {
+    /// A trial that leaves the control plane alone but for objects of its own.
+    pub(crate) fn new(name: &'static str, body: impl AsyncFn(&Context) -> Result<()> + Send + 'static) -> Self {
+        let body: Body = Box::new(move |runtime, context, timeout| {
+            runtime.block_on(async {
+                tokio::time::timeout(timeout, body(context))
+                    .await
+                    .unwrap_or_else(|_| Err(anyhow!("it did not end within {timeout:?}")))
+            })
+        });
+        Self { name, serial: false, timeout: TIMEOUT, body }
+    }
+
+    /// A trial that no other may run beside: it kills components, or changes what all depend on.
+    pub(crate) fn serial(name: &'static str, body: impl AsyncFn(&Context) -> Result<()> + Send + 'static) -> Self {
+        Self { serial: true, ..Self::new(name, body) }
+    }
+
+    /// Gives the trial another time limit than two minutes.
+    #[allow(dead_code, reason = "for the trials that need it")]
+    pub(crate) fn within(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    fn into_libtest(self, runtime: &Handle, context: &Arc<Context>) -> libtest_mimic::Trial {
+        let Self { name, serial: _, timeout, body } = self;
+        let (runtime, context) = (runtime.clone(), Arc::clone(context));
+        libtest_mimic::Trial::test(name, move || {
+            body(&runtime, &context, timeout).map_err(|error| format!("{error:?}").into())
+        })
+    }
+
+    fn placeholder(&self) -> libtest_mimic::Trial {
+        libtest_mimic::Trial::test(self.name, || Ok(()))
+    }
+}
+
+/// Runs the trials that the command line asks for.
+pub(crate) fn run(trials: Vec<Trial>) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    let wanted = |trial: &Trial| !arguments.is_filtered_out(&trial.placeholder());
+    if arguments.list || !trials.iter().any(wanted) {
+        let placeholders = trials.iter().map(Trial::placeholder).collect();
+        return libtest_mimic::run(&arguments, placeholders).exit_code();
+    }
+    match boot_and_run(&arguments, trials) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: the control plane does not start, so no test can run: {error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn boot_and_run(arguments: &Arguments, trials: Vec<Trial>) -> Result<ExitCode> {
+    let runtime = Runtime::new()?;
+    let cluster = runtime.block_on(ControlPlane::start(Options::default()))?;
+    let context = Arc::new(Context { cluster, counter: AtomicU32::new(1) });
+
+    let (serial, parallel): (Vec<_>, Vec<_>) = trials.into_iter().partition(|trial| trial.serial);
+    let conclude = |arguments: &Arguments, trials: Vec<Trial>| {
+        let trials = trials.into_iter().map(|trial| trial.into_libtest(runtime.handle(), &context)).collect();
+        libtest_mimic::run(arguments, trials)
+    };
+    let first = conclude(arguments, parallel);
+    let alone = Arguments { test_threads: Some(1), ..arguments.clone() };
+    let second = conclude(&alone, serial);
+    let failed = first.has_failed() || second.has_failed();
+
+    let broken = runtime.block_on(context.cluster.check());
+    if let Err(error) = &broken {
+        eprintln!("error: {error}");
+    }
+    if failed || broken.is_err() {
+        eprintln!("{}", context.cluster.keep());
+    }
+    if let Some(context) = Arc::into_inner(context) {
+        runtime.block_on(context.cluster.stop());
+    }
+    Ok(if broken.is_err() { ExitCode::FAILURE } else { exit_code(&first, &second) })
+}
+
+fn exit_code(first: &Conclusion, second: &Conclusion) -> ExitCode {
+    if first.has_failed() { first.exit_code() } else { second.exit_code() }
+}
