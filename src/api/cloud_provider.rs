@@ -103,7 +103,8 @@ pub struct Party {
     pub name: String,
 
     /// The country whose law it is under: the two capital letters of ISO 3166-1, such as `FR`.
-    /// `GB` for the United Kingdom, `GR` for Greece.
+    /// `GB` for the United Kingdom, `GR` for Greece; `"NO"` for Norway in quotes, since YAML reads a
+    /// bare NO as false.
     #[schemars(schema_with = "schema::country")]
     pub jurisdiction: String,
 }

@@ -7,6 +7,8 @@
 //! rules from it. A form that would be reported as an unmatched regular expression is a CEL rule
 //! instead: a security officer is told what to write, not what did not match.
 
+use std::sync::LazyLock;
+
 use kube::core::{Message, Rule};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
@@ -75,14 +77,14 @@ pub(super) fn message(_: &mut SchemaGenerator) -> Schema {
 /// The countries that there are, as a regular expression: `A[DEF…]|B[ABD…]|…`.
 ///
 /// Asked of the core, which must know each of them, so that no code passes here and is unknown there.
-fn country_pattern() -> String {
+static COUNTRIES: LazyLock<String> = LazyLock::new(|| {
     let by_first_letter = ('A'..='Z').filter_map(|first| {
         let is_code = |second: &char| Jurisdiction::parse(&format!("{first}{second}")).is_ok();
         let seconds: String = ('A'..='Z').filter(is_code).collect();
         (!seconds.is_empty()).then(|| format!("{first}[{seconds}]"))
     });
     by_first_letter.collect::<Vec<_>>().join("|")
-}
+});
 
 /// A country, or one of `groups` where a group may be named; `hint` is a CEL expression of what to
 /// write instead.
@@ -93,7 +95,7 @@ fn country_or(groups: &[&str], hint: &str) -> Schema {
         "type": "string",
         "maxLength": 32,
         "x-kubernetes-validations": [{
-            "rule": format!("self.matches('^({}{groups})$')", country_pattern()),
+            "rule": format!("self.matches('^({}{groups})$')", *COUNTRIES),
             "messageExpression": format!(
                 "self == 'UK' ? 'the code of the United Kingdom in ISO 3166-1 is GB: write GB' : \
                  self == 'EL' ? 'the code of Greece in ISO 3166-1 is GR: write GR' : {hint}"
