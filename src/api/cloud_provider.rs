@@ -28,7 +28,7 @@ use super::{limits, meta, schema};
         .message("the name becomes the value of a node label: write at most 63 characters")
         .field_path(".metadata.name"),
     printcolumn(
-        name = "Operator",
+        name = "Operated from",
         type_ = "string",
         json_path = ".spec.operator.jurisdiction",
         description = "Country whose law the operator is under"

@@ -62,6 +62,13 @@ use super::{limits, meta, schema};
         json_path = ".status.conditions[?(@.type=='Ready')].message",
         priority = 1,
         description = "What the condition Ready says"
+    ),
+    printcolumn(
+        name = "Enforcement",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Enforced')].message",
+        priority = 1,
+        description = "What the condition Enforced says"
     )
 )]
 #[serde(rename_all = "camelCase")]
