@@ -231,10 +231,10 @@ request.operation == 'CREATE' || (
 
 {{/* ---------- sentences ---------- */}}
 
-{{/* A value as a message shows it: quoted, at most 64 characters, control characters escaped
+{{/* A value as a message shows it: quoted, its first 64 characters, control characters escaped
 (the API server drops a message that holds a line break). Takes a CEL expression. */}}
 {{- define "rempart.cel.quoted" -}}
-strings.quote({{ . }}.size() > 64 ? {{ . }}.substring(0, 64) + '…' : {{ . }})
+strings.quote({{ . }}.size() > 64 ? {{ . }}.substring(0, 64) : {{ . }})
 {{- end }}
 
 {{- define "rempart.cel.variables.subject" -}}
@@ -244,46 +244,45 @@ strings.quote({{ . }}.size() > 64 ? {{ . }}.substring(0, 64) + '…' : {{ . }})
       + (object.metadata.?name.orValue('') != '' ? object.metadata.name : object.metadata.?generateName.orValue(''))
 {{- end }}
 
-{{/* Judges `levelNotes` and `categoryNotes`: who says what, each {where, value}, the categories
-with their separator too. */}}
+{{/* Judges `levelNotes` and `categoryNotes`: who says what, each {where, value}, those of
+categories with their separator. Of each kind of mistake the first is told. */}}
 {{- define "rempart.cel.variables.wrongNotes" -}}
 - name: longNotes
   expression: (variables.levelNotes + variables.categoryNotes).filter(n, n.value.size() > {{ include "rempart.cel.maxNote" . }})
 - name: wrongLevels
   expression: variables.levelNotes.filter(n, !(n.value in variables.levels))
-- name: wrongCategories
+- name: wrongCategories   # each where and what
   expression: |-
     variables.longNotes.size() > 0 ? [] :
-      variables.categoryNotes.filter(n, n.value.split(n.separator).exists(c, !(c in variables.categories)))
+      variables.categoryNotes.map(n, n.value.split(n.separator).filter(c, !(c in variables.categories))
+        .map(c, {'where': n.where, 'value': c})).flatten()
 {{- end }}
 
-{{/* The three refusals of what is not understood, first things first. `guard` names the variable
-that is true when nothing is wrong: every message is evaluated on every request, wanted or not. */}}
+{{/* The three refusals of what is not understood. `guard` names the variable that is true when
+nothing is wrong: every message is evaluated on every request, wanted or not. */}}
 {{- define "rempart.cel.validations.wrongNotes" -}}
-{{- $quoted := include "rempart.cel.quoted" "n.value" -}}
 - expression: variables.{{ .guard }} || variables.longNotes.size() == 0
   reason: Forbidden
   messageExpression: |-
-    variables.{{ .guard }} ? '' : variables.longNotes.map(n,
-      variables.subject + ': ' + n.where + ' has ' + string(n.value.size())
-        + ' characters; at most {{ include "rempart.cel.maxNote" . }} are read, shorten it').join('; ')
+    variables.{{ .guard }} || variables.longNotes.size() == 0 ? '' :
+      variables.subject + ': ' + variables.longNotes[0].where + ' has ' + string(variables.longNotes[0].value.size())
+        + ' characters; at most {{ include "rempart.cel.maxNote" . }} are allowed'
   message: an annotation of rempart.dev is longer than {{ include "rempart.cel.maxNote" . }} characters
 - expression: variables.{{ .guard }} || variables.wrongLevels.size() == 0
   reason: Forbidden
   messageExpression: |-
-    variables.{{ .guard }} ? '' : variables.wrongLevels.map(n,
-      variables.subject + ': ' + n.where + ' is ' + {{ $quoted }}
-        + ': no such level in PlacementPolicy ' + variables.policy).join('; ')
-      + '; levels, least to most sensitive: ' + variables.levels.join(', ')
+    variables.{{ .guard }} || variables.wrongLevels.size() == 0 ? '' :
+      variables.subject + ': ' + variables.wrongLevels[0].where + ' is ' + {{ include "rempart.cel.quoted" "variables.wrongLevels[0].value" }}
+        + ': no such level in PlacementPolicy ' + variables.policy
+        + '; levels, least to most sensitive: ' + variables.levels.join(', ')
   message: a level is not one of the PlacementPolicy
 - expression: variables.{{ .guard }} || variables.wrongCategories.size() == 0
   reason: Forbidden
   messageExpression: |-
-    variables.{{ .guard }} ? '' : variables.wrongCategories.map(n,
-      variables.subject + ': ' + n.where + ' is ' + {{ $quoted }} + ': '
-        + n.value.split(n.separator).filter(c, !(c in variables.categories))[?0].optMap(c, {{ include "rempart.cel.quoted" "c" }}).orValue('')
-        + ' is no category of PlacementPolicy ' + variables.policy + ' (separate several by "' + n.separator + '", without spaces)').join('; ')
-      + '; categories: ' + (variables.categories.size() == 0 ? 'none' : variables.categories.join(', '))
+    variables.{{ .guard }} || variables.wrongCategories.size() == 0 ? '' :
+      variables.subject + ': ' + variables.wrongCategories[0].where + ' has ' + {{ include "rempart.cel.quoted" "variables.wrongCategories[0].value" }}
+        + ': no such category in PlacementPolicy ' + variables.policy
+        + '; categories: ' + (variables.categories.size() == 0 ? 'none' : variables.categories.sort().join(', '))
   message: a category is not one of the PlacementPolicy
 {{- end }}
 
