@@ -67,7 +67,9 @@ impl Day {
     /// Its first instant.
     #[must_use]
     pub fn starts(self) -> Instant {
-        Instant(self.0.to_zoned(TimeZone::UTC).map_or(Timestamp::MIN, |zoned| zoned.timestamp()))
+        // What lies beyond the representable must stay beyond: a day at the end of the calendar has not begun.
+        let beyond = if self.0.year() > 0 { Timestamp::MAX } else { Timestamp::MIN };
+        Instant(self.0.to_zoned(TimeZone::UTC).map_or(beyond, |zoned| zoned.timestamp()))
     }
 
     /// The first instant after it.
@@ -115,6 +117,10 @@ mod tests {
             assert!(day.starts() <= day.ends());
             let _ = Day::ending_at(day.starts());
         }
+        let now = Instant::from_seconds(1_800_000_000);
+        assert!(Day::parse("9999-12-31").unwrap().starts() > now, "a day of that year has not begun");
+        assert!(Day::parse("9999-12-30").unwrap().ends() > now, "nor has its eve ended");
+        assert!(Day::parse("0000-01-01").unwrap().ends() < now);
         assert!(Instant::from_seconds(i64::MIN) < Instant::from_seconds(i64::MAX));
     }
 
