@@ -87,7 +87,9 @@ mod tests {
     #[test]
     fn a_selector_that_demands_nothing_claims_nothing() {
         let mut pools = pools(&[("one", "a", None)]);
-        pools.values_mut().for_each(|pool| pool.selector = Selector::default());
+        for pool in pools.values_mut() {
+            pool.selector = Selector::default();
+        }
         assert_eq!(claims(&pools, Place { labels: &Labels::new(), provider_id: None }), Claims::default());
     }
 }

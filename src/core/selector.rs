@@ -41,10 +41,10 @@ impl Selector {
         Self(terms)
     }
 
-    /// Whether it demands nothing.
+    /// Whether it demands nothing, and so matches everything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.iter().all(|(_, operator)| matches!(operator, Operator::NotIn(values) if values.is_empty()))
     }
 
     /// Whether `labels` meet every demand.
