@@ -57,7 +57,7 @@ pub struct Offer {
 }
 
 /// One part of an offer's stack.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Technology {
     /// What it is.
     pub name: String,
@@ -82,8 +82,8 @@ pub struct Zone {
     pub carbon_intensity: Option<f64>,
 }
 
-/// A certificate, its term and its scope.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A certificate, its term and its scope. Ordered, so that of two that are worth the same always the same one is named.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Qualification {
     /// The scheme that it belongs to.
     pub scheme: Scheme,
@@ -201,6 +201,45 @@ impl Provider {
         }
         Some(laws)
     }
+
+    /// Whether `law` reaches `offer`, and how. What is recorded against it counts even where other facts are missing.
+    #[must_use]
+    pub fn exposure_to<'a>(&'a self, offer: &'a Offer, law: &Law) -> Exposure<'a> {
+        if offer.exposed_to.as_ref().is_some_and(|listed| listed.contains(law)) {
+            return Exposure::Reached(Reach::Listed);
+        }
+        let binds = |party: &Party| {
+            party.jurisdiction.is_some_and(|country| laws_of(country).any(|known| known.name == law.as_str()))
+        };
+        match self.parties().find(|(_, party)| binds(party)) {
+            Some((role, party)) => Exposure::Reached(Reach::Through { role, party }),
+            None if offer.exposed_to.is_none() => Exposure::Unknown(Gap::List),
+            None => self
+                .parties()
+                .find(|(_, party)| party.jurisdiction.is_none())
+                .map_or(Exposure::None, |(role, _)| Exposure::Unknown(Gap::Country(role))),
+        }
+    }
+}
+
+/// Whether a law reaches an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposure<'a> {
+    /// It does.
+    Reached(Reach<'a>),
+    /// It does not, by all that is recorded.
+    None,
+    /// It cannot be told.
+    Unknown(Gap),
+}
+
+/// The missing fact for want of which exposure cannot be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// An entry of the offer's list could not be read.
+    List,
+    /// A party's country is not recorded.
+    Country(Role),
 }
 
 /// What a party is to an offer.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    catalogue::{Catalogue, Party, Pool, Role, Site, Unresolved},
+    catalogue::{Catalogue, Exposure, Party, Pool, Role, Site, Technology, Unresolved},
     coverage::Coverage,
     instant::Instant,
     jurisdiction::{Areas, Jurisdiction},
@@ -48,6 +48,7 @@ pub struct PoolClearance<'a> {
 #[derive(Clone, Debug)]
 pub struct PolicyClearance<'a> {
     policy: &'a Policy,
+    pool: &'a Pool,
     site: Option<Site<'a>>,
     /// What speaks against the pool by the demands of each level's own, in the order of the levels.
     levels: Vec<Vec<Cause<'a>>>,
@@ -77,11 +78,17 @@ impl<'a> Judge<'a> {
     #[must_use]
     pub fn pool(&self, pool: &'a Pool, at: Instant) -> PoolClearance<'a> {
         let site = self.world.catalogue.resolve(pool);
-        let policies = self.world.policies.values().map(|policy| self.policy(policy, site, at)).collect();
+        let policies = self.world.policies.values().map(|policy| self.policy(policy, pool, site, at)).collect();
         PoolClearance { pool, site, policies }
     }
 
-    fn policy(&self, policy: &'a Policy, site: Result<Site<'a>, Unresolved<'a>>, at: Instant) -> PolicyClearance<'a> {
+    fn policy(
+        &self,
+        policy: &'a Policy,
+        pool: &'a Pool,
+        site: Result<Site<'a>, Unresolved<'a>>,
+        at: Instant,
+    ) -> PolicyClearance<'a> {
         let against = |require: &'a Option<Requirements>| match (require, site) {
             (None, _) => Vec::new(),
             (Some(_), Err(unresolved)) => vec![Cause::Unresolved(unresolved)],
@@ -89,6 +96,7 @@ impl<'a> Judge<'a> {
         };
         PolicyClearance {
             policy,
+            pool,
             site: site.ok(),
             levels: policy.levels.iter().map(|level| against(&level.require)).collect(),
             categories: policy.categories.iter().map(|(name, require)| (name, against(require))).collect(),
@@ -124,24 +132,19 @@ impl<'a> Judge<'a> {
                 causes.push(Cause::JurisdictionUnknown(Subject::Technology(None), areas));
             }
             causes.extend(
-                offer
-                    .technology
-                    .iter()
+                foreign(areas, &offer.technology)
                     .filter_map(|part| outside(areas, Subject::Technology(Some(part)), part.jurisdiction)),
             );
         }
         if let Some(areas) = data {
             causes.extend(outside(areas, Subject::Data, zone.country));
         }
-        if !not_exposed_to.is_empty() {
-            let exposure = provider.exposure(offer);
-            for law in not_exposed_to {
-                match exposure.as_ref().map(|laws| laws.get(law.as_str())) {
-                    Some(Some(reach)) => causes.push(Cause::ExposedToLaw(law, *reach)),
-                    _ if !self.known_laws.contains(law.as_str()) => causes.push(Cause::LawUnknown(law)),
-                    Some(None) => {}
-                    None => causes.push(Cause::ExposureUnknown(law)),
-                }
+        for law in not_exposed_to {
+            match provider.exposure_to(offer, law) {
+                Exposure::Reached(reach) => causes.push(Cause::ExposedToLaw(law, reach)),
+                _ if !self.known_laws.contains(law.as_str()) => causes.push(Cause::LawUnknown(law)),
+                Exposure::None => {}
+                Exposure::Unknown(gap) => causes.push(Cause::ExposureUnknown(law, gap)),
             }
         }
         for scheme in qualifications {
@@ -155,8 +158,8 @@ impl<'a> Judge<'a> {
         }
         if providers.deny.contains(&provider.name) {
             causes.push(Cause::ProviderDenied);
-        } else if providers.allow.as_ref().is_some_and(|allow| !allow.contains(&provider.name)) {
-            causes.push(Cause::ProviderNotAllowed);
+        } else if let Some(allow) = providers.allow.as_ref().filter(|allow| !allow.contains(&provider.name)) {
+            causes.push(Cause::ProviderNotAllowed(allow));
         }
         if regions.deny.contains(&zone.region) {
             causes.push(Cause::RegionDenied);
@@ -182,8 +185,9 @@ impl<'a> Judge<'a> {
             };
             let boundaries: BTreeSet<Instant> = site.offer.boundaries(at).collect();
             for (name, policy) in &self.world.policies {
-                let now = self.policy(policy, Ok(site), at);
-                let change = boundaries.iter().copied().find(|then| self.policy(policy, Ok(site), *then).differs(&now));
+                let now = self.policy(policy, pool, Ok(site), at);
+                let change =
+                    boundaries.iter().copied().find(|then| self.policy(policy, pool, Ok(site), *then).differs(&now));
                 if let Some(then) = change {
                     let earliest = next.entry(name).or_insert(then);
                     *earliest = then.min(*earliest);
@@ -202,6 +206,13 @@ fn outside<'a>(areas: &'a Areas, subject: Subject<'a>, country: Option<Jurisdict
     }
 }
 
+/// The parts that `areas` does not allow, in an order that does not depend on how they were listed.
+fn foreign<'a>(areas: &Areas, parts: &'a [Technology]) -> impl Iterator<Item = &'a Technology> + use<'a> {
+    let allowed = |part: &&Technology| part.jurisdiction.is_some_and(|country| areas.contain(country));
+    let found: BTreeSet<&Technology> = parts.iter().filter(|part| !allowed(part)).collect();
+    found.into_iter()
+}
+
 fn party_outside<'a>(areas: &'a Areas, role: Role, party: &'a Party) -> Option<Cause<'a>> {
     outside(areas, Subject::Party { role, party }, party.jurisdiction)
 }
@@ -212,7 +223,7 @@ fn above<'a>(
     too_high: fn(f64, f64) -> Cause<'a>,
     unknown: fn(f64) -> Cause<'a>,
 ) -> Option<Cause<'a>> {
-    match fact {
+    match fact.filter(|fact| fact.is_finite()) {
         Some(fact) if fact <= limit => None,
         Some(fact) => Some(too_high(fact, limit)),
         None => Some(unknown(limit)),
@@ -238,16 +249,19 @@ impl<'a> PolicyClearance<'a> {
         self.categories.get(category).is_some_and(Vec::is_empty)
     }
 
-    /// All that keeps the pool from the level at `rank`, the demands of the levels below included.
+    /// All that keeps the pool from the level at `rank`, the demands of the levels below included. Of a level that is
+    /// there, none if and only if the pool is cleared for it.
     pub fn reasons(&self, rank: usize) -> impl Iterator<Item = Reason<'a>> {
         let levels = self.policy.levels.iter().zip(&self.levels).take(rank.saturating_add(1));
         levels.flat_map(|(level, causes)| causes.iter().map(|cause| self.reason(Demander::Level(&level.name), *cause)))
     }
 
     /// All that keeps the pool from `category`.
-    pub fn category_reasons(&self, category: &'a CategoryName) -> impl Iterator<Item = Reason<'a>> {
-        let causes = self.categories.get(category).into_iter().flatten();
-        causes.map(move |cause| self.reason(Demander::Category(category), *cause))
+    pub fn category_reasons(&self, category: &CategoryName) -> impl Iterator<Item = Reason<'a>> {
+        let found = self.categories.get_key_value(category);
+        found
+            .into_iter()
+            .flat_map(|(category, causes)| causes.iter().map(|cause| self.reason(Demander::Category(category), *cause)))
     }
 
     /// Whether a verdict or a reason differs, both being about one pool and one policy.
@@ -256,7 +270,7 @@ impl<'a> PolicyClearance<'a> {
     }
 
     fn reason(&self, demander: Demander<'a>, cause: Cause<'a>) -> Reason<'a> {
-        Reason { policy: &self.policy.name, demander, site: self.site, cause }
+        Reason { policy: &self.policy.name, demander, pool: self.pool, site: self.site, cause }
     }
 }
 

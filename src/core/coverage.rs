@@ -66,17 +66,17 @@ impl Offer {
     pub fn coverage(&self, scheme: &Scheme, region: &RegionName, at: Instant) -> Coverage<'_> {
         let of_scheme = || self.qualifications.iter().filter(|q| q.scheme == *scheme);
         let in_scope = || of_scheme().filter(|q| q.covers(region));
-        if let Some(by) = in_scope().filter(|q| q.in_force(at)).max_by_key(|q| lasting(q.ends())) {
+        if let Some(by) = in_scope().filter(|q| q.in_force(at)).max_by_key(|q| (lasting(q.ends()), *q)) {
             return Coverage::InForce { by, until: end_of_chain(by.ends(), &in_scope()) };
         }
-        if let Some(next) = in_scope().filter(|q| q.valid_from.starts() > at).min_by_key(|q| q.valid_from) {
+        if let Some(next) = in_scope().filter(|q| q.valid_from.starts() > at).min_by_key(|q| (q.valid_from, *q)) {
             return Coverage::NotYet { next };
         }
         let ended = in_scope().filter_map(|last| last.valid_until.map(|on| (on, last)));
-        if let Some((on, last)) = ended.max_by_key(|(on, _)| *on) {
+        if let Some((on, last)) = ended.max() {
             return Coverage::Ended { last, on };
         }
-        of_scheme().next().map_or(Coverage::Missing, |other| Coverage::OutOfScope { other })
+        of_scheme().min().map_or(Coverage::Missing, |other| Coverage::OutOfScope { other })
     }
 
     /// The instants after `at` at which a certificate begins or ends to count.

@@ -140,6 +140,13 @@ impl Areas {
     }
 }
 
+impl Areas {
+    /// The areas, in a stable order.
+    pub fn iter(&self) -> impl Iterator<Item = &Area> + Clone {
+        self.0.iter()
+    }
+}
+
 impl FromIterator<Area> for Areas {
     fn from_iter<I: IntoIterator<Item = Area>>(areas: I) -> Self {
         Self(areas.into_iter().collect())

@@ -17,4 +17,5 @@ pub mod places;
 pub mod policy;
 pub mod reason;
 pub mod selector;
+mod sentence;
 mod text;

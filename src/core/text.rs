@@ -1,6 +1,6 @@
 //! Sentences for people: lists that read the same everywhere.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Writes `a, b, c`.
 pub(crate) fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: impl IntoIterator<Item = T>) -> fmt::Result {
@@ -22,5 +22,47 @@ impl<I: Iterator<Item: fmt::Display> + Clone> fmt::Display for Listed<I> {
             return f.write_str("none");
         }
         list(f, self.0.clone())
+    }
+}
+
+/// How many items a sentence lists before it only counts them.
+const FEW: usize = 6;
+
+/// Displays as `a, b, c`, or as `a, b, c, d, e, f and 12 more`; as `none` when it is empty.
+pub(crate) struct Few<I>(pub(crate) I);
+
+impl<I: Iterator<Item: fmt::Display> + Clone> fmt::Display for Few<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Listed(self.0.clone().take(FEW)).fmt(f)?;
+        match self.0.clone().skip(FEW).count() {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+/// The longest part of a free text that a sentence repeats, in characters.
+const BRIEF: usize = 80;
+
+/// A free text inside a sentence: on one line, and cut when it is long.
+pub(crate) struct Brief<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Brief<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = self.0.chars();
+        for c in left.by_ref().take(BRIEF) {
+            f.write_char(if c.is_control() { ' ' } else { c })?;
+        }
+        if left.next().is_some() { f.write_char('…') } else { Ok(()) }
+    }
+}
+
+/// A number inside a sentence, short however large or small it is.
+pub(crate) struct Figure(pub(crate) f64);
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.0.abs();
+        if size == 0.0 || (1e-6..1e9).contains(&size) { write!(f, "{}", self.0) } else { write!(f, "{:e}", self.0) }
     }
 }
