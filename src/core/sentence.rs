@@ -48,8 +48,9 @@ impl Reason<'_> {
                     .filter(|other| other.scheme == q.scheme)
                     .flat_map(|other| other.regions.iter().flatten())
                     .collect();
-                let covered = Few(scope.iter());
-                write!(f, "{} of {whose} covers {covered}, not region {region} of pool {}", Certificate(q), pool.name)
+                write!(f, "{} of {whose} covers ", Certificate(q))?;
+                if scope.is_empty() { f.write_str("no region at all") } else { write!(f, "{}", Few(scope.iter())) }?;
+                write!(f, ", not region {region} of pool {}", pool.name)
             }
             Cause::JurisdictionNotAllowed(subject, country, _) => match subject {
                 Subject::Party { role, party } => {
@@ -113,7 +114,10 @@ impl Reason<'_> {
             Cause::QualificationOutOfScope(_) => f.write_str("requires one that covers the pool's region"),
             Cause::JurisdictionNotAllowed(subject, _, allowed) | Cause::JurisdictionUnknown(subject, allowed) => {
                 match subject {
-                    Subject::Party { role, .. } => write!(f, "allows as {role} those of "),
+                    Subject::Party { role: Role::Operator, .. } => f.write_str("allows operators of "),
+                    Subject::Party { role: Role::ControllingParty, .. } => {
+                        f.write_str("allows controlling parties of ")
+                    }
                     Subject::Technology(_) => f.write_str("allows technology from "),
                     Subject::Data => f.write_str("allows data in "),
                 }?;
@@ -135,7 +139,7 @@ impl Reason<'_> {
 
     fn remedy(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.cause {
-            Cause::Unresolved(_) => "record it there, or correct the pool",
+            Cause::Unresolved(_) => "record it, or correct the pool",
             Cause::QualificationMissing(_) => "record it if the offer holds one, or use another offer",
             Cause::QualificationExpired(..) => "record its renewal, or use another offer",
             Cause::QualificationNotYetValid(_) => "wait for that day, or use another offer",
