@@ -1,0 +1,369 @@
+//! What holds in every world: the judgement.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
+use rempart::core::{
+    catalogue::{Offer, Provider},
+    clearance::{Judge, World},
+    instant::Instant,
+    keys,
+    name::{PolicyName, PoolName},
+    policy::{Level, Levels, Policy, Requirements},
+};
+
+use crate::worlds::{Names, cleared, instants, policies, requirements, stamps, verdicts, worlds};
+
+fn offers(world: &mut World) -> impl Iterator<Item = &mut Offer> {
+    world.catalogue.providers.values_mut().flat_map(|provider| provider.offers.values_mut())
+}
+
+fn demands(policy: &mut Policy) -> Vec<Option<Requirements>> {
+    let levels = policy.levels.iter().map(|level| level.require.clone());
+    levels.chain(policy.categories.values().cloned()).collect()
+}
+
+/// `policy` with its demands, levels first and categories after, replaced by `demands`.
+fn with_demands(policy: &Policy, demands: &[Option<Requirements>]) -> Policy {
+    let mut demands = demands.iter().cloned();
+    let default = policy.levels.at(policy.levels.default_rank()).unwrap().name.to_string();
+    let mut levels = Vec::new();
+    for level in policy.levels.iter() {
+        levels.push(Level { name: level.name.clone(), require: demands.next().unwrap() });
+    }
+    let categories = policy.categories.keys().map(|name| (name.clone(), demands.next().unwrap())).collect();
+    Policy { levels: Levels::new(levels, &default).unwrap(), categories, ..policy.clone() }
+}
+
+/// Every world that lacks one fact that spoke for a place, with what was taken away.
+///
+/// Not of that kind, so absent: one `exposedTo` entry, one foreign technology among several, and a foreign controlling
+/// party as a whole, without which the operator stands for itself. To lose those may clear more.
+fn poorer(world: &World) -> Vec<(String, World)> {
+    let mut found = Vec::new();
+    let mut take = |what: String, change: &dyn Fn(&mut World)| {
+        let mut poorer = world.clone();
+        change(&mut poorer);
+        found.push((what, poorer));
+    };
+    for (name, pool) in &world.catalogue.pools {
+        take(format!("pool {name}"), &|world| drop(world.catalogue.pools.remove(name)));
+        take(format!("zone of pool {}", pool.name), &|world| {
+            world.catalogue.pools.get_mut(name).unwrap().zone.clear();
+        });
+    }
+    for (p, provider) in &world.catalogue.providers {
+        let of =
+            |world: &mut World, change: &dyn Fn(&mut Provider)| change(world.catalogue.providers.get_mut(p).unwrap());
+        take(format!("provider {p}"), &|world| drop(world.catalogue.providers.remove(p)));
+        take(format!("operator's country of {p}"), &|world| of(world, &|p| p.operator.jurisdiction = None));
+        take(format!("controlling party's country of {p}"), &|world| {
+            of(world, &|p| p.controlling_party.iter_mut().for_each(|party| party.jurisdiction = None));
+        });
+        for (o, offer) in &provider.offers {
+            let of = |world: &mut World, change: &dyn Fn(&mut Offer)| {
+                of(world, &|provider| change(provider.offers.get_mut(o).unwrap()));
+            };
+            take(format!("offer {p}/{o}"), &|world| {
+                world.catalogue.providers.get_mut(p).unwrap().offers.remove(o);
+            });
+            take(format!("technology of {p}/{o}"), &|world| of(world, &|offer| offer.technology.clear()));
+            take(format!("laws of {p}/{o}"), &|world| of(world, &|offer| offer.exposed_to = None));
+            for i in 0..offer.technology.len() {
+                take(format!("supplier's country {i} of {p}/{o}"), &|world| {
+                    of(world, &|offer| offer.technology[i].jurisdiction = None);
+                });
+            }
+            for i in 0..offer.qualifications.len() {
+                take(format!("qualification {i} of {p}/{o}"), &|world| {
+                    of(world, &|offer| drop(offer.qualifications.remove(i)));
+                });
+                take(format!("scope of qualification {i} of {p}/{o}"), &|world| {
+                    of(world, &|offer| offer.qualifications[i].regions = Some(BTreeSet::new()));
+                });
+            }
+            for z in offer.zones.keys() {
+                let zone = |world: &mut World, change: &dyn Fn(&mut rempart::core::catalogue::Zone)| {
+                    of(world, &|offer| change(offer.zones.get_mut(z).unwrap()));
+                };
+                take(format!("zone {p}/{o}/{z}"), &|world| of(world, &|offer| drop(offer.zones.remove(z))));
+                take(format!("PUE of {p}/{o}/{z}"), &|world| zone(world, &|zone| zone.pue = None));
+                take(format!("no number as PUE of {p}/{o}/{z}"), &|world| {
+                    zone(world, &|zone| zone.pue = Some(f64::NAN))
+                });
+                take(format!("carbon of {p}/{o}/{z}"), &|world| zone(world, &|zone| zone.carbon_intensity = None));
+                take(format!("country of {p}/{o}/{z}"), &|world| zone(world, &|zone| zone.country = None));
+            }
+        }
+    }
+    found
+}
+
+/// `held` with one demand of `further` added, for each that it has. An allowance narrows the one that stands.
+fn stricter(held: Option<&Requirements>, further: &Requirements) -> Vec<Requirements> {
+    let held = held.cloned().unwrap_or_default();
+    let mut found = Vec::new();
+    let mut add = |change: &dyn Fn(&mut Requirements)| {
+        let mut stricter = held.clone();
+        change(&mut stricter);
+        found.push(stricter);
+    };
+    add(&|all| all.operator = all.operator.clone().or(further.operator.clone()));
+    add(&|all| all.controlling_party = all.controlling_party.clone().or(further.controlling_party.clone()));
+    add(&|all| all.technology = all.technology.clone().or(further.technology.clone()));
+    add(&|all| all.data = all.data.clone().or(further.data.clone()));
+    add(&|all| all.not_exposed_to.extend(further.not_exposed_to.clone()));
+    add(&|all| all.qualifications.extend(further.qualifications.clone()));
+    add(&|all| all.providers.deny.extend(further.providers.deny.clone()));
+    add(&|all| all.regions.deny.extend(further.regions.deny.clone()));
+    add(&|all| narrow(&mut all.providers.allow, &further.providers.allow));
+    add(&|all| narrow(&mut all.regions.allow, &further.regions.allow));
+    add(&|all| all.max_pue = lower(all.max_pue, further.max_pue));
+    add(&|all| all.max_carbon_intensity = lower(all.max_carbon_intensity, further.max_carbon_intensity));
+    found
+}
+
+fn narrow<T: Ord + Clone>(held: &mut Option<BTreeSet<T>>, further: &Option<BTreeSet<T>>) {
+    if let Some(further) = further {
+        *held = Some(held.take().map_or_else(|| further.clone(), |held| held.intersection(further).cloned().collect()));
+    }
+}
+
+fn lower(held: Option<f64>, further: Option<f64>) -> Option<f64> {
+    held.into_iter().chain(further).reduce(f64::min)
+}
+
+/// `world`, told in another order.
+fn retold(world: &World) -> World {
+    let mut retold = World::default();
+    retold.policies = world.policies.clone().into_iter().rev().collect();
+    retold.catalogue.pools = world.catalogue.pools.clone().into_iter().rev().collect();
+    retold.catalogue.providers = world.catalogue.providers.clone().into_iter().rev().collect();
+    for offer in offers(&mut retold) {
+        offer.technology.reverse();
+        offer.qualifications.reverse();
+    }
+    retold
+}
+
+fn per_policy(world: &World, at: Instant) -> BTreeMap<String, BTreeMap<(String, String), (bool, Vec<String>)>> {
+    let mut found: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+    for ((pool, policy, what), verdict) in verdicts(world, at) {
+        found.entry(policy).or_default().insert((pool, what), verdict);
+    }
+    found
+}
+
+/// Each instant at which any fact of `world` may begin or cease to count, and its neighbours. Found without the core's
+/// own list of boundaries.
+fn probes(world: &World) -> BTreeSet<Instant> {
+    let providers = world.catalogue.providers.values();
+    let terms = providers.flat_map(|provider| provider.offers.values()).flat_map(|offer| &offer.qualifications);
+    let days = terms.flat_map(|term| std::iter::once(term.valid_from).chain(term.valid_until));
+    let instants = days.flat_map(|day| [day.starts(), day.ends()]);
+    instants
+        .flat_map(|instant| {
+            let second = instant.timestamp().as_second();
+            [-1, 0, 1, 43_200].map(|offset| Instant::from_seconds(second + offset))
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn requirements_accumulate(world in worlds(Names::Short), at in instants()) {
+        for pool in Judge::new(&world).pools(at) {
+            let stamps = pool.stamps();
+            for clearance in &pool.policies {
+                let policy = clearance.policy();
+                for rank in 1..policy.levels.iter().len() {
+                    prop_assert!(!clearance.cleared(rank) || clearance.cleared(rank - 1));
+                    let above: Vec<_> = clearance.reasons(rank).map(|reason| reason.to_string()).collect();
+                    for below in clearance.reasons(rank - 1) {
+                        prop_assert!(above.contains(&below.to_string()), "{below}");
+                    }
+                    let stamped = |rank| policy.clearance_key(rank).map(|key| stamps.contains_key(&key));
+                    if pool.site.is_ok() && stamped(rank) == Some(true) {
+                        prop_assert_ne!(stamped(rank - 1), Some(false));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_judgement_is_a_function(world in worlds(Names::Short), at in instants()) {
+        prop_assert_eq!(verdicts(&world, at), verdicts(&world.clone(), at));
+        prop_assert_eq!(stamps(&world, at), stamps(&world.clone(), at));
+        let judge = Judge::new(&world);
+        prop_assert_eq!(judge.next_changes(at), judge.next_changes(at));
+    }
+
+    #[test]
+    fn the_order_of_facts_and_policies_never_matters(world in worlds(Names::Short), at in instants()) {
+        let retold = retold(&world);
+        prop_assert_eq!(verdicts(&world, at), verdicts(&retold, at));
+        prop_assert_eq!(stamps(&world, at), stamps(&retold, at));
+        prop_assert_eq!(Judge::new(&world).next_changes(at), Judge::new(&retold).next_changes(at));
+    }
+
+    #[test]
+    fn cleared_is_to_have_no_reason(world in worlds(Names::Short), at in instants()) {
+        for (about, (cleared, reasons)) in verdicts(&world, at) {
+            prop_assert_eq!(cleared, reasons.is_empty(), "{:?}", about);
+            let distinct: BTreeSet<_> = reasons.iter().collect();
+            prop_assert!(distinct.len() == reasons.len(), "said twice: {reasons:?}");
+        }
+        for pool in Judge::new(&world).pools(at) {
+            for clearance in &pool.policies {
+                let beyond = clearance.policy().levels.iter().len();
+                prop_assert!(!clearance.cleared(beyond) && !clearance.cleared(usize::MAX));
+                let _ = clearance.reasons(usize::MAX).count();
+            }
+        }
+    }
+
+    #[test]
+    fn to_lose_what_speaks_for_a_place_never_clears_more(world in worlds(Names::Short), at in instants()) {
+        let (before, stamped) = (cleared(&world, at), stamps(&world, at));
+        for (lost, poorer) in poorer(&world) {
+            let after = cleared(&poorer, at);
+            prop_assert!(after.is_subset(&before), "without {lost}: {:?}", after.difference(&before));
+            for (pool, labels) in stamps(&poorer, at) {
+                prop_assert!(labels.keys().all(|key| stamped[&pool].contains_key(key)), "without {lost}: {labels:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn to_demand_more_never_clears_more(
+        world in worlds(Names::Short),
+        further in requirements(Names::Short),
+        at in instants(),
+    ) {
+        let before = cleared(&world, at);
+        for name in world.policies.keys() {
+            let mut policy = world.policies[name].clone();
+            let held = demands(&mut policy);
+            for (i, demand) in held.iter().enumerate() {
+                for stricter in stricter(demand.as_ref(), &further) {
+                    let mut demands = held.clone();
+                    demands[i] = Some(stricter.clone());
+                    let mut world = world.clone();
+                    world.policies.insert(name.clone(), with_demands(&policy, &demands));
+                    let after = cleared(&world, at);
+                    prop_assert!(after.is_subset(&before), "{stricter:?} clears {:?}", after.difference(&before));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn another_policy_alters_no_verdict_of_the_others(
+        world in worlds(Names::Short),
+        mut other in policies(Names::Short),
+        at in instants(),
+    ) {
+        other.name = PolicyName::parse("other").unwrap();
+        let mut more = world.clone();
+        more.policies.insert(other.name.clone(), other);
+        let mut after = verdicts(&more, at);
+        after.retain(|(_, policy, _), _| policy != "other");
+        prop_assert_eq!(verdicts(&world, at), after);
+    }
+
+    #[test]
+    fn verdicts_change_when_announced_and_at_no_other_time(world in worlds(Names::Short), at in instants()) {
+        let announced: BTreeMap<String, Instant> =
+            Judge::new(&world).next_changes(at).into_iter().map(|(name, next)| (name.to_string(), next)).collect();
+        let now = per_policy(&world, at);
+        for (policy, next) in &announced {
+            prop_assert!(*next > at);
+            prop_assert_ne!(&now[policy], &per_policy(&world, *next)[policy], "nothing changes at {}", next);
+        }
+        for probe in probes(&world).into_iter().filter(|probe| *probe > at) {
+            let then = per_policy(&world, probe);
+            for (policy, verdicts) in &now {
+                if announced.get(policy).is_none_or(|next| probe < *next) {
+                    prop_assert_eq!(verdicts, &then[policy], "{} at {}, which nobody announced", policy, probe);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn stamps_are_the_keys_of_what_is_cleared_and_where_the_pool_is(world in worlds(Names::Short), at in instants()) {
+        for pool in Judge::new(&world).pools(at) {
+            let mut expected: BTreeSet<String> = BTreeSet::new();
+            if let Ok(site) = pool.site {
+                let stamps = pool.stamps();
+                for (key, value) in [
+                    (keys::POOL, pool.pool.name.as_str()),
+                    (keys::PROVIDER, &pool.pool.provider),
+                    (keys::REGION, site.zone.region.as_str()),
+                    (keys::ZONE, &pool.pool.zone),
+                ] {
+                    prop_assert_eq!(stamps.get(key).map(String::as_str), Some(value));
+                    expected.insert(key.to_owned());
+                }
+                for clearance in &pool.policies {
+                    let policy = clearance.policy();
+                    let levels = (0..policy.levels.iter().len()).filter(|rank| clearance.cleared(*rank));
+                    expected.extend(levels.filter_map(|rank| policy.clearance_key(rank)));
+                    let categories = policy.categories.keys().filter(|name| clearance.cleared_category(name));
+                    expected.extend(categories.filter_map(|name| policy.category_key(name.as_str())));
+                }
+            }
+            let stamps = pool.stamps();
+            prop_assert_eq!(stamps.keys().cloned().collect::<BTreeSet<_>>(), expected, "none where it stands on nothing");
+            prop_assert!(stamps.iter().all(|(key, value)| keys::is_stamp(key) && value.len() <= 63));
+        }
+    }
+
+    #[test]
+    fn every_reason_is_one_bounded_line_that_names_who_demands_and_of_what(
+        world in prop_oneof![worlds(Names::Short), worlds(Names::Longest)],
+        at in instants(),
+    ) {
+        for ((pool, policy, _), (_, reasons)) in verdicts(&world, at) {
+            let provider = &world.catalogue.pools[PoolName::parse(&pool).unwrap().as_str()].provider;
+            for reason in reasons {
+                let (code, sentence) = reason.split_once(": ").unwrap();
+                prop_assert!(!code.is_empty() && sentence.len() > 40, "{reason}");
+                prop_assert!(sentence.chars().count() <= 1024, "{} characters: {reason}", sentence.chars().count());
+                prop_assert!(!sentence.contains(char::is_control), "{reason:?}");
+                prop_assert!(sentence.contains(&format!("of policy {policy} ")), "{reason}");
+                prop_assert!(sentence.contains(&pool) || sentence.contains(provider), "names no object: {reason}");
+                prop_assert!(sentence.contains("; ") && sentence.contains(": "), "no demand or no remedy: {reason}");
+            }
+        }
+    }
+}
+
+/// The properties above are worth what their worlds are: every code occurs, and demanding levels are often cleared.
+#[test]
+fn the_worlds_are_rich_enough() {
+    let mut runner = TestRunner::deterministic();
+    let strategy = (worlds(Names::Short), instants());
+    let (mut codes, mut demanding, mut passed, mut changes) = (BTreeSet::new(), 0, 0, 0);
+    for _ in 0..600 {
+        let (world, at) = strategy.new_tree(&mut runner).unwrap().current();
+        let judge = Judge::new(&world);
+        changes += judge.next_changes(at).len();
+        for pool in judge.pools(at) {
+            for clearance in &pool.policies {
+                let levels = &clearance.policy().levels;
+                for rank in (0..levels.iter().len()).filter(|rank| levels.demands_at(*rank)) {
+                    demanding += 1;
+                    passed += usize::from(clearance.cleared(rank));
+                    codes.extend(clearance.reasons(rank).map(|reason| reason.code()));
+                }
+            }
+        }
+    }
+    assert_eq!(codes.len(), 16, "{codes:?}");
+    assert!(passed * 20 > demanding, "{passed} of {demanding} are cleared");
+    assert!(changes > 60, "{changes} changes in 600 worlds");
+}

@@ -1,0 +1,310 @@
+//! Small worlds for properties: few names, countries and days, so that collisions, gaps, overlaps, unknown facts and
+//! unresolved pools are frequent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::{collection as many, option, prelude::*, sample::select};
+use rempart::core::{
+    catalogue::{Catalogue, Offer, Party, Pool, Provider, Qualification, Technology, Zone},
+    clearance::{Judge, World},
+    instant::{Day, Instant},
+    jurisdiction::{Area, Jurisdiction},
+    name::{CategoryName, LevelName, PolicyName},
+    policy::{Filter, Level, Levels, Mode, Policy, Requirements},
+    selector::{Labels, Operator, Selector},
+};
+
+const COUNTRIES: [&str; 6] = ["FR", "FR", "DE", "CH", "US", "CN"];
+const AREAS: [&str; 6] = ["EU", "EEA", "FR", "CH", "US", "DE"];
+const LAWS: [&str; 4] = ["us-cloud-act", "cn-national-intelligence-law", "acme-law", "us-clod-act"];
+const TEXTS: [&str; 4] = ["Acme SAS", "", "a\nb\u{7f}", "Ünnamed \u{1f512} \u{202e}"];
+
+/// How names look: short, or as long as a name may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Names {
+    /// One or two letters.
+    Short,
+    /// The longest that are allowed, and free texts that are longer than any.
+    Longest,
+}
+
+impl Names {
+    fn of(self, name: &str, longest: usize) -> String {
+        match self {
+            Self::Short => name.to_owned(),
+            Self::Longest => format!("{name:x<longest$}"),
+        }
+    }
+
+    fn any(self, names: &'static [&'static str]) -> impl Strategy<Value = String> {
+        select(names).prop_map(move |name| self.of(name, 63))
+    }
+
+    fn text(self) -> impl Strategy<Value = String> {
+        select(&TEXTS[..]).prop_map(move |text| match self {
+            Self::Short => text.to_owned(),
+            Self::Longest => format!("{text}{}", "É\"".repeat(2000)),
+        })
+    }
+
+    fn law(self) -> impl Strategy<Value = String> {
+        // Known laws keep their names.
+        select(&LAWS[..]).prop_map(move |law| if law.len() > 11 { law.to_owned() } else { self.of(law, 63) })
+    }
+}
+
+fn parsed<T, E: std::fmt::Debug>(text: &str, parse: fn(&str) -> Result<T, E>) -> T {
+    parse(text).unwrap()
+}
+
+macro_rules! parse {
+    ($kind:ident, $text:expr) => {
+        parsed(&$text, rempart::core::name::$kind::parse)
+    };
+}
+
+fn country() -> impl Strategy<Value = Option<Jurisdiction>> {
+    option::weighted(0.9, select(&COUNTRIES[..]).prop_map(|code| parsed(code, Jurisdiction::parse)))
+}
+
+/// A day of ten, so that terms meet, overlap and leave gaps.
+fn day() -> impl Strategy<Value = Day> {
+    (1..=10_u8).prop_map(|day| parsed(&format!("2026-01-{day:02}"), Day::parse))
+}
+
+/// An instant about those days, often a boundary.
+pub(crate) fn instants() -> impl Strategy<Value = Instant> {
+    let new_year = parsed("2026-01-01", Day::parse).starts().timestamp().as_second();
+    (-2..13_i64, select(&[0, 0, -1, 1, 43_200][..]))
+        .prop_map(move |(day, offset)| Instant::from_seconds(new_year + day * 86_400 + offset))
+}
+
+fn party(names: Names) -> impl Strategy<Value = Party> {
+    (names.text(), country()).prop_map(|(name, jurisdiction)| Party { name, jurisdiction })
+}
+
+fn technology(names: Names) -> impl Strategy<Value = Technology> {
+    (names.text(), names.text(), country()).prop_map(|(name, supplier, jurisdiction)| Technology {
+        name,
+        supplier,
+        jurisdiction,
+    })
+}
+
+fn qualification(names: Names) -> impl Strategy<Value = Qualification> {
+    let scope = option::weighted(0.4, many::btree_set(names.any(&["r1", "r2", "r3"]), 0..3));
+    let reference = option::of(names.text());
+    (names.any(&["snc", "hds"]), day(), option::weighted(0.8, day()), scope, reference).prop_map(
+        |(scheme, valid_from, valid_until, regions, reference)| Qualification {
+            scheme: parse!(Scheme, scheme),
+            valid_from,
+            // Now and then it ends before it begins: the edge refuses that, the core bears it.
+            valid_until,
+            regions: regions.map(|regions| regions.iter().map(|r| parse!(RegionName, r)).collect()),
+            reference,
+            source: None,
+        },
+    )
+}
+
+fn figure(figures: &'static [f64]) -> impl Strategy<Value = Option<f64>> {
+    option::weighted(0.8, select(figures))
+}
+
+fn zone(names: Names) -> impl Strategy<Value = Zone> {
+    let facts = (country(), figure(&[1.0, 1.2, 1.5]), figure(&[0.0, 44.0, 615.0]));
+    (names.any(&["z1", "z2"]), names.any(&["r1", "r2"]), facts).prop_map(
+        |(name, region, (country, pue, carbon_intensity))| Zone {
+            name: parse!(ZoneName, name),
+            region: parse!(RegionName, region),
+            country,
+            pue,
+            carbon_intensity,
+        },
+    )
+}
+
+fn offer(names: Names) -> impl Strategy<Value = Offer> {
+    (
+        names.any(&["x", "y"]),
+        many::vec(technology(names), 0..3),
+        option::weighted(0.9, many::btree_set(names.law(), 0..2)),
+        many::vec(zone(names), 1..5),
+        many::vec(qualification(names), 0..5),
+    )
+        .prop_map(|(name, technology, exposed_to, zones, qualifications)| Offer {
+            name: parse!(OfferName, name),
+            technology,
+            exposed_to: exposed_to.map(|laws| laws.iter().map(|law| parse!(Law, law)).collect()),
+            zones: zones.into_iter().map(|zone| (zone.name.clone(), zone)).collect(),
+            qualifications,
+        })
+}
+
+fn provider(names: Names) -> impl Strategy<Value = Provider> {
+    (names.any(&["a", "b"]), party(names), option::of(party(names)), many::vec(offer(names), 1..5)).prop_map(
+        |(name, operator, controlling_party, offers)| Provider {
+            name: parse!(ProviderName, name),
+            operator,
+            controlling_party,
+            offers: offers.into_iter().map(|offer| (offer.name.clone(), offer)).collect(),
+        },
+    )
+}
+
+/// A selector over two labels of two values each; seldom one that demands nothing.
+pub(crate) fn selectors() -> impl Strategy<Value = Selector> {
+    let values = || many::btree_set(select(&["1", "2"][..]).prop_map(str::to_owned), 0..3);
+    let operator = prop_oneof![
+        3 => values().prop_map(Operator::In),
+        1 => values().prop_map(Operator::NotIn),
+        1 => Just(Operator::Exists),
+        1 => Just(Operator::DoesNotExist),
+    ];
+    many::vec((select(&["k", "l"][..]).prop_map(str::to_owned), operator), 0..3).prop_map(Selector::new)
+}
+
+/// Labels that such selectors may match.
+pub(crate) fn labels() -> impl Strategy<Value = Labels> {
+    let text = |texts: &'static [&'static str]| select(texts).prop_map(str::to_owned);
+    many::btree_map(text(&["k", "l"]), text(&["1", "2"]), 0..3)
+}
+
+/// A pool, most often of a provider, offer and zone that may exist.
+pub(crate) fn pools(names: Names) -> impl Strategy<Value = Pool> {
+    (
+        names.any(&["p1", "p2", "p3"]),
+        prop_oneof![9 => names.any(&["a", "b"]), 1 => names.text()],
+        prop_oneof![9 => names.any(&["x", "y"]), 1 => names.text()],
+        prop_oneof![9 => names.any(&["z1", "z2"]), 1 => names.text()],
+        selectors(),
+        option::of(select(&["aws:///", "aws:///z1/", ""][..]).prop_map(str::to_owned)),
+    )
+        .prop_map(|(name, provider, offer, zone, selector, provider_id_prefix)| Pool {
+            name: parse!(PoolName, name),
+            provider,
+            offer,
+            zone,
+            selector,
+            provider_id_prefix,
+        })
+}
+
+/// One or two demands of the ten, most often: enough that most places fail and some do not.
+pub(crate) fn requirements(names: Names) -> impl Strategy<Value = Requirements> {
+    let areas = || {
+        let listed = many::vec(select(&AREAS[..]).prop_map(|area| parsed(area, Area::parse)), 1..3);
+        option::weighted(0.12, listed.prop_map(|areas| areas.into_iter().collect()))
+    };
+    let set = |strategy: BoxedStrategy<BTreeSet<String>>| {
+        option::weighted(0.15, strategy).prop_map(Option::unwrap_or_default)
+    };
+    let laws = set(many::btree_set(names.law(), 1..3).boxed());
+    let schemes =
+        option::weighted(0.4, many::btree_set(names.any(&["snc", "hds"]), 1..3)).prop_map(Option::unwrap_or_default);
+    let allow = |known: &'static [&'static str]| option::weighted(0.1, many::btree_set(names.any(known), 1..3));
+    let deny = |known: &'static [&'static str]| set(many::btree_set(names.any(known), 1..2).boxed());
+    (
+        (areas(), areas(), areas(), areas()),
+        (laws, schemes),
+        (allow(&["a", "b"]), deny(&["a", "b", "c"])),
+        (allow(&["r1", "r2"]), deny(&["r1", "r2", "r3"])),
+        (option::weighted(0.12, select(&[1.2, 1.5][..])), option::weighted(0.12, select(&[44.0, 100.0][..]))),
+    )
+        .prop_map(|(areas, (laws, schemes), providers, regions, (max_pue, max_carbon_intensity))| {
+            let (operator, controlling_party, technology, data) = areas;
+            Requirements {
+                operator,
+                controlling_party,
+                technology,
+                data,
+                not_exposed_to: laws.iter().map(|law| parse!(Law, law)).collect(),
+                qualifications: schemes.iter().map(|scheme| parse!(Scheme, scheme)).collect(),
+                providers: Filter {
+                    allow: providers.0.map(|names| names.iter().map(|p| parse!(ProviderName, p)).collect()),
+                    deny: providers.1.iter().map(|p| parse!(ProviderName, p)).collect(),
+                },
+                regions: Filter {
+                    allow: regions.0.map(|names| names.iter().map(|r| parse!(RegionName, r)).collect()),
+                    deny: regions.1.iter().map(|r| parse!(RegionName, r)).collect(),
+                },
+                max_pue,
+                max_carbon_intensity,
+            }
+        })
+}
+
+/// A policy of one to four levels, `l0` the least sensitive, and of the categories `c0` and `c1` or fewer.
+pub(crate) fn policies(names: Names) -> impl Strategy<Value = Policy> {
+    let demands = move || option::weighted(0.7, requirements(names));
+    (select(&["p", "q"][..]), many::vec(demands(), 1..5), many::vec(demands(), 0..3), any::<prop::sample::Index>())
+        .prop_map(move |(name, levels, categories, default)| {
+            let short = |name: &str| names.of(name, 28);
+            let default = short(&format!("l{}", default.index(levels.len())));
+            let levels = levels
+                .into_iter()
+                .enumerate()
+                .map(|(i, require)| Level { name: parsed(&short(&format!("l{i}")), LevelName::parse), require });
+            let categories = categories
+                .into_iter()
+                .enumerate()
+                .map(|(i, require)| (parsed(&short(&format!("c{i}")), CategoryName::parse), require));
+            Policy {
+                name: parsed(&short(name), PolicyName::parse),
+                mode: Mode::Enforce,
+                namespaces: Selector::default(),
+                levels: Levels::new(levels.collect(), &default).unwrap(),
+                categories: categories.collect(),
+            }
+        })
+}
+
+/// A world of up to two providers, three pools and two policies.
+pub(crate) fn worlds(names: Names) -> impl Strategy<Value = World> {
+    (many::vec(provider(names), 1..5), many::vec(pools(names), 1..4), many::vec(policies(names), 1..3)).prop_map(
+        |(providers, pools, policies)| World {
+            catalogue: Catalogue {
+                providers: providers.into_iter().map(|provider| (provider.name.clone(), provider)).collect(),
+                pools: pools.into_iter().map(|pool| (pool.name.clone(), pool)).collect(),
+            },
+            policies: policies.into_iter().map(|policy| (policy.name.clone(), policy)).collect(),
+        },
+    )
+}
+
+/// What a verdict is about: pool, policy, and level or category.
+pub(crate) type About = (String, String, String);
+
+/// Whether cleared, and every reason as code and sentence.
+pub(crate) type Verdict = (bool, Vec<String>);
+
+/// Every verdict of `world` at `at`.
+pub(crate) fn verdicts(world: &World, at: Instant) -> BTreeMap<About, Verdict> {
+    let mut verdicts = BTreeMap::new();
+    for pool in Judge::new(world).pools(at) {
+        for clearance in &pool.policies {
+            let policy = clearance.policy();
+            let about = |what: String| (pool.pool.name.to_string(), policy.name.to_string(), what);
+            for (rank, level) in policy.levels.iter().enumerate() {
+                let reasons = clearance.reasons(rank).map(|reason| format!("{}: {reason}", reason.code()));
+                verdicts.insert(about(format!("level {}", level.name)), (clearance.cleared(rank), reasons.collect()));
+            }
+            for category in policy.categories.keys() {
+                let reasons = clearance.category_reasons(category).map(|reason| format!("{}: {reason}", reason.code()));
+                let verdict = (clearance.cleared_category(category), reasons.collect());
+                verdicts.insert(about(format!("category {category}")), verdict);
+            }
+        }
+    }
+    verdicts
+}
+
+/// What is cleared in `world` at `at`.
+pub(crate) fn cleared(world: &World, at: Instant) -> BTreeSet<About> {
+    verdicts(world, at).into_iter().filter(|(_, (cleared, _))| *cleared).map(|(about, _)| about).collect()
+}
+
+/// The stamps of every pool of `world` at `at`.
+pub(crate) fn stamps(world: &World, at: Instant) -> BTreeMap<String, Labels> {
+    Judge::new(world).pools(at).map(|pool| (pool.pool.name.to_string(), pool.stamps())).collect()
+}
