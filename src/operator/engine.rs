@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     admission::{self, Admission},
-    index::{Change, Index, Observation, Touched},
+    index::{Change, Index, Mirror, Observation, Record, Touched},
     metrics::Metrics,
     node::{Interner, Membership, NodeRecord, StampChange},
     ruling::{Ruling, time},
@@ -117,11 +117,10 @@ impl Engine {
 
     /// Takes in what was seen.
     pub fn observe(&mut self, observation: Observation) {
-        let relevant = |touched: Touched| touched != Touched::Nothing;
         match observation {
-            Observation::Provider(change) => self.facts_changed |= relevant(self.index.providers.observe(change)),
-            Observation::Pool(change) => self.facts_changed |= relevant(self.index.pools.observe(change)),
-            Observation::Policy(change) => self.facts_changed |= relevant(self.index.policies.observe(change)),
+            Observation::Provider(change) => self.facts_changed |= observe_facts(&mut self.index.providers, change),
+            Observation::Pool(change) => self.facts_changed |= observe_facts(&mut self.index.pools, change),
+            Observation::Policy(change) => self.facts_changed |= observe_facts(&mut self.index.policies, change),
             Observation::Node(change) => {
                 let change = self.slim(change);
                 match self.index.nodes.observe(change) {
@@ -148,7 +147,7 @@ impl Engine {
             Change::Listed(name, node) => Change::Listed(name, NodeRecord::new(node, &mut self.interner)),
             Change::Complete => Change::Complete,
             Change::Applied(name, node) => Change::Applied(name, NodeRecord::new(node, &mut self.interner)),
-            Change::Deleted(name) => Change::Deleted(name),
+            Change::Deleted(name, version) => Change::Deleted(name, version),
         }
     }
 
@@ -197,16 +196,21 @@ impl Engine {
         if let Key::Stamps(name) = key {
             self.place(name);
         }
+        if self.under_way.is_empty() {
+            self.index.bury();
+        }
         self.statuses_due = true;
     }
 
     /// What a write found gone is gone; the watch says so too, later.
     fn forget(&mut self, key: &Key) {
         match key {
-            Key::MutatingBinding(name) => drop(self.index.mutating_bindings.observe(Change::Deleted(name.clone()))),
-            Key::ValidatingBinding(name) => drop(self.index.validating_bindings.observe(Change::Deleted(name.clone()))),
-            Key::Stamps(name) => drop(self.index.nodes.observe(Change::Deleted(name.clone()))),
-            Key::Roster => drop(self.index.roster.observe(Change::Deleted(super::write::ROSTER.to_owned()))),
+            Key::MutatingBinding(name) => drop(self.index.mutating_bindings.observe(Change::Deleted(name.clone(), 0))),
+            Key::ValidatingBinding(name) => {
+                drop(self.index.validating_bindings.observe(Change::Deleted(name.clone(), 0)));
+            }
+            Key::Stamps(name) => drop(self.index.nodes.observe(Change::Deleted(name.clone(), 0))),
+            Key::Roster => drop(self.index.roster.observe(Change::Deleted(super::write::ROSTER.to_owned(), 0))),
             _ => {}
         }
     }
@@ -313,6 +317,20 @@ impl Engine {
             let current = record.object.as_ref().map(|object| object.status.as_ref());
             compare(Key::PolicyStatus(name.clone()), &desired, current, &mut self.said, due);
         }
+    }
+}
+
+/// Takes in `change`, and says whether facts may have changed: a new status is none.
+fn observe_facts<K>(mirror: &mut Mirror<Record<K>>, change: Change<Record<K>>) -> bool {
+    let facts = |record: &Record<K>| (record.meta.uid.clone(), record.meta.generation, record.object.is_ok());
+    let before = match &change {
+        Change::Applied(name, _) => mirror.get(name).map(facts),
+        _ => None,
+    };
+    match mirror.observe(change) {
+        Touched::Nothing => false,
+        Touched::All => true,
+        Touched::One(name) => mirror.get(&name).map(facts) != before || before.is_none(),
     }
 }
 

@@ -21,8 +21,8 @@ pub enum Change<V> {
     Complete,
     /// An object was made or altered.
     Applied(String, V),
-    /// An object is gone.
-    Deleted(String),
+    /// An object is gone, as of this resource version.
+    Deleted(String, u64),
 }
 
 /// A thing with a resource version.
@@ -41,13 +41,15 @@ pub fn version(text: Option<&str>) -> u64 {
 #[derive(Clone, Debug)]
 pub struct Mirror<V> {
     live: BTreeMap<String, V>,
+    /// What is gone, and since which resource version: an answer that comes late must not bring it back.
+    gone: BTreeMap<String, u64>,
     incoming: Option<BTreeMap<String, V>>,
     synced: bool,
 }
 
 impl<V> Default for Mirror<V> {
     fn default() -> Self {
-        Self { live: BTreeMap::new(), incoming: None, synced: false }
+        Self { live: BTreeMap::new(), gone: BTreeMap::new(), incoming: None, synced: false }
     }
 }
 
@@ -89,17 +91,27 @@ impl<V: Versioned> Mirror<V> {
                 Touched::All
             }
             Change::Applied(name, value) => {
-                if self.live.get(&name).is_some_and(|known| known.version() > value.version()) {
+                let newer = |seen: u64| seen > value.version();
+                if self.live.get(&name).is_some_and(|known| newer(known.version()))
+                    || self.gone.get(&name).is_some_and(|since| newer(*since) || *since == value.version())
+                {
                     return Touched::Nothing;
                 }
+                self.gone.remove(&name);
                 self.live.insert(name.clone(), value);
                 Touched::One(name)
             }
-            Change::Deleted(name) => {
-                self.live.remove(&name);
+            Change::Deleted(name, version) => {
+                let known = self.live.remove(&name).map_or(0, |known| known.version());
+                self.gone.insert(name.clone(), version.max(known));
                 Touched::One(name)
             }
         }
+    }
+
+    /// Forgets what is gone: no answer that could bring it back is awaited any more.
+    pub fn bury(&mut self) {
+        self.gone.clear();
     }
 
     /// Whether a list has been complete once.
@@ -246,6 +258,17 @@ pub struct Index {
 }
 
 impl Index {
+    /// See [`Mirror::bury`].
+    pub fn bury(&mut self) {
+        self.providers.bury();
+        self.pools.bury();
+        self.policies.bury();
+        self.nodes.bury();
+        self.mutating_bindings.bury();
+        self.validating_bindings.bury();
+        self.roster.bury();
+    }
+
     /// The kinds of which no list has been complete yet. Until there are none, absence means nothing.
     pub fn unsynced(&self) -> impl Iterator<Item = &'static str> {
         [
@@ -305,5 +328,16 @@ mod tests {
         mirror.observe(Change::Applied("a".into(), Existing { version: 9 }));
         assert_eq!(mirror.observe(Change::Applied("a".into(), Existing { version: 5 })), Touched::Nothing);
         assert_eq!(mirror.get("a").unwrap().version, 9);
+    }
+
+    #[test]
+    fn a_late_answer_does_not_bring_back_what_is_gone() {
+        let mut mirror = mirror(&[("a", 1)]);
+        mirror.observe(Change::Deleted("a".into(), 3));
+        for late in [2, 3] {
+            assert_eq!(mirror.observe(Change::Applied("a".into(), Existing { version: late })), Touched::Nothing);
+        }
+        mirror.observe(Change::Applied("a".into(), Existing { version: 4 }));
+        assert!(mirror.get("a").is_some(), "made anew");
     }
 }

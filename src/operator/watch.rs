@@ -51,10 +51,12 @@ impl<K: ResourceExt> Feed<K> {
                 Ok(watcher::Event::InitApply(object)) => Change::Listed(object.name_any(), object),
                 Ok(watcher::Event::InitDone) => Change::Complete,
                 Ok(watcher::Event::Apply(object)) => Change::Applied(object.name_any(), object),
-                Ok(watcher::Event::Delete(object)) => Change::Deleted(object.name_any()),
+                Ok(watcher::Event::Delete(object)) => {
+                    Change::Deleted(object.name_any(), version(object.resource_version().as_deref()))
+                }
                 Err(error) => {
                     metrics.watch_failed(self.kind);
-                    tracing::warn!(kind = self.kind, error = %Chain(&error), "watch broke off; trying again");
+                    tracing::warn!(kind = self.kind, error = %Chain(&error), "not following; trying again");
                     continue;
                 }
             };
@@ -67,23 +69,43 @@ impl<K: ResourceExt> Feed<K> {
 }
 
 /// An error with its causes, as one line.
-pub(super) struct Chain<'a>(pub(super) &'a dyn std::error::Error);
+pub(super) struct Chain<'a>(pub(super) &'a (dyn std::error::Error + 'static));
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut said = self.0.to_string();
-        let mut cause = self.0.source();
-        while let Some(next) = cause {
+        let mut said = String::new();
+        let mut next = Some(self.0);
+        while let Some(error) = next {
+            let text = in_words(error);
             // Some errors repeat their cause in their own words.
-            let text = next.to_string();
-            if !said.contains(&text) {
+            if said.is_empty() {
+                f.write_str(&text)?;
+            } else if !said.contains(&text) {
                 write!(f, ": {text}")?;
-                said = text;
             }
-            cause = next.source();
+            said = text;
+            next = error.source();
         }
         Ok(())
+    }
+}
+
+/// What the API server said, without the shape in which the client holds it.
+fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+    use super::write::WriteError;
+    let spoken = |status: &kube::core::Status| format!("{} ({} {})", status.message, status.code, status.reason);
+    if let Some(error) = error.downcast_ref::<watcher::Error>() {
+        return match error {
+            watcher::Error::InitialListFailed(_) => "the list failed".to_owned(),
+            watcher::Error::WatchStartFailed(_) => "the watch did not start".to_owned(),
+            watcher::Error::WatchFailed(_) => "the watch broke off".to_owned(),
+            watcher::Error::WatchError(status) => format!("the API server ended the watch: {}", spoken(status)),
+            watcher::Error::NoResourceVersion => error.to_string(),
+        };
+    }
+    match (error.downcast_ref::<kube::Error>(), error.downcast_ref::<WriteError>()) {
+        (Some(kube::Error::Api(status)), _) | (_, Some(WriteError::Api(kube::Error::Api(status)))) => spoken(status),
+        _ => error.to_string(),
     }
 }
 
@@ -93,7 +115,7 @@ fn map<A, B>(change: Change<A>, with: impl Fn(A) -> B) -> Change<B> {
         Change::Listed(name, value) => Change::Listed(name, with(value)),
         Change::Complete => Change::Complete,
         Change::Applied(name, value) => Change::Applied(name, with(value)),
-        Change::Deleted(name) => Change::Deleted(name),
+        Change::Deleted(name, version) => Change::Deleted(name, version),
     }
 }
 

@@ -196,7 +196,7 @@ impl Writer {
                     Write::ReplaceMutatingBinding(binding) => bindings.replace(name, &post(), &binding).await?,
                     _ => {
                         bindings.delete(name, &DeleteParams::default()).await?;
-                        return Ok(Some(Observation::MutatingBinding(Change::Deleted(name.clone()))));
+                        return Ok(Some(Observation::MutatingBinding(Change::Deleted(name.clone(), 0))));
                     }
                 };
                 Observation::MutatingBinding(Change::Applied(name.clone(), watch::mutating_binding(object)))
@@ -208,7 +208,7 @@ impl Writer {
                     Write::ReplaceValidatingBinding(binding) => bindings.replace(name, &post(), &binding).await?,
                     _ => {
                         bindings.delete(name, &DeleteParams::default()).await?;
-                        return Ok(Some(Observation::ValidatingBinding(Change::Deleted(name.clone()))));
+                        return Ok(Some(Observation::ValidatingBinding(Change::Deleted(name.clone(), 0))));
                     }
                 };
                 Observation::ValidatingBinding(Change::Applied(name.clone(), watch::validating_binding(object)))
