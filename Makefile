@@ -34,7 +34,7 @@ fmt: ## Format the code
 
 .PHONY: crds
 crds: ## Generate the custom resource definitions from src/api
-	$(CARGO) run -- crds
+	$(CARGO) run --bin rempart -- crds crds charts/rempart/files/crds
 
 .PHONY: control-plane
 control-plane: ## Build the control plane of the tests and the demo, if it is not cached

@@ -11,7 +11,7 @@ use kube::CustomResourceExt as _;
 use super::{CloudProvider, PlacementPolicy, PlacementPool, limits};
 
 /// The first lines of each generated file.
-const HEADER: &str = "# Generated from src/api by `rempart crds`. Do not edit.\n";
+const HEADER: &str = "# Generated from src/api by `make crds`. Do not edit.\n";
 
 /// The definitions of all three kinds.
 pub fn crds() -> Vec<CustomResourceDefinition> {

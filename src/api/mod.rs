@@ -7,6 +7,7 @@
 //! are optional here, so that every object that was ever accepted can be decoded.
 
 #![allow(unreachable_pub, reason = "KubeSchema derives its schemas from copies of the structs inside functions")]
+#![allow(clippy::doc_markdown, reason = "kubectl explain shows these comments as they are")]
 
 mod cloud_provider;
 pub mod crds;

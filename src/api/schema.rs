@@ -7,7 +7,7 @@
 //! rules from it. A form that would be reported as an unmatched regular expression is a CEL rule
 //! instead: a security officer is told what to write, not what did not match.
 
-use std::sync::LazyLock;
+use std::{iter, sync::LazyLock};
 
 use kube::core::{Message, Rule};
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -89,13 +89,13 @@ static COUNTRIES: LazyLock<String> = LazyLock::new(|| {
 /// A country, or one of `groups` where a group may be named; `hint` is a CEL expression of what to
 /// write instead.
 fn country_or(groups: &[&str], hint: &str) -> Schema {
-    let groups: String = groups.iter().map(|group| format!("|{group}")).collect();
+    let pattern = iter::once(COUNTRIES.as_str()).chain(groups.iter().copied()).collect::<Vec<_>>().join("|");
     // Longer than a code, so that "France" is answered by the sentence and not by the limit.
     json_schema!({
         "type": "string",
         "maxLength": 32,
         "x-kubernetes-validations": [{
-            "rule": format!("self.matches('^({}{groups})$')", *COUNTRIES),
+            "rule": format!("self.matches('^({pattern})$')"),
             "messageExpression": format!(
                 "self == 'UK' ? 'the code of the United Kingdom in ISO 3166-1 is GB: write GB' : \
                  self == 'EL' ? 'the code of Greece in ISO 3166-1 is GR: write GR' : {hint}"

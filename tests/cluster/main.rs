@@ -8,6 +8,7 @@
 #![allow(clippy::indexing_slicing, reason = "a test that reads what is not there fails, as it should")]
 
 mod harness;
+mod schema;
 mod smoke;
 
 use std::process::ExitCode;
@@ -15,6 +16,6 @@ use std::process::ExitCode;
 use harness::Trial;
 
 fn main() -> ExitCode {
-    let trials: Vec<Trial> = [smoke::trials()].into_iter().flatten().collect();
+    let trials: Vec<Trial> = [schema::trials(), smoke::trials()].into_iter().flatten().collect();
     harness::run(trials)
 }

@@ -1,5 +1,7 @@
 //! The definitions: the files say what the types say, and the schemas keep their own rules.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "that is how a test fails")]
+
 use std::{fs, path::Path};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -24,7 +26,7 @@ fn files_are_generated_from_the_types() {
             let actual = fs::read_to_string(root().join(directory).join(name)).unwrap_or_default();
             assert!(
                 actual == *expected,
-                "{directory}/{name} is not what src/api says: run `cargo run --bin rempart -- crds`, look at the \
+                "{directory}/{name} is not what src/api says: run `make crds`, look at the \
                  difference and commit it"
             );
         }
