@@ -16,6 +16,7 @@ pub mod name;
 pub mod places;
 pub mod policy;
 pub mod reason;
+pub mod references;
 pub mod selector;
 mod sentence;
 mod text;

@@ -15,7 +15,7 @@ use super::{
     node::{Interner, Membership, NodeRecord, StampChange},
     ruling::{Ruling, time},
     status,
-    write::{Key, Write, WriteError},
+    write::{Key, Notice, Write, WriteError},
 };
 use crate::core::{
     instant::Instant,
@@ -64,6 +64,7 @@ pub struct Engine {
     interner: Interner,
     admission: Admission,
     ruling: Ruling,
+    ruled: bool,
     facts_changed: bool,
     statuses_due: bool,
     statuses_not_before: Option<Moment>,
@@ -86,6 +87,7 @@ impl Engine {
             interner: Interner::default(),
             admission: Admission::default(),
             ruling: Ruling::default(),
+            ruled: false,
             facts_changed: true,
             statuses_due: true,
             statuses_not_before: None,
@@ -181,6 +183,10 @@ impl Engine {
                 tracing::debug!(object = key.object(), "gone before it could be written");
                 self.forget(key);
             }
+            Err(error) if matches!(key, Key::Notice(..)) => {
+                self.metrics.write_failed(key.kind());
+                tracing::warn!(object = key.object(), error = %super::watch::Chain(&error), "an event was not recorded");
+            }
             Err(error) => {
                 self.metrics.write_failed(key.kind());
                 self.said.remove(key);
@@ -223,15 +229,18 @@ impl Engine {
         if self.index.unsynced().next().is_some() {
             return Vec::new();
         }
+        let mut due = Vec::new();
         if self.facts_changed || self.ruling.next.is_some_and(|next| next <= at) {
-            self.ruling = Ruling::new(&self.index, at);
-            self.facts_changed = false;
+            let ruling = Ruling::new(&self.index, at);
+            // The first one differs from nothing.
+            let changes = if self.ruled { ruling.changes(&self.ruling) } else { Vec::new() };
+            self.tell(changes, at, &mut due);
+            (self.ruling, self.ruled, self.facts_changed) = (ruling, true, false);
             self.statuses_due = true;
             self.place_all();
             self.metrics.ruled(&self.ruling);
             tracing::debug!(next = ?self.ruling.next, "ruled on every pool");
         }
-        let mut due = Vec::new();
         self.admission.plan(&self.index, &self.settings.exempt, now, &mut due);
         self.wake_at(self.admission.wake());
         self.plan_stamps(&mut due);
@@ -258,6 +267,16 @@ impl Engine {
             }
         }
         writes
+    }
+
+    /// Tells of pools that levels gained and lost: an officer's slip shows here before it shows elsewhere.
+    fn tell(&self, changes: Vec<(String, String)>, at: Instant, due: &mut Vec<(Key, Write)>) {
+        for (policy, note) in changes {
+            tracing::info!(policy, note, "clearances changed");
+            let Some(record) = self.index.policies.get(&policy) else { continue };
+            let notice = Notice { reason: "ClearanceChanged", note, uid: record.meta.uid.clone() };
+            due.push((Key::Notice(policy, at), Write::Notice(notice)));
+        }
     }
 
     fn wake_at(&mut self, moment: Option<Moment>) {

@@ -15,6 +15,7 @@ use crate::{
         instant::{Day, Instant},
         name::PoolName,
         reason::Reason,
+        references::dangling,
         selector::Labels,
     },
 };
@@ -67,6 +68,8 @@ pub struct OfPool {
 pub struct OfPolicy {
     /// What is wrong with it.
     pub problems: Vec<String>,
+    /// Names in it that nothing in the catalogue bears.
+    pub dangling: Vec<String>,
     /// How its levels stand.
     pub levels: Vec<api::Standing>,
     /// How its categories stand.
@@ -124,6 +127,20 @@ impl Ruling {
         ruling
     }
 
+    /// What separates `self` from the ruling `before` it: for each policy of both, the pools that its levels and
+    /// categories gained and lost.
+    #[must_use]
+    pub fn changes(&self, before: &Self) -> Vec<(String, String)> {
+        let changed = |(name, now): (&String, &OfPolicy)| {
+            let then = before.of_policy.get(name)?;
+            let levels = differences("level", &then.levels, &now.levels);
+            let categories = differences("category", &then.categories, &now.categories);
+            let notes: Vec<_> = levels.chain(categories).collect();
+            (!notes.is_empty()).then(|| (name.clone(), notes.join("; ")))
+        };
+        self.of_policy.iter().filter_map(changed).collect()
+    }
+
     fn judge(&mut self, world: &World, at: Instant) {
         let judge = Judge::new(world);
         let mut standings: BTreeMap<&str, Standings> = BTreeMap::new();
@@ -152,6 +169,7 @@ impl Ruling {
             found.categories =
                 Standings::listed(policy.categories.keys().map(ToString::to_string), standings.categories);
             found.next_change = changes.remove(name).map(time);
+            found.dangling = dangling(world, policy).iter().map(ToString::to_string).collect();
         }
         let offers = world.catalogue.providers.values().flat_map(|provider| provider.offers.values());
         self.next = offers.flat_map(|offer| offer.boundaries(at)).min();
@@ -166,6 +184,29 @@ impl Ruling {
         ]
         .into();
     }
+}
+
+/// One note for each level or category, as `what` says, whose pools are others than they were.
+fn differences<'a>(
+    what: &'static str,
+    then: &'a [api::Standing],
+    now: &'a [api::Standing],
+) -> impl Iterator<Item = String> + 'a {
+    now.iter().filter_map(move |now| {
+        let then = then.iter().find(|then| then.name == now.name)?;
+        let only_in = |here: &[String], there: &[String]| {
+            here.iter().filter(|pool| !there.contains(pool)).cloned().collect::<Vec<_>>().join(", ")
+        };
+        let gained = only_in(&now.cleared_pools, &then.cleared_pools);
+        let lost = only_in(&then.cleared_pools, &now.cleared_pools);
+        let parts = [("gained", gained), ("lost", lost)];
+        let parts: Vec<_> = parts
+            .iter()
+            .filter(|(_, pools)| !pools.is_empty())
+            .map(|(verb, pools)| format!("{verb} {pools}"))
+            .collect();
+        (!parts.is_empty()).then(|| format!("{what} {} {}", now.name, parts.join(", ")))
+    })
 }
 
 /// How the pools fare under one policy.

@@ -204,7 +204,12 @@ pub fn of_policy(
             },
             counted(index.pools.iter().len(), "pool")
         );
-        Verdict { kind: "Ready", holds: true, reason: "Evaluated", message }
+        if found.dangling.is_empty() {
+            Verdict { kind: "Ready", holds: true, reason: "Evaluated", message }
+        } else {
+            let message = format!("{message}; nothing in the catalogue is named {}", found.dangling.join(", "));
+            Verdict { kind: "Ready", holds: true, reason: "UnknownNames", message }
+        }
     } else {
         let message = format!("the policy cannot be evaluated and clears nothing: {}", problems(&found.problems));
         Verdict { kind: "Ready", holds: false, reason: "InvalidSpec", message }

@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::{
     admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding},
-    core::v1::ConfigMap,
+    core::v1::{ConfigMap, ObjectReference},
 };
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
     core::DeserializeGuard,
+    runtime::events::{Event, EventType, Recorder},
 };
 use serde_json::json;
 
@@ -18,7 +19,10 @@ use super::{
     node::{SlimNode, StampChange},
     watch,
 };
-use crate::api::{CloudProvider, PlacementPolicy, PlacementPool};
+use crate::{
+    api::{CloudProvider, PlacementPolicy, PlacementPool},
+    core::instant::Instant,
+};
 
 /// Who the API server records as the writer.
 pub const FIELD_MANAGER: &str = "rempart";
@@ -49,6 +53,8 @@ pub enum Key {
     PoolStatus(String),
     /// A policy's status.
     PolicyStatus(String),
+    /// An event on a policy, of this instant.
+    Notice(String, Instant),
 }
 
 impl Key {
@@ -61,6 +67,7 @@ impl Key {
             Self::MutatingBinding(_) | Self::ValidatingBinding(_) => "binding",
             Self::Stamps(_) => "stamps",
             Self::ProviderStatus(_) | Self::PoolStatus(_) | Self::PolicyStatus(_) => "status",
+            Self::Notice(..) => "event",
         }
     }
 
@@ -69,7 +76,9 @@ impl Key {
     pub fn object(&self) -> String {
         match self {
             Self::Roster => format!("ConfigMap {ROSTER}"),
-            Self::Finalizer(name) | Self::PolicyStatus(name) => format!("PlacementPolicy {name}"),
+            Self::Finalizer(name) | Self::PolicyStatus(name) | Self::Notice(name, _) => {
+                format!("PlacementPolicy {name}")
+            }
             Self::MutatingBinding(name) => format!("MutatingAdmissionPolicyBinding {name}"),
             Self::ValidatingBinding(name) => format!("ValidatingAdmissionPolicyBinding {name}"),
             Self::Stamps(name) => format!("Node {name}"),
@@ -105,8 +114,21 @@ pub enum Write {
     },
     /// Makes the roster.
     CreateRoster(BTreeMap<String, String>),
+    /// Tells of something, once: an event that is lost is not told again.
+    Notice(Notice),
     /// Sets and removes entries of the roster.
     PatchRoster(BTreeMap<String, Option<String>>),
+}
+
+/// Something that an officer should hear of.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// A stable word.
+    pub reason: &'static str,
+    /// A sentence.
+    pub note: String,
+    /// The unique identifier of the object.
+    pub uid: Option<String>,
 }
 
 /// A write that failed.
@@ -224,10 +246,34 @@ impl Writer {
                 };
                 Observation::Roster(Change::Applied(ROSTER.to_owned(), Roster::from(map)))
             }
+            (Key::Notice(policy, _), Write::Notice(notice)) => {
+                self.tell(policy, notice).await?;
+                return Ok(None);
+            }
             // The engine pairs keys and writes; a pair that means nothing writes nothing.
             _ => return Ok(None),
         };
         Ok(Some(applied))
+    }
+
+    async fn tell(&self, policy: &str, notice: Notice) -> Result<(), kube::Error> {
+        let Notice { reason, note, uid } = notice;
+        let event = Event {
+            type_: EventType::Normal,
+            reason: reason.to_owned(),
+            // The longest note that the API server takes is 1,024 bytes.
+            note: Some(super::ruling::cut(note, 256)),
+            action: "Judge".to_owned(),
+            secondary: None,
+        };
+        let about = ObjectReference {
+            api_version: Some(PlacementPolicy::api_version(&()).into_owned()),
+            kind: Some(PlacementPolicy::kind(&()).into_owned()),
+            name: Some(policy.to_owned()),
+            uid,
+            ..ObjectReference::default()
+        };
+        Recorder::new(self.client.clone(), FIELD_MANAGER.into()).publish(&event, &about).await
     }
 
     async fn status<K>(&self, name: &str, status: serde_json::Value) -> Result<DeserializeGuard<K>, kube::Error>

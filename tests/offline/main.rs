@@ -5,4 +5,5 @@ mod crds;
 mod properties;
 mod properties_of_parts;
 mod purity;
+mod references;
 mod worlds;
