@@ -414,3 +414,6 @@ fn queue(queue: &mut BTreeSet<(Urgency, String)>, name: &str, node: &NodeRecord,
     };
     queue.insert((urgency, name.to_owned()));
 }
+
+#[cfg(test)]
+mod tests;

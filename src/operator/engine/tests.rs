@@ -1,0 +1,486 @@
+//! The decision loop against a cluster that is a few maps: what it writes, in which order, and when it rests.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant as Moment},
+};
+
+use kube::api::ObjectMeta;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    api::{CloudProvider, PlacementPolicy, PlacementPool},
+    operator::{
+        index::{BindingRecord, Existing, Roster},
+        node::SlimNode,
+        write::{FINALIZER, ROSTER},
+    },
+};
+
+/// An API server of a few maps, a clock and an engine that follows it.
+struct Cluster {
+    engine: Engine,
+    version: u64,
+    nodes: BTreeMap<String, Value>,
+    policies: BTreeMap<String, Value>,
+    at: Instant,
+    now: Moment,
+    /// Every write so far, as `kind name: what`.
+    log: Vec<String>,
+}
+
+const EXEMPT: &str = "kube-system";
+
+fn instant(text: &str) -> Instant {
+    text.parse::<jiff::Timestamp>().unwrap().into()
+}
+
+fn provider() -> Value {
+    json!({
+        "apiVersion": "rempart.dev/v1alpha1", "kind": "CloudProvider", "metadata": {"name": "acme", "generation": 1},
+        "spec": {"operator": {"name": "Acme", "jurisdiction": "FR"}, "offers": [{"name": "o",
+            "zones": [{"name": "z", "region": "r", "country": "FR"}],
+            "qualifications": [{"scheme": "hds", "validFrom": "2026-01-01", "validUntil": "2026-06-30"}]}]},
+    })
+}
+
+fn pool(name: &str) -> Value {
+    json!({
+        "apiVersion": "rempart.dev/v1alpha1", "kind": "PlacementPool", "metadata": {"name": name, "generation": 1},
+        "spec": {"provider": "acme", "offer": "o", "zone": "z", "nodeSelector": {"matchLabels": {"pool": name}}},
+    })
+}
+
+fn policy(mode: &str) -> Value {
+    json!({
+        "apiVersion": "rempart.dev/v1alpha1", "kind": "PlacementPolicy",
+        "metadata": {"name": "state", "generation": 1, "uid": "u-1"},
+        "spec": {"mode": mode, "defaultLevel": "low",
+            "levels": [{"name": "low"}, {"name": "high", "require": {"qualifications": ["hds"]}}]},
+    })
+}
+
+fn node(name: &str, labels: &Value) -> Value {
+    json!({"metadata": {"name": name, "labels": labels}})
+}
+
+const CLEARED: &str = "clearance.rempart.node-restriction.kubernetes.io/state.high";
+
+impl Cluster {
+    fn new() -> Self {
+        let settings = Settings { exempt: vec![EXEMPT.to_owned()], concurrency: 2 };
+        Self {
+            engine: Engine::new(settings, Metrics::default()),
+            version: 1,
+            nodes: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            at: instant("2026-03-01T12:00:00Z"),
+            #[expect(clippy::disallowed_methods, reason = "some moment to count from")]
+            now: Moment::now(),
+            log: Vec::new(),
+        }
+    }
+
+    /// A cluster of which every kind is listed, with these objects.
+    fn listed(policies: &[Value], pools: &[Value], nodes: &[Value]) -> Self {
+        let mut cluster = Self::new();
+        cluster.list_all_but_nodes(policies, pools);
+        cluster.list_nodes(nodes);
+        cluster
+    }
+
+    fn list_all_but_nodes(&mut self, policies: &[Value], pools: &[Value]) {
+        macro_rules! list {
+            ($kind:ident, [$($name:expr => $value:expr),*]) => {{
+                self.engine.observe(Observation::$kind(Change::Restarted));
+                $(
+ let value = $value;
+ self.engine.observe(Observation::$kind(Change::Listed($name, value)));
+)*
+                self.engine.observe(Observation::$kind(Change::Complete));
+            }};
+        }
+        list!(Provider, ["acme".to_owned() => self.record::<CloudProvider>(&provider())]);
+        self.engine.observe(Observation::Pool(Change::Restarted));
+        for pool in pools {
+            let record = self.record::<PlacementPool>(pool);
+            self.engine.observe(Observation::Pool(Change::Listed(name(pool), record)));
+        }
+        self.engine.observe(Observation::Pool(Change::Complete));
+        self.engine.observe(Observation::Policy(Change::Restarted));
+        for policy in policies {
+            self.policies.insert(name(policy), policy.clone());
+            let record = self.record::<PlacementPolicy>(policy);
+            self.engine.observe(Observation::Policy(Change::Listed(name(policy), record)));
+        }
+        self.engine.observe(Observation::Policy(Change::Complete));
+        list!(MutatingBinding, []);
+        list!(ValidatingBinding, []);
+        list!(MutatingPolicy, []);
+        list!(ValidatingPolicy, []);
+        list!(Roster, []);
+        let (mutations, validations) = crate::operator::bindings::admission_policies();
+        for name in mutations {
+            let change = Change::Applied(name.to_owned(), Existing { version: 1 });
+            self.engine.observe(Observation::MutatingPolicy(change));
+        }
+        for name in validations {
+            let change = Change::Applied(name.to_owned(), Existing { version: 1 });
+            self.engine.observe(Observation::ValidatingPolicy(change));
+        }
+    }
+
+    fn list_nodes(&mut self, nodes: &[Value]) {
+        self.engine.observe(Observation::Node(Change::Restarted));
+        for node in nodes {
+            self.nodes.insert(name(node), node.clone());
+            let slim = self.slim(node);
+            self.engine.observe(Observation::Node(Change::Listed(name(node), slim)));
+        }
+        self.engine.observe(Observation::Node(Change::Complete));
+    }
+
+    fn next_version(&mut self) -> String {
+        self.version += 1;
+        self.version.to_string()
+    }
+
+    fn record<K: kube::Resource + serde::de::DeserializeOwned>(&mut self, object: &Value) -> Record<K> {
+        let mut object = object.clone();
+        object["metadata"]["resourceVersion"] = self.next_version().into();
+        let meta: ObjectMeta = serde_json::from_value(object["metadata"].clone()).unwrap();
+        Record { meta, object: serde_json::from_value(object).map(Box::new).map_err(|error| error.to_string()) }
+    }
+
+    fn slim(&mut self, node: &Value) -> SlimNode {
+        let mut node = node.clone();
+        node["metadata"]["resourceVersion"] = self.next_version().into();
+        serde_json::from_value(node).unwrap()
+    }
+
+    fn edit_policy(&mut self, edit: impl FnOnce(&mut Value)) {
+        let mut policy = self.policies["state"].clone();
+        edit(&mut policy);
+        self.policies.insert("state".into(), policy.clone());
+        let record = self.record(&policy);
+        self.engine.observe(Observation::Policy(Change::Applied("state".into(), record)));
+    }
+
+    /// Does what the engine asks for, as an API server would, and answers. Returns what it was.
+    fn perform(&mut self, key: &Key, write: Write) -> Option<Observation> {
+        let meta = |version: String| ObjectMeta { resource_version: Some(version), ..ObjectMeta::default() };
+        let named = |name: &str| name.to_owned();
+        Some(match (key, write) {
+            (Key::Stamps(name), Write::Stamps(change)) => {
+                let mut node = self.nodes[name].clone();
+                for (key, value) in &change.add {
+                    node["metadata"]["labels"][key] = value.as_str().into();
+                }
+                for key in &change.remove {
+                    node["metadata"]["labels"].as_object_mut().unwrap().remove(key);
+                }
+                self.nodes.insert(name.clone(), node.clone());
+                let slim = self.slim(&node);
+                Observation::Node(Change::Applied(name.clone(), slim))
+            }
+            (Key::Finalizer(name), Write::Finalizers { finalizers, .. }) => {
+                let mut policy = self.policies[name].clone();
+                policy["metadata"]["finalizers"] = json!(finalizers);
+                self.policies.insert(name.clone(), policy.clone());
+                let record = self.record(&policy);
+                Observation::Policy(Change::Applied(name.clone(), record))
+            }
+            (Key::PolicyStatus(name), Write::Status(status)) => {
+                let mut policy = self.policies[name].clone();
+                policy["status"] = status;
+                self.policies.insert(name.clone(), policy.clone());
+                let record = self.record(&policy);
+                Observation::Policy(Change::Applied(name.clone(), record))
+            }
+            (Key::ProviderStatus(name), Write::Status(status)) => {
+                let mut object = provider();
+                object["status"] = status;
+                let record = self.record(&object);
+                Observation::Provider(Change::Applied(name.clone(), record))
+            }
+            (Key::PoolStatus(name), Write::Status(status)) => {
+                let mut object = pool(name);
+                object["status"] = status;
+                let record = self.record(&object);
+                Observation::Pool(Change::Applied(name.clone(), record))
+            }
+            (Key::Roster, Write::CreateRoster(data)) => {
+                let version = self.next_version().parse().unwrap();
+                Observation::Roster(Change::Applied(named(ROSTER), Roster { version, data }))
+            }
+            (Key::Roster, Write::PatchRoster(patch)) => {
+                let data = patch.into_iter().filter_map(|(name, mode)| mode.map(|mode| (name, mode))).collect();
+                let version = self.next_version().parse().unwrap();
+                Observation::Roster(Change::Applied(named(ROSTER), Roster { version, data }))
+            }
+            (
+                Key::MutatingBinding(name),
+                Write::CreateMutatingBinding(binding) | Write::ReplaceMutatingBinding(binding),
+            ) => {
+                let meta = ObjectMeta { labels: binding.metadata.labels, ..meta(self.next_version()) };
+                Observation::MutatingBinding(Change::Applied(name.clone(), BindingRecord { meta, spec: binding.spec }))
+            }
+            (
+                Key::ValidatingBinding(name),
+                Write::CreateValidatingBinding(binding) | Write::ReplaceValidatingBinding(binding),
+            ) => {
+                let meta = ObjectMeta { labels: binding.metadata.labels, ..meta(self.next_version()) };
+                let spec = Some(binding.spec);
+                Observation::ValidatingBinding(Change::Applied(name.clone(), BindingRecord { meta, spec }))
+            }
+            (Key::MutatingBinding(name), _) => Observation::MutatingBinding(Change::Deleted(name.clone(), 0)),
+            (Key::ValidatingBinding(name), _) => Observation::ValidatingBinding(Change::Deleted(name.clone(), 0)),
+            _ => return None,
+        })
+    }
+
+    /// One cycle, with everything done that it asks for. Returns the kinds of writes, in order.
+    fn step(&mut self) -> Vec<String> {
+        let writes = self.engine.cycle(self.at, self.now);
+        let mut kinds: Vec<String> = Vec::new();
+        for (key, write) in writes {
+            let what = if matches!(write, Write::Delete) { "end " } else { "" };
+            self.log.push(format!("{what}{} {}", key.kind(), key.object()));
+            let kind = format!("{what}{}", key.kind());
+            if kinds.last() != Some(&kind) {
+                kinds.push(kind);
+            }
+            let seen = self.perform(&key, write);
+            self.engine.settle(&key, Ok(seen), self.now);
+        }
+        kinds
+    }
+
+    fn wait(&mut self, milliseconds: u64) {
+        self.now += Duration::from_millis(milliseconds);
+    }
+
+    /// Cycles, with time going on, until nothing is asked for.
+    fn rest(&mut self) {
+        for _ in 0..50 {
+            self.wait(500);
+            if self.step().is_empty() && self.engine.wake().is_none() {
+                return;
+            }
+        }
+        panic!("never rests: {:#?}", self.log);
+    }
+
+    fn stamped(&self, node: &str, key: &str) -> bool {
+        self.nodes[node]["metadata"]["labels"].get(key).is_some()
+    }
+
+    fn condition(&self, kind: &str) -> (String, String, String) {
+        let conditions = self.policies["state"]["status"]["conditions"].as_array().unwrap();
+        let found = conditions.iter().find(|condition| condition["type"] == kind).unwrap();
+        let text = |field: &str| found[field].as_str().unwrap().to_owned();
+        (text("status"), text("reason"), text("message"))
+    }
+}
+
+fn name(object: &Value) -> String {
+    object["metadata"]["name"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn nothing_is_written_before_every_kind_is_listed() {
+    let mut cluster = Cluster::new();
+    let stale = node("n", &json!({"pool": "p", CLEARED: "true"}));
+    cluster.list_nodes(std::slice::from_ref(&stale));
+    assert!(cluster.step().is_empty());
+    cluster.list_all_but_nodes(&[policy("Enforce")], &[pool("p")]);
+    assert!(!cluster.step().is_empty());
+    assert!(cluster.stamped("n", CLEARED));
+}
+
+#[test]
+fn nodes_carry_the_stamps_of_their_pool_and_lose_those_of_others() {
+    let mut cluster = Cluster::listed(
+        &[policy("Enforce")],
+        &[pool("p"), pool("q")],
+        &[
+            node("mine", &json!({"pool": "p", "else": "kept"})),
+            node("nobodys", &json!({"pool": "x", CLEARED: "true", "else": "kept"})),
+        ],
+    );
+    cluster.rest();
+    assert!(cluster.stamped("mine", CLEARED) && cluster.stamped("mine", crate::core::keys::POOL));
+    assert_eq!(cluster.nodes["nobodys"]["metadata"]["labels"], json!({"pool": "x", "else": "kept"}));
+}
+
+#[test]
+fn at_rest_unrelated_news_writes_nothing() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
+    cluster.rest();
+    let written = cluster.log.len();
+    let again = cluster.nodes["n"].clone();
+    let slim = cluster.slim(&again);
+    cluster.engine.observe(Observation::Node(Change::Applied("n".into(), slim)));
+    cluster.edit_policy(|policy| policy["metadata"]["annotations"] = json!({"note": "seen"}));
+    cluster.rest();
+    assert_eq!(cluster.log[written..], [] as [String; 0]);
+}
+
+#[test]
+fn a_policy_begins_with_finalizer_roster_mutations_and_only_then_validations() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+    cluster.rest();
+    let order = |what: &str| cluster.log.iter().position(|line| line.starts_with(what)).unwrap();
+    let steps = [
+        order("finalizer"),
+        order("roster"),
+        order("binding MutatingAdmissionPolicyBinding"),
+        order("binding ValidatingAdmissionPolicyBinding"),
+    ];
+    assert!(steps[0] < steps[2] && steps[1] < steps[2] && steps[2] < steps[3], "{:#?}", cluster.log);
+    assert_eq!(cluster.condition("Enforced").0, "True");
+}
+
+#[test]
+fn validations_wait_until_mutations_act() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+    let has = |cluster: &Cluster| cluster.engine.index.validating_bindings.iter().len() > 0;
+    while cluster.engine.index.mutating_bindings.iter().len() == 0 {
+        cluster.step();
+    }
+    cluster.step();
+    assert!(!has(&cluster) && cluster.engine.wake().is_some());
+    cluster.wait(1900);
+    cluster.step();
+    assert!(!has(&cluster));
+    cluster.wait(200);
+    cluster.step();
+    assert!(has(&cluster));
+}
+
+#[test]
+fn a_policy_ends_with_roster_bindings_and_only_then_its_finalizer() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+    cluster.rest();
+    cluster.edit_policy(|policy| policy["metadata"]["deletionTimestamp"] = json!("2026-03-01T12:00:00Z"));
+    let bound = |cluster: &Cluster| cluster.engine.index.mutating_bindings.iter().len();
+    let held = |cluster: &Cluster| cluster.policies["state"]["metadata"]["finalizers"] == json!([FINALIZER]);
+    cluster.step();
+    assert!(cluster.engine.index.roster.get(ROSTER).unwrap().data.is_empty());
+    cluster.wait(500);
+    cluster.step();
+    assert!(bound(&cluster) > 0, "the bindings stay for a second");
+    cluster.wait(1000);
+    cluster.step();
+    assert_eq!(bound(&cluster), 0);
+    cluster.wait(1000);
+    cluster.step();
+    assert!(held(&cluster), "the finalizer stays for two seconds");
+    cluster.wait(2500);
+    cluster.step();
+    assert!(!held(&cluster));
+}
+
+#[test]
+fn modes_bind_what_they_say() {
+    for (mode, mutations, action) in [("Enforce", 4, "Deny"), ("Warn", 0, "Warn"), ("Audit", 0, "Audit")] {
+        let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+        cluster.rest();
+        cluster.edit_policy(|policy| {
+            policy["spec"]["mode"] = mode.into();
+            policy["metadata"]["generation"] = 2.into();
+        });
+        cluster.rest();
+        let index = &cluster.engine.index;
+        assert_eq!(index.mutating_bindings.iter().len(), mutations, "{mode}");
+        assert!(index.validating_bindings.iter().len() > 0);
+        for (_, binding) in index.validating_bindings.iter() {
+            assert_eq!(binding.spec.as_ref().unwrap().validation_actions, [action]);
+        }
+        assert_eq!(cluster.condition("Enforced").0, if mode == "Enforce" { "True" } else { "False" });
+    }
+}
+
+#[test]
+fn a_policy_that_cannot_be_decoded_keeps_its_bindings_clears_nothing_and_says_so_once() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
+    cluster.rest();
+    assert!(cluster.stamped("n", CLEARED));
+    let bound = cluster.engine.index.mutating_bindings.iter().len();
+    cluster.edit_policy(|policy| {
+        policy["spec"]["mode"] = "Maybe".into();
+        policy["metadata"]["generation"] = 2.into();
+    });
+    cluster.rest();
+    assert!(!cluster.stamped("n", CLEARED));
+    assert_eq!(cluster.engine.index.mutating_bindings.iter().len(), bound);
+    let (status, reason, message) = cluster.condition("Ready");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "InvalidSpec"));
+    assert!(message.contains("cannot be decoded") && message.contains("Maybe"), "{message}");
+}
+
+#[test]
+fn the_end_of_a_certificate_takes_the_stamp_at_its_instant() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
+    cluster.rest();
+    assert_eq!(cluster.engine.next_change(), Some(instant("2026-07-01T00:00:00Z")));
+    cluster.at = instant("2026-06-30T23:59:59Z");
+    cluster.rest();
+    assert!(cluster.stamped("n", CLEARED));
+    cluster.at = instant("2026-07-01T00:00:00Z");
+    cluster.rest();
+    assert!(!cluster.stamped("n", CLEARED) && cluster.stamped("n", crate::core::keys::POOL));
+    assert_eq!(cluster.engine.next_change(), None);
+    assert!(cluster.log.iter().any(|line| line == "event PlacementPolicy state"));
+}
+
+#[test]
+fn nodes_that_lose_a_clearance_come_first() {
+    let stale: Vec<_> = ["y", "z"].iter().map(|name| node(name, &json!({CLEARED: "true"}))).collect();
+    let fresh: Vec<_> = ["a", "b"].iter().map(|name| node(name, &json!({"pool": "p"}))).collect();
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[fresh, stale].concat());
+    cluster.rest();
+    let stamped: Vec<_> = cluster.log.iter().filter_map(|line| line.strip_prefix("stamps Node ")).collect();
+    assert_eq!(stamped[..4], ["y", "z", "a", "b"]);
+}
+
+#[test]
+fn a_failed_write_is_tried_again_after_a_while_and_not_before() {
+    let mut cluster = Cluster::listed(&[], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
+    let stamps = |writes: &[(Key, Write)]| writes.iter().any(|(key, _)| matches!(key, Key::Stamps(_)));
+    let writes = cluster.engine.cycle(cluster.at, cluster.now);
+    assert!(stamps(&writes));
+    for (key, _) in writes {
+        cluster.engine.settle(&key, Err(WriteError::Deadline), cluster.now);
+    }
+    assert!(!stamps(&cluster.engine.cycle(cluster.at, cluster.now)));
+    let wake = cluster.engine.wake().expect("asks to be woken");
+    assert!(stamps(&cluster.engine.cycle(cluster.at, wake.max(cluster.now + Duration::from_millis(200)))));
+}
+
+#[test]
+fn altered_and_deleted_bindings_are_restored_and_strange_ones_ended() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+    cluster.rest();
+    let index = &cluster.engine.index;
+    let (name, original) = index.mutating_bindings.iter().next().map(|(n, b)| (n.clone(), b.clone())).unwrap();
+    let mut altered = original.clone();
+    altered.meta.resource_version = Some("900000".into());
+    altered.spec.as_mut().unwrap().param_ref.as_mut().unwrap().parameter_not_found_action = Some("Allow".into());
+    let strange = BindingRecord { meta: original.meta.clone(), spec: original.spec.clone() };
+    cluster.engine.observe(Observation::MutatingBinding(Change::Applied(name.clone(), altered)));
+    cluster.engine.observe(Observation::MutatingBinding(Change::Applied("rempart-strange".into(), strange)));
+    let gone = index_name(&cluster);
+    cluster.engine.observe(Observation::ValidatingBinding(Change::Deleted(gone.clone(), 0)));
+    cluster.version = 1_000_000;
+    cluster.rest();
+    let index = &cluster.engine.index;
+    assert_eq!(index.mutating_bindings.get(&name).unwrap().spec, original.spec);
+    assert!(index.mutating_bindings.get("rempart-strange").is_none());
+    assert!(index.validating_bindings.get(&gone).is_some());
+}
+
+fn index_name(cluster: &Cluster) -> String {
+    cluster.engine.index.validating_bindings.iter().next().map(|(name, _)| name.clone()).unwrap()
+}
