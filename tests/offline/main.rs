@@ -1,5 +1,6 @@
 //! Tests that need nothing but the library: tables, properties and drift.
 
+mod admission;
 mod clearance_table;
 mod crds;
 mod properties;

@@ -76,7 +76,6 @@ impl Cluster {
             nodes: BTreeMap::new(),
             policies: BTreeMap::new(),
             at: instant("2026-03-01T12:00:00Z"),
-            #[expect(clippy::disallowed_methods, reason = "some moment to count from")]
             now: Moment::now(),
             log: Vec::new(),
         }
