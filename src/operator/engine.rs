@@ -243,7 +243,7 @@ impl Engine {
         }
         self.admission.plan(&self.index, &self.settings.exempt, now, &mut due);
         self.wake_at(self.admission.wake());
-        self.plan_stamps(&mut due);
+        self.plan_stamps(now, &mut due);
         self.plan_statuses(at, now, &mut due);
 
         let mut writes = Vec::new();
@@ -252,9 +252,6 @@ impl Engine {
                 Some(retry) if retry.not_before > now => {
                     let not_before = retry.not_before;
                     self.wake_at(Some(not_before));
-                    if let Key::Stamps(name) = &key {
-                        self.queue.insert((Urgency::Gains, name.clone()));
-                    }
                     if matches!(key, Key::ProviderStatus(_) | Key::PoolStatus(_) | Key::PolicyStatus(_)) {
                         self.statuses_due = true;
                     }
@@ -286,21 +283,28 @@ impl Engine {
         };
     }
 
-    fn plan_stamps(&mut self, due: &mut Vec<(Key, Write)>) {
+    fn plan_stamps(&mut self, now: Moment, due: &mut Vec<(Key, Write)>) {
         let mut free = self.settings.concurrency.saturating_sub(self.under_way.len());
+        // Nodes that failed wait aside, so that however many they are the others have their turn.
+        let mut aside = Vec::new();
         while free > 0 {
-            let Some((_, name)) = self.queue.pop_first() else { return };
-            let key = Key::Stamps(name);
-            let Key::Stamps(name) = &key else { return };
-            let Some(node) = self.index.nodes.get(name) else { continue };
+            let Some((urgency, name)) = self.queue.pop_first() else { break };
+            let Some(node) = self.index.nodes.get(&name) else { continue };
             let change = change(node, &self.ruling);
+            let key = Key::Stamps(name.clone());
             // Under way: settling it looks at the node again.
             if change.is_empty() || self.under_way.contains(&key) {
+                continue;
+            }
+            if let Some(retry) = self.retries.get(&key).filter(|retry| retry.not_before > now) {
+                aside.push((urgency, name));
+                self.wake_at(Some(retry.not_before));
                 continue;
             }
             due.push((key, Write::Stamps(change)));
             free = free.saturating_sub(1);
         }
+        self.queue.extend(aside);
     }
 
     fn plan_statuses(&mut self, at: Instant, now: Moment, due: &mut Vec<(Key, Write)>) {

@@ -214,7 +214,7 @@ impl Writer {
             (Key::MutatingBinding(name), write) => {
                 let bindings: Api<MutatingAdmissionPolicyBinding> = Api::all(client());
                 let object = match write {
-                    Write::CreateMutatingBinding(binding) => bindings.create(&post(), &binding).await?,
+                    Write::CreateMutatingBinding(binding) => create(&bindings, name, *binding).await?,
                     Write::ReplaceMutatingBinding(binding) => bindings.replace(name, &post(), &binding).await?,
                     _ => {
                         bindings.delete(name, &DeleteParams::default()).await?;
@@ -226,7 +226,7 @@ impl Writer {
             (Key::ValidatingBinding(name), write) => {
                 let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client());
                 let object = match write {
-                    Write::CreateValidatingBinding(binding) => bindings.create(&post(), &binding).await?,
+                    Write::CreateValidatingBinding(binding) => create(&bindings, name, *binding).await?,
                     Write::ReplaceValidatingBinding(binding) => bindings.replace(name, &post(), &binding).await?,
                     _ => {
                         bindings.delete(name, &DeleteParams::default()).await?;
@@ -284,6 +284,21 @@ impl Writer {
         let objects: Api<DeserializeGuard<K>> = Api::all(self.client.clone());
         let patch = json!({ "apiVersion": K::api_version(&()), "kind": K::kind(&()), "status": status });
         objects.patch_status(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch)).await
+    }
+}
+
+/// Makes `object`, or makes what is there under its name the same: whoever takes our labels off an object hides it from
+/// our watch, not from us.
+async fn create<K>(api: &Api<K>, name: &str, mut object: K) -> Result<K, kube::Error>
+where
+    K: Resource + Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
+{
+    match api.create(&post(), &object).await {
+        Err(kube::Error::Api(status)) if status.code == 409 => {
+            object.meta_mut().resource_version = api.get_metadata(name).await?.metadata.resource_version;
+            api.replace(name, &post(), &object).await
+        }
+        outcome => outcome,
     }
 }
 
