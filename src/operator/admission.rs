@@ -45,6 +45,50 @@ pub fn bindings_of(name: &str, record: &Record<PlacementPolicy>, exempt: &[Strin
     record.object.as_ref().map_or_else(|_| Bindings::default(), |object| bindings::bindings(name, &object.spec, exempt))
 }
 
+/// One comparison of what is with what should be.
+struct Round<'a> {
+    index: &'a Index,
+    exempt: &'a [String],
+    now: Moment,
+    wanted: Bindings,
+    wake: Option<Moment>,
+    due: &'a mut Vec<(Key, Write)>,
+}
+
+impl Round<'_> {
+    /// Whether `wait` has passed since `since`; if not, asks to be woken when it has.
+    fn passed(&mut self, since: Moment, wait: Duration) -> bool {
+        let then = since + wait;
+        if then > self.now {
+            self.wake = Some(self.wake.map_or(then, |wake| wake.min(then)));
+        }
+        then <= self.now
+    }
+
+    fn listed(&self, name: &str) -> bool {
+        self.index.roster.get(ROSTER).is_some_and(|roster| roster.data.contains_key(name))
+    }
+
+    fn set_finalizers(&mut self, name: &str, record: &Record<PlacementPolicy>, finalizers: Vec<String>) {
+        let version = record.meta.resource_version.clone();
+        self.due.push((Key::Finalizer(name.to_owned()), Write::Finalizers { finalizers, version }));
+    }
+
+    /// Wants the bindings of `name` that are there, as they are.
+    fn retain(&mut self, name: &str) {
+        for (key, found) in self.index.mutating_bindings.iter().filter(|(_, found)| of(name, &found.meta)) {
+            if let Some(spec) = &found.spec {
+                self.wanted.mutating.entry(key.clone()).or_insert_with(|| spec.clone());
+            }
+        }
+        for (key, found) in self.index.validating_bindings.iter().filter(|(_, found)| of(name, &found.meta)) {
+            if let Some(spec) = &found.spec {
+                self.wanted.validating.entry(key.clone()).or_insert_with(|| spec.clone());
+            }
+        }
+    }
+}
+
 impl Admission {
     /// When the next step is due though nothing is seen.
     #[must_use]
@@ -54,65 +98,42 @@ impl Admission {
 
     /// Asks for whatever separates `index` from what should be.
     pub fn plan(&mut self, index: &Index, exempt: &[String], now: Moment, due: &mut Vec<(Key, Write)>) {
-        self.wake = None;
         roster(index, due);
-        let mut wanted = Bindings::default();
+        let mut round = Round { index, exempt, now, wanted: Bindings::default(), wake: None, due };
         for (name, record) in index.policies.iter() {
             if record.ending() {
-                self.end(name, record, index, exempt, now, &mut wanted, due);
+                self.end(&mut round, name, record);
             } else {
-                self.begin(name, record, index, exempt, now, &mut wanted, due);
+                self.begin(&mut round, name, record);
             }
         }
+        self.wake = round.wake;
         let alive = |uid: &String| index.policies.iter().any(|(_, record)| record.meta.uid.as_ref() == Some(uid));
         self.endings.retain(|uid, _| alive(uid));
         self.mutating_since.retain(|name, _| index.policies.get(name).is_some());
+        let Round { wanted, due, .. } = round;
         keep(index, &wanted, due);
     }
 
-    fn wake_at(&mut self, moment: Moment) {
-        self.wake = Some(self.wake.map_or(moment, |wake| wake.min(moment)));
-    }
-
-    /// Whether `wait` has passed since `since`; if not, asks to be woken when it has.
-    fn passed(&mut self, since: Moment, wait: Duration, now: Moment) -> bool {
-        let then = since + wait;
-        if then > now {
-            self.wake_at(then);
-        }
-        then <= now
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one step of a plan, private to it")]
-    fn begin(
-        &mut self,
-        name: &str,
-        record: &Record<PlacementPolicy>,
-        index: &Index,
-        exempt: &[String],
-        now: Moment,
-        wanted: &mut Bindings,
-        due: &mut Vec<(Key, Write)>,
-    ) {
+    fn begin(&mut self, round: &mut Round<'_>, name: &str, record: &Record<PlacementPolicy>) {
         let finalizers = record.meta.finalizers.clone().unwrap_or_default();
         if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
             let finalizers = finalizers.into_iter().chain([FINALIZER.to_owned()]).collect();
-            let version = record.meta.resource_version.clone();
-            due.push((Key::Finalizer(name.to_owned()), Write::Finalizers { finalizers, version }));
-            return retain(name, index, wanted);
+            round.set_finalizers(name, record, finalizers);
+            return round.retain(name);
         }
-        let Ok(object) = &record.object else { return retain(name, index, wanted) };
-        if !index.roster.get(ROSTER).is_some_and(|roster| roster.data.contains_key(name)) {
-            return retain(name, index, wanted);
+        let Ok(object) = &record.object else { return round.retain(name) };
+        if !round.listed(name) {
+            return round.retain(name);
         }
-        let Bindings { mutating, validating } = bindings_of(name, record, exempt);
-        let in_place = mutating.keys().all(|binding| index.mutating_bindings.get(binding).is_some());
-        wanted.mutating.extend(mutating);
+        let Bindings { mutating, validating } = bindings_of(name, record, round.exempt);
+        let in_place = mutating.keys().all(|binding| round.index.mutating_bindings.get(binding).is_some());
+        round.wanted.mutating.extend(mutating);
         // A validation that acts before its mutation would refuse what the mutation is about to complete.
         let acting = if object.spec.mode == Mode::Enforce {
             if in_place {
-                let since = *self.mutating_since.entry(name.to_owned()).or_insert(now);
-                self.passed(since, UPTAKE, now)
+                let since = *self.mutating_since.entry(name.to_owned()).or_insert(round.now);
+                round.passed(since, UPTAKE)
             } else {
                 self.mutating_since.remove(name);
                 false
@@ -120,49 +141,33 @@ impl Admission {
         } else {
             true
         };
-        let present = |binding: &String| index.validating_bindings.get(binding).is_some();
-        wanted.validating.extend(validating.into_iter().filter(|(binding, _)| acting || present(binding)));
+        let present = |binding: &String| round.index.validating_bindings.get(binding).is_some();
+        round.wanted.validating.extend(validating.into_iter().filter(|(binding, _)| acting || present(binding)));
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of a plan, private to it")]
-    fn end(
-        &mut self,
-        name: &str,
-        record: &Record<PlacementPolicy>,
-        index: &Index,
-        exempt: &[String],
-        now: Moment,
-        wanted: &mut Bindings,
-        due: &mut Vec<(Key, Write)>,
-    ) {
+    fn end(&mut self, round: &mut Round<'_>, name: &str, record: &Record<PlacementPolicy>) {
         let Some(uid) = record.meta.uid.clone() else { return };
         let mut ending = self.endings.get(&uid).copied().unwrap_or_default();
-        let listed = index.roster.get(ROSTER).is_some_and(|roster| roster.data.contains_key(name));
-        ending.unlisted_since = (!listed).then(|| ending.unlisted_since.unwrap_or(now));
-        let release = ending.unlisted_since.is_some_and(|since| self.passed(since, ROSTER_UPTAKE, now));
+        ending.unlisted_since = (!round.listed(name)).then(|| ending.unlisted_since.unwrap_or(round.now));
+        let release = ending.unlisted_since.is_some_and(|since| round.passed(since, ROSTER_UPTAKE));
         if !release {
-            // As they are: nobody but us may end them early.
-            let Bindings { mutating, validating } = bindings_of(name, record, exempt);
-            let here = |policy: Option<&ObjectMeta>| policy.is_some();
-            wanted.mutating.extend(
-                mutating.into_iter().filter(|(key, _)| here(index.mutating_bindings.get(key).map(|found| &found.meta))),
-            );
-            wanted.validating.extend(
-                validating
-                    .into_iter()
-                    .filter(|(key, _)| here(index.validating_bindings.get(key).map(|found| &found.meta))),
-            );
-            retain(name, index, wanted);
+            // Nobody but us may end or alter them early.
+            let Bindings { mutating, validating } = bindings_of(name, record, round.exempt);
+            let index = round.index;
+            let there = |binding: &String| index.mutating_bindings.get(binding).is_some();
+            round.wanted.mutating.extend(mutating.into_iter().filter(|(binding, _)| there(binding)));
+            let there = |binding: &String| index.validating_bindings.get(binding).is_some();
+            round.wanted.validating.extend(validating.into_iter().filter(|(binding, _)| there(binding)));
+            round.retain(name);
         }
-        let bound = index.mutating_bindings.iter().any(|(_, found)| of(name, &found.meta))
-            || index.validating_bindings.iter().any(|(_, found)| of(name, &found.meta));
-        ending.unbound_since = (release && !bound).then(|| ending.unbound_since.unwrap_or(now));
-        if ending.unbound_since.is_some_and(|since| self.passed(since, UPTAKE, now)) {
+        let bound = round.index.mutating_bindings.iter().any(|(_, found)| of(name, &found.meta))
+            || round.index.validating_bindings.iter().any(|(_, found)| of(name, &found.meta));
+        ending.unbound_since = (release && !bound).then(|| ending.unbound_since.unwrap_or(round.now));
+        if ending.unbound_since.is_some_and(|since| round.passed(since, UPTAKE)) {
             let finalizers = record.meta.finalizers.iter().flatten();
             let others: Vec<String> = finalizers.clone().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();
             if others.len() < finalizers.count() {
-                let version = record.meta.resource_version.clone();
-                due.push((Key::Finalizer(name.to_owned()), Write::Finalizers { finalizers: others, version }));
+                round.set_finalizers(name, record, others);
             }
         }
         self.endings.insert(uid, ending);
@@ -172,20 +177,6 @@ impl Admission {
 /// Whether the binding with this metadata is one of the policy `name`.
 fn of(name: &str, meta: &ObjectMeta) -> bool {
     meta.labels.as_ref().and_then(|labels| labels.get(POLICY_LABEL)).is_some_and(|policy| policy == name)
-}
-
-/// Wants the bindings of `name` that are there, as they are.
-fn retain(name: &str, index: &Index, wanted: &mut Bindings) {
-    for (key, found) in index.mutating_bindings.iter().filter(|(_, found)| of(name, &found.meta)) {
-        if let Some(spec) = &found.spec {
-            wanted.mutating.entry(key.clone()).or_insert_with(|| spec.clone());
-        }
-    }
-    for (key, found) in index.validating_bindings.iter().filter(|(_, found)| of(name, &found.meta)) {
-        if let Some(spec) = &found.spec {
-            wanted.validating.entry(key.clone()).or_insert_with(|| spec.clone());
-        }
-    }
 }
 
 /// The policies that exist, for the mutation that strips the keys of all others.

@@ -1,5 +1,6 @@
 //! From watches to observations: one task for each kind, with its own backoff.
 
+use backon::ExponentialBuilder;
 use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::{
     admissionregistration::v1::{
@@ -13,11 +14,11 @@ use kube::{
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
-        watcher::{self, Config, DefaultBackoff, watcher},
+        watcher::{self, Config, ExponentialBackoff, watcher},
     },
 };
 use serde::de::DeserializeOwned;
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 use tokio::sync::mpsc::Sender;
 
 use super::{
@@ -32,6 +33,14 @@ use crate::api::{CloudProvider, PlacementPolicy, PlacementPool};
 /// Idle watches die unnoticed behind load balancers, which commonly close them after four minutes.
 const WATCH_SECONDS: u32 = 200;
 
+/// How a watch that broke off is taken up again. Gentle on an API server in trouble, and soon there when it is back.
+const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(200))
+    .with_max_delay(Duration::from_secs(10))
+    .with_factor(2.0)
+    .with_jitter()
+    .without_max_times();
+
 /// Turns what a watch says of `K` into observations.
 struct Feed<K> {
     kind: &'static str,
@@ -43,7 +52,7 @@ impl<K: ResourceExt> Feed<K> {
     where
         S: futures::Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send,
     {
-        let events = events.backoff(DefaultBackoff::default());
+        let events = events.backoff(ExponentialBackoff::from(BACKOFF));
         pin_mut!(events);
         while let Some(event) = events.next().await {
             let change = match event {
