@@ -39,7 +39,7 @@ impl Process {
         let name = name.into();
         let output = OpenOptions::new().create(true).append(true).open(log).map_err(Error::file("open", log))?;
         let errors = output.try_clone().map_err(Error::file("open", log))?;
-        let spawn_error = |source| Error::Spawn { program: name.clone(), source };
+        let spawn_error = |reason| Error::Spawn { program: name.clone(), reason };
         let mut child = command
             .process_group(0)
             .stdin(Stdio::null())
