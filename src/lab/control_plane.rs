@@ -81,7 +81,7 @@ impl ControlPlane {
             admin_config,
         };
         if let Err(error) = this.boot(progress).await {
-            eprintln!("{}", this.keep());
+            eprintln!("{}{}", this.log_ends(), this.keep());
             return Err(error);
         }
         Ok(this)
@@ -198,19 +198,19 @@ impl ControlPlane {
         }
     }
 
-    /// Keeps the directory at the end. Returns a report for a person: where it is, and how each
-    /// log ends.
-    pub fn keep(&self) -> String {
+    /// How the log of each component ends, for a person who looks for the cause of a failure.
+    pub fn log_ends(&self) -> String {
         let logs = Component::ALL.map(|component| self.log(component));
-        let ends = logs.iter().filter(|log| log.exists()).flat_map(|log| {
-            let title = format!("the end of {}:\n", log.display());
-            [title, tail(log)]
-        });
-        let kept = match self.watchdog.keep() {
-            Ok(()) => format!("all logs are kept in {}", self.layout.dir.display()),
-            Err(error) => format!("the logs cannot be kept: {error}"),
-        };
-        ends.chain([kept]).collect()
+        let written = logs.iter().filter(|log| log.metadata().is_ok_and(|metadata| metadata.len() > 0));
+        written.flat_map(|log| [format!("the end of {}:\n", log.display()), tail(log)]).collect()
+    }
+
+    /// Keeps the directory, with all logs, at the end. Returns a sentence that says where it is.
+    pub fn keep(&self) -> String {
+        match self.watchdog.keep() {
+            Ok(()) => format!("the control plane's files are kept in {}", self.layout.dir.display()),
+            Err(error) => format!("the control plane's files cannot be kept: {error}"),
+        }
     }
 
     /// Ends everything and removes the directory (unless [`ControlPlane::keep`] was called).

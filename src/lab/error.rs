@@ -78,7 +78,7 @@ pub enum Error {
     },
 
     /// A component ended although nobody told it to.
-    #[error("{component} ended by itself ({status}); the end of its log:\n{log}")]
+    #[error("{component} ended by itself ({status}); the end of its log:\n{}", log.trim_end())]
     Ended {
         /// The component.
         component: String,

@@ -17,7 +17,7 @@ use tokio::{process::Command, sync::watch, time::timeout};
 use super::{Error, Result, watchdog::Watchdog};
 
 /// How many lines of a log are worth showing.
-const SHOWN_LINES: usize = 15;
+const SHOWN_LINES: usize = 10;
 
 /// A process that runs, or ran.
 #[derive(Debug)]
