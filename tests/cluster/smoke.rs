@@ -19,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("smoke::a_job_succeeds", a_job_succeeds),
         Trial::new("smoke::a_kubelet_may_not_stamp_its_own_node", a_kubelet_may_not_stamp_its_own_node),
         Trial::new("smoke::a_service_account_may_only_what_its_roles_allow", service_account),
+        Trial::new("smoke::the_operator_works_with_its_own_token", the_operator_works_with_its_own_token),
         Trial::serial("smoke::every_component_can_crash", every_component_can_crash),
     ]
 }
@@ -99,6 +100,13 @@ async fn service_account(context: &Context) -> Result<()> {
     ensure!(who.stdout == format!("system:serviceaccount:{namespace}:default"), "{who:?}");
     let nodes = as_account(&["get", "nodes"]).await?;
     ensure!(nodes.stderr.contains("cannot list resource \"nodes\""), "{nodes:?}");
+    Ok(())
+}
+
+async fn the_operator_works_with_its_own_token(context: &Context) -> Result<()> {
+    context.rempart().await?;
+    let metrics = context.operator_get("/metrics").await?;
+    ensure!(metrics.contains("rempart_"), "the operator has no metrics: {metrics}");
     Ok(())
 }
 
