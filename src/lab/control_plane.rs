@@ -35,7 +35,7 @@ pub struct Options {
     pub controller_manager_arguments: Vec<String>,
     /// More arguments for kube-scheduler.
     pub scheduler_arguments: Vec<String>,
-    /// Write an audit log (level `Metadata`) there.
+    /// Write an audit log (level `Metadata`) there; a relative path is below [`ControlPlane::dir`].
     pub audit_log: Option<PathBuf>,
     /// How the first build and the boot are shown; as the terminal allows when absent.
     pub progress: Option<Progress>,
@@ -187,8 +187,7 @@ impl ControlPlane {
         self.processes.lock().await.values().try_for_each(Process::check)
     }
 
-    /// Waits until a component ends by itself, and says which. It must not be called while
-    /// components are killed on purpose.
+    /// Waits until a component ends by itself, and says which.
     pub async fn failure(&self) -> Error {
         loop {
             if let Err(error) = self.check().await {

@@ -51,10 +51,13 @@ impl Process {
         let group = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
         watchdog.watch(group)?;
         let (sender, ended) = watch::channel(None);
-        let watchdog = Arc::clone(watchdog);
+        // Weak, so that this task does not keep the watchdog from its work at the end.
+        let watchdog = Arc::downgrade(watchdog);
         tokio::spawn(async move {
             if let Ok(status) = child.wait().await {
-                watchdog.forget(group);
+                if let Some(watchdog) = watchdog.upgrade() {
+                    watchdog.forget(group);
+                }
                 sender.send_replace(Some(status));
             }
         });
