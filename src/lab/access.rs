@@ -11,7 +11,7 @@ use kube::{Api, Client, api::PostParams};
 use super::{
     ControlPlane, Error, Result,
     kubeconfig::{self, Identity},
-    pki::{file_stem, write_private},
+    pki::write_private,
     wait::eventually,
 };
 
@@ -46,7 +46,7 @@ impl ControlPlane {
                 )));
             }
         };
-        let path = self.layout.kubeconfig_named(&file_stem(user));
+        let path = self.layout.kubeconfig_named(&self.layout.authority.unique(user));
         self.layout.write_kubeconfig(&path, user, group)?;
         Ok(path)
     }
@@ -55,7 +55,7 @@ impl ControlPlane {
     /// may be done with it than what the account's roles allow.
     pub async fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let token = self.token(namespace, name).await?;
-        let path = self.layout.kubeconfig_named(&format!("{namespace}-{name}"));
+        let path = self.layout.kubeconfig_named(&self.layout.authority.unique(&format!("{namespace}.{name}")));
         let authority = &self.layout.authority.credentials().certificate;
         kubeconfig::write(&path, &self.layout.server(), authority, &Identity::Token(&token))?;
         Ok(path)

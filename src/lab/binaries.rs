@@ -97,7 +97,7 @@ impl Binaries {
         let assets = match env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()) {
             None => None,
             Some(value) => {
-                let dir = PathBuf::from(value);
+                let dir = absolute(PathBuf::from(value))?;
                 match unusable(&dir).await {
                     None => Some(dir),
                     Some(reason) => {
@@ -173,7 +173,13 @@ pub fn cache_dir() -> Result<PathBuf> {
                     .to_owned(),
             )
         })?;
-    Ok(parent.join(format!("control-plane-{KUBERNETES_VERSION}-{:016x}", go_build::fingerprint())))
+    let name = format!("control-plane-{KUBERNETES_VERSION}-{:016x}", go_build::fingerprint());
+    absolute(parent.join(name))
+}
+
+/// The components run in another directory than we do.
+fn absolute(path: PathBuf) -> Result<PathBuf> {
+    std::path::absolute(&path).map_err(Error::file("find", path))
 }
 
 #[cfg(test)]

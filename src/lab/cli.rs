@@ -1,6 +1,11 @@
 //! The command line of `rempart-lab`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::Write,
+    path::PathBuf,
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -31,68 +36,86 @@ enum Command {
     Binaries,
 }
 
+/// Whether Ctrl-C is how a person ends the command, or a failure.
+#[derive(Debug, Default)]
+struct Interruption {
+    expected: AtomicBool,
+}
+
+impl Interruption {
+    /// From now on the command has done its work and only waits to be ended.
+    fn expect(&self) {
+        self.expected.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for Ctrl-C, SIGTERM or the end of the terminal.
+    async fn wait(&self) -> anyhow::Result<ExitCode> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result?,
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+        eprintln!("\nstopping");
+        let expected = self.expected.load(Ordering::Relaxed);
+        // 128 and the number of SIGINT, as shells have it.
+        Ok(if expected { ExitCode::SUCCESS } else { ExitCode::from(130) })
+    }
+}
+
 /// Runs the command that was typed. Ctrl-C and SIGTERM end everything that it has started.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: cannot start the runtime: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    runtime.block_on(async {
-        let result = tokio::select! {
-            result = run(arguments.command) => result,
-            result = interrupted() => result,
-        };
-        match result {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("error: {error:#}");
-                ExitCode::FAILURE
+    let interruption = Interruption::default();
+    let result = tokio::runtime::Runtime::new().context("cannot start the runtime").and_then(|runtime| {
+        runtime.block_on(async {
+            tokio::select! {
+                result = run(arguments.command, &interruption) => result.map(|()| ExitCode::SUCCESS),
+                result = interruption.wait() => result,
             }
-        }
+        })
+    });
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
     })
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
+async fn run(command: Command, interruption: &Interruption) -> anyhow::Result<()> {
     match command {
-        Command::Up { nodes, kubeconfig } => up(nodes, kubeconfig).await,
-        Command::Binaries => {
-            let binaries = Binaries::locate(Progress::detect()).await?;
-            for program in Program::ALL {
-                println!("{}", binaries.path(program).display());
-            }
-            Ok(())
-        }
+        Command::Up { nodes, kubeconfig } => up(nodes, kubeconfig, interruption).await,
+        Command::Binaries => binaries().await,
     }
 }
 
-/// Waits for Ctrl-C, SIGTERM or the end of the terminal.
-async fn interrupted() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result?,
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
-    eprintln!("\nstopping");
-    Ok(())
-}
-
-async fn up(nodes: u32, kubeconfig: Option<PathBuf>) -> anyhow::Result<()> {
+async fn up(nodes: u32, kubeconfig: Option<PathBuf>, interruption: &Interruption) -> anyhow::Result<()> {
     let cluster = ControlPlane::start(Options::default()).await?;
-    cluster.add_nodes((1..=nodes).map(|n| NodeSpec::new(format!("node-{n}")))).await?;
+    if nodes > 0 {
+        let step = Progress::detect().step(format!("making {nodes} nodes"));
+        cluster.add_nodes((1..=nodes).map(|n| NodeSpec::new(format!("node-{n}")))).await?;
+        step.done();
+    }
     let path = cluster.admin_kubeconfig();
     if let Some(copy) = &kubeconfig {
         let copied = tokio::fs::copy(path, copy).await;
         copied.with_context(|| format!("cannot write the kubeconfig to {}", copy.display()))?;
     }
-    println!("export KUBECONFIG={}", path.display());
+    print(&format!("export KUBECONFIG={}", path.display()))?;
     eprintln!("The control plane is ready. Logs are in {}/logs. Ctrl-C ends it.", cluster.dir().display());
+    interruption.expect();
     let error = cluster.failure().await;
     eprintln!("{}", cluster.keep());
     Err(error.into())
+}
+
+async fn binaries() -> anyhow::Result<()> {
+    let binaries = Binaries::locate(Progress::detect()).await?;
+    let paths = Program::ALL.map(|program| binaries.path(program).display().to_string());
+    print(&paths.join("\n"))
+}
+
+/// Prints a result. Nobody may be left to read it.
+fn print(line: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("cannot print")
 }

@@ -177,6 +177,9 @@ fn controller_manager(layout: &Layout, options: &Options) -> Vec<String> {
         path("cluster-signing-key-file", &ca.key),
         "--use-service-account-credentials=true".to_owned(),
         NODE_GRACE.to_owned(),
+        // It tells kubelets how long to cache, by an annotation that it writes to every node again
+        // and again while their number grows. Nobody here reads it.
+        "--controllers=*,-ttl-controller".to_owned(),
     ]);
     arguments.extend(options.controller_manager_arguments.iter().cloned());
     arguments

@@ -35,7 +35,7 @@ pub struct Options {
     pub controller_manager_arguments: Vec<String>,
     /// More arguments for kube-scheduler.
     pub scheduler_arguments: Vec<String>,
-    /// Write an audit log (level `Metadata`) there.
+    /// Write an audit log (level `Metadata`) there; a relative path is below [`ControlPlane::dir`].
     pub audit_log: Option<PathBuf>,
     /// How the first build and the boot are shown; as the terminal allows when absent.
     pub progress: Option<Progress>,
@@ -81,7 +81,7 @@ impl ControlPlane {
             admin_config,
         };
         if let Err(error) = this.boot(progress).await {
-            eprintln!("{}", this.keep());
+            eprintln!("{}{}", this.log_ends(), this.keep());
             return Err(error);
         }
         Ok(this)
@@ -187,8 +187,7 @@ impl ControlPlane {
         self.processes.lock().await.values().try_for_each(Process::check)
     }
 
-    /// Waits until a component ends by itself, and says which. It must not be called while
-    /// components are killed on purpose.
+    /// Waits until a component ends by itself, and says which.
     pub async fn failure(&self) -> Error {
         loop {
             if let Err(error) = self.check().await {
@@ -198,19 +197,19 @@ impl ControlPlane {
         }
     }
 
-    /// Keeps the directory at the end. Returns a report for a person: where it is, and how each
-    /// log ends.
-    pub fn keep(&self) -> String {
+    /// How the log of each component ends, for a person who looks for the cause of a failure.
+    pub fn log_ends(&self) -> String {
         let logs = Component::ALL.map(|component| self.log(component));
-        let ends = logs.iter().filter(|log| log.exists()).flat_map(|log| {
-            let title = format!("the end of {}:\n", log.display());
-            [title, tail(log)]
-        });
-        let kept = match self.watchdog.keep() {
-            Ok(()) => format!("all logs are kept in {}", self.layout.dir.display()),
-            Err(error) => format!("the logs cannot be kept: {error}"),
-        };
-        ends.chain([kept]).collect()
+        let written = logs.iter().filter(|log| log.metadata().is_ok_and(|metadata| metadata.len() > 0));
+        written.flat_map(|log| [format!("the end of {}:\n", log.display()), tail(log)]).collect()
+    }
+
+    /// Keeps the directory, with all logs, at the end. Returns a sentence that says where it is.
+    pub fn keep(&self) -> String {
+        match self.watchdog.keep() {
+            Ok(()) => format!("the control plane's files are kept in {}", self.layout.dir.display()),
+            Err(error) => format!("the control plane's files cannot be kept: {error}"),
+        }
     }
 
     /// Ends everything and removes the directory (unless [`ControlPlane::keep`] was called).

@@ -6,27 +6,29 @@ use std::{io, path::PathBuf, process::ExitStatus, time::Duration};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why the lab could not do what it was asked.
+///
+/// Each reads as a whole sentence with its cause in it, so none has a [`std::error::Error::source`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file or directory of the lab could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {reason}", path.display())]
     File {
         /// What was tried, as a verb.
         action: &'static str,
         /// Where.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        reason: io::Error,
     },
 
     /// A program could not be started at all.
-    #[error("cannot start {program}: {source}")]
+    #[error("cannot start {program}: {reason}")]
     Spawn {
         /// The program.
         program: String,
         /// Why not.
-        source: io::Error,
+        reason: io::Error,
     },
 
     /// Go, which builds the control plane, is missing or too old.
@@ -45,12 +47,12 @@ pub enum Error {
     },
 
     /// A certificate or key could not be made.
-    #[error("cannot make the certificate of {subject}: {source}")]
+    #[error("cannot make the certificate of {subject}: {reason}")]
     Certificate {
         /// Whose.
         subject: String,
         /// Why not.
-        source: rcgen::Error,
+        reason: rcgen::Error,
     },
 
     /// Something was asked for that the lab cannot give.
@@ -67,16 +69,16 @@ pub enum Error {
     },
 
     /// The API server refused a request of the lab itself.
-    #[error("cannot {action}: {source}")]
+    #[error("cannot {action}: {}", said(reason))]
     Api {
         /// What was tried, as a verb and an object.
         action: String,
         /// What the API server or the client said.
-        source: Box<kube::Error>,
+        reason: Box<kube::Error>,
     },
 
     /// A component ended although nobody told it to.
-    #[error("{component} ended by itself ({status}); the end of its log:\n{log}")]
+    #[error("{component} ended by itself ({status}); the end of its log:\n{}", log.trim_end())]
     Ended {
         /// The component.
         component: String,
@@ -117,12 +119,20 @@ impl Error {
     /// For `map_err` on file operations.
     pub(super) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File { action, path, source }
+        move |reason| Self::File { action, path, reason }
     }
 
     /// For `map_err` on requests.
     pub(super) fn api(action: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let action = action.into();
-        move |source| Self::Api { action, source: Box::new(source) }
+        move |reason| Self::Api { action, reason: Box::new(reason) }
+    }
+}
+
+/// What an API server answered, without the structure around its message.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        error => error.to_string(),
     }
 }

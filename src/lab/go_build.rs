@@ -62,18 +62,20 @@ pub(super) async fn build(programs: &[Program], cache: &Path, progress: Progress
     check_go().await?;
     fs::create_dir_all(cache).map_err(Error::file("create", cache))?;
     let _lock = lock(cache, progress).await?;
-    let count = programs.len();
-    eprintln!(
-        "Building the control plane (Kubernetes {KUBERNETES_VERSION}) with Go, once, into {}: \
-         about 8 minutes on 2 cores, less on more.",
-        cache.display()
-    );
-    for (index, program) in programs.iter().enumerate() {
-        if !is_executable(&cache.join(program.name())) {
-            let step = progress.step(format!("building {} ({} of {count})", program.name(), index + 1));
-            build_one(*program, cache, &step).await?;
-            step.done();
-        }
+    let missing: Vec<_> = programs.iter().filter(|program| !is_executable(&cache.join(program.name()))).collect();
+    let count = missing.len();
+    if count > 0 {
+        eprintln!(
+            "Building {count} programs of Kubernetes {KUBERNETES_VERSION} with Go, once, into {} \
+             (all {} take about 8 minutes on 2 cores).",
+            cache.display(),
+            Program::ALL.len(),
+        );
+    }
+    for (index, program) in missing.into_iter().enumerate() {
+        let step = progress.step(format!("building {} ({} of {count})", program.name(), index + 1));
+        build_one(*program, cache, &step).await?;
+        step.done();
     }
     Ok(())
 }
@@ -97,7 +99,7 @@ async fn check_go() -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(Error::Go(format!("Go is not installed. {advice}.")))
         }
-        Err(source) => Err(Error::Spawn { program: "go".to_owned(), source }),
+        Err(reason) => Err(Error::Spawn { program: "go".to_owned(), reason }),
     }
 }
 
@@ -138,7 +140,7 @@ async fn build_one(program: Program, cache: &Path, step: &Step) -> Result<()> {
         .tempdir_in(cache)
         .map_err(Error::file("create a directory in", cache))?;
     let output = unfinished.path().join(binary);
-    let spawn_error = |source| Error::Spawn { program: "go build".to_owned(), source };
+    let spawn_error = |reason| Error::Spawn { program: "go build".to_owned(), reason };
     let mut child = go()
         .args(["build", "-v"])
         .args(flags())

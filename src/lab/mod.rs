@@ -36,5 +36,5 @@ pub use self::{
     operator::OperatorProcess,
     progress::{Progress, Step},
     tools::{Invocation, Output},
-    wait::{eventually, eventually_every},
+    wait::eventually,
 };

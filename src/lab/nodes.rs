@@ -1,26 +1,27 @@
 //! Nodes that kwok keeps alive.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Node;
-use kube::{
-    Api,
-    api::{ListParams, PostParams},
-};
+use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 
-use super::{ControlPlane, Error, Result, wait::eventually_every};
+use super::{ControlPlane, Error, Result, wait::eventually};
 
 /// How many nodes are created at once.
-const CONCURRENCY: usize = 32;
+const CREATED_AT_ONCE: usize = 32;
 
-/// How long until pods may be scheduled on new nodes, beside what their number adds.
-const READY_TIMEOUT: Duration = Duration::from_mins(1);
+/// How many are looked at at once until they are schedulable. Few: to look takes the API server's
+/// time from those who make them so.
+const AWAITED_AT_ONCE: usize = 4;
+
+/// How long until pods may be scheduled on a new node, among thousands of others.
+const READY_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Makes the addresses of nodes differ.
 static ADDRESS: AtomicU32 = AtomicU32::new(1);
@@ -88,6 +89,9 @@ impl NodeSpec {
             ("kubernetes.io/hostname", name.as_str()),
             ("kubernetes.io/os", "linux"),
             ("kubernetes.io/arch", "amd64"),
+            // Old names, which the node lifecycle controller would add with a write of its own.
+            ("beta.kubernetes.io/os", "linux"),
+            ("beta.kubernetes.io/arch", "amd64"),
             ("kwok.x-k8s.io/node", "fake"),
         ]);
         all_labels.extend(labels.iter().map(|(key, value)| (key.as_str(), value.as_str())));
@@ -136,53 +140,32 @@ impl ControlPlane {
 
     /// Makes nodes, some at a time, and waits until pods may be scheduled on all of them.
     pub async fn add_nodes(&self, nodes: impl IntoIterator<Item = NodeSpec>) -> Result<()> {
-        let mut awaited = BTreeSet::new();
-        let requests: Vec<_> = nodes
-            .into_iter()
-            .map(|node| {
-                awaited.insert(node.name.clone());
-                self.create(node)
-            })
-            .collect();
-        stream::iter(requests).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
-        self.schedulable(awaited).await
+        let created = nodes.into_iter().map(|node| self.create(node));
+        let names: Vec<_> = stream::iter(created).buffer_unordered(CREATED_AT_ONCE).try_collect().await?;
+        // Only now: most of them are schedulable by the time that they are looked at.
+        let ready = names.iter().map(|name| self.schedulable(name));
+        stream::iter(ready).buffer_unordered(AWAITED_AT_ONCE).try_collect().await
     }
 
-    async fn create(&self, node: NodeSpec) -> Result<()> {
+    async fn create(&self, node: NodeSpec) -> Result<String> {
         let api: Api<Node> = Api::all(self.admin());
         let action = format!("create the node {}", node.name);
         let object = serde_json::from_value(node.object())
             .map_err(|error| Error::Unsupported(format!("cannot {action}: {error}")))?;
         api.create(&PostParams::default(), &object).await.map_err(Error::api(action))?;
-        Ok(())
+        Ok(node.name)
     }
 
-    /// Waits until the node lifecycle controller has seen that the nodes are ready, and has taken
-    /// the taint away with which every node is born.
-    async fn schedulable(&self, mut awaited: BTreeSet<String>) -> Result<()> {
+    /// Waits until the node lifecycle controller has seen that the node is ready, and has taken the
+    /// taint away with which every node is born.
+    async fn schedulable(&self, name: &str) -> Result<()> {
         let api: Api<Node> = Api::all(self.admin());
-        let few = awaited.len() <= CONCURRENCY;
-        let interval = Duration::from_millis(if few { 50 } else { 500 });
-        let timeout = READY_TIMEOUT + Duration::from_millis(20) * u32::try_from(awaited.len()).unwrap_or(u32::MAX);
-        eventually_every(interval, "new nodes to be schedulable", timeout, async || {
-            let params = match awaited.iter().next() {
-                Some(name) if awaited.len() == 1 => ListParams::default().fields(&format!("metadata.name={name}")),
-                _ => ListParams::default(),
-            };
-            // Any version will do: the watch cache answers without asking etcd.
-            let nodes = api.list(&params.match_any()).await.map_err(|error| error.to_string())?;
-            for node in nodes {
-                let tainted = node
-                    .spec
-                    .and_then(|spec| spec.taints)
-                    .is_some_and(|taints| taints.iter().any(|t| t.key == "node.kubernetes.io/not-ready"));
-                if let Some(name) = node.metadata.name.filter(|_| !tainted) {
-                    awaited.remove(&name);
-                }
-            }
-            match awaited.first() {
+        eventually(format!("the node {name} to be schedulable"), READY_TIMEOUT, async || {
+            let node = api.get(name).await.map_err(|error| error.to_string())?;
+            let taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
+            match taints.iter().find(|taint| taint.key == "node.kubernetes.io/not-ready") {
                 None => Ok(()),
-                Some(name) => Err(format!("{} are not, among them {name}", awaited.len())),
+                Some(taint) => Err(format!("it has the taint {}", taint.key)),
             }
         })
         .await

@@ -58,6 +58,7 @@ impl ControlPlane {
             .arg(format!("--listen=127.0.0.1:{port}"))
             .args(arguments.into_iter().map(Into::into))
             .env("KUBECONFIG", kubeconfig)
+            .env_remove("POD_NAMESPACE")
             .current_dir(self.dir());
         let log = self.layout.log("rempart");
         let url = format!("http://127.0.0.1:{port}");

@@ -6,6 +6,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use rcgen::{
@@ -29,13 +30,14 @@ pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     credentials: Credentials,
     service_accounts: Credentials,
+    issued: AtomicU32,
 }
 
 impl Authority {
     /// A new authority, with a key pair for `ServiceAccount` tokens beside it.
     pub(super) fn create(dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
-        let failed = |source| Error::Certificate { subject: "the certificate authority".to_owned(), source };
+        let failed = |reason| Error::Certificate { subject: "the certificate authority".to_owned(), reason };
         let key = KeyPair::generate().map_err(failed)?;
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -45,7 +47,13 @@ impl Authority {
         let credentials = write_pair(dir, "ca", &certificate.pem(), &key)?;
         let signing = KeyPair::generate().map_err(failed)?;
         let service_accounts = write_pair(dir, "service-accounts", &signing.public_key_pem(), &signing)?;
-        Ok(Self { dir: dir.to_owned(), issuer: Issuer::new(params, key), credentials, service_accounts })
+        Ok(Self {
+            dir: dir.to_owned(),
+            issuer: Issuer::new(params, key),
+            credentials,
+            service_accounts,
+            issued: AtomicU32::new(1),
+        })
     }
 
     /// The authority's own certificate and key.
@@ -82,7 +90,15 @@ impl Authority {
             params.distinguished_name.push(DnType::OrganizationName, group);
         }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.sign(&file_stem(user), params)
+        self.sign(&self.unique(user), params)
+    }
+
+    /// A file name for what belongs to `user`, different each time: two tests may be the same user
+    /// at once, and `system:node:a` would be awkward on a command line.
+    pub(super) fn unique(&self, user: &str) -> String {
+        let tame = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+        let number = self.issued.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{number}", user.chars().map(tame).collect::<String>())
     }
 
     fn sign(&self, stem: &str, mut params: CertificateParams) -> Result<Credentials> {
@@ -94,13 +110,8 @@ impl Authority {
     }
 }
 
-fn certificate_error(subject: &str, source: rcgen::Error) -> Error {
-    Error::Certificate { subject: subject.to_owned(), source }
-}
-
-/// A file name for a user: `system:node:a` would be awkward on a command line.
-pub(super) fn file_stem(user: &str) -> String {
-    user.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect()
+fn certificate_error(subject: &str, reason: rcgen::Error) -> Error {
+    Error::Certificate { subject: subject.to_owned(), reason }
 }
 
 fn write_pair(dir: &Path, stem: &str, public: &str, key: &KeyPair) -> Result<Credentials> {

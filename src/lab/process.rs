@@ -17,7 +17,7 @@ use tokio::{process::Command, sync::watch, time::timeout};
 use super::{Error, Result, watchdog::Watchdog};
 
 /// How many lines of a log are worth showing.
-const SHOWN_LINES: usize = 15;
+const SHOWN_LINES: usize = 10;
 
 /// A process that runs, or ran.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Process {
         let name = name.into();
         let output = OpenOptions::new().create(true).append(true).open(log).map_err(Error::file("open", log))?;
         let errors = output.try_clone().map_err(Error::file("open", log))?;
-        let spawn_error = |source| Error::Spawn { program: name.clone(), source };
+        let spawn_error = |reason| Error::Spawn { program: name.clone(), reason };
         let mut child = command
             .process_group(0)
             .stdin(Stdio::null())
@@ -51,10 +51,13 @@ impl Process {
         let group = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
         watchdog.watch(group)?;
         let (sender, ended) = watch::channel(None);
-        let watchdog = Arc::clone(watchdog);
+        // Weak, so that this task does not keep the watchdog from its work at the end.
+        let watchdog = Arc::downgrade(watchdog);
         tokio::spawn(async move {
             if let Ok(status) = child.wait().await {
-                watchdog.forget(group);
+                if let Some(watchdog) = watchdog.upgrade() {
+                    watchdog.forget(group);
+                }
                 sender.send_replace(Some(status));
             }
         });

@@ -52,7 +52,7 @@ impl Invocation {
 
     /// Runs it, and leaves it to the caller whether its status is a success.
     pub async fn output(mut self) -> Result<Output> {
-        let spawn_error = |source| Error::Spawn { program: self.line.clone(), source };
+        let spawn_error = |reason| Error::Spawn { program: self.line.clone(), reason };
         let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
         let mut child = self
             .command

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Error, Result};
 
-/// How often [`eventually`] looks.
+/// How often a condition is looked at.
 const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Repeats `attempt` every 50 ms until it succeeds, and fails with its last reason after `timeout`.
@@ -29,16 +29,6 @@ const INTERVAL: Duration = Duration::from_millis(50);
 pub async fn eventually<T, E: Display>(
     what: impl Into<String>,
     timeout: Duration,
-    attempt: impl AsyncFnMut() -> Result<T, E>,
-) -> Result<T> {
-    eventually_every(INTERVAL, what, timeout, attempt).await
-}
-
-/// [`eventually`] with an interval of one's own, for conditions that are dear to look at.
-pub async fn eventually_every<T, E: Display>(
-    interval: Duration,
-    what: impl Into<String>,
-    timeout: Duration,
     mut attempt: impl AsyncFnMut() -> Result<T, E>,
 ) -> Result<T> {
     let deadline = Instant::now() + timeout;
@@ -49,9 +39,9 @@ pub async fn eventually_every<T, E: Display>(
             Ok(Err(error)) => reason = error.to_string(),
             Err(_) => {}
         }
-        if Instant::now() + interval >= deadline {
+        if Instant::now() + INTERVAL >= deadline {
             return Err(Error::Timeout { what: what.into(), after: timeout, reason });
         }
-        sleep(interval).await;
+        sleep(INTERVAL).await;
     }
 }

@@ -60,7 +60,7 @@ impl Watchdog {
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()
-            .map_err(|source| Error::Spawn { program: "sh".to_owned(), source })?;
+            .map_err(|reason| Error::Spawn { program: "sh".to_owned(), reason })?;
         let _ = dir.keep();
         let pipe = Mutex::new(shell.stdin.take());
         Ok(Self { shell, pipe })
@@ -86,7 +86,7 @@ impl Watchdog {
         let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
         match pipe.as_mut() {
             Some(pipe) => writeln!(pipe, "{line}")
-                .map_err(|source| Error::Spawn { program: "the lab's watchdog".to_owned(), source }),
+                .map_err(|reason| Error::Spawn { program: "the lab's watchdog".to_owned(), reason }),
             None => Err(Error::NotRunning("the lab's watchdog".to_owned())),
         }
     }

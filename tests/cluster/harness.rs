@@ -12,9 +12,12 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use libtest_mimic::{Arguments, Conclusion};
-use rempart::lab::{ControlPlane, Options};
+use rempart::lab::{ControlPlane, OperatorProcess, Options};
 use serde_json::json;
-use tokio::runtime::{Handle, Runtime};
+use tokio::{
+    runtime::{Handle, Runtime},
+    sync::Mutex,
+};
 
 /// How many trials run side by side unless the command line says so. They mostly wait.
 const THREADS: usize = 4;
@@ -26,10 +29,34 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 pub(crate) struct Context {
     /// The control plane that all trials share.
     pub(crate) cluster: ControlPlane,
+    operator: Mutex<Option<OperatorProcess>>,
     counter: AtomicU32,
 }
 
 impl Context {
+    /// Makes sure that the chart is installed and the operator runs, once for all trials.
+    pub(crate) async fn rempart(&self) -> Result<()> {
+        let mut operator = self.operator.lock().await;
+        if operator.as_ref().is_none_or(|operator| operator.check().is_err()) {
+            self.cluster.install_chart(&json!({})).await?;
+            *operator = Some(self.cluster.start_operator::<&str>([]).await?);
+        }
+        Ok(())
+    }
+
+    /// What the operator answers at a path such as `/metrics`.
+    pub(crate) async fn operator_get(&self, path: &str) -> Result<String> {
+        let operator = self.operator.lock().await;
+        Ok(operator.as_ref().context("the operator does not run")?.get(path).await?)
+    }
+
+    /// Takes the operator away from all trials, to end it. Only for serial trials; the next
+    /// [`Context::rempart`] starts another.
+    #[allow(dead_code, reason = "for the trials that need it")]
+    pub(crate) async fn take_operator(&self) -> Result<OperatorProcess> {
+        self.operator.lock().await.take().context("the operator does not run")
+    }
+
     /// A name that no other trial of this run has, with the given beginning.
     pub(crate) fn unique(&self, prefix: &str) -> String {
         format!("{prefix}-{}", self.counter.fetch_add(1, Ordering::Relaxed))
@@ -92,7 +119,7 @@ impl Trial {
         let Self { name, serial: _, timeout, body } = self;
         let (runtime, context) = (runtime.clone(), Arc::clone(context));
         libtest_mimic::Trial::test(name, move || {
-            body(&runtime, &context, timeout).map_err(|error| format!("{error:?}").into())
+            body(&runtime, &context, timeout).map_err(|error| format!("{error:#}").into())
         })
     }
 
@@ -113,7 +140,7 @@ pub(crate) fn run(trials: Vec<Trial>) -> ExitCode {
     match boot_and_run(&arguments, trials) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: the control plane does not start, so no test can run: {error:?}");
+            eprintln!("error: the control plane does not start, so no test can run: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -122,7 +149,7 @@ pub(crate) fn run(trials: Vec<Trial>) -> ExitCode {
 fn boot_and_run(arguments: &Arguments, trials: Vec<Trial>) -> Result<ExitCode> {
     let runtime = Runtime::new()?;
     let cluster = runtime.block_on(ControlPlane::start(Options::default()))?;
-    let context = Arc::new(Context { cluster, counter: AtomicU32::new(1) });
+    let context = Arc::new(Context { cluster, operator: Mutex::default(), counter: AtomicU32::new(1) });
 
     let (serial, parallel): (Vec<_>, Vec<_>) = trials.into_iter().partition(|trial| trial.serial);
     let conclude = |arguments: &Arguments, trials: Vec<Trial>| {
@@ -134,7 +161,10 @@ fn boot_and_run(arguments: &Arguments, trials: Vec<Trial>) -> Result<ExitCode> {
     let second = conclude(&alone, serial);
     let failed = first.has_failed() || second.has_failed();
 
-    let broken = runtime.block_on(context.cluster.check());
+    let broken = runtime.block_on(async {
+        context.cluster.check().await?;
+        context.operator.lock().await.as_ref().map_or(Ok(()), OperatorProcess::check)
+    });
     if let Err(error) = &broken {
         eprintln!("error: {error}");
     }

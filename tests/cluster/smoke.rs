@@ -19,7 +19,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("smoke::a_job_succeeds", a_job_succeeds),
         Trial::new("smoke::a_kubelet_may_not_stamp_its_own_node", a_kubelet_may_not_stamp_its_own_node),
         Trial::new("smoke::a_service_account_may_only_what_its_roles_allow", service_account),
-        Trial::serial("smoke::data_outlives_etcd_and_the_api_server", data_outlives_etcd_and_the_api_server),
+        Trial::new("smoke::the_operator_works_with_its_own_token", the_operator_works_with_its_own_token),
+        Trial::serial("smoke::every_component_can_crash", every_component_can_crash),
     ]
 }
 
@@ -102,11 +103,18 @@ async fn service_account(context: &Context) -> Result<()> {
     Ok(())
 }
 
-async fn data_outlives_etcd_and_the_api_server(context: &Context) -> Result<()> {
+async fn the_operator_works_with_its_own_token(context: &Context) -> Result<()> {
+    context.rempart().await?;
+    let metrics = context.operator_get("/metrics").await?;
+    ensure!(metrics.contains("rempart_"), "the operator has no metrics: {metrics}");
+    Ok(())
+}
+
+async fn every_component_can_crash(context: &Context) -> Result<()> {
     let cluster = &context.cluster;
     let namespace = context.namespace("outlives", &[]).await?;
     let maps: Api<ConfigMap> = Api::namespaced(cluster.admin(), &namespace);
-    for (round, component) in [Component::Etcd, Component::ApiServer].into_iter().enumerate() {
+    for (round, component) in Component::ALL.into_iter().enumerate() {
         let before = cluster.pid(component).await?;
         let map = json!({
             "apiVersion": "v1",
