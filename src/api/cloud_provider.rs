@@ -24,9 +24,6 @@ use super::{limits, meta, schema};
     doc = "A CloudProvider states what the offers of a provider are worth: who operates and controls them, whose \
         technology they run, where the data lies and which qualifications they hold. Security officers edit it; \
         PlacementPools refer to it by name.",
-    validation = Rule::new("self.metadata.name.size() <= 63")
-        .message("the name becomes the value of a node label: write at most 63 characters")
-        .field_path(".metadata.name"),
     printcolumn(
         name = "Operated from",
         type_ = "string",

@@ -15,10 +15,7 @@ const HEADER: &str = "# Generated from src/api by `make crds`. Do not edit.\n";
 
 /// The definitions of all three kinds.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [(CloudProvider::crd(), limits::NAME), (PlacementPolicy::crd(), limits::NAME), (PlacementPool::crd(), limits::NAME)]
-        .into_iter()
-        .map(|(crd, name)| finish(crd, name))
-        .collect()
+    [CloudProvider::crd(), PlacementPolicy::crd(), PlacementPool::crd()].into_iter().map(finish).collect()
 }
 
 /// Each definition as a file: its name and its text.
@@ -37,21 +34,21 @@ pub fn render() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
 }
 
 /// Adds what the derived definition lacks.
-fn finish(mut crd: CustomResourceDefinition, name_length: usize) -> CustomResourceDefinition {
+fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     crd.metadata.labels = Some([("app.kubernetes.io/name".to_owned(), "rempart".to_owned())].into());
     let schemas =
         crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
     for schema in schemas {
         tidy(schema);
-        bound_name(schema, name_length);
+        bound_name(schema);
     }
     crd
 }
 
 /// Makes a derived schema one that an API server and a reader of `kubectl explain` can use.
 fn tidy(schema: &mut JSONSchemaProps) {
-    // `null` is not a way to leave a field out: `has(level.require)` in an admission policy would
-    // hold for it.
+    // The API server drops `null` where it is no value. Were it one, `has(level.require)` in an
+    // admission policy would hold for it.
     schema.nullable = None;
     // The Rust name of a type means nothing to the reader of the API.
     schema.title = None;
@@ -80,11 +77,12 @@ fn unwrap_lines(text: &str) -> String {
         .join("\n\n")
 }
 
-/// States how long a name may be, so that the API server can bound the cost of the rules on it.
-fn bound_name(root: &mut JSONSchemaProps, length: usize) {
+/// States how long an object's own name may be: the names of providers and pools become values of
+/// labels, and the API server bounds the cost of rules on a name by its length.
+fn bound_name(root: &mut JSONSchemaProps) {
     let name = JSONSchemaProps {
         type_: Some("string".to_owned()),
-        max_length: i64::try_from(length).ok(),
+        max_length: i64::try_from(limits::NAME).ok(),
         ..JSONSchemaProps::default()
     };
     let metadata = JSONSchemaProps {

@@ -20,33 +20,10 @@ use super::{limits, meta, schema};
     doc = "A PlacementPool states which nodes of this cluster are which offer of a CloudProvider, in which zone. \
         Platform engineers edit it. The operator judges the pool against every PlacementPolicy and labels its nodes \
         with what they are cleared for.",
-    validation = Rule::new("self.metadata.name.size() <= 63")
-        .message("the name becomes the value of a node label: write at most 63 characters")
-        .field_path(".metadata.name"),
-    printcolumn(
-        name = "Provider",
-        type_ = "string",
-        json_path = ".spec.provider",
-        description = "The CloudProvider"
-    ),
-    printcolumn(
-        name = "Offer",
-        type_ = "string",
-        json_path = ".spec.offer",
-        description = "The provider's offer"
-    ),
-    printcolumn(
-        name = "Zone",
-        type_ = "string",
-        json_path = ".spec.zone",
-        description = "The offer's zone"
-    ),
-    printcolumn(
-        name = "Nodes",
-        type_ = "integer",
-        json_path = ".status.nodes",
-        description = "Nodes of this pool"
-    ),
+    printcolumn(name = "Provider", type_ = "string", json_path = ".spec.provider", description = "The CloudProvider"),
+    printcolumn(name = "Offer", type_ = "string", json_path = ".spec.offer", description = "The provider's offer"),
+    printcolumn(name = "Zone", type_ = "string", json_path = ".spec.zone", description = "The offer's zone"),
+    printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.nodes", description = "Nodes of this pool"),
     printcolumn(
         name = "Ready nodes",
         type_ = "integer",

@@ -66,7 +66,14 @@ pub(super) fn unique(what: &str) -> Rule {
 
 /// A line of text for people.
 pub(super) fn text(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "minLength": 1, "maxLength": limits::TEXT })
+    json_schema!({
+        "type": "string",
+        "maxLength": limits::TEXT,
+        "x-kubernetes-validations": [rule(
+            "self.trim() != '' && !self.matches('[[:cntrl:]]')",
+            "not a line of text: write something, without line breaks or other control characters",
+        )],
+    })
 }
 
 /// A sentence of the operator's, in a status.
