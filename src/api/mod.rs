@@ -8,6 +8,7 @@
 
 #![allow(unreachable_pub, reason = "KubeSchema derives its schemas from copies of the structs inside functions")]
 #![allow(clippy::doc_markdown, reason = "kubectl explain shows these comments as they are")]
+#![allow(clippy::duplicated_attributes, reason = "every printcolumn has a type_")]
 
 mod cloud_provider;
 pub mod crds;
