@@ -50,13 +50,13 @@ impl Qualification {
         self.valid_until.map(Day::ends)
     }
 
-    fn in_force(&self, at: Instant) -> bool {
-        self.valid_from.starts() <= at && self.ends().is_none_or(|end| at < end)
+    fn in_force(&self, day: Day) -> bool {
+        self.valid_from <= day && self.valid_until.is_none_or(|last| day <= last)
     }
 }
 
 /// No end sorts after every end.
-fn lasting(end: Option<Instant>) -> (bool, Option<Instant>) {
+fn lasting(end: Option<Day>) -> (bool, Option<Day>) {
     (end.is_none(), end)
 }
 
@@ -64,12 +64,14 @@ impl Offer {
     /// What the certificates of `scheme` are worth in `region` at `at`.
     #[must_use]
     pub fn coverage(&self, scheme: &Scheme, region: &RegionName, at: Instant) -> Coverage<'_> {
+        // Whole days are compared, which is what terms are made of, and cheap.
+        let day = at.day();
         let of_scheme = || self.qualifications.iter().filter(|q| q.scheme == *scheme);
         let in_scope = || of_scheme().filter(|q| q.covers(region));
-        if let Some(by) = in_scope().filter(|q| q.in_force(at)).max_by_key(|q| (lasting(q.ends()), *q)) {
-            return Coverage::InForce { by, until: end_of_chain(by.ends(), &in_scope()) };
+        if let Some(by) = in_scope().filter(|q| q.in_force(day)).max_by_key(|q| (lasting(q.valid_until), *q)) {
+            return Coverage::InForce { by, until: end_of_chain(by.valid_until, &in_scope()).map(Day::ends) };
         }
-        if let Some(next) = in_scope().filter(|q| q.valid_from.starts() > at).min_by_key(|q| (q.valid_from, *q)) {
+        if let Some(next) = in_scope().filter(|q| q.valid_from > day).min_by_key(|q| (q.valid_from, *q)) {
             return Coverage::NotYet { next };
         }
         let ended = in_scope().filter_map(|last| last.valid_until.map(|on| (on, last)));
@@ -88,21 +90,21 @@ impl Offer {
     }
 }
 
-/// Follows `end` through the certificates that take over before it, or at it.
-fn end_of_chain<'a, I>(mut end: Option<Instant>, certificates: &I) -> Option<Instant>
+/// Follows `last`, a last day in force, through the certificates that take over by the day after it.
+fn end_of_chain<'a, I>(mut last: Option<Day>, certificates: &I) -> Option<Day>
 where
     I: Iterator<Item = &'a Qualification> + Clone,
 {
-    while let Some(until) = end {
+    while let Some(day) = last {
         let successor = certificates
             .clone()
-            .filter(|q| q.valid_from.starts() <= until)
-            .map(Qualification::ends)
+            .filter(|q| q.valid_from <= day.next())
+            .map(|q| q.valid_until)
             .max_by_key(|end| lasting(*end));
         match successor {
-            Some(later) if lasting(later) > lasting(end) => end = later,
+            Some(later) if lasting(later) > lasting(last) => last = later,
             _ => break,
         }
     }
-    end
+    last
 }

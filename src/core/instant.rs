@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::{Timestamp, civil, tz::TimeZone};
+use jiff::{Timestamp, civil, tz::Offset};
 
 /// A point in time (UTC).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +13,12 @@ impl Instant {
     #[must_use]
     pub fn from_seconds(seconds: i64) -> Self {
         Self(Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX }))
+    }
+
+    /// The day that it lies in.
+    #[must_use]
+    pub fn day(self) -> Day {
+        Day(Offset::UTC.to_datetime(self.0).date())
     }
 
     /// The timestamp, for edges that write it down.
@@ -69,7 +75,7 @@ impl Day {
     pub fn starts(self) -> Instant {
         // What lies beyond the representable must stay beyond: a day at the end of the calendar has not begun.
         let beyond = if self.0.year() > 0 { Timestamp::MAX } else { Timestamp::MIN };
-        Instant(self.0.to_zoned(TimeZone::UTC).map_or(beyond, |zoned| zoned.timestamp()))
+        Instant(Offset::UTC.to_timestamp(self.0.at(0, 0, 0, 0)).unwrap_or(beyond))
     }
 
     /// The first instant after it.
@@ -78,10 +84,16 @@ impl Day {
         self.0.tomorrow().map_or(Instant(Timestamp::MAX), |next| Self(next).starts())
     }
 
+    /// The day after it; the last of the calendar is its own.
+    #[must_use]
+    pub fn next(self) -> Self {
+        self.0.tomorrow().map_or(self, Self)
+    }
+
     /// The day whose [`ends`](Self::ends) is `instant`, rounded down to whole days.
     #[must_use]
     pub fn ending_at(instant: Instant) -> Self {
-        let date = instant.0.to_zoned(TimeZone::UTC).date();
+        let Self(date) = instant.day();
         Self(date.yesterday().unwrap_or(date))
     }
 }
