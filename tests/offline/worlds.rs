@@ -92,7 +92,7 @@ fn technology(names: Names) -> impl Strategy<Value = Technology> {
 }
 
 fn qualification(names: Names) -> impl Strategy<Value = Qualification> {
-    let scope = option::weighted(0.4, many::btree_set(names.any(&["r1", "r2", "r3"]), 0..3));
+    let scope = option::weighted(0.25, many::btree_set(names.any(&["r1", "r2", "r3"]), 0..3));
     let reference = option::of(names.text());
     (names.any(&["snc", "hds"]), day(), option::weighted(0.8, day()), scope, reference).prop_map(
         |(scheme, valid_from, valid_until, regions, reference)| Qualification {
@@ -129,7 +129,7 @@ fn offer(names: Names) -> impl Strategy<Value = Offer> {
         names.any(&["x", "y"]),
         many::vec(technology(names), 0..3),
         option::weighted(0.9, many::btree_set(names.law(), 0..2)),
-        many::vec(zone(names), 1..5),
+        many::vec(zone(names), 2..5),
         many::vec(qualification(names), 0..5),
     )
         .prop_map(|(name, technology, exposed_to, zones, qualifications)| Offer {
@@ -142,7 +142,7 @@ fn offer(names: Names) -> impl Strategy<Value = Offer> {
 }
 
 fn provider(names: Names) -> impl Strategy<Value = Provider> {
-    (names.any(&["a", "b"]), party(names), option::of(party(names)), many::vec(offer(names), 1..5)).prop_map(
+    (names.any(&["a", "b"]), party(names), option::of(party(names)), many::vec(offer(names), 2..5)).prop_map(
         |(name, operator, controlling_party, offers)| Provider {
             name: parse!(ProviderName, name),
             operator,
@@ -174,9 +174,9 @@ pub(crate) fn labels() -> impl Strategy<Value = Labels> {
 pub(crate) fn pools(names: Names) -> impl Strategy<Value = Pool> {
     (
         names.any(&["p1", "p2", "p3"]),
-        prop_oneof![9 => names.any(&["a", "b"]), 1 => names.text()],
-        prop_oneof![9 => names.any(&["x", "y"]), 1 => names.text()],
-        prop_oneof![9 => names.any(&["z1", "z2"]), 1 => names.text()],
+        prop_oneof![39 => names.any(&["a", "b"]), 1 => names.text()],
+        prop_oneof![39 => names.any(&["x", "y"]), 1 => names.text()],
+        prop_oneof![39 => names.any(&["z1", "z2"]), 1 => names.text()],
         selectors(),
         option::of(select(&["aws:///", "aws:///z1/", ""][..]).prop_map(str::to_owned)),
     )
@@ -190,30 +190,24 @@ pub(crate) fn pools(names: Names) -> impl Strategy<Value = Pool> {
         })
 }
 
-/// One or two demands of the ten, most often: enough that most places fail and some do not.
+/// One or two demands of the ten: few, so that places often pass, and each is often what decides.
 pub(crate) fn requirements(names: Names) -> impl Strategy<Value = Requirements> {
     let areas = || {
         let listed = many::vec(select(&AREAS[..]).prop_map(|area| parsed(area, Area::parse)), 1..3);
-        option::weighted(0.12, listed.prop_map(|areas| areas.into_iter().collect()))
+        listed.prop_map(|areas| Some(areas.into_iter().collect()))
     };
-    let set = |strategy: BoxedStrategy<BTreeSet<String>>| {
-        option::weighted(0.15, strategy).prop_map(Option::unwrap_or_default)
-    };
-    let laws = set(many::btree_set(names.law(), 1..3).boxed());
-    let schemes =
-        option::weighted(0.4, many::btree_set(names.any(&["snc", "hds"]), 1..3)).prop_map(Option::unwrap_or_default);
-    let allow = |known: &'static [&'static str]| option::weighted(0.1, many::btree_set(names.any(known), 1..3));
-    let deny = |known: &'static [&'static str]| set(many::btree_set(names.any(known), 1..2).boxed());
-    (
+    let name = |known: &'static [&'static str]| many::btree_set(names.any(known), 1..3);
+    let filter = |known| (option::of(name(known)), many::btree_set(names.any(known), 0..2));
+    let all = (
         (areas(), areas(), areas(), areas()),
-        (laws, schemes),
-        (allow(&["a", "b"]), deny(&["a", "b", "c"])),
-        (allow(&["r1", "r2"]), deny(&["r1", "r2", "r3"])),
-        (option::weighted(0.12, select(&[1.2, 1.5][..])), option::weighted(0.12, select(&[44.0, 100.0][..]))),
-    )
-        .prop_map(|(areas, (laws, schemes), providers, regions, (max_pue, max_carbon_intensity))| {
+        (many::btree_set(names.law(), 1..3), many::btree_set(names.any(&["snc", "hds"]), 1..2)),
+        (filter(&["a", "b", "c"]), filter(&["r1", "r2", "r3"])),
+        (select(&[1.2, 1.5][..]), select(&[44.0, 100.0][..])),
+    );
+    (all, many::vec(select(&[0, 1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 6, 7, 8, 9][..]), 1..3)).prop_map(
+        |((areas, (laws, schemes), (providers, regions), (pue, carbon)), kept)| {
             let (operator, controlling_party, technology, data) = areas;
-            Requirements {
+            let all = Requirements {
                 operator,
                 controlling_party,
                 technology,
@@ -228,15 +222,35 @@ pub(crate) fn requirements(names: Names) -> impl Strategy<Value = Requirements> 
                     allow: regions.0.map(|names| names.iter().map(|r| parse!(RegionName, r)).collect()),
                     deny: regions.1.iter().map(|r| parse!(RegionName, r)).collect(),
                 },
-                max_pue,
-                max_carbon_intensity,
-            }
-        })
+                max_pue: Some(pue),
+                max_carbon_intensity: Some(carbon),
+            };
+            kept.into_iter().fold(Requirements::default(), |some, kind| with(some, &all, kind))
+        },
+    )
+}
+
+/// `some` with the demand `kind` of `all`.
+fn with(mut some: Requirements, all: &Requirements, kind: u8) -> Requirements {
+    let all = all.clone();
+    match kind {
+        0 => some.operator = all.operator,
+        1 => some.controlling_party = all.controlling_party,
+        2 => some.technology = all.technology,
+        3 => some.data = all.data,
+        4 => some.not_exposed_to = all.not_exposed_to,
+        5 => some.qualifications = all.qualifications,
+        6 => some.providers = all.providers,
+        7 => some.regions = all.regions,
+        8 => some.max_pue = all.max_pue,
+        _ => some.max_carbon_intensity = all.max_carbon_intensity,
+    }
+    some
 }
 
 /// A policy of one to four levels, `l0` the least sensitive, and of the categories `c0` and `c1` or fewer.
 pub(crate) fn policies(names: Names) -> impl Strategy<Value = Policy> {
-    let demands = move || option::weighted(0.7, requirements(names));
+    let demands = move || option::weighted(0.5, requirements(names));
     (select(&["p", "q"][..]), many::vec(demands(), 1..5), many::vec(demands(), 0..3), any::<prop::sample::Index>())
         .prop_map(move |(name, levels, categories, default)| {
             let short = |name: &str| names.of(name, 28);
@@ -261,7 +275,7 @@ pub(crate) fn policies(names: Names) -> impl Strategy<Value = Policy> {
 
 /// A world of up to two providers, three pools and two policies.
 pub(crate) fn worlds(names: Names) -> impl Strategy<Value = World> {
-    (many::vec(provider(names), 1..5), many::vec(pools(names), 1..4), many::vec(policies(names), 1..3)).prop_map(
+    (many::vec(provider(names), 2..5), many::vec(pools(names), 1..4), many::vec(policies(names), 1..3)).prop_map(
         |(providers, pools, policies)| World {
             catalogue: Catalogue {
                 providers: providers.into_iter().map(|provider| (provider.name.clone(), provider)).collect(),
