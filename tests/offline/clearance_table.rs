@@ -97,8 +97,8 @@ fn scaleway() -> Provider {
     provider("scaleway", party("Scaleway SAS", "FR"), None, vec![offer("kapsule", stack, zones, vec![])])
 }
 
-fn areas(codes: &[&str]) -> Option<Areas> {
-    Some(codes.iter().map(|code| Area::parse(code).unwrap()).collect())
+fn areas(codes: &[&str]) -> Areas {
+    codes.iter().map(|code| Area::parse(code).unwrap()).collect()
 }
 
 fn schemes(names: &[&str]) -> Requirements {
@@ -224,9 +224,9 @@ fn a_successor_counts_as_one_unless_there_is_a_gap() {
 #[test]
 fn technology_is_judged_by_its_supplier_and_not_by_the_operator() {
     let require = Requirements {
-        operator: areas(&["EU"]),
-        controlling_party: areas(&["EU"]),
-        technology: areas(&["EU"]),
+        operator: Some(areas(&["EU"])),
+        controlling_party: Some(areas(&["EU"])),
+        technology: Some(areas(&["EU"])),
         ..schemes(&["secnumcloud"])
     };
     assert_eq!(
@@ -254,8 +254,8 @@ fn technology_is_judged_by_its_supplier_and_not_by_the_operator() {
 #[test]
 fn who_controls_the_operator_counts() {
     let require = Requirements {
-        operator: areas(&["EU"]),
-        controlling_party: areas(&["EU", "CH"]),
+        operator: Some(areas(&["EU"])),
+        controlling_party: Some(areas(&["EU", "CH"])),
         ..laws(&["cn-national-intelligence-law"])
     };
     let bought = || {
@@ -361,7 +361,7 @@ fn figures_must_be_known_and_within_the_limit() {
 
 #[test]
 fn data_lies_where_the_zone_says() {
-    let require = Requirements { data: areas(&["FR", "CH"]), ..Requirements::default() };
+    let require = Requirements { data: Some(areas(&["FR", "CH"])), ..Requirements::default() };
     assert_eq!(against(&require, scaleway(), "kapsule", "fr-par-2", NOW), CLEARED);
     assert_eq!(
         against(&require, scaleway(), "kapsule", "pl-waw-3", NOW),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use rempart::core::{
-    catalogue::{Offer, Provider},
+    catalogue::{Catalogue, Offer, Provider},
     clearance::{Judge, World},
     instant::Instant,
     keys,
@@ -12,7 +12,7 @@ use rempart::core::{
     policy::{Level, Levels, Policy, Requirements},
 };
 
-use crate::worlds::{Names, cleared, instants, policies, requirements, stamps, verdicts, worlds};
+use crate::worlds::{About, Names, Verdict, cleared, instants, policies, requirements, stamps, verdicts, worlds};
 
 fn offers(world: &mut World) -> impl Iterator<Item = &mut Offer> {
     world.catalogue.providers.values_mut().flat_map(|provider| provider.offers.values_mut())
@@ -89,7 +89,7 @@ fn poorer(world: &World) -> Vec<(String, World)> {
                 take(format!("zone {p}/{o}/{z}"), &|world| of(world, &|offer| drop(offer.zones.remove(z))));
                 take(format!("PUE of {p}/{o}/{z}"), &|world| zone(world, &|zone| zone.pue = None));
                 take(format!("no number as PUE of {p}/{o}/{z}"), &|world| {
-                    zone(world, &|zone| zone.pue = Some(f64::NAN))
+                    zone(world, &|zone| zone.pue = Some(f64::NAN));
                 });
                 take(format!("carbon of {p}/{o}/{z}"), &|world| zone(world, &|zone| zone.carbon_intensity = None));
                 take(format!("country of {p}/{o}/{z}"), &|world| zone(world, &|zone| zone.country = None));
@@ -116,14 +116,14 @@ fn stricter(held: Option<&Requirements>, further: &Requirements) -> Vec<Requirem
     add(&|all| all.qualifications.extend(further.qualifications.clone()));
     add(&|all| all.providers.deny.extend(further.providers.deny.clone()));
     add(&|all| all.regions.deny.extend(further.regions.deny.clone()));
-    add(&|all| narrow(&mut all.providers.allow, &further.providers.allow));
-    add(&|all| narrow(&mut all.regions.allow, &further.regions.allow));
+    add(&|all| narrow(&mut all.providers.allow, further.providers.allow.as_ref()));
+    add(&|all| narrow(&mut all.regions.allow, further.regions.allow.as_ref()));
     add(&|all| all.max_pue = lower(all.max_pue, further.max_pue));
     add(&|all| all.max_carbon_intensity = lower(all.max_carbon_intensity, further.max_carbon_intensity));
     found
 }
 
-fn narrow<T: Ord + Clone>(held: &mut Option<BTreeSet<T>>, further: &Option<BTreeSet<T>>) {
+fn narrow<T: Ord + Clone>(held: &mut Option<BTreeSet<T>>, further: Option<&BTreeSet<T>>) {
     if let Some(further) = further {
         *held = Some(held.take().map_or_else(|| further.clone(), |held| held.intersection(further).cloned().collect()));
     }
@@ -135,10 +135,14 @@ fn lower(held: Option<f64>, further: Option<f64>) -> Option<f64> {
 
 /// `world`, told in another order.
 fn retold(world: &World) -> World {
-    let mut retold = World::default();
-    retold.policies = world.policies.clone().into_iter().rev().collect();
-    retold.catalogue.pools = world.catalogue.pools.clone().into_iter().rev().collect();
-    retold.catalogue.providers = world.catalogue.providers.clone().into_iter().rev().collect();
+    let World { catalogue: Catalogue { providers, pools }, policies } = world.clone();
+    let mut retold = World {
+        catalogue: Catalogue {
+            providers: providers.into_iter().rev().collect(),
+            pools: pools.into_iter().rev().collect(),
+        },
+        policies: policies.into_iter().rev().collect(),
+    };
     for offer in offers(&mut retold) {
         offer.technology.reverse();
         offer.qualifications.reverse();
@@ -146,10 +150,11 @@ fn retold(world: &World) -> World {
     retold
 }
 
-fn per_policy(world: &World, at: Instant) -> BTreeMap<String, BTreeMap<(String, String), (bool, Vec<String>)>> {
+/// The verdicts of each policy.
+fn per_policy(world: &World, at: Instant) -> BTreeMap<String, BTreeMap<About, Verdict>> {
     let mut found: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-    for ((pool, policy, what), verdict) in verdicts(world, at) {
-        found.entry(policy).or_default().insert((pool, what), verdict);
+    for (about, verdict) in verdicts(world, at) {
+        found.entry(about.1.clone()).or_default().insert(about, verdict);
     }
     found
 }
@@ -170,7 +175,7 @@ fn probes(world: &World) -> BTreeSet<Instant> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn requirements_accumulate(world in worlds(Names::Short), at in instants()) {

@@ -155,8 +155,8 @@ fn raw_text(rest: &str) -> Option<usize> {
 /// The end of a character literal that `rest` begins with; 0 for a lifetime.
 fn end_of_char(rest: &str) -> usize {
     let body = &rest[1..];
-    if body.starts_with('\\') {
-        return body[1..].char_indices().skip(1).find(|(_, c)| *c == '\'').map_or(rest.len(), |(at, _)| at + 3);
+    if let Some(escape) = body.strip_prefix('\\') {
+        return escape.char_indices().skip(1).find(|(_, c)| *c == '\'').map_or(rest.len(), |(at, _)| at + 3);
     }
     let mut chars = body.chars();
     match (chars.next(), chars.next()) {
