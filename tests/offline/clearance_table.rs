@@ -1,158 +1,15 @@
 //! Concrete cases with the published facts of real offers, and every sentence that an officer would read.
 
 use rempart::core::{
-    catalogue::{Catalogue, Offer, Party, Pool, Provider, Qualification, Technology, Zone},
-    clearance::{Judge, World},
-    instant::{Day, Instant},
-    jurisdiction::{Area, Areas, Jurisdiction},
-    name::{Law, LevelName, OfferName, PolicyName, PoolName, ProviderName, RegionName, Scheme, ZoneName},
-    policy::{Filter, Level, Levels, Mode, Policy, Requirements},
-    selector::Selector,
+    clearance::Judge,
+    name::{Law, ProviderName, RegionName},
+    policy::{Filter, Requirements},
 };
 
-fn at(text: &str) -> Instant {
-    text.parse::<jiff::Timestamp>().unwrap().into()
-}
-
-fn country(code: &str) -> Option<Jurisdiction> {
-    (!code.is_empty()).then(|| Jurisdiction::parse(code).unwrap())
-}
-
-fn party(name: &str, code: &str) -> Party {
-    Party { name: name.to_owned(), jurisdiction: country(code) }
-}
-
-fn technology(name: &str, supplier: &str, code: &str) -> Technology {
-    Technology { name: name.to_owned(), supplier: supplier.to_owned(), jurisdiction: country(code) }
-}
-
-fn zone(name: &str, region: &str, code: &str, pue: Option<f64>, carbon_intensity: Option<f64>) -> Zone {
-    let (name, region) = (ZoneName::parse(name).unwrap(), RegionName::parse(region).unwrap());
-    Zone { name, region, country: country(code), pue, carbon_intensity }
-}
-
-fn qualification(scheme: &str, from: &str, until: &str, regions: &[&str], reference: &str) -> Qualification {
-    Qualification {
-        scheme: Scheme::parse(scheme).unwrap(),
-        valid_from: Day::parse(from).unwrap(),
-        valid_until: (!until.is_empty()).then(|| Day::parse(until).unwrap()),
-        regions: (!regions.is_empty()).then(|| regions.iter().map(|r| RegionName::parse(r).unwrap()).collect()),
-        reference: (!reference.is_empty()).then(|| reference.to_owned()),
-        source: None,
-    }
-}
-
-fn offer(name: &str, technology: Vec<Technology>, zones: Vec<Zone>, qualifications: Vec<Qualification>) -> Offer {
-    Offer {
-        name: OfferName::parse(name).unwrap(),
-        technology,
-        exposed_to: Some([].into()),
-        zones: zones.into_iter().map(|zone| (zone.name.clone(), zone)).collect(),
-        qualifications,
-    }
-}
-
-fn provider(name: &str, operator: Party, controlling_party: Option<Party>, offers: Vec<Offer>) -> Provider {
-    let offers = offers.into_iter().map(|offer| (offer.name.clone(), offer)).collect();
-    Provider { name: ProviderName::parse(name).unwrap(), operator, controlling_party, offers }
-}
-
-/// Outscale as published: the qualification covers the sovereign region alone and ends on 2026-11-30.
-fn outscale() -> Provider {
-    let zones = vec![
-        zone("cloudgouv-eu-west-1a", "cloudgouv-eu-west-1", "FR", None, Some(44.0)),
-        zone("eu-west-2a", "eu-west-2", "FR", None, Some(44.0)),
-    ];
-    let scope = ["cloudgouv-eu-west-1"];
-    let qualifications = vec![
-        qualification("secnumcloud", "2023-11-30", "2026-11-30", &scope, ""),
-        qualification("hds", "2026-08-27", "2029-08-27", &[], "36741-6"),
-    ];
-    let stack = vec![technology("TINA OS", "Outscale SAS", "FR")];
-    let parent = Some(party("Dassault Systèmes SE", "FR"));
-    provider("outscale", party("Outscale SAS", "FR"), parent, vec![offer("iaas", stack, zones, qualifications)])
-}
-
-/// S3NS as published: a French operator, a French parent, American technology.
-fn s3ns() -> Provider {
-    let zones = vec![zone("u-france-east1-a", "u-france-east1", "FR", None, None)];
-    let qualifications = vec![qualification("secnumcloud", "2025-12-17", "2028-12-17", &[], "")];
-    let stack = vec![technology("Google Cloud", "Google LLC", "US")];
-    provider(
-        "s3ns",
-        party("S3NS SAS", "FR"),
-        Some(party("Thales SA", "FR")),
-        vec![offer("premi3ns", stack, zones, qualifications)],
-    )
-}
-
-/// Scaleway as published: no SecNumCloud, and figures for each zone.
-fn scaleway() -> Provider {
-    let zones = vec![
-        zone("fr-par-1", "fr-par", "FR", Some(1.45), Some(44.0)),
-        zone("fr-par-2", "fr-par", "FR", Some(1.16), Some(44.0)),
-        zone("pl-waw-3", "pl-waw", "PL", Some(1.5), Some(615.0)),
-    ];
-    let stack = vec![technology("Kapsule", "Scaleway SAS", "FR")];
-    provider("scaleway", party("Scaleway SAS", "FR"), None, vec![offer("kapsule", stack, zones, vec![])])
-}
-
-fn areas(codes: &[&str]) -> Areas {
-    codes.iter().map(|code| Area::parse(code).unwrap()).collect()
-}
-
-fn schemes(names: &[&str]) -> Requirements {
-    Requirements {
-        qualifications: names.iter().map(|n| Scheme::parse(n).unwrap()).collect(),
-        ..Requirements::default()
-    }
-}
-
-fn laws(names: &[&str]) -> Requirements {
-    Requirements { not_exposed_to: names.iter().map(|n| Law::parse(n).unwrap()).collect(), ..Requirements::default() }
-}
-
-/// The codes and sentences against one pool at `offer` in `zone` of `provider`, by level `restricted` of policy `state`
-/// that demands `require`.
-fn against(require: &Requirements, provider: Provider, offer: &str, zone: &str, instant: &str) -> Vec<String> {
-    let pool = Pool {
-        name: PoolName::parse("par-1").unwrap(),
-        provider: provider.name.to_string(),
-        offer: offer.to_owned(),
-        zone: zone.to_owned(),
-        selector: Selector::default(),
-        provider_id_prefix: None,
-    };
-    against_pool(require, provider, pool, instant)
-}
-
-fn against_pool(require: &Requirements, provider: Provider, pool: Pool, instant: &str) -> Vec<String> {
-    let levels = vec![
-        Level { name: LevelName::parse("public").unwrap(), require: None },
-        Level { name: LevelName::parse("restricted").unwrap(), require: Some(require.clone()) },
-    ];
-    let policy = Policy {
-        name: PolicyName::parse("state").unwrap(),
-        mode: Mode::Enforce,
-        namespaces: Selector::default(),
-        levels: Levels::new(levels, "public").unwrap(),
-        categories: [].into(),
-    };
-    let world = World {
-        catalogue: Catalogue {
-            providers: [(provider.name.clone(), provider)].into(),
-            pools: [(pool.name.clone(), pool)].into(),
-        },
-        policies: [(policy.name.clone(), policy)].into(),
-    };
-    let judge = Judge::new(&world);
-    let clearance = judge.pools(at(instant)).next().unwrap();
-    let found = &clearance.policies[0];
-    assert!(found.cleared(0), "public demands nothing");
-    let reasons: Vec<_> = found.reasons(1).map(|reason| format!("{}: {reason}", reason.code())).collect();
-    assert_eq!(found.cleared(1), reasons.is_empty());
-    reasons
-}
+use crate::facts::{
+    against, against_pool, areas, at, laws, offer, outscale, party, pool, provider, qualification, s3ns, scaleway,
+    schemes, world, zone,
+};
 
 const CLEARED: [&str; 0] = [];
 const NOW: &str = "2026-11-22T12:00:00Z";
@@ -417,14 +274,7 @@ fn a_denial_outdoes_an_allowance() {
 #[test]
 fn a_pool_that_names_what_is_not_recorded_is_cleared_for_nothing_that_demands() {
     let judged = |provider: &str, offer: &str, zone: &str| {
-        let pool = Pool {
-            name: PoolName::parse("par-1").unwrap(),
-            provider: provider.to_owned(),
-            offer: offer.to_owned(),
-            zone: zone.to_owned(),
-            selector: Selector::default(),
-            provider_id_prefix: None,
-        };
+        let pool = pool("par-1", provider, offer, zone);
         against_pool(&schemes(&["secnumcloud"]), outscale(), pool, NOW)
     };
     let tail = "level restricted of policy state clears only what is recorded: record it, or correct the pool";
@@ -446,4 +296,45 @@ fn a_pool_that_names_what_is_not_recorded_is_cleared_for_nothing_that_demands() 
             "PoolUnresolved: pool par-1: spec.zone is \"eu-west-2z\", which offer outscale/iaas does not have; {tail}"
         )]
     );
+}
+
+#[test]
+fn of_certificates_that_are_worth_the_same_always_the_same_one_is_named() {
+    let judged = |order: [&str; 2], from: &str, until: &str, regions: &[&str]| {
+        let mut provider = outscale();
+        let terms = order.map(|reference| qualification("secnumcloud", from, until, regions, reference));
+        provider.offers.values_mut().for_each(|offer| offer.qualifications = terms.to_vec());
+        against(&schemes(&["secnumcloud"]), provider, "iaas", "eu-west-2a", NOW)
+    };
+    for (from, until, regions) in [
+        ("2023-11-30", "2026-11-30", &["cloudgouv-eu-west-1"][..]),
+        ("2020-11-30", "2023-11-30", &[]),
+        ("2027-11-30", "2028-11-30", &[]),
+    ] {
+        assert_eq!(judged(["A", "B"], from, until, regions), judged(["B", "A"], from, until, regions));
+    }
+}
+
+#[test]
+fn the_earliest_change_of_any_pool_is_announced() {
+    let require = schemes(&["hds"]);
+    let terms = |provider: &mut rempart::core::catalogue::Provider, until: [&str; 2]| {
+        let scopes = [["cloudgouv-eu-west-1"], ["eu-west-2"]];
+        let terms = [0, 1].map(|i| qualification("hds", "2026-01-01", until[i], &scopes[i], ""));
+        provider.offers.values_mut().for_each(|offer| offer.qualifications = terms.to_vec());
+    };
+    for until in [["2026-12-01", "2027-01-01"], ["2027-01-01", "2026-12-01"]] {
+        let mut provider = outscale();
+        terms(&mut provider, until);
+        let pools = vec![
+            pool("gouv", "outscale", "iaas", "cloudgouv-eu-west-1a"),
+            pool("west", "outscale", "iaas", "eu-west-2a"),
+        ];
+        let world = world(&require, provider, pools);
+        let next = Judge::new(&world).next_changes(at(NOW));
+        assert_eq!(next.into_values().collect::<Vec<_>>(), [at("2026-12-02T00:00:00Z")]);
+        let after = Judge::new(&world).next_changes(at("2026-12-02T00:00:00Z"));
+        assert_eq!(after.into_values().collect::<Vec<_>>(), [at("2027-01-02T00:00:00Z")]);
+        assert!(Judge::new(&world).next_changes(at("2027-01-02T00:00:00Z")).is_empty());
+    }
 }

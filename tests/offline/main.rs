@@ -11,6 +11,7 @@
 mod admission;
 mod clearance_table;
 mod crds;
+mod facts;
 mod examples;
 mod properties;
 mod properties_of_parts;

@@ -149,6 +149,21 @@ proptest! {
     }
 
     #[test]
+    fn a_level_has_a_key_once_it_or_a_level_below_demands(policy in policies(Names::Short)) {
+        let mut demanded = false;
+        for (rank, level) in policy.levels.iter().enumerate() {
+            demanded |= level.require.is_some();
+            let key = format!("clearance.rempart.node-restriction.kubernetes.io/{}.{}", policy.name, level.name);
+            prop_assert_eq!(policy.clearance_key(rank), demanded.then_some(key));
+        }
+        prop_assert_eq!(policy.clearance_key(policy.levels.iter().len()), None);
+        for (name, require) in &policy.categories {
+            let key = format!("category.rempart.node-restriction.kubernetes.io/{}.{name}", policy.name);
+            prop_assert_eq!(policy.category_key(name.as_str()), require.is_some().then_some(key));
+        }
+    }
+
+    #[test]
     fn who_says_it_never_matters(policy in policies(Names::Short), said in said()) {
         let level_and_keys = |need: Need<'_>| (need.rank, need.keys);
         let turned = {
