@@ -15,7 +15,7 @@ use super::{
 impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.cause, self.site) {
-            (Cause::Unresolved(unresolved), _) => write!(f, "pool {}: {unresolved}", self.pool.name)?,
+            (Cause::Unresolved(unresolved), _) => write!(f, "pool {}: {}", self.pool.name, Missing(unresolved))?,
             (_, None) => write!(f, "pool {}: {}", self.pool.name, self.code())?,
             (_, Some(site)) => self.fact(f, site)?,
         }
@@ -179,14 +179,23 @@ impl Reason<'_> {
 
 impl fmt::Display for Unresolved<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Provider { named } => {
+        write!(f, "{}: record it, or correct the pool", Missing(*self))
+    }
+}
+
+/// What a pool names that is not recorded.
+struct Missing<'a>(Unresolved<'a>);
+
+impl fmt::Display for Missing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Unresolved::Provider { named } => {
                 write!(f, "spec.provider is \"{}\", and there is no such CloudProvider", Brief(named))
             }
-            Self::Offer { provider, named } => {
+            Unresolved::Offer { provider, named } => {
                 write!(f, "spec.offer is \"{}\", which CloudProvider {provider} does not have", Brief(named))
             }
-            Self::Zone { provider, offer, named } => {
+            Unresolved::Zone { provider, offer, named } => {
                 write!(f, "spec.zone is \"{}\", which offer {provider}/{offer} does not have", Brief(named))
             }
         }
