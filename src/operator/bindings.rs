@@ -23,12 +23,8 @@ pub const POLICY_LABEL: &str = "rempart.dev/policy";
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "rempart");
 
 /// The mutations that policies are bound to: the admission policy, how the binding's name begins, and the namespaces.
-const MUTATIONS: [(&str, &str, Floor); 4] = [
-    ("rempart-pods", "rempart-pods", Floor::Absent),
-    ("rempart-pods-floor", "rempart-pods-floor", Floor::Sensitivity),
-    ("rempart-pods-floor", "rempart-pods-categories", Floor::CategoriesAlone),
-    ("rempart-templates", "rempart-templates", Floor::Any),
-];
+const MUTATIONS: [(&str, &str, Floor); 2] =
+    [("rempart-pods", "rempart-pods", Floor::Any), ("rempart-templates", "rempart-templates", Floor::Any)];
 
 /// The validations that policies are bound to, likewise.
 const VALIDATIONS: [(&str, &str, Floor); 7] = [
