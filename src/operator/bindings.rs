@@ -23,14 +23,17 @@ pub const POLICY_LABEL: &str = "rempart.dev/policy";
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "rempart");
 
 /// The mutations that policies are bound to: the admission policy, how the binding's name begins, and the namespaces.
+///
+/// With a dash and the policy's name after it, which may hold dashes too, no two make the same name: none begins as
+/// another followed by a dash.
 const MUTATIONS: [(&str, &str, Floor); 2] =
     [("rempart-pods", "rempart-pods", Floor::Any), ("rempart-templates", "rempart-templates", Floor::Any)];
 
 /// The validations that policies are bound to, likewise.
 const VALIDATIONS: [(&str, &str, Floor); 7] = [
     ("rempart-pods", "rempart-pods", Floor::Absent),
-    ("rempart-pods-floor", "rempart-pods-floor", Floor::Sensitivity),
-    ("rempart-pods-floor", "rempart-pods-categories", Floor::CategoriesAlone),
+    ("rempart-pods-floor", "rempart-floor", Floor::Sensitivity),
+    ("rempart-pods-floor", "rempart-categories", Floor::CategoriesAlone),
     ("rempart-pod-updates", "rempart-pod-updates", Floor::Any),
     ("rempart-workloads", "rempart-workloads", Floor::Any),
     ("rempart-namespaces", "rempart-namespaces", Floor::Any),
@@ -146,6 +149,10 @@ pub fn metadata(name: &str, policy: &str) -> ObjectMeta {
 fn namespaces(selector: Option<&LabelSelector>, exempt: &[String], floor: Floor) -> LabelSelector {
     let LabelSelector { match_labels, match_expressions } = selector.cloned().unwrap_or_default();
     let mut expressions = match_expressions.unwrap_or_default();
+    for expression in &mut expressions {
+        // An empty list is not kept, and what is read back would differ for ever from what was meant.
+        expression.values = expression.values.take().filter(|values| !values.is_empty());
+    }
     if !exempt.is_empty() {
         expressions.push(LabelSelectorRequirement {
             key: "kubernetes.io/metadata.name".to_owned(),
@@ -157,5 +164,38 @@ fn namespaces(selector: Option<&LabelSelector>, exempt: &[String], floor: Floor)
     LabelSelector {
         match_labels: match_labels.filter(|labels| !labels.is_empty()),
         match_expressions: Some(expressions).filter(|expressions| !expressions.is_empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(selector: &str) -> PlacementPolicySpec {
+        serde_saphyr::from_str(&format!(
+            "{{mode: Enforce, defaultLevel: low, levels: [{{name: low}}], namespaceSelector: {selector}}}"
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn no_two_policies_share_a_binding() {
+        let prefixes: BTreeSet<_> = MUTATIONS.iter().chain(&VALIDATIONS).map(|(_, prefix, _)| *prefix).collect();
+        for a in &prefixes {
+            for b in &prefixes {
+                assert!(a == b || !b.starts_with(&format!("{a}-")), "{b}-x may be {a}-… of another policy");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_that_would_read_back_otherwise() {
+        let spec = spec("{matchLabels: {}, matchExpressions: [{key: team, operator: Exists, values: []}]}");
+        for binding in bindings("state", &spec, &[]).mutating.values() {
+            let selector =
+                binding.match_resources.as_ref().and_then(|found| found.namespace_selector.as_ref()).unwrap();
+            assert_eq!(selector.match_labels, None);
+            assert!(selector.match_expressions.iter().flatten().all(|expression| expression.values.is_none()));
+        }
     }
 }
