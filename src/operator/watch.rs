@@ -1,6 +1,6 @@
 //! From watches to observations: one task for each kind, with its own backoff.
 
-use backon::ExponentialBuilder;
+use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::{
     admissionregistration::v1::{
@@ -12,10 +12,7 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::{DeserializeGuard, PartialObjectMeta},
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Config, ExponentialBackoff, watcher},
-    },
+    runtime::watcher::{self, Config, watcher},
 };
 use serde::de::DeserializeOwned;
 use std::{fmt::Debug, time::Duration};
@@ -33,13 +30,39 @@ use crate::api::{CloudProvider, PlacementPolicy, PlacementPool};
 /// Idle watches die unnoticed behind load balancers, which commonly close them after four minutes.
 const WATCH_SECONDS: u32 = 200;
 
+/// The longest wait before a watch that broke off is taken up again.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
 /// How a watch that broke off is taken up again. Gentle on an API server in trouble, and soon there when it is back.
 const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(200))
-    .with_max_delay(Duration::from_secs(10))
+    .with_max_delay(LONGEST_WAIT)
     .with_factor(2.0)
     .with_jitter()
     .without_max_times();
+
+/// How long to wait after each failure of one watch.
+struct Waits(backon::ExponentialBackoff);
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self(BACKOFF.build())
+    }
+}
+
+impl Waits {
+    /// The watch told something. That a list begins says nothing of how it will end: it is no reason to hurry again.
+    fn heard<K>(&mut self, event: &watcher::Event<K>) {
+        if !matches!(event, watcher::Event::Init) {
+            *self = Self::default();
+        }
+    }
+
+    /// The watch failed.
+    fn next(&mut self) -> Duration {
+        self.0.next().unwrap_or(LONGEST_WAIT)
+    }
+}
 
 /// Turns what a watch says of `K` into observations.
 struct Feed<K> {
@@ -52,9 +75,12 @@ impl<K: ResourceExt> Feed<K> {
     where
         S: futures::Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send,
     {
-        let events = events.backoff(ExponentialBackoff::from(BACKOFF));
         pin_mut!(events);
+        let mut waits = Waits::default();
         while let Some(event) = events.next().await {
+            if let Ok(event) = &event {
+                waits.heard(event);
+            }
             let change = match event {
                 Ok(watcher::Event::Init) => Change::Restarted,
                 Ok(watcher::Event::InitApply(object)) => Change::Listed(object.name_any(), object),
@@ -65,7 +91,9 @@ impl<K: ResourceExt> Feed<K> {
                 }
                 Err(error) => {
                     metrics.watch_failed(self.kind);
-                    tracing::warn!(kind = self.kind, error = %Chain(&error), "not following; trying again");
+                    let wait = waits.next();
+                    tracing::warn!(kind = self.kind, error = %Chain(&error), ?wait, "not following; trying again");
+                    tokio::time::sleep(wait).await;
                     continue;
                 }
             };
@@ -225,5 +253,24 @@ impl Spawn<'_> {
     {
         let events = watcher(Api::<K>::all(self.client.clone()), config.clone());
         (kind, Box::pin(Feed { kind, observe }.run(events, self.sender.clone(), self.metrics.clone())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_that_fail_again_and_again_are_asked_for_ever_less_often() {
+        let mut waits = Waits::default();
+        let mut waited = Duration::ZERO;
+        // A watcher says of each list that it begins before it says that it failed.
+        for _ in 0..30 {
+            waits.heard(&watcher::Event::<ConfigMap>::Init);
+            waited += waits.next();
+        }
+        assert!(waited > Duration::from_secs(200), "{waited:?}");
+        waits.heard(&watcher::Event::<ConfigMap>::InitDone);
+        assert!(waits.next() < Duration::from_secs(1));
     }
 }
