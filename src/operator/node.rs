@@ -44,22 +44,34 @@ struct SlimCondition {
 
 /// Texts that many nodes share, kept once.
 #[derive(Debug, Default)]
-pub struct Interner(BTreeSet<Arc<str>>);
+pub struct Interner {
+    known: BTreeSet<Arc<str>>,
+    /// How many were known after the last sweep.
+    swept: usize,
+}
+
+/// So many texts are kept without a look at whether anybody shares them.
+const UNSWEPT: usize = 4096;
 
 impl Interner {
     /// The shared copy of `text`.
     pub fn intern(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(text) {
+        if let Some(known) = self.known.get(text) {
             return Arc::clone(known);
         }
+        // Nodes come and go, and each has names that no other has.
+        if self.known.len() > self.swept.saturating_mul(2).max(UNSWEPT) {
+            self.sweep();
+        }
         let new: Arc<str> = text.into();
-        self.0.insert(Arc::clone(&new));
+        self.known.insert(Arc::clone(&new));
         new
     }
 
     /// Forgets the texts that nobody shares any more.
     pub fn sweep(&mut self) {
-        self.0.retain(|text| Arc::strong_count(text) > 1);
+        self.known.retain(|text| Arc::strong_count(text) > 1);
+        self.swept = self.known.len();
     }
 }
 
@@ -169,5 +181,21 @@ impl StampChange {
         let removed = self.remove.iter().map(|key| (key.clone(), serde_json::Value::Null));
         let labels: serde_json::Map<_, _> = added.chain(removed).collect();
         serde_json::json!({ "metadata": { "labels": labels } })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_nodes_that_are_gone_are_forgotten() {
+        let mut interner = Interner::default();
+        let shared = interner.intern("shared");
+        for i in 0..UNSWEPT * 10 {
+            interner.intern(&format!("node-{i}"));
+        }
+        assert!(interner.known.len() <= UNSWEPT + 1);
+        assert!(Arc::ptr_eq(&shared, &interner.intern("shared")));
     }
 }
