@@ -108,7 +108,7 @@ pub async fn run(
     let writer = Writer::new(client, options.namespace);
 
     tokio::select! {
-        () = decide(engine, writer, observations, health, clock, stop) => Ok(()),
+        decided = decide(engine, writer, observations, health, clock, stop) => decided,
         ended = tasks.join_next() => Err(Error::TaskEnded(match ended {
             Some(Ok(name)) => name,
             _ => "unknown",
@@ -124,7 +124,7 @@ async fn decide(
     health: Health,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
-) {
+) -> Result<(), Error> {
     let mut under_way: JoinSet<(Key, Result<Option<Observation>, WriteError>)> = JoinSet::new();
     let mut batch = Vec::with_capacity(BACKLOG);
     let mut beat = tokio::time::interval(BEAT);
@@ -141,9 +141,9 @@ async fn decide(
                 batch.drain(..).for_each(|observation| engine.observe(observation));
             }
             Some(settled) = under_way.join_next() => {
-                settle(&mut engine, settled);
+                settle(&mut engine, settled)?;
                 while let Some(settled) = under_way.try_join_next() {
-                    settle(&mut engine, settled);
+                    settle(&mut engine, settled)?;
                 }
             }
             () = sleep_until(wake) => {}
@@ -170,15 +170,19 @@ async fn decide(
     } else {
         tracing::warn!("stopped with writes under way; the next start completes them");
     }
+    Ok(())
 }
 
 type Settled = Result<(Key, Result<Option<Observation>, WriteError>), tokio::task::JoinError>;
 
-fn settle(engine: &mut Engine, settled: Settled) {
-    match settled {
-        Ok((key, outcome)) => engine.settle(&key, outcome, moment()),
-        Err(error) => tracing::error!(%error, "a write ended without an outcome"),
-    }
+/// A write without an outcome would be taken for one that is under way, and never made again: better to start anew.
+fn settle(engine: &mut Engine, settled: Settled) -> Result<(), Error> {
+    let (key, outcome) = settled.map_err(|error| {
+        tracing::error!(%error, "a write ended without an outcome");
+        Error::TaskEnded("write")
+    })?;
+    engine.settle(&key, outcome, moment());
+    Ok(())
 }
 
 fn moment() -> std::time::Instant {
