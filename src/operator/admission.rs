@@ -14,7 +14,7 @@ use kube::api::ObjectMeta;
 
 use super::{
     bindings::{self, Bindings, POLICY_LABEL},
-    index::{BindingRecord, Index, Record},
+    index::{BindingRecord, Index, Record, Versioned},
     write::{FINALIZER, Key, ROSTER, Write},
 };
 use crate::api::{Mode, PlacementPolicy};
@@ -141,8 +141,15 @@ impl Admission {
         } else {
             true
         };
-        let present = |binding: &String| round.index.validating_bindings.get(binding).is_some();
-        round.wanted.validating.extend(validating.into_iter().filter(|(binding, _)| acting || present(binding)));
+        let index = round.index;
+        round.wanted.validating.extend(validating.into_iter().filter_map(|(binding, mut spec)| {
+            if !acting {
+                // What warned until now goes on warning: to refuse would be too early for it as well.
+                let found = index.validating_bindings.get(&binding)?.spec.as_ref()?;
+                spec.validation_actions.clone_from(&found.validation_actions);
+            }
+            Some((binding, spec))
+        }));
     }
 
     fn end(&mut self, round: &mut Round<'_>, name: &str, record: &Record<PlacementPolicy>) {
@@ -226,12 +233,12 @@ fn keep(index: &Index, wanted: &Bindings, due: &mut Vec<(Key, Write)>) {
     let surplus = |meta: &ObjectMeta| meta.deletion_timestamp.is_none();
     for (name, found) in index.mutating_bindings.iter() {
         if !wanted.mutating.contains_key(name) && surplus(&found.meta) {
-            due.push((Key::MutatingBinding(name.clone()), Write::Delete));
+            due.push((Key::MutatingBinding(name.clone()), Write::Delete { version: found.version() }));
         }
     }
     for (name, found) in index.validating_bindings.iter() {
         if !wanted.validating.contains_key(name) && surplus(&found.meta) {
-            due.push((Key::ValidatingBinding(name.clone()), Write::Delete));
+            due.push((Key::ValidatingBinding(name.clone()), Write::Delete { version: found.version() }));
         }
     }
 }

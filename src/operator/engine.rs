@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     admission::{self, Admission},
-    index::{Change, Index, Mirror, Observation, Record, Touched},
+    index::{Change, Index, Mirror, Observation, Record, Touched, Versioned},
     metrics::Metrics,
     node::{Interner, Membership, NodeRecord, StampChange},
     ruling::{Ruling, time},
@@ -50,6 +50,11 @@ const FIRST_RETRY: Duration = Duration::from_millis(200);
 /// The longest wait after a failed write.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
+/// How far a clock may go back, as clocks that are kept right do, before facts are judged anew.
+const CLOCK_SLACK: Duration = Duration::from_secs(1);
+/// How often a kind of write that fails is told of: with an API server that is away, every one fails.
+const COMPLAINT_PACE: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Copy, Debug)]
 struct Retry {
     failures: u32,
@@ -64,15 +69,18 @@ pub struct Engine {
     interner: Interner,
     admission: Admission,
     ruling: Ruling,
-    ruled: bool,
+    ruled_at: Option<Instant>,
     facts_changed: bool,
     statuses_due: bool,
     statuses_not_before: Option<Moment>,
     queue: BTreeSet<(Urgency, String)>,
-    under_way: BTreeSet<Key>,
+    /// What is being written, and the version of the object that the write followed from.
+    under_way: BTreeMap<Key, u64>,
     retries: BTreeMap<Key, Retry>,
-    /// The last status written to an object that cannot be decoded, and so cannot be compared with.
+    /// The last status written to an object that cannot be decoded, and so cannot be compared with; without times.
     said: BTreeMap<Key, serde_json::Value>,
+    /// When a failed write of each kind was last told of.
+    complained: BTreeMap<&'static str, Moment>,
     wake: Option<Moment>,
 }
 
@@ -87,14 +95,15 @@ impl Engine {
             interner: Interner::default(),
             admission: Admission::default(),
             ruling: Ruling::default(),
-            ruled: false,
+            ruled_at: None,
             facts_changed: true,
             statuses_due: true,
             statuses_not_before: None,
             queue: BTreeSet::new(),
-            under_way: BTreeSet::new(),
+            under_way: BTreeMap::new(),
             retries: BTreeMap::new(),
             said: BTreeMap::new(),
+            complained: BTreeMap::new(),
             wake: None,
         }
     }
@@ -169,7 +178,7 @@ impl Engine {
 
     /// Takes in how a write ended.
     pub fn settle(&mut self, key: &Key, outcome: Result<Option<Observation>, WriteError>, now: Moment) {
-        self.under_way.remove(key);
+        let version = self.under_way.remove(key).unwrap_or(0);
         match outcome {
             Ok(seen) => {
                 self.metrics.wrote(key.kind());
@@ -178,10 +187,10 @@ impl Engine {
                     self.observe(seen);
                 }
             }
-            Err(error) if error.gone() => {
+            Err(error) if error.gone(key.name()) => {
                 self.retries.remove(key);
                 tracing::debug!(object = key.object(), "gone before it could be written");
-                self.forget(key);
+                self.forget(key, version);
             }
             Err(error) if matches!(key, Key::Notice(..)) => {
                 self.metrics.write_failed(key.kind());
@@ -192,7 +201,7 @@ impl Engine {
                 self.said.remove(key);
                 let failures = self.retries.get(key).map_or(0, |retry| retry.failures).saturating_add(1);
                 let wait = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_RETRY);
-                if !error.outdated() {
+                if !error.outdated() && self.may_complain(key.kind(), now) {
                     let error = super::watch::Chain(&error);
                     tracing::warn!(object = key.object(), kind = key.kind(), %error, ?wait, "write failed; trying again");
                 }
@@ -208,17 +217,46 @@ impl Engine {
         self.statuses_due = true;
     }
 
-    /// What a write found gone is gone; the watch says so too, later.
-    fn forget(&mut self, key: &Key) {
-        match key {
-            Key::MutatingBinding(name) => drop(self.index.mutating_bindings.observe(Change::Deleted(name.clone(), 0))),
-            Key::ValidatingBinding(name) => {
-                drop(self.index.validating_bindings.observe(Change::Deleted(name.clone(), 0)));
-            }
-            Key::Stamps(name) => drop(self.index.nodes.observe(Change::Deleted(name.clone(), 0))),
-            Key::Roster => drop(self.index.roster.observe(Change::Deleted(super::write::ROSTER.to_owned(), 0))),
-            _ => {}
+    /// Whether a failed write of this kind is told of. They are all counted.
+    fn may_complain(&mut self, kind: &'static str, now: Moment) -> bool {
+        let silent = self.complained.get(kind).is_some_and(|last| now < *last + COMPLAINT_PACE);
+        if !silent {
+            self.complained.insert(kind, now);
         }
+        !silent
+    }
+
+    /// What a write that followed from `version` found gone is gone; the watch says so too, later. It may have said
+    /// already that there is a new one.
+    fn forget(&mut self, key: &Key, version: u64) {
+        let name = key.name().to_owned();
+        self.observe(match key {
+            Key::MutatingBinding(_) => Observation::MutatingBinding(Change::Deleted(name, version)),
+            Key::ValidatingBinding(_) => Observation::ValidatingBinding(Change::Deleted(name, version)),
+            Key::Stamps(_) => Observation::Node(Change::Deleted(name, version)),
+            Key::Roster => Observation::Roster(Change::Deleted(name, version)),
+            Key::ProviderStatus(_) => Observation::Provider(Change::Deleted(name, version)),
+            Key::PoolStatus(_) => Observation::Pool(Change::Deleted(name, version)),
+            Key::Finalizer(_) | Key::PolicyStatus(_) => Observation::Policy(Change::Deleted(name, version)),
+            Key::Notice(..) => return,
+        });
+    }
+
+    /// The version of the object that a write of `key` follows from; 0 when there is none.
+    fn version(&self, key: &Key) -> u64 {
+        let (index, name) = (&self.index, key.name());
+        match key {
+            Key::MutatingBinding(_) => index.mutating_bindings.get(name).map(Versioned::version),
+            Key::ValidatingBinding(_) => index.validating_bindings.get(name).map(Versioned::version),
+            Key::Stamps(_) => index.nodes.get(name).map(Versioned::version),
+            Key::Roster => index.roster.get(name).map(Versioned::version),
+            Key::ProviderStatus(_) => index.providers.get(name).map(Versioned::version),
+            Key::PoolStatus(_) => index.pools.get(name).map(Versioned::version),
+            Key::Finalizer(_) | Key::PolicyStatus(_) | Key::Notice(..) => {
+                index.policies.get(name).map(Versioned::version)
+            }
+        }
+        .unwrap_or(0)
     }
 
     /// The writes that are due at `at`, by the wall clock, and `now`, by the monotonic one.
@@ -230,12 +268,16 @@ impl Engine {
             return Vec::new();
         }
         let mut due = Vec::new();
-        if self.facts_changed || self.ruling.next.is_some_and(|next| next <= at) {
+        // A clock that was wrong and has been set back: what it made begin or end has not.
+        let set_back = self.ruled_at.is_some_and(|before| {
+            Duration::try_from(before.timestamp().duration_since(at.timestamp())).is_ok_and(|by| by > CLOCK_SLACK)
+        });
+        if self.facts_changed || set_back || self.ruling.next.is_some_and(|next| next <= at) {
             let ruling = Ruling::new(&self.index, at);
             // The first one differs from nothing.
-            let changes = if self.ruled { ruling.changes(&self.ruling) } else { Vec::new() };
+            let changes = if self.ruled_at.is_some() { ruling.changes(&self.ruling) } else { Vec::new() };
             self.tell(changes, at, &mut due);
-            (self.ruling, self.ruled, self.facts_changed) = (ruling, true, false);
+            (self.ruling, self.ruled_at, self.facts_changed) = (ruling, Some(at), false);
             self.statuses_due = true;
             self.place_all();
             self.metrics.ruled(&self.ruling);
@@ -246,24 +288,34 @@ impl Engine {
         self.plan_stamps(now, &mut due);
         self.plan_statuses(at, now, &mut due);
 
+        let mut statuses = self.under_way.keys().filter(|key| key.is_status()).count();
         let mut writes = Vec::new();
         for (key, write) in due {
             match self.retries.get(&key) {
                 Some(retry) if retry.not_before > now => {
                     let not_before = retry.not_before;
                     self.wake_at(Some(not_before));
-                    if matches!(key, Key::ProviderStatus(_) | Key::PoolStatus(_) | Key::PolicyStatus(_)) {
-                        self.statuses_due = true;
-                    }
+                    self.put_off(&key);
                 }
-                _ if self.under_way.contains(&key) => {}
+                _ if self.under_way.contains_key(&key) => self.put_off(&key),
+                // However many statuses differ, the connection is for stamps as well.
+                _ if key.is_status() && statuses >= self.settings.concurrency => self.put_off(&key),
                 _ => {
-                    self.under_way.insert(key.clone());
+                    statuses = statuses.saturating_add(usize::from(key.is_status()));
+                    self.under_way.insert(key.clone(), self.version(&key));
                     writes.push((key, write));
                 }
             }
         }
         writes
+    }
+
+    /// A write that was due and is not made now. Statuses are compared again.
+    fn put_off(&mut self, key: &Key) {
+        if key.is_status() {
+            self.said.remove(key);
+            self.statuses_due = true;
+        }
     }
 
     /// Tells of pools that levels gained and lost: an officer's slip shows here before it shows elsewhere.
@@ -284,7 +336,8 @@ impl Engine {
     }
 
     fn plan_stamps(&mut self, now: Moment, due: &mut Vec<(Key, Write)>) {
-        let mut free = self.settings.concurrency.saturating_sub(self.under_way.len());
+        let writing = self.under_way.keys().filter(|key| matches!(key, Key::Stamps(_))).count();
+        let mut free = self.settings.concurrency.saturating_sub(writing);
         // Nodes that failed wait aside, so that however many they are the others have their turn.
         let mut aside = Vec::new();
         while free > 0 {
@@ -293,7 +346,7 @@ impl Engine {
             let change = change(node, &self.ruling);
             let key = Key::Stamps(name.clone());
             // Under way: settling it looks at the node again.
-            if change.is_empty() || self.under_way.contains(&key) {
+            if change.is_empty() || self.under_way.contains_key(&key) {
                 continue;
             }
             if let Some(retry) = self.retries.get(&key).filter(|retry| retry.not_before > now) {
@@ -365,17 +418,30 @@ fn compare<S: serde::Serialize + PartialEq>(
     said: &mut BTreeMap<Key, serde_json::Value>,
     due: &mut Vec<(Key, Write)>,
 ) {
+    if current.is_ok() {
+        said.remove(&key);
+    }
     if current.is_ok_and(|current| current == Some(desired)) {
         return;
     }
     let Ok(value) = serde_json::to_value(desired) else { return };
-    if current.is_err() && said.get(&key) == Some(&value) {
-        return;
-    }
     if current.is_err() {
-        said.insert(key.clone(), value.clone());
+        let timeless = timeless(value.clone());
+        if said.get(&key) == Some(&timeless) {
+            return;
+        }
+        said.insert(key.clone(), timeless);
     }
     due.push((key, Write::Status(value)));
+}
+
+/// `status` without the times of its conditions: where they cannot be read they are those of every new look.
+fn timeless(mut status: serde_json::Value) -> serde_json::Value {
+    let conditions = status.get_mut("conditions").and_then(serde_json::Value::as_array_mut);
+    for condition in conditions.into_iter().flatten().filter_map(serde_json::Value::as_object_mut) {
+        condition.remove("lastTransitionTime");
+    }
+    status
 }
 
 /// Conditions are written down to the second.

@@ -102,8 +102,12 @@ impl<V: Versioned> Mirror<V> {
                 Touched::One(name)
             }
             Change::Deleted(name, version) => {
-                let known = self.live.remove(&name).map_or(0, |known| known.version());
-                self.gone.insert(name.clone(), version.max(known));
+                // Made anew since.
+                if self.live.get(&name).is_some_and(|known| known.version() > version) {
+                    return Touched::Nothing;
+                }
+                self.live.remove(&name);
+                self.gone.insert(name.clone(), version);
                 Touched::One(name)
             }
         }
@@ -339,5 +343,15 @@ mod tests {
         }
         mirror.observe(Change::Applied("a".into(), Existing { version: 4 }));
         assert!(mirror.get("a").is_some(), "made anew");
+    }
+
+    #[test]
+    fn a_late_farewell_does_not_end_what_was_made_anew() {
+        let mut mirror = mirror(&[("a", 1)]);
+        mirror.observe(Change::Applied("a".into(), Existing { version: 9 }));
+        assert_eq!(mirror.observe(Change::Deleted("a".into(), 5)), Touched::Nothing);
+        assert!(mirror.get("a").is_some());
+        mirror.observe(Change::Deleted("a".into(), 10));
+        assert!(mirror.get("a").is_none());
     }
 }

@@ -71,6 +71,28 @@ impl Key {
         }
     }
 
+    /// The name of the object.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Roster => ROSTER,
+            Self::Finalizer(name)
+            | Self::MutatingBinding(name)
+            | Self::ValidatingBinding(name)
+            | Self::Stamps(name)
+            | Self::ProviderStatus(name)
+            | Self::PoolStatus(name)
+            | Self::PolicyStatus(name)
+            | Self::Notice(name, _) => name,
+        }
+    }
+
+    /// Whether it is about a status.
+    #[must_use]
+    pub fn is_status(&self) -> bool {
+        matches!(self, Self::ProviderStatus(_) | Self::PoolStatus(_) | Self::PolicyStatus(_))
+    }
+
     /// The object, for people.
     #[must_use]
     pub fn object(&self) -> String {
@@ -104,7 +126,10 @@ pub enum Write {
     /// Makes a binding what it should be.
     ReplaceValidatingBinding(Box<ValidatingAdmissionPolicyBinding>),
     /// Ends a binding.
-    Delete,
+    Delete {
+        /// The version that this follows from.
+        version: u64,
+    },
     /// Sets the finalizers of an object at this resource version.
     Finalizers {
         /// All that the object should have.
@@ -150,10 +175,16 @@ impl WriteError {
         }
     }
 
-    /// Whether the object is gone, so that nothing is left to write.
+    /// Whether the object `name` is gone, so that nothing is left to write. Other things may not be found either: its
+    /// namespace, or, while an API server starts, its whole kind.
     #[must_use]
-    pub fn gone(&self) -> bool {
-        self.status() == Some(404)
+    pub fn gone(&self, name: &str) -> bool {
+        match self {
+            Self::Api(kube::Error::Api(status)) if status.code == 404 => {
+                status.details.as_ref().is_some_and(|details| details.name == name)
+            }
+            _ => false,
+        }
     }
 
     /// Whether somebody else was faster: the next observation tells what is left to do.
@@ -216,10 +247,11 @@ impl Writer {
                 let object = match write {
                     Write::CreateMutatingBinding(binding) => create(&bindings, name, *binding).await?,
                     Write::ReplaceMutatingBinding(binding) => bindings.replace(name, &post(), &binding).await?,
-                    _ => {
+                    Write::Delete { version } => {
                         bindings.delete(name, &DeleteParams::default()).await?;
-                        return Ok(Some(Observation::MutatingBinding(Change::Deleted(name.clone(), 0))));
+                        return Ok(Some(Observation::MutatingBinding(Change::Deleted(name.clone(), version))));
                     }
+                    _ => return Ok(None),
                 };
                 Observation::MutatingBinding(Change::Applied(name.clone(), watch::mutating_binding(object)))
             }
@@ -228,10 +260,11 @@ impl Writer {
                 let object = match write {
                     Write::CreateValidatingBinding(binding) => create(&bindings, name, *binding).await?,
                     Write::ReplaceValidatingBinding(binding) => bindings.replace(name, &post(), &binding).await?,
-                    _ => {
+                    Write::Delete { version } => {
                         bindings.delete(name, &DeleteParams::default()).await?;
-                        return Ok(Some(Observation::ValidatingBinding(Change::Deleted(name.clone(), 0))));
+                        return Ok(Some(Observation::ValidatingBinding(Change::Deleted(name.clone(), version))));
                     }
+                    _ => return Ok(None),
                 };
                 Observation::ValidatingBinding(Change::Applied(name.clone(), watch::validating_binding(object)))
             }

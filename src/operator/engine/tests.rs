@@ -233,8 +233,12 @@ impl Cluster {
                 let spec = Some(binding.spec);
                 Observation::ValidatingBinding(Change::Applied(name.clone(), BindingRecord { meta, spec }))
             }
-            (Key::MutatingBinding(name), _) => Observation::MutatingBinding(Change::Deleted(name.clone(), 0)),
-            (Key::ValidatingBinding(name), _) => Observation::ValidatingBinding(Change::Deleted(name.clone(), 0)),
+            (Key::MutatingBinding(name), Write::Delete { version }) => {
+                Observation::MutatingBinding(Change::Deleted(name.clone(), version))
+            }
+            (Key::ValidatingBinding(name), Write::Delete { version }) => {
+                Observation::ValidatingBinding(Change::Deleted(name.clone(), version))
+            }
             _ => return None,
         })
     }
@@ -244,7 +248,7 @@ impl Cluster {
         let writes = self.engine.cycle(self.at, self.now);
         let mut kinds: Vec<String> = Vec::new();
         for (key, write) in writes {
-            let what = if matches!(write, Write::Delete) { "end " } else { "" };
+            let what = if matches!(write, Write::Delete { .. }) { "end " } else { "" };
             self.log.push(format!("{what}{} {}", key.kind(), key.object()));
             let kind = format!("{what}{}", key.kind());
             if kinds.last() != Some(&kind) {
@@ -471,7 +475,7 @@ fn altered_and_deleted_bindings_are_restored_and_strange_ones_ended() {
     cluster.engine.observe(Observation::MutatingBinding(Change::Applied(name.clone(), altered)));
     cluster.engine.observe(Observation::MutatingBinding(Change::Applied("rempart-strange".into(), strange)));
     let gone = index_name(&cluster);
-    cluster.engine.observe(Observation::ValidatingBinding(Change::Deleted(gone.clone(), 0)));
+    cluster.engine.observe(Observation::ValidatingBinding(Change::Deleted(gone.clone(), 900_001)));
     cluster.version = 1_000_000;
     cluster.rest();
     let index = &cluster.engine.index;
@@ -482,4 +486,105 @@ fn altered_and_deleted_bindings_are_restored_and_strange_ones_ended() {
 
 fn index_name(cluster: &Cluster) -> String {
     cluster.engine.index.validating_bindings.iter().next().map(|(name, _)| name.clone()).unwrap()
+}
+
+fn not_found(name: &str) -> WriteError {
+    let details = json!({"name": name});
+    let status =
+        json!({"status": "Failure", "code": 404, "reason": "NotFound", "message": "not found", "details": details});
+    WriteError::Api(kube::Error::Api(serde_json::from_value(status).unwrap()))
+}
+
+#[test]
+fn a_policy_that_comes_to_enforce_goes_on_warning_until_mutations_act() {
+    let mut cluster = Cluster::listed(&[policy("Warn")], &[], &[]);
+    cluster.rest();
+    let actions = |cluster: &Cluster| -> std::collections::BTreeSet<String> {
+        let bindings = cluster.engine.index.validating_bindings.iter();
+        bindings.flat_map(|(_, found)| found.spec.clone().unwrap().validation_actions).collect()
+    };
+    assert_eq!(actions(&cluster), ["Warn".to_owned()].into());
+    cluster.edit_policy(|policy| {
+        policy["spec"]["mode"] = "Enforce".into();
+        policy["metadata"]["generation"] = 2.into();
+    });
+    while cluster.engine.index.mutating_bindings.iter().len() == 0 {
+        cluster.step();
+    }
+    cluster.step();
+    cluster.wait(1900);
+    cluster.step();
+    assert_eq!(actions(&cluster), ["Warn".to_owned()].into());
+    cluster.wait(200);
+    cluster.step();
+    assert_eq!(actions(&cluster), ["Deny".to_owned()].into());
+}
+
+#[test]
+fn what_cannot_be_decoded_is_told_once_though_time_passes_and_writes_fail() {
+    let mut broken = policy("Enforce");
+    broken["spec"]["mode"] = "Maybe".into();
+    let mut cluster = Cluster::listed(&[broken], &[], &[]);
+    let mut written = 0;
+    for round in 0..40 {
+        cluster.at = Instant::from_seconds(cluster.at.timestamp().as_second() + 1);
+        cluster.wait(1000);
+        for (key, write) in cluster.engine.cycle(cluster.at, cluster.now) {
+            let outcome = match &key {
+                Key::PolicyStatus(_) if round < 10 => Err(WriteError::Deadline),
+                _ => Ok(cluster.perform(&key, write)),
+            };
+            written += usize::from(outcome.is_ok() && matches!(key, Key::PolicyStatus(_)));
+            cluster.engine.settle(&key, outcome, cluster.now);
+        }
+    }
+    assert_eq!(written, 1);
+}
+
+#[test]
+fn a_node_that_was_made_anew_outlives_the_news_that_the_old_one_is_gone() {
+    let mut cluster = Cluster::listed(&[], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
+    let writes = cluster.engine.cycle(cluster.at, cluster.now);
+    let (key, _) = writes.into_iter().find(|(key, _)| matches!(key, Key::Stamps(_))).unwrap();
+    let anew = cluster.nodes["n"].clone();
+    let slim = cluster.slim(&anew);
+    cluster.engine.observe(Observation::Node(Change::Applied("n".into(), slim)));
+    cluster.engine.settle(&key, Err(not_found("n")), cluster.now);
+    cluster.rest();
+    assert!(cluster.stamped("n", crate::core::keys::POOL));
+}
+
+#[test]
+fn an_api_server_that_finds_nothing_at_all_has_not_lost_the_node() {
+    let mut cluster = Cluster::listed(&[], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
+    for (key, _) in cluster.engine.cycle(cluster.at, cluster.now) {
+        cluster.engine.settle(&key, Err(not_found("")), cluster.now);
+    }
+    assert!(cluster.engine.cycle(cluster.at, cluster.now).is_empty(), "tried again after a while and not before");
+    cluster.rest();
+    assert!(cluster.stamped("n", crate::core::keys::POOL));
+}
+
+#[test]
+fn a_clock_that_is_set_back_brings_back_what_it_had_ended() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
+    cluster.at = instant("2027-03-01T12:00:00Z");
+    cluster.rest();
+    assert!(!cluster.stamped("n", CLEARED));
+    cluster.at = instant("2026-03-01T12:00:00Z");
+    cluster.rest();
+    assert!(cluster.stamped("n", CLEARED));
+}
+
+#[test]
+fn however_many_statuses_differ_stamps_are_written() {
+    let pools: Vec<_> = (0..20).map(|i| pool(&format!("p{i}"))).collect();
+    let mut cluster = Cluster::listed(&[], &pools, &[]);
+    let writes = cluster.engine.cycle(cluster.at, cluster.now);
+    let statuses = writes.iter().filter(|(key, _)| key.is_status()).count();
+    assert_eq!(statuses, 2, "as many as are written at a time");
+    let slim = cluster.slim(&node("n", &json!({"pool": "p1"})));
+    cluster.engine.observe(Observation::Node(Change::Applied("n".into(), slim)));
+    let writes = cluster.engine.cycle(cluster.at, cluster.now);
+    assert!(writes.iter().any(|(key, _)| matches!(key, Key::Stamps(_))), "{writes:?}");
 }
