@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     api::crds,
-    operator::{self, clock::SystemClock, preflight},
+    operator::{self, clock::SystemClock},
 };
 
 /// Places Kubernetes workloads on the node pools of sovereign clouds according to how sensitive their data is.
@@ -133,16 +133,11 @@ async fn run(options: operator::Options) -> anyhow::Result<()> {
     // Every write has its own deadline and its own backoff: a client that retries for minutes would hide both.
     config.default_retry = false;
     let client = kube::Client::try_from(config).context("the cluster's address or credentials cannot be used")?;
-    let clock = SystemClock;
     let stop = CancellationToken::new();
     let asked = asked_to_stop()?;
     let work = async {
-        tokio::select! {
-            fit = preflight::check(&client, &clock) => fit?,
-            () = stop.cancelled() => return Ok(()),
-        }
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
-        operator::run(client.clone(), options, Arc::new(clock), stop.clone()).await?;
+        operator::run(client, options, Arc::new(SystemClock), stop.clone()).await?;
         anyhow::Ok(())
     };
     tokio::pin!(work);

@@ -52,6 +52,9 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The API server cannot do what is asked of it, or the clock is wrong.
+    #[error(transparent)]
+    Unfit(#[from] preflight::Unfit),
     /// A part of it ended, so that the rest would act on half of the truth.
     #[error("the task {0} ended")]
     TaskEnded(&'static str),
@@ -83,15 +86,7 @@ pub async fn run(
     let address = listener.local_addr().unwrap_or(options.listen);
     tracing::info!(%address, "serving /healthz, /readyz and /metrics");
 
-    let (sender, observations) = mpsc::channel(BACKLOG);
     let mut tasks: JoinSet<&'static str> = JoinSet::new();
-    for (name, task) in watch::tasks(&client, &options.namespace, &sender, &metrics) {
-        tasks.spawn(async move {
-            task.await;
-            name
-        });
-    }
-    drop(sender);
     let router = serve::router(health.clone(), metrics.clone());
     tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
@@ -99,6 +94,22 @@ pub async fn run(
         }
         "http"
     });
+    // However long the API server is away: who waits for it is alive.
+    tokio::select! {
+        fit = preflight::check(&client, &*clock) => fit?,
+        never = beat(&health) => match never {},
+        ended = tasks.join_next() => return Err(task_ended(ended)),
+        () = stop.cancelled() => return Ok(()),
+    }
+
+    let (sender, observations) = mpsc::channel(BACKLOG);
+    for (name, task) in watch::tasks(&client, &options.namespace, &sender, &metrics) {
+        tasks.spawn(async move {
+            task.await;
+            name
+        });
+    }
+    drop(sender);
 
     let mut exempt = options.exempt;
     exempt.push(options.namespace.clone());
@@ -109,10 +120,19 @@ pub async fn run(
 
     tokio::select! {
         decided = decide(engine, writer, observations, health, clock, stop) => decided,
-        ended = tasks.join_next() => Err(Error::TaskEnded(match ended {
-            Some(Ok(name)) => name,
-            _ => "unknown",
-        })),
+        ended = tasks.join_next() => Err(task_ended(ended)),
+    }
+}
+
+fn task_ended(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> Error {
+    Error::TaskEnded(ended.and_then(Result::ok).unwrap_or("unknown"))
+}
+
+/// Says again and again that the operator is alive, and not ready.
+async fn beat(health: &Health) -> std::convert::Infallible {
+    loop {
+        health.beat(vec!["an answer of the API server"]);
+        tokio::time::sleep(BEAT).await;
     }
 }
 
@@ -200,5 +220,41 @@ async fn come(clock: &dyn Clock, instant: Option<crate::core::instant::Instant>)
     match instant {
         Some(instant) => clock.sleep_until(instant).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    async fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+        let mut stream = tokio::net::TcpStream::connect(address).await?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_an_api_server_is_alive_not_ready_and_can_be_stopped() {
+        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (listen, nobody) = (free(), free());
+        let config = kube::Config::new(format!("http://{nobody}").parse().unwrap());
+        let client = Client::try_from(config).unwrap();
+        let stop = CancellationToken::new();
+        let options = Options { listen, namespace: "here".into(), exempt: vec![] };
+        let running = tokio::spawn(run(client, options, Arc::new(clock::SystemClock), stop.clone()));
+        let ready = loop {
+            match get(listen, "/readyz").await {
+                Ok(answer) => break answer,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        assert!(ready.contains(" 503 "), "{ready}");
+        assert!(get(listen, "/healthz").await.unwrap().contains(" 200 "));
+        stop.cancel();
+        running.await.unwrap().unwrap();
     }
 }

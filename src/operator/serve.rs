@@ -14,7 +14,7 @@ use super::metrics::Metrics;
 pub struct Health(Arc<Inner>);
 
 struct Inner {
-    /// Kinds that have not been listed yet.
+    /// What is missing: an answer of the API server, or kinds that have not been listed yet.
     waiting_for: Mutex<Vec<&'static str>>,
     /// How many times the decision loop has come round.
     beats: AtomicU64,
@@ -76,7 +76,7 @@ async fn readyz(State(health): State<Health>) -> impl IntoResponse {
     if waiting_for.is_empty() {
         (StatusCode::OK, "ok\n".to_owned())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("not listed yet: {}\n", waiting_for.join(", ")))
+        (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}\n", waiting_for.join(", ")))
     }
 }
 
