@@ -50,6 +50,8 @@ const FIRST_RETRY: Duration = Duration::from_millis(200);
 /// The longest wait after a failed write.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
+/// The longest wait of all writes while the API server is away: so late may they resume when it is back.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(5);
 /// How far a clock may go back, as clocks that are kept right do, before facts are judged anew.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
 /// How often a kind of write that fails is told of: with an API server that is away, every one fails.
@@ -59,6 +61,11 @@ const COMPLAINT_PACE: Duration = Duration::from_secs(1);
 struct Retry {
     failures: u32,
     not_before: Moment,
+}
+
+/// How long to wait after so many failures in a row.
+fn backoff(failures: u32, longest: Duration) -> Duration {
+    FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(longest)
 }
 
 /// The state.
@@ -77,6 +84,8 @@ pub struct Engine {
     /// What is being written, and the version of the object that the write followed from.
     under_way: BTreeMap<Key, u64>,
     retries: BTreeMap<Key, Retry>,
+    /// Set while the API server is away: then no object is to blame, and one write in vain does for all.
+    absence: Option<Retry>,
     /// The last status written to an object that cannot be decoded, and so cannot be compared with; without times.
     said: BTreeMap<Key, serde_json::Value>,
     /// When a failed write of each kind was last told of.
@@ -102,6 +111,7 @@ impl Engine {
             queue: BTreeSet::new(),
             under_way: BTreeMap::new(),
             retries: BTreeMap::new(),
+            absence: None,
             said: BTreeMap::new(),
             complained: BTreeMap::new(),
             wake: None,
@@ -179,6 +189,8 @@ impl Engine {
     /// Takes in how a write ended.
     pub fn settle(&mut self, key: &Key, outcome: Result<Option<Observation>, WriteError>, now: Moment) {
         let version = self.under_way.remove(key).unwrap_or(0);
+        let unreachable = outcome.as_ref().is_err_and(WriteError::unreachable);
+        self.note_absence(unreachable, now);
         match outcome {
             Ok(seen) => {
                 self.metrics.wrote(key.kind());
@@ -199,8 +211,9 @@ impl Engine {
             Err(error) => {
                 self.metrics.write_failed(key.kind());
                 self.said.remove(key);
-                let failures = self.retries.get(key).map_or(0, |retry| retry.failures).saturating_add(1);
-                let wait = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_RETRY);
+                let before = self.retries.get(key).map_or(0, |retry| retry.failures);
+                let failures = if unreachable { before.max(1) } else { before.saturating_add(1) };
+                let wait = backoff(failures, LONGEST_RETRY);
                 if !error.outdated() && self.may_complain(key.kind(), now) {
                     let error = super::watch::Chain(&error);
                     tracing::warn!(object = key.object(), kind = key.kind(), %error, ?wait, "write failed; trying again");
@@ -215,6 +228,18 @@ impl Engine {
             self.index.bury();
         }
         self.statuses_due = true;
+    }
+
+    /// Takes in whether the API server was there. What was sent before it was known to be away says nothing new.
+    fn note_absence(&mut self, away: bool, now: Moment) {
+        self.absence = match self.absence {
+            _ if !away => None,
+            Some(absence) if absence.not_before > now => Some(absence),
+            absence => {
+                let failures = absence.map_or(0, |absence| absence.failures).saturating_add(1);
+                Some(Retry { failures, not_before: now + backoff(failures, LONGEST_ABSENCE) })
+            }
+        };
     }
 
     /// Whether a failed write of this kind is told of. They are all counted.
@@ -282,6 +307,12 @@ impl Engine {
             self.place_all();
             self.metrics.ruled(&self.ruling);
             tracing::debug!(next = ?self.ruling.next, "ruled on every pool");
+        }
+        if let Some(absence) = self.absence.filter(|absence| absence.not_before > now) {
+            self.wake_at(Some(absence.not_before));
+            // Events are told once, now or never.
+            self.under_way.extend(due.iter().map(|(key, _)| (key.clone(), 0)));
+            return due;
         }
         self.admission.plan(&self.index, &self.settings.exempt, now, &mut due);
         self.wake_at(self.admission.wake());

@@ -187,6 +187,16 @@ impl WriteError {
         }
     }
 
+    /// Whether the API server is away or has too much to do, so that other writes will fare no better.
+    #[must_use]
+    pub fn unreachable(&self) -> bool {
+        match self {
+            Self::Deadline => true,
+            Self::Api(kube::Error::Api(status)) => matches!(status.code, 429 | 503 | 504),
+            Self::Api(error) => matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_)),
+        }
+    }
+
     /// Whether somebody else was faster: the next observation tells what is left to do.
     #[must_use]
     pub fn outdated(&self) -> bool {

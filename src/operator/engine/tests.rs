@@ -266,7 +266,11 @@ impl Cluster {
 
     /// Cycles, with time going on, until nothing is asked for.
     fn rest(&mut self) {
-        for _ in 0..50 {
+        self.rest_within(50);
+    }
+
+    fn rest_within(&mut self, cycles: usize) {
+        for _ in 0..cycles {
             self.wait(500);
             if self.step().is_empty() && self.engine.wake().is_none() {
                 return;
@@ -587,4 +591,22 @@ fn however_many_statuses_differ_stamps_are_written() {
     cluster.engine.observe(Observation::Node(Change::Applied("n".into(), slim)));
     let writes = cluster.engine.cycle(cluster.at, cluster.now);
     assert!(writes.iter().any(|(key, _)| matches!(key, Key::Stamps(_))), "{writes:?}");
+}
+
+#[test]
+fn an_api_server_that_is_away_is_not_asked_for_every_node() {
+    let nodes: Vec<_> = (0..500).map(|i| node(&format!("n{i}"), &json!({"pool": "p"}))).collect();
+    let mut cluster = Cluster::listed(&[], &[pool("p")], &nodes);
+    let mut asked = 0;
+    for _ in 0..600 {
+        cluster.wait(100);
+        for (key, _) in cluster.engine.cycle(cluster.at, cluster.now) {
+            asked += usize::from(matches!(key, Key::Stamps(_)));
+            cluster.engine.settle(&key, Err(WriteError::Deadline), cluster.now);
+        }
+    }
+    assert!((10..60).contains(&asked), "asked {asked} times in a minute");
+    cluster.wait(5000);
+    cluster.rest_within(3000);
+    assert!((0..500).all(|i| cluster.stamped(&format!("n{i}"), crate::core::keys::POOL)));
 }
