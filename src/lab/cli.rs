@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Binaries, ControlPlane, NodeSpec, Options, Program, Progress};
+use super::{Binaries, ControlPlane, NodeSpec, Options, Program, Progress, demo};
 
 /// A real Kubernetes control plane on a bare machine, without containers.
 #[derive(Debug, Parser)]
@@ -31,6 +31,15 @@ enum Command {
         /// Also writes the administrator's kubeconfig there.
         #[arg(long, value_name = "FILE")]
         kubeconfig: Option<PathBuf>,
+    },
+    /// Shows Rempart's main job: what pools are cleared for, where workloads run, what is refused, what a change does.
+    Demo {
+        /// Leaves the cluster running at the end, until Ctrl-C.
+        #[arg(long)]
+        keep: bool,
+        /// Prints no colour, even on a terminal; so does NO_COLOR in the environment when it is not empty.
+        #[arg(long, env = "NO_COLOR", value_name = "ANY", num_args = 0..=1, default_missing_value = "1")]
+        no_color: Option<String>,
     },
     /// Finds the programs of the control plane, builds those that are missing, and prints their paths.
     Binaries,
@@ -85,6 +94,9 @@ pub fn main() -> ExitCode {
 async fn run(command: Command, interruption: &Interruption) -> anyhow::Result<()> {
     match command {
         Command::Up { nodes, kubeconfig } => up(nodes, kubeconfig, interruption).await,
+        Command::Demo { keep, no_color } => {
+            demo::run(demo::Options { keep, no_colour: no_color.is_some_and(|value| !value.is_empty()) }).await
+        }
         Command::Binaries => binaries().await,
     }
 }

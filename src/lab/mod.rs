@@ -12,6 +12,7 @@ mod binaries;
 pub mod cli;
 mod component;
 mod control_plane;
+pub mod demo;
 mod error;
 mod go_build;
 mod http;

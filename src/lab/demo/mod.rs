@@ -1,0 +1,151 @@
+//! The demo: Rempart's main job, on a real control plane, told to a person who watches.
+//!
+//! It holds no answers. What it prints is read from the cluster, word for word where somebody said it; what it claims it
+//! has checked, and when something is not as it should be it says so in a sentence and fails. It never waits for time
+//! to pass, only for conditions to hold. Whatever day it is, it shows what is true on that day.
+
+mod change;
+mod matrix;
+mod paper;
+mod people;
+mod places;
+mod refusals;
+mod settle;
+mod snapshot;
+mod stage;
+mod supervise;
+
+use std::{io, time::Instant};
+
+use anyhow::{Context, Result};
+
+use self::{
+    paper::{Look, Paper, counted},
+    snapshot::Snapshot,
+};
+use super::{ControlPlane, Progress};
+
+/// The root of the repository, whose manifests the demo applies.
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// What may be different about the demo.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Leave the cluster running at the end, until somebody ends it.
+    pub keep: bool,
+    /// No colour, even on a terminal.
+    pub no_colour: bool,
+}
+
+/// Runs the demo. Everything that it started ends with it.
+///
+/// # Errors
+/// Whatever was not as it should be.
+pub async fn run(options: Options) -> Result<()> {
+    let began = Instant::now();
+    // Commands are shown as one would type them at the root of the repository.
+    std::env::set_current_dir(ROOT).context("the sources of the demo are gone")?;
+    let paper = Paper::new(options.no_colour);
+    let progress = Progress::detect();
+    let (cluster, operator) = stage::boot(progress).await?;
+    let told = tokio::select! {
+        told = tell(paper, &cluster, progress, began, options) => told,
+        error = supervise::supervise(&cluster, operator) => Err(error),
+    };
+    match told {
+        Err(error) if pipe_closed(&error) => {}
+        Err(error) => {
+            // The ends of all logs are for a control plane that does not work; here it mostly does.
+            eprintln!("{}", cluster.keep().lines().last().unwrap_or_default());
+            return Err(error);
+        }
+        Ok(()) => {}
+    }
+    cluster.stop().await;
+    Ok(())
+}
+
+/// Whoever read the output has had enough.
+fn pipe_closed(error: &anyhow::Error) -> bool {
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.into_iter().any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+async fn tell(paper: Paper, cluster: &ControlPlane, progress: Progress, began: Instant, options: Options) -> Result<()> {
+    let (people, seen) = stage::set(cluster, progress).await?;
+
+    paper.heading("1  Which pool is cleared for what")?;
+    paper.say(
+        "A platform engineer has declared which nodes are which offer of which provider. A security officer has \
+         recorded what each offer is worth, and written a policy of levels, each with what it requires beside all \
+         that the levels before it require. Rempart judges every pool:",
+    )?;
+    paper.gap()?;
+    matrix::print_pools(paper, &seen)?;
+    paper.gap()?;
+    matrix::print(paper, &seen)?;
+    paper.gap()?;
+    paper.say("Why not, as the status of each PlacementPool says it:")?;
+    matrix::print_reasons(paper, &seen)?;
+
+    print_places(paper, &seen)?;
+
+    paper.heading("3  What is refused, and what its author reads")?;
+    let refused = refusals::print(paper, cluster, &people).await?;
+
+    paper.heading("4  A fact changes")?;
+    let (placed, waiting) = places::count(&seen);
+    let pools = seen.pools.len();
+    change::print(paper, cluster, &people, progress, seen).await?;
+
+    paper.heading("Checked")?;
+    paper.item(
+        "✔",
+        &format!(
+            "{} on {} carried every stamp that they need, worked out from what people wrote and not from what \
+             admission made of it; {} waited because no node had them.",
+            counted(placed, "pod"),
+            counted(pools, "pool"),
+            counted(waiting, "pod"),
+        ),
+    )?;
+    paper.item("✔", "Every node carried the stamps that the verdicts on its pool grant, and no other.")?;
+    paper.item("✔", &format!("All {refused} attempts were refused by the rule that was meant, and changed nothing."))?;
+    paper.item("✔", "Withdrawing one certificate took stamps away; no new pod went where they were missing.")?;
+    paper.gap()?;
+    paper.say_as(&format!("The demo took {:.0} s.", began.elapsed().as_secs_f64()), Look::Faint)?;
+    if options.keep {
+        linger(paper, cluster).await?;
+    }
+    Ok(())
+}
+
+fn print_places(paper: Paper, seen: &Snapshot) -> Result<()> {
+    paper.heading("2  Where workloads run")?;
+    paper.say(
+        "Developers have annotated workloads with a level, or their namespace is labelled with one; the most \
+         sensitive counts. kube-scheduler has placed the pods:",
+    )?;
+    paper.gap()?;
+    places::print(paper, seen)?;
+    let (placed, waiting) = places::count(seen);
+    paper.gap()?;
+    paper.say(&format!("{} run or have run on nodes that carry every stamp they need.", counted(placed, "pod")))?;
+    if waiting > 0 {
+        paper.say(&format!("{waiting} of the pods cannot run anywhere now:"))?;
+        places::print_waiting(paper, seen)?;
+    }
+    Ok(())
+}
+
+/// Leaves the cluster to whoever watches.
+async fn linger(paper: Paper, cluster: &ControlPlane) -> Result<()> {
+    paper.heading("The cluster is yours")?;
+    paper.say(&format!("export KUBECONFIG={}", cluster.admin_kubeconfig().display()))?;
+    paper.say("kubectl get rempart                    # pools, policies and providers")?;
+    paper.say("kubectl describe placementpool ovh-snc # every verdict with its reasons")?;
+    paper.say("kubectl explain placementpolicy.spec   # every field with an example")?;
+    paper.gap()?;
+    paper.say(&format!("Logs are in {}/logs. Ctrl-C ends everything and removes it.", cluster.dir().display()))?;
+    std::future::pending().await
+}

@@ -1,0 +1,214 @@
+//! What the demo prints, laid out for people: at most 100 columns, colour only where it is welcome.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitStatus,
+};
+
+use comfy_table::{
+    Attribute, Cell, Color, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
+};
+
+/// The widest that anything is printed.
+const WIDEST: u16 = 100;
+
+/// The narrowest that is still worth laying out.
+const NARROWEST: u16 = 60;
+
+/// How far everything below a heading is moved in.
+const INDENT: usize = 2;
+
+/// How a piece of text looks where colours are welcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    Plain,
+    Good,
+    Bad,
+    Faint,
+    Strong,
+}
+
+/// Standard output, with its width and whether it takes colours.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paper {
+    width: u16,
+    colour: bool,
+}
+
+impl Paper {
+    /// Takes the width of the terminal; without one, the widest and no colour.
+    pub(super) fn new(no_colour: bool) -> Self {
+        let terminal = io::stdout().is_terminal();
+        let width = Table::new().width().filter(|_| terminal).unwrap_or(WIDEST);
+        Self { width: width.clamp(NARROWEST, WIDEST), colour: terminal && !no_colour }
+    }
+
+    /// Whether long words must be broken for tables to fit.
+    pub(super) fn narrow(self) -> bool {
+        self.width < WIDEST
+    }
+
+    fn columns(self) -> usize {
+        usize::from(self.width)
+    }
+
+    fn paint(self, text: &str, look: Look) -> String {
+        let code = match look {
+            Look::Plain => return text.to_owned(),
+            Look::Good => "32",
+            Look::Bad => "31",
+            Look::Faint => "2",
+            Look::Strong => "1",
+        };
+        if self.colour && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    #[expect(clippy::unused_self, reason = "nothing is printed but on the paper")]
+    fn line(self, text: &str) -> io::Result<()> {
+        writeln!(io::stdout().lock(), "{}", text.trim_end())
+    }
+
+    /// An empty line.
+    pub(super) fn gap(self) -> io::Result<()> {
+        self.line("")
+    }
+
+    /// The title of a part.
+    pub(super) fn heading(self, text: &str) -> io::Result<()> {
+        self.gap()?;
+        self.line(&self.paint(text, Look::Strong))?;
+        self.line(&self.paint(&"─".repeat(self.columns()), Look::Faint))
+    }
+
+    /// A paragraph.
+    pub(super) fn say(self, text: &str) -> io::Result<()> {
+        self.say_as(text, Look::Plain)
+    }
+
+    /// A paragraph that looks like `look`.
+    pub(super) fn say_as(self, text: &str, look: Look) -> io::Result<()> {
+        self.block("", "", text, look)
+    }
+
+    /// An entry of a list.
+    pub(super) fn item(self, mark: &str, text: &str) -> io::Result<()> {
+        let rest = " ".repeat(mark.chars().count() + 1);
+        self.block(&format!("{mark} "), &rest, text, Look::Plain)
+    }
+
+    /// What somebody typed.
+    pub(super) fn command(self, who: &str, line: &str) -> io::Result<()> {
+        self.block(&format!("{who} $ "), "      ", line, Look::Strong)
+    }
+
+    /// What somebody read, word for word.
+    pub(super) fn quote(self, text: &str, look: Look) -> io::Result<()> {
+        text.trim_end().lines().try_for_each(|line| self.block("│ ", "│ ", line, look))
+    }
+
+    fn block(self, first: &str, rest: &str, text: &str, look: Look) -> io::Result<()> {
+        let margin = " ".repeat(INDENT);
+        let width = self.columns().saturating_sub(INDENT);
+        for (i, line) in wrap(text, width, first.chars().count(), rest.chars().count()).iter().enumerate() {
+            let mark = if i == 0 { first } else { rest };
+            self.line(&format!("{margin}{}{}", self.paint(mark, Look::Faint), self.paint(line, look)))?;
+        }
+        Ok(())
+    }
+
+    /// A table. Columns of which the number in `fixed` is set are never broken.
+    pub(super) fn table(self, header: &[&str], rows: Vec<Vec<(String, Look)>>, fixed: &[usize]) -> io::Result<()> {
+        let style = TableStyle::new().header_separator(LineStyle::none().fill('─'));
+        let mut table = Table::new();
+        table.load_style(style).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(self.width.saturating_sub(1));
+        if self.colour {
+            table.enforce_styling();
+        } else {
+            table.force_no_tty();
+        }
+        table.set_header(header.iter().map(|title| self.cell(title, Look::Faint)));
+        for row in rows {
+            table.add_row(row.iter().map(|(text, look)| self.cell(text, *look)).collect::<Vec<_>>());
+        }
+        let widths = table.column_max_content_widths();
+        for index in fixed {
+            if let (Some(column), Some(width)) = (table.column_mut(*index), widths.get(*index)) {
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width.saturating_add(2))));
+            }
+        }
+        if let Some(last) = table.column_count().checked_sub(1).and_then(|last| table.column_mut(last)) {
+            last.set_padding((1, 0));
+        }
+        // A space of padding stands on the left of every column, the first one included.
+        table.lines().try_for_each(|line| self.line(&format!(" {line}")))
+    }
+
+    fn cell(self, text: &str, look: Look) -> Cell {
+        let cell = Cell::new(text);
+        if !self.colour {
+            return cell;
+        }
+        match look {
+            Look::Plain => cell,
+            Look::Good => cell.fg(Color::DarkGreen),
+            Look::Bad => cell.fg(Color::DarkRed),
+            Look::Faint => cell.add_attribute(Attribute::Dim),
+            Look::Strong => cell.add_attribute(Attribute::Bold),
+        }
+    }
+}
+
+/// Breaks `text` into lines of at most `width` characters, of which the first loses `first` and each other `rest`.
+/// A word that is longer than a line is broken.
+fn wrap(text: &str, width: usize, first: usize, rest: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = String::new();
+    let room = |lines: usize| width.saturating_sub(if lines == 0 { first } else { rest }).max(1);
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        let used = line.chars().count();
+        if !line.is_empty() && used + 1 + length > room(lines.len()) {
+            lines.push(std::mem::take(&mut line));
+        } else if !line.is_empty() {
+            line.push(' ');
+        }
+        for character in word.chars() {
+            if line.chars().count() >= room(lines.len()) {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(character);
+        }
+    }
+    lines.push(line);
+    lines
+}
+
+/// `1 pod`, `2 pods`.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Names with commas between.
+pub(super) fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+    names.into_iter().map(|name| name.as_ref().to_owned()).collect::<Vec<_>>().join(", ")
+}
+
+/// How a command ended, for a message.
+pub(super) fn ended(status: ExitStatus) -> String {
+    status.code().map_or_else(|| "by a signal".to_owned(), |code| format!("with {code}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_at_spaces_and_long_words_where_they_must() {
+        assert_eq!(wrap("one two three", 9, 0, 0), ["one two", "three"]);
+        assert_eq!(wrap("one two three", 9, 4, 2), ["one", "two", "three"]);
+        assert_eq!(wrap("abcdefgh i", 4, 0, 0), ["abcd", "efgh", "i"]);
+        assert_eq!(wrap("", 10, 0, 0), [""]);
+        assert_eq!(wrap("a  b", 10, 0, 0), ["a  b"]);
+    }
+}
