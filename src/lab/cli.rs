@@ -37,7 +37,7 @@ enum Command {
         /// Leaves the cluster running at the end, until Ctrl-C.
         #[arg(long)]
         keep: bool,
-        /// Prints no colour, even on a terminal; so does NO_COLOR in the environment when it is not empty.
+        /// Prints no colour, even on a terminal; so does `NO_COLOR` in the environment when it is not empty.
         #[arg(long, env = "NO_COLOR", value_name = "ANY", num_args = 0..=1, default_missing_value = "1")]
         no_color: Option<String>,
     },

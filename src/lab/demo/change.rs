@@ -13,7 +13,7 @@ use super::{
     people::People,
     places,
     settle::{self, Earlier},
-    snapshot::{Snapshot, Subject, Workload},
+    snapshot::{PodView, Snapshot, Subject, Workload},
 };
 use crate::{
     core::keys,
@@ -50,11 +50,14 @@ impl Certificate {
             status.in_force.iter().find(|found| found.scheme == *scheme)?;
             let (o, recorded) = object.spec.offers.iter().enumerate().find(|(_, found)| found.name == *offer)?;
             let q = recorded.qualifications.iter().position(|found| found.scheme == *scheme)?;
-            let pools = seen.pools.iter().filter(|(_, pool)| pool.spec.provider == *provider && pool.spec.offer == *offer);
+            let pools =
+                seen.pools.iter().filter(|(_, pool)| pool.spec.provider == *provider && pool.spec.offer == *offer);
             let path = format!("/spec/offers/{o}/qualifications/{q}");
             Some(Self { provider, offer, scheme, path, pools: pools.map(|(name, _)| name.clone()).collect() })
         });
-        found.ok_or_else(|| anyhow!("none of the demo's certificates is in force: bring deploy/demo/catalogue up to date"))
+        found.ok_or_else(|| {
+            anyhow!("none of the demo's certificates is in force: bring deploy/demo/catalogue up to date")
+        })
     }
 }
 
@@ -87,14 +90,17 @@ pub(super) async fn print(
     let lost = matrix::matrix(&before);
     let stamps = eventually("the node to lose its stamps", PATIENCE, async || {
         let seen = Snapshot::read(&cluster.admin(), &policy).await.map_err(|error| format!("{error:#}"))?;
-        if matrix::matrix(&seen) == lost { return Err("no verdict has changed yet".to_owned()) }
+        if matrix::matrix(&seen) == lost {
+            return Err("no verdict has changed yet".to_owned());
+        }
         let same = stamps(&seen, &node) == stamps(&before, &node);
         if same { Err(format!("{node} still has its stamps")) } else { Ok(withdrawn.elapsed()) }
     })
     .await?;
 
     let step = progress.step("waiting for what follows");
-    let standing: Earlier = placed(&before).filter(|(_, node, _)| on_pool(&before, node)).map(|(_, _, uid)| uid).collect();
+    let standing: Earlier =
+        placed(&before).filter(|(_, node, _)| on_pool(&before, node)).map(|(_, _, uid)| uid).collect();
     let changed = settle::placed(&cluster.admin(), &policy, &step, &standing).await?;
     step.done();
     paper.gap()?;
@@ -111,7 +117,8 @@ pub(super) async fn print(
     }
 
     paper.gap()?;
-    paper.say(&format!("Stamps of node {node}, {:.0} ms after the patch was sent:", stamps.as_secs_f64() * 1000.0))?;
+    let seconds = stamps.as_secs_f64();
+    paper.say(&format!("Stamps of node {node}, {seconds:.1} s after the officer entered the command:"))?;
     print_stamps(paper, &before, &changed, &node)?;
 
     running_pods(paper, &before, &changed, &standing)?;
@@ -132,14 +139,14 @@ fn print_stamps(paper: Paper, before: &Snapshot, after: &Snapshot, node: &str) -
             (false, true) => ("+", Look::Good),
             _ => (" ", Look::Faint),
         };
-        paper.say_as(&format!("{mark} {stamp}"), look)?;
+        paper.item_as(mark, stamp, look)?;
     }
     Ok(())
 }
 
 /// The pods that have a node: whose, which node, and their identifiers.
 fn placed(seen: &Snapshot) -> impl Iterator<Item = (&Workload, String, String)> {
-    let of = |workload| move |pod: &super::snapshot::PodView| pod.node.clone().map(|node| (workload, node, pod.uid.clone()));
+    let of = |workload| move |pod: &PodView| pod.node.clone().map(|node| (workload, node, pod.uid.clone()));
     seen.workloads.iter().flat_map(move |workload| workload.pods.iter().filter_map(of(workload)))
 }
 
@@ -148,7 +155,9 @@ fn running_pods(paper: Paper, before: &Snapshot, after: &Snapshot, standing: &Ea
     let misplaced = |workload: &Workload, node: &str| !after.carries(node, &workload.need.keys);
     let mut ended: Vec<String> = Vec::new();
     let mut stay: Vec<String> = Vec::new();
-    for (workload, node, uid) in placed(before).filter(|(workload, node, uid)| standing.contains(uid) && misplaced(workload, node)) {
+    for (workload, node, uid) in
+        placed(before).filter(|(workload, node, uid)| standing.contains(uid) && misplaced(workload, node))
+    {
         let still = after.workloads.iter().flat_map(|found| &found.pods).find(|pod| pod.uid == uid);
         match still {
             Some(pod) if pod.finished => {}
@@ -161,8 +170,13 @@ fn running_pods(paper: Paper, before: &Snapshot, after: &Snapshot, standing: &Ea
     }
     paper.gap()?;
     if !ended.is_empty() {
-        paper.say("Kubernetes itself has ended the pods of DaemonSets on nodes that their template no longer selects:")?;
+        paper.say(
+            "Kubernetes itself has ended the pods of DaemonSets on nodes that their template no longer selects:",
+        )?;
         ended.iter().try_for_each(|pod| paper.item("·", pod))?;
+    }
+    if !ended.is_empty() && !stay.is_empty() {
+        paper.gap()?;
     }
     if !stay.is_empty() {
         paper.say(
@@ -186,27 +200,22 @@ async fn new_pods(
     pools: &[String],
     standing: &Earlier,
 ) -> Result<()> {
-    let affected = |kind: &str| {
-        seen.workloads.iter().filter(|found| found.kind == kind).find_map(|workload| {
-            let mut pods = workload.pods.iter();
-            let pod = pods.find(|pod| {
-                standing.contains(&pod.uid) && pod.node.as_ref().is_some_and(|node| !seen.carries(node, &workload.need.keys))
-            })?;
-            Some((workload, pod))
-        })
+    let misplaced = |workload: &Workload, pod: &PodView| {
+        standing.contains(&pod.uid)
+            && !pod.finished
+            && pod.node.as_ref().is_some_and(|node| !seen.carries(node, &workload.need.keys))
     };
     let mut restarted = Vec::new();
     paper.gap()?;
     paper.say("New pods obey at once. The developer restarts what is concerned:")?;
-    if let Some((workload, _)) = affected("Deployment") {
-        let target = format!("deployment/{}", workload.name);
-        let arguments = ["rollout", "restart", &target, "-n", &workload.namespace];
-        paper.command(&people.developer.name, &format!("kubectl {}", arguments.join(" ")))?;
-        people.developer.must(cluster, &arguments).await?;
-        restarted.push(workload);
-    }
-    if let Some((workload, pod)) = affected("StatefulSet") {
-        let arguments = ["delete", "pod", &pod.name, "-n", &workload.namespace];
+    for workload in &seen.workloads {
+        let Some(pod) = workload.pods.iter().find(|pod| misplaced(workload, pod)) else { continue };
+        let deployment = format!("deployment/{}", workload.name);
+        let arguments = match workload.kind {
+            "Deployment" => ["rollout", "restart", &deployment, "-n", &workload.namespace],
+            "StatefulSet" => ["delete", "pod", &pod.name, "-n", &workload.namespace],
+            _ => continue,
+        };
         paper.command(&people.developer.name, &format!("kubectl {}", arguments.join(" ")))?;
         people.developer.must(cluster, &arguments).await?;
         restarted.push(workload);
@@ -250,7 +259,12 @@ async fn new_pods(
         }
         paper.gap()?;
         if !went.is_empty() {
-            paper.say(&format!("{}: {} went to {}.", workload.title(), counted(new().filter(|pod| pod.node.is_some()).count(), "new pod"), listed(went)))?;
+            paper.say(&format!(
+                "{}: {} went to {}.",
+                workload.title(),
+                counted(new().filter(|pod| pod.node.is_some()).count(), "new pod"),
+                listed(went)
+            ))?;
         }
         for pod in new().filter(|pod| pod.node.is_none()) {
             places::explain(paper, &now, found, pod)?;
@@ -279,7 +293,9 @@ async fn back_again(
         .collect();
     let file = format!("deploy/demo/catalogue/{provider}.yaml");
     paper.gap()?;
-    paper.say(&format!("The certificate is renewed. The officer records {scheme} of {offer} again, and nobody restarts anything:"))?;
+    paper.say(&format!(
+        "The certificate is renewed. The officer records {scheme} of {offer} again, and nobody restarts anything:"
+    ))?;
     paper.command(&people.officer.name, &format!("kubectl apply -f {file}"))?;
     people.officer.must(cluster, &["apply", "-f", &file]).await?;
     let recorded = Instant::now();
@@ -287,8 +303,11 @@ async fn back_again(
     let restored = |seen: &Snapshot| {
         let cleared = seen.subjects().iter().any(|subject: &Subject| {
             seen.pools.iter().any(|(name, pool)| {
-                pool.spec.provider == *provider && pool.spec.offer == *offer
-                    && seen.key(subject).is_some_and(|key| seen.nodes_of(name).any(|(_, labels)| labels.contains_key(&key)))
+                pool.spec.provider == *provider
+                    && pool.spec.offer == *offer
+                    && seen
+                        .key(subject)
+                        .is_some_and(|key| seen.nodes_of(name).any(|(_, labels)| labels.contains_key(&key)))
                     && certificate.pools.contains(name)
             })
         });
@@ -309,7 +328,10 @@ async fn back_again(
         }
     }
     if ran > 0 {
-        paper.say(&format!("That took {:.1} s: pods select what a node is cleared for, never a list of nodes.", took.as_secs_f64()))?;
+        paper.say(&format!(
+            "That took {:.1} s: pods select what a node is cleared for, never a list of nodes.",
+            took.as_secs_f64()
+        ))?;
     }
     Ok(())
 }

@@ -85,6 +85,22 @@ pub(super) fn print(paper: Paper, seen: &Snapshot) -> Result<()> {
     Ok(())
 }
 
+/// When a verdict next changes by itself, and which pools have a certificate that ends then.
+pub(super) fn print_next_change(paper: Paper, seen: &Snapshot) -> Result<()> {
+    let Some(next) = seen.policy.status.as_ref().and_then(|status| status.next_change.as_ref()) else {
+        return Ok(());
+    };
+    let ends = |pool: &&String| {
+        let status = seen.pools.get(*pool).and_then(|pool| pool.status.as_ref());
+        status.and_then(|status| status.next_expiry.as_ref()).is_some_and(|end| end == next)
+    };
+    let pools: Vec<&String> = seen.pools.keys().filter(ends).collect();
+    let why = if pools.is_empty() { String::new() } else { format!(", when a certificate of {} ends", listed(pools)) };
+    paper.gap()?;
+    paper.say(&format!("The next of these verdicts changes by itself at {}{why}.", next.0))?;
+    Ok(())
+}
+
 /// A code as it fits: with a break in its middle where it is long and the paper narrow.
 fn shown(paper: Paper, code: &str) -> String {
     let longest = if paper.narrow() { 12 } else { 20 };

@@ -71,8 +71,22 @@ fn pipe_closed(error: &anyhow::Error) -> bool {
     causes.into_iter().any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
-async fn tell(paper: Paper, cluster: &ControlPlane, progress: Progress, began: Instant, options: Options) -> Result<()> {
+async fn tell(
+    paper: Paper,
+    cluster: &ControlPlane,
+    progress: Progress,
+    began: Instant,
+    options: Options,
+) -> Result<()> {
     let (people, seen) = stage::set(cluster, progress).await?;
+
+    let version = cluster.admin().apiserver_version().await?.git_version;
+    paper.gap()?;
+    paper.say(&format!(
+        "This is a real control plane, Kubernetes {version}, with {} whose kubelets kwok plays. Rempart's operator \
+         runs beside it with the token of its ServiceAccount. What follows is read from this cluster.",
+        counted(seen.nodes.len(), "node")
+    ))?;
 
     paper.heading("1  Which pool is cleared for what")?;
     paper.say(
@@ -84,6 +98,7 @@ async fn tell(paper: Paper, cluster: &ControlPlane, progress: Progress, began: I
     matrix::print_pools(paper, &seen)?;
     paper.gap()?;
     matrix::print(paper, &seen)?;
+    matrix::print_next_change(paper, &seen)?;
     paper.gap()?;
     paper.say("Why not, as the status of each PlacementPool says it:")?;
     matrix::print_reasons(paper, &seen)?;
@@ -95,22 +110,21 @@ async fn tell(paper: Paper, cluster: &ControlPlane, progress: Progress, began: I
 
     paper.heading("4  A fact changes")?;
     let (placed, waiting) = places::count(&seen);
-    let pools = seen.pools.len();
     change::print(paper, cluster, &people, progress, seen).await?;
 
     paper.heading("Checked")?;
     paper.item(
         "✔",
         &format!(
-            "{} on {} carried every stamp that they need, worked out from what people wrote and not from what \
-             admission made of it; {} waited because no node had them.",
+            "{} ran on nodes with every stamp that they need, worked out from what people wrote and not from what \
+             admission made of it; {} waited, because no node had them.",
             counted(placed, "pod"),
-            counted(pools, "pool"),
             counted(waiting, "pod"),
         ),
     )?;
     paper.item("✔", "Every node carried the stamps that the verdicts on its pool grant, and no other.")?;
-    paper.item("✔", &format!("All {refused} attempts were refused by the rule that was meant, and changed nothing."))?;
+    paper
+        .item("✔", &format!("All {refused} attempts were refused by the rule that was meant, and changed nothing."))?;
     paper.item("✔", "Withdrawing one certificate took stamps away; no new pod went where they were missing.")?;
     paper.gap()?;
     paper.say_as(&format!("The demo took {:.0} s.", began.elapsed().as_secs_f64()), Look::Faint)?;

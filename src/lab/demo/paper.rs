@@ -5,9 +5,7 @@ use std::{
     process::ExitStatus,
 };
 
-use comfy_table::{
-    Attribute, Cell, Color, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
-};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width};
 
 /// The widest that anything is printed.
 const WIDEST: u16 = 100;
@@ -92,8 +90,13 @@ impl Paper {
 
     /// An entry of a list.
     pub(super) fn item(self, mark: &str, text: &str) -> io::Result<()> {
+        self.item_as(mark, text, Look::Plain)
+    }
+
+    /// An entry of a list that looks like `look`.
+    pub(super) fn item_as(self, mark: &str, text: &str, look: Look) -> io::Result<()> {
         let rest = " ".repeat(mark.chars().count() + 1);
-        self.block(&format!("{mark} "), &rest, text, Look::Plain)
+        self.block(&format!("{mark} "), &rest, text, look)
     }
 
     /// What somebody typed.

@@ -82,6 +82,13 @@ impl Person {
 
 /// Whether the API server, or its store, was away.
 fn unanswered(output: &Output) -> bool {
-    let signs = ["connection refused", "was refused - did you", "Unable to connect", "unexpected EOF", "etcdserver:", "connection reset"];
+    let signs = [
+        "connection refused",
+        "was refused - did you",
+        "Unable to connect",
+        "unexpected EOF",
+        "etcdserver:",
+        "connection reset",
+    ];
     !output.status.success() && signs.iter().any(|sign| output.stderr.contains(sign))
 }

@@ -72,8 +72,8 @@ fn whereabouts(seen: &Snapshot, workload: &Workload) -> (String, Look) {
     if waiting > 0 {
         parts.push(format!("{} not run: no node is cleared", if waiting == 1 { "1 does" } else { "some do" }));
     }
-    if parts.is_empty() {
-        parts.push("none yet".to_owned());
+    if !nodes.is_empty() && workload.pods.iter().all(|pod| pod.finished) {
+        parts.push("finished".to_owned());
     }
     (parts.join("\n"), if waiting > 0 { Look::Bad } else { Look::Plain })
 }
@@ -96,7 +96,10 @@ pub(super) fn print_waiting(paper: Paper, seen: &Snapshot) -> Result<()> {
 
 /// Why one pod waits.
 pub(super) fn explain(paper: Paper, seen: &Snapshot, workload: &Workload, pod: &PodView) -> Result<()> {
-    paper.item("·", &format!("pod {}/{} ({}) waits. kube-scheduler says:", workload.namespace, pod.name, workload.need.words()))?;
+    paper.item(
+        "·",
+        &format!("pod {}/{} ({}) waits. kube-scheduler says:", workload.namespace, pod.name, workload.need.words()),
+    )?;
     paper.quote(pod.unschedulable.as_deref().unwrap_or("nothing"), Look::Plain)?;
     // Beside the stamps it may select by labels of its author's choice.
     let own: Vec<String> = pod
@@ -123,7 +126,10 @@ pub(super) fn explain(paper: Paper, seen: &Snapshot, workload: &Workload, pod: &
         }
         let cleared = if cleared.is_empty() { "no pool".to_owned() } else { listed(cleared) };
         let rejected = by_codes.iter().map(|(codes, pools)| format!("{} ({codes})", listed(pools)));
-        paper.item(" ", &format!("Cleared for {subject}: {cleared}. Not cleared: {}.", rejected.collect::<Vec<_>>().join("; ")))?;
+        paper.item(
+            " ",
+            &format!("Cleared for {subject}: {cleared}. Not cleared: {}.", rejected.collect::<Vec<_>>().join("; ")),
+        )?;
     }
     Ok(())
 }

@@ -75,7 +75,7 @@ async fn attempts(cluster: &ControlPlane, people: &People) -> Result<Vec<Attempt
         },
         Attempt {
             who: kubelet,
-            story: "A node stamps itself.",
+            story: "A node stamps itself. Kubernetes' own NodeRestriction is the first to object.",
             arguments: vec!["label", "node", CHEAP_NODE, FORGED],
             rule: "is not allowed to modify labels",
             probe: labels,

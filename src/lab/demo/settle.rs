@@ -22,7 +22,7 @@ pub(super) type Earlier = BTreeSet<String>;
 
 /// Waits until verdicts and stamps agree, and returns what was seen then.
 pub(super) async fn stamped(client: &Client, policy: &str, step: &Step) -> Result<Snapshot> {
-    until(client, policy, step, "the stamps of all nodes to say what the verdicts say", |seen| stamps_agree(seen)).await
+    until(client, policy, step, "the stamps of all nodes to say what the verdicts say", stamps_agree).await
 }
 
 /// Waits until every workload has its pods, and each of them a node or a reason why not.
@@ -86,7 +86,11 @@ fn stamps_agree(seen: &Snapshot) -> Result<()> {
     let strays = seen.nodes.iter().filter(|(_, labels)| !labels.contains_key(keys::POOL));
     for (node, labels) in strays {
         let stamp = labels.keys().find(|key| keys::is_stamp(key));
-        ensure!(stamp.is_none(), "node {node} is of no pool and carries the stamp {}", stamp.map_or("", String::as_str));
+        ensure!(
+            stamp.is_none(),
+            "node {node} is of no pool and carries the stamp {}",
+            stamp.map_or("", String::as_str)
+        );
     }
     Ok(())
 }
@@ -123,8 +127,7 @@ fn has_settled(seen: &Snapshot, workload: &Workload, earlier: &Earlier) -> Resul
 /// Admission has given the pod the selector that it needs, and none of ours that it does not.
 fn complete(workload: &Workload, pod: &PodView) -> Result<()> {
     let demands = |key: &str| key.starts_with("clearance.") || key.starts_with("category.");
-    let given: BTreeSet<_> =
-        pod.selector.keys().filter(|key| keys::is_stamp(key) && demands(key)).cloned().collect();
+    let given: BTreeSet<_> = pod.selector.keys().filter(|key| keys::is_stamp(key) && demands(key)).cloned().collect();
     ensure!(
         given == workload.need.keys,
         "pod {} of {} selects {given:?}, and {} needs {:?}",

@@ -91,7 +91,8 @@ impl Snapshot {
         let policies: Api<PlacementPolicy> = Api::all(client.clone());
         let found = policies.get(policy).await.with_context(|| format!("PlacementPolicy {policy} cannot be read"))?;
         let read = convert::policy(policy, &found.spec);
-        let judged = read.value.ok_or_else(|| anyhow!("PlacementPolicy {policy} cannot be judged: {:?}", read.problems))?;
+        let judged =
+            read.value.ok_or_else(|| anyhow!("PlacementPolicy {policy} cannot be judged: {:?}", read.problems))?;
         let nodes = all::<Node>(client).await?;
         let snapshot = Self {
             pools: by_name(all::<PlacementPool>(client).await?),
@@ -212,7 +213,8 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let api: Api<K> = Api::all(client.clone());
-    let list = api.list(&ListParams::default()).await.with_context(|| format!("{} cannot be listed", K::plural(&())))?;
+    let list =
+        api.list(&ListParams::default()).await.with_context(|| format!("{} cannot be listed", K::plural(&())))?;
     Ok(list.items)
 }
 
@@ -240,9 +242,13 @@ struct Draft {
 }
 
 impl Draft {
-    fn of(kind: &'static str, meta: &ObjectMeta, template: Option<Option<ObjectMeta>>) -> Self {
-        let template = template.map(|meta| meta.and_then(|meta| meta.annotations).unwrap_or_default());
-        Self { kind, meta: meta.clone(), template, wanted: 1, observed: true }
+    fn of(kind: &'static str, meta: &ObjectMeta, template: Option<ObjectMeta>) -> Self {
+        let template = template.and_then(|meta| meta.annotations).unwrap_or_default();
+        Self { kind, meta: meta.clone(), template: Some(template), wanted: 1, observed: true }
+    }
+
+    fn of_pod(meta: &ObjectMeta) -> Self {
+        Self { template: None, ..Self::of("Pod", meta, None) }
     }
 
     fn wanting(self, wanted: Option<i32>) -> Self {
@@ -290,19 +296,19 @@ async fn workloads(client: &Client, policy: &Policy) -> Result<Vec<Workload>> {
     for found in namespaced::<Deployment>(client, namespaces).await? {
         let spec = found.spec.unwrap_or_default();
         let generation = found.status.unwrap_or_default().observed_generation;
-        let draft = Draft::of("Deployment", &found.metadata, Some(spec.template.metadata));
+        let draft = Draft::of("Deployment", &found.metadata, spec.template.metadata);
         drafts.push(draft.wanting(spec.replicas).observed(generation));
     }
     for found in namespaced::<StatefulSet>(client, namespaces).await? {
         let spec = found.spec.unwrap_or_default();
         let generation = found.status.unwrap_or_default().observed_generation;
-        let draft = Draft::of("StatefulSet", &found.metadata, Some(spec.template.metadata));
+        let draft = Draft::of("StatefulSet", &found.metadata, spec.template.metadata);
         drafts.push(draft.wanting(spec.replicas).observed(generation));
     }
     for found in namespaced::<DaemonSet>(client, namespaces).await? {
         let spec = found.spec.unwrap_or_default();
         let status = found.status.unwrap_or_default();
-        let draft = Draft::of("DaemonSet", &found.metadata, Some(spec.template.metadata));
+        let draft = Draft::of("DaemonSet", &found.metadata, spec.template.metadata);
         drafts.push(draft.wanting(Some(status.desired_number_scheduled)).observed(status.observed_generation));
     }
     let sets = namespaced::<ReplicaSet>(client, namespaces).await?;
@@ -310,33 +316,30 @@ async fn workloads(client: &Client, policy: &Policy) -> Result<Vec<Workload>> {
     for found in namespaced::<CronJob>(client, namespaces).await? {
         let template = found.spec.job_template.spec.unwrap_or_default().template.metadata;
         let runs = jobs.iter().filter(|job| owner(&job.metadata) == found.metadata.uid.as_deref()).count();
-        drafts.push(Draft { wanted: runs, ..Draft::of("CronJob", &found.metadata, Some(template)) });
+        drafts.push(Draft { wanted: runs, ..Draft::of("CronJob", &found.metadata, template) });
     }
     for found in jobs.iter().filter(|job| owner(&job.metadata).is_none()) {
         let spec = found.spec.clone().unwrap_or_default();
-        drafts.push(Draft::of("Job", &found.metadata, Some(spec.template.metadata)).wanting(spec.completions));
+        drafts.push(Draft::of("Job", &found.metadata, spec.template.metadata).wanting(spec.completions));
     }
 
     // From whatever owns a pod to what a person wrote.
     let between = sets.iter().map(|set| &set.metadata).chain(jobs.iter().map(|job| &job.metadata));
-    let above: BTreeMap<&str, &str> =
-        between.filter_map(|meta| meta.uid.as_deref().zip(owner(meta))).collect();
+    let above: BTreeMap<&str, &str> = between.filter_map(|meta| meta.uid.as_deref().zip(owner(meta))).collect();
     let mut pods: BTreeMap<String, Vec<PodView>> = BTreeMap::new();
     for pod in namespaced::<Pod>(client, namespaces).await? {
         if pod.metadata.deletion_timestamp.is_some() {
             continue;
         }
-        match owner(&pod.metadata).map(str::to_owned) {
-            Some(uid) => {
-                let top = above.get(uid.as_str()).map_or(uid.clone(), |top| (*top).to_owned());
-                pods.entry(top).or_default().push(PodView::new(pod));
-            }
-            None => {
-                let draft = Draft::of("Pod", &pod.metadata, None);
-                pods.entry(pod.uid().unwrap_or_default()).or_default().push(PodView::new(pod));
-                drafts.push(draft);
-            }
+        let uid = pod.uid().unwrap_or_default();
+        let top = match owner(&pod.metadata) {
+            Some(owner) => above.get(owner).map_or(owner, |top| *top).to_owned(),
+            None => uid,
+        };
+        if owner(&pod.metadata).is_none() {
+            drafts.push(Draft::of_pod(&pod.metadata));
         }
+        pods.entry(top).or_default().push(PodView::new(pod));
     }
     let finish = |draft: Draft| {
         let pods = draft.meta.uid.as_ref().and_then(|uid| pods.remove(uid)).unwrap_or_default();

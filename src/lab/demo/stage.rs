@@ -59,8 +59,8 @@ fn providers() -> Result<Vec<String>> {
     let mut files = Vec::new();
     for entry in entries {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".yaml") && name != "pools.yaml" {
-            files.push(format!("{directory}/{name}"));
+        if let Some(stem) = name.strip_suffix(".yaml").filter(|stem| *stem != "pools") {
+            files.push(format!("{directory}/{stem}.yaml"));
         }
     }
     files.sort_unstable();
