@@ -95,7 +95,8 @@ async fn run(command: Command, interruption: &Interruption) -> anyhow::Result<()
     match command {
         Command::Up { nodes, kubeconfig } => up(nodes, kubeconfig, interruption).await,
         Command::Demo { keep, no_color } => {
-            demo::run(demo::Options { keep, no_colour: no_color.is_some_and(|value| !value.is_empty()) }).await
+            let options = demo::Options { keep, no_colour: no_color.is_some_and(|value| !value.is_empty()) };
+            demo::run(options, || interruption.expect()).await
         }
         Command::Binaries => binaries().await,
     }

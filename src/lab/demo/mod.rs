@@ -37,22 +37,30 @@ pub struct Options {
     pub no_colour: bool,
 }
 
-/// Runs the demo. Everything that it started ends with it.
+/// Runs the demo. Everything that it started ends with it. Calls `told` when all is told and the cluster is only kept.
 ///
 /// # Errors
 /// Whatever was not as it should be.
-pub async fn run(options: Options) -> Result<()> {
+pub async fn run(options: Options, told: impl FnOnce()) -> Result<()> {
     let began = Instant::now();
     // Commands are shown as one would type them at the root of the repository.
     std::env::set_current_dir(ROOT).context("the sources of the demo are gone")?;
     let paper = Paper::new(options.no_colour);
     let progress = Progress::detect();
     let (cluster, operator) = stage::boot(progress).await?;
-    let told = tokio::select! {
-        told = tell(paper, &cluster, progress, began, options) => told,
+    let story = async {
+        tell(paper, &cluster, progress, began).await?;
+        if options.keep {
+            told();
+            linger(paper, &cluster).await?;
+        }
+        Ok(())
+    };
+    let outcome = tokio::select! {
+        outcome = story => outcome,
         error = supervise::supervise(&cluster, operator) => Err(error),
     };
-    match told {
+    match outcome {
         Err(error) if pipe_closed(&error) => {}
         Err(error) => {
             // The ends of all logs are for a control plane that does not work; here it mostly does.
@@ -71,13 +79,7 @@ fn pipe_closed(error: &anyhow::Error) -> bool {
     causes.into_iter().any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
-async fn tell(
-    paper: Paper,
-    cluster: &ControlPlane,
-    progress: Progress,
-    began: Instant,
-    options: Options,
-) -> Result<()> {
+async fn tell(paper: Paper, cluster: &ControlPlane, progress: Progress, began: Instant) -> Result<()> {
     let (people, seen) = stage::set(cluster, progress).await?;
 
     let version = cluster.admin().apiserver_version().await?.git_version;
@@ -128,9 +130,6 @@ async fn tell(
     paper.item("✔", "Withdrawing one certificate took stamps away; no new pod went where they were missing.")?;
     paper.gap()?;
     paper.say_as(&format!("The demo took {:.0} s.", began.elapsed().as_secs_f64()), Look::Faint)?;
-    if options.keep {
-        linger(paper, cluster).await?;
-    }
     Ok(())
 }
 

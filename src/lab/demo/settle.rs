@@ -8,14 +8,11 @@ use kube::Client;
 use super::snapshot::{PodView, Snapshot, Workload};
 use crate::{
     core::keys,
-    lab::{Step, eventually_every},
+    lab::{Step, eventually},
 };
 
 /// How long controllers and scheduler may take on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_mins(2);
-
-/// How often the cluster is read while it settles.
-const INTERVAL: Duration = Duration::from_millis(150);
 
 /// Pods that were placed before a fact changed: they stay where they are.
 pub(super) type Earlier = BTreeSet<String>;
@@ -42,7 +39,7 @@ pub(super) async fn until(
     what: &str,
     holds: impl Fn(&Snapshot) -> Result<()>,
 ) -> Result<Snapshot> {
-    let seen = eventually_every(INTERVAL, what, PATIENCE, async || {
+    let seen = eventually(what, PATIENCE, async || {
         let seen = Snapshot::read(client, policy).await.map_err(|error| format!("{error:#}"))?;
         match holds(&seen) {
             Ok(()) => Ok(seen),
