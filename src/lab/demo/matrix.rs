@@ -42,17 +42,25 @@ pub(super) fn print_pools(paper: Paper, seen: &Snapshot) -> Result<()> {
             Some(until) => format!("{} {until}", found.scheme),
             None => format!("{} (no end)", found.scheme),
         });
-        vec![
-            (name.clone(), Look::Strong),
-            (format!("{provider}/{offer}"), Look::Plain),
-            (zone.clone(), Look::Plain),
-            (site.map_or_else(|| "?".to_owned(), |site| site.country.clone()), Look::Plain),
-            (seen.nodes_of(name).count().to_string(), Look::Plain),
-            (in_force.collect::<Vec<_>>().join("\n"), Look::Plain),
-        ]
+        let country = site.map_or("?", |site| site.country.as_str());
+        let mut row = vec![(name.clone(), Look::Strong)];
+        if paper.narrow() {
+            row.push((format!("{provider}/{offer}\n {zone}, {country}"), Look::Plain));
+        } else {
+            row.push((format!("{provider}/{offer}"), Look::Plain));
+            row.push((format!("{zone}, {country}"), Look::Plain));
+        }
+        row.push((seen.nodes_of(name).count().to_string(), Look::Plain));
+        row.push((in_force.collect::<Vec<_>>().join("\n"), Look::Plain));
+        row
     });
-    let header = ["pool", "offer", "zone", "in", "nodes", "certified until"];
-    paper.table(&header, rows.collect(), &[0, 3, 4, 5])?;
+    let header: &[&str] = if paper.narrow() {
+        &["pool", "offer and zone", "nodes", "certified until"]
+    } else {
+        &["pool", "offer", "zone", "nodes", "certified until"]
+    };
+    let every: Vec<usize> = (0..header.len()).collect();
+    paper.table(header, rows.collect(), &every)?;
     let strays = seen.nodes.len().saturating_sub(seen.pools.keys().map(|pool| seen.nodes_of(pool).count()).sum());
     if strays > 0 {
         paper.gap()?;

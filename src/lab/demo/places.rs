@@ -31,7 +31,7 @@ pub(super) fn print(paper: Paper, seen: &Snapshot) -> Result<()> {
             Source::Pod => "template",
             Source::Default => "policy",
         };
-        let (place, look) = whereabouts(seen, workload);
+        let (place, look) = whereabouts(paper, seen, workload);
         rows.push(vec![
             (format!("  {} {}", workload.kind, workload.name), Look::Plain),
             (workload.need.words(), Look::Plain),
@@ -40,12 +40,12 @@ pub(super) fn print(paper: Paper, seen: &Snapshot) -> Result<()> {
         ]);
     }
     let header = ["workload", "level, category", "said by", "its pods run at"];
-    paper.table(&header, rows, if paper.narrow() { &[] } else { &[0, 1, 2] })?;
+    paper.table(&header, rows, &[0, 1, 2])?;
     Ok(())
 }
 
 /// Providers and nodes, or that the pods wait.
-fn whereabouts(seen: &Snapshot, workload: &Workload) -> (String, Look) {
+fn whereabouts(paper: Paper, seen: &Snapshot, workload: &Workload) -> (String, Look) {
     let waiting = workload.pods.iter().filter(|pod| pod.node.is_none()).count();
     let nodes: Vec<&str> = workload.pods.iter().filter_map(|pod| pod.node.as_deref()).collect();
     let mut by_provider: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
@@ -53,20 +53,19 @@ fn whereabouts(seen: &Snapshot, workload: &Workload) -> (String, Look) {
         let provider = seen.stamp(node, keys::PROVIDER).unwrap_or("no pool");
         *by_provider.entry(provider).or_default().entry(node).or_default() += 1;
     }
-    let mut parts: Vec<String> = by_provider
-        .iter()
-        .map(|(provider, nodes_there)| {
-            if nodes.len() > MANY {
-                return format!("{provider}: {}", counted(nodes_there.len(), "node"));
-            }
-            let named = nodes_there.iter().map(|(node, pods)| match pods {
-                1 => (*node).to_owned(),
-                more => format!("{node} ({more})"),
-            });
-            format!("{provider}: {}", listed(named))
-        })
-        .collect();
-    if nodes.len() > MANY {
+    let many = nodes.len() > MANY;
+    let at_provider = |(provider, nodes_there): (&&str, &BTreeMap<&str, usize>)| {
+        if many || paper.narrow() {
+            return format!("{provider}: {}", counted(nodes_there.len(), "node"));
+        }
+        let named = nodes_there.iter().map(|(node, pods)| match pods {
+            1 => (*node).to_owned(),
+            more => format!("{node} ({more})"),
+        });
+        format!("{provider}: {}", listed(named))
+    };
+    let mut parts: Vec<String> = by_provider.iter().map(at_provider).collect();
+    if many && !paper.narrow() {
         parts = vec![parts.join(", ")];
     }
     if waiting > 0 {
