@@ -139,6 +139,8 @@ impl Admission {
                 false
             }
         } else {
+            // Should it enforce again before they are gone, they are not what it will have.
+            self.mutating_since.remove(name);
             true
         };
         let index = round.index;

@@ -610,3 +610,30 @@ fn an_api_server_that_is_away_is_not_asked_for_every_node() {
     cluster.rest_within(3000);
     assert!((0..500).all(|i| cluster.stamped(&format!("n{i}"), crate::core::keys::POOL)));
 }
+
+#[test]
+fn mutations_that_are_on_their_way_out_are_not_taken_for_those_to_come() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+    cluster.rest();
+    let mode = |cluster: &mut Cluster, mode: &str, generation: u64| {
+        cluster.edit_policy(|policy| {
+            policy["spec"]["mode"] = mode.into();
+            policy["metadata"]["generation"] = generation.into();
+        });
+    };
+    mode(&mut cluster, "Warn", 2);
+    let (ends, others): (Vec<_>, Vec<_>) = cluster
+        .engine
+        .cycle(cluster.at, cluster.now)
+        .into_iter()
+        .partition(|(key, _)| matches!(key, Key::MutatingBinding(_)));
+    assert_eq!(ends.len(), 2);
+    for (key, write) in others {
+        let seen = cluster.perform(&key, write);
+        cluster.engine.settle(&key, Ok(seen), cluster.now);
+    }
+    // The answers to these are still out when the officer changes their mind.
+    mode(&mut cluster, "Enforce", 3);
+    let writes = cluster.engine.cycle(cluster.at, cluster.now);
+    assert!(!writes.iter().any(|(key, _)| matches!(key, Key::ValidatingBinding(_))), "{writes:?}");
+}
