@@ -173,7 +173,11 @@ impl Crds {
             std::fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
             for (name, yaml) in &rendered {
                 let path = directory.join(name);
-                std::fs::write(&path, yaml).with_context(|| format!("{} cannot be written", path.display()))?;
+                // Whole or not at all: whoever reads it may be reading now.
+                let unfinished = directory.join(format!(".{name}.unfinished"));
+                std::fs::write(&unfinished, yaml)
+                    .and_then(|()| std::fs::rename(&unfinished, &path))
+                    .with_context(|| format!("{} cannot be written", path.display()))?;
             }
         }
         Ok(())

@@ -5,7 +5,7 @@
 //! other way round: roster, bindings, and when API servers have let go of them, finalizer.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant as Moment},
 };
 
@@ -29,6 +29,10 @@ const ROSTER_UPTAKE: Duration = Duration::from_secs(1);
 pub struct Admission {
     endings: BTreeMap<String, Ending>,
     mutating_since: BTreeMap<String, Moment>,
+    /// Since when a policy's bindings have been as they must, by its name.
+    bound_since: BTreeMap<String, Moment>,
+    /// The policies whose bindings every API server has taken up.
+    settled: BTreeSet<String>,
     wake: Option<Moment>,
 }
 
@@ -36,6 +40,7 @@ pub struct Admission {
 #[derive(Clone, Copy, Debug, Default)]
 struct Ending {
     unlisted_since: Option<Moment>,
+    swept: bool,
     unbound_since: Option<Moment>,
 }
 
@@ -96,6 +101,12 @@ impl Admission {
         self.wake
     }
 
+    /// The policies whose bindings are as they must be, and have been long enough for every API server to act on them.
+    #[must_use]
+    pub fn settled(&self) -> &BTreeSet<String> {
+        &self.settled
+    }
+
     /// Asks for whatever separates `index` from what should be.
     pub fn plan(&mut self, index: &Index, exempt: &[String], now: Moment, due: &mut Vec<(Key, Write)>) {
         roster(index, due);
@@ -107,12 +118,31 @@ impl Admission {
                 self.begin(&mut round, name, record);
             }
         }
+        self.settle(&mut round);
         self.wake = round.wake;
         let alive = |uid: &String| index.policies.iter().any(|(_, record)| record.meta.uid.as_ref() == Some(uid));
         self.endings.retain(|uid, _| alive(uid));
         self.mutating_since.retain(|name, _| index.policies.get(name).is_some());
         let Round { wanted, due, .. } = round;
         keep(index, &wanted, due);
+    }
+
+    fn settle(&mut self, round: &mut Round<'_>) {
+        let bound: BTreeSet<&String> = round
+            .index
+            .policies
+            .iter()
+            .filter(|(name, record)| !record.ending() && bindings_of(name, record, round.exempt).are_in(round.index))
+            .map(|(name, _)| name)
+            .collect();
+        self.bound_since.retain(|name, _| bound.contains(name));
+        self.settled.clear();
+        for name in bound {
+            let since = *self.bound_since.entry(name.clone()).or_insert(round.now);
+            if round.passed(since, UPTAKE) {
+                self.settled.insert(name.clone());
+            }
+        }
     }
 
     fn begin(&mut self, round: &mut Round<'_>, name: &str, record: &Record<PlacementPolicy>) {
@@ -159,7 +189,11 @@ impl Admission {
         let mut ending = self.endings.get(&uid).copied().unwrap_or_default();
         ending.unlisted_since = (!round.listed(name)).then(|| ending.unlisted_since.unwrap_or(round.now));
         let release = ending.unlisted_since.is_some_and(|since| round.passed(since, ROSTER_UPTAKE));
-        if !release {
+        if release {
+            if !std::mem::replace(&mut ending.swept, true) {
+                sweep(name, round.index, round.due);
+            }
+        } else {
             // Nobody but us may end or alter them early.
             let Bindings { mutating, validating } = bindings_of(name, record, round.exempt);
             let index = round.index;
@@ -186,6 +220,16 @@ impl Admission {
 /// Whether the binding with this metadata is one of the policy `name`.
 fn of(name: &str, meta: &ObjectMeta) -> bool {
     meta.labels.as_ref().and_then(|labels| labels.get(POLICY_LABEL)).is_some_and(|policy| policy == name)
+}
+
+/// Ends the bindings that a policy of this `name` can have and that are not seen: one whose labels somebody took is out
+/// of our sight, and would refuse everything once its policy is gone.
+fn sweep(name: &str, index: &Index, due: &mut Vec<(Key, Write)>) {
+    let (mutating, validating) = bindings::names(name);
+    let mutating = mutating.filter(|binding| index.mutating_bindings.get(binding).is_none());
+    let validating = validating.filter(|binding| index.validating_bindings.get(binding).is_none());
+    due.extend(mutating.map(|binding| (Key::MutatingBinding(binding), Write::Delete { version: 0 })));
+    due.extend(validating.map(|binding| (Key::ValidatingBinding(binding), Write::Delete { version: 0 })));
 }
 
 /// The policies that exist, for the mutation that strips the keys of all others.

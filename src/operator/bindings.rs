@@ -12,6 +12,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta},
 };
 
+use super::index::{BindingRecord, Index};
 use crate::{
     api::{Mode, PlacementPolicySpec},
     core::keys,
@@ -80,6 +81,34 @@ pub struct Bindings {
     pub mutating: BTreeMap<String, MutatingAdmissionPolicyBindingSpec>,
     /// Of validations.
     pub validating: BTreeMap<String, ValidatingAdmissionPolicyBindingSpec>,
+}
+
+impl Bindings {
+    /// Whether all of them are in `index`, as they are here.
+    #[must_use]
+    pub fn are_in(&self, index: &Index) -> bool {
+        self.missing_from(index).next().is_none()
+    }
+
+    /// Those that are not in `index`, or otherwise than here.
+    pub fn missing_from<'a>(&'a self, index: &'a Index) -> impl Iterator<Item = String> + 'a {
+        let mutating = self.mutating.iter().filter(|(name, spec)| !bound(index.mutating_bindings.get(name), spec));
+        let validating =
+            self.validating.iter().filter(|(name, spec)| !bound(index.validating_bindings.get(name), spec));
+        mutating
+            .map(|(name, _)| format!("MutatingAdmissionPolicyBinding {name}"))
+            .chain(validating.map(|(name, _)| format!("ValidatingAdmissionPolicyBinding {name}")))
+    }
+}
+
+fn bound<S: PartialEq>(found: Option<&BindingRecord<S>>, spec: &S) -> bool {
+    found.is_some_and(|found| found.meta.deletion_timestamp.is_none() && found.spec.as_ref() == Some(spec))
+}
+
+/// The names of all bindings that the policy `name` may have, in whatever mode: of mutations, and of validations.
+pub fn names(name: &str) -> (impl Iterator<Item = String>, impl Iterator<Item = String>) {
+    let of = move |prefix: &str| format!("{prefix}-{name}");
+    (MUTATIONS.iter().map(move |(_, prefix, _)| of(prefix)), VALIDATIONS.iter().map(move |(_, prefix, _)| of(prefix)))
 }
 
 /// The bindings of the policy `name`, everywhere but in the `exempt` namespaces.

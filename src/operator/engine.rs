@@ -15,12 +15,15 @@ use super::{
     node::{Interner, Membership, NodeRecord, StampChange},
     ruling::{Ruling, time},
     status,
-    write::{Key, Notice, Write, WriteError},
+    write::{FINALIZER, Key, Notice, Write, WriteError},
 };
-use crate::core::{
-    instant::Instant,
-    places::{Place, claims},
-    selector::Labels,
+use crate::{
+    api::limits,
+    core::{
+        instant::Instant,
+        places::{Place, claims},
+        selector::Labels,
+    },
 };
 
 /// What the operator is told at its start.
@@ -314,7 +317,9 @@ impl Engine {
             self.under_way.extend(due.iter().map(|(key, _)| (key.clone(), 0)));
             return due;
         }
+        let settled = self.admission.settled().clone();
         self.admission.plan(&self.index, &self.settings.exempt, now, &mut due);
+        self.statuses_due |= settled != *self.admission.settled();
         self.wake_at(self.admission.wake());
         self.plan_stamps(now, &mut due);
         self.plan_statuses(at, now, &mut due);
@@ -352,6 +357,7 @@ impl Engine {
     /// Tells of pools that levels gained and lost: an officer's slip shows here before it shows elsewhere.
     fn tell(&self, changes: Vec<(String, String)>, at: Instant, due: &mut Vec<(Key, Write)>) {
         for (policy, note) in changes {
+            let note = super::ruling::cut(note, limits::MESSAGE);
             tracing::info!(policy, note, "clearances changed");
             let Some(record) = self.index.policies.get(&policy) else { continue };
             let notice = Notice { reason: "ClearanceChanged", note, uid: record.meta.uid.clone() };
@@ -419,8 +425,13 @@ impl Engine {
         }
         for (name, record) in self.index.policies.iter() {
             let Some(found) = self.ruling.of_policy.get(name) else { continue };
+            // Its finalizer is written first, and follows from the version that a status would alter.
+            if !record.ending() && !record.meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER) {
+                continue;
+            }
             let bindings = admission::bindings_of(name, record, &self.settings.exempt);
-            let desired = status::of_policy(name, record, found, &bindings, &self.index, &stamp);
+            let settled = self.admission.settled().contains(name);
+            let desired = status::of_policy(name, record, found, &bindings, settled, &self.index, &stamp);
             let current = record.object.as_ref().map(|object| object.status.as_ref());
             compare(Key::PolicyStatus(name.clone()), &desired, current, &mut self.said, due);
         }

@@ -1,6 +1,9 @@
 //! What the operator counts, for Prometheus.
 
-use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicI64};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicI64, AtomicU64},
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -38,7 +41,7 @@ pub struct Metrics {
     faulty: Family<Kind, Gauge<i64, AtomicI64>>,
     cleared: Family<Subject, Gauge<i64, AtomicI64>>,
     nodes: Gauge<i64, AtomicI64>,
-    next_change: Gauge<i64, AtomicI64>,
+    next_change: Gauge<f64, AtomicU64>,
     rulings: Counter,
 }
 
@@ -72,7 +75,7 @@ impl Default for Metrics {
         registry.register("nodes", "Nodes that are followed", metrics.nodes.clone());
         registry.register(
             "next_change_timestamp_seconds",
-            "When a certificate next begins or ends to count (Unix time; 0: never)",
+            "When a certificate next begins or ends to count (Unix time; NaN: never)",
             metrics.next_change.clone(),
         );
         registry.register("rulings", "Judgements of the whole catalogue", metrics.rulings.clone());
@@ -110,7 +113,7 @@ impl Metrics {
     /// A new ruling is in force.
     pub fn ruled(&self, ruling: &Ruling) {
         self.rulings.inc();
-        self.next_change.set(ruling.next.map_or(0, |next| next.timestamp().as_second()));
+        self.next_change.set(ruling.next.map_or(f64::NAN, |next| next.timestamp().as_duration().as_secs_f64()));
         for (kind, number) in &ruling.faulty {
             self.faulty.get_or_create(&Kind { kind }).set(i64::try_from(*number).unwrap_or(i64::MAX));
         }

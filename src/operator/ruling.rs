@@ -280,6 +280,7 @@ fn verdicts(clearance: &PoolClearance<'_>) -> Vec<api::Verdict> {
             });
         }
     }
+    fit(&mut verdicts);
     // The rejected first where not all find room: a verdict that is missing must not be taken for one.
     if verdicts.len() > limits::STATUS_LIST {
         verdicts.sort_by_key(|verdict| verdict.cleared);
@@ -296,13 +297,46 @@ fn reasons<'a>(found: impl Iterator<Item = Reason<'a>>) -> Vec<api::Reason> {
         })
         .collect();
     if reasons.len() > limits::REASONS {
-        let kept = limits::REASONS.saturating_sub(1);
-        let left = reasons.len().saturating_sub(kept);
-        reasons.truncate(kept);
-        reasons.push(api::Reason { code: "More".to_owned(), message: format!("and {left} further reasons") });
+        shorten(&mut reasons, limits::REASONS.saturating_sub(1));
     }
     reasons
 }
+
+/// How many bytes the verdicts of a status may take. etcd refuses objects of 1.5 MiB, and every reader pays for each byte.
+const VERDICTS_SIZE: usize = 256 * 1024;
+
+/// Shortens the reasons, the same way for all, until the verdicts find room. What is left out is counted.
+fn fit(verdicts: &mut [api::Verdict]) {
+    let size = |verdicts: &[api::Verdict]| -> usize {
+        let reasons = verdicts.iter().flat_map(|verdict| &verdict.reasons);
+        reasons.map(|reason| reason.code.len().saturating_add(reason.message.len()).saturating_add(32)).sum()
+    };
+    for kept in [16, 4, 1] {
+        if size(verdicts) <= VERDICTS_SIZE {
+            return;
+        }
+        for verdict in verdicts.iter_mut() {
+            shorten(&mut verdict.reasons, kept);
+        }
+    }
+}
+
+/// Keeps the first `kept` of `reasons`, and counts the rest.
+fn shorten(reasons: &mut Vec<api::Reason>, kept: usize) {
+    // A count that an earlier round left stands for more than one.
+    let counted = reasons.iter().position(|reason| reason.code == MORE).and_then(|at| {
+        let count = reasons.remove(at);
+        count.message.split_ascii_whitespace().nth(1).and_then(|number| number.parse::<usize>().ok())
+    });
+    let left = reasons.len().saturating_sub(kept).saturating_add(counted.unwrap_or(0));
+    reasons.truncate(kept);
+    if left > 0 {
+        reasons.push(api::Reason { code: MORE.to_owned(), message: format!("and {left} further reasons") });
+    }
+}
+
+/// The code that stands for reasons that did not find room.
+const MORE: &str = "More";
 
 /// At most `longest` characters of `text`.
 pub(super) fn cut(mut text: String, longest: usize) -> String {
@@ -374,4 +408,25 @@ fn schemes_ends<'a>(
             _ => None,
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_that_find_no_room_are_counted() {
+        let reason = |i: usize| api::Reason { code: format!("Code{i}"), message: "x".repeat(1000) };
+        let verdict = api::Verdict { reasons: (0..40).map(reason).collect(), ..api::Verdict::default() };
+        let mut few = vec![verdict.clone(); 2];
+        fit(&mut few);
+        assert_eq!(few[0].reasons.len(), 40, "what finds room stays whole");
+        let mut many = vec![verdict; 100];
+        fit(&mut many);
+        for verdict in &many {
+            assert_eq!(verdict.reasons.last().unwrap().message, "and 39 further reasons");
+            assert_eq!(verdict.reasons.first().unwrap().code, "Code0");
+        }
+        assert!(serde_json::to_string(&many).unwrap().len() < 2 * VERDICTS_SIZE);
+    }
 }

@@ -186,6 +186,7 @@ pub fn of_policy(
     record: &Record<api::PlacementPolicy>,
     found: &OfPolicy,
     desired: &Bindings,
+    settled: bool,
     index: &Index,
     now: &Time,
 ) -> api::PlacementPolicyStatus {
@@ -214,7 +215,7 @@ pub fn of_policy(
         let message = format!("the policy cannot be evaluated and clears nothing: {}", problems(&found.problems));
         Verdict { kind: "Ready", holds: false, reason: "InvalidSpec", message }
     };
-    let enforced = enforced(name, object.map(|object| object.spec.mode), record.ending(), desired, index);
+    let enforced = enforced(name, object.map(|object| object.spec.mode), record.ending(), settled, desired, index);
     let current = object.and_then(|object| object.status.as_ref()).map_or(&[][..], |status| &status.conditions);
     let generation = record.meta.generation;
     api::PlacementPolicyStatus {
@@ -225,7 +226,7 @@ pub fn of_policy(
     }
 }
 
-fn enforced(name: &str, mode: Option<Mode>, ending: bool, desired: &Bindings, index: &Index) -> Verdict {
+fn enforced(name: &str, mode: Option<Mode>, ending: bool, settled: bool, desired: &Bindings, index: &Index) -> Verdict {
     let not = |reason, message| Verdict { kind: "Enforced", holds: false, reason, message };
     let (mutations, validations) = bindings::admission_policies();
     let absent = mutations
@@ -239,19 +240,7 @@ fn enforced(name: &str, mode: Option<Mode>, ending: bool, desired: &Bindings, in
                 .map(|policy| format!("ValidatingAdmissionPolicy {policy}")),
         )
         .collect::<Vec<_>>();
-    let wrong = desired
-        .mutating
-        .iter()
-        .filter(|(binding, spec)| !bound(index.mutating_bindings.get(binding), spec))
-        .map(|(binding, _)| format!("MutatingAdmissionPolicyBinding {binding}"))
-        .chain(
-            desired
-                .validating
-                .iter()
-                .filter(|(binding, spec)| !bound(index.validating_bindings.get(binding), spec))
-                .map(|(binding, _)| format!("ValidatingAdmissionPolicyBinding {binding}")),
-        )
-        .collect::<Vec<_>>();
+    let wrong: Vec<_> = desired.missing_from(index).collect();
     match mode {
         _ if ending => not("Deleting", "the policy is being deleted and refuses nothing".to_owned()),
         _ if !absent.is_empty() => {
@@ -261,6 +250,9 @@ fn enforced(name: &str, mode: Option<Mode>, ending: bool, desired: &Bindings, in
             not("BindingsMissing", format!("missing or altered, and about to be restored: {}", some_of(&wrong)))
         }
         None => not("Undecodable", format!("PlacementPolicy {name} cannot be decoded; its bindings stay as they are")),
+        Some(Mode::Enforce) if !settled => {
+            not("Settling", "the bindings are in place, and API servers are taking them up".to_owned())
+        }
         Some(Mode::Enforce) => Verdict {
             kind: "Enforced",
             holds: true,
@@ -274,8 +266,4 @@ fn enforced(name: &str, mode: Option<Mode>, ending: bool, desired: &Bindings, in
             not("ModeAudit", "mode is Audit: the audit log has it, nothing is altered or refused".to_owned())
         }
     }
-}
-
-fn bound<S: PartialEq>(found: Option<&super::index::BindingRecord<S>>, spec: &S) -> bool {
-    found.is_some_and(|found| found.meta.deletion_timestamp.is_none() && found.spec.as_ref() == Some(spec))
 }

@@ -637,3 +637,29 @@ fn mutations_that_are_on_their_way_out_are_not_taken_for_those_to_come() {
     let writes = cluster.engine.cycle(cluster.at, cluster.now);
     assert!(!writes.iter().any(|(key, _)| matches!(key, Key::ValidatingBinding(_))), "{writes:?}");
 }
+
+#[test]
+fn a_policy_is_enforced_when_api_servers_have_taken_its_bindings_up() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+    while cluster.engine.index.validating_bindings.iter().len() == 0 {
+        cluster.wait(500);
+        cluster.step();
+    }
+    cluster.wait(600);
+    cluster.step();
+    assert_eq!(cluster.condition("Enforced").1, "Settling");
+    cluster.rest();
+    assert_eq!(cluster.condition("Enforced").1, "Bound");
+}
+
+#[test]
+fn the_end_of_a_policy_ends_bindings_that_are_out_of_sight_too() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+    cluster.rest();
+    let hidden = index_name(&cluster);
+    cluster.edit_policy(|policy| policy["metadata"]["deletionTimestamp"] = json!("2026-03-01T12:00:00Z"));
+    cluster.engine.observe(Observation::ValidatingBinding(Change::Deleted(hidden.clone(), u64::MAX)));
+    cluster.rest();
+    let ended = format!("end binding ValidatingAdmissionPolicyBinding {hidden}");
+    assert_eq!(cluster.log.iter().filter(|line| **line == ended).count(), 1, "{:#?}", cluster.log);
+}
