@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Binaries, ControlPlane, NodeSpec, Options, Program, Progress, demo};
+use super::{Binaries, ControlPlane, NodeSpec, Options, Program, Progress, bench, demo};
 
 /// A real Kubernetes control plane on a bare machine, without containers.
 #[derive(Debug, Parser)]
@@ -41,6 +41,8 @@ enum Command {
         #[arg(long, env = "NO_COLOR", value_name = "ANY", num_args = 0..=1, default_missing_value = "1")]
         no_color: Option<String>,
     },
+    /// Measures what Rempart costs, beside a control plane without it.
+    Bench(bench::Arguments),
     /// Finds the programs of the control plane, builds those that are missing, and prints their paths.
     Binaries,
 }
@@ -98,6 +100,7 @@ async fn run(command: Command, interruption: &Interruption) -> anyhow::Result<()
             let options = demo::Options { keep, no_colour: no_color.is_some_and(|value| !value.is_empty()) };
             demo::run(options, || interruption.expect()).await
         }
+        Command::Bench(arguments) => bench::run(arguments).await,
         Command::Binaries => binaries().await,
     }
 }
@@ -129,6 +132,6 @@ async fn binaries() -> anyhow::Result<()> {
 }
 
 /// Prints a result. Nobody may be left to read it.
-fn print(line: &str) -> anyhow::Result<()> {
+pub(super) fn print(line: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{line}").context("cannot print")
 }

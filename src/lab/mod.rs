@@ -8,6 +8,7 @@
 //! Never part of a shipped binary: it needs the sources of this repository at run time.
 
 mod access;
+mod bench;
 mod binaries;
 pub mod cli;
 mod component;

@@ -1,0 +1,131 @@
+//! `rempart-lab bench`: what Rempart costs, measured beside the same thing without Rempart.
+//!
+//! Everything runs on one control plane that is made for it, in one run, in turns. What is measured never fails the
+//! run, whatever the figures; an outcome that is wrong does: a pod that is refused or lacks its selector, a node that
+//! lacks its stamp.
+
+mod admission;
+mod figures;
+mod load;
+mod machine;
+mod report;
+mod restamp;
+mod world;
+
+use std::{fs::File, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result};
+use kube::Client;
+use serde::Serialize;
+
+use self::{admission::Admission, figures::Aim, machine::Machine, restamp::Restamp};
+use super::{ControlPlane, Progress, cli};
+
+/// What was typed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Measures for about a minute, to see that everything works.
+    #[arg(long)]
+    quick: bool,
+    /// Measures this alone.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+    /// Also writes every figure there, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Creating pods.
+    Pods,
+    /// Stamping nodes, and what the operator needs.
+    Nodes,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    machine: Machine,
+    load_after: String,
+    quick: bool,
+    admission: Option<Admission>,
+    restamp: Option<Restamp>,
+    aims: Vec<Aim>,
+}
+
+/// Measures and prints.
+pub(super) async fn run(arguments: Arguments) -> Result<()> {
+    let Arguments { quick, only, json } = arguments;
+    // What cannot be written must show now and not when all is done.
+    let create = |path: &PathBuf| File::create(path).with_context(|| format!("cannot write {}", path.display()));
+    let json = json.as_ref().map(create).transpose()?;
+    if cfg!(debug_assertions) {
+        eprintln!("This is a debug build: its figures mean nothing. Use `make bench`.");
+    }
+    let progress = Progress::detect();
+    let machine = Machine::describe()?;
+    let cluster = world::build(progress).await?;
+    let measured = tokio::select! {
+        measured = measure(&cluster, quick, only, progress) => measured,
+        error = cluster.failure() => Err(error.into()),
+    };
+    let (admission, restamp) = match measured {
+        Ok(measured) => measured,
+        Err(error) => {
+            eprintln!("{}", cluster.keep());
+            return Err(error);
+        }
+    };
+    cluster.stop().await;
+    let mut aims = admission.as_ref().map(Admission::aims).unwrap_or_default();
+    aims.extend(restamp.iter().flat_map(Restamp::aims));
+    let report = Report { machine, load_after: machine::load()?, quick, admission, restamp, aims };
+    cli::print(&report.text())?;
+    if let Some(file) = json {
+        serde_json::to_writer_pretty(file, &report).context("cannot write the figures as JSON")?;
+    }
+    Ok(())
+}
+
+async fn measure(
+    cluster: &ControlPlane,
+    quick: bool,
+    only: Option<Part>,
+    progress: Progress,
+) -> Result<(Option<Admission>, Option<Restamp>)> {
+    let mut config = cluster.admin_config();
+    // A retry would hide a refusal, and count as one long request.
+    config.default_retry = false;
+    let client = Client::try_from(config)?;
+    let (pods, nodes) = if quick { quick_sizes() } else { full_sizes() };
+    let admission = match only {
+        Some(Part::Nodes) => None,
+        _ => Some(admission::measure(cluster, &client, pods, progress).await?),
+    };
+    let restamp = match only {
+        Some(Part::Pods) => None,
+        _ => Some(restamp::measure(cluster, &client, nodes, progress).await?),
+    };
+    Ok((admission, restamp))
+}
+
+fn quick_sizes() -> (admission::Size, restamp::Size) {
+    let second = Duration::from_secs(1);
+    let pods =
+        admission::Size { rounds: 2, paced_turns: 1, paced_turn: second, saturated_turns: 1, saturated_turn: second };
+    (pods, restamp::Size { nodes: 500, rounds: 1, rest: Duration::from_secs(5) })
+}
+
+/// A quarter of an hour on two cores.
+fn full_sizes() -> (admission::Size, restamp::Size) {
+    let pods = admission::Size {
+        rounds: 5,
+        paced_turns: 5,
+        paced_turn: Duration::from_secs(2),
+        saturated_turns: 4,
+        saturated_turn: Duration::from_millis(1500),
+    };
+    (pods, restamp::Size { nodes: 5000, rounds: 3, rest: Duration::from_mins(1) })
+}
