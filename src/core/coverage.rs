@@ -64,10 +64,25 @@ impl Offer {
     /// What the certificates of `scheme` are worth in `region` at `at`.
     #[must_use]
     pub fn coverage(&self, scheme: &Scheme, region: &RegionName, at: Instant) -> Coverage<'_> {
+        self.coverage_where(scheme, |found| found.covers(region), at)
+    }
+
+    /// What the certificates of `scheme` that cover the offer as a whole are worth at `at`.
+    #[must_use]
+    pub fn coverage_of_whole(&self, scheme: &Scheme, at: Instant) -> Coverage<'_> {
+        self.coverage_where(scheme, |found| found.regions.is_none(), at)
+    }
+
+    fn coverage_where(
+        &self,
+        scheme: &Scheme,
+        covers: impl Fn(&Qualification) -> bool + Copy,
+        at: Instant,
+    ) -> Coverage<'_> {
         // Whole days are compared, which is what terms are made of, and cheap.
         let day = at.day();
         let of_scheme = || self.qualifications.iter().filter(|q| q.scheme == *scheme);
-        let in_scope = || of_scheme().filter(|q| q.covers(region));
+        let in_scope = || of_scheme().filter(move |q| covers(q));
         if let Some(by) = in_scope().filter(|q| q.in_force(day)).max_by_key(|q| (lasting(q.valid_until), *q)) {
             return Coverage::InForce { by, until: end_of_chain(by.valid_until, &in_scope()).map(Day::ends) };
         }

@@ -1,6 +1,9 @@
 //! What the core makes of what was seen: for the operator's statuses and stamps, owned and ready to be compared.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -13,7 +16,7 @@ use crate::{
         clearance::{Judge, PolicyClearance, PoolClearance, World},
         coverage::Coverage,
         instant::{Day, Instant},
-        name::PoolName,
+        name::{PoolName, RegionName, Scheme},
         reason::Reason,
         references::dangling,
         selector::Labels,
@@ -373,10 +376,10 @@ fn worth(provider: &Provider, at: Instant) -> (Vec<api::OfferStatus>, Option<Tim
 
 /// The schemes in force, each with the regions that have it until the same day.
 fn in_force(offer: &Offer, at: Instant) -> Vec<api::QualificationInForce> {
-    let mut found: BTreeMap<(&str, Option<Instant>), std::collections::BTreeSet<&str>> = BTreeMap::new();
+    let mut found: BTreeMap<(&str, Option<Instant>), BTreeSet<&str>> = BTreeMap::new();
     for (scheme, region) in scopes(offer) {
-        if let Coverage::InForce { until, .. } = offer.coverage(scheme, region, at) {
-            found.entry((scheme.as_str(), until)).or_default().insert(region.as_str());
+        if let Coverage::InForce { until, .. } = coverage(offer, scheme, region, at) {
+            found.entry((scheme.as_str(), until)).or_default().extend(region.map(RegionName::as_str));
         }
     }
     found
@@ -390,24 +393,30 @@ fn in_force(offer: &Offer, at: Instant) -> Vec<api::QualificationInForce> {
         .collect()
 }
 
-fn scopes(offer: &Offer) -> impl Iterator<Item = (&crate::core::name::Scheme, &crate::core::name::RegionName)> {
-    let schemes: std::collections::BTreeSet<_> = offer.qualifications.iter().map(|found| &found.scheme).collect();
-    let regions: std::collections::BTreeSet<_> = offer.zones.values().map(|zone| &zone.region).collect();
+/// Every scheme of `offer` with every region that its zones or certificates name; with none where they name none.
+fn scopes(offer: &Offer) -> impl Iterator<Item = (&Scheme, Option<&RegionName>)> {
+    let schemes: BTreeSet<_> = offer.qualifications.iter().map(|found| &found.scheme).collect();
+    let of_certificates = offer.qualifications.iter().flat_map(|found| found.regions.iter().flatten());
+    let mut regions: BTreeSet<_> =
+        offer.zones.values().map(|zone| &zone.region).chain(of_certificates).map(Some).collect();
+    if regions.is_empty() {
+        regions.insert(None);
+    }
     schemes.into_iter().flat_map(move |scheme| regions.clone().into_iter().map(move |region| (scheme, region)))
 }
 
+fn coverage<'a>(offer: &'a Offer, scheme: &Scheme, region: Option<&RegionName>, at: Instant) -> Coverage<'a> {
+    region.map_or_else(|| offer.coverage_of_whole(scheme, at), |region| offer.coverage(scheme, region, at))
+}
+
 /// When what is in force at `at` ends, scheme by scheme, in `only` that region or in each.
-fn schemes_ends<'a>(
-    offer: &'a Offer,
-    only: Option<&'a crate::core::name::RegionName>,
-    at: Instant,
-) -> impl Iterator<Item = Instant> + 'a {
-    scopes(offer).filter(move |(_, region)| only.is_none_or(|only| only == *region)).filter_map(
-        move |(scheme, region)| match offer.coverage(scheme, region, at) {
+fn schemes_ends<'a>(offer: &'a Offer, only: Option<&'a RegionName>, at: Instant) -> impl Iterator<Item = Instant> + 'a {
+    scopes(offer).filter(move |(_, region)| only.is_none() || only == *region).filter_map(move |(scheme, region)| {
+        match coverage(offer, scheme, region, at) {
             Coverage::InForce { until, .. } => until,
             _ => None,
-        },
-    )
+        }
+    })
 }
 
 #[cfg(test)]
@@ -428,5 +437,20 @@ mod tests {
             assert_eq!(verdict.reasons.first().unwrap().code, "Code0");
         }
         assert!(serde_json::to_string(&many).unwrap().len() < 2 * VERDICTS_SIZE);
+    }
+
+    #[test]
+    fn an_offer_without_zones_is_worth_its_certificates_too() {
+        let spec = serde_saphyr::from_str(
+            r#"{operator: {name: A, jurisdiction: FR}, offers: [{name: o, qualifications: [
+                {scheme: hds, validFrom: "2026-01-01", validUntil: "2026-12-31"},
+                {scheme: secnumcloud, validFrom: "2026-01-01", validUntil: "2027-01-31", regions: [north]}]}]}"#,
+        );
+        let provider = convert::provider("acme", &spec.unwrap()).value.unwrap();
+        let (offers, next) = worth(&provider, "2026-03-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().into());
+        let schemes: Vec<_> =
+            offers[0].in_force.iter().map(|found| (found.scheme.as_str(), found.until.as_deref())).collect();
+        assert_eq!(schemes, [("hds", Some("2026-12-31")), ("secnumcloud", Some("2027-01-31"))]);
+        assert_eq!(next.unwrap().0.to_string(), "2027-01-01T00:00:00Z");
     }
 }

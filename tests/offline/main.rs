@@ -11,8 +11,8 @@
 mod admission;
 mod clearance_table;
 mod crds;
-mod facts;
 mod examples;
+mod facts;
 mod properties;
 mod properties_of_parts;
 mod purity;
