@@ -78,7 +78,7 @@ pub(super) async fn print(
     let on_pool = |seen: &Snapshot, found: &str| pools.iter().any(|pool| seen.stamp(found, keys::POOL) == Some(pool));
 
     paper.say(&format!(
-        "{scheme} is withdrawn from {offer} of {}. The security officer takes it out of the CloudProvider; nobody \
+        "Suppose that {scheme} is withdrawn from {offer} of {}. The security officer takes it out of the CloudProvider; nobody \
          touches a node, a workload or the policy:",
         before.providers.get(*provider).and_then(|found| found.spec.display_name.clone()).unwrap_or_default()
     ))?;
@@ -242,7 +242,9 @@ async fn new_pods(
     let now = settle::placed(&cluster.admin(), policy, &step, standing).await?;
     step.done();
 
-    for workload in restarted {
+    paper.gap()?;
+    let mut waiting = Vec::new();
+    for workload in &restarted {
         let found = now.workload(workload.kind, &workload.namespace, &workload.name);
         let found = found.with_context(|| format!("{} is gone", workload.title()))?;
         let new = || found.pods.iter().filter(|pod| !workload.pods.iter().any(|old| old.uid == pod.uid));
@@ -257,18 +259,23 @@ async fn new_pods(
                 workload.title()
             );
         }
-        paper.gap()?;
         if !went.is_empty() {
-            paper.say(&format!(
-                "{}: {} went to {}.",
-                workload.title(),
-                counted(new().filter(|pod| pod.node.is_some()).count(), "new pod"),
-                listed(went)
-            ))?;
+            paper.item(
+                "·",
+                &format!(
+                    "{}: {} went to {}.",
+                    workload.title(),
+                    counted(new().filter(|pod| pod.node.is_some()).count(), "new pod"),
+                    listed(went)
+                ),
+            )?;
         }
-        for pod in new().filter(|pod| pod.node.is_none()) {
-            places::explain(paper, &now, found, pod)?;
-        }
+        waiting.extend(new().filter(|pod| pod.node.is_none()).map(|pod| (found, pod)));
+    }
+    if !waiting.is_empty() {
+        paper.gap()?;
+        paper.say("No node is left that carries all that these need, so they wait:")?;
+        places::print_waiting(paper, &now, waiting)?;
     }
     Ok(())
 }

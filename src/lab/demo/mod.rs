@@ -23,7 +23,7 @@ use self::{
     paper::{Look, Paper, counted},
     snapshot::Snapshot,
 };
-use super::{ControlPlane, Progress};
+use super::{ControlPlane, Program, Progress};
 
 /// The root of the repository, whose manifests the demo applies.
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -145,8 +145,9 @@ fn print_places(paper: Paper, seen: &Snapshot) -> Result<()> {
     paper.gap()?;
     paper.say(&format!("{} run or have run on nodes that carry every stamp they need.", counted(placed, "pod")))?;
     if waiting > 0 {
-        paper.say(&format!("{waiting} of the pods cannot run anywhere now:"))?;
-        places::print_waiting(paper, seen)?;
+        let do_not = if waiting == 1 { "does not run" } else { "do not run" };
+        paper.say(&format!("{} {do_not}, because no node carries all that they need:", counted(waiting, "pod")))?;
+        places::print_waiting(paper, seen, places::waiting(seen))?;
     }
     Ok(())
 }
@@ -154,10 +155,12 @@ fn print_places(paper: Paper, seen: &Snapshot) -> Result<()> {
 /// Leaves the cluster to whoever watches.
 async fn linger(paper: Paper, cluster: &ControlPlane) -> Result<()> {
     paper.heading("The cluster is yours")?;
-    paper.say(&format!("export KUBECONFIG={}", cluster.admin_kubeconfig().display()))?;
-    paper.say("kubectl get rempart                    # pools, policies and providers")?;
-    paper.say("kubectl describe placementpool ovh-snc # every verdict with its reasons")?;
-    paper.say("kubectl explain placementpolicy.spec   # every field with an example")?;
+    let kubectl = cluster.layout.binaries.path(Program::Kubectl);
+    paper.verbatim(&format!("export KUBECONFIG={}", cluster.admin_kubeconfig().display()))?;
+    paper.verbatim(&format!("export PATH={}:$PATH", kubectl.parent().unwrap_or(kubectl).display()))?;
+    paper.verbatim("kubectl get rempart                     # pools, policies and providers")?;
+    paper.verbatim("kubectl describe placementpool ovh-snc  # every verdict with its reasons")?;
+    paper.verbatim("kubectl explain placementpolicy.spec    # every field with an example")?;
     paper.gap()?;
     paper.say(&format!("Logs are in {}/logs. Ctrl-C ends everything and removes it.", cluster.dir().display()))?;
     std::future::pending().await

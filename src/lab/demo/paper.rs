@@ -71,6 +71,11 @@ impl Paper {
         self.line("")
     }
 
+    /// Something to be copied, so never broken.
+    pub(super) fn verbatim(self, text: &str) -> io::Result<()> {
+        self.line(&format!("{}{text}", " ".repeat(INDENT)))
+    }
+
     /// The title of a part.
     pub(super) fn heading(self, text: &str) -> io::Result<()> {
         self.gap()?;
@@ -135,13 +140,15 @@ impl Paper {
             table.add_row(row.iter().map(|(text, look)| self.cell(text, *look)).collect::<Vec<_>>());
         }
         let widths = table.column_max_content_widths();
-        for index in fixed {
-            if let (Some(column), Some(width)) = (table.column_mut(*index), widths.get(*index)) {
-                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width.saturating_add(2))));
+        let last = widths.len().saturating_sub(1);
+        for (index, width) in widths.iter().enumerate() {
+            let padding = if index == last { 1 } else { 2 };
+            if let Some(column) = table.column_mut(index) {
+                column.set_padding((1, padding - 1));
+                if fixed.contains(&index) {
+                    column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width + padding)));
+                }
             }
-        }
-        if let Some(last) = table.column_count().checked_sub(1).and_then(|last| table.column_mut(last)) {
-            last.set_padding((1, 0));
         }
         // A space of padding stands on the left of every column, the first one included.
         table.lines().try_for_each(|line| self.line(&format!(" {line}")))

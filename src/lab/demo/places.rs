@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{
     paper::{Look, Paper, counted, listed},
-    snapshot::{PodView, Snapshot, Workload},
+    snapshot::{PodView, Snapshot, Subject, Workload},
 };
 use crate::core::{admission::Source, keys};
 
@@ -84,51 +84,59 @@ pub(super) fn count(seen: &Snapshot) -> (usize, usize) {
 }
 
 /// Why each pod that waits does: what the scheduler says, and what the pools' verdicts say.
-pub(super) fn print_waiting(paper: Paper, seen: &Snapshot) -> Result<()> {
-    for workload in &seen.workloads {
-        for pod in workload.pods.iter().filter(|pod| pod.node.is_none()) {
-            explain(paper, seen, workload, pod)?;
+pub(super) fn print_waiting<'a>(
+    paper: Paper,
+    seen: &Snapshot,
+    waiting: impl IntoIterator<Item = (&'a Workload, &'a PodView)>,
+) -> Result<()> {
+    // One answer often holds for many.
+    let mut by_answer: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();
+    let mut keys = BTreeSet::new();
+    for (workload, pod) in waiting {
+        let own = pod.selector.iter().filter(|(key, _)| !workload.need.keys.contains(*key));
+        let own: Vec<String> = own.map(|(key, value)| format!("{key}={value}")).collect();
+        let mut title = format!("{} ({})", workload.title(), workload.need.words());
+        if !own.is_empty() {
+            title = format!("{title}, which its author lets run only where {}", listed(own));
         }
+        let answer = pod.unschedulable.as_deref().unwrap_or("nothing");
+        *by_answer.entry(answer).or_default().entry(title).or_default() += 1;
+        keys.extend(workload.need.keys.iter().cloned());
     }
-    Ok(())
+    for (answer, workloads) in by_answer {
+        for (title, pods) in workloads {
+            paper.item("·", &format!("{} of {title}", counted(pods, "pod")))?;
+        }
+        paper.say("kube-scheduler says:")?;
+        paper.quote(answer, Look::Plain)?;
+    }
+    seen.subjects_of(&keys).iter().try_for_each(|subject| print_standing(paper, seen, subject))
 }
 
-/// Why one pod waits.
-pub(super) fn explain(paper: Paper, seen: &Snapshot, workload: &Workload, pod: &PodView) -> Result<()> {
-    paper.item(
-        "·",
-        &format!("pod {}/{} ({}) waits. kube-scheduler says:", workload.namespace, pod.name, workload.need.words()),
-    )?;
-    paper.quote(pod.unschedulable.as_deref().unwrap_or("nothing"), Look::Plain)?;
-    // Beside the stamps it may select by labels of its author's choice.
-    let own: Vec<String> = pod
-        .selector
-        .iter()
-        .filter(|(key, _)| !workload.need.keys.contains(*key))
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    if !own.is_empty() {
-        paper.item(" ", &format!("Its author lets it run only where {}.", listed(&own)))?;
-    }
-    for subject in seen.subjects_of(&workload.need.keys) {
-        let mut by_codes: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        let mut cleared = Vec::new();
-        for pool in seen.pools.keys() {
-            match seen.verdict(pool, &subject) {
-                Some(verdict) if verdict.cleared => cleared.push(pool.as_str()),
-                Some(verdict) => {
-                    let codes: BTreeSet<_> = verdict.reasons.iter().map(|reason| reason.code.as_str()).collect();
-                    by_codes.entry(listed(codes)).or_default().push(pool);
-                }
-                None => {}
+/// The pods that have no node.
+pub(super) fn waiting(seen: &Snapshot) -> impl Iterator<Item = (&Workload, &PodView)> {
+    let pods = seen.workloads.iter().flat_map(|workload| workload.pods.iter().map(move |pod| (workload, pod)));
+    pods.filter(|(_, pod)| pod.node.is_none())
+}
+
+/// Which pools are cleared for `subject`, and the codes that keep the others from it.
+fn print_standing(paper: Paper, seen: &Snapshot, subject: &Subject) -> Result<()> {
+    let mut by_codes: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut cleared = Vec::new();
+    for pool in seen.pools.keys() {
+        match seen.verdict(pool, subject) {
+            Some(verdict) if verdict.cleared => cleared.push(pool.as_str()),
+            Some(verdict) => {
+                let codes: BTreeSet<_> = verdict.reasons.iter().map(|reason| reason.code.as_str()).collect();
+                by_codes.entry(listed(codes)).or_default().push(pool);
             }
+            None => {}
         }
-        let cleared = if cleared.is_empty() { "no pool".to_owned() } else { listed(cleared) };
-        let rejected = by_codes.iter().map(|(codes, pools)| format!("{} ({codes})", listed(pools)));
-        paper.item(
-            " ",
-            &format!("Cleared for {subject}: {cleared}. Not cleared: {}.", rejected.collect::<Vec<_>>().join("; ")),
-        )?;
+    }
+    let cleared = if cleared.is_empty() { "no pool".to_owned() } else { listed(cleared) };
+    paper.say(&format!("Cleared for {subject}: {cleared}. Not cleared:"))?;
+    for (codes, pools) in by_codes {
+        paper.item("  ·", &format!("{}: {codes}", listed(pools)))?;
     }
     Ok(())
 }
