@@ -168,6 +168,7 @@ fn running_pods(paper: Paper, before: &Snapshot, after: &Snapshot, standing: &Ea
             }
         }
     }
+    ended.sort_unstable();
     paper.gap()?;
     if !ended.is_empty() {
         paper.say(
@@ -290,7 +291,7 @@ async fn back_again(
     certificate: &Certificate,
 ) -> Result<()> {
     let Certificate { provider, offer, scheme, .. } = certificate;
-    let seen = Snapshot::read(&cluster.admin(), policy).await?;
+    let seen = settle::read(&cluster.admin(), policy).await?;
     let waiting: Vec<String> = seen
         .workloads
         .iter()
@@ -301,7 +302,7 @@ async fn back_again(
     let file = format!("deploy/demo/catalogue/{provider}.yaml");
     paper.gap()?;
     paper.say(&format!(
-        "The certificate is renewed. The officer records {scheme} of {offer} again, and nobody restarts anything:"
+        "Suppose that it is granted anew. The officer records {scheme} of {offer} again, and nobody restarts anything:"
     ))?;
     paper.command(&people.officer.name, &format!("kubectl apply -f {file}"))?;
     people.officer.must(cluster, &["apply", "-f", &file]).await?;

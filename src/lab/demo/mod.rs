@@ -15,7 +15,10 @@ mod snapshot;
 mod stage;
 mod supervise;
 
-use std::{io, time::Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 
@@ -23,10 +26,13 @@ use self::{
     paper::{Look, Paper, counted},
     snapshot::Snapshot,
 };
-use super::{ControlPlane, Program, Progress};
+use super::{ControlPlane, Program, Progress, eventually};
 
 /// The root of the repository, whose manifests the demo applies.
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// How long an API server that was killed may take to answer again.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What may be different about the demo.
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,8 +87,9 @@ fn pipe_closed(error: &anyhow::Error) -> bool {
 
 async fn tell(paper: Paper, cluster: &ControlPlane, progress: Progress, began: Instant) -> Result<()> {
     let (people, seen) = stage::set(cluster, progress).await?;
+    let version = eventually("the API server's version", PATIENCE, async || cluster.admin().apiserver_version().await);
+    let version = version.await?.git_version;
 
-    let version = cluster.admin().apiserver_version().await?.git_version;
     paper.gap()?;
     paper.say(&format!(
         "This is a real control plane, Kubernetes {version}, with {} whose kubelets kwok plays. Rempart's operator \
@@ -115,13 +122,16 @@ async fn tell(paper: Paper, cluster: &ControlPlane, progress: Progress, began: I
     change::print(paper, cluster, &people, progress, seen).await?;
 
     paper.heading("Checked")?;
+    let waited = match waiting {
+        0 => "none had to wait".to_owned(),
+        _ => format!("{} waited, because no node had them", counted(waiting, "pod")),
+    };
     paper.item(
         "✔",
         &format!(
             "{} ran on nodes with every stamp that they need, worked out from what people wrote and not from what \
-             admission made of it; {} waited, because no node had them.",
+             admission made of it; {waited}.",
             counted(placed, "pod"),
-            counted(waiting, "pod"),
         ),
     )?;
     paper.item("✔", "Every node carried the stamps that the verdicts on its pool grant, and no other.")?;
@@ -157,7 +167,7 @@ async fn linger(paper: Paper, cluster: &ControlPlane) -> Result<()> {
     paper.heading("The cluster is yours")?;
     let kubectl = cluster.layout.binaries.path(Program::Kubectl);
     paper.verbatim(&format!("export KUBECONFIG={}", cluster.admin_kubeconfig().display()))?;
-    paper.verbatim(&format!("export PATH={}:$PATH", kubectl.parent().unwrap_or(kubectl).display()))?;
+    paper.verbatim(&format!("export PATH={}:$PATH", kubectl.parent().unwrap_or(&kubectl).display()))?;
     paper.verbatim("kubectl get rempart                     # pools, policies and providers")?;
     paper.verbatim("kubectl describe placementpool ovh-snc  # every verdict with its reasons")?;
     paper.verbatim("kubectl explain placementpolicy.spec    # every field with an example")?;

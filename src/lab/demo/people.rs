@@ -49,7 +49,12 @@ impl Person {
         Ok(Self { name: name.to_owned(), kubeconfig })
     }
 
-    /// Runs kubectl as this person, again while the API server does not answer at all, and returns its answer.
+    /// Who may do everything, and only looks and lends a hand.
+    pub(super) fn administrator(cluster: &ControlPlane) -> Self {
+        Self { name: "administrator".to_owned(), kubeconfig: cluster.admin_kubeconfig().to_owned() }
+    }
+
+    /// Runs kubectl as this person, again while the API server cannot answer yet, and returns its answer.
     pub(super) async fn kubectl(&self, cluster: &ControlPlane, arguments: &[&str]) -> Result<Output> {
         let what = format!("an answer to `kubectl {}`", arguments.join(" "));
         let output = eventually(what, PATIENCE, async || {
@@ -69,26 +74,23 @@ impl Person {
         let command = format!("`kubectl {}` of {} failed", arguments.join(" "), self.name);
         Err(anyhow::anyhow!(output.stderr.trim_end().to_owned())).context(command)
     }
-
-    /// [`Person::must`] that is tried again while it fails, for rights that were granted just now.
-    pub(super) async fn soon(&self, cluster: &ControlPlane, arguments: &[&str]) -> Result<String> {
-        let what = format!("`kubectl {}` of {} to succeed", arguments.join(" "), self.name);
-        let done = eventually(what, PATIENCE, async || {
-            self.must(cluster, arguments).await.map_err(|error| format!("{error:#}"))
-        });
-        Ok(done.await?)
-    }
 }
 
-/// Whether the API server, or its store, was away.
+/// Whether the API server or its store was away, or had not read yet what it must know to answer: its first seconds are
+/// full of such answers, and so are those after a right was granted. Nobody in the demo is refused by RBAC for good.
 fn unanswered(output: &Output) -> bool {
-    let signs = [
-        "connection refused",
-        "was refused - did you",
-        "Unable to connect",
-        "unexpected EOF",
-        "etcdserver:",
-        "connection reset",
+    let away = ["connection refused", "was refused - did you", "Unable to connect", "EOF", "connection reset", "etcdserver:"];
+    let young = [
+        "failed to download openapi",
+        "no matches for kind",
+        "could not find the requested resource",
+        "not yet ready to handle request",
+        "You must be logged in",
+        "ServiceUnavailable",
+        "Timeout",
     ];
-    !output.status.success() && signs.iter().any(|sign| output.stderr.contains(sign))
+    let said = |sign: &str| output.stderr.contains(sign);
+    // The sentence of RBAC: User "…" cannot create resource "…" in API group "…".
+    let unknown = said("\" cannot ") && said(" resource \"");
+    !output.status.success() && (unknown || away.iter().chain(&young).any(|sign| said(sign)))
 }

@@ -8,7 +8,7 @@ use kube::Client;
 use super::snapshot::{PodView, Snapshot, Workload};
 use crate::{
     core::keys,
-    lab::{Step, eventually},
+    lab::{Progress, Step, eventually},
 };
 
 /// How long controllers and scheduler may take on a machine that is busy with other things.
@@ -16,6 +16,11 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Pods that were placed before a fact changed: they stay where they are.
 pub(super) type Earlier = BTreeSet<String>;
+
+/// Reads the cluster, again while the API server is away.
+pub(super) async fn read(client: &Client, policy: &str) -> Result<Snapshot> {
+    until(client, policy, &Progress::Silent.step(""), "the cluster to be read", |_| Ok(())).await
+}
 
 /// Waits until verdicts and stamps agree, and returns what was seen then.
 pub(super) async fn stamped(client: &Client, policy: &str, step: &Step) -> Result<Snapshot> {

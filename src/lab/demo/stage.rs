@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::{
-    people::People,
+    people::{People, Person},
     settle::{self, Earlier},
     snapshot::Snapshot,
 };
@@ -29,9 +29,9 @@ pub(super) async fn boot(progress: Progress) -> Result<(ControlPlane, OperatorPr
 /// Has people declare what there is, and waits until all of it is judged, stamped and placed.
 pub(super) async fn set(cluster: &ControlPlane, progress: Progress) -> Result<(People, Snapshot)> {
     let step = progress.step("nodes of four providers and a hospital, the catalogue, the policy");
-    cluster.kubectl(["apply", "-f", "deploy/demo/people.yaml"]).run().await?;
+    Person::administrator(cluster).must(cluster, &["apply", "-f", "deploy/demo/people.yaml"]).await?;
     let people = People::of(cluster)?;
-    people.engineer.soon(cluster, &["apply", "-f", "deploy/demo/nodes.yaml"]).await?;
+    people.engineer.must(cluster, &["apply", "-f", "deploy/demo/nodes.yaml"]).await?;
     people.engineer.must(cluster, &["apply", "-f", "deploy/demo/catalogue/pools.yaml"]).await?;
     for file in providers()? {
         people.officer.must(cluster, &["apply", "-f", &file]).await?;
@@ -44,7 +44,7 @@ pub(super) async fn set(cluster: &ControlPlane, progress: Progress) -> Result<(P
 
     let step = progress.step("the workloads of a ministry and of a hospital");
     people.engineer.must(cluster, &["apply", "-f", "deploy/demo/namespaces.yaml"]).await?;
-    people.developer.soon(cluster, &["apply", "-f", "deploy/demo/workloads"]).await?;
+    people.developer.must(cluster, &["apply", "-f", "deploy/demo/workloads"]).await?;
     let run = ["create", "job", "invoices-november", "--from=cronjob/invoices", "-n", "valmont"];
     people.developer.must(cluster, &run).await?;
     let seen = settle::placed(&cluster.admin(), POLICY, &step, &Earlier::new()).await?;
