@@ -79,7 +79,8 @@ impl Person {
 /// Whether the API server or its store was away, or had not read yet what it must know to answer: its first seconds are
 /// full of such answers, and so are those after a right was granted. Nobody in the demo is refused by RBAC for good.
 fn unanswered(output: &Output) -> bool {
-    let away = ["connection refused", "was refused - did you", "Unable to connect", "EOF", "connection reset", "etcdserver:"];
+    let away =
+        ["connection refused", "was refused - did you", "Unable to connect", "EOF", "connection reset", "etcdserver:"];
     let young = [
         "failed to download openapi",
         "no matches for kind",
