@@ -269,7 +269,8 @@ pub struct CloudProviderStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub offers: Vec<OfferStatus>,
 
-    /// When the next qualification in force ends; successors without a gap count as one. Absent
+    /// The first instant at which the next qualification to end counts no more: for one whose last
+    /// day is 2026-11-30 that is 2026-12-01T00:00:00Z. Successors without a gap count as one. Absent
     /// when none in force has a known end.
     #[schemars(schema_with = "schema::instant")]
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -101,8 +101,9 @@ pub struct PlacementPoolStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<Verdict>,
 
-    /// When the next qualification that covers the pool ends; successors without a gap count as
-    /// one. Absent when none in force has a known end.
+    /// The first instant at which the next qualification of those that cover the pool counts no
+    /// more: for one whose last day is 2026-11-30 that is 2026-12-01T00:00:00Z. Successors without a
+    /// gap count as one. Absent when none in force has a known end.
     #[schemars(schema_with = "schema::instant")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_expiry: Option<Time>,
