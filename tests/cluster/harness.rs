@@ -16,11 +16,13 @@ use rempart::lab::{ControlPlane, OperatorProcess, Options};
 use serde_json::json;
 use tokio::{
     runtime::{Handle, Runtime},
-    sync::Mutex,
+    sync::{Mutex, OnceCell},
 };
 
+use crate::world::{self, World};
+
 /// How many trials run side by side unless the command line says so. They mostly wait.
-const THREADS: usize = 4;
+const THREADS: usize = 12;
 
 /// How long a trial may take unless it says so itself.
 const TIMEOUT: Duration = Duration::from_mins(2);
@@ -31,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) cluster: ControlPlane,
     operator: Mutex<Option<OperatorProcess>>,
     counter: AtomicU32,
+    ministry: OnceCell<World>,
+    annex: OnceCell<World>,
 }
 
 impl Context {
@@ -52,9 +56,19 @@ impl Context {
 
     /// Takes the operator away from all trials, to end it. Only for serial trials; the next
     /// [`Context::rempart`] starts another.
-    #[allow(dead_code, reason = "for the trials that need it")]
     pub(crate) async fn take_operator(&self) -> Result<OperatorProcess> {
+        self.rempart().await?;
         self.operator.lock().await.take().context("the operator does not run")
+    }
+
+    /// The catalogue, pools, nodes and policy that those trials share which alter none of them.
+    pub(crate) async fn ministry(&self) -> Result<&World> {
+        self.ministry.get_or_try_init(|| World::ministry(self)).await
+    }
+
+    /// Another one, whose nodes come and go.
+    pub(crate) async fn annex(&self) -> Result<&World> {
+        self.annex.get_or_try_init(|| World::ministry(self)).await
     }
 
     /// A name that no other trial of this run has, with the given beginning.
@@ -96,7 +110,8 @@ impl Trial {
     pub(crate) fn new(name: &'static str, body: impl AsyncFn(&Context) -> Result<()> + Send + 'static) -> Self {
         let body: Body = Box::new(move |runtime, context, timeout| {
             runtime.block_on(async {
-                tokio::time::timeout(timeout, body(context))
+                let body = world::tidied(context, body(context));
+                tokio::time::timeout(timeout, body)
                     .await
                     .unwrap_or_else(|_| Err(anyhow!("it did not end within {timeout:?}")))
             })
@@ -149,7 +164,13 @@ pub(crate) fn run(trials: Vec<Trial>) -> ExitCode {
 fn boot_and_run(arguments: &Arguments, trials: Vec<Trial>) -> Result<ExitCode> {
     let runtime = Runtime::new()?;
     let cluster = runtime.block_on(ControlPlane::start(Options::default()))?;
-    let context = Arc::new(Context { cluster, operator: Mutex::default(), counter: AtomicU32::new(1) });
+    let context = Arc::new(Context {
+        cluster,
+        operator: Mutex::default(),
+        counter: AtomicU32::new(1),
+        ministry: OnceCell::new(),
+        annex: OnceCell::new(),
+    });
 
     let (serial, parallel): (Vec<_>, Vec<_>) = trials.into_iter().partition(|trial| trial.serial);
     let conclude = |arguments: &Arguments, trials: Vec<Trial>| {

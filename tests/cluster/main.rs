@@ -8,14 +8,20 @@
 #![allow(clippy::indexing_slicing, reason = "a test that reads what is not there fails, as it should")]
 
 mod harness;
+mod placement;
 mod schema;
 mod smoke;
+mod stamps;
+mod world;
 
 use std::process::ExitCode;
 
-use harness::Trial;
-
 fn main() -> ExitCode {
-    let trials: Vec<Trial> = [schema::trials(), smoke::trials()].into_iter().flatten().collect();
-    harness::run(trials)
+    let topics = [
+        placement::trials(),
+        schema::trials(),
+        smoke::trials(),
+        stamps::trials(),
+    ];
+    harness::run(topics.into_iter().flatten().collect())
 }
