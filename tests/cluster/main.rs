@@ -7,6 +7,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "a test that reads what is not there fails, as it should")]
 
+mod admission;
 mod harness;
 mod placement;
 mod schema;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let topics = [
+        admission::trials(),
         placement::trials(),
         schema::trials(),
         smoke::trials(),

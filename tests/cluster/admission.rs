@@ -1,0 +1,451 @@
+//! Every case of the admission table (tests/admission/README.md), sent to a real API server.
+//!
+//! On a control plane of its own, without controllers and without the operator: admission alone answers, and the users
+//! of the cases may do everything else.
+
+mod short;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use anyhow::{Context as _, Result, ensure};
+use http::{Method, Request};
+use kube::{Client, client::Body};
+use rempart::{
+    api::PlacementPolicySpec,
+    lab::{Component, ControlPlane, Options, eventually},
+    operator::bindings,
+};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use self::short::{expanded, kind_of, merged, path_of, spelt_out};
+use crate::{
+    harness::Trial,
+    stamps::OPERATOR,
+    world::{SOON, apply, create, merge},
+};
+
+/// Whose namespaces the canaries watch: a namespace for which one acts is known to admission with all its labels.
+const HOLD: &str = "table.example/hold";
+/// Where no policy applies, whatever its selector says.
+const EXEMPT: [&str; 4] = ["kube-node-lease", "kube-public", "kube-system", "rempart-system"];
+
+type Shared = Arc<OnceCell<Table>>;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let shared = Shared::default();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/admission");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap_or_else(|error| panic!("{}: {error}", folder.display())).path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.sort();
+    let mut trials = Vec::new();
+    for file in files {
+        let topic = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
+        for case in read(&file)["cases"].as_array().into_iter().flatten() {
+            let (case, shared) = (case.clone(), Arc::clone(&shared));
+            // The names live as long as the process, as those of all trials.
+            let name = format!("admission::{topic}::{}", case["name"].as_str().unwrap_or_default()).leak();
+            trials.push(Trial::new(name, async move |context| {
+                let table = shared.get_or_try_init(Table::laid).await?;
+                table.play(&case, &context.unique("table")).await
+            }));
+        }
+    }
+    assert!(trials.len() >= 200, "only {} cases were found", trials.len());
+    trials
+}
+
+fn read(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A control plane with the fixtures of the table.
+struct Table {
+    cluster: ControlPlane,
+    admin: Client,
+    /// The uids of the fixtures' nodes.
+    uids: BTreeMap<String, String>,
+}
+
+/// What the API server answered.
+struct Answer {
+    code: u16,
+    object: Value,
+    warnings: Vec<String>,
+}
+
+impl Table {
+    async fn laid() -> Result<Self> {
+        let cluster = ControlPlane::start(Options::default()).await?;
+        cluster.install_chart(&json!({})).await?;
+        for component in [Component::ControllerManager, Component::Scheduler, Component::Kwok] {
+            cluster.kill(component).await?;
+        }
+        let mut table = Self { admin: cluster.admin(), cluster, uids: BTreeMap::new() };
+        let fixtures = expanded(&read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/admission/fixtures.yaml")));
+        let everything = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": "everybody-may-do-everything"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:authenticated"}],
+        });
+        apply(&table.admin, &everything).await?;
+        let exempt = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "kube-public"}});
+        apply(&table.admin, &exempt).await?;
+        for node in fixtures["nodes"].as_array().into_iter().flatten() {
+            table.node(node).await?;
+        }
+        for object in fixtures["objects"].as_array().into_iter().flatten() {
+            apply(&table.admin, object).await.with_context(|| format!("{object}"))?;
+        }
+        table.policies(&fixtures).await?;
+        table.canaries().await?;
+        Ok(table)
+    }
+
+    async fn node(&mut self, fixture: &Value) -> Result<()> {
+        let name = fixture["name"].as_str().context("a node without a name")?;
+        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}}});
+        let made = create(&self.admin, &node).await?;
+        self.uids.insert(name.to_owned(), made.metadata.uid.unwrap_or_default());
+        if fixture["stamps"].is_object() {
+            let operator = self.cluster.client_as(OPERATOR, &[])?;
+            let stamps =
+                json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": fixture["stamps"]}});
+            eventually(format!("the stamps of {name}"), SOON, async || merge(&operator, &stamps, None).await.map(drop))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Records the fixtures' policies and binds them as the operator would.
+    async fn policies(&self, fixtures: &Value) -> Result<()> {
+        let listed = fixtures["policies"].as_array().context("no policies")?;
+        let mut roster = serde_json::Map::new();
+        for policy in listed {
+            let name = policy["name"].as_str().context("a policy without a name")?;
+            let like = listed.iter().find(|other| other["name"] == policy["like"]);
+            let mut spec = like.map_or_else(|| policy["spec"].clone(), |like| like["spec"].clone());
+            if policy["mode"].is_string() {
+                spec["mode"] = policy["mode"].clone();
+            }
+            spec["namespaceSelector"] = json!({"matchLabels": {label(name): "true"}});
+            let ending = policy["ending"] == true;
+            let object = json!({
+                "apiVersion": "rempart.dev/v1alpha1",
+                "kind": "PlacementPolicy",
+                "metadata": {"name": name, "finalizers": if ending { json!(["rempart.dev/admission"]) } else { json!([]) }},
+                "spec": spec,
+            });
+            eventually(format!("the policy {name}"), SOON, async || apply(&self.admin, &object).await.map(drop))
+                .await?;
+            if !ending {
+                roster.insert(name.to_owned(), spec["mode"].clone());
+            }
+            let spec: PlacementPolicySpec = serde_json::from_value(spec)?;
+            let bindings = bindings::bindings(name, &spec, &EXEMPT.map(str::to_owned));
+            let kind = "MutatingAdmissionPolicyBinding";
+            let mutating = bindings.mutating.into_iter().filter(|_| policy["mutations"] != false);
+            let mutating = mutating.map(|(binding, spec)| (kind, binding, json!(spec)));
+            let kind = "ValidatingAdmissionPolicyBinding";
+            let validating = bindings.validating.into_iter().map(|(binding, spec)| (kind, binding, json!(spec)));
+            for (kind, binding, spec) in mutating.chain(validating) {
+                let version = "admissionregistration.k8s.io/v1";
+                let binding = json!({"apiVersion": version, "kind": kind, "metadata": {"name": binding}, "spec": spec});
+                apply(&self.admin, &binding).await.with_context(|| binding.to_string())?;
+            }
+            if ending {
+                crate::world::api_of(&self.admin, &object).delete(name, &kube::api::DeleteParams::default()).await?;
+            }
+        }
+        let roster = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": roster,
+            "metadata": {"name": "rempart-policies", "namespace": "rempart-system"},
+        });
+        apply(&self.admin, &roster).await?;
+        Ok(())
+    }
+
+    /// Makes a mutation and a validation of `ConfigMap`s, after all others, and waits until both act: by then the API
+    /// server has taken up all bindings.
+    async fn canaries(&self) -> Result<()> {
+        let rules = json!({"resourceRules": [
+            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]},
+        ]});
+        let matching = json!({"namespaceSelector": {"matchLabels": {HOLD: "true"}}});
+        let patch = "[JSONPatch{op: 'add', path: '/data', value: {'mutated': 'yes'}}]";
+        for (kind, spec) in [
+            (
+                "MutatingAdmissionPolicy",
+                json!({
+                    "matchConstraints": rules, "reinvocationPolicy": "Never", "failurePolicy": "Fail",
+                    "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}],
+                }),
+            ),
+            ("MutatingAdmissionPolicyBinding", json!({"policyName": "canary", "matchResources": matching})),
+            (
+                "ValidatingAdmissionPolicy",
+                json!({
+                    "matchConstraints": rules,
+                    "validations": [{"expression": "!('mutated' in object.?data.orValue({}))", "message": "canary"}],
+                }),
+            ),
+            (
+                "ValidatingAdmissionPolicyBinding",
+                json!({
+                    "policyName": "canary", "matchResources": matching, "validationActions": ["Deny"],
+                }),
+            ),
+        ] {
+            let version = "admissionregistration.k8s.io/v1";
+            apply(
+                &self.admin,
+                &json!({"apiVersion": version, "kind": kind, "metadata": {"name": "canary"}, "spec": spec}),
+            )
+            .await?;
+        }
+        self.namespace("canary", &json!({HOLD: "true", label("state"): "true", label("leaving"): "true"})).await?;
+        self.known("canary").await?;
+        // And until the parameters are there.
+        let pod = spelt_out(&json!({"kind": "Pod"}), "canary");
+        eventually("the parameters to be there", SOON, async || {
+            let answer = self.send(Method::POST, "/api/v1/namespaces/canary/pods", &Value::Null, &pod).await?;
+            ensure!(answer.code == 201, "{}", answer.object);
+            anyhow::Ok(())
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Waits until admission knows the namespace with the labels that hold it.
+    async fn known(&self, namespace: &str) -> Result<()> {
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "canary"}});
+        let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+        eventually(format!("admission to know {namespace}"), SOON, async || {
+            let answer = self.send(Method::POST, &path, &Value::Null, &map).await?;
+            ensure!(
+                answer.object["message"].as_str().is_some_and(|said| said.ends_with("canary")),
+                "{}",
+                answer.object
+            );
+            anyhow::Ok(())
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn namespace(&self, name: &str, labels: &Value) -> Result<()> {
+        create(
+            &self.admin,
+            &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}),
+        )
+        .await?;
+        let account =
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}});
+        create(&self.admin, &account).await?;
+        Ok(())
+    }
+
+    /// Sends a request as `user`, or as the administrator when that is nobody.
+    async fn send(&self, method: Method, path: &str, user: &Value, body: &Value) -> Result<Answer> {
+        let content = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+        let mut request =
+            Request::builder().method(method).uri(format!("{path}?dryRun=All")).header("Content-Type", content);
+        if let Some(name) = user["name"].as_str() {
+            request = request.header("Impersonate-User", name);
+        }
+        for group in user["groups"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            request = request.header("Impersonate-Group", group);
+        }
+        let response = self.admin.send(request.body(Body::from(serde_json::to_vec(body)?))?).await?;
+        let code = response.status().as_u16();
+        let warnings = response.headers().get_all("Warning").iter().map(|value| unquoted(value.as_bytes())).collect();
+        let bytes = response.into_body().collect_bytes().await?;
+        Ok(Answer { code, object: serde_json::from_slice(&bytes)?, warnings })
+    }
+
+    /// Plays one case in a namespace of its own, and compares.
+    async fn play(&self, case: &Value, own: &str) -> Result<()> {
+        let case = &self.with_uids(&expanded(case));
+        let namespace = case["in"].as_str().unwrap_or(own);
+        let mut holds = serde_json::Map::from_iter([(HOLD.to_owned(), json!("true"))]);
+        for policy in case["policies"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            holds.insert(label(policy), json!("true"));
+        }
+        let holds = Value::Object(holds);
+        let existing = case.get("existing").filter(|existing| existing["kind"] != "Node");
+        let of_namespace = existing.filter(|existing| existing["kind"] == "Namespace").unwrap_or(case);
+        let labels = if of_namespace == case { &case["namespace"] } else { &of_namespace["labels"] };
+        let before = if case["predates"] == true { labels.clone() } else { merged(labels, &holds) };
+        if case.get("in").is_none() {
+            self.namespace(namespace, &before).await?;
+        }
+        let existing = match existing {
+            Some(short) if short["kind"] != "Namespace" => Some(self.make(short, namespace).await?),
+            _ => None,
+        };
+        if case["deleting"] == true {
+            let object = existing.as_ref().context("nothing to delete")?;
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            crate::world::api_of(&self.admin, object).delete(name, &kube::api::DeleteParams::default()).await?;
+        }
+        if case["predates"] == true {
+            let patch =
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": holds}});
+            merge(&self.admin, &patch, None).await?;
+        }
+        if case.get("in").is_none() {
+            self.known(namespace).await?;
+        }
+        let answer = self.ask(case, namespace, &holds).await?;
+        let generated = case["create"].get("generateName").and(answer.object["details"]["name"].as_str());
+        let told = |text: &str| {
+            let text = text.replace(&format!("{namespace}x"), "claims").replace(namespace, "claims");
+            generated.map_or(text.clone(), |name| {
+                text.replace(name, case["create"]["generateName"].as_str().unwrap_or_default())
+            })
+        };
+        compare(&case["expect"], &answer, existing.as_ref(), told).with_context(|| format!("{:#}", answer.object))
+    }
+
+    fn with_uids(&self, value: &Value) -> Value {
+        let text =
+            self.uids.iter().fold(value.to_string(), |text, (node, uid)| text.replace(&format!("uid({node})"), uid));
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// Really creates an object, with its status.
+    async fn make(&self, short: &Value, namespace: &str) -> Result<Value> {
+        let object = spelt_out(short, namespace);
+        let made = create(&self.admin, &object).await.with_context(|| object.to_string())?;
+        let made = if short["status"].is_object() {
+            let name = made.metadata.name.clone();
+            let status = json!({
+                "apiVersion": object["apiVersion"], "kind": object["kind"], "status": short["status"],
+                "metadata": {"name": name, "namespace": namespace},
+            });
+            merge(&self.admin, &status, Some("status")).await?
+        } else {
+            made
+        };
+        Ok(serde_json::to_value(made)?)
+    }
+
+    /// Sends the request of the case.
+    async fn ask(&self, case: &Value, namespace: &str, holds: &Value) -> Result<Answer> {
+        let user = &case["user"];
+        let subresource = case["subresource"].as_str();
+        if let Some(short) = case.get("create") {
+            let mut object = spelt_out(short, namespace);
+            if short["kind"] == "Namespace" {
+                object["metadata"]["labels"] = merged(&object["metadata"]["labels"], holds);
+                // The namespace of the case is there already.
+                object["metadata"]["name"] = json!(format!("{namespace}x"));
+            }
+            let path = match (short["kind"].as_str(), subresource) {
+                (Some("Binding"), Some(_)) => {
+                    let pod = object["metadata"]["name"].as_str().unwrap_or_default();
+                    format!("/api/v1/namespaces/{namespace}/pods/{pod}/binding")
+                }
+                _ => path_of(&object, None),
+            };
+            return self.send(Method::POST, &path, user, &object).await;
+        }
+        let target = spelt_out(case.get("existing").context("neither create nor existing")?, namespace);
+        let name = target["metadata"]["name"].as_str().context("the existing object has no name")?;
+        let mut path = path_of(&target, Some(name));
+        if let Some(subresource) = subresource {
+            path = format!("{path}/{subresource}");
+        }
+        match case.get("replace") {
+            Some(short) => self.send(Method::PUT, &path, user, &spelt_out(short, namespace)).await,
+            None => self.send(Method::PATCH, &path, user, &case["change"]).await,
+        }
+    }
+}
+
+/// Says in what the answer is not what the case expects. `told` puts the table's names for those of the run.
+fn compare(expect: &Value, answer: &Answer, before: Option<&Value>, told: impl Fn(&str) -> String) -> Result<()> {
+    let said = told(answer.object["message"].as_str().unwrap_or_default());
+    let warned: Vec<String> = answer
+        .warnings
+        .iter()
+        .map(|text| told(text))
+        .filter_map(|text| {
+            Some(text.strip_prefix("Validation failed for ValidatingAdmissionPolicy ")?.split_once(": ")?.1.to_owned())
+        })
+        .collect();
+    if let Some(expected) = expect["refused"].as_str() {
+        ensure!(answer.code >= 400, "not refused");
+        match expect["by"].as_str() {
+            Some(policy) => {
+                let (frame, message) = said.split_once(" denied request: ").context("not refused by a policy")?;
+                ensure!(message == expected, "refused with {message:?} instead of {expected:?}");
+                let by = format!("ValidatingAdmissionPolicy '{policy}' with binding ");
+                ensure!(frame.contains(&by), "refused by {frame:?} instead of {policy}");
+            }
+            None => {
+                let said = said.split_once(" denied request: ").map_or(&*said, |(_, message)| message);
+                ensure!(said == expected, "refused with {said:?} instead of {expected:?}");
+            }
+        }
+        return Ok(());
+    }
+    ensure!(answer.code < 300, "refused with {said:?}");
+    let expected: Vec<_> = expect["warned"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    ensure!(warned == expected, "warned {warned:?} instead of {expected:?}");
+    let (metadata, spec) = match kind_of(&answer.object) {
+        "Pod" => (&answer.object["metadata"], &answer.object["spec"]),
+        "CronJob" => {
+            let template = &answer.object["spec"]["jobTemplate"]["spec"]["template"];
+            (&template["metadata"], &template["spec"])
+        }
+        _ => (&answer.object["spec"]["template"]["metadata"], &answer.object["spec"]["template"]["spec"]),
+    };
+    let mut known = false;
+    for (field, found) in [("nodeSelector", &spec["nodeSelector"]), ("templateAnnotations", &metadata["annotations"])] {
+        if let Some(expected) = expect.get(field) {
+            known = true;
+            let none = json!({});
+            let found = if found.is_null() { &none } else { found };
+            ensure!(found == expected, "{field} is {found} instead of {expected}");
+        }
+    }
+    if expect["unchanged"] == true {
+        known = true;
+        let before = before.context("nothing was there before")?;
+        let part = |object: &Value| match kind_of(object) {
+            "Pod" => json!([object["spec"], object["metadata"]["annotations"]]),
+            "CronJob" => object["spec"]["jobTemplate"].clone(),
+            _ => object["spec"]["template"].clone(),
+        };
+        ensure!(part(before) == part(&answer.object), "it was {}", part(before));
+    }
+    ensure!(
+        known || expect["allowed"] == true || expect.get("warned").is_some(),
+        "the case expects nothing that is known"
+    );
+    Ok(())
+}
+
+/// The text of a `Warning` header: `299 - "text"`.
+fn unquoted(header: &[u8]) -> String {
+    let text = String::from_utf8_lossy(header);
+    let quoted = text.split_once('"').map_or(&*text, |(_, rest)| rest.strip_suffix('"').unwrap_or(rest));
+    let mut plain = String::new();
+    let mut characters = quoted.chars();
+    while let Some(character) = characters.next() {
+        plain.extend(if character == '\\' { characters.next() } else { Some(character) });
+    }
+    plain
+}
+
+/// The label of the namespaces that a policy of the table applies to.
+fn label(policy: &str) -> String {
+    format!("table.example/{policy}")
+}
