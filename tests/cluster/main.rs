@@ -8,6 +8,8 @@
 #![allow(clippy::indexing_slicing, reason = "a test that reads what is not there fails, as it should")]
 
 mod admission;
+mod bindings;
+mod ending;
 mod harness;
 mod placement;
 mod schema;
@@ -20,6 +22,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let topics = [
         admission::trials(),
+        bindings::trials(),
+        ending::trials(),
         placement::trials(),
         schema::trials(),
         smoke::trials(),
