@@ -9,12 +9,14 @@
 
 mod admission;
 mod bindings;
+mod catalogue;
 mod ending;
 mod harness;
 mod placement;
 mod schema;
 mod smoke;
 mod stamps;
+mod time;
 mod world;
 
 use std::process::ExitCode;
@@ -23,11 +25,13 @@ fn main() -> ExitCode {
     let topics = [
         admission::trials(),
         bindings::trials(),
+        catalogue::trials(),
         ending::trials(),
         placement::trials(),
         schema::trials(),
         smoke::trials(),
         stamps::trials(),
+        time::trials(),
     ];
     harness::run(topics.into_iter().flatten().collect())
 }

@@ -1,0 +1,266 @@
+//! Certificates begin and end while nobody looks. The operator runs within the trial, with a clock that the trial turns.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use anyhow::{Context as _, Result, ensure};
+use futures::{StreamExt, pin_mut};
+use k8s_openapi::api::core::v1::Node;
+use kube::{
+    Api, Client, ResourceExt,
+    api::{WatchEvent, WatchParams},
+    config::KubeConfigOptions,
+};
+use rempart::{
+    api::{CloudProvider, PlacementPolicy, PlacementPool},
+    core::instant::Instant,
+    lab::eventually,
+    operator::{
+        self,
+        clock::{Clock, SystemClock},
+    },
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::watch,
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    catalogue::eventually_verdict,
+    harness::{Context, Trial},
+    world::{SOON, World},
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::serial("time::a_clearance_ends_with_the_last_day_of_its_certificate", ends),
+        Trial::serial("time::a_clearance_begins_with_the_first_day_of_its_certificate", begins),
+        Trial::serial("time::successors_without_a_gap_do_not_flap", successors),
+        Trial::new("time::a_clock_that_is_wrong_is_refused", wrong_clock),
+    ]
+}
+
+/// A clock that stands still until it is turned.
+struct TrialClock(watch::Sender<Instant>);
+
+impl TrialClock {
+    fn turn(&self, time: &str) -> Result<()> {
+        self.0.send_replace(instant(time)?);
+        Ok(())
+    }
+}
+
+fn instant(time: &str) -> Result<Instant> {
+    Ok(time.parse::<jiff::Timestamp>().with_context(|| format!("{time} is no time"))?.into())
+}
+
+impl Clock for TrialClock {
+    fn now(&self) -> Instant {
+        *self.0.borrow()
+    }
+
+    fn sleep_until(&self, instant: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let mut time = self.0.subscribe();
+        Box::pin(async move {
+            // The clock outlives those who sleep by it.
+            let _ = time.wait_for(|now| *now >= instant).await;
+        })
+    }
+}
+
+/// An operator within this process.
+struct Within {
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), operator::Error>>,
+}
+
+impl Within {
+    /// Starts one in the place of the shared operator, and turns its clock to `time` when it has seen everything: at
+    /// its start it compares its clock with the API server's.
+    async fn start(context: &Context, time: &str) -> Result<(Self, Arc<TrialClock>)> {
+        context.take_operator().await?.terminate().await;
+        let kubeconfig = context.cluster.service_account_kubeconfig("rempart-system", "rempart").await?;
+        let kubeconfig = kube::config::Kubeconfig::read_from(&kubeconfig)?;
+        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        config.default_retry = false;
+        let listen = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let options = operator::Options {
+            listen,
+            namespace: "rempart-system".to_owned(),
+            exempt: ["kube-system", "kube-public", "kube-node-lease"].map(str::to_owned).into(),
+        };
+        let stop = CancellationToken::new();
+        let clock = Arc::new(TrialClock(watch::Sender::new(SystemClock.now())));
+        let client = Client::try_from(config)?;
+        let task = tokio::spawn(operator::run(client, options, Arc::clone(&clock) as Arc<dyn Clock>, stop.clone()));
+        let this = Self { stop, task };
+        eventually("the operator to be ready", SOON, async || {
+            let mut stream = tokio::net::TcpStream::connect(listen).await?;
+            stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            ensure!(answer.contains(" 200 OK"), "{answer}");
+            anyhow::Ok(())
+        })
+        .await?;
+        clock.turn(time)?;
+        Ok((this, clock))
+    }
+
+    async fn end(mut self) -> Result<()> {
+        self.stop.cancel();
+        Ok((&mut self.task).await??)
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The offer behind the pool, with these terms of its secnumcloud.
+fn certified(world: &World, pool: &str, terms: &[(&str, Option<&str>)]) -> Value {
+    let mut provider = world.provider(pool);
+    let terms = terms.iter().map(|(from, until)| match until {
+        Some(until) => json!({"scheme": "secnumcloud", "validFrom": from, "validUntil": until, "reference": "N-1"}),
+        None => json!({"scheme": "secnumcloud", "validFrom": from}),
+    });
+    let hds = json!({"scheme": "hds", "validFrom": "2024-01-01"});
+    provider["spec"]["offers"][0]["qualifications"] = terms.chain((pool == "gouv").then_some(hds)).collect();
+    provider
+}
+
+/// When the statuses say that something changes next: of the policy, the pool and the provider.
+async fn announced(world: &World, pool: &str) -> Result<[Option<String>; 3]> {
+    let name = world.named(pool);
+    let text = |time: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| time.map(|time| time.0.to_string());
+    let policy = Api::<PlacementPolicy>::all(world.admin.clone()).get(&world.id).await?.status.unwrap_or_default();
+    let found = Api::<PlacementPool>::all(world.admin.clone()).get(&name).await?.status.unwrap_or_default();
+    let provider = Api::<CloudProvider>::all(world.admin.clone()).get(&name).await?.status.unwrap_or_default();
+    Ok([text(policy.next_change), text(found.next_expiry), text(provider.next_expiry)])
+}
+
+async fn eventually_announced(world: &World, pool: &str, expected: [Option<&str>; 3]) -> Result<()> {
+    eventually("the next change to be announced", SOON, async || {
+        let found = announced(world, pool).await?;
+        ensure!(found.each_ref().map(Option::as_deref) == expected, "it is {found:?} instead of {expected:?}");
+        anyhow::Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+async fn ends(context: &Context) -> Result<()> {
+    let world = World::new(context, "ends").await?;
+    world.apply(certified(&world, "gouv", &[("2024-01-01", Some("2030-06-30"))])).await?;
+    let node = world.node(context, "gouv").await?;
+    let (operator, clock) = Within::start(context, "2030-06-30T12:00:00Z").await?;
+    let end = Some("2030-07-01T00:00:00Z");
+    eventually_announced(&world, "gouv", [end; 3]).await?;
+    world.eventually_stamped(&node, "gouv").await?;
+
+    clock.turn("2030-06-30T23:59:59Z")?;
+    let nodes: Api<Node> = Api::all(world.admin.clone());
+    let version = crate::world::settled(async || Ok(nodes.get(&node).await?.resource_version())).await?;
+    world.eventually_stamped(&node, "gouv").await?;
+
+    clock.turn("2030-07-01T00:00:00Z")?;
+    let mut without = world.stamps("gouv");
+    without.remove(&world.clearance("restricted"));
+    world.eventually_stamps(&node, &without).await?;
+    ensure!(nodes.get(&node).await?.resource_version() != version);
+    eventually_announced(&world, "gouv", [None; 3]).await?;
+    let message = format!(
+        "secnumcloud of offer {}/iaas ended on 2030-06-30 (N-1); level restricted of policy {} requires one in force: \
+         record its renewal, or use another offer",
+        world.named("gouv"),
+        world.id
+    );
+    eventually_verdict(&world, "gouv", "restricted", false, &[("QualificationExpired", &message)]).await?;
+
+    // A renewal that is recorded late.
+    world
+        .apply(certified(&world, "gouv", &[("2024-01-01", Some("2030-06-30")), ("2030-07-01", Some("2033-06-30"))]))
+        .await?;
+    world.eventually_stamped(&node, "gouv").await?;
+    // A clock that is years ahead at once, as after a long sleep of the machine.
+    clock.turn("2044-01-01T00:00:00Z")?;
+    world.eventually_stamps(&node, &without).await?;
+    operator.end().await
+}
+
+async fn begins(context: &Context) -> Result<()> {
+    let world = World::new(context, "begins").await?;
+    world.apply(certified(&world, "gouv", &[("2031-03-01", None)])).await?;
+    context.cluster.add_node(world.node_spec(context, "gouv")).await?;
+    let node = world.nodes_of(&["gouv"]).await?.pop_first().context("no node")?;
+    let (operator, clock) = Within::start(context, "2031-02-28T00:00:00Z").await?;
+    eventually_announced(&world, "gouv", [Some("2031-03-01T00:00:00Z"), None, None]).await?;
+    let mut without = world.stamps("gouv");
+    without.remove(&world.clearance("restricted"));
+    world.eventually_stamps(&node, &without).await?;
+    let message = format!(
+        "secnumcloud of offer {}/iaas begins on 2031-03-01; level restricted of policy {} requires one in force: wait \
+         for that day, or use another offer",
+        world.named("gouv"),
+        world.id
+    );
+    eventually_verdict(&world, "gouv", "restricted", false, &[("QualificationNotYetValid", &message)]).await?;
+    clock.turn("2031-03-01T00:00:00Z")?;
+    world.eventually_stamped(&node, "gouv").await?;
+    eventually_announced(&world, "gouv", [None; 3]).await?;
+    operator.end().await
+}
+
+async fn successors(context: &Context) -> Result<()> {
+    let world = World::new(context, "renewed").await?;
+    world.apply(certified(&world, "gouv", &[("2024-01-01", Some("2030-06-30")), ("2030-07-01", None)])).await?;
+    // Beside it one with a gap of a day.
+    world
+        .apply(certified(&world, "site", &[("2024-01-01", Some("2030-06-30")), ("2030-07-02", Some("2035-12-31"))]))
+        .await?;
+    let renewed = world.node(context, "gouv").await?;
+    let late = world.node(context, "site").await?;
+    let (operator, clock) = Within::start(context, "2030-06-30T12:00:00Z").await?;
+    eventually_announced(&world, "gouv", [Some("2030-07-01T00:00:00Z"), None, None]).await?;
+    let nodes: Api<Node> = Api::all(world.admin.clone());
+    let version = nodes.get(&renewed).await?.resource_version().context("no version")?;
+    let params = WatchParams::default().fields(&format!("metadata.name={renewed}"));
+    let changes = nodes.watch(&params, &version).await?;
+    pin_mut!(changes);
+
+    let mut lapsed = world.stamps("site");
+    lapsed.retain(|key, _| !key.ends_with(".restricted") && !key.ends_with(".secret"));
+    clock.turn("2030-07-01T00:00:00Z")?;
+    world.eventually_stamps(&late, &lapsed).await?;
+    eventually_announced(&world, "site", [Some("2030-07-02T00:00:00Z"), None, None]).await?;
+    clock.turn("2030-07-02T00:00:00Z")?;
+    world.eventually_stamped(&late, "site").await?;
+    let end = Some("2036-01-01T00:00:00Z");
+    eventually_announced(&world, "site", [end; 3]).await?;
+    operator.end().await?;
+
+    // Nobody wrote to the other node but this mark, at the very end.
+    let mark = json!({"metadata": {"annotations": {"mark": "here"}}});
+    nodes.patch(&renewed, &Default::default(), &kube::api::Patch::Merge(&mark)).await?;
+    while let Some(change) = changes.next().await {
+        if let WatchEvent::Modified(node) = change? {
+            ensure!(node.annotations().contains_key("mark"), "the operator wrote: {:?}", node.metadata);
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the watch ended before the mark was seen")
+}
+
+async fn wrong_clock(context: &Context) -> Result<()> {
+    let clock = TrialClock(watch::Sender::new(instant("2031-02-28T00:00:00Z")?));
+    let refused = operator::preflight::check(&context.cluster.admin(), &clock).await;
+    let said = refused.err().context("a clock years ahead is accepted")?.to_string();
+    ensure!(said.starts_with("this machine's clock says 2031-02-28T00:00:00Z, the API server's "), "{said}");
+    ensure!(said.contains("correct the clock"), "{said}");
+    operator::preflight::check(&context.cluster.admin(), &SystemClock).await?;
+    Ok(())
+}
