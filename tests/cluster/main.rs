@@ -9,6 +9,7 @@
 
 mod admission;
 mod bindings;
+mod bypasses;
 mod catalogue;
 mod ending;
 mod harness;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let topics = [
         admission::trials(),
         bindings::trials(),
+        bypasses::trials(),
         catalogue::trials(),
         ending::trials(),
         placement::trials(),
