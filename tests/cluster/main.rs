@@ -12,11 +12,14 @@ mod bindings;
 mod bypasses;
 mod catalogue;
 mod ending;
+mod faults;
 mod harness;
+mod outages;
 mod placement;
 mod schema;
 mod smoke;
 mod stamps;
+mod startup;
 mod time;
 mod world;
 
@@ -29,10 +32,13 @@ fn main() -> ExitCode {
         bypasses::trials(),
         catalogue::trials(),
         ending::trials(),
+        faults::trials(),
+        outages::trials(),
         placement::trials(),
         schema::trials(),
         smoke::trials(),
         stamps::trials(),
+        startup::trials(),
         time::trials(),
     ];
     harness::run(topics.into_iter().flatten().collect())
