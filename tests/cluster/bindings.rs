@@ -247,7 +247,7 @@ async fn warn_and_audit(context: &Context) -> Result<()> {
             let attempt = attempt().await?;
             ensure!(attempt.status.success() == succeeds, "{attempt:?}");
             ensure!(attempt.stderr.contains(&sentence) == says, "{attempt:?}");
-            ensure!(!(mode == "Warn") || attempt.stderr.starts_with("Warning: "), "{attempt:?}");
+            ensure!(mode != "Warn" || attempt.stderr.starts_with("Warning: "), "{attempt:?}");
             anyhow::Ok(())
         })
         .await?;

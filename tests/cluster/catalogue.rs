@@ -209,7 +209,7 @@ async fn pending_pod(context: &Context) -> Result<()> {
     provider["spec"]["offers"][0]["qualifications"] =
         world.provider("gouv")["spec"]["offers"][0]["qualifications"].clone();
     world.apply(provider).await?;
-    let nodes = world.eventually_placed(&namespace, 1).await?;
-    ensure!(nodes == [node.clone()].into(), "it is on {nodes:?}, not {node}");
+    let placed = world.eventually_placed(&namespace, 1).await?;
+    ensure!(placed == [node.clone()].into(), "it is on {placed:?}, not {node}");
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! its components are `serial` and run alone, after all others. Filters and `--list` work as in any
 //! test binary. Without a control plane nothing is skipped: the run fails.
 
-#![allow(clippy::indexing_slicing, reason = "a test that reads what is not there fails, as it should")]
+#![allow(clippy::indexing_slicing, clippy::panic, reason = "a test that reads what is not there fails, as it should")]
 
 mod admission;
 mod bindings;

@@ -51,12 +51,12 @@ async fn deployment(context: &Context) -> Result<()> {
     let nodes = only_in(world, &namespace, 12, &["gouv", "site"]).await?;
     ensure!(nodes.len() == 4, "twelve pods spread over the four cleared nodes, not {nodes:?}");
 
-    let deployments: Api<Deployment> = Api::namespaced(world.admin.clone(), &namespace);
-    let template = deployments.get("api").await?.spec.unwrap_or_default().template;
+    let stored: Api<Deployment> = Api::namespaced(world.admin.clone(), &namespace);
+    let template = stored.get("api").await?.spec.unwrap_or_default().template;
     let selector = template.spec.and_then(|spec| spec.node_selector);
     ensure!(selector == Some([(world.clearance("restricted"), "true".to_owned())].into()), "{selector:?}");
-    let notes = template.metadata.and_then(|metadata| metadata.annotations);
-    ensure!(notes == Some([(keys::WORKLOAD_SENSITIVITY.to_owned(), "restricted".to_owned())].into()), "{notes:?}");
+    let mirror = template.metadata.and_then(|metadata| metadata.annotations);
+    ensure!(mirror == Some([(keys::WORKLOAD_SENSITIVITY.to_owned(), "restricted".to_owned())].into()), "{mirror:?}");
     ensure!(replica_sets(world, &namespace).await? == 1, "admission made the Deployment roll");
     Ok(())
 }

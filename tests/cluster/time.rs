@@ -7,7 +7,7 @@ use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api, Client, ResourceExt,
-    api::{WatchEvent, WatchParams},
+    api::{PatchParams, WatchEvent, WatchParams},
     config::KubeConfigOptions,
 };
 use rempart::{
@@ -245,7 +245,7 @@ async fn successors(context: &Context) -> Result<()> {
 
     // Nobody wrote to the other node but this mark, at the very end.
     let mark = json!({"metadata": {"annotations": {"mark": "here"}}});
-    nodes.patch(&renewed, &Default::default(), &kube::api::Patch::Merge(&mark)).await?;
+    nodes.patch(&renewed, &PatchParams::default(), &kube::api::Patch::Merge(&mark)).await?;
     while let Some(change) = changes.next().await {
         if let WatchEvent::Modified(node) = change? {
             ensure!(node.annotations().contains_key("mark"), "the operator wrote: {:?}", node.metadata);

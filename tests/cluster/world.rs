@@ -52,7 +52,7 @@ tokio::task_local! {
 pub(crate) async fn tidied(context: &Context, trial: impl Future<Output = Result<()>>) -> Result<()> {
     let trial = async {
         let outcome = trial.await;
-        (outcome, MADE.with(|made| made.take()))
+        (outcome, MADE.with(RefCell::take))
     };
     let (outcome, made) = MADE.scope(RefCell::default(), trial).await;
     for id in made {
