@@ -102,7 +102,8 @@ pub(super) async fn print(
     let standing: Earlier =
         placed(&before).filter(|(_, node, _)| on_pool(&before, node)).map(|(_, _, uid)| uid).collect();
     let changed = settle::placed(&cluster.admin(), &policy, &step, &standing).await?;
-    step.done();
+    // The story tells how long it took; the spinner has done its duty.
+    drop(step);
     paper.gap()?;
     let differences = matrix::print_difference(paper, &lost, &matrix::matrix(&changed))?;
     ensure!(differences > 0, "the certificate was withdrawn, and no verdict differs");
@@ -241,7 +242,7 @@ async fn new_pods(
     };
     settle::until(&cluster.admin(), policy, &step, "the restarted pods to be replaced", replaced).await?;
     let now = settle::placed(&cluster.admin(), policy, &step, standing).await?;
-    step.done();
+    drop(step);
 
     paper.gap()?;
     let mut waiting = Vec::new();
@@ -326,7 +327,7 @@ async fn back_again(
     settle::until(&cluster.admin(), policy, &step, "the stamps to return", restored).await?;
     let after = settle::placed(&cluster.admin(), policy, &step, &Earlier::new()).await?;
     let took = recorded.elapsed();
-    step.done();
+    drop(step);
     let pods = after.workloads.iter().flat_map(|workload| workload.pods.iter().map(move |pod| (workload, pod)));
     let mut ran = 0_usize;
     for (workload, pod) in pods.filter(|(_, pod)| waiting.contains(&pod.uid)) {

@@ -100,8 +100,9 @@ async fn tell(paper: Paper, cluster: &ControlPlane, progress: Progress, began: I
     paper.heading("1  Which pool is cleared for what")?;
     paper.say(
         "A platform engineer has declared which nodes are which offer of which provider. A security officer has \
-         recorded what each offer is worth, and written a policy of levels, each with what it requires beside all \
-         that the levels before it require. Rempart judges every pool:",
+         recorded what each offer is worth, and written a policy: levels, each with what it requires beside all that \
+         the levels before it require, and a category (+), which asks for something of its own. Rempart judges every \
+         pool:",
     )?;
     paper.gap()?;
     matrix::print_pools(paper, &seen)?;
@@ -146,8 +147,9 @@ async fn tell(paper: Paper, cluster: &ControlPlane, progress: Progress, began: I
 fn print_places(paper: Paper, seen: &Snapshot) -> Result<()> {
     paper.heading("2  Where workloads run")?;
     paper.say(
-        "Developers have annotated workloads with a level, or their namespace is labelled with one; the most \
-         sensitive counts. kube-scheduler has placed the pods:",
+        "Developers have annotated workloads, templates or pods with a level, or their namespace is labelled with \
+         one. The most sensitive of what is said counts; where nobody says anything, the policy's default. \
+         kube-scheduler has placed the pods:",
     )?;
     paper.gap()?;
     places::print(paper, seen)?;
