@@ -33,6 +33,7 @@ pub(crate) struct Context {
     pub(crate) cluster: ControlPlane,
     operator: Mutex<Option<OperatorProcess>>,
     counter: AtomicU32,
+    chart: OnceCell<()>,
     ministry: OnceCell<World>,
     annex: OnceCell<World>,
 }
@@ -42,7 +43,8 @@ impl Context {
     pub(crate) async fn rempart(&self) -> Result<()> {
         let mut operator = self.operator.lock().await;
         if operator.as_ref().is_none_or(|operator| operator.check().is_err()) {
-            self.cluster.install_chart(&json!({})).await?;
+            self.chart.get_or_try_init(async || self.cluster.install_chart(&json!({})).await).await?;
+            world::admitting(&self.cluster.admin()).await?;
             *operator = Some(self.cluster.start_operator::<&str>([]).await?);
         }
         Ok(())
@@ -52,6 +54,11 @@ impl Context {
     pub(crate) async fn operator_get(&self, path: &str) -> Result<String> {
         let operator = self.operator.lock().await;
         Ok(operator.as_ref().context("the operator does not run")?.get(path).await?)
+    }
+
+    /// The process that the operator is now.
+    pub(crate) async fn operator_pid(&self) -> Option<i32> {
+        self.operator.lock().await.as_ref().map(OperatorProcess::pid)
     }
 
     /// Takes the operator away from all trials, to end it. Only for serial trials; the next
@@ -85,6 +92,7 @@ impl Context {
             "kind": "Namespace",
             "metadata": {"name": name, "labels": labels},
         });
+        world::admitting(&self.cluster.admin()).await?;
         self.cluster.apply(&namespace.to_string()).await?;
         self.cluster
             .kubectl(["wait", "--for=create", "--timeout=30s", "serviceaccount/default", "-n", &name])
@@ -168,6 +176,7 @@ fn boot_and_run(arguments: &Arguments, trials: Vec<Trial>) -> Result<ExitCode> {
         cluster,
         operator: Mutex::default(),
         counter: AtomicU32::new(1),
+        chart: OnceCell::new(),
         ministry: OnceCell::new(),
         annex: OnceCell::new(),
     });

@@ -142,8 +142,8 @@ async fn crash(context: &Context, component: Component) -> Result<()> {
     let before = crate::world::settled(async || versions(&world).await).await?;
     ensure!(before.len() == nodes.len(), "{before:?}");
 
+    let pid = context.operator_pid().await;
     context.cluster.kill(component).await?;
-    // A write that the operator will want as soon as it can, decided before the crash is over.
     context.cluster.start_again(component).await?;
     let mut provider = world.provider("gouv");
     provider["spec"]["offers"][0]["qualifications"] = json!([{"scheme": "hds", "validFrom": "2024-01-01"}]);
@@ -158,6 +158,7 @@ async fn crash(context: &Context, component: Component) -> Result<()> {
     ensure!(after[&nodes[1]] == before[&nodes[1]], "the operator wrote to {}", nodes[1]);
     world.eventually_stamped(&nodes[1], "site").await?;
     ensure!(world.bindings().await? == bindings, "the bindings changed");
+    crate::world::admitting(&world.admin).await?;
     eventually("pods to be admitted as before", SOON, async || {
         let created = create_dry(&world.admin, &pod(&namespace, "web", &[])).await?;
         let selector = &created.data["spec"]["nodeSelector"];
@@ -166,7 +167,7 @@ async fn crash(context: &Context, component: Component) -> Result<()> {
     })
     .await?;
     let operator = context.take_operator().await?;
-    operator.check()?;
+    ensure!(Some(operator.pid()) == pid, "the operator did not outlive the crash");
     let status = operator.terminate().await.context("it did not say how it ended")?;
     ensure!(status.success(), "{status}");
     // New nodes and edits find a working operator.

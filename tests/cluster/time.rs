@@ -174,7 +174,7 @@ async fn ends(context: &Context) -> Result<()> {
     ensure!(nodes.get(&node).await?.resource_version() != version);
     eventually_announced(&world, "gouv", [None; 3]).await?;
     let message = format!(
-        "secnumcloud of offer {}/iaas ended on 2030-06-30 (N-1); level restricted of policy {} requires one in force: \
+        "secnumcloud qualification N-1 of offer {}/iaas ended on 2030-06-30; level restricted of policy {} requires one in force: \
          record its renewal, or use another offer",
         world.named("gouv"),
         world.id
@@ -203,7 +203,7 @@ async fn begins(context: &Context) -> Result<()> {
     without.remove(&world.clearance("restricted"));
     world.eventually_stamps(&node, &without).await?;
     let message = format!(
-        "secnumcloud of offer {}/iaas begins on 2031-03-01; level restricted of policy {} requires one in force: wait \
+        "secnumcloud qualification of offer {}/iaas begins on 2031-03-01; level restricted of policy {} requires one in force: wait \
          for that day, or use another offer",
         world.named("gouv"),
         world.id

@@ -404,6 +404,19 @@ impl World {
     }
 }
 
+/// Waits until the API server admits again what no policy concerns. For half a minute after its start it may not find
+/// the definition of the policies' parameter, and refuses whatever they might match.
+pub(crate) async fn admitting(admin: &Client) -> Result<()> {
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "admitted"}});
+    let deployment = workload("Deployment", "default", "admitted", &[]);
+    eventually("the API server to admit anything", Duration::from_mins(1), async || {
+        create_dry(admin, &namespace).await?;
+        create_dry(admin, &deployment).await.map(drop)
+    })
+    .await?;
+    Ok(())
+}
+
 /// Waits until `look` gives the same for a while, and gives that. A while is longer than the operator takes between two
 /// comparisons of statuses.
 pub(crate) async fn settled<T: PartialEq + Debug>(look: impl AsyncFn() -> Result<T>) -> Result<T> {
