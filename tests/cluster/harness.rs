@@ -25,7 +25,7 @@ use crate::world::{self, World};
 const THREADS: usize = 12;
 
 /// How long a trial may take unless it says so itself.
-const TIMEOUT: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// What every trial is given.
 pub(crate) struct Context {

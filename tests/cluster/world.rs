@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use crate::harness::Context;
 
 /// How long anything that follows from a write may take on a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(90);
 
 /// The label that says which pool a node is of, and the one that says whose a namespace is.
 pub(crate) const POOL_LABEL: &str = "trial.example/pool";
