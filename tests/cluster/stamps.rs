@@ -163,7 +163,7 @@ async fn foreign_labels(context: &Context) -> Result<()> {
     let own = world
         .node_spec(context, "gouv")
         .label("team", "network")
-        .label("node-restriction.kubernetes.io/pool", "not ours".replace(' ', "-"))
+        .label("node-restriction.kubernetes.io/pool", "not-ours")
         .label("rempart.dev/pool", "not-ours")
         .annotation("rempart.dev/note", "not ours");
     let name = own.name.clone();
