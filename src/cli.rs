@@ -56,7 +56,7 @@ struct Run {
     log_format: LogFormat,
 
     /// Which log lines are written, as `info` or `rempart=debug,kube=warn`
-    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER", value_parser = filter)]
+    #[arg(long, env = "RUST_LOG", default_value = "info,kube_client=off,kube_runtime=off", value_name = "FILTER", value_parser = filter)]
     log: String,
 }
 
