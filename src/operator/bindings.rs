@@ -27,8 +27,12 @@ pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "rempart")
 ///
 /// With a dash and the policy's name after it, which may hold dashes too, no two make the same name: none begins as
 /// another followed by a dash.
-const MUTATIONS: [(&str, &str, Floor); 2] =
-    [("rempart-pods", "rempart-pods", Floor::Any), ("rempart-templates", "rempart-templates", Floor::Any)];
+const MUTATIONS: [(&str, &str, Floor); 4] = [
+    ("rempart-pods", "rempart-pods", Floor::Absent),
+    ("rempart-pods-floor", "rempart-floor", Floor::Sensitivity),
+    ("rempart-pods-floor", "rempart-categories", Floor::CategoriesAlone),
+    ("rempart-templates", "rempart-templates", Floor::Any),
+];
 
 /// The validations that policies are bound to, likewise.
 const VALIDATIONS: [(&str, &str, Floor); 7] = [

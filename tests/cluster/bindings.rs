@@ -66,7 +66,7 @@ fn contract(world: &World, mode: &str, selector: &Value) -> Specs {
     };
     let mut specs = Specs::new();
     if mode == "Enforce" {
-        for (policy, binding, floor) in anywhere(&["rempart-pods", "rempart-templates"]) {
+        for (policy, binding, floor) in floors.clone().into_iter().chain(anywhere(&["rempart-templates"])) {
             specs.insert((MUTATING, format!("{binding}-{id}")), spec(policy, floor));
         }
     }

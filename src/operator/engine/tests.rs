@@ -391,7 +391,7 @@ fn a_policy_ends_with_roster_bindings_and_only_then_its_finalizer() {
 
 #[test]
 fn modes_bind_what_they_say() {
-    for (mode, mutations, action) in [("Enforce", 2, "Deny"), ("Warn", 0, "Warn"), ("Audit", 0, "Audit")] {
+    for (mode, mutations, action) in [("Enforce", 4, "Deny"), ("Warn", 0, "Warn"), ("Audit", 0, "Audit")] {
         let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
         cluster.rest();
         cluster.edit_policy(|policy| {
