@@ -206,6 +206,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn nothing_is_kept_of_the_metadata_that_is_not_read() {
+        let node: SlimNode = serde_json::from_value(serde_json::json!({
+            "metadata": {
+                "name": "n1",
+                "resourceVersion": "7",
+                "labels": { "a": "b" },
+                "annotations": { "c": "d" },
+                "managedFields": [{ "manager": "kubelet", "fieldsV1": { "f:metadata": {} } }],
+            },
+        }))
+        .unwrap();
+        let kept = ObjectMeta {
+            name: Some("n1".to_owned()),
+            resource_version: Some("7".to_owned()),
+            labels: Some([("a".to_owned(), "b".to_owned())].into()),
+            ..ObjectMeta::default()
+        };
+        assert_eq!(node.metadata, kept);
+    }
+
+    #[test]
     fn texts_of_nodes_that_are_gone_are_forgotten() {
         let mut interner = Interner::default();
         let shared = interner.intern("shared");
