@@ -119,6 +119,8 @@ impl Run {
         }
         let options = operator::Options { listen, namespace, exempt: exempt_namespaces };
         tokio::runtime::Builder::new_multi_thread()
+            // Nearly all of its time it waits for the API server. Each thread more has an arena of memory of its own.
+            .worker_threads(2)
             .enable_all()
             .build()
             .context("the asynchronous runtime does not start")?

@@ -61,7 +61,7 @@ pub enum Error {
 }
 
 /// Observations that may wait to be taken in before watches must wait.
-const BACKLOG: usize = 1024;
+const BACKLOG: usize = 256;
 /// Node patches under way at a time. More makes the API server slower, not faster.
 const CONCURRENCY: usize = 32;
 /// How long writes that are under way may take to end after a stop is asked for.

@@ -1,10 +1,13 @@
 //! Nodes, as little of them as the operator needs.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use k8s_openapi::{api::core::v1::Node, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::Resource;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::core::{
     keys,
@@ -16,11 +19,25 @@ use crate::core::{
 #[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = Node)]
 pub struct SlimNode {
+    #[serde(deserialize_with = "slim")]
     metadata: ObjectMeta,
     #[serde(default)]
     spec: SlimSpec,
     #[serde(default)]
     status: SlimStatus,
+}
+
+/// The metadata that matters. Most of the rest is who manages which field, more text than all of the node besides.
+fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Slim {
+        name: Option<String>,
+        resource_version: Option<String>,
+        labels: Option<BTreeMap<String, String>>,
+    }
+    let Slim { name, resource_version, labels } = Slim::deserialize(deserializer)?;
+    Ok(ObjectMeta { name, resource_version, labels, ..ObjectMeta::default() })
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -187,6 +204,27 @@ impl StampChange {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_the_metadata_that_is_not_read() {
+        let node: SlimNode = serde_json::from_value(serde_json::json!({
+            "metadata": {
+                "name": "n1",
+                "resourceVersion": "7",
+                "labels": { "a": "b" },
+                "annotations": { "c": "d" },
+                "managedFields": [{ "manager": "kubelet", "fieldsV1": { "f:metadata": {} } }],
+            },
+        }))
+        .unwrap();
+        let kept = ObjectMeta {
+            name: Some("n1".to_owned()),
+            resource_version: Some("7".to_owned()),
+            labels: Some([("a".to_owned(), "b".to_owned())].into()),
+            ..ObjectMeta::default()
+        };
+        assert_eq!(node.metadata, kept);
+    }
 
     #[test]
     fn texts_of_nodes_that_are_gone_are_forgotten() {

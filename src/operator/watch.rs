@@ -64,6 +64,9 @@ impl Waits {
     }
 }
 
+/// Objects of a list that are asked for at a time. A page of 500 nodes, decoded, is several MiB that stay with the process.
+const PAGE: u32 = 100;
+
 /// Turns what a watch says of `K` into observations.
 struct Feed<K> {
     kind: &'static str,
@@ -197,7 +200,7 @@ pub fn tasks(
     sender: &Sender<Observation>,
     metrics: &Metrics,
 ) -> Vec<(&'static str, Task)> {
-    let config = Config::default().timeout(WATCH_SECONDS);
+    let config = Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
     let ours = config.clone().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1));
     let installed = config.clone().labels("app.kubernetes.io/name=rempart");
     let all = Spawn { client, sender, metrics };

@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// Measures this alone.
     #[arg(long, value_enum)]
     only: Option<Part>,
+    /// How many nodes there are; 5000 unless it is a quick run.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    nodes: Option<u32>,
     /// Also writes every figure there, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -57,7 +60,7 @@ struct Report {
 
 /// Measures and prints.
 pub(super) async fn run(arguments: Arguments) -> Result<()> {
-    let Arguments { quick, only, json } = arguments;
+    let Arguments { quick, only, nodes, json } = arguments;
     // What cannot be written must show now and not when all is done.
     let create = |path: &PathBuf| File::create(path).with_context(|| format!("cannot write {}", path.display()));
     let json = json.as_ref().map(create).transpose()?;
@@ -65,10 +68,14 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
         eprintln!("This is a debug build: its figures mean nothing. Use `make bench`.");
     }
     let progress = Progress::detect();
+    let mut sizes = if quick { quick_sizes() } else { full_sizes() };
+    if let Some(nodes) = nodes {
+        sizes.1.nodes = usize::try_from(nodes)?;
+    }
     let machine = Machine::describe()?;
     let cluster = world::build(progress).await?;
     let measured = tokio::select! {
-        measured = measure(&cluster, quick, only, progress) => measured,
+        measured = measure(&cluster, sizes, only, progress) => measured,
         error = cluster.failure() => Err(error.into()),
     };
     let (admission, restamp) = match measured {
@@ -91,7 +98,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
 
 async fn measure(
     cluster: &ControlPlane,
-    quick: bool,
+    (pods, nodes): (admission::Size, restamp::Size),
     only: Option<Part>,
     progress: Progress,
 ) -> Result<(Option<Admission>, Option<Restamp>)> {
@@ -99,7 +106,6 @@ async fn measure(
     // A retry would hide a refusal, and count as one long request.
     config.default_retry = false;
     let client = Client::try_from(config)?;
-    let (pods, nodes) = if quick { quick_sizes() } else { full_sizes() };
     let admission = match only {
         Some(Part::Nodes) => None,
         _ => Some(admission::measure(cluster, &client, pods, progress).await?),
@@ -122,9 +128,9 @@ fn quick_sizes() -> (admission::Size, restamp::Size) {
 fn full_sizes() -> (admission::Size, restamp::Size) {
     let pods = admission::Size {
         rounds: 5,
-        paced_turns: 5,
+        paced_turns: 4,
         paced_turn: Duration::from_secs(2),
-        saturated_turns: 4,
+        saturated_turns: 3,
         saturated_turn: Duration::from_millis(1500),
     };
     (pods, restamp::Size { nodes: 5000, rounds: 3, rest: Duration::from_mins(1) })
