@@ -3,6 +3,10 @@
 //! Level-triggered: every cycle compares what is with what should be and asks for the difference. A write that fails or
 //! comes too late is simply still a difference.
 
+mod nodes;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant as Moment},
@@ -12,19 +16,12 @@ use super::{
     admission::{self, Admission},
     index::{Change, Index, Mirror, Observation, Record, Touched, Versioned},
     metrics::Metrics,
-    node::{Interner, Membership, NodeRecord, StampChange},
+    node::{Interner, NodeRecord},
     ruling::{Ruling, time},
     status,
     write::{FINALIZER, Key, Notice, Write, WriteError},
 };
-use crate::{
-    api::limits,
-    core::{
-        instant::Instant,
-        places::{Place, claims},
-        selector::Labels,
-    },
-};
+use crate::{api::limits, core::instant::Instant};
 
 /// What the operator is told at its start.
 #[derive(Clone, Debug)]
@@ -33,17 +30,6 @@ pub struct Settings {
     pub exempt: Vec<String>,
     /// How many nodes are written to at a time.
     pub concurrency: usize,
-}
-
-/// How soon a node's stamps must be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Urgency {
-    /// It carries a clearance that it has lost.
-    Loses,
-    /// It is new, and nothing can run on it.
-    New,
-    /// It gains something, or a value changes.
-    Gains,
 }
 
 /// How often statuses are compared while things keep changing.
@@ -83,7 +69,7 @@ pub struct Engine {
     facts_changed: bool,
     statuses_due: bool,
     statuses_not_before: Option<Moment>,
-    queue: BTreeSet<(Urgency, String)>,
+    queue: BTreeSet<(nodes::Urgency, String)>,
     /// What is being written, and the version of the object that the write followed from.
     under_way: BTreeMap<Key, u64>,
     retries: BTreeMap<Key, Retry>,
@@ -178,14 +164,14 @@ impl Engine {
     /// Works out whose the node `name` is, and queues it when its stamps are not what they should be.
     fn place(&mut self, name: &str) {
         let Some(node) = self.index.nodes.get_mut(name) else { return };
-        place(node, &self.ruling);
-        queue(&mut self.queue, name, node, &self.ruling);
+        nodes::place(node, &self.ruling);
+        nodes::queue(&mut self.queue, name, node, &self.ruling);
     }
 
     fn place_all(&mut self) {
         for (name, node) in self.index.nodes.iter_mut() {
-            place(node, &self.ruling);
-            queue(&mut self.queue, name, node, &self.ruling);
+            nodes::place(node, &self.ruling);
+            nodes::queue(&mut self.queue, name, node, &self.ruling);
         }
     }
 
@@ -380,7 +366,7 @@ impl Engine {
         while free > 0 {
             let Some((urgency, name)) = self.queue.pop_first() else { break };
             let Some(node) = self.index.nodes.get(&name) else { continue };
-            let change = change(node, &self.ruling);
+            let change = nodes::change(node, &self.ruling);
             let key = Key::Stamps(name.clone());
             // Under way: settling it looks at the node again.
             if change.is_empty() || self.under_way.contains_key(&key) {
@@ -490,42 +476,3 @@ fn timeless(mut status: serde_json::Value) -> serde_json::Value {
 fn whole_seconds(at: Instant) -> Instant {
     Instant::from_seconds(at.timestamp().as_second())
 }
-
-fn place(node: &mut NodeRecord, ruling: &Ruling) {
-    let found = claims(&ruling.pools, Place { labels: &*node, provider_id: node.provider_id.as_deref() });
-    let names = |pools: &[&crate::core::name::PoolName]| pools.iter().map(|pool| (*pool).clone()).collect();
-    node.membership = match (found.owner(), found.by.as_slice(), found.mismatched.as_slice()) {
-        (Some(pool), _, _) => Membership::Of(pool.clone()),
-        (None, [], []) => Membership::None,
-        (None, [], unproven) => Membership::Unproven(names(unproven)),
-        (None, disputed, _) => Membership::Disputed(names(disputed)),
-    };
-}
-
-fn change(node: &NodeRecord, ruling: &Ruling) -> StampChange {
-    match &node.membership {
-        Membership::Of(pool) => match ruling.stamps.get(pool) {
-            Some(stamps) => node.differences(stamps),
-            None => node.differences(&Labels::new()),
-        },
-        _ => node.differences(&Labels::new()),
-    }
-}
-
-fn queue(queue: &mut BTreeSet<(Urgency, String)>, name: &str, node: &NodeRecord, ruling: &Ruling) {
-    let change = change(node, ruling);
-    if change.is_empty() {
-        return;
-    }
-    let urgency = if !change.remove.is_empty() {
-        Urgency::Loses
-    } else if node.unstamped() {
-        Urgency::New
-    } else {
-        Urgency::Gains
-    };
-    queue.insert((urgency, name.to_owned()));
-}
-
-#[cfg(test)]
-mod tests;
