@@ -11,6 +11,7 @@ use super::{
     policy::Policy,
     selector::Labels,
     text::Listed,
+    workload::Kind,
 };
 
 /// The longest annotation that is looked into, in characters.
@@ -97,7 +98,7 @@ pub struct Need<'a> {
     pub keys: BTreeSet<String>,
 }
 
-/// Something said that a policy cannot judge.
+/// Something about a pod that a policy does not let pass. Displays as the API server says it of the pod itself.
 #[derive(Clone, Debug)]
 pub enum Refusal<'a> {
     /// Longer than [`LONGEST_ANNOTATION`].
@@ -127,39 +128,170 @@ pub enum Refusal<'a> {
         /// What they say, in part.
         value: String,
     },
+    /// Said where it reaches no pod.
+    Misplaced {
+        /// The annotations.
+        keys: Vec<&'static str>,
+    },
+    /// Placed by its author, past the scheduler.
+    NodeName {
+        /// The policy that asks for a cleared node.
+        policy: &'a Policy,
+        /// The node that is named, in part.
+        node: String,
+        /// What asks for a cleared node: a level, categories, or both.
+        demand: String,
+    },
+}
+
+impl Refusal<'_> {
+    /// The order in which the API server looks for faults: of several, it tells the first.
+    fn order(&self) -> u8 {
+        match self {
+            Self::TooLong { .. } => 0,
+            Self::UnknownLevel { .. } => 1,
+            Self::UnknownCategory { .. } => 2,
+            Self::Misplaced { .. } => 3,
+            Self::NodeName { .. } => 4,
+        }
+    }
+
+    /// Who said what is refused; nobody where it is no statement.
+    #[must_use]
+    pub fn source(&self) -> Option<Source> {
+        match self {
+            Self::TooLong { source, .. } | Self::UnknownLevel { source, .. } | Self::UnknownCategory { source, .. } => {
+                Some(*source)
+            }
+            Self::Misplaced { .. } | Self::NodeName { .. } => None,
+        }
+    }
+
+    /// The key of the annotation or label that is refused; nothing where it is a field.
+    #[must_use]
+    pub fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::TooLong { categories: false, .. } | Self::UnknownLevel { .. } => Some(keys::SENSITIVITY),
+            Self::TooLong { categories: true, .. } | Self::UnknownCategory { .. } => Some(keys::CATEGORIES),
+            Self::Misplaced { keys } => keys.first().copied(),
+            Self::NodeName { .. } => None,
+        }
+    }
+
+    /// A stable word for it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } => "AnnotationTooLong",
+            Self::UnknownLevel { .. } => "LevelUnknown",
+            Self::UnknownCategory { .. } => "CategoryUnknown",
+            Self::Misplaced { .. } => "AnnotationMisplaced",
+            Self::NodeName { .. } => "NodeNameSet",
+        }
+    }
+
+    /// The refusal in the words that the author of an object of `kind` reads.
+    #[must_use]
+    pub fn told_of(&self, kind: Kind) -> impl fmt::Display {
+        Told { refusal: self, reader: Reader::Of(kind) }
+    }
+
+    /// The refusal in the words that the author of the namespace reads.
+    #[must_use]
+    pub fn told_of_namespace(&self) -> impl fmt::Display {
+        Told { refusal: self, reader: Reader::OfNamespace }
+    }
 }
 
 impl fmt::Display for Refusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = |source: &Source, categories: bool| match (source, categories) {
-            (Source::Namespace, false) => "label rempart.dev/sensitivity of the namespace",
-            (Source::Namespace, true) => "label rempart.dev/categories of the namespace",
-            (Source::Workload, false) => "annotation rempart.dev/sensitivity of the workload",
-            (Source::Workload, true) => "annotation rempart.dev/categories of the workload",
-            (_, false) => "annotation rempart.dev/sensitivity",
-            (_, true) => "annotation rempart.dev/categories",
-        };
-        match self {
-            Self::TooLong { source, categories, length } => write!(
-                f,
-                "{} has {length} characters; at most {LONGEST_ANNOTATION} are allowed",
-                place(source, *categories)
-            ),
-            Self::UnknownLevel { policy, source, value } => write!(
+        self.told_of(Kind::Pod).fmt(f)
+    }
+}
+
+struct Told<'a> {
+    refusal: &'a Refusal<'a>,
+    reader: Reader,
+}
+
+/// What the reader of a refusal has written.
+#[derive(Clone, Copy)]
+enum Reader {
+    Of(Kind),
+    OfNamespace,
+}
+
+/// Where a statement stands, for the reader of an object of a kind.
+struct Standing {
+    source: Source,
+    key: &'static str,
+    reader: Reader,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { source, key, reader } = self;
+        match (source, reader) {
+            (Source::Namespace, Reader::OfNamespace) => write!(f, "label {key}"),
+            (Source::Namespace, Reader::Of(_)) => write!(f, "label {key} of the namespace"),
+            (Source::Workload, Reader::Of(Kind::Pod)) => write!(f, "annotation {key} of the workload"),
+            (Source::Pod, Reader::Of(kind)) => match kind.template_at() {
+                Some(template) => write!(f, "annotation {key} of {template}"),
+                None => write!(f, "annotation {key}"),
+            },
+            _ => write!(f, "annotation {key}"),
+        }
+    }
+}
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { refusal, reader } = *self;
+        let standing = |source: &Source, key| Standing { source: *source, key, reader };
+        match refusal {
+            Refusal::TooLong { source, categories, length } => {
+                let key = if *categories { keys::CATEGORIES } else { keys::SENSITIVITY };
+                let place = standing(source, key);
+                write!(f, "{place} has {length} characters; at most {LONGEST_ANNOTATION} are allowed")
+            }
+            Refusal::UnknownLevel { policy, source, value } => write!(
                 f,
                 "{} is {value:?}: no such level in PlacementPolicy {}; levels, least to most sensitive: {}",
-                place(source, false),
+                standing(source, keys::SENSITIVITY),
                 policy.name,
                 Listed(policy.levels.iter().map(|level| &level.name))
             ),
-            Self::UnknownCategory { policy, source, value } => write!(
+            Refusal::UnknownCategory { policy, source, value } => write!(
                 f,
                 "{} has {value:?}: no such category in PlacementPolicy {}; categories: {}",
-                place(source, true),
+                standing(source, keys::CATEGORIES),
                 policy.name,
                 Listed(policy.categories.keys())
             ),
+            Refusal::Misplaced { keys } => write!(
+                f,
+                "annotation {} of spec.jobTemplate would reach the Job but never its pods; put it on the CronJob's \
+                 metadata or on spec.jobTemplate.spec.template.metadata",
+                Listed(keys.iter())
+            ),
+            Refusal::NodeName { policy, node, demand } => write!(
+                f,
+                "spec.nodeName is {node:?}, but {demand} of PlacementPolicy {} is placed by kube-scheduler on cleared \
+                 nodes; remove spec.nodeName",
+                policy.name
+            ),
         }
+    }
+}
+
+impl Need<'_> {
+    /// What of it asks for a cleared place, in words: `level restricted, category health`. Empty where nothing does.
+    #[must_use]
+    pub fn demand(&self, policy: &Policy) -> String {
+        let level = policy.levels.demands_at(self.rank).then(|| format!("level {}", self.level));
+        let asking =
+            policy.categories.iter().filter(|(name, require)| require.is_some() && self.categories.contains(name));
+        level.into_iter().chain(asking.map(|(name, _)| format!("category {name}"))).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -187,6 +319,7 @@ impl Policy {
                 }
             }
         }
+        refusals.sort_by_key(Refusal::order);
         let (rank, source) = effective.unwrap_or((self.levels.default_rank(), Source::Default));
         let level = match self.levels.at(rank) {
             Some(level) if refusals.is_empty() => &level.name,

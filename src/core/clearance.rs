@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     catalogue::{Catalogue, Exposure, Party, Pool, Role, Site, Technology, Unresolved},
     coverage::Coverage,
+    derivation::{Fact, Finding, Wanted},
     instant::Instant,
     jurisdiction::{Areas, Jurisdiction},
     keys,
     law::KNOWN_LAWS,
     name::{CategoryName, PolicyName},
-    policy::{Policy, Requirements},
+    policy::{Filtered, Policy, Requirements},
     reason::{Cause, Demander, Reason, Subject},
     selector::Labels,
 };
@@ -69,6 +70,14 @@ impl<'a> Judge<'a> {
         Self { world, known_laws: KNOWN_LAWS.iter().map(|law| law.name).chain(listed).collect() }
     }
 
+    /// What `pool` stands on.
+    ///
+    /// # Errors
+    /// The first of its provider, offer and zone that is not recorded.
+    pub fn resolve(&self, pool: &'a Pool) -> Result<Site<'a>, Unresolved<'a>> {
+        self.world.catalogue.resolve(pool)
+    }
+
     /// Judges every pool at `at`, in the order of their names.
     pub fn pools(&self, at: Instant) -> impl Iterator<Item = PoolClearance<'a>> {
         self.world.catalogue.pools.values().map(move |pool| self.pool(pool, at))
@@ -105,6 +114,19 @@ impl<'a> Judge<'a> {
 
     /// All that speaks against `site` by `require`.
     fn against(&self, require: &'a Requirements, site: Site<'a>, at: Instant) -> Vec<Cause<'a>> {
+        let mut causes = Vec::new();
+        self.examine(require, site, at, |_, finding| causes.extend(finding.err()));
+        causes
+    }
+
+    /// Holds `site` against `require`, demand by demand, and tells each finding to `tell`.
+    pub(super) fn examine(
+        &self,
+        require: &'a Requirements,
+        site: Site<'a>,
+        at: Instant,
+        mut tell: impl FnMut(Wanted<'a>, Finding<'a>),
+    ) {
         // Destructured whole, so that a new demand does not compile until it is judged here.
         let Requirements {
             operator,
@@ -119,60 +141,72 @@ impl<'a> Judge<'a> {
             max_carbon_intensity,
         } = require;
         let Site { pool: _, provider, offer, zone } = site;
-        let mut causes = Vec::new();
 
         if let Some(areas) = operator {
-            causes.extend(party_outside(areas, Role::Operator, &provider.operator));
+            tell(Wanted::Operator(areas), party_within(areas, Role::Operator, &provider.operator));
         }
         if let Some(areas) = controlling_party {
-            causes.extend(party_outside(areas, Role::ControllingParty, provider.controller()));
+            tell(Wanted::ControllingParty(areas), party_within(areas, Role::ControllingParty, provider.controller()));
         }
         if let Some(areas) = technology {
+            let wanted = Wanted::Technology(areas);
             if offer.technology.is_empty() {
-                causes.push(Cause::JurisdictionUnknown(Subject::Technology(None), areas));
+                tell(wanted, Err(Cause::JurisdictionUnknown(Subject::Technology(None), areas)));
             }
-            causes.extend(
-                foreign(areas, &offer.technology)
-                    .filter_map(|part| outside(areas, Subject::Technology(Some(part)), part.jurisdiction)),
-            );
+            for part in parts(&offer.technology) {
+                tell(wanted, within(areas, Subject::Technology(Some(part)), part.jurisdiction));
+            }
         }
         if let Some(areas) = data {
-            causes.extend(outside(areas, Subject::Data, zone.country));
+            tell(Wanted::Data(areas), within(areas, Subject::Data, zone.country));
         }
         for law in not_exposed_to {
-            match provider.exposure_to(offer, law) {
-                Exposure::Reached(reach) => causes.push(Cause::ExposedToLaw(law, reach)),
-                _ if !self.known_laws.contains(law.as_str()) => causes.push(Cause::LawUnknown(law)),
-                Exposure::None => {}
-                Exposure::Unknown(gap) => causes.push(Cause::ExposureUnknown(law, gap)),
-            }
+            let finding = match provider.exposure_to(offer, law) {
+                Exposure::Reached(reach) => Err(Cause::ExposedToLaw(law, reach)),
+                _ if !self.known_laws.contains(law.as_str()) => Err(Cause::LawUnknown(law)),
+                Exposure::None => Ok(Fact::NotExposed),
+                Exposure::Unknown(gap) => Err(Cause::ExposureUnknown(law, gap)),
+            };
+            tell(Wanted::NotExposedTo(law), finding);
         }
         for scheme in qualifications {
-            causes.extend(match offer.coverage(scheme, &zone.region, at) {
-                Coverage::InForce { .. } => None,
-                Coverage::NotYet { next } => Some(Cause::QualificationNotYetValid(next)),
-                Coverage::Ended { last, on } => Some(Cause::QualificationExpired(last, on)),
-                Coverage::OutOfScope { other } => Some(Cause::QualificationOutOfScope(other)),
-                Coverage::Missing => Some(Cause::QualificationMissing(scheme)),
-            });
+            let finding = match offer.coverage(scheme, &zone.region, at) {
+                Coverage::InForce { by, until } => Ok(Fact::Certificate { by, until }),
+                Coverage::NotYet { next } => Err(Cause::QualificationNotYetValid(next)),
+                Coverage::Ended { last, on } => Err(Cause::QualificationExpired(last, on)),
+                Coverage::OutOfScope { other } => Err(Cause::QualificationOutOfScope(other)),
+                Coverage::Missing => Err(Cause::QualificationMissing(scheme)),
+            };
+            tell(Wanted::Qualification(scheme), finding);
         }
-        if providers.deny.contains(&provider.name) {
-            causes.push(Cause::ProviderDenied);
-        } else if let Some(allow) = providers.allow.as_ref().filter(|allow| !allow.contains(&provider.name)) {
-            causes.push(Cause::ProviderNotAllowed(allow));
+        if providers.says_anything() {
+            tell(
+                Wanted::Providers(providers),
+                match providers.judge(&provider.name) {
+                    Filtered::Passes => Ok(Fact::Provider),
+                    Filtered::Denied => Err(Cause::ProviderDenied),
+                    Filtered::NotAmong(allowed) => Err(Cause::ProviderNotAllowed(allowed)),
+                },
+            );
         }
-        if regions.deny.contains(&zone.region) {
-            causes.push(Cause::RegionDenied);
-        } else if let Some(allow) = regions.allow.as_ref().filter(|allow| !allow.contains(&zone.region)) {
-            causes.push(Cause::RegionNotAllowed(allow));
+        if regions.says_anything() {
+            tell(
+                Wanted::Regions(regions),
+                match regions.judge(&zone.region) {
+                    Filtered::Passes => Ok(Fact::Region),
+                    Filtered::Denied => Err(Cause::RegionDenied),
+                    Filtered::NotAmong(allowed) => Err(Cause::RegionNotAllowed(allowed)),
+                },
+            );
         }
         if let Some(limit) = *max_pue {
-            causes.extend(above(zone.pue, limit, Cause::PueTooHigh, Cause::PueUnknown));
+            let finding = below(zone.pue, limit, Cause::PueTooHigh, Cause::PueUnknown);
+            tell(Wanted::MaxPue(limit), finding.map(Fact::Pue));
         }
         if let Some(limit) = *max_carbon_intensity {
-            causes.extend(above(zone.carbon_intensity, limit, Cause::CarbonTooHigh, Cause::CarbonUnknown));
+            let finding = below(zone.carbon_intensity, limit, Cause::CarbonTooHigh, Cause::CarbonUnknown);
+            tell(Wanted::MaxCarbonIntensity(limit), finding.map(Fact::CarbonIntensity));
         }
-        causes
     }
 
     /// For each policy, the next instant after `at` at which a verdict changes by itself, reasons included.
@@ -198,35 +232,36 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn outside<'a>(areas: &'a Areas, subject: Subject<'a>, country: Option<Jurisdiction>) -> Option<Cause<'a>> {
+fn within<'a>(areas: &'a Areas, subject: Subject<'a>, country: Option<Jurisdiction>) -> Finding<'a> {
     match country {
-        None => Some(Cause::JurisdictionUnknown(subject, areas)),
-        Some(country) if areas.contain(country) => None,
-        Some(country) => Some(Cause::JurisdictionNotAllowed(subject, country, areas)),
+        None => Err(Cause::JurisdictionUnknown(subject, areas)),
+        Some(country) if areas.contain(country) => Ok(Fact::Country(subject, country)),
+        Some(country) => Err(Cause::JurisdictionNotAllowed(subject, country, areas)),
     }
 }
 
-/// The parts that `areas` does not allow, in an order that does not depend on how they were listed.
-fn foreign<'a>(areas: &Areas, parts: &'a [Technology]) -> impl Iterator<Item = &'a Technology> + use<'a> {
-    let allowed = |part: &&Technology| part.jurisdiction.is_some_and(|country| areas.contain(country));
-    let found: BTreeSet<&Technology> = parts.iter().filter(|part| !allowed(part)).collect();
-    found.into_iter()
+/// The parts of a stack, each once, in an order that does not depend on how they were listed.
+fn parts(listed: &[Technology]) -> impl Iterator<Item = &Technology> {
+    let mut parts: Vec<&Technology> = listed.iter().collect();
+    parts.sort();
+    parts.dedup();
+    parts.into_iter()
 }
 
-fn party_outside<'a>(areas: &'a Areas, role: Role, party: &'a Party) -> Option<Cause<'a>> {
-    outside(areas, Subject::Party { role, party }, party.jurisdiction)
+fn party_within<'a>(areas: &'a Areas, role: Role, party: &'a Party) -> Finding<'a> {
+    within(areas, Subject::Party { role, party }, party.jurisdiction)
 }
 
-fn above<'a>(
+fn below<'a>(
     fact: Option<f64>,
     limit: f64,
     too_high: fn(f64, f64) -> Cause<'a>,
     unknown: fn(f64) -> Cause<'a>,
-) -> Option<Cause<'a>> {
+) -> Result<f64, Cause<'a>> {
     match fact.filter(|fact| fact.is_finite()) {
-        Some(fact) if fact <= limit => None,
-        Some(fact) => Some(too_high(fact, limit)),
-        None => Some(unknown(limit)),
+        Some(fact) if fact <= limit => Ok(fact),
+        Some(fact) => Err(too_high(fact, limit)),
+        None => Err(unknown(limit)),
     }
 }
 

@@ -50,13 +50,18 @@ pub fn is_stamp(key: &str) -> bool {
     })
 }
 
+/// The name of the policy of whose clearances, categories or exceptions `key`, in a pod's `nodeSelector`, asks for one.
+#[must_use]
+pub fn policy_asked(key: &str) -> Option<&str> {
+    let name = [CLEARANCE, CATEGORY, EXCEPTION].iter().find_map(|domain| key.strip_prefix(domain))?;
+    // A policy's name holds no dot.
+    name.split_once('.').map(|(policy, _)| policy)
+}
+
 /// Whether `key`, in a pod's `nodeSelector`, asks for a clearance, category or exception of `policy`.
 #[must_use]
 pub fn asks_of(policy: &PolicyName, key: &str) -> bool {
-    [CLEARANCE, CATEGORY, EXCEPTION]
-        .iter()
-        .filter_map(|domain| key.strip_prefix(domain))
-        .any(|name| name.strip_prefix(policy.as_str()).is_some_and(|rest| rest.starts_with('.')))
+    policy_asked(key) == Some(policy.as_str())
 }
 
 #[cfg(test)]

@@ -187,3 +187,31 @@ impl<T> Default for Filter<T> {
         Self { allow: None, deny: BTreeSet::new() }
     }
 }
+
+/// What a filter makes of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filtered<'a, T> {
+    /// It may pass.
+    Passes,
+    /// It is on the list of the denied.
+    Denied,
+    /// It is not among these, the allowed.
+    NotAmong(&'a BTreeSet<T>),
+}
+
+impl<T: Ord> Filter<T> {
+    /// Whether it demands anything.
+    #[must_use]
+    pub fn says_anything(&self) -> bool {
+        self.allow.is_some() || !self.deny.is_empty()
+    }
+
+    /// What it makes of `name`.
+    pub fn judge(&self, name: &T) -> Filtered<'_, T> {
+        match &self.allow {
+            _ if self.deny.contains(name) => Filtered::Denied,
+            Some(allow) if !allow.contains(name) => Filtered::NotAmong(allow),
+            _ => Filtered::Passes,
+        }
+    }
+}

@@ -18,7 +18,7 @@ impl LabelSource for Labels {
 }
 
 /// What one key of a selector demands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operator {
     /// The label is there, with one of these values.
     In(BTreeSet<String>),
@@ -28,10 +28,14 @@ pub enum Operator {
     Exists,
     /// The label is missing.
     DoesNotExist,
+    /// The label is a whole number above this one. Node affinity alone asks so.
+    Gt(i64),
+    /// The label is a whole number below this one. Node affinity alone asks so.
+    Lt(i64),
 }
 
 /// A conjunction of demands on labels. Without any it matches everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector(Vec<(String, Operator)>);
 
 impl Selector {
@@ -47,6 +51,18 @@ impl Selector {
         self.0.iter().all(|(_, operator)| matches!(operator, Operator::NotIn(values) if values.is_empty()))
     }
 
+    /// Whether it was written without any term.
+    #[must_use]
+    pub fn is_without_terms(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The demands on keys that are `wanted`.
+    #[must_use]
+    pub fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {
+        Self(self.0.iter().filter(|(key, _)| wanted(key)).cloned().collect())
+    }
+
     /// Whether `labels` meet every demand.
     #[must_use]
     pub fn matches<L: LabelSource + ?Sized>(&self, labels: &L) -> bool {
@@ -55,7 +71,9 @@ impl Selector {
             (Operator::NotIn(values), Some(value)) => !values.contains(value),
             (Operator::Exists, found) => found.is_some(),
             (Operator::DoesNotExist, found) => found.is_none(),
-            (Operator::In(_), None) => false,
+            (Operator::Gt(least), Some(value)) => value.parse::<i64>().is_ok_and(|number| number > *least),
+            (Operator::Lt(most), Some(value)) => value.parse::<i64>().is_ok_and(|number| number < *most),
+            (Operator::In(_) | Operator::Gt(_) | Operator::Lt(_), None) => false,
             (Operator::NotIn(_), None) => true,
         })
     }
@@ -67,7 +85,7 @@ mod tests {
 
     #[test]
     fn operators_read_as_kubernetes_defines_them() {
-        let labels: Labels = [("tier".to_owned(), "gold".to_owned())].into();
+        let labels: Labels = [("tier".to_owned(), "gold".to_owned()), ("cores".to_owned(), "16".to_owned())].into();
         let values = |values: &[&str]| values.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
         for (key, operator, expected) in [
             ("tier", Operator::In(values(&["gold", "silver"])), true),
@@ -80,6 +98,12 @@ mod tests {
             ("zone", Operator::Exists, false),
             ("tier", Operator::DoesNotExist, false),
             ("zone", Operator::DoesNotExist, true),
+            ("cores", Operator::Gt(15), true),
+            ("cores", Operator::Gt(16), false),
+            ("cores", Operator::Lt(17), true),
+            ("cores", Operator::Lt(16), false),
+            ("tier", Operator::Gt(0), false),
+            ("zone", Operator::Lt(1), false),
         ] {
             let selector = Selector::new(vec![(key.to_owned(), operator)]);
             assert_eq!(selector.matches(&labels), expected, "{selector:?}");

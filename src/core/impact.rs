@@ -1,0 +1,269 @@
+//! What an edit, or time, changes: two plans compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    name::{CategoryName, LevelName, PolicyName, PoolName},
+    plan::{Outcome, Plan, Planned, Refused},
+    reason::Demander,
+    workload::{Identity, Kind, Workload},
+};
+
+/// The difference between two plans.
+#[derive(Debug, Default)]
+pub struct Impact<'a> {
+    /// Pools gained and lost, by policy, levels before categories, least to most sensitive. Only those that differ.
+    pub standings: Vec<Standing<'a>>,
+    /// `DaemonSet`s whose pods Kubernetes ends at once: no wave and no budget applies to them.
+    pub ended: Vec<Ended<'a>>,
+    /// Workloads that were admitted and would be refused, so that their pods do not come back.
+    pub refused: Vec<Refusing<'a>>,
+    /// Workloads that lose places and keep others.
+    pub moved: Vec<Moved<'a>>,
+    /// Workloads that had somewhere to run and would have nowhere.
+    pub stranded: Vec<Stranded<'a>>,
+}
+
+/// What becomes of one level or category.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing<'a> {
+    /// The policy.
+    pub policy: &'a PolicyName,
+    /// The level or category.
+    pub demander: Demander<'a>,
+    /// Whether it is there before and after.
+    pub presence: Presence,
+    /// Pools that become cleared.
+    pub gained: Vec<&'a PoolName>,
+    /// Pools that cease to be cleared.
+    pub lost: Vec<&'a PoolName>,
+}
+
+/// Whether a level or category is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Before and after.
+    Kept,
+    /// After alone.
+    Added,
+    /// Before alone.
+    Removed,
+}
+
+/// A `DaemonSet` that loses pods at once.
+#[derive(Clone, Debug)]
+pub struct Ended<'a> {
+    /// The `DaemonSet`.
+    pub workload: &'a Workload,
+    /// The nodes on which its pods end; empty where no node is known.
+    pub nodes: Vec<&'a str>,
+    /// The pools that cease to be cleared for it.
+    pub pools: Vec<&'a PoolName>,
+}
+
+/// A workload that would be refused.
+#[derive(Clone, Debug)]
+pub struct Refusing<'a> {
+    /// The workload.
+    pub workload: &'a Workload,
+    /// Why.
+    pub refusals: Vec<Refused<'a>>,
+}
+
+/// A workload that would move.
+#[derive(Clone, Debug)]
+pub struct Moved<'a> {
+    /// The workload.
+    pub workload: &'a Workload,
+    /// The pools that it loses; empty where it was free to run anywhere.
+    pub lost: Vec<&'a PoolName>,
+    /// The pools that it keeps or gains.
+    pub left: Vec<&'a PoolName>,
+    /// How many of its pods stand where they may no longer; `None` where nobody has looked.
+    pub pods: Option<usize>,
+}
+
+/// A workload that would have nowhere to go.
+#[derive(Clone, Debug)]
+pub struct Stranded<'a> {
+    /// The workload.
+    pub workload: &'a Workload,
+    /// What becomes of it.
+    pub outcome: Outcome,
+    /// The pools that it loses; empty where it was free to run anywhere.
+    pub lost: Vec<&'a PoolName>,
+}
+
+impl Impact<'_> {
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { standings, ended, refused, moved, stranded } = self;
+        standings.is_empty() && ended.is_empty() && refused.is_empty() && moved.is_empty() && stranded.is_empty()
+    }
+}
+
+/// What `new` changes of `old`. Workloads that are in one of them alone are no part of it.
+#[must_use]
+pub fn impact<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Impact<'a> {
+    let mut impact = Impact { standings: standings(old, new), ..Impact::default() };
+    let before: BTreeMap<&Identity, &Planned<'a>> =
+        old.workloads.iter().map(|planned| (&planned.workload.identity, planned)).collect();
+    for after in &new.workloads {
+        if let Some(before) = before.get(&after.workload.identity) {
+            Comparison { old, new, before, after }.report(&mut impact);
+        }
+    }
+    impact.ended.sort_by_key(|ended| &ended.workload.identity);
+    impact.refused.sort_by_key(|refusing| &refusing.workload.identity);
+    impact.moved.sort_by_key(|moved| &moved.workload.identity);
+    impact.stranded.sort_by_key(|stranded| &stranded.workload.identity);
+    impact
+}
+
+/// One workload, before and after.
+struct Comparison<'a, 'p> {
+    old: &'p Plan<'a>,
+    new: &'p Plan<'a>,
+    before: &'p Planned<'a>,
+    after: &'p Planned<'a>,
+}
+
+/// The places where a workload may run.
+enum Places<'a> {
+    Anywhere,
+    Pools(BTreeSet<&'a PoolName>),
+}
+
+fn places<'a>(plan: &Plan<'a>, planned: &Planned<'_>) -> Places<'a> {
+    match &planned.outcome {
+        Outcome::Unrestricted(_) => Places::Anywhere,
+        Outcome::Placeable(pools) => {
+            Places::Pools(pools.iter().filter_map(|index| plan.pool(*index)).map(|pool| &pool.name).collect())
+        }
+        Outcome::Refused | Outcome::Unplaceable(_) => Places::Pools(BTreeSet::new()),
+    }
+}
+
+impl<'a> Comparison<'a, '_> {
+    fn report(&self, impact: &mut Impact<'a>) {
+        let Self { old, new, before, after } = self;
+        let workload = after.workload;
+        if after.outcome == Outcome::Refused && before.outcome != Outcome::Refused {
+            let refusals = after.judgement.refusals.iter().filter(|refused| refused.in_force).cloned().collect();
+            impact.refused.push(Refusing { workload, refusals });
+        }
+        let (lost, left) = match (places(old, before), places(new, after)) {
+            (_, Places::Anywhere) => return,
+            (Places::Anywhere, Places::Pools(_)) if new.everywhere(after) => return,
+            (Places::Anywhere, Places::Pools(left)) => (Vec::new(), left),
+            (Places::Pools(had), Places::Pools(left)) => {
+                let lost: Vec<_> = had.difference(&left).copied().collect();
+                if lost.is_empty() {
+                    return;
+                }
+                (lost, left)
+            }
+        };
+        self.end(impact, &lost);
+        if left.is_empty() {
+            impact.stranded.push(Stranded { workload, outcome: after.outcome.clone(), lost });
+            return;
+        }
+        let pods = (!workload.runs_on.is_empty()).then(|| {
+            let displaced = |node: &&std::sync::Arc<str>| old.allows(before, node) && !new.allows(after, node);
+            workload.runs_on.iter().filter(displaced).count()
+        });
+        if pods != Some(0) {
+            impact.moved.push(Moved { workload, lost, left: left.into_iter().collect(), pods });
+        }
+    }
+
+    /// Tells what ends of a `DaemonSet`.
+    fn end(&self, impact: &mut Impact<'a>, lost: &[&'a PoolName]) {
+        let Self { old, new, before, after } = self;
+        if after.workload.identity.kind != Kind::DaemonSet {
+            return;
+        }
+        let gone = new.reach(after).map(|reach| {
+            let before: Option<BTreeSet<_>> = old.reach(before).map(|reach| reach.cleared.into_iter().collect());
+            let stood = |node: &&str| before.as_ref().is_none_or(|cleared| cleared.contains(node));
+            reach.lost.into_iter().filter(stood).collect::<Vec<_>>()
+        });
+        if gone.as_ref().is_none_or(|nodes| !nodes.is_empty()) {
+            let nodes = gone.unwrap_or_default();
+            impact.ended.push(Ended { workload: after.workload, nodes, pools: lost.to_vec() });
+        }
+    }
+}
+
+/// Who demands, as an order: by policy, levels by rank, then categories.
+type Demanding<'a> = (&'a PolicyName, Rank<'a>);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank<'a> {
+    Level(&'a LevelName),
+    Category(&'a CategoryName),
+}
+
+/// The pools that are cleared, by who demands.
+fn cleared<'a>(plan: &Plan<'a>) -> BTreeMap<Demanding<'a>, BTreeSet<&'a PoolName>> {
+    let mut found: BTreeMap<Demanding<'a>, BTreeSet<&'a PoolName>> = BTreeMap::new();
+    for policy in plan.inventory.world.policies.values() {
+        let levels = policy.levels.iter().map(|level| Rank::Level(&level.name));
+        let categories = policy.categories.keys().map(Rank::Category);
+        found.extend(levels.chain(categories).map(|rank| ((&policy.name, rank), BTreeSet::new())));
+    }
+    for pool in &plan.pools {
+        for clearance in &pool.policies {
+            let policy = clearance.policy();
+            let levels = policy.levels.iter().enumerate().filter(|(rank, _)| clearance.cleared(*rank));
+            let levels = levels.map(|(_, level)| Rank::Level(&level.name));
+            let categories = policy.categories.keys().filter(|category| clearance.cleared_category(category));
+            for rank in levels.chain(categories.map(Rank::Category)) {
+                found.entry((&policy.name, rank)).or_default().insert(&pool.pool.name);
+            }
+        }
+    }
+    found
+}
+
+fn standings<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Vec<Standing<'a>> {
+    let (before, after) = (cleared(old), cleared(new));
+    let nothing = BTreeSet::new();
+    let all: BTreeSet<&Demanding<'a>> = before.keys().chain(after.keys()).collect();
+    let mut standings: Vec<Standing<'a>> = all
+        .into_iter()
+        .filter_map(|key| {
+            let (had, has) = (before.get(key), after.get(key));
+            let presence = match (had, has) {
+                (None, _) => Presence::Added,
+                (_, None) => Presence::Removed,
+                _ => Presence::Kept,
+            };
+            let (had, has) = (had.unwrap_or(&nothing), has.unwrap_or(&nothing));
+            let (gained, lost): (Vec<_>, Vec<_>) =
+                (has.difference(had).copied().collect(), had.difference(has).copied().collect());
+            let differs = presence != Presence::Kept || !gained.is_empty() || !lost.is_empty();
+            let demander = match key.1 {
+                Rank::Level(level) => Demander::Level(level),
+                Rank::Category(category) => Demander::Category(category),
+            };
+            differs.then_some(Standing { policy: key.0, demander, presence, gained, lost })
+        })
+        .collect();
+    standings.sort_by_key(|standing| (standing.policy, place(old, new, standing)));
+    standings
+}
+
+/// Where a level or category stands within its policy: levels as the policy orders them, then categories by name.
+fn place<'a>(old: &Plan<'a>, new: &Plan<'a>, standing: &Standing<'a>) -> (usize, &'a str) {
+    match standing.demander {
+        Demander::Level(level) => {
+            let rank =
+                |plan: &Plan<'_>| plan.inventory.world.policies.get(standing.policy)?.levels.rank(level.as_str());
+            (rank(new).or_else(|| rank(old)).unwrap_or(usize::MAX), level.as_str())
+        }
+        Demander::Category(category) => (usize::MAX, category.as_str()),
+    }
+}
