@@ -3,6 +3,7 @@
 //! Workloads of whom the same is said in one namespace share a judgement, and judgements that ask for the same places
 //! share a demand, so that ten thousand workloads cost little more than their number.
 
+mod message;
 mod planner;
 
 use std::{
