@@ -40,12 +40,12 @@ impl<'a> Plan<'a> {
         };
         if let Some(reach) = self.reach(planned).filter(|reach| !reach.lost.is_empty()) {
             let all = reach.cleared.len().saturating_add(reach.lost.len());
-            message.push_str(&format!(
-                "; it runs on {} of {}, and on {} its pods end at once",
+            message = format!(
+                "{message}; it runs on {} of {}, and on {} its pods end at once",
                 reach.cleared.len(),
                 counted(all, "node", "nodes"),
                 Few(reach.lost.iter())
-            ));
+            );
         }
         message
     }
