@@ -3,6 +3,8 @@ pub mod api;
 pub mod cli;
 pub mod convert;
 pub mod core;
+pub mod gather;
 #[cfg(feature = "lab")]
 pub mod lab;
+pub mod lint;
 pub mod operator;

@@ -190,6 +190,23 @@ impl Refusal<'_> {
         }
     }
 
+    /// What was probably meant, where that can be guessed.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let (value, known): (_, Vec<&str>) = match self {
+            Self::UnknownLevel { policy, value, .. } => {
+                (value, policy.levels.iter().map(|level| level.name.as_str()).collect())
+            }
+            Self::UnknownCategory { policy, value, .. } => {
+                (value, policy.categories.keys().map(CategoryName::as_str).collect())
+            }
+            Self::TooLong { .. } | Self::Misplaced { .. } | Self::NodeName { .. } => return None,
+        };
+        let likeness = |known: &str| strsim::jaro_winkler(known, &value.trim().to_lowercase());
+        let best = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+        (likeness(best) > 0.85).then(|| format!("perhaps {best} is meant"))
+    }
+
     /// The refusal in the words that the author of an object of `kind` reads.
     #[must_use]
     pub fn told_of(&self, kind: Kind) -> impl fmt::Display {

@@ -15,6 +15,12 @@ impl Instant {
         Self(Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX }))
     }
 
+    /// How many whole days lie between `earlier` and it; negative when it is the earlier one.
+    #[must_use]
+    pub fn days_since(self, earlier: Self) -> i64 {
+        self.0.duration_since(earlier.0).as_secs() / (24 * 60 * 60)
+    }
+
     /// The day that it lies in.
     #[must_use]
     pub fn day(self) -> Day {

@@ -20,6 +20,7 @@ use super::{
     instant::Instant,
     inventory::Inventory,
     name::{CategoryName, LevelName, PolicyName},
+    places::{Place, claims},
     policy::Policy,
     reason::Reason,
     text::list,
@@ -251,6 +252,14 @@ impl<'a> Plan<'a> {
                 self.demand(planned).is_some_and(|demand| demand.nodes.binary_search(&name).is_ok())
             }
         }
+    }
+
+    /// Whether `pool` claims the node `name`, alone or beside others.
+    #[must_use]
+    pub fn claims(&self, pool: &Pool, name: &str) -> bool {
+        let Some(node) = self.inventory.nodes.get(name) else { return false };
+        let place = Place { labels: &node.labels, provider_id: node.provider_id.as_deref() };
+        claims(&self.inventory.world.catalogue.pools, place).by.contains(&&pool.name)
     }
 
     /// Whether what is asked of the places of `planned` is met by every place that is known.

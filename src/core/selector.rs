@@ -34,6 +34,19 @@ pub enum Operator {
     Lt(i64),
 }
 
+impl Operator {
+    /// Whether whatever meets this certainly meets `other`, of the same key, too.
+    fn implies(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::In(mine), Self::In(theirs)) => mine.is_subset(theirs),
+            (Self::In(mine), Self::NotIn(theirs)) => mine.is_disjoint(theirs),
+            (Self::NotIn(mine), Self::NotIn(theirs)) => theirs.is_subset(mine),
+            (Self::In(_) | Self::Gt(_) | Self::Lt(_), Self::Exists) | (Self::DoesNotExist, Self::NotIn(_)) => true,
+            (mine, theirs) => mine == theirs,
+        }
+    }
+}
+
 /// A conjunction of demands on labels. Without any it matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector(Vec<(String, Operator)>);
@@ -55,6 +68,15 @@ impl Selector {
     #[must_use]
     pub fn is_without_terms(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether whatever this matches is certainly matched by `other` too.
+    #[must_use]
+    pub fn implies(&self, other: &Self) -> bool {
+        other.0.iter().all(|(key, wider)| {
+            let narrower = self.0.iter().filter(|(found, _)| found == key).map(|(_, operator)| operator);
+            narrower.into_iter().any(|narrow| narrow.implies(wider))
+        })
     }
 
     /// The demands on keys that are `wanted`.
@@ -109,5 +131,23 @@ mod tests {
             assert_eq!(selector.matches(&labels), expected, "{selector:?}");
         }
         assert!(Selector::default().matches(&labels));
+    }
+
+    #[test]
+    fn the_narrower_selector_implies_the_wider() {
+        let set = |values: &[&str]| values.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        let of = |terms: &[(&str, Operator)]| {
+            Selector::new(terms.iter().map(|(key, operator)| ((*key).to_owned(), operator.clone())).collect())
+        };
+        let gold = of(&[("tier", Operator::In(set(&["gold"])))]);
+        let metal = of(&[("tier", Operator::In(set(&["gold", "silver"])))]);
+        let gold_here = of(&[("tier", Operator::In(set(&["gold"]))), ("zone", Operator::Exists)]);
+        let not_lead = of(&[("tier", Operator::NotIn(set(&["lead"])))]);
+        for (narrow, wide) in [(&gold, &metal), (&gold_here, &gold), (&gold_here, &metal), (&metal, &not_lead)] {
+            assert!(narrow.implies(wide), "{narrow:?} {wide:?}");
+            assert!(!wide.implies(narrow), "{wide:?} {narrow:?}");
+        }
+        assert!(gold.implies(&gold) && gold.implies(&Selector::default()));
+        assert!(!of(&[("zone", Operator::Exists)]).implies(&gold));
     }
 }

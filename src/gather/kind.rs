@@ -1,0 +1,154 @@
+//! Which kind of object a manifest is, and whether that is a concern of Rempart's.
+
+use crate::{
+    api,
+    core::{name::quoted, workload::Kind},
+    manifest::{
+        diagnostic::Diagnostic,
+        node::{Node, Span},
+    },
+};
+
+/// What an object is to Rempart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// One of ours.
+    Own(api::validate::Kind),
+    /// A namespace.
+    Namespace,
+    /// A node.
+    Node,
+    /// Something with pods.
+    Workload(Kind),
+    /// No concern of ours.
+    Other,
+}
+
+/// The `apiVersion` and `kind` that `node` says.
+///
+/// # Errors
+/// A diagnostic, which may still lack its place.
+pub(super) fn of<'n>(node: &'n Node<'_>) -> Result<(&'n str, &'n str), Diagnostic> {
+    if node.entries().is_empty() {
+        let message = format!("expected a Kubernetes object, found {}", node.describe());
+        return Err(Diagnostic::error("NotAnObject", message).hint("begin with apiVersion, kind and metadata"));
+    }
+    let field = |name: &'static str| match node.get(name).filter(|found| !found.is_null()) {
+        None => Err(Diagnostic::warning("NoKind", format!("passed over: this is no Kubernetes object, it has no {name}"))
+            .hint("every object begins with apiVersion and kind")),
+        Some(found) => found.text().map_err(|mistyped| {
+            Diagnostic::error("WrongType", format!("{name}: expected a string, found {}", mistyped.found))
+        }),
+    };
+    Ok((field("apiVersion")?, field("kind")?))
+}
+
+/// Where `node` says its kind.
+pub(super) fn span(node: &Node<'_>) -> Span {
+    node.get("kind").map_or(node.span, |kind| kind.span)
+}
+
+/// What an object of this version and kind is.
+///
+/// # Errors
+/// A diagnostic without its place, when the group is known, and what it should contain is not.
+pub(super) fn known(api_version: &str, kind: &str) -> Result<Known, Diagnostic> {
+    let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+    if group == api::GROUP {
+        return own(version, kind);
+    }
+    let known = match (group, kind) {
+        ("", "Namespace") => Known::Namespace,
+        ("", "Node") => Known::Node,
+        _ => match Kind::ALL.into_iter().find(|of| of.as_str() == kind && group_of(*of) == group) {
+            Some(of) => Known::Workload(of),
+            None => return Ok(Known::Other),
+        },
+    };
+    if version == "v1" {
+        return Ok(known);
+    }
+    let right = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+    let message = format!("apiVersion {:?} of a {kind} is not served by any supported Kubernetes", quoted(api_version));
+    Err(Diagnostic::error("UnknownVersion", message).hint(format!("write {right}")))
+}
+
+fn group_of(kind: Kind) -> &'static str {
+    kind.api_version().rsplit_once('/').map_or("", |(group, _)| group)
+}
+
+fn own(version: &str, kind: &str) -> Result<Known, Diagnostic> {
+    let Some(found) = api::validate::Kind::parse(kind) else {
+        let known = api::validate::Kind::ALL.map(api::validate::Kind::as_str);
+        let message = format!("there is no kind {:?} in {}", quoted(kind), api::GROUP);
+        return Err(Diagnostic::error("UnknownKind", message).hint(nearest(kind, &known).map_or_else(
+            || format!("write one of {}", known.join(", ")),
+            |meant| format!("perhaps {meant} is meant"),
+        )));
+    };
+    if version == api::VERSION {
+        Ok(Known::Own(found))
+    } else {
+        let message = format!("there is no version {:?} of {}", quoted(version), api::GROUP);
+        Err(Diagnostic::error("UnknownVersion", message).hint(format!("write {}/{}", api::GROUP, api::VERSION)))
+    }
+}
+
+/// A warning when `kind` is nearly one that would have been judged.
+pub(super) fn nearly(kind: &str) -> Option<Diagnostic> {
+    let judged: Vec<&str> = Kind::ALL.map(Kind::as_str).into_iter().chain(["Namespace", "Node"]).collect();
+    let meant = nearest(kind, &judged)?;
+    let message = format!("passed over: nothing is known of kind {:?}", quoted(kind));
+    Some(Diagnostic::warning("UnknownKind", message).hint(format!("perhaps {meant} is meant")))
+}
+
+/// The one of `known` that `name` is nearly, and not exactly.
+pub(super) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let likeness = |known: &str| strsim::damerau_levenshtein(&quoted(name).to_lowercase(), &known.to_lowercase());
+    let best = known.iter().copied().min_by_key(|known| likeness(known))?;
+    // Two slips of the pen, fewer in short words; `Node` is not meant by `Role`.
+    let allowed = match best.len() {
+        0..=3 => 0,
+        4..=5 => 1,
+        _ => 2,
+    };
+    (best != name && likeness(best) <= allowed).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_told_by_group_and_kind() {
+        for (version, kind, expected) in [
+            ("apps/v1", "Deployment", Known::Workload(Kind::Deployment)),
+            ("batch/v1", "CronJob", Known::Workload(Kind::CronJob)),
+            ("v1", "Pod", Known::Workload(Kind::Pod)),
+            ("v1", "Node", Known::Node),
+            ("rempart.dev/v1alpha1", "PlacementPool", Known::Own(api::validate::Kind::PlacementPool)),
+            ("v1", "Service", Known::Other),
+            ("serving.knative.dev/v1", "Deployment", Known::Other),
+            ("example.org/v1", "Node", Known::Other),
+        ] {
+            assert_eq!(known(version, kind).unwrap(), expected, "{version} {kind}");
+        }
+    }
+
+    #[test]
+    fn what_a_known_group_does_not_have_is_an_error() {
+        for (version, kind, hint) in [
+            ("apps/v1beta1", "Deployment", "write apps/v1"),
+            ("rempart.dev/v1", "PlacementPool", "write rempart.dev/v1alpha1"),
+            ("rempart.dev/v1alpha1", "PlacmentPolicy", "perhaps PlacementPolicy is meant"),
+        ] {
+            assert_eq!(known(version, kind).unwrap_err().hint.as_deref(), Some(hint));
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_noticed_and_another_kind_is_not() {
+        assert!(nearly("Deploymnet").is_some() && nearly("Statefulset").is_some());
+        assert!(nearly("Role").is_none() && nearly("Service").is_none() && nearly("PodMonitor").is_none());
+    }
+}

@@ -1,0 +1,202 @@
+//! The metadata of an object, as far as it says something to Rempart.
+
+use super::kind::nearest;
+use crate::{
+    core::{keys, name::quoted},
+    manifest::{
+        diagnostic::{Diagnostic, Place},
+        node::{Node, Span},
+        source::FileId,
+    },
+};
+
+/// The prefix of every annotation and label of ours on objects of others.
+const PREFIX: &str = "rempart.dev/";
+
+/// A text, and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text<'n> {
+    pub(super) text: &'n str,
+    pub(super) span: Span,
+    /// Where its key stands.
+    pub(super) key: Span,
+}
+
+/// Texts by key, in the order of the file.
+pub(super) type Texts<'n> = Vec<(&'n str, Text<'n>)>;
+
+/// What is read of an object's metadata.
+#[derive(Debug)]
+pub(super) struct Metadata<'n> {
+    /// The name, or the beginning of the one that the API server will make.
+    pub(super) name: &'n str,
+    pub(super) name_span: Span,
+    pub(super) namespace: Option<&'n str>,
+    pub(super) labels: Texts<'n>,
+    pub(super) annotations: Texts<'n>,
+    /// Whether it was read from a cluster rather than written.
+    pub(super) exists: bool,
+    /// The kind and name of the owner that controls it.
+    pub(super) controller: Option<(&'n str, &'n str)>,
+}
+
+impl<'n> Metadata<'n> {
+    /// The metadata of `node`, an object of `kind`. Diagnostics lack their file.
+    pub(super) fn of(kind: &str, node: &'n Node<'_>) -> (Option<Self>, Vec<Unplaced>) {
+        let mut faults = Vec::new();
+        let Some(metadata) = node.get("metadata").filter(|found| !found.entries().is_empty()) else {
+            faults.push(Unplaced::error("Required", "metadata: missing".to_owned(), node.span).of(kind.to_owned()));
+            return (None, faults);
+        };
+        let mut field = |name: &'static str| {
+            let found = metadata.get(name).filter(|found| !found.is_null())?;
+            match found.text() {
+                Ok(text) => Some((text, found.span)),
+                Err(mistyped) => {
+                    let message = format!("metadata.{name}: {mistyped}");
+                    faults.push(Unplaced::error("WrongType", message, mistyped.span).hint(mistyped.hint));
+                    None
+                }
+            }
+        };
+        let namespace = field("namespace").map(|(text, _)| text);
+        let exists = field("uid").is_some();
+        let Some((name, name_span)) = field("name").or_else(|| field("generateName")) else {
+            if faults.is_empty() {
+                let message = "metadata.name: missing".to_owned();
+                faults.push(Unplaced::error("Required", message, metadata.span).of(kind.to_owned()));
+            }
+            return (None, faults);
+        };
+        let object = format!("{kind} {name}");
+        let mut faults: Vec<_> = faults.into_iter().map(|fault| fault.of(object.clone())).collect();
+        let labels = texts(metadata.get("labels"), "metadata.labels", &object, &mut faults);
+        let annotations = texts(metadata.get("annotations"), "metadata.annotations", &object, &mut faults);
+        let controller = metadata.get("ownerReferences").and_then(|owners| {
+            let controls = |owner: &&Node<'_>| {
+                let flag = owner.get("controller").map(Node::to_json);
+                flag == Some(serde_json::Value::Bool(true))
+            };
+            let owner = owners.items().iter().find(controls)?;
+            Some((owner.get("kind")?.text().ok()?, owner.get("name")?.text().ok()?))
+        });
+        (Some(Self { name, name_span, namespace, labels, annotations, exists, controller }), faults)
+    }
+}
+
+/// The texts of a map. What is no text is told: the API server refuses the whole object for it.
+pub(super) fn texts<'n>(
+    map: Option<&'n Node<'_>>,
+    path: &str,
+    object: &str,
+    faults: &mut Vec<Unplaced>,
+) -> Texts<'n> {
+    let mut texts = Texts::new();
+    for entry in map.map(Node::entries).unwrap_or_default() {
+        match entry.value.text() {
+            Ok(text) => texts.push((&entry.key, Text { text, span: entry.value.span, key: entry.key_span })),
+            Err(mistyped) => {
+                let message = format!("{path}[{}]: {mistyped}", quoted(&entry.key));
+                let fault = Unplaced::error("WrongType", message, mistyped.span);
+                faults.push(fault.hint(mistyped.hint).of(object.to_owned()));
+            }
+        }
+    }
+    texts
+}
+
+/// A diagnostic that does not know its file yet.
+#[derive(Debug)]
+pub(super) struct Unplaced {
+    diagnostic: Diagnostic,
+    span: Span,
+}
+
+impl Unplaced {
+    pub(super) fn error(code: &'static str, message: String, span: Span) -> Self {
+        Self { diagnostic: Diagnostic::error(code, message), span }
+    }
+
+    pub(super) fn warning(code: &'static str, message: String, span: Span) -> Self {
+        Self { diagnostic: Diagnostic::warning(code, message), span }
+    }
+
+    pub(super) fn hint(self, hint: Option<String>) -> Self {
+        Self { diagnostic: Diagnostic { hint, ..self.diagnostic }, ..self }
+    }
+
+    pub(super) fn of(self, object: String) -> Self {
+        Self { diagnostic: self.diagnostic.of(object), ..self }
+    }
+
+    pub(super) fn in_file(self, file: FileId) -> Diagnostic {
+        self.diagnostic.at(file, self.span)
+    }
+}
+
+impl Diagnostic {
+    /// The same, at `span` of `file` unless it has a place already.
+    pub(super) fn at_if_nowhere(self, file: FileId, span: Span) -> Self {
+        Self { place: self.place.or(Some(Place { file, span })), ..self }
+    }
+}
+
+/// The entries whose keys say a level or categories.
+pub(super) fn ours<'n>(texts: &Texts<'n>) -> impl Iterator<Item = (&'static str, Text<'n>)> {
+    [keys::SENSITIVITY, keys::CATEGORIES]
+        .into_iter()
+        .filter_map(|key| texts.iter().find(|(found, _)| *found == key).map(|(_, text)| (key, *text)))
+}
+
+/// Where an object says something to Rempart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rules {
+    /// By its labels, as namespaces do.
+    Labels,
+    /// By its annotations, as workloads do.
+    Annotations,
+}
+
+/// Namespaces speak by labels.
+pub(super) const NAMESPACE: Rules = Rules::Labels;
+/// Workloads speak by annotations.
+pub(super) const WORKLOAD: Rules = Rules::Annotations;
+
+/// Keys of ours that Rempart reads or writes on objects of others.
+const KNOWN: [&str; 5] = [
+    keys::SENSITIVITY,
+    keys::CATEGORIES,
+    keys::WORKLOAD_SENSITIVITY,
+    keys::WORKLOAD_CATEGORIES,
+    "rempart.dev/approve-move",
+];
+
+/// Keys of ours where nobody reads them: misspelt, or a label in the place of an annotation.
+pub(super) fn unheard(metadata: &Metadata<'_>, rules: Rules) -> Vec<Unplaced> {
+    let (heard, unheard, right, wrong) = match rules {
+        Rules::Labels => (&metadata.labels, &metadata.annotations, "label", "annotation"),
+        Rules::Annotations => (&metadata.annotations, &metadata.labels, "annotation", "label"),
+    };
+    let mut found = misspelt(heard, right);
+    let who = if rules == Rules::Labels { "a namespace says it by a label" } else { "a workload says it by an annotation" };
+    for (key, text) in ours(unheard) {
+        let message = format!("{wrong} {key} has no effect here: {who}");
+        let hint = Some(format!("move it to metadata.{right}s"));
+        found.push(Unplaced::warning("Unheard", message, text.key).hint(hint));
+    }
+    found
+}
+
+/// Keys with our prefix that nobody reads.
+pub(super) fn misspelt(texts: &Texts<'_>, what: &str) -> Vec<Unplaced> {
+    let unknown = texts.iter().filter(|(key, _)| key.starts_with(PREFIX) && !KNOWN.contains(key));
+    let looks_alike = texts.iter().filter(|(key, _)| !key.starts_with(PREFIX) && nearest(key, &KNOWN).is_some());
+    unknown
+        .chain(looks_alike)
+        .map(|(key, text)| {
+            let message = format!("{what} {:?} has no effect: Rempart reads no such {what}", quoted(key));
+            let meant = nearest(key, &KNOWN).unwrap_or(keys::SENSITIVITY);
+            Unplaced::warning("UnknownAnnotation", message, text.key).hint(Some(format!("perhaps {meant} is meant")))
+        })
+        .collect()
+}

@@ -1,0 +1,244 @@
+//! From manifests, wherever they were read, to what the core judges: our own objects, namespaces, nodes and workloads.
+//!
+//! Nothing is passed over in silence: what is no concern of Rempart's is counted by kind, and what cannot be read is a
+//! diagnostic that points at it. Files and clusters are read by the same code, so that both are judged alike.
+
+mod kind;
+mod metadata;
+mod own;
+mod pod;
+mod settle;
+mod workload;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+pub use self::{
+    own::Own,
+    settle::{Settled, Settings},
+};
+use self::{kind::Known, metadata::Metadata};
+use crate::{
+    api,
+    core::{
+        admission::Source,
+        inventory,
+        name::quoted,
+        selector::Labels,
+        workload::{Kind, Workload},
+    },
+    manifest::{
+        diagnostic::Diagnostic,
+        node::{Node, Span},
+        source::FileId,
+    },
+};
+
+/// All that was found in manifests.
+#[derive(Debug, Default)]
+pub struct Gathered<'t> {
+    /// Our own objects, by kind and name.
+    pub own: BTreeMap<(api::validate::Kind, String), Own<'t>>,
+    /// The namespaces, by name.
+    pub namespaces: BTreeMap<Arc<str>, Namespace>,
+    /// The nodes, by name.
+    pub nodes: BTreeMap<Arc<str>, inventory::Node>,
+    /// The workloads, in the order in which they were found.
+    pub workloads: Vec<Found>,
+    /// How many objects of other kinds were passed over, by kind.
+    pub ignored: BTreeMap<String, usize>,
+    /// What could not be read, or hardly says what was meant.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The namespace of objects that name none.
+    default_namespace: Arc<str>,
+    /// Whose pods stand where.
+    running: Vec<Running>,
+    /// Who controls what itself controls pods: `ReplicaSet`s and `Job`s.
+    controllers: HashMap<Controlled, Controlled>,
+    names: HashMap<String, Arc<str>>,
+}
+
+/// A namespace.
+#[derive(Clone, Debug)]
+pub struct Namespace {
+    /// Its labels.
+    pub labels: Labels,
+    /// Where it stands.
+    pub file: FileId,
+    /// Where its name stands.
+    pub name: Span,
+    /// Where its labels of ours stand.
+    pub said: Vec<(&'static str, Span)>,
+}
+
+/// A workload, and where it says what.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The workload.
+    pub workload: Workload,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+/// Where a workload stands, and where it says what.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The file.
+    pub file: FileId,
+    /// Its name.
+    pub name: Span,
+    /// The annotations of ours.
+    pub said: Vec<(Source, &'static str, Span)>,
+    /// The field `nodeName`, where somebody wrote it.
+    pub node_name: Option<Span>,
+}
+
+impl Origin {
+    /// Where `source` says `key`; the object's name where it does not.
+    #[must_use]
+    pub fn of(&self, source: Option<Source>, key: Option<&str>) -> Span {
+        let said = self.said.iter().find(|(who, what, _)| Some(*who) == source && Some(*what) == key);
+        said.map_or(self.name, |(_, _, span)| *span)
+    }
+}
+
+/// What owns pods, by kind, namespace and name.
+type Controlled = (String, Arc<str>, String);
+
+/// A pod that stands on a node on behalf of something else.
+#[derive(Debug)]
+struct Running {
+    of: Controlled,
+    node: Arc<str>,
+}
+
+impl<'t> Gathered<'t> {
+    /// Nothing yet. Objects that name no namespace belong to `default_namespace`.
+    #[must_use]
+    pub fn new(default_namespace: &str) -> Self {
+        Self { default_namespace: default_namespace.into(), ..Self::default() }
+    }
+
+    /// Takes in what a reader found in `file`.
+    pub fn take(&mut self, file: FileId, found: Result<Node<'t>, Diagnostic>) {
+        match found {
+            Ok(node) => self.object(file, node),
+            Err(diagnostic) => self.diagnostics.push(diagnostic),
+        }
+    }
+
+    fn object(&mut self, file: FileId, node: Node<'t>) {
+        if node.is_null() {
+            return;
+        }
+        let (api_version, kind) = match kind::of(&node) {
+            Ok(found) => found,
+            Err(diagnostic) => return self.diagnostics.push(diagnostic.at_if_nowhere(file, node.span)),
+        };
+        let known = match kind::known(api_version, kind) {
+            Ok(known) => known,
+            Err(diagnostic) => return self.diagnostics.push(diagnostic.at(file, kind::span(&node))),
+        };
+        match known {
+            Known::Own(own) => self.own_object(file, own, node),
+            Known::Namespace => self.namespace(file, &node),
+            Known::Node => self.node(file, &node),
+            Known::Workload(kind) => self.workload(file, kind, &node),
+            Known::Other => {
+                if let Some(diagnostic) = kind::nearly(kind) {
+                    self.diagnostics.push(diagnostic.at(file, kind::span(&node)));
+                }
+                self.ignore(&quoted(kind));
+            }
+        }
+    }
+
+    /// Counts an object that is passed over.
+    fn ignore(&mut self, what: &str) {
+        match self.ignored.get_mut(what) {
+            Some(count) => *count = count.saturating_add(1),
+            None => drop(self.ignored.insert(what.to_owned(), 1)),
+        }
+    }
+
+    fn own_object(&mut self, file: FileId, kind: api::validate::Kind, node: Node<'t>) {
+        let (own, diagnostics) = Own::read(file, kind, node);
+        self.diagnostics.extend(diagnostics);
+        let Some(own) = own else { return };
+        let key = (kind, own.name.clone());
+        if let Some(first) = self.own.get(&key) {
+            let diagnostic = Diagnostic::error(
+                "DuplicateObject",
+                format!("{kind} {} is given twice; the first is at line {}", own.name, first.node.span.start.line),
+            );
+            let hint = "keep one of them, or name the files of one environment only";
+            self.diagnostics.push(diagnostic.at(file, own.name_span()).of(own.to_string()).hint(hint));
+        }
+        self.own.insert(key, own);
+    }
+
+    fn namespace(&mut self, file: FileId, node: &Node<'t>) {
+        let Some(metadata) = self.metadata(file, "Namespace", node) else { return };
+        self.misplaced(file, &metadata, "Namespace", metadata::NAMESPACE);
+        let namespace = Namespace {
+            labels: metadata.labels.iter().map(|(key, text)| ((*key).to_owned(), text.text.to_owned())).collect(),
+            file,
+            name: metadata.name_span,
+            said: metadata::ours(&metadata.labels).map(|(key, text)| (key, text.span)).collect(),
+        };
+        let name = self.shared(metadata.name);
+        self.namespaces.insert(name, namespace);
+    }
+
+    fn node(&mut self, file: FileId, node: &Node<'t>) {
+        let Some(metadata) = self.metadata(file, "Node", node) else { return };
+        let stamps = crate::core::keys::is_stamp;
+        let labels = metadata.labels.iter().filter(|(key, _)| !stamps(key));
+        let found = inventory::Node {
+            labels: labels.map(|(key, text)| ((*key).to_owned(), text.text.to_owned())).collect(),
+            provider_id: node
+                .get("spec")
+                .and_then(|spec| spec.get("providerID"))
+                .and_then(|id| id.text().ok())
+                .map(str::to_owned),
+        };
+        let name = self.shared(metadata.name);
+        self.nodes.insert(name, found);
+    }
+
+    fn workload(&mut self, file: FileId, kind: Kind, node: &Node<'t>) {
+        let Some(metadata) = self.metadata(file, kind.as_str(), node) else { return };
+        self.misplaced(file, &metadata, kind.as_str(), metadata::WORKLOAD);
+        let namespace = match metadata.namespace {
+            Some(namespace) => self.shared(namespace),
+            None => Arc::clone(&self.default_namespace),
+        };
+        workload::take(self, file, kind, namespace, &metadata, node);
+    }
+
+    /// The metadata of an object; `None` when it has none that can be used, which is told.
+    fn metadata<'n>(&mut self, file: FileId, kind: &str, node: &'n Node<'t>) -> Option<Metadata<'n>> {
+        let (metadata, diagnostics) = Metadata::of(kind, node);
+        self.diagnostics.extend(diagnostics.into_iter().map(|found| found.in_file(file)));
+        metadata
+    }
+
+    /// Warns of keys of ours where they mean nothing.
+    fn misplaced(&mut self, file: FileId, metadata: &Metadata<'_>, kind: &str, rules: metadata::Rules) {
+        let object = format!("{kind} {}", metadata.name);
+        let found = metadata::unheard(metadata, rules).into_iter();
+        self.diagnostics.extend(found.map(|diagnostic| diagnostic.in_file(file).of(object.clone())));
+    }
+
+    /// One copy of a name that many objects share.
+    fn shared(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.names.get(name) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = name.into();
+        self.names.insert(name.to_owned(), Arc::clone(&new));
+        new
+    }
+}

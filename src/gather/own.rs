@@ -1,0 +1,105 @@
+//! Objects of our own: read, held against their definitions, and kept with the places of their fields.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+
+use crate::{
+    api::{self, CloudProviderSpec, PlacementPolicySpec, PlacementPoolSpec, validate::Kind},
+    core::name::quoted,
+    manifest::{
+        diagnostic::{Diagnostic, Place},
+        node::{Node, Span},
+        source::FileId,
+    },
+};
+
+/// An object of ours.
+#[derive(Debug)]
+pub struct Own<'t> {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub file: FileId,
+    /// What was written.
+    pub node: Node<'t>,
+    /// What that says.
+    pub spec: Spec,
+}
+
+/// What an object of ours says.
+#[derive(Debug)]
+pub enum Spec {
+    /// A `CloudProvider`.
+    Provider(Box<CloudProviderSpec>),
+    /// A `PlacementPool`.
+    Pool(Box<PlacementPoolSpec>),
+    /// A `PlacementPolicy`.
+    Policy(Box<PlacementPolicySpec>),
+}
+
+impl fmt::Display for Own<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+impl<'t> Own<'t> {
+    /// Reads `node`. Every violation of the definition is told; what can be decoded in spite of them is still an object.
+    pub(super) fn read(file: FileId, kind: Kind, node: Node<'t>) -> (Option<Self>, Vec<Diagnostic>) {
+        let json = node.to_json();
+        let name = json.pointer("/metadata/name").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
+        let object = format!("{kind} {}", quoted(&name)).trim_end().to_owned();
+        let mut diagnostics: Vec<Diagnostic> = api::validate::violations(kind, &json)
+            .into_iter()
+            .map(|found| {
+                let api::validate::Violation { path, code, message, hint } = found;
+                let message = if path.is_empty() { message } else { format!("{path}: {message}") };
+                let place = place_of(&node, &path, code == "UnknownField");
+                Diagnostic { hint, ..Diagnostic::error(code, message).at(file, place).of(object.clone()) }
+            })
+            .collect();
+        let spec = json.get("spec").cloned().unwrap_or_default();
+        let spec = match kind {
+            Kind::CloudProvider => decode(spec).map(|spec| Spec::Provider(Box::new(spec))),
+            Kind::PlacementPool => decode(spec).map(|spec| Spec::Pool(Box::new(spec))),
+            Kind::PlacementPolicy => decode(spec).map(|spec| Spec::Policy(Box::new(spec))),
+        };
+        let spec = spec.map_err(|error| {
+            // The definition is as strict as the type, and says it better.
+            if diagnostics.is_empty() {
+                let message = format!("spec: {error}");
+                diagnostics.push(Diagnostic::error("WrongType", message).at(file, node.span).of(object));
+            }
+        });
+        let own = spec.ok().filter(|_| !name.is_empty()).map(|spec| Self { kind, name, file, node, spec });
+        (own, diagnostics)
+    }
+
+    /// Where its name stands.
+    #[must_use]
+    pub fn name_span(&self) -> Span {
+        place_of(&self.node, "metadata.name", false)
+    }
+
+    /// Where `path` stands, or the nearest thing around it that is there.
+    #[must_use]
+    pub fn place(&self, path: &str) -> Place {
+        Place { file: self.file, span: place_of(&self.node, path, false) }
+    }
+}
+
+fn decode<T: DeserializeOwned>(spec: serde_json::Value) -> Result<T, serde_json::Error> {
+    serde_json::from_value(spec)
+}
+
+/// Where `path` of `node` stands: the key when it is the key that is `wrong`, or when what is missing should be below it.
+fn place_of(node: &Node<'_>, path: &str, wrong: bool) -> Span {
+    let found = node.find(path);
+    match found.key {
+        Some(key) if wrong || !found.whole => key,
+        _ => found.node.span,
+    }
+}

@@ -1,0 +1,72 @@
+//! What a pod spec says of where its pods may run.
+
+use std::collections::BTreeSet;
+
+use super::metadata::{Unplaced, texts};
+use crate::{
+    core::{
+        selector::{Operator, Selector},
+        workload::{NodeTerm, Wants},
+    },
+    manifest::node::Node,
+};
+
+/// What `spec`, at `path` of `object`, wants of nodes.
+pub(super) fn wants(spec: &Node<'_>, path: &str, object: &str, faults: &mut Vec<Unplaced>) -> Wants {
+    let selector = texts(spec.get("nodeSelector"), &format!("{path}.nodeSelector"), object, faults);
+    let affinity = ["affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"]
+        .into_iter()
+        .try_fold(spec, |node, key| node.get(key));
+    Wants {
+        selector: selector.into_iter().map(|(key, text)| (key.to_owned(), text.text.to_owned())).collect(),
+        affinity: affinity.map(|terms| terms.items().iter().map(|term| self::term(term, object, faults)).collect()),
+    }
+}
+
+fn term(term: &Node<'_>, object: &str, faults: &mut Vec<Unplaced>) -> NodeTerm {
+    let mut demands = |field: &str| -> Vec<(String, Operator)> {
+        let listed = term.get(field).map(Node::items).unwrap_or_default();
+        listed
+            .iter()
+            .filter_map(|demand| {
+                let read = self::demand(demand);
+                if read.is_none() {
+                    let message = format!("{field} of the node affinity cannot be read: expected key, operator and values");
+                    let hint = "operator is one of In, NotIn, Exists, DoesNotExist, Gt and Lt".to_owned();
+                    faults.push(
+                        Unplaced::error("WrongType", message, demand.span).of(object.to_owned()).hint(Some(hint)),
+                    );
+                }
+                read
+            })
+            .collect()
+    };
+    let labels = Selector::new(demands("matchExpressions"));
+    // The only field that Kubernetes lets an affinity ask for is the node's name.
+    let names = demands("matchFields").into_iter().filter(|(key, _)| key == "metadata.name").filter_map(
+        |(_, operator)| match operator {
+            Operator::In(names) => Some(names),
+            _ => None,
+        },
+    );
+    NodeTerm { labels, names: names.reduce(|a, b| a.intersection(&b).cloned().collect()) }
+}
+
+fn demand(demand: &Node<'_>) -> Option<(String, Operator)> {
+    let key = demand.get("key")?.text().ok()?;
+    let values = || -> Option<BTreeSet<String>> {
+        let listed = demand.get("values").map(Node::items).unwrap_or_default();
+        listed.iter().map(|value| value.text().ok().map(str::to_owned)).collect()
+    };
+    let number = || values()?.into_iter().next()?.parse().ok();
+    let operator = match demand.get("operator")?.text().ok()? {
+        "In" => Operator::In(values()?),
+        "NotIn" => Operator::NotIn(values()?),
+        "Exists" => Operator::Exists,
+        "DoesNotExist" => Operator::DoesNotExist,
+        "Gt" => Operator::Gt(number()?),
+        "Lt" => Operator::Lt(number()?),
+        _ => return None,
+    };
+    Some((key.to_owned(), operator))
+}

@@ -1,0 +1,126 @@
+//! What was gathered, as the core judges it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{Found, Gathered, Namespace, Own, Running, own::Spec};
+use crate::{
+    api::validate::Kind,
+    convert::{self, Problem, Read},
+    core::{
+        clearance::World,
+        inventory::Inventory,
+        workload::{Identity, Kind as WorkloadKind},
+    },
+    manifest::diagnostic::{Diagnostic, Severity},
+};
+
+/// What is not in any manifest.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Namespaces that no policy governs.
+    pub exempt: Vec<String>,
+}
+
+/// What was gathered, ready to be judged, and where each thing of it stands.
+#[derive(Debug)]
+pub struct Settled<'t> {
+    /// What is judged.
+    pub inventory: Inventory,
+    /// Where the workloads of the inventory stand, in its order.
+    pub origins: Vec<super::Origin>,
+    /// Our own objects, with what was written.
+    pub own: BTreeMap<(Kind, String), Own<'t>>,
+    /// Where the namespaces stand.
+    pub namespaces: BTreeMap<Arc<str>, Namespace>,
+    /// How many objects of other kinds were passed over, by kind.
+    pub ignored: BTreeMap<String, usize>,
+    /// What could not be read, or hardly says what was meant.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Settled<'_> {
+    /// Whether something could not be read, so that no answer is to be trusted.
+    #[must_use]
+    pub fn is_faulty(&self) -> bool {
+        self.diagnostics.iter().any(|found| found.severity == Severity::Error)
+    }
+}
+
+impl<'t> Gathered<'t> {
+    /// Converts all that was gathered. What cannot be converted is left out and told.
+    #[must_use]
+    pub fn settle(mut self, settings: &Settings) -> Settled<'t> {
+        self.place_pods();
+        let mut diagnostics = std::mem::take(&mut self.diagnostics);
+        let world = world(&self.own, &mut diagnostics);
+        let (workloads, origins) =
+            self.workloads.into_iter().map(|Found { workload, origin }| (workload, origin)).unzip();
+        let labels = |(name, found): (&Arc<str>, &Namespace)| (Arc::clone(name), found.labels.clone());
+        Settled {
+            inventory: Inventory {
+                world,
+                namespaces: self.namespaces.iter().map(labels).collect(),
+                exempt: settings.exempt.iter().cloned().collect(),
+                nodes: self.nodes,
+                workloads,
+            },
+            origins,
+            own: self.own,
+            namespaces: self.namespaces,
+            ignored: self.ignored,
+            diagnostics,
+        }
+    }
+
+    /// Tells each workload on which nodes its pods stand.
+    fn place_pods(&mut self) {
+        let index: BTreeMap<Identity, usize> =
+            self.workloads.iter().enumerate().map(|(i, found)| (found.workload.identity.clone(), i)).collect();
+        for Running { of, node } in std::mem::take(&mut self.running) {
+            let (kind, namespace, name) = self.controllers.get(&of).unwrap_or(&of);
+            let Some(kind) = WorkloadKind::ALL.into_iter().find(|known| known.as_str() == kind) else { continue };
+            let identity = Identity { namespace: Arc::clone(namespace), kind, name: name.as_str().into() };
+            if let Some(found) = index.get(&identity).and_then(|i| self.workloads.get_mut(*i)) {
+                found.workload.runs_on.push(node);
+            }
+        }
+    }
+}
+
+/// The world that our own objects make.
+fn world(own: &BTreeMap<(Kind, String), Own<'_>>, diagnostics: &mut Vec<Diagnostic>) -> World {
+    let mut world = World::default();
+    let faulty = |found: &&Diagnostic| found.severity == Severity::Error;
+    let told: BTreeSet<String> = diagnostics.iter().filter(faulty).filter_map(|found| found.object.clone()).collect();
+    for object in own.values() {
+        let problems = match &object.spec {
+            Spec::Provider(spec) => {
+                let Read { value, problems } = convert::provider(&object.name, spec);
+                world.catalogue.providers.extend(value.map(|value| (value.name.clone(), value)));
+                problems
+            }
+            Spec::Pool(spec) => {
+                let Read { value, problems } = convert::pool(&object.name, spec);
+                world.catalogue.pools.extend(value.map(|value| (value.name.clone(), value)));
+                problems
+            }
+            Spec::Policy(spec) => {
+                let Read { value, problems } = convert::policy(&object.name, spec);
+                world.policies.extend(value.map(|value| (value.name.clone(), value)));
+                problems
+            }
+        };
+        // Where the definition has spoken already, what the conversion says of the same object adds nothing.
+        if !told.contains(&object.to_string()) {
+            diagnostics.extend(problems.into_iter().map(|Problem { field, message }| {
+                let place = object.place(&field);
+                let diagnostic = Diagnostic::error("Invalid", format!("{field}: {message}"));
+                diagnostic.at(place.file, place.span).of(object.to_string())
+            }));
+        }
+    }
+    world
+}

@@ -1,0 +1,136 @@
+//! Workloads: what their manifests say, and whose pods stand where.
+
+use std::sync::Arc;
+
+use super::{
+    Found, Gathered, Origin, Running,
+    metadata::{Metadata, Texts, Unplaced, misspelt, ours, texts},
+    pod,
+};
+use crate::{
+    core::{
+        admission::Source,
+        keys,
+        workload::{Identity, Kind, Saying, Workload},
+    },
+    manifest::{node::Node, source::FileId},
+};
+
+/// Takes in `node`, a workload of `kind`.
+pub(super) fn take(
+    gathered: &mut Gathered<'_>,
+    file: FileId,
+    kind: Kind,
+    namespace: Arc<str>,
+    metadata: &Metadata<'_>,
+    node: &Node<'_>,
+) {
+    if let Some((owner, name)) = metadata.controller {
+        let controlled = || (kind.as_str().to_owned(), Arc::clone(&namespace), metadata.name.to_owned());
+        let by = (owner.to_owned(), Arc::clone(&namespace), name.to_owned());
+        match (kind, owner) {
+            // Their owner's template is complete, and speaks for them.
+            (Kind::ReplicaSet, "Deployment") | (Kind::Job, "CronJob") => {
+                gathered.controllers.insert(controlled(), by);
+                return gathered.ignore(&format!("{kind} of a {owner}"));
+            }
+            (Kind::Pod, "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job") => {
+                if let Some(on) = stands_on(node).filter(|_| !finished(node)) {
+                    let on = gathered.shared(on);
+                    gathered.running.push(Running { of: by, node: on });
+                }
+                return gathered.ignore(&format!("{kind} of a {owner}"));
+            }
+            _ => {}
+        }
+    }
+    if kind == Kind::Pod && finished(node) {
+        return gathered.ignore("Pod that has finished");
+    }
+    let object = format!("{kind} {namespace}/{}", metadata.name);
+    let mut faults = Vec::new();
+    let found = read(file, kind, namespace, metadata, node, &object, &mut faults, &mut |name| gathered.shared(name));
+    gathered.diagnostics.extend(faults.into_iter().map(|fault| fault.in_file(file)));
+    gathered.workloads.push(found);
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is another thing")]
+fn read(
+    file: FileId,
+    kind: Kind,
+    namespace: Arc<str>,
+    metadata: &Metadata<'_>,
+    node: &Node<'_>,
+    object: &str,
+    faults: &mut Vec<Unplaced>,
+    shared: &mut impl FnMut(&str) -> Arc<str>,
+) -> Found {
+    let mut origin = Origin { file, name: metadata.name_span, said: Vec::new(), node_name: None };
+    let mut saying = |source, texts: &Texts<'_>| {
+        let mut saying = Saying::default();
+        for (key, text) in ours(texts) {
+            let field = if key == keys::SENSITIVITY { &mut saying.sensitivity } else { &mut saying.categories };
+            *field = Some(text.text.into());
+            origin.said.push((source, key, text.span));
+        }
+        saying
+    };
+    let template = kind.template_at().map(|path| (path, path.split('.').try_fold(node, |node, key| node.get(key))));
+    let (workload, pod) = if let Some((path, template)) = template {
+        let annotations = template.and_then(|template| template.get("metadata")?.get("annotations"));
+        let annotations = texts(annotations, &format!("{path}.metadata.annotations"), object, faults);
+        faults.extend(misspelt(&annotations, "annotation").into_iter().map(|fault| fault.of(object.to_owned())));
+        // What somebody else than its owner controls is not touched: its annotations reach no pod.
+        let heard = kind != Kind::ReplicaSet || metadata.controller.is_none();
+        let own = if heard { saying(Source::Workload, &metadata.annotations) } else { Saying::default() };
+        (own, saying(Source::Pod, &annotations))
+    } else {
+        (mirrored(&metadata.annotations), saying(Source::Pod, &metadata.annotations))
+    };
+    let misplaced = misplaced(kind, node, &mut origin);
+    let (path, spec) = match template {
+        Some((path, template)) => (format!("{path}.spec"), template.and_then(|template| template.get("spec"))),
+        None => ("spec".to_owned(), node.get("spec")),
+    };
+    let wants = spec.map(|spec| pod::wants(spec, &path, object, faults)).unwrap_or_default();
+    let named = spec.and_then(|spec| spec.get("nodeName")).and_then(|name| Some((name.text().ok()?, name.span)));
+    let named = named.filter(|(name, _)| !name.is_empty());
+    // Of a pod that exists, the scheduler has said it.
+    let (node_name, runs_on) = match named {
+        Some((name, _)) if metadata.exists => (None, vec![shared(name)]),
+        Some((name, span)) => {
+            origin.node_name = Some(span);
+            (Some(name.into()), Vec::new())
+        }
+        None => (None, Vec::new()),
+    };
+    let identity = Identity { namespace, kind, name: metadata.name.into() };
+    Found { workload: Workload { identity, workload, pod, misplaced, node_name, wants, runs_on }, origin }
+}
+
+/// What a pod says on behalf of its workload.
+fn mirrored(annotations: &Texts<'_>) -> Saying {
+    let said = |key| annotations.iter().find(|(found, _)| *found == key).map(|(_, text)| text.text.into());
+    Saying { sensitivity: said(keys::WORKLOAD_SENSITIVITY), categories: said(keys::WORKLOAD_CATEGORIES) }
+}
+
+/// The annotations of ours that a `CronJob` would hand to its jobs, and no further.
+fn misplaced(kind: Kind, node: &Node<'_>, origin: &mut Origin) -> Vec<&'static str> {
+    let path = ["spec", "jobTemplate", "metadata", "annotations"];
+    let annotations = path.into_iter().try_fold(node, |node, key| node.get(key)).filter(|_| kind == Kind::CronJob);
+    let found = |key: &&'static str| {
+        let entry = annotations.and_then(|map| map.entry(key))?;
+        origin.said.push((Source::Default, key, entry.key_span));
+        Some(*key)
+    };
+    [keys::SENSITIVITY, keys::CATEGORIES].iter().filter_map(found).collect()
+}
+
+fn stands_on<'n>(pod: &'n Node<'_>) -> Option<&'n str> {
+    pod.get("spec")?.get("nodeName")?.text().ok().filter(|name| !name.is_empty())
+}
+
+fn finished(pod: &Node<'_>) -> bool {
+    let phase = pod.get("status").and_then(|status| status.get("phase")).and_then(|phase| phase.text().ok());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}

@@ -1,0 +1,128 @@
+//! Facts by themselves: certificates that end, and facts that nobody can check.
+
+use super::{SOON_DAYS, about};
+use crate::{
+    api::{self, validate::Kind},
+    core::{
+        catalogue::{Offer, Provider, Qualification},
+        coverage::Coverage,
+        instant::{Day, Instant},
+        name::{RegionName, Scheme},
+    },
+    gather::{Own, Settled, Spec},
+    manifest::diagnostic::{Diagnostic, Severity::Warning},
+};
+
+/// What is to be said of the facts in `settled`.
+pub(super) fn findings(settled: &Settled<'_>, at: Instant) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for ((kind, name), own) in &settled.own {
+        let (Kind::CloudProvider, Spec::Provider(spec)) = (kind, &own.spec) else { continue };
+        let provider = settled.inventory.world.catalogue.providers.get(name.as_str());
+        for (o, listed) in spec.offers.iter().enumerate() {
+            for (q, qualification) in listed.qualifications.iter().enumerate() {
+                let path = format!("spec.offers[{o}].qualifications[{q}]");
+                found.extend(unsourced(own, &path, listed, qualification));
+                found.extend(provider.and_then(|provider| ending(own, provider, &path, listed, qualification, at)));
+            }
+            if listed.technology.is_empty() {
+                let message = format!(
+                    "offer {name}/{} does not say whose technology it runs, so that no demand on technology clears it",
+                    listed.name
+                );
+                let hint = "record technology, with the country of each supplier";
+                found.push(about(own, &format!("spec.offers[{o}]"), Warning, "TechnologyUnknown", message).hint(hint));
+            }
+        }
+    }
+    found
+}
+
+/// A certificate that nobody can check.
+fn unsourced(
+    own: &Own<'_>,
+    path: &str,
+    offer: &api::Offer,
+    found: &api::Qualification,
+) -> Option<Diagnostic> {
+    if found.source.is_some() {
+        return None;
+    }
+    let message = format!(
+        "{} of offer {}/{} has no source: nobody can check it",
+        certificate(&found.scheme, found.reference.as_deref()),
+        own.name,
+        offer.name
+    );
+    let hint = "record source, the address of the certificate or of the list it is on";
+    Some(about(own, path, Warning, "SourceMissing", message).hint(hint))
+}
+
+/// A certificate that has ended or soon ends, with nothing to follow it.
+fn ending(
+    own: &Own<'_>,
+    provider: &Provider,
+    path: &str,
+    listed: &api::Offer,
+    found: &api::Qualification,
+    at: Instant,
+) -> Option<Diagnostic> {
+    let offer = provider.offers.get(listed.name.as_str())?;
+    let scheme = Scheme::parse(&found.scheme).ok()?;
+    let last = Day::parse(found.valid_until.as_deref()?).ok()?;
+    let read = offer.qualifications.iter().find(|known| is(known, found))?;
+    let what = format!(
+        "{} of offer {}/{}",
+        certificate(&found.scheme, found.reference.as_deref()),
+        provider.name,
+        offer.name
+    );
+    let days = last.ends().days_since(at);
+    let (code, message) = if last.ends() <= at {
+        if followed(offer, &scheme, read, at) {
+            return None;
+        }
+        ("QualificationExpired", format!("{what} ended on {last}"))
+    } else if days <= SOON_DAYS && !followed(offer, &scheme, read, last.ends()) {
+        ("QualificationEnding", format!("{what} ends on {last}, {}, and nothing follows it", in_days(days)))
+    } else {
+        return None;
+    };
+    let hint = "record its renewal, as a further entry that begins by the day after; or move what runs there";
+    Some(about(own, &format!("{path}.validUntil"), Warning, code, message).hint(hint))
+}
+
+/// How far off the end of a day is.
+fn in_days(days: i64) -> String {
+    match days {
+        0 => "within a day".to_owned(),
+        1 => "in a day".to_owned(),
+        _ => format!("in {days} days"),
+    }
+}
+
+/// Whether `known` is what was made of `found`.
+fn is(known: &Qualification, found: &api::Qualification) -> bool {
+    known.scheme.as_str() == found.scheme
+        && known.valid_from.to_string() == found.valid_from
+        && known.valid_until.map(|day| day.to_string()) == found.valid_until
+        && known.reference == found.reference
+}
+
+/// Whether every region that `found` covers is covered at `then` all the same.
+fn followed(offer: &Offer, scheme: &Scheme, found: &Qualification, then: Instant) -> bool {
+    let in_force = |coverage: Coverage<'_>| matches!(coverage, Coverage::InForce { .. });
+    let of_offer = || offer.zones.values().map(|zone| &zone.region);
+    let regions: Vec<&RegionName> = found.regions.as_ref().map_or_else(|| of_offer().collect(), |scope| scope.iter().collect());
+    if regions.is_empty() {
+        return in_force(offer.coverage_of_whole(scheme, then));
+    }
+    regions.into_iter().all(|region| in_force(offer.coverage(scheme, region, then)))
+}
+
+fn certificate(scheme: &str, reference: Option<&str>) -> String {
+    match reference {
+        Some(reference) if !reference.is_empty() => format!("{scheme} qualification {reference}"),
+        _ => format!("{scheme} qualification"),
+    }
+}

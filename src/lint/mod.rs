@@ -1,0 +1,82 @@
+//! What is worth a second look in a catalogue, policies and workloads, though an API server would accept it.
+//!
+//! Pure: a function of what was gathered and an instant. Each finding says what to do about it.
+
+mod facts;
+mod places;
+mod reach;
+
+use crate::{
+    core::{
+        instant::Instant,
+        plan::{Assume, Outcome, Plan, Planned, plan},
+    },
+    gather::{Own, Settled},
+    manifest::diagnostic::{Diagnostic, Place, Severity},
+};
+
+/// How many days before its end a certificate is worth a word.
+pub const SOON_DAYS: i64 = 90;
+
+/// Everything that was found in `settled` at `at`, what could not be read included, in the order of files and lines.
+#[must_use]
+pub fn lint(settled: &Settled<'_>, at: Instant) -> Vec<Diagnostic> {
+    let plan = plan(&settled.inventory, at, Assume { enforced: true });
+    let mut found = settled.diagnostics.clone();
+    found.extend(facts::findings(settled, at));
+    found.extend(places::findings(settled, &plan));
+    found.extend(reach::findings(settled, &plan));
+    found.extend(refusals(settled, &plan));
+    found.sort_by(|a, b| (a.place, a.severity, a.code, &a.message).cmp(&(b.place, b.severity, b.code, &b.message)));
+    found.dedup();
+    found
+}
+
+/// A finding about a field of an object of ours.
+fn about(own: &Own<'_>, path: &str, severity: Severity, code: &'static str, message: String) -> Diagnostic {
+    let Place { file, span } = own.place(path);
+    let found = match severity {
+        Severity::Error => Diagnostic::error(code, message),
+        Severity::Warning => Diagnostic::warning(code, message),
+    };
+    found.at(file, span).of(own.to_string())
+}
+
+/// Workloads and namespaces that admission would refuse.
+fn refusals(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let workloads = plan.workloads.iter().zip(&settled.origins);
+    for (Planned { workload, judgement, outcome }, origin) in workloads {
+        if *outcome != Outcome::Refused {
+            continue;
+        }
+        for refused in &judgement.refusals {
+            let refusal = &refused.refusal;
+            let message = refusal.told_of(workload.identity.kind).to_string();
+            let span = match refusal.key() {
+                Some(_) => origin.of(refusal.source(), refusal.key()),
+                None => origin.node_name.unwrap_or(origin.name),
+            };
+            // What a namespace says is told where the namespace says it.
+            let of_namespace = refusal.source() == Some(crate::core::admission::Source::Namespace);
+            if of_namespace && settled.namespaces.contains_key(&workload.identity.namespace) {
+                continue;
+            }
+            let diagnostic = Diagnostic::error(refusal.code(), message).at(origin.file, span);
+            let hint = refusal.hint();
+            found.push(Diagnostic { hint, ..diagnostic.of(format!("{} {}/{}", workload.identity.kind, workload.identity.namespace, workload.identity.name)) });
+        }
+    }
+    for namespace in &plan.namespaces {
+        let Some(origin) = settled.namespaces.get(namespace.name) else { continue };
+        for refused in &namespace.refusals {
+            let span = origin.said.iter().find(|(key, _)| Some(*key) == refused.refusal.key());
+            let span = span.map_or(origin.name, |(_, span)| *span);
+            let message = refused.refusal.told_of_namespace().to_string();
+            let diagnostic = Diagnostic::error(refused.refusal.code(), message).at(origin.file, span);
+            let hint = refused.refusal.hint();
+            found.push(Diagnostic { hint, ..diagnostic.of(format!("Namespace {}", namespace.name)) });
+        }
+    }
+    found
+}

@@ -1,0 +1,160 @@
+//! Pools and providers: what they name that is not there, whom nobody uses, and who claims the same nodes.
+
+use std::collections::BTreeSet;
+
+use super::about;
+use crate::{
+    api::validate::Kind,
+    core::{
+        catalogue::{Pool, Unresolved},
+        plan::{NodeOf, Plan},
+    },
+    gather::{Own, Settled},
+    manifest::diagnostic::{
+        Diagnostic,
+        Severity::{Error, Warning},
+    },
+};
+
+/// What is to be said of the places in `settled`.
+pub(super) fn findings(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+    let mut found = unresolved(settled, plan);
+    found.extend(unused(settled));
+    found.extend(overlapping(settled));
+    found.extend(disputed(settled, plan));
+    found.extend(empty(settled, plan));
+    found
+}
+
+fn pool<'s, 't>(settled: &'s Settled<'t>, name: &str) -> Option<&'s Own<'t>> {
+    settled.own.get(&(Kind::PlacementPool, name.to_owned()))
+}
+
+/// Pools that stand on nothing that is recorded.
+fn unresolved(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+    let catalogue = &settled.inventory.world.catalogue;
+    let unresolved = plan.pools.iter().filter_map(|clearance| Some((clearance.pool, clearance.site.err()?)));
+    unresolved
+        .filter_map(|(of, unresolved)| {
+            let own = pool(settled, of.name.as_str())?;
+            let (field, named, known): (_, _, Vec<&str>) = match unresolved {
+                Unresolved::Provider { named } => {
+                    ("spec.provider", named, catalogue.providers.keys().map(|name| name.as_str()).collect())
+                }
+                Unresolved::Offer { provider, named } => {
+                    let offers = catalogue.providers.get(provider).map(|provider| &provider.offers);
+                    ("spec.offer", named, offers.into_iter().flatten().map(|(name, _)| name.as_str()).collect())
+                }
+                Unresolved::Zone { provider, offer, named } => {
+                    let offer = catalogue.providers.get(provider).and_then(|provider| provider.offers.get(offer));
+                    let zones = offer.map(|offer| &offer.zones);
+                    ("spec.zone", named, zones.into_iter().flatten().map(|(name, _)| name.as_str()).collect())
+                }
+            };
+            let hint = nearest_of(named, &known);
+            Some(Diagnostic { hint, ..about(own, field, Error, unresolved.code(), unresolved.to_string()) })
+        })
+        .collect()
+}
+
+/// What may be meant by `named` among `known`: the nearest, or all of them when they are few.
+pub(super) fn nearest_of(named: &str, known: &[&str]) -> Option<String> {
+    let best = known.iter().max_by(|a, b| strsim::jaro_winkler(a, named).total_cmp(&strsim::jaro_winkler(b, named)))?;
+    if strsim::jaro_winkler(best, named) > 0.8 {
+        return Some(format!("perhaps {best} is meant"));
+    }
+    (known.len() <= 8).then(|| format!("there is {}", known.join(", ")))
+}
+
+/// Providers that no pool uses. Where no pool is given at all, nothing can be said of it.
+fn unused(settled: &Settled<'_>) -> Vec<Diagnostic> {
+    let catalogue = &settled.inventory.world.catalogue;
+    let used: BTreeSet<&str> = catalogue.pools.values().map(|pool| pool.provider.as_str()).collect();
+    let unused = settled.own.values().filter(|own| own.kind == Kind::CloudProvider && !used.contains(own.name.as_str()));
+    let unused = unused.filter(|_| !used.is_empty());
+    unused
+        .map(|own| {
+            let message = format!("no PlacementPool is of provider {}", own.name);
+            let hint = "declare a pool of it, or leave it out";
+            about(own, "metadata.name", Warning, "ProviderUnused", message).hint(hint)
+        })
+        .collect()
+}
+
+/// Pools whose selectors claim the same nodes whatever nodes there are.
+fn overlapping(settled: &Settled<'_>) -> Vec<Diagnostic> {
+    let pools: Vec<&Pool> = settled.inventory.world.catalogue.pools.values().collect();
+    let mut found = Vec::new();
+    for (i, one) in pools.iter().enumerate() {
+        for other in pools.iter().skip(i.saturating_add(1)) {
+            let Some((wide, narrow)) = swallowed(one, other) else { continue };
+            let Some(own) = pool(settled, wide.name.as_str()) else { continue };
+            let message = format!(
+                "every node of pool {} is claimed by pool {} too, and a node that two pools claim belongs to none",
+                narrow.name, wide.name
+            );
+            let hint = "select by a label that tells them apart, or give both a providerIDPrefix";
+            found.push(about(own, "spec.nodeSelector", Error, "PoolsOverlap", message).hint(hint));
+        }
+    }
+    found
+}
+
+/// Of two pools the wider and the narrower, when every node of the narrower is of the wider too.
+fn swallowed<'p>(one: &'p Pool, other: &'p Pool) -> Option<(&'p Pool, &'p Pool)> {
+    let wider = |wide: &Pool, narrow: &Pool| {
+        let proven = match (&wide.provider_id_prefix, &narrow.provider_id_prefix) {
+            (None, _) => true,
+            (Some(wide), Some(narrow)) => narrow.starts_with(wide.as_str()),
+            (Some(_), None) => false,
+        };
+        proven && narrow.selector.implies(&wide.selector)
+    };
+    if wider(one, other) {
+        return Some((one, other));
+    }
+    wider(other, one).then_some((other, one))
+}
+
+/// Nodes that several pools claim.
+fn disputed(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let disputed: Vec<&str> =
+        plan.nodes.iter().filter(|(_, of)| **of == NodeOf::Disputed).map(|(name, _)| *name).collect();
+    for clearance in &plan.pools {
+        let claimed: Vec<&str> = disputed.iter().copied().filter(|node| plan.claims(clearance.pool, node)).collect();
+        let (Some(first), Some(own)) = (claimed.first(), pool(settled, clearance.pool.name.as_str())) else { continue };
+        let message = format!(
+            "{} of the nodes of pool {} (as {first}) are claimed by another pool too, and belong to neither",
+            claimed.len(),
+            clearance.pool.name
+        );
+        let hint = "select by a label that tells the pools apart, or give both a providerIDPrefix";
+        found.push(about(own, "spec.nodeSelector", Error, "NodesDisputed", message).hint(hint));
+    }
+    found
+}
+
+/// Pools without a node, where nodes are given.
+fn empty(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+    if plan.nodes.is_empty() {
+        return Vec::new();
+    }
+    let peopled: BTreeSet<usize> = plan
+        .nodes
+        .values()
+        .filter_map(|of| match of {
+            NodeOf::Pool(pool) => Some(*pool),
+            _ => None,
+        })
+        .collect();
+    let pools = plan.pools.iter().enumerate().filter(|(index, _)| !peopled.contains(index));
+    pools
+        .filter_map(|(_, clearance)| {
+            let own = pool(settled, clearance.pool.name.as_str())?;
+            let message = format!("none of the {} nodes belongs to pool {}", plan.nodes.len(), own.name);
+            let hint = "compare nodeSelector and providerIDPrefix with the nodes' labels and providerIDs";
+            Some(about(own, "spec.nodeSelector", Warning, "PoolEmpty", message).hint(hint))
+        })
+        .collect()
+}

@@ -1,0 +1,133 @@
+//! Policies against the catalogue: levels that nothing serves, levels that only one provider serves, names of nothing.
+
+use std::collections::BTreeSet;
+
+use super::{about, places::nearest_of};
+use crate::{
+    api::validate::Kind,
+    core::{
+        law::KNOWN_LAWS,
+        name::ProviderName,
+        plan::Plan,
+        policy::Policy,
+        reason::Demander,
+        references::{self, Dangling},
+    },
+    gather::{Own, Settled},
+    manifest::diagnostic::{Diagnostic, Severity::Warning},
+};
+
+/// What is to be said of the policies in `settled`.
+pub(super) fn findings(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for policy in settled.inventory.world.policies.values() {
+        let Some(own) = settled.own.get(&(Kind::PlacementPolicy, policy.name.to_string())) else { continue };
+        // Without a catalogue nothing is served and everything dangles, which is no news.
+        if !settled.inventory.world.catalogue.pools.is_empty() {
+            found.extend(unserved(own, policy, plan));
+        }
+        if !settled.inventory.world.catalogue.providers.is_empty() {
+            let names = references::dangling(&settled.inventory.world, policy);
+            found.extend(names.iter().map(|name| dangling(settled, own, policy, name)));
+        }
+    }
+    found
+}
+
+/// Levels and categories for which no pool is cleared, or pools of one provider alone.
+fn unserved(own: &Own<'_>, policy: &Policy, plan: &Plan<'_>) -> Vec<Diagnostic> {
+    let levels = policy.levels.iter().enumerate().filter(|(rank, _)| policy.levels.demands_at(*rank));
+    let levels = levels.map(|(rank, level)| (Demander::Level(&level.name), format!("spec.levels[{rank}].name"), rank));
+    let categories = policy.categories.iter().filter(|(_, require)| require.is_some());
+    let categories = categories.map(|(name, _)| (Demander::Category(name), category_path(own, name.as_str()), 0));
+    levels
+        .chain(categories)
+        .filter_map(|(demander, path, rank)| {
+            let cleared = plan.pools.iter().filter(|pool| {
+                let clearance = pool.policies.iter().find(|found| found.policy().name == policy.name);
+                clearance.is_some_and(|clearance| match demander {
+                    Demander::Level(_) => clearance.cleared(rank),
+                    Demander::Category(category) => clearance.cleared_category(category),
+                })
+            });
+            let providers: BTreeSet<&ProviderName> =
+                cleared.filter_map(|pool| pool.site.ok()).map(|site| &site.provider.name).collect();
+            let mut providers = providers.into_iter();
+            match (providers.next(), providers.next()) {
+                (None, _) => {
+                    let count = plan.pools.len();
+                    let message = format!("no pool of {count} is cleared for {demander} of policy {}", policy.name);
+                    let hint = format!("rempart explain {} --policy {} tells why", target(demander), policy.name);
+                    Some(about(own, &path, Warning, "Unserved", message).hint(hint))
+                }
+                (Some(only), None) => {
+                    let message = format!(
+                        "{demander} of policy {} can run with provider {only} alone: there is no way out of it",
+                        policy.name
+                    );
+                    let hint = "add a pool of another provider that meets its requirements";
+                    Some(about(own, &path, Warning, "SingleProvider", message).hint(hint))
+                }
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+fn target(demander: Demander<'_>) -> String {
+    match demander {
+        Demander::Level(level) => format!("level/{level}"),
+        Demander::Category(category) => format!("category/{category}"),
+    }
+}
+
+fn category_path(own: &Own<'_>, name: &str) -> String {
+    let listed = own.node.find("spec.categories").node.items();
+    let index = listed.iter().position(|found| found.get("name").and_then(|node| node.text().ok()) == Some(name));
+    format!("spec.categories[{}].name", index.unwrap_or_default())
+}
+
+/// A name that nothing bears.
+fn dangling(settled: &Settled<'_>, own: &Own<'_>, policy: &Policy, found: &Dangling<'_>) -> Diagnostic {
+    let catalogue = &settled.inventory.world.catalogue;
+    let offers = || catalogue.providers.values().flat_map(|provider| provider.offers.values());
+    let (what, known): (_, BTreeSet<&str>) = match found.field {
+        "providers.allow" | "providers.deny" => {
+            ("there is no such CloudProvider", catalogue.providers.keys().map(ProviderName::as_str).collect())
+        }
+        "regions.allow" | "regions.deny" => (
+            "no zone is in such a region",
+            offers().flat_map(|offer| offer.zones.values()).map(|zone| zone.region.as_str()).collect(),
+        ),
+        "qualifications" => (
+            "no offer is qualified by such a scheme",
+            offers().flat_map(|offer| &offer.qualifications).map(|found| found.scheme.as_str()).collect(),
+        ),
+        _ => (
+            "no jurisdiction implies such a law and no offer lists it",
+            KNOWN_LAWS.iter().map(|law| law.name).chain(offers().flat_map(|offer| offer.exposed_to.iter().flatten()).map(|law| law.as_str())).collect(),
+        ),
+    };
+    let message = format!("{:?} in {} of {}: {what}", found.name, found.field, found.demander);
+    let hint = nearest_of(found.name, &known.into_iter().collect::<Vec<_>>());
+    let path = path_of(own, policy, found);
+    Diagnostic { hint, ..about(own, &path, Warning, "ReferenceUnresolved", message) }
+}
+
+/// Where a name stands in its list.
+fn path_of(own: &Own<'_>, policy: &Policy, found: &Dangling<'_>) -> String {
+    let require = match found.demander {
+        Demander::Level(level) => {
+            format!("spec.levels[{}].require", policy.levels.rank(level.as_str()).unwrap_or_default())
+        }
+        Demander::Category(category) => {
+            category_path(own, category.as_str()).trim_end_matches(".name").to_owned() + ".require"
+        }
+    };
+    let list = format!("{require}.{}", found.field);
+    let listed = own.node.find(&list).node.items();
+    match listed.iter().position(|node| node.text().ok() == Some(found.name)) {
+        Some(index) => format!("{list}[{index}]"),
+        None => list,
+    }
+}
