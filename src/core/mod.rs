@@ -19,4 +19,4 @@ pub mod reason;
 pub mod references;
 pub mod selector;
 mod sentence;
-mod text;
+pub(crate) mod text;
