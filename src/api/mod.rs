@@ -17,6 +17,7 @@ mod meta;
 mod placement_policy;
 mod placement_pool;
 mod schema;
+pub mod validate;
 
 pub use cloud_provider::{
     CloudProvider, CloudProviderSpec, CloudProviderStatus, Offer, OfferStatus, Party, Qualification,

@@ -23,5 +23,5 @@ pub mod reason;
 pub mod references;
 pub mod selector;
 mod sentence;
-mod text;
+pub(crate) mod text;
 pub mod workload;

@@ -1,0 +1,225 @@
+//! A definition, read once into what the walk needs: of every value its shape and its rules.
+//!
+//! Our schemas use few keywords, and each is known here by the type that it belongs to. A keyword that is not, or a rule
+//! that cannot be compiled, is a defect: it is never left out in silence.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::{metadata, rule::Rule};
+
+/// One of our kinds.
+#[derive(Debug)]
+pub(super) struct Definition {
+    /// The whole object.
+    pub(super) root: Node,
+    /// What of the definition is not understood here.
+    pub(super) defects: Vec<String>,
+}
+
+/// What one value may be.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) shape: Shape,
+    pub(super) rules: Vec<Rule>,
+    /// A value that would do, from the description.
+    pub(super) example: Option<String>,
+}
+
+/// The structure of a value.
+#[derive(Debug)]
+pub(super) enum Shape {
+    Fields {
+        known: BTreeMap<String, Node>,
+        required: Vec<String>,
+    },
+    Map {
+        values: Box<Node>,
+        longest: usize,
+    },
+    List {
+        item: Box<Node>,
+        shortest: usize,
+        longest: usize,
+        distinct: bool,
+    },
+    Text {
+        longest: usize,
+        allowed: Vec<String>,
+    },
+    Number {
+        least: Option<f64>,
+    },
+    Integer,
+    /// Of no concern here.
+    Anything,
+}
+
+impl Definition {
+    pub(super) fn of(crd: &CustomResourceDefinition) -> Self {
+        let mut defects = Vec::new();
+        let schemas =
+            crd.spec.versions.iter().filter_map(|version| version.schema.as_ref()?.open_api_v3_schema.as_ref());
+        let mut schema = schemas.map(serde_json::to_value).next().and_then(Result::ok).unwrap_or_default();
+        complete(&mut schema);
+        let root = node(&crd.spec.names.kind, schema, &mut defects);
+        Self { root, defects }
+    }
+}
+
+/// Adds to the schema of a kind what the API server knows of every object, and takes what it does not look at when an
+/// object is written: its status.
+fn complete(schema: &mut Value) {
+    let Some(Value::Object(fields)) = schema.get_mut("properties") else { return };
+    let name = fields.get("metadata").and_then(|metadata| metadata.pointer("/properties/name")).cloned();
+    fields.insert("metadata".to_owned(), metadata::schema(name));
+    fields.insert("apiVersion".to_owned(), json!({"type": "string"}));
+    fields.insert("kind".to_owned(), json!({"type": "string"}));
+    fields.insert("status".to_owned(), metadata::anything());
+    if let Some(Value::Array(required)) = schema.get_mut("required") {
+        required.extend([json!("apiVersion"), json!("kind"), json!("metadata")]);
+    }
+}
+
+/// The keywords of one schema, each taken once.
+struct Keywords<'d> {
+    at: &'d str,
+    left: Map<String, Value>,
+    defects: &'d mut Vec<String>,
+}
+
+impl Keywords<'_> {
+    fn take<T: DeserializeOwned>(&mut self, keyword: &str) -> Option<T> {
+        let read = serde_json::from_value(self.left.remove(keyword)?);
+        read.map_err(|error| self.defects.push(format!("{}: {keyword}: {error}", self.at))).ok()
+    }
+
+    fn limit(&mut self, keyword: &str) -> usize {
+        self.take(keyword).unwrap_or(usize::MAX)
+    }
+
+    fn child(&mut self, step: &str, keyword: &str) -> Box<Node> {
+        let schema = self.take(keyword).unwrap_or_default();
+        Box::new(node(&format!("{}{step}", self.at), schema, self.defects))
+    }
+}
+
+fn node(at: &str, schema: Value, defects: &mut Vec<String>) -> Node {
+    let Value::Object(left) = schema else {
+        defects.push(format!("{at}: {schema} is no schema"));
+        return Node { shape: Shape::Anything, rules: Vec::new(), example: None };
+    };
+    let mut keywords = Keywords { at, left, defects };
+    let shape = shape(&mut keywords);
+    let example = keywords.take::<String>("description").and_then(|text| example(&text));
+    let rules: Vec<Value> = keywords.take("x-kubernetes-validations").unwrap_or_default();
+    let left: Vec<_> =
+        keywords.left.keys().map(|keyword| format!("{at}: the keyword {keyword} is not known")).collect();
+    defects.extend(left);
+    let compiled = rules.into_iter().map(|rule| Rule::compile(rule).map_err(|error| format!("{at}: {error}")));
+    let rules = compiled.filter_map(|rule| rule.map_err(|defect| defects.push(defect)).ok()).collect();
+    Node { shape, rules, example }
+}
+
+fn shape(keywords: &mut Keywords<'_>) -> Shape {
+    // How field managers share a value says nothing about what it may be.
+    keywords.left.remove("x-kubernetes-map-type");
+    let type_ = keywords.take::<String>("type");
+    match type_.as_deref() {
+        Some("object") if keywords.left.contains_key("additionalProperties") => Shape::Map {
+            values: keywords.child("{}", "additionalProperties"),
+            longest: keywords.limit("maxProperties"),
+        },
+        Some("object") => {
+            let schemas: BTreeMap<String, Value> = keywords.take("properties").unwrap_or_default();
+            let known = schemas.into_iter().map(|(name, schema)| {
+                let child = node(&format!("{}.{name}", keywords.at), schema, keywords.defects);
+                (name, child)
+            });
+            Shape::Fields { known: known.collect(), required: keywords.take("required").unwrap_or_default() }
+        }
+        Some("array") => list(keywords),
+        Some("string") => {
+            Shape::Text { longest: keywords.limit("maxLength"), allowed: keywords.take("enum").unwrap_or_default() }
+        }
+        Some("number") => {
+            // JSON has no other numbers.
+            if keywords.left.get("format").is_some_and(|format| format == "double") {
+                keywords.left.remove("format");
+            }
+            Shape::Number { least: keywords.take("minimum") }
+        }
+        Some("integer") => Shape::Integer,
+        None if keywords.take("x-kubernetes-preserve-unknown-fields") == Some(true) => Shape::Anything,
+        other => {
+            keywords.defects.push(format!("{}: the type {other:?} is not known", keywords.at));
+            Shape::Anything
+        }
+    }
+}
+
+fn list(keywords: &mut Keywords<'_>) -> Shape {
+    let kind: Option<String> = keywords.take("x-kubernetes-list-type");
+    // That the entries of a map differ in their keys is told by a rule of ours, whose sentence names the entry.
+    let ruled = keywords.left.contains_key("x-kubernetes-validations");
+    if kind.as_deref() == Some("map") && keywords.take::<Value>("x-kubernetes-list-map-keys").is_some() && !ruled {
+        keywords.defects.push(format!("{}: no rule says that the entries differ in their keys", keywords.at));
+    }
+    Shape::List {
+        item: keywords.child("[]", "items"),
+        shortest: keywords.take("minItems").unwrap_or_default(),
+        longest: keywords.limit("maxItems"),
+        distinct: kind.as_deref() == Some("set"),
+    }
+}
+
+/// The value that a description shows: what follows "Example:", in backquotes.
+fn example(description: &str) -> Option<String> {
+    let (_, after) = description.split_once("Example: `")?;
+    let (example, _) = after.split_once('`')?;
+    Some(example.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn defects(schema: Value) -> Vec<String> {
+        let mut defects = Vec::new();
+        node("Kind", schema, &mut defects);
+        defects
+    }
+
+    #[test]
+    fn what_is_not_understood_is_a_defect() {
+        for schema in [
+            json!({"type": "string", "pattern": "x"}),
+            json!({"type": "string", "minimum": 1}),
+            json!({"type": "number", "format": "float"}),
+            json!({"type": "boolean"}),
+            json!({"type": "string", "maxLength": "long"}),
+            json!({"type": "object", "properties": {"a": {"type": "string", "oneOf": []}}}),
+            json!({"type": "array", "items": {"type": "string", "nullable": true}}),
+            json!({"type": "object", "additionalProperties": true}),
+            json!({"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": []}),
+            json!({"type": "string", "x-kubernetes-validations": [{"rule": "self.("}]}),
+            json!({"type": "string", "x-kubernetes-validations": [{"rule": "true", "messageExpression": "("}]}),
+            json!({"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}),
+            json!({"type": "string", "x-kubernetes-validations": [{"rule": "true", "optionalOldSelf": true}]}),
+            json!({"type": "string", "x-kubernetes-validations": [{"rule": "true", "fieldPath": ".a['b']"}]}),
+            json!({}),
+            json!(true),
+        ] {
+            assert_eq!(defects(schema.clone()).len(), 1, "{schema}: {:?}", defects(schema.clone()));
+        }
+    }
+
+    #[test]
+    fn an_example_is_taken_from_the_description() {
+        assert_eq!(example("The name. Example: `iaas`. More.").as_deref(), Some("iaas"));
+        assert_eq!(example("The name."), None);
+    }
+}

@@ -1,0 +1,119 @@
+//! What the API server asks of every object, whatever its kind: `apiVersion`, `kind` and `metadata`.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    form, hint,
+    path::Step::{self, Field, Key},
+    walk::Walk,
+};
+use crate::{
+    api::{GROUP, VERSION},
+    core::name::quoted,
+};
+
+/// A schema that takes everything.
+pub(super) fn anything() -> Value {
+    json!({"x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// The schema of `metadata`, with what a kind says of its objects' names.
+pub(super) fn schema(name: Option<Value>) -> Value {
+    let text = || json!({"type": "string"});
+    let number = || json!({"type": "integer"});
+    let texts = || json!({"type": "object", "additionalProperties": {"type": "string"}});
+    json!({
+        "type": "object",
+        "properties": {
+            "name": name.unwrap_or_else(text),
+            "generateName": text(),
+            "namespace": text(),
+            "labels": texts(),
+            "annotations": texts(),
+            "finalizers": {"type": "array", "items": text()},
+            "ownerReferences": {"type": "array", "items": anything()},
+            "managedFields": {"type": "array", "items": anything()},
+            "selfLink": text(),
+            "uid": text(),
+            "resourceVersion": text(),
+            "generation": number(),
+            "creationTimestamp": text(),
+            "deletionTimestamp": text(),
+            "deletionGracePeriodSeconds": number(),
+        },
+    })
+}
+
+/// The name that the API server would make of `generateName`, where there is no name: what it adds is of this length.
+pub(super) fn generated_name(object: &Value) -> Option<String> {
+    let metadata = object.get("metadata")?;
+    let named = metadata.get("name").is_some_and(|name| !name.is_null() && name != "");
+    let base = metadata.get("generateName")?.as_str().filter(|base| !named && !base.is_empty())?;
+    Some(base.chars().take(58).chain("xxxxx".chars()).collect())
+}
+
+/// Looks at what no schema says.
+pub(super) fn look<'a>(walk: &mut Walk<'a>, kind: &str, object: &'a Map<String, Value>) {
+    let version = format!("{GROUP}/{VERSION}");
+    for (field, expected) in [("apiVersion", version.as_str()), ("kind", kind)] {
+        if let Some(Value::String(given)) = object.get(field)
+            && given != expected
+        {
+            let message = format!("{:?} is not what is judged here: write {expected}", quoted(given));
+            walk.refuse(&[Field(field)], "NotSupported", message);
+        }
+    }
+    let Some(Value::Object(metadata)) = object.get("metadata") else { return };
+    look_at_name(walk, metadata);
+    let keys = |field: &'static str| {
+        metadata
+            .get(field)
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(move |(key, value)| (field, key, value))
+    };
+    for (field, key, value) in keys("labels").chain(keys("annotations")) {
+        let at = [Field("metadata"), Field(field), Key(key)];
+        // The API server looks at the keys of annotations without regard to case.
+        let is_key = if field == "labels" { form::is_label_key(key) } else { form::is_label_key(&key.to_lowercase()) };
+        if !is_key {
+            let message = "not a key: write a name of at most 63 letters, digits, dashes, dots and underscores, with or \
+                without a domain and a slash before it, such as node.example/pool";
+            walk.refuse(&at, "Invalid", message.to_owned());
+        }
+        if let ("labels", Value::String(text)) = (field, value)
+            && !form::is_label_value(text)
+        {
+            let message = format!(
+                "{:?}: not the value of a label: write at most 63 letters, digits, dashes, dots and underscores, \
+                 starting and ending with a letter or digit",
+                quoted(text)
+            );
+            walk.refuse(&at, "Invalid", message);
+        }
+    }
+}
+
+fn look_at_name<'a>(walk: &mut Walk<'a>, metadata: &'a Map<String, Value>) {
+    const AT: [Step<'_>; 2] = [Field("metadata"), Field("name")];
+    match metadata.get("name") {
+        None | Some(Value::Null) => walk.refuse(&AT, "Required", "the object has no name: write one".to_owned()),
+        Some(Value::String(name)) if name.is_empty() => {
+            walk.refuse(&AT, "Required", "the name is empty: write one".to_owned());
+        }
+        Some(Value::String(name)) if !form::is_subdomain(name) => {
+            let message = format!(
+                "{:?}: not the name of an object: write lower-case letters, digits, dashes and dots, starting and ending \
+                 with a letter or digit",
+                quoted(name)
+            );
+            walk.refuse(&AT, "Invalid", message);
+            let lower = name.to_lowercase().replace(['_', ' '], "-");
+            if form::is_subdomain(&lower) {
+                walk.hint(hint::meant(quoted(&lower)));
+            }
+        }
+        Some(_) => {}
+    }
+}

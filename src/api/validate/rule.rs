@@ -1,0 +1,136 @@
+//! The CEL rules of a definition: compiled once, and judged one value at a time.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use kube_cel::cel::{self, Program};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    definition::{Node, Shape},
+    library::LIBRARY,
+};
+use crate::core::text::Brief;
+
+/// A rule on a value, with what is said when it does not hold.
+#[derive(Debug)]
+pub(super) struct Rule {
+    source: String,
+    program: Program,
+    says: Says,
+    /// What kind of violation it is.
+    pub(super) code: &'static str,
+    /// The field that is to blame, from the value on.
+    pub(super) field: Vec<String>,
+    /// Every word in the rule and its message, among them every field that they read.
+    words: BTreeSet<String>,
+}
+
+#[derive(Debug)]
+enum Says {
+    Message(String),
+    Expression(Program),
+}
+
+/// A rule as a definition states it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Stated {
+    rule: String,
+    message: Option<String>,
+    message_expression: Option<String>,
+    reason: Option<String>,
+    field_path: Option<String>,
+}
+
+impl Rule {
+    /// Reads and compiles a rule; what is wrong with it otherwise.
+    pub(super) fn compile(rule: Value) -> Result<Self, String> {
+        let stated: Stated = serde_json::from_value(rule).map_err(|error| format!("no rule: {error}"))?;
+        let parse = |text: &str| Program::compile(text).map_err(|error| format!("{text:?}: {error}"));
+        let program = parse(&stated.rule)?;
+        if program.references().has_variable("oldSelf") {
+            return Err(format!("{:?} compares with the past, which is not known here", stated.rule));
+        }
+        let words = [&stated.rule].into_iter().chain(&stated.message_expression);
+        let words = words.flat_map(|text| text.split(|c: char| !c.is_alphanumeric())).map(str::to_owned).collect();
+        let says = match (&stated.message_expression, stated.message) {
+            (Some(expression), _) => Says::Expression(parse(expression)?),
+            (None, Some(message)) => Says::Message(message),
+            (None, None) => Says::Message(format!("failed rule: {}", stated.rule)),
+        };
+        let code = match stated.reason.as_deref() {
+            None | Some("FieldValueInvalid") => "Invalid",
+            Some("FieldValueRequired") => "Required",
+            Some("FieldValueForbidden") => "Forbidden",
+            Some(other) => return Err(format!("the reason {other} is not known")),
+        };
+        let field = stated.field_path.as_deref().unwrap_or_default();
+        if field.contains(['[', '\'', '"']) {
+            return Err(format!("the fieldPath {field} is not understood"));
+        }
+        let field = field.split('.').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        Ok(Self { source: stated.rule, program, says, code, field, words })
+    }
+
+    /// Whether the rule may read the field of that name.
+    ///
+    /// Every word of its text is taken for a field's name, so this errs towards yes. What CEL writes otherwise than the
+    /// schema does, as `__namespace__`, would not be found; no field of ours is such a word.
+    pub(super) fn reads(&self, name: &str) -> bool {
+        self.words.contains(name)
+    }
+
+    /// Judges a value whose structure is right.
+    ///
+    /// # Errors
+    /// The sentence of the rule, when it does not hold.
+    pub(super) fn judge(&self, node: &Node, value: &Value) -> Result<(), String> {
+        let mut scope = LIBRARY.new_inner_scope();
+        scope.add_variable_from_value("self", self.value(node, value));
+        match self.program.execute(&scope) {
+            Ok(cel::Value::Bool(true)) => Ok(()),
+            Ok(cel::Value::Bool(false)) => Err(match &self.says {
+                Says::Message(message) => message.clone(),
+                Says::Expression(program) => match program.execute(&scope) {
+                    Ok(cel::Value::String(message)) => message.to_string(),
+                    // As the API server does.
+                    _ => format!("failed rule: {}", self.source),
+                },
+            }),
+            Ok(_) => Err(format!("the rule {:?} has no answer", self.source)),
+            Err(error) => Err(format!("the rule {:?} cannot be judged: {}", self.source, Brief(&error.to_string()))),
+        }
+    }
+
+    /// The value for CEL, with only those fields that the rule reads: the evaluator copies each entry of a list as often
+    /// as a rule looks at it, and an offer has a hundred zones of which the uniqueness of its name needs none.
+    fn value(&self, node: &Node, value: &Value) -> cel::Value {
+        match (&node.shape, value) {
+            (Shape::Fields { known, .. }, Value::Object(fields)) => {
+                let read = known.iter().filter(|(name, _)| self.reads(name));
+                // The API server drops a field without a value before it judges.
+                let written = read.filter_map(|(name, node)| Some((name, node, fields.get(name)?)));
+                let written = written.filter(|(.., value)| !value.is_null());
+                map(written.map(|(name, node, value)| (name, self.value(node, value))))
+            }
+            (Shape::Map { values, .. }, Value::Object(entries)) => {
+                map(entries.iter().map(|(key, value)| (key, self.value(values, value))))
+            }
+            (Shape::List { item, .. }, Value::Array(items)) => {
+                items.iter().map(|value| self.value(item, value)).collect::<Vec<_>>().into()
+            }
+            (Shape::Text { .. }, Value::String(text)) => cel::Value::String(Arc::new(text.clone())),
+            (Shape::Number { .. }, Value::Number(number)) => {
+                number.as_f64().map_or(cel::Value::Null, cel::Value::Float)
+            }
+            (Shape::Integer, Value::Number(number)) => number.as_i64().map_or(cel::Value::Null, cel::Value::Int),
+            // A structure that is wrong is told as such, and rules that read it are not asked.
+            _ => cel::Value::Null,
+        }
+    }
+}
+
+fn map<'n>(entries: impl Iterator<Item = (&'n String, cel::Value)>) -> cel::Value {
+    entries.map(|(name, value)| (name.clone(), value)).collect::<std::collections::HashMap<_, _>>().into()
+}
