@@ -5,4 +5,5 @@ pub mod convert;
 pub mod core;
 #[cfg(feature = "lab")]
 pub mod lab;
+pub mod manifest;
 pub mod operator;
