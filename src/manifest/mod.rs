@@ -7,7 +7,17 @@
 //! The way through it: [`files::gather`] fills [`source::Sources`], [`read::read`] turns each text into
 //! [`node::Node`]s, and whoever finds fault with one answers with a [`diagnostic::Diagnostic`].
 
+mod anchors;
+mod compose;
 pub mod diagnostic;
+mod entries;
+mod envelope;
+mod fault;
+mod json;
 pub mod node;
+pub mod path;
+pub mod read;
 pub mod scalar;
 pub mod source;
+mod value;
+mod yaml;

@@ -161,3 +161,33 @@ fn well_placed(text: &str) -> bool {
         before.iter().all(|part| part.ends_with(|c: char| c.is_ascii_digit()))
     }
 }
+
+/// The key that `scalar` makes, if it makes one: kubectl turns truths and numbers into strings, and nothing into an error.
+pub(super) fn key(scalar: Scalar<'_>) -> Option<Cow<'_, str>> {
+    match scalar.meaning() {
+        Meaning::Text(_) => Some(scalar.text),
+        Meaning::Bool(value) => Some(if value { "true" } else { "false" }.into()),
+        Meaning::Int(value) => Some(value.to_string().into()),
+        Meaning::Float(value) => Some(short_float(value).into()),
+        Meaning::Null | Meaning::Unsigned(_) => None,
+    }
+}
+
+/// A float as Go's `%g` writes one of 32 bits: that is what kubectl makes keys of.
+fn short_float(value: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, reason = "the format asks for it")]
+    let value = value as f32;
+    if value.is_nan() {
+        return ".nan".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { ".inf" } else { "-.inf" }.to_owned();
+    }
+    let scientific = format!("{value:e}");
+    match scientific.split_once('e').and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?))) {
+        Some((digits, exponent)) if !(-4..6).contains(&exponent) => {
+            format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+        }
+        _ => value.to_string(),
+    }
+}
