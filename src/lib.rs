@@ -7,4 +7,5 @@ pub mod gather;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod lint;
+pub mod manifest;
 pub mod operator;

@@ -1,0 +1,262 @@
+//! From the events of a text, YAML or JSON, to nodes.
+//!
+//! Never deeper than [`DEPTH`] nor larger than [`VALUES`], whatever aliases repeat. What is wrong with one object alone,
+//! as a key that occurs twice, costs that object; the reading goes on.
+
+use std::borrow::Cow;
+
+use super::{
+    anchors::Anchors,
+    diagnostic::Diagnostic,
+    entries::Entries,
+    envelope::{self, Envelope},
+    fault::{DEPTH, Part, VALUES},
+    node::{Content, Entry, Node, Position, Span},
+    scalar::{self, Scalar},
+};
+
+/// Who takes the objects, and what is wrong with those that cannot be had.
+pub(super) type Sink<'s, 't> = &'s mut dyn FnMut(Result<Node<'t>, Diagnostic>);
+
+/// A list or a map.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    List,
+    Map,
+}
+
+/// Builds the objects of one part of a file.
+pub(super) struct Composer<'t, 's> {
+    part: Part<'t>,
+    sink: Sink<'s, 't>,
+    stack: Vec<Frame<'t>>,
+    root: Option<Node<'t>>,
+    anchors: Anchors<'t>,
+    envelope: Envelope<'t>,
+    /// How many values the object at hand may still have.
+    left: usize,
+    /// Whether the object at hand is already known to be wrong.
+    spoiled: bool,
+}
+
+struct Frame<'t> {
+    start: Position,
+    /// Where its last value ends.
+    end: Position,
+    anchor: usize,
+    body: Body<'t>,
+}
+
+enum Body<'t> {
+    List(Vec<Node<'t>>),
+    Map(Entries<'t>, Pending<'t>),
+    /// The items of a list of objects, which are handed over one by one. Whether the rest was spoiled before.
+    Items(bool),
+}
+
+/// What the next value of a map is for.
+enum Pending<'t> {
+    /// To be a key.
+    Nothing,
+    /// To be the value of this key.
+    Key(Cow<'t, str>, Span),
+    /// To be merged into the map.
+    Merge,
+    /// Nothing: its key cannot be one.
+    Skip,
+}
+
+impl<'t, 's> Composer<'t, 's> {
+    pub(super) fn new(part: Part<'t>, sink: Sink<'s, 't>) -> Self {
+        Self {
+            part,
+            sink,
+            stack: Vec::new(),
+            root: None,
+            anchors: Anchors::default(),
+            envelope: Envelope::default(),
+            left: VALUES,
+            spoiled: false,
+        }
+    }
+
+    /// A scalar stands at `span`. Anchor 0 is none.
+    pub(super) fn scalar(&mut self, span: Span, scalar: Scalar<'t>, anchor: usize) -> Result<(), Diagnostic> {
+        self.pay(1, span)?;
+        self.complete(Node { span, content: Content::Scalar(scalar) }, anchor)
+    }
+
+    /// A list or map begins at `start`.
+    pub(super) fn open(&mut self, shape: Shape, start: Position, anchor: usize) -> Result<(), Diagnostic> {
+        let span = Span::at(start);
+        if self.stack.len() == DEPTH {
+            return Err(self.part.too_deep(span));
+        }
+        self.pay(1, span)?;
+        let body = match shape {
+            Shape::List if anchor == 0 && self.begins_items() => {
+                self.envelope.begin();
+                self.left = VALUES;
+                Body::Items(std::mem::take(&mut self.spoiled))
+            }
+            Shape::List => Body::List(Vec::new()),
+            Shape::Map => Body::Map(Entries::default(), Pending::Nothing),
+        };
+        self.stack.push(Frame { start, end: start, anchor, body });
+        Ok(())
+    }
+
+    /// The innermost list or map ends, at its bracket if it has one.
+    pub(super) fn close(&mut self, bracket: Option<Position>) -> Result<(), Diagnostic> {
+        let Some(frame) = self.stack.pop() else { return Ok(()) };
+        let span = Span { start: frame.start, end: bracket.unwrap_or(frame.end) };
+        let content = match frame.body {
+            Body::List(items) => Content::List(items),
+            Body::Map(entries, _) => Content::Map(entries.into_vec()),
+            Body::Items(spoiled) => {
+                self.spoiled = spoiled;
+                self.left = VALUES;
+                Content::List(Vec::new())
+            }
+        };
+        self.complete(Node { span, content }, frame.anchor)
+    }
+
+    /// What was called `anchor` is repeated at `span`.
+    pub(super) fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Diagnostic> {
+        let Some(named) = self.anchors.get(anchor) else {
+            return Err(self.part.error("AliasRecursive", span, "the alias stands within the value that it repeats"));
+        };
+        if self.stack.len() + named.height > DEPTH {
+            return Err(self.part.too_deep(span));
+        }
+        // Paid before it is made: that is what keeps a few lines from becoming all memory.
+        if named.weight > self.left {
+            return Err(self.part.too_many(span));
+        }
+        self.left -= named.weight;
+        let node = named.node.clone();
+        self.place(node, span)
+    }
+
+    /// The document is complete: hands over what was not handed over yet.
+    pub(super) fn finish(&mut self) {
+        self.stack.clear();
+        self.anchors = Anchors::default();
+        self.left = VALUES;
+        let envelope = std::mem::take(&mut self.envelope);
+        let spoiled = std::mem::take(&mut self.spoiled);
+        if let Some(root) = self.root.take() {
+            envelope.finish(root, spoiled, self.sink);
+        }
+    }
+
+    fn pay(&mut self, weight: usize, span: Span) -> Result<(), Diagnostic> {
+        self.left = self.left.checked_sub(weight).ok_or_else(|| self.part.too_many(span))?;
+        Ok(())
+    }
+
+    /// The object at hand is wrong. Said once for each, and the reading goes on.
+    pub(super) fn refuse(&mut self, diagnostic: Diagnostic) {
+        if !std::mem::replace(&mut self.spoiled, true) {
+            (self.sink)(Err(diagnostic));
+        }
+    }
+
+    fn begins_items(&self) -> bool {
+        match self.stack.as_slice() {
+            [Frame { body: Body::Map(entries, Pending::Key(key, _)), .. }] => {
+                key == envelope::ITEMS && self.envelope.may_begin(entries)
+            }
+            _ => false,
+        }
+    }
+
+    fn complete(&mut self, node: Node<'t>, anchor: usize) -> Result<(), Diagnostic> {
+        if anchor != 0 && !self.anchors.set(anchor, &node) {
+            return Err(self.part.too_many(node.span));
+        }
+        let span = node.span;
+        self.place(node, span)
+    }
+
+    /// Puts `node`, which stands at `span` or is repeated there, where it belongs.
+    fn place(&mut self, node: Node<'t>, span: Span) -> Result<(), Diagnostic> {
+        let Some(frame) = self.stack.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        frame.end = span.end;
+        match &mut frame.body {
+            Body::List(items) => items.push(node),
+            Body::Items(_) => self.item(node),
+            Body::Map(entries, pending) => match std::mem::replace(pending, Pending::Nothing) {
+                Pending::Nothing => return self.key(node, span),
+                Pending::Skip => {}
+                Pending::Key(key, key_span) => {
+                    if let Err(first) = entries.insert(Entry { key, key_span, value: node }) {
+                        self.duplicate(key_span, first);
+                    }
+                }
+                Pending::Merge => {
+                    if !merge(entries, node) {
+                        self.refuse(self.part.error("MergeMistyped", span, "`<<` takes a map or a list of maps"));
+                    }
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Takes `node` as the key of the next value.
+    fn key(&mut self, node: Node<'t>, span: Span) -> Result<(), Diagnostic> {
+        let found = match node.content {
+            Content::Scalar(scalar) if scalar.plain && scalar.text == "<<" => Ok(Pending::Merge),
+            Content::Scalar(scalar) => {
+                let described = scalar.describe();
+                scalar::key(scalar).map(|key| Pending::Key(key, span)).ok_or(described)
+            }
+            _ => Err(node.describe()),
+        };
+        let pending = found.unwrap_or_else(|found| {
+            let diagnostic = self.part.error("KeyNotText", span, format!("a key must be a string, found {found}"));
+            let hint = self.part.template_hint(span).unwrap_or("put the key in quotes");
+            self.refuse(diagnostic.hint(hint));
+            Pending::Skip
+        });
+        if let Some(Frame { body: Body::Map(_, slot), .. }) = self.stack.last_mut() {
+            *slot = pending;
+        }
+        Ok(())
+    }
+
+    fn duplicate(&mut self, second: Span, first: Span) {
+        let message = format!("the key stands here a second time; the first is on line {}", first.start.line);
+        self.refuse(self.part.error("DuplicateKey", second, message).hint("remove one of the two"));
+    }
+
+    /// Hands over an item of a list of objects.
+    fn item(&mut self, node: Node<'t>) {
+        self.left = VALUES;
+        if std::mem::take(&mut self.spoiled) {
+            return;
+        }
+        if let [Frame { body: Body::Map(entries, _), .. }, ..] = self.stack.as_slice() {
+            self.envelope.item(node, entries, self.sink);
+        }
+    }
+}
+
+/// Merges `node` into `entries`, the first of several over the later ones. Whether it can be merged.
+fn merge<'t>(entries: &mut Entries<'t>, node: Node<'t>) -> bool {
+    match node.content {
+        Content::Map(brought) => {
+            brought.into_iter().for_each(|entry| entries.merge(entry));
+            true
+        }
+        Content::List(maps) if maps.iter().all(|map| matches!(map.content, Content::Map(_))) => {
+            maps.into_iter().rev().all(|map| merge(entries, map))
+        }
+        _ => false,
+    }
+}

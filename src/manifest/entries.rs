@@ -1,0 +1,79 @@
+//! A map while it is being read: keys that occur once, and what merge keys bring along.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
+
+use super::node::{Entry, Span};
+
+/// From how many keys on an index is worth its memory.
+const MANY: usize = 16;
+
+#[derive(Default)]
+pub(super) struct Entries<'t> {
+    entries: Vec<Entry<'t>>,
+    /// Where each key is, once there are many. Boxed, because most maps are small.
+    index: Option<Box<HashMap<Cow<'t, str>, usize>>>,
+    /// Which entries came by a merge key alone: these may be said again.
+    merged: BTreeSet<usize>,
+}
+
+impl<'t> Entries<'t> {
+    pub(super) fn get(&self, key: &str) -> Option<&Entry<'t>> {
+        self.position(key).and_then(|at| self.entries.get(at))
+    }
+
+    /// Adds what the map itself says.
+    ///
+    /// # Errors
+    /// Where the key was said before.
+    pub(super) fn insert(&mut self, entry: Entry<'t>) -> Result<(), Span> {
+        match self.position(&entry.key) {
+            None => self.push(entry),
+            Some(at) if self.merged.remove(&at) => self.replace(at, entry),
+            Some(at) => return Err(self.entries.get(at).map_or(entry.key_span, |first| first.key_span)),
+        }
+        Ok(())
+    }
+
+    /// Adds what a merge key brings along. It wins over what stands before it, as in kubectl, whatever the
+    /// specification of merge keys says.
+    pub(super) fn merge(&mut self, entry: Entry<'t>) {
+        if let Some(at) = self.position(&entry.key) {
+            self.replace(at, entry);
+        } else {
+            self.merged.insert(self.entries.len());
+            self.push(entry);
+        }
+    }
+
+    pub(super) fn into_vec(self) -> Vec<Entry<'t>> {
+        self.entries
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
+        match &self.index {
+            Some(index) => index.get(key).copied(),
+            None => self.entries.iter().position(|entry| entry.key == key),
+        }
+    }
+
+    fn push(&mut self, entry: Entry<'t>) {
+        let at = self.entries.len();
+        if let Some(index) = &mut self.index {
+            index.insert(entry.key.clone(), at);
+        }
+        self.entries.push(entry);
+        if at == MANY {
+            let keys = self.entries.iter().enumerate().map(|(at, entry)| (entry.key.clone(), at));
+            self.index = Some(Box::new(keys.collect()));
+        }
+    }
+
+    fn replace(&mut self, at: usize, entry: Entry<'t>) {
+        if let Some(old) = self.entries.get_mut(at) {
+            *old = entry;
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! A list of objects, as `kubectl get -o yaml` prints it: its items are the objects, and it is nothing itself.
+//!
+//! Items are handed over one by one, so that a list of 100 MB never stands in memory as one tree. For that the reader
+//! must decide at `items`, and the kind may come later: kubectl itself prints it after. So any `items` list at the top
+//! of a document is taken for one of objects, unless a kind that does not end in `List` stands before it. Should such a
+//! kind stand after it, the document is handed over as well, without its items.
+//!
+//! The items of a `PodList` need no kind of their own: it is that of the list, without `List`. Items without a kind are
+//! held back until that of the list is known.
+
+use std::borrow::Cow;
+
+use super::{
+    compose::Sink,
+    entries::Entries,
+    node::{Content, Entry, Node, Span},
+    scalar::Scalar,
+};
+
+pub(super) const ITEMS: &str = "items";
+const KIND: &str = "kind";
+const VERSION: &str = "apiVersion";
+
+#[derive(Default)]
+pub(super) struct Envelope<'t> {
+    begun: bool,
+    held: Vec<Node<'t>>,
+}
+
+impl<'t> Envelope<'t> {
+    /// Whether an `items` list after `entries` may be one of objects.
+    pub(super) fn may_begin(&self, entries: &Entries<'t>) -> bool {
+        !self.begun && entries.get(KIND).is_none_or(|kind| is_list_kind(&kind.value))
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.begun = true;
+    }
+
+    /// Takes an item of the list that `entries` stand before.
+    pub(super) fn item(&mut self, item: Node<'t>, entries: &Entries<'t>, sink: Sink<'_, 't>) {
+        let kind = entries.get(KIND);
+        if kind.is_none() && item.get(KIND).is_none() {
+            self.held.push(item);
+        } else {
+            hand_over(Heading::new(kind, entries.get(VERSION)).complete(item), sink);
+        }
+    }
+
+    /// Hands over what is left when the document ends. A document that is spoiled is not.
+    pub(super) fn finish(self, mut root: Node<'t>, spoiled: bool, sink: Sink<'_, 't>) {
+        if root.is_null() {
+            return;
+        }
+        if !self.begun {
+            if !spoiled {
+                hand_over(root, sink);
+            }
+            return;
+        }
+        let heading = Heading::new(root.entry(KIND), root.entry(VERSION));
+        for item in self.held {
+            hand_over(heading.complete(item), sink);
+        }
+        if !spoiled && !root.get(KIND).is_some_and(is_list_kind) {
+            if let Content::Map(entries) = &mut root.content {
+                entries.retain(|entry| entry.key != ITEMS);
+            }
+            sink(Ok(root));
+        }
+    }
+}
+
+/// What a list says of the kind of its items.
+#[derive(Default)]
+struct Heading<'t> {
+    kind: Option<(Cow<'t, str>, Span)>,
+    version: Option<Entry<'t>>,
+}
+
+impl<'t> Heading<'t> {
+    fn new(kind: Option<&Entry<'t>>, version: Option<&Entry<'t>>) -> Self {
+        let item_kind = kind.and_then(|kind| {
+            let item = kind.value.text().ok()?.strip_suffix("List").filter(|item| !item.is_empty())?;
+            Some((Cow::Owned(item.to_owned()), kind.value.span))
+        });
+        // Of a plain `List`, the version is that of the list alone.
+        let version = version.filter(|_| item_kind.is_some()).cloned();
+        Self { kind: item_kind, version }
+    }
+
+    fn complete(&self, mut item: Node<'t>) -> Node<'t> {
+        let missing = |key: &str| item.get(key).is_none();
+        let kind = self.kind.as_ref().filter(|_| missing(KIND)).map(|(kind, span)| Entry {
+            key: Cow::Borrowed(KIND),
+            key_span: *span,
+            value: Node { span: *span, content: Content::Scalar(Scalar::string(kind.clone())) },
+        });
+        let version = self.version.clone().filter(|_| missing(VERSION));
+        if let Content::Map(entries) = &mut item.content {
+            entries.extend(version.into_iter().chain(kind));
+        }
+        item
+    }
+}
+
+fn is_list_kind(kind: &Node<'_>) -> bool {
+    kind.text().is_ok_and(|kind| kind.ends_with("List"))
+}
+
+/// Hands over `node`, or its items when it is a list within a list.
+fn hand_over<'t>(mut node: Node<'t>, sink: Sink<'_, 't>) {
+    if node.get(KIND).is_some_and(is_list_kind) && matches!(node.get(ITEMS), Some(items) if is_list(items)) {
+        let heading = Heading::new(node.entry(KIND), node.entry(VERSION));
+        let Content::Map(entries) = &mut node.content else { return };
+        let items = entries.drain(..).find(|entry| entry.key == ITEMS).map(|entry| entry.value.content);
+        if let Some(Content::List(items)) = items {
+            for item in items {
+                hand_over(heading.complete(item), &mut *sink);
+            }
+        }
+    } else {
+        sink(Ok(node));
+    }
+}
+
+fn is_list(node: &Node<'_>) -> bool {
+    matches!(node.content, Content::List(_))
+}

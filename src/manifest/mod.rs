@@ -1,0 +1,23 @@
+//! Manifests as they lie in files: from bytes to trees of nodes that know where they stand, and diagnostics that point
+//! into files.
+//!
+//! An edge without any knowledge of Kubernetes kinds beyond the `List` that `kubectl get` prints. It reads what kubectl
+//! would read and makes of it what kubectl would send; what is broken costs one diagnostic, never the rest.
+//!
+//! The way through it: [`files::gather`] fills [`source::Sources`], [`read::read`] turns each text into
+//! [`node::Node`]s, and whoever finds fault with one answers with a [`diagnostic::Diagnostic`].
+
+mod anchors;
+mod compose;
+pub mod diagnostic;
+mod entries;
+mod envelope;
+mod fault;
+mod json;
+pub mod node;
+pub mod path;
+pub mod read;
+pub mod scalar;
+pub mod source;
+mod value;
+mod yaml;

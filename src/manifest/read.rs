@@ -1,0 +1,102 @@
+//! From a text to objects: one document at a time, so that a broken one costs one diagnostic and no other document.
+//!
+//! Documents are parted by lines, before anything is parsed. That is exact: a line that begins with `---` or `...`,
+//! followed by white space or nothing, ends a document even within a block or a quoted string.
+
+use super::{
+    compose::{Composer, Sink},
+    diagnostic::Diagnostic,
+    fault::Part,
+    json,
+    node::{Node, Span},
+    source::{BYTE_ORDER_MARK, FileId, Lines},
+    yaml,
+};
+
+/// Reads `text`, which is `file`, and gives each of its objects to `sink` in order, or what is wrong in its stead.
+///
+/// An object is a document, a JSON value, or an item of a list of objects. Documents that say nothing are passed over.
+/// No text makes this panic, overflow its stack, or take more time or memory than in proportion to its size.
+pub fn read<'t>(file: FileId, text: &'t str, sink: &mut dyn FnMut(Result<Node<'t>, Diagnostic>)) {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    let mut part = Part { file, text, line: 1 };
+    let mut begin = 0;
+    let mut line = 1u32;
+    // Whether there is only white space, comments and directives since `begin`.
+    let mut bare = true;
+    for range in Lines::of(text) {
+        let bytes = text.as_bytes().get(range.clone()).unwrap_or_default();
+        match bytes {
+            [b'-', b'-', b'-', rest @ ..] if ends_word(rest) => {
+                // Directives stand before the line that begins their document.
+                if !bare {
+                    part.text = text.get(begin..range.start).unwrap_or_default();
+                    read_part(part, sink);
+                    (begin, part.line) = (range.start, line);
+                }
+                bare = false;
+            }
+            [b'.', b'.', b'.', rest @ ..] if ends_word(rest) => {
+                part.text = text.get(begin..range.end).unwrap_or_default();
+                read_part(part, sink);
+                (begin, part.line, bare) = (range.end, line.saturating_add(1), true);
+            }
+            _ => bare = bare && says_nothing(bytes),
+        }
+        line = line.saturating_add(1);
+    }
+    part.text = text.get(begin..).unwrap_or_default();
+    read_part(part, sink);
+}
+
+fn ends_word(rest: &[u8]) -> bool {
+    matches!(rest.first(), None | Some(b' ' | b'\t' | b'\n' | b'\r'))
+}
+
+fn says_nothing(line: &[u8]) -> bool {
+    line.first() == Some(&b'%') || matches!(line.trim_ascii_start().first(), None | Some(b'#'))
+}
+
+fn read_part<'t>(part: Part<'t>, sink: Sink<'_, 't>) {
+    if part.text.trim_ascii().is_empty() {
+        return;
+    }
+    if let Err(diagnostic) = compose(part, sink) {
+        sink(Err(diagnostic));
+    }
+}
+
+fn compose<'t>(part: Part<'t>, sink: Sink<'_, 't>) -> Result<(), Diagnostic> {
+    let mut composer = Composer::new(part, sink);
+    let Some(from) = looks_like_json(part.text) else {
+        return yaml(part, &mut composer);
+    };
+    match json::check(part, from) {
+        Ok(()) => json::compose(part, from, &mut composer),
+        // Flow style, or a comment after a value: then it is YAML, or at least meant to be.
+        Err(not) if not.values == 0 || not.next == Some(b'#') => yaml(part, &mut composer)
+            .map_err(|error| if error.hint.is_none() && is_quoted(part.text, from) { not.diagnostic } else { error }),
+        Err(_) => json::compose(part, from, &mut composer),
+    }
+}
+
+fn yaml<'t>(part: Part<'t>, composer: &mut Composer<'t, '_>) -> Result<(), Diagnostic> {
+    // The parser takes this character for the end.
+    if let Some(at) = part.text.find('\0') {
+        let message = "the document holds a NUL character";
+        return Err(part.error("NulCharacter", Span::at(part.locate(at)), message).hint("is this a text file?"));
+    }
+    yaml::compose(part, composer)
+}
+
+/// Where the first value of `text` begins, if it may be JSON.
+fn looks_like_json(text: &str) -> Option<usize> {
+    let body = text.strip_prefix("---").unwrap_or(text).trim_ascii_start();
+    body.starts_with(['{', '[']).then_some(text.len() - body.len())
+}
+
+/// Whether what begins at the bracket at `from` goes on as JSON would.
+fn is_quoted(text: &str, from: usize) -> bool {
+    let after = text.get(from + 1..).map(str::trim_ascii_start).unwrap_or_default();
+    after.starts_with('"') || (text.as_bytes().get(from) == Some(&b'[') && after.starts_with('{'))
+}

@@ -1,0 +1,193 @@
+//! What the characters of a scalar mean, as the tools of Kubernetes read them: YAML 1.1, with its `no` and its octals.
+//!
+//! The rules are those of the Go library that kubectl reads manifests with, down to its oddities: underscores within
+//! numbers, `0o17`, `08` as a float, dates as strings.
+
+use std::borrow::Cow;
+
+use super::node::Short;
+
+/// A scalar as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scalar<'t> {
+    /// Its characters, without quotes and with escapes resolved.
+    pub text: Cow<'t, str>,
+    /// Whether its characters say what it means. Not so when quotes, a block or a tag say that it is a string.
+    pub plain: bool,
+}
+
+/// What a scalar means.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Meaning<'a> {
+    /// Nothing.
+    Null,
+    /// A truth.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A whole number that is too large for [`Meaning::Int`].
+    Unsigned(u64),
+    /// A number with a fraction or exponent, or not finite.
+    Float(f64),
+    /// A string.
+    Text(&'a str),
+}
+
+impl<'t> Scalar<'t> {
+    /// A string, whatever its characters.
+    #[must_use]
+    pub fn string(text: impl Into<Cow<'t, str>>) -> Self {
+        Self { text: text.into(), plain: false }
+    }
+
+    /// What it means.
+    #[must_use]
+    pub fn meaning(&self) -> Meaning<'_> {
+        if self.plain { resolve(&self.text) } else { Meaning::Text(&self.text) }
+    }
+
+    /// The string that it is, if it is one.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self.meaning() {
+            Meaning::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether it means nothing.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self.meaning(), Meaning::Null)
+    }
+
+    /// What it is, for a sentence.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let written = Short(&self.text);
+        match self.meaning() {
+            Meaning::Null if self.text.is_empty() => "nothing".to_owned(),
+            Meaning::Null => format!("nothing (written {written})"),
+            Meaning::Bool(value) if self.text == if value { "true" } else { "false" } => format!("the boolean {value}"),
+            Meaning::Bool(value) => format!("the boolean {value} (written {written})"),
+            Meaning::Int(_) | Meaning::Unsigned(_) | Meaning::Float(_) => format!("the number {written}"),
+            Meaning::Text(_) => format!("the string \"{written}\""),
+        }
+    }
+}
+
+/// What `text` means without quotes.
+fn resolve(text: &str) -> Meaning<'_> {
+    let Some(first) = text.bytes().next() else { return Meaning::Null };
+    let found = match first {
+        b'~' | b'n' | b'N' | b'y' | b'Y' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' => word(text),
+        b'0'..=b'9' => number(text),
+        b'+' | b'-' => infinity(text).or_else(|| number(text)),
+        b'.' => infinity(text).or_else(|| float(text, true)),
+        _ => None,
+    };
+    found.unwrap_or(Meaning::Text(text))
+}
+
+fn word(text: &str) -> Option<Meaning<'static>> {
+    match text {
+        "~" | "null" | "Null" | "NULL" => Some(Meaning::Null),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Some(Meaning::Bool(true)),
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            Some(Meaning::Bool(false))
+        }
+        _ => None,
+    }
+}
+
+fn infinity(text: &str) -> Option<Meaning<'static>> {
+    match text {
+        ".nan" | ".NaN" | ".NAN" => Some(Meaning::Float(f64::NAN)),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Some(Meaning::Float(f64::INFINITY)),
+        "-.inf" | "-.Inf" | "-.INF" => Some(Meaning::Float(f64::NEG_INFINITY)),
+        _ => None,
+    }
+}
+
+fn number(text: &str) -> Option<Meaning<'static>> {
+    let digits: Cow<'_, str> = if text.contains('_') { text.replace('_', "").into() } else { text.into() };
+    let (negative, unsigned) = match digits.as_bytes().first()? {
+        b'-' => (true, digits.get(1..)?),
+        b'+' => (false, digits.get(1..)?),
+        _ => (false, digits.as_ref()),
+    };
+    integer(unsigned, negative, unsigned.len() < digits.len()).or_else(|| float(&digits, false))
+}
+
+/// A whole number in the base that its prefix says. A leading zero alone says octal.
+fn integer(unsigned: &str, negative: bool, signed: bool) -> Option<Meaning<'static>> {
+    let (base, digits) = match unsigned.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (16, unsigned.get(2..)?),
+        [b'0', b'o' | b'O', ..] => (8, unsigned.get(2..)?),
+        [b'0', b'b' | b'B', ..] => (2, unsigned.get(2..)?),
+        [b'0', _, ..] => (8, unsigned.get(1..)?),
+        _ => (10, unsigned),
+    };
+    // The parser of numbers would take a second sign.
+    if !digits.starts_with(|c: char| c.is_ascii_hexdigit()) {
+        return None;
+    }
+    let magnitude = u64::from_str_radix(digits, base).ok()?;
+    if negative {
+        return 0i64.checked_sub_unsigned(magnitude).map(Meaning::Int);
+    }
+    match i64::try_from(magnitude) {
+        Ok(value) => Some(Meaning::Int(value)),
+        // With a sign, what does not fit is left to be a float.
+        Err(_) => (!signed).then_some(Meaning::Unsigned(magnitude)),
+    }
+}
+
+/// A decimal float. `1e400` is a string, because no float is as large.
+fn float(text: &str, underscores: bool) -> Option<Meaning<'static>> {
+    let allowed = |byte: u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+    let text: Cow<'_, str> = if underscores && well_placed(text) { text.replace('_', "").into() } else { text.into() };
+    if !text.bytes().all(allowed) {
+        return None;
+    }
+    text.parse().ok().filter(|value: &f64| value.is_finite()).map(Meaning::Float)
+}
+
+/// Whether every underscore stands between two digits: where a float begins with a point, Go asks for that.
+fn well_placed(text: &str) -> bool {
+    text.contains('_') && text.split('_').skip(1).all(|part| part.starts_with(|c: char| c.is_ascii_digit())) && {
+        let mut before: Vec<&str> = text.split('_').collect();
+        before.pop();
+        before.iter().all(|part| part.ends_with(|c: char| c.is_ascii_digit()))
+    }
+}
+
+/// The key that `scalar` makes, if it makes one: kubectl turns truths and numbers into strings, and nothing into an error.
+pub(super) fn key(scalar: Scalar<'_>) -> Option<Cow<'_, str>> {
+    match scalar.meaning() {
+        Meaning::Text(_) => Some(scalar.text),
+        Meaning::Bool(value) => Some(if value { "true" } else { "false" }.into()),
+        Meaning::Int(value) => Some(value.to_string().into()),
+        Meaning::Float(value) => Some(short_float(value).into()),
+        Meaning::Null | Meaning::Unsigned(_) => None,
+    }
+}
+
+/// A float as Go's `%g` writes one of 32 bits: that is what kubectl makes keys of.
+fn short_float(value: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, reason = "the format asks for it")]
+    let value = value as f32;
+    if value.is_nan() {
+        return ".nan".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { ".inf" } else { "-.inf" }.to_owned();
+    }
+    let scientific = format!("{value:e}");
+    match scientific.split_once('e').and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?))) {
+        Some((digits, exponent)) if !(-4..6).contains(&exponent) => {
+            format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+        }
+        _ => value.to_string(),
+    }
+}

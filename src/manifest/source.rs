@@ -1,0 +1,131 @@
+//! What was read: the texts that nodes borrow from and diagnostics point into.
+//!
+//! A registry is filled first and read from afterwards; nodes hold on to it.
+
+use std::sync::OnceLock;
+
+/// A text of [`Sources`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(u32);
+
+/// Every text that was read, with the name that it is shown under.
+#[derive(Debug, Default)]
+pub struct Sources {
+    files: Vec<Source>,
+}
+
+#[derive(Debug)]
+struct Source {
+    name: String,
+    text: String,
+    /// Where each line begins, found when a diagnostic first asks: nearly no file has any.
+    lines: OnceLock<Vec<usize>>,
+}
+
+impl Sources {
+    /// Adds a text. A byte-order mark at its front is dropped.
+    pub fn add(&mut self, name: impl Into<String>, mut text: String) -> FileId {
+        if text.starts_with(BYTE_ORDER_MARK) {
+            text.drain(..BYTE_ORDER_MARK.len_utf8());
+        }
+        let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
+        self.files.push(Source { name: name.into(), text, lines: OnceLock::new() });
+        id
+    }
+
+    /// Every file, in the order in which they were added.
+    pub fn files(&self) -> impl Iterator<Item = FileId> + use<> {
+        (0..u32::try_from(self.files.len()).unwrap_or(u32::MAX)).map(FileId)
+    }
+
+    /// How `file` is called; empty when it is of another registry.
+    #[must_use]
+    pub fn name(&self, file: FileId) -> &str {
+        self.get(file).map_or("", |source| &source.name)
+    }
+
+    /// What `file` says; empty when it is of another registry.
+    #[must_use]
+    pub fn text(&self, file: FileId) -> &str {
+        self.get(file).map_or("", |source| &source.text)
+    }
+
+    /// A line of `file`, from 1, without its line break; `None` when there is no such line.
+    #[must_use]
+    pub fn line(&self, file: FileId, line: u32) -> Option<&str> {
+        let source = self.get(file)?;
+        let starts = source.lines.get_or_init(|| {
+            let ends = Lines::of(&source.text).map(|line| line.end);
+            std::iter::once(0).chain(ends).collect()
+        });
+        let index = usize::try_from(line).ok()?.checked_sub(1)?;
+        let start = *starts.get(index)?;
+        let end = starts.get(index + 1).copied().unwrap_or(source.text.len());
+        source.text.get(start..end).map(|line| line.trim_end_matches(['\r', '\n']))
+    }
+
+    fn get(&self, file: FileId) -> Option<&Source> {
+        self.files.get(usize::try_from(file.0).ok()?)
+    }
+}
+
+/// What some editors put in front of a text to say that it is UTF-8.
+pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// The lines of a text as byte ranges, each with its line break: `\n`, `\r\n` or a lone `\r`, as YAML has it.
+pub(super) struct Lines<'t> {
+    bytes: &'t [u8],
+    at: usize,
+}
+
+impl<'t> Lines<'t> {
+    pub(super) fn of(text: &'t str) -> Self {
+        Self { bytes: text.as_bytes(), at: 0 }
+    }
+}
+
+impl Iterator for Lines<'_> {
+    type Item = std::ops::Range<usize>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.bytes.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let start = self.at;
+        let length = match rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            Some(end) if rest.get(end..end + 2) == Some(b"\r\n") => end + 2,
+            Some(end) => end + 1,
+            None => rest.len(),
+        };
+        self.at += length;
+        Some(start..self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_as_in_yaml() {
+        let mut sources = Sources::default();
+        let file = sources.add("f", "\u{feff}a\nb\r\n\rc".to_owned());
+        assert_eq!(sources.text(file), "a\nb\r\n\rc");
+        let lines: Vec<_> = (0..7).map(|line| sources.line(file, line)).collect();
+        assert_eq!(lines, [None, Some("a"), Some("b"), Some(""), Some("c"), Some(""), None]);
+    }
+
+    #[test]
+    fn an_empty_text_has_one_empty_line() {
+        let mut sources = Sources::default();
+        let file = sources.add("f", String::new());
+        assert_eq!(sources.line(file, 1), Some(""));
+        assert_eq!(sources.line(file, 2), None);
+    }
+
+    #[test]
+    fn a_foreign_file_is_empty() {
+        let mut sources = Sources::default();
+        let file = sources.add("f", "a".to_owned());
+        let other = Sources::default();
+        assert_eq!((other.name(file), other.text(file), other.line(file, 1)), ("", "", None));
+    }
+}
