@@ -34,8 +34,10 @@ pub(super) fn of<'n>(node: &'n Node<'_>) -> Result<(&'n str, &'n str), Diagnosti
         return Err(Diagnostic::error("NotAnObject", message).hint("begin with apiVersion, kind and metadata"));
     }
     let field = |name: &'static str| match node.get(name).filter(|found| !found.is_null()) {
-        None => Err(Diagnostic::warning("NoKind", format!("passed over: this is no Kubernetes object, it has no {name}"))
-            .hint("every object begins with apiVersion and kind")),
+        None => {
+            Err(Diagnostic::warning("NoKind", format!("passed over: this is no Kubernetes object, it has no {name}"))
+                .hint("every object begins with apiVersion and kind"))
+        }
         Some(found) => found.text().map_err(|mistyped| {
             Diagnostic::error("WrongType", format!("{name}: expected a string, found {}", mistyped.found))
         }),

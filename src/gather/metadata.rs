@@ -16,7 +16,7 @@ const PREFIX: &str = "rempart.dev/";
 /// A text, and where it stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Text<'n> {
-    pub(super) text: &'n str,
+    pub(super) said: &'n str,
     pub(super) span: Span,
     /// Where its key stands.
     pub(super) key: Span,
@@ -85,16 +85,11 @@ impl<'n> Metadata<'n> {
 }
 
 /// The texts of a map. What is no text is told: the API server refuses the whole object for it.
-pub(super) fn texts<'n>(
-    map: Option<&'n Node<'_>>,
-    path: &str,
-    object: &str,
-    faults: &mut Vec<Unplaced>,
-) -> Texts<'n> {
+pub(super) fn texts<'n>(map: Option<&'n Node<'_>>, path: &str, object: &str, faults: &mut Vec<Unplaced>) -> Texts<'n> {
     let mut texts = Texts::new();
     for entry in map.map(Node::entries).unwrap_or_default() {
         match entry.value.text() {
-            Ok(text) => texts.push((&entry.key, Text { text, span: entry.value.span, key: entry.key_span })),
+            Ok(text) => texts.push((&entry.key, Text { said: text, span: entry.value.span, key: entry.key_span })),
             Err(mistyped) => {
                 let message = format!("{path}[{}]: {mistyped}", quoted(&entry.key));
                 let fault = Unplaced::error("WrongType", message, mistyped.span);
@@ -178,7 +173,8 @@ pub(super) fn unheard(metadata: &Metadata<'_>, rules: Rules) -> Vec<Unplaced> {
         Rules::Annotations => (&metadata.annotations, &metadata.labels, "annotation", "label"),
     };
     let mut found = misspelt(heard, right);
-    let who = if rules == Rules::Labels { "a namespace says it by a label" } else { "a workload says it by an annotation" };
+    let who =
+        if rules == Rules::Labels { "a namespace says it by a label" } else { "a workload says it by an annotation" };
     for (key, text) in ours(unheard) {
         let message = format!("{wrong} {key} has no effect here: {who}");
         let hint = Some(format!("move it to metadata.{right}s"));

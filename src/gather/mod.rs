@@ -15,11 +15,11 @@ use std::{
     sync::Arc,
 };
 
-pub use self::{
-    own::Own,
-    settle::{Settled, Settings},
-};
 use self::{kind::Known, metadata::Metadata};
+pub use self::{
+    own::{Own, Spec},
+    settle::{Settings, Settled},
+};
 use crate::{
     api,
     core::{
@@ -183,7 +183,7 @@ impl<'t> Gathered<'t> {
         let Some(metadata) = self.metadata(file, "Namespace", node) else { return };
         self.misplaced(file, &metadata, "Namespace", metadata::NAMESPACE);
         let namespace = Namespace {
-            labels: metadata.labels.iter().map(|(key, text)| ((*key).to_owned(), text.text.to_owned())).collect(),
+            labels: metadata.labels.iter().map(|(key, text)| ((*key).to_owned(), text.said.to_owned())).collect(),
             file,
             name: metadata.name_span,
             said: metadata::ours(&metadata.labels).map(|(key, text)| (key, text.span)).collect(),
@@ -197,7 +197,7 @@ impl<'t> Gathered<'t> {
         let stamps = crate::core::keys::is_stamp;
         let labels = metadata.labels.iter().filter(|(key, _)| !stamps(key));
         let found = inventory::Node {
-            labels: labels.map(|(key, text)| ((*key).to_owned(), text.text.to_owned())).collect(),
+            labels: labels.map(|(key, text)| ((*key).to_owned(), text.said.to_owned())).collect(),
             provider_id: node
                 .get("spec")
                 .and_then(|spec| spec.get("providerID"))

@@ -18,7 +18,7 @@ pub(super) fn wants(spec: &Node<'_>, path: &str, object: &str, faults: &mut Vec<
         .into_iter()
         .try_fold(spec, |node, key| node.get(key));
     Wants {
-        selector: selector.into_iter().map(|(key, text)| (key.to_owned(), text.text.to_owned())).collect(),
+        selector: selector.into_iter().map(|(key, text)| (key.to_owned(), text.said.to_owned())).collect(),
         affinity: affinity.map(|terms| terms.items().iter().map(|term| self::term(term, object, faults)).collect()),
     }
 }
@@ -31,7 +31,8 @@ fn term(term: &Node<'_>, object: &str, faults: &mut Vec<Unplaced>) -> NodeTerm {
             .filter_map(|demand| {
                 let read = self::demand(demand);
                 if read.is_none() {
-                    let message = format!("{field} of the node affinity cannot be read: expected key, operator and values");
+                    let message =
+                        format!("{field} of the node affinity cannot be read: expected key, operator and values");
                     let hint = "operator is one of In, NotIn, Exists, DoesNotExist, Gt and Lt".to_owned();
                     faults.push(
                         Unplaced::error("WrongType", message, demand.span).of(object.to_owned()).hint(Some(hint)),
@@ -43,12 +44,13 @@ fn term(term: &Node<'_>, object: &str, faults: &mut Vec<Unplaced>) -> NodeTerm {
     };
     let labels = Selector::new(demands("matchExpressions"));
     // The only field that Kubernetes lets an affinity ask for is the node's name.
-    let names = demands("matchFields").into_iter().filter(|(key, _)| key == "metadata.name").filter_map(
-        |(_, operator)| match operator {
-            Operator::In(names) => Some(names),
-            _ => None,
-        },
-    );
+    let names =
+        demands("matchFields").into_iter().filter(|(key, _)| key == "metadata.name").filter_map(|(_, operator)| {
+            match operator {
+                Operator::In(names) => Some(names),
+                _ => None,
+            }
+        });
     NodeTerm { labels, names: names.reduce(|a, b| a.intersection(&b).cloned().collect()) }
 }
 

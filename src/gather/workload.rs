@@ -70,7 +70,7 @@ fn read(
         let mut saying = Saying::default();
         for (key, text) in ours(texts) {
             let field = if key == keys::SENSITIVITY { &mut saying.sensitivity } else { &mut saying.categories };
-            *field = Some(text.text.into());
+            *field = Some(text.said.into());
             origin.said.push((source, key, text.span));
         }
         saying
@@ -110,7 +110,7 @@ fn read(
 
 /// What a pod says on behalf of its workload.
 fn mirrored(annotations: &Texts<'_>) -> Saying {
-    let said = |key| annotations.iter().find(|(found, _)| *found == key).map(|(_, text)| text.text.into());
+    let said = |key| annotations.iter().find(|(found, _)| *found == key).map(|(_, text)| text.said.into());
     Saying { sensitivity: said(keys::WORKLOAD_SENSITIVITY), categories: said(keys::WORKLOAD_CATEGORIES) }
 }
 

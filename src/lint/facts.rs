@@ -39,12 +39,7 @@ pub(super) fn findings(settled: &Settled<'_>, at: Instant) -> Vec<Diagnostic> {
 }
 
 /// A certificate that nobody can check.
-fn unsourced(
-    own: &Own<'_>,
-    path: &str,
-    offer: &api::Offer,
-    found: &api::Qualification,
-) -> Option<Diagnostic> {
+fn unsourced(own: &Own<'_>, path: &str, offer: &api::Offer, found: &api::Qualification) -> Option<Diagnostic> {
     if found.source.is_some() {
         return None;
     }
@@ -71,12 +66,8 @@ fn ending(
     let scheme = Scheme::parse(&found.scheme).ok()?;
     let last = Day::parse(found.valid_until.as_deref()?).ok()?;
     let read = offer.qualifications.iter().find(|known| is(known, found))?;
-    let what = format!(
-        "{} of offer {}/{}",
-        certificate(&found.scheme, found.reference.as_deref()),
-        provider.name,
-        offer.name
-    );
+    let what =
+        format!("{} of offer {}/{}", certificate(&found.scheme, found.reference.as_deref()), provider.name, offer.name);
     let days = last.ends().days_since(at);
     let (code, message) = if last.ends() <= at {
         if followed(offer, &scheme, read, at) {
@@ -113,7 +104,8 @@ fn is(known: &Qualification, found: &api::Qualification) -> bool {
 fn followed(offer: &Offer, scheme: &Scheme, found: &Qualification, then: Instant) -> bool {
     let in_force = |coverage: Coverage<'_>| matches!(coverage, Coverage::InForce { .. });
     let of_offer = || offer.zones.values().map(|zone| &zone.region);
-    let regions: Vec<&RegionName> = found.regions.as_ref().map_or_else(|| of_offer().collect(), |scope| scope.iter().collect());
+    let regions: Vec<&RegionName> =
+        found.regions.as_ref().map_or_else(|| of_offer().collect(), |scope| scope.iter().collect());
     if regions.is_empty() {
         return in_force(offer.coverage_of_whole(scheme, then));
     }

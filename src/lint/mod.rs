@@ -64,7 +64,13 @@ fn refusals(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
             }
             let diagnostic = Diagnostic::error(refusal.code(), message).at(origin.file, span);
             let hint = refusal.hint();
-            found.push(Diagnostic { hint, ..diagnostic.of(format!("{} {}/{}", workload.identity.kind, workload.identity.namespace, workload.identity.name)) });
+            found.push(Diagnostic {
+                hint,
+                ..diagnostic.of(format!(
+                    "{} {}/{}",
+                    workload.identity.kind, workload.identity.namespace, workload.identity.name
+                ))
+            });
         }
     }
     for namespace in &plan.namespaces {

@@ -7,6 +7,7 @@ use crate::{
     api::validate::Kind,
     core::{
         catalogue::{Pool, Unresolved},
+        name::ProviderName,
         plan::{NodeOf, Plan},
     },
     gather::{Own, Settled},
@@ -39,7 +40,7 @@ fn unresolved(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
             let own = pool(settled, of.name.as_str())?;
             let (field, named, known): (_, _, Vec<&str>) = match unresolved {
                 Unresolved::Provider { named } => {
-                    ("spec.provider", named, catalogue.providers.keys().map(|name| name.as_str()).collect())
+                    ("spec.provider", named, catalogue.providers.keys().map(ProviderName::as_str).collect())
                 }
                 Unresolved::Offer { provider, named } => {
                     let offers = catalogue.providers.get(provider).map(|provider| &provider.offers);
@@ -70,7 +71,8 @@ pub(super) fn nearest_of(named: &str, known: &[&str]) -> Option<String> {
 fn unused(settled: &Settled<'_>) -> Vec<Diagnostic> {
     let catalogue = &settled.inventory.world.catalogue;
     let used: BTreeSet<&str> = catalogue.pools.values().map(|pool| pool.provider.as_str()).collect();
-    let unused = settled.own.values().filter(|own| own.kind == Kind::CloudProvider && !used.contains(own.name.as_str()));
+    let unused =
+        settled.own.values().filter(|own| own.kind == Kind::CloudProvider && !used.contains(own.name.as_str()));
     let unused = unused.filter(|_| !used.is_empty());
     unused
         .map(|own| {

@@ -105,7 +105,11 @@ fn dangling(settled: &Settled<'_>, own: &Own<'_>, policy: &Policy, found: &Dangl
         ),
         _ => (
             "no jurisdiction implies such a law and no offer lists it",
-            KNOWN_LAWS.iter().map(|law| law.name).chain(offers().flat_map(|offer| offer.exposed_to.iter().flatten()).map(|law| law.as_str())).collect(),
+            KNOWN_LAWS
+                .iter()
+                .map(|law| law.name)
+                .chain(offers().flat_map(|offer| offer.exposed_to.iter().flatten()).map(|law| law.as_str()))
+                .collect(),
         ),
     };
     let message = format!("{:?} in {} of {}: {what}", found.name, found.field, found.demander);
