@@ -4,7 +4,7 @@ use super::kind::nearest;
 use crate::{
     core::{keys, name::quoted},
     manifest::{
-        diagnostic::{Diagnostic, Place},
+        diagnostic::Diagnostic,
         node::{Node, Span},
         source::FileId,
     },
@@ -126,13 +126,6 @@ impl Unplaced {
 
     pub(super) fn in_file(self, file: FileId) -> Diagnostic {
         self.diagnostic.at(file, self.span)
-    }
-}
-
-impl Diagnostic {
-    /// The same, at `span` of `file` unless it has a place already.
-    pub(super) fn at_if_nowhere(self, file: FileId, span: Span) -> Self {
-        Self { place: self.place.or(Some(Place { file, span })), ..self }
     }
 }
 

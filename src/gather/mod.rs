@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// All that was found in manifests.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Gathered<'t> {
     /// Our own objects, by kind and name.
     pub own: BTreeMap<(api::validate::Kind, String), Own<'t>>,
@@ -108,7 +108,7 @@ impl Origin {
 type Controlled = (String, Arc<str>, String);
 
 /// A pod that stands on a node on behalf of something else.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Running {
     of: Controlled,
     node: Arc<str>,
@@ -123,33 +123,78 @@ impl<'t> Gathered<'t> {
 
     /// Takes in what a reader found in `file`.
     pub fn take(&mut self, file: FileId, found: Result<Node<'t>, Diagnostic>) {
-        match found {
-            Ok(node) => self.object(file, node),
-            Err(diagnostic) => self.diagnostics.push(diagnostic),
+        let Some(node) = self.read(found) else { return };
+        match self.known(file, &node) {
+            Some(Known::Own(kind)) => self.own_object(file, kind, node),
+            Some(known) => self.object(file, known, &node),
+            None => {}
         }
     }
 
-    fn object(&mut self, file: FileId, node: Node<'t>) {
-        if node.is_null() {
-            return;
+    /// Takes in what a reader found in a text that is not kept. Objects of our own, which are, are passed over.
+    pub fn pass(&mut self, file: FileId, found: Result<Node<'_>, Diagnostic>) {
+        let Some(node) = self.read(found) else { return };
+        if let Some(known) = self.known(file, &node) {
+            self.object(file, known, &node);
         }
-        let (api_version, kind) = match kind::of(&node) {
-            Ok(found) => found,
-            Err(diagnostic) => return self.diagnostics.push(diagnostic.at_if_nowhere(file, node.span)),
-        };
-        let known = match kind::known(api_version, kind) {
-            Ok(known) => known,
-            Err(diagnostic) => return self.diagnostics.push(diagnostic.at(file, kind::span(&node))),
-        };
+    }
+
+    /// What `other` has beside it: objects of our own, namespaces and nodes by name, workloads where there are none yet.
+    /// Where pods run is taken from it in any case.
+    pub fn complete(&mut self, other: Self) {
+        for (key, own) in other.own {
+            self.own.entry(key).or_insert(own);
+        }
+        for (name, namespace) in other.namespaces {
+            self.namespaces.entry(name).or_insert(namespace);
+        }
+        for (name, node) in other.nodes {
+            self.nodes.entry(name).or_insert(node);
+        }
+        if self.workloads.is_empty() {
+            self.workloads = other.workloads;
+        }
+        self.running.extend(other.running);
+        self.controllers.extend(other.controllers);
+        self.diagnostics.extend(other.diagnostics);
+    }
+
+    /// The same without our own objects and without what was to be said of any: namespaces, nodes and workloads.
+    #[must_use]
+    pub fn places(&self) -> Self {
+        let Self { namespaces, nodes, workloads, running, controllers, default_namespace, .. } = self;
+        Self {
+            namespaces: namespaces.clone(),
+            nodes: nodes.clone(),
+            workloads: workloads.clone(),
+            running: running.clone(),
+            controllers: controllers.clone(),
+            default_namespace: Arc::clone(default_namespace),
+            ..Self::default()
+        }
+    }
+
+    fn read<'n>(&mut self, found: Result<Node<'n>, Diagnostic>) -> Option<Node<'n>> {
+        let found = found.map_err(|diagnostic| self.diagnostics.push(diagnostic));
+        found.ok().filter(|node| !node.is_null())
+    }
+
+    fn known(&mut self, file: FileId, node: &Node<'_>) -> Option<Known> {
+        let told = kind::of(node).map_err(|diagnostic| diagnostic.at(file, node.span));
+        let known = told.and_then(|(api_version, kind)| {
+            kind::known(api_version, kind).map_err(|diagnostic| diagnostic.at(file, kind::span(node)))
+        });
+        known.map_err(|diagnostic| self.diagnostics.push(diagnostic)).ok()
+    }
+
+    fn object(&mut self, file: FileId, known: Known, node: &Node<'_>) {
         match known {
-            Known::Own(own) => self.own_object(file, own, node),
-            Known::Namespace => self.namespace(file, &node),
-            Known::Node => self.node(file, &node),
-            Known::Workload(kind) => self.workload(file, kind, &node),
-            Known::Other => {
-                if let Some(diagnostic) = kind::nearly(kind) {
-                    self.diagnostics.push(diagnostic.at(file, kind::span(&node)));
-                }
+            Known::Namespace => self.namespace(file, node),
+            Known::Node => self.node(file, node),
+            Known::Workload(kind) => self.workload(file, kind, node),
+            Known::Own(_) | Known::Other => {
+                let kind = node.get("kind").and_then(|kind| kind.text().ok()).unwrap_or_default();
+                self.diagnostics.extend(kind::nearly(kind).map(|found| found.at(file, kind::span(node))));
                 self.ignore(&quoted(kind));
             }
         }
@@ -179,7 +224,7 @@ impl<'t> Gathered<'t> {
         self.own.insert(key, own);
     }
 
-    fn namespace(&mut self, file: FileId, node: &Node<'t>) {
+    fn namespace(&mut self, file: FileId, node: &Node<'_>) {
         let Some(metadata) = self.metadata(file, "Namespace", node) else { return };
         self.misplaced(file, &metadata, "Namespace", metadata::NAMESPACE);
         let namespace = Namespace {
@@ -192,7 +237,7 @@ impl<'t> Gathered<'t> {
         self.namespaces.insert(name, namespace);
     }
 
-    fn node(&mut self, file: FileId, node: &Node<'t>) {
+    fn node(&mut self, file: FileId, node: &Node<'_>) {
         let Some(metadata) = self.metadata(file, "Node", node) else { return };
         let stamps = crate::core::keys::is_stamp;
         let labels = metadata.labels.iter().filter(|(key, _)| !stamps(key));
@@ -208,7 +253,7 @@ impl<'t> Gathered<'t> {
         self.nodes.insert(name, found);
     }
 
-    fn workload(&mut self, file: FileId, kind: Kind, node: &Node<'t>) {
+    fn workload(&mut self, file: FileId, kind: Kind, node: &Node<'_>) {
         let Some(metadata) = self.metadata(file, kind.as_str(), node) else { return };
         self.misplaced(file, &metadata, kind.as_str(), metadata::WORKLOAD);
         let namespace = match metadata.namespace {

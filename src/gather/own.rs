@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// An object of ours.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Own<'t> {
     /// Its kind.
     pub kind: Kind,
@@ -30,7 +30,7 @@ pub struct Own<'t> {
 }
 
 /// What an object of ours says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Spec {
     /// A `CloudProvider`.
     Provider(Box<CloudProviderSpec>),

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Demand, Free, Outcome, Plan, Planned, Stuck};
 use crate::core::{
     clearance::PoolClearance,
-    text::{Few, Listed, list},
+    text::{Few, Listed, counted, list},
     workload::{Saying, Wants, Workload},
 };
 
@@ -118,11 +118,6 @@ fn unrestricted(free: Free, planned: &Planned<'_>) -> String {
             format!("{} {verb} nothing", Listed(levels.iter()))
         }
     }
-}
-
-/// `1 pool`, `3 pools`.
-fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// What a demand asks, policy by policy.

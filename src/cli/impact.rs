@@ -1,0 +1,205 @@
+//! `rempart impact`: what an edit, or time, would change.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::bail;
+use clap::{Parser, ValueEnum};
+
+use super::{
+    FOUND,
+    input::{self, Named, Reading},
+    output,
+};
+use crate::{
+    core::{
+        impact::{Impact as Difference, impact},
+        instant::Instant,
+        plan::{Assume, plan},
+    },
+    gather::{Gathered, Settled},
+    manifest::source::Sources,
+    report::{self, text},
+};
+
+/// Says what edited policies, providers or pools change: pools gained and lost, workloads that would move, workloads that
+/// would have nowhere to go
+///
+/// OLD and NEW are files or directories, each with the whole state of what it holds: of a kind that both hold, an object
+/// that is in OLD alone is deleted. A kind that one side does not hold at all is taken from the other.
+///
+/// With --cluster, both are edits of what runs, and OLD may be left out: it is the cluster then. With --at, NEW may be
+/// left out: the same facts are judged now and then.
+///
+/// Exit code: 0, 1 when --fail-on says so, 2 when it could not be judged.
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:\n  rempart impact policies/ edited/ --with catalogue/ --with workloads/\n  rempart impact --cluster edited-policy.yaml --fail-on stranded\n  rempart impact deploy/demo --at 2027-01-01\n  rempart impact --cluster --at 2027-03-31 -o json")]
+pub(super) struct Impact {
+    /// The state before
+    #[arg(value_name = "OLD")]
+    old: Option<PathBuf>,
+
+    /// The state after
+    #[arg(value_name = "NEW")]
+    new: Option<PathBuf>,
+
+    /// What both sides have besides: files and directories, as of workloads, namespaces and nodes
+    #[arg(short = 'f', long = "with", value_name = "FILE|DIR")]
+    with: Vec<PathBuf>,
+
+    #[command(flatten)]
+    reading: Reading,
+
+    /// The instant before, as 2026-11-30 or 2026-11-30T12:00:00Z; now when absent
+    #[arg(long, value_name = "INSTANT", value_parser = input::instant)]
+    from: Option<Instant>,
+
+    /// The instant after; the same as before when absent
+    #[arg(long, value_name = "INSTANT", value_parser = input::instant)]
+    at: Option<Instant>,
+
+    /// Judges as if every policy were in Enforce
+    #[arg(long)]
+    enforced: bool,
+
+    /// Ends with exit code 1 when a workload would have nowhere to go, or would move
+    #[arg(long, value_enum, value_name = "WHAT")]
+    fail_on: Option<FailOn>,
+
+    /// How to say it
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// A workload would have nowhere to go
+    Stranded,
+    /// A workload would move, or have nowhere to go
+    Moved,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// rempart.dev/impact/v1, documented in docs/schemas/impact-v1.json
+    Json,
+    /// The same as YAML
+    Yaml,
+}
+
+/// What the two sides are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sides {
+    /// OLD and NEW are both named.
+    Edit,
+    /// One is named, and edits the cluster.
+    EditOfCluster,
+    /// Both are the same, at two instants.
+    Time,
+}
+
+impl Impact {
+    pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        let Self { old, new, with, reading, from, at, enforced, fail_on, output } = self;
+        let sides = match (&old, &new, reading.cluster, at) {
+            (Some(_), Some(_), _, _) => Sides::Edit,
+            (Some(_), None, true, _) => Sides::EditOfCluster,
+            (Some(_), None, false, Some(_)) | (None, None, true, Some(_)) => Sides::Time,
+            (Some(_), None, false, None) => bail!(
+                "nothing to compare with: name the state after the edit too, or an instant (--at), or --cluster to \
+                 compare with what runs"
+            ),
+            (None, _, _, _) => bail!("nothing to compare: name the state before and after, or --cluster and --at"),
+        };
+        let mut sources = Sources::default();
+        let before = Named::read(&Vec::from_iter(old), &mut sources);
+        let after = Named::read(&Vec::from_iter(new), &mut sources);
+        let common = Named::read(&with, &mut sources);
+        let snapshot = reading.snapshot(&mut sources)?;
+
+        let gather = |named: &Named| reading.gather(&[named], &sources);
+        let (mut old, mut new) = match sides {
+            Sides::Edit => (gather(&before), gather(&after)),
+            Sides::EditOfCluster => (reading.gather(&[], &sources), gather(&before)),
+            Sides::Time => (gather(&before), gather(&before)),
+        };
+        if sides == Sides::Edit {
+            for note in if reading.cluster { Vec::new() } else { old.lend(&mut new) } {
+                output::complain(&format!("note: {note}\n"));
+            }
+        }
+        let edited: [Vec<_>; 2] = [new.own.keys().cloned().collect(), old.own.keys().cloned().collect()];
+        for (side, other) in [&mut old, &mut new].into_iter().zip(edited) {
+            let mut rest = reading.complete(gather(&common), snapshot.as_ref(), &sources);
+            // What only the other side names has been deleted, or is to be made, and is not taken from elsewhere.
+            if sides == Sides::Edit {
+                other.iter().for_each(|key| drop(rest.own.remove(key)));
+            }
+            side.complete(rest);
+        }
+        let (old, new) = (reading.settle(old), reading.settle(new));
+        check(&reading, &old, &new, &sources)?;
+
+        let from = input::at(from);
+        let assume = Assume { enforced };
+        let (before, after) = (plan(&old.inventory, from, assume), plan(&new.inventory, at.unwrap_or(from), assume));
+        let difference = impact(&before, &after);
+        match output {
+            Format::Text => {
+                let look = reading.color.of_output();
+                let style = text::Style { width: look.width, colour: look.colour };
+                output::print(&text::impact(&difference, &before, &after, style))
+            }
+            Format::Json => {
+                output::stream(|mut out| report::json(&report::ImpactReport::of(&difference, &before, &after), &mut out))
+            }
+            Format::Yaml => {
+                output::stream(|mut out| report::yaml(&report::ImpactReport::of(&difference, &before, &after), &mut out))
+            }
+        }?;
+        Ok(if fails(fail_on, &difference) { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })
+    }
+}
+
+fn fails(on: Option<FailOn>, difference: &Difference<'_>) -> bool {
+    let Difference { stranded, moved, ended, .. } = difference;
+    match on {
+        None => false,
+        Some(FailOn::Stranded) => !stranded.is_empty(),
+        Some(FailOn::Moved) => !stranded.is_empty() || !moved.is_empty() || !ended.is_empty(),
+    }
+}
+
+/// Tells what is wrong on either side; what both share, once.
+fn check(reading: &Reading, old: &Settled<'_>, new: &Settled<'_>, sources: &Sources) -> anyhow::Result<()> {
+    let mut all = old.diagnostics.clone();
+    all.extend(new.diagnostics.iter().filter(|found| !old.diagnostics.contains(found)).cloned());
+    reading.report(&all, sources)?;
+    if old.inventory.world.policies.is_empty() && new.inventory.world.policies.is_empty() {
+        bail!("nothing was judged: there is no PlacementPolicy on either side");
+    }
+    Ok(())
+}
+
+impl<'t> Gathered<'t> {
+    /// Gives each side the kinds that it does not hold at all from the other, and says so.
+    fn lend(&mut self, other: &mut Self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for kind in crate::api::validate::Kind::ALL {
+            let holds = |side: &Self| side.own.keys().any(|(of, _)| *of == kind);
+            let (from, to, lacking, lender): (&Self, &mut Self, _, _) = match (holds(self), holds(other)) {
+                (true, false) => (self, other, "NEW", "OLD"),
+                (false, true) => (other, self, "OLD", "NEW"),
+                _ => continue,
+            };
+            to.own.extend(from.own.iter().filter(|((of, _), _)| *of == kind).map(|(key, own)| (key.clone(), own.clone())));
+            notes.push(format!("{lacking} holds no {kind}: those of {lender} are taken for both"));
+        }
+        let (mine, theirs) = (self.places(), other.places());
+        other.complete(mine);
+        self.complete(theirs);
+        notes
+    }
+}

@@ -1,0 +1,236 @@
+//! What the offline commands read: files, directories, standard input, a cluster, and an instant.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::{
+    cluster::{self, Snapshot},
+    output::{self, Colour},
+    progress::Progress,
+};
+use crate::{
+    core::{
+        admission::Source,
+        instant::{Day, Instant},
+        text::counted,
+    },
+    gather::{Gathered, Settings, Settled},
+    manifest::{
+        diagnostic::{Diagnostic, Place, Severity},
+        files,
+        node::{Position, Span},
+        read::read,
+        source::{FileId, Sources},
+    },
+    report::{self, Origins, Pointed},
+};
+
+/// From where, beside files, and how what is read is to be understood.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Reading {
+    /// Takes what the files do not give from the cluster of the current kubeconfig context
+    ///
+    /// Objects of the files replace those of the same name. Workloads are taken when the files have none.
+    #[arg(long)]
+    pub(super) cluster: bool,
+
+    /// The kubeconfig context to take instead of the current one
+    #[arg(long, value_name = "NAME", requires = "cluster")]
+    pub(super) context: Option<String>,
+
+    /// The namespace of objects that name none, as the output of `helm template`
+    #[arg(short, long, default_value = "default", value_name = "NAME", value_parser = namespace)]
+    pub(super) namespace: String,
+
+    /// Namespaces that no policy governs
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "kube-system,kube-public,kube-node-lease,rempart-system",
+        value_name = "NAME,…",
+        value_parser = namespace
+    )]
+    pub(super) exempt_namespaces: Vec<String>,
+
+    /// When to colour
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub(super) color: Colour,
+}
+
+/// A valid name of a namespace.
+pub(super) fn namespace(text: &str) -> Result<String, String> {
+    let good = !text.is_empty()
+        && text.len() <= 63
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err("a namespace is at most 63 lower-case letters, digits and '-', with a letter or digit at both ends".into())
+    }
+}
+
+/// An instant, or a day, which stands for its beginning (UTC).
+pub(super) fn instant(text: &str) -> Result<Instant, String> {
+    if let Ok(day) = Day::parse(text) {
+        return Ok(day.starts());
+    }
+    let instant = text.parse::<jiff::Timestamp>();
+    instant.map(Instant::from).map_err(|_| "write a day, as 2026-11-30, or an instant, as 2026-11-30T12:00:00Z".to_owned())
+}
+
+/// `at`, or now.
+#[expect(clippy::disallowed_methods, reason = "the command line asks what time it is, once, where nobody says")]
+pub(super) fn at(at: Option<Instant>) -> Instant {
+    at.unwrap_or_else(|| jiff::Timestamp::now().into())
+}
+
+/// Texts that were named together, and what could not be read of them.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    files: Vec<FileId>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Named {
+    /// Reads `paths` into `sources`.
+    pub(super) fn read(paths: &[PathBuf], sources: &mut Sources) -> Self {
+        let _progress = Progress::of("reading files");
+        let files::Gathered { files, diagnostics, passed_over: _ } = files::gather(paths, &mut std::io::stdin(), sources);
+        Self { files, diagnostics }
+    }
+}
+
+impl Reading {
+    /// What the cluster has, if it is to be asked.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or does not let something be read that is needed.
+    pub(super) fn snapshot(&self, sources: &mut Sources) -> anyhow::Result<Option<Snapshot>> {
+        if !self.cluster {
+            return Ok(None);
+        }
+        let _progress = Progress::of("reading the cluster");
+        let snapshot = cluster::snapshot(self.context.as_deref(), sources)
+            .context("the cluster cannot be read")?;
+        Ok(Some(snapshot))
+    }
+
+    /// What `named` says, in the order of the groups: what a later one has replaces what an earlier one has.
+    pub(super) fn gather<'s>(&self, named: &[&Named], sources: &'s Sources) -> Gathered<'s> {
+        let _progress = Progress::of("reading manifests");
+        let mut gathered = Gathered::new(&self.namespace);
+        for group in named {
+            gathered.diagnostics.extend(group.diagnostics.iter().cloned());
+            for file in &group.files {
+                read(*file, sources.text(*file), &mut |found| gathered.take(*file, found));
+            }
+        }
+        gathered
+    }
+
+    /// The same, with what `snapshot` has beside it.
+    pub(super) fn complete<'s>(&self, mut given: Gathered<'s>, snapshot: Option<&Snapshot>, sources: &'s Sources) -> Gathered<'s> {
+        if let Some(Snapshot { own, rest }) = snapshot {
+            let mut found = Gathered::new(&self.namespace);
+            for file in own {
+                read(*file, sources.text(*file), &mut |node| found.take(*file, node));
+            }
+            given.complete(found);
+            given.complete(rest.clone());
+        }
+        given
+    }
+
+    /// What `gathered` comes to.
+    pub(super) fn settle<'s>(&self, gathered: Gathered<'s>) -> Settled<'s> {
+        gathered.settle(&Settings { exempt: self.exempt_namespaces.clone() })
+    }
+
+    /// Tells what is wrong in `settled`.
+    ///
+    /// # Errors
+    /// When an answer could not be trusted.
+    pub(super) fn check(&self, settled: &Settled<'_>, sources: &Sources) -> anyhow::Result<()> {
+        self.report(&settled.diagnostics, sources)?;
+        if settled.inventory.world.policies.is_empty() {
+            output::complain(
+                "warning: there is no PlacementPolicy among what was read, so that nothing is asked of any place\n\n",
+            );
+        }
+        Ok(())
+    }
+
+    /// Tells `diagnostics`.
+    ///
+    /// # Errors
+    /// When one of them is an error: an answer could not be trusted.
+    pub(super) fn report(&self, diagnostics: &[Diagnostic], sources: &Sources) -> anyhow::Result<()> {
+        output::diagnose(diagnostics, sources, self.color.of_errors());
+        match diagnostics.iter().filter(|found| found.severity == Severity::Error).count() {
+            0 => Ok(()),
+            errors => bail!("nothing was judged: {}, told above", counted(errors, "error", "errors")),
+        }
+    }
+}
+
+/// Where what was settled stands, for reports.
+pub(super) struct Places<'a> {
+    pub(super) settled: &'a Settled<'a>,
+    pub(super) sources: &'a Sources,
+}
+
+impl Places<'_> {
+    fn at(&self, file: FileId, span: Span) -> Option<report::Origin> {
+        origin(self.sources, Place { file, span })
+    }
+}
+
+fn origin(sources: &Sources, place: Place) -> Option<report::Origin> {
+    let file = sources.name(place.file);
+    let Position { line, column } = place.span.start;
+    // What a cluster says stands in no file.
+    (!file.starts_with(cluster::PREFIX)).then(|| report::Origin { file: file.to_owned(), line, column })
+}
+
+impl Origins for Places<'_> {
+    fn of(&self, index: usize, pointed: Pointed) -> Option<report::Origin> {
+        let found = self.settled.origins.get(index)?;
+        let said = |source: Source, key: &str| {
+            let said = found.said.iter().find(|(who, what, _)| *who == source && *what == key);
+            said.map(|(_, _, span)| *span)
+        };
+        let span = match pointed {
+            Pointed::Object => Some(found.name),
+            Pointed::Said(source, key) => said(source, key),
+            Pointed::Misplaced(key) => said(Source::Default, key),
+            Pointed::Field(_) => found.node_name,
+        };
+        span.and_then(|span| self.at(found.file, span))
+    }
+
+    fn of_namespace(&self, name: &str, key: &'static str) -> Option<report::Origin> {
+        let found = self.settled.namespaces.get(name)?;
+        let said = found.said.iter().find(|(what, _)| *what == key);
+        self.at(found.file, said.map_or(found.name, |(_, span)| *span))
+    }
+}
+
+/// `diagnostic`, for a report.
+pub(super) fn finding(diagnostic: &Diagnostic, sources: &Sources) -> report::Finding {
+    let Diagnostic { severity, code, place, object, message, hint } = diagnostic;
+    report::Finding {
+        rule: code,
+        severity: match severity {
+            Severity::Error => report::Severity::Error,
+            Severity::Warning => report::Severity::Warning,
+        },
+        object: object.clone(),
+        message: message.clone(),
+        hint: hint.clone(),
+        origin: place.and_then(|place| origin(sources, place)),
+    }
+}

@@ -1,0 +1,105 @@
+//! `rempart lint`: what is wrong, or worth a second look, in manifests.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, ValueEnum};
+
+use super::{
+    FOUND,
+    input::{self, Named, Reading},
+    output,
+};
+use crate::{
+    core::{instant::Instant, text::counted},
+    lint::lint,
+    manifest::{
+        diagnostic::{Diagnostic, Severity},
+        source::Sources,
+    },
+    report,
+};
+
+/// Finds what the API server would refuse, and what it cannot see: names of nothing, certificates about to end, levels
+/// that nothing serves
+///
+/// Exit code: 0 without an error (warnings there may be), 1 with one.
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:\n  rempart lint policies/ catalogue/\n  rempart lint . --at 2027-01-01\n  git diff --name-only main -- '*.yaml' | xargs rempart lint -o sarif > rempart.sarif")]
+pub(super) struct Lint {
+    /// Files and directories; - for standard input
+    #[arg(value_name = "FILE|DIR", required_unless_present = "cluster")]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    reading: Reading,
+
+    /// The instant to judge at, as 2026-11-30 or 2026-11-30T12:00:00Z; now when absent
+    #[arg(long, value_name = "INSTANT", value_parser = input::instant)]
+    at: Option<Instant>,
+
+    /// How to say it
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people, with the lines that are meant
+    #[default]
+    Text,
+    /// For editors: one line each, as file:line:column: severity: message
+    Line,
+    /// rempart.dev/lint/v1, documented in docs/schemas/lint-v1.json
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// For code review
+    Sarif,
+}
+
+impl Lint {
+    pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        let Self { files, reading, at, output } = self;
+        let mut sources = Sources::default();
+        let named = Named::read(&files, &mut sources);
+        let snapshot = reading.snapshot(&mut sources)?;
+        let gathered = reading.complete(reading.gather(&[&named], &sources), snapshot.as_ref(), &sources);
+        let settled = reading.settle(gathered);
+        let found = lint(&settled, input::at(at));
+        match output {
+            Format::Text => {
+                let look = reading.color.of_output();
+                output::stream(|out| {
+                    for diagnostic in &found {
+                        writeln!(out, "{}", diagnostic.render(&sources, look))?;
+                    }
+                    writeln!(out, "{}", summary(&found))
+                })
+            }
+            Format::Line => output::stream(|out| {
+                found.iter().try_for_each(|diagnostic| writeln!(out, "{}", diagnostic.one_line(&sources)))
+            }),
+            Format::Json => output::stream(|mut out| report::json(&lint_report(&found, &sources), &mut out)),
+            Format::Yaml => output::stream(|mut out| report::yaml(&lint_report(&found, &sources), &mut out)),
+            Format::Sarif => {
+                let findings: Vec<_> = found.iter().map(|found| input::finding(found, &sources)).collect();
+                output::stream(|mut out| report::sarif(&findings, &[], &mut out))
+            }
+        }?;
+        let error = found.iter().any(|found| found.severity == Severity::Error);
+        Ok(if error { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })
+    }
+}
+
+fn summary(found: &[Diagnostic]) -> String {
+    let count = |severity| found.iter().filter(|found| found.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    if errors == 0 && warnings == 0 {
+        return "nothing found".to_owned();
+    }
+    format!("{}, {}", counted(errors, "error", "errors"), counted(warnings, "warning", "warnings"))
+}
+
+fn lint_report(found: &[Diagnostic], sources: &Sources) -> report::LintReport {
+    report::LintReport::of(found.iter().map(|found| input::finding(found, sources)))
+}

@@ -1,0 +1,91 @@
+//! What a command writes, and to whom.
+
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+use crate::manifest::{diagnostic::Diagnostic, render::Look, source::Sources};
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// How wide what is not a terminal is taken to be.
+const WIDE: usize = 100;
+/// What a table can be squeezed into.
+const NARROW: usize = 60;
+
+impl Colour {
+    /// Whether to colour what is written to `stream`.
+    fn applies(self, stream: &impl anstream::stream::RawStream) -> bool {
+        let choice = match self {
+            Self::Auto => anstream::AutoStream::choice(stream),
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        };
+        !matches!(choice, anstream::ColorChoice::Never)
+    }
+
+    /// How standard output is to look.
+    pub(super) fn of_output(self) -> Look {
+        Look { colour: self.applies(&io::stdout()), width: width(io::stdout().is_terminal(), &io::stdout()) }
+    }
+
+    /// How standard error is to look.
+    pub(super) fn of_errors(self) -> Look {
+        Look { colour: self.applies(&io::stderr()), width: width(io::stderr().is_terminal(), &io::stderr()) }
+    }
+}
+
+fn width(terminal: bool, stream: &impl std::os::fd::AsFd) -> usize {
+    let found = terminal.then(|| terminal_size::terminal_size_of(stream)).flatten();
+    found.map_or(WIDE, |(terminal_size::Width(columns), _)| usize::from(columns).max(NARROW))
+}
+
+/// Writes `text` to standard output.
+///
+/// # Errors
+/// When standard output cannot be written, as on a full disk.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    written(io::stdout().lock().write_all(text.as_bytes()))
+}
+
+/// Writes to standard output, a part at a time.
+///
+/// # Errors
+/// When standard output cannot be written, as on a full disk.
+pub(super) fn stream(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    written(write(&mut out).and_then(|()| out.flush()))
+}
+
+/// A reader that has had enough, as `head`, is no error.
+fn written(result: io::Result<()>) -> anyhow::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("standard output cannot be written"),
+    }
+}
+
+/// Writes `text` to standard error. When that fails too, there is nobody left to tell.
+pub(super) fn complain(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Tells `diagnostics` on standard error, each with its line of the file.
+pub(super) fn diagnose(diagnostics: &[Diagnostic], sources: &Sources, look: Look) {
+    let mut err = io::BufWriter::new(io::stderr().lock());
+    for diagnostic in diagnostics {
+        // As above.
+        let _ = writeln!(err, "{}", diagnostic.render(sources, look));
+    }
+}

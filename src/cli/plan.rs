@@ -1,0 +1,128 @@
+//! `rempart plan`: where workloads would run.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::bail;
+use clap::{Parser, ValueEnum};
+
+use super::{
+    FOUND,
+    input::{self, Named, Reading},
+    output,
+};
+use crate::{
+    core::{
+        instant::Instant,
+        plan::{Assume, Outcome, plan},
+    },
+    gather::Settled,
+    manifest::source::Sources,
+    report::{self, text},
+};
+
+/// Says where workloads would run, why not elsewhere, and what admission would refuse
+///
+/// Reads policies, providers, pools, namespaces, nodes and workloads from YAML and JSON: files, directories, streams of
+/// documents, Lists, and - for standard input. Other kinds are passed over, and counted.
+///
+/// Exit code: 0 when all is placeable, 1 when something is refused or cannot be placed, 2 when it could not be judged.
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:\n  rempart plan deploy/demo\n  helm template api charts/api | rempart plan - policies/ --namespace claims\n  rempart plan deployment.yaml --cluster\n  rempart plan . --at 2027-01-01 -o json | jq '.workloads[] | select(.outcome != \"Placeable\")'\n  rempart plan . -o sarif > rempart.sarif")]
+pub(super) struct Plan {
+    /// Files and directories; - for standard input
+    #[arg(value_name = "FILE|DIR")]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    reading: Reading,
+
+    /// The instant to judge at, as 2026-11-30 or 2026-11-30T12:00:00Z; now when absent
+    #[arg(long, value_name = "INSTANT", value_parser = input::instant)]
+    at: Option<Instant>,
+
+    /// Judges as if every policy were in Enforce
+    #[arg(long)]
+    enforced: bool,
+
+    /// Tells every reason of every pool that is rejected
+    #[arg(long)]
+    full: bool,
+
+    /// How to say it
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// rempart.dev/plan/v1, documented in docs/schemas/plan-v1.json
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// For the test reports of continuous integration
+    Junit,
+    /// For code review: points at the line that says the level
+    Sarif,
+}
+
+impl Plan {
+    pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        let Self { files, reading, at, enforced, full, output } = self;
+        if files.is_empty() && !reading.cluster {
+            bail!("nothing to read: name files or directories, - for standard input, or --cluster");
+        }
+        let mut sources = Sources::default();
+        let named = Named::read(&files, &mut sources);
+        let snapshot = reading.snapshot(&mut sources)?;
+        let gathered = reading.complete(reading.gather(&[&named], &sources), snapshot.as_ref(), &sources);
+        let settled = reading.settle(gathered);
+        reading.check(&settled, &sources)?;
+        warn_of_unknown_namespaces(&settled);
+        let plan = plan(&settled.inventory, input::at(at), Assume { enforced });
+        let origins = input::Places { settled: &settled, sources: &sources };
+        let ignored = report::Ignored(settled.ignored.clone());
+        match output {
+            Format::Text => {
+                let detail = if full { text::Detail::Full } else { text::Detail::Brief };
+                let look = reading.color.of_output();
+                let style = text::Style { width: look.width, colour: look.colour };
+                output::print(&text::plan(&plan, &origins, &ignored, detail, style))
+            }
+            Format::Json => output::stream(|mut out| report::json(&report::PlanReport::of(&plan, &ignored), &mut out)),
+            Format::Yaml => output::stream(|mut out| report::yaml(&report::PlanReport::of(&plan, &ignored), &mut out)),
+            Format::Junit => output::stream(|mut out| report::junit(&plan, &mut out)),
+            Format::Sarif => {
+                let findings: Vec<_> = report::of_plan(&plan, &origins).collect();
+                output::stream(|mut out| report::sarif(&findings, report::PLAN_RULES, &mut out))
+            }
+        }?;
+        let bad = |outcome: &Outcome| matches!(outcome, Outcome::Refused | Outcome::Unplaceable(_));
+        let refused = plan.namespaces.iter().any(|namespace| namespace.refusals.iter().any(|refused| refused.in_force));
+        let found = refused || plan.workloads.iter().any(|planned| bad(&planned.outcome));
+        Ok(if found { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })
+    }
+}
+
+/// Says which namespaces were taken to have no labels because nobody gave them.
+fn warn_of_unknown_namespaces(settled: &Settled<'_>) {
+    let inventory = &settled.inventory;
+    let mut unknown: Vec<&str> = inventory
+        .workloads
+        .iter()
+        .map(|workload| &*workload.identity.namespace)
+        .filter(|name| !inventory.namespaces.contains_key(*name) && !inventory.exempt.contains(*name))
+        .collect();
+    unknown.sort_unstable();
+    unknown.dedup();
+    let Some(first) = unknown.first() else { return };
+    let rest = match unknown.len() {
+        1 => format!("namespace {first} is"),
+        more => format!("namespace {first} and {} more are", more.saturating_sub(1)),
+    };
+    output::complain(&format!(
+        "warning: {rest} not among what was read, and taken to have no labels: give the Namespace, or --cluster\n\n"
+    ));
+}

@@ -1,0 +1,114 @@
+//! `rempart run`: the operator.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use clap::{Parser, ValueEnum};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::input::namespace;
+use crate::operator::{self, clock::SystemClock};
+
+/// Runs the operator: stamps nodes, keeps admission bound to the policies, reports in statuses and metrics
+///
+/// Talks to the cluster of $KUBECONFIG or, within a cluster, to its own. Ends on SIGTERM and SIGINT, after the writes
+/// that are under way.
+#[derive(Debug, Parser)]
+#[command(after_help = "Example:\n  rempart run --listen 127.0.0.1:8080 --exempt-namespaces kube-system,cilium")]
+pub(super) struct Run {
+    /// Where /healthz, /readyz and /metrics are served
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+
+    /// Namespaces that no policy governs, besides the operator's own
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "kube-system,kube-public,kube-node-lease",
+        value_name = "NAME,…",
+        value_parser = namespace
+    )]
+    exempt_namespaces: Vec<String>,
+
+    /// The operator's own namespace
+    #[arg(long, env = "POD_NAMESPACE", default_value = "rempart-system", value_name = "NAME", value_parser = namespace)]
+    namespace: String,
+
+    /// How log lines are written
+    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
+    log_format: LogFormat,
+
+    /// Which log lines are written, as `info` or `rempart=debug,kube=warn`
+    #[arg(long, env = "RUST_LOG", default_value = "info,kube_client=off,kube_runtime=off", value_name = "FILTER", value_parser = filter)]
+    log: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    /// One JSON object a line
+    Json,
+    /// For people
+    Text,
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| format!("{error}; write a level, as info, or targets with levels, as rempart=debug,kube=warn"))
+}
+
+impl Run {
+    pub(super) fn execute(self) -> anyhow::Result<()> {
+        let Self { listen, exempt_namespaces, namespace, log_format, log } = self;
+        let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log)?).with_writer(std::io::stderr);
+        match log_format {
+            LogFormat::Json => lines.json().flatten_event(true).init(),
+            LogFormat::Text => lines.init(),
+        }
+        let options = operator::Options { listen, namespace, exempt: exempt_namespaces };
+        tokio::runtime::Builder::new_multi_thread()
+            // Nearly all of its time it waits for the API server. Each thread more has an arena of memory of its own.
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .context("the asynchronous runtime does not start")?
+            .block_on(run(options))
+    }
+}
+
+async fn run(options: operator::Options) -> anyhow::Result<()> {
+    let mut config = kube::Config::infer().await.context(
+        "no cluster to talk to: set KUBECONFIG to a kubeconfig file, or run within a cluster with a ServiceAccount",
+    )?;
+    // Every write has its own deadline and its own backoff: a client that retries for minutes would hide both.
+    config.default_retry = false;
+    let client = kube::Client::try_from(config).context("the cluster's address or credentials cannot be used")?;
+    let stop = CancellationToken::new();
+    let asked = asked_to_stop()?;
+    let work = async {
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+        operator::run(client, options, Arc::new(SystemClock), stop.clone()).await?;
+        anyhow::Ok(())
+    };
+    tokio::pin!(work);
+    tokio::select! {
+        ended = &mut work => return ended,
+        () = asked => stop.cancel(),
+    }
+    work.await
+}
+
+/// Ends on the first SIGTERM or SIGINT.
+fn asked_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    // A Unix signal needs a reactor, which exists here: this is called from within the runtime.
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
+            _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
+        }
+    })
+}
