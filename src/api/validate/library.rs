@@ -64,13 +64,15 @@ fn size(This(value): This<Value>) -> ResolveResult {
 }
 
 fn matches(This(text): This<Arc<String>>, pattern: Arc<String>) -> ResolveResult {
-    // As many as our definitions have: patterns are never a user's.
-    static COMPILED: RwLock<BTreeMap<String, Regex>> = RwLock::new(BTreeMap::new());
+    // As many as our definitions have: patterns are never a user's. Shared, since a copy would begin without the memory
+    // that its original works in.
+    static COMPILED: RwLock<BTreeMap<String, Arc<Regex>>> = RwLock::new(BTreeMap::new());
     let known = COMPILED.read().unwrap_or_else(PoisonError::into_inner).get(pattern.as_str()).cloned();
     let regex = if let Some(regex) = known {
         regex
     } else {
         let regex = Regex::new(&pattern).map_err(|error| ExecutionError::function_error("matches", error))?;
+        let regex = Arc::new(regex);
         let mut compiled = COMPILED.write().unwrap_or_else(PoisonError::into_inner);
         compiled.insert(pattern.to_string(), regex.clone());
         regex
