@@ -3,8 +3,9 @@
 //! Rust types of the three custom resources, as they travel on the wire, and their definitions
 //! ([`crds`]). They hold what was written: text that only means something (a date, a country) is
 //! still text here, and is parsed by whoever judges it, so that one bad value never hides the rest of
-//! an object. What the API server refuses is stated in the schemas; fields that are optional there
-//! are optional here, so that every object that was ever accepted can be decoded.
+//! an object. What the API server refuses is stated in the schemas, and told without a cluster by
+//! [`validate`]; fields that are optional there are optional here, so that every object that was ever
+//! accepted can be decoded.
 
 #![allow(unreachable_pub, reason = "KubeSchema derives its schemas from copies of the structs inside functions")]
 #![allow(clippy::doc_markdown, reason = "kubectl explain shows these comments as they are")]

@@ -300,6 +300,8 @@ fn a_long_value_is_quoted_in_part() {
             assert!(violation.path.len() < 200 && violation.message.len() < 400, "{at}: {violation:?}");
         }
     }
+    let (message, _) = said("PlacementPool", "/spec/nodeSelector/matchLabels", json!({ long: "x" }));
+    assert!(message.len() < 400 && message.contains("is not the key of a label"), "{message}");
 }
 
 /// Every place in an object, as JSON pointers.

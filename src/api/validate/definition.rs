@@ -3,7 +3,7 @@
 //! Our schemas use few keywords, and each is known here by the type that it belongs to. A keyword that is not, or a rule
 //! that cannot be compiled, is a defect: it is never left out in silence.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Display, sync::Arc};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde::de::DeserializeOwned;
@@ -24,7 +24,7 @@ pub(super) struct Definition {
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) shape: Shape,
-    pub(super) rules: Vec<Rule>,
+    pub(super) rules: Vec<Arc<Rule>>,
     /// A value that would do, from the description.
     pub(super) example: Option<String>,
 }
@@ -58,15 +58,25 @@ pub(super) enum Shape {
     Anything,
 }
 
+/// The rules compiled so far, by their text: few of them differ, and compiling is most of the work of reading.
+pub(super) type Compiled = BTreeMap<String, Result<Arc<Rule>, String>>;
+
+/// A definition being read.
+struct Reading<'c> {
+    compiled: &'c mut Compiled,
+    defects: Vec<String>,
+}
+
 impl Definition {
-    pub(super) fn of(crd: &CustomResourceDefinition) -> Self {
-        let mut defects = Vec::new();
+    /// Reads a definition; `compiled` is shared with those read before and after.
+    pub(super) fn of(crd: &CustomResourceDefinition, compiled: &mut Compiled) -> Self {
+        let mut reading = Reading { compiled, defects: Vec::new() };
         let schemas =
             crd.spec.versions.iter().filter_map(|version| version.schema.as_ref()?.open_api_v3_schema.as_ref());
         let mut schema = schemas.map(serde_json::to_value).next().and_then(Result::ok).unwrap_or_default();
         complete(&mut schema);
-        let root = node(&crd.spec.names.kind, schema, &mut defects);
-        Self { root, defects }
+        let root = node(&crd.spec.names.kind, schema, &mut reading);
+        Self { root, defects: reading.defects }
     }
 }
 
@@ -85,58 +95,73 @@ fn complete(schema: &mut Value) {
 }
 
 /// The keywords of one schema, each taken once.
-struct Keywords<'d> {
-    at: &'d str,
+struct Keywords<'r, 'c> {
+    at: &'r str,
     left: Map<String, Value>,
-    defects: &'d mut Vec<String>,
+    reading: &'r mut Reading<'c>,
 }
 
-impl Keywords<'_> {
+impl Keywords<'_, '_> {
+    fn defect(&mut self, what: impl Display) {
+        self.reading.defects.push(format!("{}: {what}", self.at));
+    }
+
     fn take<T: DeserializeOwned>(&mut self, keyword: &str) -> Option<T> {
         let read = serde_json::from_value(self.left.remove(keyword)?);
-        read.map_err(|error| self.defects.push(format!("{}: {keyword}: {error}", self.at))).ok()
+        read.map_err(|error| self.defect(format_args!("{keyword}: {error}"))).ok()
     }
 
     fn limit(&mut self, keyword: &str) -> usize {
         self.take(keyword).unwrap_or(usize::MAX)
     }
 
-    fn child(&mut self, step: &str, keyword: &str) -> Box<Node> {
+    fn child(&mut self, step: &str, keyword: &str) -> Node {
         let schema = self.take(keyword).unwrap_or_default();
-        Box::new(node(&format!("{}{step}", self.at), schema, self.defects))
+        node(&format!("{}{step}", self.at), schema, self.reading)
     }
 }
 
-fn node(at: &str, schema: Value, defects: &mut Vec<String>) -> Node {
+fn node(at: &str, schema: Value, reading: &mut Reading<'_>) -> Node {
     let Value::Object(left) = schema else {
-        defects.push(format!("{at}: {schema} is no schema"));
+        reading.defects.push(format!("{at}: {schema} is no schema"));
         return Node { shape: Shape::Anything, rules: Vec::new(), example: None };
     };
-    let mut keywords = Keywords { at, left, defects };
+    let mut keywords = Keywords { at, left, reading };
     let shape = shape(&mut keywords);
     let example = keywords.take::<String>("description").and_then(|text| example(&text));
-    let rules: Vec<Value> = keywords.take("x-kubernetes-validations").unwrap_or_default();
-    let left: Vec<_> =
-        keywords.left.keys().map(|keyword| format!("{at}: the keyword {keyword} is not known")).collect();
-    defects.extend(left);
-    let compiled = rules.into_iter().map(|rule| Rule::compile(rule).map_err(|error| format!("{at}: {error}")));
-    let rules = compiled.filter_map(|rule| rule.map_err(|defect| defects.push(defect)).ok()).collect();
+    let rules = rules(&mut keywords);
+    for keyword in std::mem::take(&mut keywords.left).keys() {
+        keywords.defect(format_args!("the keyword {keyword} is not known"));
+    }
     Node { shape, rules, example }
 }
 
-fn shape(keywords: &mut Keywords<'_>) -> Shape {
+fn rules(keywords: &mut Keywords<'_, '_>) -> Vec<Arc<Rule>> {
+    let stated: Vec<Value> = keywords.take("x-kubernetes-validations").unwrap_or_default();
+    let mut rules = Vec::with_capacity(stated.len());
+    for rule in stated {
+        let compiled = keywords.reading.compiled.entry(rule.to_string());
+        match compiled.or_insert_with(|| Rule::compile(rule).map(Arc::new)).clone() {
+            Ok(rule) => rules.push(rule),
+            Err(error) => keywords.defect(error),
+        }
+    }
+    rules
+}
+
+fn shape(keywords: &mut Keywords<'_, '_>) -> Shape {
     // How field managers share a value says nothing about what it may be.
     keywords.left.remove("x-kubernetes-map-type");
     let type_ = keywords.take::<String>("type");
     match type_.as_deref() {
         Some("object") if keywords.left.contains_key("additionalProperties") => Shape::Map {
-            values: keywords.child("{}", "additionalProperties"),
+            values: Box::new(keywords.child("{}", "additionalProperties")),
             longest: keywords.limit("maxProperties"),
         },
         Some("object") => {
             let schemas: BTreeMap<String, Value> = keywords.take("properties").unwrap_or_default();
             let known = schemas.into_iter().map(|(name, schema)| {
-                let child = node(&format!("{}.{name}", keywords.at), schema, keywords.defects);
+                let child = node(&format!("{}.{name}", keywords.at), schema, keywords.reading);
                 (name, child)
             });
             Shape::Fields { known: known.collect(), required: keywords.take("required").unwrap_or_default() }
@@ -155,21 +180,21 @@ fn shape(keywords: &mut Keywords<'_>) -> Shape {
         Some("integer") => Shape::Integer,
         None if keywords.take("x-kubernetes-preserve-unknown-fields") == Some(true) => Shape::Anything,
         other => {
-            keywords.defects.push(format!("{}: the type {other:?} is not known", keywords.at));
+            keywords.defect(format_args!("the type {other:?} is not known"));
             Shape::Anything
         }
     }
 }
 
-fn list(keywords: &mut Keywords<'_>) -> Shape {
+fn list(keywords: &mut Keywords<'_, '_>) -> Shape {
     let kind: Option<String> = keywords.take("x-kubernetes-list-type");
     // That the entries of a map differ in their keys is told by a rule of ours, whose sentence names the entry.
     let ruled = keywords.left.contains_key("x-kubernetes-validations");
     if kind.as_deref() == Some("map") && keywords.take::<Value>("x-kubernetes-list-map-keys").is_some() && !ruled {
-        keywords.defects.push(format!("{}: no rule says that the entries differ in their keys", keywords.at));
+        keywords.defect("no rule says that the entries differ in their keys");
     }
     Shape::List {
-        item: keywords.child("[]", "items"),
+        item: Box::new(keywords.child("[]", "items")),
         shortest: keywords.take("minItems").unwrap_or_default(),
         longest: keywords.limit("maxItems"),
         distinct: kind.as_deref() == Some("set"),
@@ -188,9 +213,9 @@ mod tests {
     use super::*;
 
     fn defects(schema: Value) -> Vec<String> {
-        let mut defects = Vec::new();
-        node("Kind", schema, &mut defects);
-        defects
+        let mut reading = Reading { compiled: &mut Compiled::new(), defects: Vec::new() };
+        node("Kind", schema, &mut reading);
+        reading.defects
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Most are those of `kube-cel`. Some are put in their place: where the crate counts or accepts otherwise than Go does,
 //! and `matches`, which would compile its expression anew for every value.
 
+#![allow(clippy::needless_pass_by_value, reason = "CEL hands arguments over by value")]
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, LazyLock, PoisonError, RwLock},
@@ -33,8 +35,11 @@ pub(super) static LIBRARY: LazyLock<Context<'static>> = LazyLock::new(|| {
     library
 });
 
+/// A format by its name, and whether a text has it.
+type Format = (&'static str, fn(&str) -> bool);
+
 /// The formats that our rules name. Another would fail where it is evaluated.
-const FORMATS: [(&str, fn(&str) -> bool); 3] =
+const FORMATS: [Format; 3] =
     [("date", form::is_date), ("labelValue", form::is_label_value), ("qualifiedName", form::is_label_key)];
 
 /// `format.date().validate(self)`: nothing when the text has the format, or else what is wrong with it.
@@ -59,17 +64,18 @@ fn size(This(value): This<Value>) -> ResolveResult {
 }
 
 fn matches(This(text): This<Arc<String>>, pattern: Arc<String>) -> ResolveResult {
-    // As many as our definitions have: patterns are never a user's.
-    static COMPILED: RwLock<BTreeMap<String, Regex>> = RwLock::new(BTreeMap::new());
+    // As many as our definitions have: patterns are never a user's. Shared, since a copy would begin without the memory
+    // that its original works in.
+    static COMPILED: RwLock<BTreeMap<String, Arc<Regex>>> = RwLock::new(BTreeMap::new());
     let known = COMPILED.read().unwrap_or_else(PoisonError::into_inner).get(pattern.as_str()).cloned();
-    let regex = match known {
-        Some(regex) => regex,
-        None => {
-            let regex = Regex::new(&pattern).map_err(|error| ExecutionError::function_error("matches", error))?;
-            let mut compiled = COMPILED.write().unwrap_or_else(PoisonError::into_inner);
-            compiled.insert(pattern.to_string(), regex.clone());
-            regex
-        }
+    let regex = if let Some(regex) = known {
+        regex
+    } else {
+        let regex = Regex::new(&pattern).map_err(|error| ExecutionError::function_error("matches", error))?;
+        let regex = Arc::new(regex);
+        let mut compiled = COMPILED.write().unwrap_or_else(PoisonError::into_inner);
+        compiled.insert(pattern.to_string(), regex.clone());
+        regex
     };
     Ok(Value::Bool(regex.is_match(&text)))
 }

@@ -21,7 +21,11 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, sync::LazyLock};
 
 use serde_json::Value;
 
-use self::{definition::Definition, path::Step::Field, walk::Walk};
+use self::{
+    definition::{Compiled, Definition},
+    path::Step::Field,
+    walk::Walk,
+};
 
 /// One of our kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,7 +84,9 @@ pub struct Violation {
 
 /// The definitions, read and compiled when the first object is judged.
 static DEFINITIONS: LazyLock<BTreeMap<String, Definition>> = LazyLock::new(|| {
-    super::crds::crds().iter().map(|crd| (crd.spec.names.kind.clone(), Definition::of(crd))).collect()
+    let mut compiled = Compiled::new();
+    let crds = super::crds::crds();
+    crds.iter().map(|crd| (crd.spec.names.kind.clone(), Definition::of(crd, &mut compiled))).collect()
 });
 
 /// Everything for which the API server would refuse to create `object`, sorted by path: entries by number, fields by

@@ -278,12 +278,15 @@ impl<'a> Walk<'a> {
 
     fn judge(&mut self, rule: &'a Rule, node: &'a Node, value: &'a Value) {
         let Err(sentence) = rule.judge(node, value) else { return };
+        // A rule on the keys of a map names one of them, and which is chance: each is judged alone.
         if let (Shape::Map { .. }, Value::Object(entries)) = (&node.shape, value) {
             let mut blamed = false;
             for (key, value) in entries {
                 let alone = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
                 if let Err(sentence) = rule.judge(node, &alone) {
                     blamed = true;
+                    // The sentence repeats the key, which no schema bounds.
+                    let sentence = if key.len() > 64 { sentence.replace(key, &quoted(key)) } else { sentence };
                     self.under(Step::Key(key), |walk| walk.broken(rule, sentence));
                 }
             }
