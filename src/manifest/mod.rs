@@ -9,15 +9,19 @@
 
 mod anchors;
 mod compose;
+mod decode;
 pub mod diagnostic;
 mod entries;
 mod envelope;
 mod fault;
+pub mod files;
 mod json;
 pub mod node;
 pub mod path;
 pub mod read;
+pub mod render;
 pub mod scalar;
+mod snippet;
 pub mod source;
 mod value;
 mod yaml;

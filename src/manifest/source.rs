@@ -18,24 +18,35 @@ pub struct Sources {
 struct Source {
     name: String,
     text: String,
+    /// Whether it is the text of the file. Otherwise it is there to be pointed into alone.
+    whole: bool,
     /// Where each line begins, found when a diagnostic first asks: nearly no file has any.
     lines: OnceLock<Vec<usize>>,
 }
 
 impl Sources {
     /// Adds a text. A byte-order mark at its front is dropped.
-    pub fn add(&mut self, name: impl Into<String>, mut text: String) -> FileId {
+    pub fn add(&mut self, name: impl Into<String>, text: String) -> FileId {
+        self.push(name.into(), text, true)
+    }
+
+    /// Adds the part of a text that a diagnostic points into, of a file that cannot be read.
+    pub(super) fn add_broken(&mut self, name: impl Into<String>, text: String) -> FileId {
+        self.push(name.into(), text, false)
+    }
+
+    fn push(&mut self, name: String, mut text: String, whole: bool) -> FileId {
         if text.starts_with(BYTE_ORDER_MARK) {
             text.drain(..BYTE_ORDER_MARK.len_utf8());
         }
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        self.files.push(Source { name: name.into(), text, lines: OnceLock::new() });
+        self.files.push(Source { name, text, whole, lines: OnceLock::new() });
         id
     }
 
-    /// Every file, in the order in which they were added.
-    pub fn files(&self) -> impl Iterator<Item = FileId> + use<> {
-        (0..u32::try_from(self.files.len()).unwrap_or(u32::MAX)).map(FileId)
+    /// Every file that can be read, in the order in which they were added.
+    pub fn files(&self) -> impl Iterator<Item = FileId> + '_ {
+        (0..).map(FileId).zip(&self.files).filter(|(_, source)| source.whole).map(|(id, _)| id)
     }
 
     /// How `file` is called; empty when it is of another registry.

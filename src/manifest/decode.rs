@@ -1,0 +1,65 @@
+//! From bytes to text: UTF-8, or a diagnostic that says what it is instead.
+
+use super::{
+    diagnostic::Diagnostic,
+    fault::Part,
+    node::Span,
+    source::{BYTE_ORDER_MARK, Sources},
+};
+
+/// How much of what is no text is shown, in bytes.
+const SHOWN: usize = 1024;
+
+/// Adds the text that `bytes` are to `sources`.
+///
+/// # Errors
+/// What they are instead. Of bytes that are no text, the front is added all the same, so that the diagnostic has a line
+/// to point at; it is none of [`Sources::files`].
+pub(super) fn decode(mut bytes: Vec<u8>, name: &str, sources: &mut Sources) -> Result<(), Diagnostic> {
+    if let Some(encoding) = foreign(&bytes) {
+        return Err(Diagnostic::error("Encoding", format!("{name}: the file is in {encoding}"))
+            .hint("save it as UTF-8, without a byte-order mark"));
+    }
+    let mut mark = [0; 4];
+    let mark = BYTE_ORDER_MARK.encode_utf8(&mut mark);
+    if bytes.starts_with(mark.as_bytes()) {
+        bytes.drain(..mark.len());
+    }
+    let error = match String::from_utf8(bytes) {
+        Ok(text) => {
+            sources.add(name, text);
+            return Ok(());
+        }
+        Err(error) => error,
+    };
+    let at = error.utf8_error().valid_up_to();
+    let bad = error.as_bytes().get(at..).unwrap_or_default();
+    let byte = bad.first().copied().unwrap_or_default();
+    let shown = bad.iter().take(SHOWN).position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(bad.len().min(SHOWN));
+    let front = error.as_bytes().get(..at + shown).unwrap_or_default();
+    let file = sources.add_broken(name, String::from_utf8_lossy(front).into_owned());
+    let place = Part { file, text: sources.text(file), line: 1 }.locate(at);
+    Err(Diagnostic::error("NotUtf8", format!("byte 0x{byte:02X} is not UTF-8"))
+        .at(file, Span::at(place))
+        .hint("save the file as UTF-8; it may be in Latin-1 or Windows-1252"))
+}
+
+/// The encoding that `bytes` seem to be in, if it is one of those that editors on Windows write.
+fn foreign(bytes: &[u8]) -> Option<&'static str> {
+    let zeros = |bytes: &[u8]| bytes.iter().map(|byte| *byte == 0).collect::<Vec<_>>();
+    match bytes {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
+        // Without a mark: a manifest begins with ASCII.
+        _ => match zeros(bytes.get(..4)?).as_slice() {
+            [false, true, true, true] | [true, true, true, false] => Some("UTF-32"),
+            [false, true, false, true] | [true, false, true, false] => Some("UTF-16"),
+            _ => None,
+        },
+    }
+}
+
+pub(super) fn too_large(name: &str, limit: usize) -> Diagnostic {
+    let message = format!("{name}: the file is larger than {} MiB", limit >> 20);
+    Diagnostic::error("TooLarge", message).hint("split it into several files")
+}
