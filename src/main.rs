@@ -2,6 +2,14 @@
 
 use std::process::ExitCode;
 
+use clap::Parser;
+
 fn main() -> ExitCode {
-    rempart::cli::Cli::typed().execute()
+    match rempart::cli::Cli::parse().execute() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rempart: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

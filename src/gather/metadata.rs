@@ -89,6 +89,10 @@ pub(super) fn texts<'n>(map: Option<&'n Node<'_>>, path: &str, object: &str, fau
     let mut texts = Texts::new();
     for entry in map.map(Node::entries).unwrap_or_default() {
         match entry.value.text() {
+            // The API server stores nothing as an empty text.
+            Err(_) if entry.value.is_null() => {
+                texts.push((&entry.key, Text { said: "", span: entry.value.span, key: entry.key_span }));
+            }
             Ok(text) => texts.push((&entry.key, Text { said: text, span: entry.value.span, key: entry.key_span })),
             Err(mistyped) => {
                 let message = format!("{path}[{}]: {mistyped}", quoted(&entry.key));

@@ -264,7 +264,7 @@ impl<'t> Gathered<'t> {
     }
 
     /// The metadata of an object; `None` when it has none that can be used, which is told.
-    fn metadata<'n>(&mut self, file: FileId, kind: &str, node: &'n Node<'t>) -> Option<Metadata<'n>> {
+    fn metadata<'n>(&mut self, file: FileId, kind: &str, node: &'n Node<'_>) -> Option<Metadata<'n>> {
         let (metadata, diagnostics) = Metadata::of(kind, node);
         self.diagnostics.extend(diagnostics.into_iter().map(|found| found.in_file(file)));
         metadata

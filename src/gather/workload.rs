@@ -34,7 +34,8 @@ pub(super) fn take(
                 gathered.controllers.insert(controlled(), by);
                 return gathered.ignore(&format!("{kind} of a {owner}"));
             }
-            (Kind::Pod, "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job") => {
+            // Whoever writes a pod may claim any owner for it: only what a cluster has seen is believed.
+            (Kind::Pod, "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job") if metadata.exists => {
                 if let Some(on) = stands_on(node).filter(|_| !finished(node)) {
                     let on = gathered.shared(on);
                     gathered.running.push(Running { of: by, node: on });
