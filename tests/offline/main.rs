@@ -13,6 +13,7 @@ mod clearance_table;
 mod crds;
 mod examples;
 mod facts;
+mod plan;
 mod plan_table;
 mod properties;
 mod properties_of_parts;

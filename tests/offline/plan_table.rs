@@ -45,8 +45,7 @@ fn is_plannable(case: &Value) -> bool {
     let kind = case["create"]["kind"].as_str().unwrap_or_default();
     let by = case["expect"]["by"].as_str();
     let refused = case["expect"]["refused"].as_str().unwrap_or_default();
-    let policies: Vec<&str> =
-        case["policies"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let policies: Vec<&str> = case["policies"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     kinds.contains(&kind)
         && case["subresource"].is_null()
         && case["user"].is_null()
@@ -89,8 +88,10 @@ fn disagreement(case: &Value, fixtures: &Value) -> Option<String> {
 
 fn of_namespace(case: &Value, plan: &Plan<'_>) -> Option<String> {
     let refused = plan.namespaces.iter().flat_map(|namespace| &namespace.refusals);
-    let told: Vec<String> =
-        refused.filter(|refused| refused.in_force).map(|refused| refused.refusal.told_of_namespace().to_string()).collect();
+    let told: Vec<String> = refused
+        .filter(|refused| refused.in_force)
+        .map(|refused| refused.refusal.told_of_namespace().to_string())
+        .collect();
     match case["expect"]["refused"].as_str() {
         Some(expected) => {
             let message = expected.split_once(": ").map_or(expected, |(_, message)| message);
