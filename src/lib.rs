@@ -6,3 +6,4 @@ pub mod core;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod operator;
+pub mod report;
