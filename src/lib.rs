@@ -9,3 +9,4 @@ pub mod lab;
 pub mod lint;
 pub mod manifest;
 pub mod operator;
+pub mod report;

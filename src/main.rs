@@ -2,14 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    match rempart::cli::Cli::parse().execute() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("rempart: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    rempart::cli::Cli::typed().execute()
 }

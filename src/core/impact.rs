@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     name::{CategoryName, LevelName, PolicyName, PoolName},
-    plan::{Outcome, Plan, Planned, Refused},
+    plan::{Outcome, Plan, Planned, Refused, RefusedNamespace, refused},
     reason::Demander,
     workload::{Identity, Kind, Workload},
 };
@@ -16,6 +16,8 @@ pub struct Impact<'a> {
     pub standings: Vec<Standing<'a>>,
     /// `DaemonSet`s whose pods Kubernetes ends at once: no wave and no budget applies to them.
     pub ended: Vec<Ended<'a>>,
+    /// Namespaces whose labels were understood and would be refused: nothing starts in them.
+    pub namespaces: Vec<RefusedNamespace<'a>>,
     /// Workloads that were admitted and would be refused, so that their pods do not come back.
     pub refused: Vec<Refusing<'a>>,
     /// Workloads that lose places and keep others.
@@ -98,15 +100,28 @@ impl Impact<'_> {
     /// Whether nothing differs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { standings, ended, refused, moved, stranded } = self;
-        standings.is_empty() && ended.is_empty() && refused.is_empty() && moved.is_empty() && stranded.is_empty()
+        let Self { standings, ended, namespaces, refused, moved, stranded } = self;
+        standings.is_empty()
+            && ended.is_empty()
+            && namespaces.is_empty()
+            && refused.is_empty()
+            && moved.is_empty()
+            && stranded.is_empty()
+    }
+}
+
+impl Refusing<'_> {
+    /// Why, in the words that its author reads.
+    #[must_use]
+    pub fn message(&self) -> String {
+        refused(self.workload.identity.kind, &self.refusals)
     }
 }
 
 /// What `new` changes of `old`. Workloads that are in one of them alone are no part of it.
 #[must_use]
 pub fn impact<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Impact<'a> {
-    let mut impact = Impact { standings: standings(old, new), ..Impact::default() };
+    let mut impact = Impact { standings: standings(old, new), namespaces: namespaces(old, new), ..Impact::default() };
     let before: BTreeMap<&Identity, &Planned<'a>> =
         old.workloads.iter().map(|planned| (&planned.workload.identity, planned)).collect();
     for after in &new.workloads {
@@ -119,6 +134,16 @@ pub fn impact<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Impact<'a> {
     impact.moved.sort_by_key(|moved| &moved.workload.identity);
     impact.stranded.sort_by_key(|stranded| &stranded.workload.identity);
     impact
+}
+
+/// The namespaces whose labels `new` refuses and `old`, which knows them too, does not.
+fn namespaces<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Vec<RefusedNamespace<'a>> {
+    let before: BTreeSet<&str> =
+        old.namespaces.iter().filter(|refused| refused.in_force()).map(|refused| refused.name).collect();
+    let newly = |refused: &&RefusedNamespace<'_>| {
+        refused.in_force() && !before.contains(refused.name) && old.inventory.namespaces.contains_key(refused.name)
+    };
+    new.namespaces.iter().filter(newly).cloned().collect()
 }
 
 /// One workload, before and after.

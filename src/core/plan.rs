@@ -12,6 +12,7 @@ use std::{
     rc::Rc,
 };
 
+pub(super) use self::message::refused;
 pub use self::planner::plan;
 use super::{
     admission::{Refusal, Source},

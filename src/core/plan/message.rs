@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use super::{Demand, Free, Outcome, Plan, Planned, Stuck};
+use super::{Demand, Free, Outcome, Plan, Planned, Refused, RefusedNamespace, Stuck};
 use crate::core::{
+    admission::Refusal,
     clearance::PoolClearance,
     text::{Few, Listed, counted, list},
-    workload::{Saying, Wants, Workload},
+    workload::{Kind, Saying, Wants, Workload},
 };
 
 impl<'a> Plan<'a> {
@@ -80,15 +81,39 @@ impl<'a> Plan<'a> {
 /// What the policies refuse (`in_force`), or would refuse if they were in Enforce.
 fn refusals(planned: &Planned<'_>, in_force: bool) -> String {
     let kind = planned.workload.identity.kind;
-    let refused = planned.judgement.refusals.iter().filter(|refused| refused.in_force == in_force);
+    told(&planned.judgement.refusals, in_force, |refusal| refusal.told_of(kind).to_string())
+}
+
+/// The refusals of the policies that are `in_force`, or of the others. Several policies may say the same of what none of
+/// them can judge: each sentence stands once.
+fn told(refusals: &[Refused<'_>], in_force: bool, tell: impl Fn(&Refusal<'_>) -> String) -> String {
     let mut said: Vec<String> = Vec::new();
-    for sentence in refused.map(|refused| refused.refusal.told_of(kind).to_string()) {
-        // Several policies may say the same of what none of them can judge.
+    for refused in refusals.iter().filter(|refused| refused.in_force == in_force) {
+        let sentence = tell(&refused.refusal);
         if !said.contains(&sentence) {
             said.push(sentence);
         }
     }
     said.join("; ")
+}
+
+/// What the policies in force refuse of an object of `kind`, as one sentence.
+pub(in crate::core) fn refused(kind: Kind, refusals: &[Refused<'_>]) -> String {
+    told(refusals, true, |refusal| refusal.told_of(kind).to_string())
+}
+
+impl RefusedNamespace<'_> {
+    /// Whether any policy that is in force refuses its labels.
+    #[must_use]
+    pub fn in_force(&self) -> bool {
+        self.refusals.iter().any(|refused| refused.in_force)
+    }
+
+    /// What the policies in force refuse of its labels, in the words that its author reads; empty where none does.
+    #[must_use]
+    pub fn message(&self) -> String {
+        told(&self.refusals, true, |refusal| refusal.told_of_namespace().to_string())
+    }
 }
 
 fn unrestricted(free: Free, planned: &Planned<'_>) -> String {

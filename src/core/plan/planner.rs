@@ -1,7 +1,7 @@
 //! Judges the workloads of an inventory one by one, and remembers what they share.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
@@ -32,11 +32,11 @@ pub fn plan<'a>(inventory: &'a Inventory, at: Instant, assume: Assume) -> Plan<'
         policies: inventory.world.policies.values().collect(),
         pools: &pools,
         nodes: &nodes,
-        namespaces: HashMap::new(),
-        judged: HashMap::new(),
+        namespaces: BTreeMap::new(),
+        judged: BTreeMap::new(),
         demands: Vec::new(),
-        known: HashMap::new(),
-        wished: HashMap::new(),
+        known: BTreeMap::new(),
+        wished: BTreeMap::new(),
         labels: BTreeMap::new(),
     };
     let workloads = inventory.workloads.iter().map(|workload| planner.workload(workload)).collect();
@@ -60,7 +60,7 @@ fn owners<'a>(inventory: &'a Inventory, pools: &[PoolClearance<'a>]) -> BTreeMap
 }
 
 /// What is said about a workload, as the key of its judgement.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Said<'a> {
     namespace: &'a str,
     kind: Kind,
@@ -85,12 +85,12 @@ struct Planner<'a, 'p> {
     policies: Vec<&'a Policy>,
     pools: &'p [PoolClearance<'a>],
     nodes: &'p BTreeMap<&'a str, NodeOf>,
-    namespaces: HashMap<&'a str, Rc<Governed<'a>>>,
-    judged: HashMap<Said<'a>, Rc<Judgement<'a>>>,
+    namespaces: BTreeMap<&'a str, Rc<Governed<'a>>>,
+    judged: BTreeMap<Said<'a>, Rc<Judgement<'a>>>,
     demands: Vec<Demand<'a>>,
-    known: HashMap<Vec<Ask<'a>>, usize>,
+    known: BTreeMap<Vec<Ask<'a>>, usize>,
     /// Outcomes of workloads with wishes of their own, by demand and wishes.
-    wished: HashMap<(usize, Wants), Outcome>,
+    wished: BTreeMap<(usize, Wants), Outcome>,
     /// The stamps and labels of nodes of which some workload has wished something.
     labels: BTreeMap<&'a str, Labels>,
 }

@@ -1,0 +1,1 @@
+//! `rempart explain`: how an answer comes about.

@@ -1,0 +1,63 @@
+//! What a linter finds, as data: `rempart.dev/lint/v1`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::report::finding::{Finding, Severity};
+
+/// What is wrong with files.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(title = "rempart lint")]
+pub struct LintReport<'p> {
+    /// What this document is, with its version.
+    #[schemars(extend("const" = "rempart.dev/lint/v1"))]
+    api_version: &'static str,
+    /// What is wrong.
+    findings: Vec<FindingRow<'p>>,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Finding")]
+struct FindingRow<'p> {
+    /// How bad it is.
+    severity: Severity,
+    /// A stable word for what it is. Further words may come.
+    code: &'p str,
+    /// The file; null where nobody knows.
+    file: Option<&'p str>,
+    /// The line, from 1.
+    #[schemars(range(min = 1))]
+    line: Option<u32>,
+    /// The character within the line, from 1.
+    #[schemars(range(min = 1))]
+    column: Option<u32>,
+    /// The object, as `Deployment claims/api`; empty where it is about none.
+    object: &'p str,
+    /// What is wrong, for people. Its words may change.
+    message: &'p str,
+    /// What to write instead, where the message does not say so.
+    hint: Option<&'p str>,
+}
+
+impl<'p> LintReport<'p> {
+    /// Of `findings`, in their order.
+    #[must_use]
+    pub fn new(findings: &'p [Finding]) -> Self {
+        let row = |finding: &'p Finding| {
+            let Finding { severity, code, object, message, hint, origin } = finding;
+            FindingRow {
+                severity: *severity,
+                code,
+                file: origin.as_ref().map(|origin| origin.file.as_str()),
+                line: origin.as_ref().map(|origin| origin.line),
+                column: origin.as_ref().map(|origin| origin.column),
+                object,
+                message,
+                hint: hint.as_deref(),
+            }
+        };
+        Self { api_version: "rempart.dev/lint/v1", findings: findings.iter().map(row).collect() }
+    }
+}

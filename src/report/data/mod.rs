@@ -1,0 +1,50 @@
+//! Reports as data, for programs: versioned documents as JSON or YAML, written as they are made.
+
+mod impact;
+mod lint;
+mod plan;
+pub mod schemas;
+
+use std::io;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use self::{impact::ImpactReport, lint::LintReport, plan::PlanReport};
+use super::entries::Object;
+
+/// Writes `report` as JSON for eyes as well as programs, ending in a newline.
+///
+/// # Errors
+/// Those of `out`.
+pub fn json(report: &impl Serialize, mut out: impl io::Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut out, report)?;
+    out.write_all(b"\n")
+}
+
+/// Writes `report` as YAML: the same data.
+///
+/// # Errors
+/// Those of `out`.
+pub fn yaml(report: &impl Serialize, mut out: impl io::Write) -> io::Result<()> {
+    serde_saphyr::to_io_writer(&mut out, report).map_err(io::Error::other)
+}
+
+/// A workload, by what tells it from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Workload")]
+struct WorkloadName<'a> {
+    /// Its kind.
+    kind: &'a str,
+    /// Its namespace.
+    namespace: &'a str,
+    /// Its name.
+    name: &'a str,
+}
+
+impl<'a> From<&'a crate::core::workload::Identity> for WorkloadName<'a> {
+    fn from(identity: &'a crate::core::workload::Identity) -> Self {
+        let Object { kind, namespace, name } = identity.into();
+        Self { kind, namespace: namespace.unwrap_or_default(), name }
+    }
+}

@@ -1,0 +1,255 @@
+//! A plan as data: `rempart.dev/plan/v1`.
+//!
+//! The report borrows the plan. Its long lists are made entry by entry while they are written, so that the sentences of
+//! ten thousand workloads never lie in memory together.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
+
+use crate::{
+    core::{
+        clearance::PoolClearance,
+        plan::{Demand, Levelled, Plan},
+        reason::{Demander, Reason},
+    },
+    report::{
+        entries::{Entry, Fate, Object, Tally},
+        origin::Ignored,
+    },
+};
+
+/// Where each workload may run, and why not elsewhere.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(title = "rempart plan")]
+pub struct PlanReport<'p> {
+    /// What this document is, with its version.
+    #[schemars(extend("const" = "rempart.dev/plan/v1"))]
+    api_version: &'static str,
+    /// The instant at which everything was judged (UTC).
+    #[schemars(extend("format" = "date-time"))]
+    at: String,
+    /// Every workload, by namespace, kind and name. Before them, every namespace whose own labels are refused: nothing
+    /// that is of a policy's concern starts in it.
+    #[schemars(with = "Vec<WorkloadRow<'p>>")]
+    workloads: Workloads<'p>,
+    /// What the workloads ask of places, each once, in the order in which the list of workloads first asks for it.
+    #[schemars(with = "Vec<DemandRow<'p>>")]
+    demands: Demands<'p>,
+    /// How many fare how.
+    summary: Tally,
+}
+
+/// A workload, or a namespace, and what becomes of it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "PlannedWorkload")]
+struct WorkloadRow<'p> {
+    /// Its kind: one of those that have pods, or `Namespace`.
+    kind: &'static str,
+    /// Its namespace; null of a namespace.
+    namespace: Option<&'p str>,
+    /// Its name.
+    name: &'p str,
+    /// Its level under each policy that governs its namespace, whatever that policy's mode, and that understands what is
+    /// said: a policy that refuses what is said gives it no level.
+    policies: Vec<PolicyRow<'p>>,
+    /// Its categories of data.
+    categories: Vec<&'p str>,
+    /// What becomes of it. `Placeable`: its pods have somewhere to run. `Unplaceable`: they would stay pending.
+    /// `Refused`: admission refuses it or its pods. `Unrestricted`: no policy asks anything of its places.
+    outcome: Fate,
+    /// What becomes of it and why, for people. Its words may change.
+    message: String,
+    /// The `id` of what it asks of places; null where nothing is asked, or it is refused.
+    demand: Option<String>,
+}
+
+/// The level of a workload under a policy.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "PolicyLevel")]
+struct PolicyRow<'p> {
+    /// The policy.
+    name: &'p str,
+    /// The level.
+    level: &'p str,
+    /// Who said so: a label of the namespace, an annotation of the workload or of its pods, or nobody.
+    level_from: LevelFrom,
+    /// The exception of the policy that applies to it; null where none does.
+    exception: Option<&'p str>,
+}
+
+/// Who says how sensitive a workload is.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+enum LevelFrom {
+    Namespace,
+    Workload,
+    Pod,
+    Default,
+}
+
+/// What is asked of places, and how every pool fares by it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Demand")]
+struct DemandRow<'p> {
+    /// What workloads call it by, within this document.
+    id: String,
+    /// Every pool, by name.
+    #[schemars(with = "Vec<PoolRow<'p>>")]
+    pools: Pools<'p>,
+}
+
+/// How a pool fares.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Pool")]
+struct PoolRow<'p> {
+    /// The pool.
+    name: &'p str,
+    /// Whether it meets all that is asked.
+    cleared: bool,
+    /// All that keeps it from that; empty if and only if it is cleared.
+    reasons: Vec<ReasonRow<'p>>,
+}
+
+/// What keeps a pool from being cleared. Exactly one of `level` and `category` is not null.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Reason")]
+struct ReasonRow<'p> {
+    /// The policy that demands otherwise.
+    policy: &'p str,
+    /// Its level that does: of the levels that add up, the lowest that demands it.
+    level: Option<&'p str>,
+    /// Its category that does.
+    category: Option<&'p str>,
+    /// A stable word for what is missing. Further words may come.
+    code: String,
+    /// The fact, the demand and the remedy, for people. Its words may change.
+    message: String,
+}
+
+impl<'p> PlanReport<'p> {
+    /// Of `plan`.
+    #[must_use]
+    pub fn new(plan: &'p Plan<'p>, ignored: &Ignored) -> Self {
+        let entries = Entry::of(plan);
+        let mut ids = BTreeMap::new();
+        let mut order = Vec::new();
+        for entry in &entries {
+            let Entry::Workload(_, planned) = entry else { continue };
+            let Some(index) = planned.judgement.demand else { continue };
+            let Some(demand) = plan.demands.get(index) else { continue };
+            ids.entry(index).or_insert_with(|| {
+                order.push(demand);
+                order.len()
+            });
+        }
+        Self {
+            api_version: "rempart.dev/plan/v1",
+            at: plan.at.to_string(),
+            workloads: Workloads { plan, entries, ids },
+            demands: Demands { plan, order },
+            summary: Tally::of(plan, ignored),
+        }
+    }
+}
+
+fn id(number: usize) -> String {
+    format!("d{number}")
+}
+
+/// The entries, to be written.
+#[derive(Debug)]
+struct Workloads<'p> {
+    plan: &'p Plan<'p>,
+    entries: Vec<Entry<'p>>,
+    /// The number of each demand, by its place in the plan.
+    ids: BTreeMap<usize, usize>,
+}
+
+impl Serialize for Workloads<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.entries.iter().map(|entry| self.row(entry)))
+    }
+}
+
+impl<'p> Workloads<'p> {
+    fn row(&self, entry: &Entry<'p>) -> WorkloadRow<'p> {
+        let Object { kind, namespace, name } = entry.object();
+        let (outcome, message) = (entry.fate(), entry.message(self.plan));
+        let judgement = match entry {
+            Entry::Namespace(_) => None,
+            Entry::Workload(_, planned) => Some(&planned.judgement),
+        };
+        let policies = judgement.into_iter().flat_map(|judgement| &judgement.policies).map(PolicyRow::from).collect();
+        let categories = judgement.into_iter().flat_map(|judgement| &judgement.categories);
+        let demand = judgement.and_then(|judgement| self.ids.get(&judgement.demand?).copied()).map(id);
+        let categories = categories.map(|category| category.as_str()).collect();
+        WorkloadRow { kind, namespace, name, policies, categories, outcome, message, demand }
+    }
+}
+
+impl<'p> From<&'p Levelled<'p>> for PolicyRow<'p> {
+    fn from(levelled: &'p Levelled<'p>) -> Self {
+        use crate::core::admission::Source;
+        let level_from = match levelled.source {
+            Source::Namespace => LevelFrom::Namespace,
+            Source::Workload => LevelFrom::Workload,
+            Source::Pod => LevelFrom::Pod,
+            Source::Default => LevelFrom::Default,
+        };
+        Self { name: levelled.policy.name.as_str(), level: levelled.level.as_str(), level_from, exception: None }
+    }
+}
+
+/// The demands in the order of their numbers, to be written.
+#[derive(Debug)]
+struct Demands<'p> {
+    plan: &'p Plan<'p>,
+    order: Vec<&'p Demand<'p>>,
+}
+
+impl Serialize for Demands<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let rows = (1..).zip(&self.order);
+        serializer.collect_seq(
+            rows.map(|(number, demand)| DemandRow { id: id(number), pools: Pools { plan: self.plan, demand } }),
+        )
+    }
+}
+
+/// The pools as one demand sees them, to be written.
+#[derive(Debug)]
+struct Pools<'p> {
+    plan: &'p Plan<'p>,
+    demand: &'p Demand<'p>,
+}
+
+impl Serialize for Pools<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.plan.pools.iter().map(|pool| PoolRow::new(pool, self.demand)))
+    }
+}
+
+impl<'p> PoolRow<'p> {
+    fn new(pool: &'p PoolClearance<'p>, demand: &'p Demand<'p>) -> Self {
+        let reasons: Vec<_> = demand.reasons(pool).iter().map(ReasonRow::from).collect();
+        Self { name: pool.pool.name.as_str(), cleared: reasons.is_empty(), reasons }
+    }
+}
+
+impl<'p> From<&Reason<'p>> for ReasonRow<'p> {
+    fn from(reason: &Reason<'p>) -> Self {
+        let (level, category) = match reason.demander {
+            Demander::Level(level) => (Some(level.as_str()), None),
+            Demander::Category(category) => (None, Some(category.as_str())),
+        };
+        let (code, message) = (reason.code().to_string(), reason.to_string());
+        Self { policy: reason.policy.as_str(), level, category, code, message }
+    }
+}

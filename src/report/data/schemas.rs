@@ -1,0 +1,30 @@
+//! The schemas of the documents, generated from the types that write them.
+
+use schemars::{JsonSchema, generate::SchemaSettings};
+
+use super::{ImpactReport, LintReport, PlanReport};
+
+/// A JSON Schema, with the name of its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// The file's name, as `plan-v1.json`.
+    pub file: &'static str,
+    /// The schema as JSON, ending in a newline.
+    pub text: String,
+}
+
+/// The schema of every document.
+#[must_use]
+pub fn all() -> Vec<Schema> {
+    vec![
+        Schema { file: "impact-v1.json", text: text::<ImpactReport<'_>>() },
+        Schema { file: "lint-v1.json", text: text::<LintReport<'_>>() },
+        Schema { file: "plan-v1.json", text: text::<PlanReport<'_>>() },
+    ]
+}
+
+/// As the documents are written, not as they are read: a field that may be null is there all the same.
+fn text<T: JsonSchema>() -> String {
+    let schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>();
+    format!("{:#}\n", schema.as_value())
+}

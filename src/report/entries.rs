@@ -1,0 +1,178 @@
+//! What a report has an entry for: every workload, and every namespace whose own labels are refused.
+
+use std::{cmp::Ordering, fmt};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::origin::Ignored;
+use crate::core::{
+    admission::Refusal,
+    plan::{Outcome, Plan, Planned, Refused, RefusedNamespace},
+    workload::{Identity, Kind},
+};
+
+/// What becomes of a workload, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+pub enum Fate {
+    /// Its pods have somewhere to run.
+    Placeable,
+    /// Its pods would stay pending.
+    Unplaceable,
+    /// Admission refuses it, or its pods.
+    Refused,
+    /// No policy asks anything of its places.
+    Unrestricted,
+}
+
+impl Fate {
+    /// Of an outcome.
+    #[must_use]
+    pub fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Placeable(_) => Self::Placeable,
+            Outcome::Unplaceable(_) => Self::Unplaceable,
+            Outcome::Refused => Self::Refused,
+            Outcome::Unrestricted(_) => Self::Unrestricted,
+        }
+    }
+
+    /// As a sentence has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Placeable => "placeable",
+            Self::Unplaceable => "unplaceable",
+            Self::Refused => "refused",
+            Self::Unrestricted => "unrestricted",
+        }
+    }
+}
+
+/// How many entries fare how, and how many objects of other kinds were passed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Tally {
+    /// Workloads whose pods have somewhere to run.
+    pub placeable: usize,
+    /// Workloads whose pods would stay pending.
+    pub unplaceable: usize,
+    /// Workloads that admission refuses, or whose pods it refuses; and namespaces whose labels it refuses.
+    pub refused: usize,
+    /// Workloads of whose places no policy asks anything.
+    pub unrestricted: usize,
+    /// Objects of other kinds, which were passed over.
+    pub ignored: usize,
+}
+
+impl Tally {
+    /// Of a plan.
+    #[must_use]
+    pub fn of(plan: &Plan<'_>, ignored: &Ignored) -> Self {
+        let refused = plan.namespaces.iter().filter(|namespace| namespace.in_force()).count();
+        let mut tally = Self { refused, ignored: ignored.total(), ..Self::default() };
+        for planned in &plan.workloads {
+            let count = match Fate::of(&planned.outcome) {
+                Fate::Placeable => &mut tally.placeable,
+                Fate::Unplaceable => &mut tally.unplaceable,
+                Fate::Refused => &mut tally.refused,
+                Fate::Unrestricted => &mut tally.unrestricted,
+            };
+            *count = count.saturating_add(1);
+        }
+        tally
+    }
+}
+
+/// One entry of a report on a plan.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Entry<'p> {
+    /// A namespace whose labels are refused in force.
+    Namespace(&'p RefusedNamespace<'p>),
+    /// The workload at this place of the plan.
+    Workload(usize, &'p Planned<'p>),
+}
+
+impl<'p> Entry<'p> {
+    /// Every entry of `plan`: the namespaces first, by name, then the workloads by namespace, kind and name.
+    pub(super) fn of(plan: &'p Plan<'p>) -> Vec<Self> {
+        let namespaces = plan.namespaces.iter().filter(|namespace| namespace.in_force()).map(Self::Namespace);
+        let workloads = plan.workloads.iter().enumerate().map(|(index, planned)| Self::Workload(index, planned));
+        let mut entries: Vec<Self> = namespaces.chain(workloads).collect();
+        // Stable, so that twins of one identity keep the order in which they were found.
+        entries.sort_by(Self::compare);
+        entries
+    }
+
+    fn compare(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Namespace(one), Self::Namespace(other)) => one.name.cmp(other.name),
+            (Self::Namespace(_), Self::Workload(..)) => Ordering::Less,
+            (Self::Workload(..), Self::Namespace(_)) => Ordering::Greater,
+            (Self::Workload(_, one), Self::Workload(_, other)) => one.workload.identity.cmp(&other.workload.identity),
+        }
+    }
+
+    /// What becomes of it.
+    pub(super) fn fate(&self) -> Fate {
+        match self {
+            Self::Namespace(_) => Fate::Refused,
+            Self::Workload(_, planned) => Fate::of(&planned.outcome),
+        }
+    }
+
+    /// What becomes of it and why.
+    pub(super) fn message(&self, plan: &Plan<'p>) -> String {
+        match self {
+            Self::Namespace(namespace) => namespace.message(),
+            Self::Workload(_, planned) => plan.message(planned),
+        }
+    }
+
+    /// All that policies refuse of it, those that are not in force included.
+    pub(super) fn refusals(&self) -> &'p [Refused<'p>] {
+        match self {
+            Self::Namespace(namespace) => &namespace.refusals,
+            Self::Workload(_, planned) => &planned.judgement.refusals,
+        }
+    }
+
+    /// Its first refusal that is in force: the API server, too, tells one.
+    pub(super) fn refusal(&self) -> Option<&'p Refusal<'p>> {
+        self.refusals().iter().find(|refused| refused.in_force).map(|refused| &refused.refusal)
+    }
+
+    /// Which object it is about.
+    pub(super) fn object(&self) -> Object<'p> {
+        match self {
+            Self::Namespace(namespace) => Object { kind: NAMESPACE, namespace: None, name: namespace.name },
+            Self::Workload(_, planned) => Object::from(&planned.workload.identity),
+        }
+    }
+}
+
+/// The kind of the entries that are namespaces.
+pub(super) const NAMESPACE: &str = "Namespace";
+
+/// Which object, as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Object<'a> {
+    pub(super) kind: &'static str,
+    pub(super) namespace: Option<&'a str>,
+    pub(super) name: &'a str,
+}
+
+impl<'a> From<&'a Identity> for Object<'a> {
+    fn from(identity: &'a Identity) -> Self {
+        Self { kind: Kind::as_str(identity.kind), namespace: Some(&identity.namespace), name: &identity.name }
+    }
+}
+
+impl fmt::Display for Object<'_> {
+    /// `Deployment claims/api`, `Namespace claims`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.namespace {
+            Some(namespace) => write!(f, "{} {namespace}/{}", self.kind, self.name),
+            None => write!(f, "{} {}", self.kind, self.name),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What is wrong with an object, and where: what a pipeline shows beside the line that must change.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    entries::{Entry, Fate},
+    origin::{Origin, Origins, Pointed},
+};
+use crate::core::{
+    admission::{Refusal, Source},
+    keys,
+    plan::{Outcome, Plan, Planned, Stuck},
+};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It keeps something from working.
+    Error,
+    /// It may be meant, and probably is not.
+    Warning,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// A stable word for what it is: the `code` of a [`Rule`].
+    pub code: &'static str,
+    /// The object, as `Deployment claims/api`; empty where it is about none.
+    pub object: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead, where the message does not say so.
+    pub hint: Option<String>,
+    /// Where.
+    pub origin: Option<Origin>,
+}
+
+/// What findings of one code have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The stable word.
+    pub code: &'static str,
+    /// What it means, in a sentence.
+    pub short: &'static str,
+    /// What to do about it.
+    pub help: &'static str,
+}
+
+/// The code of a workload whose pods would stay pending.
+pub const UNPLACEABLE: &str = "Unplaceable";
+
+/// Everything that [`of_plan`] finds.
+pub const PLAN_RULES: [Rule; 6] = [
+    Rule {
+        code: "AnnotationTooLong",
+        short: "An annotation of Rempart is longer than is looked into.",
+        help: "Shorten it to at most 1,024 characters: a level is one name, and categories are a list of names.",
+    },
+    Rule {
+        code: "LevelUnknown",
+        short: "The object asks for a sensitivity level that a policy does not have.",
+        help: "Write one of the levels that the message lists. An empty value is an unknown level, not a missing one.",
+    },
+    Rule {
+        code: "CategoryUnknown",
+        short: "The object names a category of data that a policy does not have.",
+        help: "Write one of the categories that the message lists: separated by ',' in an annotation and by '.' in a \
+               namespace's label, without spaces.",
+    },
+    Rule {
+        code: "AnnotationMisplaced",
+        short: "An annotation of Rempart stands where it reaches no pod.",
+        help: "Put it on the CronJob's metadata, or on spec.jobTemplate.spec.template.metadata.",
+    },
+    Rule {
+        code: "NodeNameSet",
+        short: "The object names its node itself, past the scheduler, although a policy asks for a cleared one.",
+        help: "Remove nodeName, and let kube-scheduler choose among the nodes that are cleared.",
+    },
+    Rule {
+        code: UNPLACEABLE,
+        short: "No node could run the pods: they would stay pending.",
+        help: "Lower what is asked for, correct the workload's own node selector or affinity, or add a pool that is \
+               cleared. The plan says for each pool what it lacks.",
+    },
+];
+
+/// An error for each workload and namespace of `plan` that is refused, and for each workload that is unplaceable.
+pub fn of_plan<'p>(plan: &'p Plan<'p>, origins: &'p dyn Origins) -> impl Iterator<Item = Finding> + use<'p> {
+    Entry::of(plan).into_iter().filter_map(move |entry| {
+        let (code, origin) = match (entry, entry.fate()) {
+            (Entry::Namespace(namespace), _) => {
+                let refusal = entry.refusal()?;
+                (refusal.code(), origins.of_namespace(namespace.name, refusal.key()?))
+            }
+            (Entry::Workload(index, planned), Fate::Refused) => {
+                let (refusal, at) = (entry.refusal()?, Pointing { origins, index, planned });
+                (refusal.code(), at.refused(refusal).or_else(|| at.object()))
+            }
+            (Entry::Workload(index, planned), Fate::Unplaceable) => {
+                let at = Pointing { origins, index, planned };
+                (UNPLACEABLE, at.unplaceable().or_else(|| at.object()))
+            }
+            (_, Fate::Placeable | Fate::Unrestricted) => return None,
+        };
+        let (object, message) = (entry.object().to_string(), entry.message(plan));
+        Some(Finding { severity: Severity::Error, code, object, message, hint: None, origin })
+    })
+}
+
+/// A workload, with what knows where it stands.
+struct Pointing<'p> {
+    origins: &'p dyn Origins,
+    index: usize,
+    planned: &'p Planned<'p>,
+}
+
+impl Pointing<'_> {
+    fn object(&self) -> Option<Origin> {
+        self.origins.of(self.index, Pointed::Object)
+    }
+
+    fn said(&self, source: Source, key: &'static str) -> Option<Origin> {
+        match source {
+            Source::Namespace => self.origins.of_namespace(&self.planned.workload.identity.namespace, key),
+            Source::Workload | Source::Pod => self.origins.of(self.index, Pointed::Said(source, key)),
+            Source::Default => None,
+        }
+    }
+
+    fn refused(&self, refusal: &Refusal<'_>) -> Option<Origin> {
+        match (refusal, refusal.source(), refusal.key()) {
+            (Refusal::Misplaced { .. }, _, Some(key)) => self.origins.of(self.index, Pointed::Misplaced(key)),
+            (Refusal::NodeName { .. }, ..) => self.origins.of(self.index, Pointed::Field("nodeName")),
+            (_, Some(source), Some(key)) => self.said(source, key),
+            _ => None,
+        }
+    }
+
+    /// What the workload wishes for itself, or else whoever raised its level.
+    fn unplaceable(&self) -> Option<Origin> {
+        let Planned { workload, judgement, outcome } = self.planned;
+        if *outcome == Outcome::Unplaceable(Stuck::OwnWishes) {
+            let field = if workload.wants.selector.is_empty() { "affinity" } else { "nodeSelector" };
+            return self.origins.of(self.index, Pointed::Field(field));
+        }
+        let in_force = judgement.policies.iter().filter(|levelled| levelled.in_force);
+        in_force.filter_map(|levelled| self.said(levelled.source, keys::SENSITIVITY)).next()
+    }
+}

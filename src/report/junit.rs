@@ -1,0 +1,105 @@
+//! A plan as JUnit XML: a suite for each namespace, a case for each workload.
+//!
+//! Written by hand, and not by a library for JUnit: of the dialects this one is kept to what Jenkins' `junit-10.xsd`
+//! allows, which is the narrowest in wide use. No element carries a time, so that two runs on the same files are equal.
+
+use std::io;
+
+use quick_xml::{
+    Writer,
+    events::{BytesDecl, BytesEnd, BytesStart, Event},
+};
+
+use super::{
+    entries::{Entry, Fate},
+    finding::UNPLACEABLE,
+};
+use crate::core::{admission::Refusal, plan::Plan};
+
+/// Writes `plan`. Refused and unplaceable are failures, with the code as their type; anything else passes.
+///
+/// # Errors
+/// Those of `out`.
+pub fn junit(plan: &Plan<'_>, out: impl io::Write) -> io::Result<()> {
+    let mut entries = Entry::of(plan);
+    // A namespace stands in its own suite, before its workloads; those keep their order.
+    entries.sort_by_key(|entry| (suite(entry), entry.object().namespace.is_some()));
+
+    let mut xml = Xml(Writer::new_with_indent(out, b' ', 2));
+    xml.0.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    let (tests, failures) = counts(&entries);
+    xml.start("testsuites", &[("name", "rempart plan"), ("tests", &tests), ("failures", &failures), ("errors", "0")])?;
+    for cases in entries.chunk_by(|one, other| suite(one) == suite(other)) {
+        let Some(name) = cases.first().map(suite) else { continue };
+        let (tests, failures) = counts(cases);
+        let counted = [("tests", tests.as_str()), ("failures", &failures), ("errors", "0"), ("skipped", "0")];
+        xml.start("testsuite", &[&[("name", name)], counted.as_slice()].concat())?;
+        for entry in cases {
+            let object = entry.object();
+            let title = format!("{} {}", object.kind, object.name);
+            let attributes = [("name", title.as_str()), ("classname", name)];
+            let Some(code) = failure(entry) else {
+                xml.empty("testcase", &attributes)?;
+                continue;
+            };
+            xml.start("testcase", &attributes)?;
+            xml.empty("failure", &[("type", code), ("message", &entry.message(plan))])?;
+            xml.end("testcase")?;
+        }
+        xml.end("testsuite")?;
+    }
+    xml.end("testsuites")?;
+    xml.0.get_mut().write_all(b"\n")
+}
+
+/// The name of the suite that an entry belongs to: its namespace.
+fn suite<'p>(entry: &Entry<'p>) -> &'p str {
+    let object = entry.object();
+    object.namespace.unwrap_or(object.name)
+}
+
+/// How many cases there are, and how many of them fail.
+fn counts(cases: &[Entry<'_>]) -> (String, String) {
+    (cases.len().to_string(), cases.iter().filter(|entry| failure(entry).is_some()).count().to_string())
+}
+
+/// The code of what fails; `None` for what passes.
+fn failure(entry: &Entry<'_>) -> Option<&'static str> {
+    match entry.fate() {
+        Fate::Placeable | Fate::Unrestricted => None,
+        Fate::Unplaceable => Some(UNPLACEABLE),
+        Fate::Refused => Some(entry.refusal().map_or("Refused", Refusal::code)),
+    }
+}
+
+/// A writer of elements.
+struct Xml<W>(Writer<W>);
+
+impl<W: io::Write> Xml<W> {
+    fn start(&mut self, name: &str, attributes: &[(&str, &str)]) -> io::Result<()> {
+        self.0.write_event(Event::Start(element(name, attributes)))
+    }
+
+    fn empty(&mut self, name: &str, attributes: &[(&str, &str)]) -> io::Result<()> {
+        self.0.write_event(Event::Empty(element(name, attributes)))
+    }
+
+    fn end(&mut self, name: &str) -> io::Result<()> {
+        self.0.write_event(Event::End(BytesEnd::new(name)))
+    }
+}
+
+fn element<'n>(name: &'n str, attributes: &[(&str, &str)]) -> BytesStart<'n> {
+    let mut element = BytesStart::new(name);
+    for (key, value) in attributes {
+        // Escaped as it is pushed. What XML cannot hold at all, not even escaped, is replaced.
+        let value: String = value.chars().map(|c| if holds(c) { c } else { char::REPLACEMENT_CHARACTER }).collect();
+        element.push_attribute((*key, value.as_str()));
+    }
+    element
+}
+
+/// Whether an XML 1.0 document may hold `c`.
+fn holds(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}

@@ -1,0 +1,31 @@
+//! How the offline commands say what they found: as data, as reports for continuous integration, and as text for people.
+//!
+//! Pure functions of a [`Plan`](crate::core::plan::Plan), an [`Impact`](crate::core::impact::Impact) or a list of
+//! [`Finding`]s: data in, text out. Nothing is decided here, nothing is printed, and neither clock, file nor environment
+//! is asked: the same input yields the same bytes. What may be as long as a cluster is written as a stream.
+//!
+//! | for | from a plan | from an impact | from findings |
+//! |---|---|---|---|
+//! | programs | [`PlanReport`] | [`ImpactReport`] | [`LintReport`] |
+//! | continuous integration | [`junit`], [`sarif`] | | [`sarif`] |
+//! | people | [`text::plan`] | [`text::impact`] | |
+//!
+//! What programs read is documented by the schemas in `docs/schemas`, generated from these types. Fields may be added
+//! to a version; none is renamed, removed or given another meaning.
+
+mod data;
+mod entries;
+mod finding;
+mod junit;
+mod origin;
+mod sarif;
+pub mod text;
+
+pub use self::{
+    data::{ImpactReport, LintReport, PlanReport, json, schemas, yaml},
+    entries::{Fate, Tally},
+    finding::{Finding, PLAN_RULES, Rule, Severity, UNPLACEABLE, of_plan},
+    junit::junit,
+    origin::{Ignored, Nowhere, Origin, Origins, Pointed},
+    sarif::sarif,
+};

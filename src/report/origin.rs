@@ -1,0 +1,74 @@
+//! Where things stand in files, as far as whoever has read them can tell.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::core::admission::Source;
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// The file, as it was named to the command.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// The character within the line, from 1: a Unicode scalar value, not a byte.
+    pub column: u32,
+}
+
+impl fmt::Display for Origin {
+    /// As editors take it: `claims.yaml:12:5`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, column } = self;
+        write!(f, "{file}:{line}:{column}")
+    }
+}
+
+/// What of a workload is pointed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pointed {
+    /// The object as a whole.
+    Object,
+    /// The annotation of this key, where this source says it: on the workload, or on the pod's template. Never asked
+    /// for a namespace: that is [`Origins::of_namespace`].
+    Said(Source, &'static str),
+    /// The annotation of this key, where it reaches no pod: on the `jobTemplate` of a `CronJob`.
+    Misplaced(&'static str),
+    /// This field of the pod's `spec`, or of its template's, as `nodeName`.
+    Field(&'static str),
+}
+
+/// Where workloads and namespaces stand.
+pub trait Origins {
+    /// Where what is `pointed` at of the workload at `index` of [`Plan::workloads`](crate::core::plan::Plan::workloads)
+    /// stands. `None` where that is not known: whoever asks then asks for the object.
+    fn of(&self, index: usize, pointed: Pointed) -> Option<Origin>;
+
+    /// Where the label `key` of the namespace `name` stands.
+    fn of_namespace(&self, name: &str, key: &'static str) -> Option<Origin>;
+}
+
+/// Nothing stands in a file, as when all of it comes from a cluster.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nowhere;
+
+impl Origins for Nowhere {
+    fn of(&self, _: usize, _: Pointed) -> Option<Origin> {
+        None
+    }
+
+    fn of_namespace(&self, _: &str, _: &'static str) -> Option<Origin> {
+        None
+    }
+}
+
+/// How many objects of other kinds were passed over, by kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ignored(pub BTreeMap<String, usize>);
+
+impl Ignored {
+    /// How many of all kinds.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.0.values().sum()
+    }
+}

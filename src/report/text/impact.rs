@@ -1,0 +1,195 @@
+//! An impact for people: what cannot be undone comes first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Look,
+    page::{Page, Tone},
+    words::{counted, few},
+};
+use crate::{
+    core::{
+        admission::Refusal,
+        impact::{Impact, Moved, Presence, Standing},
+        name::PoolName,
+        plan::{Plan, Refused},
+        workload::Identity,
+    },
+    report::entries::Object,
+};
+
+/// How many entries a list has at most.
+const MOST: usize = 50;
+
+/// How many rows the table of what moves has at most.
+const ROWS: usize = 200;
+
+/// How many names an entry lists.
+const NAMED: usize = 6;
+
+/// Says `impact`, which `new` has beside `old`.
+#[must_use]
+pub fn impact(impact: &Impact<'_>, old: &Plan<'_>, new: &Plan<'_>, look: Look) -> String {
+    let mut page = Page::new(look);
+    if old.at != new.at {
+        page.say(&format!("From {} to {}.", old.at, new.at), Tone::Faint);
+    }
+    if impact.is_empty() {
+        page.close("Nothing changes.");
+        return page.into_text();
+    }
+    ended(&mut page, impact);
+    refused(&mut page, impact);
+    stranded(&mut page, impact, new);
+    moved(&mut page, &impact.moved);
+    standings(&mut page, &impact.standings);
+    page.close(&summary(impact));
+    page.into_text()
+}
+
+fn list(page: &mut Page, title: &str, mark: &str, tone: Tone, lines: &[String]) {
+    if lines.is_empty() {
+        return;
+    }
+    page.heading(title);
+    for line in lines.iter().take(MOST) {
+        page.item(mark, line, tone);
+    }
+    let left_out = lines.len().saturating_sub(MOST);
+    if left_out > 0 {
+        page.say(&format!("And {left_out} more; -o json lists each."), Tone::Faint);
+    }
+}
+
+fn ended(page: &mut Page, impact: &Impact<'_>) {
+    let line = |ended: &crate::core::impact::Ended<'_>| {
+        let object = Object::from(&ended.workload.identity);
+        let pools = match &*ended.pools {
+            [] => String::new(),
+            pools => format!(" (it loses {})", few(pools, NAMED)),
+        };
+        let place = match &*ended.nodes {
+            [] => "every node of a pool that it loses".to_owned(),
+            nodes => few(nodes, NAMED),
+        };
+        format!("{object}: on {place}{pools}")
+    };
+    let lines: Vec<String> = impact.ended.iter().map(line).collect();
+    list(page, "DaemonSets that lose pods at once, whatever disruption budgets say", "!", Tone::Bad, &lines);
+}
+
+/// Objects that ask for what an edit removes, then what else is refused.
+fn refused(page: &mut Page, impact: &Impact<'_>) {
+    let asks = |refusals: &[Refused<'_>]| {
+        let unknown =
+            |refusal: &Refusal<'_>| matches!(refusal, Refusal::UnknownLevel { .. } | Refusal::UnknownCategory { .. });
+        refusals.iter().any(|refused| refused.in_force && unknown(&refused.refusal))
+    };
+    let (mut gone, mut others) = (Vec::new(), Vec::new());
+    for namespace in &impact.namespaces {
+        let line = format!("Namespace {}: {}", namespace.name, namespace.message());
+        if asks(&namespace.refusals) { gone.push(line) } else { others.push(line) }
+    }
+    for refusing in &impact.refused {
+        let line = format!("{}: {}", Object::from(&refusing.workload.identity), refusing.message());
+        if asks(&refusing.refusals) { gone.push(line) } else { others.push(line) }
+    }
+    list(page, "Ask for a level or category that is no longer there: no restart succeeds", "!", Tone::Bad, &gone);
+    list(page, "Would be refused: no restart succeeds", "·", Tone::Plain, &others);
+}
+
+fn stranded(page: &mut Page, impact: &Impact<'_>, new: &Plan<'_>) {
+    let wanted: BTreeSet<&Identity> = impact.stranded.iter().map(|stranded| &stranded.workload.identity).collect();
+    let planned = new.workloads.iter().filter(|planned| wanted.contains(&planned.workload.identity));
+    let messages: BTreeMap<&Identity, String> =
+        planned.map(|planned| (&planned.workload.identity, new.message(planned))).collect();
+    // What is refused has been told why already.
+    let told: BTreeSet<&Identity> = impact.refused.iter().map(|refusing| &refusing.workload.identity).collect();
+    let lines = impact.stranded.iter().map(|stranded| {
+        let identity = &stranded.workload.identity;
+        let lost = match &*stranded.lost {
+            [] => "it was free to run anywhere".to_owned(),
+            pools => format!("it loses {}", few(pools, NAMED)),
+        };
+        match messages.get(identity).filter(|_| !told.contains(identity)) {
+            Some(message) => format!("{}: {lost}; {message}", Object::from(identity)),
+            None => format!("{}: {lost}", Object::from(identity)),
+        }
+    });
+    list(page, "Left with nowhere to run", "·", Tone::Plain, &lines.collect::<Vec<_>>());
+}
+
+fn moved(page: &mut Page, moved: &[Moved<'_>]) {
+    if moved.is_empty() {
+        return;
+    }
+    page.heading("Moved");
+    let lost = |pools: &[&PoolName]| if pools.is_empty() { "any place".to_owned() } else { few(pools, 3) };
+    let mut rows: Vec<Vec<(String, Tone)>> = Vec::new();
+    if moved.len() > ROWS {
+        let mut groups: BTreeMap<(&str, String, String), usize> = BTreeMap::new();
+        for Moved { workload, lost: pools, left, .. } in moved {
+            let count = groups.entry((&workload.identity.namespace, lost(pools), few(left, 3))).or_default();
+            *count = count.saturating_add(1);
+        }
+        let all = format!("{} workloads, those that move alike in one row; -o json lists each.", moved.len());
+        page.say(&all, Tone::Faint);
+        page.gap();
+        for ((namespace, from, to), count) in groups {
+            let title = format!("{namespace}: {}", counted(count, "workload"));
+            rows.push([title, from, to, "?".to_owned()].map(|text| (text, Tone::Plain)).into());
+        }
+    } else {
+        let mut last = None;
+        for Moved { workload, lost: pools, left, pods } in moved {
+            let Identity { namespace, kind, name } = &workload.identity;
+            if last != Some(namespace) {
+                rows.push(vec![(namespace.to_string(), Tone::Strong)]);
+                last = Some(namespace);
+            }
+            let pods = pods.map_or_else(|| "?".to_owned(), |pods| pods.to_string());
+            let cells = [format!("  {kind} {name}"), lost(pools), few(left, 3), pods];
+            rows.push(cells.map(|text| (text, Tone::Plain)).into());
+        }
+    }
+    let left_out = rows.len().saturating_sub(ROWS.saturating_mul(2));
+    rows.truncate(ROWS.saturating_mul(2));
+    page.table(&["workload", "leaves", "may run on", "pods"], rows, &[0, 3]);
+    if left_out > 0 {
+        page.say(&format!("And {}.", counted(left_out, "row more")), Tone::Faint);
+    }
+}
+
+/// The pools of each level and category, gained and lost.
+fn standings(page: &mut Page, standings: &[Standing<'_>]) {
+    if standings.is_empty() {
+        return;
+    }
+    page.heading("Pools gained (+) and lost (-)");
+    let signed = |sign: char, pools: &[&PoolName]| pools.iter().map(|pool| format!("{sign}{pool}")).collect::<Vec<_>>();
+    let mut last = None;
+    let mut rows = Vec::new();
+    for Standing { policy, demander, presence, gained, lost } in standings {
+        if last != Some(policy) {
+            rows.push(vec![(format!("policy {policy}"), Tone::Strong)]);
+            last = Some(policy);
+        }
+        let note = match presence {
+            Presence::Kept => "",
+            Presence::Added => " (new)",
+            Presence::Removed => " (removed)",
+        };
+        let (gained, lost) = (signed('+', gained).join(", "), signed('-', lost).join(", "));
+        let row = [(format!("  {demander}{note}"), Tone::Plain), (gained, Tone::Good), (lost, Tone::Bad)];
+        rows.push(row.into());
+    }
+    page.table(&["for", "gained", "lost"], rows, &[0]);
+}
+
+fn summary(impact: &Impact<'_>) -> String {
+    let Impact { standings: _, ended, namespaces, refused, moved, stranded } = impact;
+    let ended = counted(ended.len(), "DaemonSet");
+    let refused = refused.len().saturating_add(namespaces.len());
+    let lose = if impact.ended.len() == 1 { "loses" } else { "lose" };
+    format!("{ended} {lose} pods at once, {refused} refused, {} stranded, {} moved", stranded.len(), moved.len())
+}

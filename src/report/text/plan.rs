@@ -1,0 +1,167 @@
+//! A plan for people.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Detail, Look, demands,
+    page::{Page, Tone},
+    rows,
+    words::{counted, few},
+};
+use crate::{
+    core::{
+        admission::Refusal,
+        plan::{Plan, Refused},
+        workload::Kind,
+    },
+    report::{
+        entries::{Entry, Fate, Object, Tally},
+        origin::Ignored,
+    },
+};
+
+/// How many entries a list has at most.
+const MOST: usize = 50;
+
+/// How many objects or nodes an entry names.
+const NAMED: usize = 6;
+
+/// Says `plan` at the length of `detail`.
+#[must_use]
+pub fn plan(plan: &Plan<'_>, ignored: &Ignored, look: Look, detail: Detail) -> String {
+    let mut page = Page::new(look);
+    let entries = Entry::of(plan);
+    let (lost, unknown, refused, stuck) = sort_out(plan, &entries);
+
+    if !lost.is_empty() || !unknown.is_empty() {
+        page.heading("Needs attention at once");
+        for line in lost.iter().take(MOST) {
+            page.item("!", line, Tone::Bad);
+        }
+        more(&mut page, lost.len());
+        unknown.print(&mut page, "!");
+    }
+    refused.print_under(&mut page, "Refused by admission");
+    stuck.print_under(&mut page, "Unplaceable");
+    rows::print(&mut page, plan);
+    demands::print(&mut page, plan, detail);
+    page.close(&summary(plan, ignored));
+    page.into_text()
+}
+
+/// What each list tells: DaemonSets that lose pods, objects that ask for what no policy has, what else is refused, and
+/// what would stay pending.
+fn sort_out(plan: &Plan<'_>, entries: &[Entry<'_>]) -> (Vec<String>, Told, Told, Told) {
+    let (mut lost, mut unknown, mut refused, mut stuck) =
+        (Vec::new(), Told::default(), Told::default(), Told::default());
+    for entry in entries {
+        let object = entry.object();
+        if let Entry::Workload(_, planned) = entry
+            && let Some(reach) = plan.reach(planned).filter(|reach| !reach.lost.is_empty())
+        {
+            lost.push(format!("{object}: its pods end at once on {}", few(&reach.lost, NAMED)));
+        }
+        let refusals = entry.refusals();
+        if refusals.iter().any(|refused| asks_for_nothing_known(plan, refused)) {
+            unknown.add(spoken(entry, plan, refusals), &object);
+        } else if entry.fate() == Fate::Refused {
+            refused.add(entry.message(plan), &object);
+        }
+        if entry.fate() == Fate::Unplaceable {
+            stuck.add(entry.message(plan), &object);
+        }
+    }
+    (lost, unknown, refused, stuck)
+}
+
+/// Whether an object asks for a level or category that is of no policy at all.
+fn asks_for_nothing_known(plan: &Plan<'_>, refused: &Refused<'_>) -> bool {
+    let mut policies = plan.inventory.world.policies.values();
+    match &refused.refusal {
+        Refusal::UnknownLevel { value, .. } => !policies.any(|policy| policy.levels.rank(value).is_some()),
+        Refusal::UnknownCategory { value, .. } => {
+            !policies.any(|policy| policy.categories.contains_key(value.as_str()))
+        }
+        Refusal::TooLong { .. } | Refusal::Misplaced { .. } | Refusal::NodeName { .. } => false,
+    }
+}
+
+/// The message of `entry`; where only policies that are not in force find fault, what they would say.
+fn spoken(entry: &Entry<'_>, plan: &Plan<'_>, refusals: &[Refused<'_>]) -> String {
+    match (entry, refusals.first()) {
+        (Entry::Workload(_, planned), Some(refused)) if entry.fate() != Fate::Refused => {
+            let kind: Kind = planned.workload.identity.kind;
+            let Refused { policy, refusal, .. } = refused;
+            format!("{} (policy {} is in {})", refusal.told_of(kind), policy.name, policy.mode)
+        }
+        _ => entry.message(plan),
+    }
+}
+
+/// Messages in the order in which they first come up, each with the objects that it is about.
+#[derive(Default)]
+struct Told {
+    messages: Vec<(String, Vec<String>)>,
+    places: BTreeMap<String, usize>,
+}
+
+impl Told {
+    fn add(&mut self, message: String, object: &Object<'_>) {
+        let place = *self.places.entry(message).or_insert_with_key(|message| {
+            self.messages.push((message.clone(), Vec::new()));
+            self.messages.len().saturating_sub(1)
+        });
+        if let Some((_, objects)) = self.messages.get_mut(place) {
+            objects.push(object.to_string());
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    fn print_under(&self, page: &mut Page, title: &str) {
+        if !self.is_empty() {
+            page.heading(title);
+            self.print(page, "·");
+        }
+    }
+
+    fn print(&self, page: &mut Page, mark: &str) {
+        for (message, objects) in self.messages.iter().take(MOST) {
+            page.item(mark, &format!("{}: {message}", few(objects, NAMED)), Tone::Plain);
+        }
+        more(page, self.messages.len());
+    }
+}
+
+/// Says how many of `all` entries were left out.
+fn more(page: &mut Page, all: usize) {
+    let left_out = all.saturating_sub(MOST);
+    if left_out > 0 {
+        page.say(&format!("And {left_out} more; -o json lists each."), Tone::Faint);
+    }
+}
+
+/// `12 workloads: 9 placeable, 1 unplaceable, 1 refused, 1 unrestricted; 4 objects of other kinds passed over (…).`
+fn summary(plan: &Plan<'_>, ignored: &Ignored) -> String {
+    let tally = Tally::of(plan, ignored);
+    let namespaces = plan.namespaces.iter().filter(|namespace| namespace.in_force()).count();
+    let refused = tally.refused.saturating_sub(namespaces);
+    let mut text = format!(
+        "{}: {} placeable, {} unplaceable, {refused} refused, {} unrestricted",
+        counted(plan.workloads.len(), "workload"),
+        tally.placeable,
+        tally.unplaceable,
+        tally.unrestricted
+    );
+    if namespaces > 0 {
+        text.push_str(&format!("; {} refused", counted(namespaces, "namespace")));
+    }
+    if tally.ignored > 0 {
+        let kinds = ignored.0.iter().map(|(kind, count)| format!("{count} {kind}"));
+        let objects = if tally.ignored == 1 { "object of another kind" } else { "objects of other kinds" };
+        text.push_str(&format!("; {} {objects} passed over ({})", tally.ignored, few(kinds, 8)));
+    }
+    text
+}

@@ -1,0 +1,167 @@
+//! The table of workloads: one row each, or one for all that fare alike where they are many.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    page::{Page, Tone},
+    words::{counted, few},
+};
+use crate::{
+    core::{
+        admission::Source,
+        plan::{Outcome, Plan, Planned},
+        workload::Identity,
+    },
+    report::entries::Fate,
+};
+
+/// How many rows are read at most.
+const MOST: usize = 200;
+
+/// How many pools a row names.
+const POOLS: usize = 3;
+
+/// How a workload fares, as its row says it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Faring {
+    levels: String,
+    said_by: String,
+    categories: String,
+    fate: Fate,
+    pools: String,
+}
+
+impl Faring {
+    fn of(plan: &Plan<'_>, planned: &Planned<'_>) -> Self {
+        let policies = &planned.judgement.policies;
+        let lines = |cells: Vec<String>| if cells.is_empty() { "–".to_owned() } else { cells.join("\n") };
+        let level = policies.iter().map(|levelled| {
+            let whose = if policies.len() > 1 { format!("{}: ", levelled.policy.name) } else { String::new() };
+            let idle = if levelled.in_force { String::new() } else { format!(" ({})", levelled.policy.mode) };
+            format!("{whose}{}{idle}", levelled.level)
+        });
+        let said_by = policies.iter().map(|levelled| said_by(levelled.source).to_owned());
+        let pools = match &planned.outcome {
+            Outcome::Placeable(pools) => few(names(plan, pools), POOLS),
+            Outcome::Unplaceable(_) => "none".to_owned(),
+            Outcome::Refused => "–".to_owned(),
+            Outcome::Unrestricted(_) => "any".to_owned(),
+        };
+        Self {
+            levels: lines(level.collect()),
+            said_by: lines(said_by.collect()),
+            categories: planned.judgement.categories.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+            fate: Fate::of(&planned.outcome),
+            pools,
+        }
+    }
+}
+
+fn said_by(source: Source) -> &'static str {
+    match source {
+        Source::Namespace => "namespace",
+        Source::Workload => "workload",
+        Source::Pod => "pod",
+        Source::Default => "policy",
+    }
+}
+
+/// The names of pools by their places.
+pub(super) fn names<'p>(plan: &'p Plan<'_>, pools: &'p [usize]) -> impl Iterator<Item = String> + use<'p> {
+    pools.iter().filter_map(|index| plan.pool(*index)).map(|pool| pool.name.to_string())
+}
+
+/// A row, under the namespace whose it is; of all namespaces together when `None`.
+struct Row {
+    namespace: Option<String>,
+    title: String,
+    faring: Faring,
+}
+
+/// Writes the table.
+pub(super) fn print(page: &mut Page, plan: &Plan<'_>) {
+    if plan.workloads.is_empty() {
+        return;
+    }
+    page.heading("Workloads");
+    let mut rows = one_by_one(plan);
+    if rows.len() > MOST {
+        rows = alike(plan, true);
+        if rows.len() > MOST {
+            rows = alike(plan, false);
+        }
+        let all = plan.workloads.len();
+        page.say(&format!("{all} workloads, those that fare alike in one row; -o json lists each."), Tone::Faint);
+        page.gap();
+    }
+    let left_out = rows.len().saturating_sub(MOST);
+    rows.truncate(MOST);
+    table(page, rows);
+    if left_out > 0 {
+        page.say(&format!("And {}.", counted(left_out, "row more")), Tone::Faint);
+    }
+}
+
+fn one_by_one(plan: &Plan<'_>) -> Vec<Row> {
+    let mut ordered: Vec<&Planned<'_>> = plan.workloads.iter().collect();
+    ordered.sort_by_key(|planned| &planned.workload.identity);
+    // One more than is printed tells that there are more; the sentences of the rest are not needed.
+    let rows = ordered.into_iter().take(MOST.saturating_add(1)).map(|planned| {
+        let Identity { namespace, kind, name } = &planned.workload.identity;
+        let faring = Faring::of(plan, planned);
+        Row { namespace: Some(namespace.to_string()), title: format!("{kind} {name}"), faring }
+    });
+    rows.collect()
+}
+
+fn alike(plan: &Plan<'_>, by_namespace: bool) -> Vec<Row> {
+    let mut groups: BTreeMap<(Option<&str>, Faring), (usize, BTreeSet<&str>)> = BTreeMap::new();
+    for planned in &plan.workloads {
+        let namespace: &str = &planned.workload.identity.namespace;
+        let key = (by_namespace.then_some(namespace), Faring::of(plan, planned));
+        let (count, namespaces) = groups.entry(key).or_default();
+        *count = count.saturating_add(1);
+        namespaces.insert(namespace);
+    }
+    let rows = groups.into_iter().map(|((namespace, faring), (count, namespaces))| {
+        let whose =
+            if by_namespace { String::new() } else { format!("\nin {}", counted(namespaces.len(), "namespace")) };
+        let title = format!("{}{whose}", counted(count, "workload"));
+        Row { namespace: namespace.map(str::to_owned), title, faring }
+    });
+    rows.collect()
+}
+
+fn table(page: &mut Page, rows: Vec<Row>) {
+    let categorised = rows.iter().any(|row| !row.faring.categories.is_empty());
+    let plain = |text: String| (text, Tone::Plain);
+    let mut cells = Vec::new();
+    let mut last = None;
+    for Row { namespace, title, faring } in rows {
+        let title = match &namespace {
+            Some(name) => {
+                if last.as_ref() != Some(name) {
+                    cells.push(vec![(name.clone(), Tone::Strong)]);
+                }
+                format!("  {title}")
+            }
+            None => title,
+        };
+        last = namespace;
+        let Faring { levels, said_by, categories, fate, pools } = faring;
+        let tone = match fate {
+            Fate::Placeable => Tone::Good,
+            Fate::Unplaceable | Fate::Refused => Tone::Bad,
+            Fate::Unrestricted => Tone::Plain,
+        };
+        let mut row = vec![plain(title), plain(levels), (said_by, Tone::Faint)];
+        row.extend(categorised.then(|| plain(categories)));
+        row.extend([(fate.as_str().to_owned(), tone), plain(pools)]);
+        cells.push(row);
+    }
+    let mut header = vec!["workload", "level", "said by"];
+    header.extend(categorised.then_some("categories"));
+    header.extend(["outcome", "pools"]);
+    let whole: Vec<usize> = (0..header.len().saturating_sub(1)).collect();
+    page.table(&header, cells, &whole);
+}
