@@ -1,8 +1,8 @@
 //! What aliases may repeat, and what that costs.
 
 use super::{
-    fault::VALUES,
     node::{Content, Node},
+    part::VALUES,
 };
 
 /// A value with a name.

@@ -10,9 +10,10 @@ use super::{
     diagnostic::Diagnostic,
     entries::Entries,
     envelope::{self, Envelope},
-    fault::{DEPTH, Part, VALUES},
-    node::{Content, Entry, Node, Position, Span},
+    node::{Content, Entry, Node, Position, Short, Span},
+    part::{DEPTH, Part, VALUES},
     scalar::{self, Scalar},
+    syntax,
 };
 
 /// Who takes the objects, and what is wrong with those that cannot be had.
@@ -136,7 +137,8 @@ impl<'t, 's> Composer<'t, 's> {
         }
         self.left -= named.weight;
         let node = named.node.clone();
-        self.place(node, span)
+        self.place(node, span);
+        Ok(())
     }
 
     /// The document is complete: hands over what was not handed over yet.
@@ -177,25 +179,29 @@ impl<'t, 's> Composer<'t, 's> {
             return Err(self.part.too_many(node.span));
         }
         let span = node.span;
-        self.place(node, span)
+        self.place(node, span);
+        Ok(())
     }
 
     /// Puts `node`, which stands at `span` or is repeated there, where it belongs.
-    fn place(&mut self, node: Node<'t>, span: Span) -> Result<(), Diagnostic> {
+    fn place(&mut self, node: Node<'t>, span: Span) {
         let Some(frame) = self.stack.last_mut() else {
             self.root = Some(node);
-            return Ok(());
+            return;
         };
         frame.end = span.end;
         match &mut frame.body {
             Body::List(items) => items.push(node),
             Body::Items(_) => self.item(node),
             Body::Map(entries, pending) => match std::mem::replace(pending, Pending::Nothing) {
-                Pending::Nothing => return self.key(node, span),
+                Pending::Nothing => self.key(node, span),
                 Pending::Skip => {}
                 Pending::Key(key, key_span) => {
-                    if let Err(first) = entries.insert(Entry { key, key_span, value: node }) {
-                        self.duplicate(key_span, first);
+                    if let Err(twice) = entries.insert(Entry { key, key_span, value: node }) {
+                        let line = twice.first.start.line;
+                        let message = format!("the key `{}` is on line {line} already", Short(&twice.key));
+                        let diagnostic = self.part.error("DuplicateKey", key_span, message);
+                        self.refuse(diagnostic.hint("remove one of the two"));
                     }
                 }
                 Pending::Merge => {
@@ -205,13 +211,17 @@ impl<'t, 's> Composer<'t, 's> {
                 }
             },
         }
-        Ok(())
     }
 
     /// Takes `node` as the key of the next value.
-    fn key(&mut self, node: Node<'t>, span: Span) -> Result<(), Diagnostic> {
+    fn key(&mut self, node: Node<'t>, span: Span) {
+        let Some(frame) = self.stack.last() else { return };
+        // `{{ .Values.x }}` is to YAML a map that is the key of a map.
+        let inner = Position { column: frame.start.column.saturating_add(1), ..frame.start };
+        let template = matches!(node.content, Content::Map(_)) && node.span.start == inner;
         let found = match node.content {
             Content::Scalar(scalar) if scalar.plain && scalar.text == "<<" => Ok(Pending::Merge),
+            Content::Scalar(scalar) if scalar.as_text().is_some() => Ok(Pending::Key(scalar.text, span)),
             Content::Scalar(scalar) => {
                 let described = scalar.describe();
                 scalar::key(scalar).map(|key| Pending::Key(key, span)).ok_or(described)
@@ -220,19 +230,12 @@ impl<'t, 's> Composer<'t, 's> {
         };
         let pending = found.unwrap_or_else(|found| {
             let diagnostic = self.part.error("KeyNotText", span, format!("a key must be a string, found {found}"));
-            let hint = self.part.template_hint(span).unwrap_or("put the key in quotes");
-            self.refuse(diagnostic.hint(hint));
+            self.refuse(diagnostic.hint(if template { syntax::TEMPLATE } else { "put the key in quotes" }));
             Pending::Skip
         });
         if let Some(Frame { body: Body::Map(_, slot), .. }) = self.stack.last_mut() {
             *slot = pending;
         }
-        Ok(())
-    }
-
-    fn duplicate(&mut self, second: Span, first: Span) {
-        let message = format!("the key stands here a second time; the first is on line {}", first.start.line);
-        self.refuse(self.part.error("DuplicateKey", second, message).hint("remove one of the two"));
     }
 
     /// Hands over an item of a list of objects.
@@ -251,7 +254,9 @@ impl<'t, 's> Composer<'t, 's> {
 fn merge<'t>(entries: &mut Entries<'t>, node: Node<'t>) -> bool {
     match node.content {
         Content::Map(brought) => {
-            brought.into_iter().for_each(|entry| entries.merge(entry));
+            for entry in brought {
+                entries.merge(entry);
+            }
             true
         }
         Content::List(maps) if maps.iter().all(|map| matches!(map.content, Content::Map(_))) => {

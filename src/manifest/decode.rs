@@ -2,8 +2,8 @@
 
 use super::{
     diagnostic::Diagnostic,
-    fault::Part,
     node::Span,
+    part::Part,
     source::{BYTE_ORDER_MARK, Sources},
 };
 

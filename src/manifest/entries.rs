@@ -12,27 +12,37 @@ const MANY: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Entries<'t> {
-    entries: Vec<Entry<'t>>,
-    /// Where each key is, once there are many. Boxed, because most maps are small.
-    index: Option<Box<HashMap<Cow<'t, str>, usize>>>,
+    list: Vec<Entry<'t>>,
+    /// Where each key is, once there are many.
+    index: Option<HashMap<Cow<'t, str>, usize>>,
     /// Which entries came by a merge key alone: these may be said again.
     merged: BTreeSet<usize>,
 }
 
+/// A key that was said twice.
+pub(super) struct Twice<'t> {
+    pub(super) key: Cow<'t, str>,
+    /// Where it stands first.
+    pub(super) first: Span,
+}
+
 impl<'t> Entries<'t> {
     pub(super) fn get(&self, key: &str) -> Option<&Entry<'t>> {
-        self.position(key).and_then(|at| self.entries.get(at))
+        self.position(key).and_then(|at| self.list.get(at))
     }
 
     /// Adds what the map itself says.
     ///
     /// # Errors
     /// Where the key was said before.
-    pub(super) fn insert(&mut self, entry: Entry<'t>) -> Result<(), Span> {
+    pub(super) fn insert(&mut self, entry: Entry<'t>) -> Result<(), Twice<'t>> {
         match self.position(&entry.key) {
             None => self.push(entry),
             Some(at) if self.merged.remove(&at) => self.replace(at, entry),
-            Some(at) => return Err(self.entries.get(at).map_or(entry.key_span, |first| first.key_span)),
+            Some(at) => {
+                let first = self.list.get(at).map_or(entry.key_span, |first| first.key_span);
+                return Err(Twice { key: entry.key, first });
+            }
         }
         Ok(())
     }
@@ -43,36 +53,36 @@ impl<'t> Entries<'t> {
         if let Some(at) = self.position(&entry.key) {
             self.replace(at, entry);
         } else {
-            self.merged.insert(self.entries.len());
+            self.merged.insert(self.list.len());
             self.push(entry);
         }
     }
 
     pub(super) fn into_vec(self) -> Vec<Entry<'t>> {
-        self.entries
+        self.list
     }
 
     fn position(&self, key: &str) -> Option<usize> {
         match &self.index {
             Some(index) => index.get(key).copied(),
-            None => self.entries.iter().position(|entry| entry.key == key),
+            None => self.list.iter().position(|entry| entry.key == key),
         }
     }
 
     fn push(&mut self, entry: Entry<'t>) {
-        let at = self.entries.len();
+        let at = self.list.len();
         if let Some(index) = &mut self.index {
             index.insert(entry.key.clone(), at);
         }
-        self.entries.push(entry);
+        self.list.push(entry);
         if at == MANY {
-            let keys = self.entries.iter().enumerate().map(|(at, entry)| (entry.key.clone(), at));
-            self.index = Some(Box::new(keys.collect()));
+            let keys = self.list.iter().enumerate().map(|(at, entry)| (entry.key.clone(), at));
+            self.index = Some(keys.collect());
         }
     }
 
     fn replace(&mut self, at: usize, entry: Entry<'t>) {
-        if let Some(old) = self.entries.get_mut(at) {
+        if let Some(old) = self.list.get_mut(at) {
             *old = entry;
         }
     }

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use super::{
     compose::{Composer, Shape},
     diagnostic::Diagnostic,
-    fault::{DEPTH, Part},
     node::{Position, Span},
+    part::{DEPTH, Part},
     scalar::Scalar,
 };
 
@@ -62,18 +62,15 @@ pub(super) struct NotJson {
     pub(super) diagnostic: Diagnostic,
 }
 
-/// Whether `part`, from byte `from` on, is JSON values one after another.
-///
-/// # Errors
-/// Where it is not.
-pub(super) fn check(part: Part<'_>, from: usize) -> Result<(), NotJson> {
+/// Why `part`, from byte `from` on, is not JSON values one after another; `None` when it is.
+pub(super) fn check(part: Part<'_>, from: usize) -> Option<NotJson> {
     let mut reader = Reader::new(part, from);
     let mut values = 0;
     loop {
         match reader.value(&mut Nobody) {
             Ok(true) => values += 1,
-            Ok(false) => return Ok(()),
-            Err(diagnostic) => return Err(NotJson { values, next: reader.peek(), diagnostic }),
+            Ok(false) => return None,
+            Err(diagnostic) => return Some(NotJson { values, next: reader.peek(), diagnostic }),
         }
     }
 }

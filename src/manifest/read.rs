@@ -6,11 +6,11 @@
 use super::{
     compose::{Composer, Sink},
     diagnostic::Diagnostic,
-    fault::Part,
     json,
     node::{Node, Span},
+    part::Part,
     source::{BYTE_ORDER_MARK, FileId, Lines},
-    yaml,
+    syntax, yaml,
 };
 
 /// Reads `text`, which is `file`, and gives each of its objects to `sink` in order, or what is wrong in its stead.
@@ -61,22 +61,23 @@ fn read_part<'t>(part: Part<'t>, sink: Sink<'_, 't>) {
     if part.text.trim_ascii().is_empty() {
         return;
     }
-    if let Err(diagnostic) = compose(part, sink) {
-        sink(Err(diagnostic));
+    let mut composer = Composer::new(part, sink);
+    if let Err(diagnostic) = compose(part, &mut composer) {
+        composer.refuse(diagnostic);
     }
 }
 
-fn compose<'t>(part: Part<'t>, sink: Sink<'_, 't>) -> Result<(), Diagnostic> {
-    let mut composer = Composer::new(part, sink);
+fn compose<'t>(part: Part<'t>, composer: &mut Composer<'t, '_>) -> Result<(), Diagnostic> {
     let Some(from) = looks_like_json(part.text) else {
-        return yaml(part, &mut composer);
+        return yaml(part, composer);
     };
     match json::check(part, from) {
-        Ok(()) => json::compose(part, from, &mut composer),
         // Flow style, or a comment after a value: then it is YAML, or at least meant to be.
-        Err(not) if not.values == 0 || not.next == Some(b'#') => yaml(part, &mut composer)
-            .map_err(|error| if error.hint.is_none() && is_quoted(part.text, from) { not.diagnostic } else { error }),
-        Err(_) => json::compose(part, from, &mut composer),
+        Some(not) if not.values == 0 || not.next == Some(b'#') => yaml(part, composer).map_err(|error| {
+            let template = error.hint.as_deref() == Some(syntax::TEMPLATE);
+            if is_quoted(part.text, from) && !template { not.diagnostic } else { error }
+        }),
+        _ => json::compose(part, from, composer),
     }
 }
 

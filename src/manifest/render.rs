@@ -43,7 +43,7 @@ enum Paint {
 }
 
 impl Look {
-    fn paint<'a>(self, paint: Paint, text: &'a str) -> Cow<'a, str> {
+    fn paint(self, paint: Paint, text: &str) -> Cow<'_, str> {
         if !self.colour || text.is_empty() {
             return text.into();
         }

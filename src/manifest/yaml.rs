@@ -7,9 +7,10 @@ use granit_parser::{Event, Options, Parser, ScalarStyle, Tag};
 use super::{
     compose::{Composer, Shape},
     diagnostic::Diagnostic,
-    fault::{DEPTH, Part},
     node::Span,
+    part::{DEPTH, Part},
     scalar::{Meaning, Scalar},
+    syntax,
 };
 
 /// Reads `part` as YAML.
@@ -19,7 +20,7 @@ use super::{
 pub(super) fn compose<'t>(part: Part<'t>, composer: &mut Composer<'t, '_>) -> Result<(), Diagnostic> {
     let mut parser = Parser::new_from_str_with_options(part.text, options());
     while let Some(next) = parser.next_event() {
-        let (event, at) = next.map_err(|error| part.syntax(&error))?;
+        let (event, at) = next.map_err(|error| syntax::diagnose(part, &error))?;
         let start = part.position(&at.start);
         let span = || Span { start, end: part.position(&at.end) };
         match event {
@@ -69,7 +70,8 @@ fn options() -> Options {
 
 /// What `scalar` is when a tag says so. Tags of one's own make strings, as in kubectl.
 fn tagged<'t>(scalar: Scalar<'t>, tag: &Tag) -> Result<Scalar<'t>, (&'static str, String)> {
-    let name = match tag.core_suffix() {
+    let name = tag.suffix_in_namespace("tag:yaml.org,2002:");
+    let name = match name.as_deref() {
         Some("binary") => {
             return Err(("TagUnsupported", "the tag !!binary is not supported: write the text itself".to_owned()));
         }
