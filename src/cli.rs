@@ -3,7 +3,6 @@
 mod cluster;
 mod completion;
 mod crds;
-mod explain;
 mod impact;
 mod input;
 mod lint;
@@ -32,7 +31,6 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Plan(plan::Plan),
-    Explain(explain::Explain),
     Impact(impact::Impact),
     Lint(lint::Lint),
     Run(run::Run),
@@ -62,7 +60,6 @@ impl Cli {
     pub fn execute(self) -> ExitCode {
         let (ended, otherwise) = match self.command {
             Command::Plan(plan) => (plan.execute(), COULD_NOT_JUDGE),
-            Command::Explain(explain) => (explain.execute(), COULD_NOT_JUDGE),
             Command::Impact(impact) => (impact.execute(), COULD_NOT_JUDGE),
             Command::Lint(lint) => (lint.execute(), COULD_NOT_JUDGE),
             Command::Run(run) => (run.execute().map(|()| ExitCode::SUCCESS), 1),

@@ -146,18 +146,13 @@ impl Impact {
         let assume = Assume { enforced };
         let (before, after) = (plan(&old.inventory, from, assume), plan(&new.inventory, at.unwrap_or(from), assume));
         let difference = impact(&before, &after);
+        let report = || report::ImpactReport::new(&difference, &before, &after);
         match output {
             Format::Text => {
-                let look = reading.color.of_output();
-                let style = text::Style { width: look.width, colour: look.colour };
-                output::print(&text::impact(&difference, &before, &after, style))
+                output::print(&text::impact(&difference, &before, &after, output::page(reading.color)))
             }
-            Format::Json => {
-                output::stream(|mut out| report::json(&report::ImpactReport::of(&difference, &before, &after), &mut out))
-            }
-            Format::Yaml => {
-                output::stream(|mut out| report::yaml(&report::ImpactReport::of(&difference, &before, &after), &mut out))
-            }
+            Format::Json => output::stream(|out| report::json(&report(), out)),
+            Format::Yaml => output::stream(|out| report::yaml(&report(), out)),
         }?;
         Ok(if fails(fail_on, &difference) { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })
     }

@@ -223,12 +223,12 @@ impl Origins for Places<'_> {
 pub(super) fn finding(diagnostic: &Diagnostic, sources: &Sources) -> report::Finding {
     let Diagnostic { severity, code, place, object, message, hint } = diagnostic;
     report::Finding {
-        rule: code,
+        code,
         severity: match severity {
             Severity::Error => report::Severity::Error,
             Severity::Warning => report::Severity::Warning,
         },
-        object: object.clone(),
+        object: object.clone().unwrap_or_default(),
         message: message.clone(),
         hint: hint.clone(),
         origin: place.and_then(|place| origin(sources, place)),

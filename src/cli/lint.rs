@@ -66,6 +66,7 @@ impl Lint {
         let gathered = reading.complete(reading.gather(&[&named], &sources), snapshot.as_ref(), &sources);
         let settled = reading.settle(gathered);
         let found = lint(&settled, input::at(at));
+        let findings = || -> Vec<_> { found.iter().map(|found| input::finding(found, &sources)).collect() };
         match output {
             Format::Text => {
                 let look = reading.color.of_output();
@@ -79,12 +80,9 @@ impl Lint {
             Format::Line => output::stream(|out| {
                 found.iter().try_for_each(|diagnostic| writeln!(out, "{}", diagnostic.one_line(&sources)))
             }),
-            Format::Json => output::stream(|mut out| report::json(&lint_report(&found, &sources), &mut out)),
-            Format::Yaml => output::stream(|mut out| report::yaml(&lint_report(&found, &sources), &mut out)),
-            Format::Sarif => {
-                let findings: Vec<_> = found.iter().map(|found| input::finding(found, &sources)).collect();
-                output::stream(|mut out| report::sarif(&findings, &[], &mut out))
-            }
+            Format::Json => output::stream(|out| report::json(&report::LintReport::new(&findings()), out)),
+            Format::Yaml => output::stream(|out| report::yaml(&report::LintReport::new(&findings()), out)),
+            Format::Sarif => output::stream(|out| report::sarif(&[], findings().into_iter(), out)),
         }?;
         let error = found.iter().any(|found| found.severity == Severity::Error);
         Ok(if error { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })
@@ -98,8 +96,4 @@ fn summary(found: &[Diagnostic]) -> String {
         return "nothing found".to_owned();
     }
     format!("{}, {}", counted(errors, "error", "errors"), counted(warnings, "warning", "warnings"))
-}
-
-fn lint_report(found: &[Diagnostic], sources: &Sources) -> report::LintReport {
-    report::LintReport::of(found.iter().map(|found| input::finding(found, sources)))
 }

@@ -5,7 +5,10 @@ use std::io::{self, IsTerminal, Write};
 use anyhow::Context;
 use clap::ValueEnum;
 
-use crate::manifest::{diagnostic::Diagnostic, render::Look, source::Sources};
+use crate::{
+    manifest::{diagnostic::Diagnostic, render::Look, source::Sources},
+    report::text,
+};
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -44,6 +47,12 @@ impl Colour {
     pub(super) fn of_errors(self) -> Look {
         Look { colour: self.applies(&io::stderr()), width: width(io::stderr().is_terminal(), &io::stderr()) }
     }
+}
+
+/// What a report on standard output is laid out for.
+pub(super) fn page(colour: Colour) -> text::Look {
+    let Look { colour, width } = colour.of_output();
+    text::Look { colour, width: u16::try_from(width).unwrap_or(u16::MAX) }
 }
 
 fn width(terminal: bool, stream: &impl std::os::fd::AsFd) -> usize {

@@ -87,16 +87,14 @@ impl Plan {
         match output {
             Format::Text => {
                 let detail = if full { text::Detail::Full } else { text::Detail::Brief };
-                let look = reading.color.of_output();
-                let style = text::Style { width: look.width, colour: look.colour };
-                output::print(&text::plan(&plan, &origins, &ignored, detail, style))
+                output::print(&text::plan(&plan, &ignored, output::page(reading.color), detail))
             }
-            Format::Json => output::stream(|mut out| report::json(&report::PlanReport::of(&plan, &ignored), &mut out)),
-            Format::Yaml => output::stream(|mut out| report::yaml(&report::PlanReport::of(&plan, &ignored), &mut out)),
-            Format::Junit => output::stream(|mut out| report::junit(&plan, &mut out)),
+            Format::Json => output::stream(|out| report::json(&report::PlanReport::new(&plan, &ignored), out)),
+            Format::Yaml => output::stream(|out| report::yaml(&report::PlanReport::new(&plan, &ignored), out)),
+            Format::Junit => output::stream(|out| report::junit(&plan, out)),
             Format::Sarif => {
-                let findings: Vec<_> = report::of_plan(&plan, &origins).collect();
-                output::stream(|mut out| report::sarif(&findings, report::PLAN_RULES, &mut out))
+                let findings = report::of_plan(&plan, &origins);
+                output::stream(|out| report::sarif(&report::PLAN_RULES, findings, out))
             }
         }?;
         let bad = |outcome: &Outcome| matches!(outcome, Outcome::Refused | Outcome::Unplaceable(_));

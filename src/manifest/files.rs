@@ -13,14 +13,14 @@ use std::{
 use super::{
     decode::{decode, too_large},
     diagnostic::Diagnostic,
-    source::Sources,
+    source::{FileId, Sources},
 };
 
 /// What was gathered.
 #[derive(Debug, Default)]
 pub struct Gathered {
     /// The texts, in the order in which they were named; those of a directory by name.
-    pub sources: Sources,
+    pub files: Vec<FileId>,
     /// What could not be read.
     pub diagnostics: Vec<Diagnostic>,
     /// How many files of directories are no manifests by their names, and were not read.
@@ -30,11 +30,12 @@ pub struct Gathered {
 /// The name under which standard input is shown.
 pub const STANDARD_INPUT: &str = "<stdin>";
 
-/// Reads `paths`: files whatever their names, directories with all that is in them, and `-` for `stdin`.
+/// Reads `paths` into `sources`: files whatever their names, directories with all that is in them, and `-` for `stdin`.
 ///
 /// Of a directory, only `.yaml`, `.yml` and `.json` files are read, and nothing whose name begins with a point.
-pub fn gather(paths: &[PathBuf], stdin: &mut dyn Read) -> Gathered {
-    let mut gatherer = Gatherer::default();
+pub fn gather(paths: &[PathBuf], stdin: &mut dyn Read, sources: &mut Sources) -> Gathered {
+    let before = sources.files().count();
+    let mut gatherer = Gatherer { gathered: Gathered::default(), sources, seen: HashSet::new() };
     let mut stdin = Some(stdin);
     for path in paths {
         if path.as_os_str() == "-" {
@@ -45,17 +46,18 @@ pub fn gather(paths: &[PathBuf], stdin: &mut dyn Read) -> Gathered {
             gatherer.named(path);
         }
     }
-    gatherer.gathered
+    let Gatherer { gathered, sources, seen: _ } = gatherer;
+    Gathered { files: sources.files().skip(before).collect(), ..gathered }
 }
 
-#[derive(Default)]
-struct Gatherer {
+struct Gatherer<'s> {
     gathered: Gathered,
+    sources: &'s mut Sources,
     /// What was read or walked, by its path without links: links may lead in circles.
     seen: HashSet<PathBuf>,
 }
 
-impl Gatherer {
+impl Gatherer<'_> {
     fn named(&mut self, path: &Path) {
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => self.directory(path),
@@ -138,7 +140,7 @@ impl Gatherer {
         let diagnostic = match from.take(limit).read_to_end(&mut bytes) {
             Err(error) => unreadable(name, &error),
             Ok(length) if length > LARGEST => too_large(name, LARGEST),
-            Ok(_) => match decode(bytes, name, &mut self.gathered.sources) {
+            Ok(_) => match decode(bytes, name, self.sources) {
                 Ok(()) => return,
                 Err(diagnostic) => diagnostic,
             },

@@ -1,1 +1,0 @@
-//! `rempart explain`: how an answer comes about.
