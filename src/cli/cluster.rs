@@ -82,9 +82,9 @@ async fn fetch(context: Option<&str>, sources: &mut Sources) -> anyhow::Result<S
     let config = match context {
         Some(name) => {
             let options = KubeConfigOptions { context: Some(name.to_owned()), ..KubeConfigOptions::default() };
-            Config::from_kubeconfig(&options)
-                .await
-                .with_context(|| format!("no kubeconfig has the context {name:?}: `kubectl config get-contexts` lists them"))?
+            Config::from_kubeconfig(&options).await.with_context(|| {
+                format!("no kubeconfig has the context {name:?}: `kubectl config get-contexts` lists them")
+            })?
         }
         None => Config::infer().await.context("no cluster to ask: set KUBECONFIG to a kubeconfig file")?,
     };
@@ -132,8 +132,8 @@ async fn pages(client: &Client, resource: &Resource) -> anyhow::Result<Vec<Strin
     let mut more = None;
     loop {
         let page = page(client, resource, more.as_deref()).await?;
-        let listed: Listed = serde_json::from_str(&page)
-            .with_context(|| format!("the answer about {} is no list", resource.plural))?;
+        let listed: Listed =
+            serde_json::from_str(&page).with_context(|| format!("the answer about {} is no list", resource.plural))?;
         pages.push(page);
         more = listed.metadata.more.filter(|token| !token.is_empty());
         if more.is_none() {
@@ -155,7 +155,10 @@ async fn page(client: &Client, resource: &Resource, more: Option<&str>) -> anyho
         .map_err(|_| anyhow!("the API server has not listed {plural} within {} seconds", PATIENCE.as_secs()))?;
     answer.map_err(|error| match &error {
         kube::Error::Api(status) if status.code == 403 => {
-            anyhow!("you may not list {plural} in all namespaces: ask for that, or give them in files ({})", status.message)
+            anyhow!(
+                "you may not list {plural} in all namespaces: ask for that, or give them in files ({})",
+                status.message
+            )
         }
         kube::Error::Api(status) if status.code == 404 => {
             anyhow!("the cluster does not know {plural}: is Rempart installed in it?")

@@ -7,7 +7,9 @@ use super::{Cli, output};
 
 /// Prints the completions of a shell
 #[derive(Debug, Parser)]
-#[command(after_help = "Examples:\n  source <(rempart completion bash)\n  rempart completion zsh > \"${fpath[1]}/_rempart\"\n  rempart completion fish > ~/.config/fish/completions/rempart.fish")]
+#[command(
+    after_help = "Examples:\n  source <(rempart completion bash)\n  rempart completion zsh > \"${fpath[1]}/_rempart\"\n  rempart completion fish > ~/.config/fish/completions/rempart.fish"
+)]
 pub(super) struct Completion {
     /// The shell
     #[arg(value_enum)]

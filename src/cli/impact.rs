@@ -32,7 +32,9 @@ use crate::{
 ///
 /// Exit code: 0, 1 when --fail-on says so, 2 when it could not be judged.
 #[derive(Debug, Parser)]
-#[command(after_help = "Examples:\n  rempart impact policies/ edited/ --with catalogue/ --with workloads/\n  rempart impact --cluster edited-policy.yaml --fail-on stranded\n  rempart impact deploy/demo --at 2027-01-01\n  rempart impact --cluster --at 2027-03-31 -o json")]
+#[command(
+    after_help = "Examples:\n  rempart impact policies/ edited/ --with catalogue/ --with workloads/\n  rempart impact --cluster edited-policy.yaml --fail-on stranded\n  rempart impact deploy/demo --at 2027-01-01\n  rempart impact --cluster --at 2027-03-31 -o json"
+)]
 pub(super) struct Impact {
     /// The state before
     #[arg(value_name = "OLD")]
@@ -148,9 +150,7 @@ impl Impact {
         let difference = impact(&before, &after);
         let report = || report::ImpactReport::new(&difference, &before, &after);
         match output {
-            Format::Text => {
-                output::print(&text::impact(&difference, &before, &after, output::page(reading.color)))
-            }
+            Format::Text => output::print(&text::impact(&difference, &before, &after, output::page(reading.color))),
             Format::Json => output::stream(|out| report::json(&report(), out)),
             Format::Yaml => output::stream(|out| report::yaml(&report(), out)),
         }?;
@@ -189,7 +189,9 @@ impl<'t> Gathered<'t> {
                 (false, true) => (other, self, "OLD", "NEW"),
                 _ => continue,
             };
-            to.own.extend(from.own.iter().filter(|((of, _), _)| *of == kind).map(|(key, own)| (key.clone(), own.clone())));
+            to.own.extend(
+                from.own.iter().filter(|((of, _), _)| *of == kind).map(|(key, own)| (key.clone(), own.clone())),
+            );
             notes.push(format!("{lacking} holds no {kind}: those of {lender} are taken for both"));
         }
         let (mine, theirs) = (self.places(), other.places());

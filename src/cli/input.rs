@@ -79,13 +79,15 @@ pub(super) fn instant(text: &str) -> Result<Instant, String> {
         return Ok(day.starts());
     }
     let instant = text.parse::<jiff::Timestamp>();
-    instant.map(Instant::from).map_err(|_| "write a day, as 2026-11-30, or an instant, as 2026-11-30T12:00:00Z".to_owned())
+    instant
+        .map(Instant::from)
+        .map_err(|_| "write a day, as 2026-11-30, or an instant, as 2026-11-30T12:00:00Z".to_owned())
 }
 
-/// `at`, or now.
+/// `at`, or now, to the second.
 #[expect(clippy::disallowed_methods, reason = "the command line asks what time it is, once, where nobody says")]
 pub(super) fn at(at: Option<Instant>) -> Instant {
-    at.unwrap_or_else(|| jiff::Timestamp::now().into())
+    at.unwrap_or_else(|| Instant::from_seconds(jiff::Timestamp::now().as_second()))
 }
 
 /// Texts that were named together, and what could not be read of them.
@@ -99,7 +101,8 @@ impl Named {
     /// Reads `paths` into `sources`.
     pub(super) fn read(paths: &[PathBuf], sources: &mut Sources) -> Self {
         let _progress = Progress::of("reading files");
-        let files::Gathered { files, diagnostics, passed_over: _ } = files::gather(paths, &mut std::io::stdin(), sources);
+        let files::Gathered { files, diagnostics, passed_over: _ } =
+            files::gather(paths, &mut std::io::stdin(), sources);
         Self { files, diagnostics }
     }
 }
@@ -114,8 +117,7 @@ impl Reading {
             return Ok(None);
         }
         let _progress = Progress::of("reading the cluster");
-        let snapshot = cluster::snapshot(self.context.as_deref(), sources)
-            .context("the cluster cannot be read")?;
+        let snapshot = cluster::snapshot(self.context.as_deref(), sources).context("the cluster cannot be read")?;
         Ok(Some(snapshot))
     }
 
@@ -133,7 +135,12 @@ impl Reading {
     }
 
     /// The same, with what `snapshot` has beside it.
-    pub(super) fn complete<'s>(&self, mut given: Gathered<'s>, snapshot: Option<&Snapshot>, sources: &'s Sources) -> Gathered<'s> {
+    pub(super) fn complete<'s>(
+        &self,
+        mut given: Gathered<'s>,
+        snapshot: Option<&Snapshot>,
+        sources: &'s Sources,
+    ) -> Gathered<'s> {
         if let Some(Snapshot { own, rest }) = snapshot {
             let mut found = Gathered::new(&self.namespace);
             for file in own {

@@ -24,7 +24,9 @@ use crate::{
 ///
 /// Exit code: 0 without an error (warnings there may be), 1 with one.
 #[derive(Debug, Parser)]
-#[command(after_help = "Examples:\n  rempart lint policies/ catalogue/\n  rempart lint . --at 2027-01-01\n  git diff --name-only main -- '*.yaml' | xargs rempart lint -o sarif > rempart.sarif")]
+#[command(
+    after_help = "Examples:\n  rempart lint policies/ catalogue/\n  rempart lint . --at 2027-01-01\n  git diff --name-only main -- '*.yaml' | xargs rempart lint -o sarif > rempart.sarif"
+)]
 pub(super) struct Lint {
     /// Files and directories; - for standard input
     #[arg(value_name = "FILE|DIR", required_unless_present = "cluster")]

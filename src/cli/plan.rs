@@ -27,7 +27,9 @@ use crate::{
 ///
 /// Exit code: 0 when all is placeable, 1 when something is refused or cannot be placed, 2 when it could not be judged.
 #[derive(Debug, Parser)]
-#[command(after_help = "Examples:\n  rempart plan deploy/demo\n  helm template api charts/api | rempart plan - policies/ --namespace claims\n  rempart plan deployment.yaml --cluster\n  rempart plan . --at 2027-01-01 -o json | jq '.workloads[] | select(.outcome != \"Placeable\")'\n  rempart plan . -o sarif > rempart.sarif")]
+#[command(
+    after_help = "Examples:\n  rempart plan deploy/demo\n  helm template api charts/api | rempart plan - policies/ --namespace claims\n  rempart plan deployment.yaml --cluster\n  rempart plan . --at 2027-01-01 -o json | jq '.workloads[] | select(.outcome != \"Placeable\")'\n  rempart plan . -o sarif > rempart.sarif"
+)]
 pub(super) struct Plan {
     /// Files and directories; - for standard input
     #[arg(value_name = "FILE|DIR")]

@@ -34,14 +34,14 @@ async fn attempts(cluster: &ControlPlane, people: &People) -> Result<Vec<Attempt
         Attempt {
             who: developer.clone(),
             story: "A misspelt level is not taken for none.",
-            arguments: vec!["apply", "-f", "deploy/demo/refused/misspelt-level.yaml"],
+            arguments: vec!["apply", "-f", "deploy/demo-refused/misspelt-level.yaml"],
             rule: "ValidatingAdmissionPolicy 'rempart-workloads'",
             probe: &["get", "deployment", "budget", "-n", "ministry", "--ignore-not-found"],
         },
         Attempt {
             who: developer.clone(),
             story: "Nor is a category that the policy does not have.",
-            arguments: vec!["apply", "-f", "deploy/demo/refused/unknown-category.yaml"],
+            arguments: vec!["apply", "-f", "deploy/demo-refused/unknown-category.yaml"],
             rule: "ValidatingAdmissionPolicy 'rempart-workloads'",
             probe: &["get", "cronjob", "statistics", "-n", "valmont", "--ignore-not-found"],
         },
@@ -55,7 +55,7 @@ async fn attempts(cluster: &ControlPlane, people: &People) -> Result<Vec<Attempt
         Attempt {
             who: developer.clone(),
             story: "A pod that names its node would pass the scheduler by.",
-            arguments: vec!["apply", "-f", "deploy/demo/refused/node-name.yaml"],
+            arguments: vec!["apply", "-f", "deploy/demo-refused/node-name.yaml"],
             rule: "ValidatingAdmissionPolicy 'rempart-pods'",
             probe: &["get", "pod", "shortcut", "-n", "ministry", "--ignore-not-found"],
         },
@@ -69,7 +69,7 @@ async fn attempts(cluster: &ControlPlane, people: &People) -> Result<Vec<Attempt
         Attempt {
             who: scheduler,
             story: "A scheduler that some team runs, with every right of kube-scheduler, binds a pod to a cheap node.",
-            arguments: vec!["create", "--validate=false", "-f", "deploy/demo/refused/binding.yaml"],
+            arguments: vec!["create", "--validate=false", "-f", "deploy/demo-refused/binding.yaml"],
             rule: "ValidatingAdmissionPolicy 'rempart-bindings'",
             probe: &["get", "pod", "bargain", "-n", "ministry", "-o", "jsonpath={.spec.nodeName}"],
         },
@@ -90,7 +90,7 @@ async fn attempts(cluster: &ControlPlane, people: &People) -> Result<Vec<Attempt
         Attempt {
             who: officer.clone(),
             story: "A policy whose default is not one of its levels.",
-            arguments: vec!["apply", "-f", "deploy/demo/refused/policy.yaml"],
+            arguments: vec!["apply", "-f", "deploy/demo-refused/policy.yaml"],
             rule: "spec.defaultLevel",
             probe: &["get", "placementpolicy", "draft", "--ignore-not-found"],
         },
@@ -99,9 +99,9 @@ async fn attempts(cluster: &ControlPlane, people: &People) -> Result<Vec<Attempt
 
 /// Tries all of it, shows each command with its answer, and returns how many were refused, which is all.
 pub(super) async fn print(paper: Paper, cluster: &ControlPlane, people: &People) -> Result<usize> {
-    let scheduler = "deploy/demo/refused/bargain-scheduler.yaml";
+    let scheduler = "deploy/demo-refused/bargain-scheduler.yaml";
     people.engineer.must(cluster, &["apply", "-f", scheduler]).await?;
-    let pod = "deploy/demo/refused/bargain.yaml";
+    let pod = "deploy/demo-refused/bargain.yaml";
     people.developer.must(cluster, &["apply", "-f", pod]).await?;
 
     let attempts = attempts(cluster, people).await?;
