@@ -10,6 +10,7 @@
 
 mod admission;
 mod clearance_table;
+mod commands;
 mod crds;
 mod examples;
 mod facts;
