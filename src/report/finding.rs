@@ -85,7 +85,7 @@ pub const PLAN_RULES: [Rule; 6] = [
     Rule {
         code: UNPLACEABLE,
         short: "No node could run the pods: they would stay pending.",
-        help: "Lower what is asked for, correct the workload's own node selector or affinity, or add a pool that is \
+        help: "Correct the workload's own node selector or affinity, or record or add a pool that is \
                cleared. The plan says for each pool what it lacks.",
     },
 ];

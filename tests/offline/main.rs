@@ -17,4 +17,5 @@ mod properties;
 mod properties_of_parts;
 mod purity;
 mod references;
+mod report;
 mod worlds;
