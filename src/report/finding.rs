@@ -149,7 +149,7 @@ impl Pointing<'_> {
             let field = if workload.wants.selector.is_empty() { "affinity" } else { "nodeSelector" };
             return self.origins.of(self.index, Pointed::Field(field));
         }
-        let in_force = judgement.policies.iter().filter(|levelled| levelled.in_force);
-        in_force.filter_map(|levelled| self.said(levelled.source, keys::SENSITIVITY)).next()
+        let mut in_force = judgement.policies.iter().filter(|levelled| levelled.in_force);
+        in_force.find_map(|levelled| self.said(levelled.source, keys::SENSITIVITY))
     }
 }

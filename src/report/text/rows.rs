@@ -119,7 +119,9 @@ fn one_by_one(plan: &Plan<'_>) -> Vec<Row> {
 }
 
 fn alike(plan: &Plan<'_>, by_namespace: bool) -> Vec<Row> {
-    let mut groups: BTreeMap<(Option<&str>, Faring), (usize, BTreeSet<&str>)> = BTreeMap::new();
+    /// How many there are, and in which namespaces.
+    type Group<'p> = (usize, BTreeSet<&'p str>);
+    let mut groups: BTreeMap<(Option<&str>, Faring), Group<'_>> = BTreeMap::new();
     for planned in &plan.workloads {
         let namespace: &str = &planned.workload.identity.namespace;
         let key = (by_namespace.then_some(namespace), Faring::of(plan, planned));
