@@ -39,3 +39,7 @@ crds: ## Generate the custom resource definitions from src/api
 .PHONY: control-plane
 control-plane: ## Build the control plane of the tests and the demo, if it is not cached
 	$(CARGO) run $(LAB) binaries
+
+.PHONY: schemas
+schemas: ## Generate the schemas of what commands write, from src/report
+	$(CARGO) test --test offline -- --ignored --exact report::data::write_schemas

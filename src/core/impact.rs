@@ -210,11 +210,18 @@ impl<'a> Comparison<'a, '_> {
         if after.workload.identity.kind != Kind::DaemonSet {
             return;
         }
-        let gone = new.reach(after).map(|reach| {
-            let before: Option<BTreeSet<_>> = old.reach(before).map(|reach| reach.cleared.into_iter().collect());
-            let stood = |node: &&str| before.as_ref().is_none_or(|cleared| cleared.contains(node));
-            reach.lost.into_iter().filter(stood).collect::<Vec<_>>()
-        });
+        let stood: Option<BTreeSet<_>> = old.reach(before).map(|reach| reach.cleared.into_iter().collect());
+        let gone = if after.outcome == Outcome::Refused {
+            if matches!(before.outcome, Outcome::Unrestricted(_)) {
+                // Its template stays as it is, and asks for nothing that a node could lose.
+                return;
+            }
+            // Its template asks for a stamp that no node carries any longer.
+            stood.map(|nodes| nodes.into_iter().collect::<Vec<_>>())
+        } else {
+            let stood = |node: &&str| stood.as_ref().is_none_or(|cleared| cleared.contains(node));
+            new.reach(after).map(|reach| reach.lost.into_iter().filter(stood).collect())
+        };
         if gone.as_ref().is_none_or(|nodes| !nodes.is_empty()) {
             let nodes = gone.unwrap_or_default();
             impact.ended.push(Ended { workload: after.workload, nodes, pools: lost.to_vec() });

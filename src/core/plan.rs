@@ -132,6 +132,8 @@ pub struct Demand<'a> {
     pub with_nodes: Vec<usize>,
     /// The nodes that have everything that is asked for, by name.
     pub nodes: Vec<&'a str>,
+    /// The pool that lacks least, where none meets it: a place of [`Plan::pools`].
+    pub nearest: Option<usize>,
 }
 
 /// What one policy asks of a place.

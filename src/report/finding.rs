@@ -85,7 +85,7 @@ pub const PLAN_RULES: [Rule; 6] = [
     Rule {
         code: UNPLACEABLE,
         short: "No node could run the pods: they would stay pending.",
-        help: "Lower what is asked for, correct the workload's own node selector or affinity, or add a pool that is \
+        help: "Correct the workload's own node selector or affinity, or record or add a pool that is \
                cleared. The plan says for each pool what it lacks.",
     },
 ];
@@ -149,7 +149,7 @@ impl Pointing<'_> {
             let field = if workload.wants.selector.is_empty() { "affinity" } else { "nodeSelector" };
             return self.origins.of(self.index, Pointed::Field(field));
         }
-        let in_force = judgement.policies.iter().filter(|levelled| levelled.in_force);
-        in_force.filter_map(|levelled| self.said(levelled.source, keys::SENSITIVITY)).next()
+        let mut in_force = judgement.policies.iter().filter(|levelled| levelled.in_force);
+        in_force.find_map(|levelled| self.said(levelled.source, keys::SENSITIVITY))
     }
 }

@@ -68,7 +68,7 @@ struct Text<'r> {
     text: &'r str,
 }
 
-impl<'r> From<&Rule> for RuleOfTool<'r> {
+impl From<&Rule> for RuleOfTool<'_> {
     fn from(rule: &Rule) -> Self {
         Self { id: rule.code, short_description: Text { text: rule.short }, help: Text { text: rule.help } }
     }

@@ -20,5 +20,6 @@ mod properties;
 mod properties_of_parts;
 mod purity;
 mod references;
+mod report;
 mod schema;
 mod worlds;

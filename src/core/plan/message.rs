@@ -27,7 +27,7 @@ impl<'a> Plan<'a> {
     /// The pool that lacks least to meet `demand`, where none meets it.
     #[must_use]
     pub fn nearest(&self, demand: &Demand<'a>) -> Option<&PoolClearance<'a>> {
-        self.pools.iter().min_by_key(|pool| demand.reasons(pool).len())
+        self.pools.get(demand.nearest?)
     }
 
     fn placeable(&self, planned: &Planned<'a>, pools: &[usize]) -> String {

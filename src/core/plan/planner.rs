@@ -206,7 +206,11 @@ impl<'a> Planner<'a, '_> {
         let peopled: BTreeSet<usize> = nodes.iter().filter_map(|name| self.pool_of(name)).collect();
         let with_nodes = if self.nodes.is_empty() { cleared.clone() } else { peopled.into_iter().collect() };
         let id = self.demands.len();
-        self.demands.push(Demand { asks: asks.clone(), cleared, with_nodes, nodes });
+        // Worked out once, and not for each of the workloads that will be told of it.
+        let lacks = |pool: &PoolClearance<'a>| asks.iter().flat_map(|ask| ask.reasons(pool)).count();
+        let pools = (0..).zip(self.pools).filter(|_| cleared.is_empty());
+        let nearest = pools.min_by_key(|(_, pool)| lacks(pool)).map(|(i, _)| i);
+        self.demands.push(Demand { asks: asks.clone(), cleared, with_nodes, nodes, nearest });
         self.known.insert(asks, id);
         id
     }

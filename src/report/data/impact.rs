@@ -28,7 +28,7 @@ pub struct ImpactReport<'p> {
     levels: Vec<LevelRow<'p>>,
     /// The categories of each policy for which it matters, likewise.
     categories: Vec<CategoryRow<'p>>,
-    /// The DaemonSets whose pods Kubernetes ends at once: no wave and no disruption budget applies to them.
+    /// The `DaemonSet`s whose pods Kubernetes ends at once: no wave and no disruption budget applies to them.
     daemon_sets: Vec<DaemonSetRow<'p>>,
     /// The workloads that would be refused and were not: their pods do not come back once they end. Before them, the
     /// namespaces whose own labels would be refused.

@@ -1,6 +1,7 @@
 //! The schemas of the documents, generated from the types that write them.
 
 use schemars::{JsonSchema, generate::SchemaSettings};
+use serde_json::Value;
 
 use super::{ImpactReport, LintReport, PlanReport};
 
@@ -26,5 +27,21 @@ pub fn all() -> Vec<Schema> {
 /// As the documents are written, not as they are read: a field that may be null is there all the same.
 fn text<T: JsonSchema>() -> String {
     let schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>();
-    format!("{:#}\n", schema.as_value())
+    let mut schema = schema.to_value();
+    unfold(&mut schema);
+    format!("{schema:#}\n")
+}
+
+/// Takes the source's line breaks out of descriptions.
+fn unfold(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if let Some(Value::String(text)) = fields.get_mut("description") {
+                *text = text.replace('\n', " ");
+            }
+            fields.values_mut().for_each(unfold);
+        }
+        Value::Array(items) => items.iter_mut().for_each(unfold),
+        _ => {}
+    }
 }

@@ -8,7 +8,10 @@ use super::{
     rows::names,
     words::counted,
 };
-use crate::core::plan::{Demand, Plan};
+use crate::core::{
+    plan::{Demand, Plan},
+    reason::Reason,
+};
 
 /// How many reasons are told at most where not all are wanted.
 const BRIEF: usize = 20;
@@ -47,7 +50,7 @@ fn verdicts(page: &mut Page, plan: &Plan<'_>, demand: &Demand<'_>) {
     }
     let mut rejected: BTreeMap<Vec<String>, Vec<&str>> = BTreeMap::new();
     for pool in &plan.pools {
-        let codes: BTreeSet<_> = demand.reasons(pool).iter().map(|reason| reason.code()).collect();
+        let codes: BTreeSet<_> = demand.reasons(pool).iter().map(Reason::code).collect();
         if !codes.is_empty() {
             let codes = codes.iter().map(ToString::to_string).collect();
             rejected.entry(codes).or_default().push(pool.pool.name.as_str());

@@ -140,12 +140,12 @@ fn moved(page: &mut Page, moved: &[Moved<'_>]) {
             rows.push([title, from, to, "?".to_owned()].map(|text| (text, Tone::Plain)).into());
         }
     } else {
-        let mut last = None;
+        let mut above = None;
         for Moved { workload, lost: pools, left, pods } in moved {
             let Identity { namespace, kind, name } = &workload.identity;
-            if last != Some(namespace) {
+            if above != Some(namespace) {
                 rows.push(vec![(namespace.to_string(), Tone::Strong)]);
-                last = Some(namespace);
+                above = Some(namespace);
             }
             let pods = pods.map_or_else(|| "?".to_owned(), |pods| pods.to_string());
             let cells = [format!("  {kind} {name}"), lost(pools), few(left, 3), pods];
@@ -167,12 +167,12 @@ fn standings(page: &mut Page, standings: &[Standing<'_>]) {
     }
     page.heading("Pools gained (+) and lost (-)");
     let signed = |sign: char, pools: &[&PoolName]| pools.iter().map(|pool| format!("{sign}{pool}")).collect::<Vec<_>>();
-    let mut last = None;
+    let mut above = None;
     let mut rows = Vec::new();
     for Standing { policy, demander, presence, gained, lost } in standings {
-        if last != Some(policy) {
+        if above != Some(policy) {
             rows.push(vec![(format!("policy {policy}"), Tone::Strong)]);
-            last = Some(policy);
+            above = Some(policy);
         }
         let note = match presence {
             Presence::Kept => "",

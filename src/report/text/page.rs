@@ -14,6 +14,9 @@ const NARROWEST: u16 = 60;
 /// The widest that is laid out: longer lines are not read.
 const WIDEST: u16 = 160;
 
+/// What tables are at their best from.
+const COMFORTABLE: u16 = 100;
+
 /// How far everything below a heading is moved in.
 const INDENT: &str = "  ";
 
@@ -46,16 +49,23 @@ pub(super) struct Page {
     width: u16,
     colour: bool,
     text: String,
+    /// Whether a heading was written last.
+    headed: bool,
 }
 
 impl Page {
     pub(super) fn new(look: Look) -> Self {
-        Self { width: look.width.clamp(NARROWEST, WIDEST), colour: look.colour, text: String::new() }
+        Self { width: look.width.clamp(NARROWEST, WIDEST), colour: look.colour, text: String::new(), headed: false }
     }
 
     /// What has been written.
     pub(super) fn into_text(self) -> String {
         self.text
+    }
+
+    /// Whether tables must give way to fit.
+    pub(super) fn narrow(&self) -> bool {
+        self.width < COMFORTABLE
     }
 
     fn columns(&self) -> usize {
@@ -74,11 +84,12 @@ impl Page {
     fn line(&mut self, text: &str) {
         self.text.push_str(text.trim_end());
         self.text.push('\n');
+        self.headed = false;
     }
 
-    /// An empty line, but not at the beginning, and never two.
+    /// An empty line, but not at the beginning or below a heading, and never two.
     pub(super) fn gap(&mut self) {
-        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") && !self.headed {
             self.text.push('\n');
         }
     }
@@ -90,6 +101,7 @@ impl Page {
         self.line(&title);
         let rule = self.paint(&"─".repeat(self.columns()), Tone::Faint);
         self.line(&rule);
+        self.headed = true;
     }
 
     /// A paragraph without indentation.

@@ -49,7 +49,7 @@ pub fn plan(plan: &Plan<'_>, ignored: &Ignored, look: Look, detail: Detail) -> S
     page.into_text()
 }
 
-/// What each list tells: DaemonSets that lose pods, objects that ask for what no policy has, what else is refused, and
+/// What each list tells: `DaemonSet`s that lose pods, objects that ask for what no policy has, what else is refused, and
 /// what would stay pending.
 fn sort_out(plan: &Plan<'_>, entries: &[Entry<'_>]) -> (Vec<String>, Told, Told, Told) {
     let (mut lost, mut unknown, mut refused, mut stuck) =
@@ -148,20 +148,21 @@ fn summary(plan: &Plan<'_>, ignored: &Ignored) -> String {
     let tally = Tally::of(plan, ignored);
     let namespaces = plan.namespaces.iter().filter(|namespace| namespace.in_force()).count();
     let refused = tally.refused.saturating_sub(namespaces);
-    let mut text = format!(
+    let fates = format!(
         "{}: {} placeable, {} unplaceable, {refused} refused, {} unrestricted",
         counted(plan.workloads.len(), "workload"),
         tally.placeable,
         tally.unplaceable,
         tally.unrestricted
     );
+    let mut parts = vec![fates];
     if namespaces > 0 {
-        text.push_str(&format!("; {} refused", counted(namespaces, "namespace")));
+        parts.push(format!("{} refused", counted(namespaces, "namespace")));
     }
     if tally.ignored > 0 {
         let kinds = ignored.0.iter().map(|(kind, count)| format!("{count} {kind}"));
         let objects = if tally.ignored == 1 { "object of another kind" } else { "objects of other kinds" };
-        text.push_str(&format!("; {} {objects} passed over ({})", tally.ignored, few(kinds, 8)));
+        parts.push(format!("{} {objects} passed over ({})", tally.ignored, few(kinds, 8)));
     }
-    text
+    parts.join("; ")
 }

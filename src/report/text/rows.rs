@@ -21,11 +21,18 @@ const MOST: usize = 200;
 /// How many pools a row names.
 const POOLS: usize = 3;
 
+/// A level, who said so, and the mode of its policy where that is not in force, ready to be appended.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Said {
+    level: String,
+    by: &'static str,
+    idle: String,
+}
+
 /// How a workload fares, as its row says it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Faring {
-    levels: String,
-    said_by: String,
+    levels: Vec<Said>,
     categories: String,
     fate: Fate,
     pools: String,
@@ -34,13 +41,11 @@ struct Faring {
 impl Faring {
     fn of(plan: &Plan<'_>, planned: &Planned<'_>) -> Self {
         let policies = &planned.judgement.policies;
-        let lines = |cells: Vec<String>| if cells.is_empty() { "–".to_owned() } else { cells.join("\n") };
-        let level = policies.iter().map(|levelled| {
+        let levels = policies.iter().map(|levelled| {
             let whose = if policies.len() > 1 { format!("{}: ", levelled.policy.name) } else { String::new() };
             let idle = if levelled.in_force { String::new() } else { format!(" ({})", levelled.policy.mode) };
-            format!("{whose}{}{idle}", levelled.level)
+            Said { level: format!("{whose}{}", levelled.level), by: said_by(levelled.source), idle }
         });
-        let said_by = policies.iter().map(|levelled| said_by(levelled.source).to_owned());
         let pools = match &planned.outcome {
             Outcome::Placeable(pools) => few(names(plan, pools), POOLS),
             Outcome::Unplaceable(_) => "none".to_owned(),
@@ -48,8 +53,7 @@ impl Faring {
             Outcome::Unrestricted(_) => "any".to_owned(),
         };
         Self {
-            levels: lines(level.collect()),
-            said_by: lines(said_by.collect()),
+            levels: levels.collect(),
             categories: planned.judgement.categories.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
             fate: Fate::of(&planned.outcome),
             pools,
@@ -115,7 +119,9 @@ fn one_by_one(plan: &Plan<'_>) -> Vec<Row> {
 }
 
 fn alike(plan: &Plan<'_>, by_namespace: bool) -> Vec<Row> {
-    let mut groups: BTreeMap<(Option<&str>, Faring), (usize, BTreeSet<&str>)> = BTreeMap::new();
+    /// How many there are, and in which namespaces.
+    type Group<'p> = (usize, BTreeSet<&'p str>);
+    let mut groups: BTreeMap<(Option<&str>, Faring), Group<'_>> = BTreeMap::new();
     for planned in &plan.workloads {
         let namespace: &str = &planned.workload.identity.namespace;
         let key = (by_namespace.then_some(namespace), Faring::of(plan, planned));
@@ -133,6 +139,8 @@ fn alike(plan: &Plan<'_>, by_namespace: bool) -> Vec<Row> {
 }
 
 fn table(page: &mut Page, rows: Vec<Row>) {
+    // Lines of two columns stay beside each other only where neither is broken, for which a narrow page has no room.
+    let merged = page.narrow() && rows.iter().any(|row| row.faring.levels.len() > 1);
     let categorised = rows.iter().any(|row| !row.faring.categories.is_empty());
     let plain = |text: String| (text, Tone::Plain);
     let mut cells = Vec::new();
@@ -148,20 +156,31 @@ fn table(page: &mut Page, rows: Vec<Row>) {
             None => title,
         };
         last = namespace;
-        let Faring { levels, said_by, categories, fate, pools } = faring;
+        let Faring { levels, categories, fate, pools } = faring;
         let tone = match fate {
             Fate::Placeable => Tone::Good,
             Fate::Unplaceable | Fate::Refused => Tone::Bad,
             Fate::Unrestricted => Tone::Plain,
         };
-        let mut row = vec![plain(title), plain(levels), (said_by, Tone::Faint)];
+        let lines = |of: fn(&Said) -> String| match &*levels {
+            [] => "–".to_owned(),
+            levels => levels.iter().map(of).collect::<Vec<_>>().join("\n"),
+        };
+        let mut row = vec![plain(title)];
+        if merged {
+            row.push(plain(lines(|Said { level, by, idle }| format!("{level}\n  by {by}{idle}"))));
+        } else {
+            row.push(plain(lines(|Said { level, idle, .. }| format!("{level}{idle}"))));
+            row.push((lines(|said| said.by.to_owned()), Tone::Faint));
+        }
         row.extend(categorised.then(|| plain(categories)));
         row.extend([(fate.as_str().to_owned(), tone), plain(pools)]);
         cells.push(row);
     }
-    let mut header = vec!["workload", "level", "said by"];
+    let mut header = vec!["workload"];
+    header.extend(if merged { &["level, said by"][..] } else { &["level", "said by"] });
     header.extend(categorised.then_some("categories"));
     header.extend(["outcome", "pools"]);
-    let whole: Vec<usize> = (0..header.len().saturating_sub(1)).collect();
+    let whole: Vec<usize> = (0..header.len().saturating_sub(1)).filter(|column| !merged || *column != 1).collect();
     page.table(&header, cells, &whole);
 }
