@@ -34,7 +34,12 @@ pub const STANDARD_INPUT: &str = "<stdin>";
 ///
 /// Of a directory, only `.yaml`, `.yml` and `.json` files are read, and nothing whose name begins with a point.
 pub fn gather(paths: &[PathBuf], stdin: &mut dyn Read) -> Gathered {
-    let mut gatherer = Gatherer::default();
+    gather_up_to(LARGEST, paths, stdin)
+}
+
+/// The same, with files of at most `largest` bytes.
+pub(super) fn gather_up_to(largest: usize, paths: &[PathBuf], stdin: &mut dyn Read) -> Gathered {
+    let mut gatherer = Gatherer { gathered: Gathered::default(), seen: HashSet::new(), largest };
     let mut stdin = Some(stdin);
     for path in paths {
         if path.as_os_str() == "-" {
@@ -48,11 +53,11 @@ pub fn gather(paths: &[PathBuf], stdin: &mut dyn Read) -> Gathered {
     gatherer.gathered
 }
 
-#[derive(Default)]
 struct Gatherer {
     gathered: Gathered,
     /// What was read or walked, by its path without links: links may lead in circles.
     seen: HashSet<PathBuf>,
+    largest: usize,
 }
 
 impl Gatherer {
@@ -134,10 +139,10 @@ impl Gatherer {
 
     fn add(&mut self, name: &str, from: impl Read) {
         let mut bytes = Vec::new();
-        let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
+        let limit = u64::try_from(self.largest).unwrap_or(u64::MAX).saturating_add(1);
         let diagnostic = match from.take(limit).read_to_end(&mut bytes) {
             Err(error) => unreadable(name, &error),
-            Ok(length) if length > LARGEST => too_large(name, LARGEST),
+            Ok(length) if length > self.largest => too_large(name, self.largest),
             Ok(_) => match decode(bytes, name, &mut self.gathered.sources) {
                 Ok(()) => return,
                 Err(diagnostic) => diagnostic,

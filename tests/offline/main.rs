@@ -13,6 +13,7 @@ mod clearance_table;
 mod crds;
 mod examples;
 mod facts;
+mod manifests;
 mod properties;
 mod properties_of_parts;
 mod purity;
