@@ -108,22 +108,20 @@ fn is_list_kind(kind: &Node<'_>) -> bool {
     kind.text().is_ok_and(|kind| kind.ends_with("List"))
 }
 
-/// Hands over `node`, or its items when it is a list within a list.
+/// Hands over `node`, or its items when it is a list of objects itself.
 fn hand_over<'t>(mut node: Node<'t>, sink: Sink<'_, 't>) {
-    if node.get(KIND).is_some_and(is_list_kind) && matches!(node.get(ITEMS), Some(items) if is_list(items)) {
-        let heading = Heading::new(node.entry(KIND), node.entry(VERSION));
-        let Content::Map(entries) = &mut node.content else { return };
-        let items = entries.drain(..).find(|entry| entry.key == ITEMS).map(|entry| entry.value.content);
-        if let Some(Content::List(items)) = items {
-            for item in items {
-                hand_over(heading.complete(item), &mut *sink);
-            }
-        }
-    } else {
+    // Go prints an empty list as `null`, too.
+    let is_list = |items: &Node<'_>| matches!(items.content, Content::List(_)) || items.is_null();
+    if !node.get(KIND).is_some_and(is_list_kind) || !node.get(ITEMS).is_some_and(is_list) {
         sink(Ok(node));
+        return;
     }
-}
-
-fn is_list(node: &Node<'_>) -> bool {
-    matches!(node.content, Content::List(_))
+    let heading = Heading::new(node.entry(KIND), node.entry(VERSION));
+    let Content::Map(entries) = &mut node.content else { return };
+    let items = entries.drain(..).find(|entry| entry.key == ITEMS).map(|entry| entry.value.content);
+    if let Some(Content::List(items)) = items {
+        for item in items {
+            hand_over(heading.complete(item), &mut *sink);
+        }
+    }
 }

@@ -34,8 +34,18 @@ pub const STANDARD_INPUT: &str = "<stdin>";
 ///
 /// Of a directory, only `.yaml`, `.yml` and `.json` files are read, and nothing whose name begins with a point.
 pub fn gather(paths: &[PathBuf], stdin: &mut dyn Read, sources: &mut Sources) -> Gathered {
+    gather_up_to(LARGEST, paths, stdin, sources)
+}
+
+/// The same, with files of at most `largest` bytes.
+pub(super) fn gather_up_to(
+    largest: usize,
+    paths: &[PathBuf],
+    stdin: &mut dyn Read,
+    sources: &mut Sources,
+) -> Gathered {
     let before = sources.files().count();
-    let mut gatherer = Gatherer { gathered: Gathered::default(), sources, seen: HashSet::new() };
+    let mut gatherer = Gatherer { gathered: Gathered::default(), sources, seen: HashSet::new(), largest };
     let mut stdin = Some(stdin);
     for path in paths {
         if path.as_os_str() == "-" {
@@ -46,7 +56,7 @@ pub fn gather(paths: &[PathBuf], stdin: &mut dyn Read, sources: &mut Sources) ->
             gatherer.named(path);
         }
     }
-    let Gatherer { gathered, sources, seen: _ } = gatherer;
+    let Gatherer { gathered, sources, .. } = gatherer;
     Gathered { files: sources.files().skip(before).collect(), ..gathered }
 }
 
@@ -55,6 +65,7 @@ struct Gatherer<'s> {
     sources: &'s mut Sources,
     /// What was read or walked, by its path without links: links may lead in circles.
     seen: HashSet<PathBuf>,
+    largest: usize,
 }
 
 impl Gatherer<'_> {
@@ -136,10 +147,10 @@ impl Gatherer<'_> {
 
     fn add(&mut self, name: &str, from: impl Read) {
         let mut bytes = Vec::new();
-        let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
+        let limit = u64::try_from(self.largest).unwrap_or(u64::MAX).saturating_add(1);
         let diagnostic = match from.take(limit).read_to_end(&mut bytes) {
             Err(error) => unreadable(name, &error),
-            Ok(length) if length > LARGEST => too_large(name, LARGEST),
+            Ok(length) if length > self.largest => too_large(name, self.largest),
             Ok(_) => match decode(bytes, name, self.sources) {
                 Ok(()) => return,
                 Err(diagnostic) => diagnostic,

@@ -24,5 +24,7 @@ pub mod scalar;
 mod snippet;
 pub mod source;
 mod syntax;
+#[cfg(test)]
+mod tests;
 mod value;
 mod yaml;

@@ -191,3 +191,147 @@ fn short_float(value: f64) -> String {
         _ => value.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(text: &str) -> Scalar<'_> {
+        Scalar { text: text.into(), plain: true }
+    }
+
+    /// Each expectation is what sigs.k8s.io/yaml 1.6.0 makes of the same characters.
+    #[test]
+    fn plain_scalars_mean_what_they_mean_to_kubectl() {
+        for text in ["", "~", "null", "Null", "NULL"] {
+            assert_eq!(plain(text).meaning(), Meaning::Null, "{text}");
+        }
+        for text in ["y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"] {
+            assert_eq!(plain(text).meaning(), Meaning::Bool(true), "{text}");
+        }
+        for text in ["n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"] {
+            assert_eq!(plain(text).meaning(), Meaning::Bool(false), "{text}");
+        }
+        let integers = [
+            ("0", 0),
+            ("-0", 0),
+            ("+1", 1),
+            ("007", 7),
+            ("-017", -15),
+            ("0o17", 15),
+            ("0O17", 15),
+            ("0x1F", 31),
+            ("-0X10", -16),
+            ("0b101", 5),
+            ("-0b11", -3),
+            ("1_000", 1000),
+            ("1__0", 10),
+            ("1_", 1),
+            ("-_1", -1),
+            ("0_7", 7),
+            ("0x_ff", 255),
+            ("9223372036854775807", i64::MAX),
+            ("-9223372036854775808", i64::MIN),
+        ];
+        for (text, value) in integers {
+            assert_eq!(plain(text).meaning(), Meaning::Int(value), "{text}");
+        }
+        for (text, value) in [("9223372036854775808", 1 << 63), ("0xFFFFFFFFFFFFFFFF", u64::MAX)] {
+            assert_eq!(plain(text).meaning(), Meaning::Unsigned(value), "{text}");
+        }
+        let floats = [
+            ("08", 8.0),
+            ("1.", 1.0),
+            (".5", 0.5),
+            ("+.5", 0.5),
+            ("-1.5e3", -1500.0),
+            ("1E+3", 1000.0),
+            ("1_0.5", 10.5),
+            (".5_0", 0.5),
+            ("18446744073709551616", 18_446_744_073_709_551_616.0),
+            ("+9223372036854775808", 9_223_372_036_854_775_808.0),
+            ("-9223372036854775809", -9_223_372_036_854_775_808.0),
+            (".inf", f64::INFINITY),
+            ("+.INF", f64::INFINITY),
+            ("-.Inf", f64::NEG_INFINITY),
+        ];
+        for (text, value) in floats {
+            assert_eq!(plain(text).meaning(), Meaning::Float(value), "{text}");
+        }
+        assert!(matches!(plain(".NaN").meaning(), Meaning::Float(value) if value.is_nan()));
+        let texts = [
+            "nULL",
+            "yEs",
+            "tRUE",
+            "inf",
+            "NaN",
+            "0x",
+            "0x_",
+            "0o8",
+            "0b2",
+            "0x1g",
+            "0x-1",
+            "_1",
+            "+",
+            "-",
+            ".",
+            ".e5",
+            "1e",
+            "1e+",
+            "1e400",
+            "-1e400",
+            "._5",
+            ".5_",
+            ".5__0",
+            "--1",
+            "-+1",
+            "0x1p4",
+            "100m",
+            "128Mi",
+            "1.2.3",
+            "1,000",
+            "12:30:45",
+            "2001-12-14",
+            "2001-12-14T21:59:43Z",
+            "<<",
+            "=",
+            "no way",
+            "é",
+        ];
+        for text in texts {
+            assert_eq!(plain(text).meaning(), Meaning::Text(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn quotes_make_strings() {
+        for text in ["", "~", "no", "8080", "1.5"] {
+            assert_eq!(Scalar::string(text).as_text(), Some(text));
+            assert_eq!(plain(text).as_text(), None);
+        }
+    }
+
+    #[test]
+    fn keys_are_strings_or_none() {
+        let keys = [
+            ("name", Some("name")),
+            ("on", Some("true")),
+            ("N", Some("false")),
+            ("0x10", Some("16")),
+            ("1.50", Some("1.5")),
+            ("1.5e10", Some("1.5e+10")),
+            ("1234567.5", Some("1.2345675e+06")),
+            ("0.00001", Some("1e-05")),
+            ("0.0001", Some("0.0001")),
+            ("-.inf", Some("-.inf")),
+            (".nan", Some(".nan")),
+            ("~", None),
+            ("", None),
+            ("18446744073709551615", None),
+        ];
+        for (text, expected) in keys {
+            assert_eq!(key(plain(text)).as_deref(), expected, "{text}");
+        }
+        assert_eq!(key(Scalar::string("on")).as_deref(), Some("on"));
+    }
+}

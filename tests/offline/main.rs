@@ -14,6 +14,7 @@ mod commands;
 mod crds;
 mod examples;
 mod facts;
+mod manifests;
 mod plan;
 mod plan_table;
 mod properties;
