@@ -40,6 +40,7 @@ impl<T: fmt::Display> fmt::Display for Passing<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(what, Filter { allow, deny }) = self;
         match allow {
+            Some(allow) if allow.len() == 1 => write!(f, "{what} {}", Few(allow.iter()))?,
             Some(allow) => write!(f, "a {what} among {}", Few(allow.iter()))?,
             None => write!(f, "a {what} other than {}", Few(deny.iter()))?,
         }
@@ -76,7 +77,9 @@ impl fmt::Display for Met<'_> {
                 Subject::Party { role, party } => {
                     write!(f, "{} is bound by the law of {country}", PartyOf { role, party, site })
                 }
-                Subject::Technology(part) => write!(f, "{} is bound by the law of {country}", Supplied(Part(part))),
+                Subject::Technology(part) => {
+                    write!(f, "{} comes from a supplier bound by the law of {country}", Part(part))
+                }
                 Subject::Data => write!(f, "data in zone {} lies in {country}", zone.name),
             },
             Fact::NotExposed => {
@@ -106,14 +109,5 @@ impl fmt::Display for Met<'_> {
                 write!(f, "carbon intensity of zone {} is {} gCO2e/kWh", zone.name, Figure(figure))
             }
         }
-    }
-}
-
-/// The supplier of a part of a stack.
-struct Supplied<'a>(Part<'a>);
-
-impl fmt::Display for Supplied<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the supplier of {}", self.0)
     }
 }

@@ -66,9 +66,6 @@ pub(super) fn tell<'a>(
         None => ("How the pools fare", Detail::Brief),
     };
     page.heading(title);
-    if all == 0 {
-        page.line(2, Phrase::of("there is none: declare a PlacementPool"));
-    }
     pools::tell(page, &fares, detail, &|_| None, locate);
     if cleared == 0 {
         let title = if question.pool.is_some() { "To have it cleared" } else { "To have a pool cleared" };

@@ -7,7 +7,7 @@ use crate::{
     api::validate::Kind,
     core::{
         admission::Source,
-        catalogue::{Pool, Provider},
+        catalogue::{Pool, Site},
         derivation::{Derivation, Step},
         name::CategoryName,
         policy::Policy,
@@ -78,11 +78,10 @@ impl<'a> Locator<'a> {
     }
 
     /// Where the offer and the zone of the pool are recorded.
-    pub(super) fn site(&self, derivation_site: crate::core::catalogue::Site<'_>) -> Option<String> {
-        let Provider { name, .. } = derivation_site.provider;
-        let own = self.own(Kind::CloudProvider, name.as_str())?;
+    pub(super) fn site(&self, site: Site<'_>) -> Option<String> {
+        let own = self.own(Kind::CloudProvider, site.provider.name.as_str())?;
         let Spec::Provider(spec) = &own.spec else { return None };
-        self.field(own, &paths::zone(spec, derivation_site)?)
+        self.field(own, &paths::zone(spec, site)?)
     }
 
     /// Where `source` says `key` about a workload of `namespace`; nothing where it does not.

@@ -51,8 +51,8 @@ pub struct Question<'q> {
 pub struct Explained {
     /// For people.
     pub text: String,
-    /// Whether there is somewhere to run: a pool that will do, or the one that was asked about; of a level that several
-    /// policies have, by each of them.
+    /// Whether there is somewhere to run by what was asked about: a pool that will do, or the one that was named; by
+    /// every policy that has the level, or the one that was named.
     pub placeable: bool,
 }
 

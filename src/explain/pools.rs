@@ -30,40 +30,74 @@ pub(super) type Remarks<'r> = &'r dyn Fn(&str) -> Option<String>;
 
 /// Tells `fares`.
 pub(super) fn tell(page: &mut Page, fares: &[Fare<'_>], detail: Detail, remarks: Remarks<'_>, locate: Locator<'_>) {
-    let (cleared, rejected): (Vec<_>, Vec<_>) = fares.iter().partition(|fare| fare.cleared());
-    for fare in cleared.iter().chain(rejected.iter().take(MOST)) {
-        header(page, fare, locate);
-        if let Some(remark) = remarks(fare.pool.name.as_str()).filter(|_| fare.cleared()) {
+    if fares.is_empty() {
+        page.line(2, Phrase::of("there is none: declare a PlacementPool"));
+    }
+    let (cleared, rejected): (Vec<&Fare<'_>>, Vec<&Fare<'_>>) = fares.iter().partition(|fare| fare.cleared());
+    for fare in cleared {
+        header(page, &[fare], locate);
+        if let Some(remark) = remarks(fare.pool.name.as_str()) {
             page.line(4, Phrase::of("but ").then(remark));
         }
-        match (detail, fare.cleared()) {
-            (Detail::Full, _) => fare.steps().for_each(|(derivation, step)| full(page, derivation, step, locate)),
-            (Detail::Brief, true) => met(page, fare, locate),
-            (Detail::Brief, false) => {
-                fare.failed().for_each(|(derivation, step)| full(page, derivation, step, locate));
-                let met = fare.steps().count().saturating_sub(fare.failed().count());
-                if met > 0 {
-                    let more =
-                        if met == 1 { "1 more demand is met".into() } else { format!("{met} more demands are met") };
-                    page.line(4, Phrase::default().faint(more));
-                }
-            }
+        match detail {
+            Detail::Full => steps(page, fare, fare.steps(), locate),
+            Detail::Brief => met(page, fare, locate),
         }
     }
-    if rejected.len() > MOST {
-        let more = rejected.len().saturating_sub(MOST);
-        page.line(2, Phrase::default().faint(format!("and {more} pools more that lack as much: see each with --pool")));
+    let alike = alike(&rejected);
+    for group in alike.iter().take(MOST) {
+        let Some(fare) = group.first() else { continue };
+        header(page, group, locate);
+        if detail == Detail::Full {
+            steps(page, fare, fare.steps(), locate);
+            continue;
+        }
+        steps(page, fare, fare.failed(), locate);
+        match fare.steps().count().saturating_sub(fare.failed().count()) {
+            0 => {}
+            1 => page.line(4, Phrase::default().faint("1 more demand is met")),
+            more => page.line(4, Phrase::default().faint(format!("{more} more demands are met"))),
+        }
+    }
+    let more: usize = alike.iter().skip(MOST).map(Vec::len).sum();
+    if more > 0 {
+        page.line(
+            2,
+            Phrase::default().faint(format!("and {more} pools more that lack as much or more: see each with --pool")),
+        );
     }
 }
 
-fn header(page: &mut Page, fare: &Fare<'_>, locate: Locator<'_>) {
-    let good = fare.cleared();
-    let verdict = if good { "cleared" } else { "not cleared" };
-    let pool = Phrase::mark(good).strong(format!("pool {}", fare.pool.name)).then(format!(" is {verdict}"));
-    page.line(2, pool.at(locate.pool(fare.pool, "metadata.name")));
-    if let Ok(site) = fare.site {
+/// Pools that name the same zone of the same offer fare alike, and are told as one.
+fn alike<'f, 'a>(fares: &[&'f Fare<'a>]) -> Vec<Vec<&'f Fare<'a>>> {
+    let stands = |fare: &Fare<'a>| (&fare.pool.provider, &fare.pool.offer, &fare.pool.zone);
+    let mut groups: Vec<Vec<&'f Fare<'a>>> = Vec::new();
+    for fare in fares {
+        let group = groups.iter_mut().find(|group| group.first().is_some_and(|first| stands(first) == stands(fare)));
+        match group {
+            Some(group) => group.push(fare),
+            None => groups.push(vec![fare]),
+        }
+    }
+    groups
+}
+
+/// The names of pools that fare alike, the verdict, and what they stand on.
+fn header(page: &mut Page, fares: &[&Fare<'_>], locate: Locator<'_>) {
+    let Some(first) = fares.first() else { return };
+    let good = first.cleared();
+    let mut phrase = Phrase::mark(good);
+    for (i, fare) in fares.iter().enumerate() {
+        let and = if i == 0 { "" } else { ", " };
+        phrase = phrase.then(and).strong(format!("pool {}", fare.pool.name));
+        phrase = phrase.at(locate.pool(fare.pool, "metadata.name"));
+    }
+    let verb = if fares.len() == 1 { "is" } else { "are" };
+    page.line(2, phrase.then(format!(" {verb} {}", if good { "cleared" } else { "not cleared" })));
+    if let Ok(site) = first.site {
         let Site { provider, offer, zone, .. } = site;
-        let stands = format!("stands on offer {}/{} in zone {}", provider.name, offer.name, zone.name);
+        let stands = if fares.len() == 1 { "stands" } else { "stand" };
+        let stands = format!("{stands} on offer {}/{} in zone {}", provider.name, offer.name, zone.name);
         page.line(4, Phrase::of(stands).at(locate.site(site)));
     }
 }
@@ -88,13 +122,29 @@ fn met(page: &mut Page, fare: &Fare<'_>, locate: Locator<'_>) {
     }
 }
 
-/// One step: what is demanded and where, and by which fact it is met or fails.
-fn full(page: &mut Page, derivation: &Derivation<'_>, step: &Step<'_>, locate: Locator<'_>) {
-    let demand = format!("{} of {} demands {}", step.demander, derivation.policy.name, step.wanted);
-    let mark = Phrase::mark(step.finding.is_ok());
-    page.line(4, mark.then(demand).at(locate.demand(derivation, step)));
-    page.line(6, Phrase::of(derivation.told(step)).at(locate.fact(derivation, step)));
-    source(page, step);
+/// Steps of one pool: what is demanded and where, and by which fact it is met or fails.
+fn steps<'f, 'a: 'f>(
+    page: &mut Page,
+    fare: &Fare<'_>,
+    steps: impl Iterator<Item = (&'f Derivation<'a>, &'f Step<'a>)>,
+    locate: Locator<'_>,
+) {
+    for (derivation, step) in steps {
+        if fare.site.is_err() {
+            // Whoever demands anything demands this first: to say it once is enough.
+            page.line(4, Phrase::mark(false).then(derivation.told(step)).at(locate.fact(derivation, step)));
+            return;
+        }
+        let of_policy = match fare.derivations.len() {
+            1 => String::new(),
+            _ => format!(" of policy {}", derivation.policy.name),
+        };
+        let demand = format!("{}{of_policy} demands {}", step.demander, step.wanted);
+        let mark = Phrase::mark(step.finding.is_ok());
+        page.line(4, mark.then(demand).at(locate.demand(derivation, step)));
+        page.line(6, Phrase::of(derivation.told(step)).at(locate.fact(derivation, step)));
+        source(page, step);
+    }
 }
 
 /// Where to check the fact that `step` turns on.

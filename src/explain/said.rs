@@ -1,18 +1,19 @@
 //! The part that tells what is said of a workload, by whom, and what each policy makes of it.
 
+use std::collections::BTreeMap;
+
 use super::{
     locate::Locator,
     page::{Page, Phrase},
 };
 use crate::{
     core::{
-        admission::{Source, Statement},
+        admission::{Refusal, Source, Statement},
         keys,
-        name::quoted,
+        name::{PolicyName, quoted},
         plan::{Judgement, Levelled, Plan, Planned},
         policy::{Mode, Policy},
         selector::Labels,
-        text::Listed,
         workload::Kind,
     },
     gather::Origin,
@@ -44,18 +45,21 @@ impl<'a> Said<'a> {
     }
 
     /// Tells it.
-    pub(super) fn tell(
-        &self,
-        page: &mut Page,
-        policies: &'a std::collections::BTreeMap<crate::core::name::PolicyName, Policy>,
-    ) {
+    pub(super) fn tell(&self, page: &mut Page, policies: &BTreeMap<PolicyName, Policy>) {
         page.heading("What is said");
         self.statements(page);
         let judgement = &self.planned.judgement;
+        if judgement.exempt {
+            page.line(2, Phrase::of("no policy hears it"));
+            return;
+        }
         for policy in policies.values() {
             page.gap();
             match judgement.policies.iter().find(|levelled| levelled.policy.name == policy.name) {
-                Some(levelled) => self.levelled(page, levelled),
+                Some(levelled) => {
+                    self.levelled(page, levelled);
+                    self.refusals(page, policy);
+                }
                 None if judgement.refusals.iter().any(|refused| refused.policy.name == policy.name) => {
                     self.refused(page, policy);
                 }
@@ -87,7 +91,7 @@ impl<'a> Said<'a> {
         }
         if !silent.is_empty() {
             let verb = if silent.len() == 1 { "says" } else { "say" };
-            page.line(2, Phrase::default().faint(format!("{} {verb} nothing", Listed(silent.iter()))));
+            page.line(2, Phrase::default().faint(format!("{} {verb} nothing", together(&silent))));
         }
         if !self.planned.judgement.namespace_known {
             let text = format!("namespace {namespace} was not read, and is taken to say nothing and to have no labels");
@@ -115,10 +119,7 @@ impl<'a> Said<'a> {
     fn levelled(&self, page: &mut Page, levelled: &Levelled<'a>) {
         let Levelled { policy, level, rank, source, .. } = levelled;
         let count = policy.levels.iter().len();
-        page.line(
-            2,
-            self.name(policy).then(format!(" makes of it level {level}, {} of {count}", rank.saturating_add(1))),
-        );
+        page.line(2, self.name(policy).then(format!(" makes of it level {level}, {}", among(*rank, count))));
         let (why, place) = self.why(policy, *rank, *source);
         page.line(4, Phrase::of(why).at(place));
         if !policy.levels.demands_at(*rank) {
@@ -126,6 +127,10 @@ impl<'a> Said<'a> {
         }
         self.categories(page, policy, &self.planned.judgement);
         self.mode(page, policy);
+        if policy.mode != Mode::Enforce {
+            let text = format!("--policy {} tells how the pools fare by it", policy.name);
+            page.line(4, Phrase::default().faint(text));
+        }
     }
 
     /// Why it is the level at `rank` that counts, and where the policy says so, if it does.
@@ -147,11 +152,11 @@ impl<'a> Said<'a> {
             .filter_map(|(who, found)| Some(format!("{} of {}", policy.levels.at(*found)?.name, self.called(*who))))
             .collect();
         let verb = if agreeing.len() == 1 { "says" } else { "say" };
-        let says = format!("{} {verb} so", agreeing.join(" and "));
+        let says = format!("{} {verb} so", together(&agreeing));
         let text = if lower.is_empty() {
             says
         } else {
-            format!("{says}; that outdoes {}, because the most sensitive counts", lower.join(" and "))
+            format!("{says}; that outdoes {}, because the most sensitive counts", together(&lower))
         };
         (text, None)
     }
@@ -167,7 +172,7 @@ impl<'a> Said<'a> {
             let who: Vec<String> = self.each().into_iter().filter_map(says).collect();
             let verb = if who.len() == 1 { "says" } else { "say" };
             let nothing = if require.is_none() { "; it requires nothing" } else { "" };
-            let text = format!("and category {category}: {} {verb} so{nothing}", who.join(" and "));
+            let text = format!("and category {category}: {} {verb} so{nothing}", together(&who));
             page.line(4, Phrase::of(text).at(self.locate.category(policy, category)));
         }
     }
@@ -179,25 +184,29 @@ impl<'a> Said<'a> {
             Mode::Warn => "whoever applies it is warned of what is wrong, and nothing is placed or refused",
             Mode::Audit => "what is wrong is reported and nobody is warned, and nothing is placed or refused",
         };
-        let text =
-            format!("it is in {}: {means}; --policy {} tells how the pools fare by it", policy.mode, policy.name);
+        let text = format!("it is in {}: {means}", policy.mode);
         page.line(4, Phrase::of(text).at(self.locate.policy(policy, "spec.mode")));
     }
 
     fn refused(&self, page: &mut Page, policy: &Policy) {
         let verb = if policy.mode == Mode::Enforce { "refuses" } else { "would refuse, if it were in Enforce," };
         page.line(2, self.name(policy).then(format!(" {verb} what is said")));
+        self.refusals(page, policy);
+        self.mode(page, policy);
+    }
+
+    /// What `policy` refuses, and where it stands.
+    fn refusals(&self, page: &mut Page, policy: &Policy) {
         let workload = self.planned.workload;
         for refused in self.planned.judgement.refusals.iter().filter(|refused| refused.policy.name == policy.name) {
             let refusal = &refused.refusal;
             let text = Phrase::mark(false).then(refusal.told_of(workload.identity.kind));
             page.line(4, text.at(self.place(refusal)));
         }
-        self.mode(page, policy);
     }
 
     /// Where what is refused stands.
-    pub(super) fn place(&self, refusal: &crate::core::admission::Refusal<'_>) -> Option<String> {
+    pub(super) fn place(&self, refusal: &Refusal<'_>) -> Option<String> {
         let source = refusal.source().unwrap_or(Source::Default);
         let namespace = &self.planned.workload.identity.namespace;
         match refusal.key() {
@@ -208,14 +217,29 @@ impl<'a> Said<'a> {
 
     fn ungoverned(&self, page: &mut Page, policy: &Policy) {
         let namespace = &self.planned.workload.identity.namespace;
-        let why = if self.planned.judgement.exempt {
-            "which is exempt from every policy".to_owned()
-        } else {
-            format!("which its namespaceSelector does not match: {}", policy.namespaces)
-        };
+        let why = format!("which its namespaceSelector does not match: {}", policy.namespaces);
         let phrase = Phrase::default()
             .strong(format!("policy {}", policy.name))
             .then(format!(" does not govern namespace {namespace}, {why}"));
         page.line(2, phrase.at(self.locate.policy(policy, "spec.namespaceSelector")));
+    }
+}
+
+/// `a, b and c`.
+fn together(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// How sensitive the level at `rank` of `count` is.
+fn among(rank: usize, count: usize) -> String {
+    match rank.saturating_add(1) {
+        1 if count == 1 => "its only one".to_owned(),
+        1 => format!("the least sensitive of {count}"),
+        top if top == count => format!("the most sensitive of {count}"),
+        place => format!("{place} of {count} from the least sensitive"),
     }
 }

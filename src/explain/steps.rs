@@ -42,7 +42,11 @@ pub(super) fn remedies(page: &mut Page, title: &str, fares: &[Fare<'_>], locate:
     }
     let more = plans.iter().skip(MOST).map(|plan| plan.pools.len()).sum::<usize>();
     if more > 0 {
-        page.line(2, Phrase::default().faint(format!("and {more} pools more, further off: see each with --pool")));
+        page.line(
+            2,
+            Phrase::default()
+                .faint(format!("and {more} pools more that are as far off or further: see each with --pool")),
+        );
     }
 }
 
@@ -77,7 +81,8 @@ pub(super) fn soon(page: &mut Page, title: &str, fares: &[Fare<'_>], at: Instant
         page.line(2, Phrase::of(text).at(place));
     }
     if let Some(Some(day)) = last {
-        page.line(2, Phrase::of(format!("Without a renewal, none of these pools is cleared after {day}.")));
+        let whom = if fares.len() == 1 { "the pool is not" } else { "no pool is" };
+        page.line(2, Phrase::of(format!("Without a renewal, {whom} cleared after {day}.")));
     }
 }
 

@@ -1,6 +1,6 @@
 //! What becomes of one workload, from what is said of it to the nodes where its pods may run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Context, Question,
@@ -13,6 +13,7 @@ use super::{
 use crate::{
     core::{
         admission::Refusal,
+        keys,
         plan::{NodeOf, Outcome, Plan, Planned, Stuck, Wished},
         text::Few,
     },
@@ -37,6 +38,7 @@ pub(super) fn tell(
     if planned.outcome == Outcome::Refused {
         page.heading("To have it admitted");
         refusals(page, planned, &said);
+        return false;
     }
 
     let asks = Ask::of(&planned.judgement, question.policy);
@@ -45,15 +47,21 @@ pub(super) fn tell(
     }
     let fares = Fare::all(world, &asks, question.pool, question.at);
     let cleared = fares.iter().filter(|fare| fare.cleared()).count();
+    let by = question.policy.map(|policy| format!(" by policy {policy} alone")).unwrap_or_default();
     page.heading(&match question.pool {
-        Some(_) => "How the pool fares".to_owned(),
-        None => format!("How the pools fare: {cleared} of {} cleared", fares.len()),
+        Some(_) => format!("How the pool fares{by}"),
+        None => format!("How the pools fare{by}: {cleared} of {} cleared", fares.len()),
     });
     let detail = if question.pool.is_some() { Detail::Full } else { Detail::Brief };
     pools::tell(page, &fares, detail, &|pool| drawback(plan, planned, pool), locate);
     nodes(page, plan, planned);
     if cleared == 0 {
-        steps::remedies(page, "To make it placeable", &fares, locate);
+        let title = match (question.pool, question.policy) {
+            (Some(pool), _) => format!("To have pool {pool} cleared"),
+            (None, Some(_)) => "To have a pool cleared".to_owned(),
+            (None, None) => "To make it placeable".to_owned(),
+        };
+        steps::remedies(page, &title, &fares, locate);
     } else {
         obstacle(page, context, planned);
     }
@@ -61,11 +69,18 @@ pub(super) fn tell(
     placeable(plan, planned, question.pool, cleared > 0)
 }
 
+/// What becomes of it, in a sentence. What is refused is told where it stands, so that it is not told here.
 fn outcome<'a>(page: &mut Page, plan: &Plan<'a>, planned: &Planned<'a>) {
     let (good, word) = match planned.outcome {
         Outcome::Placeable(_) => (true, "placeable"),
         Outcome::Unplaceable(_) => (false, "not placeable"),
-        Outcome::Refused => (false, "refused"),
+        Outcome::Refused => {
+            let refused = planned.judgement.refusals.iter().filter(|refused| refused.in_force);
+            let policies: BTreeSet<_> = refused.map(|refused| &refused.policy.name).collect();
+            let what = if policies.len() == 1 { "policy" } else { "policies" };
+            page.line(0, Phrase::mark(false).then(format!("refused by {what} {}", Few(policies.iter()))));
+            return;
+        }
         Outcome::Unrestricted(_) => (true, "may run anywhere"),
     };
     page.line(0, Phrase::mark(good).then(format!("{word}: {}", plan.message(planned))));
@@ -74,7 +89,7 @@ fn outcome<'a>(page: &mut Page, plan: &Plan<'a>, planned: &Planned<'a>) {
 fn placeable(plan: &Plan<'_>, planned: &Planned<'_>, pool: Option<&str>, cleared: bool) -> bool {
     let is = |index: &usize| plan.pool(*index).is_some_and(|found| Some(found.name.as_str()) == pool);
     match &planned.outcome {
-        Outcome::Placeable(pools) => pool.is_none() || (cleared && pools.iter().any(is)),
+        Outcome::Placeable(pools) => cleared && (pool.is_none() || pools.iter().any(is)),
         Outcome::Unrestricted(_) => cleared,
         Outcome::Unplaceable(_) | Outcome::Refused => false,
     }
@@ -112,9 +127,9 @@ fn obstacle(page: &mut Page, context: Context<'_>, planned: &Planned<'_>) {
         }
         Outcome::Unplaceable(Stuck::OwnWishes) => {
             page.heading("To make it placeable");
-            let names = cleared().map(|pool| &pool.name).collect::<Vec<_>>();
+            let names = demand.with_nodes.iter().filter_map(|index| plan.pool(*index)).map(|pool| &pool.name);
             let wished = Wished(&planned.workload.wants);
-            page.line(2, Phrase::of(format!("• let {wished} accept nodes of {}", Few(names.iter()))));
+            page.line(2, Phrase::of(format!("• let {wished} accept nodes of {}", Few(names))));
         }
         _ => {}
     }
@@ -158,13 +173,13 @@ fn refusals(page: &mut Page, planned: &Planned<'_>, said: &Said<'_>) {
         let step = match &refused.refusal {
             Refusal::TooLong { categories: false, .. } => {
                 let levels = refused.policy.levels.iter().map(|level| &level.name);
-                format!("write one of {}", Few(levels))
+                format!("in {} write one of {}", keys::SENSITIVITY, Few(levels))
             }
             Refusal::TooLong { categories: true, .. } => {
-                format!("write categories of {}", Few(refused.policy.categories.keys()))
+                format!("in {} write some of {}", keys::CATEGORIES, Few(refused.policy.categories.keys()))
             }
             Refusal::UnknownLevel { policy, .. } => {
-                format!("write one of {}", Few(policy.levels.iter().map(|level| &level.name)))
+                format!("in {} write one of {}", keys::SENSITIVITY, Few(policy.levels.iter().map(|level| &level.name)))
             }
             Refusal::UnknownCategory { policy, value, .. } if policy.categories.is_empty() => {
                 format!("remove {value:?}: policy {} has no categories", policy.name)

@@ -12,6 +12,7 @@ mod admission;
 mod clearance_table;
 mod crds;
 mod examples;
+mod explain;
 mod facts;
 mod properties;
 mod properties_of_parts;
