@@ -173,7 +173,7 @@ impl fmt::Display for Nearest<'_, '_> {
 }
 
 /// What a workload wants of nodes itself, by name of the field.
-struct Wished<'a>(&'a Wants);
+pub(crate) struct Wished<'a>(pub(crate) &'a Wants);
 
 impl fmt::Display for Wished<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
