@@ -3,6 +3,7 @@
 mod cluster;
 mod completion;
 mod crds;
+mod explain;
 mod impact;
 mod input;
 mod lint;
@@ -31,6 +32,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Plan(plan::Plan),
+    Explain(explain::Explain),
     Impact(impact::Impact),
     Lint(lint::Lint),
     Run(run::Run),
@@ -60,6 +62,7 @@ impl Cli {
     pub fn execute(self) -> ExitCode {
         let (ended, otherwise) = match self.command {
             Command::Plan(plan) => (plan.execute(), COULD_NOT_JUDGE),
+            Command::Explain(explain) => (explain.execute(), COULD_NOT_JUDGE),
             Command::Impact(impact) => (impact.execute(), COULD_NOT_JUDGE),
             Command::Lint(lint) => (lint.execute(), COULD_NOT_JUDGE),
             Command::Run(run) => (run.execute().map(|()| ExitCode::SUCCESS), 1),

@@ -38,12 +38,7 @@ pub fn gather(paths: &[PathBuf], stdin: &mut dyn Read, sources: &mut Sources) ->
 }
 
 /// The same, with files of at most `largest` bytes.
-pub(super) fn gather_up_to(
-    largest: usize,
-    paths: &[PathBuf],
-    stdin: &mut dyn Read,
-    sources: &mut Sources,
-) -> Gathered {
+pub(super) fn gather_up_to(largest: usize, paths: &[PathBuf], stdin: &mut dyn Read, sources: &mut Sources) -> Gathered {
     let before = sources.files().count();
     let mut gatherer = Gatherer { gathered: Gathered::default(), sources, seen: HashSet::new(), largest };
     let mut stdin = Some(stdin);

@@ -113,7 +113,7 @@ fn a_workload_may_run_on_what_is_cleared_for_its_level() {
     assert_eq!(message, "2 of 2 pools are cleared: lyon, ulm");
     let (outcome, message) = told(&[CATALOGUE, POLICY, &workload("Deployment", "reads", "genome", "")]);
     assert_eq!(outcome, Outcome::Placeable([0].into()));
-    assert_eq!(message, "1 of 2 pools are cleared: lyon");
+    assert_eq!(message, "1 of 2 pools is cleared: lyon");
 }
 
 #[test]
