@@ -60,7 +60,7 @@ impl Explain {
         let target = Target::parse(&target, &reading.namespace)?;
         let mut sources = Sources::default();
         let named = Named::read(&files, &mut sources);
-        let snapshot = reading.snapshot(&mut sources)?;
+        let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
         let gathered = reading.complete(reading.gather(&[&named], &sources), snapshot.as_ref(), &sources);
         let settled = reading.settle(gathered);
         reading.check(&settled, &sources)?;

@@ -119,7 +119,7 @@ impl Impact {
         let before = Named::read(&Vec::from_iter(old), &mut sources);
         let after = Named::read(&Vec::from_iter(new), &mut sources);
         let common = Named::read(&with, &mut sources);
-        let snapshot = reading.snapshot(&mut sources)?;
+        let snapshot = reading.snapshot(&[&before, &after, &common], true, &mut sources)?;
 
         let gather = |named: &Named| reading.gather(&[named], &sources);
         let (mut old, mut new) = match sides {
@@ -175,6 +175,7 @@ fn check(reading: &Reading, old: &Settled<'_>, new: &Settled<'_>, sources: &Sour
     if old.inventory.world.policies.is_empty() && new.inventory.world.policies.is_empty() {
         bail!("nothing was judged: there is no PlacementPolicy on either side");
     }
+    input::warn_of_unknown_namespaces(new);
     Ok(())
 }
 

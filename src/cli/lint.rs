@@ -64,7 +64,7 @@ impl Lint {
         let Self { files, reading, at, output } = self;
         let mut sources = Sources::default();
         let named = Named::read(&files, &mut sources);
-        let snapshot = reading.snapshot(&mut sources)?;
+        let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
         let gathered = reading.complete(reading.gather(&[&named], &sources), snapshot.as_ref(), &sources);
         let settled = reading.settle(gathered);
         let found = lint(&settled, input::at(at));

@@ -90,6 +90,11 @@ pub(super) fn complain(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// Warns on standard error.
+pub(super) fn warn(message: &str) {
+    complain(&format!("warning: {message}\n\n"));
+}
+
 /// Tells `diagnostics` on standard error, each with its line of the file.
 pub(super) fn diagnose(diagnostics: &[Diagnostic], sources: &Sources, look: Look) {
     let mut err = io::BufWriter::new(io::stderr().lock());
