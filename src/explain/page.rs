@@ -3,6 +3,8 @@
 //! The only place that knows of widths and colours, and that keeps what was read from reaching the terminal as
 //! anything but text.
 
+use std::fmt::Write as _;
+
 use anstyle::{AnsiColor, Color, Effects, Style as Ansi};
 use unicode_width::UnicodeWidthStr;
 
@@ -50,22 +52,22 @@ impl Phrase {
     /// A mark for what is met, or is not, and a space.
     pub(super) fn mark(good: bool) -> Self {
         let (mark, look) = if good { ("✔", Look::Good) } else { ("✘", Look::Bad) };
-        Self::default().run(mark, look).then(" ")
+        Self::default().run(&mark, look).then(" ")
     }
 
     /// Text that stands out.
     pub(super) fn strong(self, text: impl ToString) -> Self {
-        self.run(text, Look::Strong)
+        self.run(&text, Look::Strong)
     }
 
     /// Text that stands back.
     pub(super) fn faint(self, text: impl ToString) -> Self {
-        self.run(text, Look::Faint)
+        self.run(&text, Look::Faint)
     }
 
     /// Plain text after it.
     pub(super) fn then(self, text: impl ToString) -> Self {
-        self.run(text, Look::Plain)
+        self.run(&text, Look::Plain)
     }
 
     /// Where it stands, in brackets; nothing where that is not known.
@@ -76,7 +78,7 @@ impl Phrase {
         }
     }
 
-    fn run(mut self, text: impl ToString, look: Look) -> Self {
+    fn run(mut self, text: &impl ToString, look: Look) -> Self {
         let text = text.to_string();
         // What was read may hold anything; a terminal must not obey it.
         self.0.push((text.replace(|c: char| c.is_control(), "\u{fffd}"), look));
@@ -151,7 +153,8 @@ impl Page {
     fn piece(&mut self, piece: &str, look: Look) {
         if self.style.colour && look != Look::Plain {
             let ansi = look.ansi();
-            self.text.push_str(&format!("{ansi}{piece}{ansi:#}"));
+            // To write into a text cannot fail.
+            let _ = write!(self.text, "{ansi}{piece}{ansi:#}");
         } else {
             self.text.push_str(piece);
         }
