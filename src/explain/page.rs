@@ -43,6 +43,7 @@ impl Look {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Phrase(Vec<(String, Look)>);
 
+#[expect(clippy::needless_pass_by_value, reason = "texts are given and not lent, so that sentences read as such")]
 impl Phrase {
     /// Plain text.
     pub(super) fn of(text: impl ToString) -> Self {
@@ -52,22 +53,22 @@ impl Phrase {
     /// A mark for what is met, or is not, and a space.
     pub(super) fn mark(good: bool) -> Self {
         let (mark, look) = if good { ("✔", Look::Good) } else { ("✘", Look::Bad) };
-        Self::default().run(&mark, look).then(" ")
+        Self::default().run(mark, look).then(" ")
     }
 
     /// Text that stands out.
     pub(super) fn strong(self, text: impl ToString) -> Self {
-        self.run(&text, Look::Strong)
+        self.run(text, Look::Strong)
     }
 
     /// Text that stands back.
     pub(super) fn faint(self, text: impl ToString) -> Self {
-        self.run(&text, Look::Faint)
+        self.run(text, Look::Faint)
     }
 
     /// Plain text after it.
     pub(super) fn then(self, text: impl ToString) -> Self {
-        self.run(&text, Look::Plain)
+        self.run(text, Look::Plain)
     }
 
     /// Where it stands, in brackets; nothing where that is not known.
@@ -78,7 +79,7 @@ impl Phrase {
         }
     }
 
-    fn run(mut self, text: &impl ToString, look: Look) -> Self {
+    fn run(mut self, text: impl ToString, look: Look) -> Self {
         let text = text.to_string();
         // What was read may hold anything; a terminal must not obey it.
         self.0.push((text.replace(|c: char| c.is_control(), "\u{fffd}"), look));
