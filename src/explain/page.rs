@@ -3,6 +3,8 @@
 //! The only place that knows of widths and colours, and that keeps what was read from reaching the terminal as
 //! anything but text.
 
+use std::fmt::Write as _;
+
 use anstyle::{AnsiColor, Color, Effects, Style as Ansi};
 use unicode_width::UnicodeWidthStr;
 
@@ -41,6 +43,7 @@ impl Look {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Phrase(Vec<(String, Look)>);
 
+#[expect(clippy::needless_pass_by_value, reason = "texts are given and not lent, so that sentences read as such")]
 impl Phrase {
     /// Plain text.
     pub(super) fn of(text: impl ToString) -> Self {
@@ -151,7 +154,8 @@ impl Page {
     fn piece(&mut self, piece: &str, look: Look) {
         if self.style.colour && look != Look::Plain {
             let ansi = look.ansi();
-            self.text.push_str(&format!("{ansi}{piece}{ansi:#}"));
+            // To write into a text cannot fail.
+            let _ = write!(self.text, "{ansi}{piece}{ansi:#}");
         } else {
             self.text.push_str(piece);
         }

@@ -30,6 +30,8 @@ pub(super) struct Plan<'a> {
     pub(super) pools: Vec<&'a str>,
     /// What each of them lacks; never empty.
     pub(super) remedies: Vec<Remedy>,
+    /// Whether that is all: what a pool that stands on nothing lacks besides is known once it stands.
+    pub(super) whole: bool,
 }
 
 impl Plan<'_> {
@@ -53,10 +55,10 @@ pub(super) fn plans<'a>(fares: &[Fare<'a>], locate: Locator<'_>) -> Vec<Plan<'a>
         }
         match plans.iter_mut().find(|plan| plan.remedies == remedies) {
             Some(plan) => plan.pools.push(fare.pool.name.as_str()),
-            None => plans.push(Plan { pools: vec![fare.pool.name.as_str()], remedies }),
+            None => plans.push(Plan { pools: vec![fare.pool.name.as_str()], remedies, whole: fare.site.is_ok() }),
         }
     }
-    plans.sort_by_key(|plan| (plan.hopeless(), plan.remedies.len()));
+    plans.sort_by_key(|plan| (!plan.whole, plan.hopeless(), plan.remedies.len()));
     plans
 }
 

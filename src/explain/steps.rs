@@ -30,6 +30,7 @@ pub(super) fn remedies(page: &mut Page, title: &str, fares: &[Fare<'_>], locate:
     for plan in plans.iter().take(MOST) {
         let pools = if plan.pools.len() == 1 { "pool" } else { "pools" };
         let note = match (plan.hopeless(), plan.remedies.len()) {
+            _ if !plan.whole => "first of all, and then see",
             (0, 1) => "one step",
             (0, _) => "all of this",
             (hopeless, all) if hopeless == all => "out of reach",
@@ -50,11 +51,11 @@ pub(super) fn remedies(page: &mut Page, title: &str, fares: &[Fare<'_>], locate:
     }
 }
 
-/// What a pool of `fares` that is cleared loses soon, and to whom that matters. Says whether anything is.
+/// The certificates by which pools of `fares` are cleared and that end soon, and when that leaves no pool at all.
 pub(super) fn soon(page: &mut Page, title: &str, fares: &[Fare<'_>], at: Instant, locate: Locator<'_>) {
     let cleared = || fares.iter().filter(|fare| fare.cleared());
     let mut ending: BTreeMap<(Day, String, Option<String>), Vec<&str>> = BTreeMap::new();
-    let mut last = Some(None);
+    let mut first_ends: Vec<Option<Day>> = Vec::new();
     for fare in cleared() {
         let mut first: Option<Day> = None;
         for (derivation, step, until) in fare.certificates() {
@@ -67,8 +68,7 @@ pub(super) fn soon(page: &mut Page, title: &str, fares: &[Fare<'_>], at: Instant
             ending.entry((until, what, locate.fact(derivation, step))).or_default().push(fare.pool.name.as_str());
             first = Some(first.map_or(until, |first| first.min(until)));
         }
-        // Once one cleared pool stays, something is left.
-        last = last.and_then(|last: Option<Day>| first.map(|first| Some(last.map_or(first, |last| last.max(first)))));
+        first_ends.push(first);
     }
     if ending.is_empty() {
         return;
@@ -76,11 +76,13 @@ pub(super) fn soon(page: &mut Page, title: &str, fares: &[Fare<'_>], at: Instant
     page.heading(title);
     for ((until, what, place), pools) in ending {
         let days = until.ends().days_since(at);
-        let lost = if pools.len() == 1 { "pool" } else { "pools" };
-        let text = format!("• renew {what}: ends {until}, {}, and clears {lost} {}", in_days(days), Few(pools.iter()));
+        let of = if pools.len() == 1 { "pool" } else { "pools" };
+        let text = format!("• renew {what}: ends {until}, {}, and clears {of} {}", in_days(days), Few(pools.iter()));
         page.line(2, Phrase::of(text).at(place));
     }
-    if let Some(Some(day)) = last {
+    // Where one cleared pool stays, something is left.
+    let all: Option<Vec<Day>> = first_ends.into_iter().collect();
+    if let Some(day) = all.and_then(|days| days.into_iter().max()) {
         let whom = if fares.len() == 1 { "the pool is not" } else { "no pool is" };
         page.line(2, Phrase::of(format!("Without a renewal, {whom} cleared after {day}.")));
     }
