@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// How the names of texts begin that come from a cluster.
-pub(super) const PREFIX: &str = "cluster:";
+/// The name of every text that comes from a cluster: it is no file, and nobody can be pointed into it.
+const NO_FILE: &str = "";
 
 /// What a cluster has.
 #[derive(Clone, Debug)]
@@ -111,7 +111,7 @@ async fn fetch(context: Option<&str>, wanted: &Wanted, sources: &mut Sources) ->
         let mut more = None;
         loop {
             let page = page(&client, resource, more.as_deref()).await?;
-            snapshot.own.push(sources.add(format!("{PREFIX}{}", resource.plural), page.text));
+            snapshot.own.push(sources.add(NO_FILE, page.text));
             more = page.more;
             if more.is_none() {
                 break;
@@ -149,7 +149,7 @@ impl Rest<'_> {
     }
 
     async fn list(&mut self, resource: &Resource) -> anyhow::Result<()> {
-        let file = self.sources.add(format!("{PREFIX}{}", resource.plural), String::new());
+        let file = self.sources.add(NO_FILE, String::new());
         let mut more = None;
         loop {
             let page = page(self.client, resource, more.as_deref()).await?;
@@ -167,7 +167,7 @@ impl Rest<'_> {
         if listed.is_ok() || named.is_empty() {
             return self.forgive(&NAMESPACES, listed);
         }
-        let file = self.sources.add(format!("{PREFIX}namespaces"), String::new());
+        let file = self.sources.add(NO_FILE, String::new());
         for name in named {
             // One that is not there yet is missing from the answer, and that is told.
             if let Ok(text) = ask(self.client, &format!("{}/{name}", NAMESPACES.path)).await {

@@ -137,7 +137,7 @@ impl Impact {
             let mut rest = reading.complete(gather(&common), snapshot.as_ref(), &sources);
             // What only the other side names has been deleted, or is to be made, and is not taken from elsewhere.
             if sides == Sides::Edit {
-                other.iter().for_each(|key| drop(rest.own.remove(key)));
+                rest.own.retain(|key, _| !other.contains(key));
             }
             side.complete(rest);
         }
@@ -179,7 +179,7 @@ fn check(reading: &Reading, old: &Settled<'_>, new: &Settled<'_>, sources: &Sour
     Ok(())
 }
 
-impl<'t> Gathered<'t> {
+impl Gathered<'_> {
     /// Gives each side the kinds that it does not hold at all from the other, and says so.
     fn lend(&mut self, other: &mut Self) -> Vec<String> {
         let mut notes = Vec::new();

@@ -224,7 +224,7 @@ fn origin(sources: &Sources, place: Place) -> Option<report::Origin> {
     let file = sources.name(place.file);
     let Position { line, column } = place.span.start;
     // What a cluster says stands in no file.
-    (!file.starts_with(cluster::PREFIX)).then(|| report::Origin { file: file.to_owned(), line, column })
+    (!file.is_empty()).then(|| report::Origin { file: file.to_owned(), line, column })
 }
 
 impl Origins for Places<'_> {

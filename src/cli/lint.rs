@@ -49,7 +49,7 @@ enum Format {
     /// For people, with the lines that are meant
     #[default]
     Text,
-    /// For editors: one line each, as file:line:column: severity: message
+    /// For editors: one line each, with file, line and column first
     Line,
     /// rempart.dev/lint/v1, documented in docs/schemas/lint-v1.json
     Json,

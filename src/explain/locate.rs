@@ -35,8 +35,8 @@ impl<'a> Locator<'a> {
 
     /// `span` of `file`, unless that was no file.
     pub(super) fn at(&self, file: FileId, span: Span) -> Option<String> {
-        let name = self.sources.name(file);
-        (!name.is_empty()).then(|| format!("{name}:{}", span.start.line))
+        let named = || format!("{}:{}", self.sources.name(file), span.start.line);
+        self.sources.is_file(file).then(named)
     }
 
     /// Where the policy says `path`.
