@@ -11,6 +11,7 @@ mod output;
 mod plan;
 mod progress;
 mod run;
+mod schemas;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ enum Command {
     Lint(lint::Lint),
     Run(run::Run),
     Crds(crds::Crds),
+    Schemas(schemas::Schemas),
     Completion(completion::Completion),
 }
 
@@ -67,6 +69,7 @@ impl Cli {
             Command::Lint(lint) => (lint.execute(), COULD_NOT_JUDGE),
             Command::Run(run) => (run.execute().map(|()| ExitCode::SUCCESS), 1),
             Command::Crds(crds) => (crds.execute().map(|()| ExitCode::SUCCESS), 1),
+            Command::Schemas(schemas) => (schemas.execute().map(|()| ExitCode::SUCCESS), 1),
             Command::Completion(completion) => (completion.execute().map(|()| ExitCode::SUCCESS), 1),
         };
         ended.unwrap_or_else(|error| {
