@@ -133,7 +133,8 @@ impl Gatherer<'_> {
         if !self.first_time(path) {
             return;
         }
-        let name = path.display().to_string();
+        // Of the directory that one is in, nobody writes the name.
+        let name = path.strip_prefix("./").unwrap_or(path).display().to_string();
         match fs::File::open(path) {
             Ok(file) => self.add(&name, file),
             Err(error) => self.unreadable(path, &error),
