@@ -61,8 +61,7 @@ impl Explain {
         let mut sources = Sources::default();
         let named = Named::read(&files, &mut sources);
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
-        let gathered = reading.complete(reading.gather(&[&named], &sources), snapshot.as_ref(), &sources);
-        let settled = reading.settle(gathered);
+        let settled = reading.settled(&named, snapshot.as_ref(), &sources);
         reading.check(&settled, &sources)?;
         let question = Question { target, pool: pool.as_deref(), policy: policy.as_deref(), at: input::at(at) };
         let look = reading.color.of_output();

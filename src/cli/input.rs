@@ -161,6 +161,11 @@ impl Reading {
         given
     }
 
+    /// What `named` comes to, with what `snapshot` has beside it.
+    pub(super) fn settled<'s>(&self, named: &Named, snapshot: Option<&Snapshot>, sources: &'s Sources) -> Settled<'s> {
+        self.settle(self.complete(self.gather(&[named], sources), snapshot, sources))
+    }
+
     /// What `gathered` comes to.
     pub(super) fn settle<'s>(&self, gathered: Gathered<'s>) -> Settled<'s> {
         gathered.settle(&Settings { exempt: self.exempt_namespaces.clone() })

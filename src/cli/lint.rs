@@ -65,8 +65,7 @@ impl Lint {
         let mut sources = Sources::default();
         let named = Named::read(&files, &mut sources);
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
-        let gathered = reading.complete(reading.gather(&[&named], &sources), snapshot.as_ref(), &sources);
-        let settled = reading.settle(gathered);
+        let settled = reading.settled(&named, snapshot.as_ref(), &sources);
         let found = lint(&settled, input::at(at));
         let findings = || -> Vec<_> { found.iter().map(|found| input::finding(found, &sources)).collect() };
         match output {

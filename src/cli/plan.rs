@@ -78,8 +78,7 @@ impl Plan {
         let mut sources = Sources::default();
         let named = Named::read(&files, &mut sources);
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
-        let gathered = reading.complete(reading.gather(&[&named], &sources), snapshot.as_ref(), &sources);
-        let settled = reading.settle(gathered);
+        let settled = reading.settled(&named, snapshot.as_ref(), &sources);
         reading.check(&settled, &sources)?;
         let plan = plan(&settled.inventory, input::at(at), Assume { enforced });
         let origins = input::Places { settled: &settled, sources: &sources };

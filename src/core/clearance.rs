@@ -127,85 +127,53 @@ impl<'a> Judge<'a> {
         at: Instant,
         mut tell: impl FnMut(Wanted<'a>, Finding<'a>),
     ) {
-        // Destructured whole, so that a new demand does not compile until it is judged here.
-        let Requirements {
-            operator,
-            controlling_party,
-            technology,
-            data,
-            not_exposed_to,
-            qualifications,
-            providers,
-            regions,
-            max_pue,
-            max_carbon_intensity,
-        } = require;
         let Site { pool: _, provider, offer, zone } = site;
-
-        if let Some(areas) = operator {
-            tell(Wanted::Operator(areas), party_within(areas, Role::Operator, &provider.operator));
-        }
-        if let Some(areas) = controlling_party {
-            tell(Wanted::ControllingParty(areas), party_within(areas, Role::ControllingParty, provider.controller()));
-        }
-        if let Some(areas) = technology {
-            let wanted = Wanted::Technology(areas);
-            if offer.technology.is_empty() {
-                tell(wanted, Err(Cause::JurisdictionUnknown(Subject::Technology(None), areas)));
-            }
-            for part in parts(&offer.technology) {
-                tell(wanted, within(areas, Subject::Technology(Some(part)), part.jurisdiction));
-            }
-        }
-        if let Some(areas) = data {
-            tell(Wanted::Data(areas), within(areas, Subject::Data, zone.country));
-        }
-        for law in not_exposed_to {
-            let finding = match provider.exposure_to(offer, law) {
-                Exposure::Reached(reach) => Err(Cause::ExposedToLaw(law, reach)),
-                _ if !self.known_laws.contains(law.as_str()) => Err(Cause::LawUnknown(law)),
-                Exposure::None => Ok(Fact::NotExposed),
-                Exposure::Unknown(gap) => Err(Cause::ExposureUnknown(law, gap)),
-            };
-            tell(Wanted::NotExposedTo(law), finding);
-        }
-        for scheme in qualifications {
-            let finding = match offer.coverage(scheme, &zone.region, at) {
-                Coverage::InForce { by, until } => Ok(Fact::Certificate { by, until }),
-                Coverage::NotYet { next } => Err(Cause::QualificationNotYetValid(next)),
-                Coverage::Ended { last, on } => Err(Cause::QualificationExpired(last, on)),
-                Coverage::OutOfScope { other } => Err(Cause::QualificationOutOfScope(other)),
-                Coverage::Missing => Err(Cause::QualificationMissing(scheme)),
-            };
-            tell(Wanted::Qualification(scheme), finding);
-        }
-        if providers.says_anything() {
-            tell(
-                Wanted::Providers(providers),
-                match providers.judge(&provider.name) {
+        for wanted in require.wanted() {
+            let finding = match wanted {
+                // Whoever has a site has this.
+                Wanted::Recorded => continue,
+                Wanted::Operator(areas) => party_within(areas, Role::Operator, &provider.operator),
+                Wanted::ControllingParty(areas) => party_within(areas, Role::ControllingParty, provider.controller()),
+                Wanted::Technology(areas) if offer.technology.is_empty() => {
+                    Err(Cause::JurisdictionUnknown(Subject::Technology(None), areas))
+                }
+                Wanted::Technology(areas) => {
+                    for part in parts(&offer.technology) {
+                        tell(wanted, within(areas, Subject::Technology(Some(part)), part.jurisdiction));
+                    }
+                    continue;
+                }
+                Wanted::Data(areas) => within(areas, Subject::Data, zone.country),
+                Wanted::NotExposedTo(law) => match provider.exposure_to(offer, law) {
+                    Exposure::Reached(reach) => Err(Cause::ExposedToLaw(law, reach)),
+                    _ if !self.known_laws.contains(law.as_str()) => Err(Cause::LawUnknown(law)),
+                    Exposure::None => Ok(Fact::NotExposed),
+                    Exposure::Unknown(gap) => Err(Cause::ExposureUnknown(law, gap)),
+                },
+                Wanted::Qualification(scheme) => match offer.coverage(scheme, &zone.region, at) {
+                    Coverage::InForce { by, until } => Ok(Fact::Certificate { by, until }),
+                    Coverage::NotYet { next } => Err(Cause::QualificationNotYetValid(next)),
+                    Coverage::Ended { last, on } => Err(Cause::QualificationExpired(last, on)),
+                    Coverage::OutOfScope { other } => Err(Cause::QualificationOutOfScope(other)),
+                    Coverage::Missing => Err(Cause::QualificationMissing(scheme)),
+                },
+                Wanted::Providers(filter) => match filter.judge(&provider.name) {
                     Filtered::Passes => Ok(Fact::Provider),
                     Filtered::Denied => Err(Cause::ProviderDenied),
                     Filtered::NotAmong(allowed) => Err(Cause::ProviderNotAllowed(allowed)),
                 },
-            );
-        }
-        if regions.says_anything() {
-            tell(
-                Wanted::Regions(regions),
-                match regions.judge(&zone.region) {
+                Wanted::Regions(filter) => match filter.judge(&zone.region) {
                     Filtered::Passes => Ok(Fact::Region),
                     Filtered::Denied => Err(Cause::RegionDenied),
                     Filtered::NotAmong(allowed) => Err(Cause::RegionNotAllowed(allowed)),
                 },
-            );
-        }
-        if let Some(limit) = *max_pue {
-            let finding = below(zone.pue, limit, Cause::PueTooHigh, Cause::PueUnknown);
-            tell(Wanted::MaxPue(limit), finding.map(Fact::Pue));
-        }
-        if let Some(limit) = *max_carbon_intensity {
-            let finding = below(zone.carbon_intensity, limit, Cause::CarbonTooHigh, Cause::CarbonUnknown);
-            tell(Wanted::MaxCarbonIntensity(limit), finding.map(Fact::CarbonIntensity));
+                Wanted::MaxPue(limit) => below(zone.pue, limit, Cause::PueTooHigh, Cause::PueUnknown).map(Fact::Pue),
+                Wanted::MaxCarbonIntensity(limit) => {
+                    let finding = below(zone.carbon_intensity, limit, Cause::CarbonTooHigh, Cause::CarbonUnknown);
+                    finding.map(Fact::CarbonIntensity)
+                }
+            };
+            tell(wanted, finding);
         }
     }
 
