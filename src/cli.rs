@@ -10,6 +10,7 @@ mod output;
 mod plan;
 mod progress;
 mod run;
+mod stats;
 
 use std::process::ExitCode;
 

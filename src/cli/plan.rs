@@ -9,6 +9,7 @@ use super::{
     FOUND,
     input::{self, Named, Reading},
     output,
+    stats::Stats,
 };
 use crate::{
     core::{
@@ -53,6 +54,10 @@ pub(super) struct Plan {
     /// How to say it
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Format,
+
+    /// Tells on standard error how many seconds reading, deciding and saying took, and the most memory that was used
+    #[arg(long)]
+    stats: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -72,7 +77,8 @@ enum Format {
 
 impl Plan {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        let Self { files, reading, at, enforced, full, output } = self;
+        let Self { files, reading, at, enforced, full, output, stats: tells } = self;
+        let mut stats = Stats::begin();
         if files.is_empty() && !reading.cluster {
             bail!("nothing to read: name files or directories, - for standard input, or --cluster");
         }
@@ -83,7 +89,9 @@ impl Plan {
         let settled = reading.settle(gathered);
         reading.check(&settled, &sources)?;
         warn_of_unknown_namespaces(&settled);
+        stats.done("reading");
         let plan = plan(&settled.inventory, input::at(at), Assume { enforced });
+        stats.done("deciding");
         let origins = input::Places { settled: &settled, sources: &sources };
         let ignored = report::Ignored(settled.ignored.clone());
         match output {
@@ -99,6 +107,10 @@ impl Plan {
                 output::stream(|out| report::sarif(&report::PLAN_RULES, findings, out))
             }
         }?;
+        stats.done("saying");
+        if tells {
+            stats.tell();
+        }
         let bad = |outcome: &Outcome| matches!(outcome, Outcome::Refused | Outcome::Unplaceable(_));
         let refused = plan.namespaces.iter().any(|namespace| namespace.refusals.iter().any(|refused| refused.in_force));
         let found = refused || plan.workloads.iter().any(|planned| bad(&planned.outcome));

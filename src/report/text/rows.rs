@@ -71,8 +71,8 @@ fn said_by(source: Source) -> &'static str {
 }
 
 /// The names of pools by their places.
-pub(super) fn names<'p>(plan: &'p Plan<'_>, pools: &'p [usize]) -> impl Iterator<Item = String> + use<'p> {
-    pools.iter().filter_map(|index| plan.pool(*index)).map(|pool| pool.name.to_string())
+pub(super) fn names<'p>(plan: &'p Plan<'_>, pools: &'p [usize]) -> impl Iterator<Item = &'p str> {
+    pools.iter().filter_map(|index| plan.pool(*index)).map(|pool| pool.name.as_str())
 }
 
 /// A row, under the namespace whose it is; of all namespaces together when `None`.
