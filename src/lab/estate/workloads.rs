@@ -34,7 +34,7 @@ pub(super) fn workload(index: usize, namespace: &str) -> String {
     text.push_str("spec:\n");
     let spec = pod_spec(index, &name, namespace);
     let labels = format!(
-        "metadata:\n  annotations:\n    checksum/config: {:032x}\n  labels:\n    app.kubernetes.io/name: {name}\n",
+        "metadata:\n  annotations:\n    checksum/config: sha256-{:016x}\n  labels:\n    app.kubernetes.io/name: {name}\n",
         roll(u64::MAX, index, 26)
     );
     let template = format!("{labels}spec:\n{}", indented(&spec, 2));
