@@ -43,4 +43,4 @@ control-plane: ## Build the control plane of the tests and the demo, if it is no
 
 .PHONY: schemas
 schemas: ## Generate the schemas of what commands write, from src/report
-	$(CARGO) test --test offline -- --ignored --exact report::data::write_schemas
+	$(CARGO) run --bin rempart -- schemas docs/schemas

@@ -3,6 +3,7 @@
 mod cluster;
 mod completion;
 mod crds;
+mod explain;
 mod impact;
 mod input;
 mod lint;
@@ -10,6 +11,7 @@ mod output;
 mod plan;
 mod progress;
 mod run;
+mod schemas;
 mod stats;
 
 use std::process::ExitCode;
@@ -32,10 +34,12 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Plan(plan::Plan),
+    Explain(explain::Explain),
     Impact(impact::Impact),
     Lint(lint::Lint),
     Run(run::Run),
     Crds(crds::Crds),
+    Schemas(schemas::Schemas),
     Completion(completion::Completion),
 }
 
@@ -61,10 +65,12 @@ impl Cli {
     pub fn execute(self) -> ExitCode {
         let (ended, otherwise) = match self.command {
             Command::Plan(plan) => (plan.execute(), COULD_NOT_JUDGE),
+            Command::Explain(explain) => (explain.execute(), COULD_NOT_JUDGE),
             Command::Impact(impact) => (impact.execute(), COULD_NOT_JUDGE),
             Command::Lint(lint) => (lint.execute(), COULD_NOT_JUDGE),
             Command::Run(run) => (run.execute().map(|()| ExitCode::SUCCESS), 1),
             Command::Crds(crds) => (crds.execute().map(|()| ExitCode::SUCCESS), 1),
+            Command::Schemas(schemas) => (schemas.execute().map(|()| ExitCode::SUCCESS), 1),
             Command::Completion(completion) => (completion.execute().map(|()| ExitCode::SUCCESS), 1),
         };
         ended.unwrap_or_else(|error| {

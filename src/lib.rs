@@ -3,6 +3,7 @@ pub mod api;
 pub mod cli;
 pub mod convert;
 pub mod core;
+pub mod explain;
 pub mod gather;
 #[cfg(feature = "lab")]
 pub mod lab;

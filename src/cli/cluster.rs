@@ -1,6 +1,6 @@
 //! What a cluster has, as manifests: asked page by page and read like files, so that both are judged alike.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, anyhow};
 use http::Request;
@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// How the names of texts begin that come from a cluster.
-pub(super) const PREFIX: &str = "cluster:";
+/// The name of every text that comes from a cluster: it is no file, and nobody can be pointed into it.
+const NO_FILE: &str = "";
 
 /// What a cluster has.
 #[derive(Clone, Debug)]
@@ -42,17 +42,34 @@ const OWN: [Resource; 3] = [
     Resource::ours("/apis/rempart.dev/v1alpha1/placementpools", "placementpools"),
 ];
 
-const REST: [Resource; 9] = [
-    Resource { path: "/api/v1/namespaces", plural: "namespaces", optional: false },
-    Resource { path: "/api/v1/nodes", plural: "nodes", optional: true },
+const NAMESPACES: Resource = Resource { path: "/api/v1/namespaces", plural: "namespaces", optional: true };
+
+const NODES: Resource = Resource { path: "/api/v1/nodes", plural: "nodes", optional: true };
+
+const WORKLOADS: [Resource; 4] = [
     Resource { path: "/apis/apps/v1/deployments", plural: "deployments", optional: false },
     Resource { path: "/apis/apps/v1/statefulsets", plural: "statefulsets", optional: false },
     Resource { path: "/apis/apps/v1/daemonsets", plural: "daemonsets", optional: false },
-    Resource { path: "/apis/apps/v1/replicasets", plural: "replicasets", optional: true },
     Resource { path: "/apis/batch/v1/cronjobs", plural: "cronjobs", optional: false },
+];
+
+/// Workloads of their own, or parts of the ones above: without them, one does not know whose pods stand where.
+const RUNNING: [Resource; 3] = [
+    Resource { path: "/apis/apps/v1/replicasets", plural: "replicasets", optional: true },
     Resource { path: "/apis/batch/v1/jobs", plural: "jobs", optional: true },
     Resource { path: "/api/v1/pods", plural: "pods", optional: true },
 ];
+
+/// What of a cluster is asked for beside our own objects, the namespaces and the nodes.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// The workloads.
+    pub(super) workloads: bool,
+    /// Whose pods stand where.
+    pub(super) running: bool,
+    /// The namespaces that matter, where not all of them may be listed.
+    pub(super) namespaces: BTreeSet<String>,
+}
 
 impl Resource {
     const fn ours(path: &'static str, plural: &'static str) -> Self {
@@ -70,15 +87,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// When there is no such context, the cluster cannot be reached, or it does not let something be read without which no
 /// answer could be trusted.
-pub(super) fn snapshot(context: Option<&str>, sources: &mut Sources) -> anyhow::Result<Snapshot> {
+pub(super) fn snapshot(context: Option<&str>, wanted: &Wanted, sources: &mut Sources) -> anyhow::Result<Snapshot> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the asynchronous runtime does not start")?
-        .block_on(fetch(context, sources))
+        .block_on(fetch(context, wanted, sources))
 }
 
-async fn fetch(context: Option<&str>, sources: &mut Sources) -> anyhow::Result<Snapshot> {
+async fn fetch(context: Option<&str>, wanted: &Wanted, sources: &mut Sources) -> anyhow::Result<Snapshot> {
     let config = match context {
         Some(name) => {
             let options = KubeConfigOptions { context: Some(name.to_owned()), ..KubeConfigOptions::default() };
@@ -91,27 +108,86 @@ async fn fetch(context: Option<&str>, sources: &mut Sources) -> anyhow::Result<S
     let client = Client::try_from(config).context("the cluster's address or credentials cannot be used")?;
     let mut snapshot = Snapshot { own: Vec::new(), rest: Gathered::default() };
     for resource in &OWN {
-        for page in pages(&client, resource).await? {
-            snapshot.own.push(sources.add(format!("{PREFIX}{}", resource.plural), page));
+        let mut more = None;
+        loop {
+            let page = page(&client, resource, more.as_deref()).await?;
+            snapshot.own.push(sources.add(NO_FILE, page.text));
+            more = page.more;
+            if more.is_none() {
+                break;
+            }
         }
     }
-    for resource in &REST {
-        // Their texts are too large to keep; nothing points into them.
-        let file = sources.add(format!("{PREFIX}{}", resource.plural), String::new());
-        match pages(&client, resource).await {
-            Ok(pages) => {
-                for page in pages {
-                    read(file, &page, &mut |found| snapshot.rest.pass(file, found));
-                }
+    let mut rest = Rest { client: &client, sources, gathered: Gathered::default() };
+    rest.namespaces(&wanted.namespaces).await?;
+    rest.take(&NODES).await?;
+    if wanted.workloads {
+        for resource in &WORKLOADS {
+            rest.take(resource).await?;
+        }
+    }
+    if wanted.workloads || wanted.running {
+        for resource in &RUNNING {
+            rest.take(resource).await?;
+        }
+    }
+    snapshot.rest = rest.gathered;
+    Ok(snapshot)
+}
+
+/// What is asked for beside our own objects. Its texts are too large to keep, and nothing points into them.
+struct Rest<'a> {
+    client: &'a Client,
+    sources: &'a mut Sources,
+    gathered: Gathered<'static>,
+}
+
+impl Rest<'_> {
+    async fn take(&mut self, resource: &Resource) -> anyhow::Result<()> {
+        let taken = self.list(resource).await;
+        self.forgive(resource, taken)
+    }
+
+    async fn list(&mut self, resource: &Resource) -> anyhow::Result<()> {
+        let file = self.sources.add(NO_FILE, String::new());
+        let mut more = None;
+        loop {
+            let page = page(self.client, resource, more.as_deref()).await?;
+            read(file, &page.text, &mut |found| self.gathered.pass(file, found));
+            more = page.more;
+            if more.is_none() {
+                return Ok(());
             }
+        }
+    }
+
+    /// Those who may not list all namespaces may often see the ones that they work in.
+    async fn namespaces(&mut self, named: &BTreeSet<String>) -> anyhow::Result<()> {
+        let listed = self.list(&NAMESPACES).await;
+        if listed.is_ok() || named.is_empty() {
+            return self.forgive(&NAMESPACES, listed);
+        }
+        let file = self.sources.add(NO_FILE, String::new());
+        for name in named {
+            // One that is not there yet is missing from the answer, and that is told.
+            if let Ok(text) = ask(self.client, &format!("{}/{name}", NAMESPACES.path)).await {
+                read(file, &text, &mut |found| self.gathered.pass(file, found));
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on without what an answer can do without.
+    fn forgive(&mut self, resource: &Resource, taken: anyhow::Result<()>) -> anyhow::Result<()> {
+        match taken {
             Err(error) if resource.optional => {
                 let message = format!("judged without {}: {error:#}", resource.plural);
-                snapshot.rest.diagnostics.push(Diagnostic::warning("NotReadable", message));
+                self.gathered.diagnostics.push(Diagnostic::warning("NotReadable", message));
+                Ok(())
             }
-            Err(error) => return Err(error),
+            taken => taken,
         }
     }
-    Ok(snapshot)
 }
 
 /// What of a list tells how to go on.
@@ -127,45 +203,61 @@ struct Metadata {
     more: Option<String>,
 }
 
-async fn pages(client: &Client, resource: &Resource) -> anyhow::Result<Vec<String>> {
-    let mut pages = Vec::new();
-    let mut more = None;
-    loop {
-        let page = page(client, resource, more.as_deref()).await?;
-        let listed: Listed =
-            serde_json::from_str(&page).with_context(|| format!("the answer about {} is no list", resource.plural))?;
-        pages.push(page);
-        more = listed.metadata.more.filter(|token| !token.is_empty());
-        if more.is_none() {
-            return Ok(pages);
-        }
-    }
+/// Some objects of a resource, and how to ask for the next ones.
+struct Page {
+    text: String,
+    more: Option<String>,
 }
 
-async fn page(client: &Client, resource: &Resource, more: Option<&str>) -> anyhow::Result<String> {
+async fn page(client: &Client, resource: &Resource, more: Option<&str>) -> anyhow::Result<Page> {
     let Resource { path, plural, .. } = resource;
     let mut uri = format!("{path}?limit={PAGE}");
     if let Some(token) = more {
         // Tokens are of the URL-safe alphabet, but for the padding.
         uri = format!("{uri}&continue={}", token.replace('=', "%3D"));
     }
-    let request = Request::get(uri).body(Vec::new())?;
-    let answer = tokio::time::timeout(PATIENCE, client.request_text(request))
-        .await
-        .map_err(|_| anyhow!("the API server has not listed {plural} within {} seconds", PATIENCE.as_secs()))?;
-    answer.map_err(|error| match &error {
-        kube::Error::Api(status) if status.code == 403 => {
-            anyhow!(
-                "you may not list {plural} in all namespaces: ask for that, or give them in files ({})",
-                status.message
-            )
+    let text = ask(client, &uri).await.map_err(|error| told(error, plural))?;
+    let listed: Listed =
+        serde_json::from_str(&text).with_context(|| format!("the answer about {plural} is no list"))?;
+    Ok(Page { text, more: listed.metadata.more.filter(|token| !token.is_empty()) })
+}
+
+/// What the API server answers, within [`PATIENCE`].
+async fn ask(client: &Client, uri: &str) -> Result<String, Unanswered> {
+    let request = Request::get(uri).body(Vec::new()).map_err(Unanswered::Request)?;
+    match tokio::time::timeout(PATIENCE, client.request_text(request)).await {
+        Err(_) => Err(Unanswered::Late),
+        Ok(answer) => answer.map_err(|error| Unanswered::Refused(Box::new(error))),
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum Unanswered {
+    #[error("no request can be made of it: {0}")]
+    Request(http::Error),
+    #[error("no answer within {} seconds", PATIENCE.as_secs())]
+    Late,
+    #[error(transparent)]
+    Refused(Box<kube::Error>),
+}
+
+/// Why the objects `plural` cannot be had, and what to do.
+fn told(error: Unanswered, plural: &str) -> anyhow::Error {
+    if let Unanswered::Refused(refused) = &error
+        && let kube::Error::Api(status) = &**refused
+    {
+        match status.code {
+            401 => return anyhow!("the cluster does not accept your credentials ({})", status.message),
+            403 => {
+                return anyhow!(
+                    "you may not list {plural} in all namespaces: ask for that, or give them in files ({})",
+                    status.message
+                );
+            }
+            404 => return anyhow!("the cluster does not know {plural}: is Rempart installed in it?"),
+            _ => {}
         }
-        kube::Error::Api(status) if status.code == 404 => {
-            anyhow!("the cluster does not know {plural}: is Rempart installed in it?")
-        }
-        kube::Error::Api(status) if status.code == 401 => {
-            anyhow!("the cluster does not accept your credentials ({})", status.message)
-        }
-        _ => anyhow!(error).context(format!("{plural} cannot be listed")),
-    })
+    }
+    anyhow!(error).context(format!("{plural} cannot be listed"))
 }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Parser;
 
 use super::output;
@@ -19,22 +18,6 @@ pub(super) struct Crds {
 
 impl Crds {
     pub(super) fn execute(self) -> anyhow::Result<()> {
-        let rendered = crds::render()?;
-        if self.directories.is_empty() {
-            let all: Vec<_> = rendered.iter().map(|(_, yaml)| yaml.as_str()).collect();
-            return output::print(&all.join("---\n"));
-        }
-        for directory in &self.directories {
-            std::fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
-            for (name, yaml) in &rendered {
-                let path = directory.join(name);
-                // Whole or not at all: whoever reads it may be reading now.
-                let unfinished = directory.join(format!(".{name}.unfinished"));
-                std::fs::write(&unfinished, yaml)
-                    .and_then(|()| std::fs::rename(&unfinished, &path))
-                    .with_context(|| format!("{} cannot be written", path.display()))?;
-            }
-        }
-        Ok(())
+        output::print_or_write(&crds::render()?, "---\n", &self.directories)
     }
 }

@@ -119,7 +119,7 @@ impl Impact {
         let before = Named::read(&Vec::from_iter(old), &mut sources);
         let after = Named::read(&Vec::from_iter(new), &mut sources);
         let common = Named::read(&with, &mut sources);
-        let snapshot = reading.snapshot(&mut sources)?;
+        let snapshot = reading.snapshot(&[&before, &after, &common], true, &mut sources)?;
 
         let gather = |named: &Named| reading.gather(&[named], &sources);
         let (mut old, mut new) = match sides {
@@ -137,7 +137,7 @@ impl Impact {
             let mut rest = reading.complete(gather(&common), snapshot.as_ref(), &sources);
             // What only the other side names has been deleted, or is to be made, and is not taken from elsewhere.
             if sides == Sides::Edit {
-                other.iter().for_each(|key| drop(rest.own.remove(key)));
+                rest.own.retain(|key, _| !other.contains(key));
             }
             side.complete(rest);
         }
@@ -175,10 +175,11 @@ fn check(reading: &Reading, old: &Settled<'_>, new: &Settled<'_>, sources: &Sour
     if old.inventory.world.policies.is_empty() && new.inventory.world.policies.is_empty() {
         bail!("nothing was judged: there is no PlacementPolicy on either side");
     }
+    input::warn_of_unknown_namespaces(new);
     Ok(())
 }
 
-impl<'t> Gathered<'t> {
+impl Gathered<'_> {
     /// Gives each side the kinds that it does not hold at all from the other, and says so.
     fn lend(&mut self, other: &mut Self) -> Vec<String> {
         let mut notes = Vec::new();

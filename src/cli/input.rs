@@ -1,12 +1,12 @@
 //! What the offline commands read: files, directories, standard input, a cluster, and an instant.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
-    cluster::{self, Snapshot},
+    cluster::{self, Snapshot, Wanted},
     output::{self, Colour},
     progress::Progress,
 };
@@ -108,17 +108,26 @@ impl Named {
 }
 
 impl Reading {
-    /// What the cluster has, if it is to be asked.
+    /// What the cluster has beside `named`, if it is to be asked. Workloads are taken where `named` has none; with
+    /// `running`, also where whose pods stand.
     ///
     /// # Errors
     /// When it cannot be reached, or does not let something be read that is needed.
-    pub(super) fn snapshot(&self, sources: &mut Sources) -> anyhow::Result<Option<Snapshot>> {
+    pub(super) fn snapshot(
+        &self,
+        named: &[&Named],
+        running: bool,
+        sources: &mut Sources,
+    ) -> anyhow::Result<Option<Snapshot>> {
         if !self.cluster {
             return Ok(None);
         }
+        let given = self.gather(named, sources);
+        let namespaces = given.workloads.iter().map(|found| found.workload.identity.namespace.to_string()).collect();
+        let wanted = Wanted { workloads: given.workloads.is_empty(), running, namespaces };
         let _progress = Progress::of("reading the cluster");
-        let snapshot = cluster::snapshot(self.context.as_deref(), sources).context("the cluster cannot be read")?;
-        Ok(Some(snapshot))
+        let snapshot = cluster::snapshot(self.context.as_deref(), &wanted, sources);
+        Ok(Some(snapshot.context("the cluster cannot be read")?))
     }
 
     /// What `named` says, in the order of the groups: what a later one has replaces what an earlier one has.
@@ -157,17 +166,16 @@ impl Reading {
         gathered.settle(&Settings { exempt: self.exempt_namespaces.clone() })
     }
 
-    /// Tells what is wrong in `settled`.
+    /// Tells what is wrong in `settled`, and what was missing from it.
     ///
     /// # Errors
     /// When an answer could not be trusted.
     pub(super) fn check(&self, settled: &Settled<'_>, sources: &Sources) -> anyhow::Result<()> {
         self.report(&settled.diagnostics, sources)?;
         if settled.inventory.world.policies.is_empty() {
-            output::complain(
-                "warning: there is no PlacementPolicy among what was read, so that nothing is asked of any place\n\n",
-            );
+            output::warn("there is no PlacementPolicy among what was read, so that nothing is asked of any place");
         }
+        warn_of_unknown_namespaces(settled);
         Ok(())
     }
 
@@ -182,6 +190,22 @@ impl Reading {
             errors => bail!("nothing was judged: {}, told above", counted(errors, "error", "errors")),
         }
     }
+}
+
+/// Says which namespaces were taken to have no labels because nobody gave them.
+pub(super) fn warn_of_unknown_namespaces(settled: &Settled<'_>) {
+    let inventory = &settled.inventory;
+    let named: BTreeSet<&str> = inventory.workloads.iter().map(|workload| &*workload.identity.namespace).collect();
+    let known = |name: &str| inventory.namespaces.contains_key(name) || inventory.exempt.contains(name);
+    let unknown: Vec<&str> = named.into_iter().filter(|name| !known(name)).collect();
+    let Some(first) = unknown.first() else { return };
+    let who = match unknown.len() {
+        1 => format!("namespace {first} is"),
+        more => format!("namespace {first} and {} more are", more.saturating_sub(1)),
+    };
+    output::warn(&format!(
+        "{who} not among what was read, and taken to have no labels: give the Namespace too, or --cluster"
+    ));
 }
 
 /// Where what was settled stands, for reports.
@@ -200,7 +224,7 @@ fn origin(sources: &Sources, place: Place) -> Option<report::Origin> {
     let file = sources.name(place.file);
     let Position { line, column } = place.span.start;
     // What a cluster says stands in no file.
-    (!file.starts_with(cluster::PREFIX)).then(|| report::Origin { file: file.to_owned(), line, column })
+    (!file.is_empty()).then(|| report::Origin { file: file.to_owned(), line, column })
 }
 
 impl Origins for Places<'_> {

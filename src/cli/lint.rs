@@ -49,7 +49,7 @@ enum Format {
     /// For people, with the lines that are meant
     #[default]
     Text,
-    /// For editors: one line each, as file:line:column: severity: message
+    /// For editors: one line each, with file, line and column first
     Line,
     /// rempart.dev/lint/v1, documented in docs/schemas/lint-v1.json
     Json,
@@ -64,7 +64,7 @@ impl Lint {
         let Self { files, reading, at, output } = self;
         let mut sources = Sources::default();
         let named = Named::read(&files, &mut sources);
-        let snapshot = reading.snapshot(&mut sources)?;
+        let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
         let gathered = reading.complete(reading.gather(&[&named], &sources), snapshot.as_ref(), &sources);
         let settled = reading.settle(gathered);
         let found = lint(&settled, input::at(at));

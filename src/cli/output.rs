@@ -1,6 +1,9 @@
 //! What a command writes, and to whom.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+};
 
 use anyhow::Context;
 use clap::ValueEnum;
@@ -90,6 +93,11 @@ pub(super) fn complain(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// Warns on standard error.
+pub(super) fn warn(message: &str) {
+    complain(&format!("warning: {message}\n\n"));
+}
+
 /// Tells `diagnostics` on standard error, each with its line of the file.
 pub(super) fn diagnose(diagnostics: &[Diagnostic], sources: &Sources, look: Look) {
     let mut err = io::BufWriter::new(io::stderr().lock());
@@ -97,4 +105,27 @@ pub(super) fn diagnose(diagnostics: &[Diagnostic], sources: &Sources, look: Look
         // As above.
         let _ = writeln!(err, "{}", diagnostic.render(sources, look));
     }
+}
+
+/// Prints `files`, each a name and a text, one after the other, or writes them into each of `directories`.
+///
+/// # Errors
+/// When something cannot be written. A file is written whole or not at all.
+pub(super) fn print_or_write(files: &[(String, String)], between: &str, directories: &[PathBuf]) -> anyhow::Result<()> {
+    if directories.is_empty() {
+        let all: Vec<_> = files.iter().map(|(_, text)| text.as_str()).collect();
+        return print(&all.join(between));
+    }
+    for directory in directories {
+        std::fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+        for (name, text) in files {
+            let path = directory.join(name);
+            // Whole or not at all: whoever reads it may be reading now.
+            let unfinished = directory.join(format!(".{name}.unfinished"));
+            std::fs::write(&unfinished, text)
+                .and_then(|()| std::fs::rename(&unfinished, &path))
+                .with_context(|| format!("{} cannot be written", path.display()))?;
+        }
+    }
+    Ok(())
 }

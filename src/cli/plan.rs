@@ -16,7 +16,6 @@ use crate::{
         instant::Instant,
         plan::{Assume, Outcome, plan},
     },
-    gather::Settled,
     manifest::source::Sources,
     report::{self, text},
 };
@@ -84,11 +83,10 @@ impl Plan {
         }
         let mut sources = Sources::default();
         let named = Named::read(&files, &mut sources);
-        let snapshot = reading.snapshot(&mut sources)?;
+        let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
         let gathered = reading.complete(reading.gather(&[&named], &sources), snapshot.as_ref(), &sources);
         let settled = reading.settle(gathered);
         reading.check(&settled, &sources)?;
-        warn_of_unknown_namespaces(&settled);
         stats.done("reading");
         let plan = plan(&settled.inventory, input::at(at), Assume { enforced });
         stats.done("deciding");
@@ -116,25 +114,4 @@ impl Plan {
         let found = refused || plan.workloads.iter().any(|planned| bad(&planned.outcome));
         Ok(if found { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })
     }
-}
-
-/// Says which namespaces were taken to have no labels because nobody gave them.
-fn warn_of_unknown_namespaces(settled: &Settled<'_>) {
-    let inventory = &settled.inventory;
-    let mut unknown: Vec<&str> = inventory
-        .workloads
-        .iter()
-        .map(|workload| &*workload.identity.namespace)
-        .filter(|name| !inventory.namespaces.contains_key(*name) && !inventory.exempt.contains(*name))
-        .collect();
-    unknown.sort_unstable();
-    unknown.dedup();
-    let Some(first) = unknown.first() else { return };
-    let rest = match unknown.len() {
-        1 => format!("namespace {first} is"),
-        more => format!("namespace {first} and {} more are", more.saturating_sub(1)),
-    };
-    output::complain(&format!(
-        "warning: {rest} not among what was read, and taken to have no labels: give the Namespace, or --cluster\n\n"
-    ));
 }

@@ -8,7 +8,7 @@ use super::{
     instant::Instant,
     jurisdiction::{Areas, Jurisdiction},
     name::{CategoryName, Law, ProviderName, RegionName, Scheme},
-    policy::{Filter, Policy},
+    policy::{Filter, Policy, Requirements},
     reason::{Cause, Demander, Reason, Subject},
 };
 
@@ -56,6 +56,43 @@ impl Wanted<'_> {
             Self::MaxPue(_) => "maxPUE",
             Self::MaxCarbonIntensity(_) => "maxCarbonIntensity",
         }
+    }
+}
+
+impl Requirements {
+    /// Each thing that is demanded, in the order in which it is judged.
+    pub fn wanted(&self) -> impl Iterator<Item = Wanted<'_>> {
+        // Destructured whole, so that a new demand does not compile until it is told here.
+        let Self {
+            operator,
+            controlling_party,
+            technology,
+            data,
+            not_exposed_to,
+            qualifications,
+            providers,
+            regions,
+            max_pue,
+            max_carbon_intensity,
+        } = self;
+        let areas = [
+            operator.as_ref().map(Wanted::Operator),
+            controlling_party.as_ref().map(Wanted::ControllingParty),
+            technology.as_ref().map(Wanted::Technology),
+            data.as_ref().map(Wanted::Data),
+        ];
+        let rest = [
+            providers.says_anything().then_some(Wanted::Providers(providers)),
+            regions.says_anything().then_some(Wanted::Regions(regions)),
+            max_pue.map(Wanted::MaxPue),
+            max_carbon_intensity.map(Wanted::MaxCarbonIntensity),
+        ];
+        areas
+            .into_iter()
+            .flatten()
+            .chain(not_exposed_to.iter().map(Wanted::NotExposedTo))
+            .chain(qualifications.iter().map(Wanted::Qualification))
+            .chain(rest.into_iter().flatten())
     }
 }
 

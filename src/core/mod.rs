@@ -23,5 +23,6 @@ pub mod reason;
 pub mod references;
 pub mod selector;
 mod sentence;
+mod telling;
 pub(crate) mod text;
 pub mod workload;

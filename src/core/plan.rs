@@ -12,6 +12,7 @@ use std::{
     rc::Rc,
 };
 
+pub(crate) use self::message::Wished;
 pub(super) use self::message::refused;
 pub use self::planner::plan;
 use super::{

@@ -1,6 +1,11 @@
 //! Label selectors: which nodes a pool claims, which namespaces a policy governs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use super::text::{Few, list};
 
 /// Labels of a node or namespace.
 pub type Labels = BTreeMap<String, String>;
@@ -101,6 +106,34 @@ impl Selector {
     }
 }
 
+impl fmt::Display for Selector {
+    /// As kubectl takes it: `team=lab, tier in (gold, silver), !legacy`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        list(f, self.0.iter().map(|(key, operator)| Term { key, operator }))
+    }
+}
+
+/// One demand of a selector.
+struct Term<'a> {
+    key: &'a str,
+    operator: &'a Operator,
+}
+
+impl fmt::Display for Term<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, operator } = self;
+        match operator {
+            Operator::In(values) if values.len() == 1 => write!(f, "{key}={}", Few(values.iter())),
+            Operator::In(values) => write!(f, "{key} in ({})", Few(values.iter())),
+            Operator::NotIn(values) => write!(f, "{key} notin ({})", Few(values.iter())),
+            Operator::Exists => f.write_str(key),
+            Operator::DoesNotExist => write!(f, "!{key}"),
+            Operator::Gt(least) => write!(f, "{key}>{least}"),
+            Operator::Lt(most) => write!(f, "{key}<{most}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,5 +182,20 @@ mod tests {
         }
         assert!(gold.implies(&gold) && gold.implies(&Selector::default()));
         assert!(!of(&[("zone", Operator::Exists)]).implies(&gold));
+    }
+
+    #[test]
+    fn a_selector_reads_as_kubectl_takes_it() {
+        let set = |values: &[&str]| values.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        let terms = [
+            ("team", Operator::In(set(&["lab"]))),
+            ("tier", Operator::In(set(&["gold", "silver"]))),
+            ("zone", Operator::NotIn(set(&["a"]))),
+            ("kept", Operator::Exists),
+            ("legacy", Operator::DoesNotExist),
+            ("cores", Operator::Gt(8)),
+        ];
+        let selector = Selector::new(terms.map(|(key, operator)| (key.to_owned(), operator)).to_vec());
+        assert_eq!(selector.to_string(), "team=lab, tier in (gold, silver), zone notin (a), kept, !legacy, cores>8");
     }
 }

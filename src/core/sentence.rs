@@ -14,20 +14,34 @@ use super::{
 
 impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.cause, self.site) {
-            (Cause::Unresolved(unresolved), _) => write!(f, "pool {}: {}", self.pool.name, Missing(unresolved))?,
-            (_, None) => write!(f, "pool {}: {}", self.pool.name, self.code())?,
-            (_, Some(site)) => self.fact(f, site)?,
-        }
-        write!(f, "; {} of policy {} ", self.demander, self.policy)?;
+        write!(f, "{}; {} of policy {} ", self.fact(), self.demander, self.policy)?;
         self.demand(f)?;
         f.write_str(": ")?;
         self.remedy(f)
     }
 }
 
-impl Reason<'_> {
-    fn fact(&self, f: &mut fmt::Formatter<'_>, site: Site<'_>) -> fmt::Result {
+/// The first part of a reason: what is the case.
+struct Fact<'r, 'a>(&'r Reason<'a>);
+
+impl fmt::Display for Fact<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reason { pool, site, cause, .. } = self.0;
+        match (cause, site) {
+            (Cause::Unresolved(unresolved), _) => write!(f, "pool {}: {}", pool.name, Missing(*unresolved)),
+            (_, None) => write!(f, "pool {}: {}", pool.name, cause.code()),
+            (_, Some(site)) => self.0.write_fact(f, *site),
+        }
+    }
+}
+
+impl<'a> Reason<'a> {
+    /// What speaks against the place, without who demands otherwise and what to do about it.
+    pub fn fact<'r>(&'r self) -> impl fmt::Display + use<'r, 'a> {
+        Fact(self)
+    }
+
+    fn write_fact(&self, f: &mut fmt::Formatter<'_>, site: Site<'_>) -> fmt::Result {
         let Site { pool, provider, offer, zone } = site;
         let (whose, region) = (Whose(site), &zone.region);
         match self.cause {
@@ -203,7 +217,7 @@ impl fmt::Display for Missing<'_> {
 }
 
 /// The offer, with its provider.
-struct Whose<'a>(Site<'a>);
+pub(super) struct Whose<'a>(pub(super) Site<'a>);
 
 impl fmt::Display for Whose<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -212,7 +226,7 @@ impl fmt::Display for Whose<'_> {
 }
 
 /// A certificate by its scheme, and by its number where that is known.
-struct Certificate<'a>(&'a Qualification);
+pub(super) struct Certificate<'a>(pub(super) &'a Qualification);
 
 impl fmt::Display for Certificate<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -225,10 +239,10 @@ impl fmt::Display for Certificate<'_> {
 }
 
 /// A party in its role. An operator that nobody is recorded to control is its own controlling party.
-struct PartyOf<'a> {
-    role: Role,
-    party: &'a Party,
-    site: Site<'a>,
+pub(super) struct PartyOf<'a> {
+    pub(super) role: Role,
+    pub(super) party: &'a Party,
+    pub(super) site: Site<'a>,
 }
 
 impl fmt::Display for PartyOf<'_> {
@@ -247,7 +261,7 @@ impl fmt::Display for PartyOf<'_> {
 }
 
 /// One part of a stack, with its supplier.
-struct Part<'a>(Option<&'a Technology>);
+pub(super) struct Part<'a>(pub(super) Option<&'a Technology>);
 
 impl fmt::Display for Part<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -50,6 +50,16 @@ pub(super) fn span(node: &Node<'_>) -> Span {
     node.get("kind").map_or(node.span, |kind| kind.span)
 }
 
+/// Where what `fault` is about stands in `node`: its version, or its kind.
+pub(super) fn place(node: &Node<'_>, fault: &Diagnostic) -> Span {
+    match node.get("apiVersion") {
+        Some(version) if fault.code == UNKNOWN_VERSION => version.span,
+        _ => span(node),
+    }
+}
+
+const UNKNOWN_VERSION: &str = "UnknownVersion";
+
 /// What an object of this version and kind is.
 ///
 /// # Errors
@@ -72,7 +82,7 @@ pub(super) fn known(api_version: &str, kind: &str) -> Result<Known, Diagnostic> 
     }
     let right = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
     let message = format!("apiVersion {:?} of a {kind} is not served by any supported Kubernetes", quoted(api_version));
-    Err(Diagnostic::error("UnknownVersion", message).hint(format!("write {right}")))
+    Err(Diagnostic::error(UNKNOWN_VERSION, message).hint(format!("write {right}")))
 }
 
 fn group_of(kind: Kind) -> &'static str {
@@ -92,7 +102,7 @@ fn own(version: &str, kind: &str) -> Result<Known, Diagnostic> {
         Ok(Known::Own(found))
     } else {
         let message = format!("there is no version {:?} of {}", quoted(version), api::GROUP);
-        Err(Diagnostic::error("UnknownVersion", message).hint(format!("write {}/{}", api::GROUP, api::VERSION)))
+        Err(Diagnostic::error(UNKNOWN_VERSION, message).hint(format!("write {}/{}", api::GROUP, api::VERSION)))
     }
 }
 

@@ -182,7 +182,10 @@ impl<'t> Gathered<'t> {
     fn known(&mut self, file: FileId, node: &Node<'_>) -> Option<Known> {
         let told = kind::of(node).map_err(|diagnostic| diagnostic.at(file, node.span));
         let known = told.and_then(|(api_version, kind)| {
-            kind::known(api_version, kind).map_err(|diagnostic| diagnostic.at(file, kind::span(node)))
+            kind::known(api_version, kind).map_err(|diagnostic| {
+                let place = kind::place(node, &diagnostic);
+                diagnostic.at(file, place)
+            })
         });
         known.map_err(|diagnostic| self.diagnostics.push(diagnostic)).ok()
     }

@@ -95,11 +95,14 @@ fn decode<T: DeserializeOwned>(spec: serde_json::Value) -> Result<T, serde_json:
     serde_json::from_value(spec)
 }
 
-/// Where `path` of `node` stands: the key when it is the key that is `wrong`, or when what is missing should be below it.
+/// Where `path` of `node` stands: the key when it is the key that is `wrong`, or when what is missing should be below it;
+/// the entry of a list when it should be in that.
 fn place_of(node: &Node<'_>, path: &str, wrong: bool) -> Span {
     let found = node.find(path);
+    let in_entry = !found.whole && path.get(..found.reached).is_some_and(|reached| reached.ends_with(']'));
     match found.key {
-        Some(key) if wrong || !found.whole => key,
+        Some(key) if (wrong || !found.whole) && !in_entry => key,
+        _ if in_entry => Span::at(found.node.span.start),
         _ => found.node.span,
     }
 }

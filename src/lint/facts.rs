@@ -94,10 +94,14 @@ fn in_days(days: i64) -> String {
 
 /// Whether `known` is what was made of `found`.
 fn is(known: &Qualification, found: &api::Qualification) -> bool {
+    let mut regions = found.regions.clone();
+    regions.sort();
+    regions.dedup();
     known.scheme.as_str() == found.scheme
         && known.valid_from.to_string() == found.valid_from
         && known.valid_until.map(|day| day.to_string()) == found.valid_until
         && known.reference == found.reference
+        && known.regions.iter().flatten().map(RegionName::as_str).eq(regions.iter().map(String::as_str))
 }
 
 /// Whether every region that `found` covers is covered at `then` all the same.

@@ -7,7 +7,7 @@ use crate::{
     api::validate::Kind,
     core::{
         law::KNOWN_LAWS,
-        name::ProviderName,
+        name::{Law, ProviderName},
         plan::Plan,
         policy::Policy,
         reason::Demander,
@@ -108,7 +108,7 @@ fn dangling(settled: &Settled<'_>, own: &Own<'_>, policy: &Policy, found: &Dangl
             KNOWN_LAWS
                 .iter()
                 .map(|law| law.name)
-                .chain(offers().flat_map(|offer| offer.exposed_to.iter().flatten()).map(|law| law.as_str()))
+                .chain(offers().flat_map(|offer| offer.exposed_to.iter().flatten()).map(Law::as_str))
                 .collect(),
         ),
     };

@@ -20,6 +20,7 @@ pub(super) struct Entries<'t> {
 }
 
 /// A key that was said twice.
+#[derive(Debug)]
 pub(super) struct Twice<'t> {
     pub(super) key: Cow<'t, str>,
     /// Where it stands first.
@@ -85,5 +86,44 @@ impl<'t> Entries<'t> {
         if let Some(old) = self.list.get_mut(at) {
             *old = entry;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{
+        node::{Content, Node, Position},
+        scalar::Scalar,
+    };
+
+    fn entry(key: usize) -> Entry<'static> {
+        let span = Span::at(Position { line: u32::try_from(key).unwrap() + 1, column: 1 });
+        let value = Node { span, content: Content::Scalar(Scalar::string("")) };
+        Entry { key: key.to_string().into(), key_span: span, value }
+    }
+
+    #[test]
+    fn a_second_key_is_found_among_few_and_many() {
+        for count in [1, MANY - 1, MANY, MANY + 1, MANY + 2, 10 * MANY] {
+            let mut entries = Entries::default();
+            for key in 0..count {
+                assert!(entries.insert(entry(key)).is_ok());
+            }
+            for key in 0..count {
+                assert_eq!(entries.insert(entry(key)).unwrap_err().first, entry(key).key_span);
+                assert_eq!(entries.get(&key.to_string()), Some(&entry(key)));
+            }
+            assert_eq!(entries.index.is_some(), count > MANY);
+            assert_eq!(entries.into_vec().len(), count);
+        }
+    }
+
+    #[test]
+    fn what_was_merged_may_be_said_once_more() {
+        let mut entries = Entries::default();
+        entries.merge(entry(0));
+        assert!(entries.insert(entry(0)).is_ok());
+        assert!(entries.insert(entry(0)).is_err());
     }
 }

@@ -38,12 +38,7 @@ pub fn gather(paths: &[PathBuf], stdin: &mut dyn Read, sources: &mut Sources) ->
 }
 
 /// The same, with files of at most `largest` bytes.
-pub(super) fn gather_up_to(
-    largest: usize,
-    paths: &[PathBuf],
-    stdin: &mut dyn Read,
-    sources: &mut Sources,
-) -> Gathered {
+pub(super) fn gather_up_to(largest: usize, paths: &[PathBuf], stdin: &mut dyn Read, sources: &mut Sources) -> Gathered {
     let before = sources.files().count();
     let mut gatherer = Gatherer { gathered: Gathered::default(), sources, seen: HashSet::new(), largest };
     let mut stdin = Some(stdin);
@@ -138,7 +133,8 @@ impl Gatherer<'_> {
         if !self.first_time(path) {
             return;
         }
-        let name = path.display().to_string();
+        // Of the directory that one is in, nobody writes the name.
+        let name = path.strip_prefix("./").unwrap_or(path).display().to_string();
         match fs::File::open(path) {
             Ok(file) => self.add(&name, file),
             Err(error) => self.unreadable(path, &error),

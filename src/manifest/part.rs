@@ -35,6 +35,7 @@ impl<'t> Part<'t> {
     pub(super) fn too_many(&self, span: Span) -> Diagnostic {
         let message = format!("the object has more than {VALUES} values, with what aliases repeat counted each time");
         self.error("TooManyValues", span, message)
+            .hint("no real manifest is that large: write out what aliases repeat, or split it")
     }
 
     /// Its lines, each with its number in the file.

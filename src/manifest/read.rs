@@ -90,10 +90,22 @@ fn yaml<'t>(part: Part<'t>, composer: &mut Composer<'t, '_>) -> Result<(), Diagn
     yaml::compose(part, composer)
 }
 
-/// Where the first value of `text` begins, if it may be JSON.
+/// Where the first value of `text` begins, if it may be JSON. Comments may stand before it.
 fn looks_like_json(text: &str) -> Option<usize> {
-    let body = text.strip_prefix("---").unwrap_or(text).trim_ascii_start();
+    let mut body = without_comments(text);
+    if let Some(rest) = body.strip_prefix("---").filter(|rest| ends_word(rest.as_bytes())) {
+        body = without_comments(rest);
+    }
     body.starts_with(['{', '[']).then_some(text.len() - body.len())
+}
+
+/// `text` without the white space and the comments at its front.
+fn without_comments(text: &str) -> &str {
+    let mut body = text.trim_ascii_start();
+    while body.starts_with('#') {
+        body = body.find(['\n', '\r']).and_then(|end| body.get(end..)).unwrap_or_default().trim_ascii_start();
+    }
+    body
 }
 
 /// Whether what begins at the bracket at `from` goes on as JSON would.

@@ -67,7 +67,7 @@ impl Diagnostic {
         let message = format!(": {}", visible(&self.message));
         add(&mut out, &[&look.paint(severity, &heading), &look.paint(Paint::Strong, &message)]);
         let mut margin = String::new();
-        if let Some(place) = self.place {
+        if let Some(place) = self.place.filter(|place| sources.is_file(place.file)) {
             let number = place.span.start.line.to_string();
             margin = " ".repeat(number.len());
             let (arrow, bar) = (look.paint(Paint::Frame, "-->"), look.paint(Paint::Frame, " |"));
@@ -93,7 +93,7 @@ impl Diagnostic {
     #[must_use]
     pub fn one_line(&self, sources: &Sources) -> String {
         let mut out = String::new();
-        if let Some(place) = self.place {
+        if let Some(place) = self.place.filter(|place| sources.is_file(place.file)) {
             // Writing into a string does not fail.
             let _ = write!(out, "{}: ", at(place, sources));
         }

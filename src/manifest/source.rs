@@ -49,6 +49,12 @@ impl Sources {
         (0..).map(FileId).zip(&self.files).filter(|(_, source)| source.whole).map(|(id, _)| id)
     }
 
+    /// Whether `file` has a name, so that somebody can look into it. What a cluster answers has none.
+    #[must_use]
+    pub fn is_file(&self, file: FileId) -> bool {
+        !self.name(file).is_empty()
+    }
+
     /// How `file` is called; empty when it is of another registry.
     #[must_use]
     pub fn name(&self, file: FileId) -> &str {

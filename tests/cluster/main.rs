@@ -11,6 +11,7 @@ mod admission;
 mod bindings;
 mod bypasses;
 mod catalogue;
+mod commands;
 mod ending;
 mod faults;
 mod harness;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         bindings::trials(),
         bypasses::trials(),
         catalogue::trials(),
+        commands::trials(),
         ending::trials(),
         faults::trials(),
         outages::trials(),

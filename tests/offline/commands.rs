@@ -40,7 +40,8 @@ fn run(folder: &Path, line: &str) -> String {
             writeln!(told, "--- {name}\n{}", text.trim_end_matches('\n')).unwrap();
         }
     }
-    writeln!(told, "--- exit {}", output.status.code().map_or("by signal".to_owned(), |code| code.to_string())).unwrap();
+    writeln!(told, "--- exit {}", output.status.code().map_or("by signal".to_owned(), |code| code.to_string()))
+        .unwrap();
     told
 }
 

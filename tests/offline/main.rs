@@ -13,6 +13,7 @@ mod clearance_table;
 mod commands;
 mod crds;
 mod examples;
+mod explain;
 mod facts;
 mod manifests;
 mod plan;

@@ -49,7 +49,7 @@ metadata: {name: ward}
 ---
 "#;
 
-const POLICY: &str = r#"
+const POLICY: &str = r"
 apiVersion: rempart.dev/v1alpha1
 kind: PlacementPolicy
 metadata: {name: care}
@@ -63,16 +63,16 @@ spec:
   - name: genome
     require: {jurisdictions: {data: [FR]}}
 ---
-"#;
+";
 
-const NODES: &str = r#"
+const NODES: &str = r"
 {apiVersion: v1, kind: Node, metadata: {name: l1, labels: {pool: lyon, disk: ssd}}}
 ---
 {apiVersion: v1, kind: Node, metadata: {name: u1, labels: {pool: ulm, disk: hdd}}}
 ---
 {apiVersion: v1, kind: Node, metadata: {name: stray, labels: {disk: ssd}}}
 ---
-"#;
+";
 
 /// A workload of `kind` that says `level`, with this in its pod spec.
 fn workload(kind: &str, name: &str, level: &str, pod: &str) -> String {
@@ -113,7 +113,7 @@ fn a_workload_may_run_on_what_is_cleared_for_its_level() {
     assert_eq!(message, "2 of 2 pools are cleared: lyon, ulm");
     let (outcome, message) = told(&[CATALOGUE, POLICY, &workload("Deployment", "reads", "genome", "")]);
     assert_eq!(outcome, Outcome::Placeable([0].into()));
-    assert_eq!(message, "1 of 2 pools are cleared: lyon");
+    assert_eq!(message, "1 of 2 pools is cleared: lyon");
 }
 
 #[test]

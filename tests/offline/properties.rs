@@ -10,6 +10,7 @@ use rempart::core::{
     keys,
     name::{PolicyName, PoolName},
     policy::{Level, Levels, Policy, Requirements},
+    reason::Demander,
 };
 
 use crate::worlds::{About, Names, Verdict, cleared, instants, policies, requirements, stamps, verdicts, worlds};
@@ -227,6 +228,58 @@ proptest! {
                 prop_assert!(!clearance.cleared(beyond) && !clearance.cleared(usize::MAX));
                 let _ = clearance.reasons(usize::MAX).count();
             }
+        }
+    }
+
+    #[test]
+    fn a_derivation_is_the_judgement_told_in_full(world in worlds(Names::Short), at in instants()) {
+        let judge = Judge::new(&world);
+        for pool in world.catalogue.pools.values() {
+            let judged = judge.pool(pool, at);
+            for clearance in &judged.policies {
+                let policy = clearance.policy();
+                let categories: Vec<_> = policy.categories.keys().collect();
+                for rank in (0..policy.levels.iter().len()).map(Some).chain([None]) {
+                    for some in [&[][..], &categories[..]] {
+                        let derivation = judge.derive(policy, rank, some, pool, at);
+                        let cleared = rank.is_none_or(|rank| clearance.cleared(rank))
+                            && some.iter().all(|category| clearance.cleared_category(category));
+                        prop_assert_eq!(derivation.cleared(), cleared);
+                        let expected = rank
+                            .into_iter()
+                            .flat_map(|rank| clearance.reasons(rank))
+                            .chain(some.iter().flat_map(|category| clearance.category_reasons(category)));
+                        let expected: Vec<_> = expected.map(|reason| (reason.code(), reason.to_string())).collect();
+                        let failed = derivation.steps.iter().filter_map(|step| derivation.reason(step));
+                        let failed: Vec<_> = failed.map(|reason| (reason.code(), reason.to_string())).collect();
+                        prop_assert_eq!(failed, expected);
+                        for step in &derivation.steps {
+                            let told = derivation.told(step).to_string();
+                            prop_assert!(!told.is_empty() && !told.contains('\n'), "{told:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_demand_is_a_step_of_every_place_that_is_recorded(world in worlds(Names::Short), at in instants()) {
+        let judge = Judge::new(&world);
+        for (pool, policy) in world.catalogue.pools.values().flat_map(|pool| world.policies.values().map(move |p| (pool, p))) {
+            if judge.resolve(pool).is_err() {
+                continue;
+            }
+            let top = policy.levels.iter().len() - 1;
+            let derivation = judge.derive(policy, Some(top), &[], pool, at);
+            let mut steps: Vec<_> = derivation.steps.iter().map(|step| (step.demander, step.wanted)).collect();
+            // Technology is one demand, and a step for each part of the stack.
+            steps.dedup();
+            let wanted = policy.levels.iter().flat_map(|level| {
+                let require = level.require.iter().flat_map(Requirements::wanted);
+                require.map(|wanted| (Demander::Level(&level.name), wanted))
+            });
+            prop_assert_eq!(steps, wanted.collect::<Vec<_>>());
         }
     }
 

@@ -34,7 +34,8 @@ impl<'a> Plan<'a> {
         let names = pools.iter().filter_map(|index| self.pool(*index)).map(|pool| &pool.name);
         let cleared = self.demand(planned).map_or(0, |demand| demand.cleared.len());
         let mut message = if pools.len() == cleared {
-            format!("{} of {} cleared: {}", pools.len(), counted(self.pools.len(), "pool is", "pools are"), Few(names))
+            let verb = if pools.len() == 1 { "is" } else { "are" };
+            format!("{} of {} {verb} cleared: {}", pools.len(), counted(self.pools.len(), "pool", "pools"), Few(names))
         } else {
             let cleared = counted(cleared, "cleared pool", "cleared pools");
             format!("{} of {cleared} will do: {}", pools.len(), Few(names))
@@ -61,8 +62,8 @@ impl<'a> Plan<'a> {
             Stuck::NoPool => {
                 let nearest = self.nearest(demand).map(|pool| Nearest { pool, demand });
                 let nearest = nearest.map_or_else(String::new, |nearest| format!("; {nearest}"));
-                let pools = counted(self.pools.len(), "pool is", "pools are");
-                format!("its pods stay pending: none of {pools} cleared for {asked}{nearest}")
+                let pools = counted(self.pools.len(), "pool", "pools");
+                format!("its pods stay pending: none of {pools} is cleared for {asked}{nearest}")
             }
             Stuck::NoNode => format!(
                 "its pods stay pending: no node belongs to what is cleared for {asked} ({}); add nodes, or correct the \
@@ -173,7 +174,7 @@ impl fmt::Display for Nearest<'_, '_> {
 }
 
 /// What a workload wants of nodes itself, by name of the field.
-struct Wished<'a>(&'a Wants);
+pub(crate) struct Wished<'a>(pub(crate) &'a Wants);
 
 impl fmt::Display for Wished<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

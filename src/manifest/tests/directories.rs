@@ -138,6 +138,15 @@ fn what_is_no_text_is_said() {
 }
 
 #[test]
+fn the_largest_file_is_read_and_no_larger_one() {
+    let directory = with(&[("four.yaml", b"a: 1"), ("five.yaml", b"a: 12")]);
+    let mut sources = Sources::default();
+    let found = gather_up_to(4, &[directory.path().to_owned()], &mut b"".as_slice(), &mut sources);
+    assert_eq!(found.files.len(), 1);
+    assert_eq!(found.diagnostics.iter().map(|it| it.code).collect::<Vec<_>>(), ["TooLarge"]);
+}
+
+#[test]
 fn what_has_no_end_is_too_large() {
     let mut endless = std::io::repeat(b' ');
     let mut sources = Sources::default();

@@ -15,6 +15,7 @@ fn documents_are_parted_by_lines() {
     gives("a: |\n  x\n---\nb: 1\n", &[r#"{"a":"x\n"}"#, r#"{"b":1}"#]);
     gives("--- |\nx\n---\nb: 1\n", &[r#""x\n""#, r#"{"b":1}"#]);
     gives("a: 1\r\n---\r\na: 2\r\n", &[r#"{"a":1}"#, r#"{"a":2}"#]);
+    gives("---{a: 1}\n", &[r#"{"---{a":"1}"}"#]);
     gives("a: ---\nb: x\n  --- y\n---x: 1\n", &[r#"{"---x":1,"a":"---","b":"x --- y"}"#]);
 }
 
@@ -55,6 +56,7 @@ fn json_values_follow_one_another() {
     gives("{\"a\":1} x", &[r#"{"a":1}"#, "f:1:9: error: expected a JSON value"]);
     gives("{\"a\":1}\n# as YAML has it\n", &[r#"{"a":1}"#]);
     gives("{\"a\": 1} # more\n", &[r#"{"a":1}"#]);
+    gives("\n# zero\n--- # one\r# two\n {\"a\":1}{\"a\":2}", &[r#"{"a":1}"#, r#"{"a":2}"#]);
 }
 
 #[test]

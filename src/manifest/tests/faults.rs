@@ -1,33 +1,19 @@
 //! What is said of texts that cannot be read, and that nothing makes the reader fail.
 
+use std::ops::Range;
+
 use super::{complaints, outcomes};
 
 #[test]
-fn faults_are_shown_where_they_are() {
+fn quotes_and_tabs_are_shown() {
     let texts = [
         "a:\n\tb: c\n",
         "a: b\n\tc: d\n",
         "a: 'x\nb: c\n",
         "a: \"x\nb: \"y\"\n",
-        "a: 1\nb: 2\na: 3\n",
-        "a: *nope\n",
-        "a: &a [*a]\n",
-        "a: @x\n",
-        "a: x: y\n",
-        "a: {b: c\n",
-        "a: ]\n",
-        "a:\n    b: 1\n  c: 2\n",
-        "a\nb: c\n",
-        "? [a]\n: b\n",
-        "~: x\n",
         "a: \"\\q\"\n",
-        "a: b\0c\n",
-        "a:\n  <<: 1\n",
-        "a: {{ .Values.x }}\n",
-        "---\n{{- if .Values.x }}\na: b\n{{- end }}\n",
-        "a: {{ x }}-y\n",
-        "%YAML 3.0\n---\na: b\n",
         "{\"a\": \"x\n",
+        "a: b\0c\n",
     ];
     insta::assert_snapshot!(texts.map(complaints).join("\n"), @r#"
     error[TabIndentation]: a tab cannot indent in YAML
@@ -58,25 +44,41 @@ fn faults_are_shown_where_they_are() {
       |     ^
       = hint: look for a missing quote, here or on a line above, or put all of the text in quotes
 
-    error[DuplicateKey]: the key `a` is on line 1 already
-     --> dir/file.yaml:3:1
-      |
-    3 | a: 3
-      | ^
-      = hint: remove one of the two
-
-    error[AliasUnknown]: no anchor of this name stands before this alias
+    error[Syntax]: there is no such escape in a string in double quotes
      --> dir/file.yaml:1:4
       |
-    1 | a: *nope
+    1 | a: "\q"
       |    ^
+      = hint: write the backslash twice, or use single quotes
 
-    error[AliasRecursive]: the alias stands within the value that it repeats
-     --> dir/file.yaml:1:8
+    error[QuoteUnclosed]: a quoted string has no end
+     --> dir/file.yaml:1:7
       |
-    1 | a: &a [*a]
-      |        ^^
+    1 | {"a": "x
+      |       ^
+      = hint: add the missing quote
 
+    error[NulCharacter]: the document holds a NUL character
+     --> dir/file.yaml:1:5
+      |
+    1 | a: b␀c
+      |     ^
+      = hint: is this a text file?
+    "#);
+}
+
+#[test]
+fn broken_structure_is_shown() {
+    let texts = [
+        "a: @x\n",
+        "a: x: y\n",
+        "a: {b: c\n",
+        "a: ]\n",
+        "a:\n    b: 1\n  c: 2\n",
+        "a\nb: c\n",
+        "%YAML 3.0\n---\na: b\n",
+    ];
+    insta::assert_snapshot!(texts.map(complaints).join("\n"), @r#"
     error[Syntax]: no value can begin with '@'
      --> dir/file.yaml:1:4
       |
@@ -117,6 +119,37 @@ fn faults_are_shown_where_they_are() {
       |  ^
       = hint: indent the key as its siblings are; a text that contains `: ` goes in quotes
 
+    error[Syntax]: only YAML 1 is supported
+     --> dir/file.yaml:1:1
+      |
+    1 | %YAML 3.0
+      | ^
+    "#);
+}
+
+#[test]
+fn values_that_cannot_be_are_shown() {
+    let texts = ["a: 1\nb: 2\na: 3\n", "a: *nope\n", "a: &a [*a]\n", "? [a]\n: b\n", "~: x\n", "a:\n  <<: 1\n"];
+    insta::assert_snapshot!(texts.map(complaints).join("\n"), @r#"
+    error[DuplicateKey]: the key `a` is on line 1 already
+     --> dir/file.yaml:3:1
+      |
+    3 | a: 3
+      | ^
+      = hint: remove one of the two
+
+    error[AliasUnknown]: no anchor of this name stands before this alias
+     --> dir/file.yaml:1:4
+      |
+    1 | a: *nope
+      |    ^
+
+    error[AliasRecursive]: the alias stands within the value that it repeats
+     --> dir/file.yaml:1:8
+      |
+    1 | a: &a [*a]
+      |        ^^
+
     error[KeyNotText]: a key must be a string, found a list
      --> dir/file.yaml:1:3
       |
@@ -131,26 +164,18 @@ fn faults_are_shown_where_they_are() {
       | ^
       = hint: put the key in quotes
 
-    error[Syntax]: there is no such escape in a string in double quotes
-     --> dir/file.yaml:1:4
-      |
-    1 | a: "\q"
-      |    ^
-      = hint: write the backslash twice, or use single quotes
-
-    error[NulCharacter]: the document holds a NUL character
-     --> dir/file.yaml:1:5
-      |
-    1 | a: b␀c
-      |     ^
-      = hint: is this a text file?
-
     error[MergeMistyped]: `<<` takes a map or a list of maps
      --> dir/file.yaml:2:7
       |
     2 |   <<: 1
       |       ^
+    "#);
+}
 
+#[test]
+fn templates_are_told() {
+    let texts = ["a: {{ .Values.x }}\n", "---\n{{- if .Values.x }}\na: b\n{{- end }}\n", "a: {{ x }}-y\n"];
+    insta::assert_snapshot!(texts.map(complaints).join("\n"), @r#"
     error[KeyNotText]: a key must be a string, found a map
      --> dir/file.yaml:1:5
       |
@@ -171,19 +196,6 @@ fn faults_are_shown_where_they_are() {
     1 | a: {{ x }}-y
       |     ^^^^^
       = hint: this looks like a Helm template: render it first with `helm template`
-
-    error[Syntax]: only YAML 1 is supported
-     --> dir/file.yaml:1:1
-      |
-    1 | %YAML 3.0
-      | ^
-
-    error[QuoteUnclosed]: a quoted string has no end
-     --> dir/file.yaml:1:7
-      |
-    1 | {"a": "x
-      |       ^
-      = hint: add the missing quote
     "#);
 }
 
@@ -202,30 +214,30 @@ fn depth_is_bounded() {
     assert_eq!(outcomes(&nested(100)), [nested(100)]);
     assert!(complaints(&nested(101)).contains("TooDeep"));
     // Aliases must not reach deeper than the text does.
-    let chain: String = (1..2000).map(|at| format!("a{at}: &a{at} [*a{}]\n", at - 1)).collect();
+    let chain = lines(1..2000, |at| format!("a{at}: &a{at} [*a{}]\n", at - 1));
     assert!(complaints(&format!("a0: &a0 x\n{chain}")).starts_with("error[TooDeep]"));
 }
 
 #[test]
 fn alias_bombs_are_defused() {
-    let lines: String =
-        (1..30).map(|at| format!("a{at}: &a{at} [{}]\n", vec![format!("*a{}", at - 1); 9].join(","))).collect();
-    let bomb = format!("a0: &a0 lol\n{lines}");
+    let nine = lines(1..30, |at| format!("a{at}: &a{at} [{}]\n", vec![format!("*a{}", at - 1); 9].join(",")));
+    let bomb = format!("a0: &a0 lol\n{nine}");
     assert_eq!(outcomes(&format!("{bomb}---\nb: 1\n")).len(), 2);
     assert!(complaints(&bomb).starts_with("error[TooManyValues]"));
     let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), "*a,".repeat(100_000));
     assert!(complaints(&long).starts_with("error[TooManyValues]"));
-    let merges = format!(
-        "a: &a {{{}}}\nb:\n{}",
-        (0..1000).map(|at| format!("k{at}: 1,")).collect::<String>(),
-        "  <<: *a\n".repeat(3000)
-    );
+    let keys = lines(0..1000, |at| format!("k{at}: 1,"));
+    let merges = format!("a: &a {{{keys}}}\nb:\n{}", "  <<: *a\n".repeat(3000));
     assert!(complaints(&merges).starts_with("error[TooManyValues]"));
 }
 
 #[test]
 fn many_keys_are_read_in_time() {
-    let keys: String = (0..200_000).map(|at| format!("k{at}: 1\n")).collect();
+    let keys = lines(0..100_000, |at| format!("k{at}: 1\n"));
     assert_eq!(outcomes(&keys).len(), 1);
-    assert_eq!(outcomes(&format!("{keys}k7: 2\n")), ["f:200001:1: error: the key `k7` is on line 8 already"]);
+    assert_eq!(outcomes(&format!("{keys}k7: 2\n")), ["f:100001:1: error: the key `k7` is on line 8 already"]);
+}
+
+fn lines(range: Range<u32>, line: impl Fn(u32) -> String) -> String {
+    range.map(line).collect()
 }

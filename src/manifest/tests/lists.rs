@@ -73,11 +73,18 @@ fn a_wrong_item_costs_no_other() {
 
 #[test]
 fn each_item_has_a_budget_of_its_own() {
-    let items = "- [".to_owned() + &"1,".repeat(400_000) + "]\n";
-    let text = format!("kind: List\nitems:\n{}", items.repeat(3));
-    assert!(outcomes(&text).iter().all(|outcome| outcome.starts_with('[')));
+    let half = |item: &str| format!("- {{kind: A, of: [{}]}}\n", item.repeat(600));
+    let thousand = format!("- &a [{}]\n", "1,".repeat(999));
+    let text = format!("kind: List\nitems:\n{thousand}{}", half("*a,").repeat(3));
+    assert!(outcomes(&text).iter().all(|outcome| outcome.starts_with(['[', '{'])));
+    let text = format!("kind: Menu\nitems:\n{thousand}{}", half("*a,").repeat(3));
     assert_eq!(
-        outcomes(&format!("- [{}]\n", "1,".repeat(1_000_000))),
+        outcomes(&text),
+        ["f:5:1212: error: the object has more than 1000000 values, with what aliases repeat counted each time"]
+    );
+    let text = format!("[{}1]", "1,".repeat(1_000_000));
+    assert_eq!(
+        outcomes(&text),
         ["f:1:2000000: error: the object has more than 1000000 values, with what aliases repeat counted each time"]
     );
 }

@@ -149,13 +149,3 @@ fn schemas_are_generated_from_the_types() {
     }
     assert_eq!(fs::read_dir(SCHEMAS).unwrap().count(), all.len(), "docs/schemas holds files that nothing generates");
 }
-
-/// What `make schemas` runs. No check: it writes.
-#[test]
-#[ignore = "it writes docs/schemas"]
-fn write_schemas() {
-    fs::create_dir_all(SCHEMAS).unwrap();
-    for schema in schemas::all() {
-        fs::write(Path::new(SCHEMAS).join(schema.file), schema.text).unwrap();
-    }
-}

@@ -1,0 +1,130 @@
+//! What one level or category of a policy demands, who asks for it, and which pools are cleared for it.
+
+use super::{
+    Context, Question,
+    fare::{Ask, Fare},
+    page::{Page, Phrase},
+    pools::{self, Detail},
+    steps,
+};
+use crate::core::{
+    name::CategoryName,
+    plan::{Plan, Planned},
+    policy::{Mode, Policy},
+    reason::Demander,
+    text::Few,
+};
+
+/// A level or category of one policy.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Of<'a> {
+    /// The level at this place in the policy's order.
+    Level(usize),
+    /// The category.
+    Category(&'a CategoryName),
+}
+
+/// Tells it all. Says whether some pool is cleared, of those that are asked about.
+pub(super) fn tell<'a>(
+    page: &mut Page,
+    context: Context<'a>,
+    question: &Question<'_>,
+    policy: &'a Policy,
+    of: Of<'a>,
+) -> bool {
+    let Context { plan, locate, world, .. } = context;
+    let (ask, demander) = match of {
+        Of::Level(rank) => {
+            let Some(level) = policy.levels.at(rank) else { return false };
+            (Ask { policy, rank: Some(rank), categories: Vec::new() }, Demander::Level(&level.name))
+        }
+        Of::Category(name) => (Ask { policy, rank: None, categories: vec![name] }, Demander::Category(name)),
+    };
+    let title = format!("{demander} of policy {}, on {}", policy.name, question.at.day());
+    page.line(0, Phrase::default().strong(title).at(locate.demander(policy, demander)));
+    let demands = ask.demands();
+    let asks = [ask];
+    let fares = Fare::all(world, &asks, question.pool, question.at);
+    let cleared = fares.iter().filter(|fare| fare.cleared()).count();
+    let all = fares.len();
+    let verdict = match question.pool {
+        _ if !demands => "requires nothing, so every pool and every other node will do".to_owned(),
+        Some(pool) if cleared > 0 => format!("pool {pool} is cleared for it"),
+        Some(pool) => format!("pool {pool} is not cleared for it"),
+        None if all == 0 => "there is no pool at all".to_owned(),
+        None => format!("{cleared} of {all} {} cleared", if all == 1 { "pool is" } else { "pools are" }),
+    };
+    page.line(0, Phrase::mark(cleared > 0 || !demands).then(verdict));
+
+    accumulated(page, context, policy, of);
+    asked_by(page, plan, policy, of);
+    if !demands {
+        return true;
+    }
+    let (title, detail) = match question.pool {
+        Some(_) => ("How the pool fares", Detail::Full),
+        None => ("How the pools fare", Detail::Brief),
+    };
+    page.heading(title);
+    pools::tell(page, &fares, detail, &|_| None, locate);
+    if cleared == 0 {
+        let title = if question.pool.is_some() { "To have it cleared" } else { "To have a pool cleared" };
+        steps::remedies(page, title, &fares, locate);
+    }
+    steps::soon(page, "Soon", &fares, question.at, locate);
+    cleared > 0
+}
+
+/// What is demanded: by a level, with what the levels below it demand.
+fn accumulated(page: &mut Page, context: Context<'_>, policy: &Policy, of: Of<'_>) {
+    page.heading("What it demands");
+    let demanders: Vec<(Demander<'_>, bool)> = match of {
+        Of::Level(rank) => {
+            let levels = policy.levels.iter().take(rank.saturating_add(1));
+            levels.map(|level| (Demander::Level(&level.name), level.require.is_some())).collect()
+        }
+        Of::Category(name) => {
+            let require = policy.categories.get(name).is_some_and(Option::is_some);
+            vec![(Demander::Category(name), require)]
+        }
+    };
+    let requirements = |demander: Demander<'_>| match demander {
+        Demander::Level(name) => {
+            policy.levels.rank(name.as_str()).and_then(|rank| policy.levels.at(rank)?.require.as_ref())
+        }
+        Demander::Category(name) => policy.categories.get(name).and_then(Option::as_ref),
+    };
+    for (demander, demands) in demanders {
+        let phrase = Phrase::of(demander.to_string()).at(context.locate.demander(policy, demander));
+        if !demands {
+            page.line(2, phrase.then(": nothing of its own"));
+            continue;
+        }
+        let wanted: Vec<String> = requirements(demander)
+            .map(|require| require.wanted().map(|wanted| wanted.to_string()).collect())
+            .unwrap_or_default();
+        page.line(2, phrase.then(format!(": {}", wanted.join("; "))));
+    }
+}
+
+/// Who asks for it.
+fn asked_by(page: &mut Page, plan: &Plan<'_>, policy: &Policy, of: Of<'_>) {
+    let asks = |planned: &&Planned<'_>| {
+        let levelled = planned.judgement.policies.iter().find(|levelled| levelled.policy.name == policy.name);
+        levelled.is_some_and(|levelled| match of {
+            Of::Level(rank) => levelled.rank == rank,
+            Of::Category(name) => planned.judgement.categories.contains(name),
+        })
+    };
+    let names: Vec<_> = plan.workloads.iter().filter(asks).map(|planned| &planned.workload.identity).collect();
+    page.heading("Who asks for it");
+    if names.is_empty() {
+        page.line(2, Phrase::of("no workload that was read"));
+    } else {
+        let what = if names.len() == 1 { "workload" } else { "workloads" };
+        page.line(2, Phrase::of(format!("{} {what}: {}", names.len(), Few(names.iter()))));
+    }
+    if policy.mode != Mode::Enforce {
+        page.line(2, Phrase::of(format!("policy {} is in {}, and places nothing yet", policy.name, policy.mode)));
+    }
+}

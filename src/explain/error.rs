@@ -1,0 +1,75 @@
+//! Questions about what there is not.
+
+use super::target::Target;
+use crate::core::{name::quoted, text::Few};
+
+/// Something was asked about that there is not. Displays with what there is, the nearest first.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No such workload.
+    #[error("there is no {wanted} in what was read; {known}")]
+    Workload {
+        /// What was asked about.
+        wanted: String,
+        /// What there is.
+        known: String,
+    },
+    /// No policy has the level or category.
+    #[error("no policy has a {wanted}; {known}")]
+    Demander {
+        /// What was asked about.
+        wanted: String,
+        /// What there is.
+        known: String,
+    },
+    /// No such pool.
+    #[error("there is no pool {wanted:?}; {known}")]
+    Pool {
+        /// What was asked about.
+        wanted: String,
+        /// What there is.
+        known: String,
+    },
+    /// No such policy.
+    #[error("there is no policy {wanted:?}; {known}")]
+    Policy {
+        /// What was asked about.
+        wanted: String,
+        /// What there is.
+        known: String,
+    },
+}
+
+impl Error {
+    /// No such workload among `known`.
+    pub(super) fn workload(wanted: &Target, known: Vec<String>) -> Self {
+        let known = told(&wanted.to_string(), known, "workloads");
+        Self::Workload { wanted: quoted(&wanted.to_string()), known }
+    }
+
+    /// No such level or category among `known`.
+    pub(super) fn demander(wanted: &Target, known: Vec<String>) -> Self {
+        let what = if matches!(wanted, Target::Level(_)) { "levels" } else { "categories" };
+        let known = told(&wanted.to_string(), known, what);
+        Self::Demander { wanted: quoted(&wanted.to_string()), known }
+    }
+
+    /// No such pool among `known`.
+    pub(super) fn pool(wanted: &str, known: Vec<String>) -> Self {
+        Self::Pool { wanted: quoted(wanted), known: told(wanted, known, "pools") }
+    }
+
+    /// No such policy among `known`.
+    pub(super) fn policy(wanted: &str, known: Vec<String>) -> Self {
+        Self::Policy { wanted: quoted(wanted), known: told(wanted, known, "policies") }
+    }
+}
+
+/// What there is, the nearest to `wanted` first.
+fn told(wanted: &str, mut known: Vec<String>, what: &str) -> String {
+    let wanted = quoted(wanted);
+    let unlike = |name: &str| -strsim::jaro_winkler(name, &wanted);
+    known.sort_by(|a, b| unlike(a).total_cmp(&unlike(b)).then_with(|| a.cmp(b)));
+    known.dedup();
+    if known.is_empty() { format!("there are no {what} at all") } else { format!("there is {}", Few(known.iter())) }
+}

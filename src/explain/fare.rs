@@ -1,0 +1,105 @@
+//! How pools fare by what is asked of them: the derivations of each, the best first.
+
+use crate::core::{
+    catalogue::{Pool, Site, Unresolved},
+    clearance::{Judge, World},
+    derivation::{Derivation, Fact, Step},
+    instant::{Day, Instant},
+    name::CategoryName,
+    plan::Judgement,
+    policy::Policy,
+};
+
+/// What one policy asks of a place.
+#[derive(Clone, Debug)]
+pub(super) struct Ask<'a> {
+    /// The policy.
+    pub(super) policy: &'a Policy,
+    /// How sensitive: the place of the level in the policy's order; no level when `None`.
+    pub(super) rank: Option<usize>,
+    /// The categories.
+    pub(super) categories: Vec<&'a CategoryName>,
+}
+
+impl<'a> Ask<'a> {
+    /// What the policies in force ask, or `only`, in force or not. Those that ask for nothing are left out.
+    pub(super) fn of(judgement: &Judgement<'a>, only: Option<&str>) -> Vec<Self> {
+        let wanted = judgement.policies.iter().filter(|levelled| match only {
+            Some(name) => levelled.policy.name.as_str() == name,
+            None => levelled.in_force,
+        });
+        wanted
+            .map(|levelled| Self {
+                policy: levelled.policy,
+                rank: Some(levelled.rank),
+                categories: judgement.categories.iter().copied().collect(),
+            })
+            .filter(Self::demands)
+            .collect()
+    }
+
+    /// Whether it asks for anything.
+    pub(super) fn demands(&self) -> bool {
+        self.rank.is_some_and(|rank| self.policy.levels.demands_at(rank))
+            || self.categories.iter().any(|name| self.policy.categories.get(*name).is_some_and(Option::is_some))
+    }
+}
+
+/// How one pool fares by everything that is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Fare<'a> {
+    /// The pool.
+    pub(super) pool: &'a Pool,
+    /// What it stands on.
+    pub(super) site: Result<Site<'a>, Unresolved<'a>>,
+    /// By each ask.
+    pub(super) derivations: Vec<Derivation<'a>>,
+}
+
+impl<'a> Fare<'a> {
+    /// Every pool of `world`, or the one called `only`: cleared ones first, then those that lack least.
+    pub(super) fn all(world: &'a World, asks: &[Ask<'a>], only: Option<&str>, at: Instant) -> Vec<Self> {
+        let judge = Judge::new(world);
+        let pools = world.catalogue.pools.values().filter(|pool| only.is_none_or(|only| pool.name.as_str() == only));
+        let mut fares: Vec<Self> = pools
+            .map(|pool| Self {
+                pool,
+                site: judge.resolve(pool),
+                derivations: asks
+                    .iter()
+                    .map(|ask| judge.derive(ask.policy, ask.rank, &ask.categories, pool, at))
+                    .collect(),
+            })
+            .collect();
+        // A stable sort: pools that lack as much stay in the order of their names.
+        fares.sort_by_key(|fare| (fare.site.is_err() && !fare.cleared(), fare.failed().count()));
+        fares
+    }
+
+    /// Whether every demand is met.
+    pub(super) fn cleared(&self) -> bool {
+        self.derivations.iter().all(Derivation::cleared)
+    }
+
+    /// Every step, with the derivation that it is of.
+    pub(super) fn steps(&self) -> impl Iterator<Item = (&Derivation<'a>, &Step<'a>)> {
+        self.derivations.iter().flat_map(|derivation| derivation.steps.iter().map(move |step| (derivation, step)))
+    }
+
+    /// The steps that fail.
+    pub(super) fn failed(&self) -> impl Iterator<Item = (&Derivation<'a>, &Step<'a>)> {
+        self.steps().filter(|(_, step)| step.finding.is_err())
+    }
+
+    /// The certificates that it is cleared by, each once, with the steps that they meet and their last days, if known.
+    pub(super) fn certificates(&self) -> Vec<(&Derivation<'a>, &Step<'a>, Option<Day>)> {
+        let mut found: Vec<(&Derivation<'a>, &Step<'a>, Option<Day>)> = Vec::new();
+        for (derivation, step) in self.steps() {
+            let Ok(Fact::Certificate { until, .. }) = step.finding else { continue };
+            if !found.iter().any(|(_, known, _)| known.wanted == step.wanted) {
+                found.push((derivation, step, until.map(Day::ending_at)));
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,109 @@
+//! Where facts and demands stand: from what the core found to the lines that somebody wrote.
+//!
+//! What was read from no file has no place, and what is missing is shown at the nearest thing around it that is there.
+
+use super::paths;
+use crate::{
+    api::validate::Kind,
+    core::{
+        admission::Source,
+        catalogue::{Pool, Site},
+        derivation::{Derivation, Step},
+        name::CategoryName,
+        policy::Policy,
+        reason::Demander,
+    },
+    gather::{Origin, Own, Settled, Spec},
+    manifest::{
+        node::Span,
+        source::{FileId, Sources},
+    },
+};
+
+/// Finds places in what was gathered. They display as `catalogue.yaml:12`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Locator<'a> {
+    settled: &'a Settled<'a>,
+    sources: &'a Sources,
+}
+
+impl<'a> Locator<'a> {
+    /// A locator in `settled`, whose texts are `sources`.
+    pub(super) fn new(settled: &'a Settled<'a>, sources: &'a Sources) -> Self {
+        Self { settled, sources }
+    }
+
+    /// `span` of `file`, unless that was no file.
+    pub(super) fn at(&self, file: FileId, span: Span) -> Option<String> {
+        let named = || format!("{}:{}", self.sources.name(file), span.start.line);
+        self.sources.is_file(file).then(named)
+    }
+
+    /// Where the policy says `path`.
+    pub(super) fn policy(&self, policy: &Policy, path: &str) -> Option<String> {
+        self.own(Kind::PlacementPolicy, policy.name.as_str()).and_then(|own| self.field(own, path))
+    }
+
+    /// Where the pool says `path`.
+    pub(super) fn pool(&self, pool: &Pool, path: &str) -> Option<String> {
+        self.own(Kind::PlacementPool, pool.name.as_str()).and_then(|own| self.field(own, path))
+    }
+
+    /// Where the category is defined.
+    pub(super) fn category(&self, policy: &Policy, category: &CategoryName) -> Option<String> {
+        self.demander(policy, Demander::Category(category))
+    }
+
+    /// Where a level or category is defined.
+    pub(super) fn demander(&self, policy: &Policy, demander: Demander<'_>) -> Option<String> {
+        let Spec::Policy(spec) = &self.own(Kind::PlacementPolicy, policy.name.as_str())?.spec else { return None };
+        self.policy(policy, &paths::demander(spec, demander)?)
+    }
+
+    /// Where the policy demands what `step` is about.
+    pub(super) fn demand(&self, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {
+        let policy = derivation.policy;
+        let Spec::Policy(spec) = &self.own(Kind::PlacementPolicy, policy.name.as_str())?.spec else { return None };
+        self.policy(policy, &paths::demand(spec, derivation, step)?)
+    }
+
+    /// Where the fact that meets or fails `step` is recorded, or where it would be.
+    pub(super) fn fact(&self, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {
+        let recorded = derivation.site.ok().and_then(|site| {
+            let own = self.own(Kind::CloudProvider, site.provider.name.as_str())?;
+            let Spec::Provider(spec) = &own.spec else { return None };
+            self.field(own, &paths::fact(spec, site, step)?)
+        });
+        recorded.or_else(|| self.pool(derivation.pool, paths::named(step)?))
+    }
+
+    /// Where the offer and the zone of the pool are recorded.
+    pub(super) fn site(&self, site: Site<'_>) -> Option<String> {
+        let own = self.own(Kind::CloudProvider, site.provider.name.as_str())?;
+        let Spec::Provider(spec) = &own.spec else { return None };
+        self.field(own, &paths::zone(spec, site)?)
+    }
+
+    /// Where `source` says `key` about a workload of `namespace`; nothing where it does not.
+    pub(super) fn said(&self, origin: &Origin, namespace: &str, source: Source, key: &str) -> Option<String> {
+        if source == Source::Namespace {
+            let namespace = self.settled.namespaces.get(namespace)?;
+            let (_, span) = namespace.said.iter().find(|(said, _)| *said == key)?;
+            return self.at(namespace.file, *span);
+        }
+        let (_, _, span) = origin.said.iter().find(|(who, what, _)| *who == source && *what == key)?;
+        self.at(origin.file, *span)
+    }
+
+    fn own(&self, kind: Kind, name: &str) -> Option<&'a Own<'a>> {
+        self.settled.own.get(&(kind, name.to_owned()))
+    }
+
+    /// Where `path` stands: the line of its key, or of the item of a list.
+    fn field(&self, own: &Own<'_>, path: &str) -> Option<String> {
+        let found = own.node.find(path);
+        let of_list = path.get(..found.reached).is_some_and(|reached| reached.ends_with(']'));
+        let span = found.key.filter(|_| !of_list).unwrap_or(found.node.span);
+        self.at(own.file, span)
+    }
+}

@@ -1,0 +1,157 @@
+//! The fields that facts and demands are written in, as paths of their manifests.
+//!
+//! Pure, and by name wherever a list has names: the core has forgotten in which order things were written.
+
+use crate::{
+    api::{CloudProviderSpec, PlacementPolicySpec, Requirements},
+    core::{
+        catalogue::{Gap, Qualification, Reach, Role, Site, Unresolved},
+        derivation::{Derivation, Fact, Step, Wanted},
+        reason::{Cause, Demander, Subject},
+    },
+};
+
+/// Where a level or category is defined.
+pub(super) fn demander(spec: &PlacementPolicySpec, demander: Demander<'_>) -> Option<String> {
+    match demander {
+        Demander::Level(name) => {
+            let index = spec.levels.iter().position(|level| level.name == name.as_str())?;
+            Some(format!("spec.levels[{index}]"))
+        }
+        Demander::Category(name) => {
+            let index = spec.categories.iter().position(|category| category.name == name.as_str())?;
+            Some(format!("spec.categories[{index}]"))
+        }
+    }
+}
+
+/// Where a policy demands what `step` of `derivation` is about.
+pub(super) fn demand(spec: &PlacementPolicySpec, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {
+    let require = match step.demander {
+        Demander::Level(name) => {
+            spec.levels.iter().find(|level| level.name == name.as_str()).and_then(|level| level.require.as_ref())
+        }
+        Demander::Category(name) => {
+            spec.categories.iter().find(|found| found.name == name.as_str()).and_then(|found| found.require.as_ref())
+        }
+    };
+    let base = format!("{}.require", demander(spec, step.demander)?);
+    let field = step.wanted.field();
+    let list = if field.is_empty() { base } else { format!("{base}.{field}") };
+    Some(match entry(require?, derivation, step) {
+        Some(entry) => format!("{list}{entry}"),
+        None => list,
+    })
+}
+
+/// The entry of a list of demands, where one entry alone demands.
+fn entry(require: &Requirements, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {
+    let index = |listed: &[String], name: &str| listed.iter().position(|found| found == name);
+    let site = derivation.site.ok();
+    let denied = |deny: &[String], name: &str| index(deny, name).map(|index| format!(".deny[{index}]"));
+    match (step.wanted, step.finding) {
+        (Wanted::Qualification(scheme), _) => {
+            index(&require.qualifications, scheme.as_str()).map(|index| format!("[{index}]"))
+        }
+        (Wanted::NotExposedTo(law), _) => {
+            index(&require.not_exposed_to, law.as_str()).map(|index| format!("[{index}]"))
+        }
+        (_, Err(Cause::ProviderDenied)) => denied(&require.providers.as_ref()?.deny, site?.provider.name.as_str()),
+        (_, Err(Cause::RegionDenied)) => denied(&require.regions.as_ref()?.deny, site?.zone.region.as_str()),
+        (_, Err(Cause::ProviderNotAllowed(_) | Cause::RegionNotAllowed(_))) => Some(".allow".to_owned()),
+        _ => None,
+    }
+}
+
+/// Where the zone of `site` is recorded.
+pub(super) fn zone(spec: &CloudProviderSpec, site: Site<'_>) -> Option<String> {
+    let (path, offer) = offer(spec, site)?;
+    let index = offer.zones.iter().position(|zone| zone.name == site.zone.name.as_str())?;
+    Some(format!("{path}.zones[{index}]"))
+}
+
+fn offer<'s>(spec: &'s CloudProviderSpec, site: Site<'_>) -> Option<(String, &'s crate::api::Offer)> {
+    let found = spec.offers.iter().enumerate().find(|(_, offer)| offer.name == site.offer.name.as_str());
+    found.map(|(index, offer)| (format!("spec.offers[{index}]"), offer))
+}
+
+/// Where a provider's manifest records what meets or fails `step`; `None` where it is the pool that says it.
+pub(super) fn fact(spec: &CloudProviderSpec, site: Site<'_>, step: &Step<'_>) -> Option<String> {
+    let (path, offer) = offer(spec, site)?;
+    let zone = |field: &str| zone(spec, site).map(|path| format!("{path}.{field}"));
+    let role = |role: Role| match role {
+        Role::ControllingParty if site.provider.controlling_party.is_some() => {
+            "spec.controllingParty.jurisdiction".to_owned()
+        }
+        _ => "spec.operator.jurisdiction".to_owned(),
+    };
+    let subject = |subject: Subject<'_>| match subject {
+        Subject::Party { role: of, .. } => Some(role(of)),
+        Subject::Technology(None) => Some(format!("{path}.technology")),
+        Subject::Technology(Some(part)) => {
+            let is = |found: &crate::api::Technology| {
+                (&found.name, &found.supplier) == (&part.name, &part.supplier)
+                    && part.jurisdiction.is_none_or(|country| country.to_string() == found.jurisdiction)
+            };
+            offer.technology.iter().position(is).map(|index| format!("{path}.technology[{index}].jurisdiction"))
+        }
+        Subject::Data => zone("country"),
+    };
+    let certificate = |of: &Qualification| {
+        let index = offer.qualifications.iter().position(|found| is(of, found))?;
+        Some(format!("{path}.qualifications[{index}]"))
+    };
+    match step.finding {
+        Ok(fact) => match fact {
+            Fact::Country(of, _) => subject(of),
+            Fact::NotExposed => Some(role(Role::ControllingParty)),
+            Fact::Certificate { by, .. } => certificate(by),
+            Fact::Provider => None,
+            Fact::Region => zone("region"),
+            Fact::Pue(_) => zone("pue"),
+            Fact::CarbonIntensity(_) => zone("carbonIntensity"),
+        },
+        Err(cause) => match cause {
+            Cause::Unresolved(_) | Cause::ProviderDenied | Cause::ProviderNotAllowed(_) | Cause::LawUnknown(_) => None,
+            Cause::QualificationMissing(_) => Some(format!("{path}.qualifications")),
+            Cause::QualificationExpired(of, _)
+            | Cause::QualificationNotYetValid(of)
+            | Cause::QualificationOutOfScope(of) => certificate(of),
+            Cause::JurisdictionNotAllowed(of, ..) | Cause::JurisdictionUnknown(of, _) => subject(of),
+            Cause::ExposedToLaw(law, Reach::Listed) => {
+                let index = offer.exposed_to.iter().position(|found| found == law.as_str())?;
+                Some(format!("{path}.exposedTo[{index}]"))
+            }
+            Cause::ExposedToLaw(_, Reach::Through { role: of, .. }) | Cause::ExposureUnknown(_, Gap::Country(of)) => {
+                Some(role(of))
+            }
+            Cause::ExposureUnknown(_, Gap::List) => Some(format!("{path}.exposedTo")),
+            Cause::RegionDenied | Cause::RegionNotAllowed(_) => zone("region"),
+            Cause::PueTooHigh(..) | Cause::PueUnknown(_) => zone("pue"),
+            Cause::CarbonTooHigh(..) | Cause::CarbonUnknown(_) => zone("carbonIntensity"),
+        },
+    }
+}
+
+/// The field of a pool that says what meets or fails `step`, where the pool says it.
+pub(super) fn named(step: &Step<'_>) -> Option<&'static str> {
+    match step.finding {
+        Ok(Fact::Provider)
+        | Err(Cause::ProviderDenied | Cause::ProviderNotAllowed(_) | Cause::Unresolved(Unresolved::Provider { .. })) => {
+            Some("spec.provider")
+        }
+        Err(Cause::Unresolved(Unresolved::Offer { .. })) => Some("spec.offer"),
+        Err(Cause::Unresolved(Unresolved::Zone { .. })) => Some("spec.zone"),
+        _ => None,
+    }
+}
+
+/// Whether `known` is what was made of `found`.
+fn is(known: &Qualification, found: &crate::api::Qualification) -> bool {
+    known.scheme.as_str() == found.scheme
+        && known.valid_from.to_string() == found.valid_from
+        && known.valid_until.map(|day| day.to_string()) == found.valid_until
+        && known.reference == found.reference
+        && known.regions.as_ref().map_or(0, std::collections::BTreeSet::len) <= found.regions.len()
+        && known.regions.iter().flatten().all(|region| found.regions.iter().any(|name| name == region.as_str()))
+}

@@ -1,0 +1,167 @@
+//! The part that tells how each pool fares: what it stands on, and which demands it meets and fails by which facts.
+
+use super::{
+    fare::Fare,
+    locate::Locator,
+    page::{Page, Phrase},
+};
+use crate::core::{
+    catalogue::{Reach, Site},
+    derivation::{Derivation, Fact, Step},
+    law::KNOWN_LAWS,
+    reason::Cause,
+    text::Listed,
+};
+
+/// How many pools that are not cleared are told; the others only counted.
+const MOST: usize = 12;
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// Of a cleared pool what it is cleared by, of others what they fail.
+    Brief,
+    /// Every step.
+    Full,
+}
+
+/// What else is to be said of a pool that is cleared, by its name.
+pub(super) type Remarks<'r> = &'r dyn Fn(&str) -> Option<String>;
+
+/// Tells `fares`.
+pub(super) fn tell(page: &mut Page, fares: &[Fare<'_>], detail: Detail, remarks: Remarks<'_>, locate: Locator<'_>) {
+    if fares.is_empty() {
+        page.line(2, Phrase::of("there is none: declare a PlacementPool"));
+    }
+    let (cleared, rejected): (Vec<&Fare<'_>>, Vec<&Fare<'_>>) = fares.iter().partition(|fare| fare.cleared());
+    for fare in cleared {
+        header(page, &[fare], locate);
+        if let Some(remark) = remarks(fare.pool.name.as_str()) {
+            page.line(4, Phrase::of("but ").then(remark));
+        }
+        match detail {
+            Detail::Full => steps(page, fare, fare.steps(), locate),
+            Detail::Brief => met(page, fare, locate),
+        }
+    }
+    let alike = alike(&rejected);
+    for group in alike.iter().take(MOST) {
+        let Some(fare) = group.first() else { continue };
+        header(page, group, locate);
+        if detail == Detail::Full {
+            steps(page, fare, fare.steps(), locate);
+            continue;
+        }
+        steps(page, fare, fare.failed(), locate);
+        match fare.steps().count().saturating_sub(fare.failed().count()) {
+            0 => {}
+            1 => page.line(4, Phrase::default().faint("1 more demand is met")),
+            more => page.line(4, Phrase::default().faint(format!("{more} more demands are met"))),
+        }
+    }
+    let more: usize = alike.iter().skip(MOST).map(Vec::len).sum();
+    if more > 0 {
+        page.line(
+            2,
+            Phrase::default().faint(format!("and {more} pools more that lack as much or more: see each with --pool")),
+        );
+    }
+}
+
+/// Pools that name the same zone of the same offer fare alike, and are told as one.
+fn alike<'f, 'a>(fares: &[&'f Fare<'a>]) -> Vec<Vec<&'f Fare<'a>>> {
+    let stands = |fare: &Fare<'a>| (&fare.pool.provider, &fare.pool.offer, &fare.pool.zone);
+    let mut groups: Vec<Vec<&'f Fare<'a>>> = Vec::new();
+    for fare in fares {
+        let group = groups.iter_mut().find(|group| group.first().is_some_and(|first| stands(first) == stands(fare)));
+        match group {
+            Some(group) => group.push(fare),
+            None => groups.push(vec![fare]),
+        }
+    }
+    groups
+}
+
+/// The names of pools that fare alike, the verdict, and what they stand on.
+fn header(page: &mut Page, fares: &[&Fare<'_>], locate: Locator<'_>) {
+    let Some(first) = fares.first() else { return };
+    let good = first.cleared();
+    let mut phrase = Phrase::mark(good);
+    for (i, fare) in fares.iter().enumerate() {
+        let and = if i == 0 { "" } else { ", " };
+        phrase = phrase.then(and).strong(format!("pool {}", fare.pool.name));
+        phrase = phrase.at(locate.pool(fare.pool, "metadata.name"));
+    }
+    let verb = if fares.len() == 1 { "is" } else { "are" };
+    page.line(2, phrase.then(format!(" {verb} {}", if good { "cleared" } else { "not cleared" })));
+    if let Ok(site) = first.site {
+        let Site { provider, offer, zone, .. } = site;
+        let stands = if fares.len() == 1 { "stands" } else { "stand" };
+        let stands = format!("{stands} on offer {}/{} in zone {}", provider.name, offer.name, zone.name);
+        page.line(4, Phrase::of(stands).at(locate.site(site)));
+    }
+}
+
+/// All that a cleared pool meets, in a few lines.
+fn met(page: &mut Page, fare: &Fare<'_>, locate: Locator<'_>) {
+    let certificates = fare.certificates();
+    let certified = |step: &Step<'_>| certificates.iter().any(|(_, known, _)| known.wanted == step.wanted);
+    let mut others: Vec<String> = Vec::new();
+    for (_, step) in fare.steps().filter(|(_, step)| !certified(step)) {
+        let wanted = step.wanted.to_string();
+        if !others.contains(&wanted) {
+            others.push(wanted);
+        }
+    }
+    if !others.is_empty() {
+        page.line(4, Phrase::mark(true).then(Listed(others.iter())));
+    }
+    for (derivation, step, _) in &certificates {
+        page.line(4, Phrase::mark(true).then(derivation.told(step)).at(locate.fact(derivation, step)));
+        source(page, step);
+    }
+}
+
+/// Steps of one pool: what is demanded and where, and by which fact it is met or fails.
+fn steps<'f, 'a: 'f>(
+    page: &mut Page,
+    fare: &Fare<'_>,
+    steps: impl Iterator<Item = (&'f Derivation<'a>, &'f Step<'a>)>,
+    locate: Locator<'_>,
+) {
+    for (derivation, step) in steps {
+        if fare.site.is_err() {
+            // Whoever demands anything demands this first: to say it once is enough.
+            page.line(4, Phrase::mark(false).then(derivation.told(step)).at(locate.fact(derivation, step)));
+            return;
+        }
+        let of_policy = match fare.derivations.len() {
+            1 => String::new(),
+            _ => format!(" of policy {}", derivation.policy.name),
+        };
+        let demand = format!("{}{of_policy} demands {}", step.demander, step.wanted);
+        let mark = Phrase::mark(step.finding.is_ok());
+        page.line(4, mark.then(demand).at(locate.demand(derivation, step)));
+        page.line(6, Phrase::of(derivation.told(step)).at(locate.fact(derivation, step)));
+        source(page, step);
+    }
+}
+
+/// Where to check the fact that `step` turns on.
+fn source(page: &mut Page, step: &Step<'_>) {
+    let address = match step.finding {
+        Ok(Fact::Certificate { by: found, .. })
+        | Err(
+            Cause::QualificationExpired(found, _)
+            | Cause::QualificationNotYetValid(found)
+            | Cause::QualificationOutOfScope(found),
+        ) => found.source.as_deref(),
+        Err(Cause::ExposedToLaw(law, Reach::Through { .. })) => {
+            KNOWN_LAWS.iter().find(|known| known.name == law.as_str()).map(|known| known.source)
+        }
+        _ => None,
+    };
+    if let Some(address) = address.filter(|address| !address.is_empty()) {
+        page.line(6, Phrase::default().faint(address));
+    }
+}

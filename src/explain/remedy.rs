@@ -1,0 +1,180 @@
+//! What to do so that a place is cleared, as data: one remedy for each thing that a pool lacks.
+//!
+//! A remedy is a step in imperative words. Where no fact can be put right, it says so, and what the policy would have
+//! to say instead: nobody should look for a step that does not exist.
+
+use super::{fare::Fare, locate::Locator};
+use crate::core::{
+    catalogue::{Gap, Reach, Role, Site, Unresolved},
+    derivation::{Derivation, Step},
+    name::quoted,
+    reason::{Cause, Subject},
+    text::{Brief, Figure},
+};
+
+/// A step towards clearance.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Remedy {
+    /// Whether there is nothing to be done by recording, renewing or waiting.
+    pub(super) hopeless: bool,
+    /// The step.
+    pub(super) text: String,
+    /// Where to take it.
+    pub(super) place: Option<String>,
+}
+
+/// The same remedies for one pool, or for several.
+#[derive(Clone, Debug)]
+pub(super) struct Plan<'a> {
+    /// The pools, by name.
+    pub(super) pools: Vec<&'a str>,
+    /// What each of them lacks; never empty.
+    pub(super) remedies: Vec<Remedy>,
+    /// Whether that is all: what a pool that stands on nothing lacks besides is known once it stands.
+    pub(super) whole: bool,
+}
+
+impl Plan<'_> {
+    /// How many of the remedies there are not.
+    pub(super) fn hopeless(&self) -> usize {
+        self.remedies.iter().filter(|remedy| remedy.hopeless).count()
+    }
+}
+
+/// What to do about the pools of `fares` that are not cleared: the nearest first, pools that lack the same as one.
+pub(super) fn plans<'a>(fares: &[Fare<'a>], locate: Locator<'_>) -> Vec<Plan<'a>> {
+    let mut plans: Vec<Plan<'a>> = Vec::new();
+    for fare in fares.iter().filter(|fare| !fare.cleared()) {
+        let mut remedies = Vec::new();
+        for (derivation, step) in fare.failed() {
+            // Two levels may demand the same of one place.
+            let remedy = remedy(derivation, step, locate);
+            if !remedies.contains(&remedy) {
+                remedies.push(remedy);
+            }
+        }
+        match plans.iter_mut().find(|plan| plan.remedies == remedies) {
+            Some(plan) => plan.pools.push(fare.pool.name.as_str()),
+            None => plans.push(Plan { pools: vec![fare.pool.name.as_str()], remedies, whole: fare.site.is_ok() }),
+        }
+    }
+    plans.sort_by_key(|plan| (!plan.whole, plan.hopeless(), plan.remedies.len()));
+    plans
+}
+
+fn remedy(derivation: &Derivation<'_>, step: &Step<'_>, locate: Locator<'_>) -> Remedy {
+    let Err(cause) = step.finding else { return Remedy { hopeless: true, text: String::new(), place: None } };
+    if let Some(text) = fact_to_record(derivation, cause) {
+        return Remedy { hopeless: false, text, place: locate.fact(derivation, step) };
+    }
+    let place = locate.demand(derivation, step);
+    if let Cause::LawUnknown(law) = cause {
+        let text = format!("correct the name of the law {law} in policy {}", derivation.policy.name);
+        return Remedy { hopeless: false, text, place };
+    }
+    let (state, change) = standing(derivation, cause);
+    let Derivation { policy, .. } = derivation;
+    let text =
+        format!("nothing to be done: {state}; {} of policy {} would have to {change}", step.demander, policy.name);
+    Remedy { hopeless: true, text, place }
+}
+
+/// The step that puts a fact right; `None` where none does.
+fn fact_to_record(derivation: &Derivation<'_>, cause: Cause<'_>) -> Option<String> {
+    let pool = &derivation.pool.name;
+    if let Cause::Unresolved(unresolved) = cause {
+        return Some(match unresolved {
+            Unresolved::Provider { named } => {
+                format!("record CloudProvider {}, or correct spec.provider of pool {pool}", quoted(named))
+            }
+            Unresolved::Offer { provider, named } => {
+                format!("record offer {} of provider {provider}, or correct spec.offer of pool {pool}", quoted(named))
+            }
+            Unresolved::Zone { provider, offer, named } => {
+                format!(
+                    "record zone {} of offer {provider}/{offer}, or correct spec.zone of pool {pool}",
+                    quoted(named)
+                )
+            }
+        });
+    }
+    let Site { provider, offer, zone, .. } = derivation.site.ok()?;
+    let (whose, zone_name, region) = (format!("{}/{}", provider.name, offer.name), &zone.name, &zone.region);
+    let party = |role: Role| match role {
+        Role::ControllingParty if provider.controlling_party.is_some() => Role::ControllingParty,
+        _ => Role::Operator,
+    };
+    Some(match cause {
+        Cause::QualificationExpired(q, on) => format!("renew {} of {whose}: ended {on}", q.scheme),
+        Cause::QualificationMissing(scheme) => format!("record the {scheme} certificate of {whose}, once it holds one"),
+        Cause::QualificationNotYetValid(q) => {
+            format!("wait for {} of {whose}: begins {}", q.scheme, q.valid_from)
+        }
+        Cause::QualificationOutOfScope(q) => {
+            format!("record {} of {whose} for region {region}, once it covers that", q.scheme)
+        }
+        Cause::JurisdictionUnknown(Subject::Party { role, .. }, _) | Cause::ExposureUnknown(_, Gap::Country(role)) => {
+            format!("record the country of the {} of provider {}", party(role), provider.name)
+        }
+        Cause::JurisdictionUnknown(Subject::Technology(None), _) => format!("record the technology of {whose}"),
+        Cause::JurisdictionUnknown(Subject::Technology(Some(part)), _) => {
+            format!("record the country of the supplier of technology {} of {whose}", Brief(&part.name))
+        }
+        Cause::JurisdictionUnknown(Subject::Data, _) => format!("record the country of zone {zone_name} of {whose}"),
+        Cause::ExposureUnknown(_, Gap::List) => format!("correct exposedTo of {whose}"),
+        Cause::PueUnknown(_) => format!("record the PUE of zone {zone_name} of {whose}"),
+        Cause::CarbonUnknown(_) => format!("record the carbon intensity of zone {zone_name} of {whose}"),
+        _ => return None,
+    })
+}
+
+/// What is as it is, and what would have to be demanded instead.
+fn standing(derivation: &Derivation<'_>, cause: Cause<'_>) -> (String, String) {
+    let Ok(Site { provider, offer, zone, .. }) = derivation.site else {
+        return ("the pool is not recorded".to_owned(), "demand nothing".to_owned());
+    };
+    let whose = format!("{}/{}", provider.name, offer.name);
+    match cause {
+        Cause::JurisdictionNotAllowed(subject, country, _) => {
+            let (state, field) = match subject {
+                Subject::Party { role: Role::Operator, .. } => (format!("operator of {country}"), "operator"),
+                Subject::Party { role: Role::ControllingParty, .. } => {
+                    (format!("controlled from {country}"), "controllingParty")
+                }
+                Subject::Technology(_) => (format!("technology of {country} origin"), "technology"),
+                Subject::Data => (format!("data of zone {} lies in {country}", zone.name), "data"),
+            };
+            (state, format!("allow {country} in jurisdictions.{field}"))
+        }
+        Cause::ExposedToLaw(law, reach) => {
+            let how = match reach {
+                Reach::Listed => String::new(),
+                Reach::Through { role, .. } => format!(" through its {role}"),
+            };
+            (format!("{law} reaches {whose}{how}"), format!("leave {law} out of notExposedTo"))
+        }
+        Cause::ProviderDenied => {
+            (format!("of provider {}", provider.name), format!("leave {} out of providers.deny", provider.name))
+        }
+        Cause::ProviderNotAllowed(_) => {
+            (format!("of provider {}", provider.name), format!("list {} in providers.allow", provider.name))
+        }
+        Cause::RegionDenied => {
+            (format!("in region {}", zone.region), format!("leave {} out of regions.deny", zone.region))
+        }
+        Cause::RegionNotAllowed(_) => {
+            (format!("in region {}", zone.region), format!("list {} in regions.allow", zone.region))
+        }
+        Cause::PueTooHigh(fact, _) => {
+            let fact = Figure(fact);
+            (format!("PUE of zone {} is {fact}", zone.name), format!("allow a maxPUE of {fact}"))
+        }
+        Cause::CarbonTooHigh(fact, _) => {
+            let fact = Figure(fact);
+            let state = format!("carbon intensity of zone {} is {fact} gCO2e/kWh", zone.name);
+            (state, format!("allow a maxCarbonIntensity of {fact}"))
+        }
+        // The rest can be recorded.
+        _ => (format!("offer {whose} is as it is"), "demand less".to_owned()),
+    }
+}

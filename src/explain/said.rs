@@ -1,0 +1,245 @@
+//! The part that tells what is said of a workload, by whom, and what each policy makes of it.
+
+use std::collections::BTreeMap;
+
+use super::{
+    locate::Locator,
+    page::{Page, Phrase},
+};
+use crate::{
+    core::{
+        admission::{Refusal, Source, Statement},
+        keys,
+        name::{PolicyName, quoted},
+        plan::{Judgement, Levelled, Plan, Planned},
+        policy::{Mode, Policy},
+        selector::Labels,
+        workload::Kind,
+    },
+    gather::Origin,
+};
+
+/// All that is said about one workload, and where.
+pub(super) struct Said<'a> {
+    /// The workload, judged.
+    planned: &'a Planned<'a>,
+    origin: &'a Origin,
+    labels: Labels,
+    locate: Locator<'a>,
+}
+
+impl<'a> Said<'a> {
+    /// What is said about `planned`, which stands at `origin`.
+    pub(super) fn new(plan: &Plan<'a>, planned: &'a Planned<'a>, origin: &'a Origin, locate: Locator<'a>) -> Self {
+        let (labels, _) = plan.inventory.namespace(&planned.workload.identity.namespace);
+        Self { planned, origin, labels, locate }
+    }
+
+    fn each(&self) -> [(Source, Statement<'_>); 3] {
+        let workload = self.planned.workload;
+        [
+            (Source::Namespace, Statement::of(&self.labels)),
+            (Source::Workload, workload.workload.statement()),
+            (Source::Pod, workload.pod.statement()),
+        ]
+    }
+
+    /// Tells it.
+    pub(super) fn tell(&self, page: &mut Page, policies: &BTreeMap<PolicyName, Policy>) {
+        page.heading("What is said");
+        self.statements(page);
+        let judgement = &self.planned.judgement;
+        if judgement.exempt {
+            page.line(2, Phrase::of("no policy hears it"));
+            return;
+        }
+        for policy in policies.values() {
+            page.gap();
+            match judgement.policies.iter().find(|levelled| levelled.policy.name == policy.name) {
+                Some(levelled) => {
+                    self.levelled(page, levelled);
+                    self.refusals(page, policy);
+                }
+                None if judgement.refusals.iter().any(|refused| refused.policy.name == policy.name) => {
+                    self.refused(page, policy);
+                }
+                None => self.ungoverned(page, policy),
+            }
+        }
+    }
+
+    fn statements(&self, page: &mut Page) {
+        let namespace = &self.planned.workload.identity.namespace;
+        let mut silent = Vec::new();
+        for (source, statement) in self.each() {
+            let who = self.called(source);
+            let said = [(keys::SENSITIVITY, statement.sensitivity), (keys::CATEGORIES, statement.categories)];
+            let mut nothing = true;
+            for (key, value) in said.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+                nothing = false;
+                let place = self.locate.said(self.origin, namespace, source, key);
+                page.line(2, Phrase::of(format!("{who} says {key}: {:?}", quoted(value))).at(place));
+            }
+            // A pod of nobody's has no workload that could say anything.
+            if nothing && !(source == Source::Workload && self.planned.workload.identity.kind == Kind::Pod) {
+                silent.push(who);
+            }
+        }
+        for key in &self.planned.workload.misplaced {
+            let place = self.locate.said(self.origin, namespace, Source::Default, key);
+            page.line(2, Phrase::of(format!("spec.jobTemplate says {key}, which reaches no pod")).at(place));
+        }
+        if !silent.is_empty() {
+            let verb = if silent.len() == 1 { "says" } else { "say" };
+            page.line(2, Phrase::default().faint(format!("{} {verb} nothing", together(&silent))));
+        }
+        if !self.planned.judgement.namespace_known {
+            let text = format!("namespace {namespace} was not read, and is taken to say nothing and to have no labels");
+            page.line(2, Phrase::default().faint(text));
+        }
+    }
+
+    /// Who `source` is to this workload.
+    fn called(&self, source: Source) -> String {
+        let identity = &self.planned.workload.identity;
+        match (source, identity.kind) {
+            (Source::Namespace, _) => format!("namespace {}", identity.namespace),
+            (Source::Workload, Kind::Pod) => "its workload".to_owned(),
+            (Source::Workload, kind) => format!("the {kind}"),
+            (Source::Pod, Kind::Pod) => "the Pod".to_owned(),
+            (Source::Pod, _) => "its pod template".to_owned(),
+            (Source::Default, _) => "nobody".to_owned(),
+        }
+    }
+
+    fn name(&self, policy: &Policy) -> Phrase {
+        Phrase::default().strong(format!("policy {}", policy.name)).at(self.locate.policy(policy, "metadata.name"))
+    }
+
+    fn levelled(&self, page: &mut Page, levelled: &Levelled<'a>) {
+        let Levelled { policy, level, rank, source, .. } = levelled;
+        let count = policy.levels.iter().len();
+        page.line(2, self.name(policy).then(format!(" makes of it level {level}, {}", among(*rank, count))));
+        let (why, place) = self.why(policy, *rank, *source);
+        page.line(4, Phrase::of(why).at(place));
+        if !policy.levels.demands_at(*rank) {
+            page.line(4, Phrase::of(format!("level {level} requires nothing")));
+        }
+        self.categories(page, policy, &self.planned.judgement);
+        self.mode(page, policy);
+        if policy.mode != Mode::Enforce {
+            let text = format!("--policy {} tells how the pools fare by it", policy.name);
+            page.line(4, Phrase::default().faint(text));
+        }
+    }
+
+    /// Why it is the level at `rank` that counts, and where the policy says so, if it does.
+    fn why(&self, policy: &Policy, rank: usize, source: Source) -> (String, Option<String>) {
+        if source == Source::Default {
+            let text = "nobody says a level, so the policy's defaultLevel counts".to_owned();
+            return (text, self.locate.policy(policy, "spec.defaultLevel"));
+        }
+        let said: Vec<(Source, usize)> = self
+            .each()
+            .into_iter()
+            .filter_map(|(who, statement)| Some((who, policy.levels.rank(statement.sensitivity?)?)))
+            .collect();
+        let agreeing = said.iter().filter(|(_, found)| *found == rank).map(|(who, _)| self.called(*who));
+        let agreeing: Vec<String> = agreeing.collect();
+        let lower: Vec<String> = said
+            .iter()
+            .filter(|(_, found)| *found < rank)
+            .filter_map(|(who, found)| Some(format!("{} of {}", policy.levels.at(*found)?.name, self.called(*who))))
+            .collect();
+        let verb = if agreeing.len() == 1 { "says" } else { "say" };
+        let says = format!("{} {verb} so", together(&agreeing));
+        let text = if lower.is_empty() {
+            says
+        } else {
+            format!("{says}; that outdoes {}, because the most sensitive counts", together(&lower))
+        };
+        (text, None)
+    }
+
+    fn categories(&self, page: &mut Page, policy: &Policy, judgement: &Judgement<'a>) {
+        for category in &judgement.categories {
+            let Some((_, require)) = policy.categories.get_key_value(category.as_str()) else { continue };
+            let says = |(source, statement): (Source, Statement<'_>)| {
+                let separator = if source == Source::Namespace { '.' } else { ',' };
+                let joined = statement.categories?;
+                joined.split(separator).any(|name| name == category.as_str()).then(|| self.called(source))
+            };
+            let who: Vec<String> = self.each().into_iter().filter_map(says).collect();
+            let verb = if who.len() == 1 { "says" } else { "say" };
+            let nothing = if require.is_none() { "; it requires nothing" } else { "" };
+            let text = format!("and category {category}: {} {verb} so{nothing}", together(&who));
+            page.line(4, Phrase::of(text).at(self.locate.category(policy, category)));
+        }
+    }
+
+    /// What the mode means, where the policy does not place.
+    fn mode(&self, page: &mut Page, policy: &Policy) {
+        let means = match policy.mode {
+            Mode::Enforce => return,
+            Mode::Warn => "whoever applies it is warned of what is wrong, and nothing is placed or refused",
+            Mode::Audit => "what is wrong is reported and nobody is warned, and nothing is placed or refused",
+        };
+        let text = format!("it is in {}: {means}", policy.mode);
+        page.line(4, Phrase::of(text).at(self.locate.policy(policy, "spec.mode")));
+    }
+
+    fn refused(&self, page: &mut Page, policy: &Policy) {
+        let verb = if policy.mode == Mode::Enforce { "refuses" } else { "would refuse, if it were in Enforce," };
+        page.line(2, self.name(policy).then(format!(" {verb} what is said")));
+        self.refusals(page, policy);
+        self.mode(page, policy);
+    }
+
+    /// What `policy` refuses, and where it stands.
+    fn refusals(&self, page: &mut Page, policy: &Policy) {
+        let workload = self.planned.workload;
+        for refused in self.planned.judgement.refusals.iter().filter(|refused| refused.policy.name == policy.name) {
+            let refusal = &refused.refusal;
+            let text = Phrase::mark(false).then(refusal.told_of(workload.identity.kind));
+            page.line(4, text.at(self.place(refusal)));
+        }
+    }
+
+    /// Where what is refused stands.
+    pub(super) fn place(&self, refusal: &Refusal<'_>) -> Option<String> {
+        let source = refusal.source().unwrap_or(Source::Default);
+        let namespace = &self.planned.workload.identity.namespace;
+        match refusal.key() {
+            Some(key) => self.locate.said(self.origin, namespace, source, key),
+            None => self.locate.at(self.origin.file, self.origin.node_name?),
+        }
+    }
+
+    fn ungoverned(&self, page: &mut Page, policy: &Policy) {
+        let namespace = &self.planned.workload.identity.namespace;
+        let why = format!("which its namespaceSelector does not match: {}", policy.namespaces);
+        let phrase = Phrase::default()
+            .strong(format!("policy {}", policy.name))
+            .then(format!(" does not govern namespace {namespace}, {why}"));
+        page.line(2, phrase.at(self.locate.policy(policy, "spec.namespaceSelector")));
+    }
+}
+
+/// `a, b and c`.
+fn together(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// How sensitive the level at `rank` of `count` is.
+fn among(rank: usize, count: usize) -> String {
+    match rank.saturating_add(1) {
+        1 if count == 1 => "its only one".to_owned(),
+        1 => format!("the least sensitive of {count}"),
+        top if top == count => format!("the most sensitive of {count}"),
+        place => format!("{place} of {count} from the least sensitive"),
+    }
+}

@@ -1,0 +1,161 @@
+//! What is asked about, as it is typed.
+
+use std::fmt;
+
+use crate::core::{name::quoted, workload::Kind};
+
+/// What is to be explained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A workload.
+    Workload {
+        /// Its kind.
+        kind: Kind,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// A level, of whichever policies have it.
+    Level(String),
+    /// A category, of whichever policies have it.
+    Category(String),
+}
+
+/// A text that names nothing that can be explained. Displays as what is wrong and what to write.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTarget {
+    /// Not of the form `KIND/NAME`.
+    #[error("{0:?} is not KIND/NAME: write deployment/api, level/restricted or category/health")]
+    Form(String),
+    /// No kind of that name.
+    #[error("{kind:?} is no kind that can be explained: {hint}")]
+    Kind {
+        /// What was written.
+        kind: String,
+        /// What to write instead.
+        hint: String,
+    },
+}
+
+/// Every word for a kind: the full one first, then what kubectl takes as well.
+const KINDS: [(Kind, &[&str]); 7] = [
+    (Kind::Deployment, &["deployment", "deployments", "deploy"]),
+    (Kind::StatefulSet, &["statefulset", "statefulsets", "sts"]),
+    (Kind::DaemonSet, &["daemonset", "daemonsets", "ds"]),
+    (Kind::ReplicaSet, &["replicaset", "replicasets", "rs"]),
+    (Kind::Job, &["job", "jobs"]),
+    (Kind::CronJob, &["cronjob", "cronjobs", "cj"]),
+    (Kind::Pod, &["pod", "pods", "po"]),
+];
+
+/// Words that are no kind of workload.
+const OTHERS: [&str; 2] = ["level", "category"];
+
+impl Target {
+    /// Reads `text`, as `deployment/api`, `sts/db`, `level/restricted` or `category/health`. Workloads are those of
+    /// `namespace`.
+    ///
+    /// # Errors
+    /// [`InvalidTarget`], with the nearest kind.
+    pub fn parse(text: &str, namespace: &str) -> Result<Self, InvalidTarget> {
+        let parts = text.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty());
+        let (kind, name) = parts.ok_or_else(|| InvalidTarget::Form(quoted(text)))?;
+        let word = kind.to_ascii_lowercase();
+        if name.contains('/') {
+            return Err(InvalidTarget::Form(quoted(text)));
+        }
+        match word.as_str() {
+            "level" | "levels" => return Ok(Self::Level(name.to_owned())),
+            "category" | "categories" => return Ok(Self::Category(name.to_owned())),
+            _ => {}
+        }
+        // `kubectl get -o name` says the group too.
+        let bare = |of: Kind| {
+            let group = of.api_version().split_once('/').map_or("", |(group, _)| group);
+            word.strip_suffix(group).and_then(|word| word.strip_suffix('.')).unwrap_or(&word)
+        };
+        match KINDS.iter().find(|(of, words)| words.contains(&bare(*of))) {
+            Some((kind, _)) => {
+                Ok(Self::Workload { kind: *kind, namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            None => Err(InvalidTarget::Kind { kind: quoted(kind), hint: hint(&word) }),
+        }
+    }
+}
+
+fn hint(word: &str) -> String {
+    let full = KINDS.iter().filter_map(|(_, words)| words.first().copied()).chain(OTHERS);
+    let all = KINDS.iter().flat_map(|(_, words)| words.iter().copied()).chain(OTHERS);
+    let word = quoted(word);
+    let likeness = |known: &str| strsim::jaro_winkler(known, &word);
+    match all.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|best| likeness(best) > 0.85) {
+        Some(best) => format!("perhaps {best} is meant"),
+        None => format!("write one of {}", full.collect::<Vec<_>>().join(", ")),
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Workload { kind, namespace, name } => {
+                write!(f, "{} {namespace}/{name}", kind.as_str().to_ascii_lowercase())
+            }
+            Self::Level(name) => write!(f, "level {name}"),
+            Self::Category(name) => write!(f, "category {name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_typed_as_for_kubectl() {
+        for (text, kind) in [
+            ("deployment/api", Kind::Deployment),
+            ("Deployment/api", Kind::Deployment),
+            ("deployment.apps/api", Kind::Deployment),
+            ("deploy/api", Kind::Deployment),
+            ("sts/api", Kind::StatefulSet),
+            ("ds/api", Kind::DaemonSet),
+            ("rs/api", Kind::ReplicaSet),
+            ("job/api", Kind::Job),
+            ("cronjob.batch/api", Kind::CronJob),
+            ("cj/api", Kind::CronJob),
+            ("po/api", Kind::Pod),
+        ] {
+            let name = "api".to_owned();
+            assert_eq!(Target::parse(text, "n"), Ok(Target::Workload { kind, namespace: "n".into(), name }), "{text}");
+        }
+        assert_eq!(Target::parse("level/restricted", "n"), Ok(Target::Level("restricted".into())));
+        assert_eq!(Target::parse("category/health", "n"), Ok(Target::Category("health".into())));
+    }
+
+    #[test]
+    fn what_is_no_target_is_told_with_what_to_write() {
+        for (text, told) in [
+            ("api", r#""api" is not KIND/NAME: write deployment/api, level/restricted or category/health"#),
+            (
+                "deployment/",
+                r#""deployment/" is not KIND/NAME: write deployment/api, level/restricted or category/health"#,
+            ),
+            (
+                "deployment/a/b",
+                r#""deployment/a/b" is not KIND/NAME: write deployment/api, level/restricted or category/health"#,
+            ),
+            ("deploymnet/api", r#""deploymnet" is no kind that can be explained: perhaps deployment is meant"#),
+            (
+                "deployment.batch/api",
+                r#""deployment.batch" is no kind that can be explained: perhaps deployment is meant"#,
+            ),
+            (
+                "lvl/top",
+                r#""lvl" is no kind that can be explained: write one of deployment, statefulset, daemonset, replicaset, job, cronjob, pod, level, category"#,
+            ),
+        ] {
+            assert_eq!(Target::parse(text, "n").unwrap_err().to_string(), told);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What becomes of one workload, from what is said of it to the nodes where its pods may run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Context, Question,
+    fare::{Ask, Fare},
+    page::{Page, Phrase},
+    pools::{self, Detail},
+    said::Said,
+    steps,
+};
+use crate::{
+    core::{
+        admission::Refusal,
+        keys,
+        plan::{NodeOf, Outcome, Plan, Planned, Stuck, Wished},
+        text::Few,
+    },
+    gather::Origin,
+};
+
+/// Tells it all. Says whether its pods have somewhere to run: in the pool that is asked about, if one is.
+pub(super) fn tell(
+    page: &mut Page,
+    context: Context<'_>,
+    question: &Question<'_>,
+    planned: &Planned<'_>,
+    origin: &Origin,
+) -> bool {
+    let Context { plan, locate, world, .. } = context;
+    let name = format!("{}, on {}", planned.workload.identity, question.at.day());
+    page.line(0, Phrase::default().strong(name).at(locate.at(origin.file, origin.name)));
+    outcome(page, plan, planned);
+
+    let said = Said::new(plan, planned, origin, locate);
+    said.tell(page, &world.policies);
+    if planned.outcome == Outcome::Refused {
+        page.heading("To have it admitted");
+        refusals(page, planned, &said);
+        return false;
+    }
+
+    let asks = Ask::of(&planned.judgement, question.policy);
+    if asks.is_empty() {
+        return placeable(plan, planned, question.pool, true);
+    }
+    let fares = Fare::all(world, &asks, question.pool, question.at);
+    let cleared = fares.iter().filter(|fare| fare.cleared()).count();
+    let by = question.policy.map(|policy| format!(" by policy {policy} alone")).unwrap_or_default();
+    page.heading(&match question.pool {
+        Some(_) => format!("How the pool fares{by}"),
+        None => format!("How the pools fare{by}: {cleared} of {} cleared", fares.len()),
+    });
+    let detail = if question.pool.is_some() { Detail::Full } else { Detail::Brief };
+    pools::tell(page, &fares, detail, &|pool| drawback(plan, planned, pool), locate);
+    nodes(page, plan, planned);
+    if cleared == 0 {
+        let title = match (question.pool, question.policy) {
+            (Some(pool), _) => format!("To have pool {pool} cleared"),
+            (None, Some(_)) => "To have a pool cleared".to_owned(),
+            (None, None) => "To make it placeable".to_owned(),
+        };
+        steps::remedies(page, &title, &fares, locate);
+    } else {
+        obstacle(page, context, planned);
+    }
+    steps::soon(page, "Soon", &fares, question.at, locate);
+    placeable(plan, planned, question.pool, cleared > 0)
+}
+
+/// What becomes of it, in a sentence. What is refused is told where it stands, so that it is not told here.
+fn outcome<'a>(page: &mut Page, plan: &Plan<'a>, planned: &Planned<'a>) {
+    let (good, word) = match planned.outcome {
+        Outcome::Placeable(_) => (true, "placeable"),
+        Outcome::Unplaceable(_) => (false, "not placeable"),
+        Outcome::Refused => {
+            let refused = planned.judgement.refusals.iter().filter(|refused| refused.in_force);
+            let policies: BTreeSet<_> = refused.map(|refused| &refused.policy.name).collect();
+            let what = if policies.len() == 1 { "policy" } else { "policies" };
+            page.line(0, Phrase::mark(false).then(format!("refused by {what} {}", Few(policies.iter()))));
+            return;
+        }
+        Outcome::Unrestricted(_) => (true, "may run anywhere"),
+    };
+    page.line(0, Phrase::mark(good).then(format!("{word}: {}", plan.message(planned))));
+}
+
+fn placeable(plan: &Plan<'_>, planned: &Planned<'_>, pool: Option<&str>, cleared: bool) -> bool {
+    let is = |index: &usize| plan.pool(*index).is_some_and(|found| Some(found.name.as_str()) == pool);
+    match &planned.outcome {
+        Outcome::Placeable(pools) => cleared && (pool.is_none() || pools.iter().any(is)),
+        Outcome::Unrestricted(_) => cleared,
+        Outcome::Unplaceable(_) | Outcome::Refused => false,
+    }
+}
+
+/// Why a pool that is cleared takes none of its pods all the same.
+fn drawback(plan: &Plan<'_>, planned: &Planned<'_>, pool: &str) -> Option<String> {
+    let demand = plan.demand(planned)?;
+    let holds =
+        |pools: &[usize]| pools.iter().any(|index| plan.pool(*index).is_some_and(|found| found.name.as_str() == pool));
+    if !holds(&demand.cleared) {
+        // Cleared by the policy that is asked about, not by all.
+        return Some("another policy rejects it".to_owned());
+    }
+    if !holds(&demand.with_nodes) {
+        return Some("no node belongs to it".to_owned());
+    }
+    let taken = matches!(&planned.outcome, Outcome::Placeable(pools) if holds(pools));
+    (!taken).then(|| format!("{} accepts none of its nodes", Wished(&planned.workload.wants)))
+}
+
+/// What keeps the pods pending though a pool is cleared.
+fn obstacle(page: &mut Page, context: Context<'_>, planned: &Planned<'_>) {
+    let Context { plan, locate, .. } = context;
+    let Some(demand) = plan.demand(planned) else { return };
+    let cleared = || demand.cleared.iter().filter_map(|index| plan.pool(*index));
+    match planned.outcome {
+        Outcome::Unplaceable(Stuck::NoNode) => {
+            page.heading("To make it placeable");
+            for pool in cleared() {
+                let text =
+                    format!("• add nodes to pool {}, or correct its nodeSelector or providerIDPrefix", pool.name);
+                page.line(2, Phrase::of(text).at(locate.pool(pool, "spec.nodeSelector")));
+            }
+        }
+        Outcome::Unplaceable(Stuck::OwnWishes) => {
+            page.heading("To make it placeable");
+            let names = demand.with_nodes.iter().filter_map(|index| plan.pool(*index)).map(|pool| &pool.name);
+            let wished = Wished(&planned.workload.wants);
+            page.line(2, Phrase::of(format!("• let {wished} accept nodes of {}", Few(names))));
+        }
+        _ => {}
+    }
+}
+
+/// Where the pods of a `DaemonSet` run, and where they end.
+fn nodes<'a>(page: &mut Page, plan: &Plan<'a>, planned: &Planned<'a>) {
+    let Some(reach) = plan.reach(planned) else { return };
+    page.heading("On which nodes");
+    let mut runs: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut ends = runs.clone();
+    for (nodes, by_pool) in [(&reach.cleared, &mut runs), (&reach.lost, &mut ends)] {
+        for node in nodes {
+            let of = match plan.nodes.get(node) {
+                Some(NodeOf::Pool(index)) => plan.pool(*index).map(|pool| format!("of pool {}", pool.name)),
+                Some(NodeOf::Disputed) => Some("claimed by several pools, so of none".to_owned()),
+                Some(NodeOf::Nobody) | None => None,
+            };
+            by_pool.entry(of.unwrap_or_else(|| "of no pool".to_owned())).or_default().push(node);
+        }
+    }
+    for (of, nodes) in &runs {
+        page.line(2, Phrase::mark(true).then(format!("runs on {} {of}: {}", counted(nodes), Few(nodes.iter()))));
+    }
+    for (of, nodes) in &ends {
+        page.line(2, Phrase::mark(false).then(format!("ends on {} {of}: {}", counted(nodes), Few(nodes.iter()))));
+    }
+    if !ends.is_empty() {
+        page.line(2, Phrase::of("Kubernetes ends those pods at once, whatever disruption budgets say."));
+    }
+}
+
+fn counted(nodes: &[&str]) -> String {
+    format!("{} {}", nodes.len(), if nodes.len() == 1 { "node" } else { "nodes" })
+}
+
+/// What to write in the place of what is refused.
+fn refusals(page: &mut Page, planned: &Planned<'_>, said: &Said<'_>) {
+    let mut told = Vec::new();
+    for refused in planned.judgement.refusals.iter().filter(|refused| refused.in_force) {
+        let step = match &refused.refusal {
+            Refusal::TooLong { categories: false, .. } => {
+                let levels = refused.policy.levels.iter().map(|level| &level.name);
+                format!("in {} write one of {}", keys::SENSITIVITY, Few(levels))
+            }
+            Refusal::TooLong { categories: true, .. } => {
+                format!("in {} write some of {}", keys::CATEGORIES, Few(refused.policy.categories.keys()))
+            }
+            Refusal::UnknownLevel { policy, .. } => {
+                format!("in {} write one of {}", keys::SENSITIVITY, Few(policy.levels.iter().map(|level| &level.name)))
+            }
+            Refusal::UnknownCategory { policy, value, .. } if policy.categories.is_empty() => {
+                format!("remove {value:?}: policy {} has no categories", policy.name)
+            }
+            Refusal::UnknownCategory { policy, value, .. } => {
+                format!("instead of {value:?} write one of {}", Few(policy.categories.keys()))
+            }
+            Refusal::Misplaced { keys } => {
+                format!("move {} to metadata or to spec.jobTemplate.spec.template.metadata", Few(keys.iter()))
+            }
+            Refusal::NodeName { .. } => "remove spec.nodeName".to_owned(),
+        };
+        let hint = refused.refusal.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        let step = (format!("{step}{hint}"), said.place(&refused.refusal));
+        // Several policies may refuse the same.
+        if !told.contains(&step) {
+            told.push(step);
+        }
+    }
+    for (step, place) in told {
+        page.line(2, Phrase::of("• ").then(step).at(place));
+    }
+}
