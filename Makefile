@@ -19,7 +19,8 @@ test: lint ## Run every check and test, those on a real control plane too
 	$(CARGO) test --all-features
 
 .PHONY: bench
-bench: ## Measure what Rempart costs, beside a control plane without it
+bench: ## Measure what Rempart costs: the core, plans from files, and a control plane beside one without it
+	$(CARGO) bench --features lab --bench core -- --warm-up-time 1 --measurement-time 3
 	$(CARGO) build --release --features lab --bins
 	$(CARGO) run --release $(LAB) bench
 

@@ -12,6 +12,7 @@ mod plan;
 mod progress;
 mod run;
 mod schemas;
+mod stats;
 
 use std::process::ExitCode;
 

@@ -9,6 +9,7 @@ use super::{
     FOUND,
     input::{self, Named, Reading},
     output,
+    stats::Stats,
 };
 use crate::{
     core::{
@@ -52,6 +53,10 @@ pub(super) struct Plan {
     /// How to say it
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Format,
+
+    /// Tells on standard error how many seconds reading, deciding and saying took, and the most memory that was used
+    #[arg(long)]
+    stats: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -71,7 +76,8 @@ enum Format {
 
 impl Plan {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        let Self { files, reading, at, enforced, full, output } = self;
+        let Self { files, reading, at, enforced, full, output, stats: tells } = self;
+        let mut stats = Stats::begin();
         if files.is_empty() && !reading.cluster {
             bail!("nothing to read: name files or directories, - for standard input, or --cluster");
         }
@@ -80,7 +86,9 @@ impl Plan {
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
         let settled = reading.settled(&named, snapshot.as_ref(), &sources);
         reading.check(&settled, &sources)?;
+        stats.done("reading");
         let plan = plan(&settled.inventory, input::at(at), Assume { enforced });
+        stats.done("deciding");
         let origins = input::Places { settled: &settled, sources: &sources };
         let ignored = report::Ignored(settled.ignored.clone());
         match output {
@@ -96,6 +104,10 @@ impl Plan {
                 output::stream(|out| report::sarif(&report::PLAN_RULES, findings, out))
             }
         }?;
+        stats.done("saying");
+        if tells {
+            stats.tell();
+        }
         let bad = |outcome: &Outcome| matches!(outcome, Outcome::Refused | Outcome::Unplaceable(_));
         let refused = plan.namespaces.iter().any(|namespace| namespace.refusals.iter().any(|refused| refused.in_force));
         let found = refused || plan.workloads.iter().any(|planned| bad(&planned.outcome));

@@ -116,15 +116,25 @@ pub(super) fn nearly(kind: &str) -> Option<Diagnostic> {
 
 /// The one of `known` that `name` is nearly, and not exactly.
 pub(super) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let likeness = |known: &str| strsim::damerau_levenshtein(&quoted(name).to_lowercase(), &known.to_lowercase());
-    let best = known.iter().copied().min_by_key(|known| likeness(known))?;
-    // Two slips of the pen, fewer in short words; `Node` is not meant by `Role`.
-    let allowed = match best.len() {
+    let written = quoted(name).to_lowercase();
+    let length = written.chars().count();
+    let slips = |known: &str| {
+        // A slip changes the length by one at most: nearly all that is written differs by more, and is not compared.
+        let near = known.chars().count().abs_diff(length) <= slips_allowed(known);
+        let slips = near.then(|| strsim::damerau_levenshtein(&written, &known.to_lowercase()));
+        slips.filter(|slips| *slips <= slips_allowed(known))
+    };
+    let best = known.iter().filter_map(|known| Some((slips(known)?, *known))).min_by_key(|(slips, _)| *slips);
+    best.map(|(_, known)| known).filter(|known| *known != name)
+}
+
+/// Two slips of the pen, fewer in short words; `Node` is not meant by `Role`.
+fn slips_allowed(known: &str) -> usize {
+    match known.len() {
         0..=3 => 0,
         4..=5 => 1,
         _ => 2,
-    };
-    (best != name && likeness(best) <= allowed).then_some(best)
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod component;
 mod control_plane;
 pub mod demo;
 mod error;
+pub mod estate;
 mod go_build;
 mod http;
 mod kubeconfig;

@@ -118,7 +118,7 @@ impl OperatorProcess {
 }
 
 /// The `rempart` binary that belongs to this one: what cargo says in tests, else a neighbour.
-fn binary() -> Result<PathBuf> {
+pub(super) fn binary() -> Result<PathBuf> {
     let told = env::var_os("CARGO_BIN_EXE_rempart").map(PathBuf::from);
     let this = env::current_exe().map_err(Error::file("find", "the current executable"))?;
     // Test binaries are one directory below.

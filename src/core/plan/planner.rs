@@ -1,6 +1,7 @@
 //! Judges the workloads of an inventory one by one, and remembers what they share.
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
@@ -37,6 +38,7 @@ pub fn plan<'a>(inventory: &'a Inventory, at: Instant, assume: Assume) -> Plan<'
         demands: Vec::new(),
         known: BTreeMap::new(),
         wished: BTreeMap::new(),
+        stamps: OnceCell::new(),
         labels: BTreeMap::new(),
     };
     let workloads = inventory.workloads.iter().map(|workload| planner.workload(workload)).collect();
@@ -91,6 +93,8 @@ struct Planner<'a, 'p> {
     known: BTreeMap<Vec<Ask<'a>>, usize>,
     /// Outcomes of workloads with wishes of their own, by demand and wishes.
     wished: BTreeMap<(usize, Wants), Outcome>,
+    /// The stamps of every pool, once some workload has wished something.
+    stamps: OnceCell<Vec<Labels>>,
     /// The stamps and labels of nodes of which some workload has wished something.
     labels: BTreeMap<&'a str, Labels>,
 }
@@ -271,13 +275,12 @@ impl<'a> Planner<'a, '_> {
     /// The pools of the demand `id` in which some node suits `wants`.
     fn suited(&mut self, id: usize, wants: &Wants) -> Vec<usize> {
         let Some(demand) = self.demands.get(id) else { return Vec::new() };
+        let stamps = self.stamps.get_or_init(|| self.pools.iter().map(PoolClearance::stamps).collect());
         if self.nodes.is_empty() {
             // Of nodes that nobody has listed only the stamps are known.
             let known = wants.of_stamps_alone();
-            let pools = demand.with_nodes.iter().copied();
-            return pools
-                .filter(|pool| self.pools.get(*pool).is_some_and(|pool| known.accept("", &pool.stamps())))
-                .collect();
+            let accepted = |pool: &usize| stamps.get(*pool).is_some_and(|stamps| known.accept("", stamps));
+            return demand.with_nodes.iter().copied().filter(accepted).collect();
         }
         let mut suited = BTreeSet::new();
         for name in &demand.nodes {
@@ -287,7 +290,7 @@ impl<'a> Planner<'a, '_> {
             }
             let labels = self.labels.entry(name).or_insert_with(|| {
                 let own = self.inventory.nodes.get(*name).map(|node| node.labels.clone()).unwrap_or_default();
-                let stamps = self.pools.get(pool).map(PoolClearance::stamps).unwrap_or_default();
+                let stamps = stamps.get(pool).cloned().unwrap_or_default();
                 own.into_iter().chain(stamps).collect()
             });
             if wants.accept(name, labels) {

@@ -1,13 +1,14 @@
 //! `rempart-lab bench`: what Rempart costs, measured beside the same thing without Rempart.
 //!
-//! Everything runs on one control plane that is made for it, in one run, in turns. What is measured never fails the
-//! run, whatever the figures; an outcome that is wrong does: a pod that is refused or lacks its selector, a node that
-//! lacks its stamp.
+//! What concerns a cluster runs on one control plane that is made for it, in one run, in turns; what does not is measured
+//! before there is one. What is measured never fails the run, whatever the figures; an outcome that is wrong does: a pod
+//! that is refused or lacks its selector, a node that lacks its stamp, a plan that finds nothing.
 
 mod admission;
 mod figures;
 mod load;
 mod machine;
+mod offline;
 mod report;
 mod restamp;
 mod world;
@@ -18,7 +19,7 @@ use anyhow::{Context, Result};
 use kube::Client;
 use serde::Serialize;
 
-use self::{admission::Admission, figures::Aim, machine::Machine, restamp::Restamp};
+use self::{admission::Admission, figures::Aim, machine::Machine, offline::Offline, restamp::Restamp};
 use super::{ControlPlane, Progress, cli};
 
 /// What was typed.
@@ -44,6 +45,15 @@ enum Part {
     Pods,
     /// Stamping nodes, and what the operator needs.
     Nodes,
+    /// Plans from files, without a cluster.
+    Offline,
+}
+
+impl Part {
+    /// Whether this is measured where `only` is asked for.
+    fn asked(self, only: Option<Self>) -> bool {
+        only.is_none_or(|only| only == self)
+    }
 }
 
 /// Everything that was measured.
@@ -53,6 +63,7 @@ struct Report {
     machine: Machine,
     load_after: String,
     quick: bool,
+    offline: Option<Offline>,
     admission: Option<Admission>,
     restamp: Option<Restamp>,
     aims: Vec<Aim>,
@@ -73,27 +84,46 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
         sizes.1.nodes = usize::try_from(nodes)?;
     }
     let machine = Machine::describe()?;
-    let cluster = world::build(progress).await?;
-    let measured = tokio::select! {
-        measured = measure(&cluster, sizes, only, progress) => measured,
-        error = cluster.failure() => Err(error.into()),
+    let offline = if Part::Offline.asked(only) {
+        let rounds = if quick { 2 } else { 7 };
+        // On a thread of its own, which it pins to a processor.
+        let thread = std::thread::Builder::new().name("offline".to_owned());
+        let thread = thread.spawn(move || offline::measure(rounds, progress))?;
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await?;
+        Some(joined.map_err(|_| anyhow::anyhow!("measuring plans panicked"))??)
+    } else {
+        None
     };
-    let (admission, restamp) = match measured {
-        Ok(measured) => measured,
-        Err(error) => {
-            eprintln!("{}", cluster.keep());
-            return Err(error);
-        }
-    };
-    cluster.stop().await;
-    let mut aims = admission.as_ref().map(Admission::aims).unwrap_or_default();
+    let (admission, restamp) =
+        if only == Some(Part::Offline) { (None, None) } else { on_cluster(sizes, only, progress).await? };
+    let mut aims = offline.as_ref().map(Offline::aims).unwrap_or_default();
+    aims.extend(admission.iter().flat_map(Admission::aims));
     aims.extend(restamp.iter().flat_map(Restamp::aims));
-    let report = Report { machine, load_after: machine::load()?, quick, admission, restamp, aims };
+    let report = Report { machine, load_after: machine::load()?, quick, offline, admission, restamp, aims };
     cli::print(&report.text())?;
     if let Some(file) = json {
         serde_json::to_writer_pretty(file, &report).context("cannot write the figures as JSON")?;
     }
     Ok(())
+}
+
+/// Measures on a control plane, which is kept when that fails.
+async fn on_cluster(
+    sizes: (admission::Size, restamp::Size),
+    only: Option<Part>,
+    progress: Progress,
+) -> Result<(Option<Admission>, Option<Restamp>)> {
+    let cluster = world::build(progress).await?;
+    let measured = tokio::select! {
+        measured = measure(&cluster, sizes, only, progress) => measured,
+        error = cluster.failure() => Err(error.into()),
+    };
+    if measured.is_err() {
+        eprintln!("{}", cluster.keep());
+    } else {
+        cluster.stop().await;
+    }
+    measured
 }
 
 async fn measure(
@@ -106,14 +136,10 @@ async fn measure(
     // A retry would hide a refusal, and count as one long request.
     config.default_retry = false;
     let client = Client::try_from(config)?;
-    let admission = match only {
-        Some(Part::Nodes) => None,
-        _ => Some(admission::measure(cluster, &client, pods, progress).await?),
-    };
-    let restamp = match only {
-        Some(Part::Pods) => None,
-        _ => Some(restamp::measure(cluster, &client, nodes, progress).await?),
-    };
+    let admission =
+        if Part::Pods.asked(only) { Some(admission::measure(cluster, &client, pods, progress).await?) } else { None };
+    let restamp =
+        if Part::Nodes.asked(only) { Some(restamp::measure(cluster, &client, nodes, progress).await?) } else { None };
     Ok((admission, restamp))
 }
 

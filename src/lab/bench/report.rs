@@ -8,14 +8,18 @@ use super::{
     figures::{Aim, Limit},
     load::Variant,
     machine::Machine,
+    offline::Offline,
     restamp::{self, Restamp, mib},
 };
 
 impl Report {
     /// Everything, for standard output.
     pub(super) fn text(&self) -> String {
-        let Self { machine, quick, load_after, admission, restamp, aims } = self;
+        let Self { machine, quick, load_after, offline, admission, restamp, aims } = self;
         let mut text = heading(machine, load_after, *quick);
+        if let Some(offline) = offline {
+            text.push_str(&of_offline(offline));
+        }
         if let Some(admission) = admission {
             text.push_str(&of_admission(admission));
         }
@@ -46,6 +50,41 @@ fn table(header: &[&str]) -> Table {
 
 fn right(text: impl ToString) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
+}
+
+fn of_offline(offline: &Offline) -> String {
+    let mut figures = table(&[
+        "workloads",
+        "as",
+        "read MB",
+        "written MB",
+        "wall s",
+        "CPU s",
+        "reading s",
+        "deciding s",
+        "saying s",
+        "peak MiB",
+    ]);
+    for measured in &offline.measured {
+        let megabytes = |bytes: u64| right(format!("{}.{}", bytes / 1_000_000, bytes / 100_000 % 10));
+        figures.add_row([
+            right(measured.workloads),
+            Cell::new(measured.format.name()),
+            megabytes(measured.input_bytes),
+            megabytes(measured.output_bytes),
+            right(measured.spread(|run| run.wall_seconds).show(2)),
+            right(measured.spread(|run| run.processor_seconds).show(2)),
+            right(measured.spread(|run| run.reading_seconds).show(3)),
+            right(measured.spread(|run| run.deciding_seconds).show(3)),
+            right(measured.spread(|run| run.saying_seconds).show(3)),
+            right(measured.spread(|run| run.peak_mib).show(0)),
+        ]);
+    }
+    format!(
+        "\nPlans from files, of 200 pools and 10 policies, on one processor. Median of {} rounds (lowest–highest).\nOther \
+         processes kept {:.2} processors busy.\n\n{figures}\n",
+        offline.rounds, offline.bystanders,
+    )
 }
 
 fn of_admission(admission: &Admission) -> String {

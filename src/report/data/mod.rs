@@ -5,7 +5,7 @@ mod lint;
 mod plan;
 pub mod schemas;
 
-use std::io;
+use std::io::{self, Write as _};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,13 +13,19 @@ use serde::Serialize;
 pub use self::{impact::ImpactReport, lint::LintReport, plan::PlanReport};
 use super::entries::Object;
 
+/// How many bytes are written at once.
+const BUFFER: usize = 64 << 10;
+
 /// Writes `report` as JSON for eyes as well as programs, ending in a newline.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn json(report: &impl Serialize, mut out: impl io::Write) -> io::Result<()> {
+pub fn json(report: &impl Serialize, out: impl io::Write) -> io::Result<()> {
+    // JSON is written a few bytes at a time: into a buffer at hand, and not each time through whatever `out` is.
+    let mut out = io::BufWriter::with_capacity(BUFFER, out);
     serde_json::to_writer_pretty(&mut out, report)?;
-    out.write_all(b"\n")
+    out.write_all(b"\n")?;
+    out.flush()
 }
 
 /// Writes `report` as YAML: the same data.

@@ -1,6 +1,6 @@
 //! The table of workloads: one row each, or one for all that fare alike where they are many.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{
     page::{Page, Tone},
@@ -71,8 +71,8 @@ fn said_by(source: Source) -> &'static str {
 }
 
 /// The names of pools by their places.
-pub(super) fn names<'p>(plan: &'p Plan<'_>, pools: &'p [usize]) -> impl Iterator<Item = String> + use<'p> {
-    pools.iter().filter_map(|index| plan.pool(*index)).map(|pool| pool.name.to_string())
+pub(super) fn names<'p>(plan: &'p Plan<'_>, pools: &'p [usize]) -> impl Iterator<Item = &'p str> {
+    pools.iter().filter_map(|index| plan.pool(*index)).map(|pool| pool.name.as_str())
 }
 
 /// A row, under the namespace whose it is; of all namespaces together when `None`.
@@ -90,10 +90,8 @@ pub(super) fn print(page: &mut Page, plan: &Plan<'_>) {
     page.heading("Workloads");
     let mut rows = one_by_one(plan);
     if rows.len() > MOST {
-        rows = alike(plan, true);
-        if rows.len() > MOST {
-            rows = alike(plan, false);
-        }
+        let groups = alike(plan);
+        rows = if groups.len() > MOST { of_all_namespaces(groups) } else { by_namespace(groups) };
         let all = plan.workloads.len();
         page.say(&format!("{all} workloads, those that fare alike in one row; -o json lists each."), Tone::Faint);
         page.gap();
@@ -118,22 +116,36 @@ fn one_by_one(plan: &Plan<'_>) -> Vec<Row> {
     rows.collect()
 }
 
-fn alike(plan: &Plan<'_>, by_namespace: bool) -> Vec<Row> {
-    /// How many there are, and in which namespaces.
-    type Group<'p> = (usize, BTreeSet<&'p str>);
-    let mut groups: BTreeMap<(Option<&str>, Faring), Group<'_>> = BTreeMap::new();
+/// How many fare alike, namespace by namespace.
+type Alike<'p> = BTreeMap<(&'p str, Faring), usize>;
+
+fn alike<'p>(plan: &'p Plan<'_>) -> Alike<'p> {
+    let mut groups = Alike::new();
     for planned in &plan.workloads {
-        let namespace: &str = &planned.workload.identity.namespace;
-        let key = (by_namespace.then_some(namespace), Faring::of(plan, planned));
-        let (count, namespaces) = groups.entry(key).or_default();
+        let count = groups.entry((&planned.workload.identity.namespace, Faring::of(plan, planned))).or_default();
         *count = count.saturating_add(1);
-        namespaces.insert(namespace);
     }
-    let rows = groups.into_iter().map(|((namespace, faring), (count, namespaces))| {
-        let whose =
-            if by_namespace { String::new() } else { format!("\nin {}", counted(namespaces.len(), "namespace")) };
-        let title = format!("{}{whose}", counted(count, "workload"));
-        Row { namespace: namespace.map(str::to_owned), title, faring }
+    groups
+}
+
+fn by_namespace(groups: Alike<'_>) -> Vec<Row> {
+    let rows = groups.into_iter().map(|((namespace, faring), count)| {
+        let title = counted(count, "workload");
+        Row { namespace: Some(namespace.to_owned()), title, faring }
+    });
+    rows.collect()
+}
+
+fn of_all_namespaces(groups: Alike<'_>) -> Vec<Row> {
+    // How many there are, and in how many namespaces.
+    let mut merged: BTreeMap<Faring, (usize, usize)> = BTreeMap::new();
+    for ((_, faring), number) in groups {
+        let (count, namespaces) = merged.entry(faring).or_default();
+        (*count, *namespaces) = (count.saturating_add(number), namespaces.saturating_add(1));
+    }
+    let rows = merged.into_iter().map(|(faring, (count, namespaces))| {
+        let title = format!("{}\nin {}", counted(count, "workload"), counted(namespaces, "namespace"));
+        Row { namespace: None, title, faring }
     });
     rows.collect()
 }

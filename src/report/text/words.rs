@@ -9,10 +9,11 @@ pub(super) fn counted(number: usize, what: &str) -> String {
 
 /// `a, b, c`; or `a, b and 3 more` where there are more than `most`.
 pub(super) fn few<T: Display>(items: impl IntoIterator<Item = T>, most: usize) -> String {
-    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
-    match items.split_at_checked(most) {
-        Some((shown, rest)) if !rest.is_empty() => format!("{} and {} more", shown.join(", "), rest.len()),
-        _ => items.join(", "),
+    let mut items = items.into_iter();
+    let shown: Vec<String> = items.by_ref().take(most).map(|item| item.to_string()).collect();
+    match items.count() {
+        0 => shown.join(", "),
+        rest => format!("{} and {rest} more", shown.join(", ")),
     }
 }
 

@@ -1,0 +1,124 @@
+//! How fast the core decides, and how fast manifests are read: in memory, on the estate that plans are measured on.
+//!
+//! `cargo bench --features lab --bench core`. What a whole command costs is measured by `rempart-lab bench`.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use rempart::{
+    core::{
+        admission::{Statement, Statements},
+        clearance::{Judge, World},
+        instant::Instant,
+        plan::{Assume, plan},
+    },
+    gather::{Gathered, Settings, Settled},
+    lab::estate::Estate,
+    manifest::{read::read, source::Sources},
+};
+
+/// 2026-11-22: within the terms of most certificates.
+const AT: i64 = 1_795_305_600;
+
+/// How many workloads there are.
+const WORKLOADS: usize = 10_000;
+
+/// The whole estate, as it lies on a disk.
+fn sources() -> Sources {
+    let estate = Estate::of(WORKLOADS);
+    let mut sources = Sources::default();
+    for file in estate.facts().into_iter().chain(estate.workloads()) {
+        sources.add(file.name, file.text);
+    }
+    sources
+}
+
+fn gather(sources: &Sources) -> Settled<'_> {
+    let mut gathered = Gathered::new("default");
+    for file in sources.files() {
+        read(file, sources.text(file), &mut |found| gathered.take(file, found));
+    }
+    gathered.settle(&Settings::default())
+}
+
+/// Whether each pool is cleared for each level of each policy; what categories demand is judged along, and not counted.
+fn verdicts(criterion: &mut Criterion, world: &World) {
+    let at = Instant::from_seconds(AT);
+    let levels: usize = world.policies.values().map(|policy| policy.levels.iter().len()).sum();
+    let mut group = criterion.benchmark_group("verdicts");
+    group.throughput(Throughput::Elements((world.catalogue.pools.len() * levels) as u64));
+    group.bench_function("200 pools, 10 policies, 5 levels", |bencher| {
+        bencher.iter(|| {
+            let judge = Judge::new(black_box(world));
+            let cleared = judge.pools(at).map(|pool| {
+                let of = pool.policies.iter().map(|policy| {
+                    (0..policy.policy().levels.iter().len()).filter(|rank| policy.cleared(*rank)).count()
+                });
+                of.sum::<usize>()
+            });
+            cleared.sum::<usize>()
+        });
+    });
+    group.finish();
+}
+
+/// What a policy makes of statements that it understands.
+fn needs(criterion: &mut Criterion, world: &World) {
+    let statement = |sensitivity, categories| Statement { sensitivity, categories };
+    let said = Statements {
+        namespace: statement(Some("internal"), None),
+        workload: statement(Some("restricted"), Some("health,personal")),
+        pod: statement(None, None),
+    };
+    let mut group = criterion.benchmark_group("needs");
+    group.throughput(Throughput::Elements(world.policies.len() as u64));
+    group.bench_function("10 policies", |bencher| {
+        bencher.iter(|| world.policies.values().filter(|policy| policy.need(black_box(&said)).is_ok()).count());
+    });
+    group.finish();
+}
+
+/// A whole plan, without the sentences: those are made when they are read.
+fn plans(criterion: &mut Criterion, settled: &Settled<'_>) {
+    let at = Instant::from_seconds(AT);
+    let mut group = criterion.benchmark_group("plans");
+    group.throughput(Throughput::Elements(settled.inventory.workloads.len() as u64));
+    group.sample_size(20);
+    group.bench_function("10000 workloads", |bencher| {
+        bencher.iter(|| plan(black_box(&settled.inventory), at, Assume::default()).workloads.len());
+    });
+    group.finish();
+}
+
+/// From text to nodes, and from text to what is judged.
+fn reading(criterion: &mut Criterion, sources: &Sources) {
+    let bytes: usize = sources.files().map(|file| sources.text(file).len()).sum();
+    let mut group = criterion.benchmark_group("reading");
+    group.throughput(Throughput::Bytes(bytes as u64));
+    group.sample_size(10);
+    group.bench_function("nodes", |bencher| {
+        bencher.iter(|| {
+            let mut objects = 0_usize;
+            for file in sources.files() {
+                read(file, black_box(sources.text(file)), &mut |found| objects += usize::from(found.is_ok()));
+            }
+            objects
+        });
+    });
+    group.bench_function("inventory", |bencher| {
+        bencher.iter_batched(|| (), |()| gather(black_box(sources)), BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+fn core(criterion: &mut Criterion) {
+    let sources = sources();
+    let settled = gather(&sources);
+    verdicts(criterion, &settled.inventory.world);
+    needs(criterion, &settled.inventory.world);
+    plans(criterion, &settled);
+    reading(criterion, &sources);
+}
+
+criterion_group!(benches, core);
+criterion_main!(benches);
