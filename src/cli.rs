@@ -16,6 +16,7 @@ mod stats;
 
 use std::process::ExitCode;
 
+use crate::manifest::snippet::visible;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// What ends a command that could not judge.
@@ -74,7 +75,7 @@ impl Cli {
             Command::Completion(completion) => (completion.execute().map(|()| ExitCode::SUCCESS), 1),
         };
         ended.unwrap_or_else(|error| {
-            output::complain(&format!("rempart: {error:#}\n"));
+            output::complain(&format!("rempart: {}\n", visible(&format!("{error:#}"))));
             ExitCode::from(otherwise)
         })
     }

@@ -62,7 +62,7 @@ impl Explain {
         let named = Named::read(&files, &mut sources);
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
         let settled = reading.settled(&named, snapshot.as_ref(), &sources);
-        reading.check(&settled, &sources)?;
+        reading.check_errors(&settled, &sources)?;
         let question = Question { target, pool: pool.as_deref(), policy: policy.as_deref(), at: input::at(at) };
         let look = reading.color.of_output();
         let explained = explain(&settled, &sources, &question, Style { width: look.width, colour: look.colour })?;

@@ -115,6 +115,10 @@ impl Impact {
             ),
             (None, _, _, _) => bail!("nothing to compare: name the state before and after, or --cluster and --at"),
         };
+        let stdin = |path: &&PathBuf| path.as_os_str() == "-";
+        if old.iter().chain(&new).chain(&with).filter(stdin).count() > 1 {
+            bail!("standard input (-) can be read once: name files for the other side");
+        }
         let mut sources = Sources::default();
         let before = Named::read(&Vec::from_iter(old), &mut sources);
         let after = Named::read(&Vec::from_iter(new), &mut sources);

@@ -171,12 +171,32 @@ impl Reading {
         gathered.settle(&Settings { exempt: self.exempt_namespaces.clone() })
     }
 
+    /// Tells what is wrong in `settled`, but counts what is only worth a second look: it is about other things.
+    ///
+    /// # Errors
+    /// When an answer could not be trusted.
+    pub(super) fn check_errors(&self, settled: &Settled<'_>, sources: &Sources) -> anyhow::Result<()> {
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            settled.diagnostics.iter().cloned().partition(|found| found.severity == Severity::Error);
+        self.report(&errors, sources)?;
+        if !warnings.is_empty() {
+            let count = counted(warnings.len(), "warning", "warnings");
+            output::complain(&format!("note: {count} about what was read; rempart lint tells them\n\n"));
+        }
+        Ok(())
+    }
+
     /// Tells what is wrong in `settled`, and what was missing from it.
     ///
     /// # Errors
     /// When an answer could not be trusted.
     pub(super) fn check(&self, settled: &Settled<'_>, sources: &Sources) -> anyhow::Result<()> {
         self.report(&settled.diagnostics, sources)?;
+        if settled.inventory.world.policies.is_empty() && !self.cluster {
+            bail!(
+                "nothing was judged: there is no PlacementPolicy among what was read; give the policies too, or --cluster"
+            );
+        }
         if settled.inventory.world.policies.is_empty() {
             output::warn("there is no PlacementPolicy among what was read, so that nothing is asked of any place");
         }

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 
 use crate::{
-    manifest::{diagnostic::Diagnostic, render::Look, source::Sources},
+    manifest::{diagnostic::Diagnostic, render::Look, snippet::visible, source::Sources},
     report::text,
 };
 
@@ -95,7 +95,7 @@ pub(super) fn complain(text: &str) {
 
 /// Warns on standard error.
 pub(super) fn warn(message: &str) {
-    complain(&format!("warning: {message}\n\n"));
+    complain(&format!("warning: {}\n\n", visible(message)));
 }
 
 /// Tells `diagnostics` on standard error, each with its line of the file.

@@ -202,6 +202,9 @@ impl Refusal<'_> {
             }
             Self::TooLong { .. } | Self::Misplaced { .. } | Self::NodeName { .. } => return None,
         };
+        if value.trim() != value && known.contains(&value.trim()) {
+            return Some(format!("write {} without the space", value.trim()));
+        }
         let likeness = |known: &str| strsim::jaro_winkler(known, &value.trim().to_lowercase());
         let best = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
         (likeness(best) > 0.85).then(|| format!("perhaps {best} is meant"))

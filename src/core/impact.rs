@@ -20,6 +20,8 @@ pub struct Impact<'a> {
     pub namespaces: Vec<RefusedNamespace<'a>>,
     /// Workloads that were admitted and would be refused, so that their pods do not come back.
     pub refused: Vec<Refusing<'a>>,
+    /// Workloads whose places were restricted and would be no more: they may run anywhere.
+    pub freed: Vec<&'a Workload>,
     /// Workloads that lose places and keep others.
     pub moved: Vec<Moved<'a>>,
     /// Workloads that had somewhere to run and would have nowhere.
@@ -100,8 +102,9 @@ impl Impact<'_> {
     /// Whether nothing differs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { standings, ended, namespaces, refused, moved, stranded } = self;
+        let Self { standings, ended, namespaces, refused, freed, moved, stranded } = self;
         standings.is_empty()
+            && freed.is_empty()
             && ended.is_empty()
             && namespaces.is_empty()
             && refused.is_empty()
@@ -122,18 +125,30 @@ impl Refusing<'_> {
 #[must_use]
 pub fn impact<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Impact<'a> {
     let mut impact = Impact { standings: standings(old, new), namespaces: namespaces(old, new), ..Impact::default() };
-    let before: BTreeMap<&Identity, &Planned<'a>> =
-        old.workloads.iter().map(|planned| (&planned.workload.identity, planned)).collect();
-    for after in &new.workloads {
-        if let Some(before) = before.get(&after.workload.identity) {
+    // One that is given twice is compared with itself, each time with its like.
+    let before: BTreeMap<(&Identity, usize), &Planned<'a>> = numbered(old).collect();
+    for (key, after) in numbered(new) {
+        if let Some(before) = before.get(&key) {
             Comparison { old, new, before, after }.report(&mut impact);
         }
     }
+    impact.freed.sort_by_key(|workload| &workload.identity);
     impact.ended.sort_by_key(|ended| &ended.workload.identity);
     impact.refused.sort_by_key(|refusing| &refusing.workload.identity);
     impact.moved.sort_by_key(|moved| &moved.workload.identity);
     impact.stranded.sort_by_key(|stranded| &stranded.workload.identity);
     impact
+}
+
+/// The workloads of `plan`, each with how many of the same identity came before it.
+fn numbered<'p, 'a>(plan: &'p Plan<'a>) -> impl Iterator<Item = ((&'a Identity, usize), &'p Planned<'a>)> {
+    let mut seen: BTreeMap<&Identity, usize> = BTreeMap::new();
+    plan.workloads.iter().map(move |planned| {
+        let workload: &'a Workload = planned.workload;
+        let count = seen.entry(&workload.identity).or_insert(0);
+        *count = count.saturating_add(1);
+        ((&workload.identity, *count), planned)
+    })
 }
 
 /// The namespaces whose labels `new` refuses and `old`, which knows them too, does not.
@@ -179,6 +194,10 @@ impl<'a> Comparison<'a, '_> {
             impact.refused.push(Refusing { workload, refusals });
         }
         let (lost, left) = match (places(old, before), places(new, after)) {
+            (Places::Pools(_), Places::Anywhere) if before.outcome != Outcome::Refused => {
+                impact.freed.push(workload);
+                return;
+            }
             (_, Places::Anywhere) => return,
             (Places::Anywhere, Places::Pools(_)) if new.everywhere(after) => return,
             (Places::Anywhere, Places::Pools(left)) => (Vec::new(), left),
@@ -238,13 +257,15 @@ enum Rank<'a> {
     Category(&'a CategoryName),
 }
 
-/// The pools that are cleared, by who demands.
-fn cleared<'a>(plan: &Plan<'a>) -> BTreeMap<Demanding<'a>, BTreeSet<&'a PoolName>> {
-    let mut found: BTreeMap<Demanding<'a>, BTreeSet<&'a PoolName>> = BTreeMap::new();
+/// The pools that are cleared, by who demands; `None` where nothing is demanded, so that every place will do.
+fn cleared<'a>(plan: &Plan<'a>) -> BTreeMap<Demanding<'a>, Option<BTreeSet<&'a PoolName>>> {
+    let mut found: BTreeMap<Demanding<'a>, Option<BTreeSet<&'a PoolName>>> = BTreeMap::new();
     for policy in plan.inventory.world.policies.values() {
-        let levels = policy.levels.iter().map(|level| Rank::Level(&level.name));
-        let categories = policy.categories.keys().map(Rank::Category);
-        found.extend(levels.chain(categories).map(|rank| ((&policy.name, rank), BTreeSet::new())));
+        let levels = policy.levels.iter().enumerate();
+        let levels = levels.map(|(rank, level)| (Rank::Level(&level.name), policy.levels.demands_at(rank)));
+        let categories = policy.categories.iter().map(|(name, require)| (Rank::Category(name), require.is_some()));
+        let all = levels.chain(categories);
+        found.extend(all.map(|(rank, demands)| ((&policy.name, rank), demands.then(BTreeSet::new))));
     }
     for pool in &plan.pools {
         for clearance in &pool.policies {
@@ -253,27 +274,37 @@ fn cleared<'a>(plan: &Plan<'a>) -> BTreeMap<Demanding<'a>, BTreeSet<&'a PoolName
             let levels = levels.map(|(_, level)| Rank::Level(&level.name));
             let categories = policy.categories.keys().filter(|category| clearance.cleared_category(category));
             for rank in levels.chain(categories.map(Rank::Category)) {
-                found.entry((&policy.name, rank)).or_default().insert(&pool.pool.name);
+                if let Some(Some(pools)) = found.get_mut(&(&policy.name, rank)) {
+                    pools.insert(&pool.pool.name);
+                }
             }
         }
     }
     found
 }
 
+/// The pools of `plan` that stand on something.
+fn resolved<'a>(plan: &Plan<'a>) -> BTreeSet<&'a PoolName> {
+    plan.pools.iter().filter(|pool| pool.site.is_ok()).map(|pool| &pool.pool.name).collect()
+}
+
 fn standings<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Vec<Standing<'a>> {
     let (before, after) = (cleared(old), cleared(new));
+    let (all_before, all_after) = (resolved(old), resolved(new));
     let nothing = BTreeSet::new();
     let all: BTreeSet<&Demanding<'a>> = before.keys().chain(after.keys()).collect();
     let mut standings: Vec<Standing<'a>> = all
         .into_iter()
         .filter_map(|key| {
-            let (had, has) = (before.get(key), after.get(key));
-            let presence = match (had, has) {
-                (None, _) => Presence::Added,
-                (_, None) => Presence::Removed,
-                _ => Presence::Kept,
+            let (presence, had, has) = match (before.get(key), after.get(key)) {
+                (None, has) => (Presence::Added, &nothing, has.and_then(Option::as_ref).unwrap_or(&nothing)),
+                (had, None) => (Presence::Removed, had.and_then(Option::as_ref).unwrap_or(&nothing), &nothing),
+                // Where nothing is demanded, no pool is won or lost.
+                (Some(None), Some(None)) => return None,
+                (Some(had), Some(has)) => {
+                    (Presence::Kept, had.as_ref().unwrap_or(&all_before), has.as_ref().unwrap_or(&all_after))
+                }
             };
-            let (had, has) = (had.unwrap_or(&nothing), has.unwrap_or(&nothing));
             let (gained, lost): (Vec<_>, Vec<_>) =
                 (has.difference(had).copied().collect(), had.difference(has).copied().collect());
             let differs = presence != Presence::Kept || !gained.is_empty() || !lost.is_empty();

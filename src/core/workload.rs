@@ -151,6 +151,8 @@ pub struct NodeTerm {
     pub labels: Selector,
     /// The names that the node may have; any when `None`.
     pub names: Option<BTreeSet<String>>,
+    /// The names that the node may not have.
+    pub other_than: BTreeSet<String>,
 }
 
 impl Wants {
@@ -170,7 +172,7 @@ impl Wants {
     /// alternative that says nothing of them leaves the affinity open.
     #[must_use]
     pub fn of_stamps_alone(&self) -> Self {
-        let known = |term: &NodeTerm| NodeTerm { labels: term.labels.only(keys::is_stamp), names: None };
+        let known = |term: &NodeTerm| NodeTerm { labels: term.labels.only(keys::is_stamp), ..NodeTerm::default() };
         let affinity: Option<Vec<_>> = self.affinity.as_ref().map(|terms| terms.iter().map(known).collect());
         let open = affinity.iter().flatten().any(|term| term.labels.is_without_terms());
         Self { affinity: affinity.filter(|_| !open), ..self.selecting(keys::is_stamp) }
@@ -196,7 +198,8 @@ impl Wants {
 
 impl NodeTerm {
     fn accepts<L: LabelSource + ?Sized>(&self, name: &str, labels: &L) -> bool {
-        (self.names.is_some() || !self.labels.is_without_terms())
+        (self.names.is_some() || !self.other_than.is_empty() || !self.labels.is_without_terms())
+            && !self.other_than.contains(name)
             && self.names.as_ref().is_none_or(|names| names.contains(name))
             && self.labels.matches(labels)
     }

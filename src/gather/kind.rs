@@ -33,16 +33,29 @@ pub(super) fn of<'n>(node: &'n Node<'_>) -> Result<(&'n str, &'n str), Diagnosti
         let message = format!("expected a Kubernetes object, found {}", node.describe());
         return Err(Diagnostic::error("NotAnObject", message).hint("begin with apiVersion, kind and metadata"));
     }
+    // What would be judged if it said its version must not be passed over.
+    let judged = node.get("kind").and_then(|kind| kind.text().ok()).and_then(version_of);
     let field = |name: &'static str| match node.get(name).filter(|found| !found.is_null()) {
-        None => {
-            Err(Diagnostic::warning("NoKind", format!("passed over: this is no Kubernetes object, it has no {name}"))
-                .hint("every object begins with apiVersion and kind"))
-        }
+        None => Err(match &judged {
+            Some(version) if name == "apiVersion" => {
+                Diagnostic::error("NoVersion", "apiVersion: missing").hint(format!("write {version}"))
+            }
+            _ => Diagnostic::warning("NoKind", format!("passed over: this is no Kubernetes object, it has no {name}"))
+                .hint("every object begins with apiVersion and kind"),
+        }),
         Some(found) => found.text().map_err(|mistyped| {
             Diagnostic::error("WrongType", format!("{name}: expected a string, found {}", mistyped.found))
         }),
     };
     Ok((field("apiVersion")?, field("kind")?))
+}
+
+/// The `apiVersion` of `kind`, where that is one that is judged.
+fn version_of(kind: &str) -> Option<String> {
+    let own = api::validate::Kind::parse(kind).map(|_| format!("{}/{}", api::GROUP, api::VERSION));
+    let workload = || Kind::ALL.into_iter().find(|known| known.as_str() == kind);
+    own.or_else(|| workload().map(|kind| kind.api_version().to_owned()))
+        .or_else(|| matches!(kind, "Namespace" | "Node").then(|| "v1".to_owned()))
 }
 
 /// Where `node` says its kind.

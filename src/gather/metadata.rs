@@ -68,7 +68,20 @@ impl<'n> Metadata<'n> {
             }
             return (None, faults);
         };
-        let object = format!("{kind} {name}");
+        let object = format!("{kind} {}", quoted(name));
+        for (field, text, span) in [("name", Some(name), name_span), ("namespace", namespace, metadata.span)] {
+            if let Some(wrong) = text.filter(|text| !is_name(text)) {
+                let message = format!(
+                    "metadata.{field}: {:?} is no name: write lower-case letters, digits, dashes and dots, starting with a \
+                     letter or digit",
+                    quoted(wrong)
+                );
+                faults.push(Unplaced::error("Invalid", message, span));
+            }
+        }
+        if !faults.is_empty() {
+            return (None, faults.into_iter().map(|fault| fault.of(object.clone())).collect());
+        }
         let mut faults: Vec<_> = faults.into_iter().map(|fault| fault.of(object.clone())).collect();
         let labels = texts(metadata.get("labels"), "metadata.labels", &object, &mut faults);
         let annotations = texts(metadata.get("annotations"), "metadata.annotations", &object, &mut faults);
@@ -82,6 +95,15 @@ impl<'n> Metadata<'n> {
         });
         (Some(Self { name, name_span, namespace, labels, annotations, exists, controller }), faults)
     }
+}
+
+/// Whether `text` may be the name of an object, or the beginning of one that the API server makes. No such name can
+/// disturb a terminal.
+fn is_name(text: &str) -> bool {
+    let letter = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    text.len() <= 253
+        && text.as_bytes().first().is_some_and(letter)
+        && text.bytes().all(|b| letter(&b) || matches!(b, b'-' | b'.'))
 }
 
 /// The texts of a map. What is no text is told: the API server refuses the whole object for it.
@@ -178,6 +200,21 @@ pub(super) fn unheard(metadata: &Metadata<'_>, rules: Rules) -> Vec<Unplaced> {
         found.push(Unplaced::warning("Unheard", message, text.key).hint(hint));
     }
     found
+}
+
+/// A warning about an object of a kind that is not judged, when it says a level: its pods will be, it is not.
+pub(super) fn unjudged(file: FileId, kind: &str, node: &Node<'_>) -> Option<Diagnostic> {
+    let paths = [&["metadata"][..], &["spec", "template", "metadata"][..]];
+    let says = paths.iter().find_map(|path| {
+        let metadata = path.iter().try_fold(node, |node, key| node.get(key))?;
+        [keys::SENSITIVITY, keys::CATEGORIES].iter().find_map(|key| metadata.get("annotations")?.entry(key))
+    })?;
+    let message = format!(
+        "{} of a {}, which is not judged here: pods that it makes are judged when they are made, by what they say themselves",
+        says.key,
+        quoted(kind)
+    );
+    Some(Diagnostic::warning("Unjudged", message).at(file, says.key_span))
 }
 
 /// Keys with our prefix that nobody reads.

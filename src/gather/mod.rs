@@ -8,6 +8,7 @@ mod metadata;
 mod own;
 mod pod;
 mod settle;
+mod told;
 mod workload;
 
 use std::{
@@ -19,6 +20,7 @@ use self::{kind::Known, metadata::Metadata};
 pub use self::{
     own::{Own, Spec},
     settle::{Settings, Settled},
+    told::Told,
 };
 use crate::{
     api,
@@ -50,7 +52,9 @@ pub struct Gathered<'t> {
     /// How many objects of other kinds were passed over, by kind.
     pub ignored: BTreeMap<String, usize>,
     /// What could not be read, or hardly says what was meant.
-    pub diagnostics: Vec<Diagnostic>,
+    pub diagnostics: Told,
+    /// Pods that claim to be of something, to be judged themselves where that is not among what was read.
+    orphans: Vec<(Controlled, Found)>,
     /// The namespace of objects that name none.
     default_namespace: Arc<str>,
     /// Whose pods stand where.
@@ -156,19 +160,20 @@ impl<'t> Gathered<'t> {
         }
         self.running.extend(other.running);
         self.controllers.extend(other.controllers);
-        self.diagnostics.extend(other.diagnostics);
+        self.diagnostics.extend(other.diagnostics.into_vec());
     }
 
     /// The same without our own objects and without what was to be said of any: namespaces, nodes and workloads.
     #[must_use]
     pub fn places(&self) -> Self {
-        let Self { namespaces, nodes, workloads, running, controllers, default_namespace, .. } = self;
+        let Self { namespaces, nodes, workloads, running, controllers, orphans, default_namespace, .. } = self;
         Self {
             namespaces: namespaces.clone(),
             nodes: nodes.clone(),
             workloads: workloads.clone(),
             running: running.clone(),
             controllers: controllers.clone(),
+            orphans: orphans.clone(),
             default_namespace: Arc::clone(default_namespace),
             ..Self::default()
         }
@@ -197,7 +202,8 @@ impl<'t> Gathered<'t> {
             Known::Workload(kind) => self.workload(file, kind, node),
             Known::Own(_) | Known::Other => {
                 let kind = node.get("kind").and_then(|kind| kind.text().ok()).unwrap_or_default();
-                self.diagnostics.extend(kind::nearly(kind).map(|found| found.at(file, kind::span(node))));
+                let said = kind::nearly(kind).map(|found| found.at(file, kind::span(node)));
+                self.diagnostics.extend(said.or_else(|| metadata::unjudged(file, kind, node)));
                 self.ignore(&quoted(kind));
             }
         }
@@ -237,7 +243,9 @@ impl<'t> Gathered<'t> {
             said: metadata::ours(&metadata.labels).map(|(key, text)| (key, text.span)).collect(),
         };
         let name = self.shared(metadata.name);
-        self.namespaces.insert(name, namespace);
+        let (span, labels) = (metadata.name_span, namespace.labels.clone());
+        let first = self.namespaces.insert(name, namespace);
+        self.twice(file, "Namespace", metadata.name, span, first.is_some_and(|first| first.labels != labels));
     }
 
     fn node(&mut self, file: FileId, node: &Node<'_>) {
@@ -253,7 +261,18 @@ impl<'t> Gathered<'t> {
                 .map(str::to_owned),
         };
         let name = self.shared(metadata.name);
+        let differs = self.nodes.get(&name).is_some_and(|first| *first != found);
         self.nodes.insert(name, found);
+        self.twice(file, "Node", metadata.name, metadata.name_span, differs);
+    }
+
+    /// Tells that an object `differs` from one of its name that was read before: nobody knows which one counts.
+    fn twice(&mut self, file: FileId, kind: &str, name: &str, span: Span, differs: bool) {
+        if differs {
+            let diagnostic = Diagnostic::error("DuplicateObject", format!("{kind} {name} is given twice, and differs"));
+            let hint = "keep one of them, or name the files of one environment only";
+            self.diagnostics.push(diagnostic.at(file, span).of(format!("{kind} {name}")).hint(hint));
+        }
     }
 
     fn workload(&mut self, file: FileId, kind: Kind, node: &Node<'_>) {

@@ -24,6 +24,7 @@ pub(super) fn wants(spec: &Node<'_>, path: &str, object: &str, faults: &mut Vec<
 }
 
 fn term(term: &Node<'_>, object: &str, faults: &mut Vec<Unplaced>) -> NodeTerm {
+    let span = term.span;
     let mut demands = |field: &str| -> Vec<(String, Operator)> {
         let listed = term.get(field).map(Node::items).unwrap_or_default();
         listed
@@ -43,16 +44,28 @@ fn term(term: &Node<'_>, object: &str, faults: &mut Vec<Unplaced>) -> NodeTerm {
             .collect()
     };
     let labels = Selector::new(demands("matchExpressions"));
-    // The only field that Kubernetes lets an affinity ask for is the node's name.
-    let names =
-        demands("matchFields").into_iter().filter(|(key, _)| key == "metadata.name").filter_map(|(_, operator)| {
-            match operator {
-                Operator::In(names) => Some(names),
-                _ => None,
+    // The only field that Kubernetes lets an affinity ask for is the node's name, and only by these two.
+    let mut term = NodeTerm { labels, ..NodeTerm::default() };
+    for (key, operator) in demands("matchFields") {
+        match operator {
+            Operator::In(names) if key == NAME => {
+                term.names =
+                    Some(term.names.map_or(names.clone(), |known| known.intersection(&names).cloned().collect()));
             }
-        });
-    NodeTerm { labels, names: names.reduce(|a, b| a.intersection(&b).cloned().collect()) }
+            Operator::NotIn(names) if key == NAME => term.other_than.extend(names),
+            _ => {
+                let message =
+                    format!("matchFields of the node affinity asks for {key:?} otherwise than Kubernetes lets it");
+                let hint = format!("ask for {NAME} with In or NotIn");
+                faults.push(Unplaced::error("NotSupported", message, span).of(object.to_owned()).hint(Some(hint)));
+            }
+        }
+    }
+    term
 }
+
+/// The field of a node that an affinity may ask for.
+const NAME: &str = "metadata.name";
 
 fn demand(demand: &Node<'_>) -> Option<(String, Operator)> {
     let key = demand.get("key")?.text().ok()?;

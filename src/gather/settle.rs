@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Found, Gathered, Namespace, Own, Running, own::Spec};
+use super::{Controlled, Found, Gathered, Namespace, Own, Running, own::Spec};
 use crate::{
     api::validate::Kind,
     convert::{self, Problem, Read},
@@ -53,8 +53,10 @@ impl<'t> Gathered<'t> {
     /// Converts all that was gathered. What cannot be converted is left out and told.
     #[must_use]
     pub fn settle(mut self, settings: &Settings) -> Settled<'t> {
+        self.adopt();
         self.place_pods();
-        let mut diagnostics = std::mem::take(&mut self.diagnostics);
+        self.tell_twins();
+        let mut diagnostics = std::mem::take(&mut self.diagnostics).into_vec();
         let world = world(&self.own, &mut diagnostics);
         let (workloads, origins) =
             self.workloads.into_iter().map(|Found { workload, origin }| (workload, origin)).unzip();
@@ -75,19 +77,59 @@ impl<'t> Gathered<'t> {
         }
     }
 
+    /// Judges pods themselves where nothing that was read speaks for them; counts the others.
+    fn adopt(&mut self) {
+        let known: BTreeSet<Identity> = self.workloads.iter().map(|found| found.workload.identity.clone()).collect();
+        for (by, found) in std::mem::take(&mut self.orphans) {
+            let owner = self.controllers.get(&by).unwrap_or(&by);
+            if identity(owner).is_some_and(|owner| known.contains(&owner)) {
+                let (kind, _, _) = by;
+                self.ignore(&format!("Pod of a {kind}"));
+            } else {
+                self.workloads.push(found);
+            }
+        }
+    }
+
+    /// Warns of workloads that are given more than once: each is judged.
+    fn tell_twins(&mut self) {
+        let mut seen: BTreeSet<&Identity> = BTreeSet::new();
+        let twins = self.workloads.iter().filter(|found| !seen.insert(&found.workload.identity));
+        let told: Vec<Diagnostic> = twins
+            .map(|Found { workload, origin }| {
+                let Identity { namespace, kind, name } = &workload.identity;
+                let object = format!("{kind} {namespace}/{name}");
+                let diagnostic =
+                    Diagnostic::warning("DuplicateObject", format!("{object} is given twice, and judged twice"));
+                let hint = "name the files of one environment only";
+                diagnostic.at(origin.file, origin.name).of(object).hint(hint)
+            })
+            .collect();
+        self.diagnostics.extend(told);
+    }
+
     /// Tells each workload on which nodes its pods stand.
     fn place_pods(&mut self) {
         let index: BTreeMap<Identity, usize> =
             self.workloads.iter().enumerate().map(|(i, found)| (found.workload.identity.clone(), i)).collect();
         for Running { of, node } in std::mem::take(&mut self.running) {
-            let (kind, namespace, name) = self.controllers.get(&of).unwrap_or(&of);
-            let Some(kind) = WorkloadKind::ALL.into_iter().find(|known| known.as_str() == kind) else { continue };
-            let identity = Identity { namespace: Arc::clone(namespace), kind, name: name.as_str().into() };
-            if let Some(found) = index.get(&identity).and_then(|i| self.workloads.get_mut(*i)) {
+            let owner = identity(self.controllers.get(&of).unwrap_or(&of));
+            if let Some(found) = owner.and_then(|owner| index.get(&owner)).and_then(|i| self.workloads.get_mut(*i)) {
                 found.workload.runs_on.push(node);
             }
         }
     }
+}
+
+fn identity((kind, namespace, name): &Controlled) -> Option<Identity> {
+    let kind = WorkloadKind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+    Some(Identity { namespace: Arc::clone(namespace), kind, name: name.as_str().into() })
+}
+
+/// Whether admission has let go of `object`: a policy that is being deleted places and refuses nothing.
+fn is_ending(object: &Own<'_>) -> bool {
+    let ending = object.node.get("metadata").and_then(|metadata| metadata.get("deletionTimestamp"));
+    object.kind == Kind::PlacementPolicy && ending.is_some_and(|ending| !ending.is_null())
 }
 
 /// The world that our own objects make.
@@ -96,6 +138,13 @@ fn world(own: &BTreeMap<(Kind, String), Own<'_>>, diagnostics: &mut Vec<Diagnost
     let faulty = |found: &&Diagnostic| found.severity == Severity::Error;
     let told: BTreeSet<String> = diagnostics.iter().filter(faulty).filter_map(|found| found.object.clone()).collect();
     for object in own.values() {
+        if is_ending(object) {
+            let place = object.place("metadata.deletionTimestamp");
+            let message = format!("{object} is being deleted: it places and refuses nothing any more");
+            let diagnostic = Diagnostic::warning("PolicyEnding", message).at(place.file, place.span);
+            diagnostics.push(diagnostic.of(object.to_string()));
+            continue;
+        }
         let problems = match &object.spec {
             Spec::Provider(spec) => {
                 let Read { value, problems } = convert::provider(&object.name, spec);

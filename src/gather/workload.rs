@@ -36,23 +36,39 @@ pub(super) fn take(
             }
             // Whoever writes a pod may claim any owner for it: only what a cluster has seen is believed.
             (Kind::Pod, "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job") if metadata.exists => {
-                if let Some(on) = stands_on(node).filter(|_| !finished(node)) {
-                    let on = gathered.shared(on);
-                    gathered.running.push(Running { of: by, node: on });
+                if finished(kind, node) {
+                    return gathered.ignore("Pod that has finished");
                 }
-                return gathered.ignore(&format!("{kind} of a {owner}"));
+                let found = found(gathered, file, kind, namespace, metadata, node);
+                if let Some(on) = found.workload.runs_on.first() {
+                    gathered.running.push(Running { of: by.clone(), node: Arc::clone(on) });
+                }
+                gathered.orphans.push((by, found));
+                return;
             }
             _ => {}
         }
     }
-    if kind == Kind::Pod && finished(node) {
-        return gathered.ignore("Pod that has finished");
+    if finished(kind, node) {
+        return gathered.ignore(&format!("{kind} that has finished"));
     }
+    let found = found(gathered, file, kind, namespace, metadata, node);
+    gathered.workloads.push(found);
+}
+
+fn found(
+    gathered: &mut Gathered<'_>,
+    file: FileId,
+    kind: Kind,
+    namespace: Arc<str>,
+    metadata: &Metadata<'_>,
+    node: &Node<'_>,
+) -> Found {
     let object = format!("{kind} {namespace}/{}", metadata.name);
     let mut faults = Vec::new();
     let found = read(file, kind, namespace, metadata, node, &object, &mut faults, &mut |name| gathered.shared(name));
     gathered.diagnostics.extend(faults.into_iter().map(|fault| fault.in_file(file)));
-    gathered.workloads.push(found);
+    found
 }
 
 #[expect(clippy::too_many_arguments, reason = "each is another thing")]
@@ -98,7 +114,7 @@ fn read(
     let named = named.filter(|(name, _)| !name.is_empty());
     // Of a pod that exists, the scheduler has said it.
     let (node_name, runs_on) = match named {
-        Some((name, _)) if metadata.exists => (None, vec![shared(name)]),
+        Some((name, _)) if metadata.exists && kind == Kind::Pod => (None, vec![shared(name)]),
         Some((name, span)) => {
             origin.node_name = Some(span);
             (Some(name.into()), Vec::new())
@@ -127,11 +143,20 @@ fn misplaced(kind: Kind, node: &Node<'_>, origin: &mut Origin) -> Vec<&'static s
     [keys::SENSITIVITY, keys::CATEGORIES].iter().filter_map(found).collect()
 }
 
-fn stands_on<'n>(pod: &'n Node<'_>) -> Option<&'n str> {
-    pod.get("spec")?.get("nodeName")?.text().ok().filter(|name| !name.is_empty())
-}
-
-fn finished(pod: &Node<'_>) -> bool {
-    let phase = pod.get("status").and_then(|status| status.get("phase")).and_then(|phase| phase.text().ok());
-    matches!(phase, Some("Succeeded" | "Failed"))
+/// Whether nothing of it runs any more, or ever will.
+fn finished(kind: Kind, node: &Node<'_>) -> bool {
+    let Some(status) = node.get("status") else { return false };
+    let is = |node: &Node<'_>, field: &str, values: &[&str]| {
+        node.get(field).and_then(|found| found.text().ok()).is_some_and(|found| values.contains(&found))
+    };
+    match kind {
+        Kind::Pod => is(status, "phase", &["Succeeded", "Failed"]),
+        Kind::Job => {
+            let ended = |condition: &Node<'_>| {
+                is(condition, "type", &["Complete", "Failed"]) && is(condition, "status", &["True"])
+            };
+            status.get("conditions").map(Node::items).unwrap_or_default().iter().any(ended)
+        }
+        _ => false,
+    }
 }

@@ -75,12 +75,26 @@ fn ending(
         }
         ("QualificationExpired", format!("{what} ended on {last}"))
     } else if days <= SOON_DAYS && !followed(offer, &scheme, read, last.ends()) {
-        ("QualificationEnding", format!("{what} ends on {last}, {}, and nothing follows it", in_days(days)))
+        let follows = match successor(offer, read, last) {
+            Some(begins) => format!("what follows it begins on {begins}, after a gap"),
+            None => "nothing follows it".to_owned(),
+        };
+        ("QualificationEnding", format!("{what} ends on {last}, {}, and {follows}", in_days(days)))
     } else {
         return None;
     };
     let hint = "record its renewal, as a further entry that begins by the day after; or move what runs there";
     Some(about(own, &format!("{path}.validUntil"), Warning, code, message).hint(hint))
+}
+
+/// When the next certificate begins that covers something of what `found` covers.
+fn successor(offer: &Offer, found: &Qualification, last: Day) -> Option<Day> {
+    let shares = |next: &&Qualification| match (&found.regions, &next.regions) {
+        (Some(mine), Some(theirs)) => !mine.is_disjoint(theirs),
+        _ => true,
+    };
+    let later = offer.qualifications.iter().filter(|next| next.scheme == found.scheme && next.valid_from > last);
+    later.filter(shares).map(|next| next.valid_from).min()
 }
 
 /// How far off the end of a day is.

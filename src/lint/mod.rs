@@ -8,8 +8,10 @@ mod reach;
 
 use crate::{
     core::{
+        admission::{Refusal, Source},
         instant::Instant,
-        plan::{Assume, Outcome, Plan, Planned, plan},
+        plan::{Assume, Outcome, Plan, Planned, Refused, plan},
+        policy::Mode,
     },
     gather::{Own, Settled},
     manifest::diagnostic::{Diagnostic, Place, Severity},
@@ -42,7 +44,15 @@ fn about(own: &Own<'_>, path: &str, severity: Severity, code: &'static str, mess
     found.at(file, span).of(own.to_string())
 }
 
-/// Workloads and namespaces that admission would refuse.
+/// An error where admission refuses; a warning where it only would, were the policy in Enforce.
+fn refused_by(refused: &Refused<'_>, message: String) -> Diagnostic {
+    match refused.policy.mode {
+        Mode::Enforce => Diagnostic::error(refused.refusal.code(), message),
+        mode => Diagnostic::warning(refused.refusal.code(), format!("{message} (in {mode}, which does not refuse it)")),
+    }
+}
+
+/// Workloads and namespaces that admission would refuse, were every policy in Enforce.
 fn refusals(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let workloads = plan.workloads.iter().zip(&settled.origins);
@@ -53,16 +63,17 @@ fn refusals(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
         for refused in &judgement.refusals {
             let refusal = &refused.refusal;
             let message = refusal.told_of(workload.identity.kind).to_string();
-            let span = match refusal.key() {
-                Some(_) => origin.of(refusal.source(), refusal.key()),
-                None => origin.node_name.unwrap_or(origin.name),
+            let span = match refusal {
+                Refusal::Misplaced { .. } => origin.of(Some(Source::Default), refusal.key()),
+                Refusal::NodeName { .. } => origin.node_name.unwrap_or(origin.name),
+                _ => origin.of(refusal.source(), refusal.key()),
             };
             // What a namespace says is told where the namespace says it.
-            let of_namespace = refusal.source() == Some(crate::core::admission::Source::Namespace);
+            let of_namespace = refusal.source() == Some(Source::Namespace);
             if of_namespace && settled.namespaces.contains_key(&workload.identity.namespace) {
                 continue;
             }
-            let diagnostic = Diagnostic::error(refusal.code(), message).at(origin.file, span);
+            let diagnostic = refused_by(refused, message).at(origin.file, span);
             let hint = refusal.hint();
             found.push(Diagnostic {
                 hint,
@@ -79,7 +90,7 @@ fn refusals(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
             let span = origin.said.iter().find(|(key, _)| Some(*key) == refused.refusal.key());
             let span = span.map_or(origin.name, |(_, span)| *span);
             let message = refused.refusal.told_of_namespace().to_string();
-            let diagnostic = Diagnostic::error(refused.refusal.code(), message).at(origin.file, span);
+            let diagnostic = refused_by(refused, message).at(origin.file, span);
             let hint = refused.refusal.hint();
             found.push(Diagnostic { hint, ..diagnostic.of(format!("Namespace {}", namespace.name)) });
         }

@@ -9,6 +9,7 @@ use crate::{
         catalogue::{Pool, Unresolved},
         name::ProviderName,
         plan::{NodeOf, Plan},
+        text::counted,
     },
     gather::{Own, Settled},
     manifest::diagnostic::{
@@ -34,6 +35,10 @@ fn pool<'s, 't>(settled: &'s Settled<'t>, name: &str) -> Option<&'s Own<'t>> {
 /// Pools that stand on nothing that is recorded.
 fn unresolved(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let catalogue = &settled.inventory.world.catalogue;
+    if catalogue.providers.is_empty() && !plan.pools.is_empty() {
+        let message = "there is no CloudProvider among what was read, so that nothing can be said of pools";
+        return vec![Diagnostic::warning("CatalogueMissing", message).hint("give the catalogue too, or --cluster")];
+    }
     let unresolved = plan.pools.iter().filter_map(|clearance| Some((clearance.pool, clearance.site.err()?)));
     unresolved
         .filter_map(|(of, unresolved)| {
@@ -126,9 +131,9 @@ fn disputed(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     for clearance in &plan.pools {
         let claimed: Vec<&str> = disputed.iter().copied().filter(|node| plan.claims(clearance.pool, node)).collect();
         let (Some(first), Some(own)) = (claimed.first(), pool(settled, clearance.pool.name.as_str())) else { continue };
+        let nodes = counted(claimed.len(), "node", "nodes");
         let message = format!(
-            "{} of the nodes of pool {} (as {first}) are claimed by another pool too, and belong to neither",
-            claimed.len(),
+            "pool {} claims {nodes} (as {first}) that another pool claims too, so that they belong to neither",
             clearance.pool.name
         );
         let hint = "select by a label that tells the pools apart, or give both a providerIDPrefix";
@@ -150,7 +155,10 @@ fn empty(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
             _ => None,
         })
         .collect();
+    // A pool whose nodes are disputed, or that stands on nothing, has been told of already.
+    let disputed = |pool: &Pool| plan.nodes.iter().any(|(node, of)| *of == NodeOf::Disputed && plan.claims(pool, node));
     let pools = plan.pools.iter().enumerate().filter(|(index, _)| !peopled.contains(index));
+    let pools = pools.filter(|(_, clearance)| clearance.site.is_ok() && !disputed(clearance.pool));
     pools
         .filter_map(|(_, clearance)| {
             let own = pool(settled, clearance.pool.name.as_str())?;

@@ -201,7 +201,14 @@ impl<'t, 's> Composer<'t, 's> {
                         let line = twice.first.start.line;
                         let message = format!("the key `{}` is on line {line} already", Short(&twice.key));
                         let diagnostic = self.part.error("DuplicateKey", key_span, message);
-                        self.refuse(diagnostic.hint("remove one of the two"));
+                        // Every manifest begins with these: most often another one begins here.
+                        let hint = match &*twice.key {
+                            "apiVersion" | "kind" | "metadata" => {
+                                "remove one of the two; or, where another object begins, write a line --- before it"
+                            }
+                            _ => "remove one of the two",
+                        };
+                        self.refuse(diagnostic.hint(hint));
                     }
                 }
                 Pending::Merge => {

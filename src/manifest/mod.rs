@@ -21,7 +21,7 @@ pub mod path;
 pub mod read;
 pub mod render;
 pub mod scalar;
-mod snippet;
+pub mod snippet;
 pub mod source;
 mod syntax;
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl Cell {
 }
 
 /// `text` with everything in it visible.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
+pub fn visible(text: &str) -> Cow<'_, str> {
     if text.chars().all(|character| harmless(character) == character) {
         return text.into();
     }

@@ -213,7 +213,8 @@ impl<'a> Planner<'a, '_> {
         // Worked out once, and not for each of the workloads that will be told of it.
         let lacks = |pool: &PoolClearance<'a>| asks.iter().flat_map(|ask| ask.reasons(pool)).count();
         let pools = (0..).zip(self.pools).filter(|_| cleared.is_empty());
-        let nearest = pools.min_by_key(|(_, pool)| lacks(pool)).map(|(i, _)| i);
+        // What stands on nothing lacks one thing, and nobody knows how many more.
+        let nearest = pools.min_by_key(|(_, pool)| (pool.site.is_err(), lacks(pool))).map(|(i, _)| i);
         self.demands.push(Demand { asks: asks.clone(), cleared, with_nodes, nodes, nearest });
         self.known.insert(asks, id);
         id

@@ -37,6 +37,8 @@ pub struct ImpactReport<'p> {
     moved: Vec<WorkloadName<'p>>,
     /// The workloads that had somewhere to run and would have nowhere.
     stranded: Vec<WorkloadName<'p>>,
+    /// The workloads whose places were restricted and are no more: they may run anywhere.
+    freed: Vec<WorkloadName<'p>>,
 }
 
 /// What becomes of a level.
@@ -134,6 +136,7 @@ impl<'p> ImpactReport<'p> {
             refused: namespaces.chain(workloads).collect(),
             moved: impact.moved.iter().map(|moved| (&moved.workload.identity).into()).collect(),
             stranded: impact.stranded.iter().map(|stranded| (&stranded.workload.identity).into()).collect(),
+            freed: impact.freed.iter().map(|workload| (&workload.identity).into()).collect(),
         }
     }
 }

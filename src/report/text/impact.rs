@@ -13,7 +13,7 @@ use crate::{
         impact::{Impact, Moved, Presence, Standing},
         name::PoolName,
         plan::{Plan, Refused},
-        workload::Identity,
+        workload::{Identity, Workload},
     },
     report::entries::Object,
 };
@@ -39,8 +39,9 @@ pub fn impact(impact: &Impact<'_>, old: &Plan<'_>, new: &Plan<'_>, look: Look) -
         return page.into_text();
     }
     ended(&mut page, impact);
-    refused(&mut page, impact);
+    refused(&mut page, impact, old);
     stranded(&mut page, impact, new);
+    freed(&mut page, &impact.freed);
     moved(&mut page, &impact.moved);
     standings(&mut page, &impact.standings);
     page.close(&summary(impact));
@@ -79,11 +80,20 @@ fn ended(page: &mut Page, impact: &Impact<'_>) {
 }
 
 /// Objects that ask for what an edit removes, then what else is refused.
-fn refused(page: &mut Page, impact: &Impact<'_>) {
+fn refused(page: &mut Page, impact: &Impact<'_>, old: &Plan<'_>) {
     let asks = |refusals: &[Refused<'_>]| {
-        let unknown =
-            |refusal: &Refusal<'_>| matches!(refusal, Refusal::UnknownLevel { .. } | Refusal::UnknownCategory { .. });
-        refusals.iter().any(|refused| refused.in_force && unknown(&refused.refusal))
+        let gone = |refusal: &Refusal<'_>| match refusal {
+            Refusal::UnknownLevel { policy, value, .. } => {
+                let before = old.inventory.world.policies.get(&policy.name);
+                before.is_some_and(|before| before.levels.rank(value).is_some())
+            }
+            Refusal::UnknownCategory { policy, value, .. } => {
+                let before = old.inventory.world.policies.get(&policy.name);
+                before.is_some_and(|before| before.categories.contains_key(value.as_str()))
+            }
+            _ => false,
+        };
+        refusals.iter().any(|refused| refused.in_force && gone(&refused.refusal))
     };
     let (mut gone, mut others) = (Vec::new(), Vec::new());
     for namespace in &impact.namespaces {
@@ -103,20 +113,27 @@ fn stranded(page: &mut Page, impact: &Impact<'_>, new: &Plan<'_>) {
     let planned = new.workloads.iter().filter(|planned| wanted.contains(&planned.workload.identity));
     let messages: BTreeMap<&Identity, String> =
         planned.map(|planned| (&planned.workload.identity, new.message(planned))).collect();
-    // What is refused has been told why already.
+    // What is refused has been told of already.
     let told: BTreeSet<&Identity> = impact.refused.iter().map(|refusing| &refusing.workload.identity).collect();
-    let lines = impact.stranded.iter().map(|stranded| {
+    let untold = impact.stranded.iter().filter(|stranded| !told.contains(&stranded.workload.identity));
+    let lines = untold.map(|stranded| {
         let identity = &stranded.workload.identity;
         let lost = match &*stranded.lost {
             [] => "it was free to run anywhere".to_owned(),
             pools => format!("it loses {}", few(pools, NAMED)),
         };
-        match messages.get(identity).filter(|_| !told.contains(identity)) {
+        match messages.get(identity) {
             Some(message) => format!("{}: {lost}; {message}", Object::from(identity)),
             None => format!("{}: {lost}", Object::from(identity)),
         }
     });
     list(page, "Left with nowhere to run", "·", Tone::Plain, &lines.collect::<Vec<_>>());
+}
+
+/// What an edit sets free is what a security officer must not overlook.
+fn freed(page: &mut Page, freed: &[&Workload]) {
+    let lines: Vec<String> = freed.iter().map(|workload| Object::from(&workload.identity).to_string()).collect();
+    list(page, "No longer restricted: may run anywhere", "!", Tone::Bad, &lines);
 }
 
 fn moved(page: &mut Page, moved: &[Moved<'_>]) {
@@ -187,9 +204,11 @@ fn standings(page: &mut Page, standings: &[Standing<'_>]) {
 }
 
 fn summary(impact: &Impact<'_>) -> String {
-    let Impact { standings: _, ended, namespaces, refused, moved, stranded } = impact;
+    let Impact { standings: _, ended, namespaces, refused, freed, moved, stranded } = impact;
     let ended = counted(ended.len(), "DaemonSet");
     let refused = refused.len().saturating_add(namespaces.len());
     let lose = if impact.ended.len() == 1 { "loses" } else { "lose" };
-    format!("{ended} {lose} pods at once, {refused} refused, {} stranded, {} moved", stranded.len(), moved.len())
+    let set_free = if freed.is_empty() { String::new() } else { format!(", {} no longer restricted", freed.len()) };
+    let (stranded, moved) = (stranded.len(), moved.len());
+    format!("{ended} {lose} pods at once, {refused} refused, {stranded} stranded, {moved} moved{set_free}")
 }

@@ -1,0 +1,75 @@
+//! What is told of files, so much of each that somebody may read it.
+
+use std::collections::BTreeMap;
+
+use crate::manifest::{
+    diagnostic::{Diagnostic, Place, Severity},
+    node::{Position, Span},
+    source::FileId,
+};
+
+/// How much is told of one file. A file of a million wrong values is one mistake, and must not fill the memory.
+const MOST: usize = 1000;
+
+/// Diagnostics, at most [`MOST`] of a file; the rest is counted.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    kept: Vec<Diagnostic>,
+    /// How many there are of each file, and the worst of those that are only counted.
+    counted: BTreeMap<FileId, (usize, Option<Severity>)>,
+}
+
+impl Told {
+    /// Takes in `diagnostic`.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        let Some(place) = diagnostic.place else { return self.kept.push(diagnostic) };
+        let (count, worst) = self.counted.entry(place.file).or_default();
+        *count = count.saturating_add(1);
+        if *count <= MOST {
+            self.kept.push(diagnostic);
+        } else {
+            // Of the two, an error sorts first.
+            *worst = Some(worst.map_or(diagnostic.severity, |worst| worst.min(diagnostic.severity)));
+        }
+    }
+
+    /// All of them, and of each file with more than are told, how many more.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<Diagnostic> {
+        let Self { mut kept, counted } = self;
+        for (file, (count, worst)) in counted {
+            let Some(severity) = worst else { continue };
+            let message = format!("{} more of this file are not told", count.saturating_sub(MOST));
+            let place = Place { file, span: Span::at(Position::START) };
+            let rest = Diagnostic { severity, place: Some(place), ..Diagnostic::warning("AndMore", message) };
+            kept.push(rest.hint("correct what is told, and look again"));
+        }
+        kept
+    }
+}
+
+impl Extend<Diagnostic> for Told {
+    fn extend<I: IntoIterator<Item = Diagnostic>>(&mut self, diagnostics: I) {
+        diagnostics.into_iter().for_each(|diagnostic| self.push(diagnostic));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::source::Sources;
+
+    #[test]
+    fn a_file_of_a_million_mistakes_is_told_in_part() {
+        let file = Sources::default().add("f", String::new());
+        let place = Span::at(Position::START);
+        let mut told = Told::default();
+        told.extend((0..5000).map(|_| Diagnostic::warning("Wrong", "wrong").at(file, place)));
+        told.push(Diagnostic::error("Wrong", "wrong").at(file, place));
+        told.push(Diagnostic::error("NotFound", "elsewhere"));
+        let told = told.into_vec();
+        assert_eq!(told.len(), MOST + 2);
+        let rest = told.last().unwrap();
+        assert_eq!((rest.severity, rest.message.as_str()), (Severity::Error, "4001 more of this file are not told"));
+    }
+}
