@@ -14,7 +14,8 @@ const WISHES: [&str; 5] = [
     "nodeSelector:\n  kubernetes.io/arch: amd64\n",
     "nodeSelector:\n  node.example/disk: nvme\n",
     "nodeSelector:\n  rempart.node-restriction.kubernetes.io/region: region-0-0\n",
-    "nodeSelector:\n  rempart.node-restriction.kubernetes.io/provider: cloud-1\n",
+    // Which the policies deny to all but the least sensitive.
+    "nodeSelector:\n  rempart.node-restriction.kubernetes.io/provider: cloud-9\n",
     "affinity:\n  nodeAffinity:\n    requiredDuringSchedulingIgnoredDuringExecution:\n      nodeSelectorTerms:\n        - \
      matchExpressions:\n            - key: rempart.node-restriction.kubernetes.io/provider\n              operator: \
      In\n              values:\n                - cloud-0\n                - cloud-3\n",
