@@ -15,6 +15,7 @@ mod crds;
 mod examples;
 mod explain;
 mod facts;
+mod gathered;
 mod manifests;
 mod plan;
 mod plan_table;

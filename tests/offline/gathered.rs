@@ -1,0 +1,218 @@
+//! What manifests are taken for: the odd ones that clusters and charts really hold.
+
+use rempart::{
+    core::{
+        impact::impact,
+        instant::{Day, Instant},
+        plan::{Assume, Outcome, Stuck, plan},
+    },
+    gather::{Gathered, Settings, Settled},
+    lint::lint,
+    manifest::{read::read, source::Sources},
+};
+
+const WORLD: &str = r#"
+apiVersion: rempart.dev/v1alpha1
+kind: CloudProvider
+metadata: {name: isar}
+spec:
+  operator: {name: Isar GmbH, jurisdiction: DE}
+  offers:
+  - name: vm
+    zones: [{name: a, region: muc, country: DE}]
+    qualifications:
+    - {scheme: c5, validFrom: "2025-01-01", validUntil: "2026-12-10", source: "https://isar.example/1"}
+    - {scheme: c5, validFrom: "2026-12-15", source: "https://isar.example/2"}
+---
+apiVersion: rempart.dev/v1alpha1
+kind: PlacementPool
+metadata: {name: isar}
+spec: {provider: isar, offer: vm, zone: a, nodeSelector: {matchLabels: {pool: isar}}}
+---
+{apiVersion: v1, kind: Node, metadata: {name: i1, labels: {pool: isar}}}
+---
+{apiVersion: v1, kind: Node, metadata: {name: x1, labels: {}}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: shop}}
+---
+"#;
+
+const POLICY: &str = r"
+apiVersion: rempart.dev/v1alpha1
+kind: PlacementPolicy
+metadata: {name: till}
+spec:
+  mode: Enforce
+  defaultLevel: card
+  levels: [{name: open}, {name: card, require: {qualifications: [c5]}}]
+---
+";
+
+fn with<R>(manifests: &[&str], judge: impl FnOnce(&Settled<'_>) -> R) -> R {
+    let mut sources = Sources::default();
+    let file = sources.add("world.yaml", manifests.concat());
+    let mut gathered = Gathered::new("shop");
+    read(file, sources.text(file), &mut |found| gathered.take(file, found));
+    judge(&gathered.settle(&Settings::default()))
+}
+
+fn day(text: &str) -> Instant {
+    Day::parse(text).unwrap().starts()
+}
+
+/// Each workload of `manifests`, beside the world and its policy, with what becomes of it.
+fn fates(manifests: &str) -> Vec<(String, Outcome)> {
+    with(&[WORLD, POLICY, manifests], |settled| {
+        let plan = plan(&settled.inventory, day("2026-11-22"), Assume::default());
+        plan.workloads.iter().map(|it| (it.workload.identity.to_string(), it.outcome.clone())).collect()
+    })
+}
+
+/// The codes of what is said of `manifests`, beside the world and its policy.
+fn told(manifests: &str) -> Vec<&'static str> {
+    with(&[WORLD, POLICY, manifests], |settled| settled.diagnostics.iter().map(|found| found.code).collect())
+}
+
+fn pod(affinity: &str) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {{affinity: {{nodeAffinity: \
+         {{requiredDuringSchedulingIgnoredDuringExecution: {{nodeSelectorTerms: [{affinity}]}}}}}}}}}}\n"
+    )
+}
+
+#[test]
+fn an_affinity_may_name_nodes_and_rule_them_out() {
+    let named = |operator: &str, name: &str| {
+        let term = format!("{{matchFields: [{{key: metadata.name, operator: {operator}, values: [{name}]}}]}}");
+        fates(&pod(&term)).pop().unwrap().1
+    };
+    assert_eq!(named("In", "i1"), Outcome::Placeable([0].into()));
+    assert_eq!(named("In", "x1"), Outcome::Unplaceable(Stuck::OwnWishes));
+    assert_eq!(named("NotIn", "x1"), Outcome::Placeable([0].into()));
+    assert_eq!(named("NotIn", "i1"), Outcome::Unplaceable(Stuck::OwnWishes));
+    assert_eq!(told(&pod("{matchFields: [{key: metadata.name, operator: Exists}]}")), ["NotSupported"]);
+}
+
+#[test]
+fn a_scheduler_says_where_a_pod_runs_and_a_template_never_does() {
+    let existing = |kind: &str, spec: &str| {
+        fates(&format!("{{apiVersion: {kind}, metadata: {{name: a, uid: u}}, spec: {spec}}}")).pop().unwrap().1
+    };
+    assert_eq!(existing("v1, kind: Pod", "{nodeName: i1}"), Outcome::Placeable([0].into()));
+    let template = "{template: {spec: {nodeName: i1}}}";
+    assert_eq!(existing("apps/v1, kind: Deployment", template), Outcome::Refused);
+}
+
+#[test]
+fn pods_are_judged_themselves_where_nothing_else_speaks_for_them() {
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a-1-x, uid: u, ownerReferences: [{kind: ReplicaSet, name: a-1, \
+               controller: true}]}, spec: {nodeName: i1}}\n---\n";
+    let set = "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: a-1, uid: v, ownerReferences: [{kind: Deployment, \
+               name: a, controller: true}]}}\n---\n";
+    let deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a, uid: w}}\n---\n";
+    let names = |manifests: &[&str]| fates(&manifests.concat()).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(names(&[pod]), ["pod shop/a-1-x"]);
+    assert_eq!(names(&[pod, set]), ["pod shop/a-1-x"]);
+    assert_eq!(names(&[pod, set, deployment]), ["deployment shop/a"]);
+}
+
+#[test]
+fn what_has_finished_is_no_concern() {
+    let finished = "{apiVersion: batch/v1, kind: Job, metadata: {name: j}, status: {conditions: [{type: Complete, \
+                    status: 'True'}]}}\n---\n{apiVersion: v1, kind: Pod, metadata: {name: p}, status: {phase: Failed}}";
+    assert_eq!(fates(finished), []);
+}
+
+#[test]
+fn a_policy_on_its_way_out_refuses_nothing() {
+    let ending = POLICY.replace("{name: till}", "{name: till, deletionTimestamp: \"2026-11-22T00:00:00Z\"}");
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: p, annotations: {rempart.dev/sensitivity: none}}}";
+    with(&[WORLD, &ending, pod], |settled| {
+        let plan = plan(&settled.inventory, day("2026-11-22"), Assume::default());
+        assert!(matches!(plan.workloads[0].outcome, Outcome::Unrestricted(_)));
+        assert_eq!(settled.diagnostics.iter().map(|found| found.code).collect::<Vec<_>>(), ["PolicyEnding"]);
+    });
+}
+
+#[test]
+fn twins_are_told() {
+    let namespace =
+        |labels: &str| format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: aisle, labels: {labels}}}}}\n---\n");
+    let level = "{rempart.dev/sensitivity: card}";
+    assert_eq!(told(&[namespace(level), namespace("{}")].concat()), ["DuplicateObject"]);
+    assert_eq!(told(&[namespace(level), namespace(level)].concat()), [""; 0]);
+    let deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}}\n---\n";
+    assert_eq!(told(&deployment.repeat(2)), ["DuplicateObject"]);
+    assert_eq!(fates(&deployment.repeat(2)).len(), 2);
+    assert_eq!(told(POLICY), ["DuplicateObject"]);
+}
+
+#[test]
+fn twins_are_compared_each_with_its_like() {
+    let twins = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d, annotations: {rempart.dev/sensitivity: open}}}\n---\n\
+                 {apiVersion: apps/v1, kind: Deployment, metadata: {name: d}}\n---\n";
+    with(&[WORLD, POLICY, twins], |settled| {
+        let now = plan(&settled.inventory, day("2026-11-22"), Assume::default());
+        let then = plan(&settled.inventory, day("2026-12-12"), Assume::default());
+        let found = impact(&now, &then);
+        assert_eq!((found.stranded.len(), found.moved.len(), found.freed.len()), (1, 0, 0));
+        assert!(!found.stranded[0].lost.is_empty());
+    });
+}
+
+#[test]
+fn what_an_edit_sets_free_is_told() {
+    let deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}}\n---\n";
+    with(&[WORLD, POLICY, deployment], |before| {
+        with(&[WORLD, &POLICY.replace("defaultLevel: card", "defaultLevel: open"), deployment], |after| {
+            let old = plan(&before.inventory, day("2026-11-22"), Assume::default());
+            let new = plan(&after.inventory, day("2026-11-22"), Assume::default());
+            assert_eq!(impact(&old, &new).freed.len(), 1);
+            let back = impact(&new, &old);
+            assert_eq!((back.freed.len(), back.moved.len()), (0, 1), "another node may run it now, and may not then");
+        });
+    });
+}
+
+#[test]
+fn no_name_disturbs_a_terminal() {
+    let pod = |name: &str| {
+        serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}}).to_string()
+    };
+    for name in ["a\u{1b}[2J", "a\u{202e}b", "a\r\nb", "A", "-a", "é"] {
+        assert_eq!(told(&pod(name)), ["Invalid"], "{name:?}");
+    }
+    for name in ["a", "a.b-c", "generated-"] {
+        assert_eq!(told(&pod(name)), [""; 0], "{name:?}");
+    }
+}
+
+#[test]
+fn what_would_be_judged_is_never_passed_over() {
+    assert_eq!(told("{kind: PlacementPool, metadata: {name: p}}"), ["NoVersion"]);
+    assert_eq!(told("{kind: Deployment, metadata: {name: p}}"), ["NoVersion"]);
+    assert_eq!(told("{name: chart}"), ["NoKind"]);
+    let rollout = "{apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: r, annotations: \
+                   {rempart.dev/sensitivity: card}}}";
+    assert_eq!(told(rollout), ["Unjudged"]);
+}
+
+/// What a review says of `manifests`: code and message.
+fn reviewed(manifests: &[&str]) -> Vec<(&'static str, String)> {
+    with(manifests, |settled| {
+        lint(settled, day("2026-11-22")).into_iter().map(|found| (found.code, found.message)).collect()
+    })
+}
+
+#[test]
+fn a_gap_before_the_next_certificate_is_named() {
+    let found = reviewed(&[WORLD, POLICY]);
+    let ending = found.iter().find(|(code, _)| *code == "QualificationEnding").unwrap();
+    assert!(ending.1.ends_with("in 19 days, and what follows it begins on 2026-12-15, after a gap"), "{}", ending.1);
+}
+
+#[test]
+fn a_commit_of_pools_alone_is_no_error() {
+    let pools = WORLD.split("---\n").filter(|part| part.contains("kind: PlacementPool")).collect::<Vec<_>>();
+    assert_eq!(reviewed(&pools).into_iter().map(|(code, _)| code).collect::<Vec<_>>(), ["CatalogueMissing"]);
+}
