@@ -16,7 +16,8 @@ impl Report {
     /// Everything, for standard output.
     pub(super) fn text(&self) -> String {
         let Self { machine, quick, load_after, offline, admission, restamp, aims } = self;
-        let mut text = heading(machine, load_after, *quick);
+        let cluster = admission.is_some() || restamp.is_some();
+        let mut text = heading(machine, load_after, *quick, cluster);
         if let Some(offline) = offline {
             text.push_str(&of_offline(offline));
         }
@@ -31,14 +32,14 @@ impl Report {
     }
 }
 
-fn heading(machine: &Machine, load_after: &str, quick: bool) -> String {
+fn heading(machine: &Machine, load_after: &str, quick: bool, cluster: bool) -> String {
     let Machine { processor, cores, memory_mib, kernel, load_before } = machine;
     let kind = if quick { "\nA quick run, to see that everything works: its figures mean little.\n" } else { "" };
+    let kubernetes = if cluster { format!("; Kubernetes {}", crate::lab::KUBERNETES_VERSION) } else { String::new() };
     format!(
-        "\n{cores} × {processor}, {:.1} GiB, Linux {kernel}; Kubernetes {}; load {load_before} before, {load_after} \
+        "\n{cores} × {processor}, {:.1} GiB, Linux {kernel}{kubernetes}; load {load_before} before, {load_after} \
          after\n{kind}",
         mib(*memory_mib),
-        crate::lab::KUBERNETES_VERSION,
     )
 }
 
