@@ -27,11 +27,14 @@
 //! with requests waiting for a connection, sends those when it goes on, and an API server may hold a request back for
 //! longer than its sender waits. They are few, and each one is harmless or is refused: stamps and statuses are what
 //! was right some seconds ago, and the new leader, which watches, corrects them; finalizers and bindings carry the
-//! version that they follow from. A virtual machine that is frozen together with its clocks sees no time pass at all
-//! and is not covered for its first [`RENEW`].
+//! version that they follow from. A virtual machine that is frozen together with its clocks sees no time pass, and is not
+//! covered until it tries to renew, [`RENEW`] later at most. Whoever may write the lease by hand can make two lead for as
+//! long.
 
 mod claim;
 mod leadership;
+#[cfg(test)]
+mod simulation;
 
 use std::{sync::Arc, time::Duration};
 
@@ -70,6 +73,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const DEADLINE: Duration = Duration::from_secs(2);
 /// How soon after a request that failed the next one is made.
 const RETRY: Duration = Duration::from_millis(500);
+/// How soon a lease that turned out to be another than the one known is looked at.
+const AGAIN: Duration = Duration::from_millis(50);
 /// How often a lease that cannot be read or written is told of.
 const COMPLAINT_PACE: Duration = Duration::from_secs(10);
 
@@ -187,7 +192,7 @@ impl Candidate {
             Err(error) if matches!(error.code(), Some(404 | 409)) => {
                 tracing::debug!(error = %Chain(&error), "the lease is not what it was");
                 self.claim.doubt();
-                RETRY
+                AGAIN
             }
             Err(error) => {
                 self.complain("write", &error);

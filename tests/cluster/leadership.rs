@@ -93,9 +93,7 @@ async fn killed(context: &Context) -> Result<()> {
     let Pair { world, leader, follower } = Pair::start(context, "heir").await?;
     let before = lease(&world).await?;
     leader.kill().await;
-    let killed = std::time::Instant::now();
     eventually_stamps_new_nodes(context, &world).await?;
-    eprintln!("MEASURED kill → stamped: {:?}", killed.elapsed());
     let after = lease(&world).await?;
     ensure!(after.holder_identity.as_deref() == Some(FOLLOWER), "{after:?}");
     ensure!(after.lease_transitions > before.lease_transitions, "{before:?} became {after:?}");
@@ -108,14 +106,11 @@ async fn killed(context: &Context) -> Result<()> {
 async fn stopped(context: &Context) -> Result<()> {
     let Pair { world, leader, follower } = Pair::start(context, "abdicates").await?;
     let status = leader.terminate().await.context("it did not say how it ended")?;
-    let stopped = std::time::Instant::now();
     ensure!(status.success(), "{status}");
     // Nobody has waited for its end: whoever held it until now has said that it is over.
     ensure!(lease(&world).await?.holder_identity.as_deref() != Some(LEADER), "the lease is not given back");
     eventually_held(&world, FOLLOWER).await?;
-    eprintln!("MEASURED stop → held: {:?}", stopped.elapsed());
     eventually_stamps_new_nodes(context, &world).await?;
-    eprintln!("MEASURED stop → stamped: {:?}", stopped.elapsed());
     ensure!(follower.terminate().await.is_some_and(|status| status.success()));
     ensure!(lease(&world).await?.holder_identity.is_none(), "{:?}", lease(&world).await?);
     context.rempart().await
@@ -129,9 +124,7 @@ async fn paused(context: &Context) -> Result<()> {
     let node = world.node(context, "gouv").await?;
     let before = settled(async || writes(&leader).await).await?;
     leader.pause();
-    let paused = std::time::Instant::now();
     eventually_held(&world, FOLLOWER).await?;
-    eprintln!("MEASURED pause → held: {:?}", paused.elapsed());
 
     // There is much to write meanwhile, and all of it is written by the other. For whoever wakes up it is news.
     let nodes: Vec<NodeSpec> = (0..MANY).map(|_| world.node_spec(context, "gouv")).collect();
