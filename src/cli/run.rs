@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, builder::NonEmptyStringValueParser};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -11,6 +11,8 @@ use super::input::namespace;
 use crate::operator::{self, clock::SystemClock};
 
 /// Runs the operator: stamps nodes, keeps admission bound to the policies, reports in statuses and metrics
+///
+/// Of several replicas the one that holds the lease `rempart` writes; the others follow, ready to take over.
 ///
 /// Talks to the cluster of $KUBECONFIG or, within a cluster, to its own. Ends on SIGTERM and SIGINT, after the writes
 /// that are under way.
@@ -35,6 +37,10 @@ pub(super) struct Run {
     #[arg(long, env = "POD_NAMESPACE", default_value = "rempart-system", value_name = "NAME", value_parser = namespace)]
     namespace: String,
 
+    /// By what name this replica holds the lease; no two may have the same. One of its own unless given
+    #[arg(long, env = "POD_NAME", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    identity: Option<String>,
+
     /// How log lines are written
     #[arg(long, value_enum, default_value_t = LogFormat::Json)]
     log_format: LogFormat,
@@ -58,15 +64,24 @@ fn filter(text: &str) -> Result<String, String> {
         .map_err(|error| format!("{error}; write a level, as info, or targets with levels, as rempart=debug,kube=warn"))
 }
 
+/// A name that nobody else has, for a replica that was given none.
+fn name_of_its_own() -> String {
+    use std::hash::{BuildHasher, Hasher};
+    // The standard library's one source of randomness: each state has keys of its own.
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    format!("rempart-{}-{random:016x}", std::process::id())
+}
+
 impl Run {
     pub(super) fn execute(self) -> anyhow::Result<()> {
-        let Self { listen, exempt_namespaces, namespace, log_format, log } = self;
+        let Self { listen, exempt_namespaces, namespace, identity, log_format, log } = self;
         let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log)?).with_writer(std::io::stderr);
         match log_format {
             LogFormat::Json => lines.json().flatten_event(true).init(),
             LogFormat::Text => lines.init(),
         }
-        let options = operator::Options { listen, namespace, exempt: exempt_namespaces };
+        let identity = identity.unwrap_or_else(name_of_its_own);
+        let options = operator::Options { listen, namespace, identity, exempt: exempt_namespaces };
         tokio::runtime::Builder::new_multi_thread()
             // Nearly all of its time it waits for the API server. Each thread more has an arena of memory of its own.
             .worker_threads(2)

@@ -10,6 +10,7 @@ use std::{
 };
 
 use kube::Client;
+use nix::sys::signal::Signal;
 use tokio::process::Command;
 
 use super::{
@@ -59,6 +60,9 @@ impl ControlPlane {
             .args(arguments.into_iter().map(Into::into))
             .env("KUBECONFIG", kubeconfig)
             .env_remove("POD_NAMESPACE")
+            // As a container that is started again in its pod: it finds its own lease, and need not wait for its end.
+            // Who wants several gives them names of their own, by `--identity`.
+            .env("POD_NAME", "rempart-lab")
             .current_dir(self.dir());
         let log = self.layout.log("rempart");
         let url = format!("http://127.0.0.1:{port}");
@@ -109,6 +113,16 @@ impl OperatorProcess {
     /// Ends it as a crash would (SIGKILL).
     pub async fn kill(self) {
         self.process.kill().await;
+    }
+
+    /// Stops it where it stands (SIGSTOP), as a machine in trouble might.
+    pub fn pause(&self) {
+        self.process.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on after [`OperatorProcess::pause`].
+    pub fn resume(&self) {
+        self.process.signal(Signal::SIGCONT);
     }
 
     /// Waits until it ends by itself, and says how.

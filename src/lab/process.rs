@@ -112,7 +112,8 @@ impl Process {
         self.wait().await
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends a signal to the whole group.
+    pub(super) fn signal(&self, signal: Signal) {
         // Once it has ended, its number may be another's. A group that ends just now is no error.
         if self.ended.borrow().is_none() && self.group > 1 {
             let _ = killpg(Pid::from_raw(self.group), signal);

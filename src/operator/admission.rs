@@ -107,6 +107,12 @@ impl Admission {
         &self.settled
     }
 
+    /// What was asked for until now was not asked of this replica, and is asked for again. Its waits go on: what they
+    /// wait for was seen, whoever did it.
+    pub fn take_over(&mut self) {
+        self.endings.values_mut().for_each(|ending| ending.swept = false);
+    }
+
     /// Asks for whatever separates `index` from what should be.
     pub fn plan(&mut self, index: &Index, exempt: &[String], now: Moment, due: &mut Vec<(Key, Write)>) {
         roster(index, due);

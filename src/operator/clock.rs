@@ -1,4 +1,4 @@
-//! The wall clock, as something that can be handed in.
+//! The wall clock, and the one that leases are measured by, as something that can be handed in.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -8,6 +8,10 @@ use crate::core::instant::Instant;
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Instant;
+    /// For how long the machine has been up: a measure of what has passed, that nobody sets.
+    ///
+    /// It goes on while the process is stopped and while the machine is suspended.
+    fn uptime(&self) -> Duration;
     /// Ends when [`now`](Self::now) has reached `instant`.
     fn sleep_until(&self, instant: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
@@ -24,6 +28,16 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
     fn now(&self) -> Instant {
         jiff::Timestamp::now().into()
+    }
+
+    fn uptime(&self) -> Duration {
+        // `std::time::Instant` is CLOCK_MONOTONIC there, which leaves out the time that the machine was suspended.
+        #[cfg(target_os = "linux")]
+        let clock = rustix::time::ClockId::Boottime;
+        #[cfg(not(target_os = "linux"))]
+        let clock = rustix::time::ClockId::Monotonic;
+        // Neither is ever negative. If it were: so late, nothing is anybody's any more.
+        Duration::try_from(rustix::time::clock_gettime(clock)).unwrap_or(Duration::MAX)
     }
 
     fn sleep_until(&self, instant: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

@@ -2,7 +2,11 @@
 //!
 //! Level-triggered: every cycle compares what is with what should be and asks for the difference. A write that fails or
 //! comes too late is simply still a difference.
+//!
+//! One of several replicas leads. The others judge all the same and ask for nothing, so that whoever takes over knows at
+//! once what there is to do.
 
+mod leading;
 mod nodes;
 #[cfg(test)]
 mod tests;
@@ -64,6 +68,7 @@ pub struct Engine {
     index: Index,
     interner: Interner,
     admission: Admission,
+    leads: bool,
     ruling: Ruling,
     ruled_at: Option<Instant>,
     facts_changed: bool,
@@ -83,7 +88,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that has seen nothing.
+    /// An engine that has seen nothing, and does not lead.
     #[must_use]
     pub fn new(settings: Settings, metrics: Metrics) -> Self {
         Self {
@@ -92,6 +97,7 @@ impl Engine {
             index: Index::default(),
             interner: Interner::default(),
             admission: Admission::default(),
+            leads: false,
             ruling: Ruling::default(),
             ruled_at: None,
             facts_changed: true,
@@ -179,7 +185,9 @@ impl Engine {
     pub fn settle(&mut self, key: &Key, outcome: Result<Option<Observation>, WriteError>, now: Moment) {
         let version = self.under_way.remove(key).unwrap_or(0);
         let unreachable = outcome.as_ref().is_err_and(WriteError::unreachable);
-        self.note_absence(unreachable, now);
+        if !matches!(outcome, Err(WriteError::NotLeading(_))) {
+            self.note_absence(unreachable, now);
+        }
         match outcome {
             Ok(seen) => {
                 self.metrics.wrote(key.kind());
@@ -187,6 +195,12 @@ impl Engine {
                 if let Some(seen) = seen {
                     self.observe(seen);
                 }
+            }
+            Err(WriteError::NotLeading(_)) => {
+                self.metrics.write_refused(key.kind());
+                tracing::debug!(object = key.object(), "not written: this replica does not lead");
+                // Even if it does again by now: what was refused is planned anew.
+                self.lead(false);
             }
             Err(error) if error.gone(key.name()) => {
                 self.retries.remove(key);
@@ -275,7 +289,7 @@ impl Engine {
 
     /// The writes that are due at `at`, by the wall clock, and `now`, by the monotonic one.
     ///
-    /// None before every kind has been listed: until then absence means nothing.
+    /// None before every kind has been listed: until then absence means nothing. None while another replica leads.
     pub fn cycle(&mut self, at: Instant, now: Moment) -> Vec<(Key, Write)> {
         self.wake = None;
         if self.index.unsynced().next().is_some() {
@@ -288,14 +302,18 @@ impl Engine {
         });
         if self.facts_changed || set_back || self.ruling.next.is_some_and(|next| next <= at) {
             let ruling = Ruling::new(&self.index, at);
-            // The first one differs from nothing.
-            let changes = if self.ruled_at.is_some() { ruling.changes(&self.ruling) } else { Vec::new() };
+            // The first one differs from nothing, and whoever leads tells.
+            let changes = if self.leads && self.ruled_at.is_some() { ruling.changes(&self.ruling) } else { Vec::new() };
             self.tell(changes, at, &mut due);
             (self.ruling, self.ruled_at, self.facts_changed) = (ruling, Some(at), false);
             self.statuses_due = true;
             self.place_all();
             self.metrics.ruled(&self.ruling);
             tracing::debug!(next = ?self.ruling.next, "ruled on every pool");
+        }
+        if !self.leads {
+            self.follow(now);
+            return Vec::new();
         }
         if let Some(absence) = self.absence.filter(|absence| absence.not_before > now) {
             self.wake_at(Some(absence.not_before));

@@ -43,6 +43,8 @@ pub struct Metrics {
     nodes: Gauge<i64, AtomicI64>,
     next_change: Gauge<f64, AtomicU64>,
     rulings: Counter,
+    leader: Gauge<i64, AtomicI64>,
+    transitions: Counter,
 }
 
 impl Default for Metrics {
@@ -57,6 +59,8 @@ impl Default for Metrics {
             nodes: Gauge::default(),
             next_change: Gauge::default(),
             rulings: Counter::default(),
+            leader: Gauge::default(),
+            transitions: Counter::default(),
         };
         let mut registry = Registry::with_prefix("rempart");
         registry.register("writes", "Writes to the API server, by kind and outcome", metrics.writes.clone());
@@ -79,6 +83,12 @@ impl Default for Metrics {
             metrics.next_change.clone(),
         );
         registry.register("rulings", "Judgements of the whole catalogue", metrics.rulings.clone());
+        registry.register("leader", "1 while this replica writes, 0 while it follows", metrics.leader.clone());
+        registry.register(
+            "lease_transitions",
+            "Times that this replica began or ceased to lead",
+            metrics.transitions.clone(),
+        );
         *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
         metrics
     }
@@ -93,6 +103,17 @@ impl Metrics {
     /// A write failed.
     pub fn write_failed(&self, kind: &'static str) {
         self.writes.get_or_create(&WriteOutcome { kind, outcome: "failure" }).inc();
+    }
+
+    /// A write was not sent, because this replica does not lead.
+    pub fn write_refused(&self, kind: &'static str) {
+        self.writes.get_or_create(&WriteOutcome { kind, outcome: "refused" }).inc();
+    }
+
+    /// This replica has begun or ceased to lead.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+        self.transitions.inc();
     }
 
     /// A watch told something.

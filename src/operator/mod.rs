@@ -1,13 +1,15 @@
 //! `rempart run`: follows the catalogue, the policies and the nodes; stamps nodes, keeps admission bound, reports.
 //!
 //! Watches feed an [`engine::Engine`], which decides; a [`write::Writer`] does what it decides. Everything that waits
-//! or talks is here; everything that decides is there, and is tested without a cluster.
+//! or talks is here; everything that decides is there, and is tested without a cluster. Of several replicas the one that
+//! holds the [`lease`] writes.
 
 mod admission;
 pub mod bindings;
 pub mod clock;
 mod engine;
 pub mod index;
+pub mod lease;
 mod metrics;
 pub mod node;
 pub mod preflight;
@@ -20,12 +22,17 @@ pub mod write;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use kube::Client;
-use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, mpsc},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use clock::Clock;
 use engine::{Engine, Settings};
 use index::Observation;
+use lease::{Candidate, Leadership};
 use metrics::Metrics;
 use serve::Health;
 use write::{Key, WriteError, Writer};
@@ -37,6 +44,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The namespace that the operator runs in, where it keeps its `ConfigMap`.
     pub namespace: String,
+    /// By what name it holds the lease. No two replicas have the same.
+    pub identity: String,
     /// Namespaces that no policy governs, besides its own.
     pub exempt: Vec<String>,
 }
@@ -64,8 +73,10 @@ pub enum Error {
 const BACKLOG: usize = 256;
 /// Node patches under way at a time. More makes the API server slower, not faster.
 const CONCURRENCY: usize = 32;
-/// How long writes that are under way may take to end after a stop is asked for.
-const DRAIN: Duration = Duration::from_secs(5);
+/// How long writes that are under way may take to end after a stop is asked for: as long as they may take at all.
+const DRAIN: Duration = write::DEADLINE.saturating_add(Duration::from_secs(1));
+/// How long giving the lease back may take.
+const RELEASE: Duration = Duration::from_secs(5);
 /// How often the decision loop comes round when nothing happens, to show that it is alive.
 const BEAT: Duration = Duration::from_secs(10);
 
@@ -115,13 +126,44 @@ pub async fn run(
     exempt.push(options.namespace.clone());
     exempt.sort_unstable();
     exempt.dedup();
+    let leadership = Leadership::default();
+    let candidate = Candidate::new(
+        client.clone(),
+        &options.namespace,
+        options.identity,
+        Arc::clone(&clock),
+        leadership.clone(),
+        metrics.clone(),
+    );
+    let (listed, resign) = (Arc::new(Notify::new()), CancellationToken::new());
+    tasks.spawn(compete(candidate, Arc::clone(&listed), resign.clone()));
     let engine = Engine::new(Settings { exempt, concurrency: CONCURRENCY }, metrics);
-    let writer = Writer::new(client, options.namespace);
+    let guarded = lease::guarded(client, leadership.clone(), Arc::clone(&clock));
+    let writer = Writer::new(guarded, options.namespace);
 
-    tokio::select! {
-        decided = decide(engine, writer, observations, health, clock, stop) => decided,
-        ended = tasks.join_next() => Err(task_ended(ended)),
+    let drained = tokio::select! {
+        decided = decide(engine, writer, observations, leadership, listed, health, clock, stop) => decided?,
+        ended = tasks.join_next() => return Err(task_ended(ended)),
+    };
+    // What may still be on its way keeps the lease until its end.
+    if drained {
+        resign.cancel();
+        let released =
+            async { while tasks.join_next().await.is_some_and(|ended| !ended.is_ok_and(|task| task == LEASE)) {} };
+        let _ = tokio::time::timeout(RELEASE, released).await;
     }
+    Ok(())
+}
+
+const LEASE: &str = "lease";
+
+/// Competes for the lease once everything is `listed`: a replica that has not seen everything has nothing to write.
+async fn compete(candidate: Candidate, listed: Arc<Notify>, resign: CancellationToken) -> &'static str {
+    tokio::select! {
+        () = listed.notified() => candidate.run(resign).await,
+        () = resign.cancelled() => {}
+    }
+    LEASE
 }
 
 fn task_ended(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> Error {
@@ -136,15 +178,19 @@ async fn beat(health: &Health) -> std::convert::Infallible {
     }
 }
 
-/// Takes in, decides, has it done. Ends when `stop` is cancelled and what is under way has ended.
+/// Takes in, decides, has it done. Ends when `stop` is cancelled and what is under way has ended, or else says no.
+#[expect(clippy::too_many_arguments, reason = "these are the ends of all that runs beside it")]
 async fn decide(
     mut engine: Engine,
     writer: Writer,
     mut observations: mpsc::Receiver<Observation>,
+    leadership: Leadership,
+    listed: Arc<Notify>,
     health: Health,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
+    let mut changes = leadership.changes();
     let mut under_way: JoinSet<(Key, Result<Option<Observation>, WriteError>)> = JoinSet::new();
     let mut batch = Vec::with_capacity(BACKLOG);
     let mut beat = tokio::time::interval(BEAT);
@@ -166,10 +212,12 @@ async fn decide(
                     settle(&mut engine, settled)?;
                 }
             }
+            Ok(()) = changes.changed() => {}
             () = sleep_until(wake) => {}
             () = come(&*clock, next_change) => {}
             _ = beat.tick() => {}
         }
+        engine.lead(leadership.may_write(clock.uptime()));
         for (key, write) in engine.cycle(clock.now(), moment()) {
             let writer = writer.clone();
             under_way.spawn(async move {
@@ -180,6 +228,7 @@ async fn decide(
         let waiting_for: Vec<_> = engine.index().unsynced().collect();
         if waiting_for.is_empty() && !ready {
             ready = true;
+            listed.notify_one();
             tracing::info!(nodes = engine.index().nodes.iter().len(), "every kind is listed; deciding");
         }
         health.beat(waiting_for);
@@ -190,7 +239,7 @@ async fn decide(
     } else {
         tracing::warn!("stopped with writes under way; the next start completes them");
     }
-    Ok(())
+    Ok(drained.is_ok())
 }
 
 type Settled = Result<(Key, Result<Option<Observation>, WriteError>), tokio::task::JoinError>;
@@ -244,7 +293,7 @@ mod tests {
         let config = kube::Config::new(format!("http://{nobody}").parse().unwrap());
         let client = Client::try_from(config).unwrap();
         let stop = CancellationToken::new();
-        let options = Options { listen, namespace: "here".into(), exempt: vec![] };
+        let options = Options { listen, namespace: "here".into(), identity: "me".into(), exempt: vec![] };
         let running = tokio::spawn(run(client, options, Arc::new(clock::SystemClock), stop.clone()));
         let ready = loop {
             match get(listen, "/readyz").await {

@@ -1,4 +1,5 @@
-//! The writes that the operator makes, each one idempotent, and their execution.
+//! The writes that the operator makes, each one idempotent, and their execution. Their client refuses them while this
+//! replica does not lead: see [`guarded`](super::lease::guarded).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,6 +17,7 @@ use serde_json::json;
 
 use super::{
     index::{Change, Observation, Roster},
+    lease::NotLeading,
     node::{SlimNode, StampChange},
     watch,
 };
@@ -31,8 +33,8 @@ pub const ROSTER: &str = "rempart-policies";
 /// What holds a policy until admission has let go of it.
 pub const FINALIZER: &str = "rempart.dev/admission";
 
-/// Longer than any answer of an API server that is well.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// Longer than any answer of an API server that is well, and shorter than what is left of the lease when a write begins.
+pub(super) const DEADLINE: Duration = Duration::from_secs(4);
 
 /// What a write is about. One is under way for each at a time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,10 +163,25 @@ pub struct Notice {
 pub enum WriteError {
     /// The API server refused or could not be reached.
     #[error(transparent)]
-    Api(#[from] kube::Error),
+    Api(kube::Error),
+    /// It was not sent: another replica may lead.
+    #[error(transparent)]
+    NotLeading(NotLeading),
     /// No answer in time.
     #[error("the API server did not answer within {} s", DEADLINE.as_secs())]
     Deadline,
+}
+
+impl From<kube::Error> for WriteError {
+    fn from(error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Service(cause) => match cause.downcast_ref::<NotLeading>() {
+                Some(refusal) => Self::NotLeading(*refusal),
+                None => Self::Api(error),
+            },
+            _ => Self::Api(error),
+        }
+    }
 }
 
 impl WriteError {
@@ -192,6 +209,7 @@ impl WriteError {
     pub fn unreachable(&self) -> bool {
         match self {
             Self::Deadline => true,
+            Self::NotLeading(_) => false,
             Self::Api(kube::Error::Api(status)) => matches!(status.code, 429 | 503 | 504),
             Self::Api(error) => matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_)),
         }
@@ -212,7 +230,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer that keeps the roster in `namespace`.
+    /// A writer that keeps the roster in `namespace`, by a client that is [`guarded`](super::lease::guarded).
     #[must_use]
     pub fn new(client: Client, namespace: String) -> Self {
         Self { client, namespace }

@@ -15,6 +15,7 @@ mod commands;
 mod ending;
 mod faults;
 mod harness;
+mod leadership;
 mod outages;
 mod placement;
 mod schema;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         commands::trials(),
         ending::trials(),
         faults::trials(),
+        leadership::trials(),
         outages::trials(),
         placement::trials(),
         schema::trials(),

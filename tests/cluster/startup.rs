@@ -31,7 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Output> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rempart"));
     command.arg("run").args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    for variable in ["KUBECONFIG", "RUST_LOG", "POD_NAMESPACE", "KUBERNETES_SERVICE_HOST", "HOME"] {
+    for variable in ["KUBECONFIG", "RUST_LOG", "POD_NAMESPACE", "POD_NAME", "KUBERNETES_SERVICE_HOST", "HOME"] {
         command.env_remove(variable);
     }
     command.envs(environment.iter().copied());
@@ -45,6 +45,7 @@ async fn flags(_: &Context) -> Result<()> {
         (&["--listen=127.0.0.1:99999"], "invalid value '127.0.0.1:99999'"),
         (&["--namespace=Rempart_System"], "a namespace is at most 63 lower-case letters, digits and '-'"),
         (&["--exempt-namespaces=kube-system,,a"], "a namespace is at most 63 lower-case letters, digits and '-'"),
+        (&["--identity="], "a value is required for '--identity <NAME>'"),
         (&["--log=info,rempart=loud"], "write a level, as info, or targets with levels, as rempart=debug"),
         (&["--log-format=xml"], "[possible values: json, text]"),
         (&["--lsten=127.0.0.1:1"], "a similar argument exists: '--listen'"),

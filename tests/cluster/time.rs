@@ -1,6 +1,6 @@
 //! Certificates begin and end while nobody looks. The operator runs within the trial, with a clock that the trial turns.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt, pin_mut};
@@ -61,6 +61,11 @@ impl Clock for TrialClock {
         *self.0.borrow()
     }
 
+    // Leases are not what is tried here.
+    fn uptime(&self) -> Duration {
+        SystemClock.uptime()
+    }
+
     fn sleep_until(&self, instant: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         let mut time = self.0.subscribe();
         Box::pin(async move {
@@ -89,6 +94,7 @@ impl Within {
         let options = operator::Options {
             listen,
             namespace: "rempart-system".to_owned(),
+            identity: "trial".to_owned(),
             exempt: ["kube-system", "kube-public", "kube-node-lease"].map(str::to_owned).into(),
         };
         let stop = CancellationToken::new();

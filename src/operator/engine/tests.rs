@@ -1,5 +1,7 @@
 //! The decision loop against a cluster that is a few maps: what it writes, in which order, and when it rests.
 
+mod leading;
+
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant as Moment},
@@ -70,8 +72,10 @@ const CLEARED: &str = "clearance.rempart.node-restriction.kubernetes.io/state.hi
 impl Cluster {
     fn new() -> Self {
         let settings = Settings { exempt: vec![EXEMPT.to_owned()], concurrency: 2 };
+        let mut engine = Engine::new(settings, Metrics::default());
+        engine.lead(true);
         Self {
-            engine: Engine::new(settings, Metrics::default()),
+            engine,
             version: 1,
             nodes: BTreeMap::new(),
             policies: BTreeMap::new(),
