@@ -136,8 +136,9 @@ fn a_policy_on_its_way_out_refuses_nothing() {
 
 #[test]
 fn twins_are_told() {
-    let namespace =
-        |labels: &str| format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: aisle, labels: {labels}}}}}\n---\n");
+    let namespace = |labels: &str| {
+        format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: aisle, labels: {labels}}}}}\n---\n")
+    };
     let level = "{rempart.dev/sensitivity: card}";
     assert_eq!(told(&[namespace(level), namespace("{}")].concat()), ["DuplicateObject"]);
     assert_eq!(told(&[namespace(level), namespace(level)].concat()), [""; 0]);
@@ -176,9 +177,8 @@ fn what_an_edit_sets_free_is_told() {
 
 #[test]
 fn no_name_disturbs_a_terminal() {
-    let pod = |name: &str| {
-        serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}}).to_string()
-    };
+    let pod =
+        |name: &str| serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}}).to_string();
     for name in ["a\u{1b}[2J", "a\u{202e}b", "a\r\nb", "A", "-a", "é"] {
         assert_eq!(told(&pod(name)), ["Invalid"], "{name:?}");
     }
