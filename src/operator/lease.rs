@@ -91,6 +91,14 @@ enum LeaseError {
 }
 
 impl LeaseError {
+    /// In the API server's words, without the shape in which the client holds them.
+    fn words(&self) -> Chain<'_> {
+        match self {
+            Self::Api(error) => Chain(error),
+            Self::Deadline => Chain(self),
+        }
+    }
+
     fn code(&self) -> Option<u16> {
         match self {
             Self::Api(kube::Error::Api(status)) => Some(status.code),
@@ -190,7 +198,7 @@ impl Candidate {
             }
             // Somebody else was faster, or has removed it, or the answer to our last request was lost: look.
             Err(error) if matches!(error.code(), Some(404 | 409)) => {
-                tracing::debug!(error = %Chain(&error), "the lease is not what it was");
+                tracing::debug!(error = %error.words(), "the lease is not what it was");
                 self.claim.doubt();
                 AGAIN
             }
@@ -224,7 +232,7 @@ impl Candidate {
             match self.put(spec).await {
                 Ok(_) => return tracing::info!("the lease is given back"),
                 Err(error) => {
-                    tracing::debug!(error = %Chain(&error), "the lease was not given back");
+                    tracing::debug!(error = %error.words(), "the lease was not given back");
                     self.claim.doubt();
                 }
             }
@@ -263,16 +271,15 @@ impl Candidate {
         }
         self.complained = Some(now);
         let namespace = &self.namespace;
-        let error_text = Chain(error);
         if error.code() == Some(403) {
             tracing::warn!(
-                error = %error_text,
+                error = %error.words(),
                 "may not {verb} the lease {namespace}/{NAME}, so this replica writes nothing; its Role in {namespace} \
                  must allow create on leases of coordination.k8s.io, and get and update on the one named {NAME}; \
                  trying again"
             );
         } else {
-            tracing::warn!(error = %error_text, "cannot {verb} the lease {namespace}/{NAME}; trying again");
+            tracing::warn!(error = %error.words(), "cannot {verb} the lease {namespace}/{NAME}; trying again");
         }
     }
 }

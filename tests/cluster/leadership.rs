@@ -207,6 +207,7 @@ async fn may_not_lead(context: &Context) -> Result<()> {
             let sentence = "its Role in rempart-system must allow create on leases of coordination.k8s.io, and get and \
                             update on the one named rempart";
             ensure!(log.contains("the lease rempart-system/rempart") && log.contains(sentence), "{log}");
+            ensure!(log.contains("leases.coordination.k8s.io \\\"rempart\\\" is forbidden"), "{log}");
             anyhow::Ok(())
         })
         .await?;
