@@ -55,7 +55,11 @@ impl Cli {
         let called = std::env::args_os().next();
         let called = called.as_ref().map(std::path::Path::new).and_then(|path| path.file_stem()?.to_str());
         if called == Some(PLUGIN) {
-            command = command.bin_name("kubectl rempart");
+            let spoken = |help: &clap::builder::StyledStr| help.to_string().replace("rempart ", "kubectl rempart ");
+            command = command.bin_name("kubectl rempart").mut_subcommands(|command| {
+                let examples = command.get_after_help().map(spoken);
+                command.after_help(examples.unwrap_or_default())
+            });
         }
         let matches = command.get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())

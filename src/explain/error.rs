@@ -1,7 +1,7 @@
 //! Questions about what there is not.
 
 use super::target::Target;
-use crate::core::{name::quoted, text::Few};
+use crate::core::{name::quoted, text::Few, workload::Kind};
 
 /// Something was asked about that there is not. Displays with what there is, the nearest first.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +43,10 @@ pub enum Error {
 impl Error {
     /// No such workload among `known`.
     pub(super) fn workload(wanted: &Target, known: Vec<String>) -> Self {
-        let known = told(&wanted.to_string(), known, "workloads");
+        let mut known = told(&wanted.to_string(), known, "workloads");
+        if let Target::Workload { kind: Kind::ReplicaSet | Kind::Job | Kind::Pod, .. } = wanted {
+            known.push_str("; what another workload controls is explained with that one");
+        }
         Self::Workload { wanted: quoted(&wanted.to_string()), known }
     }
 

@@ -130,6 +130,7 @@ fn as_a_plugin_it_speaks_of_kubectl() {
     let told = Command::new(plugin).args(["plan", "--help"]).output().unwrap();
     let told = String::from_utf8(told.stdout).unwrap();
     assert!(told.contains("Usage: kubectl rempart plan"), "{told}");
+    assert!(told.contains("\n  kubectl rempart plan deploy/demo\n"), "{told}");
 }
 
 #[test]
