@@ -108,15 +108,7 @@ async fn fetch(context: Option<&str>, wanted: &Wanted, sources: &mut Sources) ->
     let client = Client::try_from(config).context("the cluster's address or credentials cannot be used")?;
     let mut snapshot = Snapshot { own: Vec::new(), rest: Gathered::default() };
     for resource in &OWN {
-        let mut more = None;
-        loop {
-            let page = page(&client, resource, more.as_deref()).await?;
-            snapshot.own.push(sources.add(NO_FILE, page.text));
-            more = page.more;
-            if more.is_none() {
-                break;
-            }
-        }
+        each_page(&client, resource, |text| snapshot.own.push(sources.add(NO_FILE, text))).await?;
     }
     let mut rest = Rest { client: &client, sources, gathered: Gathered::default() };
     rest.namespaces(&wanted.namespaces).await?;
@@ -150,15 +142,7 @@ impl Rest<'_> {
 
     async fn list(&mut self, resource: &Resource) -> anyhow::Result<()> {
         let file = self.sources.add(NO_FILE, String::new());
-        let mut more = None;
-        loop {
-            let page = page(self.client, resource, more.as_deref()).await?;
-            read(file, &page.text, &mut |found| self.gathered.pass(file, found));
-            more = page.more;
-            if more.is_none() {
-                return Ok(());
-            }
-        }
+        each_page(self.client, resource, |text| read(file, &text, &mut |found| self.gathered.pass(file, found))).await
     }
 
     /// Those who may not list all namespaces may often see the ones that they work in.
@@ -207,6 +191,19 @@ struct Metadata {
 struct Page {
     text: String,
     more: Option<String>,
+}
+
+/// Lists a resource to its end, a page at a time.
+async fn each_page(client: &Client, resource: &Resource, mut take: impl FnMut(String)) -> anyhow::Result<()> {
+    let mut more = None;
+    loop {
+        let page = page(client, resource, more.as_deref()).await?;
+        take(page.text);
+        more = page.more;
+        if more.is_none() {
+            return Ok(());
+        }
+    }
 }
 
 async fn page(client: &Client, resource: &Resource, more: Option<&str>) -> anyhow::Result<Page> {
