@@ -57,7 +57,7 @@ impl<'a> Locator<'a> {
     /// Where a level or category is defined.
     pub(super) fn demander(&self, policy: &Policy, demander: Demander<'_>) -> Option<String> {
         let Spec::Policy(spec) = &self.own(Kind::PlacementPolicy, policy.name.as_str())?.spec else { return None };
-        self.policy(policy, &paths::demander(spec, demander)?)
+        self.policy(policy, &crate::gather::demander(spec, demander)?)
     }
 
     /// Where the policy demands what `step` is about.

@@ -9,21 +9,8 @@ use crate::{
         derivation::{Derivation, Fact, Step, Wanted},
         reason::{Cause, Demander, Subject},
     },
+    gather::demander,
 };
-
-/// Where a level or category is defined.
-pub(super) fn demander(spec: &PlacementPolicySpec, demander: Demander<'_>) -> Option<String> {
-    match demander {
-        Demander::Level(name) => {
-            let index = spec.levels.iter().position(|level| level.name == name.as_str())?;
-            Some(format!("spec.levels[{index}]"))
-        }
-        Demander::Category(name) => {
-            let index = spec.categories.iter().position(|category| category.name == name.as_str())?;
-            Some(format!("spec.categories[{index}]"))
-        }
-    }
-}
 
 /// Where a policy demands what `step` of `derivation` is about.
 pub(super) fn demand(spec: &PlacementPolicySpec, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {

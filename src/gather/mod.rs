@@ -18,7 +18,7 @@ use std::{
 
 use self::{kind::Known, metadata::Metadata};
 pub use self::{
-    own::{Own, Spec},
+    own::{Own, Spec, demander},
     settle::{Settings, Settled},
     told::Told,
 };
@@ -140,6 +140,8 @@ impl<'t> Gathered<'t> {
         let Some(node) = self.read(found) else { return };
         if let Some(known) = self.known(file, &node) {
             self.object(file, known, &node);
+            // A cluster lists what controls pods too: none of its pods is judged by itself, and it may have very many.
+            self.orphans.clear();
         }
     }
 

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     api::{self, CloudProviderSpec, PlacementPolicySpec, PlacementPoolSpec, validate::Kind},
-    core::name::quoted,
+    core::{name::quoted, reason::Demander},
     manifest::{
         diagnostic::{Diagnostic, Place},
         node::{Node, Span},
@@ -93,6 +93,21 @@ impl<'t> Own<'t> {
 
 fn decode<T: DeserializeOwned>(spec: serde_json::Value) -> Result<T, serde_json::Error> {
     serde_json::from_value(spec)
+}
+
+/// The path of a level or category within its policy.
+#[must_use]
+pub fn demander(spec: &PlacementPolicySpec, demander: Demander<'_>) -> Option<String> {
+    match demander {
+        Demander::Level(name) => {
+            let index = spec.levels.iter().position(|level| level.name == name.as_str())?;
+            Some(format!("spec.levels[{index}]"))
+        }
+        Demander::Category(name) => {
+            let index = spec.categories.iter().position(|category| category.name == name.as_str())?;
+            Some(format!("spec.categories[{index}]"))
+        }
+    }
 }
 
 /// Where `path` of `node` stands: the key when it is the key that is `wrong`, or when what is missing should be below it;

@@ -12,6 +12,7 @@ use crate::{
         instant::Instant,
         plan::{Assume, Outcome, Plan, Planned, Refused, plan},
         policy::Mode,
+        workload::Identity,
     },
     gather::{Own, Settled},
     manifest::diagnostic::{Diagnostic, Place, Severity},
@@ -46,10 +47,12 @@ fn about(own: &Own<'_>, path: &str, severity: Severity, code: &'static str, mess
 
 /// An error where admission refuses; a warning where it only would, were the policy in Enforce.
 fn refused_by(refused: &Refused<'_>, message: String) -> Diagnostic {
-    match refused.policy.mode {
-        Mode::Enforce => Diagnostic::error(refused.refusal.code(), message),
-        mode => Diagnostic::warning(refused.refusal.code(), format!("{message} (in {mode}, which does not refuse it)")),
-    }
+    let refusal = &refused.refusal;
+    let found = match refused.policy.mode {
+        Mode::Enforce => Diagnostic::error(refusal.code(), message),
+        mode => Diagnostic::warning(refusal.code(), format!("{message} (in {mode}, which does not refuse it)")),
+    };
+    Diagnostic { hint: refusal.hint(), ..found }
 }
 
 /// Workloads and namespaces that admission would refuse, were every policy in Enforce.
@@ -73,15 +76,9 @@ fn refusals(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
             if of_namespace && settled.namespaces.contains_key(&workload.identity.namespace) {
                 continue;
             }
-            let diagnostic = refused_by(refused, message).at(origin.file, span);
-            let hint = refusal.hint();
-            found.push(Diagnostic {
-                hint,
-                ..diagnostic.of(format!(
-                    "{} {}/{}",
-                    workload.identity.kind, workload.identity.namespace, workload.identity.name
-                ))
-            });
+            let Identity { namespace, kind, name } = &workload.identity;
+            let object = format!("{kind} {namespace}/{name}");
+            found.push(refused_by(refused, message).at(origin.file, span).of(object));
         }
     }
     for namespace in &plan.namespaces {
@@ -90,9 +87,8 @@ fn refusals(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
             let span = origin.said.iter().find(|(key, _)| Some(*key) == refused.refusal.key());
             let span = span.map_or(origin.name, |(_, span)| *span);
             let message = refused.refusal.told_of_namespace().to_string();
-            let diagnostic = refused_by(refused, message).at(origin.file, span);
-            let hint = refused.refusal.hint();
-            found.push(Diagnostic { hint, ..diagnostic.of(format!("Namespace {}", namespace.name)) });
+            let object = format!("Namespace {}", namespace.name);
+            found.push(refused_by(refused, message).at(origin.file, span).of(object));
         }
     }
     found

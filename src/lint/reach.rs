@@ -13,7 +13,7 @@ use crate::{
         reason::Demander,
         references::{self, Dangling},
     },
-    gather::{Own, Settled},
+    gather::{self, Own, Settled, Spec},
     manifest::diagnostic::{Diagnostic, Severity::Warning},
 };
 
@@ -28,7 +28,7 @@ pub(super) fn findings(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic
         }
         if !settled.inventory.world.catalogue.providers.is_empty() {
             let names = references::dangling(&settled.inventory.world, policy);
-            found.extend(names.iter().map(|name| dangling(settled, own, policy, name)));
+            found.extend(names.iter().map(|name| dangling(settled, own, name)));
         }
     }
     found
@@ -37,12 +37,13 @@ pub(super) fn findings(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic
 /// Levels and categories for which no pool is cleared, or pools of one provider alone.
 fn unserved(own: &Own<'_>, policy: &Policy, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let levels = policy.levels.iter().enumerate().filter(|(rank, _)| policy.levels.demands_at(*rank));
-    let levels = levels.map(|(rank, level)| (Demander::Level(&level.name), format!("spec.levels[{rank}].name"), rank));
+    let levels = levels.map(|(rank, level)| (Demander::Level(&level.name), rank));
     let categories = policy.categories.iter().filter(|(_, require)| require.is_some());
-    let categories = categories.map(|(name, _)| (Demander::Category(name), category_path(own, name.as_str()), 0));
+    let categories = categories.map(|(name, _)| (Demander::Category(name), 0));
     levels
         .chain(categories)
-        .filter_map(|(demander, path, rank)| {
+        .filter_map(|(demander, rank)| {
+            let path = format!("{}.name", defined(own, demander));
             let cleared = plan.pools.iter().filter(|pool| {
                 let clearance = pool.policies.iter().find(|found| found.policy().name == policy.name);
                 clearance.is_some_and(|clearance| match demander {
@@ -81,14 +82,17 @@ fn target(demander: Demander<'_>) -> String {
     }
 }
 
-fn category_path(own: &Own<'_>, name: &str) -> String {
-    let listed = own.node.find("spec.categories").node.items();
-    let index = listed.iter().position(|found| found.get("name").and_then(|node| node.text().ok()) == Some(name));
-    format!("spec.categories[{}].name", index.unwrap_or_default())
+/// Where a level or category of the policy `own` is defined.
+fn defined(own: &Own<'_>, demander: Demander<'_>) -> String {
+    let path = match &own.spec {
+        Spec::Policy(spec) => gather::demander(spec, demander),
+        _ => None,
+    };
+    path.unwrap_or_else(|| "spec".to_owned())
 }
 
 /// A name that nothing bears.
-fn dangling(settled: &Settled<'_>, own: &Own<'_>, policy: &Policy, found: &Dangling<'_>) -> Diagnostic {
+fn dangling(settled: &Settled<'_>, own: &Own<'_>, found: &Dangling<'_>) -> Diagnostic {
     let catalogue = &settled.inventory.world.catalogue;
     let offers = || catalogue.providers.values().flat_map(|provider| provider.offers.values());
     let (what, known): (_, BTreeSet<&str>) = match found.field {
@@ -114,21 +118,13 @@ fn dangling(settled: &Settled<'_>, own: &Own<'_>, policy: &Policy, found: &Dangl
     };
     let message = format!("{:?} in {} of {}: {what}", found.name, found.field, found.demander);
     let hint = nearest_of(found.name, &known.into_iter().collect::<Vec<_>>());
-    let path = path_of(own, policy, found);
+    let path = path_of(own, found);
     Diagnostic { hint, ..about(own, &path, Warning, "ReferenceUnresolved", message) }
 }
 
 /// Where a name stands in its list.
-fn path_of(own: &Own<'_>, policy: &Policy, found: &Dangling<'_>) -> String {
-    let require = match found.demander {
-        Demander::Level(level) => {
-            format!("spec.levels[{}].require", policy.levels.rank(level.as_str()).unwrap_or_default())
-        }
-        Demander::Category(category) => {
-            category_path(own, category.as_str()).trim_end_matches(".name").to_owned() + ".require"
-        }
-    };
-    let list = format!("{require}.{}", found.field);
+fn path_of(own: &Own<'_>, found: &Dangling<'_>) -> String {
+    let list = format!("{}.require.{}", defined(own, found.demander), found.field);
     let listed = own.node.find(&list).node.items();
     match listed.iter().position(|node| node.text().ok() == Some(found.name)) {
         Some(index) => format!("{list}[{index}]"),
