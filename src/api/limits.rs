@@ -27,6 +27,12 @@ pub const LEVELS: usize = 16;
 /// Categories of a policy.
 pub const CATEGORIES: usize = 32;
 
+/// Exceptions of a policy.
+pub const EXCEPTIONS: usize = 16;
+
+/// Namespaces of an exception.
+pub const EXCEPTION_NAMESPACES: usize = 16;
+
 /// Entries of one demand: countries, schemes, laws, providers or regions.
 pub const DEMANDS: usize = 64;
 

@@ -26,8 +26,8 @@ pub use cloud_provider::{
 };
 pub use meta::{STAMP_DOMAIN, find_condition};
 pub use placement_policy::{
-    AllowDeny, Category, Jurisdictions, Level, Mode, PlacementPolicy, PlacementPolicySpec, PlacementPolicyStatus,
-    Requirements, Standing,
+    AllowDeny, Category, Exception, Jurisdictions, Level, LossAction, Mode, OnClearanceLoss, PlacementPolicy,
+    PlacementPolicySpec, PlacementPolicyStatus, Requirements, Standing,
 };
 pub use placement_pool::{PlacementPool, PlacementPoolSpec, PlacementPoolStatus, Reason, Verdict};
 

@@ -112,6 +112,16 @@ pub struct PlacementPolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(validation = schema::unique("category"))]
     pub categories: Vec<Category>,
+
+    /// Namespaces whose pods may, until a day, also run on pools that are not cleared for their level,
+    /// at most 16; names are unique, and a namespace is in one exception at most. Each is visible on
+    /// everything that it touches. It waives neither categories nor other policies. Default: none.
+    /// Example: `[{name: legacy-claims, namespaces: [claims], level: restricted, pools: [scw-par1],
+    /// until: "2027-03-31", reason: migration wave 3, approvedBy: RSSI}]`.
+    #[schemars(length(max = limits::EXCEPTIONS), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(validation = schema::unique("exception"))]
+    pub exceptions: Vec<Exception>,
 }
 
 /// What a policy does about those who do not comply.
@@ -155,6 +165,83 @@ pub struct Level {
     /// A level for which nothing is required may run on any node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub require: Option<Requirements>,
+
+    /// What becomes of running pods of this level when their pool is no longer cleared for it, and how
+    /// long before a certificate ends they begin to leave. Default: `{action: Migrate}`, at the end.
+    /// Example: `{action: Migrate, leadTime: 720h}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_clearance_loss: Option<OnClearanceLoss>,
+}
+
+/// What becomes of running pods whose pool loses its clearance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.action) || has(self.leadTime)")
+    .message("nothing is said: write action or leadTime, or leave onClearanceLoss out")
+    .reason(Reason::FieldValueRequired))]
+pub struct OnClearanceLoss {
+    /// What happens to pods that stand where they may no longer stand. `Migrate`: replacements first,
+    /// in waves, within disruption budgets. `Evict`: they are evicted at once, within disruption
+    /// budgets. `Report`: nothing; the officer is told. Pods that no cleared pool could take are kept
+    /// and reported whatever stands here. Default: `Migrate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<LossAction>,
+
+    /// How long before a qualification ends a pool takes no new pods of this level and its pods begin
+    /// to leave, provided that another pool stays cleared: hours, minutes and seconds. The lead times
+    /// of the levels before this one hold as well. With `Report` the end is only announced. Default:
+    /// none. Example: `720h`, 30 days.
+    #[schemars(schema_with = "schema::duration")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lead_time: Option<String>,
+}
+
+/// What happens to pods that stand where they may no longer stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum LossAction {
+    /// Replacements first, in waves, within disruption budgets.
+    #[default]
+    Migrate,
+    /// Evicted at once, within disruption budgets.
+    Evict,
+    /// Nothing; the officer is told.
+    Report,
+}
+
+/// Namespaces whose pods may, until a day, also run on pools that are not cleared for their level.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Exception {
+    /// A name for it, at most 28 lower-case letters, digits and dashes: it becomes part of a node
+    /// label. Example: `legacy-claims`.
+    #[schemars(schema_with = "schema::short_name")]
+    pub name: String,
+
+    /// The namespaces whose pods it is for, by name, 1 to 16. Example: `[claims]`.
+    #[schemars(schema_with = "schema::namespaces")]
+    pub namespaces: Vec<String>,
+
+    /// The most sensitive level that it is for: pods of this level and of those before it, where these
+    /// require something. The name of one of `levels`. Example: `restricted`.
+    #[schemars(schema_with = "schema::short_name")]
+    pub level: String,
+
+    /// The PlacementPools that those pods may use beside the cleared ones, 1 to 64.
+    /// Example: `[scw-par1]`.
+    #[schemars(schema_with = "schema::places")]
+    pub pools: Vec<String>,
+
+    /// The last day on which it holds, until 24:00 UTC. Example: `"2027-03-31"`.
+    #[schemars(schema_with = "schema::date")]
+    pub until: String,
+
+    /// Why it was granted. Example: `migration wave 3`.
+    #[schemars(schema_with = "schema::text")]
+    pub reason: String,
+
+    /// Who answers for it. Example: `RSSI`.
+    #[schemars(schema_with = "schema::text")]
+    pub approved_by: String,
 }
 
 /// A kind of data, orthogonal to the levels.

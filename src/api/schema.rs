@@ -224,6 +224,37 @@ pub(super) fn date(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A length of time, in hours, minutes and seconds.
+pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        "x-kubernetes-validations": [rule(
+            "self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') && self != ''",
+            "not a length of time: write hours, minutes and seconds, such as 720h for 30 days",
+        )],
+    })
+}
+
+/// The namespaces that an exception is for.
+pub(super) fn namespaces(_: &mut SchemaGenerator) -> Schema {
+    let name = json_schema!({
+        "type": "string",
+        "maxLength": limits::NAME,
+        "x-kubernetes-validations": [rule(
+            "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+            "not the name of a namespace: write lower-case letters, digits and dashes, starting and ending \
+              with a letter or digit, such as claims",
+        )],
+    });
+    let mut schema = set(&name, limits::EXCEPTION_NAMESPACES);
+    schema.insert(
+        "x-kubernetes-validations".to_owned(),
+        json!([not_empty("an exception for nobody: name at least one namespace")]),
+    );
+    schema
+}
+
 /// Where a fact can be checked.
 pub(super) fn url(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

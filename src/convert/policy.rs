@@ -9,16 +9,20 @@ use super::{
 use crate::{
     api,
     core::{
+        instant::Day,
         jurisdiction::{Area, Areas},
-        name::{CategoryName, InvalidName, Law, LevelName, PolicyName, ProviderName, RegionName, Scheme},
-        policy::{Filter, Level, Levels, Mode, Policy, Requirements},
+        name::{
+            CategoryName, ExceptionName, InvalidName, Law, LevelName, PolicyName, PoolName, ProviderName, RegionName,
+            Scheme,
+        },
+        policy::{Exception, Filter, Level, Levels, LossAction, Mode, OnLoss, Policy, Requirements},
         selector::Selector,
     },
 };
 
 /// Reads the policy `name`. `None` when any part of it cannot be read: what it demands must be known whole.
 pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Read<Policy> {
-    let api::PlacementPolicySpec { mode, namespace_selector, default_level, levels, categories } = spec;
+    let api::PlacementPolicySpec { mode, namespace_selector, default_level, levels, categories, exceptions } = spec;
     let mut problems = Vec::new();
     let name = Reader::new("metadata.name", &mut problems).take(PolicyName::parse(name));
     let mut reader = Reader::new("spec", &mut problems);
@@ -42,6 +46,7 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Read<Policy> {
             reader.refuse(format_args!("category {name} is listed twice: keep one of them"));
         }
     }
+    let exceptions = levels.as_ref().map(|levels| self::exceptions(exceptions, levels, &mut reader));
     let value = match (name, namespaces, levels) {
         (Some(name), Some(namespaces), Some(levels)) if problems.is_empty() => Some(Policy {
             name,
@@ -53,6 +58,7 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Read<Policy> {
             namespaces,
             levels,
             categories: known,
+            exceptions: exceptions.unwrap_or_default(),
         }),
         _ => None,
     };
@@ -60,10 +66,77 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Read<Policy> {
 }
 
 fn level(level: &api::Level, mut reader: Reader<'_>) -> Option<Level> {
-    let api::Level { name, require } = level;
+    let api::Level { name, require, on_clearance_loss } = level;
     let require = require.as_ref().map(|found| requirements(found, &mut reader.field("require")));
+    let on_loss = match on_clearance_loss {
+        Some(found) => on_loss(found, reader.field("onClearanceLoss")),
+        None => OnLoss::default(),
+    };
     let name = reader.field("name").take(LevelName::parse(name))?;
-    Some(Level { name, require })
+    Some(Level { name, require, on_loss })
+}
+
+fn on_loss(found: &api::OnClearanceLoss, mut reader: Reader<'_>) -> OnLoss {
+    let api::OnClearanceLoss { action, lead_time } = found;
+    let action = match action.unwrap_or_default() {
+        api::LossAction::Migrate => LossAction::Migrate,
+        api::LossAction::Evict => LossAction::Evict,
+        api::LossAction::Report => LossAction::Report,
+    };
+    let mut reader = reader.field("leadTime");
+    let lead = lead_time.as_deref().and_then(|text| match text.parse::<kube::core::Duration>() {
+        Ok(lead) if !lead.is_negative() => Some(lead.into()),
+        _ => {
+            let text = crate::core::name::quoted(text);
+            reader.refuse(format_args!("{text:?} is not a length of time: write hours, as 720h for 30 days"));
+            None
+        }
+    });
+    OnLoss { action, lead: lead.unwrap_or_default() }
+}
+
+/// Reads the exceptions of a policy with these `levels`.
+fn exceptions(
+    found: &[api::Exception],
+    levels: &Levels,
+    reader: &mut Reader<'_>,
+) -> BTreeMap<ExceptionName, Exception> {
+    let mut known = BTreeMap::new();
+    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+    for (i, exception) in found.iter().enumerate() {
+        let api::Exception { name, namespaces, level, pools, until, reason, approved_by } = exception;
+        let mut list = reader.field("exceptions");
+        let mut reader = list.entry(i);
+        // Which of two is meant nobody could tell from the pod.
+        for (j, namespace) in namespaces.iter().enumerate() {
+            if let Some(other) = taken.insert(namespace, name).filter(|other| *other != name) {
+                let message = format_args!("{namespace} is in exception {other} already: leave it in one of them");
+                reader.field("namespaces").entry(j).refuse(message);
+            }
+        }
+        let rank = levels.rank(level);
+        if rank.is_none() {
+            let known = crate::core::text::Listed(levels.iter().map(|level| &level.name)).to_string();
+            let level = crate::core::name::quoted(level);
+            reader.field("level").refuse(format_args!("{level:?} is none of the levels: write one of {known}"));
+        }
+        let pools = reader.field("pools").each(pools, PoolName::parse);
+        let until = reader.field("until").take(Day::parse(until));
+        let parsed = reader.field("name").take(ExceptionName::parse(name));
+        let (Some(name), Some(rank), Some(until)) = (parsed, rank, until) else { continue };
+        let exception = Exception {
+            namespaces: namespaces.iter().cloned().collect(),
+            rank,
+            pools,
+            until,
+            reason: reason.clone(),
+            approved_by: approved_by.clone(),
+        };
+        if known.insert(name.clone(), exception).is_some() {
+            reader.refuse(format_args!("exception {name} is listed twice: keep one of them"));
+        }
+    }
+    known
 }
 
 fn requirements(found: &api::Requirements, reader: &mut Reader<'_>) -> Requirements {

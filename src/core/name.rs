@@ -100,6 +100,9 @@ names! {
     /// The name of a category of data, orthogonal to the levels.
     CategoryName: "a category name", |v| is_dns_label(v, 28),
         "use at most 28 lower-case letters, digits and '-', with a letter or digit at both ends";
+    /// The name of an exception of a policy.
+    ExceptionName: "an exception name", |v| is_dns_label(v, 28),
+        "use at most 28 lower-case letters, digits and '-', with a letter or digit at both ends";
     /// The name of a `CloudProvider`.
     ProviderName: "a provider name", is_label_value,
         "use at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends";

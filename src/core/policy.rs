@@ -1,11 +1,15 @@
 //! What officers demand: levels from least to most sensitive, and categories beside them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
+    instant::Day,
     jurisdiction::Areas,
     keys,
-    name::{CategoryName, Law, LevelName, PolicyName, ProviderName, RegionName, Scheme},
+    name::{CategoryName, ExceptionName, Law, LevelName, PolicyName, PoolName, ProviderName, RegionName, Scheme},
     selector::{Labels, Selector},
 };
 
@@ -43,6 +47,46 @@ pub struct Policy {
     pub levels: Levels,
     /// Its categories; `None` for one that demands nothing.
     pub categories: BTreeMap<CategoryName, Option<Requirements>>,
+    /// Its exceptions. No namespace is in two of them.
+    pub exceptions: BTreeMap<ExceptionName, Exception>,
+}
+
+/// Namespaces whose pods may, until a day, also run on pools that are not cleared for their level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exception {
+    /// The namespaces, by name.
+    pub namespaces: BTreeSet<String>,
+    /// The most sensitive level that it is for: its place in the order, from 0.
+    pub rank: usize,
+    /// The pools that these pods may use beside the cleared ones.
+    pub pools: BTreeSet<PoolName>,
+    /// The last day on which it holds.
+    pub until: Day,
+    /// Why it was granted.
+    pub reason: String,
+    /// Who answers for it.
+    pub approved_by: String,
+}
+
+/// What becomes of running pods whose pool is no longer cleared for their level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OnLoss {
+    /// What is done to them.
+    pub action: LossAction,
+    /// How long before the end of a certificate they begin to leave.
+    pub lead: Duration,
+}
+
+/// What is done to pods that stand where they may no longer stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LossAction {
+    /// They are replaced, replacement first.
+    #[default]
+    Migrate,
+    /// They are evicted.
+    Evict,
+    /// Nothing; the officer is told.
+    Report,
 }
 
 /// The levels of a policy, least to most sensitive, with a default among them.
@@ -59,6 +103,8 @@ pub struct Level {
     pub name: LevelName,
     /// What it demands beyond the levels below; `None` for nothing.
     pub require: Option<Requirements>,
+    /// What becomes of running pods whose pool is no longer cleared for it.
+    pub on_loss: OnLoss,
 }
 
 /// Levels that make no order, or a default that is none of them.
@@ -117,6 +163,13 @@ impl Levels {
     #[must_use]
     pub fn at(&self, rank: usize) -> Option<&Level> {
         self.ordered.get(rank)
+    }
+
+    /// How long before a certificate ends pods of the level at `rank` begin to leave: the longest of its own lead time
+    /// and of those of the levels below.
+    #[must_use]
+    pub fn lead_at(&self, rank: usize) -> Duration {
+        self.ordered.iter().take(rank.saturating_add(1)).map(|level| level.on_loss.lead).max().unwrap_or_default()
     }
 
     /// Whether the level at `rank`, or one below it, demands anything: only then is there a stamp for it.

@@ -6,7 +6,7 @@ use rempart::core::{
     instant::{Day, Instant},
     jurisdiction::{Area, Areas, Jurisdiction},
     name::{Law, LevelName, OfferName, PolicyName, PoolName, ProviderName, RegionName, Scheme, ZoneName},
-    policy::{Level, Levels, Mode, Policy, Requirements},
+    policy::{Level, Levels, Mode, OnLoss, Policy, Requirements},
     selector::Selector,
 };
 
@@ -145,8 +145,12 @@ pub(crate) fn against(
 /// The world of `provider` and `pools`, and of policy `state` whose level `restricted` demands `require`.
 pub(crate) fn world(require: &Requirements, provider: Provider, pools: Vec<Pool>) -> World {
     let levels = vec![
-        Level { name: LevelName::parse("public").unwrap(), require: None },
-        Level { name: LevelName::parse("restricted").unwrap(), require: Some(require.clone()) },
+        Level { name: LevelName::parse("public").unwrap(), require: None, on_loss: OnLoss::default() },
+        Level {
+            name: LevelName::parse("restricted").unwrap(),
+            require: Some(require.clone()),
+            on_loss: OnLoss::default(),
+        },
     ];
     let policy = Policy {
         name: PolicyName::parse("state").unwrap(),
@@ -154,6 +158,7 @@ pub(crate) fn world(require: &Requirements, provider: Provider, pools: Vec<Pool>
         namespaces: Selector::default(),
         levels: Levels::new(levels, "public").unwrap(),
         categories: [].into(),
+        exceptions: [].into(),
     };
     World {
         catalogue: Catalogue {

@@ -30,7 +30,7 @@ fn with_demands(policy: &Policy, demands: &[Option<Requirements>]) -> Policy {
     let default = policy.levels.at(policy.levels.default_rank()).unwrap().name.to_string();
     let mut levels = Vec::new();
     for level in policy.levels.iter() {
-        levels.push(Level { name: level.name.clone(), require: demands.next().unwrap() });
+        levels.push(Level { name: level.name.clone(), require: demands.next().unwrap(), on_loss: level.on_loss });
     }
     let categories = policy.categories.keys().map(|name| (name.clone(), demands.next().unwrap())).collect();
     Policy { levels: Levels::new(levels, &default).unwrap(), categories, ..policy.clone() }

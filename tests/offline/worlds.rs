@@ -10,7 +10,7 @@ use rempart::core::{
     instant::{Day, Instant},
     jurisdiction::{Area, Jurisdiction},
     name::{CategoryName, LevelName, PolicyName},
-    policy::{Filter, Level, Levels, Mode, Policy, Requirements},
+    policy::{Filter, Level, Levels, Mode, OnLoss, Policy, Requirements},
     selector::{Labels, Operator, Selector},
 };
 
@@ -255,10 +255,11 @@ pub(crate) fn policies(names: Names) -> impl Strategy<Value = Policy> {
         .prop_map(move |(name, levels, categories, default)| {
             let short = |name: &str| names.of(name, 28);
             let default = short(&format!("l{}", default.index(levels.len())));
-            let levels = levels
-                .into_iter()
-                .enumerate()
-                .map(|(i, require)| Level { name: parsed(&short(&format!("l{i}")), LevelName::parse), require });
+            let levels = levels.into_iter().enumerate().map(|(i, require)| Level {
+                name: parsed(&short(&format!("l{i}")), LevelName::parse),
+                require,
+                on_loss: OnLoss::default(),
+            });
             let categories = categories
                 .into_iter()
                 .enumerate()
@@ -269,6 +270,7 @@ pub(crate) fn policies(names: Names) -> impl Strategy<Value = Policy> {
                 namespaces: Selector::default(),
                 levels: Levels::new(levels.collect(), &default).unwrap(),
                 categories: categories.collect(),
+                exceptions: BTreeMap::new(),
             }
         })
 }
