@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod clearance;
 pub mod coverage;
 pub mod derivation;
+pub mod fleet;
 pub mod impact;
 pub mod instant;
 pub mod inventory;
