@@ -85,10 +85,6 @@ pub struct Pod {
     pub stage: Stage,
     /// Whether its deletion has been asked for.
     pub ending: bool,
-    /// Whether something holds it back from being scheduled.
-    pub gated: bool,
-    /// Whether the scheduler has said that there is no place for it.
-    pub unschedulable: bool,
     /// Whether it is the image of a static pod, which no API moves.
     pub mirror: bool,
 }
@@ -96,8 +92,14 @@ pub struct Pod {
 /// How far a pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Its containers do not run yet.
-    Pending,
+    /// A gate holds it back from being scheduled.
+    Gated,
+    /// No node has been chosen for it yet.
+    Waiting,
+    /// The scheduler has said that there is no node for it.
+    Unschedulable,
+    /// It has a node, and its containers do not run yet.
+    Starting,
     /// They run, and it is not ready.
     Running,
     /// It is ready.
