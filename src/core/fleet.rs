@@ -5,6 +5,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use super::{
+    name::PoolName,
     selector::Labels,
     workload::{Identity, Kind, NodeTerm, Saying, Wants},
 };
@@ -330,8 +331,12 @@ pub struct Namespace {
 pub struct Spot<'a> {
     /// Its name.
     pub name: &'a str,
+    /// The pool that it belongs to.
+    pub pool: Option<&'a PoolName>,
     /// Its labels, those of others and the stamps that it should carry.
     pub labels: SpotLabels<'a>,
+    /// The stamps that it would carry if no pool were withdrawn ahead of the end of a certificate.
+    pub held: &'a Labels,
     /// What keeps pods off.
     pub taints: &'a [Taint],
     /// Whether its kubelet says that it is ready, and nobody has closed it.

@@ -5,6 +5,7 @@
 //! never errors: a wrong fact is a reason for rejection.
 
 pub mod admission;
+pub mod breaker;
 pub mod catalogue;
 pub mod clearance;
 pub mod coverage;
@@ -16,6 +17,7 @@ pub mod inventory;
 pub mod jurisdiction;
 pub mod keys;
 pub mod law;
+pub mod migration;
 pub mod name;
 pub mod places;
 pub mod plan;
@@ -24,6 +26,7 @@ pub mod reason;
 pub mod references;
 pub mod selector;
 mod sentence;
+pub mod standing;
 mod telling;
 pub(crate) mod text;
 pub mod workload;

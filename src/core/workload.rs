@@ -197,7 +197,9 @@ impl Wants {
 }
 
 impl NodeTerm {
-    fn accepts<L: LabelSource + ?Sized>(&self, name: &str, labels: &L) -> bool {
+    /// Whether a node of this name and these labels is meant.
+    #[must_use]
+    pub fn accepts<L: LabelSource + ?Sized>(&self, name: &str, labels: &L) -> bool {
         (self.names.is_some() || !self.other_than.is_empty() || !self.labels.is_without_terms())
             && !self.other_than.contains(name)
             && self.names.as_ref().is_none_or(|names| names.contains(name))

@@ -1,0 +1,134 @@
+//! Whether there is a node that could take a pod if it were created now.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use crate::core::{
+    fleet::{Fleet, Pod, Resources, Spot, bears, split},
+    keys,
+    name::PoolName,
+    standing::{Ground, Needs},
+    workload::NodeTerm,
+};
+
+/// Why no node could take a pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoRoom {
+    /// No pool has all that it needs.
+    NoPool,
+    /// Cleared pools have no node that is ready, open, and borne by the pod's own selector, affinity and tolerations.
+    NoNode,
+    /// Its volume can be reached from no such node.
+    Volume {
+        /// The claim.
+        claim: Arc<str>,
+        /// The volume.
+        volume: Arc<str>,
+    },
+    /// All such nodes are full.
+    Full,
+}
+
+impl fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPool => f.write_str("no pool is cleared for it"),
+            Self::NoNode => f.write_str(
+                "no cleared pool has a node that is ready, open and accepted by its own selector, affinity and tolerations",
+            ),
+            Self::Volume { claim, volume } => {
+                write!(f, "its claim {claim} is bound to volume {volume}, which no cleared node can reach")
+            }
+            Self::Full => f.write_str("the cleared nodes that could take it are full"),
+        }
+    }
+}
+
+/// The places that there are.
+pub struct Rooms<'s, 'a> {
+    fleet: &'s Fleet<'a>,
+    ground: &'s Ground<'a>,
+    /// What is left on each node; worked out when it is first asked for.
+    left: Option<BTreeMap<&'a str, Resources>>,
+}
+
+impl<'s, 'a> Rooms<'s, 'a> {
+    /// The places of `ground`.
+    #[must_use]
+    pub fn new(fleet: &'s Fleet<'a>, ground: &'s Ground<'a>) -> Self {
+        Self { fleet, ground, left: None }
+    }
+
+    /// Everything that runs.
+    #[must_use]
+    pub fn fleet(&self) -> &'s Fleet<'a> {
+        self.fleet
+    }
+
+    /// Whether some node could take `pod`, found under `key`, if it were created now with what it `needs`. With `firm`,
+    /// it is gone before its successor comes: then its volumes and the room that it needs count as well.
+    ///
+    /// # Errors
+    /// The first demand that no node meets.
+    pub fn for_pod(&mut self, key: &str, pod: &Pod, needs: &Needs<'_>, firm: bool) -> Result<(), NoRoom> {
+        let pools: BTreeSet<&PoolName> = self
+            .ground
+            .spots
+            .iter()
+            .filter(|spot| needs.met_by(spot.labels.stamps))
+            .filter_map(|spot| spot.pool)
+            .collect();
+        if needs.keys().next().is_some() && pools.is_empty() {
+            return Err(NoRoom::NoPool);
+        }
+        // Admission gives the next pod its selector anew.
+        let wants = pod.wants.selecting(|key| keys::policy_asked(key).is_none());
+        let open: Vec<&Spot<'_>> = (self.ground.spots.iter())
+            .filter(|spot| spot.open && needs.met_by(spot.labels.stamps))
+            .filter(|spot| bears(&pod.tolerations, spot.taints) && wants.accept(spot.name, &spot.labels))
+            .collect();
+        if open.is_empty() {
+            return Err(NoRoom::NoNode);
+        }
+        if !firm {
+            return Ok(());
+        }
+        let (namespace, _) = split(key);
+        let mut reachable = open;
+        for claim in pod.claims.iter() {
+            let Some((volume, reach)) = self.reach(namespace, claim) else { continue };
+            reachable.retain(|spot| reach.iter().any(|term| term.accepts(spot.name, &spot.labels)));
+            if reachable.is_empty() {
+                return Err(NoRoom::Volume { claim: Arc::clone(claim), volume });
+            }
+        }
+        let asked = Resources { pods: 1, ..pod.requests };
+        let left = self.left();
+        let has_room = |spot: &&Spot<'_>| left.get(spot.name).is_some_and(|left| left.has_room_for(&asked));
+        if reachable.iter().any(has_room) { Ok(()) } else { Err(NoRoom::Full) }
+    }
+
+    /// The volume of `claim`, with the nodes that can reach it, where these are limited.
+    fn reach(&self, namespace: &str, claim: &str) -> Option<(Arc<str>, &'a [NodeTerm])> {
+        let volume = self.fleet.claims.get(&format!("{namespace}/{claim}"))?.volume.as_ref()?;
+        let reach = self.fleet.volumes.get(&**volume)?.reach.as_deref()?;
+        Some((Arc::clone(volume), reach))
+    }
+
+    fn left(&mut self) -> &BTreeMap<&'a str, Resources> {
+        let (fleet, ground) = (self.fleet, self.ground);
+        self.left.get_or_insert_with(|| {
+            let mut left: BTreeMap<&str, Resources> =
+                ground.spots.iter().map(|spot| (spot.name, spot.allocatable)).collect();
+            for pod in fleet.pods.values().filter(|pod| pod.stage != crate::core::fleet::Stage::Done) {
+                if let Some(left) = pod.node.as_deref().and_then(|node| left.get_mut(node)) {
+                    *left = left.without(&Resources { pods: 1, ..pod.requests });
+                }
+            }
+            left
+        })
+    }
+}
