@@ -76,7 +76,7 @@ pub struct Pod {
     pub wants: Arc<Wants>,
     /// What it bears of nodes.
     pub tolerations: Arc<[Toleration]>,
-    /// The claims of its volumes.
+    /// The claims of its volumes, by their names in its namespace, but for those that are made and end with it.
     pub claims: Arc<[Arc<str>]>,
     /// What it asks for.
     pub requests: Resources,

@@ -11,6 +11,8 @@ pub const CATEGORIES: &str = "rempart.dev/categories";
 pub const WORKLOAD_SENSITIVITY: &str = "rempart.dev/workload-sensitivity";
 /// Annotation of a template: the workload's own categories, kept by admission.
 pub const WORKLOAD_CATEGORIES: &str = "rempart.dev/workload-categories";
+/// Annotation of a template: when the operator last moved its pods. Its change is what rolls them.
+pub const MIGRATION: &str = "rempart.dev/migration";
 
 /// The domain of the stamps. No kubelet may set labels under `node-restriction.kubernetes.io`.
 pub const STAMP_DOMAIN: &str = "rempart.node-restriction.kubernetes.io";

@@ -6,6 +6,7 @@
 //! One of several replicas leads. The others judge all the same and ask for nothing, so that whoever takes over knows at
 //! once what there is to do.
 
+mod fleet;
 mod leading;
 mod nodes;
 #[cfg(test)]
@@ -19,8 +20,9 @@ use std::{
 use super::{
     admission::{self, Admission},
     index::{Change, Index, Mirror, Observation, Record, Touched, Versioned},
+    interner::Shared,
     metrics::Metrics,
-    node::{Interner, NodeRecord},
+    node::NodeRecord,
     ruling::{Ruling, time},
     status,
     write::{FINALIZER, Key, Notice, Write, WriteError},
@@ -62,16 +64,19 @@ fn backoff(failures: u32, longest: Duration) -> Duration {
 }
 
 /// The state.
+#[expect(clippy::struct_excessive_bools, reason = "each is a note of another thing to be looked at")]
 pub struct Engine {
     settings: Settings,
     metrics: Metrics,
     index: Index,
-    interner: Interner,
+    shared: Shared,
     admission: Admission,
     leads: bool,
     ruling: Ruling,
     ruled_at: Option<Instant>,
     facts_changed: bool,
+    /// Whether anything of what runs has changed since it was last looked at.
+    fleet_changed: bool,
     statuses_due: bool,
     statuses_not_before: Option<Moment>,
     queue: BTreeSet<(nodes::Urgency, String)>,
@@ -95,12 +100,13 @@ impl Engine {
             settings,
             metrics,
             index: Index::default(),
-            interner: Interner::default(),
+            shared: Shared::default(),
             admission: Admission::default(),
             leads: false,
             ruling: Ruling::default(),
             ruled_at: None,
             facts_changed: true,
+            fleet_changed: true,
             statuses_due: true,
             statuses_not_before: None,
             queue: BTreeSet::new(),
@@ -138,12 +144,12 @@ impl Engine {
             Observation::Pool(change) => self.facts_changed |= observe_facts(&mut self.index.pools, change),
             Observation::Policy(change) => self.facts_changed |= observe_facts(&mut self.index.policies, change),
             Observation::Node(change) => {
-                let change = self.slim(change);
+                let change = change.map(|node| NodeRecord::new(node, &mut self.shared));
                 match self.index.nodes.observe(change) {
                     Touched::Nothing => {}
                     Touched::One(name) => self.place(&name),
                     Touched::All => {
-                        self.interner.sweep();
+                        self.shared.sweep();
                         self.place_all();
                     }
                 }
@@ -153,18 +159,13 @@ impl Engine {
             Observation::MutatingPolicy(change) => drop(self.index.mutating_policies.observe(change)),
             Observation::ValidatingPolicy(change) => drop(self.index.validating_policies.observe(change)),
             Observation::Roster(change) => drop(self.index.roster.observe(change)),
+            Observation::Pod(_)
+            | Observation::Controller(..)
+            | Observation::Namespace(_)
+            | Observation::Claim(_)
+            | Observation::Volume(_) => return self.observe_fleet(observation),
         }
         self.statuses_due = true;
-    }
-
-    fn slim(&mut self, change: Change<super::node::SlimNode>) -> Change<NodeRecord> {
-        match change {
-            Change::Restarted => Change::Restarted,
-            Change::Listed(name, node) => Change::Listed(name, NodeRecord::new(node, &mut self.interner)),
-            Change::Complete => Change::Complete,
-            Change::Applied(name, node) => Change::Applied(name, NodeRecord::new(node, &mut self.interner)),
-            Change::Deleted(name, version) => Change::Deleted(name, version),
-        }
     }
 
     /// Works out whose the node `name` is, and queues it when its stamps are not what they should be.
@@ -413,7 +414,7 @@ impl Engine {
         self.statuses_not_before = Some(now + STATUS_PACE);
         let stamp = time(whole_seconds(at));
         let census = status::census(&self.index);
-        self.metrics.counted(self.index.nodes.iter().len());
+        self.metrics.counted(&self.index);
         for (name, record) in self.index.providers.iter() {
             let Some(found) = self.ruling.of_provider.get(name) else { continue };
             let desired = status::of_provider(record, found, &stamp);

@@ -1,6 +1,6 @@
 //! What the operator has seen of the cluster. Fed one observation at a time, without a client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     api::admissionregistration::v1::{MutatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicyBindingSpec},
@@ -8,7 +8,13 @@ use k8s_openapi::{
 };
 
 use super::node::NodeRecord;
-use crate::api::{CloudProvider, PlacementPolicy, PlacementPool};
+use crate::{
+    api::{CloudProvider, PlacementPolicy, PlacementPool},
+    core::{
+        fleet::{Claim, Controller, Controllers, Fleet, Namespace, Pod, Volume},
+        workload::Kind,
+    },
+};
 
 /// A change of one kind of object, as a watch tells it.
 #[derive(Clone, Debug)]
@@ -23,6 +29,22 @@ pub enum Change<V> {
     Applied(String, V),
     /// An object is gone, as of this resource version.
     Deleted(String, u64),
+    /// An object is there, and cannot be read.
+    Unreadable(String),
+}
+
+impl<V> Change<V> {
+    /// The same of what `with` makes of the object.
+    pub fn map<W>(self, mut with: impl FnMut(V) -> W) -> Change<W> {
+        match self {
+            Self::Restarted => Change::Restarted,
+            Self::Listed(name, value) => Change::Listed(name, with(value)),
+            Self::Complete => Change::Complete,
+            Self::Applied(name, value) => Change::Applied(name, with(value)),
+            Self::Deleted(name, version) => Change::Deleted(name, version),
+            Self::Unreadable(name) => Change::Unreadable(name),
+        }
+    }
 }
 
 /// A thing with a resource version.
@@ -43,8 +65,23 @@ pub struct Mirror<V> {
     live: BTreeMap<String, V>,
     /// What is gone, and since which resource version: an answer that comes late must not bring it back.
     gone: BTreeMap<String, u64>,
-    incoming: Option<BTreeMap<String, V>>,
+    incoming: Option<Incoming<V>>,
     synced: bool,
+}
+
+/// A list that is under way.
+#[derive(Clone, Debug)]
+struct Incoming<V> {
+    /// What is new in it.
+    news: BTreeMap<String, V>,
+    /// Names of what is known as it is: most of it, and no reason to have it in memory twice.
+    known: BTreeSet<String>,
+}
+
+impl<V> Default for Incoming<V> {
+    fn default() -> Self {
+        Self { news: BTreeMap::new(), known: BTreeSet::new() }
+    }
 }
 
 impl<V> Default for Mirror<V> {
@@ -72,23 +109,36 @@ impl<V: Versioned> Mirror<V> {
     pub fn observe(&mut self, change: Change<V>) -> Touched {
         match change {
             Change::Restarted => {
-                self.incoming = Some(BTreeMap::new());
+                self.incoming = Some(Incoming::default());
                 Touched::Nothing
             }
             Change::Listed(name, value) => {
-                self.incoming.get_or_insert_default().insert(name, value);
+                let incoming = self.incoming.get_or_insert_default();
+                if self.live.get(&name).is_some_and(|known| known.version() >= value.version().max(1)) {
+                    incoming.known.insert(name);
+                } else {
+                    incoming.news.insert(name, value);
+                }
                 Touched::Nothing
             }
             Change::Complete => {
-                let listed = self.incoming.take().unwrap_or_default();
-                let mut known = std::mem::replace(&mut self.live, listed);
-                for (name, value) in &mut self.live {
-                    if let Some(newer) = known.remove(name).filter(|known| known.version() > value.version()) {
-                        *value = newer;
+                let Incoming { news, known } = self.incoming.take().unwrap_or_default();
+                self.live.retain(|name, _| known.contains(name) || news.contains_key(name));
+                for (name, value) in news {
+                    // The answer to a write may have come while the list was under way.
+                    if self.live.get(&name).is_none_or(|known| known.version() <= value.version()) {
+                        self.live.insert(name, value);
                     }
                 }
                 self.synced = true;
                 Touched::All
+            }
+            Change::Unreadable(name) => {
+                // What was known of it is the best that is known.
+                if let Some(incoming) = &mut self.incoming {
+                    incoming.known.insert(name);
+                }
+                Touched::Nothing
             }
             Change::Applied(name, value) => {
                 let newer = |seen: u64| seen > value.version();
@@ -121,6 +171,11 @@ impl<V: Versioned> Mirror<V> {
     /// Whether a list has been complete once.
     pub fn synced(&self) -> bool {
         self.synced
+    }
+
+    /// All objects, by name.
+    pub fn live(&self) -> &BTreeMap<String, V> {
+        &self.live
     }
 
     /// The object `name`.
@@ -236,6 +291,16 @@ pub enum Observation {
     ValidatingPolicy(Change<Existing>),
     /// Of the roster.
     Roster(Change<Roster>),
+    /// Of a pod. Names of what has a namespace are `namespace/name`, here and below.
+    Pod(Change<Pod>),
+    /// Of what makes pods, of this kind.
+    Controller(Kind, Change<Controller>),
+    /// Of a namespace.
+    Namespace(Change<Namespace>),
+    /// Of a claim of a volume.
+    Claim(Change<Claim>),
+    /// Of a volume.
+    Volume(Change<Volume>),
 }
 
 /// Everything seen.
@@ -259,6 +324,26 @@ pub struct Index {
     pub validating_policies: Mirror<Existing>,
     /// The roster, under its own name.
     pub roster: Mirror<Roster>,
+    /// Pods. Names of what has a namespace are `namespace/name`, here and below.
+    pub pods: Mirror<Pod>,
+    /// `Deployment`s.
+    pub deployments: Mirror<Controller>,
+    /// `ReplicaSet`s.
+    pub replica_sets: Mirror<Controller>,
+    /// `StatefulSet`s.
+    pub stateful_sets: Mirror<Controller>,
+    /// `DaemonSet`s.
+    pub daemon_sets: Mirror<Controller>,
+    /// `Job`s.
+    pub jobs: Mirror<Controller>,
+    /// `CronJob`s.
+    pub cron_jobs: Mirror<Controller>,
+    /// Namespaces.
+    pub namespaces: Mirror<Namespace>,
+    /// Claims of volumes.
+    pub claims: Mirror<Claim>,
+    /// Volumes.
+    pub volumes: Mirror<Volume>,
 }
 
 impl Index {
@@ -271,23 +356,90 @@ impl Index {
         self.mutating_bindings.bury();
         self.validating_bindings.bury();
         self.roster.bury();
+        self.pods.bury();
+        for controllers in self.controllers_mut() {
+            controllers.bury();
+        }
+        self.namespaces.bury();
+        self.claims.bury();
+        self.volumes.bury();
+    }
+
+    /// Everything that runs.
+    #[must_use]
+    pub fn fleet(&self) -> Fleet<'_> {
+        Fleet {
+            pods: self.pods.live(),
+            controllers: Controllers {
+                deployments: self.deployments.live(),
+                replica_sets: self.replica_sets.live(),
+                stateful_sets: self.stateful_sets.live(),
+                daemon_sets: self.daemon_sets.live(),
+                jobs: self.jobs.live(),
+                cron_jobs: self.cron_jobs.live(),
+            },
+            namespaces: self.namespaces.live(),
+            claims: self.claims.live(),
+            volumes: self.volumes.live(),
+        }
+    }
+
+    /// What makes pods, of `kind`; nothing of pods.
+    pub fn controllers_of(&mut self, kind: Kind) -> Option<&mut Mirror<Controller>> {
+        match kind {
+            Kind::Deployment => Some(&mut self.deployments),
+            Kind::ReplicaSet => Some(&mut self.replica_sets),
+            Kind::StatefulSet => Some(&mut self.stateful_sets),
+            Kind::DaemonSet => Some(&mut self.daemon_sets),
+            Kind::Job => Some(&mut self.jobs),
+            Kind::CronJob => Some(&mut self.cron_jobs),
+            Kind::Pod => None,
+        }
+    }
+
+    fn controllers_mut(&mut self) -> [&mut Mirror<Controller>; 6] {
+        [
+            &mut self.deployments,
+            &mut self.replica_sets,
+            &mut self.stateful_sets,
+            &mut self.daemon_sets,
+            &mut self.jobs,
+            &mut self.cron_jobs,
+        ]
+    }
+
+    /// How many objects of each kind there are, and whether a list of them has been complete.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, usize, bool)> {
+        fn of<V: Versioned>(kind: &'static str, mirror: &Mirror<V>) -> (&'static str, usize, bool) {
+            (kind, mirror.live().len(), mirror.synced())
+        }
+        [
+            of("cloudproviders", &self.providers),
+            of("placementpools", &self.pools),
+            of("placementpolicies", &self.policies),
+            of("nodes", &self.nodes),
+            of("mutatingadmissionpolicybindings", &self.mutating_bindings),
+            of("validatingadmissionpolicybindings", &self.validating_bindings),
+            of("mutatingadmissionpolicies", &self.mutating_policies),
+            of("validatingadmissionpolicies", &self.validating_policies),
+            of("configmaps", &self.roster),
+            of("pods", &self.pods),
+            of("deployments", &self.deployments),
+            of("replicasets", &self.replica_sets),
+            of("statefulsets", &self.stateful_sets),
+            of("daemonsets", &self.daemon_sets),
+            of("jobs", &self.jobs),
+            of("cronjobs", &self.cron_jobs),
+            of("namespaces", &self.namespaces),
+            of("persistentvolumeclaims", &self.claims),
+            of("persistentvolumes", &self.volumes),
+        ]
+        .into_iter()
     }
 
     /// The kinds of which no list has been complete yet. Until there are none, absence means nothing.
     pub fn unsynced(&self) -> impl Iterator<Item = &'static str> {
-        [
-            ("cloudproviders", self.providers.synced()),
-            ("placementpools", self.pools.synced()),
-            ("placementpolicies", self.policies.synced()),
-            ("nodes", self.nodes.synced()),
-            ("mutatingadmissionpolicybindings", self.mutating_bindings.synced()),
-            ("validatingadmissionpolicybindings", self.validating_bindings.synced()),
-            ("mutatingadmissionpolicies", self.mutating_policies.synced()),
-            ("validatingadmissionpolicies", self.validating_policies.synced()),
-            ("configmaps", self.roster.synced()),
-        ]
-        .into_iter()
-        .filter_map(|(kind, synced)| (!synced).then_some(kind))
+        self.counts().filter_map(|(kind, _, synced)| (!synced).then_some(kind))
     }
 }
 
@@ -324,6 +476,29 @@ mod tests {
         mirror.observe(Change::Listed("a".into(), Existing { version: 1 }));
         mirror.observe(Change::Complete);
         assert!(mirror.get("ghost").is_none() && mirror.get("a").is_some());
+    }
+
+    #[test]
+    fn a_list_takes_over_what_is_new_in_it_and_leaves_what_is_known() {
+        let mut mirror = mirror(&[("same", 1), ("older", 2), ("newer", 9), ("gone", 3)]);
+        mirror.observe(Change::Restarted);
+        for (name, version) in [("same", 1), ("older", 5), ("newer", 4), ("new", 6)] {
+            mirror.observe(Change::Listed(name.into(), Existing { version }));
+        }
+        mirror.observe(Change::Complete);
+        let known: Vec<_> = mirror.iter().map(|(name, found)| (name.as_str(), found.version)).collect();
+        assert_eq!(known, [("new", 6), ("newer", 9), ("older", 5), ("same", 1)]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_gone() {
+        let mut mirror = mirror(&[("a", 1)]);
+        assert_eq!(mirror.observe(Change::Unreadable("a".into())), Touched::Nothing);
+        assert!(mirror.get("a").is_some());
+        mirror.observe(Change::Restarted);
+        mirror.observe(Change::Unreadable("a".into()));
+        mirror.observe(Change::Complete);
+        assert!(mirror.get("a").is_some());
     }
 
     #[test]

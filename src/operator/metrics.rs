@@ -1,8 +1,12 @@
 //! What the operator counts, for Prometheus.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicI64, AtomicU64},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64},
+    },
+    time::Instant as Moment,
 };
 
 use prometheus_client::{
@@ -11,7 +15,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::ruling::Ruling;
+use super::{index::Index, ruling::Ruling};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
@@ -38,6 +42,11 @@ pub struct Metrics {
     writes: Family<WriteOutcome, Counter>,
     watch_events: Family<Kind, Counter>,
     watch_failures: Family<Kind, Counter>,
+    watch_age: Family<Kind, Gauge<f64, AtomicU64>>,
+    /// When each watch was last heard of.
+    heard: Arc<Mutex<BTreeMap<&'static str, Moment>>>,
+    unreadable: Family<Kind, Counter>,
+    followed: Family<Kind, Gauge<i64, AtomicI64>>,
     faulty: Family<Kind, Gauge<i64, AtomicI64>>,
     cleared: Family<Subject, Gauge<i64, AtomicI64>>,
     nodes: Gauge<i64, AtomicI64>,
@@ -54,6 +63,10 @@ impl Default for Metrics {
             writes: Family::default(),
             watch_events: Family::default(),
             watch_failures: Family::default(),
+            watch_age: Family::default(),
+            heard: Arc::default(),
+            unreadable: Family::default(),
+            followed: Family::default(),
             faulty: Family::default(),
             cleared: Family::default(),
             nodes: Gauge::default(),
@@ -66,6 +79,17 @@ impl Default for Metrics {
         registry.register("writes", "Writes to the API server, by kind and outcome", metrics.writes.clone());
         registry.register("watch_events", "Events received from watches, by kind", metrics.watch_events.clone());
         registry.register("watch_failures", "Watches that broke off, by kind", metrics.watch_failures.clone());
+        registry.register(
+            "watch_age_seconds",
+            "Since a watch last told something or was asked for anew, by kind; they are asked for anew every 200 s",
+            metrics.watch_age.clone(),
+        );
+        registry.register(
+            "unreadable_objects",
+            "Objects that a watch told of and that could not be read, so that they were left as they were, by kind",
+            metrics.unreadable.clone(),
+        );
+        registry.register("followed_objects", "Objects that are followed, by kind", metrics.followed.clone());
         registry.register(
             "faulty_objects",
             "Objects that cannot be decoded or have an entry that cannot be used, by kind; see their Ready condition",
@@ -119,6 +143,21 @@ impl Metrics {
     /// A watch told something.
     pub fn watch_spoke(&self, kind: &'static str) {
         self.watch_events.get_or_create(&Kind { kind }).inc();
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, Moment::now());
+    }
+
+    /// The API server has answered a request for a watch.
+    pub fn watch_renewed(&self, kind: &str) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is watched is listed first, which told of it.
+        if let Some(heard) = heard.get_mut(kind) {
+            *heard = Moment::now();
+        }
+    }
+
+    /// A watch told of an object that cannot be read.
+    pub fn unreadable(&self, kind: &'static str) {
+        self.unreadable.get_or_create(&Kind { kind }).inc();
     }
 
     /// A watch broke off.
@@ -126,9 +165,13 @@ impl Metrics {
         self.watch_failures.get_or_create(&Kind { kind }).inc();
     }
 
-    /// So many nodes are followed.
-    pub fn counted(&self, nodes: usize) {
-        self.nodes.set(i64::try_from(nodes).unwrap_or(i64::MAX));
+    /// So much is followed.
+    pub fn counted(&self, index: &Index) {
+        let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.nodes.set(whole(index.nodes.live().len()));
+        for (kind, number, _) in index.counts() {
+            self.followed.get_or_create(&Kind { kind }).set(whole(number));
+        }
     }
 
     /// A new ruling is in force.
@@ -156,6 +199,9 @@ impl Metrics {
     /// All counts, in the `OpenMetrics` text format.
     #[must_use]
     pub fn text(&self) -> String {
+        for (kind, heard) in &*self.heard.lock().unwrap_or_else(PoisonError::into_inner) {
+            self.watch_age.get_or_create(&Kind { kind }).set(heard.elapsed().as_secs_f64());
+        }
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         // Writing to a string does not fail; were it to, what was written so far is still right.

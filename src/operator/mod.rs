@@ -7,15 +7,23 @@
 mod admission;
 pub mod bindings;
 pub mod clock;
+mod controller;
 mod engine;
 pub mod index;
+mod interner;
 pub mod lease;
 mod metrics;
 pub mod node;
+mod pod;
 pub mod preflight;
+mod quantity;
+mod renewal;
 mod ruling;
 mod serve;
+mod slim;
 mod status;
+mod template;
+mod volume;
 mod watch;
 pub mod write;
 

@@ -1,94 +1,59 @@
 //! Nodes, as little of them as the operator needs.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+use std::{collections::BTreeSet, sync::Arc};
+
+use k8s_openapi::api::core::v1::Node;
+use serde::Deserialize;
+
+use super::{
+    interner::Shared,
+    pod::{Amounts, Condition},
+    slim::{Kept, Slim},
+    template,
 };
-
-use k8s_openapi::{api::core::v1::Node, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::Resource;
-use serde::{Deserialize, Deserializer};
-
 use crate::core::{
+    fleet::{Effect, Resources, Taint},
     keys,
     name::PoolName,
     selector::{LabelSource, Labels},
 };
 
 /// A node, decoded no further than needed: the full type of 5,000 of them would be most of the operator's memory.
-#[derive(Clone, Debug, Deserialize, Resource)]
-#[resource(inherit = Node)]
-pub struct SlimNode {
-    #[serde(deserialize_with = "slim")]
-    metadata: ObjectMeta,
-    #[serde(default)]
-    spec: SlimSpec,
-    #[serde(default)]
-    status: SlimStatus,
-}
+pub type SlimNode = Slim<Node, NodeSpec, NodeStatus, true>;
 
-/// The metadata that matters. Most of the rest is who manages which field, more text than all of the node besides.
-fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Slim {
-        name: Option<String>,
-        resource_version: Option<String>,
-        labels: Option<BTreeMap<String, String>>,
-    }
-    let Slim { name, resource_version, labels } = Slim::deserialize(deserializer)?;
-    Ok(ObjectMeta { name, resource_version, labels, ..ObjectMeta::default() })
-}
-
+/// What matters of a node's spec.
 #[derive(Clone, Debug, Default, Deserialize)]
-struct SlimSpec {
+pub struct NodeSpec {
     #[serde(rename = "providerID")]
     provider_id: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-struct SlimStatus {
     #[serde(default)]
-    conditions: Vec<SlimCondition>,
+    unschedulable: bool,
+    #[serde(default)]
+    taints: Vec<SlimTaint>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-struct SlimCondition {
-    #[serde(rename = "type")]
-    kind: String,
-    status: String,
+struct SlimTaint {
+    key: String,
+    #[serde(default)]
+    value: String,
+    effect: String,
 }
 
-/// Texts that many nodes share, kept once.
-#[derive(Debug, Default)]
-pub struct Interner {
-    known: BTreeSet<Arc<str>>,
-    /// How many were known after the last sweep.
-    swept: usize,
+/// What matters of a node's status.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct NodeStatus {
+    #[serde(default)]
+    conditions: Vec<Condition>,
+    #[serde(default)]
+    allocatable: Amounts,
 }
 
-/// So many texts are kept without a look at whether anybody shares them.
-const UNSWEPT: usize = 4096;
+impl Kept<Node> for SlimNode {
+    type Slim = Self;
 
-impl Interner {
-    /// The shared copy of `text`.
-    pub fn intern(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.known.get(text) {
-            return Arc::clone(known);
-        }
-        // Nodes come and go, and each has names that no other has.
-        if self.known.len() > self.swept.saturating_mul(2).max(UNSWEPT) {
-            self.sweep();
-        }
-        let new: Arc<str> = text.into();
-        self.known.insert(Arc::clone(&new));
-        new
-    }
-
-    /// Forgets the texts that nobody shares any more.
-    pub fn sweep(&mut self) {
-        self.known.retain(|text| Arc::strong_count(text) > 1);
-        self.swept = self.known.len();
+    fn keep(slim: Self) -> Result<Self, String> {
+        Ok(slim)
     }
 }
 
@@ -105,6 +70,12 @@ pub struct NodeRecord {
     pub provider_id: Option<Box<str>>,
     /// Whether its kubelet says that it is ready.
     pub ready: bool,
+    /// Whether somebody has closed it to new pods.
+    pub closed: bool,
+    /// What keeps pods off.
+    pub taints: Box<[Taint]>,
+    /// What it has for pods; nothing where that cannot be read.
+    pub allocatable: Resources,
     /// Whose it is.
     pub membership: Membership,
 }
@@ -125,20 +96,29 @@ pub enum Membership {
 
 impl NodeRecord {
     /// Keeps what is needed of `node`.
-    pub fn new(node: SlimNode, interner: &mut Interner) -> Self {
-        let SlimNode { metadata, spec, status } = node;
+    pub fn new(node: SlimNode, shared: &mut Shared) -> Self {
+        let SlimNode { metadata, spec, status, .. } = node;
         let (stamps, labels): (Vec<_>, Vec<_>) = metadata
             .labels
             .unwrap_or_default()
             .iter()
-            .map(|(key, value)| (interner.intern(key), interner.intern(value)))
+            .map(|(key, value)| (shared.texts.intern(key.as_str()), shared.texts.intern(value.as_str())))
             .partition(|(key, _)| keys::is_stamp(key));
+        let mut taint = |taint: SlimTaint| {
+            // What an effect that nobody has heard of does is not known: as if it kept pods off.
+            let effect = template::effect(&taint.effect).unwrap_or(Effect::NoSchedule);
+            let texts = &mut shared.texts;
+            Taint { key: texts.intern(taint.key.as_str()), value: texts.intern(taint.value.as_str()), effect }
+        };
         Self {
             version: super::index::version(metadata.resource_version.as_deref()),
             labels: labels.into(),
             stamps: stamps.into(),
             provider_id: spec.provider_id.map(Into::into),
             ready: status.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True"),
+            closed: spec.unschedulable,
+            taints: spec.taints.into_iter().map(&mut taint).collect(),
+            allocatable: status.allocatable.read().unwrap_or_default(),
             membership: Membership::None,
         }
     }
@@ -203,6 +183,8 @@ impl StampChange {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
     use super::*;
 
     #[test]
@@ -227,13 +209,32 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_nodes_that_are_gone_are_forgotten() {
-        let mut interner = Interner::default();
-        let shared = interner.intern("shared");
-        for i in 0..UNSWEPT * 10 {
-            interner.intern(&format!("node-{i}"));
-        }
-        assert!(interner.known.len() <= UNSWEPT + 1);
-        assert!(Arc::ptr_eq(&shared, &interner.intern("shared")));
+    fn a_node_is_a_place_for_pods() {
+        let node: SlimNode = serde_json::from_value(serde_json::json!({
+            "metadata": { "name": "n1" },
+            "spec": {
+                "unschedulable": true,
+                "taints": [
+                    { "key": "gpu", "value": "a", "effect": "NoExecute" },
+                    { "key": "cordoned", "effect": "PreferNoSchedule" },
+                    { "key": "new", "effect": "NoSomething" },
+                ],
+            },
+            "status": {
+                "allocatable": { "cpu": "3920m", "memory": "8Gi", "pods": "110", "ephemeral-storage": "9" },
+                "conditions": [{ "type": "Ready", "status": "True" }],
+            },
+        }))
+        .unwrap();
+        let node = NodeRecord::new(node, &mut Shared::default());
+        let taints: Vec<_> = node.taints.iter().map(|taint| (&*taint.key, &*taint.value, taint.effect)).collect();
+        let expected = [
+            ("gpu", "a", Effect::NoExecute),
+            ("cordoned", "", Effect::PreferNoSchedule),
+            ("new", "", Effect::NoSchedule),
+        ];
+        assert_eq!(taints, expected);
+        assert_eq!(node.allocatable, Resources { cpu_milli: 3920, memory: 8 << 30, pods: 110 });
+        assert!(node.ready && node.closed);
     }
 }

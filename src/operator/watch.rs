@@ -7,7 +7,9 @@ use k8s_openapi::api::{
         MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
         ValidatingAdmissionPolicyBinding,
     },
-    core::v1::ConfigMap,
+    apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
+    batch::v1::{CronJob, Job},
+    core::v1::{self as k8s, ConfigMap, Node},
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -23,9 +25,17 @@ use super::{
     index::{BindingRecord, Change, Existing, Observation, Record, Roster, version},
     metrics::Metrics,
     node::SlimNode,
+    renewal,
+    slim::{Kept, Seen},
     write::ROSTER,
 };
-use crate::api::{CloudProvider, PlacementPolicy, PlacementPool};
+use crate::{
+    api::{CloudProvider, PlacementPolicy, PlacementPool},
+    core::{
+        fleet::{self, Controller},
+        workload::Kind,
+    },
+};
 
 /// Idle watches die unnoticed behind load balancers, which commonly close them after four minutes.
 const WATCH_SECONDS: u32 = 200;
@@ -70,6 +80,9 @@ const PAGE: u32 = 100;
 /// Turns what a watch says of `K` into observations.
 struct Feed<K> {
     kind: &'static str,
+    key: fn(&K) -> String,
+    /// Why an object cannot be read, where that is so.
+    fault: fn(&K) -> Option<&str>,
     observe: fn(Change<K>) -> Observation,
 }
 
@@ -84,13 +97,19 @@ impl<K: ResourceExt> Feed<K> {
             if let Ok(event) = &event {
                 waits.heard(event);
             }
+            if let Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) = &event
+                && let Some(fault) = (self.fault)(object)
+            {
+                metrics.unreadable(self.kind);
+                tracing::warn!(kind = self.kind, object = (self.key)(object), fault, "cannot be read; left as it was");
+            }
             let change = match event {
                 Ok(watcher::Event::Init) => Change::Restarted,
-                Ok(watcher::Event::InitApply(object)) => Change::Listed(object.name_any(), object),
+                Ok(watcher::Event::InitApply(object)) => Change::Listed((self.key)(&object), object),
                 Ok(watcher::Event::InitDone) => Change::Complete,
-                Ok(watcher::Event::Apply(object)) => Change::Applied(object.name_any(), object),
+                Ok(watcher::Event::Apply(object)) => Change::Applied((self.key)(&object), object),
                 Ok(watcher::Event::Delete(object)) => {
-                    Change::Deleted(object.name_any(), version(object.resource_version().as_deref()))
+                    Change::Deleted((self.key)(&object), version(object.resource_version().as_deref()))
                 }
                 Err(error) => {
                     metrics.watch_failed(self.kind);
@@ -149,14 +168,22 @@ fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
     }
 }
 
-fn map<A, B>(change: Change<A>, with: impl Fn(A) -> B) -> Change<B> {
+/// What is kept of the objects that `change` is about.
+fn kept<K, V>(change: Change<Seen<K, V>>) -> Change<V> {
     match change {
+        Change::Listed(name, Seen { kept: Ok(value), .. }) => Change::Listed(name, value),
+        Change::Applied(name, Seen { kept: Ok(value), .. }) => Change::Applied(name, value),
+        Change::Listed(name, _) | Change::Applied(name, _) | Change::Unreadable(name) => Change::Unreadable(name),
         Change::Restarted => Change::Restarted,
-        Change::Listed(name, value) => Change::Listed(name, with(value)),
         Change::Complete => Change::Complete,
-        Change::Applied(name, value) => Change::Applied(name, with(value)),
         Change::Deleted(name, version) => Change::Deleted(name, version),
     }
+}
+
+/// By what name objects are known: `namespace/name` where they have a namespace.
+fn key<K: ResourceExt>(object: &K) -> String {
+    let name = object.name_any();
+    object.namespace().map_or(name.clone(), |namespace| format!("{namespace}/{name}"))
 }
 
 fn record<K: Resource>(object: K) -> Record<K> {
@@ -203,34 +230,64 @@ pub fn tasks(
     let config = Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
     let ours = config.clone().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1));
     let installed = config.clone().labels("app.kubernetes.io/name=rempart");
+    let client = &renewal::heard(client.clone(), metrics.clone());
     let all = Spawn { client, sender, metrics };
     vec![
         all.objects::<DeserializeGuard<CloudProvider>>(&config, "cloudproviders", |change| {
-            Observation::Provider(map(change, guarded))
+            Observation::Provider(change.map(guarded))
         }),
         all.objects::<DeserializeGuard<PlacementPool>>(&config, "placementpools", |change| {
-            Observation::Pool(map(change, guarded))
+            Observation::Pool(change.map(guarded))
         }),
         all.objects::<DeserializeGuard<PlacementPolicy>>(&config, "placementpolicies", |change| {
-            Observation::Policy(map(change, guarded))
+            Observation::Policy(change.map(guarded))
         }),
-        all.objects::<SlimNode>(&config, "nodes", Observation::Node),
+        all.kept::<Node, SlimNode>(&config, "nodes", |change| Observation::Node(kept(change))),
+        all.kept::<k8s::Pod, fleet::Pod>(&config, "pods", |change| Observation::Pod(kept(change))),
+        all.controllers::<Deployment>(&config, "deployments", |change| {
+            Observation::Controller(Kind::Deployment, kept(change))
+        }),
+        all.controllers::<ReplicaSet>(&config, "replicasets", |change| {
+            Observation::Controller(Kind::ReplicaSet, kept(change))
+        }),
+        all.controllers::<StatefulSet>(&config, "statefulsets", |change| {
+            Observation::Controller(Kind::StatefulSet, kept(change))
+        }),
+        all.controllers::<DaemonSet>(&config, "daemonsets", |change| {
+            Observation::Controller(Kind::DaemonSet, kept(change))
+        }),
+        all.controllers::<Job>(&config, "jobs", |change| Observation::Controller(Kind::Job, kept(change))),
+        all.controllers::<CronJob>(&config, "cronjobs", |change| Observation::Controller(Kind::CronJob, kept(change))),
+        all.kept::<k8s::Namespace, fleet::Namespace>(&config, "namespaces", |change| {
+            Observation::Namespace(kept(change))
+        }),
+        all.kept::<k8s::PersistentVolumeClaim, fleet::Claim>(&config, "persistentvolumeclaims", |change| {
+            Observation::Claim(kept(change))
+        }),
+        all.kept::<k8s::PersistentVolume, fleet::Volume>(&config, "persistentvolumes", |change| {
+            Observation::Volume(kept(change))
+        }),
         all.objects::<MutatingAdmissionPolicyBinding>(&ours, "mutatingadmissionpolicybindings", |change| {
-            Observation::MutatingBinding(map(change, mutating_binding))
+            Observation::MutatingBinding(change.map(mutating_binding))
         }),
         all.objects::<ValidatingAdmissionPolicyBinding>(&ours, "validatingadmissionpolicybindings", |change| {
-            Observation::ValidatingBinding(map(change, validating_binding))
+            Observation::ValidatingBinding(change.map(validating_binding))
         }),
         all.objects::<PartialObjectMeta<MutatingAdmissionPolicy>>(&installed, "mutatingadmissionpolicies", |change| {
-            Observation::MutatingPolicy(map(change, |object| existing(&object)))
+            Observation::MutatingPolicy(change.map(|object| existing(&object)))
         }),
         all.objects::<PartialObjectMeta<ValidatingAdmissionPolicy>>(
             &installed,
             "validatingadmissionpolicies",
-            |change| Observation::ValidatingPolicy(map(change, |object| existing(&object))),
+            |change| Observation::ValidatingPolicy(change.map(|object| existing(&object))),
         ),
         ("configmaps", {
-            let feed = Feed { kind: "configmaps", observe: |change| Observation::Roster(map(change, Roster::from)) };
+            let feed = Feed {
+                kind: "configmaps",
+                key: ResourceExt::name_any,
+                fault: |_| None,
+                observe: |change| Observation::Roster(change.map(Roster::from)),
+            };
             let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
             let events = watcher(api, config.fields(&format!("metadata.name={ROSTER}")));
             Box::pin(feed.run(events, sender.clone(), metrics.clone()))
@@ -254,8 +311,42 @@ impl Spawn<'_> {
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     {
+        self.spawn(config, Feed { kind, key: ResourceExt::name_any, fault: |_| None, observe })
+    }
+
+    /// Objects that are reduced as they are read.
+    fn kept<K, V>(
+        &self,
+        config: &Config,
+        kind: &'static str,
+        observe: fn(Change<Seen<K, V>>) -> Observation,
+    ) -> (&'static str, Task)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + 'static,
+        V: Kept<K> + Clone + Debug + Send + 'static,
+    {
+        self.spawn(config, Feed { kind, key, fault: Seen::fault, observe })
+    }
+
+    fn controllers<K>(
+        &self,
+        config: &Config,
+        kind: &'static str,
+        observe: fn(Change<Seen<K, Controller>>) -> Observation,
+    ) -> (&'static str, Task)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + 'static,
+        Controller: Kept<K>,
+    {
+        self.kept::<K, Controller>(config, kind, observe)
+    }
+
+    fn spawn<K>(&self, config: &Config, feed: Feed<K>) -> (&'static str, Task)
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
         let events = watcher(Api::<K>::all(self.client.clone()), config.clone());
-        (kind, Box::pin(Feed { kind, observe }.run(events, self.sender.clone(), self.metrics.clone())))
+        (feed.kind, Box::pin(feed.run(events, self.sender.clone(), self.metrics.clone())))
     }
 }
 

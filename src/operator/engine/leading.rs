@@ -24,7 +24,7 @@ impl Engine {
     pub(super) fn follow(&mut self, now: Moment) {
         self.admission.plan(&self.index, &self.settings.exempt, now, &mut Vec::new());
         self.wake_at(self.admission.wake());
-        self.metrics.counted(self.index.nodes.iter().len());
+        self.metrics.counted(&self.index);
         // What is only kept for writes would otherwise be kept for ever.
         self.queue.clear();
         if self.under_way.is_empty() {

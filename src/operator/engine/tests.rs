@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::{CloudProvider, PlacementPolicy, PlacementPool},
+    core::workload::Kind,
     operator::{
         index::{BindingRecord, Existing, Roster},
         node::SlimNode,
@@ -123,6 +124,14 @@ impl Cluster {
         list!(MutatingPolicy, []);
         list!(ValidatingPolicy, []);
         list!(Roster, []);
+        list!(Pod, []);
+        for kind in Kind::ALL {
+            self.engine.observe(Observation::Controller(kind, Change::Restarted));
+            self.engine.observe(Observation::Controller(kind, Change::Complete));
+        }
+        list!(Namespace, []);
+        list!(Claim, []);
+        list!(Volume, []);
         let (mutations, validations) = crate::operator::bindings::admission_policies();
         for name in mutations {
             let change = Change::Applied(name.to_owned(), Existing { version: 1 });
