@@ -26,7 +26,7 @@ pub use cloud_provider::{
 };
 pub use meta::{STAMP_DOMAIN, find_condition};
 pub use placement_policy::{
-    AllowDeny, Category, Exception, Jurisdictions, Level, LossAction, Mode, OnClearanceLoss, PlacementPolicy,
+    AllowDeny, Category, Exception, Jurisdictions, Level, LossAction, Mode, MoveStop, OnClearanceLoss, PlacementPolicy,
     PlacementPolicySpec, PlacementPolicyStatus, Requirements, Standing,
 };
 pub use placement_pool::{PlacementPool, PlacementPoolSpec, PlacementPoolStatus, Reason, Verdict};

@@ -30,6 +30,10 @@ pub struct Ruling {
     pub next: Option<Instant>,
     /// What was read of the pools, to tell whose a node is.
     pub pools: BTreeMap<PoolName, Pool>,
+    /// The catalogue and the policies that it rests on.
+    pub world: Arc<World>,
+    /// What the nodes of each pool would carry if none were withdrawn ahead of the end of a certificate.
+    pub held: BTreeMap<PoolName, Arc<Labels>>,
     /// What the nodes of each pool carry.
     pub stamps: BTreeMap<PoolName, Arc<Labels>>,
     /// What there is to say of each `CloudProvider`.
@@ -126,7 +130,8 @@ impl Ruling {
         }
         ruling.judge(&world, at);
         ruling.count_faults();
-        ruling.pools = world.catalogue.pools;
+        ruling.pools.clone_from(&world.catalogue.pools);
+        ruling.world = Arc::new(world);
         ruling
     }
 
@@ -149,7 +154,9 @@ impl Ruling {
         let mut standings: BTreeMap<&str, Standings> = BTreeMap::new();
         for clearance in judge.pools(at) {
             let name = &clearance.pool.name;
-            self.stamps.insert(name.clone(), Arc::new(clearance.stamps()));
+            let stamps = Arc::new(clearance.stamps());
+            self.held.insert(name.clone(), Arc::clone(&stamps));
+            self.stamps.insert(name.clone(), stamps);
             for policy in &clearance.policies {
                 standings.entry(policy.policy().name.as_str()).or_default().count(name, policy);
             }

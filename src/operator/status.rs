@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
     bindings::{self, Bindings},
+    engine::stops,
     index::{Index, Record},
     node::Membership,
     ruling::{OfPolicy, OfPool, OfProvider, cut},
@@ -187,6 +188,7 @@ pub fn of_policy(
     found: &OfPolicy,
     desired: &Bindings,
     settled: bool,
+    stops: Vec<api::MoveStop>,
     index: &Index,
     now: &Time,
 ) -> api::PlacementPolicyStatus {
@@ -218,11 +220,30 @@ pub fn of_policy(
     let enforced = enforced(name, object.map(|object| object.spec.mode), record.ending(), settled, desired, index);
     let current = object.and_then(|object| object.status.as_ref()).map_or(&[][..], |status| &status.conditions);
     let generation = record.meta.generation;
+    let stopped = stopped(name, &stops);
     api::PlacementPolicyStatus {
         levels: found.levels.clone(),
         categories: found.categories.clone(),
         next_change: found.next_change.clone(),
-        conditions: vec![ready.settle(current, generation, now), enforced.settle(current, generation, now)],
+        conditions: [ready, enforced, stopped].map(|verdict| verdict.settle(current, generation, now)).into(),
+        stops,
+    }
+}
+
+fn stopped(name: &str, stops: &[api::MoveStop]) -> Verdict {
+    match stops {
+        [] => Verdict {
+            kind: "MoveStopped",
+            holds: false,
+            reason: "NothingStopped",
+            message: "pods that must move do so by themselves".to_owned(),
+        },
+        stops => Verdict {
+            kind: "MoveStopped",
+            holds: true,
+            reason: "TooManyAtOnce",
+            message: stops.iter().map(|stop| stops::said(name, stop)).collect::<Vec<_>>().join("; "),
+        },
     }
 }
 

@@ -3,13 +3,18 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::api::{
-    admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding},
-    core::v1::{ConfigMap, ObjectReference},
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding},
+        apps::v1 as apps,
+        batch::v1 as batch,
+        core::v1::{ConfigMap, ObjectReference, Pod},
+    },
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
+    api::{DeleteParams, EvictParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
     core::DeserializeGuard,
     runtime::events::{Event, EventType, Recorder},
 };
@@ -23,7 +28,12 @@ use super::{
 };
 use crate::{
     api::{CloudProvider, PlacementPolicy, PlacementPool},
-    core::instant::Instant,
+    core::{
+        fleet::{Uid, split},
+        instant::Instant,
+        keys,
+        workload::Kind,
+    },
 };
 
 /// Who the API server records as the writer.
@@ -55,8 +65,12 @@ pub enum Key {
     PoolStatus(String),
     /// A policy's status.
     PolicyStatus(String),
-    /// An event on a policy, of this instant.
-    Notice(String, Instant),
+    /// The template of a controller, found by `namespace/name`.
+    Template(Kind, String),
+    /// The eviction of a pod, found by `namespace/name`.
+    Eviction(String),
+    /// An event on an object, of this instant: the object for people, and the event's reason.
+    Notice(String, &'static str, Instant),
 }
 
 impl Key {
@@ -69,8 +83,16 @@ impl Key {
             Self::MutatingBinding(_) | Self::ValidatingBinding(_) => "binding",
             Self::Stamps(_) => "stamps",
             Self::ProviderStatus(_) | Self::PoolStatus(_) | Self::PolicyStatus(_) => "status",
+            Self::Template(..) => "migration",
+            Self::Eviction(_) => "eviction",
             Self::Notice(..) => "event",
         }
+    }
+
+    /// Whether it moves pods.
+    #[must_use]
+    pub fn moves(&self) -> bool {
+        matches!(self, Self::Template(..) | Self::Eviction(_))
     }
 
     /// The name of the object.
@@ -84,8 +106,9 @@ impl Key {
             | Self::Stamps(name)
             | Self::ProviderStatus(name)
             | Self::PoolStatus(name)
-            | Self::PolicyStatus(name)
-            | Self::Notice(name, _) => name,
+            | Self::PolicyStatus(name) => name,
+            Self::Template(_, key) | Self::Eviction(key) => split(key).1,
+            Self::Notice(about, ..) => about,
         }
     }
 
@@ -100,14 +123,15 @@ impl Key {
     pub fn object(&self) -> String {
         match self {
             Self::Roster => format!("ConfigMap {ROSTER}"),
-            Self::Finalizer(name) | Self::PolicyStatus(name) | Self::Notice(name, _) => {
-                format!("PlacementPolicy {name}")
-            }
+            Self::Finalizer(name) | Self::PolicyStatus(name) => format!("PlacementPolicy {name}"),
             Self::MutatingBinding(name) => format!("MutatingAdmissionPolicyBinding {name}"),
             Self::ValidatingBinding(name) => format!("ValidatingAdmissionPolicyBinding {name}"),
             Self::Stamps(name) => format!("Node {name}"),
             Self::ProviderStatus(name) => format!("CloudProvider {name}"),
             Self::PoolStatus(name) => format!("PlacementPool {name}"),
+            Self::Template(kind, key) => format!("{kind} {key}"),
+            Self::Eviction(key) => format!("Pod {key}"),
+            Self::Notice(about, ..) => about.clone(),
         }
     }
 }
@@ -142,20 +166,44 @@ pub enum Write {
     /// Makes the roster.
     CreateRoster(BTreeMap<String, String>),
     /// Tells of something, once: an event that is lost is not told again.
-    Notice(Notice),
+    Notice(Box<Notice>),
+    /// Notes in a template when its pods were moved, which makes its controller replace them.
+    Migrate {
+        /// What is noted.
+        note: String,
+        /// The controller's identifier: one of the same name is another.
+        uid: Uid,
+    },
+    /// Asks for the eviction of the pod with this identifier.
+    Evict(Uid),
     /// Sets and removes entries of the roster.
     PatchRoster(BTreeMap<String, Option<String>>),
 }
 
-/// Something that an officer should hear of.
+/// Something that people should hear of.
 #[derive(Clone, Debug)]
 pub struct Notice {
+    /// What it is about.
+    pub about: ObjectReference,
     /// A stable word.
     pub reason: &'static str,
     /// A sentence.
     pub note: String,
-    /// The unique identifier of the object.
-    pub uid: Option<String>,
+    /// What Rempart did, in a word.
+    pub action: &'static str,
+    /// Whether somebody should look.
+    pub warning: bool,
+}
+
+impl Notice {
+    /// The key of its write at `at`.
+    #[must_use]
+    pub fn key(&self, at: Instant) -> Key {
+        let ObjectReference { kind, namespace, name, .. } = &self.about;
+        let place = namespace.iter().map(|namespace| format!("{namespace}/")).collect::<String>();
+        let about = format!("{} {place}{}", kind.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default());
+        Key::Notice(about, self.reason, at)
+    }
 }
 
 /// A write that failed.
@@ -208,11 +256,23 @@ impl WriteError {
     #[must_use]
     pub fn unreachable(&self) -> bool {
         match self {
+            Self::Api(kube::Error::Api(_)) if self.declined().is_some() => false,
             Self::Deadline => true,
             Self::NotLeading(_) => false,
             Self::Api(kube::Error::Api(status)) => matches!(status.code, 429 | 503 | 504),
             Self::Api(error) => matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_)),
         }
+    }
+
+    /// What the API server said, where it understood a request to move pods and refused it: a disruption budget, or
+    /// somebody's admission. Nothing but another time will help.
+    #[must_use]
+    pub fn declined(&self) -> Option<&str> {
+        let Self::Api(kube::Error::Api(status)) = self else { return None };
+        let causes = status.details.as_ref().map_or(&[][..], |details| &details.causes);
+        let budget = causes.iter().find(|cause| cause.reason == "DisruptionBudget").map(|cause| cause.message.as_str());
+        // More than one budget over one pod is told as a fault of the server.
+        budget.or_else(|| matches!(status.code, 400 | 403 | 422 | 500).then_some(status.message.as_str()))
     }
 
     /// Whether somebody else was faster: the next observation tells what is left to do.
@@ -307,8 +367,20 @@ impl Writer {
                 };
                 Observation::Roster(Change::Applied(ROSTER.to_owned(), Roster::from(map)))
             }
-            (Key::Notice(policy, _), Write::Notice(notice)) => {
-                self.tell(policy, notice).await?;
+            (Key::Template(kind, key), Write::Migrate { note, uid }) => {
+                self.migrate(*kind, key, &note, uid).await?;
+                return Ok(None);
+            }
+            (Key::Eviction(key), Write::Evict(uid)) => {
+                let (namespace, name) = split(key);
+                let pods: Api<Pod> = Api::namespaced(client(), namespace);
+                let preconditions = Preconditions { uid: Some(uid.to_string()), resource_version: None };
+                let delete = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+                pods.evict(name, &EvictParams { delete_options: Some(delete), post_options: post() }).await?;
+                return Ok(None);
+            }
+            (Key::Notice(..), Write::Notice(notice)) => {
+                self.tell(*notice).await?;
                 return Ok(None);
             }
             // The engine pairs keys and writes; a pair that means nothing writes nothing.
@@ -317,22 +389,37 @@ impl Writer {
         Ok(Some(applied))
     }
 
-    async fn tell(&self, policy: &str, notice: Notice) -> Result<(), kube::Error> {
-        let Notice { reason, note, uid } = notice;
+    /// Notes in the template of the controller found by `key` when its pods were moved.
+    async fn migrate(&self, kind: Kind, key: &str, note: &str, uid: Uid) -> Result<(), kube::Error> {
+        let (namespace, name) = split(key);
+        let template = json!({ "metadata": { "annotations": { keys::MIGRATION: note } } });
+        let spec = match kind {
+            Kind::CronJob => json!({ "jobTemplate": { "spec": { "template": template } } }),
+            _ => json!({ "template": template }),
+        };
+        let patch = Patch::Merge(json!({ "metadata": { "uid": uid.to_string() }, "spec": spec }));
+        let client = self.client.clone();
+        match kind {
+            Kind::Deployment => touch::<apps::Deployment>(client, namespace, name, &patch).await,
+            Kind::ReplicaSet => touch::<apps::ReplicaSet>(client, namespace, name, &patch).await,
+            Kind::StatefulSet => touch::<apps::StatefulSet>(client, namespace, name, &patch).await,
+            Kind::DaemonSet => touch::<apps::DaemonSet>(client, namespace, name, &patch).await,
+            Kind::Job => touch::<batch::Job>(client, namespace, name, &patch).await,
+            Kind::CronJob => touch::<batch::CronJob>(client, namespace, name, &patch).await,
+            // It has no template.
+            Kind::Pod => Ok(()),
+        }
+    }
+
+    async fn tell(&self, notice: Notice) -> Result<(), kube::Error> {
+        let Notice { about, reason, note, action, warning } = notice;
         let event = Event {
-            type_: EventType::Normal,
+            type_: if warning { EventType::Warning } else { EventType::Normal },
             reason: reason.to_owned(),
             // The longest note that the API server takes is 1,024 bytes.
             note: Some(super::ruling::cut(note, 256)),
-            action: "Judge".to_owned(),
+            action: action.to_owned(),
             secondary: None,
-        };
-        let about = ObjectReference {
-            api_version: Some(PlacementPolicy::api_version(&()).into_owned()),
-            kind: Some(PlacementPolicy::kind(&()).into_owned()),
-            name: Some(policy.to_owned()),
-            uid,
-            ..ObjectReference::default()
         };
         Recorder::new(self.client.clone(), FIELD_MANAGER.into()).publish(&event, &about).await
     }
@@ -346,6 +433,23 @@ impl Writer {
         let patch = json!({ "apiVersion": K::api_version(&()), "kind": K::kind(&()), "status": status });
         objects.patch_status(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch)).await
     }
+}
+
+/// Patches what has a template, and reads no more of the answer than its metadata.
+async fn touch<K>(
+    client: Client,
+    namespace: &str,
+    name: &str,
+    patch: &Patch<serde_json::Value>,
+) -> Result<(), kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let objects: Api<K> = Api::namespaced(client, namespace);
+    objects.patch_metadata(name, &patch_params(), patch).await.map(drop)
 }
 
 /// Makes `object`, or makes what is there under its name the same: whoever takes our labels off an object hides it from

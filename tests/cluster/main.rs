@@ -16,6 +16,7 @@ mod ending;
 mod faults;
 mod harness;
 mod leadership;
+mod migration;
 mod outages;
 mod placement;
 mod schema;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         ending::trials(),
         faults::trials(),
         leadership::trials(),
+        migration::trials(),
         outages::trials(),
         placement::trials(),
         schema::trials(),

@@ -18,8 +18,8 @@ use kube::{
 };
 use rempart::{
     api::{
-        CloudProviderStatus, OfferStatus, PlacementPolicyStatus, PlacementPoolStatus, QualificationInForce, Reason,
-        Standing, Verdict, crds::crds, limits,
+        CloudProviderStatus, MoveStop, OfferStatus, PlacementPolicyStatus, PlacementPoolStatus, QualificationInForce,
+        Reason, Standing, Verdict, crds::crds, limits,
     },
     lab::eventually,
 };
@@ -406,6 +406,13 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
         levels: vec![standing("public"), standing("restricted")],
         categories: vec![standing("health")],
         next_change: status.next_expiry,
+        stops: vec![MoveStop {
+            id: "0123456789".to_owned(),
+            level: "restricted".to_owned(),
+            pods: 3,
+            of: 4,
+            changes: vec!["PlacementPool north is gone".to_owned()],
+        }],
         conditions,
     };
     let stored = status_of(&client, &named("PlacementPolicy")?, &status).await?;
