@@ -78,6 +78,13 @@ use super::{limits, meta, schema};
             .into(),
     ))
     .field_path(".defaultLevel"))]
+#[x_kube(validation = Rule::new(
+        "!has(self.exceptions) || self.exceptions.all(e, self.levels.exists(l, l.name == e.level))")
+    .message(Message::Expression(
+        "'\"' + self.exceptions.filter(e, !self.levels.exists(l, l.name == e.level))[0].level + '\" is not the name of \
+            a level: write one of the names in levels'".into(),
+    ))
+    .field_path(".exceptions"))]
 pub struct PlacementPolicySpec {
     /// What happens to those who do not comply. `Enforce` places pods and refuses what cannot be
     /// placed; `Warn` changes nothing and warns the applying user; `Audit` only reports. Nodes are
@@ -121,6 +128,7 @@ pub struct PlacementPolicySpec {
     #[schemars(length(max = limits::EXCEPTIONS), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(validation = schema::unique("exception"))]
+    #[x_kube(validation = schema::one_exception_a_namespace())]
     pub exceptions: Vec<Exception>,
 }
 

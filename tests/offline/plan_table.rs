@@ -53,6 +53,7 @@ fn is_plannable(case: &Value) -> bool {
         // A policy that is being deleted, and mutations that somebody undoes, are states of a server.
         && !policies.contains(&"leaving")
         && !policies.contains(&"undone")
+        && !policies.contains(&"strict")
         // What an owner controls is the owner's business.
         && (kind == "Pod" || case["create"]["ownerReferences"].is_null())
         && !refused.contains("Rempart's operator")
