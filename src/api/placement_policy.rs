@@ -191,7 +191,8 @@ pub struct OnClearanceLoss {
     /// What happens to pods that stand where they may no longer stand. `Migrate`: replacements first,
     /// in waves, within disruption budgets. `Evict`: they are evicted at once, within disruption
     /// budgets. `Report`: nothing; the officer is told. Pods that no cleared pool could take are kept
-    /// and reported whatever stands here. Default: `Migrate`.
+    /// and reported whatever stands here. Default: `Migrate`. Example: `Report`.
+    #[schemars(with = "LossAction")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<LossAction>,
 

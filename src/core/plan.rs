@@ -205,8 +205,7 @@ impl<'a> Ask<'a> {
                 Some(exception) => clearance.cleared_by_exception(exception),
                 None => clearance.cleared(rank),
             };
-            self.level.is_none_or(level)
-                && self.categories.iter().all(|category| clearance.cleared_category(category))
+            self.level.is_none_or(level) && self.categories.iter().all(|category| clearance.cleared_category(category))
         })
     }
 

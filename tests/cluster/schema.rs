@@ -263,6 +263,22 @@ fn largest_policy() -> Value {
     let all = |count| -> Vec<_> {
         names(count, limits::SHORT_NAME).iter().map(|name| json!({"name": name, "require": require})).collect()
     };
+    let namespaces = names(limits::EXCEPTIONS * limits::EXCEPTION_NAMESPACES, limits::NAME);
+    let exceptions: Vec<_> = names(limits::EXCEPTIONS, limits::SHORT_NAME)
+        .iter()
+        .zip(namespaces.chunks(limits::EXCEPTION_NAMESPACES))
+        .map(|(name, namespaces)| {
+            json!({
+                "name": name,
+                "namespaces": namespaces,
+                "level": names(limits::LEVELS, limits::SHORT_NAME).pop(),
+                "pools": entries,
+                "until": "2027-12-31",
+                "reason": "x".repeat(limits::TEXT),
+                "approvedBy": "x".repeat(limits::TEXT),
+            })
+        })
+        .collect();
     json!({
         "kind": "PlacementPolicy",
         "metadata": {"name": "largest"},
@@ -272,6 +288,7 @@ fn largest_policy() -> Value {
             "defaultLevel": names(limits::LEVELS, limits::SHORT_NAME).pop(),
             "levels": all(limits::LEVELS),
             "categories": all(limits::CATEGORIES),
+            "exceptions": exceptions,
         },
     })
 }

@@ -143,8 +143,15 @@ proptest! {
         let source = first.map_or(Source::Default, |i| [Source::Namespace, Source::Workload, Source::Pod][i]);
         prop_assert_eq!(need.source, source, "a tie is credited to the first");
         prop_assert_eq!(need.categories.iter().map(|name| name.as_str()).collect::<BTreeSet<_>>(), categories.clone());
-        let keys: BTreeSet<_> = policy
-            .clearance_key(need.rank)
+        let applies = policy.exceptions.iter().find(|(_, exception)| exception.namespaces.contains(HERE));
+        let applies = applies.filter(|(_, exception)| need.rank <= exception.rank && policy.levels.demands_at(need.rank));
+        let applies = applies.map(|(name, _)| name);
+        prop_assert_eq!(need.exception, applies);
+        let of_level = applies.map_or_else(
+            || policy.clearance_key(need.rank),
+            |name| Some(format!("exception.rempart.node-restriction.kubernetes.io/{}.{name}", policy.name)),
+        );
+        let keys: BTreeSet<_> = of_level
             .into_iter()
             .chain(categories.iter().filter_map(|name| policy.category_key(name)))
             .collect();
