@@ -81,7 +81,7 @@ use super::{limits, meta, schema};
 #[x_kube(validation = Rule::new(
         "!has(self.exceptions) || self.exceptions.all(e, self.levels.exists(l, l.name == e.level))")
     .message(Message::Expression(
-        "'\"' + self.exceptions.filter(e, !self.levels.exists(l, l.name == e.level))[0].level + '\" is not the name of \
+        "'\"' + self.exceptions.map(e, !self.levels.exists(l, l.name == e.level), e.level)[0] + '\" is not the name of \
             a level: write one of the names in levels'".into(),
     ))
     .field_path(".exceptions"))]

@@ -69,8 +69,8 @@ pub(super) fn unique(what: &str) -> Rule {
 pub(super) fn one_exception_a_namespace() -> Rule {
     const TWICE: &str = "self.exists(o, o.name != e.name && n in o.namespaces)";
     Rule::new(format!("self.all(e, !e.namespaces.exists(n, {TWICE}))")).message(Message::Expression(format!(
-        "'namespace \"' + self.filter(e, e.namespaces.exists(n, {TWICE}))[0].namespaces.filter(n, !self.exists_one(o, \
-            n in o.namespaces))[0] + '\" is in two exceptions: leave it in one of them'"
+        "'namespace \"' + self.map(e, e.namespaces.exists(n, {TWICE}), e.namespaces.map(n, {TWICE}, n)[0])[0] + \
+            '\" is in two exceptions: leave it in one of them'"
     )))
 }
 
