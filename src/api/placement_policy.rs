@@ -390,8 +390,13 @@ pub struct PlacementPolicyStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<Standing>,
 
+    /// How each exception stands.
+    #[schemars(length(max = limits::EXCEPTIONS), extend("x-kubernetes-list-type" = "atomic"))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<ExceptionStanding>,
+
     /// The next instant at which a verdict on a pool changes by itself, because a qualification
-    /// begins or ends. Absent when none will.
+    /// begins or ends, or at which an exception ends. Absent when none will.
     #[schemars(schema_with = "schema::instant")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_change: Option<Time>,
@@ -401,6 +406,30 @@ pub struct PlacementPolicyStatus {
     #[schemars(schema_with = "meta::conditions")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// How an exception stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExceptionStanding {
+    /// The name of the exception.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
+    pub name: String,
+
+    /// Whether it holds now. One that has ended changes nothing any more, and can be removed.
+    #[serde(default)]
+    pub in_force: bool,
+
+    /// The last day on which it holds, until 24:00 UTC.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
+    pub until: String,
+
+    /// The PlacementPools that it lets pods onto though they are not cleared for its level.
+    #[schemars(schema_with = "schema::repeated_list")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opened_pools: Vec<String>,
 }
 
 /// Where a level or category may run.

@@ -18,8 +18,8 @@ use kube::{
 };
 use rempart::{
     api::{
-        CloudProviderStatus, OfferStatus, PlacementPolicyStatus, PlacementPoolStatus, QualificationInForce, Reason,
-        Standing, Verdict, crds::crds, limits,
+        CloudProviderStatus, ExceptionStanding, OfferStatus, PlacementPolicyStatus, PlacementPoolStatus, PoolException,
+        QualificationInForce, Reason, Standing, Verdict, crds::crds, limits,
     },
     lab::eventually,
 };
@@ -408,6 +408,12 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
         nodes: Some(3),
         ready_nodes: Some(0),
         verdicts: vec![verdict(Some("restricted"), None, vec![reason]), verdict(None, Some("health"), vec![])],
+        exceptions: vec![PoolException {
+            policy: "state".to_owned(),
+            name: "legacy".to_owned(),
+            level: "restricted".to_owned(),
+            until: "2027-03-31".to_owned(),
+        }],
         next_expiry: status.next_expiry,
         conditions: conditions.clone(),
     };
@@ -422,6 +428,12 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
     let status = PlacementPolicyStatus {
         levels: vec![standing("public"), standing("restricted")],
         categories: vec![standing("health")],
+        exceptions: vec![ExceptionStanding {
+            name: "legacy".to_owned(),
+            in_force: true,
+            until: "2027-03-31".to_owned(),
+            opened_pools: vec!["north".to_owned()],
+        }],
         next_change: status.next_expiry,
         conditions,
     };
