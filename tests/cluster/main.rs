@@ -13,6 +13,7 @@ mod bypasses;
 mod catalogue;
 mod commands;
 mod ending;
+mod exceptions;
 mod faults;
 mod harness;
 mod leadership;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         catalogue::trials(),
         commands::trials(),
         ending::trials(),
+        exceptions::trials(),
         faults::trials(),
         leadership::trials(),
         migration::trials(),

@@ -151,11 +151,18 @@ fn retold(world: &World) -> World {
     retold
 }
 
-/// The verdicts of each policy.
+/// The verdicts of each policy, and which of its exceptions are in force.
 fn per_policy(world: &World, at: Instant) -> BTreeMap<String, BTreeMap<About, Verdict>> {
     let mut found: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for (about, verdict) in verdicts(world, at) {
         found.entry(about.1.clone()).or_default().insert(about, verdict);
+    }
+    for policy in world.policies.values() {
+        for (name, exception) in &policy.exceptions {
+            let about = (String::new(), policy.name.to_string(), format!("exception {name}"));
+            let verdict = (at < exception.until.ends(), Vec::new());
+            found.entry(policy.name.to_string()).or_default().insert(about, verdict);
+        }
     }
     found
 }
@@ -166,6 +173,8 @@ fn probes(world: &World) -> BTreeSet<Instant> {
     let providers = world.catalogue.providers.values();
     let terms = providers.flat_map(|provider| provider.offers.values()).flat_map(|offer| &offer.qualifications);
     let days = terms.flat_map(|term| std::iter::once(term.valid_from).chain(term.valid_until));
+    let exceptions = world.policies.values().flat_map(|policy| policy.exceptions.values());
+    let days = days.chain(exceptions.map(|exception| exception.until));
     let instants = days.flat_map(|day| [day.starts(), day.ends()]);
     instants
         .flat_map(|instant| {
@@ -239,9 +248,14 @@ proptest! {
             for clearance in &judged.policies {
                 let policy = clearance.policy();
                 let categories: Vec<_> = policy.categories.keys().collect();
+                for (name, exception) in &policy.exceptions {
+                    let derivation = judge.derive(policy, Some(0), Some(name), &[], pool, at);
+                    prop_assert_eq!(derivation.cleared(), clearance.cleared_by_exception(name) || !policy.levels.demands_at(exception.rank));
+                    prop_assert_eq!(derivation.waived.is_some(), clearance.let_in().any(|(found, _)| found == name));
+                }
                 for rank in (0..policy.levels.iter().len()).map(Some).chain([None]) {
                     for some in [&[][..], &categories[..]] {
-                        let derivation = judge.derive(policy, rank, some, pool, at);
+                        let derivation = judge.derive(policy, rank, None, some, pool, at);
                         let cleared = rank.is_none_or(|rank| clearance.cleared(rank))
                             && some.iter().all(|category| clearance.cleared_category(category));
                         prop_assert_eq!(derivation.cleared(), cleared);
@@ -271,7 +285,7 @@ proptest! {
                 continue;
             }
             let top = policy.levels.iter().len() - 1;
-            let derivation = judge.derive(policy, Some(top), &[], pool, at);
+            let derivation = judge.derive(policy, Some(top), None, &[], pool, at);
             let mut steps: Vec<_> = derivation.steps.iter().map(|step| (step.demander, step.wanted)).collect();
             // Technology is one demand, and a step for each part of the stack.
             steps.dedup();
@@ -348,6 +362,9 @@ proptest! {
                     prop_assert_eq!(verdicts, &then[policy], "{} at {}, which nobody announced", policy, probe);
                 }
             }
+            if announced.values().all(|next| probe < *next) {
+                prop_assert_eq!(stamps(&world, at), stamps(&world, probe), "stamps at {}, which nobody announced", probe);
+            }
         }
     }
 
@@ -372,6 +389,11 @@ proptest! {
                     expected.extend(levels.filter_map(|rank| policy.clearance_key(rank)));
                     let categories = policy.categories.keys().filter(|name| clearance.cleared_category(name));
                     expected.extend(categories.filter_map(|name| policy.category_key(name.as_str())));
+                    for (name, exception) in &policy.exceptions {
+                        let named = at < exception.until.ends() && exception.pools.contains(&pool.pool.name);
+                        let key = policy.exception_key(name.as_str());
+                        expected.extend(key.filter(|_| named || clearance.cleared(exception.rank)));
+                    }
                 }
             }
             let stamps = pool.stamps();
