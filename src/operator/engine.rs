@@ -491,8 +491,8 @@ impl Engine {
             }
             let bindings = admission::bindings_of(name, record, &self.settings.exempt);
             let settled = self.admission.settled().contains(name);
-            let stops = self.moves.stops.of(name);
-            let desired = status::of_policy(name, record, found, &bindings, settled, stops, &self.index, &stamp);
+            let done = status::Done { bindings: &bindings, settled, stops: self.moves.stops.of(name) };
+            let desired = status::of_policy(name, record, found, done, &self.index, &stamp);
             let current = record.object.as_ref().map(|object| object.status.as_ref());
             compare(Key::PolicyStatus(name.clone()), &desired, current, &mut self.said, due);
         }

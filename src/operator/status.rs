@@ -181,18 +181,28 @@ fn are(nodes: usize) -> String {
     format!("{} {}", counted(nodes, "node"), if nodes == 1 { "is" } else { "are" })
 }
 
+/// What Rempart has done for a policy.
+#[derive(Debug)]
+pub struct Done<'a> {
+    /// The bindings that it should have.
+    pub bindings: &'a Bindings,
+    /// Whether API servers have had time to take them up.
+    pub settled: bool,
+    /// The moves that wait for an officer's word.
+    pub stops: Vec<api::MoveStop>,
+}
+
 /// The status that a `PlacementPolicy` should have.
 #[must_use]
 pub fn of_policy(
     name: &str,
     record: &Record<api::PlacementPolicy>,
     found: &OfPolicy,
-    desired: &Bindings,
-    settled: bool,
-    stops: Vec<api::MoveStop>,
+    done: Done<'_>,
     index: &Index,
     now: &Time,
 ) -> api::PlacementPolicyStatus {
+    let Done { bindings: desired, settled, stops } = done;
     let object = record.object.as_ref().ok();
     let ready = if record.ending() {
         let message = "the policy is being deleted: admission strips its keys, then its bindings go".to_owned();

@@ -200,8 +200,11 @@ impl Notice {
     #[must_use]
     pub fn key(&self, at: Instant) -> Key {
         let ObjectReference { kind, namespace, name, .. } = &self.about;
-        let place = namespace.iter().map(|namespace| format!("{namespace}/")).collect::<String>();
-        let about = format!("{} {place}{}", kind.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default());
+        let (kind, name) = (kind.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default());
+        let about = match namespace {
+            Some(namespace) => format!("{kind} {namespace}/{name}"),
+            None => format!("{kind} {name}"),
+        };
         Key::Notice(about, self.reason, at)
     }
 }

@@ -34,11 +34,11 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// How often what runs is looked at while it keeps changing.
 const PACE: Duration = Duration::from_millis(500);
 /// How long a step may take before it counts as failed: as long as Kubernetes gives a rollout.
-const DEADLINE: Duration = Duration::from_secs(600);
+const DEADLINE: Duration = Duration::from_mins(10);
 /// How long a workload is left alone after a move in vain; longer with each further one.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_mins(1);
 /// The longest that it is left alone.
-const LONGEST_REST: Duration = Duration::from_secs(3600);
+const LONGEST_REST: Duration = Duration::from_hours(1);
 /// How long a refused eviction is waited out at most.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(30);
 

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// For how long losses are counted together.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// What an officer writes on a policy to let a move go on.
 pub const APPROVAL: &str = "rempart.dev/approve-move";
 /// How many different states of the facts are kept of the last minute.
@@ -38,8 +38,12 @@ const EPOCHS: usize = 16;
 /// How many changes a stop names.
 const NAMED: usize = 16;
 
-/// Which objects there are, and which version of what they declare.
-type Facts = BTreeMap<(&'static str, String), (Option<String>, Option<i64>)>;
+/// An object's kind and name.
+type Object = (&'static str, String);
+/// Its identifier, and the generation of what it declares.
+type Made = (Option<String>, Option<i64>);
+/// Which objects there are.
+type Facts = BTreeMap<Object, Made>;
 
 /// The facts of one time.
 #[derive(Clone, Debug)]
@@ -82,13 +86,16 @@ impl Stops {
         self.forget(now);
     }
 
-    /// Forgets what no longer held when the window began, and, of many changes at a time, those in the middle.
+    /// Forgets what no longer held when the window began, and, of many changes, the states that held the shortest.
     fn forget(&mut self, now: Moment) {
         while self.history.get(1).is_some_and(|second| second.since + WINDOW <= now) {
             self.history.pop_front();
         }
         while self.history.len() > EPOCHS {
-            self.history.remove(EPOCHS / 2);
+            let ends = self.history.iter().skip(1).map(|next| next.since);
+            let held = self.history.iter().zip(ends).map(|(epoch, end)| end.saturating_duration_since(epoch.since));
+            let Some((shortest, _)) = held.enumerate().min_by_key(|(_, held)| *held) else { return };
+            self.history.remove(shortest);
         }
     }
 
@@ -152,7 +159,7 @@ impl Stops {
             .units
             .values()
             .flat_map(|unit| &unit.misplaced)
-            .flat_map(|pod| pod.unsatisfied())
+            .flat_map(crate::core::standing::Misplaced::unsatisfied)
             .filter(|(_, footing)| *footing == Footing::Violating)
             .filter_map(|(asked, _)| asked.subject())
             .map(|subject| (subject.policy.as_str(), subject.rank))
@@ -225,7 +232,7 @@ fn facts(index: &Index) -> Facts {
     fn of<'a, K>(
         kind: &'static str,
         records: impl Iterator<Item = (&'a String, &'a Record<K>)>,
-    ) -> impl Iterator<Item = ((&'static str, String), (Option<String>, Option<i64>))>
+    ) -> impl Iterator<Item = (Object, Made)>
     where
         K: 'a,
     {
@@ -236,9 +243,6 @@ fn facts(index: &Index) -> Facts {
         .chain(of("PlacementPolicy", index.policies.iter()))
         .collect()
 }
-
-/// An object's kind and name.
-type Object = (&'static str, String);
 
 /// What separates `now` from `then`: the object, in words, and what tells one such change from another.
 fn changes(then: &Facts, now: &Facts) -> Vec<(Object, String, String)> {
@@ -269,7 +273,7 @@ fn involved(index: &Index, ruling: &Ruling, before: &Epoch, subject: Subject<'_>
         for world in [&before.world, &ruling.world] {
             for pool in claims(&world.catalogue.pools, place).by {
                 involved.insert(("PlacementPool", pool.to_string()));
-                let provider = world.catalogue.pools.get(pool).map(|pool| pool.provider.to_string());
+                let provider = world.catalogue.pools.get(pool).map(|pool| pool.provider.clone());
                 involved.extend(provider.map(|provider| ("CloudProvider", provider)));
             }
         }
