@@ -7,8 +7,10 @@
 //! once what there is to do.
 
 mod fleet;
+mod ground;
 mod leading;
 mod nodes;
+mod records;
 #[cfg(test)]
 mod tests;
 
@@ -23,11 +25,15 @@ use super::{
     interner::Shared,
     metrics::Metrics,
     node::NodeRecord,
+    record::Motion,
     ruling::{Ruling, time},
     status,
     write::{FINALIZER, Key, Notice, Write, WriteError},
 };
-use crate::{api::limits, core::instant::Instant};
+use crate::{
+    api::limits,
+    core::{fleet::Uid, instant::Instant},
+};
 
 /// What the operator is told at its start.
 #[derive(Clone, Debug)]
@@ -77,6 +83,9 @@ pub struct Engine {
     facts_changed: bool,
     /// Whether anything of what runs has changed since it was last looked at.
     fleet_changed: bool,
+    records: records::Records,
+    /// How the moves of workloads go, by their identifiers.
+    motions: BTreeMap<Uid, Motion>,
     statuses_due: bool,
     statuses_not_before: Option<Moment>,
     queue: BTreeSet<(nodes::Urgency, String)>,
@@ -107,6 +116,8 @@ impl Engine {
             ruled_at: None,
             facts_changed: true,
             fleet_changed: true,
+            records: records::Records::default(),
+            motions: BTreeMap::new(),
             statuses_due: true,
             statuses_not_before: None,
             queue: BTreeSet::new(),
@@ -145,6 +156,18 @@ impl Engine {
             Observation::Policy(change) => self.facts_changed |= observe_facts(&mut self.index.policies, change),
             Observation::Node(change) => {
                 let change = change.map(|node| NodeRecord::new(node, &mut self.shared));
+                // Kubelets report often, and nearly always the same.
+                let news = match &change {
+                    Change::Applied(name, node) => {
+                        !self.index.nodes.get(name).is_some_and(|known| known.same_place(node))
+                    }
+                    Change::Complete | Change::Deleted(..) => true,
+                    Change::Restarted | Change::Listed(..) | Change::Unreadable(_) => false,
+                };
+                if news {
+                    self.fleet_changed = true;
+                    self.records.look();
+                }
                 match self.index.nodes.observe(change) {
                     Touched::Nothing => {}
                     Touched::One(name) => self.place(&name),
@@ -159,6 +182,11 @@ impl Engine {
             Observation::MutatingPolicy(change) => drop(self.index.mutating_policies.observe(change)),
             Observation::ValidatingPolicy(change) => drop(self.index.validating_policies.observe(change)),
             Observation::Roster(change) => drop(self.index.roster.observe(change)),
+            Observation::Record(change) => match self.index.records.observe(change) {
+                Touched::Nothing => {}
+                Touched::One(name) => self.records.seen(&name),
+                Touched::All => self.records.anew(),
+            },
             Observation::Pod(_)
             | Observation::Controller(..)
             | Observation::Namespace(_)
@@ -214,6 +242,7 @@ impl Engine {
             }
             Err(error) => {
                 self.metrics.write_failed(key.kind());
+                self.put_off(key);
                 self.said.remove(key);
                 let before = self.retries.get(key).map_or(0, |retry| retry.failures);
                 let failures = if unreachable { before.max(1) } else { before.saturating_add(1) };
@@ -267,6 +296,7 @@ impl Engine {
             Key::ProviderStatus(_) => Observation::Provider(Change::Deleted(name, version)),
             Key::PoolStatus(_) => Observation::Pool(Change::Deleted(name, version)),
             Key::Finalizer(_) | Key::PolicyStatus(_) => Observation::Policy(Change::Deleted(name, version)),
+            Key::Record(_) => Observation::Record(Change::Deleted(name, version)),
             Key::Notice(..) => return,
         });
     }
@@ -281,9 +311,9 @@ impl Engine {
             Key::Roster => index.roster.get(name).map(Versioned::version),
             Key::ProviderStatus(_) => index.providers.get(name).map(Versioned::version),
             Key::PoolStatus(_) => index.pools.get(name).map(Versioned::version),
-            Key::Finalizer(_) | Key::PolicyStatus(_) | Key::Notice(..) => {
-                index.policies.get(name).map(Versioned::version)
-            }
+            Key::Finalizer(_) | Key::PolicyStatus(_) => index.policies.get(name).map(Versioned::version),
+            Key::Record(_) => index.records.get(name).map(Versioned::version),
+            Key::Notice(..) => None,
         }
         .unwrap_or(0)
     }
@@ -302,12 +332,14 @@ impl Engine {
             Duration::try_from(before.timestamp().duration_since(at.timestamp())).is_ok_and(|by| by > CLOCK_SLACK)
         });
         if self.facts_changed || set_back || self.ruling.next.is_some_and(|next| next <= at) {
-            let ruling = Ruling::new(&self.index, at);
+            let mut ruling = Ruling::new(&self.index, at);
+            ruling.serial = self.ruling.serial.wrapping_add(1);
             // The first one differs from nothing, and whoever leads tells.
             let changes = if self.leads && self.ruled_at.is_some() { ruling.changes(&self.ruling) } else { Vec::new() };
             self.tell(changes, at, &mut due);
             (self.ruling, self.ruled_at, self.facts_changed) = (ruling, Some(at), false);
             self.statuses_due = true;
+            self.records.look();
             self.place_all();
             self.metrics.ruled(&self.ruling);
             tracing::debug!(next = ?self.ruling.next, "ruled on every pool");
@@ -324,9 +356,13 @@ impl Engine {
         }
         let settled = self.admission.settled().clone();
         self.admission.plan(&self.index, &self.settings.exempt, now, &mut due);
-        self.statuses_due |= settled != *self.admission.settled();
+        if settled != *self.admission.settled() {
+            self.statuses_due = true;
+            self.records.look();
+        }
         self.wake_at(self.admission.wake());
         self.plan_stamps(now, &mut due);
+        self.plan_records(at, now, &mut due);
         self.plan_statuses(at, now, &mut due);
 
         let mut statuses = self.under_way.keys().filter(|key| key.is_status()).count();
@@ -351,8 +387,11 @@ impl Engine {
         writes
     }
 
-    /// A write that was due and is not made now. Statuses are compared again.
+    /// A write that was due and is not made now. Statuses and records are compared again.
     fn put_off(&mut self, key: &Key) {
+        if matches!(key, Key::Record(_)) {
+            self.records.look();
+        }
         if key.is_status() {
             self.said.remove(key);
             self.statuses_due = true;
@@ -365,8 +404,8 @@ impl Engine {
             let note = super::ruling::cut(note, limits::MESSAGE);
             tracing::info!(policy, note, "clearances changed");
             let Some(record) = self.index.policies.get(&policy) else { continue };
-            let notice = Notice { reason: "ClearanceChanged", note, uid: record.meta.uid.clone() };
-            due.push((Key::Notice(policy, at), Write::Notice(notice)));
+            let notice = Notice::of_policy(&policy, record.meta.uid.clone(), "ClearanceChanged", note);
+            due.push((Key::Notice(format!("PlacementPolicy {policy}"), "ClearanceChanged", at), Write::Notice(notice)));
         }
     }
 
@@ -436,7 +475,8 @@ impl Engine {
             }
             let bindings = admission::bindings_of(name, record, &self.settings.exempt);
             let settled = self.admission.settled().contains(name);
-            let desired = status::of_policy(name, record, found, &bindings, settled, &self.index, &stamp);
+            let levels = self.records.levels.get(name).map(Vec::as_slice).unwrap_or_default();
+            let desired = status::of_policy(name, record, found, levels, &bindings, settled, &self.index, &stamp);
             let current = record.object.as_ref().map(|object| object.status.as_ref());
             compare(Key::PolicyStatus(name.clone()), &desired, current, &mut self.said, due);
         }

@@ -12,7 +12,7 @@ use crate::{
     api::{self, limits},
     convert::{self, Problem, Read},
     core::{
-        catalogue::{Offer, Pool, Provider},
+        catalogue::{Offer, Provider},
         clearance::{Judge, PolicyClearance, PoolClearance, World},
         coverage::Coverage,
         instant::{Day, Instant},
@@ -28,8 +28,10 @@ use crate::{
 pub struct Ruling {
     /// When some certificate next begins or ends to count: everything may differ then.
     pub next: Option<Instant>,
-    /// What was read of the pools, to tell whose a node is.
-    pub pools: BTreeMap<PoolName, Pool>,
+    /// What was read of the catalogue and of the policies.
+    pub world: World,
+    /// Which ruling it is: no two have the same number.
+    pub serial: u64,
     /// What the nodes of each pool carry.
     pub stamps: BTreeMap<PoolName, Arc<Labels>>,
     /// What there is to say of each `CloudProvider`.
@@ -126,7 +128,7 @@ impl Ruling {
         }
         ruling.judge(&world, at);
         ruling.count_faults();
-        ruling.pools = world.catalogue.pools;
+        ruling.world = world;
         ruling
     }
 
@@ -254,7 +256,8 @@ impl Standings {
             .zip(tallies)
             .map(|(name, mut tally)| {
                 tally.cleared.truncate(limits::STATUS_LIST);
-                api::Standing { name, cleared_pools: tally.cleared, rejected_pools: Some(tally.rejected) }
+                let rejected_pools = Some(tally.rejected);
+                api::Standing { name, cleared_pools: tally.cleared, rejected_pools, ..api::Standing::default() }
             })
             .collect()
     }
@@ -339,7 +342,7 @@ fn shorten(reasons: &mut Vec<api::Reason>, kept: usize) {
 }
 
 /// The code that stands for reasons that did not find room.
-const MORE: &str = "More";
+pub(super) const MORE: &str = "More";
 
 /// At most `longest` characters of `text`.
 pub(super) fn cut(mut text: String, longest: usize) -> String {

@@ -179,12 +179,14 @@ fn are(nodes: usize) -> String {
     format!("{} {}", counted(nodes, "node"), if nodes == 1 { "is" } else { "are" })
 }
 
-/// The status that a `PlacementPolicy` should have.
+/// The status that a `PlacementPolicy` should have. `standings` are the workloads and violating pods of its levels.
 #[must_use]
+#[expect(clippy::too_many_arguments, reason = "each is another thing")]
 pub fn of_policy(
     name: &str,
     record: &Record<api::PlacementPolicy>,
     found: &OfPolicy,
+    standings: &[(i32, i32)],
     desired: &Bindings,
     settled: bool,
     index: &Index,
@@ -218,8 +220,12 @@ pub fn of_policy(
     let enforced = enforced(name, object.map(|object| object.spec.mode), record.ending(), settled, desired, index);
     let current = object.and_then(|object| object.status.as_ref()).map_or(&[][..], |status| &status.conditions);
     let generation = record.meta.generation;
+    let mut levels = found.levels.clone();
+    for (level, (workloads, violating)) in levels.iter_mut().zip(standings) {
+        (level.workloads, level.violating_pods) = (Some(*workloads), Some(*violating));
+    }
     api::PlacementPolicyStatus {
-        levels: found.levels.clone(),
+        levels,
         categories: found.categories.clone(),
         next_change: found.next_change.clone(),
         conditions: vec![ready.settle(current, generation, now), enforced.settle(current, generation, now)],

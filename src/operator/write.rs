@@ -19,11 +19,17 @@ use super::{
     index::{Change, Observation, Roster},
     lease::NotLeading,
     node::{SlimNode, StampChange},
+    record::Recorded,
+    slim::Seen,
     watch,
 };
 use crate::{
-    api::{CloudProvider, PlacementPolicy, PlacementPool},
-    core::instant::Instant,
+    api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
+    core::{
+        fleet::{Uid, split},
+        instant::Instant,
+        workload::Identity,
+    },
 };
 
 /// Who the API server records as the writer.
@@ -55,8 +61,10 @@ pub enum Key {
     PoolStatus(String),
     /// A policy's status.
     PolicyStatus(String),
-    /// An event on a policy, of this instant.
-    Notice(String, Instant),
+    /// The record of a workload, by namespace and name.
+    Record(String),
+    /// An event on this object, for this reason, of this instant.
+    Notice(String, &'static str, Instant),
 }
 
 impl Key {
@@ -69,6 +77,7 @@ impl Key {
             Self::MutatingBinding(_) | Self::ValidatingBinding(_) => "binding",
             Self::Stamps(_) => "stamps",
             Self::ProviderStatus(_) | Self::PoolStatus(_) | Self::PolicyStatus(_) => "status",
+            Self::Record(_) => "record",
             Self::Notice(..) => "event",
         }
     }
@@ -85,7 +94,8 @@ impl Key {
             | Self::ProviderStatus(name)
             | Self::PoolStatus(name)
             | Self::PolicyStatus(name)
-            | Self::Notice(name, _) => name,
+            | Self::Record(name)
+            | Self::Notice(name, ..) => name,
         }
     }
 
@@ -100,9 +110,9 @@ impl Key {
     pub fn object(&self) -> String {
         match self {
             Self::Roster => format!("ConfigMap {ROSTER}"),
-            Self::Finalizer(name) | Self::PolicyStatus(name) | Self::Notice(name, _) => {
-                format!("PlacementPolicy {name}")
-            }
+            Self::Finalizer(name) | Self::PolicyStatus(name) => format!("PlacementPolicy {name}"),
+            Self::Record(name) => format!("WorkloadPlacement {name}"),
+            Self::Notice(name, ..) => name.clone(),
             Self::MutatingBinding(name) => format!("MutatingAdmissionPolicyBinding {name}"),
             Self::ValidatingBinding(name) => format!("ValidatingAdmissionPolicyBinding {name}"),
             Self::Stamps(name) => format!("Node {name}"),
@@ -141,21 +151,67 @@ pub enum Write {
     },
     /// Makes the roster.
     CreateRoster(BTreeMap<String, String>),
+    /// Makes the record of a workload this, applied by the server, and tells of what it says that is new.
+    Record {
+        /// The record.
+        body: serde_json::Value,
+        /// What there is to tell.
+        notices: Vec<Notice>,
+    },
     /// Tells of something, once: an event that is lost is not told again.
     Notice(Notice),
     /// Sets and removes entries of the roster.
     PatchRoster(BTreeMap<String, Option<String>>),
 }
 
-/// Something that an officer should hear of.
+/// Something that somebody should hear of.
 #[derive(Clone, Debug)]
 pub struct Notice {
+    /// What it is about.
+    about: ObjectReference,
     /// A stable word.
-    pub reason: &'static str,
+    reason: &'static str,
+    /// What was done, in a word.
+    action: &'static str,
     /// A sentence.
-    pub note: String,
-    /// The unique identifier of the object.
-    pub uid: Option<String>,
+    note: String,
+    /// Whether something is wrong.
+    warning: bool,
+}
+
+impl Notice {
+    /// Of the policy `name`.
+    #[must_use]
+    pub fn of_policy(name: &str, uid: Option<String>, reason: &'static str, note: String) -> Self {
+        let about = ObjectReference {
+            api_version: Some(PlacementPolicy::api_version(&()).into_owned()),
+            kind: Some(PlacementPolicy::kind(&()).into_owned()),
+            name: Some(name.to_owned()),
+            uid,
+            ..ObjectReference::default()
+        };
+        Self { about, reason, action: "Judge", note, warning: false }
+    }
+
+    /// That something is wrong with the workload `identity`.
+    #[must_use]
+    pub fn of_workload(identity: &Identity, uid: Uid, reason: &'static str, note: String) -> Self {
+        let about = ObjectReference {
+            api_version: Some(identity.kind.api_version().to_owned()),
+            kind: Some(identity.kind.to_string()),
+            namespace: Some(identity.namespace.to_string()),
+            name: Some(identity.name.to_string()),
+            uid: Some(uid.to_string()),
+            ..ObjectReference::default()
+        };
+        Self { about, reason, action: "Place", note, warning: true }
+    }
+
+    /// The same, of something that is well.
+    #[must_use]
+    pub fn good(self) -> Self {
+        Self { warning: false, ..self }
+    }
 }
 
 /// A write that failed.
@@ -307,8 +363,30 @@ impl Writer {
                 };
                 Observation::Roster(Change::Applied(ROSTER.to_owned(), Roster::from(map)))
             }
-            (Key::Notice(policy, _), Write::Notice(notice)) => {
-                self.tell(policy, notice).await?;
+            (Key::Record(key), write) => {
+                let (namespace, name) = split(key);
+                let records: Api<Seen<WorkloadPlacement, Recorded>> = Api::namespaced(client(), namespace);
+                match write {
+                    Write::Record { body, notices } => {
+                        let params = PatchParams::apply(FIELD_MANAGER).force();
+                        let seen = records.patch(name, &params, &Patch::Apply(body)).await?;
+                        for notice in notices {
+                            // What is told is said in the record as well.
+                            if let Err(error) = self.tell(notice).await {
+                                tracing::warn!(object = key, error = %watch::Chain(&error), "an event was not recorded");
+                            }
+                        }
+                        Observation::Record(watch::kept(Change::Applied(key.clone(), seen)))
+                    }
+                    Write::Delete { version } => {
+                        records.delete(name, &DeleteParams::default()).await?;
+                        Observation::Record(Change::Deleted(key.clone(), version))
+                    }
+                    _ => return Ok(None),
+                }
+            }
+            (Key::Notice(..), Write::Notice(notice)) => {
+                self.tell(notice).await?;
                 return Ok(None);
             }
             // The engine pairs keys and writes; a pair that means nothing writes nothing.
@@ -317,22 +395,15 @@ impl Writer {
         Ok(Some(applied))
     }
 
-    async fn tell(&self, policy: &str, notice: Notice) -> Result<(), kube::Error> {
-        let Notice { reason, note, uid } = notice;
+    async fn tell(&self, notice: Notice) -> Result<(), kube::Error> {
+        let Notice { about, reason, action, note, warning } = notice;
         let event = Event {
-            type_: EventType::Normal,
+            type_: if warning { EventType::Warning } else { EventType::Normal },
             reason: reason.to_owned(),
             // The longest note that the API server takes is 1,024 bytes.
             note: Some(super::ruling::cut(note, 256)),
-            action: "Judge".to_owned(),
+            action: action.to_owned(),
             secondary: None,
-        };
-        let about = ObjectReference {
-            api_version: Some(PlacementPolicy::api_version(&()).into_owned()),
-            kind: Some(PlacementPolicy::kind(&()).into_owned()),
-            name: Some(policy.to_owned()),
-            uid,
-            ..ObjectReference::default()
         };
         Recorder::new(self.client.clone(), FIELD_MANAGER.into()).publish(&event, &about).await
     }

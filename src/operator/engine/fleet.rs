@@ -36,6 +36,7 @@ impl Engine {
             Touched::All => self.shared.sweep(),
         }
         self.fleet_changed = true;
+        self.records.look();
     }
 }
 
