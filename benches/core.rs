@@ -73,7 +73,8 @@ fn needs(criterion: &mut Criterion, world: &World) {
     let mut group = criterion.benchmark_group("needs");
     group.throughput(Throughput::Elements(world.policies.len() as u64));
     group.bench_function("10 policies", |bencher| {
-        bencher.iter(|| world.policies.values().filter(|policy| policy.need(black_box(&said)).is_ok()).count());
+        bencher
+            .iter(|| world.policies.values().filter(|policy| policy.need("claims", black_box(&said)).is_ok()).count());
     });
     group.finish();
 }

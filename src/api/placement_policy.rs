@@ -78,6 +78,13 @@ use super::{limits, meta, schema};
             .into(),
     ))
     .field_path(".defaultLevel"))]
+#[x_kube(validation = Rule::new(
+        "!has(self.exceptions) || self.exceptions.all(e, self.levels.exists(l, l.name == e.level))")
+    .message(Message::Expression(
+        "'\"' + self.exceptions.map(e, !self.levels.exists(l, l.name == e.level), e.level)[0] + '\" is not the name of \
+            a level: write one of the names in levels'".into(),
+    ))
+    .field_path(".exceptions"))]
 pub struct PlacementPolicySpec {
     /// What happens to those who do not comply. `Enforce` places pods and refuses what cannot be
     /// placed; `Warn` changes nothing and warns the applying user; `Audit` only reports. Nodes are
@@ -121,6 +128,7 @@ pub struct PlacementPolicySpec {
     #[schemars(length(max = limits::EXCEPTIONS), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(validation = schema::unique("exception"))]
+    #[x_kube(validation = schema::one_exception_a_namespace())]
     pub exceptions: Vec<Exception>,
 }
 
@@ -183,7 +191,8 @@ pub struct OnClearanceLoss {
     /// What happens to pods that stand where they may no longer stand. `Migrate`: replacements first,
     /// in waves, within disruption budgets. `Evict`: they are evicted at once, within disruption
     /// budgets. `Report`: nothing; the officer is told. Pods that no cleared pool could take are kept
-    /// and reported whatever stands here. Default: `Migrate`.
+    /// and reported whatever stands here. Default: `Migrate`. Example: `Report`.
+    #[schemars(with = "LossAction")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<LossAction>,
 
@@ -381,8 +390,13 @@ pub struct PlacementPolicyStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<Standing>,
 
+    /// How each exception stands.
+    #[schemars(length(max = limits::EXCEPTIONS), extend("x-kubernetes-list-type" = "atomic"))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<ExceptionStanding>,
+
     /// The next instant at which a verdict on a pool changes by itself, because a qualification
-    /// begins or ends. Absent when none will.
+    /// begins or ends, or at which an exception ends. Absent when none will.
     #[schemars(schema_with = "schema::instant")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_change: Option<Time>,
@@ -392,6 +406,30 @@ pub struct PlacementPolicyStatus {
     #[schemars(schema_with = "meta::conditions")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// How an exception stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExceptionStanding {
+    /// The name of the exception.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
+    pub name: String,
+
+    /// Whether it holds now. One that has ended changes nothing any more, and can be removed.
+    #[serde(default)]
+    pub in_force: bool,
+
+    /// The last day on which it holds, until 24:00 UTC.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
+    pub until: String,
+
+    /// The PlacementPools that it lets pods onto though they are not cleared for its level.
+    #[schemars(schema_with = "schema::repeated_list")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opened_pools: Vec<String>,
 }
 
 /// Where a level or category may run.

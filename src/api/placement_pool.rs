@@ -101,6 +101,11 @@ pub struct PlacementPoolStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<Verdict>,
 
+    /// The exceptions in force that let pods onto the pool though it is not cleared for their level.
+    #[schemars(length(max = limits::STATUS_LIST), extend("x-kubernetes-list-type" = "atomic"))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<PoolException>,
+
     /// The first instant at which the next qualification of those that cover the pool counts no
     /// more: for one whose last day is 2026-11-30 that is 2026-12-01T00:00:00Z. Successors without a
     /// gap count as one. Absent when none in force has a known end.
@@ -112,6 +117,31 @@ pub struct PlacementPoolStatus {
     #[schemars(schema_with = "meta::conditions")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// An exception that lets pods onto the pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolException {
+    /// The PlacementPolicy that makes it.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
+    pub policy: String,
+
+    /// Its name.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
+    pub name: String,
+
+    /// The most sensitive level of the pods that it lets in.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
+    pub level: String,
+
+    /// The last day on which it holds, until 24:00 UTC.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
+    pub until: String,
 }
 
 /// Whether the pool is cleared for one level or one category of one policy.

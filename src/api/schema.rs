@@ -64,6 +64,16 @@ pub(super) fn unique(what: &str) -> Rule {
     )))
 }
 
+/// Of a list of exceptions: no namespace is in two. Each is for its level and those below, so two would overlap, and
+/// nobody could tell which is meant.
+pub(super) fn one_exception_a_namespace() -> Rule {
+    const TWICE: &str = "self.exists(o, o.name != e.name && n in o.namespaces)";
+    Rule::new(format!("self.all(e, !e.namespaces.exists(n, {TWICE}))")).message(Message::Expression(format!(
+        "'namespace \"' + self.map(e, e.namespaces.exists(n, {TWICE}), e.namespaces.map(n, {TWICE}, n)[0])[0] + \
+            '\" is in two exceptions: leave it in one of them'"
+    )))
+}
+
 /// A line of text for people.
 pub(super) fn text(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

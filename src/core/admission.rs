@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fmt};
 
 use super::{
     keys,
-    name::{CategoryName, LevelName, quoted},
+    name::{CategoryName, ExceptionName, LevelName, quoted},
     policy::Policy,
     selector::Labels,
     text::Listed,
@@ -92,6 +92,8 @@ pub struct Need<'a> {
     pub rank: usize,
     /// Who said so.
     pub source: Source,
+    /// The exception that it is under, whose key stands for that of its level.
+    pub exception: Option<&'a ExceptionName>,
     /// The categories.
     pub categories: BTreeSet<&'a CategoryName>,
     /// The keys that a pod's `nodeSelector` must hold, with the value [`keys::GRANTED`].
@@ -316,11 +318,11 @@ impl Need<'_> {
 }
 
 impl Policy {
-    /// What a pod needs of which `said` is said, whether or not the policy governs its namespace.
+    /// What a pod needs of which `said` is said in the namespace of this name, whether or not the policy governs that.
     ///
     /// # Errors
     /// Every statement that this policy cannot judge.
-    pub fn need(&self, said: &Statements<'_>) -> Result<Need<'_>, Vec<Refusal<'_>>> {
+    pub fn need(&self, namespace: &str, said: &Statements<'_>) -> Result<Need<'_>, Vec<Refusal<'_>>> {
         let mut refusals = Vec::new();
         let mut effective: Option<(usize, Source)> = None;
         let mut categories = BTreeSet::new();
@@ -345,12 +347,13 @@ impl Policy {
             Some(level) if refusals.is_empty() => &level.name,
             _ => return Err(refusals),
         };
-        let keys = self
-            .clearance_key(rank)
+        let exception = self.exception_for(namespace, rank);
+        let of_level = exception.map_or_else(|| self.clearance_key(rank), |name| self.exception_key(name.as_str()));
+        let keys = of_level
             .into_iter()
             .chain(categories.iter().filter_map(|category| self.category_key(category.as_str())))
             .collect();
-        Ok(Need { level, rank, source, categories, keys })
+        Ok(Need { level, rank, source, exception, categories, keys })
     }
 
     fn rank_said(&self, source: Source, value: &str) -> Result<usize, Refusal<'_>> {

@@ -61,7 +61,7 @@ pub fn losses<'a>(fleet: &Fleet<'_>, survey: &Survey<'a>, baseline: &Baseline<'_
                 pod: pod.pod.said.pod.statement(),
             };
             let stood = then.is_some_and(|then| {
-                then.need(&said).is_ok_and(|need| {
+                then.need(namespace, &said).is_ok_and(|need| {
                     need.keys.iter().all(|key| stamps.get(key).map(String::as_str) == Some(super::keys::GRANTED))
                 })
             });

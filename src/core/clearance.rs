@@ -12,8 +12,8 @@ use super::{
     jurisdiction::{Areas, Jurisdiction},
     keys,
     law::KNOWN_LAWS,
-    name::{CategoryName, PolicyName},
-    policy::{Filtered, Policy, Requirements},
+    name::{CategoryName, ExceptionName, PolicyName},
+    policy::{Exception, Filtered, Policy, Requirements},
     reason::{Cause, Demander, Reason, Subject},
     selector::Labels,
 };
@@ -54,6 +54,8 @@ pub struct PolicyClearance<'a> {
     /// What speaks against the pool by the demands of each level's own, in the order of the levels.
     levels: Vec<Vec<Cause<'a>>>,
     categories: BTreeMap<&'a CategoryName, Vec<Cause<'a>>>,
+    /// The exceptions in force that name the pool.
+    exceptions: BTreeSet<&'a ExceptionName>,
 }
 
 impl<'a> Judge<'a> {
@@ -103,12 +105,17 @@ impl<'a> Judge<'a> {
             (Some(_), Err(unresolved)) => vec![Cause::Unresolved(unresolved)],
             (Some(require), Ok(site)) => self.against(require, site, at),
         };
+        let named = |exception: &Exception| {
+            // Of a pool that stands on nothing nobody knows what an exception would let pods onto.
+            site.is_ok() && exception.in_force(at) && exception.pools.contains(&pool.name)
+        };
         PolicyClearance {
             policy,
             pool,
             site: site.ok(),
             levels: policy.levels.iter().map(|level| against(&level.require)).collect(),
             categories: policy.categories.iter().map(|(name, require)| (name, against(require))).collect(),
+            exceptions: policy.exceptions.iter().filter(|(_, found)| named(found)).map(|(name, _)| name).collect(),
         }
     }
 
@@ -177,10 +184,14 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// For each policy, the next instant after `at` at which a verdict changes by itself, reasons included.
+    /// For each policy, the next instant after `at` at which a verdict changes by itself, reasons included, or an
+    /// exception ends.
     #[must_use]
     pub fn next_changes(&self, at: Instant) -> BTreeMap<&'a PolicyName, Instant> {
-        let mut next: BTreeMap<&'a PolicyName, Instant> = BTreeMap::new();
+        let first_end = |policy: &Policy| policy.exceptions.values().filter_map(|exception| exception.end(at)).min();
+        let policies = self.world.policies.iter();
+        let mut next: BTreeMap<&'a PolicyName, Instant> =
+            policies.filter_map(|(name, policy)| first_end(policy).map(|end| (name, end))).collect();
         for pool in self.world.catalogue.pools.values() {
             let Ok(site) = self.world.catalogue.resolve(pool) else {
                 continue;
@@ -252,6 +263,33 @@ impl<'a> PolicyClearance<'a> {
         self.categories.get(category).is_some_and(Vec::is_empty)
     }
 
+    /// Whether the exception `name`, in force, names the pool, cleared or not.
+    #[must_use]
+    pub fn excepted(&self, name: &ExceptionName) -> bool {
+        self.exceptions.contains(name)
+    }
+
+    /// Whether pods of the exception `name` may run on the pool: because it is cleared for the exception's level, or
+    /// because the exception names it. Never for one that is not there.
+    #[must_use]
+    pub fn cleared_by_exception(&self, name: &ExceptionName) -> bool {
+        let exception = self.policy.exceptions.get(name);
+        exception.is_some_and(|exception| self.excepted(name) || self.cleared(exception.rank))
+    }
+
+    /// All that keeps pods of the exception `name` from the pool. Of an exception that is there, none if and only if they
+    /// may run on it.
+    pub fn exception_reasons(&self, name: &ExceptionName) -> impl Iterator<Item = Reason<'a>> {
+        let exception = self.policy.exceptions.get(name).filter(|_| !self.excepted(name));
+        exception.into_iter().flat_map(|exception| self.reasons(exception.rank))
+    }
+
+    /// The exceptions that let pods onto the pool which is not cleared for their level, by name.
+    pub fn let_in(&self) -> impl Iterator<Item = (&'a ExceptionName, &'a Exception)> {
+        let named = self.exceptions.iter().filter_map(|name| self.policy.exceptions.get_key_value(*name));
+        named.filter(|(_, exception)| !self.cleared(exception.rank))
+    }
+
     /// All that keeps the pool from the level at `rank`, the demands of the levels below included. Of a level that is
     /// there, none if and only if the pool is cleared for it.
     pub fn reasons(&self, rank: usize) -> impl Iterator<Item = Reason<'a>> {
@@ -269,7 +307,7 @@ impl<'a> PolicyClearance<'a> {
 
     /// Whether a verdict or a reason differs, both being about one pool and one policy.
     fn differs(&self, other: &Self) -> bool {
-        self.levels != other.levels || self.categories != other.categories
+        self.levels != other.levels || self.categories != other.categories || self.exceptions != other.exceptions
     }
 
     fn reason(&self, demander: Demander<'a>, cause: Cause<'a>) -> Reason<'a> {
@@ -302,7 +340,12 @@ impl PoolClearance<'_> {
                 .keys()
                 .filter(|category| clearance.cleared_category(category))
                 .filter_map(|category| policy.category_key(category.as_str()));
-            stamps.extend(levels.chain(categories).map(|key| (key, keys::GRANTED.to_owned())));
+            let exceptions = policy
+                .exceptions
+                .keys()
+                .filter(|name| clearance.cleared_by_exception(name))
+                .filter_map(|name| policy.exception_key(name.as_str()));
+            stamps.extend(levels.chain(categories).chain(exceptions).map(|key| (key, keys::GRANTED.to_owned())));
         }
         stamps
     }

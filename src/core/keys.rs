@@ -1,7 +1,7 @@
 //! The keys that Rempart reads and writes on objects of others. One place, because admission, the operator and the
 //! commands must agree on every character.
 
-use super::name::{CategoryName, LevelName, PolicyName};
+use super::name::{CategoryName, ExceptionName, LevelName, PolicyName};
 
 /// Annotation (workload, template, pod) and namespace label: the sensitivity level.
 pub const SENSITIVITY: &str = "rempart.dev/sensitivity";
@@ -29,7 +29,7 @@ const CLEARANCE: &str = "clearance.rempart.node-restriction.kubernetes.io/";
 const CATEGORY: &str = "category.rempart.node-restriction.kubernetes.io/";
 const EXCEPTION: &str = "exception.rempart.node-restriction.kubernetes.io/";
 
-/// The value of clearance and category stamps, and of the selectors that ask for them.
+/// The value of clearance, category and exception stamps, and of the selectors that ask for them.
 pub const GRANTED: &str = "true";
 
 /// The key that says: cleared for this level of this policy.
@@ -42,6 +42,12 @@ pub fn clearance(policy: &PolicyName, level: &LevelName) -> String {
 #[must_use]
 pub fn category(policy: &PolicyName, category: &CategoryName) -> String {
     format!("{CATEGORY}{policy}.{category}")
+}
+
+/// The key that says: may be used by the pods of this exception of this policy.
+#[must_use]
+pub fn exception(policy: &PolicyName, exception: &ExceptionName) -> String {
+    format!("{EXCEPTION}{policy}.{exception}")
 }
 
 /// Whether `key` is a label that the operator alone writes.

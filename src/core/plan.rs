@@ -21,7 +21,7 @@ use super::{
     clearance::{PoolClearance, World},
     instant::Instant,
     inventory::Inventory,
-    name::{CategoryName, LevelName, PolicyName},
+    name::{CategoryName, ExceptionName, LevelName, PolicyName},
     places::{Place, claims},
     policy::Policy,
     reason::Reason,
@@ -101,6 +101,8 @@ pub struct Levelled<'a> {
     pub rank: usize,
     /// Who said so.
     pub source: Source,
+    /// The exception that it is under.
+    pub exception: Option<&'a ExceptionName>,
 }
 
 /// What one policy refuses.
@@ -147,6 +149,8 @@ pub struct Ask<'a> {
     pub policy: &'a PolicyName,
     /// The level, with its place in the policy's order; `None` where it demands nothing.
     pub level: Option<(usize, &'a LevelName)>,
+    /// The exception that it is under: then the pools of the exception will do as well.
+    pub exception: Option<&'a ExceptionName>,
     /// The categories that demand something.
     pub categories: Vec<&'a CategoryName>,
 }
@@ -198,25 +202,34 @@ pub struct Assume {
 impl<'a> Ask<'a> {
     fn met_by(&self, pool: &PoolClearance<'_>) -> bool {
         pool.policies.get(self.index).is_some_and(|clearance| {
-            self.level.is_none_or(|(rank, _)| clearance.cleared(rank))
-                && self.categories.iter().all(|category| clearance.cleared_category(category))
+            let level = |(rank, _)| match self.exception {
+                Some(exception) => clearance.cleared_by_exception(exception),
+                None => clearance.cleared(rank),
+            };
+            self.level.is_none_or(level) && self.categories.iter().all(|category| clearance.cleared_category(category))
         })
     }
 
     fn reasons<'p>(&'p self, pool: &'p PoolClearance<'a>) -> impl Iterator<Item = Reason<'a>> + 'p {
         let clearance = pool.policies.get(self.index);
-        let of_level = clearance.zip(self.level).into_iter().flat_map(|(found, (rank, _))| found.reasons(rank));
+        let of_exception = clearance.zip(self.exception).into_iter();
+        let of_exception = of_exception.flat_map(|(found, exception)| found.exception_reasons(exception));
+        let level = self.level.filter(|_| self.exception.is_none());
+        let of_level = clearance.zip(level).into_iter().flat_map(|(found, (rank, _))| found.reasons(rank));
         let of_category = move |category: &'a CategoryName| {
             clearance.into_iter().flat_map(move |found| found.category_reasons(category))
         };
-        of_level.chain(self.categories.iter().copied().flat_map(of_category))
+        of_exception.chain(of_level).chain(self.categories.iter().copied().flat_map(of_category))
     }
 }
 
 impl fmt::Display for Ask<'_> {
     /// As people say it: `level restricted, category health of policy state`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let level = self.level.map(|(_, level)| format!("level {level}"));
+        let level = self.level.map(|(_, level)| match self.exception {
+            Some(exception) => format!("level {level} under exception {exception}"),
+            None => format!("level {level}"),
+        });
         let categories = self.categories.iter().map(|category| format!("category {category}"));
         list(f, level.into_iter().chain(categories))?;
         write!(f, " of policy {}", self.policy)

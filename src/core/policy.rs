@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    instant::Day,
+    instant::{Day, Instant},
     jurisdiction::Areas,
     keys,
     name::{CategoryName, ExceptionName, Law, LevelName, PolicyName, PoolName, ProviderName, RegionName, Scheme},
@@ -66,6 +66,20 @@ pub struct Exception {
     pub reason: String,
     /// Who answers for it.
     pub approved_by: String,
+}
+
+impl Exception {
+    /// Whether it holds at `at`.
+    #[must_use]
+    pub fn in_force(&self, at: Instant) -> bool {
+        at < self.until.ends()
+    }
+
+    /// When it ends; `None` when it has at `at`.
+    #[must_use]
+    pub fn end(&self, at: Instant) -> Option<Instant> {
+        Some(self.until.ends()).filter(|end| at < *end)
+    }
 }
 
 /// What becomes of running pods whose pool is no longer cleared for their level.
@@ -191,6 +205,22 @@ impl Policy {
     pub fn clearance_key(&self, rank: usize) -> Option<String> {
         let level = self.levels.at(rank)?;
         self.levels.demands_at(rank).then(|| keys::clearance(&self.name, &level.name))
+    }
+
+    /// The exception that is for pods of the level at `rank` in the namespace of this name; `None` as well where nothing is
+    /// demanded. Whether it has ended plays no part: what lets pods onto a place is the stamp, and that ends.
+    #[must_use]
+    pub fn exception_for(&self, namespace: &str, rank: usize) -> Option<&ExceptionName> {
+        let applies = |exception: &Exception| rank <= exception.rank && exception.namespaces.contains(namespace);
+        let (name, _) = self.exceptions.iter().find(|(_, exception)| applies(exception))?;
+        self.levels.demands_at(rank).then_some(name)
+    }
+
+    /// The key that the pods of the exception `name` select by; `None` where its level demands nothing or there is none.
+    #[must_use]
+    pub fn exception_key(&self, name: &str) -> Option<String> {
+        let (name, exception) = self.exceptions.get_key_value(name)?;
+        self.levels.demands_at(exception.rank).then(|| keys::exception(&self.name, name))
     }
 
     /// The key that a pod of `category` selects by; `None` where nothing is demanded or the category is unknown.

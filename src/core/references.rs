@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt};
 use super::{
     clearance::World,
     law::KNOWN_LAWS,
-    name::{Law, RegionName, Scheme},
+    name::{ExceptionName, Law, PoolName, RegionName, Scheme},
     policy::{Policy, Requirements},
     reason::Demander,
 };
@@ -43,6 +43,15 @@ pub fn dangling<'a>(world: &'a World, policy: &'a Policy) -> Vec<Dangling<'a>> {
             known.missing_from(world, require).map(move |(field, name)| Dangling { demander, field, name })
         })
         .collect()
+}
+
+/// The pools that exceptions of `policy` name and that are not in `world`, in the order of the exceptions' names.
+pub fn unknown_pools<'a>(
+    world: &'a World,
+    policy: &'a Policy,
+) -> impl Iterator<Item = (&'a ExceptionName, &'a PoolName)> {
+    let named = policy.exceptions.iter().flat_map(|(name, found)| found.pools.iter().map(move |pool| (name, pool)));
+    named.filter(|(_, pool)| !world.catalogue.pools.contains_key(*pool))
 }
 
 struct Known<'a> {

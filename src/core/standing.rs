@@ -341,11 +341,10 @@ impl<'a> Space<'a> {
             workload: workload.statement(),
             pod: pod.statement(),
         };
-        let _ = namespace;
         let asked = self.policies.iter().map(|policy| Asked {
             policy,
             in_force: policy.mode == Mode::Enforce && settled.contains(&policy.name),
-            need: policy.need(&said),
+            need: policy.need(namespace, &said),
         });
         Needs { asked: asked.collect() }
     }

@@ -296,7 +296,7 @@ impl Engine {
             Key::ProviderStatus(_) => Observation::Provider(Change::Deleted(name, version)),
             Key::PoolStatus(_) => Observation::Pool(Change::Deleted(name, version)),
             Key::Finalizer(_) | Key::PolicyStatus(_) => Observation::Policy(Change::Deleted(name, version)),
-            Key::Record(_) => Observation::Record(Change::Deleted(name, version)),
+            Key::Record(key) => Observation::Record(Change::Deleted(key.clone(), version)),
             Key::Notice(..) => return,
         });
     }
@@ -312,7 +312,7 @@ impl Engine {
             Key::ProviderStatus(_) => index.providers.get(name).map(Versioned::version),
             Key::PoolStatus(_) => index.pools.get(name).map(Versioned::version),
             Key::Finalizer(_) | Key::PolicyStatus(_) => index.policies.get(name).map(Versioned::version),
-            Key::Record(_) => index.records.get(name).map(Versioned::version),
+            Key::Record(key) => index.records.get(key).map(Versioned::version),
             Key::Notice(..) => None,
         }
         .unwrap_or(0)
@@ -405,7 +405,7 @@ impl Engine {
             tracing::info!(policy, note, "clearances changed");
             let Some(record) = self.index.policies.get(&policy) else { continue };
             let notice = Notice::of_policy(&policy, record.meta.uid.clone(), "ClearanceChanged", note);
-            due.push((Key::Notice(format!("PlacementPolicy {policy}"), "ClearanceChanged", at), Write::Notice(notice)));
+            due.push((notice.key(at), Write::Notice(Box::new(notice))));
         }
     }
 

@@ -276,6 +276,7 @@ fn policies(planned: &Planned<'_>) -> Vec<api::AppliedPolicy> {
             name: levelled.policy.name.to_string(),
             level: Some(levelled.level.to_string()),
             level_from: Some(levelled.source.to_string()),
+            exception: levelled.exception.map(ToString::to_string),
             ..api::AppliedPolicy::default()
         };
         found.insert(levelled.policy.name.as_str(), entry);

@@ -18,7 +18,7 @@ use crate::{
         instant::{Day, Instant},
         name::{PoolName, RegionName, Scheme},
         reason::Reason,
-        references::dangling,
+        references::{dangling, unknown_pools},
         selector::Labels,
     },
 };
@@ -26,10 +26,10 @@ use crate::{
 /// All that follows from the catalogue, the policies and the instant.
 #[derive(Debug, Default)]
 pub struct Ruling {
-    /// When some certificate next begins or ends to count: everything may differ then.
+    /// When some certificate next begins or ends to count, or an exception ends: everything may differ then.
     pub next: Option<Instant>,
     /// What was read of the catalogue and of the policies.
-    pub world: World,
+    pub world: Arc<World>,
     /// Which ruling it is: no two have the same number.
     pub serial: u64,
     /// What the nodes of each pool carry.
@@ -64,6 +64,8 @@ pub struct OfPool {
     pub unresolved: Option<(&'static str, String)>,
     /// Its verdicts.
     pub verdicts: Vec<api::Verdict>,
+    /// The exceptions that let pods onto it.
+    pub exceptions: Vec<api::PoolException>,
     /// The next end of a certificate that covers it.
     pub next_expiry: Option<Time>,
 }
@@ -79,6 +81,8 @@ pub struct OfPolicy {
     pub levels: Vec<api::Standing>,
     /// How its categories stand.
     pub categories: Vec<api::Standing>,
+    /// How its exceptions stand.
+    pub exceptions: Vec<api::ExceptionStanding>,
     /// When a verdict next changes by itself.
     pub next_change: Option<Time>,
 }
@@ -128,19 +132,20 @@ impl Ruling {
         }
         ruling.judge(&world, at);
         ruling.count_faults();
-        ruling.world = world;
+        ruling.world = Arc::new(world);
         ruling
     }
 
     /// What separates `self` from the ruling `before` it: for each policy of both, the pools that its levels and
-    /// categories gained and lost.
+    /// categories gained and lost, and the exceptions that ended.
     #[must_use]
     pub fn changes(&self, before: &Self) -> Vec<(String, String)> {
         let changed = |(name, now): (&String, &OfPolicy)| {
             let then = before.of_policy.get(name)?;
             let levels = differences("level", &then.levels, &now.levels);
             let categories = differences("category", &then.categories, &now.categories);
-            let notes: Vec<_> = levels.chain(categories).collect();
+            let exceptions = ended(&then.exceptions, &now.exceptions);
+            let notes: Vec<_> = exceptions.chain(levels).chain(categories).collect();
             (!notes.is_empty()).then(|| (name.clone(), notes.join("; ")))
         };
         self.of_policy.iter().filter_map(changed).collect()
@@ -158,6 +163,7 @@ impl Ruling {
             if let Some(found) = self.of_pool.get_mut(name.as_str()) {
                 found.unresolved = clearance.site.err().map(|why| (why.code(), why.to_string()));
                 found.verdicts = verdicts(&clearance);
+                found.exceptions = exceptions_of_pool(&clearance);
                 found.next_expiry = clearance
                     .site
                     .ok()
@@ -168,16 +174,30 @@ impl Ruling {
         let mut changes = judge.next_changes(at);
         for (name, policy) in &world.policies {
             let Some(found) = self.of_policy.get_mut(name.as_str()) else { continue };
-            let standings = standings.remove(name.as_str()).unwrap_or_default();
+            let mut standings = standings.remove(name.as_str()).unwrap_or_default();
             let levels = policy.levels.iter().map(|level| level.name.to_string());
             found.levels = Standings::listed(levels, standings.levels);
             found.categories =
                 Standings::listed(policy.categories.keys().map(ToString::to_string), standings.categories);
             found.next_change = changes.remove(name).map(time);
-            found.dangling = dangling(world, policy).iter().map(ToString::to_string).collect();
+            let pools = unknown_pools(world, policy);
+            let pools = pools.map(|(exception, pool)| format!("{pool:?} in pools of exception {exception}"));
+            found.dangling = dangling(world, policy).iter().map(ToString::to_string).chain(pools).collect();
+            found.exceptions = policy
+                .exceptions
+                .iter()
+                .map(|(name, exception)| api::ExceptionStanding {
+                    name: name.to_string(),
+                    in_force: exception.in_force(at),
+                    until: exception.until.to_string(),
+                    opened_pools: standings.opened.remove(name.as_str()).unwrap_or_default(),
+                })
+                .collect();
         }
         let offers = world.catalogue.providers.values().flat_map(|provider| provider.offers.values());
-        self.next = offers.flat_map(|offer| offer.boundaries(at)).min();
+        let exceptions = world.policies.values().flat_map(|policy| policy.exceptions.values());
+        let ends = exceptions.filter_map(|exception| exception.end(at));
+        self.next = offers.flat_map(|offer| offer.boundaries(at)).chain(ends).min();
     }
 
     fn count_faults(&mut self) {
@@ -214,11 +234,38 @@ fn differences<'a>(
     })
 }
 
+/// One note for each exception that was in force and has ended.
+fn ended<'a>(
+    then: &'a [api::ExceptionStanding],
+    now: &'a [api::ExceptionStanding],
+) -> impl Iterator<Item = String> + 'a {
+    let ended = now.iter().filter(|now| {
+        !now.in_force && then.iter().any(|then| then.name == now.name && then.in_force && then.until == now.until)
+    });
+    ended.map(|now| format!("exception {} ended with {}", now.name, now.until))
+}
+
+/// The exceptions that let pods onto a pool.
+fn exceptions_of_pool(clearance: &PoolClearance<'_>) -> Vec<api::PoolException> {
+    let of_policy = clearance.policies.iter().flat_map(|found| found.let_in().map(|let_in| (found.policy(), let_in)));
+    of_policy
+        .map(|(policy, (name, exception))| api::PoolException {
+            policy: policy.name.to_string(),
+            name: name.to_string(),
+            level: policy.levels.at(exception.rank).map(|level| level.name.to_string()).unwrap_or_default(),
+            until: exception.until.to_string(),
+        })
+        .take(limits::STATUS_LIST)
+        .collect()
+}
+
 /// How the pools fare under one policy.
 #[derive(Default)]
 struct Standings {
     levels: Vec<Tally>,
     categories: Vec<Tally>,
+    /// By exception, the pools that it lets pods onto.
+    opened: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Clone, Default)]
@@ -247,6 +294,9 @@ impl Standings {
         self.categories.resize(policy.categories.len(), Tally::default());
         for (category, tally) in policy.categories.keys().zip(&mut self.categories) {
             tally.count(pool, clearance.cleared_category(category));
+        }
+        for (name, _) in clearance.let_in() {
+            self.opened.entry(name.to_string()).or_default().push(pool.to_string());
         }
     }
 

@@ -169,6 +169,7 @@ pub fn of_pool(
         nodes: Some(census.nodes),
         ready_nodes: Some(census.ready),
         verdicts: found.verdicts.clone(),
+        exceptions: found.exceptions.clone(),
         next_expiry: found.next_expiry.clone(),
         conditions: vec![ready.settle(current, record.meta.generation, now)],
     }
@@ -207,6 +208,13 @@ pub fn of_policy(
             },
             counted(index.pools.iter().len(), "pool")
         );
+        let ended = found.exceptions.iter().filter(|exception| !exception.in_force);
+        let ended: Vec<_> = ended.map(|found| format!("{} with {}", found.name, found.until)).collect();
+        let message = match ended.len() {
+            0 => message,
+            1 => format!("{message}; an exception has ended and can be removed: {}", some_of(&ended)),
+            many => format!("{message}; {many} exceptions have ended and can be removed: {}", some_of(&ended)),
+        };
         if found.dangling.is_empty() {
             Verdict { kind: "Ready", holds: true, reason: "Evaluated", message }
         } else {
@@ -227,6 +235,7 @@ pub fn of_policy(
     api::PlacementPolicyStatus {
         levels,
         categories: found.categories.clone(),
+        exceptions: found.exceptions.clone(),
         next_change: found.next_change.clone(),
         conditions: vec![ready.settle(current, generation, now), enforced.settle(current, generation, now)],
     }

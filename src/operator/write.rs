@@ -63,7 +63,7 @@ pub enum Key {
     PolicyStatus(String),
     /// The record of a workload, by namespace and name.
     Record(String),
-    /// An event on this object, for this reason, of this instant.
+    /// An event on an object, of this instant: the object for people, and the event's reason.
     Notice(String, &'static str, Instant),
 }
 
@@ -93,9 +93,9 @@ impl Key {
             | Self::Stamps(name)
             | Self::ProviderStatus(name)
             | Self::PoolStatus(name)
-            | Self::PolicyStatus(name)
-            | Self::Record(name)
-            | Self::Notice(name, ..) => name,
+            | Self::PolicyStatus(name) => name,
+            Self::Record(key) => split(key).1,
+            Self::Notice(about, ..) => about,
         }
     }
 
@@ -111,8 +111,8 @@ impl Key {
         match self {
             Self::Roster => format!("ConfigMap {ROSTER}"),
             Self::Finalizer(name) | Self::PolicyStatus(name) => format!("PlacementPolicy {name}"),
-            Self::Record(name) => format!("WorkloadPlacement {name}"),
-            Self::Notice(name, ..) => name.clone(),
+            Self::Record(key) => format!("WorkloadPlacement {key}"),
+            Self::Notice(about, ..) => about.clone(),
             Self::MutatingBinding(name) => format!("MutatingAdmissionPolicyBinding {name}"),
             Self::ValidatingBinding(name) => format!("ValidatingAdmissionPolicyBinding {name}"),
             Self::Stamps(name) => format!("Node {name}"),
@@ -159,24 +159,24 @@ pub enum Write {
         notices: Vec<Notice>,
     },
     /// Tells of something, once: an event that is lost is not told again.
-    Notice(Notice),
+    Notice(Box<Notice>),
     /// Sets and removes entries of the roster.
     PatchRoster(BTreeMap<String, Option<String>>),
 }
 
-/// Something that somebody should hear of.
+/// Something that people should hear of.
 #[derive(Clone, Debug)]
 pub struct Notice {
     /// What it is about.
-    about: ObjectReference,
+    pub about: ObjectReference,
     /// A stable word.
-    reason: &'static str,
-    /// What was done, in a word.
-    action: &'static str,
+    pub reason: &'static str,
     /// A sentence.
-    note: String,
-    /// Whether something is wrong.
-    warning: bool,
+    pub note: String,
+    /// What Rempart did, in a word.
+    pub action: &'static str,
+    /// Whether somebody should look.
+    pub warning: bool,
 }
 
 impl Notice {
@@ -207,10 +207,13 @@ impl Notice {
         Self { about, reason, action: "Place", note, warning: true }
     }
 
-    /// The same, of something that is well.
+    /// The key of its write at `at`.
     #[must_use]
-    pub fn good(self) -> Self {
-        Self { warning: false, ..self }
+    pub fn key(&self, at: Instant) -> Key {
+        let ObjectReference { kind, namespace, name, .. } = &self.about;
+        let place = namespace.iter().map(|namespace| format!("{namespace}/")).collect::<String>();
+        let about = format!("{} {place}{}", kind.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default());
+        Key::Notice(about, self.reason, at)
     }
 }
 
@@ -386,7 +389,7 @@ impl Writer {
                 }
             }
             (Key::Notice(..), Write::Notice(notice)) => {
-                self.tell(notice).await?;
+                self.tell(*notice).await?;
                 return Ok(None);
             }
             // The engine pairs keys and writes; a pair that means nothing writes nothing.

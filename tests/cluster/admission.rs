@@ -272,7 +272,7 @@ impl Table {
     /// Plays one case in a namespace of its own, and compares.
     async fn play(&self, case: &Value, own: &str) -> Result<()> {
         let case = &self.with_uids(&expanded(case));
-        let namespace = case["in"].as_str().unwrap_or(own);
+        let namespace = case["in"].as_str().or(case["named"].as_str()).unwrap_or(own);
         let mut holds = serde_json::Map::from_iter([(HOLD.to_owned(), json!("true"))]);
         for policy in case["policies"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             holds.insert(label(policy), json!("true"));

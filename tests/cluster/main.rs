@@ -13,11 +13,13 @@ mod bypasses;
 mod catalogue;
 mod commands;
 mod ending;
+mod exceptions;
 mod faults;
 mod harness;
 mod leadership;
 mod outages;
 mod placement;
+mod records;
 mod schema;
 mod smoke;
 mod stamps;
@@ -35,10 +37,12 @@ fn main() -> ExitCode {
         catalogue::trials(),
         commands::trials(),
         ending::trials(),
+        exceptions::trials(),
         faults::trials(),
         leadership::trials(),
         outages::trials(),
         placement::trials(),
+        records::trials(),
         schema::trials(),
         smoke::trials(),
         stamps::trials(),

@@ -18,8 +18,8 @@ use kube::{
 };
 use rempart::{
     api::{
-        CloudProviderStatus, OfferStatus, PlacementPolicyStatus, PlacementPoolStatus, QualificationInForce, Reason,
-        Standing, Verdict, crds::crds, limits,
+        CloudProviderStatus, ExceptionStanding, OfferStatus, PlacementPolicyStatus, PlacementPoolStatus, PoolException,
+        QualificationInForce, Reason, Standing, Verdict, crds::crds, limits,
     },
     lab::eventually,
 };
@@ -263,6 +263,22 @@ fn largest_policy() -> Value {
     let all = |count| -> Vec<_> {
         names(count, limits::SHORT_NAME).iter().map(|name| json!({"name": name, "require": require})).collect()
     };
+    let namespaces = names(limits::EXCEPTIONS * limits::EXCEPTION_NAMESPACES, limits::NAME);
+    let exceptions: Vec<_> = names(limits::EXCEPTIONS, limits::SHORT_NAME)
+        .iter()
+        .zip(namespaces.chunks(limits::EXCEPTION_NAMESPACES))
+        .map(|(name, namespaces)| {
+            json!({
+                "name": name,
+                "namespaces": namespaces,
+                "level": names(limits::LEVELS, limits::SHORT_NAME).pop(),
+                "pools": entries,
+                "until": "2027-12-31",
+                "reason": "x".repeat(limits::TEXT),
+                "approvedBy": "x".repeat(limits::TEXT),
+            })
+        })
+        .collect();
     json!({
         "kind": "PlacementPolicy",
         "metadata": {"name": "largest"},
@@ -272,6 +288,7 @@ fn largest_policy() -> Value {
             "defaultLevel": names(limits::LEVELS, limits::SHORT_NAME).pop(),
             "levels": all(limits::LEVELS),
             "categories": all(limits::CATEGORIES),
+            "exceptions": exceptions,
         },
     })
 }
@@ -391,6 +408,12 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
         nodes: Some(3),
         ready_nodes: Some(0),
         verdicts: vec![verdict(Some("restricted"), None, vec![reason]), verdict(None, Some("health"), vec![])],
+        exceptions: vec![PoolException {
+            policy: "state".to_owned(),
+            name: "legacy".to_owned(),
+            level: "restricted".to_owned(),
+            until: "2027-03-31".to_owned(),
+        }],
         next_expiry: status.next_expiry,
         conditions: conditions.clone(),
     };
@@ -401,10 +424,18 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
         name: name.to_owned(),
         cleared_pools: vec!["north".to_owned()],
         rejected_pools: Some(2),
+        workloads: Some(4),
+        violating_pods: Some(1),
     };
     let status = PlacementPolicyStatus {
         levels: vec![standing("public"), standing("restricted")],
         categories: vec![standing("health")],
+        exceptions: vec![ExceptionStanding {
+            name: "legacy".to_owned(),
+            in_force: true,
+            until: "2027-03-31".to_owned(),
+            opened_pools: vec!["north".to_owned()],
+        }],
         next_change: status.next_expiry,
         conditions,
     };

@@ -43,10 +43,10 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// A clock that stands still until it is turned.
-struct TrialClock(watch::Sender<Instant>);
+pub(crate) struct TrialClock(watch::Sender<Instant>);
 
 impl TrialClock {
-    fn turn(&self, time: &str) -> Result<()> {
+    pub(crate) fn turn(&self, time: &str) -> Result<()> {
         self.0.send_replace(instant(time)?);
         Ok(())
     }
@@ -76,7 +76,7 @@ impl Clock for TrialClock {
 }
 
 /// An operator within this process.
-struct Within {
+pub(crate) struct Within {
     stop: CancellationToken,
     task: JoinHandle<Result<(), operator::Error>>,
 }
@@ -84,7 +84,7 @@ struct Within {
 impl Within {
     /// Starts one in the place of the shared operator, and turns its clock to `time` when it has seen everything: at
     /// its start it compares its clock with the API server's.
-    async fn start(context: &Context, time: &str) -> Result<(Self, Arc<TrialClock>)> {
+    pub(crate) async fn start(context: &Context, time: &str) -> Result<(Self, Arc<TrialClock>)> {
         context.take_operator().await?.terminate().await;
         let kubeconfig = context.cluster.service_account_kubeconfig("rempart-system", "rempart").await?;
         let kubeconfig = kube::config::Kubeconfig::read_from(&kubeconfig)?;
@@ -115,7 +115,7 @@ impl Within {
         Ok((this, clock))
     }
 
-    async fn end(mut self) -> Result<()> {
+    pub(crate) async fn end(mut self) -> Result<()> {
         self.stop.cancel();
         Ok((&mut self.task).await??)
     }

@@ -81,7 +81,7 @@ fn disagreement(case: &Value, policies: &BTreeMap<String, Policy>) -> Option<Str
     let mut refusals = Vec::new();
     let mut levels = Map::new();
     for policy in governing {
-        match policy.need(&said) {
+        match policy.need(case["named"].as_str().unwrap_or("claims"), &said) {
             Ok(need) => {
                 if policy.mode == Mode::Enforce {
                     selector = policy.complete(&need, &selector);

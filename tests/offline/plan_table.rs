@@ -53,6 +53,7 @@ fn is_plannable(case: &Value) -> bool {
         // A policy that is being deleted, and mutations that somebody undoes, are states of a server.
         && !policies.contains(&"leaving")
         && !policies.contains(&"undone")
+        && !policies.contains(&"strict")
         // What an owner controls is the owner's business.
         && (kind == "Pod" || case["create"]["ownerReferences"].is_null())
         && !refused.contains("Rempart's operator")
@@ -61,7 +62,7 @@ fn is_plannable(case: &Value) -> bool {
 /// What the plan makes of a case; an answer only where it differs from what the case expects.
 fn disagreement(case: &Value, fixtures: &Value) -> Option<String> {
     let case = short::expanded(case);
-    let namespace = case["in"].as_str().unwrap_or("claims");
+    let namespace = case["in"].as_str().or(case["named"].as_str()).unwrap_or("claims");
     let own = case["create"]["kind"] == "Namespace";
     let labels = if own { &case["create"]["labels"] } else { &case["namespace"] };
     let mut manifests: Vec<Value> = case["policies"]
@@ -135,7 +136,10 @@ fn of_workload(case: &Value, plan: &Plan<'_>) -> Option<String> {
         let asked: BTreeSet<String> = asks
             .iter()
             .flat_map(|ask| {
-                let level = ask.level.map(|(_, level)| keys::clearance(ask.policy, level));
+                let level = ask.level.map(|(_, level)| match ask.exception {
+                    Some(exception) => keys::exception(ask.policy, exception),
+                    None => keys::clearance(ask.policy, level),
+                });
                 level.into_iter().chain(ask.categories.iter().map(|category| keys::category(ask.policy, category)))
             })
             .collect();

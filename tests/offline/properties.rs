@@ -151,11 +151,18 @@ fn retold(world: &World) -> World {
     retold
 }
 
-/// The verdicts of each policy.
+/// The verdicts of each policy, and which of its exceptions are in force.
 fn per_policy(world: &World, at: Instant) -> BTreeMap<String, BTreeMap<About, Verdict>> {
     let mut found: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for (about, verdict) in verdicts(world, at) {
         found.entry(about.1.clone()).or_default().insert(about, verdict);
+    }
+    for policy in world.policies.values() {
+        for (name, exception) in &policy.exceptions {
+            let about = (String::new(), policy.name.to_string(), format!("exception {name}"));
+            let verdict = (at < exception.until.ends(), Vec::new());
+            found.entry(policy.name.to_string()).or_default().insert(about, verdict);
+        }
     }
     found
 }
@@ -166,6 +173,8 @@ fn probes(world: &World) -> BTreeSet<Instant> {
     let providers = world.catalogue.providers.values();
     let terms = providers.flat_map(|provider| provider.offers.values()).flat_map(|offer| &offer.qualifications);
     let days = terms.flat_map(|term| std::iter::once(term.valid_from).chain(term.valid_until));
+    let exceptions = world.policies.values().flat_map(|policy| policy.exceptions.values());
+    let days = days.chain(exceptions.map(|exception| exception.until));
     let instants = days.flat_map(|day| [day.starts(), day.ends()]);
     instants
         .flat_map(|instant| {
@@ -348,6 +357,9 @@ proptest! {
                     prop_assert_eq!(verdicts, &then[policy], "{} at {}, which nobody announced", policy, probe);
                 }
             }
+            if announced.values().all(|next| probe < *next) {
+                prop_assert_eq!(stamps(&world, at), stamps(&world, probe), "stamps at {}, which nobody announced", probe);
+            }
         }
     }
 
@@ -372,6 +384,11 @@ proptest! {
                     expected.extend(levels.filter_map(|rank| policy.clearance_key(rank)));
                     let categories = policy.categories.keys().filter(|name| clearance.cleared_category(name));
                     expected.extend(categories.filter_map(|name| policy.category_key(name.as_str())));
+                    for (name, exception) in &policy.exceptions {
+                        let named = at < exception.until.ends() && exception.pools.contains(&pool.pool.name);
+                        let key = policy.exception_key(name.as_str());
+                        expected.extend(key.filter(|_| named || clearance.cleared(exception.rank)));
+                    }
                 }
             }
             let stamps = pool.stamps();

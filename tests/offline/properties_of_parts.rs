@@ -66,6 +66,9 @@ fn node_selectors() -> impl Strategy<Value = Labels> {
     many::btree_map(names, select(&["true", "false", ""][..]).prop_map(str::to_owned), 0..5)
 }
 
+/// The namespace that everything is said in.
+const HERE: &str = "n0";
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
@@ -130,7 +133,7 @@ proptest! {
             .collect();
         let known = ranks.iter().all(Option::is_some)
             && categories.iter().all(|name| policy.categories.keys().any(|known| known.as_str() == *name));
-        let need = policy.need(&statements(&said));
+        let need = policy.need(HERE, &statements(&said));
         prop_assert_eq!(need.is_ok(), known, "{:?}", said);
         let Ok(need) = need else { return Ok(()) };
         let expected = ranks.iter().flatten().copied().max();
@@ -140,8 +143,15 @@ proptest! {
         let source = first.map_or(Source::Default, |i| [Source::Namespace, Source::Workload, Source::Pod][i]);
         prop_assert_eq!(need.source, source, "a tie is credited to the first");
         prop_assert_eq!(need.categories.iter().map(|name| name.as_str()).collect::<BTreeSet<_>>(), categories.clone());
-        let keys: BTreeSet<_> = policy
-            .clearance_key(need.rank)
+        let applies = policy.exceptions.iter().find(|(_, exception)| exception.namespaces.contains(HERE));
+        let applies = applies.filter(|(_, exception)| need.rank <= exception.rank && policy.levels.demands_at(need.rank));
+        let applies = applies.map(|(name, _)| name);
+        prop_assert_eq!(need.exception, applies);
+        let of_level = applies.map_or_else(
+            || policy.clearance_key(need.rank),
+            |name| Some(format!("exception.rempart.node-restriction.kubernetes.io/{}.{name}", policy.name)),
+        );
+        let keys: BTreeSet<_> = of_level
             .into_iter()
             .chain(categories.iter().filter_map(|name| policy.category_key(name)))
             .collect();
@@ -171,8 +181,8 @@ proptest! {
             // Levels change hands; categories stay, for a namespace joins them by another sign.
             [(c, x), (a, z), (b, y)]
         };
-        let before = policy.need(&statements(&said)).map(level_and_keys).ok();
-        let after = policy.need(&statements(&turned)).map(level_and_keys).ok();
+        let before = policy.need(HERE, &statements(&said)).map(level_and_keys).ok();
+        let after = policy.need(HERE, &statements(&turned)).map(level_and_keys).ok();
         prop_assert_eq!(before, after);
     }
 
@@ -183,7 +193,7 @@ proptest! {
         who in 0..3_usize,
         to in any::<prop::sample::Index>(),
     ) {
-        let Ok(before) = policy.need(&statements(&said)) else { return Ok(()) };
+        let Ok(before) = policy.need(HERE, &statements(&said)) else { return Ok(()) };
         let held = said[who].0.as_deref().and_then(|level| policy.levels.rank(level)).unwrap_or(0);
         let raised = held.max(to.index(policy.levels.iter().len()));
         // Whoever was silent may have left the word to the default: who speaks below it is not raising.
@@ -192,7 +202,7 @@ proptest! {
         }
         let mut louder = said.clone();
         louder[who].0 = policy.levels.at(raised).map(|level| level.name.to_string());
-        let after = policy.need(&statements(&louder)).unwrap();
+        let after = policy.need(HERE, &statements(&louder)).unwrap();
         prop_assert!(after.rank >= before.rank.min(raised.max(before.rank)), "{said:?} {louder:?}");
         prop_assert!(after.rank >= before.rank);
     }
@@ -203,7 +213,7 @@ proptest! {
         said in said(),
         selector in node_selectors(),
     ) {
-        let Ok(need) = policy.need(&statements(&said)) else { return Ok(()) };
+        let Ok(need) = policy.need(HERE, &statements(&said)) else { return Ok(()) };
         let once = policy.complete(&need, &selector);
         prop_assert_eq!(&policy.complete(&need, &once), &once);
         for key in selector.keys().chain(once.keys()) {
@@ -224,7 +234,7 @@ proptest! {
         prop_assume!(policy.levels.rank(&level).is_none());
         let mut said = Said::default();
         said[who].0 = Some(level.clone());
-        let refusals = policy.need(&statements(&said)).unwrap_err();
+        let refusals = policy.need(HERE, &statements(&said)).unwrap_err();
         prop_assert_eq!(refusals.len(), 1);
         let message = refusals[0].to_string();
         prop_assert!(message.contains("rempart.dev/sensitivity"), "{message}");
@@ -235,7 +245,7 @@ proptest! {
     fn a_refusal_is_bounded_whatever_is_said(policy in policies(Names::Short), level in any::<String>(), times in 1..2000_usize) {
         let long = level.repeat(times);
         let said = [(Some(long.clone()), Some(long.clone())), (Some(long.clone()), Some(long.clone())), (None, Some(long))];
-        if let Err(refusals) = policy.need(&statements(&said)) {
+        if let Err(refusals) = policy.need(HERE, &statements(&said)) {
             prop_assert!(refusals.len() <= 6);
             for refusal in refusals {
                 prop_assert!(refusal.to_string().chars().count() <= 2000, "{refusal}");
@@ -278,7 +288,7 @@ proptest! {
 /// Whether `policy` refuses `level` alone.
 fn refuses(policy: &Policy, level: &str) -> bool {
     let said = [(Some(level.to_owned()), None), (None, None), (None, None)];
-    policy.need(&statements(&said)).is_err()
+    policy.need(HERE, &statements(&said)).is_err()
 }
 
 proptest! {

@@ -197,7 +197,7 @@ fn what_follows_from_a_wrong_structure_is_not_told_as_well() {
 #[test]
 fn what_does_not_follow_from_it_is() {
     let mut policy = changed(good("PlacementPolicy"), "/spec/levels/1/require/colour", Some(json!("red")));
-    policy = changed(policy, "/spec/defaultLevel", Some(json!("secret")));
+    policy = changed(policy, "/spec/defaultLevel", Some(json!("top")));
     policy = changed(policy, "/metadata/name", Some(json!("my.policy")));
     let paths: Vec<_> = judged(&policy).into_iter().map(|violation| violation.path).collect();
     assert_eq!(paths, ["metadata.name", "spec.defaultLevel", "spec.levels[1].require.colour"]);
@@ -214,9 +214,9 @@ fn what_is_probably_meant_is_hinted_at() {
     assert_eq!(hint("PlacementPolicy", "/metadata/label", json!({})), "perhaps labels is meant");
     assert_eq!(
         hint("PlacementPolicy", "/spec/defaultLevel", json!("restrict")),
-        "perhaps restricted is meant; the levels are public, restricted"
+        "perhaps restricted is meant; the levels are public, restricted, secret"
     );
-    assert_eq!(hint("PlacementPolicy", "/spec/defaultLevel", json!("x")), "the levels are public, restricted");
+    assert_eq!(hint("PlacementPolicy", "/spec/defaultLevel", json!("x")), "the levels are public, restricted, secret");
     assert_eq!(
         hint("CloudProvider", "/spec/offers/0/exposedTo", json!("us-cloud-act")),
         "put it in brackets: [us-cloud-act]"

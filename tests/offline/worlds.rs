@@ -9,8 +9,8 @@ use rempart::core::{
     clearance::{Judge, World},
     instant::{Day, Instant},
     jurisdiction::{Area, Jurisdiction},
-    name::{CategoryName, LevelName, PolicyName},
-    policy::{Filter, Level, Levels, Mode, OnLoss, Policy, Requirements},
+    name::{CategoryName, ExceptionName, LevelName, PolicyName},
+    policy::{Exception, Filter, Level, Levels, Mode, OnLoss, Policy, Requirements},
     selector::{Labels, Operator, Selector},
 };
 
@@ -248,13 +248,37 @@ fn with(mut some: Requirements, all: &Requirements, kind: u8) -> Requirements {
     some
 }
 
-/// A policy of one to four levels, `l0` the least sensitive, and of the categories `c0` and `c1` or fewer.
+/// Of an exception: what level it is for, which pools it names, one of which there never is, and its last day.
+fn exception(names: Names) -> impl Strategy<Value = (prop::sample::Index, BTreeSet<String>, Day)> {
+    (any::<prop::sample::Index>(), many::btree_set(names.any(&["p1", "p2", "p3", "p4"]), 1..4), day())
+}
+
+/// A policy of one to four levels, `l0` the least sensitive, of the categories `c0` and `c1` or fewer, and of the
+/// exceptions `e0`, of the namespaces `n0` and `m0`, and `e1`, or fewer.
 pub(crate) fn policies(names: Names) -> impl Strategy<Value = Policy> {
     let demands = move || option::weighted(0.5, requirements(names));
-    (select(&["p", "q"][..]), many::vec(demands(), 1..5), many::vec(demands(), 0..3), any::<prop::sample::Index>())
-        .prop_map(move |(name, levels, categories, default)| {
+    (
+        select(&["p", "q"][..]),
+        many::vec(demands(), 1..5),
+        many::vec(demands(), 0..3),
+        any::<prop::sample::Index>(),
+        many::vec(exception(names), 0..3),
+    )
+        .prop_map(move |(name, levels, categories, default, exceptions)| {
             let short = |name: &str| names.of(name, 28);
             let default = short(&format!("l{}", default.index(levels.len())));
+            let exceptions = exceptions.into_iter().enumerate().map(|(i, (rank, pools, until))| {
+                let exception = Exception {
+                    namespaces: [format!("n{i}"), format!("m{i}")].into(),
+                    rank: rank.index(levels.len()),
+                    pools: pools.iter().map(|name| parse!(PoolName, name)).collect(),
+                    until,
+                    reason: "migration".to_owned(),
+                    approved_by: "CISO".to_owned(),
+                };
+                (parsed(&short(&format!("e{i}")), ExceptionName::parse), exception)
+            });
+            let exceptions = exceptions.collect();
             let levels = levels.into_iter().enumerate().map(|(i, require)| Level {
                 name: parsed(&short(&format!("l{i}")), LevelName::parse),
                 require,
@@ -270,7 +294,7 @@ pub(crate) fn policies(names: Names) -> impl Strategy<Value = Policy> {
                 namespaces: Selector::default(),
                 levels: Levels::new(levels.collect(), &default).unwrap(),
                 categories: categories.collect(),
-                exceptions: BTreeMap::new(),
+                exceptions,
             }
         })
 }
@@ -309,6 +333,12 @@ pub(crate) fn verdicts(world: &World, at: Instant) -> BTreeMap<About, Verdict> {
                 let reasons = clearance.category_reasons(category).map(|reason| format!("{}: {reason}", reason.code()));
                 let verdict = (clearance.cleared_category(category), reasons.collect());
                 verdicts.insert(about(format!("category {category}")), verdict);
+            }
+            for exception in policy.exceptions.keys() {
+                let reasons = clearance.exception_reasons(exception);
+                let reasons = reasons.map(|reason| format!("{}: {reason}", reason.code())).collect();
+                let verdict = (clearance.cleared_by_exception(exception), reasons);
+                verdicts.insert(about(format!("exception {exception}")), verdict);
             }
         }
     }

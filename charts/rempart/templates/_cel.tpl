@@ -114,10 +114,16 @@ kind: PlacementPolicy
   expression: |-
     params.spec.?categories.orValue([])
       .filter(c, has(c.require) && c.name in variables.saidCategories).map(c, c.name)
-- name: needed   # the nodeSelector keys
+- name: exceptions   # that are for this level in this namespace: one at most
+  expression: |-
+    !has(params.spec.exceptions) ? [] : params.spec.exceptions.filter(e,
+      request.namespace in e.namespaces && variables.rank <= variables.levels.indexOf(e.level)).map(e, e.name)
+- name: needed   # the nodeSelector keys; that of an exception stands for that of the level
   expression: |-
     variables.ending ? [] :
-      variables.demandingLevel.map(l, 'clearance.{{ include "rempart.cel.domain" . }}/' + variables.policy + '.' + l)
+      variables.demandingLevel.map(l, variables.exceptions.size() > 0
+        ? 'exception.{{ include "rempart.cel.domain" . }}/' + variables.policy + '.' + variables.exceptions[0]
+        : 'clearance.{{ include "rempart.cel.domain" . }}/' + variables.policy + '.' + l)
       + variables.demandingCategories.map(c, 'category.{{ include "rempart.cel.domain" . }}/' + variables.policy + '.' + c)
 - name: missing
   expression: variables.needed.filter(k, variables.selector[?k] != optional.of('true'))
@@ -175,8 +181,12 @@ variables cost time and match conditions cannot see them. Whoever finds it false
   && categories.all(c, params.spec.?categories.orValue([]).exists(known, known.name == c))
   && selector.size() <= {{ include "rempart.cel.maxSelector" . }}
   && [
-    (params.spec.levels.exists(i, l, i <= ranks.max() && has(l.require))
-      ? ['clearance.{{ include "rempart.cel.domain" . }}/' + params.metadata.name + '.' + levels[ranks.max()]] : [])
+    (!params.spec.levels.exists(i, l, i <= ranks.max() && has(l.require)) ? []
+      : !has(params.spec.exceptions)
+        || !params.spec.exceptions.exists(e, request.namespace in e.namespaces && ranks.max() <= levels.indexOf(e.level))
+        ? ['clearance.{{ include "rempart.cel.domain" . }}/' + params.metadata.name + '.' + levels[ranks.max()]]
+        : params.spec.exceptions.filter(e, request.namespace in e.namespaces && ranks.max() <= levels.indexOf(e.level))
+          .map(e, 'exception.{{ include "rempart.cel.domain" . }}/' + params.metadata.name + '.' + e.name))
     + (categories.size() == 0 ? [] :
       params.spec.categories.filter(c, has(c.require) && c.name in categories)
         .map(c, 'category.{{ include "rempart.cel.domain" . }}/' + params.metadata.name + '.' + c.name))

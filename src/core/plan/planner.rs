@@ -158,7 +158,7 @@ impl<'a, 'p> Planner<'a, 'p> {
         let said = Statements { namespace: Statement::of(&governed.labels), ..Statements::default() };
         let refused = |(_, policy): &(usize, &'a Policy)| {
             let in_force = self.in_force(policy);
-            let refusals = policy.need(&said).err().unwrap_or_default();
+            let refusals = policy.need(name, &said).err().unwrap_or_default();
             refusals.into_iter().map(|refusal| Refused { policy, in_force, refusal }).collect::<Vec<_>>()
         };
         let refusals: Vec<_> = governed.policies.iter().flat_map(refused).collect();
@@ -191,7 +191,7 @@ impl<'a, 'p> Planner<'a, 'p> {
             if !workload.misplaced.is_empty() {
                 refuse(Refusal::Misplaced { keys: workload.misplaced.clone() });
             }
-            let need = match policy.need(&said) {
+            let need = match policy.need(&workload.identity.namespace, &said) {
                 Ok(need) => need,
                 Err(refusals) => {
                     refusals.into_iter().for_each(refuse);
@@ -205,9 +205,9 @@ impl<'a, 'p> Planner<'a, 'p> {
             if in_force && !need.keys.is_empty() {
                 asks.push(ask(*index, policy, &need));
             }
-            let Need { level, rank, source, categories, keys: _ } = need;
+            let Need { level, rank, source, exception, categories, keys: _ } = need;
             judgement.categories.extend(categories);
-            judgement.policies.push(Levelled { policy, in_force, level, rank, source });
+            judgement.policies.push(Levelled { policy, in_force, level, rank, source, exception });
         }
         let refused = judgement.refusals.iter().any(|refused| refused.in_force);
         judgement.demand = (!refused && !asks.is_empty()).then(|| self.demand(asks));
@@ -322,5 +322,5 @@ fn ask<'a>(index: usize, policy: &'a Policy, need: &Need<'a>) -> Ask<'a> {
     let categories = need.categories.iter().copied().filter(demanding).collect();
     // A level that demands nothing, beside a category that does, asks for nothing itself.
     let level = policy.levels.demands_at(need.rank).then_some((need.rank, need.level));
-    Ask { index, policy: &policy.name, level, categories }
+    Ask { index, policy: &policy.name, level, exception: need.exception, categories }
 }

@@ -270,7 +270,7 @@ impl Draft {
             workload: template.as_ref().map_or_else(Statement::default, |_| Statement::of(annotations)),
             pod: Statement::of(template.as_ref().unwrap_or(annotations)),
         };
-        let need = policy.need(&statements).map_err(|refusals| {
+        let need = policy.need(&namespace, &statements).map_err(|refusals| {
             anyhow!("the policy cannot judge {kind} {namespace}/{name}, which admission let in: {refusals:?}")
         })?;
         let need = Need {

@@ -348,7 +348,9 @@ impl Engine {
         pass.compare(&mut self.records);
         pass.end(&fleet, &mut self.records);
         for (key, _) in &self.records.ready {
-            self.records.asked.insert(key.name().to_owned(), now);
+            if let Key::Record(name) = key {
+                self.records.asked.insert(name.clone(), now);
+            }
         }
         self.records.follows_from.retain(|name, _| entries.contains_key(name));
         if self.records.levels != levels {
