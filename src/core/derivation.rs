@@ -7,8 +7,8 @@ use super::{
     clearance::Judge,
     instant::Instant,
     jurisdiction::{Areas, Jurisdiction},
-    name::{CategoryName, Law, ProviderName, RegionName, Scheme},
-    policy::{Filter, Policy, Requirements},
+    name::{CategoryName, ExceptionName, Law, ProviderName, RegionName, Scheme},
+    policy::{Exception, Filter, Policy, Requirements},
     reason::{Cause, Demander, Reason, Subject},
 };
 
@@ -145,6 +145,9 @@ pub struct Derivation<'a> {
     pub site: Result<Site<'a>, Unresolved<'a>>,
     /// Every demand: those of the levels from the least sensitive up, then those of the categories.
     pub steps: Vec<Step<'a>>,
+    /// The exception in force that lets pods onto the pool whatever the levels demand of it, where they demand what it
+    /// does not meet.
+    pub waived: Option<(&'a ExceptionName, &'a Exception)>,
 }
 
 impl<'a> Derivation<'a> {
@@ -156,26 +159,30 @@ impl<'a> Derivation<'a> {
         Some(Reason { policy: &policy.name, demander: step.demander, pool, site: site.ok(), cause })
     }
 
-    /// Whether every demand is met.
+    /// Whether every demand is met, but for those of levels that an exception waives.
     #[must_use]
     pub fn cleared(&self) -> bool {
-        self.steps.iter().all(|step| step.finding.is_ok())
+        let waived = |step: &Step<'_>| self.waived.is_some() && matches!(step.demander, Demander::Level(_));
+        self.steps.iter().all(|step| step.finding.is_ok() || waived(step))
     }
 }
 
 impl<'a> Judge<'a> {
     /// How `pool` fares at `at` by what `policy` demands for the level at `rank` (for no level when `None`) and for
-    /// `categories`.
+    /// `categories`. Under an `exception` it is the exception's level that places are cleared for, or its own pools.
     #[must_use]
     pub fn derive(
         &self,
         policy: &'a Policy,
         rank: Option<usize>,
+        exception: Option<&ExceptionName>,
         categories: &[&'a CategoryName],
         pool: &'a Pool,
         at: Instant,
     ) -> Derivation<'a> {
         let site = self.resolve(pool);
+        let exception = exception.and_then(|name| policy.exceptions.get_key_value(name));
+        let rank = exception.map_or(rank, |(_, exception)| Some(exception.rank));
         let levels = policy
             .levels
             .iter()
@@ -194,6 +201,9 @@ impl<'a> Judge<'a> {
                 Err(unresolved) => tell(Wanted::Recorded, Err(Cause::Unresolved(unresolved))),
             }
         }
-        Derivation { policy, pool, site, steps }
+        let fails = |step: &Step<'_>| step.finding.is_err() && matches!(step.demander, Demander::Level(_));
+        let named = |exception: &Exception| exception.in_force(at) && exception.pools.contains(&pool.name);
+        let waived = exception.filter(|(_, found)| site.is_ok() && named(found) && steps.iter().any(fails));
+        Derivation { policy, pool, site, steps, waived }
     }
 }

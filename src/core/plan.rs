@@ -210,6 +210,12 @@ impl<'a> Ask<'a> {
         })
     }
 
+    /// Whether it is an exception that lets its pods onto `pool`, which is not cleared for their level.
+    fn waives(&self, pool: &PoolClearance<'_>) -> bool {
+        let clearance = pool.policies.get(self.index).zip(self.exception);
+        clearance.is_some_and(|(clearance, exception)| clearance.let_in().any(|(name, _)| name == exception))
+    }
+
     fn reasons<'p>(&'p self, pool: &'p PoolClearance<'a>) -> impl Iterator<Item = Reason<'a>> + 'p {
         let clearance = pool.policies.get(self.index);
         let of_exception = clearance.zip(self.exception).into_iter();

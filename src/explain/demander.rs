@@ -36,9 +36,11 @@ pub(super) fn tell<'a>(
     let (ask, demander) = match of {
         Of::Level(rank) => {
             let Some(level) = policy.levels.at(rank) else { return false };
-            (Ask { policy, rank: Some(rank), categories: Vec::new() }, Demander::Level(&level.name))
+            (Ask { policy, rank: Some(rank), exception: None, categories: Vec::new() }, Demander::Level(&level.name))
         }
-        Of::Category(name) => (Ask { policy, rank: None, categories: vec![name] }, Demander::Category(name)),
+        Of::Category(name) => {
+            (Ask { policy, rank: None, exception: None, categories: vec![name] }, Demander::Category(name))
+        }
     };
     let title = format!("{demander} of policy {}, on {}", policy.name, question.at.day());
     page.line(0, Phrase::default().strong(title).at(locate.demander(policy, demander)));

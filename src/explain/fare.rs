@@ -5,9 +5,9 @@ use crate::core::{
     clearance::{Judge, World},
     derivation::{Derivation, Fact, Step},
     instant::{Day, Instant},
-    name::CategoryName,
+    name::{CategoryName, ExceptionName},
     plan::Judgement,
-    policy::Policy,
+    policy::{Exception, Policy},
 };
 
 /// What one policy asks of a place.
@@ -17,6 +17,8 @@ pub(super) struct Ask<'a> {
     pub(super) policy: &'a Policy,
     /// How sensitive: the place of the level in the policy's order; no level when `None`.
     pub(super) rank: Option<usize>,
+    /// The exception that it is under.
+    pub(super) exception: Option<&'a ExceptionName>,
     /// The categories.
     pub(super) categories: Vec<&'a CategoryName>,
 }
@@ -32,6 +34,7 @@ impl<'a> Ask<'a> {
             .map(|levelled| Self {
                 policy: levelled.policy,
                 rank: Some(levelled.rank),
+                exception: levelled.exception,
                 categories: judgement.categories.iter().copied().collect(),
             })
             .filter(Self::demands)
@@ -67,7 +70,7 @@ impl<'a> Fare<'a> {
                 site: judge.resolve(pool),
                 derivations: asks
                     .iter()
-                    .map(|ask| judge.derive(ask.policy, ask.rank, &ask.categories, pool, at))
+                    .map(|ask| judge.derive(ask.policy, ask.rank, ask.exception, &ask.categories, pool, at))
                     .collect(),
             })
             .collect();
@@ -84,6 +87,15 @@ impl<'a> Fare<'a> {
     /// Every step, with the derivation that it is of.
     pub(super) fn steps(&self) -> impl Iterator<Item = (&Derivation<'a>, &Step<'a>)> {
         self.derivations.iter().flat_map(|derivation| derivation.steps.iter().map(move |step| (derivation, step)))
+    }
+
+    /// The exceptions without which it would not be cleared, with the policies that make them.
+    pub(super) fn exceptions(&self) -> impl Iterator<Item = (&'a Policy, &'a ExceptionName, &'a Exception)> {
+        let used = |derivation: &Derivation<'a>| {
+            let (name, exception) = derivation.waived?;
+            Some((derivation.policy, name, exception))
+        };
+        self.derivations.iter().filter_map(used)
     }
 
     /// The steps that fail.

@@ -9,6 +9,8 @@ use crate::core::{
     catalogue::{Reach, Site},
     derivation::{Derivation, Fact, Step},
     law::KNOWN_LAWS,
+    name::ExceptionName,
+    policy::{Exception, Policy},
     reason::Cause,
     text::Listed,
 };
@@ -39,8 +41,14 @@ pub(super) fn tell(page: &mut Page, fares: &[Fare<'_>], detail: Detail, remarks:
         if let Some(remark) = remarks(fare.pool.name.as_str()) {
             page.line(4, Phrase::of("but ").then(remark));
         }
+        for (policy, name, exception) in fare.exceptions() {
+            let place = locate.policy(policy, "spec.exceptions");
+            page.line(4, Phrase::mark(true).then(by_exception(policy, name, exception)).at(place));
+        }
         match detail {
             Detail::Full => steps(page, fare, fare.steps(), locate),
+            // What it meets is not what lets pods onto it.
+            Detail::Brief if fare.exceptions().next().is_some() => steps(page, fare, fare.failed(), locate),
             Detail::Brief => met(page, fare, locate),
         }
     }
@@ -68,6 +76,15 @@ pub(super) fn tell(page: &mut Page, fares: &[Fare<'_>], detail: Detail, remarks:
     }
 }
 
+/// What an exception says for itself.
+fn by_exception(policy: &Policy, name: &ExceptionName, exception: &Exception) -> String {
+    let Exception { until, reason, approved_by, .. } = exception;
+    format!(
+        "exception {name} of policy {} lets it be used until {until}: {reason}; approved by {approved_by}",
+        policy.name
+    )
+}
+
 /// Pools that name the same zone of the same offer fare alike, and are told as one.
 fn alike<'f, 'a>(fares: &[&'f Fare<'a>]) -> Vec<Vec<&'f Fare<'a>>> {
     let stands = |fare: &Fare<'a>| (&fare.pool.provider, &fare.pool.offer, &fare.pool.zone);
@@ -86,6 +103,7 @@ fn alike<'f, 'a>(fares: &[&'f Fare<'a>]) -> Vec<Vec<&'f Fare<'a>>> {
 fn header(page: &mut Page, fares: &[&Fare<'_>], locate: Locator<'_>) {
     let Some(first) = fares.first() else { return };
     let good = first.cleared();
+    let by_exception = good && first.exceptions().next().is_some();
     let mut phrase = Phrase::mark(good);
     for (i, fare) in fares.iter().enumerate() {
         let and = if i == 0 { "" } else { ", " };
@@ -93,7 +111,17 @@ fn header(page: &mut Page, fares: &[&Fare<'_>], locate: Locator<'_>) {
         phrase = phrase.at(locate.pool(fare.pool, "metadata.name"));
     }
     let verb = if fares.len() == 1 { "is" } else { "are" };
-    page.line(2, phrase.then(format!(" {verb} {}", if good { "cleared" } else { "not cleared" })));
+    page.line(
+        2,
+        phrase.then(format!(
+            " {verb} {}",
+            match good {
+                _ if by_exception => "not cleared, and used by exception",
+                true => "cleared",
+                false => "not cleared",
+            }
+        )),
+    );
     if let Ok(site) = first.site {
         let Site { provider, offer, zone, .. } = site;
         let stands = if fares.len() == 1 { "stands" } else { "stand" };

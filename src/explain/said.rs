@@ -9,6 +9,7 @@ use super::{
 use crate::{
     core::{
         admission::{Refusal, Source, Statement},
+        instant::Instant,
         keys,
         name::{PolicyName, quoted},
         plan::{Judgement, Levelled, Plan, Planned},
@@ -25,6 +26,7 @@ pub(super) struct Said<'a> {
     planned: &'a Planned<'a>,
     origin: &'a Origin,
     labels: Labels,
+    at: Instant,
     locate: Locator<'a>,
 }
 
@@ -32,7 +34,7 @@ impl<'a> Said<'a> {
     /// What is said about `planned`, which stands at `origin`.
     pub(super) fn new(plan: &Plan<'a>, planned: &'a Planned<'a>, origin: &'a Origin, locate: Locator<'a>) -> Self {
         let (labels, _) = plan.inventory.namespace(&planned.workload.identity.namespace);
-        Self { planned, origin, labels, locate }
+        Self { planned, origin, labels, at: plan.at, locate }
     }
 
     fn each(&self) -> [(Source, Statement<'_>); 3] {
@@ -117,13 +119,27 @@ impl<'a> Said<'a> {
     }
 
     fn levelled(&self, page: &mut Page, levelled: &Levelled<'a>) {
-        let Levelled { policy, level, rank, source, .. } = levelled;
+        let Levelled { policy, level, rank, source, exception, .. } = levelled;
         let count = policy.levels.iter().len();
         page.line(2, self.name(policy).then(format!(" makes of it level {level}, {}", among(*rank, count))));
         let (why, place) = self.why(policy, *rank, *source);
         page.line(4, Phrase::of(why).at(place));
         if !policy.levels.demands_at(*rank) {
             page.line(4, Phrase::of(format!("level {level} requires nothing")));
+        }
+        if let Some((name, found)) = exception.and_then(|name| policy.exceptions.get_key_value(name)) {
+            let top = policy.levels.at(found.rank).map(|level| level.name.to_string()).unwrap_or_default();
+            let pools = crate::core::text::Few(found.pools.iter());
+            let text = match found.end(self.at) {
+                Some(_) => {
+                    format!("under exception {name}: pools cleared for level {top}, and until {} {pools}", found.until)
+                }
+                None => format!(
+                    "under exception {name}, which ended with {}: pools cleared for level {top} alone",
+                    found.until
+                ),
+            };
+            page.line(4, Phrase::of(text).at(self.locate.policy(policy, "spec.exceptions")));
         }
         self.categories(page, policy, &self.planned.judgement);
         self.mode(page, policy);

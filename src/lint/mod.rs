@@ -2,6 +2,7 @@
 //!
 //! Pure: a function of what was gathered and an instant. Each finding says what to do about it.
 
+mod exceptions;
 mod facts;
 mod places;
 mod reach;
@@ -26,6 +27,7 @@ pub const SOON_DAYS: i64 = 90;
 pub fn lint(settled: &Settled<'_>, at: Instant) -> Vec<Diagnostic> {
     let plan = plan(&settled.inventory, at, Assume { enforced: true });
     let mut found = settled.diagnostics.clone();
+    found.extend(exceptions::findings(settled, &plan, at));
     found.extend(facts::findings(settled, at));
     found.extend(places::findings(settled, &plan));
     found.extend(reach::findings(settled, &plan));

@@ -211,8 +211,9 @@ impl Notice {
     #[must_use]
     pub fn key(&self, at: Instant) -> Key {
         let ObjectReference { kind, namespace, name, .. } = &self.about;
-        let place = namespace.iter().map(|namespace| format!("{namespace}/")).collect::<String>();
-        let about = format!("{} {place}{}", kind.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default());
+        let name = name.as_deref().unwrap_or_default();
+        let place = namespace.as_ref().map_or(name.to_owned(), |namespace| format!("{namespace}/{name}"));
+        let about = format!("{} {place}", kind.as_deref().unwrap_or_default());
         Key::Notice(about, self.reason, at)
     }
 }

@@ -248,9 +248,14 @@ proptest! {
             for clearance in &judged.policies {
                 let policy = clearance.policy();
                 let categories: Vec<_> = policy.categories.keys().collect();
+                for (name, exception) in &policy.exceptions {
+                    let derivation = judge.derive(policy, Some(0), Some(name), &[], pool, at);
+                    prop_assert_eq!(derivation.cleared(), clearance.cleared_by_exception(name) || !policy.levels.demands_at(exception.rank));
+                    prop_assert_eq!(derivation.waived.is_some(), clearance.let_in().any(|(found, _)| found == name));
+                }
                 for rank in (0..policy.levels.iter().len()).map(Some).chain([None]) {
                     for some in [&[][..], &categories[..]] {
-                        let derivation = judge.derive(policy, rank, some, pool, at);
+                        let derivation = judge.derive(policy, rank, None, some, pool, at);
                         let cleared = rank.is_none_or(|rank| clearance.cleared(rank))
                             && some.iter().all(|category| clearance.cleared_category(category));
                         prop_assert_eq!(derivation.cleared(), cleared);
@@ -280,7 +285,7 @@ proptest! {
                 continue;
             }
             let top = policy.levels.iter().len() - 1;
-            let derivation = judge.derive(policy, Some(top), &[], pool, at);
+            let derivation = judge.derive(policy, Some(top), None, &[], pool, at);
             let mut steps: Vec<_> = derivation.steps.iter().map(|step| (step.demander, step.wanted)).collect();
             // Technology is one demand, and a step for each part of the stack.
             steps.dedup();

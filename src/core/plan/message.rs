@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use super::{Demand, Free, Outcome, Outlook, Planned, Refused, RefusedNamespace, Stuck};
+use super::{Ask, Demand, Free, Outcome, Outlook, Planned, Refused, RefusedNamespace, Stuck};
 use crate::core::{
     admission::Refusal,
     clearance::PoolClearance,
+    policy::Exception,
     text::{Few, Listed, counted, list},
     workload::{Kind, Saying, Wants, Workload},
 };
@@ -34,6 +35,18 @@ impl<'a> Outlook<'_, 'a> {
             let cleared = counted(cleared, "cleared pool", "cleared pools");
             format!("{} of {cleared} will do: {}", pools.len(), Few(names))
         };
+        for (ask, exception) in self.exceptions(planned) {
+            let used = pools.iter().filter_map(|index| self.pools.get(*index));
+            let used = used.filter(|pool| ask.waives(pool)).map(|pool| &pool.pool.name);
+            let used: Vec<_> = used.collect();
+            if let (false, Some(name)) = (used.is_empty(), ask.exception) {
+                let verb = if used.len() == 1 { "is" } else { "are" };
+                let (policy, until) = (ask.policy, exception.until);
+                let names = Few(used.iter());
+                message =
+                    format!("{message}; {names} {verb} so by exception {name} of policy {policy} alone, until {until}");
+            }
+        }
         if let Some(reach) = self.reach(planned).filter(|reach| !reach.lost.is_empty()) {
             let all = reach.cleared.len().saturating_add(reach.lost.len());
             message = format!(
@@ -44,6 +57,15 @@ impl<'a> Outlook<'_, 'a> {
             );
         }
         message
+    }
+
+    /// What `planned` asks under exceptions.
+    fn exceptions(&self, planned: &Planned<'_>) -> impl Iterator<Item = (&Ask<'a>, &'a Exception)> {
+        let asks = self.demand(planned).map(|demand| demand.asks.iter()).into_iter().flatten();
+        asks.filter_map(|ask| {
+            let policy = self.estate.world().policies.get(ask.policy)?;
+            Some((ask, policy.exceptions.get(ask.exception?)?))
+        })
     }
 
     fn stuck(&self, stuck: Stuck, workload: &Workload, demand: &Demand<'a>) -> String {

@@ -369,7 +369,7 @@ struct Pass<'e, 's, 'a> {
     now: Moment,
 }
 
-impl<'e> Pass<'e, '_, '_> {
+impl Pass<'_, '_, '_> {
     /// Works out what is to be written.
     fn compare(&self, records: &mut Records) {
         let Self { entries, estate, motions, at, now } = *self;

@@ -256,7 +256,10 @@ impl Cluster {
                 Observation::ValidatingBinding(Change::Applied(name.clone(), BindingRecord { meta, spec }))
             }
             (Key::Record(name), Write::Record { mut body, notices }) => {
-                self.told.extend(notices.iter().map(|notice| format!("{notice:?}")));
+                for notice in &notices {
+                    let Key::Notice(about, reason, _) = notice.key(self.at) else { unreachable!() };
+                    self.told.push(format!("{about}: {reason}: {}", notice.note));
+                }
                 body["metadata"]["resourceVersion"] = self.next_version().into();
                 self.records.insert(name.clone(), body.clone());
                 let seen: Seen<WorkloadPlacement, Recorded> = serde_json::from_value(body).unwrap();

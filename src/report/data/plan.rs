@@ -203,7 +203,8 @@ impl<'p> From<&'p Levelled<'p>> for PolicyRow<'p> {
             Source::Pod => LevelFrom::Pod,
             Source::Default => LevelFrom::Default,
         };
-        Self { name: levelled.policy.name.as_str(), level: levelled.level.as_str(), level_from, exception: None }
+        let exception = levelled.exception.map(crate::core::name::ExceptionName::as_str);
+        Self { name: levelled.policy.name.as_str(), level: levelled.level.as_str(), level_from, exception }
     }
 }
 
