@@ -8,14 +8,36 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt as _;
 
-use super::{CloudProvider, PlacementPolicy, PlacementPool, limits};
+use super::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement, limits};
 
 /// The first lines of each generated file.
 const HEADER: &str = "# Generated from src/api by `make crds`. Do not edit.\n";
 
-/// The definitions of all three kinds.
+/// The definitions of all kinds.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [CloudProvider::crd(), PlacementPolicy::crd(), PlacementPool::crd()].into_iter().map(finish).collect()
+    let declared = [CloudProvider::crd(), PlacementPolicy::crd(), PlacementPool::crd()].into_iter().map(|crd| {
+        let mut crd = finish(crd);
+        schemas(&mut crd).for_each(bound_name);
+        crd
+    });
+    declared.chain([record(finish(WorkloadPlacement::crd()))]).collect()
+}
+
+fn schemas(crd: &mut CustomResourceDefinition) -> impl Iterator<Item = &mut JSONSchemaProps> {
+    crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut())
+}
+
+/// What nobody declares: it has no spec, and all of it is written by the one who writes its status. Were that a
+/// subresource, a new record would take two requests.
+fn record(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
+        version.subresources = None;
+    }
+    for schema in schemas(&mut crd) {
+        schema.required = None;
+        schema.properties.get_or_insert_default().remove("spec");
+    }
+    crd
 }
 
 /// Each definition as a file: its name and its text.
@@ -36,12 +58,7 @@ pub fn render() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
 /// Adds what the derived definition lacks.
 fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     crd.metadata.labels = Some([("app.kubernetes.io/name".to_owned(), "rempart".to_owned())].into());
-    let schemas =
-        crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
-    for schema in schemas {
-        tidy(schema);
-        bound_name(schema);
-    }
+    schemas(&mut crd).for_each(tidy);
     crd
 }
 

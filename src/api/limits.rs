@@ -60,6 +60,9 @@ pub const SELECTOR: usize = 32;
 /// Entries of a list in a status.
 pub const STATUS_LIST: usize = 1024;
 
+/// Pools in a record of a workload, each of which it may not use.
+pub const REJECTED_POOLS: usize = 16;
+
 /// Reasons of one verdict in a status.
 pub const REASONS: usize = 64;
 

@@ -1,6 +1,6 @@
 //! The API: group `rempart.dev`, version `v1alpha1`.
 //!
-//! Rust types of the three custom resources, as they travel on the wire, and their definitions
+//! Rust types of the custom resources, as they travel on the wire, and their definitions
 //! ([`crds`]). They hold what was written: text that only means something (a date, a country) is
 //! still text here, and is parsed by whoever judges it, so that one bad value never hides the rest of
 //! an object. What the API server refuses is stated in the schemas, and told without a cluster by
@@ -19,6 +19,7 @@ mod placement_policy;
 mod placement_pool;
 mod schema;
 pub mod validate;
+mod workload_placement;
 
 pub use cloud_provider::{
     CloudProvider, CloudProviderSpec, CloudProviderStatus, Offer, OfferStatus, Party, Qualification,
@@ -30,6 +31,10 @@ pub use placement_policy::{
     OnClearanceLoss, PlacementPolicy, PlacementPolicySpec, PlacementPolicyStatus, Requirements, Standing,
 };
 pub use placement_pool::{PlacementPool, PlacementPoolSpec, PlacementPoolStatus, PoolException, Reason, Verdict};
+pub use workload_placement::{
+    AppliedPolicy, PodCounts, ProviderPods, RejectedPool, RejectionReason, Summary, WorkloadName, WorkloadPlacement,
+    WorkloadPlacementSpec, WorkloadPlacementStatus,
+};
 
 /// The API group.
 pub const GROUP: &str = "rempart.dev";

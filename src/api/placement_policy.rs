@@ -486,4 +486,14 @@ pub struct Standing {
     #[schemars(schema_with = "schema::count")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_pools: Option<i32>,
+
+    /// Of a level: how many workloads are of it; each has a WorkloadPlacement.
+    #[schemars(schema_with = "schema::count")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workloads: Option<i32>,
+
+    /// Of a level: how many pods stand on nodes that are not cleared for it.
+    #[schemars(schema_with = "schema::count")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub violating_pods: Option<i32>,
 }

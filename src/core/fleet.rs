@@ -53,7 +53,7 @@ pub struct Owner {
 }
 
 /// What the annotations of a pod, or of a template, say.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Said {
     /// On behalf of the workload.
     pub workload: Saying,

@@ -14,17 +14,18 @@ use std::{
 
 pub(crate) use self::message::Wished;
 pub(super) use self::message::refused;
-pub use self::planner::plan;
+pub use self::planner::{Planner, plan};
 use super::{
     admission::{Refusal, Source},
     catalogue::Pool,
-    clearance::PoolClearance,
+    clearance::{PoolClearance, World},
     instant::Instant,
     inventory::Inventory,
     name::{CategoryName, ExceptionName, LevelName, PolicyName},
     places::{Place, claims},
     policy::Policy,
     reason::Reason,
+    selector::{LabelSource, Labels},
     text::list,
     workload::{Kind, Workload},
 };
@@ -259,6 +260,12 @@ pub struct Reach<'a> {
 }
 
 impl<'a> Plan<'a> {
+    /// What its workloads have to reckon with.
+    #[must_use]
+    pub fn outlook(&self) -> Outlook<'_, 'a> {
+        Outlook { pools: &self.pools, demands: &self.demands, nodes: &self.nodes, estate: self.inventory }
+    }
+
     /// The demand of `planned`.
     #[must_use]
     pub fn demand(&self, planned: &Planned<'_>) -> Option<&Demand<'a>> {
@@ -302,7 +309,84 @@ impl<'a> Plan<'a> {
     /// The pool at `index` of the pools.
     #[must_use]
     pub fn pool(&self, index: usize) -> Option<&'a Pool> {
+        self.outlook().pool(index)
+    }
+
+    /// What becomes of `planned` and why, in a sentence or two.
+    #[must_use]
+    pub fn message(&self, planned: &Planned<'a>) -> String {
+        self.outlook().message(planned)
+    }
+
+    /// The pool that lacks least to meet `demand`, where none meets it.
+    #[must_use]
+    pub fn nearest(&self, demand: &Demand<'a>) -> Option<&PoolClearance<'a>> {
+        self.pools.get(demand.nearest?)
+    }
+
+    /// See [`Outlook::reach`].
+    #[must_use]
+    pub fn reach(&self, planned: &Planned<'a>) -> Option<Reach<'a>> {
+        self.outlook().reach(planned)
+    }
+}
+
+/// Where workloads are, and could be: an inventory, or the mirror of a cluster that is followed.
+pub trait Estate {
+    /// What is known of offers and pools, and what officers demand.
+    fn world(&self) -> &World;
+    /// The labels of a namespace, and whether they are known.
+    fn namespace(&self, name: &str) -> (Labels, bool);
+    /// Whether no policy governs a namespace.
+    fn is_exempt(&self, namespace: &str) -> bool;
+    /// The labels of a node, without stamps; nothing of one that is not known.
+    fn labels_of(&self, node: &str) -> Option<&dyn LabelSource>;
+}
+
+impl Estate for Inventory {
+    fn world(&self) -> &World {
+        &self.world
+    }
+
+    fn namespace(&self, name: &str) -> (Labels, bool) {
+        Self::namespace(self, name)
+    }
+
+    fn is_exempt(&self, namespace: &str) -> bool {
+        self.exempt.contains(namespace)
+    }
+
+    fn labels_of(&self, node: &str) -> Option<&dyn LabelSource> {
+        self.nodes.get(node).map(|node| &node.labels as &dyn LabelSource)
+    }
+}
+
+/// What workloads have to reckon with: the pools, the demands on them, and whose the nodes are.
+#[derive(Clone, Copy)]
+pub struct Outlook<'p, 'a> {
+    pools: &'p [PoolClearance<'a>],
+    demands: &'p [Demand<'a>],
+    nodes: &'p BTreeMap<&'a str, NodeOf>,
+    estate: &'a dyn Estate,
+}
+
+impl<'p, 'a> Outlook<'p, 'a> {
+    /// The demand of `planned`.
+    #[must_use]
+    pub fn demand(&self, planned: &Planned<'_>) -> Option<&'p Demand<'a>> {
+        self.demands.get(planned.judgement.demand?)
+    }
+
+    /// The pool at `index` of the pools.
+    #[must_use]
+    pub fn pool(&self, index: usize) -> Option<&'a Pool> {
         self.pools.get(index).map(|clearance| clearance.pool)
+    }
+
+    /// Every pool, in the order of their names.
+    #[must_use]
+    pub fn pools(&self) -> &'p [PoolClearance<'a>] {
+        self.pools
     }
 
     /// Where the pods of the `DaemonSet` `planned` run, and where they end. Of other kinds, and where nothing is asked
@@ -313,13 +397,12 @@ impl<'a> Plan<'a> {
         if self.nodes.is_empty() {
             return None;
         }
-        let known = |name: &str| self.inventory.nodes.get(name);
         let wants = planned.workload.wants.without_stamps();
         let (cleared, lost) = self
             .nodes
             .keys()
             .copied()
-            .filter(|name| known(name).is_some_and(|node| wants.accept(name, &node.labels)))
+            .filter(|name| self.estate.labels_of(name).is_some_and(|labels| wants.accept(name, labels)))
             .partition(|name| demand.nodes.binary_search(name).is_ok());
         Some(Reach { cleared, lost })
     }

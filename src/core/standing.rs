@@ -126,7 +126,7 @@ impl<'a> Needs<'a> {
 }
 
 /// How a pod stands under one policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Footing {
     /// Its node has what it needs, or it has none yet.
     Sound,
@@ -186,7 +186,7 @@ impl Stale<'_> {
 }
 
 /// How many pods a workload, or a level, has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tally {
     /// All but those that have ended or are about to.
     pub total: u32,
@@ -201,7 +201,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, other: &Self) {
+    /// Counts those of `other` as well.
+    pub fn add(&mut self, other: &Self) {
         let Self { total, placed, ready, violating, leaving } = other;
         self.total = self.total.saturating_add(*total);
         self.placed = self.placed.saturating_add(*placed);
@@ -210,7 +211,9 @@ impl Tally {
         self.leaving = self.leaving.saturating_add(*leaving);
     }
 
-    fn standing(self, footing: Footing) -> Self {
+    /// The same, each of which stands so.
+    #[must_use]
+    pub fn standing(self, footing: Footing) -> Self {
         Self {
             violating: u32::from(footing == Footing::Violating),
             leaving: u32::from(footing == Footing::Leaving),

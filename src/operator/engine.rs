@@ -7,9 +7,11 @@
 //! once what there is to do.
 
 mod fleet;
+mod ground;
 mod leading;
 mod moves;
 mod nodes;
+mod records;
 pub(super) mod stops;
 #[cfg(test)]
 mod tests;
@@ -25,11 +27,15 @@ use super::{
     interner::Shared,
     metrics::Metrics,
     node::NodeRecord,
+    record::Motion,
     ruling::{Ruling, time},
     status,
     write::{FINALIZER, Key, Notice, Write, WriteError},
 };
-use crate::{api::limits, core::instant::Instant};
+use crate::{
+    api::limits,
+    core::{fleet::Uid, instant::Instant},
+};
 
 /// What the operator is told at its start.
 #[derive(Clone, Debug)]
@@ -96,6 +102,9 @@ pub struct Engine {
     facts_changed: bool,
     /// Whether anything of what runs has changed since it was last looked at.
     fleet_changed: bool,
+    records: records::Records,
+    /// How the moves of workloads go, by their identifiers.
+    motions: BTreeMap<Uid, Motion>,
     statuses_due: bool,
     statuses_not_before: Option<Moment>,
     queue: BTreeSet<(nodes::Urgency, String)>,
@@ -126,6 +135,8 @@ impl Engine {
             ruled_at: None,
             facts_changed: true,
             fleet_changed: true,
+            records: records::Records::default(),
+            motions: BTreeMap::new(),
             statuses_due: true,
             statuses_not_before: None,
             queue: BTreeSet::new(),
@@ -174,6 +185,18 @@ impl Engine {
                     Change::Applied(name, _) => self.index.nodes.get(name).map(|node| node.membership.clone()),
                     _ => None,
                 };
+                // Kubelets report often, and nearly always the same.
+                let news = match &change {
+                    Change::Applied(name, node) => {
+                        !self.index.nodes.get(name).is_some_and(|known| known.same_place(node))
+                    }
+                    Change::Complete | Change::Deleted(..) => true,
+                    Change::Restarted | Change::Listed(..) | Change::Unreadable(_) => false,
+                };
+                if news {
+                    self.fleet_changed = true;
+                    self.records.look();
+                }
                 match self.index.nodes.observe(change) {
                     Touched::Nothing => {}
                     Touched::One(name) => {
@@ -194,6 +217,11 @@ impl Engine {
             Observation::MutatingPolicy(change) => drop(self.index.mutating_policies.observe(change)),
             Observation::ValidatingPolicy(change) => drop(self.index.validating_policies.observe(change)),
             Observation::Roster(change) => drop(self.index.roster.observe(change)),
+            Observation::Record(change) => match self.index.records.observe(change) {
+                Touched::Nothing => {}
+                Touched::One(name) => self.records.seen(&name),
+                Touched::All => self.records.anew(),
+            },
             Observation::Pod(_)
             | Observation::Controller(..)
             | Observation::Namespace(_)
@@ -205,7 +233,6 @@ impl Engine {
 
     /// Works out whose the node `name` is, and queues it when its stamps are not what they should be.
     fn place(&mut self, name: &str) {
-        self.fleet_changed = true;
         let Some(node) = self.index.nodes.get_mut(name) else { return };
         nodes::place(node, &self.ruling);
         nodes::queue(&mut self.queue, name, node, &self.ruling);
@@ -259,6 +286,7 @@ impl Engine {
             }
             Err(error) => {
                 self.metrics.write_failed(key.kind());
+                self.put_off(key);
                 self.said.remove(key);
                 let before = self.retries.get(key).map_or(0, |retry| retry.failures);
                 let failures = if unreachable { before.max(1) } else { before.saturating_add(1) };
@@ -312,6 +340,7 @@ impl Engine {
             Key::ProviderStatus(_) => Observation::Provider(Change::Deleted(name, version)),
             Key::PoolStatus(_) => Observation::Pool(Change::Deleted(name, version)),
             Key::Finalizer(_) | Key::PolicyStatus(_) => Observation::Policy(Change::Deleted(name, version)),
+            Key::Record(key) => Observation::Record(Change::Deleted(key.clone(), version)),
             // The watch tells.
             Key::Template(..) | Key::Eviction(_) | Key::Notice(..) => return,
         });
@@ -328,6 +357,7 @@ impl Engine {
             Key::ProviderStatus(_) => index.providers.get(name).map(Versioned::version),
             Key::PoolStatus(_) => index.pools.get(name).map(Versioned::version),
             Key::Finalizer(_) | Key::PolicyStatus(_) => index.policies.get(name).map(Versioned::version),
+            Key::Record(key) => index.records.get(key).map(Versioned::version),
             Key::Template(..) | Key::Eviction(_) | Key::Notice(..) => None,
         }
         .unwrap_or(0)
@@ -347,7 +377,8 @@ impl Engine {
             Duration::try_from(before.timestamp().duration_since(at.timestamp())).is_ok_and(|by| by > CLOCK_SLACK)
         });
         if self.facts_changed || set_back || self.ruling.next.is_some_and(|next| next <= at) {
-            let ruling = Ruling::new(&self.index, at);
+            let mut ruling = Ruling::new(&self.index, at);
+            ruling.serial = self.ruling.serial.wrapping_add(1);
             // The first one differs from nothing, and whoever leads tells.
             let changes = if self.leads && self.ruled_at.is_some() { ruling.changes(&self.ruling) } else { Vec::new() };
             self.tell(changes, at, &mut due);
@@ -355,6 +386,7 @@ impl Engine {
             self.moves.stops.note(&self.index, &self.ruling.world, now);
             self.moves.unsettled = true;
             self.statuses_due = true;
+            self.records.look();
             self.place_all();
             self.metrics.ruled(&self.ruling);
             tracing::debug!(next = ?self.ruling.next, "ruled on every pool");
@@ -374,10 +406,12 @@ impl Engine {
         if settled != *self.admission.settled() {
             self.statuses_due = true;
             self.moves.unsettled = true;
+            self.records.look();
         }
         self.wake_at(self.admission.wake());
         self.plan_stamps(now, &mut due);
         self.plan_moves(at, now, &mut due);
+        self.plan_records(at, now, &mut due);
         self.plan_statuses(at, now, &mut due);
 
         let mut statuses = self.under_way.keys().filter(|key| key.is_status()).count();
@@ -405,8 +439,11 @@ impl Engine {
         writes
     }
 
-    /// A write that was due and is not made now. Statuses are compared again.
+    /// A write that was due and is not made now. Statuses and records are compared again.
     fn put_off(&mut self, key: &Key) {
+        if matches!(key, Key::Record(_)) {
+            self.records.look();
+        }
         if key.is_status() {
             self.said.remove(key);
             self.statuses_due = true;
@@ -419,8 +456,7 @@ impl Engine {
             let note = super::ruling::cut(note, limits::MESSAGE);
             tracing::info!(policy, note, "clearances changed");
             let Some(record) = self.index.policies.get(&policy) else { continue };
-            let about = moves::policy_reference(&policy, record);
-            let notice = Notice { about, reason: "ClearanceChanged", note, action: "Judge", warning: false };
+            let notice = Notice::of_policy(&policy, record.meta.uid.clone(), "ClearanceChanged", note);
             due.push((notice.key(at), Write::Notice(Box::new(notice))));
         }
     }
@@ -491,7 +527,9 @@ impl Engine {
             }
             let bindings = admission::bindings_of(name, record, &self.settings.exempt);
             let settled = self.admission.settled().contains(name);
-            let done = status::Done { bindings: &bindings, settled, stops: self.moves.stops.of(name) };
+            let levels = self.records.levels.get(name).map(Vec::as_slice).unwrap_or_default();
+            let stops = self.moves.stops.of(name);
+            let done = status::Done { bindings: &bindings, settled, standings: levels, stops };
             let desired = status::of_policy(name, record, found, done, &self.index, &stamp);
             let current = record.object.as_ref().map(|object| object.status.as_ref());
             compare(Key::PolicyStatus(name.clone()), &desired, current, &mut self.said, due);

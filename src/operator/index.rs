@@ -7,7 +7,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::node::NodeRecord;
+use super::{node::NodeRecord, record::Recorded};
 use crate::{
     api::{CloudProvider, PlacementPolicy, PlacementPool},
     core::{
@@ -301,6 +301,8 @@ pub enum Observation {
     Claim(Change<Claim>),
     /// Of a volume.
     Volume(Change<Volume>),
+    /// Of the record of a workload.
+    Record(Change<Recorded>),
 }
 
 /// Everything seen.
@@ -344,6 +346,8 @@ pub struct Index {
     pub claims: Mirror<Claim>,
     /// Volumes.
     pub volumes: Mirror<Volume>,
+    /// Records of workloads.
+    pub records: Mirror<Recorded>,
 }
 
 impl Index {
@@ -363,6 +367,7 @@ impl Index {
         self.namespaces.bury();
         self.claims.bury();
         self.volumes.bury();
+        self.records.bury();
     }
 
     /// Everything that runs.
@@ -433,6 +438,7 @@ impl Index {
             of("namespaces", &self.namespaces),
             of("persistentvolumeclaims", &self.claims),
             of("persistentvolumes", &self.volumes),
+            of("workloadplacements", &self.records),
         ]
         .into_iter()
     }

@@ -35,6 +35,12 @@ struct MoveOutcome {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Level {
+    policy: String,
+    level: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Subject {
     policy: String,
     level: String,
@@ -55,6 +61,9 @@ pub struct Metrics {
     followed: Family<Kind, Gauge<i64, AtomicI64>>,
     faulty: Family<Kind, Gauge<i64, AtomicI64>>,
     cleared: Family<Subject, Gauge<i64, AtomicI64>>,
+    workloads: Family<Level, Gauge<i64, AtomicI64>>,
+    violating: Family<Level, Gauge<i64, AtomicI64>>,
+    unplaceable: Gauge<i64, AtomicI64>,
     nodes: Gauge<i64, AtomicI64>,
     next_change: Gauge<f64, AtomicU64>,
     rulings: Counter,
@@ -76,6 +85,9 @@ impl Default for Metrics {
             followed: Family::default(),
             faulty: Family::default(),
             cleared: Family::default(),
+            workloads: Family::default(),
+            violating: Family::default(),
+            unplaceable: Gauge::default(),
             nodes: Gauge::default(),
             next_change: Gauge::default(),
             rulings: Counter::default(),
@@ -107,6 +119,17 @@ impl Default for Metrics {
             "cleared_pools",
             "Pools cleared for a level or category of a policy",
             metrics.cleared.clone(),
+        );
+        registry.register("workloads", "Workloads of a level of a policy", metrics.workloads.clone());
+        registry.register(
+            "violating_pods",
+            "Pods of a level of a policy on nodes that are not cleared for them",
+            metrics.violating.clone(),
+        );
+        registry.register(
+            "unplaceable_workloads",
+            "Workloads for whose pods there is no place; see their WorkloadPlacement",
+            metrics.unplaceable.clone(),
         );
         registry.register("nodes", "Nodes that are followed", metrics.nodes.clone());
         registry.register(
@@ -187,8 +210,21 @@ impl Metrics {
     pub fn counted(&self, index: &Index) {
         let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.nodes.set(whole(index.nodes.live().len()));
+        let unplaceable = index.records.iter().filter(|(_, record)| record.is_unplaceable()).count();
+        self.unplaceable.set(whole(unplaceable));
         for (kind, number, _) in index.counts() {
             self.followed.get_or_create(&Kind { kind }).set(whole(number));
+        }
+    }
+
+    /// Everything that runs was looked at: workloads and violating pods of each level of each policy.
+    pub fn surveyed<'a>(&self, levels: impl Iterator<Item = (&'a str, &'a str, i32, i32)>) {
+        self.workloads.clear();
+        self.violating.clear();
+        for (policy, level, workloads, violating) in levels {
+            let level = Level { policy: policy.to_owned(), level: level.to_owned() };
+            self.workloads.get_or_create(&level).set(workloads.into());
+            self.violating.get_or_create(&level).set(violating.into());
         }
     }
 

@@ -17,6 +17,7 @@ pub mod node;
 mod pod;
 pub mod preflight;
 mod quantity;
+mod record;
 mod renewal;
 mod ruling;
 mod serve;

@@ -1,6 +1,10 @@
 //! Nodes, as little of them as the operator needs.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use k8s_openapi::api::core::v1::Node;
 use serde::Deserialize;
@@ -137,6 +141,23 @@ impl NodeRecord {
             .map(|(key, _)| key.to_string())
             .collect();
         StampChange { add, remove }
+    }
+
+    /// What makes it a place, into `hasher`: all of it that no kubelet changes while it runs.
+    pub fn hash_place(&self, hasher: &mut impl Hasher) {
+        (&self.labels, &self.provider_id).hash(hasher);
+        match &self.membership {
+            Membership::Of(pool) => pool.hash(hasher),
+            other => std::mem::discriminant(other).hash(hasher),
+        }
+    }
+
+    /// Whether pods could be where they could be on `other`.
+    pub fn same_place(&self, other: &Self) -> bool {
+        self.labels == other.labels
+            && self.provider_id == other.provider_id
+            && self.taints == other.taints
+            && (self.ready, self.closed, self.allocatable) == (other.ready, other.closed, other.allocatable)
     }
 
     /// Whether it carries no stamp at all.

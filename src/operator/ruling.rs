@@ -12,7 +12,7 @@ use crate::{
     api::{self, limits},
     convert::{self, Problem, Read},
     core::{
-        catalogue::{Offer, Pool, Provider},
+        catalogue::{Offer, Provider},
         clearance::{Judge, PolicyClearance, PoolClearance, World},
         coverage::Coverage,
         instant::{Day, Instant},
@@ -28,10 +28,10 @@ use crate::{
 pub struct Ruling {
     /// When some certificate next begins or ends to count, or an exception ends: everything may differ then.
     pub next: Option<Instant>,
-    /// What was read of the pools, to tell whose a node is.
-    pub pools: BTreeMap<PoolName, Pool>,
-    /// The catalogue and the policies that it rests on.
+    /// What was read of the catalogue and of the policies.
     pub world: Arc<World>,
+    /// Which ruling it is: no two have the same number.
+    pub serial: u64,
     /// What the nodes of each pool would carry if none were withdrawn ahead of the end of a certificate.
     pub held: BTreeMap<PoolName, Arc<Labels>>,
     /// What the nodes of each pool carry.
@@ -134,7 +134,6 @@ impl Ruling {
         }
         ruling.judge(&world, at);
         ruling.count_faults();
-        ruling.pools.clone_from(&world.catalogue.pools);
         ruling.world = Arc::new(world);
         ruling
     }
@@ -311,7 +310,8 @@ impl Standings {
             .zip(tallies)
             .map(|(name, mut tally)| {
                 tally.cleared.truncate(limits::STATUS_LIST);
-                api::Standing { name, cleared_pools: tally.cleared, rejected_pools: Some(tally.rejected) }
+                let rejected_pools = Some(tally.rejected);
+                api::Standing { name, cleared_pools: tally.cleared, rejected_pools, ..api::Standing::default() }
             })
             .collect()
     }
@@ -396,7 +396,7 @@ fn shorten(reasons: &mut Vec<api::Reason>, kept: usize) {
 }
 
 /// The code that stands for reasons that did not find room.
-const MORE: &str = "More";
+pub(super) const MORE: &str = "More";
 
 /// At most `longest` characters of `text`.
 pub(super) fn cut(mut text: String, longest: usize) -> String {

@@ -188,6 +188,8 @@ pub struct Done<'a> {
     pub bindings: &'a Bindings,
     /// Whether API servers have had time to take them up.
     pub settled: bool,
+    /// How many workloads and violating pods each of its levels has, least sensitive first.
+    pub standings: &'a [(i32, i32)],
     /// The moves that wait for an officer's word.
     pub stops: Vec<api::MoveStop>,
 }
@@ -202,7 +204,7 @@ pub fn of_policy(
     index: &Index,
     now: &Time,
 ) -> api::PlacementPolicyStatus {
-    let Done { bindings: desired, settled, stops } = done;
+    let Done { bindings: desired, settled, standings, stops } = done;
     let object = record.object.as_ref().ok();
     let ready = if record.ending() {
         let message = "the policy is being deleted: admission strips its keys, then its bindings go".to_owned();
@@ -239,8 +241,12 @@ pub fn of_policy(
     let current = object.and_then(|object| object.status.as_ref()).map_or(&[][..], |status| &status.conditions);
     let generation = record.meta.generation;
     let stopped = stopped(name, &stops);
+    let mut levels = found.levels.clone();
+    for (level, (workloads, violating)) in levels.iter_mut().zip(standings) {
+        (level.workloads, level.violating_pods) = (Some(*workloads), Some(*violating));
+    }
     api::PlacementPolicyStatus {
-        levels: found.levels.clone(),
+        levels,
         categories: found.categories.clone(),
         exceptions: found.exceptions.clone(),
         next_change: found.next_change.clone(),

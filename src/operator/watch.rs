@@ -25,12 +25,13 @@ use super::{
     index::{BindingRecord, Change, Existing, Observation, Record, Roster, version},
     metrics::Metrics,
     node::SlimNode,
+    record::Recorded,
     renewal,
     slim::{Kept, Seen},
     write::ROSTER,
 };
 use crate::{
-    api::{CloudProvider, PlacementPolicy, PlacementPool},
+    api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
     core::{
         fleet::{self, Controller},
         workload::Kind,
@@ -169,7 +170,7 @@ fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// What is kept of the objects that `change` is about.
-fn kept<K, V>(change: Change<Seen<K, V>>) -> Change<V> {
+pub(super) fn kept<K, V>(change: Change<Seen<K, V>>) -> Change<V> {
     match change {
         Change::Listed(name, Seen { kept: Ok(value), .. }) => Change::Listed(name, value),
         Change::Applied(name, Seen { kept: Ok(value), .. }) => Change::Applied(name, value),
@@ -281,6 +282,9 @@ pub fn tasks(
             "validatingadmissionpolicies",
             |change| Observation::ValidatingPolicy(change.map(|object| existing(&object))),
         ),
+        all.kept::<WorkloadPlacement, Recorded>(&config, "workloadplacements", |change| {
+            Observation::Record(kept(change))
+        }),
         ("configmaps", {
             let feed = Feed {
                 kind: "configmaps",

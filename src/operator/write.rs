@@ -24,15 +24,17 @@ use super::{
     index::{Change, Observation, Roster},
     lease::NotLeading,
     node::{SlimNode, StampChange},
+    record::Recorded,
+    slim::Seen,
     watch,
 };
 use crate::{
-    api::{CloudProvider, PlacementPolicy, PlacementPool},
+    api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
     core::{
         fleet::{Uid, split},
         instant::Instant,
         keys,
-        workload::Kind,
+        workload::{Identity, Kind},
     },
 };
 
@@ -69,6 +71,8 @@ pub enum Key {
     Template(Kind, String),
     /// The eviction of a pod, found by `namespace/name`.
     Eviction(String),
+    /// The record of a workload, by namespace and name.
+    Record(String),
     /// An event on an object, of this instant: the object for people, and the event's reason.
     Notice(String, &'static str, Instant),
 }
@@ -85,6 +89,7 @@ impl Key {
             Self::ProviderStatus(_) | Self::PoolStatus(_) | Self::PolicyStatus(_) => "status",
             Self::Template(..) => "migration",
             Self::Eviction(_) => "eviction",
+            Self::Record(_) => "record",
             Self::Notice(..) => "event",
         }
     }
@@ -107,7 +112,7 @@ impl Key {
             | Self::ProviderStatus(name)
             | Self::PoolStatus(name)
             | Self::PolicyStatus(name) => name,
-            Self::Template(_, key) | Self::Eviction(key) => split(key).1,
+            Self::Record(key) | Self::Template(_, key) | Self::Eviction(key) => split(key).1,
             Self::Notice(about, ..) => about,
         }
     }
@@ -124,6 +129,7 @@ impl Key {
         match self {
             Self::Roster => format!("ConfigMap {ROSTER}"),
             Self::Finalizer(name) | Self::PolicyStatus(name) => format!("PlacementPolicy {name}"),
+            Self::Record(key) => format!("WorkloadPlacement {key}"),
             Self::MutatingBinding(name) => format!("MutatingAdmissionPolicyBinding {name}"),
             Self::ValidatingBinding(name) => format!("ValidatingAdmissionPolicyBinding {name}"),
             Self::Stamps(name) => format!("Node {name}"),
@@ -165,6 +171,13 @@ pub enum Write {
     },
     /// Makes the roster.
     CreateRoster(BTreeMap<String, String>),
+    /// Makes the record of a workload this, applied by the server, and tells of what it says that is new.
+    Record {
+        /// The record.
+        body: serde_json::Value,
+        /// What there is to tell.
+        notices: Vec<Notice>,
+    },
     /// Tells of something, once: an event that is lost is not told again.
     Notice(Box<Notice>),
     /// Notes in a template when its pods were moved, which makes its controller replace them.
@@ -196,15 +209,40 @@ pub struct Notice {
 }
 
 impl Notice {
+    /// Of the policy `name`.
+    #[must_use]
+    pub fn of_policy(name: &str, uid: Option<String>, reason: &'static str, note: String) -> Self {
+        let about = ObjectReference {
+            api_version: Some(PlacementPolicy::api_version(&()).into_owned()),
+            kind: Some(PlacementPolicy::kind(&()).into_owned()),
+            name: Some(name.to_owned()),
+            uid,
+            ..ObjectReference::default()
+        };
+        Self { about, reason, action: "Judge", note, warning: false }
+    }
+
+    /// That something is wrong with the workload `identity`.
+    #[must_use]
+    pub fn of_workload(identity: &Identity, uid: Uid, reason: &'static str, note: String) -> Self {
+        let about = ObjectReference {
+            api_version: Some(identity.kind.api_version().to_owned()),
+            kind: Some(identity.kind.to_string()),
+            namespace: Some(identity.namespace.to_string()),
+            name: Some(identity.name.to_string()),
+            uid: Some(uid.to_string()),
+            ..ObjectReference::default()
+        };
+        Self { about, reason, action: "Place", note, warning: true }
+    }
+
     /// The key of its write at `at`.
     #[must_use]
     pub fn key(&self, at: Instant) -> Key {
         let ObjectReference { kind, namespace, name, .. } = &self.about;
-        let (kind, name) = (kind.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default());
-        let about = match namespace {
-            Some(namespace) => format!("{kind} {namespace}/{name}"),
-            None => format!("{kind} {name}"),
-        };
+        let name = name.as_deref().unwrap_or_default();
+        let place = namespace.as_ref().map_or(name.to_owned(), |namespace| format!("{namespace}/{name}"));
+        let about = format!("{} {place}", kind.as_deref().unwrap_or_default());
         Key::Notice(about, self.reason, at)
     }
 }
@@ -382,6 +420,28 @@ impl Writer {
                 pods.evict(name, &EvictParams { delete_options: Some(delete), post_options: post() }).await?;
                 return Ok(None);
             }
+            (Key::Record(key), write) => {
+                let (namespace, name) = split(key);
+                let records: Api<Seen<WorkloadPlacement, Recorded>> = Api::namespaced(client(), namespace);
+                match write {
+                    Write::Record { body, notices } => {
+                        let params = PatchParams::apply(FIELD_MANAGER).force();
+                        let seen = records.patch(name, &params, &Patch::Apply(body)).await?;
+                        for notice in notices {
+                            // What is told is said in the record as well.
+                            if let Err(error) = self.tell(notice).await {
+                                tracing::warn!(object = key, error = %watch::Chain(&error), "an event was not recorded");
+                            }
+                        }
+                        Observation::Record(watch::kept(Change::Applied(key.clone(), seen)))
+                    }
+                    Write::Delete { version } => {
+                        records.delete(name, &DeleteParams::default()).await?;
+                        Observation::Record(Change::Deleted(key.clone(), version))
+                    }
+                    _ => return Ok(None),
+                }
+            }
             (Key::Notice(..), Write::Notice(notice)) => {
                 self.tell(*notice).await?;
                 return Ok(None);
@@ -415,7 +475,7 @@ impl Writer {
     }
 
     async fn tell(&self, notice: Notice) -> Result<(), kube::Error> {
-        let Notice { about, reason, note, action, warning } = notice;
+        let Notice { about, reason, action, note, warning } = notice;
         let event = Event {
             type_: if warning { EventType::Warning } else { EventType::Normal },
             reason: reason.to_owned(),

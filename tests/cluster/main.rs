@@ -20,6 +20,7 @@ mod leadership;
 mod migration;
 mod outages;
 mod placement;
+mod records;
 mod schema;
 mod smoke;
 mod stamps;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         migration::trials(),
         outages::trials(),
         placement::trials(),
+        records::trials(),
         schema::trials(),
         smoke::trials(),
         stamps::trials(),

@@ -165,11 +165,11 @@ async fn new_scope(context: &Context) -> Result<()> {
     // Nobody governs it yet.
     let space = context.unique("scope");
     namespace(&world.admin, &space, &BTreeMap::new()).await?;
-    let on_atlantic = json!({"rempart.node-restriction.kubernetes.io/region": "atlantic"});
+    let on_atlantic = json!({crate::world::POOL_LABEL: world.named("atlantic")});
     let unless_moved = json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{
         "weight": 100,
         "preference": {"matchExpressions": [{
-            "key": "rempart.node-restriction.kubernetes.io/region", "operator": "In", "values": ["atlantic"],
+            "key": crate::world::POOL_LABEL, "operator": "In", "values": [world.named("atlantic")],
         }]},
     }]}});
     for kind in ["Deployment", "StatefulSet", "ReplicaSet"] {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Ask, Demand, Free, Outcome, Plan, Planned, Refused, RefusedNamespace, Stuck};
+use super::{Ask, Demand, Free, Outcome, Outlook, Planned, Refused, RefusedNamespace, Stuck};
 use crate::core::{
     admission::Refusal,
     clearance::PoolClearance,
@@ -11,7 +11,7 @@ use crate::core::{
     workload::{Kind, Saying, Wants, Workload},
 };
 
-impl<'a> Plan<'a> {
+impl<'a> Outlook<'_, 'a> {
     /// What becomes of `planned` and why, in a sentence or two.
     #[must_use]
     pub fn message(&self, planned: &Planned<'a>) -> String {
@@ -23,12 +23,6 @@ impl<'a> Plan<'a> {
             Outcome::Refused => refusals(planned, true),
             Outcome::Unrestricted(free) => unrestricted(*free, planned),
         }
-    }
-
-    /// The pool that lacks least to meet `demand`, where none meets it.
-    #[must_use]
-    pub fn nearest(&self, demand: &Demand<'a>) -> Option<&PoolClearance<'a>> {
-        self.pools.get(demand.nearest?)
     }
 
     fn placeable(&self, planned: &Planned<'a>, pools: &[usize]) -> String {
@@ -69,7 +63,7 @@ impl<'a> Plan<'a> {
     fn exceptions(&self, planned: &Planned<'_>) -> impl Iterator<Item = (&Ask<'a>, &'a Exception)> {
         let asks = self.demand(planned).map(|demand| demand.asks.iter()).into_iter().flatten();
         asks.filter_map(|ask| {
-            let policy = self.inventory.world.policies.get(ask.policy)?;
+            let policy = self.estate.world().policies.get(ask.policy)?;
             Some((ask, policy.exceptions.get(ask.exception?)?))
         })
     }
@@ -82,7 +76,8 @@ impl<'a> Plan<'a> {
                 format!("its pods stay pending: there is no pool at all, and {asked} asks for a cleared one")
             }
             Stuck::NoPool => {
-                let nearest = self.nearest(demand).map(|pool| Nearest { pool, demand });
+                let nearest =
+                    demand.nearest.and_then(|nearest| self.pools.get(nearest)).map(|pool| Nearest { pool, demand });
                 let nearest = nearest.map_or_else(String::new, |nearest| format!("; {nearest}"));
                 let pools = counted(self.pools.len(), "pool", "pools");
                 format!("its pods stay pending: none of {pools} is cleared for {asked}{nearest}")

@@ -7,11 +7,13 @@ use std::{
 };
 
 use super::{
-    Ask, Assume, Demand, Free, Judgement, Levelled, NodeOf, Outcome, Plan, Planned, Refused, RefusedNamespace, Stuck,
+    Ask, Assume, Demand, Estate, Free, Judgement, Levelled, NodeOf, Outcome, Outlook, Plan, Planned, Refused,
+    RefusedNamespace, Stuck,
 };
 use crate::core::{
     admission::{Need, Refusal, Statement, Statements},
     clearance::{Judge, PoolClearance},
+    fleet::SpotLabels,
     instant::Instant,
     inventory::{Inventory, Node},
     keys,
@@ -27,20 +29,7 @@ use crate::core::{
 pub fn plan<'a>(inventory: &'a Inventory, at: Instant, assume: Assume) -> Plan<'a> {
     let pools: Vec<PoolClearance<'a>> = Judge::new(&inventory.world).pools(at).collect();
     let nodes = owners(inventory, &pools);
-    let mut planner = Planner {
-        inventory,
-        assume,
-        policies: inventory.world.policies.values().collect(),
-        pools: &pools,
-        nodes: &nodes,
-        namespaces: BTreeMap::new(),
-        judged: BTreeMap::new(),
-        demands: Vec::new(),
-        known: BTreeMap::new(),
-        wished: BTreeMap::new(),
-        stamps: OnceCell::new(),
-        labels: BTreeMap::new(),
-    };
+    let mut planner = Planner::new(inventory, assume, &pools, &nodes);
     let workloads = inventory.workloads.iter().map(|workload| planner.workload(workload)).collect();
     let namespaces = inventory.namespaces.keys().filter_map(|name| planner.namespace(name)).collect();
     let demands = planner.demands;
@@ -81,8 +70,9 @@ struct Governed<'a> {
     policies: Vec<(usize, &'a Policy)>,
 }
 
-struct Planner<'a, 'p> {
-    inventory: &'a Inventory,
+/// Judges workloads one by one, and remembers what they share.
+pub struct Planner<'a, 'p> {
+    estate: &'a dyn Estate,
     assume: Assume,
     policies: Vec<&'a Policy>,
     pools: &'p [PoolClearance<'a>],
@@ -95,12 +85,41 @@ struct Planner<'a, 'p> {
     wished: BTreeMap<(usize, Wants), Outcome>,
     /// The stamps of every pool, once some workload has wished something.
     stamps: OnceCell<Vec<Labels>>,
-    /// The stamps and labels of nodes of which some workload has wished something.
-    labels: BTreeMap<&'a str, Labels>,
 }
 
-impl<'a> Planner<'a, '_> {
-    fn workload(&mut self, workload: &'a Workload) -> Planned<'a> {
+impl<'a, 'p> Planner<'a, 'p> {
+    /// A planner for workloads of `estate`, whose pools fare like this, in the order of their names, and whose nodes are
+    /// theirs.
+    #[must_use]
+    pub fn new(
+        estate: &'a dyn Estate,
+        assume: Assume,
+        pools: &'p [PoolClearance<'a>],
+        nodes: &'p BTreeMap<&'a str, NodeOf>,
+    ) -> Self {
+        Self {
+            estate,
+            assume,
+            policies: estate.world().policies.values().collect(),
+            pools,
+            nodes,
+            namespaces: BTreeMap::new(),
+            judged: BTreeMap::new(),
+            demands: Vec::new(),
+            known: BTreeMap::new(),
+            wished: BTreeMap::new(),
+            stamps: OnceCell::new(),
+        }
+    }
+
+    /// What the workloads that were judged so far have to reckon with.
+    #[must_use]
+    pub fn outlook(&self) -> Outlook<'_, 'a> {
+        Outlook { pools: self.pools, demands: &self.demands, nodes: self.nodes, estate: self.estate }
+    }
+
+    /// Judges `workload`.
+    pub fn workload(&mut self, workload: &'a Workload) -> Planned<'a> {
         let said = Said {
             namespace: &workload.identity.namespace,
             kind: workload.identity.kind,
@@ -124,8 +143,8 @@ impl<'a> Planner<'a, '_> {
         if let Some(known) = self.namespaces.get(namespace) {
             return Rc::clone(known);
         }
-        let (labels, known) = self.inventory.namespace(namespace);
-        let exempt = self.inventory.exempt.contains(namespace);
+        let (labels, known) = self.estate.namespace(namespace);
+        let exempt = self.estate.is_exempt(namespace);
         let governing = |(_, policy): &(usize, &Policy)| !exempt && policy.governs(&labels);
         let policies = self.policies.iter().copied().enumerate().filter(governing).collect();
         let new = Rc::new(Governed { exempt, known, labels, policies });
@@ -266,7 +285,7 @@ impl<'a> Planner<'a, '_> {
     fn wants(&self, workload: &Workload, judgement: &Judgement<'_>) -> Wants {
         let ours = |key: &str| {
             keys::policy_asked(key).is_some_and(|policy| {
-                !self.inventory.world.policies.contains_key(policy)
+                !self.estate.world().policies.contains_key(policy)
                     || judgement.policies.iter().any(|of| of.in_force && of.policy.name.as_str() == policy)
             })
         };
@@ -289,12 +308,8 @@ impl<'a> Planner<'a, '_> {
             if suited.contains(&pool) {
                 continue;
             }
-            let labels = self.labels.entry(name).or_insert_with(|| {
-                let own = self.inventory.nodes.get(*name).map(|node| node.labels.clone()).unwrap_or_default();
-                let stamps = stamps.get(pool).cloned().unwrap_or_default();
-                own.into_iter().chain(stamps).collect()
-            });
-            if wants.accept(name, labels) {
+            let (Some(own), Some(stamps)) = (self.estate.labels_of(name), stamps.get(pool)) else { continue };
+            if wants.accept(name, &SpotLabels { own, stamps }) {
                 suited.insert(pool);
             }
         }

@@ -39,6 +39,7 @@ impl Engine {
             Touched::All => self.shared.sweep(),
         }
         self.fleet_changed = true;
+        self.records.look();
     }
 }
 

@@ -19,6 +19,7 @@ impl Engine {
         self.said.clear();
         self.absence = None;
         self.statuses_due = true;
+        self.records.anew();
         self.statuses_not_before = None;
         self.place_all();
     }

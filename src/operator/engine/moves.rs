@@ -10,21 +10,18 @@ use std::{
 
 use k8s_openapi::api::core::v1::ObjectReference;
 
-use super::{Engine, MoveLimits, backoff, nodes::Urgency, stops::Stops};
+use super::{Engine, MoveLimits, backoff, ground, nodes::Urgency, stops::Stops};
 use crate::{
     core::{
-        fleet::{Controller, Form, Spot, SpotLabels, Uid},
+        fleet::{Controller, Form, Uid, split},
         instant::Instant,
         migration::{Agenda, Course, Kept, Move, Pace, Step, Why, agenda},
         name::PolicyName,
-        selector::Labels,
         standing::{Footing, Ground, Mover, Survey, Unit, survey},
         workload::Kind,
     },
     operator::{
-        index::{Index, Record},
-        node::Membership,
-        ruling::Ruling,
+        record::Motion,
         write::{Key, Notice, Write, WriteError},
     },
 };
@@ -175,18 +172,6 @@ fn rest(resting: &mut BTreeMap<Uid, Rest>, unit: Uid, why: Kept, now: Moment) {
     resting.insert(unit, Rest { failures, not_before: now + wait, why });
 }
 
-/// What an event about the policy `name` refers to.
-pub(super) fn policy_reference(name: &str, record: &Record<crate::api::PlacementPolicy>) -> ObjectReference {
-    use kube::Resource;
-    ObjectReference {
-        api_version: Some(crate::api::PlacementPolicy::api_version(&()).into_owned()),
-        kind: Some(crate::api::PlacementPolicy::kind(&()).into_owned()),
-        name: Some(name.to_owned()),
-        uid: record.meta.uid.clone(),
-        ..ObjectReference::default()
-    }
-}
-
 /// What an event about `unit` refers to.
 fn reference(unit: &Unit<'_>) -> ObjectReference {
     let api_version = match &unit.mover {
@@ -202,29 +187,6 @@ fn reference(unit: &Unit<'_>) -> ObjectReference {
         uid: Some(unit.uid.to_string()),
         ..ObjectReference::default()
     }
-}
-
-/// The nodes as places for pods, sorted by name.
-pub(super) fn spots<'a>(index: &'a Index, ruling: &'a Ruling) -> Vec<Spot<'a>> {
-    static NONE: Labels = Labels::new();
-    let spot = |(name, node): (&'a String, &'a crate::operator::node::NodeRecord)| {
-        let pool = match &node.membership {
-            Membership::Of(pool) => Some(pool),
-            _ => None,
-        };
-        let stamps = pool.and_then(|pool| ruling.stamps.get(pool)).map_or(&NONE, |stamps| &**stamps);
-        let held = pool.and_then(|pool| ruling.held.get(pool)).map_or(&NONE, |held| &**held);
-        Spot {
-            name,
-            pool,
-            labels: SpotLabels { own: node, stamps },
-            held,
-            taints: &node.taints,
-            open: node.ready && !node.closed,
-            allocatable: node.allocatable,
-        }
-    };
-    index.nodes.iter().map(spot).collect()
 }
 
 impl Engine {
@@ -249,11 +211,11 @@ impl Engine {
     }
 
     fn look(&mut self, at: Instant, now: Moment, due: &mut Vec<(Key, Write)>) {
-        let Self { index, ruling, moves, admission, settings, metrics, queue, under_way, .. } = self;
+        let Self { index, ruling, moves, admission, settings, metrics, queue, under_way, motions, records, .. } = self;
         let settled: BTreeSet<PolicyName> =
             admission.settled().iter().filter_map(|name| PolicyName::parse(name).ok()).collect();
         let exempt: BTreeSet<String> = settings.exempt.iter().cloned().collect();
-        let spots = spots(index, ruling);
+        let spots = ground::spots(index, ruling);
         let ground = Ground { world: &ruling.world, settled: &settled, exempt: &exempt, spots: &spots };
         let fleet = index.fleet();
         let survey = survey(&fleet, &ground);
@@ -289,6 +251,11 @@ impl Engine {
             }
         }
         moves.forget(&survey, &agenda);
+        let now_on = moves.motions(&agenda);
+        if *motions != now_on {
+            *motions = now_on;
+            records.look();
+        }
         due.extend(notices.into_iter().map(|notice| (notice.key(at), Write::Notice(Box::new(notice)))));
     }
 }
@@ -375,6 +342,22 @@ impl Moves {
                 rest(&mut self.resting, unit, Kept::Stuck, now);
             }
         }
+    }
+
+    /// What records say of it.
+    fn motions(&self, agenda: &Agenda<'_>) -> BTreeMap<Uid, Motion> {
+        let mut motions: BTreeMap<Uid, Motion> = BTreeMap::new();
+        for (unit, flight) in &self.under_way {
+            motions.entry(*unit).or_default().moving = flight.weight;
+        }
+        for unit in agenda.waiting.iter().filter(|unit| !self.under_way.contains_key(unit)) {
+            motions.entry(*unit).or_default().waiting = true;
+        }
+        for (unit, pods) in &agenda.kept {
+            let kept = pods.iter().map(|(pod, why)| (split(pod).1.to_owned(), (why.code(), why.to_string())));
+            motions.entry(*unit).or_default().kept = kept.collect();
+        }
+        motions
     }
 
     /// Forgets what no longer matters.

@@ -26,7 +26,8 @@ pub(super) enum Urgency {
 
 /// Works out whose `node` is.
 pub(super) fn place(node: &mut NodeRecord, ruling: &Ruling) {
-    let found = claims(&ruling.pools, Place { labels: &*node, provider_id: node.provider_id.as_deref() });
+    let found =
+        claims(&ruling.world.catalogue.pools, Place { labels: &*node, provider_id: node.provider_id.as_deref() });
     let names = |pools: &[&crate::core::name::PoolName]| pools.iter().map(|pool| (*pool).clone()).collect();
     node.membership = match (found.owner(), found.by.as_slice(), found.mismatched.as_slice()) {
         (Some(pool), _, _) => Membership::Of(pool.clone()),

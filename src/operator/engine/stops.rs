@@ -10,7 +10,6 @@ use std::{
 
 use fnv::FnvHasher;
 
-use super::moves::policy_reference;
 use crate::{
     api,
     core::{
@@ -33,8 +32,8 @@ use crate::{
 const WINDOW: Duration = Duration::from_mins(1);
 /// What an officer writes on a policy to let a move go on.
 pub const APPROVAL: &str = "rempart.dev/approve-move";
-/// How many different states of the facts are kept of the last minute.
-const EPOCHS: usize = 16;
+/// Of facts that change more often than this, not every state is kept.
+const STRETCH: Duration = Duration::from_secs(3);
 /// How many changes a stop names.
 const NAMED: usize = 16;
 
@@ -60,6 +59,8 @@ pub(super) struct Stops {
     pub(super) share: u8,
     /// The facts of the last minute, the oldest first.
     history: VecDeque<Epoch>,
+    /// When facts were first seen.
+    origin: Option<Moment>,
     stopped: BTreeMap<(String, usize), Stopped>,
 }
 
@@ -83,19 +84,27 @@ impl Stops {
         }
         let epoch = Epoch { since: now, world: Arc::clone(world), facts: Arc::new(facts(index)) };
         self.history.push_back(epoch);
+        self.origin.get_or_insert(now);
         self.forget(now);
     }
 
-    /// Forgets what no longer held when the window began, and, of many changes, the states that held the shortest.
+    /// Forgets what no longer held when the window began, and most of what followed fast upon each other.
     fn forget(&mut self, now: Moment) {
         while self.history.get(1).is_some_and(|second| second.since + WINDOW <= now) {
             self.history.pop_front();
         }
-        while self.history.len() > EPOCHS {
-            let ends = self.history.iter().skip(1).map(|next| next.since);
-            let held = self.history.iter().zip(ends).map(|(epoch, end)| end.saturating_duration_since(epoch.since));
-            let Some((shortest, _)) = held.enumerate().min_by_key(|(_, held)| *held) else { return };
-            self.history.remove(shortest);
+        // The newest, the one before it, and of the others the last of every few seconds.
+        let Some(origin) = self.origin else { return };
+        let stretch = |epoch: &Epoch| epoch.since.saturating_duration_since(origin).as_secs() / STRETCH.as_secs();
+        let mut at = 0;
+        while let (Some(this), Some(next), Some(_)) =
+            (self.history.get(at), self.history.get(at + 1), self.history.get(at + 2))
+        {
+            if stretch(this) == stretch(next) {
+                self.history.remove(at);
+            } else {
+                at += 1;
+            }
         }
     }
 
@@ -211,8 +220,8 @@ impl Stops {
         let note = said(&key.0, &stop);
         tracing::warn!(policy = key.0, note, "moves are stopped");
         if let Some(record) = index.policies.get(&key.0) {
-            let about = policy_reference(&key.0, record);
-            notices.push(Notice { about, reason: "MoveStopped", note, action: "Stop", warning: true });
+            let notice = Notice::of_policy(&key.0, record.meta.uid.clone(), "MoveStopped", note);
+            notices.push(Notice { action: "Stop", warning: true, ..notice });
         }
         self.stopped.insert(key, Stopped { stop, before: Some(before) });
     }

@@ -1,6 +1,7 @@
 //! The decision loop against a cluster that is a few maps: what it writes, in which order, and when it rests.
 
 mod leading;
+mod records;
 
 use std::{
     collections::BTreeMap,
@@ -12,11 +13,13 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::{CloudProvider, PlacementPolicy, PlacementPool},
+    api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
     core::workload::Kind,
     operator::{
         index::{BindingRecord, Existing, Roster},
         node::SlimNode,
+        record::Recorded,
+        slim::Seen,
         write::{FINALIZER, ROSTER},
     },
 };
@@ -27,6 +30,9 @@ struct Cluster {
     version: u64,
     nodes: BTreeMap<String, Value>,
     policies: BTreeMap<String, Value>,
+    records: BTreeMap<String, Value>,
+    /// What was told of workloads.
+    told: Vec<String>,
     at: Instant,
     now: Moment,
     /// Every write so far, as `kind name: what`.
@@ -80,6 +86,8 @@ impl Cluster {
             version: 1,
             nodes: BTreeMap::new(),
             policies: BTreeMap::new(),
+            records: BTreeMap::new(),
+            told: Vec::new(),
             at: instant("2026-03-01T12:00:00Z"),
             now: Moment::now(),
             log: Vec::new(),
@@ -132,6 +140,7 @@ impl Cluster {
         list!(Namespace, []);
         list!(Claim, []);
         list!(Volume, []);
+        list!(Record, []);
         let (mutations, validations) = crate::operator::bindings::admission_policies();
         for name in mutations {
             let change = Change::Applied(name.to_owned(), Existing { version: 1 });
@@ -245,6 +254,20 @@ impl Cluster {
                 let meta = ObjectMeta { labels: binding.metadata.labels, ..meta(self.next_version()) };
                 let spec = Some(binding.spec);
                 Observation::ValidatingBinding(Change::Applied(name.clone(), BindingRecord { meta, spec }))
+            }
+            (Key::Record(name), Write::Record { mut body, notices }) => {
+                for notice in &notices {
+                    let Key::Notice(about, reason, _) = notice.key(self.at) else { unreachable!() };
+                    self.told.push(format!("{about}: {reason}: {}", notice.note));
+                }
+                body["metadata"]["resourceVersion"] = self.next_version().into();
+                self.records.insert(name.clone(), body.clone());
+                let seen: Seen<WorkloadPlacement, Recorded> = serde_json::from_value(body).unwrap();
+                Observation::Record(Change::Applied(name.clone(), seen.kept.unwrap()))
+            }
+            (Key::Record(name), Write::Delete { version }) => {
+                self.records.remove(name);
+                Observation::Record(Change::Deleted(name.clone(), version))
             }
             (Key::MutatingBinding(name), Write::Delete { version }) => {
                 Observation::MutatingBinding(Change::Deleted(name.clone(), version))

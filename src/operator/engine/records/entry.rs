@@ -1,0 +1,175 @@
+//! Which workloads there are to be records of, with what is known of their pods.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    core::{
+        fleet::{Controller, Fleet, Pod, Uid, split},
+        standing::{self, Footing, Misplaced, Mover, Survey, Tally, Unit},
+        workload::{Identity, Kind, Workload},
+    },
+    operator::{record, ruling::Ruling},
+};
+
+/// How many workloads and violating pods each level of each policy has, least sensitive first.
+pub(in crate::operator::engine) type Standings = BTreeMap<String, Vec<(i32, i32)>>;
+
+/// A workload of which there is to be a record.
+pub(super) struct Entry<'s, 'a> {
+    /// Which one.
+    pub(super) identity: Identity,
+    /// Its identifier.
+    pub(super) uid: Uid,
+    /// What it is.
+    pub(super) of: Of<'s, 'a>,
+}
+
+/// What a workload is.
+pub(super) enum Of<'s, 'a> {
+    /// What makes pods, by itself or, as a `CronJob`, by way of these too.
+    Controller(&'a Controller, Vec<&'s Unit<'a>>),
+    /// A pod, found by this name, that nothing known makes, of this unit.
+    Pod(&'a str, &'a Pod, &'s Unit<'a>),
+}
+
+impl<'s, 'a> Entry<'s, 'a> {
+    /// It, to be judged.
+    pub(super) fn workload(&self) -> Workload {
+        let (workload, pod, wants) = match &self.of {
+            Of::Controller(controller, _) => (&controller.saying, &controller.said.pod, &controller.wants),
+            Of::Pod(_, pod, _) => (&pod.said.workload, &pod.said.pod, &pod.wants),
+        };
+        // Of what another's template made, that template speaks.
+        let workload = match &self.of {
+            Of::Controller(controller, _) if controller.owner.is_some() => &controller.said.workload,
+            _ => workload,
+        };
+        Workload {
+            identity: self.identity.clone(),
+            workload: workload.clone(),
+            pod: pod.clone(),
+            misplaced: Vec::new(),
+            node_name: None,
+            wants: (**wants).clone(),
+            runs_on: Vec::new(),
+        }
+    }
+
+    /// How many pods it has, how many are on each node, and which do not stand where they should.
+    pub(super) fn pods(&self) -> (Tally, BTreeMap<&'a str, u32>, Vec<&'s Misplaced<'a>>) {
+        let (mut tally, mut nodes, mut misplaced) = (Tally::default(), BTreeMap::<&str, u32>::new(), Vec::new());
+        match &self.of {
+            Of::Controller(_, units) => {
+                for unit in units {
+                    tally.add(&unit.pods);
+                    for (node, pods) in &unit.nodes {
+                        let count = nodes.entry(node).or_default();
+                        *count = count.saturating_add(*pods);
+                    }
+                    misplaced.extend(&unit.misplaced);
+                }
+            }
+            Of::Pod(key, pod, unit) => {
+                let found = unit.misplaced.binary_search_by(|found| found.key.cmp(key)).ok();
+                let found = found.and_then(|at| unit.misplaced.get(at));
+                let worst = found.and_then(|found| found.footings.iter().copied().max()).unwrap_or(Footing::Sound);
+                let one = Tally {
+                    total: 1,
+                    placed: u32::from(pod.node.is_some()),
+                    ready: u32::from(pod.is_ready()),
+                    ..Tally::default()
+                };
+                tally = one.standing(worst);
+                nodes.extend(pod.node.as_deref().map(|node| (node, 1)));
+                misplaced.extend(found);
+            }
+        }
+        (tally, nodes, misplaced)
+    }
+}
+
+/// The records that there are to be, by namespace and name.
+pub(super) fn entries<'s, 'a>(fleet: &Fleet<'a>, survey: &'s Survey<'a>) -> BTreeMap<String, Entry<'s, 'a>> {
+    let mut entries: BTreeMap<String, Entry<'s, 'a>> = BTreeMap::new();
+    let mut foreign: BTreeMap<Uid, &'s Unit<'a>> = BTreeMap::new();
+    let governed = survey.units.values().filter(|unit| !unit.needs.ungoverned());
+    for unit in governed {
+        match unit.mover {
+            Mover::Controller(name, controller) => {
+                // The jobs of a CronJob come and go: what there is to say of them is said of it.
+                let above = controller.owner.as_deref().filter(|_| controller.form.kind() == Kind::Job);
+                let above = above.and_then(|above| Some((above, fleet.controller(unit.namespace, above)?)));
+                let (name, top) = above.map_or((name, controller), |(above, top)| (&*above.name, top));
+                let kind = top.form.kind();
+                let identity = Identity { namespace: unit.namespace.into(), kind, name: name.into() };
+                let entry = entries.entry(key(&identity)).or_insert_with(|| Entry {
+                    identity,
+                    uid: top.uid,
+                    of: Of::Controller(top, Vec::new()),
+                });
+                if let Of::Controller(_, units) = &mut entry.of {
+                    units.push(unit);
+                }
+            }
+            Mover::Foreign(_) | Mover::Nobody(..) => drop(foreign.insert(unit.uid, unit)),
+        }
+    }
+    if foreign.is_empty() {
+        return entries;
+    }
+    for (path, pod) in fleet.pods.iter().filter(|(_, pod)| pod.counts()) {
+        let owner = pod.owner.as_ref().map_or(pod.uid, |owner| owner.uid);
+        let Some(unit) = foreign.get(&owner) else { continue };
+        let (namespace, name) = split(path);
+        let identity = Identity { namespace: namespace.into(), kind: Kind::Pod, name: name.into() };
+        entries.insert(key(&identity), Entry { identity, uid: pod.uid, of: Of::Pod(path, pod, unit) });
+    }
+    entries
+}
+
+fn key(identity: &Identity) -> String {
+    format!("{}/{}", identity.namespace, record::name(identity))
+}
+
+/// How many workloads and violating pods each level of each policy has.
+pub(super) fn levels(survey: &Survey<'_>, entries: &BTreeMap<String, Entry<'_, '_>>, ruling: &Ruling) -> Standings {
+    let policies = ruling.world.policies.iter();
+    let mut levels: Standings =
+        policies.map(|(name, policy)| (name.to_string(), vec![(0, 0); policy.levels.iter().len()])).collect();
+    let mut add = |subject: &standing::Subject<'_>, workloads: i32, violating: u32| {
+        let Some(found) = levels.get_mut(subject.policy.as_str()).and_then(|found| found.get_mut(subject.rank)) else {
+            return;
+        };
+        found.0 = found.0.saturating_add(workloads);
+        found.1 = found.1.saturating_add(i32::try_from(violating).unwrap_or(i32::MAX));
+    };
+    for (subject, tally) in &survey.levels {
+        add(subject, 0, tally.violating);
+    }
+    for entry in entries.values() {
+        let unit = match &entry.of {
+            Of::Controller(_, units) => units.first().copied(),
+            Of::Pod(_, _, unit) => Some(*unit),
+        };
+        for asked in unit.into_iter().flat_map(|unit| &unit.needs.asked) {
+            if let Some(subject) = asked.subject() {
+                add(&subject, 1, 0);
+            }
+        }
+    }
+    levels
+}
+
+/// Whether the workload of the record `name` is there still, as what `owner` identifies.
+pub(super) fn exists(fleet: &Fleet<'_>, name: &str, owner: Uid) -> bool {
+    let (namespace, name) = split(name);
+    Kind::ALL.iter().any(|kind| {
+        let Some(rest) = name.strip_prefix(&format!("{}-", kind.as_str().to_ascii_lowercase())) else { return false };
+        let path = format!("{namespace}/{rest}");
+        let found = match fleet.controllers.of(*kind) {
+            Some(controllers) => controllers.get(&path).map(|found| found.uid),
+            None => fleet.pods.get(&path).map(|found| found.uid),
+        };
+        found == Some(owner)
+    })
+}

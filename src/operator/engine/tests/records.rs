@@ -1,0 +1,227 @@
+//! The record of each workload: what it says, when it is written, and when it goes.
+
+use k8s_openapi::api::{apps::v1 as apps, core::v1 as k8s};
+
+use super::*;
+use crate::{
+    core::fleet::{Controller, Namespace, Pod},
+    operator::slim::Kept,
+};
+
+const HIGH: &str = "clearance.rempart.node-restriction.kubernetes.io/state.high";
+
+fn uid(number: u32) -> String {
+    format!("00000000-0000-0000-0000-{number:012}")
+}
+
+fn deployment(name: &str, number: u32) -> Value {
+    let template = json!({
+        "metadata": {"annotations": {"rempart.dev/workload-sensitivity": "high"}},
+        "spec": {"nodeSelector": {HIGH: "true"}, "containers": [{"name": "c"}]},
+    });
+    json!({
+        "metadata": {"name": name, "namespace": "shop", "uid": uid(number), "generation": 1,
+            "annotations": {"rempart.dev/sensitivity": "high"}},
+        "spec": {"replicas": 2, "template": template}, "status": {"observedGeneration": 1},
+    })
+}
+
+fn owned_by(kind: &str, name: &str, number: u32) -> Value {
+    let group = if matches!(kind, "Job" | "CronJob") { "batch/v1" } else { "apps/v1" };
+    json!([{"apiVersion": group, "kind": kind, "name": name, "uid": uid(number), "controller": true}])
+}
+
+fn pod(name: &str, owners: &Value, node: Option<&str>) -> Value {
+    json!({
+        "metadata": {"name": name, "namespace": "shop", "uid": uid(1000 + u32::from(name.as_bytes()[name.len() - 1])),
+            "ownerReferences": owners, "annotations": {"rempart.dev/workload-sensitivity": "high"}},
+        "spec": {"nodeName": node, "nodeSelector": {HIGH: "true"}, "containers": [{"name": "c"}]},
+        "status": {"phase": if node.is_some() { "Running" } else { "Pending" },
+            "conditions": [{"type": "Ready", "status": if node.is_some() { "True" } else { "False" }}]},
+    })
+}
+
+impl Cluster {
+    fn kept<K, V: Kept<K>>(&mut self, object: &Value) -> V {
+        let mut object = object.clone();
+        object["metadata"]["resourceVersion"] = self.next_version().into();
+        serde_json::from_value::<Seen<K, V>>(object).unwrap().kept.unwrap()
+    }
+
+    fn run<K>(&mut self, kind: Kind, object: &Value)
+    where
+        Controller: Kept<K>,
+    {
+        let controller = self.kept::<K, Controller>(object);
+        let change = Change::Applied(format!("shop/{}", name(object)), controller);
+        self.engine.observe(Observation::Controller(kind, change));
+    }
+
+    fn put(&mut self, object: &Value) {
+        let pod = self.kept::<k8s::Pod, Pod>(object);
+        self.engine.observe(Observation::Pod(Change::Applied(format!("shop/{}", name(object)), pod)));
+    }
+
+    fn space(&mut self, labels: &Value) {
+        let namespace =
+            self.kept::<k8s::Namespace, Namespace>(&json!({"metadata": {"name": "shop", "labels": labels}}));
+        self.engine.observe(Observation::Namespace(Change::Applied("shop".into(), namespace)));
+    }
+
+    /// A Deployment `api` with a pod on node `n` and one that waits.
+    fn with_api(mode: &str) -> Self {
+        let mut cluster = Self::listed(&[policy(mode)], &[pool("p"), pool("q")], &[node("n", &json!({"pool": "p"}))]);
+        cluster.space(&json!({}));
+        cluster.run::<apps::Deployment>(Kind::Deployment, &deployment("api", 1));
+        let mut set = deployment("api-1", 2);
+        set["metadata"]["ownerReferences"] = owned_by("Deployment", "api", 1);
+        cluster.run::<apps::ReplicaSet>(Kind::ReplicaSet, &set);
+        cluster.put(&pod("api-1-a", &owned_by("ReplicaSet", "api-1", 2), Some("n")));
+        cluster.put(&pod("api-1-b", &owned_by("ReplicaSet", "api-1", 2), None));
+        cluster.rest();
+        cluster
+    }
+
+    fn record_writes(&self) -> Vec<&str> {
+        self.log.iter().filter(|line| line.contains("record WorkloadPlacement")).map(String::as_str).collect()
+    }
+}
+
+#[test]
+fn a_record_says_what_became_of_its_workload() {
+    let mut cluster = Cluster::with_api("Enforce");
+    assert_eq!(cluster.record_writes(), ["record WorkloadPlacement shop/deployment-api"]);
+    let mut record = cluster.records["shop/deployment-api"].clone();
+    record["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+    insta::assert_yaml_snapshot!("a_record", record);
+    assert!(cluster.told.is_empty());
+    // The certificate ends.
+    cluster.at = instant("2026-07-01T00:00:00Z");
+    cluster.rest();
+    insta::assert_yaml_snapshot!(
+        "a_record_of_a_workload_that_lost_its_clearance",
+        cluster.records["shop/deployment-api"]["status"]
+    );
+    insta::assert_yaml_snapshot!("what_is_told_of_a_workload_that_lost_its_clearance", cluster.told);
+    let levels = &cluster.policies["state"]["status"]["levels"];
+    assert_eq!((&levels[1]["workloads"], &levels[1]["violatingPods"]), (&json!(1), &json!(1)), "{levels:#}");
+    assert_eq!((&levels[0]["workloads"], &levels[0]["violatingPods"]), (&json!(0), &json!(0)), "{levels:#}");
+}
+
+#[test]
+fn a_policy_that_only_watches_has_it_recorded_what_it_would_do() {
+    let cluster = Cluster::with_api("Audit");
+    insta::assert_yaml_snapshot!("a_record_under_audit", cluster.records["shop/deployment-api"]["status"]);
+}
+
+#[test]
+fn a_record_is_written_once_for_each_change() {
+    let mut cluster = Cluster::with_api("Enforce");
+    let before = cluster.records["shop/deployment-api"].clone();
+    // Nothing that it says differs.
+    cluster.put(&pod("api-1-a", &owned_by("ReplicaSet", "api-1", 2), Some("n")));
+    cluster.run::<apps::Deployment>(Kind::Deployment, &deployment("api", 1));
+    cluster.rest();
+    assert_eq!(cluster.record_writes().len(), 1);
+    // A pod after the other within a pace is one change.
+    cluster.at = instant("2026-03-01T13:00:00Z");
+    for i in ["c", "d", "e"] {
+        cluster.put(&pod(&format!("api-1-{i}"), &owned_by("ReplicaSet", "api-1", 2), Some("n")));
+        cluster.step();
+    }
+    cluster.rest();
+    assert!(cluster.record_writes().len() <= 3, "{:#?}", cluster.log);
+    let after = &cluster.records["shop/deployment-api"];
+    assert_eq!(after["status"]["pods"]["total"], 5);
+    let time = |record: &Value| record["status"]["conditions"][0]["lastTransitionTime"].clone();
+    assert_eq!(time(after), time(&before), "what holds still has its time");
+}
+
+#[test]
+fn while_everything_changes_a_record_is_written_every_two_seconds() {
+    let mut cluster = Cluster::with_api("Enforce");
+    let before = cluster.record_writes().len();
+    for i in 0..100 {
+        cluster.put(&pod(&format!("api-1-{i:03}"), &owned_by("ReplicaSet", "api-1", 2), Some("n")));
+        cluster.wait(100);
+        cluster.step();
+    }
+    let written = cluster.record_writes().len() - before;
+    assert!((4..=6).contains(&written), "{written} in ten seconds");
+    cluster.rest();
+    assert_eq!(cluster.records["shop/deployment-api"]["status"]["pods"]["total"], 102);
+}
+
+#[test]
+fn a_record_that_somebody_deleted_or_altered_is_written_anew() {
+    let mut cluster = Cluster::with_api("Enforce");
+    let name = "shop/deployment-api".to_owned();
+    let original = cluster.records[&name].clone();
+    cluster.engine.observe(Observation::Record(Change::Deleted(name.clone(), u64::MAX)));
+    cluster.engine.index.bury();
+    cluster.rest();
+    assert_eq!(cluster.record_writes().len(), 2);
+    let mut altered = original;
+    altered["status"]["pods"]["violating"] = 7.into();
+    let altered = cluster.kept::<WorkloadPlacement, Recorded>(&altered);
+    cluster.engine.observe(Observation::Record(Change::Applied(name, altered)));
+    cluster.rest();
+    assert_eq!(cluster.record_writes().len(), 3);
+}
+
+#[test]
+fn a_record_goes_when_no_policy_governs_its_workload_any_more() {
+    let mut cluster = Cluster::with_api("Enforce");
+    cluster.edit_policy(|policy| {
+        policy["spec"]["namespaceSelector"] = json!({"matchLabels": {"tenant": "other"}});
+        policy["metadata"]["generation"] = 2.into();
+    });
+    cluster.rest();
+    let ended = cluster.log.iter().filter(|line| *line == "end record WorkloadPlacement shop/deployment-api").count();
+    assert_eq!(ended, 1, "{:#?}", cluster.log);
+    assert!(cluster.records.is_empty());
+}
+
+#[test]
+fn a_record_of_a_workload_that_is_gone_is_left_to_the_garbage_collector() {
+    let mut cluster = Cluster::with_api("Enforce");
+    for (kind, name) in [(Kind::Deployment, "api"), (Kind::ReplicaSet, "api-1")] {
+        cluster.engine.observe(Observation::Controller(kind, Change::Deleted(format!("shop/{name}"), u64::MAX)));
+    }
+    for name in ["api-1-a", "api-1-b"] {
+        cluster.engine.observe(Observation::Pod(Change::Deleted(format!("shop/{name}"), u64::MAX)));
+    }
+    cluster.rest();
+    assert_eq!(cluster.record_writes().len(), 1, "{:#?}", cluster.log);
+}
+
+#[test]
+fn who_has_a_record() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
+    cluster.space(&json!({}));
+    let mut job = deployment("nightly-7", 4);
+    job["metadata"]["ownerReferences"] = owned_by("CronJob", "nightly", 3);
+    cluster.run::<k8s_openapi::api::batch::v1::Job>(Kind::Job, &job);
+    let mut cron = deployment("nightly", 3);
+    cron["spec"] = json!({"jobTemplate": {"spec": {"template": cron["spec"]["template"]}}});
+    cluster.run::<k8s_openapi::api::batch::v1::CronJob>(Kind::CronJob, &cron);
+    cluster.put(&pod("nightly-7-a", &owned_by("Job", "nightly-7", 4), Some("n")));
+    cluster.run::<apps::StatefulSet>(Kind::StatefulSet, &deployment("db", 5));
+    cluster.run::<apps::ReplicaSet>(Kind::ReplicaSet, &deployment("lone", 6));
+    cluster.put(&pod("own-b", &json!([]), Some("n")));
+    let foreign =
+        json!([{"apiVersion": "x.example/v1", "kind": "Cluster", "name": "pg", "uid": uid(9), "controller": true}]);
+    cluster.put(&pod("pg-c", &foreign, Some("n")));
+    cluster.put(&pod("pg-d", &foreign, None));
+    cluster.rest();
+    let lines: Vec<_> = cluster
+        .records
+        .iter()
+        .map(|(name, record)| {
+            let owner = &record["metadata"]["ownerReferences"][0];
+            let pods = &record["status"]["pods"];
+            format!("{name}: {} {}, {} of {} placed", owner["kind"], owner["uid"], pods["placed"], pods["total"])
+        })
+        .collect();
+    insta::assert_yaml_snapshot!("who_has_a_record", lines);
+}

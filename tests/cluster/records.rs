@@ -1,0 +1,197 @@
+//! The record of each workload, as the operator writes it and kubectl shows it.
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::events::v1::Event;
+use kube::{
+    Api, ResourceExt,
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
+};
+use rempart::{core::keys, lab::eventually};
+use serde_json::json;
+
+use crate::{
+    harness::{Context, Trial},
+    world::{SOON, World, create, workload},
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::new("records::kubectl_shows_what_became_of_a_workload", shown),
+        Trial::new("records::a_record_goes_with_its_workload", collected),
+        Trial::new("records::a_record_is_written_for_a_change_and_for_nothing_else", written),
+        Trial::new("records::nobody_else_writes_a_record_and_one_that_is_deleted_comes_back", guarded),
+        Trial::new("records::a_workload_that_has_nowhere_to_go_is_told_of", blocked),
+    ]
+}
+
+const RESTRICTED: [(&str, &str); 1] = [(keys::SENSITIVITY, "restricted")];
+
+fn records(world: &World, namespace: &str) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("rempart.dev", "v1alpha1", "WorkloadPlacement");
+    Api::namespaced_with(world.admin.clone(), namespace, &ApiResource::from_gvk(&kind))
+}
+
+/// Waits for the record `name` to count so many placed pods.
+async fn eventually_recorded(world: &World, namespace: &str, name: &str, placed: u32) -> Result<DynamicObject> {
+    let records = records(world, namespace);
+    let record = eventually(format!("the record {name}"), SOON, async || {
+        let record = records.get(name).await?;
+        let pods = &record.data["status"]["pods"];
+        ensure!(pods["placed"] == placed && pods["pending"] == 0, "it says {pods}");
+        anyhow::Ok(record)
+    });
+    Ok(record.await?)
+}
+
+/// A world with a node that is cleared for level restricted, and a namespace with a Deployment of it.
+async fn with_api(context: &Context, prefix: &str) -> Result<(World, String)> {
+    let world = World::new(context, prefix).await?;
+    world.node(context, "gouv").await?;
+    let namespace = world.namespace(context, &[]).await?;
+    let mut deployment = workload("Deployment", &namespace, "api", &RESTRICTED);
+    deployment["spec"]["replicas"] = json!(2);
+    create(&world.admin, &deployment).await?;
+    eventually_recorded(&world, &namespace, "deployment-api", 2).await?;
+    Ok((world, namespace))
+}
+
+async fn shown(context: &Context) -> Result<()> {
+    let (world, namespace) = with_api(context, "shown").await?;
+    let output = context.cluster.kubectl(["get", "wpl", "-n", &namespace]).run().await?;
+    let table = output.replace(&world.id, "W");
+    let rows: Vec<Vec<&str>> =
+        table.lines().map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()).collect();
+    let expected = [
+        vec![
+            "NAME",
+            "WORKLOAD",
+            "LEVEL",
+            "FROM",
+            "PLACED",
+            "PENDING",
+            "VIOLATING",
+            "PROVIDERS",
+            "COMPLIANT",
+            "MESSAGE",
+        ],
+        vec![
+            "deployment-api",
+            "Deployment/api",
+            "restricted",
+            "Workload",
+            "2",
+            "0",
+            "0",
+            "W-gouv 2",
+            "True",
+            "1 of 2 cleared pools will do: W-gouv",
+        ],
+    ];
+    ensure!(rows == expected, "kubectl shows\n{table}");
+    let whole = context.cluster.kubectl(["get", "wpl/deployment-api", "-o", "json", "-n", &namespace]).run().await?;
+    let record: serde_json::Value = serde_json::from_str(&whole)?;
+    let status = &record["status"];
+    ensure!(status["allowedPools"] == json!([world.named("gouv"), world.named("site")]), "{status:#}");
+    ensure!(status["providers"] == json!([{"name": world.named("gouv"), "pods": 2}]), "{status:#}");
+    Ok(())
+}
+
+async fn collected(context: &Context) -> Result<()> {
+    let (world, namespace) = with_api(context, "collected").await?;
+    let records = records(&world, &namespace);
+    let owners = records.get("deployment-api").await?.metadata.owner_references.unwrap_or_default();
+    ensure!(owners.len() == 1 && owners[0].kind == "Deployment" && owners[0].name == "api", "{owners:?}");
+    ensure!(owners[0].controller != Some(true) && owners[0].block_owner_deletion != Some(true), "{owners:?}");
+    context.cluster.kubectl(["delete", "deployment", "api", "-n", &namespace]).run().await?;
+    eventually("the record to go", SOON, async || {
+        let left = records.list(&ListParams::default()).await?.items;
+        ensure!(left.is_empty(), "{:?} are left", left.iter().map(ResourceExt::name_any).collect::<Vec<_>>());
+        anyhow::Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+async fn written(context: &Context) -> Result<()> {
+    let (world, namespace) = with_api(context, "written").await?;
+    let before = eventually_recorded(&world, &namespace, "deployment-api", 2).await?;
+    // Without a status of its own, each write that alters a record makes a new generation of it.
+    ensure!(before.metadata.generation <= Some(4), "{:?} writes for one Deployment", before.metadata.generation);
+    let managers = before.metadata.managed_fields.clone().unwrap_or_default();
+    ensure!(managers.len() == 1, "one writer, by one kind of request: {managers:?}");
+    // What the record does not speak of.
+    context.cluster.kubectl(["label", "deployment", "api", "seen=true", "-n", &namespace]).run().await?;
+    let mut other = workload("Deployment", &namespace, "other", &RESTRICTED);
+    other["spec"]["replicas"] = json!(1);
+    create(&world.admin, &other).await?;
+    eventually_recorded(&world, &namespace, "deployment-other", 1).await?;
+    let after = records(&world, &namespace).get("deployment-api").await?;
+    let said = |record: &DynamicObject| {
+        let mut status = record.data["status"].clone();
+        // Of what goes on in the trials beside this one.
+        for field in ["rejectedPools", "rejectedPoolsOmitted"] {
+            status.as_object_mut().map(|status| status.remove(field));
+        }
+        status
+    };
+    ensure!(said(&after) == said(&before), "it says {:#} and said {:#}", said(&after), said(&before));
+    Ok(())
+}
+
+async fn guarded(context: &Context) -> Result<()> {
+    let (world, namespace) = with_api(context, "guarded").await?;
+    let records = records(&world, &namespace);
+    let patch = Patch::Merge(json!({"status": {"pods": {"violating": 9}}}));
+    let refused = records.patch("deployment-api", &PatchParams::default(), &patch).await.err();
+    let refused = refused.context("an administrator wrote a record")?.to_string();
+    let expected = format!("workloadplacement {namespace}/deployment-api: user ");
+    let remedy = "may not write it: Rempart's operator alone records what became of a workload; change the workload, a \
+                  PlacementPolicy or a PlacementPool instead";
+    ensure!(refused.contains(&expected) && refused.contains(remedy), "{refused}");
+    let forged = json!({
+        "apiVersion": "rempart.dev/v1alpha1", "kind": "WorkloadPlacement",
+        "metadata": {"name": "deployment-forged", "namespace": namespace},
+    });
+    ensure!(create(&world.admin, &forged).await.is_err(), "an administrator made a record");
+
+    let uid = records.get("deployment-api").await?.uid();
+    records.delete("deployment-api", &DeleteParams::default()).await?;
+    eventually("the record to come back", SOON, async || {
+        let now = records.get("deployment-api").await?.uid();
+        ensure!(now != uid, "it is not gone yet");
+        anyhow::Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+async fn blocked(context: &Context) -> Result<()> {
+    let (world, namespace) = with_api(context, "blocked").await?;
+    create(&world.admin, &workload("Deployment", &namespace, "vault", &[(keys::SENSITIVITY, "secret")])).await?;
+    let message = format!(
+        "its pods stay pending: no node belongs to what is cleared for level secret of policy {} ({}); add nodes, or \
+         correct the pool's nodeSelector or providerIDPrefix",
+        world.id,
+        world.named("site")
+    );
+    let records = records(&world, &namespace);
+    eventually("the record of what is blocked", SOON, async || {
+        let record = records.get("deployment-vault").await?;
+        let said = &record.data["status"]["summary"]["message"];
+        ensure!(*said == message, "it says {said}");
+        anyhow::Ok(())
+    })
+    .await?;
+    let events: Api<Event> = Api::namespaced(world.admin.clone(), &namespace);
+    eventually("the event", SOON, async || {
+        let events = events.list(&ListParams::default().fields("reason=PlacementBlocked")).await?.items;
+        let about = |event: &Event| {
+            event.regarding.as_ref().is_some_and(|on| on.name.as_deref() == Some("vault"))
+                && event.note.as_deref().is_some_and(|note| message.starts_with(note.trim_end_matches('…')))
+        };
+        ensure!(events.iter().any(about), "{events:#?}");
+        anyhow::Ok(())
+    })
+    .await?;
+    Ok(())
+}
