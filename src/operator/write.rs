@@ -345,6 +345,7 @@ impl Writer {
         tokio::time::timeout(DEADLINE, self.send(key, write)).await.map_err(|_| WriteError::Deadline)?
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of write")]
     async fn send(&self, key: &Key, write: Write) -> Result<Option<Observation>, WriteError> {
         let client = || self.client.clone();
         let applied = match (key, write) {

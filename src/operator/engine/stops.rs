@@ -62,6 +62,8 @@ pub(super) struct Stops {
     /// When facts were first seen.
     origin: Option<Moment>,
     stopped: BTreeMap<(String, usize), Stopped>,
+    /// When an officer last let a move of a policy go on: what was before then is no measure for it any more.
+    approved: BTreeMap<String, Moment>,
 }
 
 #[derive(Debug)]
@@ -138,7 +140,7 @@ impl Stops {
         notices: &mut Vec<Notice>,
     ) -> BTreeMap<(String, usize), String> {
         self.forget(now);
-        self.release(index, survey);
+        self.release(index, survey, now);
         let violating: BTreeSet<&str> = survey
             .units
             .values()
@@ -148,8 +150,13 @@ impl Stops {
             .collect();
         // The facts by which most would stand right; of several, the latest, which the fewest changes separate from now.
         let mut worst: BTreeMap<Subject<'_>, (Loss, Epoch)> = BTreeMap::new();
-        for epoch in self.history.iter().filter(|_| !violating.is_empty()) {
+        let ends = self.history.iter().skip(1).map(|next| Some(next.since)).chain([None]);
+        for (epoch, end) in self.history.iter().zip(ends).filter(|_| !violating.is_empty()) {
             for (subject, loss) in lost(index, survey, epoch, ruling, &violating, at) {
+                let approved = self.approved.get(subject.policy.as_str());
+                if end.is_some_and(|end| approved.is_some_and(|since| end <= *since)) {
+                    continue;
+                }
                 if worst.get(&subject).is_none_or(|(known, _)| loss.lost >= known.lost) {
                     worst.insert(subject, (loss, epoch.clone()));
                 }
@@ -163,7 +170,7 @@ impl Stops {
     }
 
     /// Lets go on what an officer has approved, and what has nothing left to move.
-    fn release(&mut self, index: &Index, survey: &Survey<'_>) {
+    fn release(&mut self, index: &Index, survey: &Survey<'_>, now: Moment) {
         let violating: BTreeSet<(&str, usize)> = survey
             .units
             .values()
@@ -173,20 +180,17 @@ impl Stops {
             .filter_map(|(asked, _)| asked.subject())
             .map(|subject| (subject.policy.as_str(), subject.rank))
             .collect();
-        let mut approved = false;
+        let approved = &mut self.approved;
         self.stopped.retain(|(policy, rank), stopped| {
             let word = index.policies.get(policy).and_then(|record| record.meta.annotations.as_ref()?.get(APPROVAL));
             let says_so = word == Some(&stopped.stop.id);
             if says_so {
                 tracing::info!(policy, level = stopped.stop.level, id = stopped.stop.id, "the move is approved");
+                approved.insert(policy.clone(), now);
             }
-            approved |= says_so;
             !says_so && violating.contains(&(policy.as_str(), *rank))
         });
-        // What was approved is the new measure.
-        if approved && self.stopped.is_empty() {
-            self.history.drain(..self.history.len().saturating_sub(1));
-        }
+        self.approved.retain(|_, since| *since + WINDOW > now);
     }
 
     fn stop(
