@@ -114,7 +114,8 @@ async fn run(command: Command, interruption: &Interruption) -> anyhow::Result<()
             let seed = seed.unwrap_or_else(chaos::any_seed);
             eprintln!("The seed is {seed}: the same again with --seed {seed}.");
             let length = std::time::Duration::from_mins(minutes);
-            let summary = chaos::run(chaos::Settings { seed, length, progress: Progress::detect() }).await?;
+            let settings = chaos::Settings { seed, length, progress: Progress::detect() };
+            let summary = Box::pin(chaos::run(settings)).await?;
             print(&summary.to_string())
         }
         Command::Binaries => binaries().await,

@@ -60,7 +60,6 @@ impl History {
             let mut parts = event.resource.split('/');
             let kind = parts.next().and_then(|asked| KINDS.into_iter().find(|kind| *kind == asked));
             match (kind, event.verb.as_str()) {
-                (None, _) => {}
                 (Some(kind), "list") if event.code == 200 => this.listed(kind, event),
                 (Some(kind), "create" | "update" | "patch" | "delete") if matches!(event.code, 200 | 201) => {
                     this.written(kind, event);

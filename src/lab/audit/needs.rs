@@ -96,9 +96,9 @@ fn demand(name: &str, policy: &Value, namespace: &Value, pod: &Value, demands: &
         }
     }
     let effective = highest.or_else(|| rank(policy, text(policy, "/spec/defaultLevel"))).unwrap_or_default();
-    let below = levels(policy).iter().take(effective + 1);
+    let mut below = levels(policy).iter().take(effective + 1);
     if below.clone().any(|level| level.get("require").is_some()) {
-        let level = below.last().map(|level| text(level, "/name")).unwrap_or_default();
+        let level = below.next_back().map(|level| text(level, "/name")).unwrap_or_default();
         demands.push(Demand::Level { policy: name.to_owned(), level: level.to_owned() });
     }
     let categories = [

@@ -69,7 +69,7 @@ impl Writer {
         self.event(second, "recorder", "list", resource, ("", ""), 200)["responseObject"] = list;
     }
 
-    fn pod(&mut self, second: f64, name: &str, annotations: Value) {
+    fn pod(&mut self, second: f64, name: &str, annotations: &Value) {
         let pod = json!({
             "metadata": {"namespace": "claims", "name": name, "uid": name, "annotations": annotations},
             "spec": {},
@@ -84,12 +84,12 @@ impl Writer {
 
     /// A pod that is made and bound at once.
     fn placed(&mut self, second: f64, name: &str, node: &str) {
-        self.pod(second, name, json!({"rempart.dev/sensitivity": "restricted"}));
+        self.pod(second, name, &json!({"rempart.dev/sensitivity": "restricted"}));
         self.bind(second + 0.02, name, node);
     }
 
     fn text(&self) -> String {
-        self.lines.iter().map(|line| format!("{line}\n")).collect()
+        self.lines.iter().flat_map(|line| [line.to_string(), "\n".to_owned()]).collect()
     }
 
     fn checked_with(&self, record: &Record) -> Findings {
@@ -173,7 +173,7 @@ fn breaches(found: &Findings) -> Vec<String> {
 fn a_bind_is_held_against_the_facts() {
     let mut log = certified();
     log.placed(20.0, "good", "nord");
-    log.pod(20.0, "public", json!({}));
+    log.pod(20.0, "public", &json!({}));
     log.bind(20.1, "public", "stray");
     let found = log.checked();
     assert_eq!((breaches(&found), found.binds, found.demanding, found.late), (vec![], 2, 1, 0));
@@ -312,7 +312,7 @@ fn who_says_how_sensitive_a_pod_is_is_heard() {
         (json!({"tenant": "state"}), json!({"rempart.dev/workload-categories": "wealth"}), true),
     ] {
         let mut log = of_namespace(labels.clone());
-        log.pod(20.0, "it", annotations.clone());
+        log.pod(20.0, "it", &annotations);
         log.bind(20.1, "it", "stray");
         assert_eq!(!log.checked().breaches.is_empty(), breach, "{labels} {annotations}");
     }
@@ -393,7 +393,7 @@ fn an_exception_is_for_its_namespaces_pools_levels_and_days() {
         log.placed(20.0, "it", "nord");
         assert_eq!(!log.checked().breaches.is_empty(), breach, "{field} {value}");
         // It waives no category.
-        log.pod(30.0, "ill", json!({"rempart.dev/categories": "health,wealth"}));
+        log.pod(30.0, "ill", &json!({"rempart.dev/categories": "health,wealth"}));
         log.bind(30.1, "ill", "nord");
         assert!(!log.checked().breaches.is_empty());
     }
@@ -411,7 +411,7 @@ fn revoked() -> Writer {
 #[test]
 fn what_was_allowed_a_moment_before_is_late_and_what_was_longer_before_is_a_breach() {
     let mut log = revoked();
-    log.pod(25.0, "late", json!({"rempart.dev/sensitivity": "restricted"}));
+    log.pod(25.0, "late", &json!({"rempart.dev/sensitivity": "restricted"}));
     log.bind(31.01, "late", "nord");
     let found = log.checked();
     assert_eq!((breaches(&found), found.late), (vec![], 1));
@@ -491,7 +491,7 @@ fn the_operator_evicts_and_never_deletes_a_pod_that_stands() {
     let operator = "system:serviceaccount:rempart-system:rempart";
     let mut log = certified();
     log.placed(20.0, "stands", "nord");
-    log.pod(20.0, "waits", json!({}));
+    log.pod(20.0, "waits", &json!({}));
     log.event(30.0, operator, "create", "pods/eviction", ("claims", "stands"), 429);
     log.event(31.0, operator, "create", "pods/eviction", ("claims", "stands"), 201);
     log.event(31.0, "somebody", "delete", "pods", ("claims", "stands"), 200);
@@ -556,7 +556,7 @@ fn what_was_only_tried_is_no_bind() {
 #[test]
 fn a_pod_whose_author_names_its_node_is_bound_too() {
     let mut log = certified();
-    log.pod(20.0, "it", json!({"rempart.dev/sensitivity": "restricted"}));
+    log.pod(20.0, "it", &json!({"rempart.dev/sensitivity": "restricted"}));
     log.lines.last_mut().unwrap()["responseObject"]["spec"]["nodeName"] = json!("stray");
     assert_eq!(log.checked().breaches.len(), 1);
 }

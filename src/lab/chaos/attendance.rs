@@ -99,10 +99,11 @@ impl Attendance {
                 operators.until_led().await;
                 let open = tokio::time::timeout(LOOK, road(client, operators, beat)).await;
                 let mut state = self.state();
-                if matches!(open, Ok(Ok(()))) && state.blows == blows {
-                    if let Some((from, why)) = state.open.take() {
-                        state.closed.push(Unattended { from, until: now(), why });
-                    }
+                if matches!(open, Ok(Ok(())))
+                    && state.blows == blows
+                    && let Some((from, why)) = state.open.take()
+                {
+                    state.closed.push(Unattended { from, until: now(), why });
                 }
             }
             sleep(INTERVAL).await;

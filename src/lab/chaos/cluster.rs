@@ -67,7 +67,7 @@ pub(super) async fn insist(client: &Client, verb: Verb, path: &str, body: &Value
             Err(error) => Err(error.to_string()),
         }
     });
-    Ok(done.await.with_context(|| format!("cannot {method} {path}"))?)
+    done.await.with_context(|| format!("cannot {method} {path}"))
 }
 
 /// Makes an object of ours what it says.

@@ -123,45 +123,42 @@ impl Workload {
 
     /// The object.
     pub(super) fn object(&self) -> Value {
-        let labels = json!({"app": self.name, "chaos.example/load": "yes"});
-        let pod =
-            json!({"containers": [{"name": "main", "image": "example.test/none"}], "terminationGracePeriodSeconds": 0});
-        let annotations: BTreeMap<_, _> = self.annotations.iter().copied().collect();
-        let mut object = json!({
-            "metadata": {"name": self.name, "namespace": self.namespace, "annotations": annotations},
-            "spec": {"template": {"metadata": {"labels": labels}, "spec": pod}},
-        });
-        let selector = json!({"matchLabels": {"app": self.name}});
-        let spec = &mut object["spec"];
-        match self.kind {
-            Kind::Job => {
-                spec["completions"] = json!(self.replicas);
-                spec["parallelism"] = json!(2);
-                // A node that is cut off is no fault of the Job's.
-                spec["backoffLimit"] = json!(50);
-                spec["template"]["spec"]["restartPolicy"] = json!("Never");
-            }
-            Kind::Deployment | Kind::StatefulSet => {
-                spec["replicas"] = json!(self.replicas);
-                spec["selector"] = selector;
-            }
-        }
-        match self.kind {
-            Kind::Deployment if self.strategy != json!({}) => spec["strategy"] = self.strategy.clone(),
-            Kind::StatefulSet => {
-                spec["serviceName"] = json!(self.name);
-                spec["podManagementPolicy"] = json!("Parallel");
-            }
-            _ => {}
-        }
         let (version, kind) = match self.kind {
             Kind::Deployment => ("apps/v1", "Deployment"),
             Kind::StatefulSet => ("apps/v1", "StatefulSet"),
             Kind::Job => ("batch/v1", "Job"),
         };
-        object["apiVersion"] = json!(version);
-        object["kind"] = json!(kind);
-        object
+        let annotations: BTreeMap<_, _> = self.annotations.iter().copied().collect();
+        json!({
+            "apiVersion": version,
+            "kind": kind,
+            "metadata": {"name": self.name, "namespace": self.namespace, "annotations": annotations},
+            "spec": self.spec(),
+        })
+    }
+
+    fn spec(&self) -> Value {
+        let (selector, replicas) = (json!({"matchLabels": {"app": self.name}}), self.replicas);
+        let restart = if self.kind == Kind::Job { "Never" } else { "Always" };
+        let template = json!({
+            "metadata": {"labels": {"app": self.name, "chaos.example/load": "yes"}},
+            "spec": {
+                "restartPolicy": restart,
+                "containers": [{"name": "main", "image": "example.test/none"}],
+                "terminationGracePeriodSeconds": 0,
+            },
+        });
+        match self.kind {
+            // A node that is cut off is no fault of the Job's.
+            Kind::Job => json!({"completions": replicas, "parallelism": 2, "backoffLimit": 50, "template": template}),
+            Kind::Deployment => {
+                json!({"replicas": replicas, "selector": selector, "strategy": self.strategy, "template": template})
+            }
+            Kind::StatefulSet => json!({
+                "replicas": replicas, "selector": selector, "serviceName": self.name, "template": template,
+                "podManagementPolicy": "Parallel",
+            }),
+        }
     }
 
     /// Its budget, if it has one.
@@ -205,7 +202,7 @@ pub(super) fn acts(seed: u64, length: Duration) -> Vec<(Duration, Act)> {
                 plan.push((at, Act::Roll(workload.clone())));
             }
         }
-        at += dice.between(Duration::from_millis(300), Duration::from_millis(1500));
+        at += dice.between(Duration::from_millis(200), Duration::from_millis(900));
     }
     plan
 }
@@ -249,8 +246,7 @@ mod tests {
             let object = workload.object();
             let expected = match (workload.kind, object["spec"]["strategy"]["type"].as_str()) {
                 (Kind::Job, _) => None,
-                (Kind::StatefulSet, _) => Some(4),
-                (_, None) => Some(4),
+                (Kind::StatefulSet, _) | (_, None) => Some(4),
                 (_, Some("Recreate")) => Some(0),
                 (_, Some(_)) => Some(
                     5 - usize::try_from(

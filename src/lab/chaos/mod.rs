@@ -79,7 +79,7 @@ pub fn any_seed() -> u64 {
 /// Whatever did not hold, in full, or whatever kept the run from its end. The control plane's files are kept then.
 pub async fn run(settings: Settings) -> Result<Summary> {
     let cluster = stage::boot(settings.progress).await?;
-    let outcome = shaken(&cluster, settings)
+    let outcome = Box::pin(shaken(&cluster, settings))
         .await
         .and_then(|summary| if summary.breaches.is_empty() { Ok(summary) } else { Err(anyhow!("{summary}")) });
     if outcome.is_err() {
@@ -177,10 +177,7 @@ async fn tell(
             snapshot.stamps_agree(now())?;
             if MIGRATES { snapshot.compliant(now()) } else { Ok(0) }
         };
-        looked.await.map_err(|error| {
-            step.note(&error.to_string());
-            error
-        })
+        looked.await.inspect_err(|error| step.note(&error.to_string()))
     });
     match whole.await {
         Ok(kept) => summary.kept = kept,

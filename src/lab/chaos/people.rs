@@ -63,9 +63,9 @@ impl<'a> Developers<'a> {
                     && complete(&known, &found).is_ok()
                 {
                     self.floors.hold(&workload);
-                    let patch = json!({"spec": {"replicas": workload.replicas}});
+                    let replicas = json!({"spec": {"replicas": workload.replicas}});
                     let path = format!("{}/{}", workload.path(), workload.name);
-                    insist(&self.client, Verb::Merge, &path, &patch).await?;
+                    insist(&self.client, Verb::Merge, &path, &replicas).await?;
                     self.has().insert(workload.name.clone(), workload);
                 }
             }
@@ -159,9 +159,9 @@ pub(super) async fn approve(client: &Client, approved: &AtomicUsize) {
             }
             eprintln!("  {}  policy {policy}: the move {id} is stopped; the officer reads and approves it", now());
             sleep(READING).await;
-            let patch = json!({"metadata": {"annotations": {"rempart.dev/approve-move": id}}});
+            let word = json!({"metadata": {"annotations": {"rempart.dev/approve-move": id}}});
             let path = format!("/apis/rempart.dev/v1alpha1/placementpolicies/{policy}");
-            if insist(client, Verb::Merge, &path, &patch).await.is_ok() {
+            if insist(client, Verb::Merge, &path, &word).await.is_ok() {
                 approved.fetch_add(1, Ordering::Relaxed);
             }
         }

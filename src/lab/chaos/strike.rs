@@ -90,12 +90,11 @@ impl Shaker<'_> {
             if before.get(name) == Some(&provider) {
                 continue;
             }
-            match provider {
-                Some(provider) => apply(&self.client, "cloudproviders", &provider).await?,
-                None => {
-                    let path = format!("/apis/rempart.dev/v1alpha1/cloudproviders/{name}");
-                    insist(&self.client, Verb::Delete, &path, &Value::Null).await?;
-                }
+            if let Some(provider) = provider {
+                apply(&self.client, "cloudproviders", &provider).await?;
+            } else {
+                let path = format!("/apis/rempart.dev/v1alpha1/cloudproviders/{name}");
+                insist(&self.client, Verb::Delete, &path, &Value::Null).await?;
             }
         }
         for (before, policy) in self.state.policies().iter().zip(next.policies()) {

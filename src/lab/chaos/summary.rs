@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use super::Settings;
+use super::{Settings, floors::Outcome};
 use crate::lab::audit::{Findings, Tolerance};
 
 /// How many breaches are told in full.
@@ -18,8 +18,7 @@ pub struct Summary {
     pub(super) approvals: usize,
     /// How long it took until the road from a fact to a bind was open again, at most, by what had closed it.
     pub(super) unattended: BTreeMap<String, Duration>,
-    pub(super) looks: usize,
-    pub(super) pardons: usize,
+    pub(super) ready: Outcome,
     pub(super) kept: usize,
     /// How long after the last fault everything was as it should be.
     pub(super) recovered: Duration,
@@ -55,10 +54,11 @@ impl fmt::Display for Summary {
              waiting pods replaced; {} moves approved",
             self.approvals
         )?;
+        let Outcome { looks, lost, pardons, .. } = &self.ready;
         writeln!(
             f,
-            "  ready pods   {} looks at armed floors, {} pardoned for a node that was cut off",
-            self.looks, self.pardons
+            "  ready pods   {looks} looks at workloads that had reached their floor; {lost} pods on nodes that were cut off, for \
+             which {pardons} workloads were pardoned"
         )?;
         for (why, length) in &self.unattended {
             writeln!(f, "  recovery     {:5.1} s at most after: {why}", length.as_secs_f64())?;

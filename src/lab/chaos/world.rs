@@ -39,6 +39,7 @@ const NODES: usize = 3;
 
 /// What faults have made of the facts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct State {
     /// Providers whose certificates have ended.
     pub(super) expired: BTreeSet<&'static str>,
@@ -78,9 +79,11 @@ impl State {
         };
         let qualifications: Vec<Value> = schemes
             .iter()
-            .map(|scheme| match self.expired.contains(name) {
-                true => json!({"scheme": scheme, "validFrom": "2024-01-01", "validUntil": "2025-12-31"}),
-                false => json!({"scheme": scheme, "validFrom": "2024-01-01"}),
+            .map(|scheme| {
+                let until = self.expired.contains(name).then_some("2025-12-31");
+                let mut terms = BTreeMap::from([("scheme", *scheme), ("validFrom", "2024-01-01")]);
+                terms.extend(until.map(|until| ("validUntil", until)));
+                json!(terms)
             })
             .collect();
         let controls = if self.sold.contains(name) { "US" } else { country };
@@ -107,20 +110,18 @@ impl State {
     /// The policies.
     pub(super) fn policies(&self) -> [Value; 3] {
         let policy = |name: &str, spec: Value| json!({"apiVersion": "rempart.dev/v1alpha1", "kind": "PlacementPolicy", "metadata": {"name": name}, "spec": spec});
-        let mut restricted = json!({"notExposedTo": ["us-cloud-act"]});
+        let mut restricted = BTreeMap::from([("notExposedTo", json!(["us-cloud-act"]))]);
         if !self.loose {
-            restricted["qualifications"] = json!(["secnumcloud"]);
+            restricted.insert("qualifications", json!(["secnumcloud"]));
         }
         if !self.denied.is_empty() {
-            restricted["providers"] = json!({"deny": self.denied});
+            restricted.insert("providers", json!({"deny": self.denied}));
         }
-        let exceptions: Vec<Value> = match self.excepted.is_empty() {
-            true => vec![],
-            false => vec![json!({
-                "name": "legacy", "namespaces": ["archive"], "level": "restricted", "pools": self.excepted,
-                "until": "2099-12-31", "reason": "chaos", "approvedBy": "chaos",
-            })],
-        };
+        let legacy = json!({
+            "name": "legacy", "namespaces": ["archive"], "level": "restricted", "pools": self.excepted,
+            "until": "2099-12-31", "reason": "chaos", "approvedBy": "chaos",
+        });
+        let exceptions = if self.excepted.is_empty() { vec![] } else { vec![legacy] };
         let state = json!({
             "mode": "Enforce",
             "namespaceSelector": {"matchLabels": {"tenant": "state"}},
