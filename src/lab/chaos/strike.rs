@@ -137,8 +137,8 @@ impl Shaker<'_> {
         Ok(())
     }
 
-    /// The nodes of a provider report that they are not ready, as kubelets do that have lost their runtime; the node
-    /// lifecycle controller takes it from there.
+    /// The nodes of a provider are not ready any more, nor are their pods: what the node lifecycle controller says of
+    /// nodes that it hears nothing from, but at once. It keeps new pods from them.
     async fn part(&mut self, name: &'static str) -> Result<()> {
         self.floors.cut_off(node_names(name));
         self.parted.insert(name);
@@ -151,7 +151,11 @@ impl Shaker<'_> {
             anyhow::Ok(())
         })
         .await?;
-        Ok(())
+        let nodes = node_names(name).collect();
+        let told = eventually(format!("the pods of {name} to be cut off"), PATIENCE, async || {
+            self.report_pods(&nodes, false).await
+        });
+        Ok(told.await?)
     }
 
     async fn mark(&self, name: &str, down: &Value) -> Result<()> {
@@ -170,7 +174,8 @@ impl Shaker<'_> {
         self.mark(name, &Value::Null).await?;
         let nodes: BTreeSet<String> = node_names(name).collect();
         eventually(format!("the nodes of {name} to be back with their pods"), PATIENCE, async || {
-            self.report_ready(&nodes).await?;
+            self.nodes_are_back(&nodes).await?;
+            self.report_pods(&nodes, true).await?;
             ensure!(self.floors.joined(&nodes), "some of their pods are not ready yet");
             anyhow::Ok(())
         })
@@ -178,22 +183,28 @@ impl Shaker<'_> {
         Ok(())
     }
 
-    async fn report_ready(&self, nodes: &BTreeSet<String>) -> Result<()> {
+    async fn nodes_are_back(&self, nodes: &BTreeSet<String>) -> Result<()> {
         for node in list(&self.client, "/api/v1/nodes").await? {
             let name = node.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
             ensure!(!nodes.contains(name) || is_ready(&node), "node {name} is not ready");
         }
+        Ok(())
+    }
+
+    /// Says of all pods that run on these nodes whether they are ready.
+    async fn report_pods(&self, nodes: &BTreeSet<String>, ready: bool) -> Result<()> {
         for pod in list(&self.client, "/api/v1/pods").await? {
             let text = |pointer| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
             let runs = text("/status/phase") == "Running" && text("/metadata/deletionTimestamp").is_empty();
-            if !runs || !nodes.contains(text("/spec/nodeName")) || is_ready(&pod) {
+            if !runs || !nodes.contains(text("/spec/nodeName")) || is_ready(&pod) == ready {
                 continue;
             }
             let path =
                 format!("/api/v1/namespaces/{}/pods/{}/status", text("/metadata/namespace"), text("/metadata/name"));
-            let ready = ["Ready", "ContainersReady"].map(|kind| json!({"type": kind, "status": "True"}));
+            let status = if ready { "True" } else { "False" };
+            let conditions = ["Ready", "ContainersReady"].map(|kind| json!({"type": kind, "status": status}));
             // It may be gone by now.
-            report(&self.client, &path, &json!({"status": {"conditions": ready}})).await.ok();
+            report(&self.client, &path, &json!({"status": {"conditions": conditions}})).await.ok();
         }
         Ok(())
     }
