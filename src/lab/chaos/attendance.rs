@@ -29,8 +29,10 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(20);
 /// The label by which the scheduler is tried.
 const BEAT: &str = "chaos.example/beat";
-/// A namespace that no policy governs.
-const NAMESPACE: &str = "free";
+/// So many times it can be tried, which is more than there are kills in the longest run.
+const BEATS: usize = 150;
+/// The pods of a namespace that no policy governs.
+const PODS: &str = "/api/v1/namespaces/free/pods";
 
 #[derive(Debug, Default)]
 struct State {
@@ -88,14 +90,14 @@ impl Attendance {
 
     /// Finds out when the road is open again, for ever.
     pub(super) async fn follow(&self, client: &Client, operators: &Operators<'_>) {
-        let mut beat = 0_u64;
+        let mut beat = 0;
         loop {
             let since = {
                 let state = self.state();
                 state.open.is_some().then_some(state.blows)
             };
             if let Some(blows) = since {
-                beat += 1;
+                beat = beat % BEATS + 1;
                 operators.until_led().await;
                 let open = tokio::time::timeout(LOOK, road(client, operators, beat)).await;
                 let mut state = self.state();
@@ -112,37 +114,45 @@ impl Attendance {
 }
 
 /// Ends well when the road is open.
-async fn road(client: &Client, operators: &Operators<'_>, beat: u64) -> Result<()> {
+async fn road(client: &Client, operators: &Operators<'_>, beat: usize) -> Result<()> {
     operators.led().await?;
-    scheduled(client, beat).await?;
     Snapshot::read(client, false).await?.stamps_agree(now())?;
+    scheduled(client, beat).await?;
     operators.led().await
 }
 
-/// Has a pod scheduled by a label that a node has just been given.
-async fn scheduled(client: &Client, beat: u64) -> Result<()> {
-    let beat = beat.to_string();
+fn pod_of(beat: usize) -> String {
+    format!("{PODS}/beat-{beat}")
+}
+
+/// Makes pods that wait for a label of their own. Early, since an API server that has just been started may refuse pods
+/// for half a minute.
+pub(super) async fn prepare(client: &Client) -> Result<()> {
+    for beat in 1..=BEATS {
+        let pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": format!("beat-{beat}")},
+            "spec": {
+                "containers": [{"name": "main", "image": "example.test/none"}],
+                "nodeSelector": {BEAT: beat.to_string()},
+                "terminationGracePeriodSeconds": 0,
+            },
+        });
+        insist(client, Verb::Create, PODS, &pod).await?;
+    }
+    Ok(())
+}
+
+/// Has the next of the pods that wait scheduled, by giving a node its label.
+async fn scheduled(client: &Client, beat: usize) -> Result<()> {
     let node = format!("/api/v1/nodes/{STRAY}");
-    insist(client, Verb::Merge, &node, &json!({"metadata": {"labels": {BEAT: beat}}})).await?;
-    let name = format!("beat-{beat}");
-    let pods = format!("/api/v1/namespaces/{NAMESPACE}/pods");
-    let pod = json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name},
-        "spec": {
-            "containers": [{"name": "main", "image": "example.test/none"}],
-            "nodeSelector": {BEAT: beat},
-            "terminationGracePeriodSeconds": 0,
-        },
-    });
-    insist(client, Verb::Create, &pods, &pod).await?;
-    let path = format!("{pods}/{name}");
+    insist(client, Verb::Merge, &node, &json!({"metadata": {"labels": {BEAT: beat.to_string()}}})).await?;
     eventually("a pod to be bound by a new label", LOOK, async || {
-        let pod = read(client, &path).await?;
+        let pod = read(client, &pod_of(beat)).await?;
         ensure!(pod.pointer("/spec/nodeName").and_then(Value::as_str).is_some(), "it is not");
         anyhow::Ok(())
     })
     .await?;
-    insist(client, Verb::Delete, &path, &Value::Null).await
+    Ok(())
 }

@@ -106,6 +106,8 @@ async fn shaken(cluster: &ControlPlane, settings: Settings) -> Result<Summary> {
     summary.approvals = approvals.load(Ordering::Relaxed);
     let (unattended, longest) = attendance.record();
     summary.unattended = longest;
+    summary.unattended_in_all =
+        unattended.iter().filter_map(|span| Duration::try_from(span.until.duration_since(span.from)).ok()).sum();
     summary.ready = floors.outcome();
     summary.breaches.append(&mut summary.ready.breaches);
     let log = stage::audit_log(cluster);

@@ -170,20 +170,22 @@ fn certain(dice: &mut Dice) -> Vec<Fault> {
 
 fn any(dice: &mut Dice) -> Fault {
     let provider = dice.pick(&SHAKEN).unwrap_or(VAULT);
-    match dice.below(20) {
-        0 | 1 => Fault::Expire(provider, true),
-        2 | 3 => Fault::Sell(provider, true),
-        4 => Fault::Heat(provider, true),
-        5 | 6 => Fault::Deny(provider, true),
-        7 => Fault::Lose(provider, true),
-        8 | 9 => Fault::Except(provider, true),
-        10 => Fault::Loosen(true),
-        11 | 12 => Fault::Widen(true),
-        13 => Fault::Suspend(true),
-        14 => Fault::Raise(true),
-        15 | 16 => Fault::Part(provider, true),
-        17 => Fault::Pause(true),
-        18 => dice.pick(&[Fault::KillLeader, Fault::KillAll]).unwrap_or(Fault::KillLeader),
+    match dice.below(38) {
+        0..=5 => Fault::Expire(provider, true),
+        6..=9 => Fault::Sell(provider, true),
+        10..=11 => Fault::Heat(provider, true),
+        12..=15 => Fault::Deny(provider, true),
+        16..=17 => Fault::Lose(provider, true),
+        18..=20 => Fault::Except(provider, true),
+        21..=22 => Fault::Loosen(true),
+        23..=25 => Fault::Widen(true),
+        26..=27 => Fault::Suspend(true),
+        28..=29 => Fault::Raise(true),
+        30..=33 => Fault::Part(provider, true),
+        // Seldom: while somebody takes over, nothing else can be held to the second.
+        34 => Fault::Pause(true),
+        35 => Fault::KillLeader,
+        36 => dice.pick(&[Fault::KillLeader, Fault::KillAll]).unwrap_or(Fault::KillAll),
         _ => dice.pick(&[Fault::KillApiServer, Fault::KillEtcd]).unwrap_or(Fault::KillEtcd),
     }
 }

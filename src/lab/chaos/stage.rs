@@ -7,6 +7,7 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use super::{
+    attendance,
     cluster::{Verb, apply, insist, list},
     now,
     operators::Operators,
@@ -63,6 +64,7 @@ pub(super) async fn set<'a>(cluster: &'a ControlPlane, client: &Client, progress
     for (name, _) in NAMESPACES {
         insist(client, Verb::Apply, &format!("/api/v1/namespaces/{name}"), &state.namespace(name)).await?;
     }
+    attendance::prepare(client).await?;
     let operators = Operators::start(cluster).await?;
     eventually("the policies to be enforced and all nodes stamped", PATIENCE, async || {
         for policy in list(client, "/apis/rempart.dev/v1alpha1/placementpolicies").await? {

@@ -18,6 +18,7 @@ pub struct Summary {
     pub(super) approvals: usize,
     /// How long it took until the road from a fact to a bind was open again, at most, by what had closed it.
     pub(super) unattended: BTreeMap<String, Duration>,
+    pub(super) unattended_in_all: Duration,
     pub(super) ready: Outcome,
     pub(super) kept: usize,
     /// How long after the last fault everything was as it should be.
@@ -60,6 +61,8 @@ impl fmt::Display for Summary {
             "  ready pods   {looks} looks at workloads that had reached their floor; {lost} pods on nodes that were cut off, for \
              which {pardons} workloads were pardoned"
         )?;
+        let in_all = self.unattended_in_all.as_secs_f64();
+        writeln!(f, "  unattended   {in_all:.1} s in all, during which nothing could follow")?;
         for (why, length) in &self.unattended {
             writeln!(f, "  recovery     {:5.1} s at most after: {why}", length.as_secs_f64())?;
         }
