@@ -1,7 +1,8 @@
 //! When nobody led: from the kill of somebody on, until the road from a fact to a bind is open again.
 //!
-//! It is open when a replica leads, every node carries the stamps that the facts grant, and the scheduler puts a pod on a
-//! node by a label that this node has only just been given. Only then are binds held against facts to the second again.
+//! It is open when a replica leads and has followed a fact of every kind that has only just been recorded, the scheduler has
+//! bound a pod by the stamps that came of it, and every node carries the stamps that the facts grant. Only then are binds
+//! held against facts to the second again.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    cluster::{Verb, insist, read},
+    cluster::{Verb, apply, insist, read},
     now,
     operators::Operators,
     snapshot::Snapshot,
@@ -27,7 +28,7 @@ use crate::lab::{audit::Unattended, eventually};
 const INTERVAL: Duration = Duration::from_millis(100);
 /// How long one look at the road may take before it is looked at anew.
 const LOOK: Duration = Duration::from_secs(20);
-/// The label by which the scheduler is tried.
+/// The label by which the beacon's node is told.
 const BEAT: &str = "chaos.example/beat";
 /// So many times it can be tried, which is more than there are kills in the longest run.
 const BEATS: usize = 150;
@@ -116,17 +117,16 @@ impl Attendance {
 /// Ends well when the road is open.
 async fn road(client: &Client, operators: &Operators<'_>, beat: usize) -> Result<()> {
     operators.led().await?;
-    Snapshot::read(client, false).await?.stamps_agree(now())?;
-    scheduled(client, beat).await?;
+    walked(client, beat).await?;
+    eventually("the stamps to be what the facts grant", LOOK, async || {
+        Snapshot::read(client, false).await?.stamps_agree(now())
+    })
+    .await?;
     operators.led().await
 }
 
-fn pod_of(beat: usize) -> String {
-    format!("{PODS}/beat-{beat}")
-}
-
-/// Makes pods that wait for a label of their own. Early, since an API server that has just been started may refuse pods
-/// for half a minute.
+/// Makes pods that wait for a beat of their own. Early, since an API server that has just been started may refuse pods for
+/// half a minute.
 pub(super) async fn prepare(client: &Client) -> Result<()> {
     for beat in 1..=BEATS {
         let pod = json!({
@@ -135,7 +135,10 @@ pub(super) async fn prepare(client: &Client) -> Result<()> {
             "metadata": {"name": format!("beat-{beat}")},
             "spec": {
                 "containers": [{"name": "main", "image": "example.test/none"}],
-                "nodeSelector": {BEAT: beat.to_string()},
+                "nodeSelector": {
+                    "rempart.node-restriction.kubernetes.io/zone": format!("beat-{beat}"),
+                    "clearance.rempart.node-restriction.kubernetes.io/beacon.heard": "true",
+                },
                 "terminationGracePeriodSeconds": 0,
             },
         });
@@ -144,15 +147,43 @@ pub(super) async fn prepare(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Has the next of the pods that wait scheduled, by giving a node its label.
-async fn scheduled(client: &Client, beat: usize) -> Result<()> {
+/// Changes a fact of every kind, and waits for the pod that is bound when all of them have been followed: the zone is of
+/// the provider and the pool, the pool is by a label of the node, and the policy clears this region alone.
+async fn walked(client: &Client, beat: usize) -> Result<()> {
+    let place = format!("beat-{beat}");
+    let [provider, pool, policy] = beacon(&place);
+    apply(client, "cloudproviders", &provider).await?;
+    apply(client, "placementpolicies", &policy).await?;
+    apply(client, "placementpools", &pool).await?;
     let node = format!("/api/v1/nodes/{STRAY}");
-    insist(client, Verb::Merge, &node, &json!({"metadata": {"labels": {BEAT: beat.to_string()}}})).await?;
-    eventually("a pod to be bound by a new label", LOOK, async || {
-        let pod = read(client, &pod_of(beat)).await?;
+    insist(client, Verb::Merge, &node, &json!({"metadata": {"labels": {BEAT: place}}})).await?;
+    let pod = format!("{PODS}/{place}");
+    eventually("a pod to be bound by what has just been recorded", LOOK, async || {
+        let pod = read(client, &pod).await?;
         ensure!(pod.pointer("/spec/nodeName").and_then(Value::as_str).is_some(), "it is not");
         anyhow::Ok(())
     })
     .await?;
     Ok(())
+}
+
+/// A provider of no worth to anybody, its pool, and a policy that governs nothing.
+fn beacon(place: &str) -> [Value; 3] {
+    let object = |kind: &str, spec: Value| json!({"apiVersion": "rempart.dev/v1alpha1", "kind": kind, "metadata": {"name": "beacon"}, "spec": spec});
+    let zones = json!([{"name": place, "region": place, "country": "US"}]);
+    let provider = json!({
+        "operator": {"name": "beacon", "jurisdiction": "US"},
+        "offers": [{"name": "iaas", "zones": zones}],
+    });
+    let pool = json!({
+        "provider": "beacon", "offer": "iaas", "zone": place,
+        "nodeSelector": {"matchLabels": {BEAT: place}},
+    });
+    let policy = json!({
+        "mode": "Audit",
+        "namespaceSelector": {"matchLabels": {"tenant": "beacon"}},
+        "defaultLevel": "heard",
+        "levels": [{"name": "heard", "require": {"regions": {"allow": [place]}}}],
+    });
+    [object("CloudProvider", provider), object("PlacementPool", pool), object("PlacementPolicy", policy)]
 }
