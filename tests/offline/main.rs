@@ -16,6 +16,7 @@ mod examples;
 mod explain;
 mod facts;
 mod gathered;
+mod independence;
 mod manifests;
 mod plan;
 mod plan_table;
