@@ -26,4 +26,5 @@ mod purity;
 mod references;
 mod report;
 mod schema;
+mod tenure;
 mod worlds;

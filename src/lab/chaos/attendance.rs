@@ -28,6 +28,8 @@ use crate::lab::{audit::Unattended, eventually};
 const INTERVAL: Duration = Duration::from_millis(100);
 /// How long one look at the road may take before it is looked at anew.
 const LOOK: Duration = Duration::from_secs(20);
+/// How long after a blow nobody is blamed, at most: a lease, and the waits of those who lost sight of the API server.
+const LONGEST: Duration = Duration::from_secs(40);
 /// The label by which the beacon's node is told.
 const BEAT: &str = "chaos.example/beat";
 /// So many times it can be tried, which is more than there are kills in the longest run.
@@ -37,10 +39,19 @@ const PODS: &str = "/api/v1/namespaces/free/pods";
 
 #[derive(Debug, Default)]
 struct State {
-    /// Since when nobody led, why, and how many such blows there were.
+    /// Since when nobody led, and why.
     open: Option<(Timestamp, String)>,
+    /// How many blows there were, and when the last was.
     blows: usize,
+    last: Timestamp,
     closed: Vec<Unattended>,
+}
+
+impl State {
+    /// Until when nobody is blamed: until now, but not for ever.
+    fn excused(&self) -> Timestamp {
+        now().min(self.last.checked_add(LONGEST).unwrap_or(Timestamp::MAX))
+    }
 }
 
 /// The record of the times when nobody led.
@@ -56,6 +67,7 @@ impl Attendance {
     pub(super) fn lost(&self, why: &str) {
         let mut state = self.state();
         state.blows += 1;
+        state.last = now();
         match &mut state.open {
             Some((_, reasons)) => {
                 reasons.push_str(", ");
@@ -78,7 +90,7 @@ impl Attendance {
         let state = self.state();
         let mut closed = state.closed.clone();
         if let Some((from, why)) = &state.open {
-            closed.push(Unattended { from: *from, until: now(), why: why.clone() });
+            closed.push(Unattended { from: *from, until: state.excused(), why: why.clone() });
         }
         let mut longest: BTreeMap<String, Duration> = BTreeMap::new();
         for Unattended { from, until, why } in &closed {
@@ -106,7 +118,8 @@ impl Attendance {
                     && state.blows == blows
                     && let Some((from, why)) = state.open.take()
                 {
-                    state.closed.push(Unattended { from, until: now(), why });
+                    let until = state.excused();
+                    state.closed.push(Unattended { from, until, why });
                 }
             }
             sleep(INTERVAL).await;
