@@ -159,9 +159,8 @@ impl Ruling {
         let mut standings: BTreeMap<&str, Standings> = BTreeMap::new();
         for clearance in judge.pools(at) {
             let name = &clearance.pool.name;
-            let stamps = Arc::new(clearance.stamps());
-            self.held.insert(name.clone(), Arc::clone(&stamps));
-            self.stamps.insert(name.clone(), stamps);
+            self.stamps.insert(name.clone(), Arc::new(clearance.stamps()));
+            self.held.insert(name.clone(), Arc::new(clearance.held()));
             for policy in &clearance.policies {
                 standings.entry(policy.policy().name.as_str()).or_default().count(name, policy);
             }

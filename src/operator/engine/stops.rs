@@ -314,10 +314,8 @@ fn lost<'a>(
     if Arc::ptr_eq(&before.world, &ruling.world) {
         return BTreeMap::new();
     }
-    let stamps: BTreeMap<PoolName, Labels> = Judge::new(&before.world)
-        .pools(at)
-        .map(|clearance| (clearance.pool.name.clone(), clearance.stamps()))
-        .collect();
+    let stamps: BTreeMap<PoolName, Labels> =
+        Judge::new(&before.world).pools(at).map(|clearance| (clearance.pool.name.clone(), clearance.held())).collect();
     let nodes = nodes.iter().filter_map(|name| {
         let node = index.nodes.get(name)?;
         let place = Place { labels: node, provider_id: node.provider_id.as_deref() };
