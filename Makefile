@@ -24,6 +24,11 @@ bench: ## Measure what Rempart costs: the core, plans from files, and a control 
 	$(CARGO) build --release --features lab --bins
 	$(CARGO) run --release $(LAB) bench
 
+.PHONY: chaos
+chaos: ## Let everything go wrong for MINUTES (10), decided by SEED, and hold what must hold against it
+	$(CARGO) build --features lab --bins
+	$(CARGO) run $(LAB) chaos --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+
 .PHONY: lint
 lint: ## Check the format, and clippy without a warning
 	$(CARGO) fmt --check

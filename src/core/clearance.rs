@@ -12,10 +12,11 @@ use super::{
     jurisdiction::{Areas, Jurisdiction},
     keys,
     law::KNOWN_LAWS,
-    name::{CategoryName, ExceptionName, PolicyName},
+    name::{CategoryName, ExceptionName, PolicyName, PoolName},
     policy::{Exception, Filtered, Policy, Requirements},
     reason::{Cause, Demander, Reason, Subject},
     selector::Labels,
+    tenure::{End, Tenure},
 };
 
 /// Everything that a judgement depends on, but for the instant.
@@ -56,6 +57,8 @@ pub struct PolicyClearance<'a> {
     categories: BTreeMap<&'a CategoryName, Vec<Cause<'a>>>,
     /// The exceptions in force that name the pool.
     exceptions: BTreeSet<&'a ExceptionName>,
+    /// The levels for which the pool is cleared and near its end, by rank.
+    ends: BTreeMap<usize, Tenure<'a>>,
 }
 
 impl<'a> Judge<'a> {
@@ -80,14 +83,38 @@ impl<'a> Judge<'a> {
         self.world.catalogue.resolve(pool)
     }
 
-    /// Judges every pool at `at`, in the order of their names.
+    /// Judges every pool at `at`, in the order of their names, where nobody knows which pools have a place in them: each
+    /// is taken to have one.
     pub fn pools(&self, at: Instant) -> impl Iterator<Item = PoolClearance<'a>> {
-        self.world.catalogue.pools.values().map(move |pool| self.pool(pool, at))
+        self.pools_where(at, |_| true).into_iter()
     }
 
-    /// Judges `pool` at `at`.
-    #[must_use]
-    pub fn pool(&self, pool: &'a Pool, at: Instant) -> PoolClearance<'a> {
+    /// Judges every pool at `at`, in the order of their names. Pods could go to those that are `peopled`.
+    ///
+    /// Always all of them: whether one that ends soon is withdrawn depends on the others.
+    pub fn pools_where(&self, at: Instant, peopled: impl Fn(&PoolName) -> bool) -> Vec<PoolClearance<'a>> {
+        let mut pools: Vec<_> = self.world.catalogue.pools.values().map(|pool| self.pool(pool, at)).collect();
+        let peopled: Vec<bool> = pools.iter().map(|found| peopled(&found.pool.name)).collect();
+        for (index, policy) in self.world.policies.values().enumerate() {
+            for rank in policy.levels.with_lead() {
+                let cleared = pools.iter().enumerate().filter_map(|(i, pool)| {
+                    let clearance = pool.policies.get(index).filter(|clearance| clearance.cleared(rank))?;
+                    Some((i, (clearance.end(rank, at), peopled.get(i).is_some_and(|peopled| *peopled))))
+                });
+                let (places, cleared): (Vec<usize>, Vec<_>) = cleared.unzip();
+                let tenures = policy.levels.tenures(rank, &cleared, at);
+                for (i, tenure) in places.into_iter().zip(tenures).filter(|(_, tenure)| *tenure != Tenure::Lasting) {
+                    if let Some(clearance) = pools.get_mut(i).and_then(|pool| pool.policies.get_mut(index)) {
+                        clearance.ends.insert(rank, tenure);
+                    }
+                }
+            }
+        }
+        pools
+    }
+
+    /// Judges `pool` at `at`, without its tenure.
+    fn pool(&self, pool: &'a Pool, at: Instant) -> PoolClearance<'a> {
         let site = self.world.catalogue.resolve(pool);
         let policies = self.world.policies.values().map(|policy| self.policy(policy, pool, site, at)).collect();
         PoolClearance { pool, site, policies }
@@ -116,6 +143,7 @@ impl<'a> Judge<'a> {
             levels: policy.levels.iter().map(|level| against(&level.require)).collect(),
             categories: policy.categories.iter().map(|(name, require)| (name, against(require))).collect(),
             exceptions: policy.exceptions.iter().filter(|(_, found)| named(found)).map(|(name, _)| name).collect(),
+            ends: BTreeMap::new(),
         }
     }
 
@@ -184,8 +212,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// For each policy, the next instant after `at` at which a verdict changes by itself, reasons included, or an
-    /// exception ends.
+    /// For each policy, the next instant after `at` at which a verdict changes by itself, reasons included, at which a
+    /// pool comes so near to its end that a level's lead time begins, or at which an exception ends.
     #[must_use]
     pub fn next_changes(&self, at: Instant) -> BTreeMap<&'a PolicyName, Instant> {
         let first_end = |policy: &Policy| policy.exceptions.values().filter_map(|exception| exception.end(at)).min();
@@ -201,7 +229,11 @@ impl<'a> Judge<'a> {
                 let now = self.policy(policy, pool, Ok(site), at);
                 let change =
                     boundaries.iter().copied().find(|then| self.policy(policy, pool, Ok(site), *then).differs(&now));
-                if let Some(then) = change {
+                // While no verdict changes no end does either.
+                let leads = policy.levels.with_lead().filter(|rank| now.cleared(*rank)).filter_map(|rank| {
+                    now.end(rank, at).map(|end| end.at.before(policy.levels.lead_at(rank))).filter(|then| *then > at)
+                });
+                if let Some(then) = change.into_iter().chain(leads).min() {
                     let earliest = next.entry(name).or_insert(then);
                     *earliest = then.min(*earliest);
                 }
@@ -257,6 +289,23 @@ impl<'a> PolicyClearance<'a> {
         self.levels.get(..=rank).is_some_and(|levels| levels.iter().all(Vec::is_empty))
     }
 
+    /// How the pool stands in time, of a level at `rank` that it is cleared for.
+    #[must_use]
+    pub fn tenure(&self, rank: usize) -> Tenure<'a> {
+        self.ends.get(&rank).copied().unwrap_or(Tenure::Lasting)
+    }
+
+    /// Whether new pods of the level at `rank` may go to the pool: it is cleared, and not withdrawn ahead of its end.
+    #[must_use]
+    pub fn admits(&self, rank: usize) -> bool {
+        self.cleared(rank) && !matches!(self.tenure(rank), Tenure::Leaving(_))
+    }
+
+    /// When the pool ceases to be cleared for the level at `rank`, for which it is cleared at `at`.
+    fn end(&self, rank: usize, at: Instant) -> Option<End<'a>> {
+        self.policy.end(rank, self.site?, at)
+    }
+
     /// Whether the pool is cleared for `category`. Never for one that is not there.
     #[must_use]
     pub fn cleared_category(&self, category: &CategoryName) -> bool {
@@ -269,19 +318,19 @@ impl<'a> PolicyClearance<'a> {
         self.exceptions.contains(name)
     }
 
-    /// Whether pods of the exception `name` may run on the pool: because it is cleared for the exception's level, or
+    /// Whether new pods of the exception `name` may go to the pool: because it admits those of the exception's level, or
     /// because the exception names it. Never for one that is not there.
     #[must_use]
     pub fn cleared_by_exception(&self, name: &ExceptionName) -> bool {
         let exception = self.policy.exceptions.get(name);
-        exception.is_some_and(|exception| self.excepted(name) || self.cleared(exception.rank))
+        exception.is_some_and(|exception| self.excepted(name) || self.admits(exception.rank))
     }
 
     /// All that keeps pods of the exception `name` from the pool. Of an exception that is there, none if and only if they
     /// may run on it.
     pub fn exception_reasons(&self, name: &ExceptionName) -> impl Iterator<Item = Reason<'a>> {
         let exception = self.policy.exceptions.get(name).filter(|_| !self.excepted(name));
-        exception.into_iter().flat_map(|exception| self.reasons(exception.rank))
+        exception.into_iter().flat_map(|exception| self.obstacles(exception.rank))
     }
 
     /// The exceptions that let pods onto the pool which is not cleared for their level, by name.
@@ -295,6 +344,22 @@ impl<'a> PolicyClearance<'a> {
     pub fn reasons(&self, rank: usize) -> impl Iterator<Item = Reason<'a>> {
         let levels = self.policy.levels.iter().zip(&self.levels).take(rank.saturating_add(1));
         levels.flat_map(|(level, causes)| causes.iter().map(|cause| self.reason(Demander::Level(&level.name), *cause)))
+    }
+
+    /// That the pool, which is cleared for the level at `rank`, ends soon, and what follows from that.
+    #[must_use]
+    pub fn ending(&self, rank: usize) -> Option<Reason<'a>> {
+        let level = self.policy.levels.at(rank)?;
+        let tenure = self.tenure(rank);
+        let end = tenure.end()?;
+        let cause = Cause::QualificationEnding { end, tenure, lead: self.policy.levels.lead_at(rank) };
+        Some(self.reason(Demander::Level(&level.name), cause))
+    }
+
+    /// All that keeps new pods of the level at `rank` from the pool: none if and only if it admits them.
+    pub fn obstacles(&self, rank: usize) -> impl Iterator<Item = Reason<'a>> {
+        let leaving = self.ending(rank).filter(|_| !self.admits(rank));
+        self.reasons(rank).chain(leaving)
     }
 
     /// All that keeps the pool from `category`.
@@ -333,7 +398,7 @@ impl PoolClearance<'_> {
         for clearance in &self.policies {
             let policy = clearance.policy;
             let levels = (0..policy.levels.iter().len())
-                .filter(|rank| clearance.cleared(*rank))
+                .filter(|rank| clearance.admits(*rank))
                 .filter_map(|rank| policy.clearance_key(rank));
             let categories = policy
                 .categories

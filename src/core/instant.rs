@@ -21,6 +21,12 @@ impl Instant {
         self.0.duration_since(earlier.0).as_secs() / (24 * 60 * 60)
     }
 
+    /// The instant that lies `duration` before it, or the earliest that can be represented.
+    #[must_use]
+    pub fn before(self, duration: std::time::Duration) -> Self {
+        Self(self.0.saturating_sub(duration).unwrap_or(Timestamp::MIN))
+    }
+
     /// The day that it lies in.
     #[must_use]
     pub fn day(self) -> Day {

@@ -28,5 +28,6 @@ pub mod selector;
 mod sentence;
 pub mod standing;
 mod telling;
+pub mod tenure;
 pub(crate) mod text;
 pub mod workload;

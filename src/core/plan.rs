@@ -204,7 +204,7 @@ impl<'a> Ask<'a> {
         pool.policies.get(self.index).is_some_and(|clearance| {
             let level = |(rank, _)| match self.exception {
                 Some(exception) => clearance.cleared_by_exception(exception),
-                None => clearance.cleared(rank),
+                None => clearance.admits(rank),
             };
             self.level.is_none_or(level) && self.categories.iter().all(|category| clearance.cleared_category(category))
         })
@@ -221,7 +221,7 @@ impl<'a> Ask<'a> {
         let of_exception = clearance.zip(self.exception).into_iter();
         let of_exception = of_exception.flat_map(|(found, exception)| found.exception_reasons(exception));
         let level = self.level.filter(|_| self.exception.is_none());
-        let of_level = clearance.zip(level).into_iter().flat_map(|(found, (rank, _))| found.reasons(rank));
+        let of_level = clearance.zip(level).into_iter().flat_map(|(found, (rank, _))| found.obstacles(rank));
         let of_category = move |category: &'a CategoryName| {
             clearance.into_iter().flat_map(move |found| found.category_reasons(category))
         };

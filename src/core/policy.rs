@@ -186,6 +186,11 @@ impl Levels {
         self.ordered.iter().take(rank.saturating_add(1)).map(|level| level.on_loss.lead).max().unwrap_or_default()
     }
 
+    /// The levels, by rank, that have a lead time and a stamp to withdraw.
+    pub fn with_lead(&self) -> impl Iterator<Item = usize> {
+        (0..self.ordered.len()).filter(|rank| self.demands_at(*rank) && !self.lead_at(*rank).is_zero())
+    }
+
     /// Whether the level at `rank`, or one below it, demands anything: only then is there a stamp for it.
     #[must_use]
     pub fn demands_at(&self, rank: usize) -> bool {

@@ -1,12 +1,13 @@
 //! Why a place is not cleared, as data. The sentence that each displays as is made in its own module, when it is read.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use super::{
     catalogue::{Gap, Party, Pool, Qualification, Reach, Role, Site, Technology, Unresolved},
     instant::Day,
     jurisdiction::{Areas, Jurisdiction},
     name::{CategoryName, Law, LevelName, PolicyName, ProviderName, RegionName, Scheme},
+    tenure::{End, Tenure},
 };
 
 /// A stable word for a kind of reason. Never renamed: alerts and pipelines match on it.
@@ -22,6 +23,8 @@ pub enum Code {
     QualificationNotYetValid,
     /// The certificate covers other regions.
     QualificationOutOfScope,
+    /// The certificate is in force, and ends within the lead time.
+    QualificationEnding,
     /// A country is not among the allowed ones.
     JurisdictionNotAllowed,
     /// A country that is asked about is not recorded.
@@ -99,6 +102,15 @@ pub enum Cause<'a> {
     QualificationNotYetValid(&'a Qualification),
     /// It covers other regions.
     QualificationOutOfScope(&'a Qualification),
+    /// It ends within the lead time. No cause to lose clearance, but perhaps to be withdrawn from new pods.
+    QualificationEnding {
+        /// The end.
+        end: End<'a>,
+        /// What follows from it.
+        tenure: Tenure<'a>,
+        /// The lead time.
+        lead: Duration,
+    },
     /// The country is not among these.
     JurisdictionNotAllowed(Subject<'a>, Jurisdiction, &'a Areas),
     /// The country is not recorded.
@@ -137,6 +149,7 @@ impl Cause<'_> {
             Self::QualificationExpired(..) => Code::QualificationExpired,
             Self::QualificationNotYetValid(_) => Code::QualificationNotYetValid,
             Self::QualificationOutOfScope(_) => Code::QualificationOutOfScope,
+            Self::QualificationEnding { .. } => Code::QualificationEnding,
             Self::JurisdictionNotAllowed(..) => Code::JurisdictionNotAllowed,
             Self::JurisdictionUnknown(..) => Code::JurisdictionUnknown,
             Self::ExposedToLaw(..) => Code::ExposedToLaw,

@@ -9,7 +9,8 @@ use super::{
     law::KNOWN_LAWS,
     name::{Law, RegionName},
     reason::{Cause, Reason, Subject},
-    text::{Brief, Few, Figure},
+    tenure::{Kept, Tenure},
+    text::{Brief, Few, Figure, Span},
 };
 
 impl fmt::Display for Reason<'_> {
@@ -65,6 +66,15 @@ impl<'a> Reason<'a> {
                 write!(f, "{} of {whose} covers ", Certificate(q))?;
                 if scope.is_empty() { f.write_str("no region at all") } else { write!(f, "{}", Few(scope.iter())) }?;
                 write!(f, ", not region {region} of pool {}", pool.name)
+            }
+            Cause::QualificationEnding { end, .. } => {
+                write!(
+                    f,
+                    "{} of {whose}, on which pool {} stands, ends on {}",
+                    Certificate(end.by),
+                    pool.name,
+                    end.last_day()
+                )
             }
             Cause::JurisdictionNotAllowed(subject, country, _) => match subject {
                 Subject::Party { role, party } => {
@@ -126,6 +136,16 @@ impl<'a> Reason<'a> {
                 f.write_str("requires one in force")
             }
             Cause::QualificationOutOfScope(_) => f.write_str("requires one that covers the pool's region"),
+            Cause::QualificationEnding { tenure, lead, .. } => {
+                write!(f, "has a lead time of {}, ", Span(lead))?;
+                f.write_str(match tenure {
+                    Tenure::Leaving(_) => "so that new pods go to pools that outlast it",
+                    Tenure::Ending(_, Kept::Report) => "and only reports it",
+                    Tenure::Ending(_, Kept::Last) | Tenure::Lasting => {
+                        "but no pool with nodes outlasts it, so that it is kept"
+                    }
+                })
+            }
             Cause::JurisdictionNotAllowed(subject, _, allowed) | Cause::JurisdictionUnknown(subject, allowed) => {
                 match subject {
                     Subject::Party { role: Role::Operator, .. } => f.write_str("allows operators of "),
@@ -158,6 +178,13 @@ impl<'a> Reason<'a> {
             Cause::QualificationExpired(..) => "record its renewal, or use another offer",
             Cause::QualificationNotYetValid(_) => "wait for that day, or use another offer",
             Cause::QualificationOutOfScope(_) => "use a zone in scope, or record one for this region",
+            Cause::QualificationEnding { tenure: Tenure::Leaving(_), .. } => {
+                "record its renewal, and the pool is taken back"
+            }
+            Cause::QualificationEnding { tenure: Tenure::Ending(_, Kept::Last) | Tenure::Lasting, .. } => {
+                "record its renewal, or add a pool"
+            }
+            Cause::QualificationEnding { tenure: Tenure::Ending(_, Kept::Report), .. } => "record its renewal",
             Cause::JurisdictionNotAllowed(subject, ..) => match subject {
                 Subject::Party { .. } => "use another provider",
                 Subject::Technology(_) => "use another offer",

@@ -1,6 +1,9 @@
 //! Sentences for people: lists that read the same everywhere.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 /// `1 pool`, `3 pools`.
 pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
@@ -27,6 +30,20 @@ impl<I: Iterator<Item: fmt::Display> + Clone> fmt::Display for Listed<I> {
             return f.write_str("none");
         }
         list(f, self.0.clone())
+    }
+}
+
+/// A span of time in the largest unit that tells it whole: `30 days`, `36 hours`.
+pub(crate) struct Span(pub(crate) Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+        let whole = units.into_iter().find(|(size, _)| seconds.is_multiple_of(*size));
+        let (size, unit) = whole.unwrap_or((1, "second"));
+        let count = seconds.checked_div(size).unwrap_or_default();
+        write!(f, "{count} {unit}{}", if count == 1 { "" } else { "s" })
     }
 }
 

@@ -104,6 +104,7 @@ pub(super) fn fact(spec: &CloudProviderSpec, site: Site<'_>, step: &Step<'_>) ->
             Cause::QualificationExpired(of, _)
             | Cause::QualificationNotYetValid(of)
             | Cause::QualificationOutOfScope(of) => certificate(of),
+            Cause::QualificationEnding { end, .. } => certificate(end.by),
             Cause::JurisdictionNotAllowed(of, ..) | Cause::JurisdictionUnknown(of, _) => subject(of),
             Cause::ExposedToLaw(law, Reach::Listed) => {
                 let index = offer.exposed_to.iter().position(|found| found == law.as_str())?;

@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Binaries, ControlPlane, NodeSpec, Options, Program, Progress, bench, demo};
+use super::{Binaries, ControlPlane, NodeSpec, Options, Program, Progress, bench, chaos, demo};
 
 /// A real Kubernetes control plane on a bare machine, without containers.
 #[derive(Debug, Parser)]
@@ -43,6 +43,15 @@ enum Command {
     },
     /// Measures what Rempart costs, beside a control plane without it.
     Bench(bench::Arguments),
+    /// Lets everything go wrong for a while, and holds what must hold against what happened.
+    Chaos {
+        /// Decides what goes wrong; another one each time unless given. It is printed.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// For how long things go wrong.
+        #[arg(long, default_value_t = 10, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=240))]
+        minutes: u64,
+    },
     /// Finds the programs of the control plane, builds those that are missing, and prints their paths.
     Binaries,
 }
@@ -101,6 +110,14 @@ async fn run(command: Command, interruption: &Interruption) -> anyhow::Result<()
             demo::run(options, || interruption.expect()).await
         }
         Command::Bench(arguments) => bench::run(arguments).await,
+        Command::Chaos { seed, minutes } => {
+            let seed = seed.unwrap_or_else(chaos::any_seed);
+            eprintln!("The seed is {seed}: the same again with --seed {seed}.");
+            let length = std::time::Duration::from_mins(minutes);
+            let settings = chaos::Settings { seed, length, progress: Progress::detect() };
+            let summary = Box::pin(chaos::run(settings)).await?;
+            print(&summary.to_string())
+        }
         Command::Binaries => binaries().await,
     }
 }

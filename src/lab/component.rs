@@ -143,6 +143,8 @@ fn api_server(layout: &Layout, options: &Options) -> Vec<String> {
     if let Some(log) = &options.audit_log {
         arguments.push(path("audit-log-path", log));
         arguments.push(path("audit-policy-file", &layout.audit_policy()));
+        // In one file, however long it gets: a run is bounded.
+        arguments.push("--audit-log-maxsize=4096".to_owned());
     }
     arguments.extend(options.api_server_arguments.iter().cloned());
     arguments

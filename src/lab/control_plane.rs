@@ -35,7 +35,7 @@ pub struct Options {
     pub controller_manager_arguments: Vec<String>,
     /// More arguments for kube-scheduler.
     pub scheduler_arguments: Vec<String>,
-    /// Write an audit log (level `Metadata`) there; a relative path is below [`ControlPlane::dir`].
+    /// Write an audit log there, for [`super::audit::check`]; a relative path is below [`ControlPlane::dir`].
     pub audit_log: Option<PathBuf>,
     /// How the first build and the boot are shown; as the terminal allows when absent.
     pub progress: Option<Progress>,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Error, Options, Result,
+    Error, Options, Result, audit,
     binaries::Binaries,
     component::Component,
     kubeconfig::{self, Identity},
@@ -16,15 +16,6 @@ use super::{
 
 /// What kwok's nodes and pods do (see the comments in the file).
 const KWOK_CONFIG: &str = include_str!("kwok.yaml");
-
-/// Who did what, without bodies.
-const AUDIT_POLICY: &str = "\
-apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-- level: Metadata
-";
 
 /// The ports of the components.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +83,7 @@ impl Layout {
         layout.write_kubeconfig(&layout.admin_kubeconfig(), "rempart-lab:admin", Some("system:masters"))?;
         write(&layout.kwok_config(), KWOK_CONFIG)?;
         if options.audit_log.is_some() {
-            write(&layout.audit_policy(), AUDIT_POLICY)?;
+            write(&layout.audit_policy(), audit::POLICY)?;
         }
         Ok(layout)
     }

@@ -8,8 +8,10 @@
 //! Never part of a shipped binary: it needs the sources of this repository at run time.
 
 mod access;
+pub mod audit;
 mod bench;
 mod binaries;
+pub mod chaos;
 pub mod cli;
 mod component;
 mod control_plane;

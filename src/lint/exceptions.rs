@@ -136,7 +136,8 @@ impl This<'_> {
         let demanding = (0..exception.rank).find(|rank| policy.levels.demands_at(*rank));
         let below = demanding.and_then(|rank| Some((rank, policy.levels.at(rank)?)));
         if let Some((rank, below)) = below {
-            let lost = pools().filter(|(_, found)| found.cleared(rank) && !found.cleared_by_exception(name));
+            let permitted = |found: &PolicyClearance<'_>| found.excepted(name) || found.cleared(exception.rank);
+            let lost = pools().filter(|(_, found)| found.cleared(rank) && !permitted(found));
             let lost: Vec<_> = lost.map(|(pool, _)| pool).collect();
             if !lost.is_empty() {
                 let message = format!(

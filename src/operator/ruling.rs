@@ -26,7 +26,8 @@ use crate::{
 /// All that follows from the catalogue, the policies and the instant.
 #[derive(Debug, Default)]
 pub struct Ruling {
-    /// When some certificate next begins or ends to count, or an exception ends: everything may differ then.
+    /// When some certificate next begins or ends to count, a lead time begins or an exception ends: everything may differ
+    /// then.
     pub next: Option<Instant>,
     /// What was read of the catalogue and of the policies.
     pub world: Arc<World>,
@@ -172,6 +173,7 @@ impl Ruling {
             }
         }
         let mut changes = judge.next_changes(at);
+        self.next = changes.values().copied().min();
         for (name, policy) in &world.policies {
             let Some(found) = self.of_policy.get_mut(name.as_str()) else { continue };
             let mut standings = standings.remove(name.as_str()).unwrap_or_default();
@@ -195,9 +197,7 @@ impl Ruling {
                 .collect();
         }
         let offers = world.catalogue.providers.values().flat_map(|provider| provider.offers.values());
-        let exceptions = world.policies.values().flat_map(|policy| policy.exceptions.values());
-        let ends = exceptions.filter_map(|exception| exception.end(at));
-        self.next = offers.flat_map(|offer| offer.boundaries(at)).chain(ends).min();
+        self.next = offers.flat_map(|offer| offer.boundaries(at)).chain(self.next).min();
     }
 
     fn count_faults(&mut self) {

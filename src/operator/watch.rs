@@ -53,11 +53,15 @@ const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .without_max_times();
 
 /// How long to wait after each failure of one watch.
-struct Waits(backon::ExponentialBackoff);
+struct Waits {
+    backoff: backon::ExponentialBackoff,
+    /// The last failure was an answer: where the watch was is forgotten.
+    expired: bool,
+}
 
 impl Default for Waits {
     fn default() -> Self {
-        Self(BACKOFF.build())
+        Self { backoff: BACKOFF.build(), expired: false }
     }
 }
 
@@ -70,9 +74,24 @@ impl Waits {
     }
 
     /// The watch failed.
-    fn next(&mut self) -> Duration {
-        self.0.next().unwrap_or(LONGEST_WAIT)
+    ///
+    /// An API server that was started anew answers each watch that goes on with 410, and wants the list to be read again.
+    /// Who has waited for it to be back need not wait as long again; who is told so twice in a row must.
+    fn next(&mut self, error: &watcher::Error) -> Duration {
+        let expired = is_expired(error);
+        if expired && !self.expired {
+            *self = Self::default();
+        }
+        self.expired = expired;
+        self.backoff.next().unwrap_or(LONGEST_WAIT)
     }
+}
+
+/// Whether the API server has forgotten what a watch goes on from.
+fn is_expired(error: &watcher::Error) -> bool {
+    use watcher::Error::{WatchError, WatchStartFailed};
+    let (WatchError(status) | WatchStartFailed(kube::Error::Api(status))) = error else { return false };
+    status.code == 410
 }
 
 /// Objects of a list that are asked for at a time. A page of 500 nodes, decoded, is several MiB that stay with the process.
@@ -114,7 +133,7 @@ impl<K: ResourceExt> Feed<K> {
                 }
                 Err(error) => {
                     metrics.watch_failed(self.kind);
-                    let wait = waits.next();
+                    let wait = waits.next(&error);
                     tracing::warn!(kind = self.kind, error = %Chain(&error), ?wait, "not following; trying again");
                     tokio::time::sleep(wait).await;
                     continue;
@@ -365,10 +384,28 @@ mod tests {
         // A watcher says of each list that it begins before it says that it failed.
         for _ in 0..30 {
             waits.heard(&watcher::Event::<ConfigMap>::Init);
-            waited += waits.next();
+            waited += waits.next(&watcher::Error::NoResourceVersion);
         }
         assert!(waited > Duration::from_secs(200), "{waited:?}");
         waits.heard(&watcher::Event::<ConfigMap>::InitDone);
-        assert!(waits.next() < Duration::from_secs(1));
+        assert!(waits.next(&watcher::Error::NoResourceVersion) < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn who_is_told_to_read_the_list_again_does_so_soon_unless_told_so_again_and_again() {
+        let mut waits = Waits::default();
+        let expired =
+            || watcher::Error::WatchError(Box::new(kube::core::Status::failure("too old", "Expired").with_code(410)));
+        for _ in 0..10 {
+            waits.next(&watcher::Error::NoResourceVersion);
+        }
+        assert!(waits.next(&expired()) < Duration::from_secs(1));
+        let waited: Duration = (0..30)
+            .map(|_| {
+                waits.heard(&watcher::Event::<ConfigMap>::Init);
+                waits.next(&expired())
+            })
+            .sum();
+        assert!(waited > Duration::from_secs(200), "{waited:?}");
     }
 }

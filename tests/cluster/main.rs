@@ -11,6 +11,7 @@ mod admission;
 mod bindings;
 mod bypasses;
 mod catalogue;
+mod chaos;
 mod commands;
 mod ending;
 mod exceptions;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         bindings::trials(),
         bypasses::trials(),
         catalogue::trials(),
+        chaos::trials(),
         commands::trials(),
         ending::trials(),
         exceptions::trials(),

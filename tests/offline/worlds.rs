@@ -1,7 +1,10 @@
 //! Small worlds for properties: few names, countries and days, so that collisions, gaps, overlaps, unknown facts and
 //! unresolved pools are frequent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use proptest::{collection as many, option, prelude::*, sample::select};
 use rempart::core::{
@@ -10,7 +13,7 @@ use rempart::core::{
     instant::{Day, Instant},
     jurisdiction::{Area, Jurisdiction},
     name::{CategoryName, ExceptionName, LevelName, PolicyName},
-    policy::{Exception, Filter, Level, Levels, Mode, OnLoss, Policy, Requirements},
+    policy::{Exception, Filter, Level, Levels, LossAction, Mode, OnLoss, Policy, Requirements},
     selector::{Labels, Operator, Selector},
 };
 
@@ -248,6 +251,13 @@ fn with(mut some: Requirements, all: &Requirements, kind: u8) -> Requirements {
     some
 }
 
+/// What becomes of pods, most often with a lead time of hours or a few days.
+fn on_loss() -> impl Strategy<Value = OnLoss> {
+    let action = select(&[LossAction::Migrate, LossAction::Migrate, LossAction::Evict, LossAction::Report][..]);
+    let hours = select(&[0, 0, 1, 24, 36, 96][..]);
+    (action, hours).prop_map(|(action, hours)| OnLoss { action, lead: Duration::from_hours(hours) })
+}
+
 /// Of an exception: what level it is for, which pools it names, one of which there never is, and its last day.
 fn exception(names: Names) -> impl Strategy<Value = (prop::sample::Index, BTreeSet<String>, Day)> {
     (any::<prop::sample::Index>(), many::btree_set(names.any(&["p1", "p2", "p3", "p4"]), 1..4), day())
@@ -256,11 +266,12 @@ fn exception(names: Names) -> impl Strategy<Value = (prop::sample::Index, BTreeS
 /// A policy of one to four levels, `l0` the least sensitive, of the categories `c0` and `c1` or fewer, and of the
 /// exceptions `e0`, of the namespaces `n0` and `m0`, and `e1`, or fewer.
 pub(crate) fn policies(names: Names) -> impl Strategy<Value = Policy> {
-    let demands = move || option::weighted(0.5, requirements(names));
+    let demands = move || (option::weighted(0.5, requirements(names)), on_loss());
+    let of_categories = move || option::weighted(0.5, requirements(names));
     (
         select(&["p", "q"][..]),
         many::vec(demands(), 1..5),
-        many::vec(demands(), 0..3),
+        many::vec(of_categories(), 0..3),
         any::<prop::sample::Index>(),
         many::vec(exception(names), 0..3),
     )
@@ -279,10 +290,10 @@ pub(crate) fn policies(names: Names) -> impl Strategy<Value = Policy> {
                 (parsed(&short(&format!("e{i}")), ExceptionName::parse), exception)
             });
             let exceptions = exceptions.collect();
-            let levels = levels.into_iter().enumerate().map(|(i, require)| Level {
+            let levels = levels.into_iter().enumerate().map(|(i, (require, on_loss))| Level {
                 name: parsed(&short(&format!("l{i}")), LevelName::parse),
                 require,
-                on_loss: OnLoss::default(),
+                on_loss,
             });
             let categories = categories
                 .into_iter()
@@ -310,6 +321,63 @@ pub(crate) fn worlds(names: Names) -> impl Strategy<Value = World> {
             policies: policies.into_iter().map(|policy| (policy.name.clone(), policy)).collect(),
         },
     )
+}
+
+/// A world in which certificates alone decide, so that pools are often cleared and often near their end.
+pub(crate) fn ending_worlds() -> impl Strategy<Value = World> {
+    let certificates = || many::vec(qualification(Names::Short), 2..6);
+    let place = || (select(&["x", "y"][..]), select(&["z1", "z2"][..]));
+    (worlds(Names::Short), certificates(), certificates(), many::vec(place(), 3)).prop_map(
+        |(mut world, x, y, places)| {
+            let provider = ["a", "b"].iter().find_map(|name| world.catalogue.providers.get(*name)).unwrap().clone();
+            let (a, mut offer) = (provider.name.clone(), provider.offers.values().next().unwrap().clone());
+            let region = |name: &str| Zone {
+                name: parse!(ZoneName, name),
+                region: parse!(RegionName, name.replace('z', "r")),
+                country: None,
+                pue: None,
+                carbon_intensity: None,
+            };
+            offer.zones = ["z1", "z2"].map(|name| (parse!(ZoneName, name), region(name))).into();
+            let offers = [("x", x), ("y", y)].map(|(name, qualifications)| {
+                let name = parse!(OfferName, name);
+                (name.clone(), Offer { name, qualifications, ..offer.clone() })
+            });
+            world.catalogue.providers = [(a.clone(), Provider { offers: offers.into(), ..provider })].into();
+            let template = world.catalogue.pools.values().next().unwrap().clone();
+            let pools = ["p1", "p2", "p3"].into_iter().zip(places).map(|(name, (offer, zone))| {
+                let name = parse!(PoolName, name);
+                let (provider, offer, zone) = (a.to_string(), offer.to_owned(), zone.to_owned());
+                (name.clone(), Pool { name, provider, offer, zone, ..template.clone() })
+            });
+            world.catalogue.pools = pools.collect();
+            for policy in world.policies.values_mut() {
+                let default = policy.levels.at(policy.levels.default_rank()).unwrap().name.to_string();
+                let alone = |require: &Requirements| {
+                    let mut qualifications = require.qualifications.clone();
+                    if qualifications.is_empty() {
+                        qualifications.insert(parse!(Scheme, "snc"));
+                    }
+                    Requirements { qualifications, ..Requirements::default() }
+                };
+                let levels = policy.levels.iter();
+                let levels = levels.map(|level| Level { require: level.require.as_ref().map(alone), ..level.clone() });
+                policy.levels = Levels::new(levels.collect(), &default).unwrap();
+            }
+            world
+        },
+    )
+}
+
+/// `world` with the same `on_loss` in every level.
+pub(crate) fn with_on_loss(world: &World, on_loss: OnLoss) -> World {
+    let mut world = world.clone();
+    for policy in world.policies.values_mut() {
+        let default = policy.levels.at(policy.levels.default_rank()).unwrap().name.to_string();
+        let levels = policy.levels.iter().map(|level| Level { on_loss, ..level.clone() }).collect();
+        policy.levels = Levels::new(levels, &default).unwrap();
+    }
+    world
 }
 
 /// What a verdict is about: pool, policy, and level or category.

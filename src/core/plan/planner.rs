@@ -26,9 +26,18 @@ use crate::core::{
 
 /// Judges `inventory` at `at`.
 #[must_use]
-pub fn plan<'a>(inventory: &'a Inventory, at: Instant, assume: Assume) -> Plan<'a> {
-    let pools: Vec<PoolClearance<'a>> = Judge::new(&inventory.world).pools(at).collect();
-    let nodes = owners(inventory, &pools);
+pub fn plan(inventory: &Inventory, at: Instant, assume: Assume) -> Plan<'_> {
+    let nodes = owners(inventory);
+    let peopled: BTreeSet<usize> = nodes
+        .values()
+        .filter_map(|of| match of {
+            NodeOf::Pool(pool) => Some(*pool),
+            NodeOf::Nobody | NodeOf::Disputed => None,
+        })
+        .collect();
+    let names: BTreeMap<&PoolName, usize> = inventory.world.catalogue.pools.keys().zip(0..).collect();
+    let has_node = |name: &PoolName| nodes.is_empty() || names.get(name).is_some_and(|pool| peopled.contains(pool));
+    let pools = Judge::new(&inventory.world).pools_where(at, has_node);
     let mut planner = Planner::new(inventory, assume, &pools, &nodes);
     let workloads = inventory.workloads.iter().map(|workload| planner.workload(workload)).collect();
     let namespaces = inventory.namespaces.keys().filter_map(|name| planner.namespace(name)).collect();
@@ -36,8 +45,8 @@ pub fn plan<'a>(inventory: &'a Inventory, at: Instant, assume: Assume) -> Plan<'
     Plan { at, inventory, pools, workloads, namespaces, demands, nodes }
 }
 
-fn owners<'a>(inventory: &'a Inventory, pools: &[PoolClearance<'a>]) -> BTreeMap<&'a str, NodeOf> {
-    let index: BTreeMap<&PoolName, usize> = pools.iter().enumerate().map(|(i, pool)| (&pool.pool.name, i)).collect();
+fn owners(inventory: &Inventory) -> BTreeMap<&str, NodeOf> {
+    let index: BTreeMap<&PoolName, usize> = inventory.world.catalogue.pools.keys().zip(0..).collect();
     let of = |node: &Node| {
         let place = Place { labels: &node.labels, provider_id: node.provider_id.as_deref() };
         let claims = claims(&inventory.world.catalogue.pools, place);

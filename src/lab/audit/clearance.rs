@@ -1,0 +1,128 @@
+//! Whether a node may have a pod that needs something.
+
+use serde_json::Value;
+
+use super::{
+    demands::{Site, lacks},
+    facts::Facts,
+    log::text,
+    needs::{Demand, Need, governs, levels, rank},
+    selectors,
+};
+
+/// Where a node stands: its pool, if exactly one claims it.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    facts: &'a Facts<'a>,
+    pool: Option<(&'a str, Option<Site<'a>>)>,
+}
+
+/// Labels that the operator writes. Whose a node is must not follow from what was made of it.
+pub(super) fn is_stamp(key: &str) -> bool {
+    key.split('/').next().is_some_and(|domain| {
+        domain == "rempart.node-restriction.kubernetes.io"
+            || domain.ends_with(".rempart.node-restriction.kubernetes.io")
+    })
+}
+
+impl<'a> Standing<'a> {
+    /// Where `node` stands.
+    pub fn of(facts: &'a Facts<'a>, node: &str) -> Self {
+        let Some(node) = facts.nodes.get(node) else { return Self { facts, pool: None } };
+        let mut claims = facts.pools.iter().filter(|(_, pool)| {
+            let selector = pool.pointer("/spec/nodeSelector").filter(|selector| selectors::says_anything(selector));
+            let prefix = text(pool, "/spec/providerIDPrefix");
+            selector.is_some_and(|selector| selectors::matches(selector, node, is_stamp))
+                && text(node, "/spec/providerID").starts_with(prefix)
+        });
+        let pool = match (claims.next(), claims.next()) {
+            (Some((name, pool)), None) => Some((*name, site(facts, pool))),
+            _ => None,
+        };
+        Self { facts, pool }
+    }
+
+    /// The name of its pool.
+    pub fn pool(&self) -> Option<&'a str> {
+        self.pool.map(|(name, _)| name)
+    }
+
+    /// Why it may not have a pod with this need; nothing when it may.
+    pub fn refuses(&self, need: &Need) -> Option<String> {
+        need.demands.iter().find_map(|demand| self.refuses_demand(&need.namespace, demand))
+    }
+
+    /// Whether it is cleared for a level, whatever exceptions say and whoever enforces it.
+    pub fn cleared(&self, policy: &str, level: &str) -> bool {
+        let Some(policy) = self.facts.policies.get(policy) else { return false };
+        let below = rank(policy, level).map(|rank| levels(policy).iter().take(rank + 1));
+        below.is_some_and(|mut below| below.all(|level| self.falls_short("", level).is_none()))
+    }
+
+    fn refuses_demand(&self, namespace: &str, demand: &Demand) -> Option<String> {
+        let (Demand::Level { policy: name, .. }
+        | Demand::Category { policy: name, .. }
+        | Demand::Unknown { policy: name, .. }) = demand;
+        // What nobody demands any more is met.
+        let policy = self.facts.policies.get(name.as_str())?;
+        let found = self.facts.namespaces.get(namespace)?;
+        if text(policy, "/spec/mode") != "Enforce" || !governs(policy, namespace, found) {
+            return None;
+        }
+        match demand {
+            Demand::Unknown { value, .. } => Some(format!("policy {name} does not know {value:?}")),
+            Demand::Category { category, .. } => {
+                let mut known = policy.pointer("/spec/categories").and_then(Value::as_array).into_iter().flatten();
+                match known.find(|found| text(found, "/name") == category) {
+                    None => Some(format!("policy {name} has no category {category}")),
+                    Some(found) => self.falls_short(&format!("category {category} of policy {name}"), found),
+                }
+            }
+            Demand::Level { level, .. } => {
+                let Some(rank) = rank(policy, level) else {
+                    return Some(format!("policy {name} has no level {level}"));
+                };
+                if self.excepted(policy, namespace, rank) {
+                    return None;
+                }
+                let mut below = levels(policy).iter().take(rank + 1);
+                below.find_map(|level| {
+                    self.falls_short(&format!("level {} of policy {name}", text(level, "/name")), level)
+                })
+            }
+        }
+    }
+
+    /// Whether somebody has granted that pods of this namespace and level may be here, until today or later.
+    fn excepted(&self, policy: &Value, namespace: &str, of: usize) -> bool {
+        let today = self.facts.today();
+        let mut granted = policy.pointer("/spec/exceptions").and_then(Value::as_array).into_iter().flatten();
+        let lists = |exception: &Value, field: &str, name: &str| {
+            let listed = exception.get(field).and_then(Value::as_array);
+            listed.is_some_and(|listed| listed.iter().any(|found| found == name))
+        };
+        granted.any(|exception| {
+            lists(exception, "namespaces", namespace)
+                && self.pool.is_some_and(|(pool, _)| lists(exception, "pools", pool))
+                && rank(policy, text(exception, "/level")).is_some_and(|most| of <= most)
+                && today.as_str() <= text(exception, "/until")
+        })
+    }
+
+    fn falls_short(&self, who: &str, of: &Value) -> Option<String> {
+        let require = of.get("require")?;
+        let Some((pool, site)) = self.pool else { return Some(format!("{who}: the node is of no pool")) };
+        let Some(site) = site else { return Some(format!("{who}: pool {pool} stands on nothing that is recorded")) };
+        lacks(self.facts, site, require).map(|lack| format!("{who}: pool {pool}: {lack}"))
+    }
+}
+
+fn site<'a>(facts: &Facts<'a>, pool: &'a Value) -> Option<Site<'a>> {
+    let named = |object: &'a Value, list: &str, name: &str| {
+        object.pointer(list).and_then(Value::as_array)?.iter().find(|entry| text(entry, "/name") == name)
+    };
+    let provider = *facts.providers.get(text(pool, "/spec/provider"))?;
+    let offer = named(provider, "/spec/offers", text(pool, "/spec/offer"))?;
+    let zone = named(offer, "/zones", text(pool, "/spec/zone"))?;
+    Some(Site { provider, offer, zone })
+}

@@ -1,0 +1,123 @@
+//! What a pod needs of its node, by its namespace, its annotations and the policies that enforce.
+
+use serde_json::Value;
+
+use super::{facts::Facts, log::text, selectors};
+
+/// Namespaces that no policy governs.
+const EXEMPT: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "rempart-system"];
+
+/// Something that one policy demands of a pod's node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Demand {
+    /// That it is cleared for a level.
+    Level {
+        /// Of this policy.
+        policy: String,
+        /// Its name.
+        level: String,
+    },
+    /// That it is cleared for a category.
+    Category {
+        /// Of this policy.
+        policy: String,
+        /// Its name.
+        category: String,
+    },
+    /// What no node has: the policy does not know what is asked for.
+    Unknown {
+        /// The policy.
+        policy: String,
+        /// What is asked for.
+        value: String,
+    },
+}
+
+/// All that is demanded of a pod's node. Nothing where no policy demands anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Need {
+    /// The pod's namespace.
+    pub namespace: String,
+    /// What is demanded.
+    pub demands: Vec<Demand>,
+}
+
+impl Need {
+    /// What a pod with these annotations in this namespace needs if it is created now.
+    pub fn of(facts: &Facts<'_>, namespace: &str, pod: &Value) -> Self {
+        let mut demands = Vec::new();
+        let Some(found) = facts.namespaces.get(namespace) else {
+            return Self { namespace: namespace.to_owned(), demands };
+        };
+        for (name, policy) in &facts.policies {
+            if text(policy, "/spec/mode") == "Enforce" && ends(policy).is_none() && governs(policy, namespace, found) {
+                demand(name, policy, found, pod, &mut demands);
+            }
+        }
+        Self { namespace: namespace.to_owned(), demands }
+    }
+}
+
+/// Whether a policy applies to a namespace.
+pub(super) fn governs(policy: &Value, name: &str, namespace: &Value) -> bool {
+    let selector = policy.pointer("/spec/namespaceSelector");
+    !EXEMPT.contains(&name) && selector.is_none_or(|selector| selectors::matches(selector, namespace, |_| false))
+}
+
+/// When somebody asked for the end of an object. A policy that ends demands nothing of new pods.
+fn ends(object: &Value) -> Option<&Value> {
+    object.pointer("/metadata/deletionTimestamp").filter(|when| !when.is_null())
+}
+
+/// The levels of a policy, least to most sensitive.
+pub(super) fn levels(policy: &Value) -> &[Value] {
+    policy.pointer("/spec/levels").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Where a level stands among the levels of a policy.
+pub(super) fn rank(policy: &Value, level: &str) -> Option<usize> {
+    levels(policy).iter().position(|found| text(found, "/name") == level)
+}
+
+fn demand(name: &str, policy: &Value, namespace: &Value, pod: &Value, demands: &mut Vec<Demand>) {
+    let said =
+        |object: &Value, map: &str, key: &str| Some(object.get("metadata")?.get(map)?.get(key)?.as_str()?.to_owned());
+    let unknown = |value: String| Demand::Unknown { policy: name.to_owned(), value };
+    let sensitivities = [
+        said(namespace, "labels", "rempart.dev/sensitivity"),
+        said(pod, "annotations", "rempart.dev/workload-sensitivity"),
+        said(pod, "annotations", "rempart.dev/sensitivity"),
+    ];
+    let mut highest = None;
+    for level in sensitivities.into_iter().flatten() {
+        match rank(policy, &level) {
+            Some(rank) => highest = highest.max(Some(rank)),
+            None => demands.push(unknown(level)),
+        }
+    }
+    let effective = highest.or_else(|| rank(policy, text(policy, "/spec/defaultLevel"))).unwrap_or_default();
+    let mut below = levels(policy).iter().take(effective + 1);
+    if below.clone().any(|level| level.get("require").is_some()) {
+        let level = below.next_back().map(|level| text(level, "/name")).unwrap_or_default();
+        demands.push(Demand::Level { policy: name.to_owned(), level: level.to_owned() });
+    }
+    let categories = [
+        (said(namespace, "labels", "rempart.dev/categories"), '.'),
+        (said(pod, "annotations", "rempart.dev/workload-categories"), ','),
+        (said(pod, "annotations", "rempart.dev/categories"), ','),
+    ];
+    for (joined, separator) in categories {
+        for category in joined.iter().flat_map(|joined| joined.split(separator)) {
+            let known = policy.pointer("/spec/categories").and_then(Value::as_array).into_iter().flatten();
+            match known.into_iter().find(|found| text(found, "/name") == category) {
+                None => demands.push(unknown(category.to_owned())),
+                Some(found) if found.get("require").is_some() => {
+                    demands.push(Demand::Category { policy: name.to_owned(), category: category.to_owned() });
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    demands.sort();
+    demands.dedup();
+}
