@@ -76,19 +76,19 @@ impl Versioned for Recorded {
 impl Kept<WorkloadPlacement> for Recorded {
     type Slim = SlimRecord;
 
-    fn keep(slim: SlimRecord) -> Result<Self, String> {
+    fn keep(slim: SlimRecord) -> Result<Option<Self>, String> {
         let SlimRecord { metadata, mut status } = slim;
         let owner = metadata.owner_references.iter().flatten().next();
         let since = CONDITIONS.map(|kind| {
             let found = api::find_condition(&status.conditions, kind)?;
             Some((found.status == "True", found.last_transition_time.0.as_second()))
         });
-        Ok(Self {
+        Ok(Some(Self {
             version: version(metadata.resource_version.as_deref()),
             owner: uid(owner.map(|owner| owner.uid.as_str())),
             digest: digest(&mut status),
             since,
-        })
+        }))
     }
 }
 
