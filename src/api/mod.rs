@@ -27,8 +27,8 @@ pub use cloud_provider::{
 };
 pub use meta::{STAMP_DOMAIN, find_condition};
 pub use placement_policy::{
-    AllowDeny, Category, Exception, ExceptionStanding, Jurisdictions, Level, LossAction, Mode, OnClearanceLoss,
-    PlacementPolicy, PlacementPolicySpec, PlacementPolicyStatus, Requirements, Standing,
+    AllowDeny, Category, Exception, ExceptionStanding, Jurisdictions, Level, LossAction, Mode, MoveStop,
+    OnClearanceLoss, PlacementPolicy, PlacementPolicySpec, PlacementPolicyStatus, Requirements, Standing,
 };
 pub use placement_pool::{PlacementPool, PlacementPoolSpec, PlacementPoolStatus, PoolException, Reason, Verdict};
 pub use workload_placement::{

@@ -401,11 +401,47 @@ pub struct PlacementPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_change: Option<Time>,
 
+    /// Moves of running pods that wait for an officer's word, because more pods than may be would
+    /// have moved within a minute after recorded facts changed.
+    #[schemars(length(max = limits::LEVELS), extend("x-kubernetes-list-type" = "atomic"))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stops: Vec<MoveStop>,
+
     /// Ready: whether the policy could be evaluated. Enforced: whether the admission bindings that
-    /// its mode asks for exist.
+    /// its mode asks for exist. MoveStopped: whether moves of running pods wait for an officer's word.
     #[schemars(schema_with = "meta::conditions")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// A move of running pods that waits for an officer's word.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MoveStop {
+    /// What to write on the policy, as annotation `rempart.dev/approve-move`, to let it go on.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
+    pub id: String,
+
+    /// The level whose pods would move.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
+    pub level: String,
+
+    /// How many pods would.
+    #[schemars(schema_with = "schema::count")]
+    #[serde(default)]
+    pub pods: i32,
+
+    /// How many pods the level has.
+    #[schemars(schema_with = "schema::count")]
+    #[serde(default)]
+    pub of: i32,
+
+    /// What changed.
+    #[schemars(schema_with = "schema::messages")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
 }
 
 /// How an exception stands.

@@ -91,6 +91,13 @@ pub(super) fn message(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "maxLength": limits::MESSAGE })
 }
 
+/// Sentences of the operator's, in a status.
+pub(super) fn messages(_: &mut SchemaGenerator) -> Schema {
+    let mut schema = list(&json_schema!({ "type": "string", "maxLength": limits::MESSAGE }), limits::REASONS);
+    schema.insert("x-kubernetes-list-type".to_owned(), json!("atomic"));
+    schema
+}
+
 /// The countries that there are, as a regular expression: `A[DEF…]|B[ABD…]|…`.
 ///
 /// Asked of the core, which must know each of them, so that no code passes here and is unknown there.

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
-use clap::{Parser, ValueEnum, builder::NonEmptyStringValueParser};
+use clap::{Parser, ValueEnum, builder::NonEmptyStringValueParser, value_parser};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -41,6 +41,15 @@ pub(super) struct Run {
     #[arg(long, env = "POD_NAME", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     identity: Option<String>,
 
+    /// At most this share of a level's pods, in percent, is on the move at a time, and at least one workload
+    #[arg(long, default_value_t = 10, value_name = "PERCENT", value_parser = value_parser!(u8).range(1..=100))]
+    move_at_most: u8,
+
+    /// When facts change so that more than this share of a level's pods, in percent, would move within a minute,
+    /// nothing moves until an officer says so; 100 never stops
+    #[arg(long, default_value_t = 50, value_name = "PERCENT", value_parser = value_parser!(u8).range(0..=100))]
+    stop_moves_above: u8,
+
     /// How log lines are written
     #[arg(long, value_enum, default_value_t = LogFormat::Json)]
     log_format: LogFormat,
@@ -74,14 +83,16 @@ fn name_of_its_own() -> String {
 
 impl Run {
     pub(super) fn execute(self) -> anyhow::Result<()> {
-        let Self { listen, exempt_namespaces, namespace, identity, log_format, log } = self;
+        let Self { listen, exempt_namespaces, namespace, identity, move_at_most, stop_moves_above, log_format, log } =
+            self;
         let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log)?).with_writer(std::io::stderr);
         match log_format {
             LogFormat::Json => lines.json().flatten_event(true).init(),
             LogFormat::Text => lines.init(),
         }
         let identity = identity.unwrap_or_else(name_of_its_own);
-        let options = operator::Options { listen, namespace, identity, exempt: exempt_namespaces };
+        let limits = operator::MoveLimits { wave: move_at_most, breaker: stop_moves_above };
+        let options = operator::Options { listen, namespace, identity, exempt: exempt_namespaces, limits };
         tokio::runtime::Builder::new_multi_thread()
             // Nearly all of its time it waits for the API server. Each thread more has an arena of memory of its own.
             .worker_threads(2)

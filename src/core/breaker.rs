@@ -4,7 +4,7 @@
 //! The measure is what would be, now, if the facts had stayed what they were. What ends by its own date has ended in
 //! both, and what is new in scope (a label, an annotation, a policy that was not in force) was in neither.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     admission::{Statement, Statements},
@@ -25,12 +25,14 @@ pub struct Baseline<'a> {
 }
 
 /// How many of a level's pods were lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loss {
     /// Pods that would stand right had the facts stayed.
     pub lost: u32,
     /// All pods of the level.
     pub total: u32,
+    /// The nodes of the pods that were lost.
+    pub nodes: BTreeSet<String>,
 }
 
 impl Loss {
@@ -68,6 +70,9 @@ pub fn losses<'a>(fleet: &Fleet<'_>, survey: &Survey<'a>, baseline: &Baseline<'_
             if stood {
                 let loss = losses.entry(subject).or_default();
                 loss.lost = loss.lost.saturating_add(1);
+                if let Some(node) = pod.pod.node.as_deref().filter(|node| !loss.nodes.contains(*node)) {
+                    loss.nodes.insert(node.to_owned());
+                }
             }
         }
     }
@@ -83,9 +88,9 @@ mod tests {
 
     #[test]
     fn more_than_the_share_trips_and_the_share_itself_does_not() {
-        let loss = |lost, total| Loss { lost, total }.exceeds(50);
+        let loss = |lost, total| Loss { lost, total, ..Loss::default() }.exceeds(50);
         assert!(loss(1, 1) && loss(2, 3) && loss(501, 1000));
         assert!(!loss(0, 0) && !loss(1, 2) && !loss(500, 1000) && !loss(0, 5));
-        assert!(!Loss { lost: 7, total: 7 }.exceeds(100), "at 100 % it never trips");
+        assert!(!Loss { lost: 7, total: 7, ..Loss::default() }.exceeds(100), "at 100 % it never trips");
     }
 }

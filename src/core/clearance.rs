@@ -380,10 +380,21 @@ impl<'a> PolicyClearance<'a> {
     }
 }
 
-impl PoolClearance<'_> {
+impl<'a> PoolClearance<'a> {
     /// The labels that a place of this pool carries. None where the pool stands on nothing.
     #[must_use]
     pub fn stamps(&self) -> Labels {
+        self.labels(PolicyClearance::admits)
+    }
+
+    /// The labels that a place of this pool would carry if it were not withdrawn ahead of the end of a certificate: what
+    /// runs there without them may not, and what runs there with them may, for now.
+    #[must_use]
+    pub fn held(&self) -> Labels {
+        self.labels(PolicyClearance::cleared)
+    }
+
+    fn labels(&self, granted: impl Fn(&PolicyClearance<'a>, usize) -> bool) -> Labels {
         let Ok(site) = self.site else {
             return Labels::new();
         };
@@ -398,7 +409,7 @@ impl PoolClearance<'_> {
         for clearance in &self.policies {
             let policy = clearance.policy;
             let levels = (0..policy.levels.iter().len())
-                .filter(|rank| clearance.admits(*rank))
+                .filter(|rank| granted(clearance, *rank))
                 .filter_map(|rank| policy.clearance_key(rank));
             let categories = policy
                 .categories

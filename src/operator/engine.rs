@@ -9,8 +9,10 @@
 mod fleet;
 mod ground;
 mod leading;
+mod moves;
 mod nodes;
 mod records;
+pub(super) mod stops;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +44,23 @@ pub struct Settings {
     pub exempt: Vec<String>,
     /// How many nodes are written to at a time.
     pub concurrency: usize,
+    /// How much may move at a time.
+    pub limits: MoveLimits,
+}
+
+/// How much may move at a time, in percent of a level's pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MoveLimits {
+    /// So many are on the move together; one workload may always be.
+    pub wave: u8,
+    /// When more than so many would move within a minute because recorded facts changed, none does until an officer says so.
+    pub breaker: u8,
+}
+
+impl Default for MoveLimits {
+    fn default() -> Self {
+        Self { wave: 10, breaker: 50 }
+    }
 }
 
 /// How often statuses are compared while things keep changing.
@@ -99,6 +118,7 @@ pub struct Engine {
     /// When a failed write of each kind was last told of.
     complained: BTreeMap<&'static str, Moment>,
     wake: Option<Moment>,
+    moves: moves::Moves,
 }
 
 impl Engine {
@@ -106,7 +126,6 @@ impl Engine {
     #[must_use]
     pub fn new(settings: Settings, metrics: Metrics) -> Self {
         Self {
-            settings,
             metrics,
             index: Index::default(),
             shared: Shared::default(),
@@ -127,6 +146,8 @@ impl Engine {
             said: BTreeMap::new(),
             complained: BTreeMap::new(),
             wake: None,
+            moves: moves::Moves::new(settings.limits),
+            settings,
         }
     }
 
@@ -153,9 +174,17 @@ impl Engine {
         match observation {
             Observation::Provider(change) => self.facts_changed |= observe_facts(&mut self.index.providers, change),
             Observation::Pool(change) => self.facts_changed |= observe_facts(&mut self.index.pools, change),
-            Observation::Policy(change) => self.facts_changed |= observe_facts(&mut self.index.policies, change),
+            Observation::Policy(change) => {
+                self.facts_changed |= observe_facts(&mut self.index.policies, change);
+                // An officer's word is an annotation.
+                self.fleet_changed = true;
+            }
             Observation::Node(change) => {
                 let change = change.map(|node| NodeRecord::new(node, &mut self.shared));
+                let before = match &change {
+                    Change::Applied(name, _) => self.index.nodes.get(name).map(|node| node.membership.clone()),
+                    _ => None,
+                };
                 // Kubelets report often, and nearly always the same.
                 let news = match &change {
                     Change::Applied(name, node) => {
@@ -170,8 +199,14 @@ impl Engine {
                 }
                 match self.index.nodes.observe(change) {
                     Touched::Nothing => {}
-                    Touched::One(name) => self.place(&name),
+                    Touched::One(name) => {
+                        self.place(&name);
+                        // A node that joins unsettles nothing: nothing runs on it yet.
+                        let now = self.index.nodes.get(&name).map(|node| &node.membership);
+                        self.moves.unsettled |= before.is_some() && before.as_ref() != now;
+                    }
                     Touched::All => {
+                        self.moves.unsettled = true;
                         self.shared.sweep();
                         self.place_all();
                     }
@@ -204,6 +239,7 @@ impl Engine {
     }
 
     fn place_all(&mut self) {
+        self.fleet_changed = true;
         for (name, node) in self.index.nodes.iter_mut() {
             nodes::place(node, &self.ruling);
             nodes::queue(&mut self.queue, name, node, &self.ruling);
@@ -213,6 +249,9 @@ impl Engine {
     /// Takes in how a write ended.
     pub fn settle(&mut self, key: &Key, outcome: Result<Option<Observation>, WriteError>, now: Moment) {
         let version = self.under_way.remove(key).unwrap_or(0);
+        if key.moves() {
+            self.moves.settle(key, outcome.as_ref().map(|_| ()), now);
+        }
         let unreachable = outcome.as_ref().is_err_and(WriteError::unreachable);
         if !matches!(outcome, Err(WriteError::NotLeading(_))) {
             self.note_absence(unreachable, now);
@@ -230,6 +269,11 @@ impl Engine {
                 tracing::debug!(object = key.object(), "not written: this replica does not lead");
                 // Even if it does again by now: what was refused is planned anew.
                 self.lead(false);
+            }
+            Err(error) if key.moves() && (error.gone(key.name()) || error.outdated() || error.declined().is_some()) => {
+                self.retries.remove(key);
+                self.metrics.write_failed(key.kind());
+                tracing::info!(object = key.object(), said = error.declined().unwrap_or("it is gone"), "not moved");
             }
             Err(error) if error.gone(key.name()) => {
                 self.retries.remove(key);
@@ -297,7 +341,8 @@ impl Engine {
             Key::PoolStatus(_) => Observation::Pool(Change::Deleted(name, version)),
             Key::Finalizer(_) | Key::PolicyStatus(_) => Observation::Policy(Change::Deleted(name, version)),
             Key::Record(key) => Observation::Record(Change::Deleted(key.clone(), version)),
-            Key::Notice(..) => return,
+            // The watch tells.
+            Key::Template(..) | Key::Eviction(_) | Key::Notice(..) => return,
         });
     }
 
@@ -313,7 +358,7 @@ impl Engine {
             Key::PoolStatus(_) => index.pools.get(name).map(Versioned::version),
             Key::Finalizer(_) | Key::PolicyStatus(_) => index.policies.get(name).map(Versioned::version),
             Key::Record(key) => index.records.get(key).map(Versioned::version),
-            Key::Notice(..) => None,
+            Key::Template(..) | Key::Eviction(_) | Key::Notice(..) => None,
         }
         .unwrap_or(0)
     }
@@ -338,6 +383,8 @@ impl Engine {
             let changes = if self.leads && self.ruled_at.is_some() { ruling.changes(&self.ruling) } else { Vec::new() };
             self.tell(changes, at, &mut due);
             (self.ruling, self.ruled_at, self.facts_changed) = (ruling, Some(at), false);
+            self.moves.stops.note(&self.index, &self.ruling.world, now);
+            self.moves.unsettled = true;
             self.statuses_due = true;
             self.records.look();
             self.place_all();
@@ -358,14 +405,17 @@ impl Engine {
         self.admission.plan(&self.index, &self.settings.exempt, now, &mut due);
         if settled != *self.admission.settled() {
             self.statuses_due = true;
+            self.moves.unsettled = true;
             self.records.look();
         }
         self.wake_at(self.admission.wake());
         self.plan_stamps(now, &mut due);
+        self.plan_moves(at, now, &mut due);
         self.plan_records(at, now, &mut due);
         self.plan_statuses(at, now, &mut due);
 
         let mut statuses = self.under_way.keys().filter(|key| key.is_status()).count();
+        let mut moves = self.under_way.keys().filter(|key| key.moves()).count();
         let mut writes = Vec::new();
         for (key, write) in due {
             match self.retries.get(&key) {
@@ -377,7 +427,9 @@ impl Engine {
                 _ if self.under_way.contains_key(&key) => self.put_off(&key),
                 // However many statuses differ, the connection is for stamps as well.
                 _ if key.is_status() && statuses >= self.settings.concurrency => self.put_off(&key),
+                _ if key.moves() && moves >= self.settings.concurrency => {}
                 _ => {
+                    moves = moves.saturating_add(usize::from(key.moves()));
                     statuses = statuses.saturating_add(usize::from(key.is_status()));
                     self.under_way.insert(key.clone(), self.version(&key));
                     writes.push((key, write));
@@ -476,7 +528,9 @@ impl Engine {
             let bindings = admission::bindings_of(name, record, &self.settings.exempt);
             let settled = self.admission.settled().contains(name);
             let levels = self.records.levels.get(name).map(Vec::as_slice).unwrap_or_default();
-            let desired = status::of_policy(name, record, found, levels, &bindings, settled, &self.index, &stamp);
+            let stops = self.moves.stops.of(name);
+            let done = status::Done { bindings: &bindings, settled, standings: levels, stops };
+            let desired = status::of_policy(name, record, found, done, &self.index, &stamp);
             let current = record.object.as_ref().map(|object| object.status.as_ref());
             compare(Key::PolicyStatus(name.clone()), &desired, current, &mut self.said, due);
         }

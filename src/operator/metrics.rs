@@ -29,6 +29,12 @@ struct WriteOutcome {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MoveOutcome {
+    why: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Level {
     policy: String,
     level: String,
@@ -63,6 +69,7 @@ pub struct Metrics {
     rulings: Counter,
     leader: Gauge<i64, AtomicI64>,
     transitions: Counter,
+    moves: Family<MoveOutcome, Counter>,
 }
 
 impl Default for Metrics {
@@ -86,6 +93,7 @@ impl Default for Metrics {
             rulings: Counter::default(),
             leader: Gauge::default(),
             transitions: Counter::default(),
+            moves: Family::default(),
         };
         let mut registry = Registry::with_prefix("rempart");
         registry.register("writes", "Writes to the API server, by kind and outcome", metrics.writes.clone());
@@ -130,6 +138,11 @@ impl Default for Metrics {
             metrics.next_change.clone(),
         );
         registry.register("rulings", "Judgements of the whole catalogue", metrics.rulings.clone());
+        registry.register(
+            "migrations",
+            "Moves of workloads, by why (violating, leaving, stale) and outcome (begun, done, failed)",
+            metrics.moves.clone(),
+        );
         registry.register("leader", "1 while this replica writes, 0 while it follows", metrics.leader.clone());
         registry.register(
             "lease_transitions",
@@ -155,6 +168,11 @@ impl Metrics {
     /// A write was not sent, because this replica does not lead.
     pub fn write_refused(&self, kind: &'static str) {
         self.writes.get_or_create(&WriteOutcome { kind, outcome: "refused" }).inc();
+    }
+
+    /// A move has begun, or has ended in `outcome`.
+    pub fn moved(&self, why: &'static str, outcome: &'static str) {
+        self.moves.get_or_create(&MoveOutcome { why, outcome }).inc();
     }
 
     /// This replica has begun or ceased to lead.

@@ -39,6 +39,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use clock::Clock;
+pub use engine::MoveLimits;
 use engine::{Engine, Settings};
 use index::Observation;
 use lease::{Candidate, Leadership};
@@ -57,6 +58,8 @@ pub struct Options {
     pub identity: String,
     /// Namespaces that no policy governs, besides its own.
     pub exempt: Vec<String>,
+    /// How much may move at a time.
+    pub limits: MoveLimits,
 }
 
 /// Why the operator ended though nobody asked it to.
@@ -146,7 +149,7 @@ pub async fn run(
     );
     let (listed, resign) = (Arc::new(Notify::new()), CancellationToken::new());
     tasks.spawn(compete(candidate, Arc::clone(&listed), resign.clone()));
-    let engine = Engine::new(Settings { exempt, concurrency: CONCURRENCY }, metrics);
+    let engine = Engine::new(Settings { exempt, concurrency: CONCURRENCY, limits: options.limits }, metrics);
     let guarded = lease::guarded(client, leadership.clone(), Arc::clone(&clock));
     let writer = Writer::new(guarded, options.namespace);
 
@@ -302,7 +305,13 @@ mod tests {
         let config = kube::Config::new(format!("http://{nobody}").parse().unwrap());
         let client = Client::try_from(config).unwrap();
         let stop = CancellationToken::new();
-        let options = Options { listen, namespace: "here".into(), identity: "me".into(), exempt: vec![] };
+        let options = Options {
+            listen,
+            namespace: "here".into(),
+            identity: "me".into(),
+            exempt: vec![],
+            limits: MoveLimits::default(),
+        };
         let running = tokio::spawn(run(client, options, Arc::new(clock::SystemClock), stop.clone()));
         let ready = loop {
             match get(listen, "/readyz").await {

@@ -33,6 +33,8 @@ pub struct Ruling {
     pub world: Arc<World>,
     /// Which ruling it is: no two have the same number.
     pub serial: u64,
+    /// What the nodes of each pool would carry if none were withdrawn ahead of the end of a certificate.
+    pub held: BTreeMap<PoolName, Arc<Labels>>,
     /// What the nodes of each pool carry.
     pub stamps: BTreeMap<PoolName, Arc<Labels>>,
     /// What there is to say of each `CloudProvider`.
@@ -158,6 +160,7 @@ impl Ruling {
         for clearance in judge.pools(at) {
             let name = &clearance.pool.name;
             self.stamps.insert(name.clone(), Arc::new(clearance.stamps()));
+            self.held.insert(name.clone(), Arc::new(clearance.held()));
             for policy in &clearance.policies {
                 standings.entry(policy.policy().name.as_str()).or_default().count(name, policy);
             }

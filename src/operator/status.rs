@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
     bindings::{self, Bindings},
+    engine::stops,
     index::{Index, Record},
     node::Membership,
     ruling::{OfPolicy, OfPool, OfProvider, cut},
@@ -180,19 +181,30 @@ fn are(nodes: usize) -> String {
     format!("{} {}", counted(nodes, "node"), if nodes == 1 { "is" } else { "are" })
 }
 
-/// The status that a `PlacementPolicy` should have. `standings` are the workloads and violating pods of its levels.
+/// What Rempart has done for a policy.
+#[derive(Debug)]
+pub struct Done<'a> {
+    /// The bindings that it should have.
+    pub bindings: &'a Bindings,
+    /// Whether API servers have had time to take them up.
+    pub settled: bool,
+    /// How many workloads and violating pods each of its levels has, least sensitive first.
+    pub standings: &'a [(i32, i32)],
+    /// The moves that wait for an officer's word.
+    pub stops: Vec<api::MoveStop>,
+}
+
+/// The status that a `PlacementPolicy` should have.
 #[must_use]
-#[expect(clippy::too_many_arguments, reason = "each is another thing")]
 pub fn of_policy(
     name: &str,
     record: &Record<api::PlacementPolicy>,
     found: &OfPolicy,
-    standings: &[(i32, i32)],
-    desired: &Bindings,
-    settled: bool,
+    done: Done<'_>,
     index: &Index,
     now: &Time,
 ) -> api::PlacementPolicyStatus {
+    let Done { bindings: desired, settled, standings, stops } = done;
     let object = record.object.as_ref().ok();
     let ready = if record.ending() {
         let message = "the policy is being deleted: admission strips its keys, then its bindings go".to_owned();
@@ -228,6 +240,7 @@ pub fn of_policy(
     let enforced = enforced(name, object.map(|object| object.spec.mode), record.ending(), settled, desired, index);
     let current = object.and_then(|object| object.status.as_ref()).map_or(&[][..], |status| &status.conditions);
     let generation = record.meta.generation;
+    let stopped = stopped(name, &stops);
     let mut levels = found.levels.clone();
     for (level, (workloads, violating)) in levels.iter_mut().zip(standings) {
         (level.workloads, level.violating_pods) = (Some(*workloads), Some(*violating));
@@ -237,7 +250,25 @@ pub fn of_policy(
         categories: found.categories.clone(),
         exceptions: found.exceptions.clone(),
         next_change: found.next_change.clone(),
-        conditions: vec![ready.settle(current, generation, now), enforced.settle(current, generation, now)],
+        conditions: [ready, enforced, stopped].map(|verdict| verdict.settle(current, generation, now)).into(),
+        stops,
+    }
+}
+
+fn stopped(name: &str, stops: &[api::MoveStop]) -> Verdict {
+    match stops {
+        [] => Verdict {
+            kind: "MoveStopped",
+            holds: false,
+            reason: "NothingStopped",
+            message: "pods that must move do so by themselves".to_owned(),
+        },
+        stops => Verdict {
+            kind: "MoveStopped",
+            holds: true,
+            reason: "TooManyAtOnce",
+            message: stops.iter().map(|stop| stops::said(name, stop)).collect::<Vec<_>>().join("; "),
+        },
     }
 }
 

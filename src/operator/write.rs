@@ -3,13 +3,18 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::api::{
-    admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding},
-    core::v1::{ConfigMap, ObjectReference},
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding},
+        apps::v1 as apps,
+        batch::v1 as batch,
+        core::v1::{ConfigMap, ObjectReference, Pod},
+    },
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
+    api::{DeleteParams, EvictParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
     core::DeserializeGuard,
     runtime::events::{Event, EventType, Recorder},
 };
@@ -28,7 +33,8 @@ use crate::{
     core::{
         fleet::{Uid, split},
         instant::Instant,
-        workload::Identity,
+        keys,
+        workload::{Identity, Kind},
     },
 };
 
@@ -61,6 +67,10 @@ pub enum Key {
     PoolStatus(String),
     /// A policy's status.
     PolicyStatus(String),
+    /// The template of a controller, found by `namespace/name`.
+    Template(Kind, String),
+    /// The eviction of a pod, found by `namespace/name`.
+    Eviction(String),
     /// The record of a workload, by namespace and name.
     Record(String),
     /// An event on an object, of this instant: the object for people, and the event's reason.
@@ -77,9 +87,17 @@ impl Key {
             Self::MutatingBinding(_) | Self::ValidatingBinding(_) => "binding",
             Self::Stamps(_) => "stamps",
             Self::ProviderStatus(_) | Self::PoolStatus(_) | Self::PolicyStatus(_) => "status",
+            Self::Template(..) => "migration",
+            Self::Eviction(_) => "eviction",
             Self::Record(_) => "record",
             Self::Notice(..) => "event",
         }
+    }
+
+    /// Whether it moves pods.
+    #[must_use]
+    pub fn moves(&self) -> bool {
+        matches!(self, Self::Template(..) | Self::Eviction(_))
     }
 
     /// The name of the object.
@@ -94,7 +112,7 @@ impl Key {
             | Self::ProviderStatus(name)
             | Self::PoolStatus(name)
             | Self::PolicyStatus(name) => name,
-            Self::Record(key) => split(key).1,
+            Self::Record(key) | Self::Template(_, key) | Self::Eviction(key) => split(key).1,
             Self::Notice(about, ..) => about,
         }
     }
@@ -112,12 +130,14 @@ impl Key {
             Self::Roster => format!("ConfigMap {ROSTER}"),
             Self::Finalizer(name) | Self::PolicyStatus(name) => format!("PlacementPolicy {name}"),
             Self::Record(key) => format!("WorkloadPlacement {key}"),
-            Self::Notice(about, ..) => about.clone(),
             Self::MutatingBinding(name) => format!("MutatingAdmissionPolicyBinding {name}"),
             Self::ValidatingBinding(name) => format!("ValidatingAdmissionPolicyBinding {name}"),
             Self::Stamps(name) => format!("Node {name}"),
             Self::ProviderStatus(name) => format!("CloudProvider {name}"),
             Self::PoolStatus(name) => format!("PlacementPool {name}"),
+            Self::Template(kind, key) => format!("{kind} {key}"),
+            Self::Eviction(key) => format!("Pod {key}"),
+            Self::Notice(about, ..) => about.clone(),
         }
     }
 }
@@ -160,6 +180,15 @@ pub enum Write {
     },
     /// Tells of something, once: an event that is lost is not told again.
     Notice(Box<Notice>),
+    /// Notes in a template when its pods were moved, which makes its controller replace them.
+    Migrate {
+        /// What is noted.
+        note: String,
+        /// The controller's identifier: one of the same name is another.
+        uid: Uid,
+    },
+    /// Asks for the eviction of the pod with this identifier.
+    Evict(Uid),
     /// Sets and removes entries of the roster.
     PatchRoster(BTreeMap<String, Option<String>>),
 }
@@ -268,11 +297,23 @@ impl WriteError {
     #[must_use]
     pub fn unreachable(&self) -> bool {
         match self {
+            Self::Api(kube::Error::Api(_)) if self.declined().is_some() => false,
             Self::Deadline => true,
             Self::NotLeading(_) => false,
             Self::Api(kube::Error::Api(status)) => matches!(status.code, 429 | 503 | 504),
             Self::Api(error) => matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_)),
         }
+    }
+
+    /// What the API server said, where it understood a request to move pods and refused it: a disruption budget, or
+    /// somebody's admission. Nothing but another time will help.
+    #[must_use]
+    pub fn declined(&self) -> Option<&str> {
+        let Self::Api(kube::Error::Api(status)) = self else { return None };
+        let causes = status.details.as_ref().map_or(&[][..], |details| &details.causes);
+        let budget = causes.iter().find(|cause| cause.reason == "DisruptionBudget").map(|cause| cause.message.as_str());
+        // More than one budget over one pod is told as a fault of the server.
+        budget.or_else(|| matches!(status.code, 400 | 403 | 422 | 500).then_some(status.message.as_str()))
     }
 
     /// Whether somebody else was faster: the next observation tells what is left to do.
@@ -304,6 +345,7 @@ impl Writer {
         tokio::time::timeout(DEADLINE, self.send(key, write)).await.map_err(|_| WriteError::Deadline)?
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of write")]
     async fn send(&self, key: &Key, write: Write) -> Result<Option<Observation>, WriteError> {
         let client = || self.client.clone();
         let applied = match (key, write) {
@@ -367,6 +409,18 @@ impl Writer {
                 };
                 Observation::Roster(Change::Applied(ROSTER.to_owned(), Roster::from(map)))
             }
+            (Key::Template(kind, key), Write::Migrate { note, uid }) => {
+                self.migrate(*kind, key, &note, uid).await?;
+                return Ok(None);
+            }
+            (Key::Eviction(key), Write::Evict(uid)) => {
+                let (namespace, name) = split(key);
+                let pods: Api<Pod> = Api::namespaced(client(), namespace);
+                let preconditions = Preconditions { uid: Some(uid.to_string()), resource_version: None };
+                let delete = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+                pods.evict(name, &EvictParams { delete_options: Some(delete), post_options: post() }).await?;
+                return Ok(None);
+            }
             (Key::Record(key), write) => {
                 let (namespace, name) = split(key);
                 let records: Api<Seen<WorkloadPlacement, Recorded>> = Api::namespaced(client(), namespace);
@@ -399,6 +453,28 @@ impl Writer {
         Ok(Some(applied))
     }
 
+    /// Notes in the template of the controller found by `key` when its pods were moved.
+    async fn migrate(&self, kind: Kind, key: &str, note: &str, uid: Uid) -> Result<(), kube::Error> {
+        let (namespace, name) = split(key);
+        let template = json!({ "metadata": { "annotations": { keys::MIGRATION: note } } });
+        let spec = match kind {
+            Kind::CronJob => json!({ "jobTemplate": { "spec": { "template": template } } }),
+            _ => json!({ "template": template }),
+        };
+        let patch = Patch::Merge(json!({ "metadata": { "uid": uid.to_string() }, "spec": spec }));
+        let client = self.client.clone();
+        match kind {
+            Kind::Deployment => touch::<apps::Deployment>(client, namespace, name, &patch).await,
+            Kind::ReplicaSet => touch::<apps::ReplicaSet>(client, namespace, name, &patch).await,
+            Kind::StatefulSet => touch::<apps::StatefulSet>(client, namespace, name, &patch).await,
+            Kind::DaemonSet => touch::<apps::DaemonSet>(client, namespace, name, &patch).await,
+            Kind::Job => touch::<batch::Job>(client, namespace, name, &patch).await,
+            Kind::CronJob => touch::<batch::CronJob>(client, namespace, name, &patch).await,
+            // It has no template.
+            Kind::Pod => Ok(()),
+        }
+    }
+
     async fn tell(&self, notice: Notice) -> Result<(), kube::Error> {
         let Notice { about, reason, action, note, warning } = notice;
         let event = Event {
@@ -421,6 +497,23 @@ impl Writer {
         let patch = json!({ "apiVersion": K::api_version(&()), "kind": K::kind(&()), "status": status });
         objects.patch_status(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch)).await
     }
+}
+
+/// Patches what has a template, and reads no more of the answer than its metadata.
+async fn touch<K>(
+    client: Client,
+    namespace: &str,
+    name: &str,
+    patch: &Patch<serde_json::Value>,
+) -> Result<(), kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let objects: Api<K> = Api::namespaced(client, namespace);
+    objects.patch_metadata(name, &patch_params(), patch).await.map(drop)
 }
 
 /// Makes `object`, or makes what is there under its name the same: whoever takes our labels off an object hides it from

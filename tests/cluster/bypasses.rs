@@ -518,6 +518,45 @@ async fn stolen_token(context: &Context) -> Result<()> {
         let said = refusal(merge(&thief, &of_node(metadata, spec), None).await)?;
         ensure!(said.contains("Rempart's operator may change its own stamps and nothing else of a node"), "{said}");
     }
+    // Of a workload it may note a move, and nothing else.
+    let space = world.namespace(context, &[]).await?;
+    for kind in ["Deployment", "StatefulSet", "DaemonSet", "CronJob"] {
+        let object = workload(kind, &space, "app", &[]);
+        create(&world.admin, &object).await?;
+        let patch = |metadata: Value, template: Value, spec: Value| {
+            let mut object =
+                json!({"apiVersion": object["apiVersion"], "kind": kind, "metadata": metadata, "spec": spec});
+            object["metadata"]["name"] = json!("app");
+            object["metadata"]["namespace"] = json!(space);
+            let at = if kind == "CronJob" { "/spec/jobTemplate/spec" } else { "/spec" };
+            if kind == "CronJob" {
+                object["spec"]["jobTemplate"] = json!({"spec": {}});
+            }
+            if let Some(at) = object.pointer_mut(at) {
+                at["template"] = template;
+            }
+            object
+        };
+        let noted = patch(json!({}), json!({"metadata": {"annotations": {keys::MIGRATION: "now"}}}), json!({}));
+        merge(&thief, &noted, None).await.with_context(|| format!("the operator moves a {kind}"))?;
+        let containers = json!({"spec": {"containers": [{"name": "main", "image": "example.test/other"}]}});
+        for wrong in [
+            patch(json!({}), containers, json!({})),
+            patch(json!({}), json!({"metadata": {"annotations": {"team": "own"}}}), json!({})),
+            patch(json!({}), json!({"metadata": {"labels": {"team": "own"}}}), json!({})),
+            patch(json!({}), json!({"spec": {"nodeSelector": {"team": "own"}}}), json!({})),
+            patch(json!({"labels": {"team": "own"}}), json!({}), json!({})),
+            patch(json!({"annotations": {keys::SENSITIVITY: "public"}}), json!({}), json!({})),
+            patch(
+                json!({}),
+                json!({}),
+                if kind == "CronJob" { json!({"suspend": true}) } else { json!({"minReadySeconds": 7}) },
+            ),
+        ] {
+            let said = refusal(merge(&thief, &wrong, None).await)?;
+            ensure!(said.contains("Rempart's operator may note a move in the pod template"), "{wrong}: {said}");
+        }
+    }
     // The specs of policies are the officers'.
     let lax = json!({"apiVersion": "rempart.dev/v1alpha1", "kind": "PlacementPolicy", "metadata": {"name": world.id}, "spec": {"mode": "Audit"}});
     let edited = merge(&thief, &lax, None).await;

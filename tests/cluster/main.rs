@@ -18,6 +18,7 @@ mod exceptions;
 mod faults;
 mod harness;
 mod leadership;
+mod migration;
 mod outages;
 mod placement;
 mod records;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         exceptions::trials(),
         faults::trials(),
         leadership::trials(),
+        migration::trials(),
         outages::trials(),
         placement::trials(),
         records::trials(),

@@ -18,8 +18,8 @@ use kube::{
 };
 use rempart::{
     api::{
-        CloudProviderStatus, ExceptionStanding, OfferStatus, PlacementPolicyStatus, PlacementPoolStatus, PoolException,
-        QualificationInForce, Reason, Standing, Verdict, crds::crds, limits,
+        CloudProviderStatus, ExceptionStanding, MoveStop, OfferStatus, PlacementPolicyStatus, PlacementPoolStatus,
+        PoolException, QualificationInForce, Reason, Standing, Verdict, crds::crds, limits,
     },
     lab::eventually,
 };
@@ -438,6 +438,13 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
             opened_pools: vec!["north".to_owned()],
         }],
         next_change: status.next_expiry,
+        stops: vec![MoveStop {
+            id: "0123456789".to_owned(),
+            level: "restricted".to_owned(),
+            pods: 3,
+            of: 4,
+            changes: vec!["PlacementPool north is gone".to_owned()],
+        }],
         conditions,
     };
     let stored = status_of(&client, &named("PlacementPolicy")?, &status).await?;

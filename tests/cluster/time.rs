@@ -96,6 +96,7 @@ impl Within {
             namespace: "rempart-system".to_owned(),
             identity: "trial".to_owned(),
             exempt: ["kube-system", "kube-public", "kube-node-lease"].map(str::to_owned).into(),
+            limits: operator::MoveLimits::default(),
         };
         let stop = CancellationToken::new();
         let clock = Arc::new(TrialClock(watch::Sender::new(SystemClock.now())));

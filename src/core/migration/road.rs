@@ -120,7 +120,7 @@ impl fmt::Display for Kept {
                 f.write_str("kept, since its Job has no failure left in backoffLimit; it ends with the Job")
             }
             Self::OthersNotReady => f.write_str("waits until the other pods of its workload are ready"),
-            Self::Budget(said) => write!(f, "waits for a PodDisruptionBudget: {said}"),
+            Self::Budget(said) => write!(f, "waits, since the API server refuses to let it go for now: {said}"),
             Self::Stuck => f.write_str(
                 "its replacements do not become ready; it stays until they do, and is tried again from time to time",
             ),

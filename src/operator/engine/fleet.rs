@@ -26,7 +26,10 @@ impl Engine {
                 shared.claim(&mut claim);
                 claim
             })),
-            Observation::Namespace(change) => index.namespaces.observe(change),
+            Observation::Namespace(change) => {
+                self.moves.unsettled = true;
+                index.namespaces.observe(change)
+            }
             Observation::Volume(change) => index.volumes.observe(change),
             _ => Touched::Nothing,
         };
@@ -50,11 +53,16 @@ mod tests {
     use super::*;
     use crate::{
         core::{fleet::Pod, workload::Kind},
-        operator::{engine::Settings, index::Change, metrics::Metrics, slim::Seen},
+        operator::{
+            engine::{MoveLimits, Settings},
+            index::Change,
+            metrics::Metrics,
+            slim::Seen,
+        },
     };
 
     fn engine() -> Engine {
-        Engine::new(Settings { exempt: Vec::new(), concurrency: 1 }, Metrics::default())
+        Engine::new(Settings { exempt: Vec::new(), concurrency: 1, limits: MoveLimits::default() }, Metrics::default())
     }
 
     fn pod(name: &str, version: &str) -> Pod {

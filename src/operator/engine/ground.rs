@@ -25,7 +25,7 @@ pub(super) fn spots<'a>(index: &'a Index, ruling: &'a Ruling) -> Vec<Spot<'a>> {
             name,
             pool,
             labels: SpotLabels { own: node, stamps },
-            held: stamps,
+            held: pool.and_then(|pool| ruling.held.get(pool)).map_or(&NONE, |held| &**held),
             taints: &node.taints,
             open: node.ready && !node.closed,
             allocatable: node.allocatable,

@@ -12,6 +12,9 @@ impl Engine {
         }
         // Everything is compared anew. What became of our own writes, if there ever were any, says nothing any more.
         self.admission.take_over();
+        self.moves.take_over();
+        self.moves.stops.take_over(&self.index);
+        self.fleet_changed = true;
         self.retries.clear();
         self.said.clear();
         self.absence = None;

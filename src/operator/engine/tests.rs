@@ -78,7 +78,7 @@ const CLEARED: &str = "clearance.rempart.node-restriction.kubernetes.io/state.hi
 
 impl Cluster {
     fn new() -> Self {
-        let settings = Settings { exempt: vec![EXEMPT.to_owned()], concurrency: 2 };
+        let settings = Settings { exempt: vec![EXEMPT.to_owned()], concurrency: 2, limits: MoveLimits::default() };
         let mut engine = Engine::new(settings, Metrics::default());
         engine.lead(true);
         Self {

@@ -1,0 +1,444 @@
+//! Moving what runs where it may no longer run: when, how fast, what is under way, and what came of it.
+//!
+//! What to move and how is the core's to say. Here is what needs a memory: facts that must settle first, moves that are
+//! under way, refusals that are waited out, and what was replaced before.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant as Moment},
+};
+
+use k8s_openapi::api::core::v1::ObjectReference;
+
+use super::{Engine, MoveLimits, backoff, ground, nodes::Urgency, stops::Stops};
+use crate::{
+    core::{
+        fleet::{Controller, Form, Uid, split},
+        instant::Instant,
+        migration::{Agenda, Course, Kept, Move, Pace, Step, Why, agenda},
+        name::PolicyName,
+        standing::{Footing, Ground, Mover, Survey, Unit, survey},
+        workload::Kind,
+    },
+    operator::{
+        record::Motion,
+        write::{Key, Notice, Write, WriteError},
+    },
+};
+
+/// How long facts must have been what they are before running pods are moved.
+const SETTLE: Duration = Duration::from_secs(2);
+/// How often what runs is looked at while it keeps changing.
+const PACE: Duration = Duration::from_millis(500);
+/// How long a step may take before it counts as failed: as long as Kubernetes gives a rollout.
+const DEADLINE: Duration = Duration::from_mins(10);
+/// How long a workload is left alone after a move in vain; longer with each further one.
+const REST: Duration = Duration::from_mins(1);
+/// The longest that it is left alone.
+const LONGEST_REST: Duration = Duration::from_hours(1);
+/// How long a refused eviction is waited out at most.
+const LONGEST_REFUSAL: Duration = Duration::from_secs(30);
+
+/// What there is to remember.
+#[derive(Debug, Default)]
+pub(super) struct Moves {
+    /// What is on the move.
+    under_way: BTreeMap<Uid, UnderWay>,
+    /// What is left alone after a move in vain.
+    resting: BTreeMap<Uid, Rest>,
+    /// Pods whose eviction was refused.
+    refused: BTreeMap<Uid, Refused>,
+    /// Workloads of which stale pods were replaced, with the keys that these waited for.
+    replaced: BTreeMap<Uid, String>,
+    /// Whether facts have changed since they last settled.
+    pub(super) unsettled: bool,
+    settled_from: Option<Moment>,
+    not_before: Option<Moment>,
+    pub(super) stops: Stops,
+}
+
+/// A move that has begun.
+#[derive(Debug)]
+struct UnderWay {
+    since: Moment,
+    why: Why,
+    weight: u32,
+    /// What it is called, for events.
+    about: ObjectReference,
+    /// What is still to be written.
+    steps: BTreeMap<Key, Write>,
+    /// What is waited for.
+    until: Until,
+}
+
+/// What ends a step of a move.
+#[derive(Clone, Debug)]
+enum Until {
+    /// The controller has made all its pods by the template with this note.
+    Rolled(String),
+    /// These pods are gone, and as many are ready as were.
+    Replaced { pods: BTreeSet<Uid>, ready: u32 },
+}
+
+#[derive(Debug)]
+struct Rest {
+    failures: u32,
+    not_before: Moment,
+    why: Kept,
+}
+
+#[derive(Debug)]
+struct Refused {
+    failures: u32,
+    not_before: Moment,
+    said: String,
+}
+
+/// How far a move is.
+enum Progress {
+    UnderWay,
+    Done,
+    Failed,
+}
+
+impl Moves {
+    /// Nothing under way yet.
+    pub(super) fn new(limits: MoveLimits) -> Self {
+        Self { stops: Stops::new(limits.breaker), ..Self::default() }
+    }
+
+    /// Begins anew: what another replica has done shows in what runs.
+    pub(super) fn take_over(&mut self) {
+        *self = Self { unsettled: true, stops: std::mem::take(&mut self.stops), ..Self::default() };
+    }
+
+    /// Takes in how the write of `key` ended.
+    pub(super) fn settle(&mut self, key: &Key, outcome: Result<(), &WriteError>, now: Moment) {
+        let Some((unit, flight)) = self.under_way.iter_mut().find(|(_, flight)| flight.steps.contains_key(key)) else {
+            return;
+        };
+        let done = match outcome {
+            Ok(()) => true,
+            // The pod is gone, or another has its name.
+            Err(error) if error.gone(key.name()) || error.outdated() => true,
+            Err(error) => {
+                let Some(said) = error.declined() else { return };
+                match flight.steps.remove(key) {
+                    Some(Write::Evict(pod)) => {
+                        let failures = self.refused.get(&pod).map_or(1, |refused| refused.failures.saturating_add(1));
+                        let not_before = now + backoff(failures, LONGEST_REFUSAL);
+                        self.refused.insert(pod, Refused { failures, not_before, said: said.to_owned() });
+                        if let Until::Replaced { pods, .. } = &mut flight.until {
+                            pods.remove(&pod);
+                        }
+                    }
+                    _ => rest(&mut self.resting, *unit, Kept::Budget(said.to_owned()), now),
+                }
+                let nothing_left = match &flight.until {
+                    Until::Rolled(_) => true,
+                    Until::Replaced { pods, .. } => pods.is_empty(),
+                };
+                if nothing_left {
+                    let unit = *unit;
+                    self.under_way.remove(&unit);
+                }
+                return;
+            }
+        };
+        if done {
+            flight.steps.remove(key);
+        }
+    }
+
+    /// When it is next to be looked at though nothing changes.
+    fn wake(&self, now: Moment) -> Option<Moment> {
+        let rests = self.resting.values().map(|rest| rest.not_before);
+        let refusals = self.refused.values().map(|refused| refused.not_before);
+        let deadlines = self.under_way.values().map(|flight| flight.since + DEADLINE);
+        let settled = self.settled_from.map(|from| from + SETTLE);
+        rests.chain(refusals).chain(deadlines).chain(settled).filter(|moment| *moment > now).min()
+    }
+
+    /// What is still to be written.
+    pub(super) fn pending(&self) -> impl Iterator<Item = (Key, Write)> {
+        let steps = self.under_way.values().flat_map(|flight| &flight.steps);
+        steps.map(|(key, write)| (key.clone(), write.clone()))
+    }
+}
+
+fn rest(resting: &mut BTreeMap<Uid, Rest>, unit: Uid, why: Kept, now: Moment) {
+    let failures = resting.get(&unit).map_or(1, |rest| rest.failures.saturating_add(1));
+    let wait = REST.saturating_mul(1 << failures.saturating_sub(1).min(6)).min(LONGEST_REST);
+    resting.insert(unit, Rest { failures, not_before: now + wait, why });
+}
+
+/// What an event about `unit` refers to.
+fn reference(unit: &Unit<'_>) -> ObjectReference {
+    let api_version = match &unit.mover {
+        Mover::Controller(_, controller) => Some(controller.form.kind().api_version()),
+        Mover::Nobody(..) => Some(Kind::Pod.api_version()),
+        Mover::Foreign(_) => None,
+    };
+    ObjectReference {
+        api_version: api_version.map(str::to_owned),
+        kind: Some(unit.kind_said().to_owned()),
+        namespace: Some(unit.namespace.to_owned()),
+        name: Some(unit.name().to_owned()),
+        uid: Some(unit.uid.to_string()),
+        ..ObjectReference::default()
+    }
+}
+
+impl Engine {
+    /// Looks at what runs, and asks for what must move.
+    pub(super) fn plan_moves(&mut self, at: Instant, now: Moment, due: &mut Vec<(Key, Write)>) {
+        if std::mem::take(&mut self.moves.unsettled) {
+            self.moves.settled_from = Some(now);
+            self.fleet_changed = true;
+        }
+        if let Some(not_before) = self.moves.not_before.filter(|not_before| *not_before > now) {
+            if self.fleet_changed {
+                self.wake_at(Some(not_before));
+            }
+        } else if self.fleet_changed || self.moves.look_again(now) {
+            self.fleet_changed = false;
+            self.moves.not_before = Some(now + PACE);
+            self.look(at, now, due);
+        }
+        due.extend(self.moves.pending());
+        let wake = self.moves.wake(now);
+        self.wake_at(wake);
+    }
+
+    fn look(&mut self, at: Instant, now: Moment, due: &mut Vec<(Key, Write)>) {
+        let Self { index, ruling, moves, admission, settings, metrics, queue, under_way, motions, records, .. } = self;
+        let settled: BTreeSet<PolicyName> =
+            admission.settled().iter().filter_map(|name| PolicyName::parse(name).ok()).collect();
+        let exempt: BTreeSet<String> = settings.exempt.iter().cloned().collect();
+        let spots = ground::spots(index, ruling);
+        let ground = Ground { world: &ruling.world, settled: &settled, exempt: &exempt, spots: &spots };
+        let fleet = index.fleet();
+        let survey = survey(&fleet, &ground);
+
+        let mut notices = Vec::new();
+        moves.progress(&survey, now, &mut notices, metrics);
+        let stopped = moves.stops.update(index, &survey, ruling, at, now, &mut notices);
+
+        let waits = moves.settled_from.is_some_and(|from| from + SETTLE > now);
+        // Where a stamp is still to be taken away, a replacement could land on it.
+        let stamping = queue.iter().any(|(urgency, _)| *urgency == Urgency::Loses)
+            || under_way.keys().any(|key| matches!(key, Key::Stamps(_)));
+        let moving = moves.under_way.iter().map(|(unit, flight)| (*unit, flight.weight)).collect();
+        let resting = moves.resting.iter().filter(|(_, rest)| rest.not_before > now);
+        let resting = resting.map(|(unit, rest)| (*unit, rest.why.clone())).collect();
+        let forbidden = moves.refused.iter().filter(|(_, refused)| refused.not_before > now);
+        let forbidden = forbidden.map(|(pod, refused)| (*pod, refused.said.clone())).collect();
+        let course = Course {
+            pace: Pace { wave: settings.limits.wave },
+            moving: &moving,
+            resting: &resting,
+            forbidden: &forbidden,
+            replaced: &moves.replaced,
+            stopped: &stopped,
+        };
+        let agenda = agenda(&fleet, &ground, &survey, &course);
+        if !waits && !stamping {
+            for due in &agenda.moves {
+                if let Some(unit) = survey.units.get(&due.unit) {
+                    moves.begin(due, unit, at, now, &mut notices);
+                    metrics.moved(due.why.as_str(), "begun");
+                }
+            }
+        }
+        moves.forget(&survey, &agenda);
+        let now_on = moves.motions(&agenda);
+        if *motions != now_on {
+            *motions = now_on;
+            records.look();
+        }
+        due.extend(notices.into_iter().map(|notice| (notice.key(at), Write::Notice(Box::new(notice)))));
+    }
+}
+
+impl Moves {
+    /// Whether a wait has ended since it was last looked.
+    fn look_again(&self, now: Moment) -> bool {
+        let Some(looked) = self.not_before else { return true };
+        let looked = looked.checked_sub(PACE).unwrap_or(looked);
+        self.wake(looked).is_some_and(|wake| wake <= now)
+    }
+
+    /// Begins `due`.
+    fn begin(&mut self, due: &Move<'_>, unit: &Unit<'_>, at: Instant, now: Moment, notices: &mut Vec<Notice>) {
+        let note = at.to_string();
+        let mut steps = BTreeMap::new();
+        let mut pods = BTreeSet::new();
+        for step in &due.steps {
+            match step {
+                Step::Touch { kind, name } => {
+                    let key = Key::Template(*kind, format!("{}/{name}", due.namespace));
+                    steps.insert(key, Write::Migrate { note: note.clone(), uid: due.unit });
+                }
+                Step::Evict { name, pod } => {
+                    pods.insert(*pod);
+                    steps.insert(Key::Eviction(format!("{}/{name}", due.namespace)), Write::Evict(*pod));
+                }
+            }
+        }
+        if due.why == Why::Stale {
+            let keys = unit.stale.first().map(crate::core::standing::Stale::keys);
+            self.replaced.insert(due.unit, keys.unwrap_or_else(|| unit.surplus.join(", ")));
+        }
+        let about = reference(unit);
+        notices.push(Notice {
+            about: about.clone(),
+            reason: "Migrating",
+            note: said(due, unit),
+            action: "Migrate",
+            warning: false,
+        });
+        let until = if pods.is_empty() {
+            Until::Rolled(note)
+        } else {
+            // Who is not ready before need not be ready after.
+            Until::Replaced { pods, ready: unit.pods.ready }
+        };
+        let flight = UnderWay { since: now, why: due.why, weight: due.weight, about, steps, until };
+        self.under_way.insert(due.unit, flight);
+    }
+
+    /// Looks how far the moves are.
+    fn progress(
+        &mut self,
+        survey: &Survey<'_>,
+        now: Moment,
+        notices: &mut Vec<Notice>,
+        metrics: &crate::operator::metrics::Metrics,
+    ) {
+        let ended: Vec<_> = self
+            .under_way
+            .iter()
+            .filter_map(|(unit, flight)| match flight.progress(survey.units.get(unit), now) {
+                Progress::UnderWay => None,
+                Progress::Done => Some((*unit, true)),
+                Progress::Failed => Some((*unit, false)),
+            })
+            .collect();
+        for (unit, done) in ended {
+            let Some(flight) = self.under_way.remove(&unit) else { continue };
+            metrics.moved(flight.why.as_str(), if done { "done" } else { "failed" });
+            let left = survey
+                .units
+                .get(&unit)
+                .map_or(0, |unit| unit.misplaced.iter().filter(|pod| pod.worst() != Footing::Sound).count());
+            if !done {
+                rest(&mut self.resting, unit, Kept::Stuck, now);
+                notices.push(flight.notice("MigrationFailed", Kept::Stuck.to_string(), true));
+            } else if left == 0 {
+                self.resting.remove(&unit);
+                notices.push(flight.notice("Migrated", "all its pods run where they may".to_owned(), false));
+            } else if matches!(flight.until, Until::Rolled(_)) {
+                // Its controller has done what was asked, and it did not help: not again at once.
+                rest(&mut self.resting, unit, Kept::Stuck, now);
+            }
+        }
+    }
+
+    /// What records say of it.
+    fn motions(&self, agenda: &Agenda<'_>) -> BTreeMap<Uid, Motion> {
+        let mut motions: BTreeMap<Uid, Motion> = BTreeMap::new();
+        for (unit, flight) in &self.under_way {
+            motions.entry(*unit).or_default().moving = flight.weight;
+        }
+        for unit in agenda.waiting.iter().filter(|unit| !self.under_way.contains_key(unit)) {
+            motions.entry(*unit).or_default().waiting = true;
+        }
+        for (unit, pods) in &agenda.kept {
+            let kept = pods.iter().map(|(pod, why)| (split(pod).1.to_owned(), (why.code(), why.to_string())));
+            motions.entry(*unit).or_default().kept = kept.collect();
+        }
+        motions
+    }
+
+    /// Forgets what no longer matters.
+    fn forget(&mut self, survey: &Survey<'_>, agenda: &Agenda<'_>) {
+        self.replaced.retain(|unit, _| survey.units.contains_key(unit));
+        self.resting.retain(|unit, _| survey.units.contains_key(unit));
+        if self.refused.len() > agenda.kept.len().saturating_mul(2).saturating_add(1024) {
+            let pods: BTreeSet<Uid> =
+                survey.units.values().flat_map(|unit| &unit.misplaced).map(|pod| pod.pod.uid).collect();
+            self.refused.retain(|pod, _| pods.contains(pod));
+        }
+    }
+}
+
+impl UnderWay {
+    fn notice(&self, reason: &'static str, note: String, warning: bool) -> Notice {
+        Notice { about: self.about.clone(), reason, note, action: "Migrate", warning }
+    }
+
+    fn progress(&self, unit: Option<&Unit<'_>>, now: Moment) -> Progress {
+        // It is gone, or no policy governs it any more.
+        let Some(unit) = unit else { return Progress::Done };
+        let late = now >= self.since + DEADLINE;
+        if !self.steps.is_empty() {
+            return if late { Progress::Failed } else { Progress::UnderWay };
+        }
+        let (done, stuck) = match (&self.until, &unit.mover) {
+            (Until::Rolled(note), Mover::Controller(_, controller)) => rolled(controller, note, self.why, unit),
+            (Until::Rolled(_), _) => (true, false),
+            (Until::Replaced { pods, ready }, _) => {
+                let gone = !unit.misplaced.iter().map(|pod| pod.pod.uid).any(|pod| pods.contains(&pod))
+                    && !unit.stale.iter().map(|pod| pod.pod.uid).any(|pod| pods.contains(&pod));
+                (gone && (self.why == Why::Stale || unit.pods.ready >= *ready), false)
+            }
+        };
+        match (done, stuck || late) {
+            (true, _) => Progress::Done,
+            (false, true) => Progress::Failed,
+            (false, false) => Progress::UnderWay,
+        }
+    }
+}
+
+/// Whether `controller` has made all its pods by the template with `note`, and whether it has given up.
+fn rolled(controller: &Controller, note: &str, why: Why, unit: &Unit<'_>) -> (bool, bool) {
+    if controller.migration.as_deref() != Some(note) || !controller.observed {
+        return (false, false);
+    }
+    match controller.form {
+        _ if why == Why::Stale => (true, false),
+        Form::Deployment { total, updated, available, stuck, .. } => {
+            let wanted = controller.replicas;
+            (updated >= wanted && total <= updated && available >= wanted, stuck)
+        }
+        _ => (unit.misplaced.is_empty(), false),
+    }
+}
+
+/// What is done to `unit`, and why, in a sentence.
+fn said(due: &Move<'_>, unit: &Unit<'_>) -> String {
+    let how = match due.steps.as_slice() {
+        [Step::Touch { kind: Kind::Deployment, .. }] => "its pods are replaced by a rollout".to_owned(),
+        [Step::Touch { .. }] => "its template is completed".to_owned(),
+        [Step::Evict { name, .. }] => format!("pod {name} is evicted"),
+        steps => format!("{} pods are evicted", steps.len()),
+    };
+    let why = match due.why {
+        Why::Stale => unit.stale.first().map(|stale| format!("pod {} waits for {}", stale.key, stale.keys())),
+        Why::Violating | Why::Leaving => unit.misplaced.iter().find(|pod| pod.worst() != Footing::Sound).map(|pod| {
+            let node = pod.pod.node.as_deref().unwrap_or_default();
+            let asked = pod.unsatisfied().map(|(asked, _)| {
+                let level = asked.need.as_ref().map_or("", |need| need.level.as_str());
+                format!("level {level} of policy {}", asked.policy.name)
+            });
+            let asked = asked.collect::<Vec<_>>().join(" and ");
+            let verb = if due.why == Why::Leaving { "is being withdrawn from" } else { "is not cleared for" };
+            format!("node {node} {verb} {asked}")
+        }),
+    };
+    match why {
+        Some(why) => format!("{why}; {how}"),
+        None => how,
+    }
+}

@@ -1,0 +1,326 @@
+//! The breaker: when more of a level's pods than may be would be moved at one blow because recorded facts changed, nothing
+//! moves until an officer says so.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    hash::Hasher,
+    sync::Arc,
+    time::{Duration, Instant as Moment},
+};
+
+use fnv::FnvHasher;
+
+use crate::{
+    api,
+    core::{
+        breaker::{Baseline, Loss, losses},
+        clearance::{Judge, World},
+        instant::Instant,
+        name::PoolName,
+        places::{Place, claims},
+        selector::Labels,
+        standing::{Footing, Subject, Survey},
+    },
+    operator::{
+        index::{Index, Record},
+        ruling::Ruling,
+        write::Notice,
+    },
+};
+
+/// For how long losses are counted together.
+const WINDOW: Duration = Duration::from_mins(1);
+/// What an officer writes on a policy to let a move go on.
+pub const APPROVAL: &str = "rempart.dev/approve-move";
+/// Of facts that change more often than this, not every state is kept.
+const STRETCH: Duration = Duration::from_secs(3);
+/// How many changes a stop names.
+const NAMED: usize = 16;
+
+/// An object's kind and name.
+type Object = (&'static str, String);
+/// Its identifier, and the generation of what it declares.
+type Made = (Option<String>, Option<i64>);
+/// Which objects there are.
+type Facts = BTreeMap<Object, Made>;
+
+/// The facts of one time.
+#[derive(Clone, Debug)]
+struct Epoch {
+    since: Moment,
+    world: Arc<World>,
+    facts: Arc<Facts>,
+}
+
+/// What is remembered of facts, and what is stopped.
+#[derive(Debug, Default)]
+pub(super) struct Stops {
+    /// The share of a level's pods that may be lost within the window, in percent.
+    pub(super) share: u8,
+    /// The facts of the last minute, the oldest first.
+    history: VecDeque<Epoch>,
+    /// When facts were first seen.
+    origin: Option<Moment>,
+    stopped: BTreeMap<(String, usize), Stopped>,
+    /// When an officer last let a move of a policy go on: what was before then is no measure for it any more.
+    approved: BTreeMap<String, Moment>,
+}
+
+#[derive(Debug)]
+struct Stopped {
+    stop: api::MoveStop,
+    /// The facts before the change; unknown where another replica stopped the move.
+    before: Option<Epoch>,
+}
+
+impl Stops {
+    /// Stops moves of more than `share` percent of a level's pods.
+    pub(super) fn new(share: u8) -> Self {
+        Self { share, ..Self::default() }
+    }
+
+    /// Takes in the facts of a new ruling.
+    pub(super) fn note(&mut self, index: &Index, world: &Arc<World>, now: Moment) {
+        if self.history.back().is_some_and(|last| Arc::ptr_eq(&last.world, world)) {
+            return;
+        }
+        let epoch = Epoch { since: now, world: Arc::clone(world), facts: Arc::new(facts(index)) };
+        self.history.push_back(epoch);
+        self.origin.get_or_insert(now);
+        self.forget(now);
+    }
+
+    /// Forgets what no longer held when the window began, and most of what followed fast upon each other.
+    fn forget(&mut self, now: Moment) {
+        while self.history.get(1).is_some_and(|second| second.since + WINDOW <= now) {
+            self.history.pop_front();
+        }
+        // The newest, the one before it, and of the others the last of every few seconds.
+        let Some(origin) = self.origin else { return };
+        let stretch = |epoch: &Epoch| epoch.since.saturating_duration_since(origin).as_secs() / STRETCH.as_secs();
+        let mut at = 0;
+        while let (Some(this), Some(next), Some(_)) =
+            (self.history.get(at), self.history.get(at + 1), self.history.get(at + 2))
+        {
+            if stretch(this) == stretch(next) {
+                self.history.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// Takes over what other replicas stopped.
+    pub(super) fn take_over(&mut self, index: &Index) {
+        self.stopped.clear();
+        for (name, record) in index.policies.iter() {
+            let Ok(object) = &record.object else { continue };
+            for stop in object.status.iter().flat_map(|status| &status.stops) {
+                let rank = object.spec.levels.iter().position(|level| level.name == stop.level);
+                let Some(rank) = rank else { continue };
+                self.stopped.insert((name.clone(), rank), Stopped { stop: stop.clone(), before: None });
+            }
+        }
+    }
+
+    /// What is stopped of `policy`.
+    pub(super) fn of(&self, policy: &str) -> Vec<api::MoveStop> {
+        let all = self.stopped.iter().filter(|((name, _), _)| name == policy);
+        all.map(|(_, stopped)| stopped.stop.clone()).collect()
+    }
+
+    /// Looks at what was lost, and says which levels must not be moved, and what to say of each.
+    pub(super) fn update(
+        &mut self,
+        index: &Index,
+        survey: &Survey<'_>,
+        ruling: &Ruling,
+        at: Instant,
+        now: Moment,
+        notices: &mut Vec<Notice>,
+    ) -> BTreeMap<(String, usize), String> {
+        self.forget(now);
+        self.release(index, survey, now);
+        let violating: BTreeSet<&str> = survey
+            .units
+            .values()
+            .flat_map(|unit| &unit.misplaced)
+            .filter(|pod| pod.worst() == Footing::Violating)
+            .filter_map(|pod| pod.pod.node.as_deref())
+            .collect();
+        // The facts by which most would stand right; of several, the latest, which the fewest changes separate from now.
+        let mut worst: BTreeMap<Subject<'_>, (Loss, Epoch)> = BTreeMap::new();
+        let ends = self.history.iter().skip(1).map(|next| Some(next.since)).chain([None]);
+        for (epoch, end) in self.history.iter().zip(ends).filter(|_| !violating.is_empty()) {
+            for (subject, loss) in lost(index, survey, epoch, ruling, &violating, at) {
+                let approved = self.approved.get(subject.policy.as_str());
+                if end.is_some_and(|end| approved.is_some_and(|since| end <= *since)) {
+                    continue;
+                }
+                if worst.get(&subject).is_none_or(|(known, _)| loss.lost >= known.lost) {
+                    worst.insert(subject, (loss, epoch.clone()));
+                }
+            }
+        }
+        let share = self.share;
+        for (subject, (loss, before)) in worst.into_iter().filter(|(_, (loss, _))| loss.exceeds(share)) {
+            self.stop(index, ruling, subject, &loss, &before, notices);
+        }
+        self.stopped.iter().map(|(subject, stopped)| (subject.clone(), said(&subject.0, &stopped.stop))).collect()
+    }
+
+    /// Lets go on what an officer has approved, and what has nothing left to move.
+    fn release(&mut self, index: &Index, survey: &Survey<'_>, now: Moment) {
+        let violating: BTreeSet<(&str, usize)> = survey
+            .units
+            .values()
+            .flat_map(|unit| &unit.misplaced)
+            .flat_map(crate::core::standing::Misplaced::unsatisfied)
+            .filter(|(_, footing)| *footing == Footing::Violating)
+            .filter_map(|(asked, _)| asked.subject())
+            .map(|subject| (subject.policy.as_str(), subject.rank))
+            .collect();
+        let approved = &mut self.approved;
+        self.stopped.retain(|(policy, rank), stopped| {
+            let word = index.policies.get(policy).and_then(|record| record.meta.annotations.as_ref()?.get(APPROVAL));
+            let says_so = word == Some(&stopped.stop.id);
+            if says_so {
+                tracing::info!(policy, level = stopped.stop.level, id = stopped.stop.id, "the move is approved");
+                approved.insert(policy.clone(), now);
+            }
+            !says_so && violating.contains(&(policy.as_str(), *rank))
+        });
+        self.approved.retain(|_, since| *since + WINDOW > now);
+    }
+
+    fn stop(
+        &mut self,
+        index: &Index,
+        ruling: &Ruling,
+        subject: Subject<'_>,
+        loss: &Loss,
+        before: &Epoch,
+        notices: &mut Vec<Notice>,
+    ) {
+        let key = (subject.policy.to_string(), subject.rank);
+        let known = self.stopped.get(&key);
+        let before = known.and_then(|known| known.before.as_ref()).unwrap_or(before).clone();
+        let involved = involved(index, ruling, &before, subject, loss);
+        let mut changes = changes(&before.facts, &facts(index));
+        changes.retain(|(object, ..)| involved.contains(object));
+        let id = identify(&key.0, &changes);
+        let approved = index.policies.get(&key.0).and_then(|record| record.meta.annotations.as_ref()?.get(APPROVAL));
+        if known.is_some_and(|known| known.stop.id == id || known.before.is_none()) || approved == Some(&id) {
+            return;
+        }
+        let level = ruling.world.policies.get(subject.policy).and_then(|policy| policy.levels.at(subject.rank));
+        let stop = api::MoveStop {
+            id,
+            level: level.map(|level| level.name.to_string()).unwrap_or_default(),
+            pods: i32::try_from(loss.lost).unwrap_or(i32::MAX),
+            of: i32::try_from(loss.total).unwrap_or(i32::MAX),
+            changes: changes.into_iter().map(|(_, change, _)| change).take(NAMED).collect(),
+        };
+        let note = said(&key.0, &stop);
+        tracing::warn!(policy = key.0, note, "moves are stopped");
+        if let Some(record) = index.policies.get(&key.0) {
+            let notice = Notice::of_policy(&key.0, record.meta.uid.clone(), "MoveStopped", note);
+            notices.push(Notice { action: "Stop", warning: true, ..notice });
+        }
+        self.stopped.insert(key, Stopped { stop, before: Some(before) });
+    }
+}
+
+/// What an officer reads of `stop`.
+pub(in crate::operator) fn said(policy: &str, stop: &api::MoveStop) -> String {
+    let api::MoveStop { id, level, pods, of, changes } = stop;
+    format!(
+        "{pods} of {of} pods of level {level} would move at once, because {}; nothing moves until somebody runs: kubectl \
+         annotate placementpolicy {policy} --overwrite {APPROVAL}={id}",
+        changes.join(", ")
+    )
+}
+
+fn facts(index: &Index) -> Facts {
+    fn of<'a, K>(
+        kind: &'static str,
+        records: impl Iterator<Item = (&'a String, &'a Record<K>)>,
+    ) -> impl Iterator<Item = (Object, Made)>
+    where
+        K: 'a,
+    {
+        records.map(move |(name, record)| ((kind, name.clone()), (record.meta.uid.clone(), record.meta.generation)))
+    }
+    of("CloudProvider", index.providers.iter())
+        .chain(of("PlacementPool", index.pools.iter()))
+        .chain(of("PlacementPolicy", index.policies.iter()))
+        .collect()
+}
+
+/// What separates `now` from `then`: the object, in words, and what tells one such change from another.
+fn changes(then: &Facts, now: &Facts) -> Vec<(Object, String, String)> {
+    let altered = then.iter().filter_map(|(object, before)| {
+        let (kind, name) = object;
+        match now.get(object) {
+            None => Some((object.clone(), format!("{kind} {name} is gone"), "gone".to_owned())),
+            Some(after) if after != before => {
+                Some((object.clone(), format!("{kind} {name} was changed"), format!("{after:?}")))
+            }
+            Some(_) => None,
+        }
+    });
+    let new = now.iter().filter(|(object, _)| !then.contains_key(*object));
+    let new = new.map(|(object, made)| {
+        let (kind, name) = object;
+        (object.clone(), format!("{kind} {name} is new"), format!("{made:?}"))
+    });
+    altered.chain(new).collect()
+}
+
+/// The objects that have a say in whether the nodes of `loss` are cleared: the policy, the pools that claimed them or do
+/// now, and these pools' providers.
+fn involved(index: &Index, ruling: &Ruling, before: &Epoch, subject: Subject<'_>, loss: &Loss) -> BTreeSet<Object> {
+    let mut involved: BTreeSet<Object> = [("PlacementPolicy", subject.policy.to_string())].into();
+    for node in loss.nodes.iter().filter_map(|name| index.nodes.get(name)) {
+        let place = Place { labels: node, provider_id: node.provider_id.as_deref() };
+        for world in [&before.world, &ruling.world] {
+            for pool in claims(&world.catalogue.pools, place).by {
+                involved.insert(("PlacementPool", pool.to_string()));
+                let provider = world.catalogue.pools.get(pool).map(|pool| pool.provider.clone());
+                involved.extend(provider.map(|provider| ("CloudProvider", provider)));
+            }
+        }
+    }
+    involved
+}
+
+/// A short name for what is stopped of `policy`: the same for the same changes, so that one word is enough for all of
+/// its levels, and another for others.
+fn identify(policy: &str, changes: &[(Object, String, String)]) -> String {
+    let mut hasher = FnvHasher::default();
+    hasher.write(format!("{policy} {changes:?}").as_bytes());
+    format!("{:010x}", hasher.finish() & 0xff_ffff_ffff)
+}
+
+/// What each level lost since `before`, on the `nodes` where pods violate.
+fn lost<'a>(
+    index: &Index,
+    survey: &Survey<'a>,
+    before: &Epoch,
+    ruling: &Ruling,
+    nodes: &BTreeSet<&str>,
+    at: Instant,
+) -> BTreeMap<Subject<'a>, Loss> {
+    if Arc::ptr_eq(&before.world, &ruling.world) {
+        return BTreeMap::new();
+    }
+    let stamps: BTreeMap<PoolName, Labels> =
+        Judge::new(&before.world).pools(at).map(|clearance| (clearance.pool.name.clone(), clearance.held())).collect();
+    let nodes = nodes.iter().filter_map(|name| {
+        let node = index.nodes.get(name)?;
+        let place = Place { labels: node, provider_id: node.provider_id.as_deref() };
+        Some((*name, stamps.get(claims(&before.world.catalogue.pools, place).owner()?)?))
+    });
+    let baseline = Baseline { policies: &before.world.policies, nodes: nodes.collect() };
+    losses(&index.fleet(), survey, &baseline)
+}
