@@ -86,8 +86,11 @@ impl Shaker<'_> {
         let roused = eventually("the pods of Jobs to be looked at again", PATIENCE, async || {
             for pod in list(&self.client, "/api/v1/pods").await? {
                 let text = |pointer| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-                let runs = text("/status/phase") == "Running" && text("/metadata/ownerReferences/0/kind") == "Job";
-                if runs && text("/metadata/annotations/chaos.example~1roused").is_empty() {
+                // One that waits for its kubelet, or one of a Job that is to end.
+                let of_job = text("/metadata/ownerReferences/0/kind") == "Job";
+                let waits = !text("/spec/nodeName").is_empty()
+                    && (text("/status/phase") == "Pending" || (text("/status/phase") == "Running" && of_job));
+                if waits && text("/metadata/annotations/chaos.example~1roused").is_empty() {
                     let path =
                         format!("/api/v1/namespaces/{}/pods/{}", text("/metadata/namespace"), text("/metadata/name"));
                     let note = json!({"metadata": {"annotations": {"chaos.example/roused": "yes"}}});
