@@ -40,7 +40,7 @@ const CONCURRENCY: usize = 16;
 /// How often it is looked how far the cluster is.
 const LOOK: Duration = Duration::from_secs(2);
 /// How long all pods may take to run, and all records to be written.
-const PATIENCE: Duration = Duration::from_mins(60);
+const PATIENCE: Duration = Duration::from_hours(1);
 /// How long until the operator has nothing left to do about what has just happened.
 const SETTLED: Duration = Duration::from_secs(6);
 

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     core::keys,
     lab::{ControlPlane, Progress, eventually},
+    operator::clock::{Clock, SystemClock},
 };
 
 /// Certificates that may end, the best story first. Which of them are in force depends on the day; the last has
@@ -82,7 +83,7 @@ pub(super) async fn print(
          it; nobody touches a node, a workload or the policy:",
         before.providers.get(*provider).and_then(|found| found.spec.display_name.clone()).unwrap_or_default()
     ))?;
-    let yesterday = jiff::Timestamp::now().checked_sub(jiff::SignedDuration::from_hours(24))?.strftime("%F");
+    let yesterday = SystemClock.now().timestamp().checked_sub(jiff::SignedDuration::from_hours(24))?.strftime("%F");
     let patch = format!(r#"[{{"op": "add", "path": "{path}/validUntil", "value": "{yesterday}"}}]"#);
     let witness = Witness::new(&cluster.admin());
     paper.command(&people.officer.name, &format!("kubectl patch cloudprovider {provider} --type=json -p '{patch}'"))?;
