@@ -50,6 +50,12 @@ use super::{limits, meta, schema};
         description = "Whether admission acts on it"
     ),
     printcolumn(
+        name = "Ending",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='QualificationEnding')].reason",
+        description = "Whether qualifications end within the lead time of a level, and what follows"
+    ),
+    printcolumn(
         name = "Next change",
         type_ = "string",
         json_path = ".status.nextChange",
@@ -69,6 +75,13 @@ use super::{limits, meta, schema};
         json_path = ".status.conditions[?(@.type=='Enforced')].message",
         priority = 1,
         description = "What the condition Enforced says"
+    ),
+    printcolumn(
+        name = "Qualifications",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='QualificationEnding')].message",
+        priority = 1,
+        description = "What the condition QualificationEnding says"
     )
 )]
 #[serde(rename_all = "camelCase")]
@@ -396,7 +409,8 @@ pub struct PlacementPolicyStatus {
     pub exceptions: Vec<ExceptionStanding>,
 
     /// The next instant at which a verdict on a pool changes by itself, because a qualification
-    /// begins or ends, or at which an exception ends. Absent when none will.
+    /// begins or ends, or at which the lead time of a level begins or an exception ends. Absent when
+    /// none will.
     #[schemars(schema_with = "schema::instant")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_change: Option<Time>,
@@ -481,6 +495,18 @@ pub struct Standing {
     #[schemars(schema_with = "schema::repeated_list")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cleared_pools: Vec<String>,
+
+    /// Of a level: those of them whose qualification ends within the lead time, and from which new
+    /// pods are withheld for that reason.
+    #[schemars(schema_with = "schema::repeated_list")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving_pools: Vec<String>,
+
+    /// Of a level: those of them whose qualification ends within the lead time, and which are kept to
+    /// the end, because no other pool outlasts them or because the level only reports.
+    #[schemars(schema_with = "schema::repeated_list")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ending_pools: Vec<String>,
 
     /// How many PlacementPools are not; each says why in its status.
     #[schemars(schema_with = "schema::count")]

@@ -167,7 +167,18 @@ pub struct Verdict {
     #[serde(default)]
     pub cleared: bool,
 
-    /// Every reason why not; absent when cleared.
+    /// Whether new pods of this level are withheld, because a qualification ends within the level's
+    /// lead time and another pool outlasts this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaving: bool,
+
+    /// When the pool ceases to be cleared, where that is within the level's lead time.
+    #[schemars(schema_with = "schema::instant")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Time>,
+
+    /// Every reason why not. When cleared, that a qualification ends within the level's lead time;
+    /// absent otherwise.
     #[schemars(length(max = limits::REASONS), extend("x-kubernetes-list-type" = "atomic"))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,

@@ -384,17 +384,18 @@ impl<'a> PoolClearance<'a> {
     /// The labels that a place of this pool carries. None where the pool stands on nothing.
     #[must_use]
     pub fn stamps(&self) -> Labels {
-        self.labels(PolicyClearance::admits)
+        self.labels(|clearance, rank| clearance.admits(rank))
     }
 
-    /// The labels that a place of this pool would carry if it were not withdrawn ahead of the end of a certificate: what
-    /// runs there without them may not, and what runs there with them may, for now.
+    /// The labels that a place of this pool would carry if no pool were ever withdrawn ahead of its end: what is among
+    /// them and not among the stamps is what pods are to leave, though they violate nothing.
     #[must_use]
     pub fn held(&self) -> Labels {
-        self.labels(PolicyClearance::cleared)
+        self.labels(|clearance, rank| clearance.cleared(rank))
     }
 
-    fn labels(&self, granted: impl Fn(&PolicyClearance<'a>, usize) -> bool) -> Labels {
+    /// The labels of a place, with a clearance for each level that `admitted` is true of.
+    fn labels(&self, admitted: impl Fn(&PolicyClearance<'_>, usize) -> bool) -> Labels {
         let Ok(site) = self.site else {
             return Labels::new();
         };
@@ -409,7 +410,7 @@ impl<'a> PoolClearance<'a> {
         for clearance in &self.policies {
             let policy = clearance.policy;
             let levels = (0..policy.levels.iter().len())
-                .filter(|rank| granted(clearance, *rank))
+                .filter(|rank| admitted(clearance, *rank))
                 .filter_map(|rank| policy.clearance_key(rank));
             let categories = policy
                 .categories
@@ -418,9 +419,9 @@ impl<'a> PoolClearance<'a> {
                 .filter_map(|category| policy.category_key(category.as_str()));
             let exceptions = policy
                 .exceptions
-                .keys()
-                .filter(|name| clearance.cleared_by_exception(name))
-                .filter_map(|name| policy.exception_key(name.as_str()));
+                .iter()
+                .filter(|(name, exception)| clearance.excepted(name) || admitted(clearance, exception.rank))
+                .filter_map(|(name, _)| policy.exception_key(name.as_str()));
             stamps.extend(levels.chain(categories).chain(exceptions).map(|key| (key, keys::GRANTED.to_owned())));
         }
         stamps

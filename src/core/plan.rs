@@ -24,7 +24,7 @@ use super::{
     name::{CategoryName, ExceptionName, LevelName, PolicyName},
     places::{Place, claims},
     policy::Policy,
-    reason::Reason,
+    reason::{Code, Reason},
     selector::{LabelSource, Labels},
     text::list,
     workload::{Kind, Workload},
@@ -130,9 +130,11 @@ pub struct RefusedNamespace<'a> {
 pub struct Demand<'a> {
     /// What each policy asks; never empty.
     pub asks: Vec<Ask<'a>>,
-    /// The pools that meet all of it: places of [`Plan::pools`].
+    /// The pools that meet all of it and admit new pods: places of [`Plan::pools`].
     pub cleared: Vec<usize>,
-    /// Those of them that have a node; all of them where no node is known.
+    /// The pools that are cleared for all of it, and from which new pods are withheld ahead of their end.
+    pub withdrawn: Vec<usize>,
+    /// Those of the cleared that have a node; all of them where no node is known.
     pub with_nodes: Vec<usize>,
     /// The nodes that have everything that is asked for, by name.
     pub nodes: Vec<&'a str>,
@@ -210,6 +212,11 @@ impl<'a> Ask<'a> {
         })
     }
 
+    /// Whether nothing but the coming end of a certificate keeps `pool` from meeting it.
+    fn outstayed(&self, pool: &PoolClearance<'a>) -> bool {
+        self.reasons(pool).all(|reason| reason.code() == Code::QualificationEnding)
+    }
+
     /// Whether it is an exception that lets its pods onto `pool`, which is not cleared for their level.
     fn waives(&self, pool: &PoolClearance<'_>) -> bool {
         let clearance = pool.policies.get(self.index).zip(self.exception);
@@ -243,6 +250,20 @@ impl fmt::Display for Ask<'_> {
 }
 
 impl<'a> Demand<'a> {
+    /// That `pool` ends within the lead time of a level that is asked for, withdrawn or kept.
+    pub fn endings<'p>(&'p self, pool: &'p PoolClearance<'a>) -> impl Iterator<Item = Reason<'a>> + 'p {
+        self.asks.iter().filter_map(|ask| {
+            let clearance = pool.policies.get(ask.index)?;
+            let of_exception = |name| clearance.policy().exceptions.get(name).map(|exception| exception.rank);
+            let rank = match ask.exception {
+                Some(name) if clearance.excepted(name) => None,
+                Some(name) => of_exception(name),
+                None => ask.level.map(|(rank, _)| rank),
+            };
+            clearance.ending(rank?)
+        })
+    }
+
     /// All that keeps `pool` from meeting it: none if and only if it is cleared.
     #[must_use]
     pub fn reasons(&self, pool: &PoolClearance<'a>) -> Vec<Reason<'a>> {

@@ -68,13 +68,21 @@ pub(super) fn tell<'a>(
         None => ("How the pools fare", Detail::Brief),
     };
     page.heading(title);
-    pools::tell(page, &fares, detail, &|_| None, locate);
+    pools::tell(page, &fares, detail, &|pool| ending(plan, policy, of, pool), locate);
     if cleared == 0 {
         let title = if question.pool.is_some() { "To have it cleared" } else { "To have a pool cleared" };
         steps::remedies(page, title, &fares, locate);
     }
     steps::soon(page, "Soon", &fares, question.at, locate);
     cleared > 0
+}
+
+/// That a pool that is cleared ends within the level's lead time.
+fn ending(plan: &Plan<'_>, policy: &Policy, of: Of<'_>, pool: &str) -> Option<String> {
+    let Of::Level(rank) = of else { return None };
+    let found = plan.pools.iter().find(|found| found.pool.name.as_str() == pool)?;
+    let clearance = found.policies.iter().find(|clearance| clearance.policy().name == policy.name)?;
+    clearance.ending(rank).map(|reason| reason.to_string())
 }
 
 /// What is demanded: by a level, with what the levels below it demand.

@@ -15,6 +15,7 @@ use crate::{
         admission::Refusal,
         keys,
         plan::{NodeOf, Outcome, Plan, Planned, Stuck, Wished},
+        reason::Code,
         text::Few,
     },
     gather::Origin,
@@ -95,11 +96,20 @@ fn placeable(plan: &Plan<'_>, planned: &Planned<'_>, pool: Option<&str>, cleared
     }
 }
 
-/// Why a pool that is cleared takes none of its pods all the same.
+/// Why a pool that is cleared takes none of its pods all the same, or will not for long.
 fn drawback(plan: &Plan<'_>, planned: &Planned<'_>, pool: &str) -> Option<String> {
     let demand = plan.demand(planned)?;
     let holds =
         |pools: &[usize]| pools.iter().any(|index| plan.pool(*index).is_some_and(|found| found.name.as_str() == pool));
+    let clearance = plan.pools.iter().find(|found| found.pool.name.as_str() == pool);
+    let ending = clearance.and_then(|found| demand.endings(found).next());
+    let leaving = clearance.is_some_and(|found| {
+        let obstacles = demand.reasons(found);
+        obstacles.iter().any(|reason| reason.code() == Code::QualificationEnding)
+    });
+    if let Some(reason) = ending.as_ref().filter(|_| leaving) {
+        return Some(format!("new pods are withheld from it: {reason}"));
+    }
     if !holds(&demand.cleared) {
         // Cleared by the policy that is asked about, not by all.
         return Some("another policy rejects it".to_owned());
@@ -108,7 +118,10 @@ fn drawback(plan: &Plan<'_>, planned: &Planned<'_>, pool: &str) -> Option<String
         return Some("no node belongs to it".to_owned());
     }
     let taken = matches!(&planned.outcome, Outcome::Placeable(pools) if holds(pools));
-    (!taken).then(|| format!("{} accepts none of its nodes", Wished(&planned.workload.wants)))
+    if !taken {
+        return Some(format!("{} accepts none of its nodes", Wished(&planned.workload.wants)));
+    }
+    ending.map(|reason| reason.to_string())
 }
 
 /// What keeps the pods pending though a pool is cleared.

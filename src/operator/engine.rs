@@ -100,6 +100,8 @@ pub struct Engine {
     ruling: Ruling,
     ruled_at: Option<Instant>,
     facts_changed: bool,
+    /// Whether nodes have come, gone or changed since it was last looked at which pools have any.
+    nodes_changed: bool,
     /// Whether anything of what runs has changed since it was last looked at.
     fleet_changed: bool,
     records: records::Records,
@@ -134,6 +136,7 @@ impl Engine {
             ruling: Ruling::default(),
             ruled_at: None,
             facts_changed: true,
+            nodes_changed: true,
             fleet_changed: true,
             records: records::Records::default(),
             motions: BTreeMap::new(),
@@ -200,12 +203,14 @@ impl Engine {
                 match self.index.nodes.observe(change) {
                     Touched::Nothing => {}
                     Touched::One(name) => {
+                        self.nodes_changed = true;
                         self.place(&name);
                         // A node that joins unsettles nothing: nothing runs on it yet.
                         let now = self.index.nodes.get(&name).map(|node| &node.membership);
                         self.moves.unsettled |= before.is_some() && before.as_ref() != now;
                     }
                     Touched::All => {
+                        self.nodes_changed = true;
                         self.moves.unsettled = true;
                         self.shared.sweep();
                         self.place_all();
@@ -376,7 +381,10 @@ impl Engine {
         let set_back = self.ruled_at.is_some_and(|before| {
             Duration::try_from(before.timestamp().duration_since(at.timestamp())).is_ok_and(|by| by > CLOCK_SLACK)
         });
-        if self.facts_changed || set_back || self.ruling.next.is_some_and(|next| next <= at) {
+        // A pool that has its first node, or none any more, may decide whether another is withdrawn.
+        let nodes_changed = std::mem::take(&mut self.nodes_changed);
+        let resettled = nodes_changed && nodes::resettled(&self.index, &self.ruling);
+        if self.facts_changed || resettled || set_back || self.ruling.next.is_some_and(|next| next <= at) {
             let mut ruling = Ruling::new(&self.index, at);
             ruling.serial = self.ruling.serial.wrapping_add(1);
             // The first one differs from nothing, and whoever leads tells.

@@ -12,14 +12,16 @@ use crate::{
     api::{self, limits},
     convert::{self, Problem, Read},
     core::{
-        catalogue::{Offer, Provider},
+        catalogue::{Offer, Pool, Provider},
         clearance::{Judge, PolicyClearance, PoolClearance, World},
         coverage::Coverage,
         instant::{Day, Instant},
         name::{PoolName, RegionName, Scheme},
+        places::{Place, claims},
         reason::Reason,
         references::{dangling, unknown_pools},
         selector::Labels,
+        tenure::{Kept, Tenure},
     },
 };
 
@@ -33,10 +35,14 @@ pub struct Ruling {
     pub world: Arc<World>,
     /// Which ruling it is: no two have the same number.
     pub serial: u64,
-    /// What the nodes of each pool would carry if none were withdrawn ahead of the end of a certificate.
-    pub held: BTreeMap<PoolName, Arc<Labels>>,
+    /// When it was made.
+    pub at: Option<Instant>,
+    /// The pools that have a node, ready or not; `None` where no level has a lead time, so that nothing follows from it.
+    pub peopled: Option<BTreeSet<PoolName>>,
     /// What the nodes of each pool carry.
     pub stamps: BTreeMap<PoolName, Arc<Labels>>,
+    /// What they would carry if no pool were withdrawn ahead of its end.
+    pub held: BTreeMap<PoolName, Arc<Labels>>,
     /// What there is to say of each `CloudProvider`.
     pub of_provider: BTreeMap<String, OfProvider>,
     /// What there is to say of each `PlacementPool`.
@@ -56,6 +62,41 @@ pub struct OfProvider {
     pub offers: Vec<api::OfferStatus>,
     /// The next end of a certificate.
     pub next_expiry: Option<Time>,
+    /// When what is in force ends, where that is known.
+    pub expiries: Vec<Expiry>,
+}
+
+/// When a qualification ends, successors that follow without a gap counted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expiry {
+    /// The offer.
+    pub offer: String,
+    /// The scheme.
+    pub scheme: String,
+    /// The region; `None` where the offer has none.
+    pub region: Option<String>,
+    /// The first instant at which it counts no more.
+    pub at: Instant,
+}
+
+/// A pool that is cleared for a level, near its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// What becomes of it.
+    pub outcome: Outcome,
+    /// Which certificate ends when, who has which lead time, and what to do.
+    pub message: String,
+}
+
+/// What becomes of a pool near its end; the most pressing first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// It is kept, because no other pool outlasts it.
+    Last,
+    /// New pods are withheld from it.
+    Leaving,
+    /// It is kept, and only told of.
+    Reported,
 }
 
 /// Of a `PlacementPool`.
@@ -86,6 +127,10 @@ pub struct OfPolicy {
     pub categories: Vec<api::Standing>,
     /// How its exceptions stand.
     pub exceptions: Vec<api::ExceptionStanding>,
+    /// Whether a level has a lead time.
+    pub has_lead: bool,
+    /// The pools of its levels that are near their end.
+    pub endings: Vec<Ending>,
     /// When a verdict next changes by itself.
     pub next_change: Option<Time>,
 }
@@ -110,12 +155,13 @@ impl Ruling {
     #[must_use]
     pub fn new(index: &Index, at: Instant) -> Self {
         let mut world = World::default();
-        let mut ruling = Self::default();
+        let mut ruling = Self { at: Some(at), ..Self::default() };
 
         for (name, (value, problems)) in read(&index.providers, |name, found| convert::provider(name, &found.spec)) {
             let mut found = OfProvider { problems, ..OfProvider::default() };
             if let Some(provider) = value {
                 (found.offers, found.next_expiry) = worth(&provider, at);
+                found.expiries = expiries(&provider, at);
                 world.catalogue.providers.insert(provider.name.clone(), provider);
             }
             ruling.of_provider.insert(name, found);
@@ -133,6 +179,11 @@ impl Ruling {
             }
             ruling.of_policy.insert(name, OfPolicy { problems, ..OfPolicy::default() });
         }
+        ruling.peopled = world
+            .policies
+            .values()
+            .any(|policy| policy.levels.with_lead().next().is_some())
+            .then(|| peopled(index, &world.catalogue.pools));
         ruling.judge(&world, at);
         ruling.count_faults();
         ruling.world = Arc::new(world);
@@ -140,7 +191,7 @@ impl Ruling {
     }
 
     /// What separates `self` from the ruling `before` it: for each policy of both, the pools that its levels and
-    /// categories gained and lost, and the exceptions that ended.
+    /// categories gained, lost, withdrew and took back, and the exceptions that ended.
     #[must_use]
     pub fn changes(&self, before: &Self) -> Vec<(String, String)> {
         let changed = |(name, now): (&String, &OfPolicy)| {
@@ -154,13 +205,26 @@ impl Ruling {
         self.of_policy.iter().filter_map(changed).collect()
     }
 
+    /// Whether pods could go to the pool `name`; not known to matter where no level has a lead time.
+    #[must_use]
+    pub fn is_peopled(&self, name: &PoolName) -> bool {
+        self.peopled.as_ref().is_none_or(|peopled| peopled.contains(name))
+    }
+
+    /// How every pool fares at `at`.
+    #[must_use]
+    pub fn clearances(&self, at: Instant) -> Vec<PoolClearance<'_>> {
+        Judge::new(&self.world).pools_where(at, |name| self.is_peopled(name))
+    }
+
     fn judge(&mut self, world: &World, at: Instant) {
         let judge = Judge::new(world);
         let mut standings: BTreeMap<&str, Standings> = BTreeMap::new();
-        for clearance in judge.pools(at) {
+        for clearance in judge.pools_where(at, |name| self.is_peopled(name)) {
             let name = &clearance.pool.name;
-            self.stamps.insert(name.clone(), Arc::new(clearance.stamps()));
-            self.held.insert(name.clone(), Arc::new(clearance.held()));
+            let (stamps, held) = (Arc::new(clearance.stamps()), clearance.held());
+            self.held.insert(name.clone(), if held == *stamps { Arc::clone(&stamps) } else { Arc::new(held) });
+            self.stamps.insert(name.clone(), stamps);
             for policy in &clearance.policies {
                 standings.entry(policy.policy().name.as_str()).or_default().count(name, policy);
             }
@@ -184,6 +248,9 @@ impl Ruling {
             found.levels = Standings::listed(levels, standings.levels);
             found.categories =
                 Standings::listed(policy.categories.keys().map(ToString::to_string), standings.categories);
+            found.has_lead = policy.levels.with_lead().next().is_some();
+            found.endings = standings.endings;
+            found.endings.sort_by_key(|ending| ending.outcome);
             found.next_change = changes.remove(name).map(time);
             let pools = unknown_pools(world, policy);
             let pools = pools.map(|(exception, pool)| format!("{pool:?} in pools of exception {exception}"));
@@ -214,6 +281,18 @@ impl Ruling {
     }
 }
 
+/// The pools of `pools` that have a node.
+fn peopled(index: &Index, pools: &BTreeMap<PoolName, Pool>) -> BTreeSet<PoolName> {
+    let mut found: BTreeSet<PoolName> = BTreeSet::new();
+    for (_, node) in index.nodes.iter() {
+        let place = Place { labels: node, provider_id: node.provider_id.as_deref() };
+        if let Some(pool) = claims(pools, place).owner().filter(|pool| !found.contains(*pool)) {
+            found.insert(pool.clone());
+        }
+    }
+    found
+}
+
 /// One note for each level or category, as `what` says, whose pools are others than they were.
 fn differences<'a>(
     what: &'static str,
@@ -227,7 +306,20 @@ fn differences<'a>(
         };
         let gained = only_in(&now.cleared_pools, &then.cleared_pools);
         let lost = only_in(&then.cleared_pools, &now.cleared_pools);
-        let parts = [("gained", gained), ("lost", lost)];
+        let still = |pools: String, there: &[String]| -> String {
+            let kept = pools.split(", ").filter(|pool| there.iter().any(|found| found == pool));
+            kept.collect::<Vec<_>>().join(", ")
+        };
+        let withdrew = only_in(&now.leaving_pools, &then.leaving_pools);
+        let kept = only_in(&now.ending_pools, &then.ending_pools);
+        let took_back = still(only_in(&then.leaving_pools, &now.leaving_pools), &now.cleared_pools);
+        let parts = [
+            ("gained", gained),
+            ("lost", lost),
+            ("withdrew ahead of its end", withdrew),
+            ("keeps to its end", kept),
+            ("took back", took_back),
+        ];
         let parts: Vec<_> = parts
             .iter()
             .filter(|(_, pools)| !pools.is_empty())
@@ -269,11 +361,14 @@ struct Standings {
     categories: Vec<Tally>,
     /// By exception, the pools that it lets pods onto.
     opened: BTreeMap<String, Vec<String>>,
+    endings: Vec<Ending>,
 }
 
 #[derive(Clone, Default)]
 struct Tally {
     cleared: Vec<String>,
+    leaving: Vec<String>,
+    ending: Vec<String>,
     rejected: i32,
 }
 
@@ -293,6 +388,16 @@ impl Standings {
         self.levels.resize(policy.levels.iter().len(), Tally::default());
         for (rank, tally) in self.levels.iter_mut().enumerate() {
             tally.count(pool, clearance.cleared(rank));
+            let outcome = match clearance.tenure(rank) {
+                Tenure::Lasting => continue,
+                Tenure::Leaving(_) => Outcome::Leaving,
+                Tenure::Ending(_, Kept::Last) => Outcome::Last,
+                Tenure::Ending(_, Kept::Report) => Outcome::Reported,
+            };
+            let pools = if outcome == Outcome::Leaving { &mut tally.leaving } else { &mut tally.ending };
+            pools.push(pool.to_string());
+            let message = clearance.ending(rank).map(|reason| reason.to_string()).unwrap_or_default();
+            self.endings.push(Ending { outcome, message });
         }
         self.categories.resize(policy.categories.len(), Tally::default());
         for (category, tally) in policy.categories.keys().zip(&mut self.categories) {
@@ -308,9 +413,18 @@ impl Standings {
         names
             .zip(tallies)
             .map(|(name, mut tally)| {
-                tally.cleared.truncate(limits::STATUS_LIST);
-                let rejected_pools = Some(tally.rejected);
-                api::Standing { name, cleared_pools: tally.cleared, rejected_pools, ..api::Standing::default() }
+                for pools in [&mut tally.cleared, &mut tally.leaving, &mut tally.ending] {
+                    pools.truncate(limits::STATUS_LIST);
+                }
+                api::Standing {
+                    name,
+                    cleared_pools: tally.cleared,
+                    leaving_pools: tally.leaving,
+                    ending_pools: tally.ending,
+                    rejected_pools: Some(tally.rejected),
+                    workloads: None,
+                    violating_pods: None,
+                }
             })
             .collect()
     }
@@ -326,7 +440,9 @@ fn verdicts(clearance: &PoolClearance<'_>) -> Vec<api::Verdict> {
                 level: Some(level.name.to_string()),
                 category: None,
                 cleared: found.cleared(rank),
-                reasons: reasons(found.reasons(rank)),
+                leaving: matches!(found.tenure(rank), Tenure::Leaving(_)),
+                ends: found.tenure(rank).end().map(|end| time(end.at)),
+                reasons: reasons(found.reasons(rank).chain(found.ending(rank))),
             });
         }
         for category in policy.categories.keys() {
@@ -335,6 +451,8 @@ fn verdicts(clearance: &PoolClearance<'_>) -> Vec<api::Verdict> {
                 level: None,
                 category: Some(category.to_string()),
                 cleared: found.cleared_category(category),
+                leaving: false,
+                ends: None,
                 reasons: reasons(found.category_reasons(category)),
             });
         }
@@ -342,7 +460,7 @@ fn verdicts(clearance: &PoolClearance<'_>) -> Vec<api::Verdict> {
     fit(&mut verdicts);
     // The rejected first where not all find room: a verdict that is missing must not be taken for one.
     if verdicts.len() > limits::STATUS_LIST {
-        verdicts.sort_by_key(|verdict| verdict.cleared);
+        verdicts.sort_by_key(|verdict| (verdict.cleared, verdict.reasons.is_empty()));
         verdicts.truncate(limits::STATUS_LIST);
     }
     verdicts
@@ -428,6 +546,20 @@ fn worth(provider: &Provider, at: Instant) -> (Vec<api::OfferStatus>, Option<Tim
         })
         .collect();
     (offers, next.map(time))
+}
+
+/// When what is in force of the offers of `provider` ends.
+fn expiries(provider: &Provider, at: Instant) -> Vec<Expiry> {
+    let mut found = Vec::new();
+    for offer in provider.offers.values() {
+        for (scheme, region) in scopes(offer) {
+            if let Coverage::InForce { until: Some(until), .. } = coverage(offer, scheme, region, at) {
+                let region = region.map(ToString::to_string);
+                found.push(Expiry { offer: offer.name.to_string(), scheme: scheme.to_string(), region, at: until });
+            }
+        }
+    }
+    found
 }
 
 /// The schemes in force, each with the regions that have it until the same day.

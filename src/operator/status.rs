@@ -9,7 +9,7 @@ use super::{
     engine::stops,
     index::{Index, Record},
     node::Membership,
-    ruling::{OfPolicy, OfPool, OfProvider, cut},
+    ruling::{OfPolicy, OfPool, OfProvider, Outcome, cut},
 };
 use crate::{
     api::{self, Mode, limits},
@@ -250,7 +250,11 @@ pub fn of_policy(
         categories: found.categories.clone(),
         exceptions: found.exceptions.clone(),
         next_change: found.next_change.clone(),
-        conditions: [ready, enforced, stopped].map(|verdict| verdict.settle(current, generation, now)).into(),
+        conditions: [Some(ready), Some(enforced), Some(stopped), ending(found)]
+            .into_iter()
+            .flatten()
+            .map(|verdict| verdict.settle(current, generation, now))
+            .collect(),
         stops,
     }
 }
@@ -270,6 +274,26 @@ fn stopped(name: &str, stops: &[api::MoveStop]) -> Verdict {
             message: stops.iter().map(|stop| stops::said(name, stop)).collect::<Vec<_>>().join("; "),
         },
     }
+}
+
+/// Whether pools of the policy's levels are near their end; nothing where no level has a lead time.
+fn ending(found: &OfPolicy) -> Option<Verdict> {
+    let kind = "QualificationEnding";
+    let Some(first) = found.endings.first() else {
+        let message = "no pool that is cleared ends within the lead time of a level".to_owned();
+        return found.has_lead.then_some(Verdict { kind, holds: false, reason: "NoneEnding", message });
+    };
+    let reason = match first.outcome {
+        Outcome::Last => "LastPoolEnding",
+        Outcome::Leaving => "PoolsLeaving",
+        Outcome::Reported => "Reported",
+    };
+    let shown: Vec<&str> = found.endings.iter().take(NAMED).map(|ending| ending.message.as_str()).collect();
+    let message = match found.endings.len().saturating_sub(NAMED) {
+        0 => shown.join("; "),
+        more => format!("{}; and {more} more", shown.join("; ")),
+    };
+    Some(Verdict { kind, holds: true, reason, message })
 }
 
 fn enforced(name: &str, mode: Option<Mode>, ending: bool, settled: bool, desired: &Bindings, index: &Index) -> Verdict {

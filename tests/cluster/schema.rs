@@ -402,6 +402,8 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
         level: level.map(str::to_owned),
         category: category.map(str::to_owned),
         cleared: reasons.is_empty(),
+        leaving: reasons.is_empty(),
+        ends: status.next_expiry.clone(),
         reasons,
     };
     let reason = Reason { code: "QualificationMissing".to_owned(), message: "a sentence".to_owned() };
@@ -424,6 +426,8 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
     let standing = |name: &str| Standing {
         name: name.to_owned(),
         cleared_pools: vec!["north".to_owned()],
+        leaving_pools: vec!["north".to_owned()],
+        ending_pools: vec!["south".to_owned()],
         rejected_pools: Some(2),
         workloads: Some(4),
         violating_pods: Some(1),

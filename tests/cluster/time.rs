@@ -38,6 +38,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::serial("time::a_clearance_ends_with_the_last_day_of_its_certificate", ends),
         Trial::serial("time::a_clearance_begins_with_the_first_day_of_its_certificate", begins),
         Trial::serial("time::successors_without_a_gap_do_not_flap", successors),
+        Trial::serial("time::a_pool_is_withdrawn_in_its_lead_time_and_the_last_one_kept", lead),
         Trial::new("time::a_clock_that_is_wrong_is_refused", wrong_clock),
     ]
 }
@@ -260,6 +261,85 @@ async fn successors(context: &Context) -> Result<()> {
         }
     }
     anyhow::bail!("the watch ended before the mark was seen")
+}
+
+/// The policy of `world` whose level `restricted` does `action`, 30 days ahead.
+fn with_lead(world: &World, action: &str) -> Value {
+    let mut policy = world.policy();
+    policy["spec"]["levels"][2]["onClearanceLoss"] = json!({"action": action, "leadTime": "720h"});
+    policy
+}
+
+async fn lead(context: &Context) -> Result<()> {
+    let world = World::new(context, "lead").await?;
+    world.apply(certified(&world, "gouv", &[("2024-01-01", Some("2030-06-30"))])).await?;
+    let (gouv, site) = (world.node(context, "gouv").await?, world.node(context, "site").await?);
+    world.apply(with_lead(&world, "Migrate")).await?;
+    let (operator, clock) = Within::start(context, "2030-05-31T23:59:59Z").await?;
+    eventually("the beginning of the lead time to be announced", SOON, async || {
+        let [next, ..] = announced(&world, "gouv").await?;
+        ensure!(next.as_deref() == Some("2030-06-01T00:00:00Z"), "it is {next:?}");
+        anyhow::Ok(())
+    })
+    .await?;
+    world.eventually_condition("QualificationEnding", "False", "NoneEnding").await?;
+    world.eventually_stamped(&gouv, "gouv").await?;
+
+    clock.turn("2030-06-01T00:00:00Z")?;
+    let without = |pool: &str| {
+        let mut stamps = world.stamps(pool);
+        stamps.remove(&world.clearance("restricted"));
+        stamps
+    };
+    world.eventually_stamps(&gouv, &without("gouv")).await?;
+    world.eventually_stamped(&site, "site").await?;
+    let ends = |pool: &str, day: &str, what: &str| {
+        format!(
+            "secnumcloud qualification N-1 of offer {named}/iaas, on which pool {named} stands, ends on {day}; level restricted \
+             of policy {} has a lead time of 30 days, {what}",
+            world.id,
+            named = world.named(pool)
+        )
+    };
+    let withdrawn = "so that new pods go to pools that outlast it: record its renewal, and the pool is taken back";
+    let message = ends("gouv", "2030-06-30", withdrawn);
+    eventually_verdict(&world, "gouv", "restricted", true, &[("QualificationEnding", &message)]).await?;
+    let said = world.eventually_condition("QualificationEnding", "True", "PoolsLeaving").await?;
+    ensure!(said == message, "{said}");
+    let policy = Api::<PlacementPolicy>::all(world.admin.clone()).get(&world.id).await?.status.unwrap_or_default();
+    let restricted = policy.levels.iter().find(|level| level.name == "restricted").context("no such level")?;
+    ensure!(restricted.cleared_pools.len() == 2, "clearance itself stays: {restricted:?}");
+    ensure!(restricted.leaving_pools == [world.named("gouv")], "{restricted:?}");
+
+    // A renewal takes the pool back.
+    let renewed = [("2024-01-01", Some("2030-06-30")), ("2030-07-01", None)];
+    world.apply(certified(&world, "gouv", &renewed)).await?;
+    world.eventually_stamped(&gouv, "gouv").await?;
+    world.eventually_condition("QualificationEnding", "False", "NoneEnding").await?;
+
+    // Of two that end, the last one is kept. For the level above there is no other pool at all.
+    world.apply(certified(&world, "gouv", &[("2024-01-01", Some("2030-06-30"))])).await?;
+    world.apply(certified(&world, "site", &[("2024-01-01", Some("2030-06-20"))])).await?;
+    world.eventually_stamps(&site, &without("site")).await?;
+    world.eventually_stamped(&gouv, "gouv").await?;
+    let said = world.eventually_condition("QualificationEnding", "True", "LastPoolEnding").await?;
+    let kept = "but no pool with nodes outlasts it, so that it is kept: record its renewal, or add a pool";
+    ensure!(said.contains(&ends("gouv", "2030-06-30", kept)), "{said}");
+    eventually_verdict(
+        &world,
+        "gouv",
+        "restricted",
+        true,
+        &[("QualificationEnding", &ends("gouv", "2030-06-30", kept))],
+    )
+    .await?;
+
+    // Whoever only wants to be told keeps every pool.
+    world.apply(with_lead(&world, "Report")).await?;
+    world.eventually_stamped(&site, "site").await?;
+    let reported = ends("site", "2030-06-20", "and only reports it: record its renewal");
+    eventually_verdict(&world, "site", "restricted", true, &[("QualificationEnding", &reported)]).await?;
+    operator.end().await
 }
 
 async fn wrong_clock(context: &Context) -> Result<()> {

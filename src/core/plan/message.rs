@@ -47,6 +47,12 @@ impl<'a> Outlook<'_, 'a> {
                     format!("{message}; {names} {verb} so by exception {name} of policy {policy} alone, until {until}");
             }
         }
+        let withdrawn = self.demand(planned).map(|demand| &demand.withdrawn[..]).unwrap_or_default();
+        if !withdrawn.is_empty() {
+            let names = withdrawn.iter().filter_map(|index| self.pool(*index)).map(|pool| &pool.name);
+            let verb = if withdrawn.len() == 1 { "is" } else { "are" };
+            message = format!("{message}; {} {verb} withdrawn ahead of the end of a certificate", Few(names));
+        }
         if let Some(reach) = self.reach(planned).filter(|reach| !reach.lost.is_empty()) {
             let all = reach.cleared.len().saturating_add(reach.lost.len());
             message = format!(

@@ -229,6 +229,9 @@ impl<'a, 'p> Planner<'a, 'p> {
         }
         let meets = |pool: &PoolClearance<'_>| asks.iter().all(|ask| ask.met_by(pool));
         let cleared: Vec<usize> = (0..).zip(self.pools).filter(|(_, pool)| meets(pool)).map(|(i, _)| i).collect();
+        let leaves = |pool: &PoolClearance<'a>| asks.iter().all(|ask| ask.outstayed(pool));
+        let withdrawn = (0..).zip(self.pools).filter(|(i, pool)| cleared.binary_search(i).is_err() && leaves(pool));
+        let withdrawn: Vec<usize> = withdrawn.map(|(i, _)| i).collect();
         let nodes: Vec<&'a str> = self
             .nodes
             .iter()
@@ -243,7 +246,7 @@ impl<'a, 'p> Planner<'a, 'p> {
         let pools = (0..).zip(self.pools).filter(|_| cleared.is_empty());
         // What stands on nothing lacks one thing, and nobody knows how many more.
         let nearest = pools.min_by_key(|(_, pool)| (pool.site.is_err(), lacks(pool))).map(|(i, _)| i);
-        self.demands.push(Demand { asks: asks.clone(), cleared, with_nodes, nodes, nearest });
+        self.demands.push(Demand { asks: asks.clone(), cleared, withdrawn, with_nodes, nodes, nearest });
         self.known.insert(asks, id);
         id
     }

@@ -1,10 +1,11 @@
 //! The nodes as places for pods.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     core::{
         fleet::{Spot, SpotLabels},
+        name::PoolName,
         selector::Labels,
     },
     operator::{index::Index, node::Membership, ruling::Ruling},
@@ -20,12 +21,15 @@ pub(super) fn spots<'a>(index: &'a Index, ruling: &'a Ruling) -> Vec<Spot<'a>> {
             Membership::Of(pool) => Some(pool),
             _ => None,
         };
-        let stamps = pool.and_then(|pool| ruling.stamps.get(pool)).map_or(&NONE, |stamps| &**stamps);
+        let of = |stamps: &'a BTreeMap<PoolName, Arc<Labels>>| {
+            pool.and_then(|pool| stamps.get(pool)).map_or(&NONE, |stamps| &**stamps)
+        };
+        let stamps = of(&ruling.stamps);
         Spot {
             name,
             pool,
             labels: SpotLabels { own: node, stamps },
-            held: pool.and_then(|pool| ruling.held.get(pool)).map_or(&NONE, |held| &**held),
+            held: of(&ruling.held),
             taints: &node.taints,
             open: node.ready && !node.closed,
             allocatable: node.allocatable,

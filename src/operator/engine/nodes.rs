@@ -8,6 +8,7 @@ use crate::{
         selector::Labels,
     },
     operator::{
+        index::Index,
         node::{Membership, NodeRecord, StampChange},
         ruling::Ruling,
     },
@@ -35,6 +36,16 @@ pub(super) fn place(node: &mut NodeRecord, ruling: &Ruling) {
         (None, [], unproven) => Membership::Unproven(names(unproven)),
         (None, disputed, _) => Membership::Disputed(names(disputed)),
     };
+}
+
+/// Whether the pools that have a node are others than those that `ruling` went by.
+pub(super) fn resettled(index: &Index, ruling: &Ruling) -> bool {
+    let Some(before) = &ruling.peopled else { return false };
+    let owner = |(_, node): (&'_ String, &'_ NodeRecord)| match &node.membership {
+        Membership::Of(pool) => Some(pool.clone()),
+        _ => None,
+    };
+    *before != index.nodes.iter().filter_map(owner).collect::<BTreeSet<_>>()
 }
 
 /// What separates the stamps of `node` from those that it should carry.

@@ -19,7 +19,7 @@ use super::{Engine, ground, whole_seconds};
 use crate::{
     api,
     core::{
-        clearance::{Judge, PoolClearance},
+        clearance::PoolClearance,
         fleet::{Fleet, Uid, split},
         instant::Instant,
         name::PolicyName,
@@ -228,7 +228,7 @@ impl Pass<'_, '_, '_> {
         records.asked.retain(|_, asked| *asked + PACE > now);
         (records.due, records.more, records.not_before) = (false, false, Some(now + PACE));
         records.ready.clear();
-        let (pools, still) = (Judge::new(&estate.ruling.world).pools(at).collect::<Vec<_>>(), Motion::default());
+        let (pools, still) = (estate.ruling.clearances(at), Motion::default());
         let nodes = nodes(estate.index, &pools);
         let base = base(estate);
         let mut changed = Vec::new();

@@ -358,6 +358,59 @@ fn nodes_carry_the_stamps_of_their_pool_and_lose_those_of_others() {
 }
 
 #[test]
+fn a_pool_is_withdrawn_while_another_that_outlasts_it_has_a_node() {
+    let mut policy = policy("Enforce");
+    policy["spec"]["levels"][1]["onClearanceLoss"] = json!({"leadTime": "720h"});
+    let mut second = pool("q");
+    second["spec"]["zone"] = json!("later");
+    let mut cluster = Cluster::listed(&[policy], &[pool("p"), second], &[node("first", &json!({"pool": "p"}))]);
+    let mut provider = provider();
+    provider["metadata"]["generation"] = json!(2);
+    let offer = &mut provider["spec"]["offers"][0];
+    offer["zones"][1] = json!({"name": "later", "region": "later", "country": "FR"});
+    offer["qualifications"] = json!([
+        {"scheme": "hds", "validFrom": "2026-01-01", "validUntil": "2026-06-30", "regions": ["r"]},
+        {"scheme": "hds", "validFrom": "2026-01-01", "regions": ["later"]},
+    ]);
+    let record = cluster.record(&provider);
+    cluster.engine.observe(Observation::Provider(Change::Applied("acme".into(), record)));
+    let due = |cluster: &mut Cluster| {
+        // Statuses are not what is tried here.
+        for (key, write) in cluster.engine.cycle(cluster.at, cluster.now) {
+            let seen = if key.is_status() { None } else { cluster.perform(&key, write) };
+            cluster.engine.settle(&key, Ok(seen), cluster.now);
+        }
+    };
+    due(&mut cluster);
+    assert!(cluster.stamped("first", CLEARED));
+    assert_eq!(
+        cluster.engine.next_change(),
+        Some(instant("2026-06-01T00:00:00Z")),
+        "it wakes when the lead time begins"
+    );
+    cluster.at = instant("2026-06-01T00:00:00Z");
+    due(&mut cluster);
+    assert!(cluster.stamped("first", CLEARED), "where there is no node nothing can go");
+
+    let second = node("second", &json!({"pool": "q"}));
+    cluster.nodes.insert("second".into(), second.clone());
+    let slim = cluster.slim(&second);
+    cluster.engine.observe(Observation::Node(Change::Applied("second".into(), slim)));
+    due(&mut cluster);
+    due(&mut cluster);
+    assert!(!cluster.stamped("first", CLEARED) && cluster.stamped("second", CLEARED));
+    let ruling = &cluster.engine.ruling;
+    let held = &ruling.held["p"];
+    assert!(held.contains_key(CLEARED) && !ruling.stamps["p"].contains_key(CLEARED), "it is cleared all the same");
+
+    let version = cluster.next_version().parse().unwrap();
+    cluster.engine.observe(Observation::Node(Change::Deleted("second".into(), version)));
+    due(&mut cluster);
+    due(&mut cluster);
+    assert!(cluster.stamped("first", CLEARED), "the last pool with a node is kept");
+}
+
+#[test]
 fn at_rest_unrelated_news_writes_nothing() {
     let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
     cluster.rest();

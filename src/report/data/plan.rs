@@ -12,7 +12,7 @@ use crate::{
     core::{
         clearance::PoolClearance,
         plan::{Demand, Levelled, Plan},
-        reason::{Demander, Reason},
+        reason::{Code, Demander, Reason},
     },
     report::{
         entries::{Entry, Fate, Object, Tally},
@@ -112,7 +112,11 @@ struct PoolRow<'p> {
     name: &'p str,
     /// Whether it meets all that is asked.
     cleared: bool,
-    /// All that keeps it from that; empty if and only if it is cleared.
+    /// Whether it is withheld from new pods although it is cleared, because a qualification ends within the lead time
+    /// of a level and another pool outlasts it.
+    withdrawn: bool,
+    /// All that keeps it from being cleared. Of a cleared pool, that a qualification ends within the lead time of a
+    /// level: `QualificationEnding`.
     reasons: Vec<ReasonRow<'p>>,
 }
 
@@ -239,8 +243,13 @@ impl Serialize for Pools<'_> {
 
 impl<'p> PoolRow<'p> {
     fn new(pool: &'p PoolClearance<'p>, demand: &'p Demand<'p>) -> Self {
-        let reasons: Vec<_> = demand.reasons(pool).iter().map(ReasonRow::from).collect();
-        Self { name: pool.pool.name.as_str(), cleared: reasons.is_empty(), reasons }
+        let obstacles = demand.reasons(pool);
+        let cleared = obstacles.iter().all(|reason| reason.code() == Code::QualificationEnding);
+        let withdrawn = cleared && !obstacles.is_empty();
+        let kept = demand.endings(pool).filter(|_| cleared && !withdrawn);
+        let reasons = obstacles.into_iter().chain(kept);
+        let reasons = reasons.map(|reason| ReasonRow::from(&reason)).collect();
+        Self { name: pool.pool.name.as_str(), cleared, withdrawn, reasons }
     }
 }
 
