@@ -367,7 +367,8 @@ fn a_pool_is_withdrawn_while_another_that_outlasts_it_has_a_node() {
     let mut provider = provider();
     provider["metadata"]["generation"] = json!(2);
     let offer = &mut provider["spec"]["offers"][0];
-    offer["zones"][1] = json!({"name": "later", "region": "later", "country": "FR"});
+    let zone = |name: &str, region: &str| json!({"name": name, "region": region, "country": "FR"});
+    offer["zones"] = json!([zone("z", "r"), zone("later", "later")]);
     offer["qualifications"] = json!([
         {"scheme": "hds", "validFrom": "2026-01-01", "validUntil": "2026-06-30", "regions": ["r"]},
         {"scheme": "hds", "validFrom": "2026-01-01", "regions": ["later"]},
