@@ -384,18 +384,18 @@ impl<'a> PoolClearance<'a> {
     /// The labels that a place of this pool carries. None where the pool stands on nothing.
     #[must_use]
     pub fn stamps(&self) -> Labels {
-        self.labels(|clearance, rank| clearance.admits(rank))
+        self.labels(PolicyClearance::admits)
     }
 
     /// The labels that a place of this pool would carry if no pool were ever withdrawn ahead of its end: what is among
     /// them and not among the stamps is what pods are to leave, though they violate nothing.
     #[must_use]
     pub fn held(&self) -> Labels {
-        self.labels(|clearance, rank| clearance.cleared(rank))
+        self.labels(PolicyClearance::cleared)
     }
 
     /// The labels of a place, with a clearance for each level that `admitted` is true of.
-    fn labels(&self, admitted: impl Fn(&PolicyClearance<'_>, usize) -> bool) -> Labels {
+    fn labels(&self, admitted: impl Fn(&PolicyClearance<'a>, usize) -> bool) -> Labels {
         let Ok(site) = self.site else {
             return Labels::new();
         };
