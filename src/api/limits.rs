@@ -8,6 +8,9 @@
 /// Characters of a name that becomes the value of a label: pools, providers, offers, regions, zones.
 pub const NAME: usize = 63;
 
+/// Characters of the name of an object, as Kubernetes has it.
+pub const OBJECT_NAME: usize = 253;
+
 /// Characters of the name of a policy, level or category. `<policy>.<level>` is the name of a node
 /// label, at most 63 characters.
 pub const SHORT_NAME: usize = 28;

@@ -322,6 +322,11 @@ fn echo() -> Schema {
     json_schema!({ "type": "string", "maxLength": limits::NAME })
 }
 
+/// The name of an object of others.
+pub(super) fn object_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": limits::OBJECT_NAME })
+}
+
 /// A name or date that the operator repeats in a status.
 pub(super) fn repeated(_: &mut SchemaGenerator) -> Schema {
     echo()

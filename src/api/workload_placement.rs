@@ -137,7 +137,7 @@ pub struct WorkloadName {
     pub kind: String,
 
     /// Its name.
-    #[schemars(schema_with = "schema::repeated")]
+    #[schemars(schema_with = "schema::object_name")]
     #[serde(default)]
     pub name: String,
 }

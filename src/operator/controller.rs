@@ -125,7 +125,7 @@ fn of_app<K>(slim: Slim<K, AppSpec, AppStatus>, replicas: u32, form: Form) -> Co
 impl Kept<apps::Deployment> for Controller {
     type Slim = Slim<apps::Deployment, AppSpec, AppStatus>;
 
-    fn keep(slim: Self::Slim) -> Result<Self, String> {
+    fn keep(slim: Self::Slim) -> Result<Option<Self>, String> {
         let (spec, status) = (&slim.spec, &slim.status);
         let replicas = spec.replicas();
         let stuck = |condition: &Condition| {
@@ -141,7 +141,7 @@ impl Kept<apps::Deployment> for Controller {
             available: count(status.available_replicas),
             stuck: status.conditions.iter().any(stuck),
         };
-        Ok(of_app(slim, replicas, form))
+        Ok(Some(of_app(slim, replicas, form)))
     }
 }
 
@@ -177,27 +177,31 @@ fn share(of: &IntOrString, replicas: u32, round: fn(u64, u64) -> u64) -> Result<
 impl Kept<apps::ReplicaSet> for Controller {
     type Slim = Slim<apps::ReplicaSet, AppSpec, AppStatus>;
 
-    fn keep(slim: Self::Slim) -> Result<Self, String> {
+    fn keep(slim: Self::Slim) -> Result<Option<Self>, String> {
         let replicas = slim.spec.replicas();
-        Ok(of_app(slim, replicas, Form::ReplicaSet))
+        let status = &slim.status;
+        let seen = slim.metadata.generation.is_none_or(|latest| status.observed_generation >= latest);
+        // What is left of earlier rollouts: a Deployment keeps ten of them.
+        let past = slim.metadata.owner_references.is_some() && replicas == 0 && status.replicas == 0 && seen;
+        Ok((!past).then(|| of_app(slim, replicas, Form::ReplicaSet)))
     }
 }
 
 impl Kept<apps::StatefulSet> for Controller {
     type Slim = Slim<apps::StatefulSet, AppSpec, AppStatus>;
 
-    fn keep(slim: Self::Slim) -> Result<Self, String> {
+    fn keep(slim: Self::Slim) -> Result<Option<Self>, String> {
         let (replicas, on_delete) = (slim.spec.replicas(), slim.spec.on_delete());
-        Ok(of_app(slim, replicas, Form::StatefulSet { on_delete }))
+        Ok(Some(of_app(slim, replicas, Form::StatefulSet { on_delete })))
     }
 }
 
 impl Kept<apps::DaemonSet> for Controller {
     type Slim = Slim<apps::DaemonSet, AppSpec, AppStatus>;
 
-    fn keep(slim: Self::Slim) -> Result<Self, String> {
+    fn keep(slim: Self::Slim) -> Result<Option<Self>, String> {
         let (replicas, on_delete) = (count(slim.status.desired_number_scheduled), slim.spec.on_delete());
-        Ok(of_app(slim, replicas, Form::DaemonSet { on_delete }))
+        Ok(Some(of_app(slim, replicas, Form::DaemonSet { on_delete })))
     }
 }
 
@@ -264,7 +268,7 @@ const BACKOFF_LIMIT: i32 = 6;
 impl Kept<batch::Job> for Controller {
     type Slim = Slim<batch::Job, JobSpec, JobStatus>;
 
-    fn keep(slim: Self::Slim) -> Result<Self, String> {
+    fn keep(slim: Self::Slim) -> Result<Option<Self>, String> {
         let Slim { metadata, spec, status, .. } = slim;
         let ended =
             |condition: &Condition| matches!(&*condition.kind, "Complete" | "Failed") && condition.status == "True";
@@ -275,7 +279,7 @@ impl Kept<batch::Job> for Controller {
         let spared = spec.pod_failure_policy.as_ref().is_some_and(FailurePolicy::spares_disrupted);
         let form = Form::Job { finished, suspended: spec.suspend, patience: (!spared).then_some(count(failures)) };
         let replicas = if finished || spec.suspend { 0 } else { replicas };
-        Ok(Common { metadata, template: spec.template, replicas, observed: None, form }.controller())
+        Ok(Some(Common { metadata, template: spec.template, replicas, observed: None, form }.controller()))
     }
 }
 
@@ -306,10 +310,10 @@ pub struct Nothing {}
 impl Kept<batch::CronJob> for Controller {
     type Slim = Slim<batch::CronJob, CronSpec, Nothing>;
 
-    fn keep(slim: Self::Slim) -> Result<Self, String> {
+    fn keep(slim: Self::Slim) -> Result<Option<Self>, String> {
         let template = slim.spec.job_template.spec.template;
         let form = Form::CronJob;
-        Ok(Common { metadata: slim.metadata, template, replicas: 0, observed: None, form }.controller())
+        Ok(Some(Common { metadata: slim.metadata, template, replicas: 0, observed: None, form }.controller()))
     }
 }
 
@@ -327,7 +331,7 @@ mod tests {
         let metadata = json!({"name": "w", "namespace": "n", "generation": 3, "resourceVersion": "5",
             "annotations": {"rempart.dev/sensitivity": "high", "kubectl.kubernetes.io/last": "x"}});
         let object = json!({"metadata": metadata, "spec": spec, "status": status});
-        serde_json::from_value::<Seen<K, Controller>>(object).unwrap().kept.unwrap()
+        serde_json::from_value::<Seen<K, Controller>>(object).unwrap().kept.unwrap().unwrap()
     }
 
     fn template() -> Value {
@@ -436,6 +440,28 @@ mod tests {
         let found = read::<batch::CronJob>(&spec, &json!({}));
         assert_common(&found);
         assert_eq!(found.form, Form::CronJob);
+    }
+
+    #[test]
+    fn what_is_left_of_earlier_rollouts_is_of_no_concern() {
+        let uid = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
+        let owner =
+            json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": uid, "controller": true}]);
+        for (owners, replicas, pods, observed, kept) in [
+            (&owner, 0, 0, 2, false),
+            (&owner, 0, 0, 1, true),
+            (&owner, 0, 1, 2, true),
+            (&owner, 1, 0, 2, true),
+            (&json!([]), 0, 0, 2, true),
+        ] {
+            let object = json!({
+                "metadata": {"name": "d-1", "namespace": "n", "generation": 2, "ownerReferences": owners},
+                "spec": {"replicas": replicas}, "status": {"replicas": pods, "observedGeneration": observed},
+            });
+            let said = object.to_string();
+            let seen: Seen<apps::ReplicaSet, Controller> = serde_json::from_value(object).unwrap();
+            assert_eq!(seen.kept.unwrap().is_some(), kept, "{said}");
+        }
     }
 
     #[test]

@@ -194,7 +194,7 @@ impl Engine {
                         !self.index.nodes.get(name).is_some_and(|known| known.same_place(node))
                     }
                     Change::Complete | Change::Deleted(..) => true,
-                    Change::Restarted | Change::Listed(..) | Change::Unreadable(_) => false,
+                    Change::Restarted | Change::Listed(..) | Change::Unreadable(_) | Change::Passed(..) => false,
                 };
                 if news {
                     self.fleet_changed = true;

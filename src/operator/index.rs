@@ -31,6 +31,8 @@ pub enum Change<V> {
     Deleted(String, u64),
     /// An object is there, and cannot be read.
     Unreadable(String),
+    /// An object is there, and is of no concern, as of this resource version.
+    Passed(String, u64),
 }
 
 impl<V> Change<V> {
@@ -43,6 +45,7 @@ impl<V> Change<V> {
             Self::Applied(name, value) => Change::Applied(name, with(value)),
             Self::Deleted(name, version) => Change::Deleted(name, version),
             Self::Unreadable(name) => Change::Unreadable(name),
+            Self::Passed(name, version) => Change::Passed(name, version),
         }
     }
 }
@@ -139,6 +142,15 @@ impl<V: Versioned> Mirror<V> {
                     incoming.known.insert(name);
                 }
                 Touched::Nothing
+            }
+            Change::Passed(name, version) => {
+                // One that a list passes over is no longer there when it is complete.
+                let known = self.live.get(&name).filter(|known| known.version() <= version);
+                if self.incoming.is_some() || known.is_none() {
+                    return Touched::Nothing;
+                }
+                self.live.remove(&name);
+                Touched::One(name)
             }
             Change::Applied(name, value) => {
                 let newer = |seen: u64| seen > value.version();
@@ -494,6 +506,20 @@ mod tests {
         mirror.observe(Change::Complete);
         let known: Vec<_> = mirror.iter().map(|(name, found)| (name.as_str(), found.version)).collect();
         assert_eq!(known, [("new", 6), ("newer", 9), ("older", 5), ("same", 1)]);
+    }
+
+    #[test]
+    fn what_comes_to_be_of_no_concern_is_forgotten() {
+        let mut mirror = mirror(&[("a", 5), ("b", 1)]);
+        assert_eq!(mirror.observe(Change::Passed("a".into(), 4)), Touched::Nothing, "old news");
+        assert_eq!(mirror.observe(Change::Passed("a".into(), 6)), Touched::One("a".into()));
+        assert_eq!(mirror.observe(Change::Passed("a".into(), 7)), Touched::Nothing);
+        assert!(mirror.get("a").is_none());
+        mirror.observe(Change::Restarted);
+        mirror.observe(Change::Passed("b".into(), 8));
+        assert!(mirror.get("b").is_some(), "until the list is complete");
+        mirror.observe(Change::Complete);
+        assert!(mirror.get("b").is_none());
     }
 
     #[test]

@@ -56,8 +56,8 @@ pub struct NodeStatus {
 impl Kept<Node> for SlimNode {
     type Slim = Self;
 
-    fn keep(slim: Self) -> Result<Self, String> {
-        Ok(slim)
+    fn keep(slim: Self) -> Result<Option<Self>, String> {
+        Ok(Some(slim))
     }
 }
 

@@ -116,13 +116,17 @@ impl Versioned for Pod {
 impl Kept<k8s::Pod> for Pod {
     type Slim = SlimPod;
 
-    fn keep(slim: SlimPod) -> Result<Self, String> {
+    fn keep(slim: SlimPod) -> Result<Option<Self>, String> {
         let requests = requests(&slim.spec)?;
         let stage = stage(&slim);
+        // It takes no place, and waits for none.
+        if stage == Stage::Done {
+            return Ok(None);
+        }
         let SlimPod { metadata, spec, .. } = slim;
         let annotations = metadata.annotations.as_ref();
         let claims = spec.volumes.into_iter().filter_map(|volume| volume.persistent_volume_claim);
-        Ok(Self {
+        Ok(Some(Self {
             version: version(metadata.resource_version.as_deref()),
             uid: uid(metadata.uid.as_deref()),
             owner: template::owner(&metadata),
@@ -135,7 +139,7 @@ impl Kept<k8s::Pod> for Pod {
             stage,
             ending: metadata.deletion_timestamp.is_some(),
             mirror: annotations.is_some_and(|annotations| annotations.contains_key(MIRROR)),
-        })
+        }))
     }
 }
 
@@ -215,8 +219,8 @@ mod tests {
         operator::slim::Seen,
     };
 
-    fn read(pod: Value) -> Result<Pod, String> {
-        serde_json::from_value::<Seen<k8s::Pod, Pod>>(pod).unwrap().kept
+    fn read(pod: Value) -> Option<Pod> {
+        serde_json::from_value::<Seen<k8s::Pod, Pod>>(pod).unwrap().kept.unwrap()
     }
 
     const UID: &str = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
@@ -302,14 +306,16 @@ mod tests {
             (json!({"nodeName": "n"}), "Pending", scheduled("Unschedulable"), Stage::Starting),
             (json!({"nodeName": "n"}), "Running", ready("False"), Stage::Running),
             (json!({"nodeName": "n"}), "Running", ready("True"), Stage::Ready),
-            (json!({"nodeName": "n"}), "Succeeded", ready("False"), Stage::Done),
-            (json!({}), "Failed", json!([]), Stage::Done),
         ] {
             let said = format!("{spec} {phase} {conditions}");
             let pod = json!({
                 "metadata": {"name": "p"}, "spec": spec, "status": {"phase": phase, "conditions": conditions},
             });
             assert_eq!(read(pod).unwrap().stage, expected, "{said}");
+        }
+        for (spec, phase) in [(json!({"nodeName": "n"}), "Succeeded"), (json!({}), "Failed")] {
+            let pod = json!({"metadata": {"name": "p"}, "spec": spec, "status": {"phase": phase}});
+            assert!(read(pod).is_none(), "what has {phase} is of no concern");
         }
     }
 

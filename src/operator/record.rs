@@ -76,19 +76,19 @@ impl Versioned for Recorded {
 impl Kept<WorkloadPlacement> for Recorded {
     type Slim = SlimRecord;
 
-    fn keep(slim: SlimRecord) -> Result<Self, String> {
+    fn keep(slim: SlimRecord) -> Result<Option<Self>, String> {
         let SlimRecord { metadata, mut status } = slim;
         let owner = metadata.owner_references.iter().flatten().next();
         let since = CONDITIONS.map(|kind| {
             let found = api::find_condition(&status.conditions, kind)?;
             Some((found.status == "True", found.last_transition_time.0.as_second()))
         });
-        Ok(Self {
+        Ok(Some(Self {
             version: version(metadata.resource_version.as_deref()),
             owner: uid(owner.map(|owner| owner.uid.as_str())),
             digest: digest(&mut status),
             since,
-        })
+        }))
     }
 }
 
@@ -106,17 +106,14 @@ fn digest(status: &mut WorkloadPlacementStatus) -> u64 {
 #[must_use]
 pub fn name(identity: &Identity) -> String {
     let whole = format!("{}-{}", identity.kind.as_str().to_ascii_lowercase(), identity.name);
-    if whole.len() <= LONGEST_NAME {
+    if whole.len() <= limits::OBJECT_NAME {
         return whole;
     }
     // Names of objects are ASCII; the mark tells those apart that begin alike.
     let mark = format!("-{:016x}", fnv(whole.as_bytes()));
-    let kept = whole.get(..LONGEST_NAME.saturating_sub(mark.len())).unwrap_or_default();
+    let kept = whole.get(..limits::OBJECT_NAME.saturating_sub(mark.len())).unwrap_or_default();
     format!("{}{mark}", kept.trim_end_matches(['-', '.']))
 }
-
-/// The longest name of an object.
-const LONGEST_NAME: usize = 253;
 
 /// The 64-bit FNV-1a hash: names that are kept must not depend on the version of a library.
 fn fnv(bytes: &[u8]) -> u64 {
@@ -344,5 +341,34 @@ fn summary(
         level_from: line(from),
         providers: line(providers.iter().map(|found| format!("{} {}", found.name, found.pods)).collect()),
         message: cut(told.message.clone(), limits::MESSAGE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::workload::Kind;
+
+    fn named(kind: Kind, name: &str) -> String {
+        super::name(&Identity { namespace: "n".into(), kind, name: name.into() })
+    }
+
+    #[test]
+    fn a_record_is_named_after_its_workload() {
+        assert_eq!(named(Kind::StatefulSet, "db"), "statefulset-db");
+        assert_eq!(named(Kind::Pod, "db.0"), "pod-db.0");
+        let fits = "x".repeat(253 - "deployment-".len());
+        assert_eq!(named(Kind::Deployment, &fits), format!("deployment-{fits}"));
+    }
+
+    #[test]
+    fn names_that_do_not_fit_are_cut_and_told_apart() {
+        let long = |end: &str| named(Kind::Deployment, &format!("{}{end}", "x".repeat(250)));
+        let (one, other) = (long("a"), long("b"));
+        assert!(one.len() <= 253 && other.len() <= 253 && one != other, "{one} {other}");
+        assert_eq!(long("a"), one);
+        // Where it is cut, no dot stands before the mark.
+        let dotted = named(Kind::Deployment, &format!("{}.{}", "x".repeat(224), "y".repeat(28)));
+        assert!(!dotted.contains(".-"), "{dotted}");
     }
 }

@@ -138,8 +138,11 @@ pub trait Kept<K>: Sized {
     /// As much of the object as is decoded.
     type Slim: DeserializeOwned + Resource;
 
-    /// What is kept of `slim`, or why it cannot be read.
-    fn keep(slim: Self::Slim) -> Result<Self, String>;
+    /// What is kept of `slim`: nothing where it is of no concern.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn keep(slim: Self::Slim) -> Result<Option<Self>, String>;
 }
 
 /// What is kept of an object of kind `K`, reduced as it is read, or why it cannot be.
@@ -148,8 +151,8 @@ pub trait Kept<K>: Sized {
 #[derive(Clone, Debug)]
 pub struct Seen<K, V> {
     metadata: ObjectMeta,
-    /// What is kept of it.
-    pub kept: Result<V, String>,
+    /// What is kept of it: nothing where it is of no concern.
+    pub kept: Result<Option<V>, String>,
     kind: PhantomData<fn() -> K>,
 }
 

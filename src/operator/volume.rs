@@ -39,9 +39,9 @@ pub struct ClaimSpec {
 impl Kept<k8s::PersistentVolumeClaim> for Claim {
     type Slim = Slim<k8s::PersistentVolumeClaim, ClaimSpec, Nothing>;
 
-    fn keep(slim: Self::Slim) -> Result<Self, String> {
+    fn keep(slim: Self::Slim) -> Result<Option<Self>, String> {
         let volume = slim.spec.volume_name.filter(|name| !name.is_empty()).map(Into::into);
-        Ok(Self { version: version(slim.metadata.resource_version.as_deref()), volume })
+        Ok(Some(Self { version: version(slim.metadata.resource_version.as_deref()), volume }))
     }
 }
 
@@ -60,18 +60,18 @@ struct Reach {
 impl Kept<k8s::PersistentVolume> for Volume {
     type Slim = Slim<k8s::PersistentVolume, VolumeSpec, Nothing>;
 
-    fn keep(slim: Self::Slim) -> Result<Self, String> {
+    fn keep(slim: Self::Slim) -> Result<Option<Self>, String> {
         let required = slim.spec.node_affinity.and_then(|affinity| affinity.required);
-        Ok(Self { version: version(slim.metadata.resource_version.as_deref()), reach: required.map(terms) })
+        Ok(Some(Self { version: version(slim.metadata.resource_version.as_deref()), reach: required.map(terms) }))
     }
 }
 
 impl Kept<k8s::Namespace> for Namespace {
     type Slim = Slim<k8s::Namespace, Nothing, Nothing, true>;
 
-    fn keep(slim: Self::Slim) -> Result<Self, String> {
+    fn keep(slim: Self::Slim) -> Result<Option<Self>, String> {
         let labels = slim.metadata.labels.unwrap_or_default();
-        Ok(Self { version: version(slim.metadata.resource_version.as_deref()), labels })
+        Ok(Some(Self { version: version(slim.metadata.resource_version.as_deref()), labels }))
     }
 }
 
@@ -86,24 +86,29 @@ mod tests {
     fn what_is_read_of_claims_volumes_and_namespaces() {
         let metadata = json!({"name": "a", "resourceVersion": "4", "labels": {"team": "lab"}});
         let bound = json!({"metadata": metadata, "spec": {"volumeName": "pv-1", "accessModes": ["ReadWriteOnce"]}});
-        let claim = serde_json::from_value::<Seen<k8s::PersistentVolumeClaim, Claim>>(bound).unwrap().kept.unwrap();
+        let claim =
+            serde_json::from_value::<Seen<k8s::PersistentVolumeClaim, Claim>>(bound).unwrap().kept.unwrap().unwrap();
         assert_eq!(claim, Claim { version: 4, volume: Some("pv-1".into()) });
         let free = json!({"metadata": metadata, "spec": {}});
-        let claim = serde_json::from_value::<Seen<k8s::PersistentVolumeClaim, Claim>>(free).unwrap().kept.unwrap();
+        let claim =
+            serde_json::from_value::<Seen<k8s::PersistentVolumeClaim, Claim>>(free).unwrap().kept.unwrap().unwrap();
         assert_eq!(claim.volume, None);
 
         let expression = json!({"key": "zone", "operator": "In", "values": ["a"]});
         let reach = json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}});
         let pinned = json!({"metadata": metadata, "spec": {"nodeAffinity": reach}});
-        let volume = serde_json::from_value::<Seen<k8s::PersistentVolume, Volume>>(pinned).unwrap().kept.unwrap();
+        let volume =
+            serde_json::from_value::<Seen<k8s::PersistentVolume, Volume>>(pinned).unwrap().kept.unwrap().unwrap();
         let terms: Vec<_> = volume.reach.unwrap().iter().map(|term| term.labels.to_string()).collect();
         assert_eq!(terms, ["zone=a"]);
         let anywhere = json!({"metadata": metadata, "spec": {}});
-        let volume = serde_json::from_value::<Seen<k8s::PersistentVolume, Volume>>(anywhere).unwrap().kept.unwrap();
+        let volume =
+            serde_json::from_value::<Seen<k8s::PersistentVolume, Volume>>(anywhere).unwrap().kept.unwrap().unwrap();
         assert_eq!(volume.reach, None);
 
         let namespace = json!({"metadata": metadata, "spec": {"finalizers": ["kubernetes"]}});
-        let namespace = serde_json::from_value::<Seen<k8s::Namespace, Namespace>>(namespace).unwrap().kept.unwrap();
+        let namespace =
+            serde_json::from_value::<Seen<k8s::Namespace, Namespace>>(namespace).unwrap().kept.unwrap().unwrap();
         assert_eq!(namespace, Namespace { version: 4, labels: [("team".to_owned(), "lab".to_owned())].into() });
     }
 }

@@ -189,11 +189,24 @@ fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// What is kept of the objects that `change` is about.
-pub(super) fn kept<K, V>(change: Change<Seen<K, V>>) -> Change<V> {
+pub(super) fn kept<K: Resource, V>(change: Change<Seen<K, V>>) -> Change<V> {
+    let read = |seen: Seen<K, V>| {
+        let version = version(seen.meta().resource_version.as_deref());
+        seen.kept.map(|kept| kept.ok_or(version))
+    };
     match change {
-        Change::Listed(name, Seen { kept: Ok(value), .. }) => Change::Listed(name, value),
-        Change::Applied(name, Seen { kept: Ok(value), .. }) => Change::Applied(name, value),
-        Change::Listed(name, _) | Change::Applied(name, _) | Change::Unreadable(name) => Change::Unreadable(name),
+        Change::Listed(name, seen) => match read(seen) {
+            Ok(Ok(value)) => Change::Listed(name, value),
+            Ok(Err(version)) => Change::Passed(name, version),
+            Err(_) => Change::Unreadable(name),
+        },
+        Change::Applied(name, seen) => match read(seen) {
+            Ok(Ok(value)) => Change::Applied(name, value),
+            Ok(Err(version)) => Change::Passed(name, version),
+            Err(_) => Change::Unreadable(name),
+        },
+        Change::Unreadable(name) => Change::Unreadable(name),
+        Change::Passed(name, version) => Change::Passed(name, version),
         Change::Restarted => Change::Restarted,
         Change::Complete => Change::Complete,
         Change::Deleted(name, version) => Change::Deleted(name, version),

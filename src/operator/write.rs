@@ -312,8 +312,15 @@ impl WriteError {
         let Self::Api(kube::Error::Api(status)) = self else { return None };
         let causes = status.details.as_ref().map_or(&[][..], |details| &details.causes);
         let budget = causes.iter().find(|cause| cause.reason == "DisruptionBudget").map(|cause| cause.message.as_str());
-        // More than one budget over one pod is told as a fault of the server.
-        budget.or_else(|| matches!(status.code, 400 | 403 | 422 | 500).then_some(status.message.as_str()))
+        // An API server that has just come refuses by policies whose parameters it does not know yet; it soon does.
+        let knows = !status.message.contains("failed to configure");
+        let refused = match status.code {
+            400 | 403 | 422 => knows,
+            // More than one budget over one pod is told as a fault of the server; a store that is away is one.
+            500 => status.message.contains("PodDisruptionBudget"),
+            _ => false,
+        };
+        budget.or_else(|| refused.then_some(status.message.as_str()))
     }
 
     /// Whether somebody else was faster: the next observation tells what is left to do.
@@ -555,5 +562,27 @@ fn roster(data: BTreeMap<String, String>) -> ConfigMap {
 impl From<ConfigMap> for Roster {
     fn from(map: ConfigMap) -> Self {
         Self { version: super::index::version(map.resource_version().as_deref()), data: map.data.unwrap_or_default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_refused_is_told_from_what_failed_for_now() {
+        let declined = |code: u16, message: &str| {
+            let status = json!({"status": "Failure", "code": code, "reason": "any", "message": message});
+            let error = WriteError::Api(kube::Error::Api(serde_json::from_value(status).unwrap()));
+            error.declined().is_some()
+        };
+        assert!(declined(403, "admission webhook \"a\" denied the request: not on Fridays"));
+        assert!(declined(422, "spec.template: Invalid value"));
+        assert!(declined(500, "This pod has more than one PodDisruptionBudget"));
+        assert!(!declined(403, "policy \"rempart-templates\" denied request: failed to configure policy: not found"));
+        assert!(!declined(500, "etcdserver: request timed out"));
+        assert!(!declined(503, "the server is not able to"));
     }
 }

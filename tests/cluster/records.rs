@@ -20,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("records::a_record_goes_with_its_workload", collected),
         Trial::new("records::a_record_is_written_for_a_change_and_for_nothing_else", written),
         Trial::new("records::nobody_else_writes_a_record_and_one_that_is_deleted_comes_back", guarded),
+        Trial::new("records::a_workload_with_the_longest_name_has_a_record", longest),
         Trial::new("records::a_workload_that_has_nowhere_to_go_is_told_of", blocked),
     ]
 }
@@ -159,6 +160,27 @@ async fn guarded(context: &Context) -> Result<()> {
     eventually("the record to come back", SOON, async || {
         let now = records.get("deployment-api").await?.uid();
         ensure!(now != uid, "it is not gone yet");
+        anyhow::Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+async fn longest(context: &Context) -> Result<()> {
+    let (world, namespace) = with_api(context, "longest").await?;
+    let name = "x".repeat(253);
+    let mut deployment = workload("Deployment", &namespace, &name, &RESTRICTED);
+    // Its ReplicaSet would have no name.
+    deployment["spec"]["replicas"] = json!(0);
+    // Labels are shorter.
+    deployment["spec"]["selector"] = json!({"matchLabels": {"app": "x"}});
+    deployment["spec"]["template"]["metadata"]["labels"] = json!({"app": "x"});
+    create(&world.admin, &deployment).await?;
+    let records = records(&world, &namespace);
+    eventually("its record", SOON, async || {
+        let records = records.list(&ListParams::default()).await?.items;
+        let of = records.iter().map(|record| &record.data["status"]["workload"]["name"]);
+        ensure!(of.clone().any(|found| *found == name), "{:?}", of.collect::<Vec<_>>());
         anyhow::Ok(())
     })
     .await?;

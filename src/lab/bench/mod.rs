@@ -6,6 +6,7 @@
 
 mod admission;
 mod figures;
+mod fleet;
 mod load;
 mod machine;
 mod offline;
@@ -19,7 +20,7 @@ use anyhow::{Context, Result};
 use kube::Client;
 use serde::Serialize;
 
-use self::{admission::Admission, figures::Aim, machine::Machine, offline::Offline, restamp::Restamp};
+use self::{admission::Admission, figures::Aim, fleet::Fleet, machine::Machine, offline::Offline, restamp::Restamp};
 use super::{ControlPlane, Progress, cli};
 
 /// What was typed.
@@ -34,6 +35,9 @@ pub(super) struct Arguments {
     /// How many nodes there are; 5000 unless it is a quick run.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=50_000))]
     nodes: Option<u32>,
+    /// How many pods the operator follows; 50000 unless it is a quick run.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=500_000))]
+    pods: Option<u32>,
     /// Also writes every figure there, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -45,6 +49,8 @@ enum Part {
     Pods,
     /// Stamping nodes, and what the operator needs.
     Nodes,
+    /// Following pods that run, and recording what became of their workloads.
+    Fleet,
     /// Plans from files, without a cluster.
     Offline,
 }
@@ -66,12 +72,13 @@ struct Report {
     offline: Option<Offline>,
     admission: Option<Admission>,
     restamp: Option<Restamp>,
+    fleet: Option<Fleet>,
     aims: Vec<Aim>,
 }
 
 /// Measures and prints.
 pub(super) async fn run(arguments: Arguments) -> Result<()> {
-    let Arguments { quick, only, nodes, json } = arguments;
+    let Arguments { quick, only, nodes, pods, json } = arguments;
     // What cannot be written must show now and not when all is done.
     let create = |path: &PathBuf| File::create(path).with_context(|| format!("cannot write {}", path.display()));
     let json = json.as_ref().map(create).transpose()?;
@@ -81,7 +88,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
     let progress = Progress::detect();
     let mut sizes = if quick { quick_sizes() } else { full_sizes() };
     if let Some(nodes) = nodes {
-        sizes.1.nodes = usize::try_from(nodes)?;
+        (sizes.1.nodes, sizes.2.nodes) = (usize::try_from(nodes)?, usize::try_from(nodes)?);
+    }
+    if let Some(pods) = pods {
+        sizes.2.pods = usize::try_from(pods)?;
     }
     let machine = Machine::describe()?;
     let offline = if Part::Offline.asked(only) {
@@ -94,12 +104,24 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
     } else {
         None
     };
-    let (admission, restamp) =
-        if only == Some(Part::Offline) { (None, None) } else { on_cluster(sizes, only, progress).await? };
+    let (admission, restamp) = if Part::Pods.asked(only) || Part::Nodes.asked(only) {
+        let cluster = world::build(progress).await?;
+        on_cluster(cluster, async |cluster| measure(cluster, (sizes.0, sizes.1), only, progress).await).await?
+    } else {
+        (None, None)
+    };
+    let fleet = if Part::Fleet.asked(only) {
+        let cluster = world::build_whole(progress).await?;
+        let measure = async |cluster: &ControlPlane| fleet::measure(cluster, &cluster.admin(), sizes.2, progress).await;
+        Some(on_cluster(cluster, measure).await?)
+    } else {
+        None
+    };
     let mut aims = offline.as_ref().map(Offline::aims).unwrap_or_default();
     aims.extend(admission.iter().flat_map(Admission::aims));
     aims.extend(restamp.iter().flat_map(Restamp::aims));
-    let report = Report { machine, load_after: machine::load()?, quick, offline, admission, restamp, aims };
+    aims.extend(fleet.iter().flat_map(Fleet::aims));
+    let report = Report { machine, load_after: machine::load()?, quick, offline, admission, restamp, fleet, aims };
     cli::print(&report.text())?;
     if let Some(file) = json {
         serde_json::to_writer_pretty(file, &report).context("cannot write the figures as JSON")?;
@@ -108,14 +130,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
 }
 
 /// Measures on a control plane, which is kept when that fails.
-async fn on_cluster(
-    sizes: (admission::Size, restamp::Size),
-    only: Option<Part>,
-    progress: Progress,
-) -> Result<(Option<Admission>, Option<Restamp>)> {
-    let cluster = world::build(progress).await?;
+async fn on_cluster<T>(cluster: ControlPlane, measure: impl AsyncFnOnce(&ControlPlane) -> Result<T>) -> Result<T> {
     let measured = tokio::select! {
-        measured = measure(&cluster, sizes, only, progress) => measured,
+        measured = measure(&cluster) => measured,
         error = cluster.failure() => Err(error.into()),
     };
     if measured.is_err() {
@@ -143,15 +160,18 @@ async fn measure(
     Ok((admission, restamp))
 }
 
-fn quick_sizes() -> (admission::Size, restamp::Size) {
+type Sizes = (admission::Size, restamp::Size, fleet::Size);
+
+fn quick_sizes() -> Sizes {
     let second = Duration::from_secs(1);
     let pods =
         admission::Size { rounds: 2, paced_turns: 1, paced_turn: second, saturated_turns: 1, saturated_turn: second };
-    (pods, restamp::Size { nodes: 500, rounds: 1, rest: Duration::from_secs(5) })
+    let rest = Duration::from_secs(5);
+    (pods, restamp::Size { nodes: 500, rounds: 1, rest }, fleet::Size { nodes: 100, pods: 1000, rest })
 }
 
-/// A quarter of an hour on two cores.
-fn full_sizes() -> (admission::Size, restamp::Size) {
+/// Three quarters of an hour on two cores, most of it until 50,000 pods run.
+fn full_sizes() -> Sizes {
     let pods = admission::Size {
         rounds: 5,
         paced_turns: 4,
@@ -159,5 +179,6 @@ fn full_sizes() -> (admission::Size, restamp::Size) {
         saturated_turns: 3,
         saturated_turn: Duration::from_millis(1500),
     };
-    (pods, restamp::Size { nodes: 5000, rounds: 3, rest: Duration::from_mins(1) })
+    let rest = Duration::from_mins(1);
+    (pods, restamp::Size { nodes: 5000, rounds: 3, rest }, fleet::Size { nodes: 5000, pods: 50_000, rest })
 }

@@ -6,6 +6,7 @@ use super::{
     Report,
     admission::{self, Admission, Round},
     figures::{Aim, Limit},
+    fleet::{self, Fleet},
     load::Variant,
     machine::Machine,
     offline::Offline,
@@ -15,8 +16,8 @@ use super::{
 impl Report {
     /// Everything, for standard output.
     pub(super) fn text(&self) -> String {
-        let Self { machine, quick, load_after, offline, admission, restamp, aims } = self;
-        let cluster = admission.is_some() || restamp.is_some();
+        let Self { machine, quick, load_after, offline, admission, restamp, fleet, aims } = self;
+        let cluster = admission.is_some() || restamp.is_some() || fleet.is_some();
         let mut text = heading(machine, load_after, *quick, cluster);
         if let Some(offline) = offline {
             text.push_str(&of_offline(offline));
@@ -26,6 +27,9 @@ impl Report {
         }
         if let Some(restamp) = restamp {
             text.push_str(&of_restamp(restamp));
+        }
+        if let Some(fleet) = fleet {
+            text.push_str(&of_fleet(fleet));
         }
         text.push_str(&of_aims(aims));
         text
@@ -167,6 +171,40 @@ fn of_restamp(restamp: &Restamp) -> String {
         footprint.bytes_per_node,
         rest.as_secs(),
         footprint.processor_at_rest * 100.0,
+    )
+}
+
+fn of_fleet(fleet: &Fleet) -> String {
+    let fleet::Size { nodes, pods, rest } = fleet.size;
+    let mut figures =
+        table(&["operator", "resident MiB", "peak MiB", "listed after s", "recorded after s", "its CPU s"]);
+    for (when, memory) in [("without a node", fleet.empty), ("with the nodes", fleet.nodes_alone)] {
+        figures.add_row([
+            Cell::new(when),
+            right(format!("{:.1}", mib(memory.resident_kib))),
+            right(format!("{:.1}", mib(memory.peak_kib))),
+        ]);
+    }
+    for (when, start) in [("with the pods, first start", fleet.first), ("with the pods and records", fleet.again)] {
+        figures.add_row([
+            Cell::new(when),
+            right(format!("{:.1}", mib(start.memory.resident_kib))),
+            right(format!("{:.1}", mib(start.memory.peak_kib))),
+            right(format!("{:.1}", start.ready_seconds)),
+            right(format!("{:.1}", start.recorded_seconds)),
+            right(format!("{:.1}", start.processor_seconds)),
+        ]);
+    }
+    format!(
+        "\nFollowing {nodes} nodes and {pods} pods of {} Deployments, which took {:.0} s to run, and recording what became \
+         of them.\n\n{figures}\n\n{:.0} bytes a node, {:.0} bytes a pod, with what makes it and the record of its \
+         workload. Over {} s at rest it used {:.2} % of a processor.\n",
+        fleet.workloads,
+        fleet.creating_seconds,
+        fleet.bytes_per_node(),
+        fleet.bytes_per_pod(),
+        rest.as_secs(),
+        fleet.processor_at_rest * 100.0,
     )
 }
 

@@ -152,7 +152,7 @@ pub(super) async fn measure(
     step.done();
 
     let step = progress.step(format!("nodes: creating {}", size.nodes));
-    world::create_nodes(client, size.nodes).await?;
+    world::create_nodes(client, size.nodes, false).await?;
     step.done();
 
     let step = progress.step("nodes: stamping them for the first time");

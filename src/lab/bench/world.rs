@@ -44,9 +44,21 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Of the control plane, the API server and etcd alone stay: schedulers, controllers and kubelets would follow
 /// whatever is created here, and take turns with what is measured.
 pub(super) async fn build(progress: Progress) -> Result<ControlPlane> {
+    let cluster = build_whole(progress).await?;
+    for component in [Component::Kwok, Component::Scheduler, Component::ControllerManager] {
+        cluster.kill(component).await?;
+    }
+    Ok(cluster)
+}
+
+/// The same with everything that belongs to a cluster.
+pub(super) async fn build_whole(progress: Progress) -> Result<ControlPlane> {
     let options = Options {
         // Rounds are cleared away as fast as they came.
         api_server_arguments: vec!["--delete-collection-workers=16".to_owned()],
+        controller_manager_arguments: ["deployment", "replicaset"]
+            .map(|kind| format!("--concurrent-{kind}-syncs=32"))
+            .into(),
         progress: Some(progress),
         ..Options::default()
     };
@@ -62,9 +74,6 @@ pub(super) async fn build(progress: Progress) -> Result<ControlPlane> {
     enforced(&cluster.admin()).await?;
     // Admission goes on without it.
     operator.terminate().await;
-    for component in [Component::Kwok, Component::Scheduler, Component::ControllerManager] {
-        cluster.kill(component).await?;
-    }
     step.done();
     Ok(cluster)
 }
@@ -225,18 +234,41 @@ pub(super) fn pod(name: &str, complete: bool) -> Value {
     pod
 }
 
+/// A Deployment of the level `restricted`, with so many pods.
+pub(super) fn deployment(name: &str, replicas: usize) -> Value {
+    let mut template = pod(name, false);
+    if let Some(spec) = template.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.remove("schedulerName");
+    }
+    let labels = json!({ "app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "claims", "tier": "backend" });
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": name, "labels": labels, "annotations": { "rempart.dev/sensitivity": "restricted" } },
+        "spec": {
+            "replicas": replicas,
+            "selector": { "matchLabels": { "app.kubernetes.io/name": name } },
+            "template": { "metadata": { "labels": labels }, "spec": template.get("spec") },
+        },
+    })
+}
+
 /// The names of the nodes.
 pub(super) fn node_names(number: usize) -> impl Iterator<Item = String> {
     (0..number).map(|node| format!("node-{node:05}"))
 }
 
-/// Creates nodes, evenly in all zones. Nobody runs them, and no heartbeat comes from them.
-pub(super) async fn create_nodes(client: &Client, number: usize) -> Result<()> {
+/// Creates nodes, evenly in all zones. Nobody runs those that are not `kept`, and no heartbeat comes from them.
+pub(super) async fn create_nodes(client: &Client, number: usize, kept: bool) -> Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
     let requests = node_names(number).enumerate().map(|(index, name)| {
         let nodes = nodes.clone();
         async move {
-            let node = serde_json::from_value(node(&name, index))?;
+            let mut node = node(&name, index);
+            if kept && let Some(labels) = node.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+                labels.insert("kwok.x-k8s.io/node".to_owned(), "fake".into());
+            }
+            let node = serde_json::from_value(node)?;
             nodes.create(&PostParams::default(), &node).await.with_context(|| format!("cannot create {name}"))?;
             anyhow::Ok(())
         }

@@ -20,6 +20,7 @@ pub(super) struct Snapshot {
     namespaces: Vec<Value>,
     nodes: Vec<Value>,
     pub(super) pods: Vec<Value>,
+    deployments: Vec<Value>,
 }
 
 fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
@@ -37,6 +38,7 @@ impl Snapshot {
             namespaces: list(client, "/api/v1/namespaces").await?,
             nodes: list(client, "/api/v1/nodes").await?,
             pods: if pods { list(client, "/api/v1/pods").await? } else { Vec::new() },
+            deployments: if pods { list(client, "/apis/apps/v1/deployments").await? } else { Vec::new() },
         })
     }
 
@@ -89,7 +91,18 @@ impl Snapshot {
         self.policies.iter().filter_map(of).collect()
     }
 
-    /// Fails unless every pod that runs stands where its need is met, or nowhere could. Counts the latter.
+    /// Whether a pod is of a Deployment that ends all its pods before it makes new ones: it is left to its owner.
+    fn left_to_its_owner(&self, pod: &Value) -> bool {
+        let same = |deployment: &Value| {
+            let app = text(deployment, "/metadata/name") == text(pod, "/metadata/labels/app");
+            app && text(deployment, "/metadata/namespace") == text(pod, "/metadata/namespace")
+        };
+        let recreates = |deployment: &Value| text(deployment, "/spec/strategy/type") == "Recreate";
+        self.deployments.iter().any(|deployment| same(deployment) && recreates(deployment))
+    }
+
+    /// Fails unless every pod that runs stands where its need is met, or nowhere could, or only its owner may move it.
+    /// Counts the latter two.
     pub(super) fn compliant(&self, now: Timestamp) -> Result<usize> {
         let facts = self.facts(now);
         let ready = |node: &&Value| {
@@ -97,13 +110,17 @@ impl Snapshot {
             conditions.into_iter().any(|found| text(found, "/type") == "Ready" && text(found, "/status") == "True")
         };
         let (mut kept, mut wrong) = (0, Vec::new());
-        for pod in self.pods.iter().filter(|pod| text(pod, "/status/phase") == "Running") {
+        let runs = |pod: &&Value| {
+            text(pod, "/status/phase") == "Running" && text(pod, "/metadata/deletionTimestamp").is_empty()
+        };
+        for pod in self.pods.iter().filter(runs) {
             let node = text(pod, "/spec/nodeName");
             let namespace = text(pod, "/metadata/namespace");
             let need = Need::of(&facts, namespace, pod);
             let Some(why) = Standing::of(&facts, node).refuses(&need) else { continue };
             let elsewhere = self.nodes.iter().filter(ready).map(|node| text(node, "/metadata/name"));
-            if elsewhere.into_iter().any(|node| Standing::of(&facts, node).refuses(&need).is_none()) {
+            let owners = self.left_to_its_owner(pod);
+            if !owners && elsewhere.into_iter().any(|node| Standing::of(&facts, node).refuses(&need).is_none()) {
                 wrong.push(format!("{namespace}/{} on {node}: {why}", text(pod, "/metadata/name")));
             } else {
                 kept += 1;

@@ -76,7 +76,30 @@ impl Shaker<'_> {
         for name in SHAKEN.into_iter().filter(|name| self.parted.contains(name)).collect::<Vec<_>>() {
             self.join(name).await?;
         }
+        self.rouse().await?;
         self.operators.resume().await
+    }
+
+    /// Has kwok look again at the pods of Jobs: where an API server that had just come refused that one succeeds, it
+    /// does not try a second time, as a kubelet would.
+    async fn rouse(&self) -> Result<()> {
+        let roused = eventually("the pods of Jobs to be looked at again", PATIENCE, async || {
+            for pod in list(&self.client, "/api/v1/pods").await? {
+                let text = |pointer| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+                // One that waits for its kubelet, or one of a Job that is to end.
+                let of_job = text("/metadata/ownerReferences/0/kind") == "Job";
+                let waits = !text("/spec/nodeName").is_empty()
+                    && (text("/status/phase") == "Pending" || (text("/status/phase") == "Running" && of_job));
+                if waits && text("/metadata/annotations/chaos.example~1roused").is_empty() {
+                    let path =
+                        format!("/api/v1/namespaces/{}/pods/{}", text("/metadata/namespace"), text("/metadata/name"));
+                    let note = json!({"metadata": {"annotations": {"chaos.example/roused": "yes"}}});
+                    report(&self.client, &path, &note).await?;
+                }
+            }
+            anyhow::Ok(())
+        });
+        Ok(roused.await?)
     }
 
     fn away(&mut self) -> Duration {

@@ -68,7 +68,7 @@ impl fmt::Display for Summary {
         }
         writeln!(
             f,
-            "  in the end   all as it should be after {:.1} s, {} pods kept where nothing else could take them",
+            "  in the end   all as it should be after {:.1} s, {} pods kept, since nothing else could take them or their strategy is Recreate",
             self.recovered.as_secs_f64(),
             self.kept
         )?;

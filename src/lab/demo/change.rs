@@ -1,4 +1,4 @@
-//! A fact changes: a certificate is withdrawn, and later recorded again.
+//! A certificate runs out: what ran by it moves. Later it is renewed.
 
 use std::{
     collections::BTreeSet,
@@ -9,18 +9,19 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use super::{
     matrix,
-    paper::{Look, Paper, counted, listed},
+    moves::{self, Witness},
+    paper::{Look, Paper},
     people::People,
-    places,
     settle::{self, Earlier},
     snapshot::{PodView, Snapshot, Subject, Workload},
 };
 use crate::{
     core::keys,
     lab::{ControlPlane, Progress, eventually},
+    operator::clock::{Clock, SystemClock},
 };
 
-/// Certificates that may be withdrawn, the best story first. Which of them are in force depends on the day; the last has
+/// Certificates that may end, the best story first. Which of them are in force depends on the day; the last has
 /// no known end.
 const CERTIFICATES: [(&str, &str, &str); 3] = [
     ("ovhcloud", "snc-cloud-platform", "secnumcloud"),
@@ -61,7 +62,7 @@ impl Certificate {
     }
 }
 
-/// Withdraws a certificate, shows what follows, records it again, and returns what the cluster is like then.
+/// Ends a certificate, shows what follows, and renews it.
 pub(super) async fn print(
     paper: Paper,
     cluster: &ControlPlane,
@@ -78,11 +79,13 @@ pub(super) async fn print(
     let on_pool = |seen: &Snapshot, found: &str| pools.iter().any(|pool| seen.stamp(found, keys::POOL) == Some(pool));
 
     paper.say(&format!(
-        "Suppose that {scheme} is withdrawn from {offer} of {}. The security officer takes it out of the CloudProvider; nobody \
-         touches a node, a workload or the policy:",
+        "Suppose that {scheme} of {offer} of {} ran out yesterday, and nobody had it renewed. The security officer records \
+         it; nobody touches a node, a workload or the policy:",
         before.providers.get(*provider).and_then(|found| found.spec.display_name.clone()).unwrap_or_default()
     ))?;
-    let patch = format!(r#"[{{"op": "remove", "path": "{path}"}}]"#);
+    let yesterday = SystemClock.now().timestamp().checked_sub(jiff::SignedDuration::from_hours(24))?.strftime("%F");
+    let patch = format!(r#"[{{"op": "add", "path": "{path}/validUntil", "value": "{yesterday}"}}]"#);
+    let witness = Witness::new(&cluster.admin());
     paper.command(&people.officer.name, &format!("kubectl patch cloudprovider {provider} --type=json -p '{patch}'"))?;
     let withdrawn = Instant::now();
     people.officer.must(cluster, &["patch", "cloudprovider", provider, "--type=json", "-p", &patch]).await?;
@@ -106,7 +109,7 @@ pub(super) async fn print(
     drop(step);
     paper.gap()?;
     let differences = matrix::print_difference(paper, &lost, &matrix::matrix(&changed))?;
-    ensure!(differences > 0, "the certificate was withdrawn, and no verdict differs");
+    ensure!(differences > 0, "the certificate has ended, and no verdict differs");
     let reasons = changed.subjects().into_iter().flat_map(|subject| {
         let now = changed.verdict(pool, &subject).map(|found| found.reasons.clone()).unwrap_or_default();
         let then = before.verdict(pool, &subject).map(|found| found.reasons.clone()).unwrap_or_default();
@@ -122,8 +125,7 @@ pub(super) async fn print(
     paper.say(&format!("Stamps of node {node}, {seconds:.1} s after the officer entered the command:"))?;
     print_stamps(paper, &before, &changed, &node)?;
 
-    running_pods(paper, &before, &changed, &standing)?;
-    new_pods(paper, cluster, people, progress, &policy, &changed, pools, &standing).await?;
+    moves::print(paper, cluster, people, progress, &before, &witness).await?;
     back_again(paper, cluster, people, progress, &policy, &certificate).await
 }
 
@@ -151,137 +153,6 @@ fn placed(seen: &Snapshot) -> impl Iterator<Item = (&Workload, String, String)> 
     seen.workloads.iter().flat_map(move |workload| workload.pods.iter().filter_map(of(workload)))
 }
 
-/// What becomes of pods that run where they may no longer.
-fn running_pods(paper: Paper, before: &Snapshot, after: &Snapshot, standing: &Earlier) -> Result<()> {
-    let misplaced = |workload: &Workload, node: &str| !after.carries(node, &workload.need.keys);
-    let mut ended: Vec<String> = Vec::new();
-    let mut stay: Vec<String> = Vec::new();
-    for (workload, node, uid) in
-        placed(before).filter(|(workload, node, uid)| standing.contains(uid) && misplaced(workload, node))
-    {
-        let still = after.workloads.iter().flat_map(|found| &found.pods).find(|pod| pod.uid == uid);
-        match still {
-            Some(pod) if pod.finished => {}
-            Some(pod) => stay.push(format!("{}/{} on {node}", workload.namespace, pod.name)),
-            None => {
-                ensure!(workload.kind == "DaemonSet", "a pod of {} is gone, and nobody moves pods", workload.title());
-                ended.push(format!("{} on {node}", workload.title()));
-            }
-        }
-    }
-    ended.sort_unstable();
-    paper.gap()?;
-    if !ended.is_empty() {
-        paper.say(
-            "Kubernetes itself has ended the pods of DaemonSets on nodes that their template no longer selects:",
-        )?;
-        ended.iter().try_for_each(|pod| paper.item("·", pod))?;
-    }
-    if !ended.is_empty() && !stay.is_empty() {
-        paper.gap()?;
-    }
-    if !stay.is_empty() {
-        paper.say(
-            "Running pods stay where they are: this version does not move them, and the scheduler never does. These \
-             run where they could no longer start:",
-        )?;
-        stay.iter().try_for_each(|pod| paper.item("·", pod))?;
-    }
-    Ok(())
-}
-
-/// Makes pods anew, and shows where they go.
-#[expect(clippy::too_many_arguments, reason = "one scene of a play, private to it")]
-async fn new_pods(
-    paper: Paper,
-    cluster: &ControlPlane,
-    people: &People,
-    progress: Progress,
-    policy: &str,
-    seen: &Snapshot,
-    pools: &[String],
-    standing: &Earlier,
-) -> Result<()> {
-    let misplaced = |workload: &Workload, pod: &PodView| {
-        standing.contains(&pod.uid)
-            && !pod.finished
-            && pod.node.as_ref().is_some_and(|node| !seen.carries(node, &workload.need.keys))
-    };
-    let mut restarted = Vec::new();
-    paper.gap()?;
-    paper.say("New pods obey at once. The developer restarts what is concerned:")?;
-    for workload in &seen.workloads {
-        let Some(pod) = workload.pods.iter().find(|pod| misplaced(workload, pod)) else { continue };
-        let deployment = format!("deployment/{}", workload.name);
-        let arguments = match workload.kind {
-            "Deployment" => ["rollout", "restart", &deployment, "-n", &workload.namespace],
-            "StatefulSet" => ["delete", "pod", &pod.name, "-n", &workload.namespace],
-            _ => continue,
-        };
-        paper.command(&people.developer.name, &format!("kubectl {}", arguments.join(" ")))?;
-        people.developer.must(cluster, &arguments).await?;
-        restarted.push(workload);
-    }
-    ensure!(!restarted.is_empty(), "no Deployment or StatefulSet had a pod at {}", listed(pools));
-
-    let step = progress.step("waiting for the new pods");
-    // Of what was restarted, no old pod may be left but where a new one waits.
-    let replaced = |now: &Snapshot| {
-        restarted.iter().try_for_each(|workload| {
-            let found = now.workload(workload.kind, &workload.namespace, &workload.name);
-            let pods = || found.into_iter().flat_map(|found| &found.pods);
-            let old = |uid: &String| workload.pods.iter().any(|pod| pod.uid == *uid);
-            let waits = pods().any(|pod| pod.node.is_none() && pod.unschedulable.is_some());
-            let left = pods().filter(|pod| old(&pod.uid)).count();
-            let new = pods().filter(|pod| !old(&pod.uid)).count();
-            // A StatefulSet of several loses the one that was deleted and keeps the others.
-            let done = if workload.kind == "Deployment" { left == 0 } else { left < workload.pods.len() };
-            ensure!(new > 0 && (done || waits), "{} still has {} from before", workload.title(), counted(left, "pod"));
-            anyhow::Ok(())
-        })
-    };
-    settle::until(&cluster.admin(), policy, &step, "the restarted pods to be replaced", replaced).await?;
-    let now = settle::placed(&cluster.admin(), policy, &step, standing).await?;
-    drop(step);
-
-    paper.gap()?;
-    let mut waiting = Vec::new();
-    for workload in &restarted {
-        let found = now.workload(workload.kind, &workload.namespace, &workload.name);
-        let found = found.with_context(|| format!("{} is gone", workload.title()))?;
-        let new = || found.pods.iter().filter(|pod| !workload.pods.iter().any(|old| old.uid == pod.uid));
-        let went: BTreeSet<String> = new()
-            .filter_map(|pod| pod.node.as_ref())
-            .map(|node| format!("{node} ({})", now.stamp(node, keys::PROVIDER).unwrap_or("no pool")))
-            .collect();
-        for node in new().filter_map(|pod| pod.node.as_ref()) {
-            ensure!(
-                !pools.iter().any(|pool| now.stamp(node, keys::POOL) == Some(pool)),
-                "a new pod of {} runs on {node}",
-                workload.title()
-            );
-        }
-        if !went.is_empty() {
-            paper.item(
-                "·",
-                &format!(
-                    "{}: {} went to {}.",
-                    workload.title(),
-                    counted(new().filter(|pod| pod.node.is_some()).count(), "new pod"),
-                    listed(went)
-                ),
-            )?;
-        }
-        waiting.extend(new().filter(|pod| pod.node.is_none()).map(|pod| (found, pod)));
-    }
-    if !waiting.is_empty() {
-        paper.gap()?;
-        paper.say("No node is left that carries all that these need, so they wait:")?;
-        places::print_waiting(paper, &now, waiting)?;
-    }
-    Ok(())
-}
-
 /// Records the certificate again: what waits for it runs, though nobody touches it.
 async fn back_again(
     paper: Paper,
@@ -303,7 +174,7 @@ async fn back_again(
     let file = format!("deploy/demo/catalogue/{provider}.yaml");
     paper.gap()?;
     paper.say(&format!(
-        "Suppose that it is granted anew. The officer records {scheme} of {offer} again, and nobody restarts anything:"
+        "Suppose that it is renewed after all. The officer records {scheme} of {offer} again, and nobody restarts anything:"
     ))?;
     paper.command(&people.officer.name, &format!("kubectl apply -f {file}"))?;
     people.officer.must(cluster, &["apply", "-f", &file]).await?;

@@ -6,6 +6,7 @@
 
 mod change;
 mod matrix;
+mod moves;
 mod paper;
 mod people;
 mod places;
@@ -118,7 +119,7 @@ async fn tell(paper: Paper, cluster: &ControlPlane, progress: Progress, began: I
     paper.heading("3  What is refused, and what its author reads")?;
     let refused = refusals::print(paper, cluster, &people).await?;
 
-    paper.heading("4  A fact changes")?;
+    paper.heading("4  A certificate runs out")?;
     let (placed, waiting) = places::count(&seen);
     change::print(paper, cluster, &people, progress, seen).await?;
 
@@ -138,7 +139,7 @@ async fn tell(paper: Paper, cluster: &ControlPlane, progress: Progress, began: I
     paper.item("✔", "Every node carried the stamps that the verdicts on its pool grant, and no other.")?;
     paper
         .item("✔", &format!("All {refused} attempts were refused by the rule that was meant, and changed nothing."))?;
-    paper.item("✔", "Withdrawing one certificate took stamps away; no new pod went where they were missing.")?;
+    paper.item("✔", "When a certificate ran out, what stood on it moved, replacement first, to where it may run.")?;
     paper.gap()?;
     paper.say_as(&format!("The demo took {:.0} s.", began.elapsed().as_secs_f64()), Look::Faint)?;
     Ok(())

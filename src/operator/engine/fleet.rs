@@ -71,7 +71,7 @@ mod tests {
             "metadata": {"name": name, "namespace": "n", "resourceVersion": version},
             "spec": {"nodeName": "node", "nodeSelector": selector, "tolerations": [{"operator": "Exists"}]},
         });
-        serde_json::from_value::<Seen<k8s::Pod, Pod>>(object).unwrap().kept.unwrap()
+        serde_json::from_value::<Seen<k8s::Pod, Pod>>(object).unwrap().kept.unwrap().unwrap()
     }
 
     fn applied(name: &str, version: &str) -> Observation {

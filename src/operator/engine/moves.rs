@@ -3,6 +3,9 @@
 //! What to move and how is the core's to say. Here is what needs a memory: facts that must settle first, moves that are
 //! under way, refusals that are waited out, and what was replaced before.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant as Moment},
@@ -337,11 +340,16 @@ impl Moves {
             } else if left == 0 {
                 self.resting.remove(&unit);
                 notices.push(flight.notice("Migrated", "all its pods run where they may".to_owned(), false));
-            } else if matches!(flight.until, Until::Rolled(_)) {
+            } else if matches!(flight.until, Until::Rolled(_)) && !self.changed_since(flight.since) {
                 // Its controller has done what was asked, and it did not help: not again at once.
                 rest(&mut self.resting, unit, Kept::Stuck, now);
             }
         }
+    }
+
+    /// Whether facts have changed since `moment`: then a move that began there could not know where pods may be now.
+    fn changed_since(&self, moment: Moment) -> bool {
+        self.settled_from.is_some_and(|changed| changed > moment)
     }
 
     /// What records say of it.
@@ -390,7 +398,7 @@ impl UnderWay {
             (Until::Replaced { pods, ready }, _) => {
                 let gone = !unit.misplaced.iter().map(|pod| pod.pod.uid).any(|pod| pods.contains(&pod))
                     && !unit.stale.iter().map(|pod| pod.pod.uid).any(|pod| pods.contains(&pod));
-                (gone && (self.why == Why::Stale || unit.pods.ready >= *ready), false)
+                (gone && (self.why == Why::Stale || unit.pods.ready >= awaited(unit, *ready)), false)
             }
         };
         match (done, stuck || late) {
@@ -398,6 +406,16 @@ impl UnderWay {
             (false, true) => Progress::Failed,
             (false, false) => Progress::UnderWay,
         }
+    }
+}
+
+/// How many pods of `unit` are to be ready after an eviction where `before` were: no more than it should still have.
+fn awaited(unit: &Unit<'_>, before: u32) -> u32 {
+    match &unit.mover {
+        // Pods that have come to their end are not ready any more.
+        Mover::Controller(_, Controller { form: Form::Job { .. }, .. }) => 0,
+        Mover::Controller(_, controller) => before.min(controller.replicas),
+        Mover::Foreign(_) | Mover::Nobody(..) => before,
     }
 }
 

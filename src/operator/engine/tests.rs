@@ -263,7 +263,7 @@ impl Cluster {
                 body["metadata"]["resourceVersion"] = self.next_version().into();
                 self.records.insert(name.clone(), body.clone());
                 let seen: Seen<WorkloadPlacement, Recorded> = serde_json::from_value(body).unwrap();
-                Observation::Record(Change::Applied(name.clone(), seen.kept.unwrap()))
+                Observation::Record(Change::Applied(name.clone(), seen.kept.unwrap().unwrap()))
             }
             (Key::Record(name), Write::Delete { version }) => {
                 self.records.remove(name);

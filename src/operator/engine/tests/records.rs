@@ -45,7 +45,7 @@ impl Cluster {
     fn kept<K, V: Kept<K>>(&mut self, object: &Value) -> V {
         let mut object = object.clone();
         object["metadata"]["resourceVersion"] = self.next_version().into();
-        serde_json::from_value::<Seen<K, V>>(object).unwrap().kept.unwrap()
+        serde_json::from_value::<Seen<K, V>>(object).unwrap().kept.unwrap().unwrap()
     }
 
     fn run<K>(&mut self, kind: Kind, object: &Value)

@@ -1,0 +1,125 @@
+//! When a move is over, and when what came of it is a reason to wait.
+
+use std::{rc::Rc, sync::Arc};
+
+use super::*;
+use crate::{
+    core::{
+        fleet::{Pod, Resources, Said, Stage, Strategy},
+        name::{LevelName, PolicyName},
+        policy::{Level, Levels, Mode, OnLoss, Policy},
+        selector::Selector,
+        standing::{Asked, Misplaced, Needs, Tally},
+        workload::{Saying, Wants},
+    },
+    operator::metrics::Metrics,
+};
+
+const UID: Uid = Uid(1);
+const NOTE: &str = "2026-03-01T12:00:00Z";
+
+fn policy() -> Policy {
+    let level = Level { name: LevelName::parse("public").unwrap(), require: None, on_loss: OnLoss::default() };
+    Policy {
+        name: PolicyName::parse("state").unwrap(),
+        mode: Mode::Enforce,
+        namespaces: Selector::default(),
+        levels: Levels::new(vec![level], "public").unwrap(),
+        categories: [].into(),
+        exceptions: [].into(),
+    }
+}
+
+/// A controller that should have `replicas` pods, and has rolled them all.
+fn controller(replicas: u32, form: Form) -> Controller {
+    Controller {
+        version: 1,
+        uid: UID,
+        owner: None,
+        saying: Saying::default(),
+        said: Arc::new(Said::default()),
+        wants: Arc::new(Wants::default()),
+        migration: Some(NOTE.into()),
+        ending: false,
+        replicas,
+        observed: true,
+        form,
+    }
+}
+
+fn deployment(replicas: u32) -> Controller {
+    let strategy = Strategy::Rolling { surge: 1, unavailable: 0 };
+    let (total, updated, available) = (replicas, replicas, replicas);
+    let form = Form::Deployment { paused: false, strategy, total, updated, available, stuck: false };
+    controller(replicas, form)
+}
+
+fn pod() -> Pod {
+    Pod {
+        version: 1,
+        uid: Uid(2),
+        owner: None,
+        said: Arc::new(Said::default()),
+        wants: Arc::new(Wants::default()),
+        tolerations: [].into(),
+        claims: [].into(),
+        requests: Resources::default(),
+        node: Some("node".into()),
+        stage: Stage::Ready,
+        ending: false,
+        mirror: false,
+    }
+}
+
+/// A workload of which so many pods are ready.
+fn unit(controller: &Controller, ready: u32) -> Unit<'_> {
+    Unit {
+        uid: UID,
+        namespace: "shop",
+        mover: Mover::Controller("web", controller),
+        needs: Rc::new(Needs { asked: vec![] }),
+        pods: Tally { total: ready, placed: ready, ready, ..Tally::default() },
+        misplaced: vec![],
+        stale: vec![],
+        surplus: vec![],
+        nodes: BTreeMap::new(),
+    }
+}
+
+fn flight(since: Moment, until: Until) -> UnderWay {
+    let about = ObjectReference::default();
+    UnderWay { since, why: Why::Violating, weight: 1, about, steps: BTreeMap::new(), until }
+}
+
+#[test]
+fn an_eviction_waits_for_no_more_ready_pods_than_there_should_be() {
+    let now = Moment::now();
+    let over = |controller: &Controller, before: u32, ready: u32| {
+        let flight = flight(now, Until::Replaced { pods: [Uid(9)].into(), ready: before });
+        matches!(flight.progress(Some(&unit(controller, ready)), now), Progress::Done)
+    };
+    let web = deployment(2);
+    assert!(!over(&web, 2, 1), "the successor is not ready yet");
+    assert!(over(&web, 2, 2));
+    assert!(over(&web, 6, 2), "somebody has scaled it down meanwhile");
+    let form = Form::Job { finished: false, suspended: false, patience: Some(3) };
+    assert!(over(&controller(2, form), 2, 0), "pods of a Job come to their end");
+}
+
+#[test]
+fn a_rollout_is_not_in_vain_when_facts_changed_during_it() {
+    let began = Moment::now();
+    let (policy, pod, web) = (policy(), pod(), deployment(1));
+    let asked = || vec![Asked { policy: &policy, in_force: true, need: Err(vec![]) }];
+    for (changed, rests) in [(began, true), (began + Duration::from_secs(1), false)] {
+        let needs = Rc::new(Needs { asked: asked() });
+        let misplaced = Misplaced { key: "shop/web-0", pod: &pod, needs, footings: Rc::from([Footing::Violating]) };
+        let survey =
+            Survey { units: [(UID, Unit { misplaced: vec![misplaced], ..unit(&web, 1) })].into(), ..Survey::default() };
+        let mut moves = Moves { settled_from: Some(changed), ..Moves::default() };
+        moves.under_way.insert(UID, flight(began, Until::Rolled(NOTE.to_owned())));
+        moves.progress(&survey, began + Duration::from_secs(9), &mut Vec::new(), &Metrics::default());
+        assert!(moves.under_way.is_empty());
+        assert_eq!(moves.resting.contains_key(&UID), rests);
+    }
+}
