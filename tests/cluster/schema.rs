@@ -477,7 +477,19 @@ async fn the_columns_are_there(context: &Context) -> Result<()> {
         ),
         (
             "schemaplacementpolicies",
-            &["Name", "Mode", "Default level", "Ready", "Enforced", "Next change", "Age", "Message", "Enforcement"],
+            &[
+                "Name",
+                "Mode",
+                "Default level",
+                "Ready",
+                "Enforced",
+                "Ending",
+                "Next change",
+                "Age",
+                "Message",
+                "Enforcement",
+                "Qualifications",
+            ],
         ),
     ] {
         let columns = table(plural).await?;
