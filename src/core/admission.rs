@@ -11,7 +11,7 @@ use super::{
     policy::Policy,
     selector::Labels,
     text::Listed,
-    workload::Kind,
+    workload::{Kind, Saying},
 };
 
 /// The longest annotation that is looked into, in characters.
@@ -78,6 +78,12 @@ pub struct Statements<'a> {
 }
 
 impl<'a> Statements<'a> {
+    /// What a namespace's labels say, and what is kept of what a workload and its pod say.
+    #[must_use]
+    pub fn of(namespace: &'a Labels, workload: &'a Saying, pod: &'a Saying) -> Self {
+        Self { namespace: Statement::of(namespace), workload: workload.statement(), pod: pod.statement() }
+    }
+
     fn each(&self) -> [(Source, Statement<'a>); 3] {
         [(Source::Namespace, self.namespace), (Source::Workload, self.workload), (Source::Pod, self.pod)]
     }
@@ -307,6 +313,12 @@ impl fmt::Display for Told<'_> {
 }
 
 impl Need<'_> {
+    /// Whether `stamps` hold all that it asks for.
+    #[must_use]
+    pub fn met_by(&self, stamps: &Labels) -> bool {
+        self.keys.iter().all(|key| keys::grants(stamps, key))
+    }
+
     /// What of it asks for a cleared place, in words: `level restricted, category health`. Empty where nothing does.
     #[must_use]
     pub fn demand(&self, policy: &Policy) -> String {

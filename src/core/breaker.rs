@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    admission::{Statement, Statements},
+    admission::Statements,
     fleet::{Fleet, split},
     name::PolicyName,
     policy::{Mode, Policy},
@@ -57,16 +57,8 @@ pub fn losses<'a>(fleet: &Fleet<'_>, survey: &Survey<'a>, baseline: &Baseline<'_
             };
             let then = baseline.policies.get(&asked.policy.name);
             let then = then.filter(|then| then.mode == Mode::Enforce && then.governs(labels));
-            let said = Statements {
-                namespace: Statement::of(labels),
-                workload: pod.pod.said.workload.statement(),
-                pod: pod.pod.said.pod.statement(),
-            };
-            let stood = then.is_some_and(|then| {
-                then.need(namespace, &said).is_ok_and(|need| {
-                    need.keys.iter().all(|key| stamps.get(key).map(String::as_str) == Some(super::keys::GRANTED))
-                })
-            });
+            let said = Statements::of(labels, &pod.pod.said.workload, &pod.pod.said.pod);
+            let stood = then.is_some_and(|then| then.need(namespace, &said).is_ok_and(|need| need.met_by(stamps)));
             if stood {
                 let loss = losses.entry(subject).or_default();
                 loss.lost = loss.lost.saturating_add(1);

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use super::{
     name::PoolName,
     selector::Labels,
-    workload::{Identity, Kind, NodeTerm, Saying, Wants},
+    workload::{Kind, NodeTerm, Saying, Wants},
 };
 
 /// The unique identifier of an object: a UUID, as the number that it is.
@@ -423,17 +423,6 @@ impl<'a> Fleet<'a> {
     pub fn controller(&self, namespace: &str, owner: &Owner) -> Option<&'a Controller> {
         let known = self.controllers.of(owner.kind?)?.get(&format!("{namespace}/{}", owner.name))?;
         (known.uid == owner.uid).then_some(known)
-    }
-
-    /// The workload that a pod in `namespace` of `owner` belongs to: what controls it at the top, as far as Rempart
-    /// knows it. `None` where that is the pod itself.
-    #[must_use]
-    pub fn workload(&self, namespace: &str, owner: &Owner) -> Option<(Identity, &'a Controller)> {
-        let found = self.controller(namespace, owner)?;
-        let above = found.owner.as_deref().and_then(|above| Some((above, self.controller(namespace, above)?)));
-        let (name, found) = above.map_or((&owner.name, found), |(above, found)| (&above.name, found));
-        let identity = Identity { namespace: namespace.into(), kind: found.form.kind(), name: Arc::clone(name) };
-        Some((identity, found))
     }
 }
 

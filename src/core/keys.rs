@@ -2,6 +2,7 @@
 //! commands must agree on every character.
 
 use super::name::{CategoryName, ExceptionName, LevelName, PolicyName};
+use super::selector::Labels;
 
 /// Annotation (workload, template, pod) and namespace label: the sensitivity level.
 pub const SENSITIVITY: &str = "rempart.dev/sensitivity";
@@ -31,6 +32,12 @@ const EXCEPTION: &str = "exception.rempart.node-restriction.kubernetes.io/";
 
 /// The value of clearance, category and exception stamps, and of the selectors that ask for them.
 pub const GRANTED: &str = "true";
+
+/// Whether `labels`, the stamps of a place or a pod's `nodeSelector`, hold `key` as granted.
+#[must_use]
+pub fn grants(labels: &Labels, key: &str) -> bool {
+    labels.get(key).is_some_and(|value| value == GRANTED)
+}
 
 /// The key that says: cleared for this level of this policy.
 #[must_use]

@@ -9,14 +9,14 @@ use std::{
 };
 
 use super::{
-    admission::{Need, Refusal, Statement, Statements},
+    admission::{Need, Refusal, Statements},
     clearance::World,
     fleet::{Controller, Fleet, Owner, Pod, Said, Spot, Stage, Uid, split},
     keys,
     name::{PolicyName, PoolName},
     policy::{Mode, Policy},
     selector::Labels,
-    workload::{Identity, Kind, Saying},
+    workload::{Kind, Saying},
 };
 
 /// What a survey looks at, beside what runs.
@@ -73,9 +73,7 @@ impl<'a> Asked<'a> {
     #[must_use]
     pub fn footing(&self, stamps: &Labels, held: &Labels) -> Footing {
         let Ok(need) = &self.need else { return Footing::Violating };
-        let has =
-            |stamps: &Labels| need.keys.iter().all(|key| stamps.get(key).map(String::as_str) == Some(keys::GRANTED));
-        match (has(stamps), has(held)) {
+        match (need.met_by(stamps), need.met_by(held)) {
             (true, _) => Footing::Sound,
             (false, true) => Footing::Leaving,
             (false, false) => Footing::Violating,
@@ -102,9 +100,10 @@ impl<'a> Needs<'a> {
         self.asked.iter().filter(|asked| asked.in_force)
     }
 
-    /// The policies in force that would refuse the pod if it were created now.
-    pub fn refused(&self) -> impl Iterator<Item = (&'a Policy, &[Refusal<'a>])> {
-        self.in_force().filter_map(|asked| Some((asked.policy, asked.need.as_ref().err()?.as_slice())))
+    /// The first thing for which a policy in force would refuse the pod if it were created now.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal<'a>> {
+        self.in_force().find_map(|asked| asked.need.as_ref().err()?.first())
     }
 
     /// The keys that policies in force ask of its node.
@@ -116,7 +115,7 @@ impl<'a> Needs<'a> {
     /// Whether `stamps` hold all that policies in force ask for.
     #[must_use]
     pub fn met_by(&self, stamps: &Labels) -> bool {
-        self.keys().all(|key| stamps.get(key).map(String::as_str) == Some(keys::GRANTED))
+        self.keys().all(|key| keys::grants(stamps, key))
     }
 
     /// The levels of policies in force.
@@ -289,17 +288,6 @@ impl<'a> Unit<'a> {
             Mover::Foreign(owner) => &owner.name,
         }
     }
-
-    /// Which workload it is, where Rempart knows the kind.
-    #[must_use]
-    pub fn identity(&self) -> Option<Identity> {
-        let kind = match &self.mover {
-            Mover::Controller(_, controller) => controller.form.kind(),
-            Mover::Nobody(..) => Kind::Pod,
-            Mover::Foreign(_) => return None,
-        };
-        Some(Identity { namespace: self.namespace.into(), kind, name: self.name().into() })
-    }
 }
 
 /// Where everything stands.
@@ -336,11 +324,9 @@ struct Space<'a> {
 impl<'a> Space<'a> {
     /// What its policies ask of a pod of which this is said.
     fn judge(&self, namespace: &'a str, settled: &BTreeSet<PolicyName>, workload: &Saying, pod: &Saying) -> Needs<'a> {
-        let said = Statements {
-            namespace: self.labels.map(Statement::of).unwrap_or_default(),
-            workload: workload.statement(),
-            pod: pod.statement(),
-        };
+        // No policy governs where nothing is known.
+        let Some(labels) = self.labels else { return Needs { asked: Vec::new() } };
+        let said = Statements::of(labels, workload, pod);
         let asked = self.policies.iter().map(|policy| Asked {
             policy,
             in_force: policy.mode == Mode::Enforce && settled.contains(&policy.name),
@@ -510,10 +496,7 @@ fn surplus<'a>(selector: &'a Labels, needs: &Needs<'_>, world: &World) -> Vec<&'
 /// What of the selector of `pod` it would be given differently now.
 fn stale<'a>(key: &'a str, pod: &'a Pod, needs: &Needs<'a>, world: &World) -> Option<Stale<'a>> {
     let surplus = surplus(&pod.wants.selector, needs, world);
-    let missing: Vec<_> = needs
-        .keys()
-        .filter(|key| pod.wants.selector.get(*key).map(String::as_str) != Some(keys::GRANTED))
-        .map(str::to_owned)
-        .collect();
+    let missing: Vec<_> =
+        needs.keys().filter(|key| !keys::grants(&pod.wants.selector, key)).map(str::to_owned).collect();
     (!surplus.is_empty() || !missing.is_empty()).then_some(Stale { key, pod, surplus, missing })
 }

@@ -88,12 +88,6 @@ impl Kept {
             Self::InVain(_) => "ReplacedInVain",
         }
     }
-
-    /// Whether time alone may change it, without anybody's doing.
-    #[must_use]
-    pub fn passes(&self) -> bool {
-        matches!(self, Self::OthersNotReady | Self::Budget(_) | Self::DaemonSet)
-    }
 }
 
 impl fmt::Display for Kept {
@@ -263,15 +257,15 @@ fn may_go(
 
 /// Nothing, or that a successor would be refused.
 fn refused(needs: &Needs<'_>) -> Result<(), Kept> {
-    match needs.refused().next() {
-        Some((_, refusals)) => Err(Kept::Refused(refusals.first().map(ToString::to_string).unwrap_or_default())),
+    match needs.refusal() {
+        Some(refusal) => Err(Kept::Refused(refusal.to_string())),
         None => Ok(()),
     }
 }
 
 /// Whether the template of `controller` lacks something that its pods need.
 fn lacks(controller: &Controller, needs: &Needs<'_>) -> bool {
-    needs.keys().any(|key| controller.wants.selector.get(key).map(String::as_str) != Some(keys::GRANTED))
+    needs.keys().any(|key| !keys::grants(&controller.wants.selector, key))
 }
 
 /// Whether all of the workload but `pod`, which is about to go, is ready, as far as its own strategy asks.

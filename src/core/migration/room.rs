@@ -62,12 +62,6 @@ impl<'s, 'a> Rooms<'s, 'a> {
         Self { fleet, ground, left: None }
     }
 
-    /// Everything that runs.
-    #[must_use]
-    pub fn fleet(&self) -> &'s Fleet<'a> {
-        self.fleet
-    }
-
     /// Whether some node could take `pod`, found under `key`, if it were created now with what it `needs`. With `firm`,
     /// it is gone before its successor comes: then its volumes and the room that it needs count as well.
     ///

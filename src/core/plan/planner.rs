@@ -180,11 +180,7 @@ impl<'a, 'p> Planner<'a, 'p> {
 
     fn judge(&mut self, workload: &'a Workload) -> Judgement<'a> {
         let governed = self.governed(&workload.identity.namespace);
-        let said = Statements {
-            namespace: Statement::of(&governed.labels),
-            workload: workload.workload.statement(),
-            pod: workload.pod.statement(),
-        };
+        let said = Statements::of(&governed.labels, &workload.workload, &workload.pod);
         let mut judgement = Judgement {
             exempt: governed.exempt,
             namespace_known: governed.known,
