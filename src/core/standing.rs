@@ -270,12 +270,22 @@ impl<'a> Unit<'a> {
         }
     }
 
+    /// Its kind, where Rempart knows it.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        match self.mover {
+            Mover::Controller(_, controller) => Some(controller.form.kind()),
+            Mover::Foreign(_) => None,
+            Mover::Nobody(..) => Some(Kind::Pod),
+        }
+    }
+
     /// Its kind as it is written.
     #[must_use]
     pub fn kind_said(&self) -> &'a str {
         match self.mover {
-            Mover::Controller(_, controller) => controller.form.kind().as_str(),
             Mover::Foreign(owner) => &owner.kind_said,
+            Mover::Controller(_, controller) => controller.form.kind().as_str(),
             Mover::Nobody(..) => Kind::Pod.as_str(),
         }
     }

@@ -31,6 +31,7 @@ mod progress;
 mod tools;
 mod wait;
 mod watchdog;
+mod witness;
 
 pub use self::{
     binaries::{Binaries, KUBERNETES_VERSION, Program, cache_dir},
@@ -42,4 +43,5 @@ pub use self::{
     progress::{Progress, Step},
     tools::{Invocation, Output},
     wait::eventually,
+    witness::{Witness, is_ready},
 };

@@ -12,6 +12,7 @@ mod leading;
 mod moves;
 mod nodes;
 mod records;
+mod statuses;
 pub(super) mod stops;
 #[cfg(test)]
 mod tests;
@@ -22,15 +23,13 @@ use std::{
 };
 
 use super::{
-    admission::{self, Admission},
+    admission::Admission,
     index::{Change, Index, Mirror, Observation, Record, Touched, Versioned},
     interner::Shared,
     metrics::Metrics,
-    node::NodeRecord,
     record::Motion,
-    ruling::{Ruling, time},
-    status,
-    write::{FINALIZER, Key, Notice, Write, WriteError},
+    ruling::Ruling,
+    write::{Key, Notice, Write, WriteError},
 };
 use crate::{
     api::limits,
@@ -63,8 +62,6 @@ impl Default for MoveLimits {
     }
 }
 
-/// How often statuses are compared while things keep changing.
-const STATUS_PACE: Duration = Duration::from_millis(500);
 /// The first wait after a failed write; it doubles with each further failure.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 /// The longest wait after a failed write.
@@ -98,7 +95,6 @@ pub struct Engine {
     admission: Admission,
     leads: bool,
     ruling: Ruling,
-    ruled_at: Option<Instant>,
     facts_changed: bool,
     /// Whether nodes have come, gone or changed since it was last looked at which pools have any.
     nodes_changed: bool,
@@ -134,7 +130,6 @@ impl Engine {
             admission: Admission::default(),
             leads: false,
             ruling: Ruling::default(),
-            ruled_at: None,
             facts_changed: true,
             nodes_changed: true,
             fleet_changed: true,
@@ -182,41 +177,7 @@ impl Engine {
                 // An officer's word is an annotation.
                 self.fleet_changed = true;
             }
-            Observation::Node(change) => {
-                let change = change.map(|node| NodeRecord::new(node, &mut self.shared));
-                let before = match &change {
-                    Change::Applied(name, _) => self.index.nodes.get(name).map(|node| node.membership.clone()),
-                    _ => None,
-                };
-                // Kubelets report often, and nearly always the same.
-                let news = match &change {
-                    Change::Applied(name, node) => {
-                        !self.index.nodes.get(name).is_some_and(|known| known.same_place(node))
-                    }
-                    Change::Complete | Change::Deleted(..) => true,
-                    Change::Restarted | Change::Listed(..) | Change::Unreadable(_) | Change::Passed(..) => false,
-                };
-                if news {
-                    self.fleet_changed = true;
-                    self.records.look();
-                }
-                match self.index.nodes.observe(change) {
-                    Touched::Nothing => {}
-                    Touched::One(name) => {
-                        self.nodes_changed = true;
-                        self.place(&name);
-                        // A node that joins unsettles nothing: nothing runs on it yet.
-                        let now = self.index.nodes.get(&name).map(|node| &node.membership);
-                        self.moves.unsettled |= before.is_some() && before.as_ref() != now;
-                    }
-                    Touched::All => {
-                        self.nodes_changed = true;
-                        self.moves.unsettled = true;
-                        self.shared.sweep();
-                        self.place_all();
-                    }
-                }
-            }
+            Observation::Node(change) => self.observe_node(change),
             Observation::MutatingBinding(change) => drop(self.index.mutating_bindings.observe(change)),
             Observation::ValidatingBinding(change) => drop(self.index.validating_bindings.observe(change)),
             Observation::MutatingPolicy(change) => drop(self.index.mutating_policies.observe(change)),
@@ -234,21 +195,6 @@ impl Engine {
             | Observation::Volume(_) => return self.observe_fleet(observation),
         }
         self.statuses_due = true;
-    }
-
-    /// Works out whose the node `name` is, and queues it when its stamps are not what they should be.
-    fn place(&mut self, name: &str) {
-        let Some(node) = self.index.nodes.get_mut(name) else { return };
-        nodes::place(node, &self.ruling);
-        nodes::queue(&mut self.queue, name, node, &self.ruling);
-    }
-
-    fn place_all(&mut self) {
-        self.fleet_changed = true;
-        for (name, node) in self.index.nodes.iter_mut() {
-            nodes::place(node, &self.ruling);
-            nodes::queue(&mut self.queue, name, node, &self.ruling);
-        }
     }
 
     /// Takes in how a write ended.
@@ -378,7 +324,7 @@ impl Engine {
         }
         let mut due = Vec::new();
         // A clock that was wrong and has been set back: what it made begin or end has not.
-        let set_back = self.ruled_at.is_some_and(|before| {
+        let set_back = self.ruling.at.is_some_and(|before| {
             Duration::try_from(before.timestamp().duration_since(at.timestamp())).is_ok_and(|by| by > CLOCK_SLACK)
         });
         // A pool that has its first node, or none any more, may decide whether another is withdrawn.
@@ -388,9 +334,10 @@ impl Engine {
             let mut ruling = Ruling::new(&self.index, at);
             ruling.serial = self.ruling.serial.wrapping_add(1);
             // The first one differs from nothing, and whoever leads tells.
-            let changes = if self.leads && self.ruled_at.is_some() { ruling.changes(&self.ruling) } else { Vec::new() };
+            let changes =
+                if self.leads && self.ruling.at.is_some() { ruling.changes(&self.ruling) } else { Vec::new() };
             self.tell(changes, at, &mut due);
-            (self.ruling, self.ruled_at, self.facts_changed) = (ruling, Some(at), false);
+            (self.ruling, self.facts_changed) = (ruling, false);
             self.moves.stops.note(&self.index, &self.ruling.world, now);
             self.moves.unsettled = true;
             self.statuses_due = true;
@@ -475,74 +422,6 @@ impl Engine {
             (a, b) => a.or(b),
         };
     }
-
-    fn plan_stamps(&mut self, now: Moment, due: &mut Vec<(Key, Write)>) {
-        let writing = self.under_way.keys().filter(|key| matches!(key, Key::Stamps(_))).count();
-        let mut free = self.settings.concurrency.saturating_sub(writing);
-        // Nodes that failed wait aside, so that however many they are the others have their turn.
-        let mut aside = Vec::new();
-        while free > 0 {
-            let Some((urgency, name)) = self.queue.pop_first() else { break };
-            let Some(node) = self.index.nodes.get(&name) else { continue };
-            let change = nodes::change(node, &self.ruling);
-            let key = Key::Stamps(name.clone());
-            // Under way: settling it looks at the node again.
-            if change.is_empty() || self.under_way.contains_key(&key) {
-                continue;
-            }
-            if let Some(retry) = self.retries.get(&key).filter(|retry| retry.not_before > now) {
-                aside.push((urgency, name));
-                self.wake_at(Some(retry.not_before));
-                continue;
-            }
-            due.push((key, Write::Stamps(change)));
-            free = free.saturating_sub(1);
-        }
-        self.queue.extend(aside);
-    }
-
-    fn plan_statuses(&mut self, at: Instant, now: Moment, due: &mut Vec<(Key, Write)>) {
-        if !self.statuses_due {
-            return;
-        }
-        if let Some(not_before) = self.statuses_not_before.filter(|not_before| *not_before > now) {
-            self.wake_at(Some(not_before));
-            return;
-        }
-        self.statuses_due = false;
-        self.statuses_not_before = Some(now + STATUS_PACE);
-        let stamp = time(whole_seconds(at));
-        let census = status::census(&self.index);
-        self.metrics.counted(&self.index);
-        for (name, record) in self.index.providers.iter() {
-            let Some(found) = self.ruling.of_provider.get(name) else { continue };
-            let desired = status::of_provider(record, found, &stamp);
-            let current = record.object.as_ref().map(|object| object.status.as_ref());
-            compare(Key::ProviderStatus(name.clone()), &desired, current, &mut self.said, due);
-        }
-        for (name, record) in self.index.pools.iter() {
-            let Some(found) = self.ruling.of_pool.get(name) else { continue };
-            let empty = status::Census::default();
-            let desired = status::of_pool(record, found, census.get(name.as_str()).unwrap_or(&empty), &stamp);
-            let current = record.object.as_ref().map(|object| object.status.as_ref());
-            compare(Key::PoolStatus(name.clone()), &desired, current, &mut self.said, due);
-        }
-        for (name, record) in self.index.policies.iter() {
-            let Some(found) = self.ruling.of_policy.get(name) else { continue };
-            // Its finalizer is written first, and follows from the version that a status would alter.
-            if !record.ending() && !record.meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER) {
-                continue;
-            }
-            let bindings = admission::bindings_of(name, record, &self.settings.exempt);
-            let settled = self.admission.settled().contains(name);
-            let levels = self.records.levels.get(name).map(Vec::as_slice).unwrap_or_default();
-            let stops = self.moves.stops.of(name);
-            let done = status::Done { bindings: &bindings, settled, standings: levels, stops };
-            let desired = status::of_policy(name, record, found, done, &self.index, &stamp);
-            let current = record.object.as_ref().map(|object| object.status.as_ref());
-            compare(Key::PolicyStatus(name.clone()), &desired, current, &mut self.said, due);
-        }
-    }
 }
 
 /// Takes in `change`, and says whether facts may have changed: a new status is none.
@@ -557,43 +436,4 @@ fn observe_facts<K>(mirror: &mut Mirror<Record<K>>, change: Change<Record<K>>) -
         Touched::All => true,
         Touched::One(name) => mirror.get(&name).map(facts) != before || before.is_none(),
     }
-}
-
-/// Asks for `desired` where it is not `current`.
-fn compare<S: serde::Serialize + PartialEq>(
-    key: Key,
-    desired: &S,
-    current: Result<Option<&S>, &String>,
-    said: &mut BTreeMap<Key, serde_json::Value>,
-    due: &mut Vec<(Key, Write)>,
-) {
-    if current.is_ok() {
-        said.remove(&key);
-    }
-    if current.is_ok_and(|current| current == Some(desired)) {
-        return;
-    }
-    let Ok(value) = serde_json::to_value(desired) else { return };
-    if current.is_err() {
-        let timeless = timeless(value.clone());
-        if said.get(&key) == Some(&timeless) {
-            return;
-        }
-        said.insert(key.clone(), timeless);
-    }
-    due.push((key, Write::Status(value)));
-}
-
-/// `status` without the times of its conditions: where they cannot be read they are those of every new look.
-fn timeless(mut status: serde_json::Value) -> serde_json::Value {
-    let conditions = status.get_mut("conditions").and_then(serde_json::Value::as_array_mut);
-    for condition in conditions.into_iter().flatten().filter_map(serde_json::Value::as_object_mut) {
-        condition.remove("lastTransitionTime");
-    }
-    status
-}
-
-/// Conditions are written down to the second.
-fn whole_seconds(at: Instant) -> Instant {
-    Instant::from_seconds(at.timestamp().as_second())
 }

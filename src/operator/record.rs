@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::{
     index::{Versioned, version},
     pod::uid,
-    ruling::{MORE, cut},
+    ruling::{cut, verdicts::MORE},
     slim::Kept,
 };
 use crate::{

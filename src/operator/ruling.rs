@@ -1,5 +1,8 @@
 //! What the core makes of what was seen: for the operator's statuses and stamps, owned and ready to be compared.
 
+pub(super) mod verdicts;
+mod worth;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -7,18 +10,20 @@ use std::{
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use self::{
+    verdicts::{exceptions_of_pool, verdicts},
+    worth::{schemes_ends, worth},
+};
 use super::index::{Index, Record};
 use crate::{
     api::{self, limits},
     convert::{self, Problem, Read},
     core::{
-        catalogue::{Offer, Pool, Provider},
+        catalogue::Pool,
         clearance::{Judge, PolicyClearance, PoolClearance, World},
-        coverage::Coverage,
-        instant::{Day, Instant},
-        name::{PoolName, RegionName, Scheme},
+        instant::Instant,
+        name::PoolName,
         places::{Place, claims},
-        reason::Reason,
         references::{dangling, unknown_pools},
         selector::Labels,
         tenure::{Kept, Tenure},
@@ -62,21 +67,6 @@ pub struct OfProvider {
     pub offers: Vec<api::OfferStatus>,
     /// The next end of a certificate.
     pub next_expiry: Option<Time>,
-    /// When what is in force ends, where that is known.
-    pub expiries: Vec<Expiry>,
-}
-
-/// When a qualification ends, successors that follow without a gap counted.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Expiry {
-    /// The offer.
-    pub offer: String,
-    /// The scheme.
-    pub scheme: String,
-    /// The region; `None` where the offer has none.
-    pub region: Option<String>,
-    /// The first instant at which it counts no more.
-    pub at: Instant,
 }
 
 /// A pool that is cleared for a level, near its end.
@@ -161,7 +151,6 @@ impl Ruling {
             let mut found = OfProvider { problems, ..OfProvider::default() };
             if let Some(provider) = value {
                 (found.offers, found.next_expiry) = worth(&provider, at);
-                found.expiries = expiries(&provider, at);
                 world.catalogue.providers.insert(provider.name.clone(), provider);
             }
             ruling.of_provider.insert(name, found);
@@ -301,30 +290,20 @@ fn differences<'a>(
 ) -> impl Iterator<Item = String> + 'a {
     now.iter().filter_map(move |now| {
         let then = then.iter().find(|then| then.name == now.name)?;
-        let only_in = |here: &[String], there: &[String]| {
-            here.iter().filter(|pool| !there.contains(pool)).cloned().collect::<Vec<_>>().join(", ")
+        let only_in = |here: &'a [String], there: &[String]| -> Vec<&'a str> {
+            here.iter().filter(|pool| !there.contains(pool)).map(String::as_str).collect()
         };
-        let gained = only_in(&now.cleared_pools, &then.cleared_pools);
-        let lost = only_in(&then.cleared_pools, &now.cleared_pools);
-        let still = |pools: String, there: &[String]| -> String {
-            let kept = pools.split(", ").filter(|pool| there.iter().any(|found| found == pool));
-            kept.collect::<Vec<_>>().join(", ")
-        };
-        let withdrew = only_in(&now.leaving_pools, &then.leaving_pools);
-        let kept = only_in(&now.ending_pools, &then.ending_pools);
-        let took_back = still(only_in(&then.leaving_pools, &now.leaving_pools), &now.cleared_pools);
+        let mut took_back = only_in(&then.leaving_pools, &now.leaving_pools);
+        took_back.retain(|pool| now.cleared_pools.iter().any(|cleared| cleared == pool));
         let parts = [
-            ("gained", gained),
-            ("lost", lost),
-            ("withdrew ahead of its end", withdrew),
-            ("keeps to its end", kept),
+            ("gained", only_in(&now.cleared_pools, &then.cleared_pools)),
+            ("lost", only_in(&then.cleared_pools, &now.cleared_pools)),
+            ("withdrew ahead of its end", only_in(&now.leaving_pools, &then.leaving_pools)),
+            ("keeps to its end", only_in(&now.ending_pools, &then.ending_pools)),
             ("took back", took_back),
         ];
-        let parts: Vec<_> = parts
-            .iter()
-            .filter(|(_, pools)| !pools.is_empty())
-            .map(|(verb, pools)| format!("{verb} {pools}"))
-            .collect();
+        let told = parts.iter().filter(|(_, pools)| !pools.is_empty());
+        let parts: Vec<_> = told.map(|(verb, pools)| format!("{verb} {}", pools.join(", "))).collect();
         (!parts.is_empty()).then(|| format!("{what} {} {}", now.name, parts.join(", ")))
     })
 }
@@ -338,20 +317,6 @@ fn ended<'a>(
         !now.in_force && then.iter().any(|then| then.name == now.name && then.in_force && then.until == now.until)
     });
     ended.map(|now| format!("exception {} ended with {}", now.name, now.until))
-}
-
-/// The exceptions that let pods onto a pool.
-fn exceptions_of_pool(clearance: &PoolClearance<'_>) -> Vec<api::PoolException> {
-    let of_policy = clearance.policies.iter().flat_map(|found| found.let_in().map(|let_in| (found.policy(), let_in)));
-    of_policy
-        .map(|(policy, (name, exception))| api::PoolException {
-            policy: policy.name.to_string(),
-            name: name.to_string(),
-            level: policy.levels.at(exception.rank).map(|level| level.name.to_string()).unwrap_or_default(),
-            until: exception.until.to_string(),
-        })
-        .take(limits::STATUS_LIST)
-        .collect()
 }
 
 /// How the pools fare under one policy.
@@ -430,91 +395,6 @@ impl Standings {
     }
 }
 
-fn verdicts(clearance: &PoolClearance<'_>) -> Vec<api::Verdict> {
-    let mut verdicts = Vec::new();
-    for found in &clearance.policies {
-        let policy = found.policy();
-        for (rank, level) in policy.levels.iter().enumerate() {
-            verdicts.push(api::Verdict {
-                policy: policy.name.to_string(),
-                level: Some(level.name.to_string()),
-                category: None,
-                cleared: found.cleared(rank),
-                leaving: matches!(found.tenure(rank), Tenure::Leaving(_)),
-                ends: found.tenure(rank).end().map(|end| time(end.at)),
-                reasons: reasons(found.reasons(rank).chain(found.ending(rank))),
-            });
-        }
-        for category in policy.categories.keys() {
-            verdicts.push(api::Verdict {
-                policy: policy.name.to_string(),
-                level: None,
-                category: Some(category.to_string()),
-                cleared: found.cleared_category(category),
-                leaving: false,
-                ends: None,
-                reasons: reasons(found.category_reasons(category)),
-            });
-        }
-    }
-    fit(&mut verdicts);
-    // The rejected first where not all find room: a verdict that is missing must not be taken for one.
-    if verdicts.len() > limits::STATUS_LIST {
-        verdicts.sort_by_key(|verdict| (verdict.cleared, verdict.reasons.is_empty()));
-        verdicts.truncate(limits::STATUS_LIST);
-    }
-    verdicts
-}
-
-fn reasons<'a>(found: impl Iterator<Item = Reason<'a>>) -> Vec<api::Reason> {
-    let mut reasons: Vec<_> = found
-        .map(|reason| api::Reason {
-            code: reason.code().to_string(),
-            message: cut(reason.to_string(), limits::MESSAGE),
-        })
-        .collect();
-    if reasons.len() > limits::REASONS {
-        shorten(&mut reasons, limits::REASONS.saturating_sub(1));
-    }
-    reasons
-}
-
-/// How many bytes the verdicts of a status may take. etcd refuses objects of 1.5 MiB, and every reader pays for each byte.
-const VERDICTS_SIZE: usize = 256 * 1024;
-
-/// Shortens the reasons, the same way for all, until the verdicts find room. What is left out is counted.
-fn fit(verdicts: &mut [api::Verdict]) {
-    let size = |verdicts: &[api::Verdict]| -> usize {
-        let reasons = verdicts.iter().flat_map(|verdict| &verdict.reasons);
-        reasons.map(|reason| reason.code.len().saturating_add(reason.message.len()).saturating_add(32)).sum()
-    };
-    for kept in [16, 4, 1] {
-        if size(verdicts) <= VERDICTS_SIZE {
-            return;
-        }
-        for verdict in verdicts.iter_mut() {
-            shorten(&mut verdict.reasons, kept);
-        }
-    }
-}
-
-/// Keeps the first `kept` of `reasons`, and counts the rest.
-fn shorten(reasons: &mut Vec<api::Reason>, kept: usize) {
-    // A count that an earlier round left stands for more than one.
-    let counted = reasons.iter().position(|reason| reason.code == MORE).and_then(|at| {
-        let count = reasons.remove(at);
-        count.message.split_ascii_whitespace().nth(1).and_then(|number| number.parse::<usize>().ok())
-    });
-    let left = reasons.len().saturating_sub(kept).saturating_add(counted.unwrap_or(0));
-    reasons.truncate(kept);
-    if left > 0 {
-        reasons.push(api::Reason { code: MORE.to_owned(), message: format!("and {left} further reasons") });
-    }
-}
-
-/// The code that stands for reasons that did not find room.
-pub(super) const MORE: &str = "More";
-
 /// At most `longest` characters of `text`.
 pub(super) fn cut(mut text: String, longest: usize) -> String {
     if let Some((end, _)) = text.char_indices().nth(longest) {
@@ -527,118 +407,4 @@ pub(super) fn cut(mut text: String, longest: usize) -> String {
 
 pub(super) fn time(instant: Instant) -> Time {
     Time(instant.timestamp())
-}
-
-/// What the offers of `provider` are worth at `at`, and the next end of a certificate.
-fn worth(provider: &Provider, at: Instant) -> (Vec<api::OfferStatus>, Option<Time>) {
-    let next = provider.offers.values().flat_map(|offer| schemes_ends(offer, None, at)).min();
-    let offers = provider
-        .offers
-        .values()
-        .map(|offer| api::OfferStatus {
-            name: offer.name.to_string(),
-            exposed_to: provider
-                .exposure(offer)
-                .into_iter()
-                .flat_map(|laws| laws.into_keys().map(str::to_owned))
-                .collect(),
-            in_force: in_force(offer, at),
-        })
-        .collect();
-    (offers, next.map(time))
-}
-
-/// When what is in force of the offers of `provider` ends.
-fn expiries(provider: &Provider, at: Instant) -> Vec<Expiry> {
-    let mut found = Vec::new();
-    for offer in provider.offers.values() {
-        for (scheme, region) in scopes(offer) {
-            if let Coverage::InForce { until: Some(until), .. } = coverage(offer, scheme, region, at) {
-                let region = region.map(ToString::to_string);
-                found.push(Expiry { offer: offer.name.to_string(), scheme: scheme.to_string(), region, at: until });
-            }
-        }
-    }
-    found
-}
-
-/// The schemes in force, each with the regions that have it until the same day.
-fn in_force(offer: &Offer, at: Instant) -> Vec<api::QualificationInForce> {
-    let mut found: BTreeMap<(&str, Option<Instant>), BTreeSet<&str>> = BTreeMap::new();
-    for (scheme, region) in scopes(offer) {
-        if let Coverage::InForce { until, .. } = coverage(offer, scheme, region, at) {
-            found.entry((scheme.as_str(), until)).or_default().extend(region.map(RegionName::as_str));
-        }
-    }
-    found
-        .into_iter()
-        .map(|((scheme, until), regions)| api::QualificationInForce {
-            scheme: scheme.to_owned(),
-            until: until.map(|until| Day::ending_at(until).to_string()),
-            regions: regions.into_iter().map(str::to_owned).collect(),
-        })
-        .take(limits::QUALIFICATIONS)
-        .collect()
-}
-
-/// Every scheme of `offer` with every region that its zones or certificates name; with none where they name none.
-fn scopes(offer: &Offer) -> impl Iterator<Item = (&Scheme, Option<&RegionName>)> {
-    let schemes: BTreeSet<_> = offer.qualifications.iter().map(|found| &found.scheme).collect();
-    let of_certificates = offer.qualifications.iter().flat_map(|found| found.regions.iter().flatten());
-    let mut regions: BTreeSet<_> =
-        offer.zones.values().map(|zone| &zone.region).chain(of_certificates).map(Some).collect();
-    if regions.is_empty() {
-        regions.insert(None);
-    }
-    schemes.into_iter().flat_map(move |scheme| regions.clone().into_iter().map(move |region| (scheme, region)))
-}
-
-fn coverage<'a>(offer: &'a Offer, scheme: &Scheme, region: Option<&RegionName>, at: Instant) -> Coverage<'a> {
-    region.map_or_else(|| offer.coverage_of_whole(scheme, at), |region| offer.coverage(scheme, region, at))
-}
-
-/// When what is in force at `at` ends, scheme by scheme, in `only` that region or in each.
-fn schemes_ends<'a>(offer: &'a Offer, only: Option<&'a RegionName>, at: Instant) -> impl Iterator<Item = Instant> + 'a {
-    scopes(offer).filter(move |(_, region)| only.is_none() || only == *region).filter_map(move |(scheme, region)| {
-        match coverage(offer, scheme, region, at) {
-            Coverage::InForce { until, .. } => until,
-            _ => None,
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reasons_that_find_no_room_are_counted() {
-        let reason = |i: usize| api::Reason { code: format!("Code{i}"), message: "x".repeat(1000) };
-        let verdict = api::Verdict { reasons: (0..40).map(reason).collect(), ..api::Verdict::default() };
-        let mut few = vec![verdict.clone(); 2];
-        fit(&mut few);
-        assert_eq!(few[0].reasons.len(), 40, "what finds room stays whole");
-        let mut many = vec![verdict; 100];
-        fit(&mut many);
-        for verdict in &many {
-            assert_eq!(verdict.reasons.last().unwrap().message, "and 39 further reasons");
-            assert_eq!(verdict.reasons.first().unwrap().code, "Code0");
-        }
-        assert!(serde_json::to_string(&many).unwrap().len() < 2 * VERDICTS_SIZE);
-    }
-
-    #[test]
-    fn an_offer_without_zones_is_worth_its_certificates_too() {
-        let spec = serde_saphyr::from_str(
-            r#"{operator: {name: A, jurisdiction: FR}, offers: [{name: o, qualifications: [
-                {scheme: hds, validFrom: "2026-01-01", validUntil: "2026-12-31"},
-                {scheme: secnumcloud, validFrom: "2026-01-01", validUntil: "2027-01-31", regions: [north]}]}]}"#,
-        );
-        let provider = convert::provider("acme", &spec.unwrap()).value.unwrap();
-        let (offers, next) = worth(&provider, "2026-03-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().into());
-        let schemes: Vec<_> =
-            offers[0].in_force.iter().map(|found| (found.scheme.as_str(), found.until.as_deref())).collect();
-        assert_eq!(schemes, [("hds", Some("2026-12-31")), ("secnumcloud", Some("2027-01-31"))]);
-        assert_eq!(next.unwrap().0.to_string(), "2027-01-01T00:00:00Z");
-    }
 }

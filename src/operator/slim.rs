@@ -104,34 +104,42 @@ pub fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> 
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-impl<K: Resource, Spec, Status, const LABELS: bool> Resource for Slim<K, Spec, Status, LABELS> {
-    type DynamicType = K::DynamicType;
-    type Scope = K::Scope;
+/// Makes `$kept` a resource of the kind `K`, of which it is what is kept.
+macro_rules! of_kind_k {
+    ($kept:ty, $($generics:tt)*) => {
+        impl<$($generics)*> Resource for $kept {
+            type DynamicType = K::DynamicType;
+            type Scope = K::Scope;
 
-    fn kind(of: &K::DynamicType) -> Cow<'_, str> {
-        K::kind(of)
-    }
+            fn kind(of: &K::DynamicType) -> Cow<'_, str> {
+                K::kind(of)
+            }
 
-    fn group(of: &K::DynamicType) -> Cow<'_, str> {
-        K::group(of)
-    }
+            fn group(of: &K::DynamicType) -> Cow<'_, str> {
+                K::group(of)
+            }
 
-    fn version(of: &K::DynamicType) -> Cow<'_, str> {
-        K::version(of)
-    }
+            fn version(of: &K::DynamicType) -> Cow<'_, str> {
+                K::version(of)
+            }
 
-    fn plural(of: &K::DynamicType) -> Cow<'_, str> {
-        K::plural(of)
-    }
+            fn plural(of: &K::DynamicType) -> Cow<'_, str> {
+                K::plural(of)
+            }
 
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
 
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
 }
+
+of_kind_k!(Slim<K, Spec, Status, LABELS>, K: Resource, Spec, Status, const LABELS: bool);
+of_kind_k!(Seen<K, V>, K: Resource, V);
 
 /// What is kept of objects of kind `K`.
 pub trait Kept<K>: Sized {
@@ -200,33 +208,4 @@ fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Er
     }
     let Names { name, namespace, resource_version } = Names::deserialize(deserializer)?;
     Ok(ObjectMeta { name, namespace, resource_version, ..ObjectMeta::default() })
-}
-
-impl<K: Resource, V> Resource for Seen<K, V> {
-    type DynamicType = K::DynamicType;
-    type Scope = K::Scope;
-
-    fn kind(of: &K::DynamicType) -> Cow<'_, str> {
-        K::kind(of)
-    }
-
-    fn group(of: &K::DynamicType) -> Cow<'_, str> {
-        K::group(of)
-    }
-
-    fn version(of: &K::DynamicType) -> Cow<'_, str> {
-        K::version(of)
-    }
-
-    fn plural(of: &K::DynamicType) -> Cow<'_, str> {
-        K::plural(of)
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
 }

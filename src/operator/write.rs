@@ -1,6 +1,9 @@
 //! The writes that the operator makes, each one idempotent, and their execution. Their client refuses them while this
 //! replica does not lead: see [`guarded`](super::lease::guarded).
 
+mod key;
+mod notice;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{
@@ -9,7 +12,7 @@ use k8s_openapi::{
         admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding},
         apps::v1 as apps,
         batch::v1 as batch,
-        core::v1::{ConfigMap, ObjectReference, Pod},
+        core::v1::{ConfigMap, Pod},
     },
 };
 use kube::{
@@ -20,6 +23,10 @@ use kube::{
 };
 use serde_json::json;
 
+pub use self::{
+    key::Key,
+    notice::{Notice, workload_reference},
+};
 use super::{
     index::{Change, Observation, Roster},
     lease::NotLeading,
@@ -32,9 +39,8 @@ use crate::{
     api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
     core::{
         fleet::{Uid, split},
-        instant::Instant,
         keys,
-        workload::{Identity, Kind},
+        workload::Kind,
     },
 };
 
@@ -47,100 +53,6 @@ pub const FINALIZER: &str = "rempart.dev/admission";
 
 /// Longer than any answer of an API server that is well, and shorter than what is left of the lease when a write begins.
 pub(super) const DEADLINE: Duration = Duration::from_secs(4);
-
-/// What a write is about. One is under way for each at a time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Key {
-    /// The bindings' roster.
-    Roster,
-    /// A policy's finalizer.
-    Finalizer(String),
-    /// A binding of a mutation.
-    MutatingBinding(String),
-    /// A binding of a validation.
-    ValidatingBinding(String),
-    /// A node's stamps.
-    Stamps(String),
-    /// A provider's status.
-    ProviderStatus(String),
-    /// A pool's status.
-    PoolStatus(String),
-    /// A policy's status.
-    PolicyStatus(String),
-    /// The template of a controller, found by `namespace/name`.
-    Template(Kind, String),
-    /// The eviction of a pod, found by `namespace/name`.
-    Eviction(String),
-    /// The record of a workload, by namespace and name.
-    Record(String),
-    /// An event on an object, of this instant: the object for people, and the event's reason.
-    Notice(String, &'static str, Instant),
-}
-
-impl Key {
-    /// The kind of write, for metrics.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Roster => "roster",
-            Self::Finalizer(_) => "finalizer",
-            Self::MutatingBinding(_) | Self::ValidatingBinding(_) => "binding",
-            Self::Stamps(_) => "stamps",
-            Self::ProviderStatus(_) | Self::PoolStatus(_) | Self::PolicyStatus(_) => "status",
-            Self::Template(..) => "migration",
-            Self::Eviction(_) => "eviction",
-            Self::Record(_) => "record",
-            Self::Notice(..) => "event",
-        }
-    }
-
-    /// Whether it moves pods.
-    #[must_use]
-    pub fn moves(&self) -> bool {
-        matches!(self, Self::Template(..) | Self::Eviction(_))
-    }
-
-    /// The name of the object.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Roster => ROSTER,
-            Self::Finalizer(name)
-            | Self::MutatingBinding(name)
-            | Self::ValidatingBinding(name)
-            | Self::Stamps(name)
-            | Self::ProviderStatus(name)
-            | Self::PoolStatus(name)
-            | Self::PolicyStatus(name) => name,
-            Self::Record(key) | Self::Template(_, key) | Self::Eviction(key) => split(key).1,
-            Self::Notice(about, ..) => about,
-        }
-    }
-
-    /// Whether it is about a status.
-    #[must_use]
-    pub fn is_status(&self) -> bool {
-        matches!(self, Self::ProviderStatus(_) | Self::PoolStatus(_) | Self::PolicyStatus(_))
-    }
-
-    /// The object, for people.
-    #[must_use]
-    pub fn object(&self) -> String {
-        match self {
-            Self::Roster => format!("ConfigMap {ROSTER}"),
-            Self::Finalizer(name) | Self::PolicyStatus(name) => format!("PlacementPolicy {name}"),
-            Self::Record(key) => format!("WorkloadPlacement {key}"),
-            Self::MutatingBinding(name) => format!("MutatingAdmissionPolicyBinding {name}"),
-            Self::ValidatingBinding(name) => format!("ValidatingAdmissionPolicyBinding {name}"),
-            Self::Stamps(name) => format!("Node {name}"),
-            Self::ProviderStatus(name) => format!("CloudProvider {name}"),
-            Self::PoolStatus(name) => format!("PlacementPool {name}"),
-            Self::Template(kind, key) => format!("{kind} {key}"),
-            Self::Eviction(key) => format!("Pod {key}"),
-            Self::Notice(about, ..) => about.clone(),
-        }
-    }
-}
 
 /// What to do to make one object what it should be.
 #[derive(Clone, Debug)]
@@ -191,60 +103,6 @@ pub enum Write {
     Evict(Uid),
     /// Sets and removes entries of the roster.
     PatchRoster(BTreeMap<String, Option<String>>),
-}
-
-/// Something that people should hear of.
-#[derive(Clone, Debug)]
-pub struct Notice {
-    /// What it is about.
-    pub about: ObjectReference,
-    /// A stable word.
-    pub reason: &'static str,
-    /// A sentence.
-    pub note: String,
-    /// What Rempart did, in a word.
-    pub action: &'static str,
-    /// Whether somebody should look.
-    pub warning: bool,
-}
-
-impl Notice {
-    /// Of the policy `name`.
-    #[must_use]
-    pub fn of_policy(name: &str, uid: Option<String>, reason: &'static str, note: String) -> Self {
-        let about = ObjectReference {
-            api_version: Some(PlacementPolicy::api_version(&()).into_owned()),
-            kind: Some(PlacementPolicy::kind(&()).into_owned()),
-            name: Some(name.to_owned()),
-            uid,
-            ..ObjectReference::default()
-        };
-        Self { about, reason, action: "Judge", note, warning: false }
-    }
-
-    /// That something is wrong with the workload `identity`.
-    #[must_use]
-    pub fn of_workload(identity: &Identity, uid: Uid, reason: &'static str, note: String) -> Self {
-        let about = ObjectReference {
-            api_version: Some(identity.kind.api_version().to_owned()),
-            kind: Some(identity.kind.to_string()),
-            namespace: Some(identity.namespace.to_string()),
-            name: Some(identity.name.to_string()),
-            uid: Some(uid.to_string()),
-            ..ObjectReference::default()
-        };
-        Self { about, reason, action: "Place", note, warning: true }
-    }
-
-    /// The key of its write at `at`.
-    #[must_use]
-    pub fn key(&self, at: Instant) -> Key {
-        let ObjectReference { kind, namespace, name, .. } = &self.about;
-        let name = name.as_deref().unwrap_or_default();
-        let place = namespace.as_ref().map_or(name.to_owned(), |namespace| format!("{namespace}/{name}"));
-        let about = format!("{} {place}", kind.as_deref().unwrap_or_default());
-        Key::Notice(about, self.reason, at)
-    }
 }
 
 /// A write that failed.

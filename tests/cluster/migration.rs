@@ -1,19 +1,15 @@
 //! Running pods follow the facts: replacement first, within budgets, and never to nowhere.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
-use futures::StreamExt;
 use k8s_openapi::api::{apps::v1::DaemonSet, core::v1::Pod, events::v1::Event};
-use kube::{
-    Api, ResourceExt,
-    api::ListParams,
-    runtime::{WatchStreamExt, watcher},
+use kube::{Api, ResourceExt, api::ListParams};
+use rempart::{
+    api::PlacementPolicy,
+    core::keys,
+    lab::{Witness, eventually, is_ready},
 };
-use rempart::{api::PlacementPolicy, core::keys, lab::eventually};
 use serde_json::{Value, json};
 
 use crate::{
@@ -34,60 +30,12 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 const RESTRICTED: [(&str, &str); 1] = [(keys::SENSITIVITY, "restricted")];
 
-/// Counts the ready pods of a namespace at every change of any of them.
-struct Witness {
-    least: Arc<Mutex<Option<usize>>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Witness {
-    /// Begins to count once `number` are ready.
-    async fn new(world: &World, namespace: &str, number: usize) -> Result<Self> {
-        let least = Arc::new(Mutex::new(None::<usize>));
-        let pods: Api<Pod> = Api::namespaced(world.admin.clone(), namespace);
-        let events = watcher(pods, watcher::Config::default()).default_backoff();
-        let noted = Arc::clone(&least);
-        let task = tokio::spawn(async move {
-            let mut events = std::pin::pin!(events);
-            let mut ready = BTreeMap::new();
-            while let Some(event) = events.next().await {
-                match event {
-                    Ok(watcher::Event::Apply(pod) | watcher::Event::InitApply(pod)) => {
-                        ready.insert(pod.name_any(), is_ready(&pod));
-                    }
-                    Ok(watcher::Event::Delete(pod)) => drop(ready.remove(&pod.name_any())),
-                    Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
-                    Err(_) => continue,
-                }
-                let count = ready.values().filter(|ready| **ready).count();
-                let mut least = noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                if least.is_some() || count >= number {
-                    *least = Some(least.map_or(count, |least| least.min(count)));
-                }
-            }
-        });
-        let this = Self { least, task };
-        eventually(format!("{number} ready pods in {namespace}"), SOON, async || this.least().context("not yet"))
-            .await?;
-        Ok(this)
-    }
-
-    /// The least that there were since.
-    fn least(&self) -> Option<usize> {
-        *self.least.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-impl Drop for Witness {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    pod.metadata.deletion_timestamp.is_none()
-        && conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+/// Counts the ready pods of the namespace at every change of any of them; begins when they are listed.
+async fn witness(world: &World, namespace: &str) -> Result<Witness<()>> {
+    let witness = Witness::new(Api::namespaced(world.admin.clone(), namespace), |_| Some(()));
+    eventually(format!("the pods of {namespace} to be listed"), SOON, async || witness.least(&()).context("not yet"))
+        .await?;
+    Ok(witness)
 }
 
 /// Waits until exactly `count` ready pods are in the namespace, all on nodes of `pools`.
@@ -149,10 +97,10 @@ async fn single_pod(context: &Context) -> Result<()> {
     create(&world.admin, &others).await?;
     eventually_on(&world, &steady, 3, &["site"]).await?;
 
-    let witness = Witness::new(&world, &space, 1).await?;
+    let witness = witness(&world, &space).await?;
     world.apply(unqualified(&world, "gouv")).await?;
     eventually_on(&world, &space, 1, &["site"]).await?;
-    ensure!(witness.least() == Some(1), "{:?} ready pods at some time", witness.least());
+    ensure!(witness.least(&()) == Some(1), "{:?} ready pods at some time", witness.least(&()));
     let note = eventually_told(&world, &space, "api", "Migrating").await?;
     ensure!(note.contains("is not cleared for level restricted of policy"), "{note}");
     eventually_told(&world, &space, "api", "Migrated").await?;
@@ -316,9 +264,9 @@ async fn budget(context: &Context) -> Result<()> {
     ensure!(uids(&world, &space).await? == before, "a pod was taken though the budget forbade it");
     budget["spec"]["minAvailable"] = json!(1);
     merge(&world.admin, &budget, None).await?;
-    let witness = Witness::new(&world, &space, 2).await?;
+    let witness = witness(&world, &space).await?;
     eventually_on(&world, &space, 2, &["site"]).await?;
-    ensure!(witness.least() == Some(1), "one by one, not {:?} at some time", witness.least());
+    ensure!(witness.least(&()) == Some(1), "one by one, not {:?} at some time", witness.least(&()));
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use kube::{
 };
 
 use super::load::Workload;
+use crate::lab::is_ready;
 
 /// A workload: its namespace and name.
 type Key = (String, String);
@@ -190,12 +191,10 @@ impl State {
 
 fn seen(pod: &Pod) -> Option<(String, Seen)> {
     let name = pod.labels().get("app")?.clone();
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    let ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     let over = pod.metadata.deletion_timestamp.is_some() || matches!(phase, Some("Succeeded" | "Failed"));
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
-    Some((pod.uid()?, Seen { of: (pod.namespace()?, name), node, ready: ready && !over, over }))
+    Some((pod.uid()?, Seen { of: (pod.namespace()?, name), node, ready: is_ready(pod) && !over, over }))
 }
 
 #[cfg(test)]

@@ -8,8 +8,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::{
-    matrix,
-    moves::{self, Witness},
+    matrix, moves,
     paper::{Look, Paper},
     people::People,
     settle::{self, Earlier},
@@ -85,7 +84,7 @@ pub(super) async fn print(
     ))?;
     let yesterday = SystemClock.now().timestamp().checked_sub(jiff::SignedDuration::from_hours(24))?.strftime("%F");
     let patch = format!(r#"[{{"op": "add", "path": "{path}/validUntil", "value": "{yesterday}"}}]"#);
-    let witness = Witness::new(&cluster.admin());
+    let witness = moves::witness(&cluster.admin());
     paper.command(&people.officer.name, &format!("kubectl patch cloudprovider {provider} --type=json -p '{patch}'"))?;
     let withdrawn = Instant::now();
     people.officer.must(cluster, &["patch", "cloudprovider", provider, "--type=json", "-p", &patch]).await?;

@@ -1,18 +1,10 @@
 //! What runs where it may no longer run moves by itself, replacement first.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, Client, ResourceExt,
-    runtime::{WatchStreamExt, watcher},
-};
+use kube::{Api, Client, ResourceExt};
 
 use super::{
     paper::{Look, Paper, counted, listed},
@@ -30,71 +22,12 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How many words of an officer the story may take.
 const WORDS: usize = 3;
 
-/// Counts the ready pods of every `Deployment` at each change of any pod.
-pub(super) struct Witness {
-    least: Arc<Mutex<BTreeMap<(String, String), usize>>>,
-    task: tokio::task::JoinHandle<()>,
-}
+/// Counts the ready pods of every `Deployment`, by namespace and name.
+pub(super) type Witness = crate::lab::Witness<(String, String)>;
 
-impl Witness {
-    /// Begins to count.
-    pub(super) fn new(client: &Client) -> Self {
-        let least = Arc::new(Mutex::new(BTreeMap::new()));
-        let noted = Arc::clone(&least);
-        let events = watcher(Api::<Pod>::all(client.clone()), watcher::Config::default()).default_backoff();
-        let task = tokio::spawn(async move {
-            let mut events = std::pin::pin!(events);
-            let mut ready: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
-            let mut listed = false;
-            while let Some(event) = events.next().await {
-                let seen = match event {
-                    Ok(watcher::Event::Apply(pod) | watcher::Event::InitApply(pod)) => Some((is_ready(&pod), pod)),
-                    Ok(watcher::Event::Delete(pod)) => Some((false, pod)),
-                    Ok(watcher::Event::InitDone) => {
-                        listed = true;
-                        None
-                    }
-                    _ => None,
-                };
-                if let Some((is_ready, pod)) = seen
-                    && let Some(deployment) = deployment_of(&pod)
-                {
-                    let pods = ready.entry(deployment).or_default();
-                    if is_ready {
-                        pods.insert(pod.name_any());
-                    } else {
-                        pods.remove(&pod.name_any());
-                    }
-                }
-                if listed {
-                    let mut least = noted.lock().unwrap_or_else(PoisonError::into_inner);
-                    for (deployment, pods) in &ready {
-                        let known = least.entry(deployment.clone()).or_insert(pods.len());
-                        *known = pods.len().min(*known);
-                    }
-                }
-            }
-        });
-        Self { least, task }
-    }
-
-    /// The fewest ready pods that `workload` has had at any moment.
-    fn least(&self, workload: &Workload) -> Option<usize> {
-        let least = self.least.lock().unwrap_or_else(PoisonError::into_inner);
-        least.get(&(workload.namespace.clone(), workload.name.clone())).copied()
-    }
-}
-
-impl Drop for Witness {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    pod.metadata.deletion_timestamp.is_none()
-        && conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+/// Begins to count.
+pub(super) fn witness(client: &Client) -> Witness {
+    Witness::new(Api::all(client.clone()), deployment_of)
 }
 
 /// The `Deployment` that a pod is of: its `ReplicaSet` is named after it.
@@ -247,7 +180,7 @@ fn print_move(
     }
     let from = places(before, &mut left.iter().copied());
     let to = places(after, &mut now.pods.iter().filter(|pod| !old.contains(&pod.uid)));
-    let how = match (workload.kind, witness.least(workload)) {
+    let how = match (workload.kind, witness.least(&(workload.namespace.clone(), workload.name.clone()))) {
         ("Deployment", Some(least)) => {
             // What a rollout may take away by default: a quarter, rounded down.
             let floor = workload.wanted.saturating_sub(workload.wanted / 4);

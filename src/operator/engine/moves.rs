@@ -13,19 +13,18 @@ use std::{
 
 use k8s_openapi::api::core::v1::ObjectReference;
 
-use super::{Engine, MoveLimits, backoff, ground, nodes::Urgency, stops::Stops};
+use super::{Engine, MoveLimits, backoff, ground::Basis, nodes::Urgency, stops::Stops};
 use crate::{
     core::{
         fleet::{Controller, Form, Uid, split},
         instant::Instant,
         migration::{Agenda, Course, Kept, Move, Pace, Step, Why, agenda},
-        name::PolicyName,
-        standing::{Footing, Ground, Mover, Survey, Unit, survey},
+        standing::{Footing, Mover, Survey, Unit, survey},
         workload::Kind,
     },
     operator::{
         record::Motion,
-        write::{Key, Notice, Write, WriteError},
+        write::{Key, Notice, Write, WriteError, workload_reference},
     },
 };
 
@@ -56,7 +55,8 @@ pub(super) struct Moves {
     /// Whether facts have changed since they last settled.
     pub(super) unsettled: bool,
     settled_from: Option<Moment>,
-    not_before: Option<Moment>,
+    /// When what runs was last looked at.
+    looked: Option<Moment>,
     pub(super) stops: Stops,
 }
 
@@ -120,36 +120,27 @@ impl Moves {
         let Some((unit, flight)) = self.under_way.iter_mut().find(|(_, flight)| flight.steps.contains_key(key)) else {
             return;
         };
-        let done = match outcome {
-            Ok(()) => true,
-            // The pod is gone, or another has its name.
-            Err(error) if error.gone(key.name()) || error.outdated() => true,
-            Err(error) => {
-                let Some(said) = error.declined() else { return };
-                match flight.steps.remove(key) {
-                    Some(Write::Evict(pod)) => {
-                        let failures = self.refused.get(&pod).map_or(1, |refused| refused.failures.saturating_add(1));
-                        let not_before = now + backoff(failures, LONGEST_REFUSAL);
-                        self.refused.insert(pod, Refused { failures, not_before, said: said.to_owned() });
-                        if let Until::Replaced { pods, .. } = &mut flight.until {
-                            pods.remove(&pod);
-                        }
-                    }
-                    _ => rest(&mut self.resting, *unit, Kept::Budget(said.to_owned()), now),
-                }
-                let nothing_left = match &flight.until {
-                    Until::Rolled(_) => true,
-                    Until::Replaced { pods, .. } => pods.is_empty(),
-                };
-                if nothing_left {
-                    let unit = *unit;
-                    self.under_way.remove(&unit);
-                }
-                return;
-            }
+        let refused = match outcome {
+            // Unless it is done, the pod is gone, or another has its name.
+            Err(error) if !error.gone(key.name()) && !error.outdated() => error,
+            _ => return drop(flight.steps.remove(key)),
         };
-        if done {
-            flight.steps.remove(key);
+        let Some(said) = refused.declined() else { return };
+        let nothing_left = if let (Some(Write::Evict(pod)), Until::Replaced { pods, .. }) =
+            (flight.steps.remove(key), &mut flight.until)
+        {
+            let failures = self.refused.get(&pod).map_or(1, |refused| refused.failures.saturating_add(1));
+            let not_before = now + backoff(failures, LONGEST_REFUSAL);
+            self.refused.insert(pod, Refused { failures, not_before, said: said.to_owned() });
+            pods.remove(&pod);
+            pods.is_empty()
+        } else {
+            rest(&mut self.resting, *unit, Kept::Budget(said.to_owned()), now);
+            true
+        };
+        if nothing_left {
+            let unit = *unit;
+            self.under_way.remove(&unit);
         }
     }
 
@@ -175,23 +166,6 @@ fn rest(resting: &mut BTreeMap<Uid, Rest>, unit: Uid, why: Kept, now: Moment) {
     resting.insert(unit, Rest { failures, not_before: now + wait, why });
 }
 
-/// What an event about `unit` refers to.
-fn reference(unit: &Unit<'_>) -> ObjectReference {
-    let api_version = match &unit.mover {
-        Mover::Controller(_, controller) => Some(controller.form.kind().api_version()),
-        Mover::Nobody(..) => Some(Kind::Pod.api_version()),
-        Mover::Foreign(_) => None,
-    };
-    ObjectReference {
-        api_version: api_version.map(str::to_owned),
-        kind: Some(unit.kind_said().to_owned()),
-        namespace: Some(unit.namespace.to_owned()),
-        name: Some(unit.name().to_owned()),
-        uid: Some(unit.uid.to_string()),
-        ..ObjectReference::default()
-    }
-}
-
 impl Engine {
     /// Looks at what runs, and asks for what must move.
     pub(super) fn plan_moves(&mut self, at: Instant, now: Moment, due: &mut Vec<(Key, Write)>) {
@@ -199,13 +173,14 @@ impl Engine {
             self.moves.settled_from = Some(now);
             self.fleet_changed = true;
         }
-        if let Some(not_before) = self.moves.not_before.filter(|not_before| *not_before > now) {
+        let not_before = self.moves.looked.map(|looked| looked + PACE).filter(|not_before| *not_before > now);
+        if not_before.is_some() {
             if self.fleet_changed {
-                self.wake_at(Some(not_before));
+                self.wake_at(not_before);
             }
         } else if self.fleet_changed || self.moves.look_again(now) {
             self.fleet_changed = false;
-            self.moves.not_before = Some(now + PACE);
+            self.moves.looked = Some(now);
             self.look(at, now, due);
         }
         due.extend(self.moves.pending());
@@ -215,11 +190,8 @@ impl Engine {
 
     fn look(&mut self, at: Instant, now: Moment, due: &mut Vec<(Key, Write)>) {
         let Self { index, ruling, moves, admission, settings, metrics, queue, under_way, motions, records, .. } = self;
-        let settled: BTreeSet<PolicyName> =
-            admission.settled().iter().filter_map(|name| PolicyName::parse(name).ok()).collect();
-        let exempt: BTreeSet<String> = settings.exempt.iter().cloned().collect();
-        let spots = ground::spots(index, ruling);
-        let ground = Ground { world: &ruling.world, settled: &settled, exempt: &exempt, spots: &spots };
+        let basis = Basis::new(index, ruling, admission.settled(), &settings.exempt);
+        let ground = basis.ground();
         let fleet = index.fleet();
         let survey = survey(&fleet, &ground);
 
@@ -266,9 +238,7 @@ impl Engine {
 impl Moves {
     /// Whether a wait has ended since it was last looked.
     fn look_again(&self, now: Moment) -> bool {
-        let Some(looked) = self.not_before else { return true };
-        let looked = looked.checked_sub(PACE).unwrap_or(looked);
-        self.wake(looked).is_some_and(|wake| wake <= now)
+        self.looked.is_none_or(|looked| self.wake(looked).is_some_and(|wake| wake <= now))
     }
 
     /// Begins `due`.
@@ -292,7 +262,7 @@ impl Moves {
             let keys = unit.stale.first().map(crate::core::standing::Stale::keys);
             self.replaced.insert(due.unit, keys.unwrap_or_else(|| unit.surplus.join(", ")));
         }
-        let about = reference(unit);
+        let about = workload_reference(unit.kind(), unit.kind_said(), unit.namespace, unit.name(), unit.uid);
         notices.push(Notice {
             about: about.clone(),
             reason: "Migrating",

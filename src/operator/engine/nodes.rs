@@ -1,16 +1,18 @@
 //! Whose a node is, what its stamps should be, and how soon they must be written.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant as Moment};
 
+use super::Engine;
 use crate::{
     core::{
         places::{Place, claims},
         selector::Labels,
     },
     operator::{
-        index::Index,
-        node::{Membership, NodeRecord, StampChange},
+        index::{Change, Index, Touched},
+        node::{Membership, NodeRecord, SlimNode, StampChange},
         ruling::Ruling,
+        write::{Key, Write},
     },
 };
 
@@ -73,4 +75,82 @@ pub(super) fn queue(queue: &mut BTreeSet<(Urgency, String)>, name: &str, node: &
         Urgency::Gains
     };
     queue.insert((urgency, name.to_owned()));
+}
+
+impl Engine {
+    /// Takes in what was seen of a node.
+    pub(super) fn observe_node(&mut self, change: Change<SlimNode>) {
+        let change = change.map(|node| NodeRecord::new(node, &mut self.shared));
+        let known = |name: &String| self.index.nodes.get(name);
+        // Kubelets report often, and nearly always the same.
+        let (news, before) = match &change {
+            Change::Applied(name, node) => (!known(name).is_some_and(|known| known.same_place(node)), known(name)),
+            Change::Deleted(name, _) => (true, known(name)),
+            Change::Complete => (true, None),
+            Change::Restarted | Change::Listed(..) | Change::Unreadable(_) | Change::Passed(..) => (false, None),
+        };
+        let before = before.map(|node| node.membership.clone());
+        if news {
+            self.fleet_changed = true;
+            self.records.look();
+        }
+        match self.index.nodes.observe(change) {
+            Touched::Nothing => {}
+            Touched::One(name) => {
+                self.place(&name);
+                let now = self.index.nodes.get(&name).map(|node| &node.membership);
+                self.nodes_changed |= before.as_ref() != now;
+                // A node that joins or goes unsettles nothing: nothing runs on it.
+                self.moves.unsettled |= before.is_some() && now.is_some() && before.as_ref() != now;
+            }
+            Touched::All => {
+                self.nodes_changed = true;
+                self.moves.unsettled = true;
+                self.shared.sweep();
+                self.place_all();
+            }
+        }
+    }
+
+    /// Works out whose the node `name` is, and queues it when its stamps are not what they should be.
+    pub(super) fn place(&mut self, name: &str) {
+        let Some(node) = self.index.nodes.get_mut(name) else { return };
+        self::place(node, &self.ruling);
+        self::queue(&mut self.queue, name, node, &self.ruling);
+    }
+
+    /// The same of every node.
+    pub(super) fn place_all(&mut self) {
+        self.fleet_changed = true;
+        for (name, node) in self.index.nodes.iter_mut() {
+            place(node, &self.ruling);
+            queue(&mut self.queue, name, node, &self.ruling);
+        }
+    }
+
+    /// Asks for the stamps that are not what they should be, the most urgent first.
+    pub(super) fn plan_stamps(&mut self, now: Moment, due: &mut Vec<(Key, Write)>) {
+        let writing = self.under_way.keys().filter(|key| matches!(key, Key::Stamps(_))).count();
+        let mut free = self.settings.concurrency.saturating_sub(writing);
+        // Nodes that failed wait aside, so that however many they are the others have their turn.
+        let mut aside = Vec::new();
+        while free > 0 {
+            let Some((urgency, name)) = self.queue.pop_first() else { break };
+            let Some(node) = self.index.nodes.get(&name) else { continue };
+            let change = change(node, &self.ruling);
+            let key = Key::Stamps(name.clone());
+            // Under way: settling it looks at the node again.
+            if change.is_empty() || self.under_way.contains_key(&key) {
+                continue;
+            }
+            if let Some(retry) = self.retries.get(&key).filter(|retry| retry.not_before > now) {
+                aside.push((urgency, name));
+                self.wake_at(Some(retry.not_before));
+                continue;
+            }
+            due.push((key, Write::Stamps(change)));
+            free = free.saturating_sub(1);
+        }
+        self.queue.extend(aside);
+    }
 }

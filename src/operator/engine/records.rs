@@ -15,17 +15,16 @@ use std::{
 use serde_json::json;
 
 use self::entry::{Entry, Of, Standings, entries, exists, levels};
-use super::{Engine, ground, whole_seconds};
+use super::{Engine, ground::Basis, statuses::whole_seconds};
 use crate::{
     api,
     core::{
         clearance::PoolClearance,
         fleet::{Fleet, Uid, split},
         instant::Instant,
-        name::PolicyName,
         plan::{Assume, Estate, Free, NodeOf, Outcome, Planner},
         selector::{LabelSource, Labels},
-        standing::{Ground, survey},
+        standing::survey,
         workload::Workload,
     },
     operator::{
@@ -181,15 +180,13 @@ impl Engine {
     }
 
     fn look_at_all(&mut self, at: Instant, now: Moment) {
-        let exempt: BTreeSet<String> = self.settings.exempt.iter().cloned().collect();
-        let settled = self.admission.settled().iter().filter_map(|name| PolicyName::parse(name).ok()).collect();
-        let spots = ground::spots(&self.index, &self.ruling);
-        let ground = Ground { world: &self.ruling.world, settled: &settled, exempt: &exempt, spots: &spots };
+        let basis = Basis::new(&self.index, &self.ruling, self.admission.settled(), &self.settings.exempt);
+        let ground = basis.ground();
         let fleet = self.index.fleet();
         let survey = survey(&fleet, &ground);
         let entries = entries(&fleet, &survey);
         let levels = levels(&survey, &entries, &self.ruling);
-        let estate = Followed { ruling: &self.ruling, index: &self.index, exempt: &exempt };
+        let estate = Followed { ruling: &self.ruling, index: &self.index, exempt: ground.exempt };
         let pass = Pass { entries: &entries, estate: &estate, motions: &self.motions, at, now };
         pass.compare(&mut self.records);
         pass.end(&fleet, &mut self.records);

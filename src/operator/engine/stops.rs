@@ -182,8 +182,7 @@ impl Stops {
             .collect();
         let approved = &mut self.approved;
         self.stopped.retain(|(policy, rank), stopped| {
-            let word = index.policies.get(policy).and_then(|record| record.meta.annotations.as_ref()?.get(APPROVAL));
-            let says_so = word == Some(&stopped.stop.id);
+            let says_so = word(index, policy) == Some(&stopped.stop.id);
             if says_so {
                 tracing::info!(policy, level = stopped.stop.level, id = stopped.stop.id, "the move is approved");
                 approved.insert(policy.clone(), now);
@@ -209,8 +208,8 @@ impl Stops {
         let mut changes = changes(&before.facts, &facts(index));
         changes.retain(|(object, ..)| involved.contains(object));
         let id = identify(&key.0, &changes);
-        let approved = index.policies.get(&key.0).and_then(|record| record.meta.annotations.as_ref()?.get(APPROVAL));
-        if known.is_some_and(|known| known.stop.id == id || known.before.is_none()) || approved == Some(&id) {
+        let known = known.is_some_and(|known| known.stop.id == id || known.before.is_none());
+        if known || word(index, &key.0) == Some(&id) {
             return;
         }
         let level = ruling.world.policies.get(subject.policy).and_then(|policy| policy.levels.at(subject.rank));
@@ -229,6 +228,11 @@ impl Stops {
         }
         self.stopped.insert(key, Stopped { stop, before: Some(before) });
     }
+}
+
+/// What an officer has written on `policy` to let a move go on.
+fn word<'a>(index: &'a Index, policy: &str) -> Option<&'a String> {
+    index.policies.get(policy)?.meta.annotations.as_ref()?.get(APPROVAL)
 }
 
 /// What an officer reads of `stop`.

@@ -1,0 +1,75 @@
+//! What people should hear of: events.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Resource;
+
+use super::Key;
+use crate::{
+    api::PlacementPolicy,
+    core::{
+        fleet::Uid,
+        instant::Instant,
+        workload::{Identity, Kind},
+    },
+};
+
+/// Something that people should hear of.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// What it is about.
+    pub about: ObjectReference,
+    /// A stable word.
+    pub reason: &'static str,
+    /// A sentence.
+    pub note: String,
+    /// What Rempart did, in a word.
+    pub action: &'static str,
+    /// Whether somebody should look.
+    pub warning: bool,
+}
+
+impl Notice {
+    /// Of the policy `name`.
+    #[must_use]
+    pub fn of_policy(name: &str, uid: Option<String>, reason: &'static str, note: String) -> Self {
+        let about = ObjectReference {
+            api_version: Some(PlacementPolicy::api_version(&()).into_owned()),
+            kind: Some(PlacementPolicy::kind(&()).into_owned()),
+            name: Some(name.to_owned()),
+            uid,
+            ..ObjectReference::default()
+        };
+        Self { about, reason, action: "Judge", note, warning: false }
+    }
+
+    /// That something is wrong with the workload `identity`.
+    #[must_use]
+    pub fn of_workload(identity: &Identity, uid: Uid, reason: &'static str, note: String) -> Self {
+        let Identity { namespace, kind, name } = identity;
+        let about = workload_reference(Some(*kind), kind.as_str(), namespace, name, uid);
+        Self { about, reason, action: "Place", note, warning: true }
+    }
+
+    /// The key of its write at `at`.
+    #[must_use]
+    pub fn key(&self, at: Instant) -> Key {
+        let ObjectReference { kind, namespace, name, .. } = &self.about;
+        let name = name.as_deref().unwrap_or_default();
+        let place = namespace.as_ref().map_or(name.to_owned(), |namespace| format!("{namespace}/{name}"));
+        let about = format!("{} {place}", kind.as_deref().unwrap_or_default());
+        Key::Notice(about, self.reason, at)
+    }
+}
+
+/// What an event about a workload refers to, of a `kind` that Rempart knows or of another, which is `said`.
+#[must_use]
+pub fn workload_reference(kind: Option<Kind>, said: &str, namespace: &str, name: &str, uid: Uid) -> ObjectReference {
+    ObjectReference {
+        api_version: kind.map(|kind| kind.api_version().to_owned()),
+        kind: Some(said.to_owned()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(uid.to_string()),
+        ..ObjectReference::default()
+    }
+}
