@@ -155,6 +155,12 @@ impl<'a> Misplaced<'a> {
         all.filter(|(asked, footing)| asked.in_force && *footing != Footing::Sound)
     }
 
+    /// The policies, in force or not, for which its node is not cleared.
+    pub fn violated(&self) -> impl Iterator<Item = &Asked<'a>> {
+        let all = self.needs.asked.iter().zip(self.footings.iter());
+        all.filter(|(_, footing)| **footing == Footing::Violating).map(|(asked, _)| asked)
+    }
+
     /// How it stands under the policy in force that it satisfies least; sound where none is in force.
     #[must_use]
     pub fn worst(&self) -> Footing {

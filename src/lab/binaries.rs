@@ -1,6 +1,6 @@
-//! Finds the programs of the control plane, and builds what is missing.
+//! Finds the programs that the lab runs, and builds what is missing.
 //!
-//! In this order: `$KUBEBUILDER_ASSETS` when it holds a whole control plane of a version that
+//! Those of the control plane in this order: `$KUBEBUILDER_ASSETS` when it holds a whole control plane of a version that
 //! Rempart supports; the cache; a build of `deploy/control-plane` with the ordinary Go client,
 //! once, into the cache. kwok and helm come from the assets too when they are there, and from the
 //! cache otherwise.
@@ -13,7 +13,10 @@ use std::{
 
 use tokio::process::Command;
 
-use super::{Error, Progress, Result, go_build};
+use super::{
+    Error, Progress, Result,
+    go_build::{self, CONTROL_PLANE, MONITORING},
+};
 
 /// The Kubernetes version that `deploy/control-plane` builds.
 pub const KUBERNETES_VERSION: &str = "1.36.3";
@@ -38,10 +41,12 @@ pub enum Program {
     Kwok,
     /// Renders and installs charts.
     Helm,
+    /// Checks and tries rules for Prometheus. No part of a control plane.
+    Promtool,
 }
 
 impl Program {
-    /// All, cheapest build first, so that a broken set-up shows early.
+    /// All of a control plane, cheapest build first, so that a broken set-up shows early.
     pub const ALL: [Self; 7] = [
         Self::Etcd,
         Self::KubeApiserver,
@@ -66,6 +71,7 @@ impl Program {
             Self::Kubectl => "kubectl",
             Self::Kwok => "kwok",
             Self::Helm => "helm",
+            Self::Promtool => "promtool",
         }
     }
 
@@ -79,6 +85,7 @@ impl Program {
             Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
             Self::Kwok => "sigs.k8s.io/kwok/cmd/kwok",
             Self::Helm => "helm.sh/helm/v4/cmd/helm",
+            Self::Promtool => "github.com/prometheus/prometheus/cmd/promtool",
         }
     }
 }
@@ -114,7 +121,7 @@ impl Binaries {
             .filter(|program| in_assets(*program).is_none() && !is_executable(&cache.join(program.name())))
             .collect();
         if !missing.is_empty() {
-            go_build::build(&missing, &cache, progress).await?;
+            go_build::build(&CONTROL_PLANE, &missing, &cache, progress).await?;
         }
         let dir = |program| in_assets(program).unwrap_or(&cache).to_owned();
         Ok(Self { control_plane: dir(Program::KubeApiserver), kwok: dir(Program::Kwok), helm: dir(Program::Helm) })
@@ -159,22 +166,35 @@ pub(super) fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// Where built programs are kept: one directory for each set of versions and build flags, so that
-/// an update of `deploy/control-plane` never meets binaries of an older one.
+/// Finds Prometheus's checker of rules, or builds it.
+pub async fn promtool(progress: Progress) -> Result<PathBuf> {
+    let cache = cache_of("monitoring", MONITORING.fingerprint())?;
+    let found = cache.join(Program::Promtool.name());
+    if !is_executable(&found) {
+        go_build::build(&MONITORING, &[Program::Promtool], &cache, progress).await?;
+    }
+    Ok(found)
+}
+
+/// Where the built control plane is kept.
 pub fn cache_dir() -> Result<PathBuf> {
+    cache_of(&format!("control-plane-{KUBERNETES_VERSION}"), CONTROL_PLANE.fingerprint())
+}
+
+/// Where built programs are kept: one directory for each set of versions and build flags, so that
+/// an update never meets binaries of an older one.
+fn cache_of(name: &str, fingerprint: u64) -> Result<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let parent = set("REMPART_LAB_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("rempart")))
         .or_else(|| set("HOME").map(|dir| dir.join(".cache").join("rempart")))
         .ok_or_else(|| {
             Error::Unsupported(
-                "cannot tell where to keep the built control plane: set HOME, XDG_CACHE_HOME or \
-                 REMPART_LAB_CACHE to a directory"
+                "cannot tell where to keep what is built: set HOME, XDG_CACHE_HOME or REMPART_LAB_CACHE to a directory"
                     .to_owned(),
             )
         })?;
-    let name = format!("control-plane-{KUBERNETES_VERSION}-{:016x}", go_build::fingerprint());
-    absolute(parent.join(name))
+    absolute(parent.join(format!("{name}-{fingerprint:016x}")))
 }
 
 /// The components run in another directory than we do.

@@ -1,4 +1,5 @@
-//! Builds the programs of the control plane with the ordinary Go client.
+//! Builds programs that are written in Go with the ordinary Go client: those of the control plane, and Prometheus's own
+//! checker of rules.
 //!
 //! Each binary is built beside its final place and renamed into it, under a lock on the cache, so
 //! that a build which is interrupted or runs twice never leaves half a binary behind.
@@ -22,10 +23,50 @@ use super::{
     progress::Step,
 };
 
-/// The Go module, whose versions make the cache's name.
-const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/control-plane");
-const GO_MOD: &str = include_str!("../../deploy/control-plane/go.mod");
-const GO_SUM: &str = include_str!("../../deploy/control-plane/go.sum");
+/// A Go module, whose versions make the name of the cache of what is built from it.
+#[derive(Debug)]
+pub(super) struct Module {
+    directory: &'static str,
+    go_mod: &'static str,
+    go_sum: &'static str,
+    /// What sets its builds apart from others.
+    flags: fn() -> Vec<String>,
+    /// What is being built, to somebody who has to wait.
+    announcement: fn() -> String,
+    /// What to do where there is no Go.
+    remedy: &'static str,
+}
+
+/// The control plane.
+pub(super) static CONTROL_PLANE: Module = Module {
+    directory: concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/control-plane"),
+    go_mod: include_str!("../../deploy/control-plane/go.mod"),
+    go_sum: include_str!("../../deploy/control-plane/go.sum"),
+    flags: || {
+        let minor = KUBERNETES_VERSION.split('.').nth(1).unwrap_or_default();
+        vec![format!(
+            "-ldflags=-s -w -X {VERSION_PACKAGE}.gitVersion=v{KUBERNETES_VERSION} -X {VERSION_PACKAGE}.gitMajor=1 -X \
+             {VERSION_PACKAGE}.gitMinor={minor}"
+        )]
+    },
+    announcement: || {
+        let all = Program::ALL.len();
+        format!("Kubernetes {KUBERNETES_VERSION} (all {all} programs take about 8 minutes on 2 cores)")
+    },
+    remedy: "builds the control plane: install it and put `go` on the PATH, or set KUBEBUILDER_ASSETS to a directory with \
+             etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl",
+};
+
+/// What checks rules for Prometheus.
+pub(super) static MONITORING: Module = Module {
+    directory: concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/monitoring"),
+    go_mod: include_str!("../../deploy/monitoring/go.mod"),
+    go_sum: include_str!("../../deploy/monitoring/go.sum"),
+    // Without what finds targets in clouds: it is most of Prometheus, and says nothing of rules.
+    flags: || vec!["-ldflags=-s -w".to_owned(), "-tags=remove_all_sd".to_owned()],
+    announcement: || "Prometheus (about 3 minutes on 2 cores)".to_owned(),
+    remedy: "builds promtool: install it and put `go` on the PATH",
+};
 
 /// How many lines of a failed build are worth showing.
 const SHOWN_LINES: usize = 30;
@@ -33,64 +74,48 @@ const SHOWN_LINES: usize = 30;
 /// Where Kubernetes keeps the version that it says it is.
 const VERSION_PACKAGE: &str = "k8s.io/component-base/version";
 
-/// The flags of every build.
-fn flags() -> Vec<String> {
-    let minor = KUBERNETES_VERSION.split('.').nth(1).unwrap_or_default();
-    vec![
-        "-mod=readonly".to_owned(),
-        "-trimpath".to_owned(),
-        "-buildvcs=false".to_owned(),
-        format!(
-            "-ldflags=-s -w -X {VERSION_PACKAGE}.gitVersion=v{KUBERNETES_VERSION} \
-             -X {VERSION_PACKAGE}.gitMajor=1 -X {VERSION_PACKAGE}.gitMinor={minor}"
-        ),
-    ]
+impl Module {
+    /// The flags of every build.
+    fn flags(&self) -> Vec<String> {
+        ["-mod=readonly", "-trimpath", "-buildvcs=false"].map(str::to_owned).into_iter().chain((self.flags)()).collect()
+    }
+
+    /// A number that differs whenever the binaries would (FNV-1a, which unlike the hasher of the
+    /// standard library promises to stay the same).
+    pub(super) fn fingerprint(&self) -> u64 {
+        let flags = self.flags().join(" ");
+        [self.go_mod, self.go_sum, &flags]
+            .iter()
+            .flat_map(|text| text.bytes())
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
 }
 
-/// A number that differs whenever the binaries would (FNV-1a, which unlike the hasher of the
-/// standard library promises to stay the same).
-pub(super) fn fingerprint() -> u64 {
-    let flags = flags().join(" ");
-    [GO_MOD, GO_SUM, &flags]
-        .iter()
-        .flat_map(|text| text.bytes())
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// Builds the given programs into `cache`. Those that another run has built meanwhile are left.
-pub(super) async fn build(programs: &[Program], cache: &Path, progress: Progress) -> Result<()> {
-    check_go().await?;
+/// Builds the given programs of `module` into `cache`. Those that another run has built meanwhile are left.
+pub(super) async fn build(module: &Module, programs: &[Program], cache: &Path, progress: Progress) -> Result<()> {
+    check_go(module).await?;
     fs::create_dir_all(cache).map_err(Error::file("create", cache))?;
     let _lock = lock(cache, progress).await?;
     let missing: Vec<_> = programs.iter().filter(|program| !is_executable(&cache.join(program.name()))).collect();
     let count = missing.len();
     if count > 0 {
-        eprintln!(
-            "Building {count} programs of Kubernetes {KUBERNETES_VERSION} with Go, once, into {} \
-             (all {} take about 8 minutes on 2 cores).",
-            cache.display(),
-            Program::ALL.len(),
-        );
+        eprintln!("Building with Go, once, into {}: {}.", cache.display(), (module.announcement)());
     }
     for (index, program) in missing.into_iter().enumerate() {
         let step = progress.step(format!("building {} ({} of {count})", program.name(), index + 1));
-        build_one(*program, cache, &step).await?;
+        build_one(module, *program, cache, &step).await?;
         step.done();
     }
     Ok(())
 }
 
 /// Says in one sentence what is wrong with the installed Go, if anything is.
-async fn check_go() -> Result<()> {
-    let wanted = GO_MOD.lines().find_map(|line| line.strip_prefix("go ")).unwrap_or("1.26");
-    let advice = format!(
-        "Go {wanted} or newer builds the control plane: install it and put `go` on the PATH, or set \
-         KUBEBUILDER_ASSETS to a directory with etcd, kube-apiserver, kube-controller-manager, \
-         kube-scheduler and kubectl"
-    );
+async fn check_go(module: &Module) -> Result<()> {
+    let wanted = module.go_mod.lines().find_map(|line| line.strip_prefix("go ")).unwrap_or("1.26");
+    let advice = format!("Go {wanted} or newer {}", module.remedy);
     // Run inside the module: Go then checks its own version against the one that go.mod asks for,
     // and fetches a newer toolchain where it is allowed to.
-    match go().args(["env", "GOVERSION"]).output().await {
+    match go(module).args(["env", "GOVERSION"]).output().await {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
@@ -104,10 +129,10 @@ async fn check_go() -> Result<()> {
 }
 
 /// The Go client, for this machine and free of what the user's environment would change.
-fn go() -> Command {
+fn go(module: &Module) -> Command {
     let mut command = Command::new("go");
     command
-        .current_dir(MODULE)
+        .current_dir(module.directory)
         .env("CGO_ENABLED", "0")
         .env("GOWORK", "off")
         .env_remove("GOFLAGS")
@@ -127,13 +152,13 @@ async fn lock(cache: &Path, progress: Progress) -> Result<File> {
         Err(TryLockError::Error(source)) => return Err(Error::file("lock", path)(source)),
         Err(TryLockError::WouldBlock) => {}
     }
-    let step = progress.step("waiting for another build of the control plane");
+    let step = progress.step("waiting for another build of the same");
     let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
     step.done();
     locked.map_err(io::Error::other).flatten().map_err(Error::file("lock", path))
 }
 
-async fn build_one(program: Program, cache: &Path, step: &Step) -> Result<()> {
+async fn build_one(module: &Module, program: Program, cache: &Path, step: &Step) -> Result<()> {
     let binary = program.name();
     let unfinished = tempfile::Builder::new()
         .prefix(".building-")
@@ -141,9 +166,9 @@ async fn build_one(program: Program, cache: &Path, step: &Step) -> Result<()> {
         .map_err(Error::file("create a directory in", cache))?;
     let output = unfinished.path().join(binary);
     let spawn_error = |reason| Error::Spawn { program: "go build".to_owned(), reason };
-    let mut child = go()
+    let mut child = go(module)
         .args(["build", "-v"])
-        .args(flags())
+        .args(module.flags())
         .arg("-o")
         .arg(&output)
         .arg(program.package())

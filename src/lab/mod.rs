@@ -34,7 +34,7 @@ mod watchdog;
 mod witness;
 
 pub use self::{
-    binaries::{Binaries, KUBERNETES_VERSION, Program, cache_dir},
+    binaries::{Binaries, KUBERNETES_VERSION, Program, cache_dir, promtool},
     component::Component,
     control_plane::{ControlPlane, Options},
     error::{Error, Result},

@@ -11,14 +11,14 @@ mod ground;
 mod leading;
 mod moves;
 mod nodes;
-mod records;
+pub(super) mod records;
 mod statuses;
 pub(super) mod stops;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     time::{Duration, Instant as Moment},
 };
 
@@ -105,7 +105,7 @@ pub struct Engine {
     motions: BTreeMap<Uid, Motion>,
     statuses_due: bool,
     statuses_not_before: Option<Moment>,
-    queue: BTreeSet<(nodes::Urgency, String)>,
+    queue: nodes::Queue,
     /// What is being written, and the version of the object that the write followed from.
     under_way: BTreeMap<Key, u64>,
     retries: BTreeMap<Key, Retry>,
@@ -137,7 +137,7 @@ impl Engine {
             motions: BTreeMap::new(),
             statuses_due: true,
             statuses_not_before: None,
-            queue: BTreeSet::new(),
+            queue: nodes::Queue::default(),
             under_way: BTreeMap::new(),
             retries: BTreeMap::new(),
             absence: None,
@@ -213,6 +213,9 @@ impl Engine {
                 self.retries.remove(key);
                 if let Some(seen) = seen {
                     self.observe(seen);
+                }
+                if let Key::Stamps(name) = key {
+                    self.stamped(name, now);
                 }
             }
             Err(WriteError::NotLeading(_)) => {

@@ -6,16 +6,21 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, AtomicU64},
     },
-    time::Instant as Moment,
+    time::{Duration, Instant as Moment},
 };
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
-use super::{index::Index, ruling::Ruling};
+use super::{
+    engine::records::{Running, Standings},
+    index::Index,
+    ruling::{Ruling, worth::Term},
+};
+use crate::core::instant::Instant;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
@@ -47,6 +52,31 @@ struct Subject {
     category: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Policy {
+    policy: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PolicyMode {
+    policy: String,
+    mode: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Certificates {
+    provider: String,
+    offer: String,
+    scheme: String,
+    region: String,
+}
+
+/// Upper bounds of a decision's duration, in seconds: a cluster of any size that is known should stay far from the last.
+const DECISION: [f64; 9] = [0.0001, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0];
+/// Upper bounds of the time from a change to the stamps that follow from it, in seconds: of 5,000 nodes that change
+/// together, the last waits for some 15.
+const STAMPING: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
 /// Handles to the counts; cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
@@ -63,6 +93,10 @@ pub struct Metrics {
     cleared: Family<Subject, Gauge<i64, AtomicI64>>,
     workloads: Family<Level, Gauge<i64, AtomicI64>>,
     violating: Family<Level, Gauge<i64, AtomicI64>>,
+    violating_since: Family<Level, Gauge<i64, AtomicI64>>,
+    moves_stopped: Family<Policy, Gauge<i64, AtomicI64>>,
+    policies: Family<PolicyMode, Gauge<i64, AtomicI64>>,
+    expiry: Family<Certificates, Gauge<f64, AtomicU64>>,
     unplaceable: Gauge<i64, AtomicI64>,
     nodes: Gauge<i64, AtomicI64>,
     next_change: Gauge<f64, AtomicU64>,
@@ -70,6 +104,8 @@ pub struct Metrics {
     leader: Gauge<i64, AtomicI64>,
     transitions: Counter,
     moves: Family<MoveOutcome, Counter>,
+    deciding: Histogram,
+    stamping: Histogram,
 }
 
 impl Default for Metrics {
@@ -87,6 +123,10 @@ impl Default for Metrics {
             cleared: Family::default(),
             workloads: Family::default(),
             violating: Family::default(),
+            violating_since: Family::default(),
+            moves_stopped: Family::default(),
+            policies: Family::default(),
+            expiry: Family::default(),
             unplaceable: Gauge::default(),
             nodes: Gauge::default(),
             next_change: Gauge::default(),
@@ -94,67 +134,107 @@ impl Default for Metrics {
             leader: Gauge::default(),
             transitions: Counter::default(),
             moves: Family::default(),
+            deciding: Histogram::new(DECISION),
+            stamping: Histogram::new(STAMPING),
         };
         let mut registry = Registry::with_prefix("rempart");
-        registry.register("writes", "Writes to the API server, by kind and outcome", metrics.writes.clone());
-        registry.register("watch_events", "Events received from watches, by kind", metrics.watch_events.clone());
-        registry.register("watch_failures", "Watches that broke off, by kind", metrics.watch_failures.clone());
-        registry.register(
-            "watch_age_seconds",
-            "Since a watch last told something or was asked for anew, by kind; they are asked for anew every 200 s",
-            metrics.watch_age.clone(),
-        );
-        registry.register(
-            "unreadable_objects",
-            "Objects that a watch told of and that could not be read, so that they were left as they were, by kind",
-            metrics.unreadable.clone(),
-        );
-        registry.register("followed_objects", "Objects that are followed, by kind", metrics.followed.clone());
-        registry.register(
-            "faulty_objects",
-            "Objects that cannot be decoded or have an entry that cannot be used, by kind; see their Ready condition",
-            metrics.faulty.clone(),
-        );
-        registry.register(
-            "cleared_pools",
-            "Pools cleared for a level or category of a policy",
-            metrics.cleared.clone(),
-        );
-        registry.register("workloads", "Workloads of a level of a policy", metrics.workloads.clone());
-        registry.register(
-            "violating_pods",
-            "Pods of a level of a policy on nodes that are not cleared for them",
-            metrics.violating.clone(),
-        );
-        registry.register(
-            "unplaceable_workloads",
-            "Workloads for whose pods there is no place; see their WorkloadPlacement",
-            metrics.unplaceable.clone(),
-        );
-        registry.register("nodes", "Nodes that are followed", metrics.nodes.clone());
-        registry.register(
-            "next_change_timestamp_seconds",
-            "When a certificate next begins or ends to count (Unix time; NaN: never)",
-            metrics.next_change.clone(),
-        );
-        registry.register("rulings", "Judgements of the whole catalogue", metrics.rulings.clone());
-        registry.register(
-            "migrations",
-            "Moves of workloads, by why (violating, leaving, stale) and outcome (begun, done, failed)",
-            metrics.moves.clone(),
-        );
-        registry.register("leader", "1 while this replica writes, 0 while it follows", metrics.leader.clone());
-        registry.register(
-            "lease_transitions",
-            "Times that this replica began or ceased to lead",
-            metrics.transitions.clone(),
-        );
+        metrics.register_placement(&mut registry);
+        metrics.register_operation(&mut registry);
         *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
         metrics
     }
 }
 
 impl Metrics {
+    /// Where what may run, and what does.
+    fn register_placement(&self, registry: &mut Registry) {
+        registry.register(
+            "policy_info",
+            "1 for each policy that can be evaluated, with its mode",
+            self.policies.clone(),
+        );
+        registry.register("cleared_pools", "Pools cleared for a level or category of a policy", self.cleared.clone());
+        registry.register("workloads", "Workloads of a level of a policy", self.workloads.clone());
+        registry.register(
+            "violating_pods",
+            "Pods of a level of a policy on nodes that are not cleared for them",
+            self.violating.clone(),
+        );
+        registry.register(
+            "oldest_violation_timestamp_seconds",
+            "Since when a workload of a level of a policy has pods on nodes that are not cleared for them, the first of \
+             those that still have (Unix time)",
+            self.violating_since.clone(),
+        );
+        registry.register(
+            "moves_stopped",
+            "Levels of a policy of which nothing is moved until an officer says so; see its MoveStopped condition",
+            self.moves_stopped.clone(),
+        );
+        registry.register(
+            "qualification_expiry_timestamp_seconds",
+            "When the certificates of a scheme end that an offer has in a region, or ended (Unix time; +Inf: no end is \
+             recorded)",
+            self.expiry.clone(),
+        );
+        registry.register(
+            "unplaceable_workloads",
+            "Workloads for whose pods there is no place; see their WorkloadPlacement",
+            self.unplaceable.clone(),
+        );
+        registry.register(
+            "next_change_timestamp_seconds",
+            "When a certificate next begins or ends to count (Unix time; NaN: never)",
+            self.next_change.clone(),
+        );
+        registry.register(
+            "migrations",
+            "Moves of workloads, by why (violating, leaving, stale) and outcome (begun, done, failed)",
+            self.moves.clone(),
+        );
+    }
+
+    /// How the operator fares.
+    fn register_operation(&self, registry: &mut Registry) {
+        registry.register("writes", "Writes to the API server, by kind and outcome", self.writes.clone());
+        registry.register("watch_events", "Events received from watches, by kind", self.watch_events.clone());
+        registry.register("watch_failures", "Watches that broke off, by kind", self.watch_failures.clone());
+        registry.register(
+            "watch_age_seconds",
+            "Since a watch last told something or was asked for anew, by kind; they are asked for anew every 200 s",
+            self.watch_age.clone(),
+        );
+        registry.register(
+            "unreadable_objects",
+            "Objects that a watch told of and that could not be read, so that they were left as they were, by kind",
+            self.unreadable.clone(),
+        );
+        registry.register("followed_objects", "Objects that are followed, by kind", self.followed.clone());
+        registry.register(
+            "faulty_objects",
+            "Objects that cannot be decoded or have an entry that cannot be used, by kind; see their Ready condition",
+            self.faulty.clone(),
+        );
+        registry.register("nodes", "Nodes that are followed", self.nodes.clone());
+        registry.register("rulings", "Judgements of the whole catalogue", self.rulings.clone());
+        registry.register(
+            "reconcile_duration_seconds",
+            "How long it takes to compare what is with what should be, once",
+            self.deciding.clone(),
+        );
+        registry.register(
+            "stamp_duration_seconds",
+            "From when a node was first seen to lack its stamps, or to have too many, until it was put right",
+            self.stamping.clone(),
+        );
+        registry.register("leader", "1 while this replica writes, 0 while it follows", self.leader.clone());
+        registry.register(
+            "lease_transitions",
+            "Times that this replica began or ceased to lead",
+            self.transitions.clone(),
+        );
+    }
+
     /// A write succeeded.
     pub fn wrote(&self, kind: &'static str) {
         self.writes.get_or_create(&WriteOutcome { kind, outcome: "success" }).inc();
@@ -208,7 +288,6 @@ impl Metrics {
 
     /// So much is followed.
     pub fn counted(&self, index: &Index) {
-        let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.nodes.set(whole(index.nodes.live().len()));
         let unplaceable = index.records.iter().filter(|(_, record)| record.is_unplaceable()).count();
         self.unplaceable.set(whole(unplaceable));
@@ -217,28 +296,77 @@ impl Metrics {
         }
     }
 
-    /// Everything that runs was looked at: workloads and violating pods of each level of each policy.
-    pub fn surveyed<'a>(&self, levels: impl Iterator<Item = (&'a str, &'a str, i32, i32)>) {
+    /// Everything that runs was looked at: what runs of each level of each policy.
+    pub(super) fn surveyed(&self, ruling: &Ruling, levels: &Standings) {
+        self.forget_survey();
+        for policy in ruling.world.policies.values() {
+            let found = levels.get(policy.name.as_str()).into_iter().flatten();
+            for (level, running) in policy.levels.iter().zip(found) {
+                let Running { workloads, violating, violating_since } = *running;
+                let level = Level { policy: policy.name.to_string(), level: level.name.to_string() };
+                self.workloads.get_or_create(&level).set(workloads.into());
+                self.violating.get_or_create(&level).set(violating.into());
+                if let Some(since) = violating_since {
+                    self.violating_since.get_or_create(&level).set(since);
+                }
+            }
+        }
+    }
+
+    /// So many levels of each policy are not moved until an officer says so.
+    pub fn stopped<'a>(&self, policies: impl Iterator<Item = (&'a str, usize)>) {
+        self.moves_stopped.clear();
+        for (policy, levels) in policies {
+            let policy = Policy { policy: policy.to_owned() };
+            self.moves_stopped.get_or_create(&policy).set(whole(levels));
+        }
+    }
+
+    /// This replica leads no more: what only the leader looks at would become old.
+    pub fn resigned(&self) {
+        self.forget_survey();
+        self.moves_stopped.clear();
+    }
+
+    fn forget_survey(&self) {
         self.workloads.clear();
         self.violating.clear();
-        for (policy, level, workloads, violating) in levels {
-            let level = Level { policy: policy.to_owned(), level: level.to_owned() };
-            self.workloads.get_or_create(&level).set(workloads.into());
-            self.violating.get_or_create(&level).set(violating.into());
-        }
+        self.violating_since.clear();
+    }
+
+    /// A comparison of what is with what should be took so long.
+    pub fn decided(&self, took: Duration) {
+        self.deciding.observe(took.as_secs_f64());
+    }
+
+    /// A node's stamps were put right, so long after they were first seen to be wrong.
+    pub fn stamped(&self, after: Duration) {
+        self.stamping.observe(after.as_secs_f64());
     }
 
     /// A new ruling is in force.
     pub fn ruled(&self, ruling: &Ruling) {
         self.rulings.inc();
-        self.next_change.set(ruling.next.map_or(f64::NAN, |next| next.timestamp().as_duration().as_secs_f64()));
+        self.next_change.set(ruling.next.map_or(f64::NAN, seconds));
         for (kind, number) in &ruling.faulty {
-            self.faulty.get_or_create(&Kind { kind }).set(i64::try_from(*number).unwrap_or(i64::MAX));
+            self.faulty.get_or_create(&Kind { kind }).set(whole(*number));
+        }
+        self.policies.clear();
+        for policy in ruling.world.policies.values() {
+            let of = PolicyMode { policy: policy.name.to_string(), mode: policy.mode.to_string() };
+            self.policies.get_or_create(&of).set(1);
+        }
+        self.expiry.clear();
+        for (provider, term) in
+            ruling.of_provider.iter().flat_map(|(name, found)| found.terms.iter().map(move |term| (name, term)))
+        {
+            let Term { offer, scheme, region, ends } = term.clone();
+            let certificates = Certificates { provider: provider.clone(), offer, scheme, region };
+            self.expiry.get_or_create(&certificates).set(ends.map_or(f64::INFINITY, seconds));
         }
         self.cleared.clear();
         for (policy, found) in &ruling.of_policy {
-            let pools =
-                |standing: &crate::api::Standing| i64::try_from(standing.cleared_pools.len()).unwrap_or(i64::MAX);
+            let pools = |standing: &crate::api::Standing| whole(standing.cleared_pools.len());
             for standing in &found.levels {
                 let subject = Subject { policy: policy.clone(), level: standing.name.clone(), category: String::new() };
                 self.cleared.get_or_create(&subject).set(pools(standing));
@@ -261,5 +389,80 @@ impl Metrics {
         // Writing to a string does not fail; were it to, what was written so far is still right.
         let _ = encode(&mut text, &registry);
         text
+    }
+}
+
+/// As gauges count.
+fn whole(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// In seconds of Unix time.
+fn seconds(instant: Instant) -> f64 {
+    instant.timestamp().as_duration().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Every sample that can be, told once.
+    fn told() -> String {
+        let metrics = Metrics::default();
+        let kind = Kind { kind: "k" };
+        let level = Level { policy: "p".into(), level: "l".into() };
+        metrics.wrote("k");
+        metrics.moved("w", "o");
+        metrics.watch_spoke("k");
+        metrics.watch_failed("k");
+        metrics.unreadable("k");
+        metrics.stamped(Duration::from_secs(1));
+        metrics.decided(Duration::from_secs(1));
+        metrics.stopped([("p", 1)].into_iter());
+        metrics.followed.get_or_create(&kind).set(1);
+        metrics.faulty.get_or_create(&kind).set(1);
+        let subject = Subject { policy: "p".into(), level: "l".into(), category: String::new() };
+        metrics.cleared.get_or_create(&subject).set(1);
+        metrics.workloads.get_or_create(&level).set(1);
+        metrics.violating.get_or_create(&level).set(1);
+        metrics.violating_since.get_or_create(&level).set(1);
+        metrics.policies.get_or_create(&PolicyMode { policy: "p".into(), mode: "m".into() }).set(1);
+        let (provider, offer, scheme, region) = ("p".into(), "o".into(), "s".into(), "r".into());
+        metrics.expiry.get_or_create(&Certificates { provider, offer, scheme, region }).set(1.0);
+        metrics.text()
+    }
+
+    /// The names of metrics in `text`.
+    fn names(text: &str) -> BTreeSet<&str> {
+        let word = |found: char| found.is_ascii_lowercase() || found == '_';
+        let starts = text.match_indices("rempart_").map(|(at, _)| &text[at..]);
+        starts.map(|rest| rest.split(|found| !word(found)).next().unwrap_or(rest)).collect()
+    }
+
+    #[test]
+    fn dashboard_and_alerts_ask_for_what_is_told_and_people_can_look_all_of_it_up() {
+        let told = told();
+        let samples: BTreeSet<&str> = told
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split(['{', ' ']).next())
+            .collect();
+        let rules = include_str!("../../charts/rempart/files/monitoring/rules.yaml");
+        let dashboard = include_str!("../../charts/rempart/files/monitoring/dashboard.json");
+        let asked: BTreeSet<_> = names(rules).union(&names(dashboard)).copied().collect();
+        assert!(asked.len() > 12, "{asked:?}");
+        let unknown: Vec<_> = asked.difference(&samples).collect();
+        assert!(unknown.is_empty(), "nothing tells {unknown:?}\n{told}");
+
+        let explained = names(include_str!("../../docs/operations.md"));
+        let base =
+            |name: &str| ["_bucket", "_sum", "_count"].iter().fold(name.to_owned(), |name, end| name.replace(end, ""));
+        let missing: Vec<_> = samples.iter().filter(|name| !explained.contains(base(name).as_str())).collect();
+        assert!(missing.is_empty(), "docs/operations.md says nothing of {missing:?}");
+        let stray: Vec<_> =
+            explained.iter().filter(|name| !samples.iter().any(|told| told.starts_with(**name))).collect();
+        assert!(stray.is_empty(), "docs/operations.md explains {stray:?}, which nothing tells");
     }
 }

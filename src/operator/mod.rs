@@ -149,12 +149,13 @@ pub async fn run(
     );
     let (listed, resign) = (Arc::new(Notify::new()), CancellationToken::new());
     tasks.spawn(compete(candidate, Arc::clone(&listed), resign.clone()));
-    let engine = Engine::new(Settings { exempt, concurrency: CONCURRENCY, limits: options.limits }, metrics);
+    let settings = Settings { exempt, concurrency: CONCURRENCY, limits: options.limits };
+    let engine = Engine::new(settings, metrics.clone());
     let guarded = lease::guarded(client, leadership.clone(), Arc::clone(&clock));
     let writer = Writer::new(guarded, options.namespace);
 
     let drained = tokio::select! {
-        decided = decide(engine, writer, observations, leadership, listed, health, clock, stop) => decided?,
+        decided = decide(engine, writer, observations, leadership, listed, health, metrics, clock, stop) => decided?,
         ended = tasks.join_next() => return Err(task_ended(ended)),
     };
     // What may still be on its way keeps the lease until its end.
@@ -199,6 +200,7 @@ async fn decide(
     leadership: Leadership,
     listed: Arc<Notify>,
     health: Health,
+    metrics: Metrics,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) -> Result<bool, Error> {
@@ -230,7 +232,10 @@ async fn decide(
             _ = beat.tick() => {}
         }
         engine.lead(leadership.may_write(clock.uptime()));
-        for (key, write) in engine.cycle(clock.now(), moment()) {
+        let began = moment();
+        let due = engine.cycle(clock.now(), began);
+        metrics.decided(began.elapsed());
+        for (key, write) in due {
             let writer = writer.clone();
             under_way.spawn(async move {
                 let outcome = writer.perform(&key, write).await;

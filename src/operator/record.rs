@@ -65,6 +65,13 @@ impl Recorded {
         let [placeable, ..] = self.since;
         placeable.is_some_and(|(holds, _)| !holds)
     }
+
+    /// Since when it says that pods stand where they may not, in seconds of Unix time.
+    #[must_use]
+    pub fn violating_since(&self) -> Option<i64> {
+        let [_, compliant, _] = self.since;
+        compliant.filter(|(holds, _)| !holds).map(|(_, since)| since)
+    }
 }
 
 impl Versioned for Recorded {

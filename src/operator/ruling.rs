@@ -1,7 +1,7 @@
 //! What the core makes of what was seen: for the operator's statuses and stamps, owned and ready to be compared.
 
 pub(super) mod verdicts;
-mod worth;
+pub(super) mod worth;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use self::{
     verdicts::{exceptions_of_pool, verdicts},
-    worth::{schemes_ends, worth},
+    worth::{Term, schemes_ends, terms, worth},
 };
 use super::index::{Index, Record};
 use crate::{
@@ -65,6 +65,8 @@ pub struct OfProvider {
     pub problems: Vec<String>,
     /// What its offers are worth now.
     pub offers: Vec<api::OfferStatus>,
+    /// How long they have their certificates.
+    pub terms: Vec<Term>,
     /// The next end of a certificate.
     pub next_expiry: Option<Time>,
 }
@@ -151,6 +153,7 @@ impl Ruling {
             let mut found = OfProvider { problems, ..OfProvider::default() };
             if let Some(provider) = value {
                 (found.offers, found.next_expiry) = worth(&provider, at);
+                found.terms = terms(&provider, at);
                 world.catalogue.providers.insert(provider.name.clone(), provider);
             }
             ruling.of_provider.insert(name, found);

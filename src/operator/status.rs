@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
     bindings::{self, Bindings},
-    engine::stops,
+    engine::{records::Running, stops},
     index::{Index, Record},
     node::Membership,
     ruling::{OfPolicy, OfPool, OfProvider, Outcome, cut},
@@ -188,8 +188,8 @@ pub struct Done<'a> {
     pub bindings: &'a Bindings,
     /// Whether API servers have had time to take them up.
     pub settled: bool,
-    /// How many workloads and violating pods each of its levels has, least sensitive first.
-    pub standings: &'a [(i32, i32)],
+    /// What runs of each of its levels, least sensitive first.
+    pub standings: &'a [Running],
     /// The moves that wait for an officer's word.
     pub stops: Vec<api::MoveStop>,
 }
@@ -242,8 +242,8 @@ pub fn of_policy(
     let generation = record.meta.generation;
     let stopped = stopped(name, &stops);
     let mut levels = found.levels.clone();
-    for (level, (workloads, violating)) in levels.iter_mut().zip(standings) {
-        (level.workloads, level.violating_pods) = (Some(*workloads), Some(*violating));
+    for (level, running) in levels.iter_mut().zip(standings) {
+        (level.workloads, level.violating_pods) = (Some(running.workloads), Some(running.violating));
     }
     api::PlacementPolicyStatus {
         levels,

@@ -19,6 +19,7 @@ mod faults;
 mod harness;
 mod leadership;
 mod migration;
+mod monitoring;
 mod outages;
 mod placement;
 mod records;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         faults::trials(),
         leadership::trials(),
         migration::trials(),
+        monitoring::trials(),
         outages::trials(),
         placement::trials(),
         records::trials(),

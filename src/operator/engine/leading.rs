@@ -7,8 +7,11 @@ use super::Engine;
 impl Engine {
     /// Takes in whether this replica leads.
     pub fn lead(&mut self, leads: bool) {
-        if leads == std::mem::replace(&mut self.leads, leads) || !leads {
+        if leads == std::mem::replace(&mut self.leads, leads) {
             return;
+        }
+        if !leads {
+            return self.metrics.resigned();
         }
         // Everything is compared anew. What became of our own writes, if there ever were any, says nothing any more.
         self.admission.take_over();

@@ -13,7 +13,7 @@ use std::{
 
 use k8s_openapi::api::core::v1::ObjectReference;
 
-use super::{Engine, MoveLimits, backoff, ground::Basis, nodes::Urgency, stops::Stops};
+use super::{Engine, MoveLimits, backoff, ground::Basis, stops::Stops};
 use crate::{
     core::{
         fleet::{Controller, Form, Uid, split},
@@ -199,10 +199,15 @@ impl Engine {
         moves.progress(&survey, now, &mut notices, metrics);
         let stopped = moves.stops.update(index, &survey, ruling, at, now, &mut notices);
 
+        let policies = ruling.world.policies.keys();
+        metrics.stopped(policies.map(|name| {
+            let name = name.as_str();
+            (name, stopped.keys().filter(|(policy, _)| policy == name).count())
+        }));
+
         let waits = moves.settled_from.is_some_and(|from| from + SETTLE > now);
         // Where a stamp is still to be taken away, a replacement could land on it.
-        let stamping = queue.iter().any(|(urgency, _)| *urgency == Urgency::Loses)
-            || under_way.keys().any(|key| matches!(key, Key::Stamps(_)));
+        let stamping = queue.any_loses() || under_way.keys().any(|key| matches!(key, Key::Stamps(_)));
         let moving = moves.under_way.iter().map(|(unit, flight)| (*unit, flight.weight)).collect();
         let resting = moves.resting.iter().filter(|(_, rest)| rest.not_before > now);
         let resting = resting.map(|(unit, rest)| (*unit, rest.why.clone())).collect();

@@ -1,6 +1,9 @@
 //! Whose a node is, what its stamps should be, and how soon they must be written.
 
-use std::{collections::BTreeSet, time::Instant as Moment};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant as Moment,
+};
 
 use super::Engine;
 use crate::{
@@ -61,20 +64,52 @@ pub(super) fn change(node: &NodeRecord, ruling: &Ruling) -> StampChange {
     }
 }
 
-/// Queues the node `name` when its stamps are not what they should be.
-pub(super) fn queue(queue: &mut BTreeSet<(Urgency, String)>, name: &str, node: &NodeRecord, ruling: &Ruling) {
-    let change = change(node, ruling);
-    if change.is_empty() {
-        return;
+/// The nodes whose stamps are not what they should be.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    due: BTreeSet<(Urgency, String)>,
+    /// Those that have been found since stamps were last planned.
+    found: Vec<String>,
+    /// Since when each is known to be wrong, until it has been put right.
+    since: BTreeMap<String, Moment>,
+}
+
+impl Queue {
+    /// Whether a node carries a clearance that it has lost.
+    pub(super) fn any_loses(&self) -> bool {
+        self.due.first().is_some_and(|(urgency, _)| *urgency == Urgency::Loses)
     }
-    let urgency = if !change.remove.is_empty() {
-        Urgency::Loses
-    } else if node.unstamped() {
-        Urgency::New
-    } else {
-        Urgency::Gains
-    };
-    queue.insert((urgency, name.to_owned()));
+
+    /// Forgets all of them.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Queues the node `name` when its stamps are not what they should be.
+    fn look(&mut self, name: &str, node: &NodeRecord, ruling: &Ruling) {
+        let change = change(node, ruling);
+        if change.is_empty() {
+            return;
+        }
+        let urgency = if !change.remove.is_empty() {
+            Urgency::Loses
+        } else if node.unstamped() {
+            Urgency::New
+        } else {
+            Urgency::Gains
+        };
+        self.due.insert((urgency, name.to_owned()));
+        if !self.since.contains_key(name) {
+            self.found.push(name.to_owned());
+        }
+    }
+
+    /// Notes since when what has been found is known.
+    fn note(&mut self, now: Moment) {
+        for name in self.found.drain(..) {
+            self.since.entry(name).or_insert(now);
+        }
+    }
 }
 
 impl Engine {
@@ -116,7 +151,17 @@ impl Engine {
     pub(super) fn place(&mut self, name: &str) {
         let Some(node) = self.index.nodes.get_mut(name) else { return };
         self::place(node, &self.ruling);
-        self::queue(&mut self.queue, name, node, &self.ruling);
+        self.queue.look(name, node, &self.ruling);
+    }
+
+    /// Takes in that the stamps of the node `name` were written, and counts how long it has taken until they are right.
+    pub(super) fn stamped(&mut self, name: &str, now: Moment) {
+        if self.index.nodes.get(name).is_some_and(|node| !change(node, &self.ruling).is_empty()) {
+            return;
+        }
+        if let Some(since) = self.queue.since.remove(name) {
+            self.metrics.stamped(now.saturating_duration_since(since));
+        }
     }
 
     /// The same of every node.
@@ -124,25 +169,29 @@ impl Engine {
         self.fleet_changed = true;
         for (name, node) in self.index.nodes.iter_mut() {
             place(node, &self.ruling);
-            queue(&mut self.queue, name, node, &self.ruling);
+            self.queue.look(name, node, &self.ruling);
         }
     }
 
     /// Asks for the stamps that are not what they should be, the most urgent first.
     pub(super) fn plan_stamps(&mut self, now: Moment, due: &mut Vec<(Key, Write)>) {
+        self.queue.note(now);
         let writing = self.under_way.keys().filter(|key| matches!(key, Key::Stamps(_))).count();
         let mut free = self.settings.concurrency.saturating_sub(writing);
         // Nodes that failed wait aside, so that however many they are the others have their turn.
         let mut aside = Vec::new();
         while free > 0 {
-            let Some((urgency, name)) = self.queue.pop_first() else { break };
-            let Some(node) = self.index.nodes.get(&name) else { continue };
-            let change = change(node, &self.ruling);
+            let Some((urgency, name)) = self.queue.due.pop_first() else { break };
             let key = Key::Stamps(name.clone());
             // Under way: settling it looks at the node again.
-            if change.is_empty() || self.under_way.contains_key(&key) {
+            if self.under_way.contains_key(&key) {
                 continue;
             }
+            let change = self.index.nodes.get(&name).map(|node| change(node, &self.ruling));
+            let Some(change) = change.filter(|change| !change.is_empty()) else {
+                self.queue.since.remove(&name);
+                continue;
+            };
             if let Some(retry) = self.retries.get(&key).filter(|retry| retry.not_before > now) {
                 aside.push((urgency, name));
                 self.wake_at(Some(retry.not_before));
@@ -151,6 +200,6 @@ impl Engine {
             due.push((key, Write::Stamps(change)));
             free = free.saturating_sub(1);
         }
-        self.queue.extend(aside);
+        self.queue.due.extend(aside);
     }
 }

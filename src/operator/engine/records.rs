@@ -14,7 +14,8 @@ use std::{
 
 use serde_json::json;
 
-use self::entry::{Entry, Of, Standings, entries, exists, levels};
+use self::entry::{Entry, Of, entries, exists, levels};
+pub(in crate::operator) use self::entry::{Running, Standings};
 use super::{Engine, ground::Basis, statuses::whole_seconds};
 use crate::{
     api,
@@ -58,7 +59,7 @@ pub(super) struct Records {
     follows_from: BTreeMap<String, u64>,
     /// When a record was last asked for.
     asked: BTreeMap<String, Moment>,
-    /// How many workloads and violating pods each level of each policy has, least sensitive first.
+    /// What runs of the levels of each policy, least sensitive first.
     pub(super) levels: Standings,
 }
 
@@ -185,7 +186,7 @@ impl Engine {
         let fleet = self.index.fleet();
         let survey = survey(&fleet, &ground);
         let entries = entries(&fleet, &survey);
-        let levels = levels(&survey, &entries, &self.ruling);
+        let levels = levels(&survey, &entries, &self.ruling, &self.index.records);
         let estate = Followed { ruling: &self.ruling, index: &self.index, exempt: ground.exempt };
         let pass = Pass { entries: &entries, estate: &estate, motions: &self.motions, at, now };
         pass.compare(&mut self.records);
@@ -196,13 +197,8 @@ impl Engine {
             }
         }
         self.records.follows_from.retain(|name, _| entries.contains_key(name));
+        self.metrics.surveyed(&self.ruling, &levels);
         if self.records.levels != levels {
-            let policies = self.ruling.world.policies.values().filter_map(|policy| {
-                let found = levels.get(policy.name.as_str())?;
-                let named = policy.levels.iter().map(|level| level.name.as_str()).zip(found);
-                Some(named.map(|(level, (workloads, violating))| (policy.name.as_str(), level, *workloads, *violating)))
-            });
-            self.metrics.surveyed(policies.flatten());
             self.records.levels = levels;
             self.statuses_due = true;
         }

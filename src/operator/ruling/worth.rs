@@ -8,7 +8,7 @@ use super::time;
 use crate::{
     api::{self, limits},
     core::{
-        catalogue::{Offer, Provider},
+        catalogue::{Offer, Provider, Qualification},
         coverage::Coverage,
         instant::{Day, Instant},
         name::{RegionName, Scheme},
@@ -32,6 +32,48 @@ pub(super) fn worth(provider: &Provider, at: Instant) -> (Vec<api::OfferStatus>,
         })
         .collect();
     (offers, next.map(time))
+}
+
+/// How long an offer has, or had, the certificates of one scheme.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// The offer.
+    pub offer: String,
+    /// The scheme.
+    pub scheme: String,
+    /// The region; empty where neither zones nor certificates name one.
+    pub region: String,
+    /// When they end, or ended when none is in force; `None` when no end is recorded.
+    pub ends: Option<Instant>,
+}
+
+/// How long the offers of `provider` have the certificates that they have, or had, at `at`. What was never in force has
+/// no term; what has ended keeps its own for as long as it is recorded, so that nobody takes silence for a renewal.
+pub(super) fn terms(provider: &Provider, at: Instant) -> Vec<Term> {
+    let of_offer = |offer: &Offer| -> Vec<Term> {
+        let term = |(scheme, region): (&Scheme, Option<&RegionName>)| {
+            let ends = match coverage(offer, scheme, region, at) {
+                Coverage::InForce { until, .. } => until,
+                Coverage::Ended { on, .. } => Some(on.ends()),
+                Coverage::NotYet { .. } => Some(ended(offer, scheme, region, at)?),
+                Coverage::OutOfScope { .. } | Coverage::Missing => return None,
+            };
+            let region = region.map(ToString::to_string).unwrap_or_default();
+            Some(Term { offer: offer.name.to_string(), scheme: scheme.to_string(), region, ends })
+        };
+        scopes(offer).filter_map(term).collect()
+    };
+    provider.offers.values().flat_map(of_offer).collect()
+}
+
+/// When the last certificate ended that is over at `at`.
+fn ended(offer: &Offer, scheme: &Scheme, region: Option<&RegionName>, at: Instant) -> Option<Instant> {
+    let covers = |found: &&Qualification| match region {
+        Some(region) => found.covers(region),
+        None => found.regions.is_none(),
+    };
+    let of_scheme = offer.qualifications.iter().filter(|found| found.scheme == *scheme);
+    of_scheme.filter(covers).filter_map(Qualification::ends).filter(|end| *end <= at).max()
 }
 
 /// The schemes in force, each with the regions that have it until the same day.
@@ -101,5 +143,40 @@ mod tests {
             offers[0].in_force.iter().map(|found| (found.scheme.as_str(), found.until.as_deref())).collect();
         assert_eq!(schemes, [("hds", Some("2026-12-31")), ("secnumcloud", Some("2027-01-31"))]);
         assert_eq!(next.unwrap().0.to_string(), "2027-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_term_outlives_its_certificate_and_ends_with_the_last_of_a_chain() {
+        let spec = serde_saphyr::from_str(
+            r#"{operator: {name: A, jurisdiction: FR}, offers: [{name: o, zones: [
+                {name: n1, region: north, country: FR}, {name: s1, region: south, country: FR}], qualifications: [
+                {scheme: hds, validFrom: "2025-01-01", validUntil: "2025-12-31"},
+                {scheme: hds, validFrom: "2026-06-01", validUntil: "2026-12-31", regions: [south]},
+                {scheme: iso, validFrom: "2026-01-01", validUntil: "2026-04-30", regions: [north]},
+                {scheme: iso, validFrom: "2026-05-01", validUntil: "2027-04-30", regions: [north]},
+                {scheme: open, validFrom: "2026-01-01"},
+                {scheme: planned, validFrom: "2027-01-01"}]}]}"#,
+        );
+        let provider = convert::provider("acme", &spec.unwrap()).value.unwrap();
+        let at = "2026-03-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().into();
+        let told: Vec<_> = terms(&provider, at)
+            .into_iter()
+            .map(|Term { scheme, region, ends, .. }| {
+                format!(
+                    "{scheme} {region} {}",
+                    ends.map_or("never".to_owned(), |ends| Day::ending_at(ends).to_string())
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "hds north 2025-12-31",
+                "hds south 2025-12-31",
+                "iso north 2027-04-30",
+                "open north never",
+                "open south never",
+            ]
+        );
     }
 }

@@ -8,11 +8,26 @@ use crate::{
         standing::{self, Footing, Misplaced, Mover, Survey, Tally, Unit},
         workload::{Identity, Kind, Workload},
     },
-    operator::{record, ruling::Ruling},
+    operator::{
+        index::Mirror,
+        record::{self, Recorded},
+        ruling::Ruling,
+    },
 };
 
-/// How many workloads and violating pods each level of each policy has, least sensitive first.
-pub(in crate::operator::engine) type Standings = BTreeMap<String, Vec<(i32, i32)>>;
+/// What runs of the levels of each policy, least sensitive first.
+pub(in crate::operator) type Standings = BTreeMap<String, Vec<Running>>;
+
+/// What runs of a level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::operator) struct Running {
+    /// Workloads.
+    pub(in crate::operator) workloads: i32,
+    /// Pods on nodes that are not cleared for them.
+    pub(in crate::operator) violating: i32,
+    /// Since when, in seconds of Unix time, the first of those workloads with such pods has any, by its record.
+    pub(in crate::operator) violating_since: Option<i64>,
+}
 
 /// A workload of which there is to be a record.
 pub(super) struct Entry<'s, 'a> {
@@ -131,29 +146,43 @@ fn key(identity: &Identity) -> String {
     format!("{}/{}", identity.namespace, record::name(identity))
 }
 
-/// How many workloads and violating pods each level of each policy has.
-pub(super) fn levels(survey: &Survey<'_>, entries: &BTreeMap<String, Entry<'_, '_>>, ruling: &Ruling) -> Standings {
+/// What runs of the levels of each policy, with what the records so far say of violations.
+pub(super) fn levels(
+    survey: &Survey<'_>,
+    entries: &BTreeMap<String, Entry<'_, '_>>,
+    ruling: &Ruling,
+    records: &Mirror<Recorded>,
+) -> Standings {
     let policies = ruling.world.policies.iter();
-    let mut levels: Standings =
-        policies.map(|(name, policy)| (name.to_string(), vec![(0, 0); policy.levels.iter().len()])).collect();
-    let mut add = |subject: &standing::Subject<'_>, workloads: i32, violating: u32| {
+    let mut levels: Standings = policies
+        .map(|(name, policy)| (name.to_string(), vec![Running::default(); policy.levels.iter().len()]))
+        .collect();
+    let mut add = |subject: &standing::Subject<'_>, running: Running| {
         let Some(found) = levels.get_mut(subject.policy.as_str()).and_then(|found| found.get_mut(subject.rank)) else {
             return;
         };
-        found.0 = found.0.saturating_add(workloads);
-        found.1 = found.1.saturating_add(i32::try_from(violating).unwrap_or(i32::MAX));
+        found.workloads = found.workloads.saturating_add(running.workloads);
+        found.violating = found.violating.saturating_add(running.violating);
+        found.violating_since = [found.violating_since, running.violating_since].into_iter().flatten().min();
     };
     for (subject, tally) in &survey.levels {
-        add(subject, 0, tally.violating);
+        let violating = i32::try_from(tally.violating).unwrap_or(i32::MAX);
+        add(subject, Running { violating, ..Running::default() });
     }
-    for entry in entries.values() {
+    for (name, entry) in entries {
         let unit = match &entry.of {
             Of::Controller(_, units) => units.first().copied(),
             Of::Pod(_, _, unit) => Some(*unit),
         };
         for asked in unit.into_iter().flat_map(|unit| &unit.needs.asked) {
             if let Some(subject) = asked.subject() {
-                add(&subject, 1, 0);
+                add(&subject, Running { workloads: 1, ..Running::default() });
+            }
+        }
+        let Some(since) = records.get(name).and_then(Recorded::violating_since) else { continue };
+        for asked in entry.pods().2.iter().flat_map(|pod| pod.violated()) {
+            if let Some(subject) = asked.subject() {
+                add(&subject, Running { violating_since: Some(since), ..Running::default() });
             }
         }
     }

@@ -1,0 +1,3 @@
+module rempart.dev/monitoring
+go 1.26.7
+require github.com/prometheus/prometheus v0.316.0
