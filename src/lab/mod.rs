@@ -39,7 +39,7 @@ pub use self::{
     control_plane::{ControlPlane, Options},
     error::{Error, Result},
     nodes::NodeSpec,
-    operator::OperatorProcess,
+    operator::{OPERATOR_ENVIRONMENT, OperatorProcess},
     progress::{Progress, Step},
     tools::{Invocation, Output},
     wait::eventually,

@@ -20,6 +20,11 @@ use super::{
 /// The `ServiceAccount` of the chart.
 const ACCOUNT: (&str, &str) = ("rempart-system", "rempart");
 
+/// What the chart sets in the environment of the operator beside what tells it who and where it is: one arena of memory
+/// for all threads, and large buffers given back when they are done with. Most of what it ever holds at once is held
+/// during the first lists.
+pub const OPERATOR_ENVIRONMENT: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "1"), ("MALLOC_MMAP_THRESHOLD_", "65536")];
+
 /// How long the operator may take until it is ready.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -63,6 +68,7 @@ impl ControlPlane {
             // As a container that is started again in its pod: it finds its own lease, and need not wait for its end.
             // Who wants several gives them names of their own, by `--identity`.
             .env("POD_NAME", "rempart-lab")
+            .envs(OPERATOR_ENVIRONMENT)
             .current_dir(self.dir());
         let log = self.layout.log("rempart");
         let url = format!("http://127.0.0.1:{port}");

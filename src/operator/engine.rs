@@ -16,6 +16,7 @@ mod statuses;
 pub(super) mod stops;
 #[cfg(test)]
 mod tests;
+mod worn;
 
 use std::{
     collections::BTreeMap,
@@ -337,8 +338,8 @@ impl Engine {
             let mut ruling = Ruling::new(&self.index, at);
             ruling.serial = self.ruling.serial.wrapping_add(1);
             // The first one differs from nothing, and whoever leads tells.
-            let changes =
-                if self.leads && self.ruling.at.is_some() { ruling.changes(&self.ruling) } else { Vec::new() };
+            let first = self.ruling.at.is_none();
+            let changes = if self.leads && !first { ruling.changes(&self.ruling) } else { Vec::new() };
             self.tell(changes, at, &mut due);
             (self.ruling, self.facts_changed) = (ruling, false);
             self.moves.stops.note(&self.index, &self.ruling.world, now);
@@ -346,6 +347,9 @@ impl Engine {
             self.statuses_due = true;
             self.records.look();
             self.place_all();
+            if first {
+                self.moves.stops.first_look(&self.index, &self.ruling, at, now);
+            }
             self.metrics.ruled(&self.ruling);
             tracing::debug!(next = ?self.ruling.next, "ruled on every pool");
         }

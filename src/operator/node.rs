@@ -160,6 +160,11 @@ impl NodeRecord {
             && (self.ready, self.closed, self.allocatable) == (other.ready, other.closed, other.allocatable)
     }
 
+    /// The stamps that it carries.
+    pub fn stamps(&self) -> Labels {
+        self.stamps.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    }
+
     /// Whether it carries no stamp at all.
     pub fn unstamped(&self) -> bool {
         self.stamps.is_empty()

@@ -36,6 +36,9 @@ use crate::{
 /// The conditions of a record, in their order.
 pub const CONDITIONS: [&str; 3] = ["Placeable", "Compliant", "Migrating"];
 
+/// Why a workload is not moved when an officer is to say so first, and the reason of the event that tells of it.
+pub const STOPPED: &str = "MoveStopped";
+
 /// A record, decoded to take its digest.
 #[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = WorkloadPlacement)]
@@ -56,6 +59,8 @@ pub struct Recorded {
     pub digest: u64,
     /// Whether each of [`CONDITIONS`] holds, and since when, in seconds.
     pub since: [Option<(bool, i64)>; 3],
+    /// Whether it says that a move waits for an officer's word.
+    pub stopped: bool,
 }
 
 impl Recorded {
@@ -90,7 +95,9 @@ impl Kept<WorkloadPlacement> for Recorded {
             let found = api::find_condition(&status.conditions, kind)?;
             Some((found.status == "True", found.last_transition_time.0.as_second()))
         });
+        let stopped = status.conditions.iter().any(|condition| condition.reason == STOPPED);
         Ok(Some(Self {
+            stopped,
             version: version(metadata.resource_version.as_deref()),
             owner: uid(owner.map(|owner| owner.uid.as_str())),
             digest: digest(&mut status),

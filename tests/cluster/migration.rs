@@ -22,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("migration::a_single_pod_is_replaced_before_it_goes", single_pod),
         Trial::new("migration::what_ran_before_the_policy_is_brought_into_line", new_scope),
         Trial::new("migration::lost_facts_stop_the_move_until_an_officer_says_so", stopped),
+        Trial::serial("migration::facts_lost_while_no_operator_runs_stop_the_move_too", unseen),
         Trial::new("migration::budgets_are_respected_and_asked_again", budget),
         Trial::new("migration::what_has_nowhere_to_go_is_kept", stranded),
         Trial::new("migration::a_pod_that_waits_for_a_policy_that_is_gone_is_replaced", stale),
@@ -193,6 +194,15 @@ async fn stopped(context: &Context) -> Result<()> {
     let stop = status.stops.first().context("no stop in the status")?;
     ensure!(stop.level == "restricted" && (stop.pods, stop.of) == (3, 3), "{stop:?}");
     ensure!(stop.changes == [format!("CloudProvider {} is gone", world.named("gouv"))], "{stop:?}");
+    let events: Api<Event> = Api::namespaced(world.admin.clone(), &space);
+    eventually("the Deployment to be told of", SOON, async || {
+        let told = events.list(&ListParams::default().fields("reason=MoveStopped")).await?.items;
+        let notes: Vec<_> = told.into_iter().filter_map(|event| Some((event.regarding?.name?, event.note?))).collect();
+        let gone = format!("CloudProvider {} is gone", world.named("gouv"));
+        ensure!(notes.iter().any(|(name, note)| name == "api" && note.contains(&gone)), "{notes:?}");
+        anyhow::Ok(())
+    })
+    .await?;
     // A word that was not asked for is none.
     let approve = |id: &str| {
         json!({
@@ -214,6 +224,33 @@ async fn stopped(context: &Context) -> Result<()> {
     ensure!(uids(&world, &space).await?.is_superset(&before), "something moved without a word");
     merge(&world.admin, &approve(&id), None).await?;
     eventually_on(&world, &space, 4, &["site"]).await?;
+    world.eventually_condition("MoveStopped", "False", "NothingStopped").await?;
+    Ok(())
+}
+
+async fn unseen(context: &Context) -> Result<()> {
+    let world = World::new(context, "unseen").await?;
+    world.node(context, "gouv").await?;
+    let space = world.namespace(context, &[]).await?;
+    create(&world.admin, &workload("Deployment", &space, "api", &RESTRICTED)).await?;
+    eventually_on(&world, &space, 1, &["gouv"]).await?;
+    let before = uids(&world, &space).await?;
+    world.node(context, "site").await?;
+    context.take_operator().await?.terminate().await.context("it did not say how it ended")?;
+    crate::world::api_of(&world.admin, &world.provider("gouv"))
+        .delete(&world.named("gouv"), &kube::api::DeleteParams::default())
+        .await?;
+    context.rempart().await?;
+    eventually_stopped(&world).await?;
+    let policies: Api<PlacementPolicy> = Api::all(world.admin.clone());
+    let status = policies.get(&world.id).await?.status.unwrap_or_default();
+    let stop = status.stops.first().context("no stop in the status")?;
+    ensure!(stop.level == "restricted" && (stop.pods, stop.of) == (1, 1), "{stop:?}");
+    let gone = format!("CloudProvider {} was gone when the operator started", world.named("gouv"));
+    ensure!(stop.changes == [gone], "{stop:?}");
+    ensure!(uids(&world, &space).await? == before, "something moved without a word");
+    approve(&world).await?;
+    eventually_on(&world, &space, 1, &["site"]).await?;
     world.eventually_condition("MoveStopped", "False", "NothingStopped").await?;
     Ok(())
 }

@@ -34,7 +34,7 @@ async fn rendered(context: &Context, values: &[&str]) -> Result<Vec<Value>> {
 }
 
 /// The one object of a kind and name in what the chart installs with these values.
-async fn one(context: &Context, values: &[&str], kind: &str, name: &str) -> Result<Value> {
+pub(crate) async fn one(context: &Context, values: &[&str], kind: &str, name: &str) -> Result<Value> {
     let all = rendered(context, values).await?;
     let mut found = all.into_iter().filter(|object| object["kind"] == kind && object["metadata"]["name"] == name);
     let one = found.next().with_context(|| format!("no {kind} {name}"))?;

@@ -22,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("startup::an_unusable_kubeconfig_is_refused_with_a_sentence", kubeconfig),
         Trial::new("startup::an_address_that_is_taken_is_refused_by_name", address),
         Trial::new("startup::an_api_server_without_mutating_admission_policies_is_refused_by_name", old_api_server),
+        Trial::new("startup::trials_run_the_operator_as_the_chart_does", environment),
         Trial::serial("startup::a_missing_permission_to_read_shows_and_heals", may_not_read),
         Trial::serial("startup::a_missing_permission_to_write_shows_and_heals", may_not_write),
     ]
@@ -224,4 +225,13 @@ async fn may_not_write(context: &Context) -> Result<()> {
     ensure!(log.contains("cannot patch resource") && log.contains(&format!("Node {node}")), "{log}");
     operator.terminate().await;
     healed
+}
+
+async fn environment(context: &Context) -> Result<()> {
+    let deployment = crate::monitoring::one(context, &[], "Deployment", "rempart").await?;
+    let set = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().cloned().unwrap_or_default();
+    for (name, value) in rempart::lab::OPERATOR_ENVIRONMENT {
+        ensure!(set.contains(&json!({"name": name, "value": value})), "{name}={value} is not among {set:?}");
+    }
+    Ok(())
 }

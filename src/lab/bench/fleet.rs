@@ -3,19 +3,22 @@
 //!
 //! The operator starts where all of that is there already, so that its first lists are the largest that they can be, and
 //! then records every workload. It is measured until nothing is left to write, at rest, and once more from a start where
-//! the records are there as well.
+//! the records are there as well; at last a provider loses its certificate, and the pods on its nodes are to move.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Node, Pod},
 };
 use kube::{
-    Api, Client,
-    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams},
+    Api, Client, ResourceExt,
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams, WatchEvent, WatchParams},
 };
 use serde::Serialize;
 
@@ -43,6 +46,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_hours(1);
 /// How long until the operator has nothing left to do about what has just happened.
 const SETTLED: Duration = Duration::from_secs(6);
+/// How long a first wave may keep one waiting.
+const WAVE: Duration = Duration::from_secs(20);
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -85,11 +90,31 @@ pub(super) struct Fleet {
     pub(super) again: Start,
     /// Of one processor, while nothing happens.
     pub(super) processor_at_rest: f64,
+    /// When a provider loses its certificate.
+    pub(super) loss: Loss,
+}
+
+/// What follows when a provider loses its certificate.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Loss {
+    /// Pods on its nodes.
+    pub(super) pods: usize,
+    /// From when the loss is recorded until the first workload is on the move.
+    pub(super) first_seconds: f64,
+    /// Workloads of the first wave: those that are on the move when no other has followed for a while. Nobody plays their
+    /// controllers, so that no move comes to an end and makes room.
+    pub(super) wave: usize,
+    /// From when the loss is recorded until the last of them is on the move.
+    pub(super) wave_seconds: f64,
+    /// The operator after it.
+    pub(super) memory: Memory,
 }
 
 impl Fleet {
     pub(super) fn peak_mib(&self) -> f64 {
-        mib(self.first.memory.peak_kib.max(self.again.memory.peak_kib))
+        let peaks = [self.first.memory, self.again.memory, self.loss.memory].map(|memory| memory.peak_kib);
+        mib(peaks.into_iter().max().unwrap_or_default())
     }
 
     pub(super) fn bytes_per_node(&self) -> f64 {
@@ -109,6 +134,12 @@ impl Fleet {
                 "MiB",
                 Spread::of([self.peak_mib()]),
                 Limit::AtMost(64.0),
+            ),
+            Aim::new(
+                format!("a loss that hits {} pods, until the first moves, 2 s of settling included", self.loss.pods),
+                "s",
+                Spread::of([self.loss.first_seconds]),
+                Limit::AtMost(4.0),
             ),
             Aim::new(
                 "the same at rest",
@@ -162,6 +193,9 @@ pub(super) async fn measure(cluster: &ControlPlane, client: &Client, size: Size,
     let used = machine::processor_time(operator.pid())?.saturating_sub(before);
     let processor_at_rest = used.div_duration_f64(began.elapsed());
     operator.check()?;
+    step.done();
+    let step = progress.step("pods: a certificate is lost");
+    let loss = bench.lose(&operator).await?;
     operator.terminate().await;
     step.done();
     Ok(Fleet {
@@ -173,6 +207,7 @@ pub(super) async fn measure(cluster: &ControlPlane, client: &Client, size: Size,
         first,
         again,
         processor_at_rest,
+        loss,
     })
 }
 
@@ -232,6 +267,43 @@ impl Bench<'_> {
             ensure!(began.elapsed() < PATIENCE, "not all pods run after {} s: {made} are there", PATIENCE.as_secs());
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Takes a certificate away, and sees what the operator makes of it.
+    async fn lose(&self, operator: &OperatorProcess) -> Result<Loss> {
+        let brittle = ListParams::default().labels(&format!("{}={}", keys::PROVIDER, world::BRITTLE));
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let nodes: BTreeSet<_> = nodes.list_metadata(&brittle).await?.iter().map(ResourceExt::name_any).collect();
+        let pods: Api<Pod> = Api::all(self.client.clone());
+        let mut hit = 0_usize;
+        for node in &nodes {
+            let on = ListParams::default().fields(&format!("spec.nodeName={node}"));
+            hit = hit.saturating_add(pods.list_metadata(&on).await?.items.len());
+        }
+        let deployments: Api<Deployment> = Api::all(self.client.clone());
+        let seen = deployments.list_metadata(&ListParams::default().limit(1)).await?;
+        let version = seen.metadata.resource_version.unwrap_or_default();
+        let changes = deployments.watch(&WatchParams::default(), &version).await?;
+        tokio::pin!(changes);
+        let mut moving = BTreeSet::new();
+        let (mut first, mut last) = (None, Duration::ZERO);
+        let began = Instant::now();
+        world::lose_certificate(self.client).await?;
+        // Until none has followed for a while.
+        while began.elapsed() < last.max(WAVE).saturating_add(SETTLED) {
+            let Ok(Some(change)) = tokio::time::timeout(SETTLED, changes.next()).await else { continue };
+            let (WatchEvent::Modified(object) | WatchEvent::Added(object)) = change? else { continue };
+            let written = object.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref()?.annotations.as_ref());
+            if written.is_some_and(|written| written.contains_key(keys::MIGRATION)) && moving.insert(object.uid()) {
+                last = began.elapsed();
+                first.get_or_insert(last);
+            }
+        }
+        operator.check()?;
+        let first = first.with_context(|| format!("nothing moves, though {hit} pods may not stay"))?;
+        let memory = Memory::of(operator.pid())?;
+        let (first_seconds, wave_seconds) = (first.as_secs_f64(), last.as_secs_f64());
+        Ok(Loss { pods: hit, first_seconds, wave: moving.len(), wave_seconds, memory })
     }
 
     /// Starts an operator, and waits until it has nothing left to do.

@@ -12,7 +12,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    api::PlacementPolicy,
+    api::{CloudProvider, PlacementPolicy},
     lab::{Component, ControlPlane, Options, Progress, eventually},
 };
 
@@ -35,6 +35,12 @@ const EXEMPT: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", BARE
 
 const PROVIDERS: usize = 5;
 const ZONES: usize = 2;
+
+/// A provider with one zone, whose certificate is to be lost.
+pub(super) const BRITTLE: &str = "provider-brittle";
+const BRITTLE_ZONE: &str = "zone-brittle";
+/// One node of so many is of it, where nodes are kept.
+const BRITTLE_SHARE: usize = 50;
 
 /// How long anything may take until it has come about.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -108,44 +114,60 @@ fn list(items: impl Iterator<Item = Value>) -> String {
     json!({ "apiVersion": "v1", "kind": "List", "items": items.collect::<Vec<_>>() }).to_string()
 }
 
-/// Five providers with two zones each, and a pool in every zone, all cleared for every level.
+/// Five providers with two zones each and one with one, and a pool in every zone, all cleared for every level.
 fn catalogue() -> Vec<Value> {
-    let providers = (0..PROVIDERS).map(|provider| {
-        let zones = (0..ZONES).map(|zone| {
-            json!({ "name": zone_name(provider, zone), "region": format!("region-{provider}"), "country": "FR" })
-        });
-        json!({
-            "apiVersion": "rempart.dev/v1alpha1",
-            "kind": "CloudProvider",
-            "metadata": { "name": format!("provider-{provider}") },
-            "spec": {
-                "displayName": format!("Provider {provider}"),
-                "operator": { "name": format!("Provider {provider} SAS"), "jurisdiction": "FR" },
-                "offers": [{
-                    "name": "qualified",
-                    "technology": [{ "name": "Stack", "supplier": "Stack SAS", "jurisdiction": "FR" }],
-                    "zones": zones.collect::<Vec<_>>(),
-                    "qualifications": [{ "scheme": "secnumcloud", "validFrom": "2020-01-01" }],
-                }],
-            },
-        })
-    });
-    let pools = (0..PROVIDERS).flat_map(|provider| (0..ZONES).map(move |zone| (provider, zone)));
-    let pools = pools.map(|(provider, zone)| {
-        let zone = zone_name(provider, zone);
+    let names: Vec<_> =
+        (0..PROVIDERS).map(|number| (format!("provider-{number}"), format!("region-{number}"))).collect();
+    let zones = |number: usize| (0..ZONES).map(move |zone| zone_name(number, zone)).collect::<Vec<_>>();
+    let mut objects = Vec::new();
+    for (number, (name, region)) in names.iter().enumerate() {
+        objects.extend(described(name, region, &zones(number)));
+    }
+    objects.extend(described(BRITTLE, "region-brittle", &[BRITTLE_ZONE.to_owned()]));
+    objects
+}
+
+/// A provider, and a pool in each of its zones.
+fn described(name: &str, region: &str, zones: &[String]) -> Vec<Value> {
+    let pools = zones.iter().map(|zone| {
         json!({
             "apiVersion": "rempart.dev/v1alpha1",
             "kind": "PlacementPool",
             "metadata": { "name": format!("pool-{zone}") },
             "spec": {
-                "provider": format!("provider-{provider}"),
+                "provider": name,
                 "offer": "qualified",
                 "zone": zone,
                 "nodeSelector": { "matchLabels": { "topology.kubernetes.io/zone": zone } },
             },
         })
     });
-    providers.chain(pools).collect()
+    let zones = zones.iter().map(|zone| json!({ "name": zone, "region": region, "country": "FR" }));
+    let provider = json!({
+        "apiVersion": "rempart.dev/v1alpha1",
+        "kind": "CloudProvider",
+        "metadata": { "name": name },
+        "spec": {
+            "displayName": format!("Provider {name}"),
+            "operator": { "name": format!("{name} SAS"), "jurisdiction": "FR" },
+            "offers": [{
+                "name": "qualified",
+                "technology": [{ "name": "Stack", "supplier": "Stack SAS", "jurisdiction": "FR" }],
+                "zones": zones.collect::<Vec<_>>(),
+                "qualifications": [{ "scheme": "secnumcloud", "validFrom": "2020-01-01" }],
+            }],
+        },
+    });
+    std::iter::once(provider).chain(pools).collect()
+}
+
+/// Takes the certificate of [`BRITTLE`] away.
+pub(super) async fn lose_certificate(client: &Client) -> Result<()> {
+    let providers: Api<CloudProvider> = Api::all(client.clone());
+    let patch = json!([{ "op": "remove", "path": "/spec/offers/0/qualifications" }]);
+    let patch = Patch::<()>::Json(serde_json::from_value(patch)?);
+    providers.patch(BRITTLE, &PatchParams::default(), &patch).await.context("cannot edit the provider")?;
+    Ok(())
 }
 
 fn zone_name(provider: usize, zone: usize) -> String {
@@ -258,13 +280,15 @@ pub(super) fn node_names(number: usize) -> impl Iterator<Item = String> {
     (0..number).map(|node| format!("node-{node:05}"))
 }
 
-/// Creates nodes, evenly in all zones. Nobody runs those that are not `kept`, and no heartbeat comes from them.
+/// Creates nodes, evenly in all zones. Nobody runs those that are not `kept`, and no heartbeat comes from them; of those
+/// that are, one of fifty is [`BRITTLE`]'s.
 pub(super) async fn create_nodes(client: &Client, number: usize, kept: bool) -> Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
     let requests = node_names(number).enumerate().map(|(index, name)| {
         let nodes = nodes.clone();
         async move {
-            let mut node = node(&name, index);
+            let brittle = kept && index.is_multiple_of(BRITTLE_SHARE);
+            let mut node = node(&name, index, brittle);
             if kept && let Some(labels) = node.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
                 labels.insert("kwok.x-k8s.io/node".to_owned(), "fake".into());
             }
@@ -277,9 +301,9 @@ pub(super) async fn create_nodes(client: &Client, number: usize, kept: bool) -> 
 }
 
 /// A node as a managed cluster has them.
-fn node(name: &str, index: usize) -> Value {
+fn node(name: &str, index: usize, brittle: bool) -> Value {
     let (provider, zone) = (index % PROVIDERS, index / PROVIDERS % ZONES);
-    let zone = zone_name(provider, zone);
+    let zone = if brittle { BRITTLE_ZONE.to_owned() } else { zone_name(provider, zone) };
     let capacity = json!({ "cpu": "16", "ephemeral-storage": "203056560Ki", "memory": "65773496Ki", "pods": "110" });
     let condition = |kind: &str, status: &str, reason: &str| {
         json!({

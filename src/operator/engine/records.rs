@@ -31,7 +31,7 @@ use crate::{
     operator::{
         index::Index,
         node::Membership,
-        record::{Content, Motion, Recorded, Said, Subject},
+        record::{self, Content, Motion, Recorded, Said, Subject},
         ruling::{Ruling, time},
         write::{Key, Notice, Write},
     },
@@ -128,15 +128,20 @@ fn follows_from(entry: &Entry<'_, '_>, base: u64, motion: &Motion, estate: &Foll
 fn notices(entry: &Entry<'_, '_>, before: Option<&Recorded>, said: &[Said; 3]) -> Vec<Notice> {
     let held =
         |index: usize| before.and_then(|before| before.since.get(index).copied().flatten()).map(|(held, _)| held);
-    let [placeable, compliant, _] = said;
+    let [placeable, compliant, migrating] = said;
     let blocked = !placeable.holds && held(0) != Some(false);
     // Of what is seen for the first time nobody knows whether it ever stood right.
     let lost = !compliant.holds && held(1) == Some(true);
-    let told = |reason, said: &Said| Notice::of_workload(&entry.identity, entry.uid, reason, said.message.clone());
-    [blocked.then(|| told("PlacementBlocked", placeable)), lost.then(|| told("ClearanceLost", compliant))]
-        .into_iter()
-        .flatten()
-        .collect()
+    let stopped = migrating.reason == record::STOPPED && !before.is_some_and(|before| before.stopped);
+    [
+        (blocked, "PlacementBlocked", placeable),
+        (lost, "ClearanceLost", compliant),
+        (stopped, record::STOPPED, migrating),
+    ]
+    .into_iter()
+    .filter(|(due, ..)| *due)
+    .map(|(_, reason, said)| Notice::of_workload(&entry.identity, entry.uid, reason, said.message.clone()))
+    .collect()
 }
 
 fn body(name: &str, entry: &Entry<'_, '_>, status: &api::WorkloadPlacementStatus) -> serde_json::Value {

@@ -10,6 +10,7 @@ use std::{
 
 use fnv::FnvHasher;
 
+use super::worn::Worn;
 use crate::{
     api,
     core::{
@@ -61,6 +62,8 @@ pub(super) struct Stops {
     history: VecDeque<Epoch>,
     /// When facts were first seen.
     origin: Option<Moment>,
+    /// What was lost before they were.
+    worn: Option<Worn>,
     stopped: BTreeMap<(String, usize), Stopped>,
     /// When an officer last let a move of a policy go on: what was before then is no measure for it any more.
     approved: BTreeMap<String, Moment>,
@@ -69,7 +72,7 @@ pub(super) struct Stops {
 #[derive(Debug)]
 struct Stopped {
     stop: api::MoveStop,
-    /// The facts before the change; unknown where another replica stopped the move.
+    /// The facts before the change; unknown where another replica stopped the move, and where none saw the change.
     before: Option<Epoch>,
 }
 
@@ -90,8 +93,14 @@ impl Stops {
         self.forget(now);
     }
 
+    /// Takes in what nodes carry when the first ruling is made: while no replica ran, nobody saw facts change.
+    pub(super) fn first_look(&mut self, index: &Index, ruling: &Ruling, at: Instant, now: Moment) {
+        self.worn = Worn::find(index, ruling, at, now);
+    }
+
     /// Forgets what no longer held when the window began, and most of what followed fast upon each other.
     fn forget(&mut self, now: Moment) {
+        self.worn = self.worn.take().filter(|worn| worn.since + WINDOW > now);
         while self.history.get(1).is_some_and(|second| second.since + WINDOW <= now) {
             self.history.pop_front();
         }
@@ -166,6 +175,7 @@ impl Stops {
         for (subject, (loss, before)) in worst.into_iter().filter(|(_, (loss, _))| loss.exceeds(share)) {
             self.stop(index, ruling, subject, &loss, &before, notices);
         }
+        self.stop_unseen(index, survey, ruling, &violating, notices);
         self.stopped.iter().map(|(subject, stopped)| (subject.clone(), said(&subject.0, &stopped.stop))).collect()
     }
 
@@ -212,22 +222,86 @@ impl Stops {
         if known || word(index, &key.0) == Some(&id) {
             return;
         }
-        let level = ruling.world.policies.get(subject.policy).and_then(|policy| policy.levels.at(subject.rank));
-        let stop = api::MoveStop {
-            id,
-            level: level.map(|level| level.name.to_string()).unwrap_or_default(),
-            pods: i32::try_from(loss.lost).unwrap_or(i32::MAX),
-            of: i32::try_from(loss.total).unwrap_or(i32::MAX),
-            changes: changes.into_iter().map(|(_, change, _)| change).take(NAMED).collect(),
-        };
-        let note = said(&key.0, &stop);
+        let changes = changes.into_iter().map(|(_, change, _)| change).take(NAMED).collect();
+        self.begin(
+            index,
+            subject,
+            Stopped { stop: stop_of(id, ruling, subject, loss, changes), before: Some(before) },
+            notices,
+        );
+    }
+
+    /// Stops what changed while no replica ran: by what is left of it on the nodes.
+    fn stop_unseen(
+        &mut self,
+        index: &Index,
+        survey: &Survey<'_>,
+        ruling: &Ruling,
+        violating: &BTreeSet<&str>,
+        notices: &mut Vec<Notice>,
+    ) {
+        let Some(worn) = self.worn.take() else { return };
+        for (subject, loss) in worn.lost(index, survey, ruling, violating) {
+            let policy = subject.policy.as_str();
+            let known = self.stopped.contains_key(&(policy.to_owned(), subject.rank));
+            if known || self.approved.contains_key(policy) || !loss.exceeds(self.share) {
+                continue;
+            }
+            let changes = unseen(worn.involved(policy, &loss), &facts(index));
+            let id = identify(policy, &changes);
+            if word(index, policy) == Some(&id) {
+                continue;
+            }
+            let changes = changes.into_iter().map(|(_, change, _)| change).take(NAMED).collect();
+            self.begin(
+                index,
+                subject,
+                Stopped { stop: stop_of(id, ruling, subject, &loss, changes), before: None },
+                notices,
+            );
+        }
+        self.worn = Some(worn);
+    }
+
+    /// Nothing of `subject` moves from now on.
+    fn begin(&mut self, index: &Index, subject: Subject<'_>, stopped: Stopped, notices: &mut Vec<Notice>) {
+        let (key, stop) = ((subject.policy.to_string(), subject.rank), &stopped.stop);
+        let note = said(&key.0, stop);
         tracing::warn!(policy = key.0, note, "moves are stopped");
         if let Some(record) = index.policies.get(&key.0) {
             let notice = Notice::of_policy(&key.0, record.meta.uid.clone(), "MoveStopped", note);
             notices.push(Notice { action: "Stop", warning: true, ..notice });
         }
-        self.stopped.insert(key, Stopped { stop, before: Some(before) });
+        self.stopped.insert(key, stopped);
     }
+}
+
+/// The stop of a `loss`.
+fn stop_of(id: String, ruling: &Ruling, subject: Subject<'_>, loss: &Loss, changes: Vec<String>) -> api::MoveStop {
+    let level = ruling.world.policies.get(subject.policy).and_then(|policy| policy.levels.at(subject.rank));
+    api::MoveStop {
+        id,
+        level: level.map(|level| level.name.to_string()).unwrap_or_default(),
+        pods: i32::try_from(loss.lost).unwrap_or(i32::MAX),
+        of: i32::try_from(loss.total).unwrap_or(i32::MAX),
+        changes,
+    }
+}
+
+/// What may have changed of `involved` unseen: those that are gone, or, where none is, all of them.
+fn unseen(involved: BTreeSet<Object>, now: &Facts) -> Vec<(Object, String, String)> {
+    let gone = involved.iter().any(|object| !now.contains_key(object));
+    let told = involved.into_iter().filter_map(|object| {
+        let made = now.get(&object);
+        let (kind, name) = &object;
+        let change = match made {
+            None => format!("{kind} {name} was gone when the operator started"),
+            Some(_) if gone => return None,
+            Some(_) => format!("{kind} {name} may have been changed while no operator ran"),
+        };
+        Some((object, change, format!("{made:?}")))
+    });
+    told.collect()
 }
 
 /// What an officer has written on `policy` to let a move go on.

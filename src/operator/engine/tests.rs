@@ -2,6 +2,7 @@
 
 mod leading;
 mod records;
+mod worn;
 
 use std::{
     collections::BTreeMap,
