@@ -19,7 +19,7 @@ mod tests;
 mod worn;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     time::{Duration, Instant as Moment},
 };
 
@@ -70,6 +70,10 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// The longest wait of all writes while the API server is away: so late may they resume when it is back.
 const LONGEST_ABSENCE: Duration = Duration::from_secs(5);
+/// One of so many of the writes that may be on their way at a time may be an event.
+const NOTICES: usize = 4;
+/// So many events may wait; the oldest are dropped then, and counted.
+const UNSENT: usize = 4096;
 /// How far a clock may go back, as clocks that are kept right do, before facts are judged anew.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
 /// How often a kind of write that fails is told of: with an API server that is away, every one fails.
@@ -118,6 +122,8 @@ pub struct Engine {
     complained: BTreeMap<&'static str, Moment>,
     wake: Option<Moment>,
     moves: moves::Moves,
+    /// What people are to be told, and has not been sent.
+    outbox: VecDeque<(Key, Write)>,
 }
 
 impl Engine {
@@ -145,6 +151,7 @@ impl Engine {
             said: BTreeMap::new(),
             complained: BTreeMap::new(),
             wake: None,
+            outbox: VecDeque::new(),
             moves: moves::Moves::new(settings.limits),
             settings,
         }
@@ -359,9 +366,8 @@ impl Engine {
         }
         if let Some(absence) = self.absence.filter(|absence| absence.not_before > now) {
             self.wake_at(Some(absence.not_before));
-            // Events are told once, now or never.
-            self.under_way.extend(due.iter().map(|(key, _)| (key.clone(), 0)));
-            return due;
+            self.outbox.extend(due);
+            return Vec::new();
         }
         let settled = self.admission.settled().clone();
         self.admission.plan(&self.index, &self.settings.exempt, now, &mut due);
@@ -375,6 +381,7 @@ impl Engine {
         self.plan_moves(at, now, &mut due);
         self.plan_records(at, now, &mut due);
         self.plan_statuses(at, now, &mut due);
+        self.post(&mut due);
 
         let mut statuses = self.under_way.keys().filter(|key| key.is_status()).count();
         let mut moves = self.under_way.keys().filter(|key| key.moves()).count();
@@ -399,6 +406,21 @@ impl Engine {
             }
         }
         writes
+    }
+
+    /// Puts what people are to be told behind what waits already, and takes out as much as may be on its way at a time:
+    /// when a thousand workloads begin to move, so many requests at once would take more memory than all else.
+    fn post(&mut self, due: &mut Vec<(Key, Write)>) {
+        let (notices, rest) = std::mem::take(due).into_iter().partition(|(key, _)| matches!(key, Key::Notice(..)));
+        *due = rest;
+        self.outbox.extend::<Vec<_>>(notices);
+        for (key, _) in self.outbox.drain(..self.outbox.len().saturating_sub(UNSENT)) {
+            self.metrics.write_failed(key.kind());
+            tracing::warn!(object = key.object(), "an event was not recorded: too many wait already");
+        }
+        let sending = self.under_way.keys().filter(|key| matches!(key, Key::Notice(..))).count();
+        let free = self.settings.concurrency.div_ceil(NOTICES).saturating_sub(sending);
+        due.extend(self.outbox.drain(..free.min(self.outbox.len())));
     }
 
     /// A write that was due and is not made now. Statuses and records are compared again.

@@ -53,6 +53,8 @@ pub const FINALIZER: &str = "rempart.dev/admission";
 
 /// Longer than any answer of an API server that is well, and shorter than what is left of the lease when a write begins.
 pub(super) const DEADLINE: Duration = Duration::from_secs(4);
+/// The longest note of an event that the API server takes, in bytes.
+const NOTE: usize = 1024;
 
 /// What to do to make one object what it should be.
 #[derive(Clone, Debug)]
@@ -345,8 +347,7 @@ impl Writer {
         let event = Event {
             type_: if warning { EventType::Warning } else { EventType::Normal },
             reason: reason.to_owned(),
-            // The longest note that the API server takes is 1,024 bytes.
-            note: Some(super::ruling::cut(note, 256)),
+            note: Some(fitting(note, NOTE)),
             action: action.to_owned(),
             secondary: None,
         };
@@ -423,11 +424,28 @@ impl From<ConfigMap> for Roster {
     }
 }
 
+/// At most `longest` bytes of `text`.
+fn fitting(mut text: String, longest: usize) -> String {
+    const MORE: &str = "…";
+    if text.len() > longest {
+        text.truncate(text.floor_char_boundary(longest.saturating_sub(MORE.len())));
+        text.push_str(MORE);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn notes_fit_and_are_cut_between_characters() {
+        assert_eq!(fitting("déjà".into(), 6), "déjà");
+        assert_eq!(fitting("déjà vu".into(), 7), "déj…");
+        assert_eq!(fitting("€".repeat(500), NOTE).len(), 3 * 340 + 3);
+    }
 
     #[test]
     fn what_was_refused_is_told_from_what_failed_for_now() {

@@ -1,15 +1,10 @@
 //! Whether there is a node that could take a pod if it were created now.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::core::{
     fleet::{Fleet, Pod, Resources, Spot, bears, split},
     keys,
-    name::PoolName,
     standing::{Ground, Needs},
     workload::NodeTerm,
 };
@@ -68,41 +63,47 @@ impl<'s, 'a> Rooms<'s, 'a> {
     /// # Errors
     /// The first demand that no node meets.
     pub fn for_pod(&mut self, key: &str, pod: &Pod, needs: &Needs<'_>, firm: bool) -> Result<(), NoRoom> {
-        let pools: BTreeSet<&PoolName> = self
-            .ground
-            .spots
-            .iter()
-            .filter(|spot| needs.met_by(spot.labels.stamps))
-            .filter_map(|spot| spot.pool)
-            .collect();
-        if needs.keys().next().is_some() && pools.is_empty() {
+        let spots = self.ground.spots;
+        let cleared = |spot: &&Spot<'_>| needs.met_by(spot.labels.stamps);
+        if needs.keys().next().is_some() && !spots.iter().filter(|spot| spot.pool.is_some()).any(|spot| cleared(&spot))
+        {
             return Err(NoRoom::NoPool);
         }
         // Admission gives the next pod its selector anew.
         let wants = pod.wants.selecting(|key| keys::policy_asked(key).is_none());
-        let open: Vec<&Spot<'_>> = (self.ground.spots.iter())
-            .filter(|spot| spot.open && needs.met_by(spot.labels.stamps))
+        // Looked at one by one: of thousands of nodes, one of the first will nearly always do.
+        let mut open = spots
+            .iter()
+            .filter(|spot| spot.open && cleared(spot))
             .filter(|spot| bears(&pod.tolerations, spot.taints) && wants.accept(spot.name, &spot.labels))
-            .collect();
-        if open.is_empty() {
+            .peekable();
+        if open.peek().is_none() {
             return Err(NoRoom::NoNode);
         }
         if !firm {
             return Ok(());
         }
         let (namespace, _) = split(key);
-        let mut reachable = open;
-        for claim in pod.claims.iter() {
-            let Some((volume, reach)) = self.reach(namespace, claim) else { continue };
-            reachable.retain(|spot| reach.iter().any(|term| term.accepts(spot.name, &spot.labels)));
-            if reachable.is_empty() {
-                return Err(NoRoom::Volume { claim: Arc::clone(claim), volume });
-            }
-        }
+        let reaches: Vec<_> =
+            pod.claims.iter().filter_map(|claim| Some((claim, self.reach(namespace, claim)?))).collect();
         let asked = Resources { pods: 1, ..pod.requests };
         let left = self.left();
-        let has_room = |spot: &&Spot<'_>| left.get(spot.name).is_some_and(|left| left.has_room_for(&asked));
-        if reachable.iter().any(has_room) { Ok(()) } else { Err(NoRoom::Full) }
+        // How many of the claims, in their order, the best of the nodes can reach.
+        let mut furthest = 0;
+        for spot in open {
+            let within = |(_, (_, reach)): &&(_, (_, &[NodeTerm]))| {
+                reach.iter().any(|term| term.accepts(spot.name, &spot.labels))
+            };
+            let claims = reaches.iter().take_while(within).count();
+            if claims == reaches.len() && left.get(spot.name).is_some_and(|left| left.has_room_for(&asked)) {
+                return Ok(());
+            }
+            furthest = furthest.max(claims);
+        }
+        match reaches.into_iter().nth(furthest) {
+            Some((claim, (volume, _))) => Err(NoRoom::Volume { claim: Arc::clone(claim), volume }),
+            None => Err(NoRoom::Full),
+        }
     }
 
     /// The volume of `claim`, with the nodes that can reach it, where these are limited.

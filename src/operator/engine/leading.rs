@@ -34,6 +34,7 @@ impl Engine {
         self.metrics.counted(&self.index);
         // What is only kept for writes would otherwise be kept for ever.
         self.queue.clear();
+        self.outbox.clear();
         if self.under_way.is_empty() {
             self.index.bury();
         }

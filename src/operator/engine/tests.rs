@@ -754,3 +754,20 @@ fn the_end_of_a_policy_ends_bindings_that_are_out_of_sight_too() {
     let ended = format!("end binding ValidatingAdmissionPolicyBinding {hidden}");
     assert_eq!(cluster.log.iter().filter(|line| **line == ended).count(), 1, "{:#?}", cluster.log);
 }
+
+#[test]
+fn however_much_people_are_to_be_told_it_waits_its_turn() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[]);
+    cluster.rest();
+    let told = |number: usize| {
+        let notice = Notice::of_policy(&format!("policy-{number}"), None, "ClearanceChanged", String::new());
+        (notice.key(instant("2026-03-01T12:00:00Z")), Write::Notice(Box::new(notice)))
+    };
+    cluster.engine.outbox.extend((0..UNSENT + 10).map(told));
+    let sent = cluster.engine.cycle(cluster.at, cluster.now);
+    let sent: Vec<_> =
+        sent.iter().filter(|(key, _)| matches!(key, Key::Notice(..))).map(|(key, _)| key.object()).collect();
+    assert_eq!(sent, ["PlacementPolicy policy-10"], "the oldest are dropped when there are too many");
+    assert_eq!(cluster.engine.outbox.len(), UNSENT - 1);
+    assert!(cluster.engine.cycle(cluster.at, cluster.now).is_empty(), "the next when that one has ended");
+}
