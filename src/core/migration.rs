@@ -144,7 +144,7 @@ pub fn agenda<'a>(fleet: &Fleet<'a>, ground: &Ground<'a>, survey: &Survey<'a>, c
         if course.moving.contains_key(&candidate.unit.uid) {
             continue;
         }
-        if turns.take(&candidate) {
+        if turns.take(&candidate) && candidate.finds_room(&mut rooms) {
             agenda.moves.push(candidate.begin());
         } else {
             agenda.waiting.insert(candidate.unit.uid);
@@ -173,6 +173,13 @@ impl<'a> Candidate<'_, 'a> {
             Road::Touch { .. } => self.unit.pods.total,
             Road::Evict { pods } => u32::try_from(pods.len()).unwrap_or(u32::MAX),
         }
+    }
+
+    /// Whether there is room for the successors of all pods that would be gone first, beside those of others that go.
+    fn finds_room(&self, rooms: &mut Rooms<'_, 'a>) -> bool {
+        let Road::Evict { pods } = &self.road else { return true };
+        let goes = |pod: &&Misplaced<'a>| pods.iter().any(|(_, uid)| *uid == pod.pod.uid);
+        self.unit.misplaced.iter().filter(goes).all(|pod| rooms.take(pod.key, pod.pod, &pod.needs).is_ok())
     }
 
     fn begin(self) -> Move<'a> {

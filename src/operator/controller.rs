@@ -242,12 +242,12 @@ struct OnCondition {
 }
 
 impl FailurePolicy {
-    /// Whether a pod that is disrupted, as by an eviction, is no failure. The first rule that applies is the one.
-    fn spares_disrupted(&self) -> bool {
+    /// What becomes of a pod that is disrupted, as by an eviction. The first rule that applies is the one.
+    fn of_disrupted(&self) -> Option<&str> {
         let applies = |rule: &&FailureRule| {
             rule.on_pod_conditions.iter().any(|on| on.kind == "DisruptionTarget" && matches!(&*on.status, "" | "True"))
         };
-        self.rules.iter().find(applies).is_some_and(|rule| rule.action == "Ignore")
+        self.rules.iter().find(applies).map(|rule| rule.action.as_str())
     }
 }
 
@@ -276,8 +276,13 @@ impl Kept<batch::Job> for Controller {
         let left = spec.completions.map_or(u32::MAX, |wanted| count(wanted.saturating_sub(status.succeeded)));
         let replicas = spec.parallelism.map_or(1, count).min(left);
         let failures = spec.backoff_limit.unwrap_or(BACKOFF_LIMIT).saturating_sub(status.failed);
-        let spared = spec.pod_failure_policy.as_ref().is_some_and(FailurePolicy::spares_disrupted);
-        let form = Form::Job { finished, suspended: spec.suspend, patience: (!spared).then_some(count(failures)) };
+        let patience = match spec.pod_failure_policy.as_ref().and_then(FailurePolicy::of_disrupted) {
+            Some("Ignore") => None,
+            // With the pod the whole Job fails, or its index.
+            Some("FailJob" | "FailIndex") => Some(0),
+            _ => Some(count(failures)),
+        };
+        let form = Form::Job { finished, suspended: spec.suspend, patience };
         let replicas = if finished || spec.suspend { 0 } else { replicas };
         Ok(Some(Common { metadata, template: spec.template, replicas, observed: None, form }.controller()))
     }
@@ -417,7 +422,7 @@ mod tests {
             (json!({"backoffLimit": 4}), json!({"failed": 1}), 1, (false, false, Some(3))),
             (json!({"backoffLimit": 1}), json!({"failed": 3}), 1, (false, false, Some(0))),
             (json!({"podFailurePolicy": on("Ignore", "DisruptionTarget")}), json!({}), 1, (false, false, None)),
-            (json!({"podFailurePolicy": on("FailJob", "DisruptionTarget")}), json!({}), 1, (false, false, Some(6))),
+            (json!({"podFailurePolicy": on("FailJob", "DisruptionTarget")}), json!({}), 1, (false, false, Some(0))),
             (json!({"podFailurePolicy": on("Ignore", "ConfigIssue")}), json!({}), 1, (false, false, Some(6))),
             (json!({"parallelism": 4, "completions": 6}), json!({"succeeded": 3}), 3, (false, false, Some(6))),
             (json!({"parallelism": 4, "suspend": true}), json!({}), 0, (false, true, Some(6))),

@@ -236,6 +236,8 @@ impl Engine {
                 self.retries.remove(key);
                 self.metrics.write_failed(key.kind());
                 tracing::info!(object = key.object(), said = error.declined().unwrap_or("it is gone"), "not moved");
+                // What keeps it is to be told.
+                self.fleet_changed = true;
             }
             Err(error) if error.gone(key.name()) => {
                 self.retries.remove(key);

@@ -20,7 +20,7 @@ use super::{
     index::Index,
     ruling::{Ruling, worth::Term},
 };
-use crate::core::instant::Instant;
+use crate::core::{instant::Instant, migration::Why};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
@@ -138,6 +138,12 @@ impl Default for Metrics {
             stamping: Histogram::new(STAMPING),
         };
         let mut registry = Registry::with_prefix("rempart");
+        // A counter that appears with its first failure shows no increase.
+        for why in [Why::Violating, Why::Leaving, Why::Stale] {
+            for outcome in ["begun", "done", "failed"] {
+                drop(metrics.moves.get_or_create(&MoveOutcome { why: why.as_str(), outcome }));
+            }
+        }
         metrics.register_placement(&mut registry);
         metrics.register_operation(&mut registry);
         *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
@@ -263,6 +269,7 @@ impl Metrics {
 
     /// A watch told something.
     pub fn watch_spoke(&self, kind: &'static str) {
+        drop(self.unreadable.get_or_create(&Kind { kind }));
         self.watch_events.get_or_create(&Kind { kind }).inc();
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, Moment::now());
     }

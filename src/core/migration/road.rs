@@ -230,7 +230,11 @@ fn may_go(
         Mover::Controller(_, controller) => match &controller.form {
             Form::DaemonSet { on_delete } => {
                 return if lacks(controller, &unit.needs) {
-                    if *on_delete { Err(Kept::OnDelete(Kind::DaemonSet)) } else { Ok(action) }
+                    if *on_delete {
+                        return Err(Kept::OnDelete(Kind::DaemonSet));
+                    }
+                    // Kubernetes ends its pods wherever the completed template does not match.
+                    rooms.anywhere(&unit.needs).map_err(Kept::Stranded).map(|()| action)
                 } else {
                     Err(Kept::DaemonSet)
                 };

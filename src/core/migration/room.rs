@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::core::{
-    fleet::{Fleet, Pod, Resources, Spot, bears, split},
+    fleet::{Fleet, Pod, Resources, Spot, Stage, bears, split},
     keys,
     standing::{Ground, Needs},
     workload::NodeTerm,
@@ -42,6 +42,14 @@ impl fmt::Display for NoRoom {
     }
 }
 
+/// So many pods that wait for a node are reckoned with; a cluster with more of them has no room to speak of.
+const AWAITED: usize = 128;
+
+/// What a place must have left for `pod`.
+fn asked(pod: &Pod) -> Resources {
+    Resources { pods: 1, ..pod.requests }
+}
+
 /// The places that there are.
 pub struct Rooms<'s, 'a> {
     fleet: &'s Fleet<'a>,
@@ -58,11 +66,44 @@ impl<'s, 'a> Rooms<'s, 'a> {
     }
 
     /// Whether some node could take `pod`, found under `key`, if it were created now with what it `needs`. With `firm`,
-    /// it is gone before its successor comes: then its volumes and the room that it needs count as well.
+    /// it is gone before its successor comes: then the room that it needs counts as well.
     ///
     /// # Errors
     /// The first demand that no node meets.
     pub fn for_pod(&mut self, key: &str, pod: &Pod, needs: &Needs<'_>, firm: bool) -> Result<(), NoRoom> {
+        self.find(key, pod, needs, firm).map(drop)
+    }
+
+    /// The same of a pod that is about to go: the room that its successor will need is not there for others.
+    ///
+    /// # Errors
+    /// The first demand that no node meets.
+    pub fn take(&mut self, key: &str, pod: &Pod, needs: &Needs<'_>) -> Result<(), NoRoom> {
+        let found = self.find(key, pod, needs, true)?;
+        if let Some(left) = self.left.as_mut().and_then(|left| left.get_mut(found)) {
+            *left = left.without(&asked(pod));
+        }
+        Ok(())
+    }
+
+    /// Whether any open node has what `needs` ask for.
+    ///
+    /// # Errors
+    /// That none has.
+    pub fn anywhere(&self, needs: &Needs<'_>) -> Result<(), NoRoom> {
+        let cleared = |spot: &&Spot<'_>| needs.met_by(spot.labels.stamps);
+        let mut found = Err(NoRoom::NoPool);
+        for spot in self.ground.spots.iter().filter(cleared) {
+            if spot.open {
+                return Ok(());
+            }
+            found = Err(NoRoom::NoNode);
+        }
+        found
+    }
+
+    /// The first node that will do.
+    fn find(&mut self, key: &str, pod: &Pod, needs: &Needs<'_>, firm: bool) -> Result<&'a str, NoRoom> {
         let spots = self.ground.spots;
         let cleared = |spot: &&Spot<'_>| needs.met_by(spot.labels.stamps);
         if needs.keys().next().is_some() && !spots.iter().filter(|spot| spot.pool.is_some()).any(|spot| cleared(&spot))
@@ -80,14 +121,11 @@ impl<'s, 'a> Rooms<'s, 'a> {
         if open.peek().is_none() {
             return Err(NoRoom::NoNode);
         }
-        if !firm {
-            return Ok(());
-        }
         let (namespace, _) = split(key);
         let reaches: Vec<_> =
             pod.claims.iter().filter_map(|claim| Some((claim, self.reach(namespace, claim)?))).collect();
-        let asked = Resources { pods: 1, ..pod.requests };
-        let left = self.left();
+        let asked = asked(pod);
+        let left = firm.then(|| self.left());
         // How many of the claims, in their order, the best of the nodes can reach.
         let mut furthest = 0;
         for spot in open {
@@ -95,8 +133,10 @@ impl<'s, 'a> Rooms<'s, 'a> {
                 reach.iter().any(|term| term.accepts(spot.name, &spot.labels))
             };
             let claims = reaches.iter().take_while(within).count();
-            if claims == reaches.len() && left.get(spot.name).is_some_and(|left| left.has_room_for(&asked)) {
-                return Ok(());
+            let has_room =
+                |left: &BTreeMap<&str, Resources>| left.get(spot.name).is_some_and(|left| left.has_room_for(&asked));
+            if claims == reaches.len() && left.is_none_or(has_room) {
+                return Ok(spot.name);
             }
             furthest = furthest.max(claims);
         }
@@ -118,9 +158,22 @@ impl<'s, 'a> Rooms<'s, 'a> {
         self.left.get_or_insert_with(|| {
             let mut left: BTreeMap<&str, Resources> =
                 ground.spots.iter().map(|spot| (spot.name, spot.allocatable)).collect();
-            for pod in fleet.pods.values().filter(|pod| pod.stage != crate::core::fleet::Stage::Done) {
+            for pod in fleet.pods.values().filter(|pod| pod.stage != Stage::Done) {
                 if let Some(left) = pod.node.as_deref().and_then(|node| left.get_mut(node)) {
-                    *left = left.without(&Resources { pods: 1, ..pod.requests });
+                    *left = left.without(&asked(pod));
+                }
+            }
+            // Who waits for a node, as a successor of what was moved a moment ago does, is about to have one.
+            let waits = |pod: &&Pod| pod.counts() && pod.node.is_none() && pod.stage != Stage::Gated;
+            for pod in fleet.pods.values().filter(waits).take(AWAITED) {
+                let borne = |spot: &&Spot<'_>| {
+                    spot.open && bears(&pod.tolerations, spot.taints) && pod.wants.accept(spot.name, &spot.labels)
+                };
+                let has_room =
+                    |spot: &&Spot<'_>| left.get(spot.name).is_some_and(|left| left.has_room_for(&asked(pod)));
+                let found = ground.spots.iter().filter(borne).find(has_room);
+                if let Some(left) = found.and_then(|spot| left.get_mut(spot.name)) {
+                    *left = left.without(&asked(pod));
                 }
             }
             left

@@ -283,6 +283,24 @@ fn nothing_is_stranded() {
 }
 
 #[test]
+fn what_goes_takes_the_room_of_its_successor_from_others() {
+    let stateful = || Form::StatefulSet { on_delete: false };
+    for action in [LossAction::Migrate, LossAction::Evict] {
+        let mut scene = Scene::new().action(action);
+        for name in ["a", "b", "c"] {
+            scene = scene.with(name, stateful(), 1, "bad-1");
+        }
+        scene.room = 1;
+        let moves: Vec<_> = scene.plan().into_iter().filter(|line| line.starts_with("violating")).collect();
+        assert_eq!(moves.len(), 1, "{action:?}: {moves:?}");
+        // Its successor has no node yet.
+        scene = scene.pod("successor", None, "");
+        let moves: Vec<_> = scene.plan().into_iter().filter(|line| line.starts_with("violating")).collect();
+        assert!(moves.is_empty(), "{action:?}: {moves:?}");
+    }
+}
+
+#[test]
 fn a_volume_that_no_cleared_node_reaches_keeps_its_pod_and_is_named() {
     let mut scene = Scene::new()
         .with("db", Form::StatefulSet { on_delete: false }, 1, "bad-1")
@@ -374,7 +392,10 @@ fn a_template_that_lacks_its_selector_is_touched_for_daemon_sets_alone() {
         scene
     };
     let daemons = Scene::new().with("app", Form::DaemonSet { on_delete: false }, 2, "bad-1");
-    assert_eq!(bare(daemons, Kind::DaemonSet).plan(), ["violating: touch DaemonSet app"]);
+    let daemons = bare(daemons, Kind::DaemonSet);
+    assert_eq!(daemons.plan(), ["violating: touch DaemonSet app"]);
+    // Kubernetes would end all its pods.
+    assert_eq!(Scene { good: false, ..daemons }.plan(), ["shop/app-0: NoClearedPool", "shop/app-1: NoClearedPool"]);
     let by_hand = Scene::new().with("app", Form::DaemonSet { on_delete: true }, 1, "bad-1");
     assert_eq!(bare(by_hand, Kind::DaemonSet).plan(), ["shop/app-0: StrategyOnDelete"]);
     let sound = Scene::new().with("app", rolling(1, 1, 0), 1, "good-1");

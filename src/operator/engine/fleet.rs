@@ -1,7 +1,7 @@
 //! Takes in what runs.
 
 use super::Engine;
-use crate::operator::index::{Observation, Touched};
+use crate::operator::index::{Change, Observation, Touched};
 
 impl Engine {
     /// Takes in what was seen of pods, of what makes them, and of where they may be.
@@ -27,7 +27,14 @@ impl Engine {
                 claim
             })),
             Observation::Namespace(change) => {
-                self.moves.unsettled = true;
+                // What else is written on a namespace is no fact.
+                self.moves.unsettled |= match &change {
+                    Change::Applied(name, namespace) => {
+                        index.namespaces.get(name).is_none_or(|known| known.labels != namespace.labels)
+                    }
+                    Change::Complete => true,
+                    _ => false,
+                };
                 index.namespaces.observe(change)
             }
             Observation::Volume(change) => index.volumes.observe(change),

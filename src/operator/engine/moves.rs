@@ -23,6 +23,7 @@ use crate::{
         workload::Kind,
     },
     operator::{
+        metrics::Metrics,
         record::Motion,
         write::{Key, Notice, Write, WriteError, workload_reference},
     },
@@ -34,6 +35,8 @@ const SETTLE: Duration = Duration::from_secs(2);
 const PACE: Duration = Duration::from_millis(500);
 /// How long a step may take before it counts as failed: as long as Kubernetes gives a rollout.
 const DEADLINE: Duration = Duration::from_mins(10);
+/// How long a Job may take to count a pod that was evicted.
+const COUNTED: Duration = Duration::from_secs(5);
 /// How long a workload is left alone after a move in vain; longer with each further one.
 const REST: Duration = Duration::from_mins(1);
 /// The longest that it is left alone.
@@ -149,8 +152,9 @@ impl Moves {
         let rests = self.resting.values().map(|rest| rest.not_before);
         let refusals = self.refused.values().map(|refused| refused.not_before);
         let deadlines = self.under_way.values().map(|flight| flight.since + DEADLINE);
+        let counted = self.under_way.values().map(|flight| flight.since + COUNTED);
         let settled = self.settled_from.map(|from| from + SETTLE);
-        rests.chain(refusals).chain(deadlines).chain(settled).filter(|moment| *moment > now).min()
+        rests.chain(refusals).chain(deadlines).chain(counted).chain(settled).filter(|moment| *moment > now).min()
     }
 
     /// What is still to be written.
@@ -189,7 +193,20 @@ impl Engine {
     }
 
     fn look(&mut self, at: Instant, now: Moment, due: &mut Vec<(Key, Write)>) {
-        let Self { index, ruling, moves, admission, settings, metrics, queue, under_way, motions, records, .. } = self;
+        let Self {
+            index,
+            ruling,
+            moves,
+            admission,
+            settings,
+            metrics,
+            queue,
+            under_way,
+            motions,
+            records,
+            retries,
+            ..
+        } = self;
         let basis = Basis::new(index, ruling, admission.settled(), &settings.exempt);
         let ground = basis.ground();
         let fleet = index.fleet();
@@ -207,7 +224,7 @@ impl Engine {
 
         let waits = moves.settled_from.is_some_and(|from| from + SETTLE > now);
         // Where a stamp is still to be taken away, a replacement could land on it.
-        let stamping = queue.any_loses() || under_way.keys().any(|key| matches!(key, Key::Stamps(_)));
+        let stamping = queue.any_loses(retries) || under_way.keys().any(|key| matches!(key, Key::Stamps(_)));
         let moving = moves.under_way.iter().map(|(unit, flight)| (*unit, flight.weight)).collect();
         let resting = moves.resting.iter().filter(|(_, rest)| rest.not_before > now);
         let resting = resting.map(|(unit, rest)| (*unit, rest.why.clone())).collect();
@@ -225,8 +242,7 @@ impl Engine {
         if !waits && !stamping {
             for due in &agenda.moves {
                 if let Some(unit) = survey.units.get(&due.unit) {
-                    moves.begin(due, unit, at, now, &mut notices);
-                    metrics.moved(due.why.as_str(), "begun");
+                    moves.begin(due, unit, (at, now), &mut notices, metrics);
                 }
             }
         }
@@ -247,7 +263,14 @@ impl Moves {
     }
 
     /// Begins `due`.
-    fn begin(&mut self, due: &Move<'_>, unit: &Unit<'_>, at: Instant, now: Moment, notices: &mut Vec<Notice>) {
+    fn begin(
+        &mut self,
+        due: &Move<'_>,
+        unit: &Unit<'_>,
+        (at, now): (Instant, Moment),
+        notices: &mut Vec<Notice>,
+        metrics: &Metrics,
+    ) {
         let note = at.to_string();
         let mut steps = BTreeMap::new();
         let mut pods = BTreeSet::new();
@@ -268,13 +291,13 @@ impl Moves {
             self.replaced.insert(due.unit, keys.unwrap_or_else(|| unit.surplus.join(", ")));
         }
         let about = workload_reference(unit.kind(), unit.kind_said(), unit.namespace, unit.name(), unit.uid);
-        notices.push(Notice {
-            about: about.clone(),
-            reason: "Migrating",
-            note: said(due, unit),
-            action: "Migrate",
-            warning: false,
-        });
+        // An eviction that was refused before is told of once.
+        if !pods.iter().any(|pod| self.refused.contains_key(pod)) {
+            metrics.moved(due.why.as_str(), "begun");
+            let note = said(due, unit);
+            let about = about.clone();
+            notices.push(Notice { about, reason: "Migrating", note, action: "Migrate", warning: false });
+        }
         let until = if pods.is_empty() {
             Until::Rolled(note)
         } else {
@@ -286,13 +309,7 @@ impl Moves {
     }
 
     /// Looks how far the moves are.
-    fn progress(
-        &mut self,
-        survey: &Survey<'_>,
-        now: Moment,
-        notices: &mut Vec<Notice>,
-        metrics: &crate::operator::metrics::Metrics,
-    ) {
+    fn progress(&mut self, survey: &Survey<'_>, now: Moment, notices: &mut Vec<Notice>, metrics: &Metrics) {
         let ended: Vec<_> = self
             .under_way
             .iter()
@@ -373,10 +390,14 @@ impl UnderWay {
             (Until::Replaced { pods, ready }, _) => {
                 let gone = !unit.misplaced.iter().map(|pod| pod.pod.uid).any(|pod| pods.contains(&pod))
                     && !unit.stale.iter().map(|pod| pod.pod.uid).any(|pod| pods.contains(&pod));
-                (gone && (self.why == Why::Stale || unit.pods.ready >= awaited(unit, *ready)), false)
+                // A Job is slow to count the pod as failed, and how many more it bears is decided by that.
+                let counted = unit.kind() != Some(Kind::Job) || now >= self.since + COUNTED;
+                (gone && counted && (self.why == Why::Stale || unit.pods.ready >= awaited(unit, *ready)), false)
             }
         };
-        match (done, stuck || late) {
+        // However large it is: a rollout that goes on is not late, and Kubernetes says when one does not.
+        let rolls = matches!((&self.until, unit.kind()), (Until::Rolled(_), Some(Kind::Deployment)));
+        match (done, stuck || (late && !rolls)) {
             (true, _) => Progress::Done,
             (false, true) => Progress::Failed,
             (false, false) => Progress::UnderWay,

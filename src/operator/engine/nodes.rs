@@ -5,7 +5,7 @@ use std::{
     time::Instant as Moment,
 };
 
-use super::Engine;
+use super::{Engine, Retry};
 use crate::{
     core::{
         places::{Place, claims},
@@ -75,9 +75,11 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Whether a node carries a clearance that it has lost.
-    pub(super) fn any_loses(&self) -> bool {
-        self.due.first().is_some_and(|(urgency, _)| *urgency == Urgency::Loses)
+    /// Whether a node carries a clearance that it has lost and is about to lose the stamp; one that could not be written
+    /// keeps nobody waiting.
+    pub(super) fn any_loses(&self, retries: &BTreeMap<Key, Retry>) -> bool {
+        let mut losing = self.due.iter().take_while(|(urgency, _)| *urgency == Urgency::Loses);
+        losing.any(|(_, name)| !retries.contains_key(&Key::Stamps(name.clone())))
     }
 
     /// Forgets all of them.

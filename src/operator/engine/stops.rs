@@ -19,6 +19,7 @@ use crate::{
         instant::Instant,
         name::PoolName,
         places::{Place, claims},
+        policy::Mode,
         selector::Labels,
         standing::{Footing, Subject, Survey},
     },
@@ -185,9 +186,10 @@ impl Stops {
             .units
             .values()
             .flat_map(|unit| &unit.misplaced)
-            .flat_map(crate::core::standing::Misplaced::unsatisfied)
-            .filter(|(_, footing)| *footing == Footing::Violating)
-            .filter_map(|(asked, _)| asked.subject())
+            .flat_map(crate::core::standing::Misplaced::violated)
+            // Whether admission acts on it already or not: that is so after every restart and every change of bindings.
+            .filter(|asked| asked.policy.mode == Mode::Enforce)
+            .filter_map(crate::core::standing::Asked::subject)
             .map(|subject| (subject.policy.as_str(), subject.rank))
             .collect();
         let approved = &mut self.approved;
@@ -248,7 +250,8 @@ impl Stops {
                 continue;
             }
             let changes = unseen(worn.involved(policy, &loss), &facts(index));
-            let id = identify(policy, &changes);
+            // What was there before is not known; the hour tells one loss of a name from the next.
+            let id = identify(&format!("{policy} {}", worn.at), &changes);
             if word(index, policy) == Some(&id) {
                 continue;
             }
@@ -340,7 +343,7 @@ fn changes(then: &Facts, now: &Facts) -> Vec<(Object, String, String)> {
     let altered = then.iter().filter_map(|(object, before)| {
         let (kind, name) = object;
         match now.get(object) {
-            None => Some((object.clone(), format!("{kind} {name} is gone"), "gone".to_owned())),
+            None => Some((object.clone(), format!("{kind} {name} is gone"), format!("gone, {before:?}"))),
             Some(after) if after != before => {
                 Some((object.clone(), format!("{kind} {name} was changed"), format!("{after:?}")))
             }

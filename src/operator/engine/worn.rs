@@ -33,6 +33,8 @@ const ENDS: usize = 64;
 pub(super) struct Worn {
     /// When they were looked at.
     pub(super) since: Moment,
+    /// The same by the wall clock.
+    pub(super) at: Instant,
     /// By node, the stamps that it carried.
     nodes: BTreeMap<String, Labels>,
 }
@@ -56,7 +58,7 @@ impl Worn {
             .filter(|(_, node, lost)| !planned(node, lost))
             .map(|(name, node, _)| (name.clone(), node.stamps()))
             .collect();
-        (!nodes.is_empty()).then_some(Self { since: now, nodes })
+        (!nodes.is_empty()).then_some(Self { since: now, at, nodes })
     }
 
     /// What each level lost on the `nodes` where pods violate.

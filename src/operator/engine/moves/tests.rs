@@ -96,7 +96,7 @@ fn an_eviction_waits_for_no_more_ready_pods_than_there_should_be() {
     let now = Moment::now();
     let over = |controller: &Controller, before: u32, ready: u32| {
         let flight = flight(now, Until::Replaced { pods: [Uid(9)].into(), ready: before });
-        matches!(flight.progress(Some(&unit(controller, ready)), now), Progress::Done)
+        matches!(flight.progress(Some(&unit(controller, ready)), now + COUNTED), Progress::Done)
     };
     let web = deployment(2);
     assert!(!over(&web, 2, 1), "the successor is not ready yet");
@@ -104,6 +104,10 @@ fn an_eviction_waits_for_no_more_ready_pods_than_there_should_be() {
     assert!(over(&web, 6, 2), "somebody has scaled it down meanwhile");
     let form = Form::Job { finished: false, suspended: false, patience: Some(3) };
     assert!(over(&controller(2, form), 2, 0), "pods of a Job come to their end");
+    let flight = flight(now, Until::Replaced { pods: [Uid(9)].into(), ready: 2 });
+    let form = Form::Job { finished: false, suspended: false, patience: Some(3) };
+    let early = flight.progress(Some(&unit(&controller(2, form), 2)), now + COUNTED / 2);
+    assert!(matches!(early, Progress::UnderWay), "the Job has not counted it yet");
 }
 
 #[test]
