@@ -215,15 +215,13 @@ impl Engine {
         if !matches!(outcome, Err(WriteError::NotLeading(_))) {
             self.note_absence(unreachable, now);
         }
+        let written = outcome.is_ok();
         match outcome {
             Ok(seen) => {
                 self.metrics.wrote(key.kind());
                 self.retries.remove(key);
                 if let Some(seen) = seen {
                     self.observe(seen);
-                }
-                if let Key::Stamps(name) = key {
-                    self.stamped(name, now);
                 }
             }
             Err(WriteError::NotLeading(_)) => {
@@ -263,7 +261,7 @@ impl Engine {
             }
         }
         if let Key::Stamps(name) = key {
-            self.place(name);
+            self.settle_stamps(name, written, now);
         }
         if self.under_way.is_empty() {
             self.index.bury();
@@ -413,9 +411,7 @@ impl Engine {
     /// Puts what people are to be told behind what waits already, and takes out as much as may be on its way at a time:
     /// when a thousand workloads begin to move, so many requests at once would take more memory than all else.
     fn post(&mut self, due: &mut Vec<(Key, Write)>) {
-        let (notices, rest) = std::mem::take(due).into_iter().partition(|(key, _)| matches!(key, Key::Notice(..)));
-        *due = rest;
-        self.outbox.extend::<Vec<_>>(notices);
+        self.outbox.extend(due.extract_if(.., |(key, _)| matches!(key, Key::Notice(..))));
         for (key, _) in self.outbox.drain(..self.outbox.len().saturating_sub(UNSENT)) {
             self.metrics.write_failed(key.kind());
             tracing::warn!(object = key.object(), "an event was not recorded: too many wait already");

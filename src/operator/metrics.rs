@@ -138,7 +138,7 @@ impl Default for Metrics {
             stamping: Histogram::new(STAMPING),
         };
         let mut registry = Registry::with_prefix("rempart");
-        // A counter that appears with its first failure shows no increase.
+        // As those of watches when they begin.
         for why in [Why::Violating, Why::Leaving, Why::Stale] {
             for outcome in ["begun", "done", "failed"] {
                 drop(metrics.moves.get_or_create(&MoveOutcome { why: why.as_str(), outcome }));
@@ -267,9 +267,14 @@ impl Metrics {
         self.transitions.inc();
     }
 
+    /// A watch begins.
+    pub fn watch_began(&self, kind: &'static str) {
+        // A counter that appears with its first failure shows no increase.
+        drop(self.unreadable.get_or_create(&Kind { kind }));
+    }
+
     /// A watch told something.
     pub fn watch_spoke(&self, kind: &'static str) {
-        drop(self.unreadable.get_or_create(&Kind { kind }));
         self.watch_events.get_or_create(&Kind { kind }).inc();
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, Moment::now());
     }

@@ -98,6 +98,16 @@ pub enum Membership {
     Unproven(Vec<PoolName>),
 }
 
+impl Membership {
+    /// The pool that has it, if one and no other has.
+    pub fn pool(&self) -> Option<&PoolName> {
+        match self {
+            Self::Of(pool) => Some(pool),
+            Self::None | Self::Disputed(_) | Self::Unproven(_) => None,
+        }
+    }
+}
+
 impl NodeRecord {
     /// Keeps what is needed of `node`.
     pub fn new(node: SlimNode, shared: &mut Shared) -> Self {

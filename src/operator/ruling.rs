@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use self::{
     verdicts::{exceptions_of_pool, verdicts},
-    worth::{Term, schemes_ends, terms, worth},
+    worth::{Term, schemes_ends, worth},
 };
 use super::index::{Index, Record};
 use crate::{
@@ -152,8 +152,7 @@ impl Ruling {
         for (name, (value, problems)) in read(&index.providers, |name, found| convert::provider(name, &found.spec)) {
             let mut found = OfProvider { problems, ..OfProvider::default() };
             if let Some(provider) = value {
-                (found.offers, found.next_expiry) = worth(&provider, at);
-                found.terms = terms(&provider, at);
+                (found.offers, found.terms, found.next_expiry) = worth(&provider, at);
                 world.catalogue.providers.insert(provider.name.clone(), provider);
             }
             ruling.of_provider.insert(name, found);
@@ -227,7 +226,7 @@ impl Ruling {
                 found.next_expiry = clearance
                     .site
                     .ok()
-                    .and_then(|site| schemes_ends(site.offer, Some(&site.zone.region), at).min())
+                    .and_then(|site| schemes_ends(site.offer, &site.zone.region, at).min())
                     .map(time);
             }
         }

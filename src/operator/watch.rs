@@ -112,6 +112,7 @@ impl<K: ResourceExt> Feed<K> {
         S: futures::Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send,
     {
         pin_mut!(events);
+        metrics.watch_began(self.kind);
         let mut waits = Waits::default();
         while let Some(event) = events.next().await {
             if let Ok(event) = &event {

@@ -84,23 +84,20 @@ async fn rules(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn names(alerts: &Value) -> Vec<&str> {
+/// The alerts, group by group.
+fn each(alerts: &Value) -> impl Iterator<Item = &Value> {
     let groups = alerts["groups"].as_array().into_iter().flatten();
-    groups
-        .flat_map(|group| group["rules"].as_array().into_iter().flatten())
-        .filter_map(|rule| rule["alert"].as_str())
-        .collect()
+    groups.flat_map(|group| group["rules"].as_array().into_iter().flatten())
+}
+
+fn names(alerts: &Value) -> Vec<&str> {
+    each(alerts).filter_map(|rule| rule["alert"].as_str()).collect()
 }
 
 async fn runbook(context: &Context) -> Result<()> {
     let alerts = alerts(context).await?;
     ensure!(names(&alerts).len() > 10, "{:?}", names(&alerts));
-    for rule in alerts["groups"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .flat_map(|group| group["rules"].as_array().into_iter().flatten())
-    {
+    for rule in each(&alerts) {
         let said = rule["annotations"]["runbook"].as_str().unwrap_or_default();
         let (file, anchor) = said.split_once('#').with_context(|| format!("{rule} names no runbook"))?;
         let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file))?;

@@ -228,16 +228,11 @@ fn may_go(
     let mut firm = true;
     match &unit.mover {
         Mover::Controller(_, controller) => match &controller.form {
-            Form::DaemonSet { on_delete } => {
-                return if lacks(controller, &unit.needs) {
-                    if *on_delete {
-                        return Err(Kept::OnDelete(Kind::DaemonSet));
-                    }
-                    // Kubernetes ends its pods wherever the completed template does not match.
-                    rooms.anywhere(&unit.needs).map_err(Kept::Stranded).map(|()| action)
-                } else {
-                    Err(Kept::DaemonSet)
-                };
+            Form::DaemonSet { .. } if !lacks(controller, &unit.needs) => return Err(Kept::DaemonSet),
+            Form::DaemonSet { on_delete: true } => return Err(Kept::OnDelete(Kind::DaemonSet)),
+            // Kubernetes ends its pods wherever the completed template does not match.
+            Form::DaemonSet { .. } => {
+                return rooms.anywhere(&unit.needs).map_err(Kept::Stranded).map(|()| action);
             }
             _ if evict => {}
             Form::Deployment { paused: true, .. } => return Err(Kept::Paused),

@@ -6,7 +6,7 @@ use crate::core::{
     fleet::{Fleet, Pod, Resources, Spot, Stage, bears, split},
     keys,
     standing::{Ground, Needs},
-    workload::NodeTerm,
+    workload::{NodeTerm, Wants},
 };
 
 /// Why no node could take a pod.
@@ -48,6 +48,11 @@ const AWAITED: usize = 128;
 /// What a place must have left for `pod`.
 fn asked(pod: &Pod) -> Resources {
     Resources { pods: 1, ..pod.requests }
+}
+
+/// Whether the node `spot` takes new pods, and `pod`, which `wants` that, among them.
+fn lets_in(spot: &Spot<'_>, pod: &Pod, wants: &Wants) -> bool {
+    spot.open && bears(&pod.tolerations, spot.taints) && wants.accept(spot.name, &spot.labels)
 }
 
 /// The places that there are.
@@ -113,11 +118,7 @@ impl<'s, 'a> Rooms<'s, 'a> {
         // Admission gives the next pod its selector anew.
         let wants = pod.wants.selecting(|key| keys::policy_asked(key).is_none());
         // Looked at one by one: of thousands of nodes, one of the first will nearly always do.
-        let mut open = spots
-            .iter()
-            .filter(|spot| spot.open && cleared(spot))
-            .filter(|spot| bears(&pod.tolerations, spot.taints) && wants.accept(spot.name, &spot.labels))
-            .peekable();
+        let mut open = spots.iter().filter(|spot| cleared(spot) && lets_in(spot, pod, &wants)).peekable();
         if open.peek().is_none() {
             return Err(NoRoom::NoNode);
         }
@@ -166,12 +167,9 @@ impl<'s, 'a> Rooms<'s, 'a> {
             // Who waits for a node, as a successor of what was moved a moment ago does, is about to have one.
             let waits = |pod: &&Pod| pod.counts() && pod.node.is_none() && pod.stage != Stage::Gated;
             for pod in fleet.pods.values().filter(waits).take(AWAITED) {
-                let borne = |spot: &&Spot<'_>| {
-                    spot.open && bears(&pod.tolerations, spot.taints) && pod.wants.accept(spot.name, &spot.labels)
-                };
                 let has_room =
                     |spot: &&Spot<'_>| left.get(spot.name).is_some_and(|left| left.has_room_for(&asked(pod)));
-                let found = ground.spots.iter().filter(borne).find(has_room);
+                let found = ground.spots.iter().filter(|spot| lets_in(spot, pod, &pod.wants)).find(has_room);
                 if let Some(left) = found.and_then(|spot| left.get_mut(spot.name)) {
                     *left = left.without(&asked(pod));
                 }

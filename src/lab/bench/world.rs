@@ -116,15 +116,12 @@ fn list(items: impl Iterator<Item = Value>) -> String {
 
 /// Five providers with two zones each and one with one, and a pool in every zone, all cleared for every level.
 fn catalogue() -> Vec<Value> {
-    let names: Vec<_> =
-        (0..PROVIDERS).map(|number| (format!("provider-{number}"), format!("region-{number}"))).collect();
-    let zones = |number: usize| (0..ZONES).map(move |zone| zone_name(number, zone)).collect::<Vec<_>>();
-    let mut objects = Vec::new();
-    for (number, (name, region)) in names.iter().enumerate() {
-        objects.extend(described(name, region, &zones(number)));
-    }
-    objects.extend(described(BRITTLE, "region-brittle", &[BRITTLE_ZONE.to_owned()]));
-    objects
+    let of = |number: usize| {
+        let zones: Vec<_> = (0..ZONES).map(|zone| zone_name(number, zone)).collect();
+        described(&format!("provider-{number}"), &format!("region-{number}"), &zones)
+    };
+    let brittle = described(BRITTLE, "region-brittle", &[BRITTLE_ZONE.to_owned()]);
+    (0..PROVIDERS).flat_map(of).chain(brittle).collect()
 }
 
 /// A provider, and a pool in each of its zones.

@@ -12,7 +12,7 @@ use crate::{
         selector::Labels,
         standing::Ground,
     },
-    operator::{index::Index, node::Membership, ruling::Ruling},
+    operator::{index::Index, ruling::Ruling},
 };
 
 /// The stamps of a node that is nobody's.
@@ -47,10 +47,7 @@ impl<'a> Basis<'a> {
 /// Every node, by name, with the stamps that it should carry.
 fn spots<'a>(index: &'a Index, ruling: &'a Ruling) -> Vec<Spot<'a>> {
     let spot = |(name, node): (&'a String, &'a crate::operator::node::NodeRecord)| {
-        let pool = match &node.membership {
-            Membership::Of(pool) => Some(pool),
-            _ => None,
-        };
+        let pool = node.membership.pool();
         let of = |stamps: &'a BTreeMap<PoolName, Arc<Labels>>| {
             pool.and_then(|pool| stamps.get(pool)).map_or(&NONE, |stamps| &**stamps)
         };

@@ -152,7 +152,8 @@ impl Moves {
         let rests = self.resting.values().map(|rest| rest.not_before);
         let refusals = self.refused.values().map(|refused| refused.not_before);
         let deadlines = self.under_way.values().map(|flight| flight.since + DEADLINE);
-        let counted = self.under_way.values().map(|flight| flight.since + COUNTED);
+        let jobs = self.under_way.values().filter(|flight| flight.about.kind.as_deref() == Some(Kind::Job.as_str()));
+        let counted = jobs.map(|flight| flight.since + COUNTED);
         let settled = self.settled_from.map(|from| from + SETTLE);
         rests.chain(refusals).chain(deadlines).chain(counted).chain(settled).filter(|moment| *moment > now).min()
     }

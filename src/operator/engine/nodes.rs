@@ -2,12 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Instant as Moment,
 };
 
 use super::{Engine, Retry};
 use crate::{
     core::{
+        name::PoolName,
         places::{Place, claims},
         selector::Labels,
     },
@@ -34,7 +36,7 @@ pub(super) enum Urgency {
 pub(super) fn place(node: &mut NodeRecord, ruling: &Ruling) {
     let found =
         claims(&ruling.world.catalogue.pools, Place { labels: &*node, provider_id: node.provider_id.as_deref() });
-    let names = |pools: &[&crate::core::name::PoolName]| pools.iter().map(|pool| (*pool).clone()).collect();
+    let names = |pools: &[&PoolName]| pools.iter().map(|pool| (*pool).clone()).collect();
     node.membership = match (found.owner(), found.by.as_slice(), found.mismatched.as_slice()) {
         (Some(pool), _, _) => Membership::Of(pool.clone()),
         (None, [], []) => Membership::None,
@@ -46,21 +48,15 @@ pub(super) fn place(node: &mut NodeRecord, ruling: &Ruling) {
 /// Whether the pools that have a node are others than those that `ruling` went by.
 pub(super) fn resettled(index: &Index, ruling: &Ruling) -> bool {
     let Some(before) = &ruling.peopled else { return false };
-    let owner = |(_, node): (&'_ String, &'_ NodeRecord)| match &node.membership {
-        Membership::Of(pool) => Some(pool.clone()),
-        _ => None,
-    };
-    *before != index.nodes.iter().filter_map(owner).collect::<BTreeSet<_>>()
+    let owners = index.nodes.iter().filter_map(|(_, node)| node.membership.pool().cloned());
+    *before != owners.collect::<BTreeSet<_>>()
 }
 
-/// What separates the stamps of `node` from those that it should carry.
-pub(super) fn change(node: &NodeRecord, ruling: &Ruling) -> StampChange {
-    match &node.membership {
-        Membership::Of(pool) => match ruling.stamps.get(pool) {
-            Some(stamps) => node.differences(stamps),
-            None => node.differences(&Labels::new()),
-        },
-        _ => node.differences(&Labels::new()),
+/// What separates the stamps of `node` from those that are `granted` to its pool.
+pub(super) fn change(node: &NodeRecord, granted: &BTreeMap<PoolName, Arc<Labels>>) -> StampChange {
+    match node.membership.pool().and_then(|pool| granted.get(pool)) {
+        Some(stamps) => node.differences(stamps),
+        None => node.differences(&Labels::new()),
     }
 }
 
@@ -87,11 +83,11 @@ impl Queue {
         *self = Self::default();
     }
 
-    /// Queues the node `name` when its stamps are not what they should be.
-    fn look(&mut self, name: &str, node: &NodeRecord, ruling: &Ruling) {
-        let change = change(node, ruling);
+    /// Queues the node `name` when its stamps are not what they should be, and says whether they are.
+    fn look(&mut self, name: &str, node: &NodeRecord, ruling: &Ruling) -> bool {
+        let change = change(node, &ruling.stamps);
         if change.is_empty() {
-            return;
+            return true;
         }
         let urgency = if !change.remove.is_empty() {
             Urgency::Loses
@@ -104,6 +100,7 @@ impl Queue {
         if !self.since.contains_key(name) {
             self.found.push(name.to_owned());
         }
+        false
     }
 
     /// Notes since when what has been found is known.
@@ -149,21 +146,12 @@ impl Engine {
         }
     }
 
-    /// Works out whose the node `name` is, and queues it when its stamps are not what they should be.
-    pub(super) fn place(&mut self, name: &str) {
-        let Some(node) = self.index.nodes.get_mut(name) else { return };
+    /// Works out whose the node `name` is, queues it when its stamps are not what they should be, and says whether they are.
+    /// Nothing is wrong with one that is gone.
+    fn place(&mut self, name: &str) -> bool {
+        let Some(node) = self.index.nodes.get_mut(name) else { return true };
         self::place(node, &self.ruling);
-        self.queue.look(name, node, &self.ruling);
-    }
-
-    /// Takes in that the stamps of the node `name` were written, and counts how long it has taken until they are right.
-    pub(super) fn stamped(&mut self, name: &str, now: Moment) {
-        if self.index.nodes.get(name).is_some_and(|node| !change(node, &self.ruling).is_empty()) {
-            return;
-        }
-        if let Some(since) = self.queue.since.remove(name) {
-            self.metrics.stamped(now.saturating_duration_since(since));
-        }
+        self.queue.look(name, node, &self.ruling)
     }
 
     /// The same of every node.
@@ -172,6 +160,16 @@ impl Engine {
         for (name, node) in self.index.nodes.iter_mut() {
             place(node, &self.ruling);
             self.queue.look(name, node, &self.ruling);
+        }
+    }
+
+    /// Takes in that a write of the stamps of the node `name` has ended, and counts how long it took to put it right.
+    pub(super) fn settle_stamps(&mut self, name: &str, written: bool, now: Moment) {
+        if !self.place(name) {
+            return;
+        }
+        if let Some(since) = self.queue.since.remove(name).filter(|_| written) {
+            self.metrics.stamped(now.saturating_duration_since(since));
         }
     }
 
@@ -189,7 +187,7 @@ impl Engine {
             if self.under_way.contains_key(&key) {
                 continue;
             }
-            let change = self.index.nodes.get(&name).map(|node| change(node, &self.ruling));
+            let change = self.index.nodes.get(&name).map(|node| change(node, &self.ruling.stamps));
             let Some(change) = change.filter(|change| !change.is_empty()) else {
                 self.queue.since.remove(&name);
                 continue;

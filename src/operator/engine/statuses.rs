@@ -18,6 +18,7 @@ use crate::{
 
 /// How often statuses are compared while things keep changing.
 const STATUS_PACE: Duration = Duration::from_millis(500);
+
 impl Engine {
     /// Asks for the statuses that are not what they should be.
     pub(super) fn plan_statuses(&mut self, at: Instant, now: Moment, due: &mut Vec<(Key, Write)>) {

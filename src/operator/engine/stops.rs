@@ -224,13 +224,8 @@ impl Stops {
         if known || word(index, &key.0) == Some(&id) {
             return;
         }
-        let changes = changes.into_iter().map(|(_, change, _)| change).take(NAMED).collect();
-        self.begin(
-            index,
-            subject,
-            Stopped { stop: stop_of(id, ruling, subject, loss, changes), before: Some(before) },
-            notices,
-        );
+        let stopped = Stopped { stop: stop_of(ruling, subject, loss, id, changes), before: Some(before) };
+        self.begin(index, subject, stopped, notices);
     }
 
     /// Stops what changed while no replica ran: by what is left of it on the nodes.
@@ -255,13 +250,8 @@ impl Stops {
             if word(index, policy) == Some(&id) {
                 continue;
             }
-            let changes = changes.into_iter().map(|(_, change, _)| change).take(NAMED).collect();
-            self.begin(
-                index,
-                subject,
-                Stopped { stop: stop_of(id, ruling, subject, &loss, changes), before: None },
-                notices,
-            );
+            let stopped = Stopped { stop: stop_of(ruling, subject, &loss, id, changes), before: None };
+            self.begin(index, subject, stopped, notices);
         }
         self.worn = Some(worn);
     }
@@ -279,15 +269,21 @@ impl Stops {
     }
 }
 
-/// The stop of a `loss`.
-fn stop_of(id: String, ruling: &Ruling, subject: Subject<'_>, loss: &Loss, changes: Vec<String>) -> api::MoveStop {
+/// The stop of a `loss` that follows from `changes`.
+fn stop_of(
+    ruling: &Ruling,
+    subject: Subject<'_>,
+    loss: &Loss,
+    id: String,
+    changes: Vec<(Object, String, String)>,
+) -> api::MoveStop {
     let level = ruling.world.policies.get(subject.policy).and_then(|policy| policy.levels.at(subject.rank));
     api::MoveStop {
         id,
         level: level.map(|level| level.name.to_string()).unwrap_or_default(),
         pods: i32::try_from(loss.lost).unwrap_or(i32::MAX),
         of: i32::try_from(loss.total).unwrap_or(i32::MAX),
-        changes,
+        changes: changes.into_iter().map(|(_, change, _)| change).take(NAMED).collect(),
     }
 }
 

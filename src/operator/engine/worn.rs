@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant as Moment},
 };
 
+use super::nodes::change;
 use crate::{
     core::{
         breaker::{Baseline, Loss, losses},
@@ -17,11 +18,7 @@ use crate::{
         selector::Labels,
         standing::{Subject, Survey},
     },
-    operator::{
-        index::Index,
-        node::{Membership, NodeRecord},
-        ruling::Ruling,
-    },
+    operator::{index::Index, node::NodeRecord, ruling::Ruling},
 };
 
 /// So many past ends are looked at for one that explains a lost stamp; those before them were acted on long ago.
@@ -42,16 +39,16 @@ pub(super) struct Worn {
 impl Worn {
     /// Looks at all nodes; `None` where there is none such, which is nearly always.
     pub(super) fn find(index: &Index, ruling: &Ruling, at: Instant, now: Moment) -> Option<Self> {
-        let losing: Vec<_> =
-            index.nodes.iter().filter_map(|(name, node)| Some((name, node, lost(node, ruling)?))).collect();
+        // Not even a pool that is being left is granted them.
+        let lost = |(name, node)| (name, node, change(node, &ruling.held).remove);
+        let losing: Vec<_> = index.nodes.iter().map(lost).filter(|(.., lost)| !lost.is_empty()).collect();
         if losing.is_empty() {
             return None;
         }
         let before = granted_before(&ruling.world, at);
         let planned = |node: &NodeRecord, lost: &BTreeSet<String>| {
-            let Membership::Of(pool) = &node.membership else { return false };
             let all = |granted: &Labels| lost.iter().all(|key| granted.contains_key(key));
-            before.iter().filter_map(|pools| pools.get(pool)).any(all)
+            node.membership.pool().is_some_and(|pool| before.iter().filter_map(|pools| pools.get(pool)).any(all))
         };
         let nodes: BTreeMap<_, _> = losing
             .into_iter()
@@ -83,19 +80,6 @@ impl Worn {
         });
         named.chain([("PlacementPolicy", policy.to_owned())]).collect()
     }
-}
-
-/// The stamps of `node` that nothing grants, not even to a pool that is being left; `None` where all are granted.
-fn lost(node: &NodeRecord, ruling: &Ruling) -> Option<BTreeSet<String>> {
-    let held = match &node.membership {
-        Membership::Of(pool) => ruling.held.get(pool),
-        _ => None,
-    };
-    let lost = match held {
-        Some(held) => node.differences(held).remove,
-        None => node.differences(&Labels::new()).remove,
-    };
-    (!lost.is_empty()).then_some(lost)
 }
 
 /// What these very facts granted to each pool just before each of the last ends until `at`.

@@ -15,23 +15,21 @@ use crate::{
     },
 };
 
-/// What the offers of `provider` are worth at `at`, and the next end of a certificate.
-pub(super) fn worth(provider: &Provider, at: Instant) -> (Vec<api::OfferStatus>, Option<Time>) {
-    let next = provider.offers.values().flat_map(|offer| schemes_ends(offer, None, at)).min();
-    let offers = provider
-        .offers
-        .values()
-        .map(|offer| api::OfferStatus {
+/// What the offers of `provider` are worth at `at`, how long they have their certificates, and the next end of one.
+pub(super) fn worth(provider: &Provider, at: Instant) -> (Vec<api::OfferStatus>, Vec<Term>, Option<Time>) {
+    let (mut offers, mut all) = (Vec::new(), Vec::new());
+    for offer in provider.offers.values() {
+        let terms = terms(offer, at);
+        let laws = provider.exposure(offer).into_iter().flat_map(BTreeMap::into_keys);
+        offers.push(api::OfferStatus {
             name: offer.name.to_string(),
-            exposed_to: provider
-                .exposure(offer)
-                .into_iter()
-                .flat_map(|laws| laws.into_keys().map(str::to_owned))
-                .collect(),
-            in_force: in_force(offer, at),
-        })
-        .collect();
-    (offers, next.map(time))
+            exposed_to: laws.map(str::to_owned).collect(),
+            in_force: in_force(&terms, at),
+        });
+        all.extend(terms);
+    }
+    let next = all.iter().filter_map(|term| term.ends).filter(|end| *end > at).min();
+    (offers, all, next.map(time))
 }
 
 /// How long an offer has, or had, the certificates of one scheme.
@@ -47,23 +45,27 @@ pub struct Term {
     pub ends: Option<Instant>,
 }
 
-/// How long the offers of `provider` have the certificates that they have, or had, at `at`. What was never in force has
-/// no term; what has ended keeps its own for as long as it is recorded, so that nobody takes silence for a renewal.
-pub(super) fn terms(provider: &Provider, at: Instant) -> Vec<Term> {
-    let of_offer = |offer: &Offer| -> Vec<Term> {
-        let term = |(scheme, region): (&Scheme, Option<&RegionName>)| {
-            let ends = match coverage(offer, scheme, region, at) {
-                Coverage::InForce { until, .. } => until,
-                Coverage::Ended { on, .. } => Some(on.ends()),
-                Coverage::NotYet { .. } => Some(ended(offer, scheme, region, at)?),
-                Coverage::OutOfScope { .. } | Coverage::Missing => return None,
-            };
-            let region = region.map(ToString::to_string).unwrap_or_default();
-            Some(Term { offer: offer.name.to_string(), scheme: scheme.to_string(), region, ends })
+impl Term {
+    /// Whether they are in force at `at`.
+    fn holds(&self, at: Instant) -> bool {
+        self.ends.is_none_or(|end| end > at)
+    }
+}
+
+/// How long `offer` has the certificates that it has, or had, at `at`. What was never in force has no term; what has ended
+/// keeps its own for as long as it is recorded, so that nobody takes silence for a renewal.
+fn terms(offer: &Offer, at: Instant) -> Vec<Term> {
+    let term = |(scheme, region): (&Scheme, Option<&RegionName>)| {
+        let ends = match coverage(offer, scheme, region, at) {
+            Coverage::InForce { until, .. } => until,
+            Coverage::Ended { on, .. } => Some(on.ends()),
+            Coverage::NotYet { .. } => Some(ended(offer, scheme, region, at)?),
+            Coverage::OutOfScope { .. } | Coverage::Missing => return None,
         };
-        scopes(offer).filter_map(term).collect()
+        let region = region.map(ToString::to_string).unwrap_or_default();
+        Some(Term { offer: offer.name.to_string(), scheme: scheme.to_string(), region, ends })
     };
-    provider.offers.values().flat_map(of_offer).collect()
+    scopes(offer).filter_map(term).collect()
 }
 
 /// When the last certificate ended that is over at `at`.
@@ -77,12 +79,11 @@ fn ended(offer: &Offer, scheme: &Scheme, region: Option<&RegionName>, at: Instan
 }
 
 /// The schemes in force, each with the regions that have it until the same day.
-fn in_force(offer: &Offer, at: Instant) -> Vec<api::QualificationInForce> {
+fn in_force(terms: &[Term], at: Instant) -> Vec<api::QualificationInForce> {
     let mut found: BTreeMap<(&str, Option<Instant>), BTreeSet<&str>> = BTreeMap::new();
-    for (scheme, region) in scopes(offer) {
-        if let Coverage::InForce { until, .. } = coverage(offer, scheme, region, at) {
-            found.entry((scheme.as_str(), until)).or_default().extend(region.map(RegionName::as_str));
-        }
+    for term in terms.iter().filter(|term| term.holds(at)) {
+        let regions = found.entry((&term.scheme, term.ends)).or_default();
+        regions.extend(Some(term.region.as_str()).filter(|region| !region.is_empty()));
     }
     found
         .into_iter()
@@ -95,33 +96,35 @@ fn in_force(offer: &Offer, at: Instant) -> Vec<api::QualificationInForce> {
         .collect()
 }
 
+/// The schemes that `offer` has certificates of.
+fn schemes(offer: &Offer) -> BTreeSet<&Scheme> {
+    offer.qualifications.iter().map(|found| &found.scheme).collect()
+}
+
 /// Every scheme of `offer` with every region that its zones or certificates name; with none where they name none.
 fn scopes(offer: &Offer) -> impl Iterator<Item = (&Scheme, Option<&RegionName>)> {
-    let schemes: BTreeSet<_> = offer.qualifications.iter().map(|found| &found.scheme).collect();
     let of_certificates = offer.qualifications.iter().flat_map(|found| found.regions.iter().flatten());
     let mut regions: BTreeSet<_> =
         offer.zones.values().map(|zone| &zone.region).chain(of_certificates).map(Some).collect();
     if regions.is_empty() {
         regions.insert(None);
     }
-    schemes.into_iter().flat_map(move |scheme| regions.clone().into_iter().map(move |region| (scheme, region)))
+    schemes(offer).into_iter().flat_map(move |scheme| regions.clone().into_iter().map(move |region| (scheme, region)))
 }
 
 fn coverage<'a>(offer: &'a Offer, scheme: &Scheme, region: Option<&RegionName>, at: Instant) -> Coverage<'a> {
     region.map_or_else(|| offer.coverage_of_whole(scheme, at), |region| offer.coverage(scheme, region, at))
 }
 
-/// When what is in force at `at` ends, scheme by scheme, in `only` that region or in each.
+/// When what is in force at `at` in `region` ends, scheme by scheme.
 pub(super) fn schemes_ends<'a>(
     offer: &'a Offer,
-    only: Option<&'a RegionName>,
+    region: &'a RegionName,
     at: Instant,
 ) -> impl Iterator<Item = Instant> + 'a {
-    scopes(offer).filter(move |(_, region)| only.is_none() || only == *region).filter_map(move |(scheme, region)| {
-        match coverage(offer, scheme, region, at) {
-            Coverage::InForce { until, .. } => until,
-            _ => None,
-        }
+    schemes(offer).into_iter().filter_map(move |scheme| match offer.coverage(scheme, region, at) {
+        Coverage::InForce { until, .. } => until,
+        _ => None,
     })
 }
 
@@ -138,7 +141,7 @@ mod tests {
                 {scheme: secnumcloud, validFrom: "2026-01-01", validUntil: "2027-01-31", regions: [north]}]}]}"#,
         );
         let provider = convert::provider("acme", &spec.unwrap()).value.unwrap();
-        let (offers, next) = worth(&provider, "2026-03-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().into());
+        let (offers, _, next) = worth(&provider, "2026-03-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().into());
         let schemes: Vec<_> =
             offers[0].in_force.iter().map(|found| (found.scheme.as_str(), found.until.as_deref())).collect();
         assert_eq!(schemes, [("hds", Some("2026-12-31")), ("secnumcloud", Some("2027-01-31"))]);
@@ -159,7 +162,8 @@ mod tests {
         );
         let provider = convert::provider("acme", &spec.unwrap()).value.unwrap();
         let at = "2026-03-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().into();
-        let told: Vec<_> = terms(&provider, at)
+        let told: Vec<_> = worth(&provider, at)
+            .1
             .into_iter()
             .map(|Term { scheme, region, ends, .. }| {
                 format!(
