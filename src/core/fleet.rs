@@ -74,11 +74,11 @@ pub struct Pod {
     pub said: Arc<Said>,
     /// Its node selector, stamps included, and its required node affinity.
     pub wants: Arc<Wants>,
-    /// What it bears of nodes.
-    pub tolerations: Arc<[Toleration]>,
+    /// What else it demands of a node, or bears of it.
+    pub terms: Arc<Terms>,
     /// The claims of its volumes, by their names in its namespace, but for those that are made and end with it.
     pub claims: Arc<[Arc<str>]>,
-    /// What it asks for.
+    /// What it asks for of what every pod does.
     pub requests: Resources,
     /// Where it is.
     pub node: Option<Arc<str>>,
@@ -88,6 +88,26 @@ pub struct Pod {
     pub ending: bool,
     /// Whether it is the image of a static pod, which no API moves.
     pub mirror: bool,
+}
+
+/// On what terms a pod goes to a node, beside its selector and affinity.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Terms {
+    /// What it bears.
+    pub tolerations: Box<[Toleration]>,
+    /// What it asks for of resources that not every pod asks for: devices, huge pages, ephemeral storage.
+    pub others: Others,
+    /// Keys of node labels: where one of its like is, it cannot be on a node with the same value.
+    pub apart: Box<[Box<str>]>,
+}
+
+/// Amounts of resources by name, none of them 0.
+pub type Others = BTreeMap<Box<str>, u64>;
+
+/// Whether `asked` finds room in `left`.
+#[must_use]
+pub fn has_others(left: &Others, asked: &Others) -> bool {
+    asked.iter().all(|(name, amount)| left.get(name).is_some_and(|left| left >= amount))
 }
 
 /// How far a pod is.
@@ -124,7 +144,7 @@ impl Pod {
 }
 
 /// Amounts of what pods ask for and nodes have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Resources {
     /// Thousandths of a processor.
     pub cpu_milli: u64,
@@ -343,6 +363,8 @@ pub struct Spot<'a> {
     pub open: bool,
     /// What it has for pods.
     pub allocatable: Resources,
+    /// What else it has for them.
+    pub others: &'a Others,
 }
 
 /// The labels of a node: those of others, and the stamps that it should carry.

@@ -15,7 +15,7 @@ use std::{
 
 pub use self::{
     road::{Kept, Road},
-    room::{NoRoom, Rooms},
+    room::{NoRoom, Rooms, Sure},
 };
 use super::{
     fleet::{Fleet, Uid},
@@ -50,8 +50,9 @@ pub struct Course<'a> {
     pub forbidden: &'a BTreeMap<Uid, String>,
     /// Workloads of which stale pods were replaced, with the keys that these waited for.
     pub replaced: &'a BTreeMap<Uid, String>,
-    /// Levels whose moves wait for an officer's word, with what to say of it.
-    pub stopped: &'a BTreeMap<(String, usize), String>,
+    /// Levels, by the names of their policies and their own, whose moves wait for an officer's word, with what to say of
+    /// it.
+    pub stopped: &'a BTreeMap<(String, String), String>,
 }
 
 /// A thing to do.
@@ -100,6 +101,16 @@ pub enum Why {
 }
 
 impl Why {
+    /// Why a pod that stands so is moved; `None` where it stands right.
+    #[must_use]
+    pub fn of(footing: Footing) -> Option<Self> {
+        match footing {
+            Footing::Sound => None,
+            Footing::Leaving => Some(Self::Leaving),
+            Footing::Violating => Some(Self::Violating),
+        }
+    }
+
     /// A word for metrics and events.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -140,7 +151,7 @@ pub fn agenda<'a>(fleet: &Fleet<'a>, ground: &Ground<'a>, survey: &Survey<'a>, c
     }
     // The most sensitive first; the rest of the order is only there to be one.
     candidates.sort_by(|a, b| a.order().cmp(&b.order()));
-    for candidate in candidates {
+    for mut candidate in candidates {
         if course.moving.contains_key(&candidate.unit.uid) {
             continue;
         }
@@ -175,11 +186,25 @@ impl<'a> Candidate<'_, 'a> {
         }
     }
 
-    /// Whether there is room for the successors of all pods that would be gone first, beside those of others that go.
-    fn finds_room(&self, rooms: &mut Rooms<'_, 'a>) -> bool {
-        let Road::Evict { pods } = &self.road else { return true };
-        let goes = |pod: &&Misplaced<'a>| pods.iter().any(|(_, uid)| *uid == pod.pod.uid);
-        self.unit.misplaced.iter().filter(goes).all(|pod| rooms.take(pod.key, pod.pod, &pod.needs).is_ok())
+    /// Whether there is room for the successors of what would be gone first, beside those of others that go. Of pods that
+    /// need not wait for each other, those that find none stay behind.
+    fn finds_room(&mut self, rooms: &mut Rooms<'_, 'a>) -> bool {
+        let misplaced = &self.unit.misplaced;
+        let mut take = |pod: &Misplaced<'a>, sure| rooms.take(pod.key, pod.pod, &pod.needs, sure).is_ok();
+        match &mut self.road {
+            Road::Touch { .. } => {
+                let first = usize::try_from(road::gone_first(self.unit)).unwrap_or(usize::MAX);
+                let goes = |pod: &&Misplaced<'a>| pod.worst() != Footing::Sound;
+                misplaced.iter().filter(goes).take(first).all(|pod| take(pod, Sure::Room))
+            }
+            Road::Evict { pods } => {
+                pods.retain(|(_, uid)| {
+                    let found = misplaced.iter().find(|pod| pod.pod.uid == *uid);
+                    found.is_none_or(|pod| take(pod, Sure::Apart))
+                });
+                !pods.is_empty()
+            }
+        }
     }
 
     fn begin(self) -> Move<'a> {

@@ -13,7 +13,7 @@ use super::{
     clearance::World,
     fleet::{Controller, Fleet, Owner, Pod, Said, Spot, Stage, Uid, split},
     keys,
-    name::{PolicyName, PoolName},
+    name::{LevelName, PolicyName, PoolName},
     policy::{Mode, Policy},
     selector::Labels,
     workload::{Kind, Saying},
@@ -36,18 +36,33 @@ impl<'a> Ground<'a> {
     /// The node `name`.
     #[must_use]
     pub fn spot(&self, name: &str) -> Option<&'a Spot<'a>> {
-        let at = self.spots.binary_search_by(|spot| spot.name.cmp(name)).ok()?;
-        self.spots.get(at)
+        self.spots.get(self.place(name)?)
+    }
+
+    /// The place of the node `name` among [`Self::spots`].
+    #[must_use]
+    pub fn place(&self, name: &str) -> Option<usize> {
+        self.spots.binary_search_by(|spot| spot.name.cmp(name)).ok()
     }
 }
 
-/// A level of a policy: its place in the policy's order, from 0.
+/// A level of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subject<'a> {
     /// The policy.
     pub policy: &'a PolicyName,
-    /// The level.
+    /// The level's place in the policy's order, from 0.
     pub rank: usize,
+    /// The level, by the name that it keeps when others come before it.
+    pub level: &'a LevelName,
+}
+
+impl Subject<'_> {
+    /// It, as a name to remember it by.
+    #[must_use]
+    pub fn named(&self) -> (String, String) {
+        (self.policy.to_string(), self.level.to_string())
+    }
 }
 
 /// What one policy asks of a pod.
@@ -66,7 +81,7 @@ impl<'a> Asked<'a> {
     #[must_use]
     pub fn subject(&self) -> Option<Subject<'a>> {
         let need = self.need.as_ref().ok()?;
-        Some(Subject { policy: &self.policy.name, rank: need.rank })
+        Some(Subject { policy: &self.policy.name, rank: need.rank, level: need.level })
     }
 
     /// How a pod stands where these stamps are, and where these would be if no pool were withdrawn ahead of time.
@@ -334,7 +349,8 @@ struct Space<'a> {
     /// The policies that govern it.
     policies: Vec<&'a Policy>,
     labels: Option<&'a Labels>,
-    needs: BTreeMap<&'a Said, Rc<Needs<'a>>>,
+    /// By what is said on behalf of the workload, and for the pod itself.
+    needs: BTreeMap<(&'a Saying, &'a Saying), Rc<Needs<'a>>>,
 }
 
 impl<'a> Space<'a> {
@@ -383,14 +399,14 @@ impl<'a> Surveyor<'_, 'a> {
         })
     }
 
-    fn needs(&mut self, namespace: &'a str, said: &'a Said) -> Rc<Needs<'a>> {
+    fn needs(&mut self, namespace: &'a str, workload: &'a Saying, pod: &'a Saying) -> Rc<Needs<'a>> {
         let settled = self.ground.settled;
         let space = self.space(namespace);
-        if let Some(known) = space.needs.get(said) {
+        if let Some(known) = space.needs.get(&(workload, pod)) {
             return Rc::clone(known);
         }
-        let needs = Rc::new(space.judge(namespace, settled, &said.workload, &said.pod));
-        space.needs.insert(said, Rc::clone(&needs));
+        let needs = Rc::new(space.judge(namespace, settled, workload, pod));
+        space.needs.insert((workload, pod), Rc::clone(&needs));
         needs
     }
 
@@ -408,13 +424,13 @@ impl<'a> Surveyor<'_, 'a> {
                 }
                 // Its own annotations reach its pods, unless another's template made it.
                 let workload = if above.is_some() { &controller.said.workload } else { &controller.saying };
-                let needs = space.judge(namespace, ground.settled, workload, &controller.said.pod);
+                let needs = self.needs(namespace, workload, &controller.said.pod);
                 let surplus = surplus(&controller.wants.selector, &needs, ground.world);
                 if needs.ungoverned() && surplus.is_empty() {
                     continue;
                 }
                 let mover = Mover::Controller(name, controller);
-                let unit = Unit::new(controller.uid, namespace, mover, Rc::new(needs));
+                let unit = Unit::new(controller.uid, namespace, mover, needs);
                 survey.units.insert(controller.uid, Unit { surplus, ..unit });
             }
         }
@@ -469,7 +485,7 @@ impl<'a> Surveyor<'_, 'a> {
                 return (Rc::clone(&last.needs), last.uid);
             }
         }
-        let needs = self.needs(namespace, &pod.said);
+        let needs = self.needs(namespace, &pod.said.workload, &pod.said.pod);
         let uid = pod.owner.as_ref().map(|owner| {
             let above = self.fleet.controller(namespace, owner).filter(|_| owner.kind == Some(Kind::ReplicaSet));
             let above = above.and_then(|found| self.fleet.controller(namespace, found.owner.as_deref()?));

@@ -70,8 +70,9 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// The longest wait of all writes while the API server is away: so late may they resume when it is back.
 const LONGEST_ABSENCE: Duration = Duration::from_secs(5);
-/// One of so many of the writes that may be on their way at a time may be an event.
-const NOTICES: usize = 4;
+/// One of so many of the writes that may be on their way at a time may be an event, and one a move. Each takes a connection
+/// of its own, and stamps come first.
+const SHARE: usize = 4;
 /// So many events may wait; the oldest are dropped then, and counted.
 const UNSENT: usize = 4096;
 /// How far a clock may go back, as clocks that are kept right do, before facts are judged anew.
@@ -396,7 +397,7 @@ impl Engine {
                 _ if self.under_way.contains_key(&key) => self.put_off(&key),
                 // However many statuses differ, the connection is for stamps as well.
                 _ if key.is_status() && statuses >= self.settings.concurrency => self.put_off(&key),
-                _ if key.moves() && moves >= self.settings.concurrency => {}
+                _ if key.moves() && moves >= self.settings.concurrency.div_ceil(SHARE) => {}
                 _ => {
                     moves = moves.saturating_add(usize::from(key.moves()));
                     statuses = statuses.saturating_add(usize::from(key.is_status()));
@@ -417,7 +418,7 @@ impl Engine {
             tracing::warn!(object = key.object(), "an event was not recorded: too many wait already");
         }
         let sending = self.under_way.keys().filter(|key| matches!(key, Key::Notice(..))).count();
-        let free = self.settings.concurrency.div_ceil(NOTICES).saturating_sub(sending);
+        let free = self.settings.concurrency.div_ceil(SHARE).saturating_sub(sending);
         due.extend(self.outbox.drain(..free.min(self.outbox.len())));
     }
 

@@ -2,8 +2,9 @@
 
 use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
 
+use super::node::Entries;
 use crate::core::{
-    fleet::{Claim, Controller, Owner, Pod, Said, Toleration},
+    fleet::{Claim, Controller, Others, Owner, Pod, Said, Terms},
     workload::Wants,
 };
 
@@ -59,7 +60,9 @@ pub struct Shared {
     owners: Interner<Owner>,
     said: Interner<Said>,
     wants: Interner<Wants>,
-    tolerations: Interner<[Toleration]>,
+    terms: Interner<Terms>,
+    others: Interner<Others>,
+    entries: Interner<Entries>,
     claims: Interner<[Arc<str>]>,
 }
 
@@ -69,11 +72,21 @@ impl Shared {
         self.owner(&mut pod.owner);
         self.said.share(&mut pod.said);
         self.wants.share(&mut pod.wants);
-        self.tolerations.share(&mut pod.tolerations);
+        self.terms.share(&mut pod.terms);
         self.claims.share(&mut pod.claims);
         if let Some(node) = &mut pod.node {
             self.texts.share(node);
         }
+    }
+
+    /// What others have too of `others`.
+    pub fn others(&mut self, others: Others) -> Arc<Others> {
+        self.others.intern(others)
+    }
+
+    /// What others have too of the labels `entries`.
+    pub fn entries(&mut self, entries: Vec<(Arc<str>, Arc<str>)>) -> Arc<Entries> {
+        self.entries.intern(entries)
     }
 
     /// Has `controller` share what others have too.
@@ -95,7 +108,9 @@ impl Shared {
         self.owners.sweep();
         self.said.sweep();
         self.wants.sweep();
-        self.tolerations.sweep();
+        self.terms.sweep();
+        self.others.sweep();
+        self.entries.sweep();
         self.claims.sweep();
         self.texts.sweep();
     }

@@ -16,7 +16,7 @@ use super::{
     template,
 };
 use crate::core::{
-    fleet::{Effect, Resources, Taint},
+    fleet::{Effect, Others, Resources, Taint},
     keys,
     name::PoolName,
     selector::{LabelSource, Labels},
@@ -66,10 +66,12 @@ impl Kept<Node> for SlimNode {
 pub struct NodeRecord {
     /// The resource version.
     pub version: u64,
-    /// Its labels but for the stamps, sorted by key.
-    labels: Box<[(Arc<str>, Arc<str>)]>,
-    /// Its stamps, sorted by key.
-    stamps: Box<[(Arc<str>, Arc<str>)]>,
+    /// Its labels but for the stamps and its host's name, sorted by key: the same for many nodes.
+    labels: Arc<Entries>,
+    /// The name of its host, which no other has.
+    hostname: Option<Box<str>>,
+    /// Its stamps, sorted by key; likewise.
+    stamps: Arc<Entries>,
     /// The provider's identifier of it.
     pub provider_id: Option<Box<str>>,
     /// Whether its kubelet says that it is ready.
@@ -80,9 +82,17 @@ pub struct NodeRecord {
     pub taints: Box<[Taint]>,
     /// What it has for pods; nothing where that cannot be read.
     pub allocatable: Resources,
+    /// What else it has for them; likewise.
+    pub others: Arc<Others>,
     /// Whose it is.
     pub membership: Membership,
 }
+
+/// Labels, sorted by key.
+pub type Entries = [(Arc<str>, Arc<str>)];
+
+/// The label that no two nodes have the same of.
+pub const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// Whose a node is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,9 +122,9 @@ impl NodeRecord {
     /// Keeps what is needed of `node`.
     pub fn new(node: SlimNode, shared: &mut Shared) -> Self {
         let SlimNode { metadata, spec, status, .. } = node;
-        let (stamps, labels): (Vec<_>, Vec<_>) = metadata
-            .labels
-            .unwrap_or_default()
+        let mut labels = metadata.labels.unwrap_or_default();
+        let hostname = labels.remove(HOSTNAME);
+        let (stamps, labels): (Vec<_>, Vec<_>) = labels
             .iter()
             .map(|(key, value)| (shared.texts.intern(key.as_str()), shared.texts.intern(value.as_str())))
             .partition(|(key, _)| keys::is_stamp(key));
@@ -124,15 +134,19 @@ impl NodeRecord {
             let texts = &mut shared.texts;
             Taint { key: texts.intern(taint.key.as_str()), value: texts.intern(taint.value.as_str()), effect }
         };
+        let taints = spec.taints.into_iter().map(&mut taint).collect();
+        let (allocatable, others) = status.allocatable.read().unwrap_or_default();
         Self {
             version: super::index::version(metadata.resource_version.as_deref()),
-            labels: labels.into(),
-            stamps: stamps.into(),
+            labels: shared.entries(labels),
+            hostname: hostname.map(Into::into),
+            stamps: shared.entries(stamps),
             provider_id: spec.provider_id.map(Into::into),
             ready: status.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True"),
             closed: spec.unschedulable,
-            taints: spec.taints.into_iter().map(&mut taint).collect(),
-            allocatable: status.allocatable.read().unwrap_or_default(),
+            taints,
+            allocatable,
+            others: shared.others(others),
             membership: Membership::None,
         }
     }
@@ -155,7 +169,7 @@ impl NodeRecord {
 
     /// What makes it a place, into `hasher`: all of it that no kubelet changes while it runs.
     pub fn hash_place(&self, hasher: &mut impl Hasher) {
-        (&self.labels, &self.provider_id).hash(hasher);
+        (&self.labels, &self.hostname, &self.provider_id).hash(hasher);
         match &self.membership {
             Membership::Of(pool) => pool.hash(hasher),
             other => std::mem::discriminant(other).hash(hasher),
@@ -165,9 +179,11 @@ impl NodeRecord {
     /// Whether pods could be where they could be on `other`.
     pub fn same_place(&self, other: &Self) -> bool {
         self.labels == other.labels
+            && self.hostname == other.hostname
             && self.provider_id == other.provider_id
             && self.taints == other.taints
             && (self.ready, self.closed, self.allocatable) == (other.ready, other.closed, other.allocatable)
+            && self.others == other.others
     }
 
     /// The stamps that it carries.
@@ -184,11 +200,11 @@ impl NodeRecord {
 impl LabelSource for NodeRecord {
     /// Foreign labels alone: whose a node is must not follow from what was made of it.
     fn label(&self, key: &str) -> Option<&str> {
-        find(&self.labels, key)
+        if key == HOSTNAME { self.hostname.as_deref() } else { find(&self.labels, key) }
     }
 }
 
-fn find<'a>(sorted: &'a [(Arc<str>, Arc<str>)], key: &str) -> Option<&'a str> {
+fn find<'a>(sorted: &'a Entries, key: &str) -> Option<&'a str> {
     let at = sorted.binary_search_by(|(found, _)| (**found).cmp(key)).ok()?;
     sorted.get(at).map(|(_, value)| &**value)
 }

@@ -1,20 +1,24 @@
 //! Pods, as little of them as decides whether and how they are moved.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use k8s_openapi::api::core::v1 as k8s;
+use k8s_openapi::{api::core::v1 as k8s, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde::Deserialize;
 
 use super::{
     index::{Versioned, version},
+    node::HOSTNAME,
     quantity,
     slim::{Kept, MIRROR, Slim, list},
     template::{self, Affinity, Bearing},
 };
-use crate::core::fleet::{Pod, Resources, Stage, Uid};
+use crate::core::fleet::{Others, Pod, Resources, Stage, Terms, Uid};
 
 /// A pod, decoded no further than needed.
-pub type SlimPod = Slim<k8s::Pod, PodSpec, PodStatus>;
+pub type SlimPod = Slim<k8s::Pod, PodSpec, PodStatus, true>;
 
 /// What matters of a pod's spec.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -54,6 +58,15 @@ struct ClaimSource {
 struct Container {
     resources: Option<Demands>,
     restart_policy: Option<String>,
+    #[serde(default)]
+    ports: Vec<Port>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Port {
+    #[serde(default)]
+    host_port: i32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -63,25 +76,25 @@ struct Demands {
 
 /// Amounts of what pods ask for and nodes have, as they are written.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct Amounts {
-    cpu: Option<String>,
-    memory: Option<String>,
-    pods: Option<String>,
-}
+#[serde(transparent)]
+pub struct Amounts(BTreeMap<String, String>);
 
 impl Amounts {
     /// They, read, or which of them cannot be.
-    pub fn read(&self) -> Result<Resources, String> {
-        let read = |name: &str, text: &Option<String>, with: fn(&str) -> Option<u64>| {
-            let Some(text) = text else { return Ok(0) };
-            with(text).ok_or_else(|| format!("{name}: {text:?} is no quantity"))
-        };
-        let pods = read("pods", &self.pods, quantity::units)?;
-        Ok(Resources {
-            cpu_milli: read("cpu", &self.cpu, quantity::thousandths)?,
-            memory: read("memory", &self.memory, quantity::units)?,
-            pods: u32::try_from(pods).unwrap_or(u32::MAX),
-        })
+    pub fn read(&self) -> Result<(Resources, Others), String> {
+        let (mut common, mut others) = (Resources::default(), Others::new());
+        for (name, text) in &self.0 {
+            let with = if name == "cpu" { quantity::thousandths } else { quantity::units };
+            let amount = with(text).ok_or_else(|| format!("{name}: {text:?} is no quantity"))?;
+            match name.as_str() {
+                "cpu" => common.cpu_milli = amount,
+                "memory" => common.memory = amount,
+                "pods" => common.pods = u32::try_from(amount).unwrap_or(u32::MAX),
+                _ if amount == 0 => {}
+                other => drop(others.insert(other.into(), amount)),
+            }
+        }
+        Ok((common, others))
     }
 }
 
@@ -117,7 +130,7 @@ impl Kept<k8s::Pod> for Pod {
     type Slim = SlimPod;
 
     fn keep(slim: SlimPod) -> Result<Option<Self>, String> {
-        let requests = requests(&slim.spec)?;
+        let (requests, others) = requests(&slim.spec)?;
         let stage = stage(&slim);
         // It takes no place, and waits for none.
         if stage == Stage::Done {
@@ -125,6 +138,8 @@ impl Kept<k8s::Pod> for Pod {
         }
         let SlimPod { metadata, spec, .. } = slim;
         let annotations = metadata.annotations.as_ref();
+        let tolerations = spec.tolerations.iter().filter_map(Bearing::read).collect();
+        let apart = apart(&metadata, &spec);
         let claims = spec.volumes.into_iter().filter_map(|volume| volume.persistent_volume_claim);
         Ok(Some(Self {
             version: version(metadata.resource_version.as_deref()),
@@ -132,7 +147,7 @@ impl Kept<k8s::Pod> for Pod {
             owner: template::owner(&metadata),
             said: Arc::new(annotations.map(template::said).unwrap_or_default()),
             wants: Arc::new(template::wants(spec.node_selector, spec.affinity)),
-            tolerations: spec.tolerations.iter().filter_map(Bearing::read).collect(),
+            terms: Arc::new(Terms { tolerations, others, apart }),
             claims: claims.map(|claim| claim.claim_name.into()).collect(),
             requests,
             node: spec.node_name.filter(|name| !name.is_empty()).map(Into::into),
@@ -164,18 +179,33 @@ fn stage(pod: &SlimPod) -> Stage {
     }
 }
 
+/// By which labels of nodes the pod of `metadata` and `spec` keeps apart from its like: by those that its own
+/// `podAntiAffinity` names where it means its own labels, and by the node where it takes one of its ports.
+fn apart(metadata: &ObjectMeta, spec: &PodSpec) -> Box<[Box<str>]> {
+    let (labels, namespace) = (metadata.labels.as_ref(), metadata.namespace.as_deref().unwrap_or_default());
+    let keys = spec.affinity.as_ref().map(|affinity| affinity.apart(labels, namespace));
+    let mut keys: BTreeSet<Box<str>> = keys.into_iter().flatten().collect();
+    let containers = spec.containers.iter().chain(&spec.init_containers);
+    if containers.flat_map(|container| &container.ports).any(|port| port.host_port > 0) {
+        keys.insert(HOSTNAME.into());
+    }
+    keys.into_iter().collect()
+}
+
+type Amount = (Resources, Others);
+
 /// What the scheduler counts for a pod: the most that its containers ask for at any time of its life.
-fn requests(spec: &PodSpec) -> Result<Resources, String> {
+fn requests(spec: &PodSpec) -> Result<Amount, String> {
     let asked = |demands: Option<&Demands>| match demands.and_then(|demands| demands.requests.as_ref()) {
         Some(amounts) => amounts.read(),
-        None => Ok(Resources::default()),
+        None => Ok(Amount::default()),
     };
-    let mut running = Resources::default();
+    let mut running = Amount::default();
     for container in &spec.containers {
         running = sum(&running, &asked(container.resources.as_ref())?);
     }
     // Those that go on beside the others, as they have started so far.
-    let (mut beside, mut starting) = (Resources::default(), Resources::default());
+    let (mut beside, mut starting) = (Amount::default(), Amount::default());
     for container in &spec.init_containers {
         let own = sum(&asked(container.resources.as_ref())?, &beside);
         starting = most(&starting, &own);
@@ -186,23 +216,32 @@ fn requests(spec: &PodSpec) -> Result<Resources, String> {
     let mut all = most(&sum(&running, &beside), &starting);
     // What the pod asks for as a whole takes the place of what its containers do.
     if let Some(whole) = spec.resources.as_ref().and_then(|demands| demands.requests.as_ref()) {
-        let read = whole.read()?;
-        all.cpu_milli = if whole.cpu.is_some() { read.cpu_milli } else { all.cpu_milli };
-        all.memory = if whole.memory.is_some() { read.memory } else { all.memory };
+        let (common, others) = whole.read()?;
+        let (cpu, memory) = (whole.0.contains_key("cpu"), whole.0.contains_key("memory"));
+        all.0.cpu_milli = if cpu { common.cpu_milli } else { all.0.cpu_milli };
+        all.0.memory = if memory { common.memory } else { all.0.memory };
+        all.1.extend(others);
     }
-    let overhead = spec.overhead.as_ref().map_or(Ok(Resources::default()), Amounts::read)?;
-    Ok(Resources { pods: 1, ..sum(&all, &overhead) })
+    let overhead = spec.overhead.as_ref().map_or(Ok(Amount::default()), Amounts::read)?;
+    let (common, others) = sum(&all, &overhead);
+    Ok((Resources { pods: 1, ..common }, others))
 }
 
-fn each(a: &Resources, b: &Resources, with: fn(u64, u64) -> u64) -> Resources {
-    Resources { cpu_milli: with(a.cpu_milli, b.cpu_milli), memory: with(a.memory, b.memory), pods: 0 }
+fn each((a, more): &Amount, (b, others): &Amount, with: fn(u64, u64) -> u64) -> Amount {
+    let common = Resources { cpu_milli: with(a.cpu_milli, b.cpu_milli), memory: with(a.memory, b.memory), pods: 0 };
+    let mut all = more.clone();
+    for (name, amount) in others {
+        let known = all.entry(name.clone()).or_default();
+        *known = with(*known, *amount);
+    }
+    (common, all)
 }
 
-fn sum(a: &Resources, b: &Resources) -> Resources {
+fn sum(a: &Amount, b: &Amount) -> Amount {
     each(a, b, u64::saturating_add)
 }
 
-fn most(a: &Resources, b: &Resources) -> Resources {
+fn most(a: &Amount, b: &Amount) -> Amount {
     each(a, b, u64::max)
 }
 
@@ -286,7 +325,7 @@ mod tests {
             bears(Some("a"), Some("b"), None),
             bears(None, None, None),
         ];
-        assert_eq!(*pod.tolerations, expected);
+        assert_eq!(*pod.terms.tolerations, expected);
         assert_eq!(*pod.claims, ["data".into()]);
         assert_eq!(pod.requests, Resources { cpu_milli: 100, memory: 1 << 20, pods: 1 });
         assert_eq!((pod.node.as_deref(), pod.stage, pod.ending, pod.mirror), (Some("n1"), Stage::Ready, true, false));

@@ -55,11 +55,65 @@ impl Template {
     }
 }
 
-/// The affinity of a pod; that to nodes alone matters.
+/// The affinity of a pod: that to nodes, and what it is to be apart from.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Affinity {
     node_affinity: Option<NodeAffinity>,
+    pod_anti_affinity: Option<PodAntiAffinity>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct PodAntiAffinity {
+    #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution", default)]
+    required: Vec<PodTerm>,
+}
+
+/// Pods to be apart from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodTerm {
+    #[serde(default)]
+    topology_key: String,
+    label_selector: Option<PodSelector>,
+    #[serde(default)]
+    namespaces: Vec<String>,
+    #[serde(default)]
+    namespace_selector: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodSelector {
+    #[serde(default)]
+    match_labels: BTreeMap<String, String>,
+    #[serde(default)]
+    match_expressions: Vec<Demand>,
+}
+
+impl Affinity {
+    /// The keys of node labels by which a pod with `labels` in `namespace` is apart from pods with the same labels.
+    pub fn apart(&self, labels: Option<&BTreeMap<String, String>>, namespace: &str) -> Vec<Box<str>> {
+        let none = BTreeMap::new();
+        let labels = labels.unwrap_or(&none);
+        let here = |term: &&PodTerm| {
+            // Which namespaces a selector means is not known here; most often it is all.
+            let elsewhere = !term.namespaces.is_empty() && !term.namespaces.iter().any(|name| name == namespace);
+            term.namespace_selector.is_some() || !elsewhere
+        };
+        let required = self.pod_anti_affinity.iter().flat_map(|affinity| &affinity.required);
+        let meant =
+            required.filter(here).filter(|term| term.label_selector.as_ref().is_some_and(|pods| pods.mean(labels)));
+        meant.map(|term| term.topology_key.as_str().into()).collect()
+    }
+}
+
+impl PodSelector {
+    fn mean(&self, labels: &BTreeMap<String, String>) -> bool {
+        let expressions: Option<Vec<_>> = self.match_expressions.iter().cloned().map(demand).collect();
+        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+            && expressions.is_some_and(|expressions| Selector::new(expressions).matches(labels))
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{Candidate, Course, NoRoom, Rooms, Why, wanted};
+use super::{Candidate, Course, NoRoom, Rooms, Sure, Why, wanted};
 use crate::core::{
     fleet::{Controller, Form, Pod, Strategy, Uid, split},
     keys,
@@ -70,6 +70,8 @@ impl Kept {
         match self {
             Self::Stranded(NoRoom::NoPool) => "NoClearedPool",
             Self::Stranded(NoRoom::NoNode) => "NoClearedNode",
+            Self::Stranded(NoRoom::TooSmall) => "NodesTooSmall",
+            Self::Stranded(NoRoom::Crowded) => "NodesTaken",
             Self::Stranded(NoRoom::Volume { .. }) => "VolumePinned",
             Self::Stranded(NoRoom::Full) => "NoCapacity",
             Self::Refused(_) => "Refused",
@@ -160,10 +162,7 @@ fn misplaced<'u, 'a>(
             Err(why) => drop(notes.insert(pod.key, why)),
         }
     }
-    let why = free.iter().map(|(pod, _)| pod.worst()).max().map(|worst| match worst {
-        Footing::Violating => Why::Violating,
-        _ => Why::Leaving,
-    })?;
+    let why = free.iter().map(|(pod, _)| pod.worst()).max().and_then(Why::of)?;
     if let Mover::Controller(name, controller) = unit.mover {
         let kind = controller.form.kind();
         let rolls = matches!(
@@ -210,11 +209,8 @@ fn may_go(
         return Err(Kept::Static);
     }
     refused(&pod.needs)?;
-    let stopped = pod.unsatisfied().filter_map(|(asked, _)| {
-        let subject = asked.subject()?;
-        course.stopped.get(&(subject.policy.to_string(), subject.rank))
-    });
-    if let Some(how) = stopped.into_iter().next() {
+    let mut stopped = pod.unsatisfied().filter_map(|(asked, _)| course.stopped.get(&asked.subject()?.named()));
+    if let Some(how) = stopped.next() {
         return Err(Kept::Stopped(how.clone()));
     }
     let action = match wanted(pod) {
@@ -225,7 +221,7 @@ fn may_go(
         return Err(kept.clone());
     }
     let evict = action == LossAction::Evict;
-    let mut firm = true;
+    let mut sure = Sure::Apart;
     match &unit.mover {
         Mover::Controller(_, controller) => match &controller.form {
             Form::DaemonSet { .. } if !lacks(controller, &unit.needs) => return Err(Kept::DaemonSet),
@@ -237,20 +233,36 @@ fn may_go(
             _ if evict => {}
             Form::Deployment { paused: true, .. } => return Err(Kept::Paused),
             Form::Deployment { strategy: Strategy::Recreate, .. } => return Err(Kept::Recreate),
-            // Replacements come first: no node is needed before they stand.
-            Form::Deployment { strategy: Strategy::Rolling { surge, .. }, .. } => firm = *surge == 0,
+            Form::Deployment { strategy: Strategy::Rolling { surge: 1.., .. }, .. } => {
+                sure = if gone_first(unit) == 0 { Sure::Fits } else { Sure::Room };
+            }
             Form::StatefulSet { on_delete: true } => return Err(Kept::OnDelete(Kind::StatefulSet)),
             Form::Job { patience: Some(0), .. } => return Err(Kept::JobWouldFail),
-            Form::StatefulSet { .. } | Form::ReplicaSet | Form::Job { .. } | Form::CronJob => {}
+            Form::Deployment { .. }
+            | Form::StatefulSet { .. }
+            | Form::ReplicaSet
+            | Form::Job { .. }
+            | Form::CronJob => {}
         },
         Mover::Nobody(..) if !evict => return Err(Kept::Unmanaged),
         Mover::Foreign(_) | Mover::Nobody(..) => {}
     }
-    rooms.for_pod(pod.key, pod.pod, &pod.needs, firm).map_err(Kept::Stranded)?;
+    rooms.for_pod(pod.key, pod.pod, &pod.needs, sure).map_err(Kept::Stranded)?;
     match course.forbidden.get(&pod.pod.uid) {
         // It is asked for again and again; meanwhile this is why it stays.
         Some(said) if !course.moving.contains_key(&unit.uid) => Err(Kept::Budget(said.clone())),
         _ => Ok(action),
+    }
+}
+
+/// How many pods of `unit` its rollout would end before any successor stands.
+pub(super) fn gone_first(unit: &Unit<'_>) -> u32 {
+    match unit.mover {
+        Mover::Controller(_, Controller { form: Form::Deployment { strategy, .. }, .. }) => match strategy {
+            Strategy::Rolling { unavailable, .. } => *unavailable,
+            Strategy::Recreate => u32::MAX,
+        },
+        _ => 0,
     }
 }
 

@@ -6,8 +6,8 @@ use super::*;
 use crate::core::{
     clearance::World,
     fleet::{
-        Claim, Controller, Controllers, Form, Namespace, Owner, Pod, Resources, Said, Spot, SpotLabels, Stage,
-        Strategy, Volume,
+        Claim, Controller, Controllers, Form, Namespace, Others, Owner, Pod, Resources, Said, Spot, SpotLabels, Stage,
+        Strategy, Terms, Volume,
     },
     name::{LevelName, PolicyName, PoolName},
     policy::{Level, Levels, Mode, OnLoss, Policy, Requirements},
@@ -29,10 +29,12 @@ struct Scene {
     open: bool,
     good: bool,
     room: u32,
+    /// What `good` has beside processors and memory.
+    others: Others,
     moving: BTreeMap<Uid, u32>,
     forbidden: BTreeMap<Uid, String>,
     replaced: BTreeMap<Uid, String>,
-    stopped: BTreeMap<(String, usize), String>,
+    stopped: BTreeMap<(String, String), String>,
     uids: u128,
 }
 
@@ -67,6 +69,7 @@ impl Scene {
             open: true,
             good: true,
             room: 100,
+            others: Others::new(),
             moving: BTreeMap::new(),
             forbidden: BTreeMap::new(),
             replaced: BTreeMap::new(),
@@ -134,7 +137,7 @@ impl Scene {
             owner,
             said: restricted(),
             wants: Arc::new(Wants { selector: selecting(&[RESTRICTED]), affinity: None }),
-            tolerations: [].into(),
+            terms: Arc::default(),
             claims: [].into(),
             requests: Resources { cpu_milli: 100, memory: 1 << 20, pods: 1 },
             node: (!node.is_empty()).then(|| node.into()),
@@ -155,19 +158,22 @@ impl Scene {
     fn plan(&self) -> Vec<String> {
         let cleared: Labels = selecting(&[RESTRICTED]);
         let none = Labels::new();
+        let nothing = Others::new();
+        let names = ["bad-1", "ending-1", "good-1"];
+        let own = names.map(|name| Labels::from([("kubernetes.io/hostname".to_owned(), name.to_owned())]));
         let pools = ["bad", "ending", "good"].map(|name| PoolName::parse(name).unwrap());
-        let spot = |at: usize, name, stamps, held| Spot {
-            name,
+        let spot = |at: usize, stamps, held| Spot {
+            name: names[at],
             pool: pools.get(at),
-            labels: SpotLabels { own: &none, stamps },
+            labels: SpotLabels { own: &own[at], stamps },
             held,
             taints: &[],
             open: self.open,
             allocatable: Resources { cpu_milli: 1_000_000, memory: 1 << 40, pods: self.room },
+            others: if at == 2 { &self.others } else { &nothing },
         };
         let good = if self.good { &cleared } else { &none };
-        let spots =
-            [spot(0, "bad-1", &none, &none), spot(1, "ending-1", &none, &cleared), spot(2, "good-1", good, good)];
+        let spots = [spot(0, &none, &none), spot(1, &none, &cleared), spot(2, good, good)];
         let settled = self.world.policies.keys().cloned().collect();
         let of = |kind| &self.controllers[&kind];
         let fleet = Fleet {
@@ -273,7 +279,7 @@ fn nothing_is_stranded() {
     let closed = Scene { open: false, ..scene() };
     assert_eq!(closed.plan(), ["shop/app-0: NoClearedNode", "shop/db-0: NoClearedNode"]);
     // A Deployment's replacements stand before anything is removed, and may make an autoscaler add a node.
-    let full = Scene { room: 0, ..scene() };
+    let full = Scene { room: 1, ..scene() }.pod("other", None, "good-1");
     assert_eq!(full.plan(), ["violating: touch Deployment app", "shop/db-0: NoCapacity"]);
     let picky = scene().alter("app-0", |pod| {
         let selector = selecting(&[RESTRICTED, "disk"]);
@@ -373,7 +379,7 @@ fn a_tenth_of_a_level_moves_at_a_time_and_at_least_one_workload() {
 #[test]
 fn an_officers_word_is_awaited() {
     let mut scene = Scene::new().with("app", rolling(1, 1, 0), 1, "bad-1");
-    scene.stopped = [(("state".to_owned(), 1), "stopped".to_owned())].into();
+    scene.stopped = [(("state".to_owned(), "restricted".to_owned()), "stopped".to_owned())].into();
     assert_eq!(scene.plan(), ["shop/app-0: MoveStopped"]);
 }
 
@@ -434,4 +440,66 @@ fn a_level_that_is_gone_stops_every_move_and_says_so() {
         pod.said = Arc::new(Said { pod: pod_says, ..Said::default() });
     });
     assert_eq!(scene.plan(), ["shop/app-0: Refused"]);
+}
+
+#[test]
+fn a_rollout_that_may_go_below_its_number_needs_room_first() {
+    let full = |surge, unavailable| {
+        let scene = Scene::new().with("app", rolling(4, surge, unavailable), 4, "bad-1").pod("other", None, "good-1");
+        Scene { room: 1, ..scene }.plan()
+    };
+    assert_eq!(full(1, 0), ["violating: touch Deployment app"]);
+    assert_eq!(full(1, 1)[0], "shop/app-0: NoCapacity");
+    // Two of thirty find room, and a third would be left without a pod.
+    let crowd = |room| {
+        let all =
+            (0..30).fold(Scene::new(), |scene, i| scene.with(&format!("app{i:02}"), rolling(1, 1, 1), 1, "bad-1"));
+        Scene { room, ..all }.plan().len()
+    };
+    assert_eq!((crowd(100), crowd(2)), (3, 2));
+}
+
+#[test]
+fn of_pods_that_go_at_once_those_without_room_stay_behind() {
+    let scene = Scene::new().action(LossAction::Evict).with("db", Form::StatefulSet { on_delete: false }, 3, "bad-1");
+    assert_eq!(Scene { room: 2, ..scene }.plan(), ["violating: evict db-0, evict db-1"]);
+}
+
+#[test]
+fn a_device_that_no_cleared_node_has_left_keeps_its_pod() {
+    let gpu = |amount: u64| Others::from([("vendor.example/gpu".into(), amount)]);
+    let asks = |pod: &mut Pod| pod.terms = Arc::new(Terms { others: gpu(1), ..Terms::default() });
+    let scene = |number| {
+        let scene = Scene::new()
+            .with("app", rolling(1, 1, 0), 1, "bad-1")
+            .with("db", Form::StatefulSet { on_delete: false }, 1, "bad-1")
+            .alter("app-0", asks)
+            .alter("db-0", asks);
+        Scene { others: if number == 0 { Others::new() } else { gpu(number) }, ..scene }
+    };
+    // Not even a replacement that stands first would ever stand.
+    assert_eq!(scene(0).plan(), ["shop/app-0: NodesTooSmall", "shop/db-0: NodesTooSmall"]);
+    let taken = scene(1).pod("other", None, "good-1").alter("other", asks);
+    assert_eq!(taken.plan(), ["violating: touch Deployment app", "shop/db-0: NoCapacity"]);
+    let mut free = scene(2);
+    free.moving = [(free.controllers[&Kind::Deployment]["shop/app"].uid, 0)].into();
+    assert!(!free.plan().contains(&"shop/db-0: NoCapacity".to_owned()), "{:?}", free.plan());
+}
+
+#[test]
+fn pods_that_must_be_apart_from_their_like_need_a_node_without_one() {
+    let apart = |pod: &mut Pod| {
+        pod.terms = Arc::new(Terms { apart: ["kubernetes.io/hostname".into()].into(), ..Terms::default() });
+    };
+    let scene = |on| {
+        Scene::new()
+            .with("db", Form::StatefulSet { on_delete: false }, 2, "bad-1")
+            .alter("db-0", apart)
+            .alter("db-1", apart)
+            .alter("db-0", |pod| pod.node = Some(on))
+    };
+    assert_eq!(scene("good-1".into()).plan(), ["shop/db-1: NodesTaken"]);
+    assert_eq!(scene("bad-1".into()).plan(), ["violating: evict db-1"]);
+    let strangers = scene("bad-1".into()).pod("other", None, "good-1").alter("other", apart);
+    assert_eq!(strangers.plan(), ["violating: evict db-1"], "others are not its like");
 }

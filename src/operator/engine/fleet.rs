@@ -94,7 +94,7 @@ mod tests {
         let fleet = engine.index.fleet();
         let (a, b) = (&fleet.pods["n/a"], &fleet.pods["n/b"]);
         assert!(Arc::ptr_eq(&a.wants, &b.wants) && Arc::ptr_eq(&a.said, &b.said));
-        assert!(Arc::ptr_eq(&a.tolerations, &b.tolerations) && Arc::ptr_eq(&a.claims, &b.claims));
+        assert!(Arc::ptr_eq(&a.terms, &b.terms) && Arc::ptr_eq(&a.claims, &b.claims));
         assert!(Arc::ptr_eq(a.node.as_ref().unwrap(), b.node.as_ref().unwrap()));
         assert!(Arc::strong_count(&a.wants) == 3, "two pods and the interner");
     }

@@ -60,6 +60,7 @@ fn spots<'a>(index: &'a Index, ruling: &'a Ruling) -> Vec<Spot<'a>> {
             taints: &node.taints,
             open: node.ready && !node.closed,
             allocatable: node.allocatable,
+            others: &node.others,
         }
     };
     index.nodes.iter().map(spot).collect()

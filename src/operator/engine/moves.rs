@@ -19,7 +19,7 @@ use crate::{
         fleet::{Controller, Form, Uid, split},
         instant::Instant,
         migration::{Agenda, Course, Kept, Move, Pace, Step, Why, agenda},
-        standing::{Footing, Mover, Survey, Unit, survey},
+        standing::{Footing, Misplaced, Mover, Survey, Unit, survey},
         workload::Kind,
     },
     operator::{
@@ -57,6 +57,8 @@ pub(super) struct Moves {
     replaced: BTreeMap<Uid, String>,
     /// Whether facts have changed since they last settled.
     pub(super) unsettled: bool,
+    /// Whether it is still to be looked at what another replica has begun.
+    inherits: bool,
     settled_from: Option<Moment>,
     /// When what runs was last looked at.
     looked: Option<Moment>,
@@ -75,6 +77,8 @@ struct UnderWay {
     steps: BTreeMap<Key, Write>,
     /// What is waited for.
     until: Until,
+    /// Whether another replica began it: nobody knows by which facts.
+    inherited: bool,
 }
 
 /// What ends a step of a move.
@@ -115,7 +119,7 @@ impl Moves {
 
     /// Begins anew: what another replica has done shows in what runs.
     pub(super) fn take_over(&mut self) {
-        *self = Self { unsettled: true, stops: std::mem::take(&mut self.stops), ..Self::default() };
+        *self = Self { unsettled: true, inherits: true, stops: std::mem::take(&mut self.stops), ..Self::default() };
     }
 
     /// Takes in how the write of `key` ended.
@@ -214,6 +218,9 @@ impl Engine {
         let survey = survey(&fleet, &ground);
 
         let mut notices = Vec::new();
+        if std::mem::take(&mut moves.inherits) {
+            moves.inherit(&survey, now);
+        }
         moves.progress(&survey, now, &mut notices, metrics);
         let stopped = moves.stops.update(index, &survey, ruling, at, now, &mut notices);
 
@@ -263,6 +270,29 @@ impl Moves {
         self.looked.is_none_or(|looked| self.wake(looked).is_some_and(|wake| wake <= now))
     }
 
+    /// Takes over the rollouts that are under way: to ask for them once more would only make them begin again.
+    fn inherit(&mut self, survey: &Survey<'_>, now: Moment) {
+        for (uid, unit) in &survey.units {
+            let Mover::Controller(_, controller) = unit.mover else { continue };
+            let (Form::Deployment { stuck: false, .. }, Some(note)) = (&controller.form, &controller.migration) else {
+                continue;
+            };
+            let Some(why) = unit.misplaced.iter().map(Misplaced::worst).max().and_then(Why::of) else { continue };
+            if let (false, _) = rolled(controller, note, why, unit) {
+                let flight = UnderWay {
+                    since: now,
+                    why,
+                    weight: unit.pods.total,
+                    about: about(unit),
+                    steps: BTreeMap::new(),
+                    until: Until::Rolled(note.to_string()),
+                    inherited: true,
+                };
+                self.under_way.insert(*uid, flight);
+            }
+        }
+    }
+
     /// Begins `due`.
     fn begin(
         &mut self,
@@ -291,7 +321,7 @@ impl Moves {
             let keys = unit.stale.first().map(crate::core::standing::Stale::keys);
             self.replaced.insert(due.unit, keys.unwrap_or_else(|| unit.surplus.join(", ")));
         }
-        let about = workload_reference(unit.kind(), unit.kind_said(), unit.namespace, unit.name(), unit.uid);
+        let about = about(unit);
         // An eviction that was refused before is told of once.
         if !pods.iter().any(|pod| self.refused.contains_key(pod)) {
             metrics.moved(due.why.as_str(), "begun");
@@ -305,7 +335,7 @@ impl Moves {
             // Who is not ready before need not be ready after.
             Until::Replaced { pods, ready: unit.pods.ready }
         };
-        let flight = UnderWay { since: now, why: due.why, weight: due.weight, about, steps, until };
+        let flight = UnderWay { since: now, why: due.why, weight: due.weight, about, steps, until, inherited: false };
         self.under_way.insert(due.unit, flight);
     }
 
@@ -333,7 +363,8 @@ impl Moves {
             } else if left == 0 {
                 self.resting.remove(&unit);
                 notices.push(flight.notice("Migrated", "all its pods run where they may".to_owned(), false));
-            } else if matches!(flight.until, Until::Rolled(_)) && !self.changed_since(flight.since) {
+            } else if matches!(flight.until, Until::Rolled(_)) && !flight.inherited && !self.changed_since(flight.since)
+            {
                 // Its controller has done what was asked, and it did not help: not again at once.
                 rest(&mut self.resting, unit, Kept::Stuck, now);
             }
@@ -404,6 +435,11 @@ impl UnderWay {
             (false, false) => Progress::UnderWay,
         }
     }
+}
+
+/// What `unit` is called, for events.
+fn about(unit: &Unit<'_>) -> ObjectReference {
+    workload_reference(unit.kind(), unit.kind_said(), unit.namespace, unit.name(), unit.uid)
 }
 
 /// How many pods of `unit` are to be ready after an eviction where `before` were: no more than it should still have.

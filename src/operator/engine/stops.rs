@@ -65,7 +65,8 @@ pub(super) struct Stops {
     origin: Option<Moment>,
     /// What was lost before they were.
     worn: Option<Worn>,
-    stopped: BTreeMap<(String, usize), Stopped>,
+    /// By policy and level: a level keeps its name when others come before it.
+    stopped: BTreeMap<(String, String), Stopped>,
     /// When an officer last let a move of a policy go on: what was before then is no measure for it any more.
     approved: BTreeMap<String, Moment>,
 }
@@ -126,9 +127,8 @@ impl Stops {
         for (name, record) in index.policies.iter() {
             let Ok(object) = &record.object else { continue };
             for stop in object.status.iter().flat_map(|status| &status.stops) {
-                let rank = object.spec.levels.iter().position(|level| level.name == stop.level);
-                let Some(rank) = rank else { continue };
-                self.stopped.insert((name.clone(), rank), Stopped { stop: stop.clone(), before: None });
+                let key = (name.clone(), stop.level.clone());
+                self.stopped.insert(key, Stopped { stop: stop.clone(), before: None });
             }
         }
     }
@@ -148,7 +148,7 @@ impl Stops {
         at: Instant,
         now: Moment,
         notices: &mut Vec<Notice>,
-    ) -> BTreeMap<(String, usize), String> {
+    ) -> BTreeMap<(String, String), String> {
         self.forget(now);
         self.release(index, survey, now);
         let violating: BTreeSet<&str> = survey
@@ -182,7 +182,7 @@ impl Stops {
 
     /// Lets go on what an officer has approved, and what has nothing left to move.
     fn release(&mut self, index: &Index, survey: &Survey<'_>, now: Moment) {
-        let violating: BTreeSet<(&str, usize)> = survey
+        let violating: BTreeSet<(String, String)> = survey
             .units
             .values()
             .flat_map(|unit| &unit.misplaced)
@@ -190,16 +190,17 @@ impl Stops {
             // Whether admission acts on it already or not: that is so after every restart and every change of bindings.
             .filter(|asked| asked.policy.mode == Mode::Enforce)
             .filter_map(crate::core::standing::Asked::subject)
-            .map(|subject| (subject.policy.as_str(), subject.rank))
+            .map(|subject| subject.named())
             .collect();
         let approved = &mut self.approved;
-        self.stopped.retain(|(policy, rank), stopped| {
+        self.stopped.retain(|level, stopped| {
+            let (policy, _) = level;
             let says_so = word(index, policy) == Some(&stopped.stop.id);
             if says_so {
                 tracing::info!(policy, level = stopped.stop.level, id = stopped.stop.id, "the move is approved");
                 approved.insert(policy.clone(), now);
             }
-            !says_so && violating.contains(&(policy.as_str(), *rank))
+            !says_so && violating.contains(level)
         });
         self.approved.retain(|_, since| *since + WINDOW > now);
     }
@@ -213,7 +214,7 @@ impl Stops {
         before: &Epoch,
         notices: &mut Vec<Notice>,
     ) {
-        let key = (subject.policy.to_string(), subject.rank);
+        let key = subject.named();
         let known = self.stopped.get(&key);
         let before = known.and_then(|known| known.before.as_ref()).unwrap_or(before).clone();
         let involved = involved(index, ruling, &before, subject, loss);
@@ -224,7 +225,7 @@ impl Stops {
         if known || word(index, &key.0) == Some(&id) {
             return;
         }
-        let stopped = Stopped { stop: stop_of(ruling, subject, loss, id, changes), before: Some(before) };
+        let stopped = Stopped { stop: stop_of(subject, loss, id, changes), before: Some(before) };
         self.begin(index, subject, stopped, notices);
     }
 
@@ -240,7 +241,7 @@ impl Stops {
         let Some(worn) = self.worn.take() else { return };
         for (subject, loss) in worn.lost(index, survey, ruling, violating) {
             let policy = subject.policy.as_str();
-            let known = self.stopped.contains_key(&(policy.to_owned(), subject.rank));
+            let known = self.stopped.contains_key(&subject.named());
             if known || self.approved.contains_key(policy) || !loss.exceeds(self.share) {
                 continue;
             }
@@ -250,7 +251,7 @@ impl Stops {
             if word(index, policy) == Some(&id) {
                 continue;
             }
-            let stopped = Stopped { stop: stop_of(ruling, subject, &loss, id, changes), before: None };
+            let stopped = Stopped { stop: stop_of(subject, &loss, id, changes), before: None };
             self.begin(index, subject, stopped, notices);
         }
         self.worn = Some(worn);
@@ -258,7 +259,7 @@ impl Stops {
 
     /// Nothing of `subject` moves from now on.
     fn begin(&mut self, index: &Index, subject: Subject<'_>, stopped: Stopped, notices: &mut Vec<Notice>) {
-        let (key, stop) = ((subject.policy.to_string(), subject.rank), &stopped.stop);
+        let (key, stop) = (subject.named(), &stopped.stop);
         let note = said(&key.0, stop);
         tracing::warn!(policy = key.0, note, "moves are stopped");
         if let Some(record) = index.policies.get(&key.0) {
@@ -270,17 +271,10 @@ impl Stops {
 }
 
 /// The stop of a `loss` that follows from `changes`.
-fn stop_of(
-    ruling: &Ruling,
-    subject: Subject<'_>,
-    loss: &Loss,
-    id: String,
-    changes: Vec<(Object, String, String)>,
-) -> api::MoveStop {
-    let level = ruling.world.policies.get(subject.policy).and_then(|policy| policy.levels.at(subject.rank));
+fn stop_of(subject: Subject<'_>, loss: &Loss, id: String, changes: Vec<(Object, String, String)>) -> api::MoveStop {
     api::MoveStop {
         id,
-        level: level.map(|level| level.name.to_string()).unwrap_or_default(),
+        level: subject.level.to_string(),
         pods: i32::try_from(loss.lost).unwrap_or(i32::MAX),
         of: i32::try_from(loss.total).unwrap_or(i32::MAX),
         changes: changes.into_iter().map(|(_, change, _)| change).take(NAMED).collect(),

@@ -1,7 +1,9 @@
 //! The decision loop against a cluster that is a few maps: what it writes, in which order, and when it rests.
 
 mod leading;
+mod moves;
 mod records;
+mod workloads;
 mod worn;
 
 use std::{

@@ -9,7 +9,7 @@ use crate::{
         name::{LevelName, PolicyName},
         policy::{Level, Levels, Mode, OnLoss, Policy},
         selector::Selector,
-        standing::{Asked, Misplaced, Needs, Tally},
+        standing::{Asked, Needs, Tally},
         workload::{Saying, Wants},
     },
     operator::metrics::Metrics,
@@ -61,7 +61,7 @@ fn pod() -> Pod {
         owner: None,
         said: Arc::new(Said::default()),
         wants: Arc::new(Wants::default()),
-        tolerations: [].into(),
+        terms: Arc::default(),
         claims: [].into(),
         requests: Resources::default(),
         node: Some("node".into()),
@@ -88,7 +88,7 @@ fn unit(controller: &Controller, ready: u32) -> Unit<'_> {
 
 fn flight(since: Moment, until: Until) -> UnderWay {
     let about = ObjectReference::default();
-    UnderWay { since, why: Why::Violating, weight: 1, about, steps: BTreeMap::new(), until }
+    UnderWay { since, why: Why::Violating, weight: 1, about, steps: BTreeMap::new(), until, inherited: false }
 }
 
 #[test]
@@ -125,5 +125,27 @@ fn a_rollout_is_not_in_vain_when_facts_changed_during_it() {
         moves.progress(&survey, began + Duration::from_secs(9), &mut Vec::new(), &Metrics::default());
         assert!(moves.under_way.is_empty());
         assert_eq!(moves.resting.contains_key(&UID), rests);
+    }
+}
+
+#[test]
+fn who_takes_over_goes_on_with_the_rollouts_that_are_under_way() {
+    let now = Moment::now();
+    let (policy, pod) = (policy(), pod());
+    let strategy = Strategy::Rolling { surge: 1, unavailable: 0 };
+    let half =
+        |stuck| controller(2, Form::Deployment { paused: false, strategy, total: 3, updated: 1, available: 2, stuck });
+    let unasked = Controller { migration: None, ..half(false) };
+    for (web, inherited) in [(half(false), true), (half(true), false), (unasked, false), (deployment(2), false)] {
+        let asked = Asked { policy: &policy, in_force: true, need: Err(vec![]) };
+        let needs = Rc::new(Needs { asked: vec![asked] });
+        let misplaced = Misplaced { key: "shop/web-0", pod: &pod, needs, footings: Rc::from([Footing::Violating]) };
+        let unit = Unit { misplaced: vec![misplaced], ..unit(&web, 2) };
+        let survey = Survey { units: [(UID, unit)].into(), ..Survey::default() };
+        let mut moves = Moves::default();
+        moves.inherit(&survey, now);
+        assert_eq!(moves.under_way.get(&UID).map(|flight| flight.weight), inherited.then_some(2), "{web:?}");
+        moves.progress(&survey, now, &mut Vec::new(), &Metrics::default());
+        assert_eq!(moves.under_way.contains_key(&UID), inherited, "it goes on");
     }
 }

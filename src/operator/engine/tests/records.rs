@@ -1,87 +1,13 @@
 //! The record of each workload: what it says, when it is written, and when it goes.
 
-use k8s_openapi::api::{apps::v1 as apps, core::v1 as k8s};
+use k8s_openapi::api::apps::v1 as apps;
 
-use super::*;
-use crate::{
-    core::fleet::{Controller, Namespace, Pod},
-    operator::slim::Kept,
+use super::{
+    workloads::{deployment, owned_by, pod, uid},
+    *,
 };
 
-const HIGH: &str = "clearance.rempart.node-restriction.kubernetes.io/state.high";
-
-fn uid(number: u32) -> String {
-    format!("00000000-0000-0000-0000-{number:012}")
-}
-
-fn deployment(name: &str, number: u32) -> Value {
-    let template = json!({
-        "metadata": {"annotations": {"rempart.dev/workload-sensitivity": "high"}},
-        "spec": {"nodeSelector": {HIGH: "true"}, "containers": [{"name": "c"}]},
-    });
-    json!({
-        "metadata": {"name": name, "namespace": "shop", "uid": uid(number), "generation": 1,
-            "annotations": {"rempart.dev/sensitivity": "high"}},
-        "spec": {"replicas": 2, "template": template}, "status": {"observedGeneration": 1},
-    })
-}
-
-fn owned_by(kind: &str, name: &str, number: u32) -> Value {
-    let group = if matches!(kind, "Job" | "CronJob") { "batch/v1" } else { "apps/v1" };
-    json!([{"apiVersion": group, "kind": kind, "name": name, "uid": uid(number), "controller": true}])
-}
-
-fn pod(name: &str, owners: &Value, node: Option<&str>) -> Value {
-    json!({
-        "metadata": {"name": name, "namespace": "shop", "uid": uid(1000 + u32::from(name.as_bytes()[name.len() - 1])),
-            "ownerReferences": owners, "annotations": {"rempart.dev/workload-sensitivity": "high"}},
-        "spec": {"nodeName": node, "nodeSelector": {HIGH: "true"}, "containers": [{"name": "c"}]},
-        "status": {"phase": if node.is_some() { "Running" } else { "Pending" },
-            "conditions": [{"type": "Ready", "status": if node.is_some() { "True" } else { "False" }}]},
-    })
-}
-
 impl Cluster {
-    fn kept<K, V: Kept<K>>(&mut self, object: &Value) -> V {
-        let mut object = object.clone();
-        object["metadata"]["resourceVersion"] = self.next_version().into();
-        serde_json::from_value::<Seen<K, V>>(object).unwrap().kept.unwrap().unwrap()
-    }
-
-    fn run<K>(&mut self, kind: Kind, object: &Value)
-    where
-        Controller: Kept<K>,
-    {
-        let controller = self.kept::<K, Controller>(object);
-        let change = Change::Applied(format!("shop/{}", name(object)), controller);
-        self.engine.observe(Observation::Controller(kind, change));
-    }
-
-    fn put(&mut self, object: &Value) {
-        let pod = self.kept::<k8s::Pod, Pod>(object);
-        self.engine.observe(Observation::Pod(Change::Applied(format!("shop/{}", name(object)), pod)));
-    }
-
-    fn space(&mut self, labels: &Value) {
-        let namespace =
-            self.kept::<k8s::Namespace, Namespace>(&json!({"metadata": {"name": "shop", "labels": labels}}));
-        self.engine.observe(Observation::Namespace(Change::Applied("shop".into(), namespace)));
-    }
-
-    /// A Deployment `api` with a pod on node `n` and one that waits.
-    fn with_api(mode: &str) -> Self {
-        let mut cluster = Self::listed(&[policy(mode)], &[pool("p"), pool("q")], &[node("n", &json!({"pool": "p"}))]);
-        cluster.space(&json!({}));
-        cluster.run::<apps::Deployment>(Kind::Deployment, &deployment("api", 1));
-        let mut set = deployment("api-1", 2);
-        set["metadata"]["ownerReferences"] = owned_by("Deployment", "api", 1);
-        cluster.run::<apps::ReplicaSet>(Kind::ReplicaSet, &set);
-        cluster.put(&pod("api-1-a", &owned_by("ReplicaSet", "api-1", 2), Some("n")));
-        cluster.put(&pod("api-1-b", &owned_by("ReplicaSet", "api-1", 2), None));
-        cluster.rest();
-        cluster
-    }
-
     fn record_writes(&self) -> Vec<&str> {
         self.log.iter().filter(|line| line.contains("record WorkloadPlacement")).map(String::as_str).collect()
     }

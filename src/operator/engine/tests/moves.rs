@@ -1,0 +1,138 @@
+//! What is moved, and what keeps everything where it is.
+
+use k8s_openapi::api::apps::v1 as apps;
+
+use super::{
+    workloads::{deployment, owned_by, pod},
+    *,
+};
+
+impl Cluster {
+    /// A cluster where a pod of a `StatefulSet` stands on a node that nobody vouches for, beside one that is cleared.
+    fn with_db(policy: &Value) -> Self {
+        let nodes = ["bad", "good"].map(|name| {
+            let mut node = node(name, &json!({"pool": if name == "good" { "p" } else { "x" }}));
+            node["status"] = json!({
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "10"},
+            });
+            node
+        });
+        let mut cluster = Self::listed(std::slice::from_ref(policy), &[pool("p")], &nodes);
+        cluster.engine.lead(false);
+        cluster.space(&json!({}));
+        let mut db = deployment("db", 1);
+        db["spec"]["replicas"] = json!(1);
+        cluster.run::<apps::StatefulSet>(Kind::StatefulSet, &db);
+        cluster.put(&pod("db-0", &owned_by("StatefulSet", "db", 1), Some("bad")));
+        cluster
+    }
+
+    /// Some seconds go by. Who waits for a pod to be gone does not rest.
+    fn go_on(&mut self) {
+        for _ in 0..40 {
+            self.wait(500);
+            let _ = self.step();
+        }
+    }
+
+    fn evictions(&self) -> usize {
+        self.log.iter().filter(|line| line.starts_with("eviction")).count()
+    }
+}
+
+/// A policy whose move of level `high` waits for an officer's word.
+fn stopped() -> Value {
+    let mut policy = policy("Enforce");
+    let stop =
+        json!({"id": "0123456789", "level": "high", "pods": 1, "of": 1, "changes": ["CloudProvider acme is gone"]});
+    policy["status"] = json!({"stops": [stop]});
+    policy
+}
+
+#[test]
+fn what_may_not_stay_is_evicted_by_whoever_leads() {
+    let mut cluster = Cluster::with_db(&policy("Enforce"));
+    cluster.engine.lead(true);
+    cluster.go_on();
+    assert_eq!(cluster.evictions(), 1, "{:#?}", cluster.log);
+}
+
+#[test]
+fn a_stop_outlives_whoever_made_it_and_a_level_that_is_put_before_its_own() {
+    let mut cluster = Cluster::with_db(&stopped());
+    cluster.engine.lead(true);
+    cluster.go_on();
+    assert_eq!(cluster.evictions(), 0, "{:#?}", cluster.log);
+    cluster.edit_policy(|policy| {
+        policy["metadata"]["generation"] = json!(2);
+        policy["spec"]["levels"].as_array_mut().unwrap().insert(1, json!({"name": "middle"}));
+    });
+    cluster.go_on();
+    assert_eq!(cluster.policies["state"]["status"]["stops"][0]["level"], "high");
+    assert_eq!(cluster.evictions(), 0, "{:#?}", cluster.log);
+    cluster.edit_policy(|policy| policy["metadata"]["annotations"] = json!({"rempart.dev/approve-move": "0123456789"}));
+    cluster.go_on();
+    assert_eq!(cluster.evictions(), 1, "{:#?}", cluster.log);
+}
+
+#[test]
+fn what_is_noted_on_a_namespace_is_no_fact_to_settle() {
+    let mut cluster = Cluster::with_db(&policy("Enforce"));
+    cluster.engine.lead(true);
+    cluster.go_on();
+    cluster.space(&json!({}));
+    assert!(!cluster.engine.moves.unsettled);
+    cluster.space(&json!({"rempart.dev/sensitivity": "high"}));
+    assert!(cluster.engine.moves.unsettled);
+}
+
+/// Answers of the API server to what it does not let happen.
+fn declined(code: u16, message: &str) -> WriteError {
+    let status = kube::core::Status::failure(message, "Refused").with_code(code);
+    WriteError::Api(kube::Error::Api(status.boxed()))
+}
+
+#[test]
+fn an_eviction_that_is_refused_again_and_again_is_told_once() {
+    let mut cluster = Cluster::with_db(&policy("Enforce"));
+    cluster.engine.lead(true);
+    let (mut evictions, mut told) = (0, 0);
+    for _ in 0..120 {
+        cluster.wait(500);
+        for (key, write) in cluster.engine.cycle(cluster.at, cluster.now) {
+            told += usize::from(matches!(&key, Key::Notice(_, reason, _) if *reason == "Migrating"));
+            if matches!(key, Key::Eviction(_)) {
+                evictions += 1;
+                cluster.engine.settle(&key, Err(declined(403, "not now")), cluster.now);
+            } else {
+                let seen = cluster.perform(&key, write);
+                cluster.engine.settle(&key, Ok(seen), cluster.now);
+            }
+        }
+    }
+    assert!(evictions > 2, "it is tried again: {evictions}");
+    assert_eq!(told, 1);
+    let migrating = &cluster.records["shop/statefulset-db"]["status"]["conditions"][2]["message"];
+    assert!(migrating.as_str().unwrap().contains("not now"), "{migrating}");
+}
+
+#[test]
+fn a_node_that_cannot_be_written_to_does_not_hold_up_what_stands_elsewhere() {
+    let mut cluster = Cluster::with_db(&policy("Enforce"));
+    let stale = node("stuck", &json!({"pool": "x", CLEARED: "true"}));
+    let slim = cluster.slim(&stale);
+    cluster.engine.observe(Observation::Node(Change::Applied("stuck".into(), slim)));
+    cluster.engine.lead(true);
+    let mut evictions = 0;
+    for _ in 0..40 {
+        cluster.wait(500);
+        for (key, write) in cluster.engine.cycle(cluster.at, cluster.now) {
+            evictions += usize::from(matches!(key, Key::Eviction(_)));
+            let refused = matches!(&key, Key::Stamps(name) if name == "stuck");
+            let outcome = if refused { Err(declined(422, "no")) } else { Ok(cluster.perform(&key, write)) };
+            cluster.engine.settle(&key, outcome, cluster.now);
+        }
+    }
+    assert_eq!(evictions, 1);
+}

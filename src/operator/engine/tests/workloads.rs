@@ -1,0 +1,84 @@
+//! What runs, for the tests of what becomes of it.
+
+use k8s_openapi::api::{apps::v1 as apps, core::v1 as k8s};
+
+use super::*;
+use crate::{
+    core::fleet::{Controller, Namespace, Pod},
+    operator::slim::Kept,
+};
+
+pub(super) const HIGH: &str = "clearance.rempart.node-restriction.kubernetes.io/state.high";
+
+pub(super) fn uid(number: u32) -> String {
+    format!("00000000-0000-0000-0000-{number:012}")
+}
+
+pub(super) fn deployment(name: &str, number: u32) -> Value {
+    let template = json!({
+        "metadata": {"annotations": {"rempart.dev/workload-sensitivity": "high"}},
+        "spec": {"nodeSelector": {HIGH: "true"}, "containers": [{"name": "c"}]},
+    });
+    json!({
+        "metadata": {"name": name, "namespace": "shop", "uid": uid(number), "generation": 1,
+            "annotations": {"rempart.dev/sensitivity": "high"}},
+        "spec": {"replicas": 2, "template": template}, "status": {"observedGeneration": 1},
+    })
+}
+
+pub(super) fn owned_by(kind: &str, name: &str, number: u32) -> Value {
+    let group = if matches!(kind, "Job" | "CronJob") { "batch/v1" } else { "apps/v1" };
+    json!([{"apiVersion": group, "kind": kind, "name": name, "uid": uid(number), "controller": true}])
+}
+
+pub(super) fn pod(name: &str, owners: &Value, node: Option<&str>) -> Value {
+    json!({
+        "metadata": {"name": name, "namespace": "shop", "uid": uid(1000 + u32::from(name.as_bytes()[name.len() - 1])),
+            "ownerReferences": owners, "annotations": {"rempart.dev/workload-sensitivity": "high"}},
+        "spec": {"nodeName": node, "nodeSelector": {HIGH: "true"}, "containers": [{"name": "c"}]},
+        "status": {"phase": if node.is_some() { "Running" } else { "Pending" },
+            "conditions": [{"type": "Ready", "status": if node.is_some() { "True" } else { "False" }}]},
+    })
+}
+
+impl Cluster {
+    pub(super) fn kept<K, V: Kept<K>>(&mut self, object: &Value) -> V {
+        let mut object = object.clone();
+        object["metadata"]["resourceVersion"] = self.next_version().into();
+        serde_json::from_value::<Seen<K, V>>(object).unwrap().kept.unwrap().unwrap()
+    }
+
+    pub(super) fn run<K>(&mut self, kind: Kind, object: &Value)
+    where
+        Controller: Kept<K>,
+    {
+        let controller = self.kept::<K, Controller>(object);
+        let change = Change::Applied(format!("shop/{}", name(object)), controller);
+        self.engine.observe(Observation::Controller(kind, change));
+    }
+
+    pub(super) fn put(&mut self, object: &Value) {
+        let pod = self.kept::<k8s::Pod, Pod>(object);
+        self.engine.observe(Observation::Pod(Change::Applied(format!("shop/{}", name(object)), pod)));
+    }
+
+    pub(super) fn space(&mut self, labels: &Value) {
+        let namespace =
+            self.kept::<k8s::Namespace, Namespace>(&json!({"metadata": {"name": "shop", "labels": labels}}));
+        self.engine.observe(Observation::Namespace(Change::Applied("shop".into(), namespace)));
+    }
+
+    /// A Deployment `api` with a pod on node `n` and one that waits.
+    pub(super) fn with_api(mode: &str) -> Self {
+        let mut cluster = Self::listed(&[policy(mode)], &[pool("p"), pool("q")], &[node("n", &json!({"pool": "p"}))]);
+        cluster.space(&json!({}));
+        cluster.run::<apps::Deployment>(Kind::Deployment, &deployment("api", 1));
+        let mut set = deployment("api-1", 2);
+        set["metadata"]["ownerReferences"] = owned_by("Deployment", "api", 1);
+        cluster.run::<apps::ReplicaSet>(Kind::ReplicaSet, &set);
+        cluster.put(&pod("api-1-a", &owned_by("ReplicaSet", "api-1", 2), Some("n")));
+        cluster.put(&pod("api-1-b", &owned_by("ReplicaSet", "api-1", 2), None));
+        cluster.rest();
+        cluster
+    }
+}
