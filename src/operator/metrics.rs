@@ -94,6 +94,7 @@ pub struct Metrics {
     workloads: Family<Level, Gauge<i64, AtomicI64>>,
     violating: Family<Level, Gauge<i64, AtomicI64>>,
     violating_since: Family<Level, Gauge<i64, AtomicI64>>,
+    unplaceable_pods: Family<Level, Gauge<i64, AtomicI64>>,
     moves_stopped: Family<Policy, Gauge<i64, AtomicI64>>,
     policies: Family<PolicyMode, Gauge<i64, AtomicI64>>,
     expiry: Family<Certificates, Gauge<f64, AtomicU64>>,
@@ -124,6 +125,7 @@ impl Default for Metrics {
             workloads: Family::default(),
             violating: Family::default(),
             violating_since: Family::default(),
+            unplaceable_pods: Family::default(),
             moves_stopped: Family::default(),
             policies: Family::default(),
             expiry: Family::default(),
@@ -187,6 +189,11 @@ impl Metrics {
             "unplaceable_workloads",
             "Workloads for whose pods there is no place; see their WorkloadPlacement",
             self.unplaceable.clone(),
+        );
+        registry.register(
+            "unplaceable_pods",
+            "Pods of a level of a policy that have no node, of workloads for whose pods there is no place",
+            self.unplaceable_pods.clone(),
         );
         registry.register(
             "next_change_timestamp_seconds",
@@ -314,10 +321,11 @@ impl Metrics {
         for policy in ruling.world.policies.values() {
             let found = levels.get(policy.name.as_str()).into_iter().flatten();
             for (level, running) in policy.levels.iter().zip(found) {
-                let Running { workloads, violating, violating_since } = *running;
+                let Running { workloads, violating, violating_since, unplaceable } = *running;
                 let level = Level { policy: policy.name.to_string(), level: level.name.to_string() };
                 self.workloads.get_or_create(&level).set(workloads.into());
                 self.violating.get_or_create(&level).set(violating.into());
+                self.unplaceable_pods.get_or_create(&level).set(unplaceable.into());
                 if let Some(since) = violating_since {
                     self.violating_since.get_or_create(&level).set(since);
                 }
@@ -344,6 +352,7 @@ impl Metrics {
         self.workloads.clear();
         self.violating.clear();
         self.violating_since.clear();
+        self.unplaceable_pods.clear();
     }
 
     /// A comparison of what is with what should be took so long.
@@ -440,6 +449,7 @@ mod tests {
         metrics.workloads.get_or_create(&level).set(1);
         metrics.violating.get_or_create(&level).set(1);
         metrics.violating_since.get_or_create(&level).set(1);
+        metrics.unplaceable_pods.get_or_create(&level).set(1);
         metrics.policies.get_or_create(&PolicyMode { policy: "p".into(), mode: "m".into() }).set(1);
         let (provider, offer, scheme, region) = ("p".into(), "o".into(), "s".into(), "r".into());
         metrics.expiry.get_or_create(&Certificates { provider, offer, scheme, region }).set(1.0);

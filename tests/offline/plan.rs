@@ -170,7 +170,7 @@ fn a_daemon_set_names_the_nodes_on_which_its_pods_end() {
     assert_eq!(outcome, Outcome::Placeable([0].into()));
     assert_eq!(
         message,
-        "1 of 2 cleared pools will do: lyon; it runs on 1 of 2 nodes, and on stray its pods end at once"
+        "1 of 2 cleared pools will do: lyon; it runs on 1 of 2 nodes, and any pod of it on stray ends at once"
     );
 }
 

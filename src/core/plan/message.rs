@@ -56,7 +56,7 @@ impl<'a> Outlook<'_, 'a> {
         if let Some(reach) = self.reach(planned).filter(|reach| !reach.lost.is_empty()) {
             let all = reach.cleared.len().saturating_add(reach.lost.len());
             message = format!(
-                "{message}; it runs on {} of {}, and on {} its pods end at once",
+                "{message}; it runs on {} of {}, and any pod of it on {} ends at once",
                 reach.cleared.len(),
                 counted(all, "node", "nodes"),
                 Few(reach.lost.iter())

@@ -59,7 +59,7 @@ fn sort_out(plan: &Plan<'_>, entries: &[Entry<'_>]) -> (Vec<String>, Told, Told,
         if let Entry::Workload(_, planned) = entry
             && let Some(reach) = plan.reach(planned).filter(|reach| !reach.lost.is_empty())
         {
-            lost.push(format!("{object}: its pods end at once on {}", few(&reach.lost, NAMED)));
+            lost.push(format!("{object}: any pod of it ends at once on {}", few(&reach.lost, NAMED)));
         }
         let refusals = entry.refusals();
         if refusals.iter().any(|refused| asks_for_nothing_known(plan, refused)) {

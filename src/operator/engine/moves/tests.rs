@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     core::{
         fleet::{Pod, Resources, Said, Stage, Strategy},
+        migration::NoRoom,
         name::{LevelName, PolicyName},
         policy::{Level, Levels, Mode, OnLoss, Policy},
         selector::Selector,
@@ -147,5 +148,38 @@ fn who_takes_over_goes_on_with_the_rollouts_that_are_under_way() {
         assert_eq!(moves.under_way.get(&UID).map(|flight| flight.weight), inherited.then_some(2), "{web:?}");
         moves.progress(&survey, now, &mut Vec::new(), &Metrics::default());
         assert_eq!(moves.under_way.contains_key(&UID), inherited, "it goes on");
+    }
+}
+
+#[test]
+fn the_runbook_has_every_reason_to_stay() {
+    let runbook = include_str!("../../../../docs/operations.md");
+    let said = String::new;
+    let stranded = [
+        NoRoom::NoPool,
+        NoRoom::NoNode,
+        NoRoom::TooSmall,
+        NoRoom::Volume { claim: "c".into(), volume: "v".into() },
+        NoRoom::Crowded,
+        NoRoom::Full,
+    ];
+    let others = [
+        Kept::Refused(said()),
+        Kept::Report,
+        Kept::Stopped(said()),
+        Kept::Paused,
+        Kept::Recreate,
+        Kept::OnDelete(Kind::StatefulSet),
+        Kept::DaemonSet,
+        Kept::Unmanaged,
+        Kept::Static,
+        Kept::JobWouldFail,
+        Kept::OthersNotReady,
+        Kept::Budget(said()),
+        Kept::Stuck,
+        Kept::InVain(said()),
+    ];
+    for kept in stranded.map(Kept::Stranded).into_iter().chain(others) {
+        assert!(runbook.contains(&format!("`{}`", kept.code())), "{}", kept.code());
     }
 }

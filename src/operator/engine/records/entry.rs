@@ -27,6 +27,8 @@ pub(in crate::operator) struct Running {
     pub(in crate::operator) violating: i32,
     /// Since when, in seconds of Unix time, the first of those workloads with such pods has any, by its record.
     pub(in crate::operator) violating_since: Option<i64>,
+    /// Pods without a node, of workloads for whose pods there is no place, by their records.
+    pub(in crate::operator) unplaceable: i32,
 }
 
 /// A workload of which there is to be a record.
@@ -163,6 +165,7 @@ pub(super) fn levels(
         };
         found.workloads = found.workloads.saturating_add(running.workloads);
         found.violating = found.violating.saturating_add(running.violating);
+        found.unplaceable = found.unplaceable.saturating_add(running.unplaceable);
         found.violating_since = [found.violating_since, running.violating_since].into_iter().flatten().min();
     };
     for (subject, tally) in &survey.levels {
@@ -174,12 +177,14 @@ pub(super) fn levels(
             Of::Controller(_, units) => units.first().copied(),
             Of::Pod(_, _, unit) => Some(*unit),
         };
+        let record = records.get(name);
+        let unplaceable = if record.is_some_and(Recorded::is_unplaceable) { waiting(entry) } else { 0 };
         for asked in unit.into_iter().flat_map(|unit| &unit.needs.asked) {
             if let Some(subject) = asked.subject() {
-                add(&subject, Running { workloads: 1, ..Running::default() });
+                add(&subject, Running { workloads: 1, unplaceable, ..Running::default() });
             }
         }
-        let Some(since) = records.get(name).and_then(Recorded::violating_since) else { continue };
+        let Some(since) = record.and_then(Recorded::violating_since) else { continue };
         for asked in entry.pods().2.iter().flat_map(|pod| pod.violated()) {
             if let Some(subject) = asked.subject() {
                 add(&subject, Running { violating_since: Some(since), ..Running::default() });
@@ -187,6 +192,12 @@ pub(super) fn levels(
         }
     }
     levels
+}
+
+/// How many pods of `entry` have no node.
+fn waiting(entry: &Entry<'_, '_>) -> i32 {
+    let (Tally { total, placed, .. }, ..) = entry.pods();
+    i32::try_from(total.saturating_sub(placed)).unwrap_or(i32::MAX)
 }
 
 /// Whether the workload of the record `name` may be there still, as what `owner` identifies. Of a pod nobody knows: one

@@ -151,3 +151,20 @@ fn who_has_a_record() {
         .collect();
     insta::assert_yaml_snapshot!("who_has_a_record", lines);
 }
+
+#[test]
+fn pods_without_a_place_are_counted() {
+    let mut cluster = Cluster::with_api("Enforce");
+    let counted = |cluster: &Cluster| {
+        let text = cluster.engine.metrics.text();
+        let mut lines =
+            text.lines().filter(|line| line.starts_with("rempart_unplaceable_pods{") && line.contains("high"));
+        lines.next().and_then(|line| line.rsplit(' ').next()?.parse::<u32>().ok())
+    };
+    assert_eq!(counted(&cluster), Some(0), "one waits, and has a place to wait for");
+    cluster.at = instant("2026-07-01T00:00:00Z");
+    cluster.rest();
+    assert_eq!(counted(&cluster), Some(1));
+    cluster.engine.lead(false);
+    assert_eq!(counted(&cluster), None, "the leader tells");
+}
