@@ -122,8 +122,8 @@ struct Class {
     terms: usize,
     requests: Resources,
     sure: Sure,
-    /// Who made it, where its like matter.
-    owner: Option<Uid>,
+    /// Which pod it is, where its like matter: it is none of them itself.
+    one: Option<Uid>,
 }
 
 /// What is known of the places for a class of pods. While pods are planned, places only become fewer: what would not do
@@ -132,7 +132,7 @@ struct Search {
     /// What they want, but for stamps, which admission gives them anew.
     wants: Wants,
     /// Labels of the nodes where their like are.
-    taken: BTreeSet<(Box<str>, String)>,
+    taken: BTreeSet<Domain>,
     /// The first spot that may still do.
     from: usize,
     /// How far the best of those before it got.
@@ -166,13 +166,18 @@ pub struct Rooms<'s, 'a> {
     /// What is left on each node, in the order of the spots; worked out when it is first asked for.
     left: Option<Vec<Left>>,
     searches: BTreeMap<Class, Search>,
+    /// Labels of the nodes that pods of an owner were given, where they must be apart.
+    given: BTreeMap<Uid, BTreeSet<Domain>>,
 }
+
+/// A label of nodes that a pod shares with none of its like.
+type Domain = (Box<str>, String);
 
 impl<'s, 'a> Rooms<'s, 'a> {
     /// The places of `ground`.
     #[must_use]
     pub fn new(fleet: &'s Fleet<'a>, ground: &'s Ground<'a>) -> Self {
-        Self { fleet, ground, left: None, searches: BTreeMap::new() }
+        Self { fleet, ground, left: None, searches: BTreeMap::new(), given: BTreeMap::new() }
     }
 
     /// Whether some node could take `pod`, found under `key`, if it were created now with what it `needs`.
@@ -193,8 +198,8 @@ impl<'s, 'a> Rooms<'s, 'a> {
         if let Some(left) = self.left.as_mut().and_then(|left| left.get_mut(place)) {
             left.take(pod, spot);
         }
-        if let Some(search) = self.searches.get_mut(&class(pod, needs, sure)) {
-            search.taken.extend(domains(pod, spot));
+        if let Some(owner) = pod.owner.as_ref().filter(|_| !pod.terms.apart.is_empty()) {
+            self.given.entry(owner.uid).or_default().extend(domains(pod, spot));
         }
         Ok(())
     }
@@ -230,11 +235,12 @@ impl<'s, 'a> Rooms<'s, 'a> {
             // A node that needs no clearance is no worse than closed.
             furthest: if needs.keys().next().is_some() { Stop::NotCleared } else { Stop::NoEntry },
         });
+        let given = pod.owner.as_ref().and_then(|owner| self.given.get(&owner.uid));
         let mut furthest = search.furthest;
         let (mut at, mut found) = (search.from, None);
         while let Some(spot) = ground.spots.get(at) {
             let left = self.left.as_ref().and_then(|left| left.get(at)).filter(|_| sure > Sure::Fits);
-            match stop(spot, pod, needs, search, left, &reaches) {
+            match stop(spot, pod, needs, (search, given), left, &reaches) {
                 None => {
                     found = Some(at);
                     break;
@@ -276,7 +282,7 @@ fn class(pod: &Pod, needs: &Needs<'_>, sure: Sure) -> Class {
         terms: Arc::as_ptr(&pod.terms).addr(),
         requests: pod.requests,
         sure,
-        owner: pod.owner.as_ref().map(|owner| owner.uid).filter(|_| apart),
+        one: apart.then_some(pod.uid),
     }
 }
 
@@ -285,7 +291,7 @@ fn stop(
     spot: &Spot<'_>,
     pod: &Pod,
     needs: &Needs<'_>,
-    search: &Search,
+    (search, given): (&Search, Option<&BTreeSet<Domain>>),
     left: Option<&Left>,
     reaches: &[Reach<'_>],
 ) -> Option<Stop> {
@@ -302,24 +308,27 @@ fn stop(
     if let Some(claim) = reaches.iter().position(|reach| !within(reach)) {
         return Some(Stop::OutOfReach(claim));
     }
-    if domains(pod, spot).any(|domain| search.taken.contains(&domain)) {
+    let taken = |domain| search.taken.contains(&domain) || given.is_some_and(|given| given.contains(&domain));
+    if domains(pod, spot).any(taken) {
         return Some(Stop::Crowded);
     }
     (!left.is_none_or(|left| left.has_room_for(pod, spot))).then_some(Stop::Full)
 }
 
 /// The labels of `spot` that nodes with the like of `pod` may not have.
-fn domains<'p>(pod: &'p Pod, spot: &'p Spot<'_>) -> impl Iterator<Item = (Box<str>, String)> + 'p {
+fn domains<'p>(pod: &'p Pod, spot: &'p Spot<'_>) -> impl Iterator<Item = Domain> + 'p {
     pod.terms.apart.iter().filter_map(|key| Some((key.clone(), spot.labels.label(key)?.to_owned())))
 }
 
 /// The labels of the nodes where the like of `pod` are: pods of the same owner.
-fn taken(fleet: &Fleet<'_>, ground: &Ground<'_>, key: &str, pod: &Pod) -> BTreeSet<(Box<str>, String)> {
+fn taken(fleet: &Fleet<'_>, ground: &Ground<'_>, key: &str, pod: &Pod) -> BTreeSet<Domain> {
     let (namespace, _) = split(key);
     let Some(owner) = pod.owner.as_ref().filter(|_| !pod.terms.apart.is_empty()) else { return BTreeSet::new() };
     let neighbours = fleet.pods.range(format!("{namespace}/")..);
     let neighbours = neighbours.take_while(|(key, _)| split(key).0 == namespace).map(|(_, pod)| pod);
-    let like = |other: &&Pod| other.counts() && other.owner.as_ref().is_some_and(|other| other.uid == owner.uid);
+    let like = |other: &&Pod| {
+        other.uid != pod.uid && other.counts() && other.owner.as_ref().is_some_and(|other| other.uid == owner.uid)
+    };
     let spots = neighbours.filter(like).filter_map(|other| ground.spot(other.node.as_deref()?));
     spots.flat_map(|spot| domains(pod, spot)).collect()
 }

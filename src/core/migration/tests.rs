@@ -18,6 +18,8 @@ use crate::core::{
 
 const RESTRICTED: &str = "clearance.rempart.node-restriction.kubernetes.io/state.restricted";
 
+const ZONE: &str = "topology.kubernetes.io/zone";
+
 /// A small cluster: `good` is cleared for level `restricted`, `bad` is not, and `ending` is withdrawn.
 struct Scene {
     world: World,
@@ -160,7 +162,9 @@ impl Scene {
         let none = Labels::new();
         let nothing = Others::new();
         let names = ["bad-1", "ending-1", "good-1"];
-        let own = names.map(|name| Labels::from([("kubernetes.io/hostname".to_owned(), name.to_owned())]));
+        let own = names.map(|name| {
+            Labels::from([("kubernetes.io/hostname".to_owned(), name.to_owned()), (ZONE.to_owned(), "z".to_owned())])
+        });
         let pools = ["bad", "ending", "good"].map(|name| PoolName::parse(name).unwrap());
         let spot = |at: usize, stamps, held| Spot {
             name: names[at],
@@ -502,4 +506,15 @@ fn pods_that_must_be_apart_from_their_like_need_a_node_without_one() {
     assert_eq!(scene("bad-1".into()).plan(), ["violating: evict db-1"]);
     let strangers = scene("bad-1".into()).pod("other", None, "good-1").alter("other", apart);
     assert_eq!(strangers.plan(), ["violating: evict db-1"], "others are not its like");
+    // All nodes are in one zone: one that goes makes room for its own successor, and two need two zones.
+    let zoned = |pod: &mut Pod| {
+        pod.terms = Arc::new(Terms { apart: [ZONE.into()].into(), ..Terms::default() });
+    };
+    let one = Scene::new().with("db", Form::StatefulSet { on_delete: false }, 1, "bad-1").alter("db-0", zoned);
+    assert_eq!(one.plan(), ["violating: evict db-0"]);
+    let two = scene("bad-1".into()).alter("db-0", zoned).alter("db-1", zoned);
+    assert_eq!(two.plan(), ["shop/db-0: NodesTaken", "shop/db-1: NodesTaken"]);
+    // What goes at once is given different nodes.
+    let hurry = scene("bad-1".into()).action(LossAction::Evict);
+    assert_eq!(hurry.plan(), ["violating: evict db-0"]);
 }

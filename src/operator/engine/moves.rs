@@ -57,8 +57,6 @@ pub(super) struct Moves {
     replaced: BTreeMap<Uid, String>,
     /// Whether facts have changed since they last settled.
     pub(super) unsettled: bool,
-    /// Whether it is still to be looked at what another replica has begun.
-    inherits: bool,
     settled_from: Option<Moment>,
     /// When what runs was last looked at.
     looked: Option<Moment>,
@@ -77,7 +75,7 @@ struct UnderWay {
     steps: BTreeMap<Key, Write>,
     /// What is waited for.
     until: Until,
-    /// Whether another replica began it: nobody knows by which facts.
+    /// Whether somebody else began it: nobody knows by which facts.
     inherited: bool,
 }
 
@@ -119,7 +117,7 @@ impl Moves {
 
     /// Begins anew: what another replica has done shows in what runs.
     pub(super) fn take_over(&mut self) {
-        *self = Self { unsettled: true, inherits: true, stops: std::mem::take(&mut self.stops), ..Self::default() };
+        *self = Self { unsettled: true, stops: std::mem::take(&mut self.stops), ..Self::default() };
     }
 
     /// Takes in how the write of `key` ended.
@@ -218,9 +216,7 @@ impl Engine {
         let survey = survey(&fleet, &ground);
 
         let mut notices = Vec::new();
-        if std::mem::take(&mut moves.inherits) {
-            moves.inherit(&survey, now);
-        }
+        moves.inherit(&survey, now);
         moves.progress(&survey, now, &mut notices, metrics);
         let stopped = moves.stops.update(index, &survey, ruling, at, now, &mut notices);
 
@@ -270,26 +266,32 @@ impl Moves {
         self.looked.is_none_or(|looked| self.wake(looked).is_some_and(|wake| wake <= now))
     }
 
-    /// Takes over the rollouts that are under way: to ask for them once more would only make them begin again.
+    /// Takes over the rollouts that are under way and that another replica began, or somebody else since: to ask for
+    /// them would only make them begin again.
     fn inherit(&mut self, survey: &Survey<'_>, now: Moment) {
-        for (uid, unit) in &survey.units {
+        for (uid, unit) in survey.units.iter().filter(|(_, unit)| !unit.misplaced.is_empty()) {
             let Mover::Controller(_, controller) = unit.mover else { continue };
-            let (Form::Deployment { stuck: false, .. }, Some(note)) = (&controller.form, &controller.migration) else {
+            let (&Form::Deployment { stuck: false, paused: false, total, updated, .. }, Some(note)) =
+                (&controller.form, &controller.migration)
+            else {
                 continue;
             };
-            let Some(why) = unit.misplaced.iter().map(Misplaced::worst).max().and_then(Why::of) else { continue };
-            if let (false, _) = rolled(controller, note, why, unit) {
-                let flight = UnderWay {
-                    since: now,
-                    why,
-                    weight: unit.pods.total,
-                    about: about(unit),
-                    steps: BTreeMap::new(),
-                    until: Until::Rolled(note.to_string()),
-                    inherited: true,
-                };
-                self.under_way.insert(*uid, flight);
+            // What is only not ready is not on its way anywhere.
+            let rolls = !controller.observed || updated < controller.replicas || total > updated;
+            if !rolls || self.under_way.contains_key(uid) {
+                continue;
             }
+            let Some(why) = unit.misplaced.iter().map(Misplaced::worst).max().and_then(Why::of) else { continue };
+            let flight = UnderWay {
+                since: now,
+                why,
+                weight: unit.pods.total,
+                about: about(unit),
+                steps: BTreeMap::new(),
+                until: Until::Rolled(note.to_string()),
+                inherited: true,
+            };
+            self.under_way.insert(*uid, flight);
         }
     }
 
@@ -427,8 +429,14 @@ impl UnderWay {
                 (gone && counted && (self.why == Why::Stale || unit.pods.ready >= awaited(unit, *ready)), false)
             }
         };
-        // However large it is: a rollout that goes on is not late, and Kubernetes says when one does not.
-        let rolls = matches!((&self.until, unit.kind()), (Until::Rolled(_), Some(Kind::Deployment)));
+        // However large it is: a rollout that goes on is not late, and Kubernetes says when one does not. One of which
+        // somebody has taken the note away is none any more.
+        let rolls = match (&self.until, &unit.mover) {
+            (Until::Rolled(note), Mover::Controller(_, controller)) => {
+                unit.kind() == Some(Kind::Deployment) && controller.migration.as_deref() == Some(note)
+            }
+            _ => false,
+        };
         match (done, stuck || (late && !rolls)) {
             (true, _) => Progress::Done,
             (false, true) => Progress::Failed,

@@ -137,7 +137,10 @@ fn who_takes_over_goes_on_with_the_rollouts_that_are_under_way() {
     let half =
         |stuck| controller(2, Form::Deployment { paused: false, strategy, total: 3, updated: 1, available: 2, stuck });
     let unasked = Controller { migration: None, ..half(false) };
-    for (web, inherited) in [(half(false), true), (half(true), false), (unasked, false), (deployment(2), false)] {
+    let form = Form::Deployment { paused: false, strategy, total: 2, updated: 2, available: 1, stuck: false };
+    let crashing = controller(2, form);
+    let all = [(half(false), true), (half(true), false), (unasked, false), (deployment(2), false), (crashing, false)];
+    for (web, inherited) in all {
         let asked = Asked { policy: &policy, in_force: true, need: Err(vec![]) };
         let needs = Rc::new(Needs { asked: vec![asked] });
         let misplaced = Misplaced { key: "shop/web-0", pod: &pod, needs, footings: Rc::from([Footing::Violating]) };
@@ -149,6 +152,19 @@ fn who_takes_over_goes_on_with_the_rollouts_that_are_under_way() {
         moves.progress(&survey, now, &mut Vec::new(), &Metrics::default());
         assert_eq!(moves.under_way.contains_key(&UID), inherited, "it goes on");
     }
+}
+
+#[test]
+fn a_rollout_is_late_only_when_its_note_is_gone() {
+    let now = Moment::now();
+    let strategy = Strategy::Rolling { surge: 1, unavailable: 0 };
+    let form = Form::Deployment { paused: false, strategy, total: 3, updated: 1, available: 2, stuck: false };
+    let half = controller(2, form);
+    let flight = flight(now, Until::Rolled(NOTE.to_owned()));
+    assert!(matches!(flight.progress(Some(&unit(&half, 2)), now + 2 * DEADLINE), Progress::UnderWay));
+    let replaced = Controller { migration: None, ..half };
+    assert!(matches!(flight.progress(Some(&unit(&replaced, 2)), now + DEADLINE / 2), Progress::UnderWay));
+    assert!(matches!(flight.progress(Some(&unit(&replaced, 2)), now + 2 * DEADLINE), Progress::Failed));
 }
 
 #[test]

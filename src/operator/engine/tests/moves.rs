@@ -6,6 +6,7 @@ use super::{
     workloads::{deployment, owned_by, pod},
     *,
 };
+use crate::core::keys::MIGRATION;
 
 impl Cluster {
     /// A cluster where a pod of a `StatefulSet` stands on a node that nobody vouches for, beside one that is cleared.
@@ -74,6 +75,27 @@ fn a_stop_outlives_whoever_made_it_and_a_level_that_is_put_before_its_own() {
     cluster.edit_policy(|policy| policy["metadata"]["annotations"] = json!({"rempart.dev/approve-move": "0123456789"}));
     cluster.go_on();
     assert_eq!(cluster.evictions(), 1, "{:#?}", cluster.log);
+}
+
+#[test]
+fn a_rollout_that_another_replica_began_is_waited_for() {
+    for (noted, touches) in [(true, 0), (false, 1)] {
+        let mut cluster = Cluster::with_db(&policy("Enforce"));
+        let mut api = deployment("api", 2);
+        if noted {
+            api["spec"]["template"]["metadata"]["annotations"][MIGRATION] = json!("2026-03-01T11:59:00Z");
+        }
+        api["status"] = json!({"observedGeneration": 1, "replicas": 3, "updatedReplicas": 1, "availableReplicas": 2});
+        cluster.run::<apps::Deployment>(Kind::Deployment, &api);
+        let mut set = deployment("api-1", 3);
+        set["metadata"]["ownerReferences"] = owned_by("Deployment", "api", 2);
+        cluster.run::<apps::ReplicaSet>(Kind::ReplicaSet, &set);
+        cluster.put(&pod("api-1-a", &owned_by("ReplicaSet", "api-1", 3), Some("bad")));
+        cluster.engine.lead(true);
+        cluster.go_on();
+        let touched = cluster.log.iter().filter(|line| *line == "migration Deployment shop/api").count();
+        assert_eq!(touched, touches, "{noted}: {:#?}", cluster.log);
+    }
 }
 
 #[test]
