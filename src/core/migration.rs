@@ -155,7 +155,9 @@ pub fn agenda<'a>(fleet: &Fleet<'a>, ground: &Ground<'a>, survey: &Survey<'a>, c
         if course.moving.contains_key(&candidate.unit.uid) {
             continue;
         }
-        if turns.take(&candidate) && candidate.finds_room(&mut rooms) {
+        // Who has a turn and finds no room leaves it to others.
+        if turns.has(&candidate) && candidate.finds_room(&mut rooms) {
+            turns.take(&candidate);
             agenda.moves.push(candidate.begin());
         } else {
             agenda.waiting.insert(candidate.unit.uid);
@@ -245,23 +247,22 @@ impl<'a> Turns<'a> {
         Self { levels }
     }
 
-    /// Whether `candidate` may begin now: then it counts as on the move.
-    fn take(&mut self, candidate: &Candidate<'_, 'a>) -> bool {
-        if !candidate.paced {
-            return true;
-        }
+    /// Whether `candidate` may begin now.
+    fn has(&self, candidate: &Candidate<'_, 'a>) -> bool {
         let weight = candidate.weight().max(1);
-        let subjects: Vec<_> = candidate.unit.needs.subjects().collect();
         let has_turn = |turn: &Turn| turn.moving == 0 || turn.moving.saturating_add(weight) <= turn.most;
-        if !subjects.iter().all(|subject| self.levels.get(subject).is_none_or(has_turn)) {
-            return false;
-        }
-        for subject in subjects {
+        let mut subjects = candidate.unit.needs.subjects();
+        !candidate.paced || subjects.all(|subject| self.levels.get(&subject).is_none_or(has_turn))
+    }
+
+    /// Counts `candidate` as on the move.
+    fn take(&mut self, candidate: &Candidate<'_, 'a>) {
+        let weight = candidate.weight().max(1);
+        for subject in candidate.unit.needs.subjects().filter(|_| candidate.paced) {
             if let Some(turn) = self.levels.get_mut(&subject) {
                 turn.moving = turn.moving.saturating_add(weight);
             }
         }
-        true
     }
 }
 

@@ -461,6 +461,9 @@ fn a_rollout_that_may_go_below_its_number_needs_room_first() {
         Scene { room, ..all }.plan().len()
     };
     assert_eq!((crowd(100), crowd(2)), (3, 2));
+    // The first in order needs room for two, and leaves its turn to the next.
+    let pair = Scene::new().with("a", rolling(4, 1, 2), 4, "bad-1").with("b", rolling(1, 1, 0), 1, "bad-1");
+    assert_eq!(Scene { room: 1, ..pair }.plan(), ["violating: touch Deployment b"]);
 }
 
 #[test]
