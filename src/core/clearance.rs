@@ -102,11 +102,7 @@ impl<'a> Judge<'a> {
                     Some((i, (clearance.end(rank, at), peopled.get(i).is_some_and(|peopled| *peopled))))
                 });
                 let (places, cleared): (Vec<usize>, Vec<_>) = cleared.unzip();
-                let of = |place: usize| pools.get(*places.get(place)?)?.policies.get(index);
-                let covers = |other: usize, own: usize| {
-                    of(own).zip(of(other)).is_some_and(|(own, other)| other.covers_categories(own))
-                };
-                let tenures = policy.levels.tenures(rank, &cleared, covers, at);
+                let tenures = policy.levels.tenures(rank, &cleared, at);
                 for (i, tenure) in places.into_iter().zip(tenures).filter(|(_, tenure)| *tenure != Tenure::Lasting) {
                     if let Some(clearance) = pools.get_mut(i).and_then(|pool| pool.policies.get_mut(index)) {
                         clearance.ends.insert(rank, tenure);
@@ -314,11 +310,6 @@ impl<'a> PolicyClearance<'a> {
     #[must_use]
     pub fn cleared_category(&self, category: &CategoryName) -> bool {
         self.categories.get(category).is_some_and(Vec::is_empty)
-    }
-
-    /// Whether the pool is cleared for every category that the one of `other`, of the same policy, is cleared for.
-    fn covers_categories(&self, other: &Self) -> bool {
-        other.categories.keys().all(|category| !other.cleared_category(category) || self.cleared_category(category))
     }
 
     /// Whether the exception `name`, in force, names the pool, cleared or not.

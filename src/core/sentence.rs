@@ -144,10 +144,6 @@ impl<'a> Reason<'a> {
                     Tenure::Ending(_, Kept::Last) | Tenure::Lasting => {
                         "but no pool with nodes outlasts it, so that it is kept"
                     }
-                    Tenure::Ending(_, Kept::LastOfCategory) => {
-                        "but no pool with nodes that outlasts it is cleared for all categories that it is cleared for, so \
-                         that it is kept"
-                    }
                 })
             }
             Cause::JurisdictionNotAllowed(subject, _, allowed) | Cause::JurisdictionUnknown(subject, allowed) => {
@@ -185,10 +181,9 @@ impl<'a> Reason<'a> {
             Cause::QualificationEnding { tenure: Tenure::Leaving(_), .. } => {
                 "record its renewal, and the pool is taken back"
             }
-            Cause::QualificationEnding {
-                tenure: Tenure::Ending(_, Kept::Last | Kept::LastOfCategory) | Tenure::Lasting,
-                ..
-            } => "record its renewal, or add a pool",
+            Cause::QualificationEnding { tenure: Tenure::Ending(_, Kept::Last) | Tenure::Lasting, .. } => {
+                "record its renewal, or add a pool"
+            }
             Cause::QualificationEnding { tenure: Tenure::Ending(_, Kept::Report), .. } => "record its renewal",
             Cause::JurisdictionNotAllowed(subject, ..) => match subject {
                 Subject::Party { .. } => "use another provider",

@@ -1,9 +1,8 @@
 //! How long a cleared pool stays cleared, and whether it is withdrawn before its end: the lead time of a level.
 //!
 //! What ends within the lead time is *ending*. It is *withdrawn* from new pods while another pool, one with a place in
-//! it, is cleared for the level and for all categories that it is cleared for, and outlasts it; otherwise it is kept to its
-//! end. So of the pools that are cleared for a level and some categories the last to end is always kept: never are all of
-//! them withdrawn. Clearance itself is not touched by any of this.
+//! it, is cleared for the level and outlasts it; otherwise it is kept to its end. So of the pools that are cleared for a
+//! level the last to end is always kept: never are all of them withdrawn. Clearance itself is not touched by any of this.
 
 use std::time::Duration;
 
@@ -39,8 +38,6 @@ pub struct End<'a> {
 pub enum Kept {
     /// No other pool with a place in it outlasts it.
     Last,
-    /// Others do, and each lacks a category that it is cleared for: pods of the level with that would have no place.
-    LastOfCategory,
     /// The level only wants to be told.
     Report,
 }
@@ -86,38 +83,26 @@ impl Policy {
 
 impl Levels {
     /// How each of the pools that are cleared for the level at `rank` stands at `at`, in the order in which their ends
-    /// (`None`: no end is known) are given, each with whether the pool has a place in it. `covers` tells, by their places
-    /// in that order, whether the first has all categories of the second.
-    pub(super) fn tenures<'a>(
-        &self,
-        rank: usize,
-        cleared: &[(Option<End<'a>>, bool)],
-        covers: impl Fn(usize, usize) -> bool,
-        at: Instant,
-    ) -> Vec<Tenure<'a>> {
+    /// (`None`: no end is known) are given, each with whether the pool has a place in it.
+    pub(super) fn tenures<'a>(&self, rank: usize, cleared: &[(Option<End<'a>>, bool)], at: Instant) -> Vec<Tenure<'a>> {
         let lead = self.lead_at(rank);
         let report = self.at(rank).is_some_and(|level| level.on_loss.action == LossAction::Report);
-        // No end sorts after every end.
+        // What outlasts everything else, of the pools that pods can go to. No end sorts after every end.
         let lasting = |end: Option<End<'_>>| (end.is_none(), end.map(|end| end.at));
-        let tenure = |(own, (end, _)): (usize, &(Option<End<'a>>, bool))| match end {
+        let longest = cleared.iter().filter(|(_, peopled)| *peopled).map(|(end, _)| lasting(*end)).max();
+        let tenure = |(end, _): &(Option<End<'a>>, bool)| match end {
             Some(end) if ends_within(*end, lead, at) => {
-                let outlasts = |(_, (other, peopled)): &(usize, &(Option<End<'_>>, bool))| {
-                    *peopled && lasting(*other) > lasting(Some(*end))
-                };
-                let mut others = cleared.iter().enumerate().filter(outlasts).peekable();
                 if report {
                     Tenure::Ending(*end, Kept::Report)
-                } else if others.peek().is_none() {
-                    Tenure::Ending(*end, Kept::Last)
-                } else if others.any(|(other, _)| covers(other, own)) {
+                } else if longest > Some(lasting(Some(*end))) {
                     Tenure::Leaving(*end)
                 } else {
-                    Tenure::Ending(*end, Kept::LastOfCategory)
+                    Tenure::Ending(*end, Kept::Last)
                 }
             }
             _ => Tenure::Lasting,
         };
-        cleared.iter().enumerate().map(tenure).collect()
+        cleared.iter().map(tenure).collect()
     }
 }
 

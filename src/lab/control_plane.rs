@@ -141,6 +141,11 @@ impl ControlPlane {
         Ok(process.pid())
     }
 
+    /// Whether a component has ended by itself.
+    pub async fn has_ended(&self, component: Component) -> bool {
+        self.processes.lock().await.get(&component).is_some_and(|process| process.check().is_err())
+    }
+
     /// Kills a component as a crash would (SIGKILL).
     pub async fn kill(&self, component: Component) -> Result<()> {
         let process = self.processes.lock().await.remove(&component);

@@ -358,7 +358,7 @@ impl Standings {
             let outcome = match clearance.tenure(rank) {
                 Tenure::Lasting => continue,
                 Tenure::Leaving(_) => Outcome::Leaving,
-                Tenure::Ending(_, Kept::Last | Kept::LastOfCategory) => Outcome::Last,
+                Tenure::Ending(_, Kept::Last) => Outcome::Last,
                 Tenure::Ending(_, Kept::Report) => Outcome::Reported,
             };
             let pools = if outcome == Outcome::Leaving { &mut tally.leaving } else { &mut tally.ending };

@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use rempart::core::{
     catalogue::{Offer, Provider},
-    clearance::{Judge, PolicyClearance, PoolClearance, World},
+    clearance::{Judge, PolicyClearance, World},
     instant::Instant,
-    name::{CategoryName, PoolName},
+    name::PoolName,
     policy::{LossAction, OnLoss},
     tenure::{Kept, Tenure},
 };
@@ -95,28 +95,6 @@ fn the_last_pool_is_kept_and_says_so() {
 }
 
 #[test]
-fn the_last_pool_for_a_category_is_kept_though_others_outlast_it_for_the_level() {
-    let mut provider = ending(["2026-12-31", "2027-06-30"]);
-    let health = qualification("snc", "2026-01-01", "2029-12-31", &["cloudgouv-eu-west-1"], "");
-    provider.offers.values_mut().for_each(|offer| offer.qualifications.push(health.clone()));
-    let mut world = two_pools(provider, LossAction::Migrate);
-    let policy = world.policies.values_mut().next().unwrap();
-    policy.categories = [(CategoryName::parse("health").unwrap(), Some(schemes(&["snc"])))].into();
-    let found = standing(&world, "2026-12-20T00:00:00Z", |_| true);
-    let kept = format!(
-        "{ENDS} gouv stands, ends on 2026-12-31; {LEAD} but no pool with nodes that outlasts it is cleared for all \
-         categories that it is cleared for, so that it is kept: record its renewal, or add a pool"
-    );
-    assert_eq!(found, [(true, kept), (true, String::new())]);
-    // Once the other has the certificate too, it goes.
-    for offer in offers(&mut world) {
-        let both = ["cloudgouv-eu-west-1", "eu-west-2"];
-        offer.qualifications.push(qualification("snc", "2026-01-01", "2029-12-31", &both, ""));
-    }
-    assert!(!standing(&world, "2026-12-20T00:00:00Z", |_| true)[0].0);
-}
-
-#[test]
 fn a_renewal_without_a_gap_cancels_it() {
     let renewed = |from| {
         let mut provider = ending(["2026-12-31", "2027-06-30"]);
@@ -167,16 +145,9 @@ proptest! {
                     let (name, clearance) = (&pool.pool.name, &pool.policies[index]);
                     let lead = i64::try_from(policy.levels.lead_at(rank).as_secs()).unwrap();
                     let within = lead > 0 && latest(name).saturating_sub(lead) <= at.timestamp().as_second();
-                    let categories = |pool: &PolicyClearance<'_>| -> BTreeSet<String> {
-                        let all = policy.categories.keys().filter(|category| pool.cleared_category(category));
-                        all.map(ToString::to_string).collect()
-                    };
-                    let outlasting: Vec<_> = cleared.iter().filter(|other| {
+                    let outlasted = cleared.iter().any(|other| {
                         latest(&other.pool.name) > latest(name) && has_node(&other.pool.name)
-                    }).collect();
-                    let own = categories(clearance);
-                    let outlasted =
-                        outlasting.iter().any(|other| categories(&other.policies[index]).is_superset(&own));
+                    });
                     let report = level.on_loss.action == LossAction::Report;
                     match clearance.tenure(rank) {
                         Tenure::Lasting => prop_assert!(!within, "{name} ends at {:?}", end(name)),
@@ -187,23 +158,14 @@ proptest! {
                         Tenure::Ending(found, kept) => {
                             prop_assert_eq!(Some(found.at), end(name));
                             prop_assert!(within && (report || !outlasted));
-                            let last = if outlasting.is_empty() { Kept::Last } else { Kept::LastOfCategory };
-                            prop_assert_eq!(kept, if report { Kept::Report } else { last });
+                            prop_assert_eq!(kept, if report { Kept::Report } else { Kept::Last });
                         }
                     }
                     if let Some(found) = clearance.tenure(rank).end() {
                         prop_assert_eq!(found.by.ends(), Some(found.at), "the certificate that ends is named");
                     }
                 }
-                // Whatever categories a pod of the level has: while some pool is cleared for all that, one is left.
-                let categories: Vec<_> = policy.categories.keys().collect();
-                for chosen in 0..1_usize << categories.len().min(4) {
-                    let has = |pool: &&&PoolClearance<'_>| categories.iter().enumerate().all(|(bit, category)| {
-                        chosen >> bit & 1 == 0 || pool.policies[index].cleared_category(category)
-                    });
-                    let mut fit = cleared.iter().filter(has).peekable();
-                    prop_assert!(fit.peek().is_none() || !fit.all(|pool| leaving(&pool.policies[index], rank)));
-                }
+                prop_assert!(cleared.is_empty() || !cleared.iter().all(|pool| leaving(&pool.policies[index], rank)));
                 for pool in &pools {
                     let clearance = &pool.policies[index];
                     prop_assert_eq!(clearance.obstacles(rank).next().is_none(), clearance.admits(rank));
@@ -238,7 +200,7 @@ proptest! {
 fn pools_leave_and_are_kept_often_enough() {
     let mut runner = TestRunner::deterministic();
     let strategy = (ending_worlds(), instants());
-    let (mut leaving, mut last, mut of_category, mut report) = (0, 0, 0, 0);
+    let (mut leaving, mut last, mut report) = (0, 0, 0);
     for _ in 0..600 {
         let (world, at) = strategy.new_tree(&mut runner).unwrap().current();
         for pool in Judge::new(&world).pools(at) {
@@ -247,12 +209,10 @@ fn pools_leave_and_are_kept_often_enough() {
                     Tenure::Lasting => {}
                     Tenure::Leaving(_) => leaving += 1,
                     Tenure::Ending(_, Kept::Last) => last += 1,
-                    Tenure::Ending(_, Kept::LastOfCategory) => of_category += 1,
                     Tenure::Ending(_, Kept::Report) => report += 1,
                 }
             }
         }
     }
-    let found = format!("{leaving} leave, {last} and {of_category} are kept, {report} are reported");
-    assert!(leaving > 10 && last > 30 && of_category > 2 && report > 10, "{found}");
+    assert!(leaving > 10 && last > 30 && report > 10, "{leaving} leave, {last} are kept, {report} are reported");
 }

@@ -363,10 +363,6 @@ pub(crate) fn ending_worlds() -> impl Strategy<Value = World> {
                 let levels = policy.levels.iter();
                 let levels = levels.map(|level| Level { require: level.require.as_ref().map(alone), ..level.clone() });
                 policy.levels = Levels::new(levels.collect(), &default).unwrap();
-                // So that a pool may keep the certificate of a level, and lack that of a category.
-                let qualifications = [parse!(Scheme, "hds")].into();
-                let require = Requirements { qualifications, ..Requirements::default() };
-                policy.categories = [(parse!(CategoryName, "c0"), Some(require))].into();
             }
             world
         },

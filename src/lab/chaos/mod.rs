@@ -13,6 +13,7 @@ mod attendance;
 mod cluster;
 mod dice;
 mod floors;
+mod kubelet;
 mod load;
 mod operators;
 mod people;
@@ -88,7 +89,8 @@ pub async fn run(settings: Settings) -> Result<Summary> {
 
 async fn shaken(cluster: &ControlPlane, settings: Settings) -> Result<Summary> {
     let client = stage::client(cluster)?;
-    let (attendance, floors, approvals) = (Attendance::default(), Floors::default(), AtomicUsize::new(0));
+    let (attendance, floors) = (Attendance::default(), Floors::default());
+    let (approvals, restarts) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let developers = Developers::new(client.clone(), &floors);
     let operators = stage::set(cluster, &client, settings.progress).await?;
     let mut summary = Summary { settings: Some(settings), ..Summary::default() };
@@ -99,7 +101,9 @@ async fn shaken(cluster: &ControlPlane, settings: Settings) -> Result<Summary> {
         () = floors.watch(cluster.admin(), now) => bail!("the watch of pods ended"),
         () = attendance.follow(&client, &operators) => bail!("nobody looks any more whether somebody leads"),
         () = people::approve(&client, &approvals) => bail!("the officer left"),
+        () = kubelet::keep_running(cluster, &restarts) => bail!("the kubelet ended"),
     }
+    summary.restarts = restarts.load(Ordering::Relaxed);
     summary.approvals = approvals.load(Ordering::Relaxed);
     let (unattended, longest) = attendance.record();
     summary.unattended = longest;

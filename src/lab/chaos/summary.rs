@@ -16,6 +16,8 @@ pub struct Summary {
     pub(super) acts: usize,
     pub(super) workloads: usize,
     pub(super) approvals: usize,
+    /// How often a part of the control plane ended by itself and was started again.
+    pub(super) restarts: usize,
     /// How long it took until the road from a fact to a bind was open again, at most, by what had closed it.
     pub(super) unattended: BTreeMap<String, Duration>,
     pub(super) unattended_in_all: Duration,
@@ -66,9 +68,13 @@ impl fmt::Display for Summary {
         for (why, length) in &self.unattended {
             writeln!(f, "  recovery     {:5.1} s at most after: {why}", length.as_secs_f64())?;
         }
+        if self.restarts > 0 {
+            writeln!(f, "  restarts     {} of schedulers and controllers that ended by themselves", self.restarts)?;
+        }
         writeln!(
             f,
-            "  in the end   all as it should be after {:.1} s, {} pods kept, since nothing else could take them or their strategy is Recreate",
+            "  in the end   all as it should be after {:.1} s unless said below, {} pods kept, since nothing else could take \
+             them or their strategy is Recreate",
             self.recovered.as_secs_f64(),
             self.kept
         )?;

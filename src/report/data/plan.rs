@@ -113,7 +113,7 @@ struct PoolRow<'p> {
     /// Whether it meets all that is asked.
     cleared: bool,
     /// Whether it is withheld from new pods although it is cleared, because a qualification ends within the lead time
-    /// of a level and another pool, with all of its categories, outlasts it.
+    /// of a level and another pool outlasts it.
     withdrawn: bool,
     /// All that keeps it from being cleared. Of a cleared pool, that a qualification ends within the lead time of a
     /// level: `QualificationEnding`.
