@@ -210,9 +210,9 @@ pub struct OnClearanceLoss {
     pub action: Option<LossAction>,
 
     /// How long before a qualification ends a pool takes no new pods of this level and its pods begin
-    /// to leave, provided that another pool with the same categories stays cleared: hours, minutes and
-    /// seconds. The lead times of the levels before this one hold as well. With `Report` the end is
-    /// only announced. Default: none. Example: `720h`, 30 days.
+    /// to leave, provided that another pool stays cleared: hours, minutes and seconds. The lead times
+    /// of the levels before this one hold as well. With `Report` the end is only announced. Default:
+    /// none. Example: `720h`, 30 days.
     #[schemars(schema_with = "schema::duration")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead_time: Option<String>,
@@ -503,8 +503,7 @@ pub struct Standing {
     pub leaving_pools: Vec<String>,
 
     /// Of a level: those of them whose qualification ends within the lead time, and which are kept to
-    /// the end, because no other pool with their categories outlasts them or because the level only
-    /// reports.
+    /// the end, because no other pool outlasts them or because the level only reports.
     #[schemars(schema_with = "schema::repeated_list")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ending_pools: Vec<String>,

@@ -168,7 +168,7 @@ pub struct Verdict {
     pub cleared: bool,
 
     /// Whether new pods of this level are withheld, because a qualification ends within the level's
-    /// lead time and another pool, with the categories of this one, outlasts it.
+    /// lead time and another pool outlasts this one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub leaving: bool,
 
