@@ -209,6 +209,18 @@ async fn print_record(
             && now.is_some_and(|now| now.pods.iter().any(|pod| !workload.pods.iter().any(|old| old.uid == pod.uid)))
     });
     let Some(workload) = changed else { return Ok(()) };
+    if misplaced(after, workload, false).next().is_none() {
+        // Records follow within two seconds.
+        let record = format!("{}-{}", workload.kind.to_lowercase(), workload.name);
+        let path = r#"jsonpath={.status.conditions[?(@.type=="Compliant")].status}"#;
+        let arguments = ["get", "workloadplacement", &record, "-n", &workload.namespace, "-o", path];
+        eventually(format!("the record of {} to follow", workload.title()), PATIENCE, async || {
+            let said = people.developer.must(cluster, &arguments).await?;
+            ensure!(said == "True", "it is compliant: {said:?}");
+            anyhow::Ok(())
+        })
+        .await?;
+    }
     paper.gap()?;
     paper.say("What became of each workload is on record beside it:")?;
     let arguments = ["get", "workloadplacements", "-n", &workload.namespace];
