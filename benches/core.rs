@@ -1,21 +1,21 @@
 //! How fast the core decides, and how fast manifests are read: in memory, on the estate that plans are measured on.
 //!
-//! `cargo bench --features lab --bench core`. What a whole command costs is measured by `rempart-lab bench`.
+//! `cargo bench --bench core`. What a whole command costs is measured by `rempart-lab bench`.
 
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rempart::{
-    core::{
-        admission::{Statement, Statements},
-        clearance::{Judge, World},
-        instant::Instant,
-        plan::{Assume, plan},
-    },
     gather::{Gathered, Settings, Settled},
-    lab::estate::Estate,
     manifest::{read::read, source::Sources},
 };
+use rempart_core::{
+    admission::{Statement, Statements},
+    clearance::{Judge, World},
+    instant::Instant,
+    plan::{Assume, plan},
+};
+use rempart_lab::estate::Estate;
 
 /// 2026-11-22: within the terms of most certificates.
 const AT: i64 = 1_795_305_600;

@@ -1,12 +1,11 @@
 //! Rempart places Kubernetes workloads on the node pools of sovereign clouds according to how sensitive their data is.
+//!
+//! The decisions are in the crate `rempart_core`; here is what gathers facts, asks, and applies the answers.
 pub mod api;
 pub mod cli;
 pub mod convert;
-pub mod core;
 pub mod explain;
 pub mod gather;
-#[cfg(feature = "lab")]
-pub mod lab;
 pub mod lint;
 pub mod manifest;
 pub mod operator;

@@ -14,7 +14,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 use super::limits;
-use crate::core::jurisdiction::Jurisdiction;
+use rempart_core::jurisdiction::Jurisdiction;
 
 /// A CEL rule on the value itself. The API server repeats the value before the message, so that the
 /// message need not: `Invalid value: "fr": not a country: write …`.

@@ -11,10 +11,10 @@ use super::{
     output,
 };
 use crate::{
-    core::instant::Instant,
     explain::{Question, Style, Target, explain},
     manifest::source::Sources,
 };
+use rempart_core::instant::Instant;
 
 /// Tells how an answer comes about: who said the level, what each line of the policy demands, which fact meets it or does
 /// not, and what would have to change

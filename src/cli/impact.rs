@@ -11,14 +11,14 @@ use super::{
     output,
 };
 use crate::{
-    core::{
-        impact::{Impact as Difference, impact},
-        instant::Instant,
-        plan::{Assume, plan},
-    },
     gather::{Gathered, Settled},
     manifest::source::Sources,
     report::{self, text},
+};
+use rempart_core::{
+    impact::{Impact as Difference, impact},
+    instant::Instant,
+    plan::{Assume, plan},
 };
 
 /// Says what edited policies, providers or pools change: pools gained and lost, workloads that would move, workloads that

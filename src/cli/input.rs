@@ -11,11 +11,6 @@ use super::{
     progress::Progress,
 };
 use crate::{
-    core::{
-        admission::Source,
-        instant::{Day, Instant},
-        text::counted,
-    },
     gather::{Gathered, Settings, Settled},
     manifest::{
         diagnostic::{Diagnostic, Place, Severity},
@@ -25,6 +20,11 @@ use crate::{
         source::{FileId, Sources},
     },
     report::{self, Origins, Pointed},
+};
+use rempart_core::{
+    admission::Source,
+    instant::{Day, Instant},
+    text::counted,
 };
 
 /// From where, beside files, and how what is read is to be understood.

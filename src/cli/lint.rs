@@ -10,7 +10,6 @@ use super::{
     output,
 };
 use crate::{
-    core::{instant::Instant, text::counted},
     lint::lint,
     manifest::{
         diagnostic::{Diagnostic, Severity},
@@ -18,6 +17,7 @@ use crate::{
     },
     report,
 };
+use rempart_core::{instant::Instant, text::counted};
 
 /// Finds what the API server would refuse, and what it cannot see: names of nothing, certificates about to end, levels
 /// that nothing serves

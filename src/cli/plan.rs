@@ -12,12 +12,12 @@ use super::{
     stats::Stats,
 };
 use crate::{
-    core::{
-        instant::Instant,
-        plan::{Assume, Outcome, plan},
-    },
     manifest::source::Sources,
     report::{self, text},
+};
+use rempart_core::{
+    instant::Instant,
+    plan::{Assume, Outcome, plan},
 };
 
 /// Says where workloads would run, why not elsewhere, and what admission would refuse

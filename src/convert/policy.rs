@@ -6,18 +6,16 @@ use super::{
     problem::{Read, Reader},
     selector::selector,
 };
-use crate::{
-    api,
-    core::{
-        instant::Day,
-        jurisdiction::{Area, Areas},
-        name::{
-            CategoryName, ExceptionName, InvalidName, Law, LevelName, PolicyName, PoolName, ProviderName, RegionName,
-            Scheme,
-        },
-        policy::{Exception, Filter, Level, Levels, LossAction, Mode, OnLoss, Policy, Requirements},
-        selector::Selector,
+use crate::api;
+use rempart_core::{
+    instant::Day,
+    jurisdiction::{Area, Areas},
+    name::{
+        CategoryName, ExceptionName, InvalidName, Law, LevelName, PolicyName, PoolName, ProviderName, RegionName,
+        Scheme,
     },
+    policy::{Exception, Filter, Level, Levels, LossAction, Mode, OnLoss, Policy, Requirements},
+    selector::Selector,
 };
 
 /// Reads the policy `name`. `None` when any part of it cannot be read: what it demands must be known whole.
@@ -87,7 +85,7 @@ fn on_loss(found: &api::OnClearanceLoss, mut reader: Reader<'_>) -> OnLoss {
     let lead = lead_time.as_deref().and_then(|text| match text.parse::<kube::core::Duration>() {
         Ok(lead) if !lead.is_negative() => Some(lead.into()),
         _ => {
-            let text = crate::core::name::quoted(text);
+            let text = rempart_core::name::quoted(text);
             reader.refuse(format_args!("{text:?} is not a length of time: write hours, as 720h for 30 days"));
             None
         }
@@ -116,8 +114,8 @@ fn exceptions(
         }
         let rank = levels.rank(level);
         if rank.is_none() {
-            let known = crate::core::text::Listed(levels.iter().map(|level| &level.name)).to_string();
-            let level = crate::core::name::quoted(level);
+            let known = rempart_core::text::Listed(levels.iter().map(|level| &level.name)).to_string();
+            let level = rempart_core::name::quoted(level);
             reader.field("level").refuse(format_args!("{level:?} is none of the levels: write one of {known}"));
         }
         let pools = reader.field("pools").each(pools, PoolName::parse);

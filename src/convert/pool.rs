@@ -4,10 +4,8 @@ use super::{
     problem::{Read, Reader},
     selector::selector,
 };
-use crate::{
-    api,
-    core::{catalogue::Pool, name::PoolName},
-};
+use crate::api;
+use rempart_core::{catalogue::Pool, name::PoolName};
 
 /// Reads the pool `name`. `None` when nobody can tell which nodes it claims.
 pub fn pool(name: &str, spec: &api::PlacementPoolSpec) -> Read<Pool> {
@@ -16,7 +14,7 @@ pub fn pool(name: &str, spec: &api::PlacementPoolSpec) -> Read<Pool> {
     let name = Reader::new("metadata.name", &mut problems).take(PoolName::parse(name));
     let mut reader = Reader::new("spec", &mut problems);
     let selector = selector(node_selector, reader.field("nodeSelector"));
-    if selector.as_ref().is_some_and(crate::core::selector::Selector::is_empty) {
+    if selector.as_ref().is_some_and(rempart_core::selector::Selector::is_empty) {
         reader.field("nodeSelector").refuse("is empty and would claim every node: name a label of this pool's nodes");
     }
     let value = match (name, selector) {

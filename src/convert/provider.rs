@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::problem::{Read, Reader};
-use crate::{
-    api,
-    core::{
-        catalogue::{Offer, Party, Provider, Qualification, Technology, Zone},
-        instant::Day,
-        jurisdiction::Jurisdiction,
-        name::{Law, OfferName, ProviderName, RegionName, Scheme, ZoneName},
-    },
+use crate::api;
+use rempart_core::{
+    catalogue::{Offer, Party, Provider, Qualification, Technology, Zone},
+    instant::Day,
+    jurisdiction::Jurisdiction,
+    name::{Law, OfferName, ProviderName, RegionName, Scheme, ZoneName},
 };
 
 /// Reads the provider `name`. `None` when its name can be nobody's.

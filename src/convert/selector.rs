@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::problem::Reader;
-use crate::core::selector::{Operator, Selector};
+use rempart_core::selector::{Operator, Selector};
 
 /// Reads `selector`. One expression that cannot be read leaves nothing of it: the rest alone would select more.
 pub(super) fn selector(selector: &LabelSelector, mut reader: Reader<'_>) -> Option<Selector> {
@@ -20,7 +20,7 @@ pub(super) fn selector(selector: &LabelSelector, mut reader: Reader<'_>) -> Opti
             other => {
                 reader.field("matchExpressions").entry(i).field("operator").refuse(format_args!(
                     "{:?} is no operator: write In, NotIn, Exists or DoesNotExist",
-                    crate::core::name::quoted(other)
+                    rempart_core::name::quoted(other)
                 ));
                 whole = false;
                 continue;

@@ -7,7 +7,7 @@ use super::{
     pools::{self, Detail},
     steps,
 };
-use crate::core::{
+use rempart_core::{
     name::CategoryName,
     plan::{Plan, Planned},
     policy::{Mode, Policy},

@@ -1,7 +1,7 @@
 //! Questions about what there is not.
 
 use super::target::Target;
-use crate::core::{name::quoted, text::Few, workload::Kind};
+use rempart_core::{name::quoted, text::Few, workload::Kind};
 
 /// Something was asked about that there is not. Displays with what there is, the nearest first.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

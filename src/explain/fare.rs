@@ -1,6 +1,6 @@
 //! How pools fare by what is asked of them: the derivations of each, the best first.
 
-use crate::core::{
+use rempart_core::{
     catalogue::{Pool, Site, Unresolved},
     clearance::{Judge, World},
     derivation::{Derivation, Fact, Step},

@@ -5,19 +5,19 @@
 use super::paths;
 use crate::{
     api::validate::Kind,
-    core::{
-        admission::Source,
-        catalogue::{Pool, Site},
-        derivation::{Derivation, Step},
-        name::CategoryName,
-        policy::Policy,
-        reason::Demander,
-    },
     gather::{Origin, Own, Settled, Spec},
     manifest::{
         node::Span,
         source::{FileId, Sources},
     },
+};
+use rempart_core::{
+    admission::Source,
+    catalogue::{Pool, Site},
+    derivation::{Derivation, Step},
+    name::CategoryName,
+    policy::Policy,
+    reason::Demander,
 };
 
 /// Finds places in what was gathered. They display as `catalogue.yaml:12`.

@@ -22,15 +22,12 @@ pub use self::{
     page::Style,
     target::{InvalidTarget, Target},
 };
-use crate::{
-    core::{
-        clearance::World,
-        instant::Instant,
-        plan::{Assume, Plan, plan},
-        policy::Policy,
-    },
-    gather::Settled,
-    manifest::source::Sources,
+use crate::{gather::Settled, manifest::source::Sources};
+use rempart_core::{
+    clearance::World,
+    instant::Instant,
+    plan::{Assume, Plan, plan},
+    policy::Policy,
 };
 
 /// What is asked.

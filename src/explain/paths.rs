@@ -4,12 +4,12 @@
 
 use crate::{
     api::{CloudProviderSpec, PlacementPolicySpec, Requirements},
-    core::{
-        catalogue::{Gap, Qualification, Reach, Role, Site, Unresolved},
-        derivation::{Derivation, Fact, Step, Wanted},
-        reason::{Cause, Demander, Subject},
-    },
     gather::demander,
+};
+use rempart_core::{
+    catalogue::{Gap, Qualification, Reach, Role, Site, Unresolved},
+    derivation::{Derivation, Fact, Step, Wanted},
+    reason::{Cause, Demander, Subject},
 };
 
 /// Where a policy demands what `step` of `derivation` is about.

@@ -5,7 +5,7 @@ use super::{
     locate::Locator,
     page::{Page, Phrase},
 };
-use crate::core::{
+use rempart_core::{
     catalogue::{Reach, Site},
     derivation::{Derivation, Fact, Step},
     law::KNOWN_LAWS,

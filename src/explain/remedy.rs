@@ -4,7 +4,7 @@
 //! to say instead: nobody should look for a step that does not exist.
 
 use super::{fare::Fare, locate::Locator};
-use crate::core::{
+use rempart_core::{
     catalogue::{Gap, Reach, Role, Site, Unresolved},
     derivation::{Derivation, Step},
     name::quoted,

@@ -6,18 +6,16 @@ use super::{
     locate::Locator,
     page::{Page, Phrase},
 };
-use crate::{
-    core::{
-        admission::{Refusal, Source, Statement},
-        instant::Instant,
-        keys,
-        name::{PolicyName, quoted},
-        plan::{Judgement, Levelled, Plan, Planned},
-        policy::{Mode, Policy},
-        selector::Labels,
-        workload::Kind,
-    },
-    gather::Origin,
+use crate::gather::Origin;
+use rempart_core::{
+    admission::{Refusal, Source, Statement},
+    instant::Instant,
+    keys,
+    name::{PolicyName, quoted},
+    plan::{Judgement, Levelled, Plan, Planned},
+    policy::{Mode, Policy},
+    selector::Labels,
+    workload::Kind,
 };
 
 /// All that is said about one workload, and where.
@@ -129,7 +127,7 @@ impl<'a> Said<'a> {
         }
         if let Some((name, found)) = exception.and_then(|name| policy.exceptions.get_key_value(name)) {
             let top = policy.levels.at(found.rank).map(|level| level.name.to_string()).unwrap_or_default();
-            let pools = crate::core::text::Few(found.pools.iter());
+            let pools = rempart_core::text::Few(found.pools.iter());
             let text = match found.end(self.at) {
                 Some(_) => {
                     format!("under exception {name}: pools cleared for level {top}, and until {} {pools}", found.until)

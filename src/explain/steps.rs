@@ -8,13 +8,11 @@ use super::{
     page::{Page, Phrase},
     remedy::plans,
 };
-use crate::{
-    core::{
-        derivation::Wanted,
-        instant::{Day, Instant},
-        text::Few,
-    },
-    lint::SOON_DAYS,
+use crate::lint::SOON_DAYS;
+use rempart_core::{
+    derivation::Wanted,
+    instant::{Day, Instant},
+    text::Few,
 };
 
 /// How many ways are told; the others only counted.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::core::{name::quoted, workload::Kind};
+use rempart_core::{name::quoted, workload::Kind};
 
 /// What is to be explained.
 #[derive(Clone, Debug, PartialEq, Eq)]

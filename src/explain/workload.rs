@@ -10,15 +10,13 @@ use super::{
     said::Said,
     steps,
 };
-use crate::{
-    core::{
-        admission::Refusal,
-        keys,
-        plan::{NodeOf, Outcome, Plan, Planned, Stuck, Wished},
-        reason::Code,
-        text::Few,
-    },
-    gather::Origin,
+use crate::gather::Origin;
+use rempart_core::{
+    admission::Refusal,
+    keys,
+    plan::{NodeOf, Outcome, Plan, Planned, Stuck, Wished},
+    reason::Code,
+    text::Few,
 };
 
 /// Tells it all. Says whether its pods have somewhere to run: in the pool that is asked about, if one is.

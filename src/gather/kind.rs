@@ -2,12 +2,12 @@
 
 use crate::{
     api,
-    core::{name::quoted, workload::Kind},
     manifest::{
         diagnostic::Diagnostic,
         node::{Node, Span},
     },
 };
+use rempart_core::{name::quoted, workload::Kind};
 
 /// What an object is to Rempart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

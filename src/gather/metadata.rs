@@ -1,14 +1,12 @@
 //! The metadata of an object, as far as it says something to Rempart.
 
 use super::kind::nearest;
-use crate::{
-    core::{keys, name::quoted},
-    manifest::{
-        diagnostic::Diagnostic,
-        node::{Node, Span},
-        source::FileId,
-    },
+use crate::manifest::{
+    diagnostic::Diagnostic,
+    node::{Node, Span},
+    source::FileId,
 };
+use rempart_core::{keys, name::quoted};
 
 /// The prefix of every annotation and label of ours on objects of others.
 const PREFIX: &str = "rempart.dev/";

@@ -24,18 +24,18 @@ pub use self::{
 };
 use crate::{
     api,
-    core::{
-        admission::Source,
-        inventory,
-        name::quoted,
-        selector::Labels,
-        workload::{Kind, Workload},
-    },
     manifest::{
         diagnostic::Diagnostic,
         node::{Node, Span},
         source::FileId,
     },
+};
+use rempart_core::{
+    admission::Source,
+    inventory,
+    name::quoted,
+    selector::Labels,
+    workload::{Kind, Workload},
 };
 
 /// All that was found in manifests.
@@ -252,7 +252,7 @@ impl<'t> Gathered<'t> {
 
     fn node(&mut self, file: FileId, node: &Node<'_>) {
         let Some(metadata) = self.metadata(file, "Node", node) else { return };
-        let stamps = crate::core::keys::is_stamp;
+        let stamps = rempart_core::keys::is_stamp;
         let labels = metadata.labels.iter().filter(|(key, _)| !stamps(key));
         let found = inventory::Node {
             labels: labels.map(|(key, text)| ((*key).to_owned(), text.said.to_owned())).collect(),

@@ -6,13 +6,13 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     api::{self, CloudProviderSpec, PlacementPolicySpec, PlacementPoolSpec, validate::Kind},
-    core::{name::quoted, reason::Demander},
     manifest::{
         diagnostic::{Diagnostic, Place},
         node::{Node, Span},
         source::FileId,
     },
 };
+use rempart_core::{name::quoted, reason::Demander};
 
 /// An object of ours.
 #[derive(Clone, Debug)]

@@ -3,12 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::metadata::{Unplaced, texts};
-use crate::{
-    core::{
-        selector::{Operator, Selector},
-        workload::{NodeTerm, Wants},
-    },
-    manifest::node::Node,
+use crate::manifest::node::Node;
+use rempart_core::{
+    selector::{Operator, Selector},
+    workload::{NodeTerm, Wants},
 };
 
 /// What `spec`, at `path` of `object`, wants of nodes.

@@ -9,12 +9,12 @@ use super::{Controlled, Found, Gathered, Namespace, Own, Running, own::Spec};
 use crate::{
     api::validate::Kind,
     convert::{self, Problem, Read},
-    core::{
-        clearance::World,
-        inventory::Inventory,
-        workload::{Identity, Kind as WorkloadKind},
-    },
     manifest::diagnostic::{Diagnostic, Severity},
+};
+use rempart_core::{
+    clearance::World,
+    inventory::Inventory,
+    workload::{Identity, Kind as WorkloadKind},
 };
 
 /// What is not in any manifest.

@@ -7,13 +7,11 @@ use super::{
     metadata::{Metadata, Texts, Unplaced, misspelt, ours, texts},
     pod,
 };
-use crate::{
-    core::{
-        admission::Source,
-        keys,
-        workload::{Identity, Kind, Saying, Workload},
-    },
-    manifest::{node::Node, source::FileId},
+use crate::manifest::{node::Node, source::FileId};
+use rempart_core::{
+    admission::Source,
+    keys,
+    workload::{Identity, Kind, Saying, Workload},
 };
 
 /// Takes in `node`, a workload of `kind`.

@@ -3,17 +3,17 @@
 use super::{SOON_DAYS, about};
 use crate::{
     api::validate::Kind,
-    core::{
-        clearance::PolicyClearance,
-        instant::Instant,
-        name::{ExceptionName, PoolName},
-        plan::Plan,
-        policy::{Exception, Policy},
-        references::unknown_pools,
-        text::Few,
-    },
     gather::{Own, Settled, Spec},
     manifest::diagnostic::{Diagnostic, Severity::Warning},
+};
+use rempart_core::{
+    clearance::PolicyClearance,
+    instant::Instant,
+    name::{ExceptionName, PoolName},
+    plan::Plan,
+    policy::{Exception, Policy},
+    references::unknown_pools,
+    text::Few,
 };
 
 /// What is to be said of the exceptions in `settled`.

@@ -3,14 +3,14 @@
 use super::{SOON_DAYS, about};
 use crate::{
     api::{self, validate::Kind},
-    core::{
-        catalogue::{Offer, Provider, Qualification},
-        coverage::Coverage,
-        instant::{Day, Instant},
-        name::{RegionName, Scheme},
-    },
     gather::{Own, Settled, Spec},
     manifest::diagnostic::{Diagnostic, Severity::Warning},
+};
+use rempart_core::{
+    catalogue::{Offer, Provider, Qualification},
+    coverage::Coverage,
+    instant::{Day, Instant},
+    name::{RegionName, Scheme},
 };
 
 /// What is to be said of the facts in `settled`.

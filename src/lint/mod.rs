@@ -8,15 +8,15 @@ mod places;
 mod reach;
 
 use crate::{
-    core::{
-        admission::{Refusal, Source},
-        instant::Instant,
-        plan::{Assume, Outcome, Plan, Planned, Refused, plan},
-        policy::Mode,
-        workload::Identity,
-    },
     gather::{Own, Settled},
     manifest::diagnostic::{Diagnostic, Place, Severity},
+};
+use rempart_core::{
+    admission::{Refusal, Source},
+    instant::Instant,
+    plan::{Assume, Outcome, Plan, Planned, Refused, plan},
+    policy::Mode,
+    workload::Identity,
 };
 
 /// How many days before its end a certificate is worth a word.

@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 use super::about;
 use crate::{
     api::validate::Kind,
-    core::{
-        catalogue::{Pool, Unresolved},
-        name::ProviderName,
-        plan::{NodeOf, Plan},
-        text::counted,
-    },
     gather::{Own, Settled},
     manifest::diagnostic::{
         Diagnostic,
         Severity::{Error, Warning},
     },
+};
+use rempart_core::{
+    catalogue::{Pool, Unresolved},
+    name::ProviderName,
+    plan::{NodeOf, Plan},
+    text::counted,
 };
 
 /// What is to be said of the places in `settled`.

@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 use super::{about, places::nearest_of};
 use crate::{
     api::validate::Kind,
-    core::{
-        law::KNOWN_LAWS,
-        name::{Law, ProviderName},
-        plan::Plan,
-        policy::Policy,
-        reason::Demander,
-        references::{self, Dangling},
-    },
     gather::{self, Own, Settled, Spec},
     manifest::diagnostic::{Diagnostic, Severity::Warning},
+};
+use rempart_core::{
+    law::KNOWN_LAWS,
+    name::{Law, ProviderName},
+    plan::Plan,
+    policy::Policy,
+    reason::Demander,
+    references::{self, Dangling},
 };
 
 /// What is to be said of the policies in `settled`.

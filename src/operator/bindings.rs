@@ -13,10 +13,8 @@ use k8s_openapi::{
 };
 
 use super::index::{BindingRecord, Index};
-use crate::{
-    api::{Mode, PlacementPolicySpec},
-    core::keys,
-};
+use crate::api::{Mode, PlacementPolicySpec};
+use rempart_core::keys;
 
 /// Every binding's label with the name of its `PlacementPolicy`.
 pub const POLICY_LABEL: &str = "rempart.dev/policy";

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-use crate::core::instant::Instant;
+use rempart_core::instant::Instant;
 
 /// Tells the time, and when a time has come.
 pub trait Clock: Send + Sync + 'static {

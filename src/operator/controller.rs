@@ -14,7 +14,7 @@ use super::{
     slim::{Kept, Slim},
     template::{self, Template},
 };
-use crate::core::{
+use rempart_core::{
     fleet::{Controller, Form, Strategy},
     workload::Saying,
 };

@@ -32,10 +32,8 @@ use super::{
     ruling::Ruling,
     write::{Key, Notice, Write, WriteError},
 };
-use crate::{
-    api::limits,
-    core::{fleet::Uid, instant::Instant},
-};
+use crate::api::limits;
+use rempart_core::{fleet::Uid, instant::Instant};
 
 /// What the operator is told at its start.
 #[derive(Clone, Debug)]

@@ -8,12 +8,10 @@ use k8s_openapi::{
 };
 
 use super::{node::NodeRecord, record::Recorded};
-use crate::{
-    api::{CloudProvider, PlacementPolicy, PlacementPool},
-    core::{
-        fleet::{Claim, Controller, Controllers, Fleet, Namespace, Pod, Volume},
-        workload::Kind,
-    },
+use crate::api::{CloudProvider, PlacementPolicy, PlacementPool};
+use rempart_core::{
+    fleet::{Claim, Controller, Controllers, Fleet, Namespace, Pod, Volume},
+    workload::Kind,
 };
 
 /// A change of one kind of object, as a watch tells it.

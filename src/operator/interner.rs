@@ -3,7 +3,7 @@
 use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
 
 use super::node::Entries;
-use crate::core::{
+use rempart_core::{
     fleet::{Claim, Controller, Others, Owner, Pod, Said, Terms},
     workload::Wants,
 };

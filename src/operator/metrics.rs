@@ -20,7 +20,7 @@ use super::{
     index::Index,
     ruling::{Ruling, worth::Term},
 };
-use crate::core::{instant::Instant, migration::Why};
+use rempart_core::{instant::Instant, migration::Why};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {

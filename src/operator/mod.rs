@@ -282,7 +282,7 @@ async fn sleep_until(wake: Option<std::time::Instant>) {
     }
 }
 
-async fn come(clock: &dyn Clock, instant: Option<crate::core::instant::Instant>) {
+async fn come(clock: &dyn Clock, instant: Option<rempart_core::instant::Instant>) {
     match instant {
         Some(instant) => clock.sleep_until(instant).await,
         None => std::future::pending().await,

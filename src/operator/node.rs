@@ -15,7 +15,7 @@ use super::{
     slim::{Kept, Slim},
     template,
 };
-use crate::core::{
+use rempart_core::{
     fleet::{Effect, Others, Resources, Taint},
     keys,
     name::PoolName,

@@ -15,7 +15,7 @@ use super::{
     slim::{Kept, MIRROR, Slim, list},
     template::{self, Affinity, Bearing},
 };
-use crate::core::fleet::{Others, Pod, Resources, Stage, Terms, Uid};
+use rempart_core::fleet::{Others, Pod, Resources, Stage, Terms, Uid};
 
 /// A pod, decoded no further than needed.
 pub type SlimPod = Slim<k8s::Pod, PodSpec, PodStatus, true>;
@@ -250,12 +250,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{
-        core::{
-            fleet::{Effect, Toleration},
-            workload::Kind,
-        },
-        operator::slim::Seen,
+    use crate::operator::slim::Seen;
+    use rempart_core::{
+        fleet::{Effect, Toleration},
+        workload::Kind,
     };
 
     fn read(pod: Value) -> Option<Pod> {

@@ -20,17 +20,15 @@ use super::{
     ruling::{cut, verdicts::MORE},
     slim::Kept,
 };
-use crate::{
-    api::{self, WorkloadPlacement, WorkloadPlacementStatus, limits},
-    core::{
-        clearance::PoolClearance,
-        fleet::Uid,
-        plan::{Outcome, Outlook, Planned},
-        reason::{Demander, Reason},
-        standing::{Misplaced, Tally},
-        text::counted,
-        workload::Identity,
-    },
+use crate::api::{self, WorkloadPlacement, WorkloadPlacementStatus, limits};
+use rempart_core::{
+    clearance::PoolClearance,
+    fleet::Uid,
+    plan::{Outcome, Outlook, Planned},
+    reason::{Demander, Reason},
+    standing::{Misplaced, Tally},
+    text::counted,
+    workload::Identity,
 };
 
 /// The conditions of a record, in their order.
@@ -361,7 +359,7 @@ fn summary(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::workload::Kind;
+    use rempart_core::workload::Kind;
 
     fn named(kind: Kind, name: &str) -> String {
         super::name(&Identity { namespace: "n".into(), kind, name: name.into() })

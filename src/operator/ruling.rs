@@ -18,16 +18,16 @@ use super::index::{Index, Record};
 use crate::{
     api::{self, limits},
     convert::{self, Problem, Read},
-    core::{
-        catalogue::Pool,
-        clearance::{Judge, PolicyClearance, PoolClearance, World},
-        instant::Instant,
-        name::PoolName,
-        places::{Place, claims},
-        references::{dangling, unknown_pools},
-        selector::Labels,
-        tenure::{Kept, Tenure},
-    },
+};
+use rempart_core::{
+    catalogue::Pool,
+    clearance::{Judge, PolicyClearance, PoolClearance, World},
+    instant::Instant,
+    name::PoolName,
+    places::{Place, claims},
+    references::{dangling, unknown_pools},
+    selector::Labels,
+    tenure::{Kept, Tenure},
 };
 
 /// All that follows from the catalogue, the policies and the instant.

@@ -11,10 +11,8 @@ use super::{
     node::Membership,
     ruling::{OfPolicy, OfPool, OfProvider, Outcome, cut},
 };
-use crate::{
-    api::{self, Mode, limits},
-    core::name::PoolName,
-};
+use crate::api::{self, Mode, limits};
+use rempart_core::name::PoolName;
 
 /// A condition before it is known since when it holds.
 struct Verdict {

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use super::slim::Ours;
-use crate::core::{
+use rempart_core::{
     fleet::{Effect, Owner, Said, Toleration, Uid},
     keys,
     selector::{Operator, Selector},

@@ -9,7 +9,7 @@ use super::{
     slim::{Kept, Slim},
     template::{NodeSelector, terms},
 };
-use crate::core::fleet::{Claim, Namespace, Volume};
+use rempart_core::fleet::{Claim, Namespace, Volume};
 
 impl Versioned for Claim {
     fn version(&self) -> u64 {

@@ -30,12 +30,10 @@ use super::{
     slim::{Kept, Seen},
     write::ROSTER,
 };
-use crate::{
-    api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
-    core::{
-        fleet::{self, Controller},
-        workload::Kind,
-    },
+use crate::api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement};
+use rempart_core::{
+    fleet::{self, Controller},
+    workload::Kind,
 };
 
 /// Idle watches die unnoticed behind load balancers, which commonly close them after four minutes.

@@ -35,13 +35,11 @@ use super::{
     slim::Seen,
     watch,
 };
-use crate::{
-    api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
-    core::{
-        fleet::{Uid, split},
-        keys,
-        workload::Kind,
-    },
+use crate::api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement};
+use rempart_core::{
+    fleet::{Uid, split},
+    keys,
+    workload::Kind,
 };
 
 /// Who the API server records as the writer.

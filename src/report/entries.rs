@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::origin::Ignored;
-use crate::core::{
+use rempart_core::{
     admission::Refusal,
     plan::{Outcome, Plan, Planned, Refused, RefusedNamespace},
     workload::{Identity, Kind},

@@ -7,7 +7,7 @@ use super::{
     entries::{Entry, Fate},
     origin::{Origin, Origins, Pointed},
 };
-use crate::core::{
+use rempart_core::{
     admission::{Refusal, Source},
     keys,
     plan::{Outcome, Plan, Planned, Stuck},

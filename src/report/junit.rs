@@ -14,7 +14,7 @@ use super::{
     entries::{Entry, Fate},
     finding::UNPLACEABLE,
 };
-use crate::core::{admission::Refusal, plan::Plan};
+use rempart_core::{admission::Refusal, plan::Plan};
 
 /// Writes `plan`. Refused and unplaceable are failures, with the code as their type; anything else passes.
 ///

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::core::admission::Source;
+use rempart_core::admission::Source;
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,7 +39,7 @@ pub enum Pointed {
 
 /// Where workloads and namespaces stand.
 pub trait Origins {
-    /// Where what is `pointed` at of the workload at `index` of [`Plan::workloads`](crate::core::plan::Plan::workloads)
+    /// Where what is `pointed` at of the workload at `index` of [`Plan::workloads`](rempart_core::plan::Plan::workloads)
     /// stands. `None` where that is not known: whoever asks then asks for the object.
     fn of(&self, index: usize, pointed: Pointed) -> Option<Origin>;
 

@@ -7,7 +7,8 @@ use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams},
 };
-use rempart::{core::keys, lab::eventually};
+use rempart_core::keys;
+use rempart_lab::eventually;
 use serde_json::{Value, json};
 
 use crate::{

@@ -6,7 +6,8 @@ use kube::{
     Api, Client,
     api::{DeleteParams, EvictParams, ListParams},
 };
-use rempart::{core::keys, lab::eventually};
+use rempart_core::keys;
+use rempart_lab::eventually;
 use serde_json::{Value, json};
 
 use crate::{

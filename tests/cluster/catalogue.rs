@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::DeleteParams};
-use rempart::{
-    api::{PlacementPolicy, PlacementPool},
-    core::keys,
-    lab::eventually,
-};
+use rempart::api::{PlacementPolicy, PlacementPool};
+use rempart_core::keys;
+use rempart_lab::eventually;
 use serde_json::json;
 
 use crate::{

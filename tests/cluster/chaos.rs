@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use rempart::lab::{
+use rempart_lab::{
     Progress,
     chaos::{self, Settings},
 };

@@ -16,7 +16,7 @@ use k8s_openapi::api::{
     core::v1::Pod,
 };
 use kube::{Api, Client, api::ListParams};
-use rempart::lab::{ControlPlane, NodeSpec, OperatorProcess, Options, eventually};
+use rempart_lab::{ControlPlane, NodeSpec, OperatorProcess, Options, eventually};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
 use kube::{Api, api::DeleteParams};
-use rempart::{api::PlacementPolicy, core::keys, lab::eventually};
+use rempart::api::PlacementPolicy;
+use rempart_core::keys;
+use rempart_lab::eventually;
 use serde_json::{Value, json};
 
 use crate::{

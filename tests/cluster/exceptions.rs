@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use kube::Api;
-use rempart::{
-    api::{ExceptionStanding, PlacementPolicy, PlacementPool, PoolException},
-    core::keys,
-    lab::eventually,
-};
+use rempart::api::{ExceptionStanding, PlacementPolicy, PlacementPool, PoolException};
+use rempart_core::keys;
+use rempart_lab::eventually;
 use serde_json::{Value, json};
 
 use crate::{

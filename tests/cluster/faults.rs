@@ -7,7 +7,7 @@ use kube::{
     Api,
     api::{DeleteParams, DynamicObject},
 };
-use rempart::lab::eventually;
+use rempart_lab::eventually;
 use serde_json::{Value, json};
 
 use crate::{

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use libtest_mimic::{Arguments, Conclusion};
-use rempart::lab::{ControlPlane, OperatorProcess, Options, Progress, promtool};
+use rempart_lab::{ControlPlane, OperatorProcess, Options, Progress, promtool};
 use serde_json::json;
 use tokio::{
     runtime::{Handle, Runtime},

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::Api;
-use rempart::lab::{Component, NodeSpec, OperatorProcess, eventually};
+use rempart_lab::{Component, NodeSpec, OperatorProcess, eventually};
 use serde_json::json;
 
 use crate::{

@@ -5,11 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::{apps::v1::DaemonSet, core::v1::Pod, events::v1::Event};
 use kube::{Api, ResourceExt, api::ListParams};
-use rempart::{
-    api::PlacementPolicy,
-    core::keys,
-    lab::{Witness, eventually, is_ready},
-};
+use rempart::api::PlacementPolicy;
+use rempart_core::keys;
+use rempart_lab::{Witness, eventually, is_ready};
 use serde_json::{Value, json};
 
 use crate::{

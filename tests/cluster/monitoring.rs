@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
-use rempart::lab::{Progress, promtool};
+use rempart_lab::{Progress, promtool};
 use serde_json::{Value, json};
 use tokio::process::Command;
 

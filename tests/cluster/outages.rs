@@ -8,10 +8,8 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams},
 };
-use rempart::{
-    core::keys,
-    lab::{Component, NodeSpec, eventually},
-};
+use rempart_core::keys;
+use rempart_lab::{Component, NodeSpec, eventually};
 use serde_json::json;
 
 use crate::{

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use anyhow::{Result, ensure};
 use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job, core::v1::Pod};
 use kube::{Api, api::ListParams};
-use rempart::{core::keys, lab::eventually};
+use rempart_core::keys;
+use rempart_lab::eventually;
 use serde_json::json;
 
 use crate::{
@@ -158,7 +159,7 @@ async fn public_pod(context: &Context) -> Result<()> {
     let world = context.ministry().await?;
     let namespace = world.namespace(context, &[]).await?;
     let node = context.unique("beach");
-    context.cluster.add_node(rempart::lab::NodeSpec::new(&node)).await?;
+    context.cluster.add_node(rempart_lab::NodeSpec::new(&node)).await?;
     let mut public = pod(&namespace, "poster", &[(keys::SENSITIVITY, "public")]);
     public["spec"]["nodeSelector"] = json!({"kubernetes.io/hostname": node});
     let created = create(&world.admin, &public).await?;

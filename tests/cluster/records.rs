@@ -6,7 +6,8 @@ use kube::{
     Api, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
 };
-use rempart::{core::keys, lab::eventually};
+use rempart_core::keys;
+use rempart_lab::eventually;
 use serde_json::json;
 
 use crate::{

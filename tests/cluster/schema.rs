@@ -16,13 +16,11 @@ use kube::{
     Api, Client,
     api::{Patch, PatchParams},
 };
-use rempart::{
-    api::{
-        CloudProviderStatus, ExceptionStanding, MoveStop, OfferStatus, PlacementPolicyStatus, PlacementPoolStatus,
-        PoolException, QualificationInForce, Reason, Standing, Verdict, crds::crds, limits,
-    },
-    lab::eventually,
+use rempart::api::{
+    CloudProviderStatus, ExceptionStanding, MoveStop, OfferStatus, PlacementPolicyStatus, PlacementPoolStatus,
+    PoolException, QualificationInForce, Reason, Standing, Verdict, crds::crds, limits,
 };
+use rempart_lab::eventually;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;

@@ -8,7 +8,7 @@ use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},
 };
-use rempart::lab::{Component, NodeSpec, eventually};
+use rempart_lab::{Component, NodeSpec, eventually};
 use serde_json::json;
 
 use crate::harness::{Context, Trial};

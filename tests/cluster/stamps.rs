@@ -5,10 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, api::ListParams};
-use rempart::{
-    core::keys,
-    lab::{NodeSpec, eventually},
-};
+use rempart_core::keys;
+use rempart_lab::{NodeSpec, eventually};
 use serde_json::{Value, json};
 
 use crate::{

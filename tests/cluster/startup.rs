@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use rempart::lab::{ControlPlane, Options, eventually};
+use rempart_lab::{ControlPlane, Options, eventually};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -230,7 +230,7 @@ async fn may_not_write(context: &Context) -> Result<()> {
 async fn environment(context: &Context) -> Result<()> {
     let deployment = crate::monitoring::one(context, &[], "Deployment", "rempart").await?;
     let set = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().cloned().unwrap_or_default();
-    for (name, value) in rempart::lab::OPERATOR_ENVIRONMENT {
+    for (name, value) in rempart_lab::OPERATOR_ENVIRONMENT {
         ensure!(set.contains(&json!({"name": name, "value": value})), "{name}={value} is not among {set:?}");
     }
     Ok(())

@@ -12,13 +12,13 @@ use kube::{
 };
 use rempart::{
     api::{CloudProvider, PlacementPolicy, PlacementPool},
-    core::instant::Instant,
-    lab::eventually,
     operator::{
         self,
         clock::{Clock, SystemClock},
     },
 };
+use rempart_core::instant::Instant;
+use rempart_lab::eventually;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -23,11 +23,9 @@ use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
 };
-use rempart::{
-    api::{PlacementPolicy, PlacementPool},
-    core::keys,
-    lab::{NodeSpec, eventually},
-};
+use rempart::api::{PlacementPolicy, PlacementPool};
+use rempart_core::keys;
+use rempart_lab::{NodeSpec, eventually};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

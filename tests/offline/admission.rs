@@ -3,13 +3,11 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use rempart::{
-    convert,
-    core::{
-        admission::{Statement, Statements},
-        policy::{Mode, Policy},
-        selector::Labels,
-    },
+use rempart::convert;
+use rempart_core::{
+    admission::{Statement, Statements},
+    policy::{Mode, Policy},
+    selector::Labels,
 };
 use serde_json::{Map, Value};
 

@@ -1,6 +1,6 @@
 //! Concrete cases with the published facts of real offers, and every sentence that an officer would read.
 
-use rempart::core::{
+use rempart_core::{
     clearance::Judge,
     name::{Law, ProviderName, RegionName},
     policy::{Filter, Requirements},
@@ -318,7 +318,7 @@ fn of_certificates_that_are_worth_the_same_always_the_same_one_is_named() {
 #[test]
 fn the_earliest_change_of_any_pool_is_announced() {
     let require = schemes(&["hds"]);
-    let terms = |provider: &mut rempart::core::catalogue::Provider, until: [&str; 2]| {
+    let terms = |provider: &mut rempart_core::catalogue::Provider, until: [&str; 2]| {
         let scopes = [["cloudgouv-eu-west-1"], ["eu-west-2"]];
         let terms = [0, 1].map(|i| qualification("hds", "2026-01-01", until[i], &scopes[i], ""));
         provider.offers.values_mut().for_each(|offer| offer.qualifications = terms.to_vec());

@@ -1,6 +1,6 @@
 //! The published facts of real offers, and short ways to write them and to judge by them.
 
-use rempart::core::{
+use rempart_core::{
     catalogue::{Catalogue, Offer, Party, Pool, Provider, Qualification, Technology, Zone},
     clearance::{Judge, World},
     instant::{Day, Instant},

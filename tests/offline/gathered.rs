@@ -1,14 +1,14 @@
 //! What manifests are taken for: the odd ones that clusters and charts really hold.
 
 use rempart::{
-    core::{
-        impact::impact,
-        instant::{Day, Instant},
-        plan::{Assume, Outcome, Stuck, plan},
-    },
     gather::{Gathered, Settings, Settled},
     lint::lint,
     manifest::{read::read, source::Sources},
+};
+use rempart_core::{
+    impact::impact,
+    instant::{Day, Instant},
+    plan::{Assume, Outcome, Stuck, plan},
 };
 
 const WORLD: &str = r#"

@@ -1,13 +1,13 @@
 //! What a plan says of workloads, and what an impact says of edits, on a world of two hospitals' clouds.
 
 use rempart::{
-    core::{
-        impact::{Impact, impact},
-        instant::Instant,
-        plan::{Assume, Outcome, Plan, Stuck, plan},
-    },
     gather::{Gathered, Settings, Settled},
     manifest::{read::read, source::Sources},
+};
+use rempart_core::{
+    impact::{Impact, impact},
+    instant::Instant,
+    plan::{Assume, Outcome, Plan, Stuck, plan},
 };
 
 const CATALOGUE: &str = r#"
@@ -94,7 +94,7 @@ fn with<R>(manifests: &[&str], judge: impl FnOnce(&Settled<'_>) -> R) -> R {
 }
 
 fn on(day: &str) -> Instant {
-    rempart::core::instant::Day::parse(day).unwrap().starts()
+    rempart_core::instant::Day::parse(day).unwrap().starts()
 }
 
 /// The outcome and message of the only workload of `manifests`.

@@ -8,14 +8,14 @@ mod short;
 use std::{collections::BTreeSet, path::Path};
 
 use rempart::{
-    core::{
-        instant::Instant,
-        keys,
-        plan::{Assume, Free, Outcome, Plan, plan},
-        policy::Mode,
-    },
     gather::{Gathered, Settings},
     manifest::{read::read, source::Sources},
+};
+use rempart_core::{
+    instant::Instant,
+    keys,
+    plan::{Assume, Free, Outcome, Plan, plan},
+    policy::Mode,
 };
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
-use rempart::core::{
+use rempart_core::{
     catalogue::{Catalogue, Offer, Provider},
     clearance::{Judge, World},
     instant::Instant,
@@ -89,7 +89,7 @@ fn poorer(world: &World) -> Vec<(String, World)> {
                 });
             }
             for z in offer.zones.keys() {
-                let zone = |world: &mut World, change: &dyn Fn(&mut rempart::core::catalogue::Zone)| {
+                let zone = |world: &mut World, change: &dyn Fn(&mut rempart_core::catalogue::Zone)| {
                     of(world, &|offer| change(offer.zones.get_mut(z).unwrap()));
                 };
                 take(format!("zone {p}/{o}/{z}"), &|world| of(world, &|offer| drop(offer.zones.remove(z))));

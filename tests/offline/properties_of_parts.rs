@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection as many, option, prelude::*, sample::select};
-use rempart::core::{
+use rempart_core::{
     admission::{Need, Source, Statement, Statements},
     catalogue::Pool,
     instant::{Day, Instant},

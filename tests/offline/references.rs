@@ -1,9 +1,7 @@
 //! Names in policies that nothing in the catalogue bears.
 
-use rempart::{
-    convert,
-    core::{clearance::World, references::dangling},
-};
+use rempart::convert;
+use rempart_core::{clearance::World, references::dangling};
 
 #[test]
 fn a_misspelt_name_is_told_and_a_known_one_is_not() {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
-use rempart::core::{
+use rempart_core::{
     catalogue::{Offer, Provider},
     clearance::{Judge, PolicyClearance, World},
     instant::Instant,

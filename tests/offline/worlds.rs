@@ -7,7 +7,7 @@ use std::{
 };
 
 use proptest::{collection as many, option, prelude::*, sample::select};
-use rempart::core::{
+use rempart_core::{
     catalogue::{Catalogue, Offer, Party, Pool, Provider, Qualification, Technology, Zone},
     clearance::{Judge, World},
     instant::{Day, Instant},
@@ -62,7 +62,7 @@ fn parsed<T, E: std::fmt::Debug>(text: &str, parse: fn(&str) -> Result<T, E>) ->
 
 macro_rules! parse {
     ($kind:ident, $text:expr) => {
-        parsed(&$text, rempart::core::name::$kind::parse)
+        parsed(&$text, rempart_core::name::$kind::parse)
     };
 }
 

@@ -3,7 +3,7 @@
 //! It is written in Go, and Go's idea of a URL or a date is not that of the libraries at hand: what they accept beyond
 //! it would pass here and be refused by a cluster.
 
-use crate::core::instant::Day;
+use rempart_core::instant::Day;
 
 /// A day of the calendar, written year-month-day.
 pub(super) fn is_date(text: &str) -> bool {

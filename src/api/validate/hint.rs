@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use serde_json::Value;
 
-use crate::core::{name::quoted, text::Few};
+use rempart_core::{name::quoted, text::Few};
 
 /// How alike two names must be for one to be meant by the other.
 const ALIKE: f64 = 0.85;

@@ -7,10 +7,8 @@ use super::{
     path::Step::{self, Field, Key},
     walk::Walk,
 };
-use crate::{
-    api::{GROUP, VERSION},
-    core::name::quoted,
-};
+use crate::api::{GROUP, VERSION};
+use rempart_core::name::quoted;
 
 /// A schema that takes everything.
 pub(super) fn anything() -> Value {

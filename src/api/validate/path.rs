@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::core::name::quoted;
+use rempart_core::name::quoted;
 
 /// One step from a value to a value inside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

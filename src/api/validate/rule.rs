@@ -10,7 +10,7 @@ use super::{
     definition::{Node, Shape},
     library::LIBRARY,
 };
-use crate::core::text::Brief;
+use rempart_core::text::Brief;
 
 /// A rule on a value, with what is said when it does not hold.
 #[derive(Debug)]

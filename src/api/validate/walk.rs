@@ -11,7 +11,7 @@ use super::{
     path::{Path, Step},
     rule::Rule,
 };
-use crate::core::{
+use rempart_core::{
     name::quoted,
     text::{Brief, Few},
 };

@@ -58,15 +58,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        core::{fleet::Pod, workload::Kind},
-        operator::{
-            engine::{MoveLimits, Settings},
-            index::Change,
-            metrics::Metrics,
-            slim::Seen,
-        },
+    use crate::operator::{
+        engine::{MoveLimits, Settings},
+        index::Change,
+        metrics::Metrics,
+        slim::Seen,
     };
+    use rempart_core::{fleet::Pod, workload::Kind};
 
     fn engine() -> Engine {
         Engine::new(Settings { exempt: Vec::new(), concurrency: 1, limits: MoveLimits::default() }, Metrics::default())

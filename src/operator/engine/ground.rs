@@ -5,14 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use crate::{
-    core::{
-        fleet::{Spot, SpotLabels},
-        name::{PolicyName, PoolName},
-        selector::Labels,
-        standing::Ground,
-    },
-    operator::{index::Index, ruling::Ruling},
+use crate::operator::{index::Index, ruling::Ruling};
+use rempart_core::{
+    fleet::{Spot, SpotLabels},
+    name::{PolicyName, PoolName},
+    selector::Labels,
+    standing::Ground,
 };
 
 /// The stamps of a node that is nobody's.

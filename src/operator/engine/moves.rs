@@ -14,19 +14,17 @@ use std::{
 use k8s_openapi::api::core::v1::ObjectReference;
 
 use super::{Engine, MoveLimits, backoff, ground::Basis, stops::Stops};
-use crate::{
-    core::{
-        fleet::{Controller, Form, Uid, split},
-        instant::Instant,
-        migration::{Agenda, Course, Kept, Move, Pace, Step, Why, agenda},
-        standing::{Footing, Misplaced, Mover, Survey, Unit, survey},
-        workload::Kind,
-    },
-    operator::{
-        metrics::Metrics,
-        record::Motion,
-        write::{Key, Notice, Write, WriteError, workload_reference},
-    },
+use crate::operator::{
+    metrics::Metrics,
+    record::Motion,
+    write::{Key, Notice, Write, WriteError, workload_reference},
+};
+use rempart_core::{
+    fleet::{Controller, Form, Uid, split},
+    instant::Instant,
+    migration::{Agenda, Course, Kept, Move, Pace, Step, Why, agenda},
+    standing::{Footing, Misplaced, Mover, Survey, Unit, survey},
+    workload::Kind,
 };
 
 /// How long facts must have been what they are before running pods are moved.
@@ -320,7 +318,7 @@ impl Moves {
             }
         }
         if due.why == Why::Stale {
-            let keys = unit.stale.first().map(crate::core::standing::Stale::keys);
+            let keys = unit.stale.first().map(rempart_core::standing::Stale::keys);
             self.replaced.insert(due.unit, keys.unwrap_or_else(|| unit.surplus.join(", ")));
         }
         let about = about(unit);

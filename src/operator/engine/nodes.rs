@@ -7,18 +7,16 @@ use std::{
 };
 
 use super::{Engine, Retry};
-use crate::{
-    core::{
-        name::PoolName,
-        places::{Place, claims},
-        selector::Labels,
-    },
-    operator::{
-        index::{Change, Index, Touched},
-        node::{Membership, NodeRecord, SlimNode, StampChange},
-        ruling::Ruling,
-        write::{Key, Write},
-    },
+use crate::operator::{
+    index::{Change, Index, Touched},
+    node::{Membership, NodeRecord, SlimNode, StampChange},
+    ruling::Ruling,
+    write::{Key, Write},
+};
+use rempart_core::{
+    name::PoolName,
+    places::{Place, claims},
+    selector::Labels,
 };
 
 /// How soon a node's stamps must be written.

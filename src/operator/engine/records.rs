@@ -19,15 +19,6 @@ pub(in crate::operator) use self::entry::{Running, Standings};
 use super::{Engine, ground::Basis, statuses::whole_seconds};
 use crate::{
     api,
-    core::{
-        clearance::PoolClearance,
-        fleet::{Fleet, Uid, split},
-        instant::Instant,
-        plan::{Assume, Estate, Free, NodeOf, Outcome, Planner},
-        selector::{LabelSource, Labels},
-        standing::survey,
-        workload::Workload,
-    },
     operator::{
         index::Index,
         node::Membership,
@@ -35,6 +26,15 @@ use crate::{
         ruling::{Ruling, time},
         write::{Key, Notice, Write},
     },
+};
+use rempart_core::{
+    clearance::PoolClearance,
+    fleet::{Fleet, Uid, split},
+    instant::Instant,
+    plan::{Assume, Estate, Free, NodeOf, Outcome, Planner},
+    selector::{LabelSource, Labels},
+    standing::survey,
+    workload::Workload,
 };
 
 /// How often everything that runs is looked at while it keeps changing.
@@ -90,7 +90,7 @@ struct Followed<'a> {
 }
 
 impl Estate for Followed<'_> {
-    fn world(&self) -> &crate::core::clearance::World {
+    fn world(&self) -> &rempart_core::clearance::World {
         &self.ruling.world
     }
 

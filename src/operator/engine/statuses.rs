@@ -6,15 +6,13 @@ use std::{
 };
 
 use super::Engine;
-use crate::{
-    core::instant::Instant,
-    operator::{
-        admission,
-        ruling::time,
-        status,
-        write::{FINALIZER, Key, Write},
-    },
+use crate::operator::{
+    admission,
+    ruling::time,
+    status,
+    write::{FINALIZER, Key, Write},
 };
+use rempart_core::instant::Instant;
 
 /// How often statuses are compared while things keep changing.
 const STATUS_PACE: Duration = Duration::from_millis(500);

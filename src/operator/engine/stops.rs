@@ -13,21 +13,21 @@ use fnv::FnvHasher;
 use super::worn::Worn;
 use crate::{
     api,
-    core::{
-        breaker::{Baseline, Loss, losses},
-        clearance::{Judge, World},
-        instant::Instant,
-        name::PoolName,
-        places::{Place, claims},
-        policy::Mode,
-        selector::Labels,
-        standing::{Footing, Subject, Survey},
-    },
     operator::{
         index::{Index, Record},
         ruling::Ruling,
         write::Notice,
     },
+};
+use rempart_core::{
+    breaker::{Baseline, Loss, losses},
+    clearance::{Judge, World},
+    instant::Instant,
+    name::PoolName,
+    places::{Place, claims},
+    policy::Mode,
+    selector::Labels,
+    standing::{Footing, Subject, Survey},
 };
 
 /// For how long losses are counted together.
@@ -186,10 +186,10 @@ impl Stops {
             .units
             .values()
             .flat_map(|unit| &unit.misplaced)
-            .flat_map(crate::core::standing::Misplaced::violated)
+            .flat_map(rempart_core::standing::Misplaced::violated)
             // Whether admission acts on it already or not: that is so after every restart and every change of bindings.
             .filter(|asked| asked.policy.mode == Mode::Enforce)
-            .filter_map(crate::core::standing::Asked::subject)
+            .filter_map(rempart_core::standing::Asked::subject)
             .map(|subject| subject.named())
             .collect();
         let approved = &mut self.approved;

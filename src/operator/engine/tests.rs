@@ -19,7 +19,6 @@ use self::cluster::*;
 use super::*;
 use crate::{
     api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
-    core::workload::Kind,
     operator::{
         index::{BindingRecord, Existing, Roster},
         node::SlimNode,
@@ -28,6 +27,7 @@ use crate::{
         write::{FINALIZER, ROSTER},
     },
 };
+use rempart_core::workload::Kind;
 
 #[test]
 fn nothing_is_written_before_every_kind_is_listed() {
@@ -51,7 +51,7 @@ fn nodes_carry_the_stamps_of_their_pool_and_lose_those_of_others() {
         ],
     );
     cluster.rest();
-    assert!(cluster.stamped("mine", CLEARED) && cluster.stamped("mine", crate::core::keys::POOL));
+    assert!(cluster.stamped("mine", CLEARED) && cluster.stamped("mine", rempart_core::keys::POOL));
     assert_eq!(cluster.nodes["nobodys"]["metadata"]["labels"], json!({"pool": "x", "else": "kept"}));
 }
 
@@ -225,7 +225,7 @@ fn the_end_of_a_certificate_takes_the_stamp_at_its_instant() {
     assert!(cluster.stamped("n", CLEARED));
     cluster.at = instant("2026-07-01T00:00:00Z");
     cluster.rest();
-    assert!(!cluster.stamped("n", CLEARED) && cluster.stamped("n", crate::core::keys::POOL));
+    assert!(!cluster.stamped("n", CLEARED) && cluster.stamped("n", rempart_core::keys::POOL));
     assert_eq!(cluster.engine.next_change(), None);
     assert!(cluster.log.iter().any(|line| line == "event PlacementPolicy state"));
 }
@@ -343,7 +343,7 @@ fn a_node_that_was_made_anew_outlives_the_news_that_the_old_one_is_gone() {
     cluster.engine.observe(Observation::Node(Change::Applied("n".into(), slim)));
     cluster.engine.settle(&key, Err(not_found("n")), cluster.now);
     cluster.rest();
-    assert!(cluster.stamped("n", crate::core::keys::POOL));
+    assert!(cluster.stamped("n", rempart_core::keys::POOL));
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn an_api_server_that_finds_nothing_at_all_has_not_lost_the_node() {
     }
     assert!(cluster.engine.cycle(cluster.at, cluster.now).is_empty(), "tried again after a while and not before");
     cluster.rest();
-    assert!(cluster.stamped("n", crate::core::keys::POOL));
+    assert!(cluster.stamped("n", rempart_core::keys::POOL));
 }
 
 #[test]
@@ -396,7 +396,7 @@ fn an_api_server_that_is_away_is_not_asked_for_every_node() {
     assert!((10..60).contains(&asked), "asked {asked} times in a minute");
     cluster.wait(5000);
     cluster.rest_within(3000);
-    assert!((0..500).all(|i| cluster.stamped(&format!("n{i}"), crate::core::keys::POOL)));
+    assert!((0..500).all(|i| cluster.stamped(&format!("n{i}"), rempart_core::keys::POOL)));
 }
 
 #[test]

@@ -7,18 +7,16 @@ use std::{
 };
 
 use super::nodes::change;
-use crate::{
-    core::{
-        breaker::{Baseline, Loss, losses},
-        catalogue::Qualification,
-        clearance::{Judge, World},
-        instant::Instant,
-        keys,
-        name::PoolName,
-        selector::Labels,
-        standing::{Subject, Survey},
-    },
-    operator::{index::Index, node::NodeRecord, ruling::Ruling},
+use crate::operator::{index::Index, node::NodeRecord, ruling::Ruling};
+use rempart_core::{
+    breaker::{Baseline, Loss, losses},
+    catalogue::Qualification,
+    clearance::{Judge, World},
+    instant::Instant,
+    keys,
+    name::PoolName,
+    selector::Labels,
+    standing::{Subject, Survey},
 };
 
 /// So many past ends are looked at for one that explains a lost stamp; those before them were acted on long ago.

@@ -75,7 +75,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::core::instant::Instant;
+    use rempart_core::instant::Instant;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Motion, Said, Subject, number};
-use crate::core::{
+use rempart_core::{
     plan::{Free, Outcome, Outlook, Planned, Stuck},
     standing::{Footing, Misplaced, Tally},
     text::{Few, counted},

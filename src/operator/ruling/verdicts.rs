@@ -1,10 +1,8 @@
 //! The verdicts on a pool as its status says them: all of them, with as many reasons as find room.
 
 use super::{cut, time};
-use crate::{
-    api::{self, limits},
-    core::{clearance::PoolClearance, reason::Reason, tenure::Tenure},
-};
+use crate::api::{self, limits};
+use rempart_core::{clearance::PoolClearance, reason::Reason, tenure::Tenure};
 
 /// The verdicts on a pool, for every level and category of every policy.
 pub(super) fn verdicts(clearance: &PoolClearance<'_>) -> Vec<api::Verdict> {

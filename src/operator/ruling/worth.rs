@@ -5,14 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::time;
-use crate::{
-    api::{self, limits},
-    core::{
-        catalogue::{Offer, Provider, Qualification},
-        coverage::Coverage,
-        instant::{Day, Instant},
-        name::{RegionName, Scheme},
-    },
+use crate::api::{self, limits};
+use rempart_core::{
+    catalogue::{Offer, Provider, Qualification},
+    coverage::Coverage,
+    instant::{Day, Instant},
+    name::{RegionName, Scheme},
 };
 
 /// What the offers of `provider` are worth at `at`, how long they have their certificates, and the next end of one.

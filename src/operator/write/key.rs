@@ -1,7 +1,7 @@
 //! What a write is about.
 
 use super::ROSTER;
-use crate::core::{fleet::split, instant::Instant, workload::Kind};
+use rempart_core::{fleet::split, instant::Instant, workload::Kind};
 
 /// What a write is about. One is under way for each at a time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

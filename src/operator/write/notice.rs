@@ -4,13 +4,11 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 
 use super::Key;
-use crate::{
-    api::PlacementPolicy,
-    core::{
-        fleet::Uid,
-        instant::Instant,
-        workload::{Identity, Kind},
-    },
+use crate::api::PlacementPolicy;
+use rempart_core::{
+    fleet::Uid,
+    instant::Instant,
+    workload::{Identity, Kind},
 };
 
 /// Something that people should hear of.

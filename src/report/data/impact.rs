@@ -4,10 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::WorkloadName;
-use crate::{
-    core::{impact::Impact, name::PoolName, plan::Plan, reason::Demander},
-    report::entries::{NAMESPACE, Object},
-};
+use crate::report::entries::{NAMESPACE, Object};
+use rempart_core::{impact::Impact, name::PoolName, plan::Plan, reason::Demander};
 
 /// What an edit, or time, changes.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -48,8 +48,8 @@ struct WorkloadName<'a> {
     name: &'a str,
 }
 
-impl<'a> From<&'a crate::core::workload::Identity> for WorkloadName<'a> {
-    fn from(identity: &'a crate::core::workload::Identity) -> Self {
+impl<'a> From<&'a rempart_core::workload::Identity> for WorkloadName<'a> {
+    fn from(identity: &'a rempart_core::workload::Identity) -> Self {
         let Object { kind, namespace, name } = identity.into();
         Self { kind, namespace: namespace.unwrap_or_default(), name }
     }

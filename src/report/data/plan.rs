@@ -8,16 +8,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use crate::{
-    core::{
-        clearance::PoolClearance,
-        plan::{Demand, Levelled, Plan},
-        reason::{Code, Demander, Reason},
-    },
-    report::{
-        entries::{Entry, Fate, Object, Tally},
-        origin::Ignored,
-    },
+use crate::report::{
+    entries::{Entry, Fate, Object, Tally},
+    origin::Ignored,
+};
+use rempart_core::{
+    clearance::PoolClearance,
+    plan::{Demand, Levelled, Plan},
+    reason::{Code, Demander, Reason},
 };
 
 /// Where each workload may run, and why not elsewhere.
@@ -200,14 +198,14 @@ impl<'p> Workloads<'p> {
 
 impl<'p> From<&'p Levelled<'p>> for PolicyRow<'p> {
     fn from(levelled: &'p Levelled<'p>) -> Self {
-        use crate::core::admission::Source;
+        use rempart_core::admission::Source;
         let level_from = match levelled.source {
             Source::Namespace => LevelFrom::Namespace,
             Source::Workload => LevelFrom::Workload,
             Source::Pod => LevelFrom::Pod,
             Source::Default => LevelFrom::Default,
         };
-        let exception = levelled.exception.map(crate::core::name::ExceptionName::as_str);
+        let exception = levelled.exception.map(rempart_core::name::ExceptionName::as_str);
         Self { name: levelled.policy.name.as_str(), level: levelled.level.as_str(), level_from, exception }
     }
 }

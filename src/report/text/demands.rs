@@ -8,7 +8,7 @@ use super::{
     rows::names,
     words::counted,
 };
-use crate::core::{
+use rempart_core::{
     plan::{Demand, Plan},
     reason::Reason,
 };

@@ -7,15 +7,13 @@ use super::{
     page::{Page, Tone},
     words::{counted, few},
 };
-use crate::{
-    core::{
-        admission::Refusal,
-        impact::{Impact, Moved, Presence, Standing},
-        name::PoolName,
-        plan::{Plan, Refused},
-        workload::{Identity, Workload},
-    },
-    report::entries::Object,
+use crate::report::entries::Object;
+use rempart_core::{
+    admission::Refusal,
+    impact::{Impact, Moved, Presence, Standing},
+    name::PoolName,
+    plan::{Plan, Refused},
+    workload::{Identity, Workload},
 };
 
 /// How many entries a list has at most.
@@ -63,7 +61,7 @@ fn list(page: &mut Page, title: &str, mark: &str, tone: Tone, lines: &[String]) 
 }
 
 fn ended(page: &mut Page, impact: &Impact<'_>) {
-    let line = |ended: &crate::core::impact::Ended<'_>| {
+    let line = |ended: &rempart_core::impact::Ended<'_>| {
         let object = Object::from(&ended.workload.identity);
         let pools = match &*ended.pools {
             [] => String::new(),

@@ -8,16 +8,14 @@ use super::{
     rows,
     words::{counted, few},
 };
-use crate::{
-    core::{
-        admission::Refusal,
-        plan::{Plan, Refused},
-        workload::Kind,
-    },
-    report::{
-        entries::{Entry, Fate, Object, Tally},
-        origin::Ignored,
-    },
+use crate::report::{
+    entries::{Entry, Fate, Object, Tally},
+    origin::Ignored,
+};
+use rempart_core::{
+    admission::Refusal,
+    plan::{Plan, Refused},
+    workload::Kind,
 };
 
 /// How many entries a list has at most.

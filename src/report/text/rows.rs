@@ -6,13 +6,11 @@ use super::{
     page::{Page, Tone},
     words::{counted, few},
 };
-use crate::{
-    core::{
-        admission::Source,
-        plan::{Outcome, Plan, Planned},
-        workload::Identity,
-    },
-    report::entries::Fate,
+use crate::report::entries::Fate;
+use rempart_core::{
+    admission::Source,
+    plan::{Outcome, Plan, Planned},
+    workload::Identity,
 };
 
 /// How many rows are read at most.

@@ -3,10 +3,8 @@
 use std::{fs, path::Path};
 
 use insta::assert_snapshot;
-use rempart::{
-    core::{impact::impact, instant::Instant, plan::Assume},
-    report::{Finding, ImpactReport, LintReport, Origin, PlanReport, Severity, json, schemas, yaml},
-};
+use rempart::report::{Finding, ImpactReport, LintReport, Origin, PlanReport, Severity, json, schemas, yaml};
+use rempart_core::{impact::impact, instant::Instant, plan::Assume};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -113,7 +111,7 @@ fn an_impact_as_json() {
 fn an_impact_of_time_as_json() {
     let world = before();
     let later = Instant::from_seconds(noon().timestamp().as_second() + 60 * 86_400);
-    let (old, new) = (planned(&world), rempart::core::plan::plan(&world, later, Assume::default()));
+    let (old, new) = (planned(&world), rempart_core::plan::plan(&world, later, Assume::default()));
     let found = impact(&old, &new);
     let text = written(&ImpactReport::new(&found, &old, &new));
     keeps_to("impact-v1.json", &text);

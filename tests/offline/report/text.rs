@@ -1,13 +1,11 @@
 //! What people read.
 
 use insta::assert_snapshot;
-use rempart::{
-    core::impact::{Impact, impact},
-    report::{
-        Ignored,
-        text::{self, Detail, Look},
-    },
+use rempart::report::{
+    Ignored,
+    text::{self, Detail, Look},
 };
+use rempart_core::impact::{Impact, impact};
 
 use super::world::{after, before, ignored, many, planned};
 

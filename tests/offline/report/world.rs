@@ -5,15 +5,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use rempart::{
     api,
     convert::{self, Read},
-    core::{
-        instant::Instant,
-        inventory::{Inventory, Node},
-        keys,
-        plan::{Assume, Plan, plan},
-        selector::Labels,
-        workload::{Identity, Kind, Saying, Wants, Workload},
-    },
     report::{Ignored, Origin, Origins, Pointed},
+};
+use rempart_core::{
+    instant::Instant,
+    inventory::{Inventory, Node},
+    keys,
+    plan::{Assume, Plan, plan},
+    selector::Labels,
+    workload::{Identity, Kind, Saying, Wants, Workload},
 };
 
 const CATALOGUE: &str = r#"

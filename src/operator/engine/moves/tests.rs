@@ -3,17 +3,15 @@
 use std::{rc::Rc, sync::Arc};
 
 use super::*;
-use crate::{
-    core::{
-        fleet::{Pod, Resources, Said, Stage, Strategy},
-        migration::NoRoom,
-        name::{LevelName, PolicyName},
-        policy::{Level, Levels, Mode, OnLoss, Policy},
-        selector::Selector,
-        standing::{Asked, Needs, Tally},
-        workload::{Saying, Wants},
-    },
-    operator::metrics::Metrics,
+use crate::operator::metrics::Metrics;
+use rempart_core::{
+    fleet::{Pod, Resources, Said, Stage, Strategy},
+    migration::NoRoom,
+    name::{LevelName, PolicyName},
+    policy::{Level, Levels, Mode, OnLoss, Policy},
+    selector::Selector,
+    standing::{Asked, Needs, Tally},
+    workload::{Saying, Wants},
 };
 
 const UID: Uid = Uid(1);

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    core::{
-        fleet::{Controller, Fleet, Pod, Uid, split},
-        standing::{self, Footing, Misplaced, Mover, Survey, Tally, Unit},
-        workload::{Identity, Kind, Workload},
-    },
-    operator::{
-        index::Mirror,
-        record::{self, Recorded},
-        ruling::Ruling,
-    },
+use crate::operator::{
+    index::Mirror,
+    record::{self, Recorded},
+    ruling::Ruling,
+};
+use rempart_core::{
+    fleet::{Controller, Fleet, Pod, Uid, split},
+    standing::{self, Footing, Misplaced, Mover, Survey, Tally, Unit},
+    workload::{Identity, Kind, Workload},
 };
 
 /// What runs of the levels of each policy, least sensitive first.

@@ -6,7 +6,7 @@ use super::{
     workloads::{deployment, owned_by, pod},
     *,
 };
-use crate::core::keys::MIGRATION;
+use rempart_core::keys::MIGRATION;
 
 impl Cluster {
     /// A cluster where a pod of a `StatefulSet` stands on a node that nobody vouches for, beside one that is cleared.

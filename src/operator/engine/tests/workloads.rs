@@ -3,10 +3,8 @@
 use k8s_openapi::api::{apps::v1 as apps, core::v1 as k8s};
 
 use super::*;
-use crate::{
-    core::fleet::{Controller, Namespace, Pod},
-    operator::slim::Kept,
-};
+use crate::operator::slim::Kept;
+use rempart_core::fleet::{Controller, Namespace, Pod};
 
 pub(super) const HIGH: &str = "clearance.rempart.node-restriction.kubernetes.io/state.high";
 

@@ -1,0 +1,408 @@
+//! What a pod needs, from what is said about it: the twin of the expressions that run inside the API server.
+//!
+//! The operator never calls this for admission itself. Commands that answer offline do, and a table of cases that runs
+//! against both keeps them one.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use alloc::collections::BTreeSet;
+use core::fmt;
+
+use super::{
+    keys,
+    name::{CategoryName, ExceptionName, LevelName, quoted},
+    policy::Policy,
+    selector::Labels,
+    text::Listed,
+    workload::{Kind, Saying},
+};
+
+/// The longest annotation that is looked into, in characters.
+pub const LONGEST_ANNOTATION: usize = 1024;
+
+/// Who says how sensitive a pod is. In the order in which a tie is credited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// A label of its namespace.
+    Namespace,
+    /// An annotation of its workload.
+    Workload,
+    /// An annotation of its own.
+    Pod,
+    /// Nobody: the policy's default.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// What one source says, as it stands: nothing when `None`, and an empty text is something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statement<'a> {
+    /// The sensitivity level.
+    pub sensitivity: Option<&'a str>,
+    /// The categories, joined.
+    pub categories: Option<&'a str>,
+}
+
+impl<'a> Statement<'a> {
+    /// What `map`, a namespace's labels or an object's annotations, says.
+    #[must_use]
+    pub fn of(map: &'a Labels) -> Self {
+        Self::under(map, keys::SENSITIVITY, keys::CATEGORIES)
+    }
+
+    /// What a template's or pod's annotations say on behalf of its workload.
+    #[must_use]
+    pub fn mirrored(map: &'a Labels) -> Self {
+        Self::under(map, keys::WORKLOAD_SENSITIVITY, keys::WORKLOAD_CATEGORIES)
+    }
+
+    fn under(map: &'a Labels, sensitivity: &str, categories: &str) -> Self {
+        Self {
+            sensitivity: map.get(sensitivity).map(String::as_str),
+            categories: map.get(categories).map(String::as_str),
+        }
+    }
+}
+
+/// All that is said about a pod.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Statements<'a> {
+    /// By its namespace's labels.
+    pub namespace: Statement<'a>,
+    /// By its workload's annotations.
+    pub workload: Statement<'a>,
+    /// By its own annotations.
+    pub pod: Statement<'a>,
+}
+
+impl<'a> Statements<'a> {
+    /// What a namespace's labels say, and what is kept of what a workload and its pod say.
+    #[must_use]
+    pub fn of(namespace: &'a Labels, workload: &'a Saying, pod: &'a Saying) -> Self {
+        Self { namespace: Statement::of(namespace), workload: workload.statement(), pod: pod.statement() }
+    }
+
+    fn each(&self) -> [(Source, Statement<'a>); 3] {
+        [(Source::Namespace, self.namespace), (Source::Workload, self.workload), (Source::Pod, self.pod)]
+    }
+}
+
+/// What a policy makes of what is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need<'a> {
+    /// The effective level.
+    pub level: &'a LevelName,
+    /// Its place in the policy's order, from 0.
+    pub rank: usize,
+    /// Who said so.
+    pub source: Source,
+    /// The exception that it is under, whose key stands for that of its level.
+    pub exception: Option<&'a ExceptionName>,
+    /// The categories.
+    pub categories: BTreeSet<&'a CategoryName>,
+    /// The keys that a pod's `nodeSelector` must hold, with the value [`keys::GRANTED`].
+    pub keys: BTreeSet<String>,
+}
+
+/// Something about a pod that a policy does not let pass. Displays as the API server says it of the pod itself.
+#[derive(Clone, Debug)]
+pub enum Refusal<'a> {
+    /// Longer than [`LONGEST_ANNOTATION`].
+    TooLong {
+        /// Who says it.
+        source: Source,
+        /// Whether it is about categories.
+        categories: bool,
+        /// How long it is, in characters.
+        length: usize,
+    },
+    /// No such level.
+    UnknownLevel {
+        /// The policy that does not know it.
+        policy: &'a Policy,
+        /// Who says it.
+        source: Source,
+        /// What they say, in part.
+        value: String,
+    },
+    /// No such category.
+    UnknownCategory {
+        /// The policy that does not know it.
+        policy: &'a Policy,
+        /// Who says it.
+        source: Source,
+        /// What they say, in part.
+        value: String,
+    },
+    /// Said where it reaches no pod.
+    Misplaced {
+        /// The annotations.
+        keys: Vec<&'static str>,
+    },
+    /// Placed by its author, past the scheduler.
+    NodeName {
+        /// The policy that asks for a cleared node.
+        policy: &'a Policy,
+        /// The node that is named, in part.
+        node: String,
+        /// What asks for a cleared node: a level, categories, or both.
+        demand: String,
+    },
+}
+
+impl Refusal<'_> {
+    /// The order in which the API server looks for faults: of several, it tells the first.
+    fn order(&self) -> u8 {
+        match self {
+            Self::TooLong { .. } => 0,
+            Self::UnknownLevel { .. } => 1,
+            Self::UnknownCategory { .. } => 2,
+            Self::Misplaced { .. } => 3,
+            Self::NodeName { .. } => 4,
+        }
+    }
+
+    /// Who said what is refused; nobody where it is no statement.
+    #[must_use]
+    pub fn source(&self) -> Option<Source> {
+        match self {
+            Self::TooLong { source, .. } | Self::UnknownLevel { source, .. } | Self::UnknownCategory { source, .. } => {
+                Some(*source)
+            }
+            Self::Misplaced { .. } | Self::NodeName { .. } => None,
+        }
+    }
+
+    /// The key of the annotation or label that is refused; nothing where it is a field.
+    #[must_use]
+    pub fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::TooLong { categories: false, .. } | Self::UnknownLevel { .. } => Some(keys::SENSITIVITY),
+            Self::TooLong { categories: true, .. } | Self::UnknownCategory { .. } => Some(keys::CATEGORIES),
+            Self::Misplaced { keys } => keys.first().copied(),
+            Self::NodeName { .. } => None,
+        }
+    }
+
+    /// A stable word for it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } => "AnnotationTooLong",
+            Self::UnknownLevel { .. } => "LevelUnknown",
+            Self::UnknownCategory { .. } => "CategoryUnknown",
+            Self::Misplaced { .. } => "AnnotationMisplaced",
+            Self::NodeName { .. } => "NodeNameSet",
+        }
+    }
+
+    /// What was probably meant, where that can be guessed.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let (value, known): (_, Vec<&str>) = match self {
+            Self::UnknownLevel { policy, value, .. } => {
+                (value, policy.levels.iter().map(|level| level.name.as_str()).collect())
+            }
+            Self::UnknownCategory { policy, value, .. } => {
+                (value, policy.categories.keys().map(CategoryName::as_str).collect())
+            }
+            Self::TooLong { .. } | Self::Misplaced { .. } | Self::NodeName { .. } => return None,
+        };
+        if value.trim() != value && known.contains(&value.trim()) {
+            return Some(format!("write {} without the space", value.trim()));
+        }
+        let likeness = |known: &str| strsim::jaro_winkler(known, &value.trim().to_lowercase());
+        let best = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+        (likeness(best) > 0.85).then(|| format!("perhaps {best} is meant"))
+    }
+
+    /// The refusal in the words that the author of an object of `kind` reads.
+    #[must_use]
+    pub fn told_of(&self, kind: Kind) -> impl fmt::Display {
+        Told { refusal: self, reader: Reader::Of(kind) }
+    }
+
+    /// The refusal in the words that the author of the namespace reads.
+    #[must_use]
+    pub fn told_of_namespace(&self) -> impl fmt::Display {
+        Told { refusal: self, reader: Reader::OfNamespace }
+    }
+}
+
+impl fmt::Display for Refusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.told_of(Kind::Pod).fmt(f)
+    }
+}
+
+struct Told<'a> {
+    refusal: &'a Refusal<'a>,
+    reader: Reader,
+}
+
+/// What the reader of a refusal has written.
+#[derive(Clone, Copy)]
+enum Reader {
+    Of(Kind),
+    OfNamespace,
+}
+
+/// Where a statement stands, for the reader of an object of a kind.
+struct Standing {
+    source: Source,
+    key: &'static str,
+    reader: Reader,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { source, key, reader } = self;
+        match (source, reader) {
+            (Source::Namespace, Reader::OfNamespace) => write!(f, "label {key}"),
+            (Source::Namespace, Reader::Of(_)) => write!(f, "label {key} of the namespace"),
+            (Source::Workload, Reader::Of(Kind::Pod)) => write!(f, "annotation {key} of the workload"),
+            (Source::Pod, Reader::Of(kind)) => match kind.template_at() {
+                Some(template) => write!(f, "annotation {key} of {template}"),
+                None => write!(f, "annotation {key}"),
+            },
+            _ => write!(f, "annotation {key}"),
+        }
+    }
+}
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { refusal, reader } = *self;
+        let standing = |source: &Source, key| Standing { source: *source, key, reader };
+        match refusal {
+            Refusal::TooLong { source, categories, length } => {
+                let key = if *categories { keys::CATEGORIES } else { keys::SENSITIVITY };
+                let place = standing(source, key);
+                write!(f, "{place} has {length} characters; at most {LONGEST_ANNOTATION} are allowed")
+            }
+            Refusal::UnknownLevel { policy, source, value } => write!(
+                f,
+                "{} is {value:?}: no such level in PlacementPolicy {}; levels, least to most sensitive: {}",
+                standing(source, keys::SENSITIVITY),
+                policy.name,
+                Listed(policy.levels.iter().map(|level| &level.name))
+            ),
+            Refusal::UnknownCategory { policy, source, value } => write!(
+                f,
+                "{} has {value:?}: no such category in PlacementPolicy {}; categories: {}",
+                standing(source, keys::CATEGORIES),
+                policy.name,
+                Listed(policy.categories.keys())
+            ),
+            Refusal::Misplaced { keys } => write!(
+                f,
+                "annotation {} of spec.jobTemplate would reach the Job but never its pods; put it on the CronJob's \
+                 metadata or on spec.jobTemplate.spec.template.metadata",
+                Listed(keys.iter())
+            ),
+            Refusal::NodeName { policy, node, demand } => write!(
+                f,
+                "spec.nodeName is {node:?}, but {demand} of PlacementPolicy {} is placed by kube-scheduler on cleared \
+                 nodes; remove spec.nodeName",
+                policy.name
+            ),
+        }
+    }
+}
+
+impl Need<'_> {
+    /// Whether `stamps` hold all that it asks for.
+    #[must_use]
+    pub fn met_by(&self, stamps: &Labels) -> bool {
+        self.keys.iter().all(|key| keys::grants(stamps, key))
+    }
+
+    /// What of it asks for a cleared place, in words: `level restricted, category health`. Empty where nothing does.
+    #[must_use]
+    pub fn demand(&self, policy: &Policy) -> String {
+        let level = policy.levels.demands_at(self.rank).then(|| format!("level {}", self.level));
+        let asking =
+            policy.categories.iter().filter(|(name, require)| require.is_some() && self.categories.contains(name));
+        level.into_iter().chain(asking.map(|(name, _)| format!("category {name}"))).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Policy {
+    /// What a pod needs of which `said` is said in the namespace of this name, whether or not the policy governs that.
+    ///
+    /// # Errors
+    /// Every statement that this policy cannot judge.
+    pub fn need(&self, namespace: &str, said: &Statements<'_>) -> Result<Need<'_>, Vec<Refusal<'_>>> {
+        let mut refusals = Vec::new();
+        let mut effective: Option<(usize, Source)> = None;
+        let mut categories = BTreeSet::new();
+        for (source, statement) in said.each() {
+            if let Some(value) = statement.sensitivity {
+                match self.rank_said(source, value) {
+                    Ok(rank) if effective.is_none_or(|(highest, _)| rank > highest) => effective = Some((rank, source)),
+                    Ok(_) => {}
+                    Err(refusal) => refusals.push(refusal),
+                }
+            }
+            if let Some(joined) = statement.categories {
+                match self.categories_said(source, joined) {
+                    Ok(said) => categories.extend(said),
+                    Err(refusal) => refusals.push(refusal),
+                }
+            }
+        }
+        refusals.sort_by_key(Refusal::order);
+        let (rank, source) = effective.unwrap_or((self.levels.default_rank(), Source::Default));
+        let level = match self.levels.at(rank) {
+            Some(level) if refusals.is_empty() => &level.name,
+            _ => return Err(refusals),
+        };
+        let exception = self.exception_for(namespace, rank);
+        let of_level = exception.map_or_else(|| self.clearance_key(rank), |name| self.exception_key(name.as_str()));
+        let keys = of_level
+            .into_iter()
+            .chain(categories.iter().filter_map(|category| self.category_key(category.as_str())))
+            .collect();
+        Ok(Need { level, rank, source, exception, categories, keys })
+    }
+
+    fn rank_said(&self, source: Source, value: &str) -> Result<usize, Refusal<'_>> {
+        let length = value.chars().count();
+        if length > LONGEST_ANNOTATION {
+            return Err(Refusal::TooLong { source, categories: false, length });
+        }
+        self.levels.rank(value).ok_or_else(|| Refusal::UnknownLevel { policy: self, source, value: quoted(value) })
+    }
+
+    fn categories_said(&self, source: Source, joined: &str) -> Result<Vec<&CategoryName>, Refusal<'_>> {
+        let length = joined.chars().count();
+        if length > LONGEST_ANNOTATION {
+            return Err(Refusal::TooLong { source, categories: true, length });
+        }
+        // A label's value cannot hold a comma.
+        let separator = if source == Source::Namespace { '.' } else { ',' };
+        joined
+            .split(separator)
+            .map(|name| match self.categories.get_key_value(name) {
+                Some((known, _)) => Ok(known),
+                None => Err(Refusal::UnknownCategory { policy: self, source, value: quoted(name) }),
+            })
+            .collect()
+    }
+
+    /// `selector`, a pod's `nodeSelector`, with the keys that it needs and without those of this policy that it does not.
+    #[must_use]
+    pub fn complete(&self, need: &Need<'_>, selector: &Labels) -> Labels {
+        let kept = selector.iter().filter(|(key, _)| !keys::asks_of(&self.name, key));
+        let needed = need.keys.iter().map(|key| (key.clone(), keys::GRANTED.to_owned()));
+        kept.map(|(key, value)| (key.clone(), value.clone())).chain(needed).collect()
+    }
+}

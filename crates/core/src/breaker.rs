@@ -1,0 +1,93 @@
+//! How many pods ceased to be compliant because recorded facts changed: what guards running pods against facts that
+//! were lost by mistake.
+//!
+//! The measure is what would be, now, if the facts had stayed what they were. What ends by its own date has ended in
+//! both, and what is new in scope (a label, an annotation, a policy that was not in force) was in neither.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    admission::Statements,
+    fleet::{Fleet, split},
+    name::PolicyName,
+    policy::{Mode, Policy},
+    selector::Labels,
+    standing::{Footing, Subject, Survey},
+};
+
+/// The facts as they were a while ago.
+#[derive(Debug)]
+pub struct Baseline<'a> {
+    /// The policies of then.
+    pub policies: &'a BTreeMap<PolicyName, Policy>,
+    /// The stamps that each node, by name, would now have by the facts of then.
+    pub nodes: BTreeMap<&'a str, &'a Labels>,
+}
+
+/// How many of a level's pods were lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loss {
+    /// Pods that would stand right had the facts stayed.
+    pub lost: u32,
+    /// All pods of the level.
+    pub total: u32,
+    /// The nodes of the pods that were lost.
+    pub nodes: BTreeSet<String>,
+}
+
+impl Loss {
+    /// Whether more than `share` percent were lost.
+    #[must_use]
+    pub fn exceeds(&self, share: u8) -> bool {
+        u64::from(self.lost).saturating_mul(100) > u64::from(self.total).saturating_mul(u64::from(share))
+    }
+}
+
+/// What each level lost since `baseline`; levels that lost nothing are left out.
+#[must_use]
+pub fn losses<'a>(fleet: &Fleet<'_>, survey: &Survey<'a>, baseline: &Baseline<'_>) -> BTreeMap<Subject<'a>, Loss> {
+    let mut losses: BTreeMap<Subject<'a>, Loss> = BTreeMap::new();
+    for pod in survey.units.values().flat_map(|unit| &unit.misplaced) {
+        let (namespace, _) = split(pod.key);
+        let Some(labels) = fleet.namespaces.get(namespace).map(|known| &known.labels) else { continue };
+        let stamps = pod.pod.node.as_deref().and_then(|node| baseline.nodes.get(node));
+        for (asked, footing) in pod.unsatisfied() {
+            let (Some(subject), Footing::Violating, Some(stamps)) = (asked.subject(), footing, stamps) else {
+                continue;
+            };
+            let then = baseline.policies.get(&asked.policy.name);
+            let then = then.filter(|then| then.mode == Mode::Enforce && then.governs(labels));
+            let said = Statements::of(labels, &pod.pod.said.workload, &pod.pod.said.pod);
+            let stood = then.is_some_and(|then| then.need(namespace, &said).is_ok_and(|need| need.met_by(stamps)));
+            if stood {
+                let loss = losses.entry(subject).or_default();
+                loss.lost = loss.lost.saturating_add(1);
+                if let Some(node) = pod.pod.node.as_deref().filter(|node| !loss.nodes.contains(*node)) {
+                    loss.nodes.insert(node.to_owned());
+                }
+            }
+        }
+    }
+    for (subject, loss) in &mut losses {
+        loss.total = survey.levels.get(subject).map_or(loss.lost, |tally| tally.total);
+    }
+    losses
+}
+
+#[cfg(test)]
+mod tests {
+    use std::prelude::v1::*;
+
+    use super::*;
+
+    #[test]
+    fn more_than_the_share_trips_and_the_share_itself_does_not() {
+        let loss = |lost, total| Loss { lost, total, ..Loss::default() }.exceeds(50);
+        assert!(loss(1, 1) && loss(2, 3) && loss(501, 1000));
+        assert!(!loss(0, 0) && !loss(1, 2) && !loss(500, 1000) && !loss(0, 5));
+        assert!(!Loss { lost: 7, total: 7, ..Loss::default() }.exceeds(100), "at 100 % it never trips");
+    }
+}

@@ -1,0 +1,290 @@
+//! What is known of offers and pools. A fact that is not known is absent, and absence never clears anything.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    instant::Day,
+    jurisdiction::Jurisdiction,
+    law::laws_of,
+    name::{Law, OfferName, PoolName, ProviderName, RegionName, Scheme, ZoneName},
+    selector::Selector,
+};
+
+/// Everything that officers and platform engineers have recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    /// The providers, by name.
+    pub providers: BTreeMap<ProviderName, Provider>,
+    /// The pools, by name.
+    pub pools: BTreeMap<PoolName, Pool>,
+}
+
+/// Who operates, or controls who operates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Party {
+    /// Its legal name.
+    pub name: String,
+    /// The country whose law binds it; `None` when nobody has said so validly.
+    pub jurisdiction: Option<Jurisdiction>,
+}
+
+/// A company and what it offers.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// Its name.
+    pub name: ProviderName,
+    /// Who operates the offers.
+    pub operator: Party,
+    /// Who controls the operator; the operator itself when `None`.
+    pub controlling_party: Option<Party>,
+    /// Its offers, by name.
+    pub offers: BTreeMap<OfferName, Offer>,
+}
+
+/// What is trusted, or not: one product of a provider.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// Its name.
+    pub name: OfferName,
+    /// Who supplies the stack; empty when nobody has said so.
+    pub technology: Vec<Technology>,
+    /// Laws that reach it beyond those that follow from the jurisdictions; `None` when an entry could not be read.
+    pub exposed_to: Option<BTreeSet<Law>>,
+    /// Where it is to be had, by zone.
+    pub zones: BTreeMap<ZoneName, Zone>,
+    /// Its certificates.
+    pub qualifications: Vec<Qualification>,
+}
+
+/// One part of an offer's stack.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Technology {
+    /// What it is.
+    pub name: String,
+    /// Who supplies it.
+    pub supplier: String,
+    /// The country whose law binds the supplier; `None` when nobody has said so validly.
+    pub jurisdiction: Option<Jurisdiction>,
+}
+
+/// A place where an offer runs.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    /// Its name.
+    pub name: ZoneName,
+    /// The region that it belongs to.
+    pub region: RegionName,
+    /// The country in which the data lies.
+    pub country: Option<Jurisdiction>,
+    /// Power usage effectiveness, annual mean (ratio, at least 1).
+    pub pue: Option<f64>,
+    /// Carbon intensity of the electricity (gCO2e/kWh).
+    pub carbon_intensity: Option<f64>,
+}
+
+/// A certificate, its term and its scope. Ordered, so that of two that are worth the same always the same one is named.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Qualification {
+    /// The scheme that it belongs to.
+    pub scheme: Scheme,
+    /// The first day in force.
+    pub valid_from: Day,
+    /// The last day in force; no end known when `None`.
+    pub valid_until: Option<Day>,
+    /// The regions that it covers; the whole offer when `None`.
+    pub regions: Option<BTreeSet<RegionName>>,
+    /// The certificate's number.
+    pub reference: Option<String>,
+    /// Where to check it.
+    pub source: Option<String>,
+}
+
+/// Which places are which offer.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Its name.
+    pub name: PoolName,
+    /// The provider, as the pool names it.
+    pub provider: String,
+    /// The offer, as the pool names it.
+    pub offer: String,
+    /// The zone, as the pool names it.
+    pub zone: String,
+    /// The labels of its nodes.
+    pub selector: Selector,
+    /// How the provider's identifier of its nodes begins.
+    pub provider_id_prefix: Option<String>,
+}
+
+/// A pool with the facts that it stands on.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    /// The pool.
+    pub pool: &'a Pool,
+    /// Its provider.
+    pub provider: &'a Provider,
+    /// Its offer.
+    pub offer: &'a Offer,
+    /// Its zone.
+    pub zone: &'a Zone,
+}
+
+/// Why a pool stands on nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unresolved<'a> {
+    /// No provider has the name.
+    Provider {
+        /// The name that the pool gives.
+        named: &'a str,
+    },
+    /// The provider has no such offer.
+    Offer {
+        /// The provider.
+        provider: &'a ProviderName,
+        /// The name that the pool gives.
+        named: &'a str,
+    },
+    /// The offer has no such zone.
+    Zone {
+        /// The provider.
+        provider: &'a ProviderName,
+        /// The offer.
+        offer: &'a OfferName,
+        /// The name that the pool gives.
+        named: &'a str,
+    },
+}
+
+impl Catalogue {
+    /// Finds what `pool` stands on.
+    ///
+    /// # Errors
+    /// [`Unresolved`]: the first of provider, offer and zone that is not recorded.
+    pub fn resolve<'a>(&'a self, pool: &'a Pool) -> Result<Site<'a>, Unresolved<'a>> {
+        let provider =
+            self.providers.get(pool.provider.as_str()).ok_or(Unresolved::Provider { named: &pool.provider })?;
+        let offer = provider
+            .offers
+            .get(pool.offer.as_str())
+            .ok_or(Unresolved::Offer { provider: &provider.name, named: &pool.offer })?;
+        let zone = offer.zones.get(pool.zone.as_str()).ok_or(Unresolved::Zone {
+            provider: &provider.name,
+            offer: &offer.name,
+            named: &pool.zone,
+        })?;
+        Ok(Site { pool, provider, offer, zone })
+    }
+}
+
+impl Provider {
+    /// Who has the last word: the controlling party, or the operator where none is recorded.
+    #[must_use]
+    pub fn controller(&self) -> &Party {
+        self.controlling_party.as_ref().unwrap_or(&self.operator)
+    }
+
+    /// The parties whose jurisdiction makes laws apply.
+    fn parties(&self) -> impl Iterator<Item = (Role, &Party)> {
+        core::iter::once((Role::Operator, &self.operator))
+            .chain(self.controlling_party.iter().map(|party| (Role::ControllingParty, party)))
+    }
+
+    /// Every law that reaches `offer`, with how it does. `None` when a fact that decides it is unknown.
+    #[must_use]
+    pub fn exposure<'a>(&'a self, offer: &'a Offer) -> Option<BTreeMap<&'a str, Reach<'a>>> {
+        let mut laws: BTreeMap<&str, Reach<'_>> =
+            offer.exposed_to.as_ref()?.iter().map(|law| (law.as_str(), Reach::Listed)).collect();
+        for (role, party) in self.parties() {
+            for law in laws_of(party.jurisdiction?) {
+                laws.entry(law.name).or_insert(Reach::Through { role, party });
+            }
+        }
+        Some(laws)
+    }
+
+    /// Whether `law` reaches `offer`, and how. What is recorded against it counts even where other facts are missing.
+    #[must_use]
+    pub fn exposure_to<'a>(&'a self, offer: &'a Offer, law: &Law) -> Exposure<'a> {
+        if offer.exposed_to.as_ref().is_some_and(|listed| listed.contains(law)) {
+            return Exposure::Reached(Reach::Listed);
+        }
+        let binds = |party: &Party| {
+            party.jurisdiction.is_some_and(|country| laws_of(country).any(|known| known.name == law.as_str()))
+        };
+        match self.parties().find(|(_, party)| binds(party)) {
+            Some((role, party)) => Exposure::Reached(Reach::Through { role, party }),
+            None if offer.exposed_to.is_none() => Exposure::Unknown(Gap::List),
+            None => self
+                .parties()
+                .find(|(_, party)| party.jurisdiction.is_none())
+                .map_or(Exposure::None, |(role, _)| Exposure::Unknown(Gap::Country(role))),
+        }
+    }
+}
+
+/// Whether a law reaches an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposure<'a> {
+    /// It does.
+    Reached(Reach<'a>),
+    /// It does not, by all that is recorded.
+    None,
+    /// It cannot be told.
+    Unknown(Gap),
+}
+
+/// The missing fact for want of which exposure cannot be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// An entry of the offer's list could not be read.
+    List,
+    /// A party's country is not recorded.
+    Country(Role),
+}
+
+/// What a party is to an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// It operates the offer.
+    Operator,
+    /// It controls the operator.
+    ControllingParty,
+}
+
+impl core::fmt::Display for Role {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Operator => "operator",
+            Self::ControllingParty => "controlling party",
+        })
+    }
+}
+
+/// How a law reaches an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach<'a> {
+    /// The offer lists it.
+    Listed,
+    /// It follows from a party's jurisdiction.
+    Through {
+        /// What the party is to the offer.
+        role: Role,
+        /// The party.
+        party: &'a Party,
+    },
+}
+
+impl Unresolved<'_> {
+    /// A stable word for what is missing.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Provider { .. } => "ProviderNotFound",
+            Self::Offer { .. } => "OfferNotFound",
+            Self::Zone { .. } => "ZoneNotFound",
+        }
+    }
+}

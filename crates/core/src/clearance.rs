@@ -1,0 +1,433 @@
+//! The judgement: which pool is cleared for which level and category of which policy, and if not, why.
+//!
+//! Pure, total and deterministic: a function of the catalogue, the policies and an instant.
+
+use alloc::borrow::ToOwned;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    catalogue::{Catalogue, Exposure, Party, Pool, Role, Site, Technology, Unresolved},
+    coverage::Coverage,
+    derivation::{Fact, Finding, Wanted},
+    instant::Instant,
+    jurisdiction::{Areas, Jurisdiction},
+    keys,
+    law::KNOWN_LAWS,
+    name::{CategoryName, ExceptionName, PolicyName, PoolName},
+    policy::{Exception, Filtered, Policy, Requirements},
+    reason::{Cause, Demander, Reason, Subject},
+    selector::Labels,
+    tenure::{End, Tenure},
+};
+
+/// Everything that a judgement depends on, but for the instant.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// What is known of offers and pools.
+    pub catalogue: Catalogue,
+    /// What officers demand, by name.
+    pub policies: BTreeMap<PolicyName, Policy>,
+}
+
+/// A judge of one world. Holds what all pools share, so that it is worked out once.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    world: &'a World,
+    known_laws: BTreeSet<&'a str>,
+}
+
+/// How one pool fares under every policy.
+#[derive(Clone, Debug)]
+pub struct PoolClearance<'a> {
+    /// The pool's name and claims.
+    pub pool: &'a Pool,
+    /// What it stands on, or why on nothing.
+    pub site: Result<Site<'a>, Unresolved<'a>>,
+    /// How it fares, in the order of the policies' names.
+    pub policies: Vec<PolicyClearance<'a>>,
+}
+
+/// How one pool fares under one policy.
+#[derive(Clone, Debug)]
+pub struct PolicyClearance<'a> {
+    policy: &'a Policy,
+    pool: &'a Pool,
+    site: Option<Site<'a>>,
+    /// What speaks against the pool by the demands of each level's own, in the order of the levels.
+    levels: Vec<Vec<Cause<'a>>>,
+    categories: BTreeMap<&'a CategoryName, Vec<Cause<'a>>>,
+    /// The exceptions in force that name the pool.
+    exceptions: BTreeSet<&'a ExceptionName>,
+    /// The levels for which the pool is cleared and near its end, by rank.
+    ends: BTreeMap<usize, Tenure<'a>>,
+}
+
+impl<'a> Judge<'a> {
+    /// A judge of `world`.
+    #[must_use]
+    pub fn new(world: &'a World) -> Self {
+        let listed = world
+            .catalogue
+            .providers
+            .values()
+            .flat_map(|provider| provider.offers.values())
+            .flat_map(|offer| offer.exposed_to.iter().flatten())
+            .map(super::name::Law::as_str);
+        Self { world, known_laws: KNOWN_LAWS.iter().map(|law| law.name).chain(listed).collect() }
+    }
+
+    /// What `pool` stands on.
+    ///
+    /// # Errors
+    /// The first of its provider, offer and zone that is not recorded.
+    pub fn resolve(&self, pool: &'a Pool) -> Result<Site<'a>, Unresolved<'a>> {
+        self.world.catalogue.resolve(pool)
+    }
+
+    /// Judges every pool at `at`, in the order of their names, where nobody knows which pools have a place in them: each
+    /// is taken to have one.
+    pub fn pools(&self, at: Instant) -> impl Iterator<Item = PoolClearance<'a>> {
+        self.pools_where(at, |_| true).into_iter()
+    }
+
+    /// Judges every pool at `at`, in the order of their names. Pods could go to those that are `peopled`.
+    ///
+    /// Always all of them: whether one that ends soon is withdrawn depends on the others.
+    pub fn pools_where(&self, at: Instant, peopled: impl Fn(&PoolName) -> bool) -> Vec<PoolClearance<'a>> {
+        let mut pools: Vec<_> = self.world.catalogue.pools.values().map(|pool| self.pool(pool, at)).collect();
+        let peopled: Vec<bool> = pools.iter().map(|found| peopled(&found.pool.name)).collect();
+        for (index, policy) in self.world.policies.values().enumerate() {
+            for rank in policy.levels.with_lead() {
+                let cleared = pools.iter().enumerate().filter_map(|(i, pool)| {
+                    let clearance = pool.policies.get(index).filter(|clearance| clearance.cleared(rank))?;
+                    Some((i, (clearance.end(rank, at), peopled.get(i).is_some_and(|peopled| *peopled))))
+                });
+                let (places, cleared): (Vec<usize>, Vec<_>) = cleared.unzip();
+                let tenures = policy.levels.tenures(rank, &cleared, at);
+                for (i, tenure) in places.into_iter().zip(tenures).filter(|(_, tenure)| *tenure != Tenure::Lasting) {
+                    if let Some(clearance) = pools.get_mut(i).and_then(|pool| pool.policies.get_mut(index)) {
+                        clearance.ends.insert(rank, tenure);
+                    }
+                }
+            }
+        }
+        pools
+    }
+
+    /// Judges `pool` at `at`, without its tenure.
+    fn pool(&self, pool: &'a Pool, at: Instant) -> PoolClearance<'a> {
+        let site = self.world.catalogue.resolve(pool);
+        let policies = self.world.policies.values().map(|policy| self.policy(policy, pool, site, at)).collect();
+        PoolClearance { pool, site, policies }
+    }
+
+    fn policy(
+        &self,
+        policy: &'a Policy,
+        pool: &'a Pool,
+        site: Result<Site<'a>, Unresolved<'a>>,
+        at: Instant,
+    ) -> PolicyClearance<'a> {
+        let against = |require: &'a Option<Requirements>| match (require, site) {
+            (None, _) => Vec::new(),
+            (Some(_), Err(unresolved)) => vec![Cause::Unresolved(unresolved)],
+            (Some(require), Ok(site)) => self.against(require, site, at),
+        };
+        let named = |exception: &Exception| {
+            // Of a pool that stands on nothing nobody knows what an exception would let pods onto.
+            site.is_ok() && exception.in_force(at) && exception.pools.contains(&pool.name)
+        };
+        PolicyClearance {
+            policy,
+            pool,
+            site: site.ok(),
+            levels: policy.levels.iter().map(|level| against(&level.require)).collect(),
+            categories: policy.categories.iter().map(|(name, require)| (name, against(require))).collect(),
+            exceptions: policy.exceptions.iter().filter(|(_, found)| named(found)).map(|(name, _)| name).collect(),
+            ends: BTreeMap::new(),
+        }
+    }
+
+    /// All that speaks against `site` by `require`.
+    fn against(&self, require: &'a Requirements, site: Site<'a>, at: Instant) -> Vec<Cause<'a>> {
+        let mut causes = Vec::new();
+        self.examine(require, site, at, |_, finding| causes.extend(finding.err()));
+        causes
+    }
+
+    /// Holds `site` against `require`, demand by demand, and tells each finding to `tell`.
+    pub(super) fn examine(
+        &self,
+        require: &'a Requirements,
+        site: Site<'a>,
+        at: Instant,
+        mut tell: impl FnMut(Wanted<'a>, Finding<'a>),
+    ) {
+        let Site { pool: _, provider, offer, zone } = site;
+        for wanted in require.wanted() {
+            let finding = match wanted {
+                // Whoever has a site has this.
+                Wanted::Recorded => continue,
+                Wanted::Operator(areas) => party_within(areas, Role::Operator, &provider.operator),
+                Wanted::ControllingParty(areas) => party_within(areas, Role::ControllingParty, provider.controller()),
+                Wanted::Technology(areas) if offer.technology.is_empty() => {
+                    Err(Cause::JurisdictionUnknown(Subject::Technology(None), areas))
+                }
+                Wanted::Technology(areas) => {
+                    for part in parts(&offer.technology) {
+                        tell(wanted, within(areas, Subject::Technology(Some(part)), part.jurisdiction));
+                    }
+                    continue;
+                }
+                Wanted::Data(areas) => within(areas, Subject::Data, zone.country),
+                Wanted::NotExposedTo(law) => match provider.exposure_to(offer, law) {
+                    Exposure::Reached(reach) => Err(Cause::ExposedToLaw(law, reach)),
+                    _ if !self.known_laws.contains(law.as_str()) => Err(Cause::LawUnknown(law)),
+                    Exposure::None => Ok(Fact::NotExposed),
+                    Exposure::Unknown(gap) => Err(Cause::ExposureUnknown(law, gap)),
+                },
+                Wanted::Qualification(scheme) => match offer.coverage(scheme, &zone.region, at) {
+                    Coverage::InForce { by, until } => Ok(Fact::Certificate { by, until }),
+                    Coverage::NotYet { next } => Err(Cause::QualificationNotYetValid(next)),
+                    Coverage::Ended { last, on } => Err(Cause::QualificationExpired(last, on)),
+                    Coverage::OutOfScope { other } => Err(Cause::QualificationOutOfScope(other)),
+                    Coverage::Missing => Err(Cause::QualificationMissing(scheme)),
+                },
+                Wanted::Providers(filter) => match filter.judge(&provider.name) {
+                    Filtered::Passes => Ok(Fact::Provider),
+                    Filtered::Denied => Err(Cause::ProviderDenied),
+                    Filtered::NotAmong(allowed) => Err(Cause::ProviderNotAllowed(allowed)),
+                },
+                Wanted::Regions(filter) => match filter.judge(&zone.region) {
+                    Filtered::Passes => Ok(Fact::Region),
+                    Filtered::Denied => Err(Cause::RegionDenied),
+                    Filtered::NotAmong(allowed) => Err(Cause::RegionNotAllowed(allowed)),
+                },
+                Wanted::MaxPue(limit) => below(zone.pue, limit, Cause::PueTooHigh, Cause::PueUnknown).map(Fact::Pue),
+                Wanted::MaxCarbonIntensity(limit) => {
+                    let finding = below(zone.carbon_intensity, limit, Cause::CarbonTooHigh, Cause::CarbonUnknown);
+                    finding.map(Fact::CarbonIntensity)
+                }
+            };
+            tell(wanted, finding);
+        }
+    }
+
+    /// For each policy, the next instant after `at` at which a verdict changes by itself, reasons included, at which a
+    /// pool comes so near to its end that a level's lead time begins, or at which an exception ends.
+    #[must_use]
+    pub fn next_changes(&self, at: Instant) -> BTreeMap<&'a PolicyName, Instant> {
+        let first_end = |policy: &Policy| policy.exceptions.values().filter_map(|exception| exception.end(at)).min();
+        let policies = self.world.policies.iter();
+        let mut next: BTreeMap<&'a PolicyName, Instant> =
+            policies.filter_map(|(name, policy)| first_end(policy).map(|end| (name, end))).collect();
+        for pool in self.world.catalogue.pools.values() {
+            let Ok(site) = self.world.catalogue.resolve(pool) else {
+                continue;
+            };
+            let boundaries: BTreeSet<Instant> = site.offer.boundaries(at).collect();
+            for (name, policy) in &self.world.policies {
+                let now = self.policy(policy, pool, Ok(site), at);
+                let change =
+                    boundaries.iter().copied().find(|then| self.policy(policy, pool, Ok(site), *then).differs(&now));
+                // While no verdict changes no end does either.
+                let leads = policy.levels.with_lead().filter(|rank| now.cleared(*rank)).filter_map(|rank| {
+                    now.end(rank, at).map(|end| end.at.before(policy.levels.lead_at(rank))).filter(|then| *then > at)
+                });
+                if let Some(then) = change.into_iter().chain(leads).min() {
+                    let earliest = next.entry(name).or_insert(then);
+                    *earliest = then.min(*earliest);
+                }
+            }
+        }
+        next
+    }
+}
+
+fn within<'a>(areas: &'a Areas, subject: Subject<'a>, country: Option<Jurisdiction>) -> Finding<'a> {
+    match country {
+        None => Err(Cause::JurisdictionUnknown(subject, areas)),
+        Some(country) if areas.contain(country) => Ok(Fact::Country(subject, country)),
+        Some(country) => Err(Cause::JurisdictionNotAllowed(subject, country, areas)),
+    }
+}
+
+/// The parts of a stack, each once, in an order that does not depend on how they were listed.
+fn parts(listed: &[Technology]) -> impl Iterator<Item = &Technology> {
+    let mut parts: Vec<&Technology> = listed.iter().collect();
+    parts.sort();
+    parts.dedup();
+    parts.into_iter()
+}
+
+fn party_within<'a>(areas: &'a Areas, role: Role, party: &'a Party) -> Finding<'a> {
+    within(areas, Subject::Party { role, party }, party.jurisdiction)
+}
+
+fn below<'a>(
+    fact: Option<f64>,
+    limit: f64,
+    too_high: fn(f64, f64) -> Cause<'a>,
+    unknown: fn(f64) -> Cause<'a>,
+) -> Result<f64, Cause<'a>> {
+    match fact.filter(|fact| fact.is_finite()) {
+        Some(fact) if fact <= limit => Ok(fact),
+        Some(fact) => Err(too_high(fact, limit)),
+        None => Err(unknown(limit)),
+    }
+}
+
+impl<'a> PolicyClearance<'a> {
+    /// The policy.
+    #[must_use]
+    pub fn policy(&self) -> &'a Policy {
+        self.policy
+    }
+
+    /// Whether the pool is cleared for the level at `rank`: for that one and all below. Never for one that is not there.
+    #[must_use]
+    pub fn cleared(&self, rank: usize) -> bool {
+        self.levels.get(..=rank).is_some_and(|levels| levels.iter().all(Vec::is_empty))
+    }
+
+    /// How the pool stands in time, of a level at `rank` that it is cleared for.
+    #[must_use]
+    pub fn tenure(&self, rank: usize) -> Tenure<'a> {
+        self.ends.get(&rank).copied().unwrap_or(Tenure::Lasting)
+    }
+
+    /// Whether new pods of the level at `rank` may go to the pool: it is cleared, and not withdrawn ahead of its end.
+    #[must_use]
+    pub fn admits(&self, rank: usize) -> bool {
+        self.cleared(rank) && !matches!(self.tenure(rank), Tenure::Leaving(_))
+    }
+
+    /// When the pool ceases to be cleared for the level at `rank`, for which it is cleared at `at`.
+    fn end(&self, rank: usize, at: Instant) -> Option<End<'a>> {
+        self.policy.end(rank, self.site?, at)
+    }
+
+    /// Whether the pool is cleared for `category`. Never for one that is not there.
+    #[must_use]
+    pub fn cleared_category(&self, category: &CategoryName) -> bool {
+        self.categories.get(category).is_some_and(Vec::is_empty)
+    }
+
+    /// Whether the exception `name`, in force, names the pool, cleared or not.
+    #[must_use]
+    pub fn excepted(&self, name: &ExceptionName) -> bool {
+        self.exceptions.contains(name)
+    }
+
+    /// Whether new pods of the exception `name` may go to the pool: because it admits those of the exception's level, or
+    /// because the exception names it. Never for one that is not there.
+    #[must_use]
+    pub fn cleared_by_exception(&self, name: &ExceptionName) -> bool {
+        let exception = self.policy.exceptions.get(name);
+        exception.is_some_and(|exception| self.excepted(name) || self.admits(exception.rank))
+    }
+
+    /// All that keeps pods of the exception `name` from the pool. Of an exception that is there, none if and only if they
+    /// may run on it.
+    pub fn exception_reasons(&self, name: &ExceptionName) -> impl Iterator<Item = Reason<'a>> {
+        let exception = self.policy.exceptions.get(name).filter(|_| !self.excepted(name));
+        exception.into_iter().flat_map(|exception| self.obstacles(exception.rank))
+    }
+
+    /// The exceptions that let pods onto the pool which is not cleared for their level, by name.
+    pub fn let_in(&self) -> impl Iterator<Item = (&'a ExceptionName, &'a Exception)> {
+        let named = self.exceptions.iter().filter_map(|name| self.policy.exceptions.get_key_value(*name));
+        named.filter(|(_, exception)| !self.cleared(exception.rank))
+    }
+
+    /// All that keeps the pool from the level at `rank`, the demands of the levels below included. Of a level that is
+    /// there, none if and only if the pool is cleared for it.
+    pub fn reasons(&self, rank: usize) -> impl Iterator<Item = Reason<'a>> {
+        let levels = self.policy.levels.iter().zip(&self.levels).take(rank.saturating_add(1));
+        levels.flat_map(|(level, causes)| causes.iter().map(|cause| self.reason(Demander::Level(&level.name), *cause)))
+    }
+
+    /// That the pool, which is cleared for the level at `rank`, ends soon, and what follows from that.
+    #[must_use]
+    pub fn ending(&self, rank: usize) -> Option<Reason<'a>> {
+        let level = self.policy.levels.at(rank)?;
+        let tenure = self.tenure(rank);
+        let end = tenure.end()?;
+        let cause = Cause::QualificationEnding { end, tenure, lead: self.policy.levels.lead_at(rank) };
+        Some(self.reason(Demander::Level(&level.name), cause))
+    }
+
+    /// All that keeps new pods of the level at `rank` from the pool: none if and only if it admits them.
+    pub fn obstacles(&self, rank: usize) -> impl Iterator<Item = Reason<'a>> {
+        let leaving = self.ending(rank).filter(|_| !self.admits(rank));
+        self.reasons(rank).chain(leaving)
+    }
+
+    /// All that keeps the pool from `category`.
+    pub fn category_reasons(&self, category: &CategoryName) -> impl Iterator<Item = Reason<'a>> {
+        let found = self.categories.get_key_value(category);
+        found
+            .into_iter()
+            .flat_map(|(category, causes)| causes.iter().map(|cause| self.reason(Demander::Category(category), *cause)))
+    }
+
+    /// Whether a verdict or a reason differs, both being about one pool and one policy.
+    fn differs(&self, other: &Self) -> bool {
+        self.levels != other.levels || self.categories != other.categories || self.exceptions != other.exceptions
+    }
+
+    fn reason(&self, demander: Demander<'a>, cause: Cause<'a>) -> Reason<'a> {
+        Reason { policy: &self.policy.name, demander, pool: self.pool, site: self.site, cause }
+    }
+}
+
+impl<'a> PoolClearance<'a> {
+    /// The labels that a place of this pool carries. None where the pool stands on nothing.
+    #[must_use]
+    pub fn stamps(&self) -> Labels {
+        self.labels(PolicyClearance::admits)
+    }
+
+    /// The labels that a place of this pool would carry if no pool were ever withdrawn ahead of its end: what is among
+    /// them and not among the stamps is what pods are to leave, though they violate nothing.
+    #[must_use]
+    pub fn held(&self) -> Labels {
+        self.labels(PolicyClearance::cleared)
+    }
+
+    /// The labels of a place, with a clearance for each level that `admitted` is true of.
+    fn labels(&self, admitted: impl Fn(&PolicyClearance<'a>, usize) -> bool) -> Labels {
+        let Ok(site) = self.site else {
+            return Labels::new();
+        };
+        let mut stamps: Labels = [
+            (keys::POOL, site.pool.name.as_str()),
+            (keys::PROVIDER, site.provider.name.as_str()),
+            (keys::REGION, site.zone.region.as_str()),
+            (keys::ZONE, site.zone.name.as_str()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+        for clearance in &self.policies {
+            let policy = clearance.policy;
+            let levels = (0..policy.levels.iter().len())
+                .filter(|rank| admitted(clearance, *rank))
+                .filter_map(|rank| policy.clearance_key(rank));
+            let categories = policy
+                .categories
+                .keys()
+                .filter(|category| clearance.cleared_category(category))
+                .filter_map(|category| policy.category_key(category.as_str()));
+            let exceptions = policy
+                .exceptions
+                .iter()
+                .filter(|(name, exception)| clearance.excepted(name) || admitted(clearance, exception.rank))
+                .filter_map(|(name, _)| policy.exception_key(name.as_str()));
+            stamps.extend(levels.chain(categories).chain(exceptions).map(|key| (key, keys::GRANTED.to_owned())));
+        }
+        stamps
+    }
+}

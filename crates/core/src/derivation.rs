@@ -1,0 +1,211 @@
+//! How a verdict came about: every demand with the fact that meets it or the cause that fails it.
+//!
+//! The judgement itself keeps only what speaks against a place. This is the same judgement, told in full.
+
+use alloc::vec::Vec;
+
+use super::{
+    catalogue::{Pool, Qualification, Site, Unresolved},
+    clearance::Judge,
+    instant::Instant,
+    jurisdiction::{Areas, Jurisdiction},
+    name::{CategoryName, ExceptionName, Law, ProviderName, RegionName, Scheme},
+    policy::{Exception, Filter, Policy, Requirements},
+    reason::{Cause, Demander, Reason, Subject},
+};
+
+/// One thing that a level or category demands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Wanted<'a> {
+    /// A pool whose provider, offer and zone are recorded. Whoever demands anything demands this first.
+    Recorded,
+    /// An operator bound by the law of one of these.
+    Operator(&'a Areas),
+    /// A controlling party bound by the law of one of these.
+    ControllingParty(&'a Areas),
+    /// Suppliers of technology bound by the law of one of these.
+    Technology(&'a Areas),
+    /// Data that lies in one of these.
+    Data(&'a Areas),
+    /// An offer that this law does not reach.
+    NotExposedTo(&'a Law),
+    /// A certificate of this scheme, in force, for the pool's region.
+    Qualification(&'a Scheme),
+    /// A provider that passes.
+    Providers(&'a Filter<ProviderName>),
+    /// A region that passes.
+    Regions(&'a Filter<RegionName>),
+    /// A power usage effectiveness of at most this (ratio).
+    MaxPue(f64),
+    /// A carbon intensity of at most this (gCO2e/kWh).
+    MaxCarbonIntensity(f64),
+}
+
+impl Wanted<'_> {
+    /// The field of a `require` that demands it; empty where all of them do.
+    #[must_use]
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Recorded => "",
+            Self::Operator(_) => "jurisdictions.operator",
+            Self::ControllingParty(_) => "jurisdictions.controllingParty",
+            Self::Technology(_) => "jurisdictions.technology",
+            Self::Data(_) => "jurisdictions.data",
+            Self::NotExposedTo(_) => "notExposedTo",
+            Self::Qualification(_) => "qualifications",
+            Self::Providers(_) => "providers",
+            Self::Regions(_) => "regions",
+            Self::MaxPue(_) => "maxPUE",
+            Self::MaxCarbonIntensity(_) => "maxCarbonIntensity",
+        }
+    }
+}
+
+impl Requirements {
+    /// Each thing that is demanded, in the order in which it is judged.
+    pub fn wanted(&self) -> impl Iterator<Item = Wanted<'_>> {
+        // Destructured whole, so that a new demand does not compile until it is told here.
+        let Self {
+            operator,
+            controlling_party,
+            technology,
+            data,
+            not_exposed_to,
+            qualifications,
+            providers,
+            regions,
+            max_pue,
+            max_carbon_intensity,
+        } = self;
+        let areas = [
+            operator.as_ref().map(Wanted::Operator),
+            controlling_party.as_ref().map(Wanted::ControllingParty),
+            technology.as_ref().map(Wanted::Technology),
+            data.as_ref().map(Wanted::Data),
+        ];
+        let rest = [
+            providers.says_anything().then_some(Wanted::Providers(providers)),
+            regions.says_anything().then_some(Wanted::Regions(regions)),
+            max_pue.map(Wanted::MaxPue),
+            max_carbon_intensity.map(Wanted::MaxCarbonIntensity),
+        ];
+        areas
+            .into_iter()
+            .flatten()
+            .chain(not_exposed_to.iter().map(Wanted::NotExposedTo))
+            .chain(qualifications.iter().map(Wanted::Qualification))
+            .chain(rest.into_iter().flatten())
+    }
+}
+
+/// What meets a demand.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fact<'a> {
+    /// The country of a party or supplier, or of the data.
+    Country(Subject<'a>, Jurisdiction),
+    /// The law does not reach the offer, by all that is recorded.
+    NotExposed,
+    /// A certificate in force.
+    Certificate {
+        /// The certificate.
+        by: &'a Qualification,
+        /// When it ends, its successors counted; no end known when `None`.
+        until: Option<Instant>,
+    },
+    /// The provider passes.
+    Provider,
+    /// The region passes.
+    Region,
+    /// The power usage effectiveness (ratio).
+    Pue(f64),
+    /// The carbon intensity (gCO2e/kWh).
+    CarbonIntensity(f64),
+}
+
+/// What became of a demand.
+pub type Finding<'a> = Result<Fact<'a>, Cause<'a>>;
+
+/// A demand, who makes it, and what became of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// The level or category that demands.
+    pub demander: Demander<'a>,
+    /// What is demanded.
+    pub wanted: Wanted<'a>,
+    /// What became of it.
+    pub finding: Finding<'a>,
+}
+
+/// How `pool` fares by the demands of one level and some categories, step by step.
+#[derive(Clone, Debug)]
+pub struct Derivation<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The pool.
+    pub pool: &'a Pool,
+    /// What it stands on; without that, no demand can be met.
+    pub site: Result<Site<'a>, Unresolved<'a>>,
+    /// Every demand: those of the levels from the least sensitive up, then those of the categories.
+    pub steps: Vec<Step<'a>>,
+    /// The exception in force that lets pods onto the pool whatever the levels demand of it, where they demand what it
+    /// does not meet.
+    pub waived: Option<(&'a ExceptionName, &'a Exception)>,
+}
+
+impl<'a> Derivation<'a> {
+    /// A failed step of this derivation as the reason that it is; `None` for one that is met.
+    #[must_use]
+    pub fn reason(&self, step: &Step<'a>) -> Option<Reason<'a>> {
+        let cause = step.finding.err()?;
+        let Self { policy, pool, site, .. } = self;
+        Some(Reason { policy: &policy.name, demander: step.demander, pool, site: site.ok(), cause })
+    }
+
+    /// Whether every demand is met, but for those of levels that an exception waives.
+    #[must_use]
+    pub fn cleared(&self) -> bool {
+        let waived = |step: &Step<'_>| self.waived.is_some() && matches!(step.demander, Demander::Level(_));
+        self.steps.iter().all(|step| step.finding.is_ok() || waived(step))
+    }
+}
+
+impl<'a> Judge<'a> {
+    /// How `pool` fares at `at` by what `policy` demands for the level at `rank` (for no level when `None`) and for
+    /// `categories`. Under an `exception` it is the exception's level that places are cleared for, or its own pools.
+    #[must_use]
+    pub fn derive(
+        &self,
+        policy: &'a Policy,
+        rank: Option<usize>,
+        exception: Option<&ExceptionName>,
+        categories: &[&'a CategoryName],
+        pool: &'a Pool,
+        at: Instant,
+    ) -> Derivation<'a> {
+        let site = self.resolve(pool);
+        let exception = exception.and_then(|name| policy.exceptions.get_key_value(name));
+        let rank = exception.map_or(rank, |(_, exception)| Some(exception.rank));
+        let levels = policy
+            .levels
+            .iter()
+            .take(rank.map_or(0, |rank| rank.saturating_add(1)))
+            .map(|level| (Demander::Level(&level.name), level.require.as_ref()));
+        let categories = categories
+            .iter()
+            .filter_map(|name| policy.categories.get_key_value(name.as_str()))
+            .map(|(name, require)| (Demander::Category(name), require.as_ref()));
+        let mut steps = Vec::new();
+        for (demander, require) in levels.chain(categories) {
+            let Some(require) = require else { continue };
+            let mut tell = |wanted, finding| steps.push(Step { demander, wanted, finding });
+            match site {
+                Ok(site) => self.examine(require, site, at, tell),
+                Err(unresolved) => tell(Wanted::Recorded, Err(Cause::Unresolved(unresolved))),
+            }
+        }
+        let fails = |step: &Step<'_>| step.finding.is_err() && matches!(step.demander, Demander::Level(_));
+        let named = |exception: &Exception| exception.in_force(at) && exception.pools.contains(&pool.name);
+        let waived = exception.filter(|(_, found)| site.is_ok() && named(found) && steps.iter().any(fails));
+        Derivation { policy, pool, site, steps, waived }
+    }
+}

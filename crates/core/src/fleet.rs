@@ -1,0 +1,492 @@
+//! What runs: pods, what made them and where they could be, as much of it as decides whether and how they are moved.
+//!
+//! Kept small on purpose: there is one [`Pod`] for every pod of a cluster, and what many of them share is shared.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use alloc::{collections::BTreeMap, sync::Arc};
+use core::fmt;
+
+use super::{
+    name::PoolName,
+    selector::Labels,
+    workload::{Kind, NodeTerm, Saying, Wants},
+};
+
+/// The unique identifier of an object: a UUID, as the number that it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uid(pub u128);
+
+impl Uid {
+    /// Reads a UUID. `None` when it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: String = text.chars().filter(|c| *c != '-').collect();
+        (text.len() == 36 && digits.len() == 32).then(|| u128::from_str_radix(&digits, 16).ok().map(Self)).flatten()
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number) = self;
+        let part = |shift: u32, mask: u128| (number >> shift) & mask;
+        write!(
+            f,
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            part(96, 0xffff_ffff),
+            part(80, 0xffff),
+            part(64, 0xffff),
+            part(48, 0xffff),
+            part(0, 0xffff_ffff_ffff)
+        )
+    }
+}
+
+/// What controls an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owner {
+    /// Its kind; `None` for one that Rempart does not know, a node of a mirror pod among them.
+    pub kind: Option<Kind>,
+    /// Its kind as it is written.
+    pub kind_said: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its identifier.
+    pub uid: Uid,
+}
+
+/// What the annotations of a pod, or of a template, say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Said {
+    /// On behalf of the workload.
+    pub workload: Saying,
+    /// For the pod itself.
+    pub pod: Saying,
+}
+
+/// A pod.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    /// The resource version.
+    pub version: u64,
+    /// Its identifier.
+    pub uid: Uid,
+    /// What controls it; nobody makes it anew where nothing does.
+    pub owner: Option<Arc<Owner>>,
+    /// What its annotations say.
+    pub said: Arc<Said>,
+    /// Its node selector, stamps included, and its required node affinity.
+    pub wants: Arc<Wants>,
+    /// What else it demands of a node, or bears of it.
+    pub terms: Arc<Terms>,
+    /// The claims of its volumes, by their names in its namespace, but for those that are made and end with it.
+    pub claims: Arc<[Arc<str>]>,
+    /// What it asks for of what every pod does.
+    pub requests: Resources,
+    /// Where it is.
+    pub node: Option<Arc<str>>,
+    /// How far it is.
+    pub stage: Stage,
+    /// Whether its deletion has been asked for.
+    pub ending: bool,
+    /// Whether it is the image of a static pod, which no API moves.
+    pub mirror: bool,
+}
+
+/// On what terms a pod goes to a node, beside its selector and affinity.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Terms {
+    /// What it bears.
+    pub tolerations: Box<[Toleration]>,
+    /// What it asks for of resources that not every pod asks for: devices, huge pages, ephemeral storage.
+    pub others: Others,
+    /// Keys of node labels: where one of its like is, it cannot be on a node with the same value.
+    pub apart: Box<[Box<str>]>,
+}
+
+/// Amounts of resources by name, none of them 0.
+pub type Others = BTreeMap<Box<str>, u64>;
+
+/// Whether `asked` finds room in `left`.
+#[must_use]
+pub fn has_others(left: &Others, asked: &Others) -> bool {
+    asked.iter().all(|(name, amount)| left.get(name).is_some_and(|left| left >= amount))
+}
+
+/// How far a pod is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// A gate holds it back from being scheduled.
+    Gated,
+    /// No node has been chosen for it yet.
+    Waiting,
+    /// The scheduler has said that there is no node for it.
+    Unschedulable,
+    /// It has a node, and its containers do not run yet.
+    Starting,
+    /// They run, and it is not ready.
+    Running,
+    /// It is ready.
+    Ready,
+    /// It has ended.
+    Done,
+}
+
+impl Pod {
+    /// Whether it takes up a place or waits for one.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.stage != Stage::Done && !self.ending
+    }
+
+    /// Whether it is ready and stays.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.stage == Stage::Ready && !self.ending
+    }
+}
+
+/// Amounts of what pods ask for and nodes have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Resources {
+    /// Thousandths of a processor.
+    pub cpu_milli: u64,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Pods.
+    pub pods: u32,
+}
+
+impl Resources {
+    /// Whether `asked` finds room in it.
+    #[must_use]
+    pub fn has_room_for(&self, asked: &Self) -> bool {
+        self.cpu_milli >= asked.cpu_milli && self.memory >= asked.memory && self.pods >= asked.pods
+    }
+
+    /// What is left of it without `taken`; nothing less than nothing.
+    #[must_use]
+    pub fn without(&self, taken: &Self) -> Self {
+        Self {
+            cpu_milli: self.cpu_milli.saturating_sub(taken.cpu_milli),
+            memory: self.memory.saturating_sub(taken.memory),
+            pods: self.pods.saturating_sub(taken.pods),
+        }
+    }
+}
+
+/// What keeps pods off a node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Taint {
+    /// Its key.
+    pub key: Arc<str>,
+    /// Its value.
+    pub value: Arc<str>,
+    /// Whether it keeps new pods off at all: `PreferNoSchedule` does not.
+    pub effect: Effect,
+}
+
+/// What a taint does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// New pods are kept off.
+    NoSchedule,
+    /// New pods prefer to be elsewhere.
+    PreferNoSchedule,
+    /// Running pods are put off as well.
+    NoExecute,
+}
+
+/// What a pod bears. Absent means: any.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Toleration {
+    /// The key of the taint.
+    pub key: Option<Arc<str>>,
+    /// Its value.
+    pub value: Option<Arc<str>>,
+    /// Its effect.
+    pub effect: Option<Effect>,
+}
+
+impl Toleration {
+    fn bears(&self, taint: &Taint) -> bool {
+        self.key.as_ref().is_none_or(|key| *key == taint.key)
+            && self.value.as_ref().is_none_or(|value| *value == taint.value)
+            && self.effect.is_none_or(|effect| effect == taint.effect)
+    }
+}
+
+/// Whether a pod with `tolerations` is let onto a node with `taints`.
+#[must_use]
+pub fn bears(tolerations: &[Toleration], taints: &[Taint]) -> bool {
+    let keeps_off = |taint: &&Taint| taint.effect != Effect::PreferNoSchedule;
+    taints.iter().filter(keeps_off).all(|taint| tolerations.iter().any(|toleration| toleration.bears(taint)))
+}
+
+/// What makes pods.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    /// The resource version.
+    pub version: u64,
+    /// Its identifier.
+    pub uid: Uid,
+    /// What controls it in turn.
+    pub owner: Option<Arc<Owner>>,
+    /// What its own annotations say.
+    pub saying: Saying,
+    /// What its template's annotations say.
+    pub said: Arc<Said>,
+    /// Its template's node selector, stamps included, and required node affinity.
+    pub wants: Arc<Wants>,
+    /// When Rempart last moved it: the template's annotation.
+    pub migration: Option<Box<str>>,
+    /// Whether its deletion has been asked for.
+    pub ending: bool,
+    /// How many pods it should have.
+    pub replicas: u32,
+    /// Whether its controller has seen the latest change of it.
+    pub observed: bool,
+    /// What else there is to know of its kind.
+    pub form: Form,
+}
+
+/// What there is to know of a kind of controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A `Deployment`.
+    Deployment {
+        /// Whether its rollout is paused.
+        paused: bool,
+        /// How it replaces pods.
+        strategy: Strategy,
+        /// Pods there are, of whatever template.
+        total: u32,
+        /// Pods of the latest template.
+        updated: u32,
+        /// Pods that have been ready for long enough.
+        available: u32,
+        /// Whether its rollout has exceeded its deadline.
+        stuck: bool,
+    },
+    /// A `ReplicaSet`.
+    ReplicaSet,
+    /// A `StatefulSet`.
+    StatefulSet {
+        /// Whether its pods are only replaced by hand.
+        on_delete: bool,
+    },
+    /// A `DaemonSet`.
+    DaemonSet {
+        /// Whether its pods are only replaced by hand.
+        on_delete: bool,
+    },
+    /// A `Job`.
+    Job {
+        /// Whether it has come to its end.
+        finished: bool,
+        /// Whether it waits for its start.
+        suspended: bool,
+        /// How many of its pods may still fail; `None` where a pod that is disrupted does not count.
+        patience: Option<u32>,
+    },
+    /// A `CronJob`.
+    CronJob,
+}
+
+impl Form {
+    /// The kind.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Deployment { .. } => Kind::Deployment,
+            Self::ReplicaSet => Kind::ReplicaSet,
+            Self::StatefulSet { .. } => Kind::StatefulSet,
+            Self::DaemonSet { .. } => Kind::DaemonSet,
+            Self::Job { .. } => Kind::Job,
+            Self::CronJob => Kind::CronJob,
+        }
+    }
+}
+
+/// How a `Deployment` replaces pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// All are ended before new ones are made.
+    Recreate,
+    /// Some at a time.
+    Rolling {
+        /// So many more than its replicas there may be; worked out from a share, rounded up.
+        surge: u32,
+        /// So many of its replicas may be missing; worked out from a share, rounded down.
+        unavailable: u32,
+    },
+}
+
+/// A claim of a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The resource version.
+    pub version: u64,
+    /// The volume that it is bound to.
+    pub volume: Option<Arc<str>>,
+}
+
+/// A volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// The resource version.
+    pub version: u64,
+    /// The nodes that can reach it; any when `None`.
+    pub reach: Option<Vec<NodeTerm>>,
+}
+
+/// A namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace {
+    /// The resource version.
+    pub version: u64,
+    /// Its labels.
+    pub labels: Labels,
+}
+
+/// A node as a place for pods.
+#[derive(Clone, Debug)]
+pub struct Spot<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The pool that it belongs to.
+    pub pool: Option<&'a PoolName>,
+    /// Its labels, those of others and the stamps that it should carry.
+    pub labels: SpotLabels<'a>,
+    /// The stamps that it would carry if no pool were withdrawn ahead of the end of a certificate.
+    pub held: &'a Labels,
+    /// What keeps pods off.
+    pub taints: &'a [Taint],
+    /// Whether its kubelet says that it is ready, and nobody has closed it.
+    pub open: bool,
+    /// What it has for pods.
+    pub allocatable: Resources,
+    /// What else it has for them.
+    pub others: &'a Others,
+}
+
+/// The labels of a node: those of others, and the stamps that it should carry.
+#[derive(Clone, Copy)]
+pub struct SpotLabels<'a> {
+    /// Those of others.
+    pub own: &'a dyn super::selector::LabelSource,
+    /// The stamps.
+    pub stamps: &'a Labels,
+}
+
+impl fmt::Debug for SpotLabels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpotLabels").field("stamps", self.stamps).finish_non_exhaustive()
+    }
+}
+
+impl super::selector::LabelSource for SpotLabels<'_> {
+    fn label(&self, key: &str) -> Option<&str> {
+        match self.stamps.get(key) {
+            Some(stamp) => Some(stamp),
+            None => self.own.label(key),
+        }
+    }
+}
+
+/// Everything that runs. Objects with a namespace are found by `namespace/name`.
+#[derive(Clone, Copy, Debug)]
+pub struct Fleet<'a> {
+    /// Pods.
+    pub pods: &'a BTreeMap<String, Pod>,
+    /// What makes them.
+    pub controllers: Controllers<'a>,
+    /// Namespaces by name.
+    pub namespaces: &'a BTreeMap<String, Namespace>,
+    /// Claims of volumes.
+    pub claims: &'a BTreeMap<String, Claim>,
+    /// Volumes by name.
+    pub volumes: &'a BTreeMap<String, Volume>,
+}
+
+/// What makes pods, kind by kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Controllers<'a> {
+    /// Of `apps/v1`.
+    pub deployments: &'a BTreeMap<String, Controller>,
+    /// Of `apps/v1`.
+    pub replica_sets: &'a BTreeMap<String, Controller>,
+    /// Of `apps/v1`.
+    pub stateful_sets: &'a BTreeMap<String, Controller>,
+    /// Of `apps/v1`.
+    pub daemon_sets: &'a BTreeMap<String, Controller>,
+    /// Of `batch/v1`.
+    pub jobs: &'a BTreeMap<String, Controller>,
+    /// Of `batch/v1`.
+    pub cron_jobs: &'a BTreeMap<String, Controller>,
+}
+
+impl<'a> Controllers<'a> {
+    /// Those of `kind`; none of pods.
+    #[must_use]
+    pub fn of(&self, kind: Kind) -> Option<&'a BTreeMap<String, Controller>> {
+        match kind {
+            Kind::Deployment => Some(self.deployments),
+            Kind::ReplicaSet => Some(self.replica_sets),
+            Kind::StatefulSet => Some(self.stateful_sets),
+            Kind::DaemonSet => Some(self.daemon_sets),
+            Kind::Job => Some(self.jobs),
+            Kind::CronJob => Some(self.cron_jobs),
+            Kind::Pod => None,
+        }
+    }
+}
+
+impl<'a> Fleet<'a> {
+    /// What controls what `owner` says, when it is there and is what is meant.
+    #[must_use]
+    pub fn controller(&self, namespace: &str, owner: &Owner) -> Option<&'a Controller> {
+        let known = self.controllers.of(owner.kind?)?.get(&format!("{namespace}/{}", owner.name))?;
+        (known.uid == owner.uid).then_some(known)
+    }
+}
+
+/// Splits what is found by `namespace/name`.
+#[must_use]
+pub fn split(key: &str) -> (&str, &str) {
+    key.split_once('/').unwrap_or(("", key))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::prelude::v1::*;
+
+    use super::*;
+
+    #[test]
+    fn an_identifier_is_read_and_written_back() {
+        let text = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
+        assert_eq!(Uid::parse(text).unwrap().to_string(), text);
+        for bad in ["", "0a1b2c3d", "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8fg", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"] {
+            assert_eq!(Uid::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_taint_is_borne_by_key_value_and_effect() {
+        let taint = |effect| Taint { key: "gpu".into(), value: "a".into(), effect };
+        let bearing = |key: Option<&str>, value: Option<&str>, effect| {
+            vec![Toleration { key: key.map(Into::into), value: value.map(Into::into), effect }]
+        };
+        let closed = [taint(Effect::NoSchedule)];
+        assert!(!bears(&[], &closed));
+        assert!(bears(&[], &[taint(Effect::PreferNoSchedule)]));
+        assert!(bears(&bearing(None, None, None), &closed));
+        assert!(bears(&bearing(Some("gpu"), Some("a"), Some(Effect::NoSchedule)), &closed));
+        assert!(!bears(&bearing(Some("gpu"), Some("b"), None), &closed));
+        assert!(!bears(&bearing(Some("gpu"), None, Some(Effect::NoExecute)), &closed));
+    }
+}

@@ -1,0 +1,335 @@
+//! What an edit, or time, changes: two plans compared.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    name::{CategoryName, LevelName, PolicyName, PoolName},
+    plan::{Outcome, Plan, Planned, Refused, RefusedNamespace, refused},
+    reason::Demander,
+    workload::{Identity, Kind, Workload},
+};
+
+/// The difference between two plans.
+#[derive(Debug, Default)]
+pub struct Impact<'a> {
+    /// Pools gained and lost, by policy, levels before categories, least to most sensitive. Only those that differ.
+    pub standings: Vec<Standing<'a>>,
+    /// `DaemonSet`s whose pods Kubernetes ends at once: no wave and no budget applies to them.
+    pub ended: Vec<Ended<'a>>,
+    /// Namespaces whose labels were understood and would be refused: nothing starts in them.
+    pub namespaces: Vec<RefusedNamespace<'a>>,
+    /// Workloads that were admitted and would be refused, so that their pods do not come back.
+    pub refused: Vec<Refusing<'a>>,
+    /// Workloads whose places were restricted and would be no more: they may run anywhere.
+    pub freed: Vec<&'a Workload>,
+    /// Workloads that lose places and keep others.
+    pub moved: Vec<Moved<'a>>,
+    /// Workloads that had somewhere to run and would have nowhere.
+    pub stranded: Vec<Stranded<'a>>,
+}
+
+/// What becomes of one level or category.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing<'a> {
+    /// The policy.
+    pub policy: &'a PolicyName,
+    /// The level or category.
+    pub demander: Demander<'a>,
+    /// Whether it is there before and after.
+    pub presence: Presence,
+    /// Pools that become cleared.
+    pub gained: Vec<&'a PoolName>,
+    /// Pools that cease to be cleared.
+    pub lost: Vec<&'a PoolName>,
+}
+
+/// Whether a level or category is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Before and after.
+    Kept,
+    /// After alone.
+    Added,
+    /// Before alone.
+    Removed,
+}
+
+/// A `DaemonSet` that loses pods at once.
+#[derive(Clone, Debug)]
+pub struct Ended<'a> {
+    /// The `DaemonSet`.
+    pub workload: &'a Workload,
+    /// The nodes on which its pods end; empty where no node is known.
+    pub nodes: Vec<&'a str>,
+    /// The pools that cease to be cleared for it.
+    pub pools: Vec<&'a PoolName>,
+}
+
+/// A workload that would be refused.
+#[derive(Clone, Debug)]
+pub struct Refusing<'a> {
+    /// The workload.
+    pub workload: &'a Workload,
+    /// Why.
+    pub refusals: Vec<Refused<'a>>,
+}
+
+/// A workload that would move.
+#[derive(Clone, Debug)]
+pub struct Moved<'a> {
+    /// The workload.
+    pub workload: &'a Workload,
+    /// The pools that it loses; empty where it was free to run anywhere.
+    pub lost: Vec<&'a PoolName>,
+    /// The pools that it keeps or gains.
+    pub left: Vec<&'a PoolName>,
+    /// How many of its pods stand where they may no longer; `None` where nobody has looked.
+    pub pods: Option<usize>,
+}
+
+/// A workload that would have nowhere to go.
+#[derive(Clone, Debug)]
+pub struct Stranded<'a> {
+    /// The workload.
+    pub workload: &'a Workload,
+    /// What becomes of it.
+    pub outcome: Outcome,
+    /// The pools that it loses; empty where it was free to run anywhere.
+    pub lost: Vec<&'a PoolName>,
+}
+
+impl Impact<'_> {
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { standings, ended, namespaces, refused, freed, moved, stranded } = self;
+        standings.is_empty()
+            && freed.is_empty()
+            && ended.is_empty()
+            && namespaces.is_empty()
+            && refused.is_empty()
+            && moved.is_empty()
+            && stranded.is_empty()
+    }
+}
+
+impl Refusing<'_> {
+    /// Why, in the words that its author reads.
+    #[must_use]
+    pub fn message(&self) -> String {
+        refused(self.workload.identity.kind, &self.refusals)
+    }
+}
+
+/// What `new` changes of `old`. Workloads that are in one of them alone are no part of it.
+#[must_use]
+pub fn impact<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Impact<'a> {
+    let mut impact = Impact { standings: standings(old, new), namespaces: namespaces(old, new), ..Impact::default() };
+    // One that is given twice is compared with itself, each time with its like.
+    let before: BTreeMap<(&Identity, usize), &Planned<'a>> = numbered(old).collect();
+    for (key, after) in numbered(new) {
+        if let Some(before) = before.get(&key) {
+            Comparison { old, new, before, after }.report(&mut impact);
+        }
+    }
+    impact.freed.sort_by_key(|workload| &workload.identity);
+    impact.ended.sort_by_key(|ended| &ended.workload.identity);
+    impact.refused.sort_by_key(|refusing| &refusing.workload.identity);
+    impact.moved.sort_by_key(|moved| &moved.workload.identity);
+    impact.stranded.sort_by_key(|stranded| &stranded.workload.identity);
+    impact
+}
+
+/// The workloads of `plan`, each with how many of the same identity came before it.
+fn numbered<'p, 'a>(plan: &'p Plan<'a>) -> impl Iterator<Item = ((&'a Identity, usize), &'p Planned<'a>)> {
+    let mut seen: BTreeMap<&Identity, usize> = BTreeMap::new();
+    plan.workloads.iter().map(move |planned| {
+        let workload: &'a Workload = planned.workload;
+        let count = seen.entry(&workload.identity).or_insert(0);
+        *count = count.saturating_add(1);
+        ((&workload.identity, *count), planned)
+    })
+}
+
+/// The namespaces whose labels `new` refuses and `old`, which knows them too, does not.
+fn namespaces<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Vec<RefusedNamespace<'a>> {
+    let before: BTreeSet<&str> =
+        old.namespaces.iter().filter(|refused| refused.in_force()).map(|refused| refused.name).collect();
+    let newly = |refused: &&RefusedNamespace<'_>| {
+        refused.in_force() && !before.contains(refused.name) && old.inventory.namespaces.contains_key(refused.name)
+    };
+    new.namespaces.iter().filter(newly).cloned().collect()
+}
+
+/// One workload, before and after.
+struct Comparison<'a, 'p> {
+    old: &'p Plan<'a>,
+    new: &'p Plan<'a>,
+    before: &'p Planned<'a>,
+    after: &'p Planned<'a>,
+}
+
+/// The places where a workload may run.
+enum Places<'a> {
+    Anywhere,
+    Pools(BTreeSet<&'a PoolName>),
+}
+
+fn places<'a>(plan: &Plan<'a>, planned: &Planned<'_>) -> Places<'a> {
+    match &planned.outcome {
+        Outcome::Unrestricted(_) => Places::Anywhere,
+        Outcome::Placeable(pools) => {
+            Places::Pools(pools.iter().filter_map(|index| plan.pool(*index)).map(|pool| &pool.name).collect())
+        }
+        Outcome::Refused | Outcome::Unplaceable(_) => Places::Pools(BTreeSet::new()),
+    }
+}
+
+impl<'a> Comparison<'a, '_> {
+    fn report(&self, impact: &mut Impact<'a>) {
+        let Self { old, new, before, after } = self;
+        let workload = after.workload;
+        if after.outcome == Outcome::Refused && before.outcome != Outcome::Refused {
+            let refusals = after.judgement.refusals.iter().filter(|refused| refused.in_force).cloned().collect();
+            impact.refused.push(Refusing { workload, refusals });
+        }
+        let (lost, left) = match (places(old, before), places(new, after)) {
+            (Places::Pools(_), Places::Anywhere) if before.outcome != Outcome::Refused => {
+                impact.freed.push(workload);
+                return;
+            }
+            (_, Places::Anywhere) => return,
+            (Places::Anywhere, Places::Pools(_)) if new.everywhere(after) => return,
+            (Places::Anywhere, Places::Pools(left)) => (Vec::new(), left),
+            (Places::Pools(had), Places::Pools(left)) => {
+                let lost: Vec<_> = had.difference(&left).copied().collect();
+                if lost.is_empty() {
+                    return;
+                }
+                (lost, left)
+            }
+        };
+        self.end(impact, &lost);
+        if left.is_empty() {
+            impact.stranded.push(Stranded { workload, outcome: after.outcome.clone(), lost });
+            return;
+        }
+        let pods = (!workload.runs_on.is_empty()).then(|| {
+            let displaced = |node: &&alloc::sync::Arc<str>| old.allows(before, node) && !new.allows(after, node);
+            workload.runs_on.iter().filter(displaced).count()
+        });
+        if pods != Some(0) {
+            impact.moved.push(Moved { workload, lost, left: left.into_iter().collect(), pods });
+        }
+    }
+
+    /// Tells what ends of a `DaemonSet`.
+    fn end(&self, impact: &mut Impact<'a>, lost: &[&'a PoolName]) {
+        let Self { old, new, before, after } = self;
+        if after.workload.identity.kind != Kind::DaemonSet {
+            return;
+        }
+        let stood: Option<BTreeSet<_>> = old.reach(before).map(|reach| reach.cleared.into_iter().collect());
+        let gone = if after.outcome == Outcome::Refused {
+            if matches!(before.outcome, Outcome::Unrestricted(_)) {
+                // Its template stays as it is, and asks for nothing that a node could lose.
+                return;
+            }
+            // Its template asks for a stamp that no node carries any longer.
+            stood.map(|nodes| nodes.into_iter().collect::<Vec<_>>())
+        } else {
+            let stood = |node: &&str| stood.as_ref().is_none_or(|cleared| cleared.contains(node));
+            new.reach(after).map(|reach| reach.lost.into_iter().filter(stood).collect())
+        };
+        if gone.as_ref().is_none_or(|nodes| !nodes.is_empty()) {
+            let nodes = gone.unwrap_or_default();
+            impact.ended.push(Ended { workload: after.workload, nodes, pools: lost.to_vec() });
+        }
+    }
+}
+
+/// Who demands, as an order: by policy, levels by rank, then categories.
+type Demanding<'a> = (&'a PolicyName, Rank<'a>);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank<'a> {
+    Level(&'a LevelName),
+    Category(&'a CategoryName),
+}
+
+/// The pools that are cleared, by who demands; `None` where nothing is demanded, so that every place will do.
+fn cleared<'a>(plan: &Plan<'a>) -> BTreeMap<Demanding<'a>, Option<BTreeSet<&'a PoolName>>> {
+    let mut found: BTreeMap<Demanding<'a>, Option<BTreeSet<&'a PoolName>>> = BTreeMap::new();
+    for policy in plan.inventory.world.policies.values() {
+        let levels = policy.levels.iter().enumerate();
+        let levels = levels.map(|(rank, level)| (Rank::Level(&level.name), policy.levels.demands_at(rank)));
+        let categories = policy.categories.iter().map(|(name, require)| (Rank::Category(name), require.is_some()));
+        let all = levels.chain(categories);
+        found.extend(all.map(|(rank, demands)| ((&policy.name, rank), demands.then(BTreeSet::new))));
+    }
+    for pool in &plan.pools {
+        for clearance in &pool.policies {
+            let policy = clearance.policy();
+            let levels = policy.levels.iter().enumerate().filter(|(rank, _)| clearance.cleared(*rank));
+            let levels = levels.map(|(_, level)| Rank::Level(&level.name));
+            let categories = policy.categories.keys().filter(|category| clearance.cleared_category(category));
+            for rank in levels.chain(categories.map(Rank::Category)) {
+                if let Some(Some(pools)) = found.get_mut(&(&policy.name, rank)) {
+                    pools.insert(&pool.pool.name);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The pools of `plan` that stand on something.
+fn resolved<'a>(plan: &Plan<'a>) -> BTreeSet<&'a PoolName> {
+    plan.pools.iter().filter(|pool| pool.site.is_ok()).map(|pool| &pool.pool.name).collect()
+}
+
+fn standings<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Vec<Standing<'a>> {
+    let (before, after) = (cleared(old), cleared(new));
+    let (all_before, all_after) = (resolved(old), resolved(new));
+    let nothing = BTreeSet::new();
+    let all: BTreeSet<&Demanding<'a>> = before.keys().chain(after.keys()).collect();
+    let mut standings: Vec<Standing<'a>> = all
+        .into_iter()
+        .filter_map(|key| {
+            let (presence, had, has) = match (before.get(key), after.get(key)) {
+                (None, has) => (Presence::Added, &nothing, has.and_then(Option::as_ref).unwrap_or(&nothing)),
+                (had, None) => (Presence::Removed, had.and_then(Option::as_ref).unwrap_or(&nothing), &nothing),
+                // Where nothing is demanded, no pool is won or lost.
+                (Some(None), Some(None)) => return None,
+                (Some(had), Some(has)) => {
+                    (Presence::Kept, had.as_ref().unwrap_or(&all_before), has.as_ref().unwrap_or(&all_after))
+                }
+            };
+            let (gained, lost): (Vec<_>, Vec<_>) =
+                (has.difference(had).copied().collect(), had.difference(has).copied().collect());
+            let differs = presence != Presence::Kept || !gained.is_empty() || !lost.is_empty();
+            let demander = match key.1 {
+                Rank::Level(level) => Demander::Level(level),
+                Rank::Category(category) => Demander::Category(category),
+            };
+            differs.then_some(Standing { policy: key.0, demander, presence, gained, lost })
+        })
+        .collect();
+    standings.sort_by_key(|standing| (standing.policy, place(old, new, standing)));
+    standings
+}
+
+/// Where a level or category stands within its policy: levels as the policy orders them, then categories by name.
+fn place<'a>(old: &Plan<'a>, new: &Plan<'a>, standing: &Standing<'a>) -> (usize, &'a str) {
+    match standing.demander {
+        Demander::Level(level) => {
+            let rank =
+                |plan: &Plan<'_>| plan.inventory.world.policies.get(standing.policy)?.levels.rank(level.as_str());
+            (rank(new).or_else(|| rank(old)).unwrap_or(usize::MAX), level.as_str())
+        }
+        Demander::Category(category) => (usize::MAX, category.as_str()),
+    }
+}

@@ -1,0 +1,128 @@
+//! The keys that Rempart reads and writes on objects of others. One place, because admission, the operator and the
+//! commands must agree on every character.
+
+use alloc::format;
+use alloc::string::String;
+
+use super::name::{CategoryName, ExceptionName, LevelName, PolicyName};
+use super::selector::Labels;
+
+/// Annotation (workload, template, pod) and namespace label: the sensitivity level.
+pub const SENSITIVITY: &str = "rempart.dev/sensitivity";
+/// Annotation (`a,b`) and namespace label (`a.b`): the categories of data.
+pub const CATEGORIES: &str = "rempart.dev/categories";
+/// Annotation of a template: the workload's own sensitivity, kept by admission.
+pub const WORKLOAD_SENSITIVITY: &str = "rempart.dev/workload-sensitivity";
+/// Annotation of a template: the workload's own categories, kept by admission.
+pub const WORKLOAD_CATEGORIES: &str = "rempart.dev/workload-categories";
+/// Annotation of a template: when the operator last moved its pods. Its change is what rolls them.
+pub const MIGRATION: &str = "rempart.dev/migration";
+
+/// The domain of the stamps. No kubelet may set labels under `node-restriction.kubernetes.io`.
+pub const STAMP_DOMAIN: &str = "rempart.node-restriction.kubernetes.io";
+/// Node label: the pool that the node belongs to.
+pub const POOL: &str = "rempart.node-restriction.kubernetes.io/pool";
+/// Node label: the provider of the pool.
+pub const PROVIDER: &str = "rempart.node-restriction.kubernetes.io/provider";
+/// Node label: the region of the pool's zone.
+pub const REGION: &str = "rempart.node-restriction.kubernetes.io/region";
+/// Node label: the pool's zone.
+pub const ZONE: &str = "rempart.node-restriction.kubernetes.io/zone";
+
+const CLEARANCE: &str = "clearance.rempart.node-restriction.kubernetes.io/";
+const CATEGORY: &str = "category.rempart.node-restriction.kubernetes.io/";
+const EXCEPTION: &str = "exception.rempart.node-restriction.kubernetes.io/";
+
+/// The value of clearance, category and exception stamps, and of the selectors that ask for them.
+pub const GRANTED: &str = "true";
+
+/// Whether `labels`, the stamps of a place or a pod's `nodeSelector`, hold `key` as granted.
+#[must_use]
+pub fn grants(labels: &Labels, key: &str) -> bool {
+    labels.get(key).is_some_and(|value| value == GRANTED)
+}
+
+/// The key that says: cleared for this level of this policy.
+#[must_use]
+pub fn clearance(policy: &PolicyName, level: &LevelName) -> String {
+    format!("{CLEARANCE}{policy}.{level}")
+}
+
+/// The key that says: cleared for this category of this policy.
+#[must_use]
+pub fn category(policy: &PolicyName, category: &CategoryName) -> String {
+    format!("{CATEGORY}{policy}.{category}")
+}
+
+/// The key that says: may be used by the pods of this exception of this policy.
+#[must_use]
+pub fn exception(policy: &PolicyName, exception: &ExceptionName) -> String {
+    format!("{EXCEPTION}{policy}.{exception}")
+}
+
+/// Whether `key` is a label that the operator alone writes.
+#[must_use]
+pub fn is_stamp(key: &str) -> bool {
+    key.split_once('/').is_some_and(|(prefix, _)| {
+        prefix.strip_suffix(STAMP_DOMAIN).is_some_and(|front| front.is_empty() || front.ends_with('.'))
+    })
+}
+
+/// The name of the policy of whose clearances, categories or exceptions `key`, in a pod's `nodeSelector`, asks for one.
+#[must_use]
+pub fn policy_asked(key: &str) -> Option<&str> {
+    let name = [CLEARANCE, CATEGORY, EXCEPTION].iter().find_map(|domain| key.strip_prefix(domain))?;
+    // A policy's name holds no dot.
+    name.split_once('.').map(|(policy, _)| policy)
+}
+
+/// Whether `key`, in a pod's `nodeSelector`, asks for a clearance, category or exception of `policy`.
+#[must_use]
+pub fn asks_of(policy: &PolicyName, key: &str) -> bool {
+    policy_asked(key) == Some(policy.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::prelude::v1::*;
+
+    use super::*;
+
+    #[test]
+    fn the_longest_names_make_a_key_that_a_label_can_have() {
+        let long = "x".repeat(28);
+        let key = clearance(&PolicyName::parse(&long).unwrap(), &LevelName::parse(&long).unwrap());
+        let (prefix, name) = key.split_once('/').unwrap();
+        assert!(prefix.len() <= 253 && name.len() <= 63, "{key}");
+    }
+
+    #[test]
+    fn stamps_are_told_from_other_labels() {
+        for stamp in [
+            POOL,
+            ZONE,
+            "clearance.rempart.node-restriction.kubernetes.io/a.b",
+            "new.rempart.node-restriction.kubernetes.io/x",
+        ] {
+            assert!(is_stamp(stamp), "{stamp}");
+        }
+        for other in [
+            "pool",
+            "node-restriction.kubernetes.io/pool",
+            "xrempart.node-restriction.kubernetes.io/pool",
+            "rempart.node-restriction.kubernetes.io",
+        ] {
+            assert!(!is_stamp(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_policy_owns_its_keys_and_not_those_of_a_namesake() {
+        let state = PolicyName::parse("state").unwrap();
+        assert!(asks_of(&state, "clearance.rempart.node-restriction.kubernetes.io/state.secret"));
+        assert!(asks_of(&state, "category.rempart.node-restriction.kubernetes.io/state.health"));
+        assert!(!asks_of(&state, "clearance.rempart.node-restriction.kubernetes.io/state-2.secret"));
+        assert!(!asks_of(&state, "example.org/state.secret"));
+        assert!(!asks_of(&state, POOL));
+    }
+}

@@ -1,0 +1,40 @@
+//! The decisions: pure functions of facts, policies and an instant.
+//!
+//! Nothing here knows of Kubernetes clients, of async, of a clock or of the environment: it is `no_std`. The edges
+//! gather facts and parse them into these types once, ask, and apply the answer. Answers are values with reasons,
+//! never errors: a wrong fact is a reason for rejection.
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+#[macro_use]
+extern crate std;
+
+pub mod admission;
+pub mod breaker;
+pub mod catalogue;
+pub mod clearance;
+pub mod coverage;
+pub mod derivation;
+pub mod fleet;
+pub mod impact;
+pub mod instant;
+pub mod inventory;
+pub mod jurisdiction;
+pub mod keys;
+pub mod law;
+pub mod migration;
+pub mod name;
+pub mod places;
+pub mod plan;
+pub mod policy;
+pub mod reason;
+pub mod references;
+pub mod selector;
+mod sentence;
+pub mod standing;
+mod telling;
+pub mod tenure;
+pub mod text;
+pub mod workload;

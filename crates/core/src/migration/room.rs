@@ -1,0 +1,365 @@
+//! Whether there is a node that could take a pod if it were created now.
+//!
+//! What the scheduler asks of a node is asked here too, as far as it can make a move end with nowhere to go: its labels,
+//! taints and resources, the reach of volumes, and distance from a pod's own like. Not asked are affinity to other pods,
+//! distance from other workloads and topology spread.
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use core::fmt;
+
+use crate::{
+    fleet::{Fleet, Others, Pod, Resources, Spot, Stage, Uid, bears, has_others, split},
+    keys,
+    selector::LabelSource as _,
+    standing::{Ground, Needs},
+    workload::{NodeTerm, Wants},
+};
+
+/// Why no node could take a pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoRoom {
+    /// No pool has all that it needs.
+    NoPool,
+    /// Cleared pools have no node that is ready, open, and borne by the pod's own selector, affinity and tolerations.
+    NoNode,
+    /// Such nodes could not take it if they were empty.
+    TooSmall,
+    /// Its volume can be reached from no such node.
+    Volume {
+        /// The claim.
+        claim: Arc<str>,
+        /// The volume.
+        volume: Arc<str>,
+    },
+    /// All such nodes have one of its like, from which it must be apart.
+    Crowded,
+    /// All such nodes are full.
+    Full,
+}
+
+impl fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPool => f.write_str("no pool is cleared for it"),
+            Self::NoNode => f.write_str(
+                "no cleared pool has a node that is ready, open and accepted by its own selector, affinity and tolerations",
+            ),
+            Self::TooSmall => {
+                f.write_str("the cleared nodes that would accept it have less than it requests even when they are empty")
+            }
+            Self::Volume { claim, volume } => {
+                write!(f, "its claim {claim} is bound to volume {volume}, which no cleared node can reach")
+            }
+            Self::Crowded => f.write_str(
+                "the cleared nodes that could take it have pods of its own workload, from which its podAntiAffinity or its \
+                 hostPort keeps it apart",
+            ),
+            Self::Full => f.write_str("the cleared nodes that could take it are full"),
+        }
+    }
+}
+
+/// How sure a place must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sure {
+    /// A node could take it if it were empty: replacements stand before anything goes, and may make an autoscaler add a
+    /// node.
+    Fits,
+    /// There is room for it now: something goes before its successor stands.
+    Room,
+    /// The same, and its like stay where they are.
+    Apart,
+}
+
+/// So many pods that wait for a node are reckoned with; a cluster with more of them has no room to speak of.
+const AWAITED: usize = 128;
+
+/// What a place must have left for `pod`.
+fn asked(pod: &Pod) -> Resources {
+    Resources { pods: 1, ..pod.requests }
+}
+
+/// Whether the node `spot` takes new pods, and `pod`, which `wants` that, among them.
+fn lets_in(spot: &Spot<'_>, pod: &Pod, wants: &Wants) -> bool {
+    spot.open && bears(&pod.terms.tolerations, spot.taints) && wants.accept(spot.name, &spot.labels)
+}
+
+/// What is left on a node.
+struct Left {
+    common: Resources,
+    /// Of other resources, once some of them are taken; all of them before.
+    others: Option<Others>,
+}
+
+impl Left {
+    fn has_room_for(&self, pod: &Pod, spot: &Spot<'_>) -> bool {
+        let others = self.others.as_ref().unwrap_or(spot.others);
+        self.common.has_room_for(&asked(pod)) && has_others(others, &pod.terms.others)
+    }
+
+    fn take(&mut self, pod: &Pod, spot: &Spot<'_>) {
+        self.common = self.common.without(&asked(pod));
+        if pod.terms.others.is_empty() {
+            return;
+        }
+        let others = self.others.get_or_insert_with(|| spot.others.clone());
+        for (name, amount) in &pod.terms.others {
+            if let Some(left) = others.get_mut(name) {
+                *left = left.saturating_sub(*amount);
+            }
+        }
+    }
+}
+
+/// What tells pods apart that look for a place, but for their claims. Addresses stand for what is shared.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Class {
+    needs: usize,
+    wants: usize,
+    terms: usize,
+    requests: Resources,
+    sure: Sure,
+    /// Which pod it is, where its like matter: it is none of them itself.
+    one: Option<Uid>,
+}
+
+/// What is known of the places for a class of pods. While pods are planned, places only become fewer: what would not do
+/// once is not looked at again.
+struct Search {
+    /// What they want, but for stamps, which admission gives them anew.
+    wants: Wants,
+    /// Labels of the nodes where their like are.
+    taken: BTreeSet<Domain>,
+    /// The first spot that may still do.
+    from: usize,
+    /// How far the best of those before it got.
+    furthest: Stop,
+}
+
+/// A claim that is bound to a volume which not every node can reach.
+struct Reach<'a> {
+    claim: Arc<str>,
+    volume: Arc<str>,
+    /// The nodes that can.
+    nodes: &'a [NodeTerm],
+}
+
+/// At what a spot fails, in the order in which it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stop {
+    NotCleared,
+    NoEntry,
+    TooSmall,
+    /// The claim, by its place among those that limit the pod.
+    OutOfReach(usize),
+    Crowded,
+    Full,
+}
+
+/// The places that there are.
+pub struct Rooms<'s, 'a> {
+    fleet: &'s Fleet<'a>,
+    ground: &'s Ground<'a>,
+    /// What is left on each node, in the order of the spots; worked out when it is first asked for.
+    left: Option<Vec<Left>>,
+    searches: BTreeMap<Class, Search>,
+    /// Labels of the nodes that pods of an owner were given, where they must be apart.
+    given: BTreeMap<Uid, BTreeSet<Domain>>,
+}
+
+/// A label of nodes that a pod shares with none of its like.
+type Domain = (Box<str>, String);
+
+impl<'s, 'a> Rooms<'s, 'a> {
+    /// The places of `ground`.
+    #[must_use]
+    pub fn new(fleet: &'s Fleet<'a>, ground: &'s Ground<'a>) -> Self {
+        Self { fleet, ground, left: None, searches: BTreeMap::new(), given: BTreeMap::new() }
+    }
+
+    /// Whether some node could take `pod`, found under `key`, if it were created now with what it `needs`.
+    ///
+    /// # Errors
+    /// The demand that no node meets, where the best of them fails.
+    pub fn for_pod(&mut self, key: &str, pod: &Pod, needs: &Needs<'_>, sure: Sure) -> Result<(), NoRoom> {
+        self.find(key, pod, needs, sure).map(drop)
+    }
+
+    /// The same of a pod that is about to go: the room that its successor will need is not there for others.
+    ///
+    /// # Errors
+    /// The demand that no node meets, where the best of them fails.
+    pub fn take(&mut self, key: &str, pod: &Pod, needs: &Needs<'_>, sure: Sure) -> Result<(), NoRoom> {
+        let place = self.find(key, pod, needs, sure)?;
+        let Some(spot) = self.ground.spots.get(place) else { return Ok(()) };
+        if let Some(left) = self.left.as_mut().and_then(|left| left.get_mut(place)) {
+            left.take(pod, spot);
+        }
+        if let Some(owner) = pod.owner.as_ref().filter(|_| !pod.terms.apart.is_empty()) {
+            self.given.entry(owner.uid).or_default().extend(domains(pod, spot));
+        }
+        Ok(())
+    }
+
+    /// Whether any open node has what `needs` ask for.
+    ///
+    /// # Errors
+    /// That none has.
+    pub fn anywhere(&self, needs: &Needs<'_>) -> Result<(), NoRoom> {
+        let cleared = |spot: &&Spot<'_>| needs.met_by(spot.labels.stamps);
+        let mut found = Err(NoRoom::NoPool);
+        for spot in self.ground.spots.iter().filter(cleared) {
+            if spot.open {
+                return Ok(());
+            }
+            found = Err(NoRoom::NoNode);
+        }
+        found
+    }
+
+    /// The first node that will do, by its place among the spots.
+    fn find(&mut self, key: &str, pod: &Pod, needs: &Needs<'_>, sure: Sure) -> Result<usize, NoRoom> {
+        if sure > Sure::Fits && self.left.is_none() {
+            self.left = Some(left(self.fleet, self.ground));
+        }
+        let (namespace, _) = split(key);
+        let reaches: Vec<_> = pod.claims.iter().filter_map(|claim| self.reach(namespace, claim)).collect();
+        let (fleet, ground) = (self.fleet, self.ground);
+        let search = self.searches.entry(class(pod, needs, sure)).or_insert_with(|| Search {
+            wants: pod.wants.selecting(|key| keys::policy_asked(key).is_none()),
+            taken: if sure == Sure::Apart { taken(fleet, ground, key, pod) } else { BTreeSet::new() },
+            from: 0,
+            // A node that needs no clearance is no worse than closed.
+            furthest: if needs.keys().next().is_some() { Stop::NotCleared } else { Stop::NoEntry },
+        });
+        let given = pod.owner.as_ref().and_then(|owner| self.given.get(&owner.uid));
+        let mut furthest = search.furthest;
+        let (mut at, mut found) = (search.from, None);
+        while let Some(spot) = ground.spots.get(at) {
+            let left = self.left.as_ref().and_then(|left| left.get(at)).filter(|_| sure > Sure::Fits);
+            match stop(spot, pod, needs, (search, given), left, &reaches) {
+                None => {
+                    found = Some(at);
+                    break;
+                }
+                Some(stop) => furthest = furthest.max(stop),
+            }
+            at = at.saturating_add(1);
+        }
+        // Its claims are its own: others of its class may do where it does not.
+        if reaches.is_empty() {
+            (search.from, search.furthest) = (at, furthest);
+        }
+        found.ok_or_else(|| match furthest {
+            Stop::NotCleared => NoRoom::NoPool,
+            Stop::NoEntry => NoRoom::NoNode,
+            Stop::TooSmall => NoRoom::TooSmall,
+            Stop::OutOfReach(claim) => match reaches.into_iter().nth(claim) {
+                Some(Reach { claim, volume, .. }) => NoRoom::Volume { claim, volume },
+                None => NoRoom::NoNode,
+            },
+            Stop::Crowded => NoRoom::Crowded,
+            Stop::Full => NoRoom::Full,
+        })
+    }
+
+    /// The volume of `claim`, with the nodes that can reach it, where these are limited.
+    fn reach(&self, namespace: &str, claim: &Arc<str>) -> Option<Reach<'a>> {
+        let volume = self.fleet.claims.get(&format!("{namespace}/{claim}"))?.volume.as_ref()?;
+        let nodes = self.fleet.volumes.get(&**volume)?.reach.as_deref()?;
+        Some(Reach { claim: Arc::clone(claim), volume: Arc::clone(volume), nodes })
+    }
+}
+
+fn class(pod: &Pod, needs: &Needs<'_>, sure: Sure) -> Class {
+    let apart = sure == Sure::Apart && !pod.terms.apart.is_empty();
+    Class {
+        needs: core::ptr::from_ref(needs).addr(),
+        wants: Arc::as_ptr(&pod.wants).addr(),
+        terms: Arc::as_ptr(&pod.terms).addr(),
+        requests: pod.requests,
+        sure,
+        one: apart.then_some(pod.uid),
+    }
+}
+
+/// At what `spot` fails, if at anything.
+fn stop(
+    spot: &Spot<'_>,
+    pod: &Pod,
+    needs: &Needs<'_>,
+    (search, given): (&Search, Option<&BTreeSet<Domain>>),
+    left: Option<&Left>,
+    reaches: &[Reach<'_>],
+) -> Option<Stop> {
+    if !needs.met_by(spot.labels.stamps) {
+        return Some(Stop::NotCleared);
+    }
+    if !lets_in(spot, pod, &search.wants) {
+        return Some(Stop::NoEntry);
+    }
+    if !spot.allocatable.has_room_for(&asked(pod)) || !has_others(spot.others, &pod.terms.others) {
+        return Some(Stop::TooSmall);
+    }
+    let within = |reach: &Reach<'_>| reach.nodes.iter().any(|term| term.accepts(spot.name, &spot.labels));
+    if let Some(claim) = reaches.iter().position(|reach| !within(reach)) {
+        return Some(Stop::OutOfReach(claim));
+    }
+    let taken = |domain| search.taken.contains(&domain) || given.is_some_and(|given| given.contains(&domain));
+    if domains(pod, spot).any(taken) {
+        return Some(Stop::Crowded);
+    }
+    (!left.is_none_or(|left| left.has_room_for(pod, spot))).then_some(Stop::Full)
+}
+
+/// The labels of `spot` that nodes with the like of `pod` may not have.
+fn domains<'p>(pod: &'p Pod, spot: &'p Spot<'_>) -> impl Iterator<Item = Domain> + 'p {
+    pod.terms.apart.iter().filter_map(|key| Some((key.clone(), spot.labels.label(key)?.to_owned())))
+}
+
+/// The labels of the nodes where the like of `pod` are: pods of the same owner.
+fn taken(fleet: &Fleet<'_>, ground: &Ground<'_>, key: &str, pod: &Pod) -> BTreeSet<Domain> {
+    let (namespace, _) = split(key);
+    let Some(owner) = pod.owner.as_ref().filter(|_| !pod.terms.apart.is_empty()) else { return BTreeSet::new() };
+    let neighbours = fleet.pods.range(format!("{namespace}/")..);
+    let neighbours = neighbours.take_while(|(key, _)| split(key).0 == namespace).map(|(_, pod)| pod);
+    let like = |other: &&Pod| {
+        other.uid != pod.uid && other.counts() && other.owner.as_ref().is_some_and(|other| other.uid == owner.uid)
+    };
+    let spots = neighbours.filter(like).filter_map(|other| ground.spot(other.node.as_deref()?));
+    spots.flat_map(|spot| domains(pod, spot)).collect()
+}
+
+/// What is left on each node.
+fn left(fleet: &Fleet<'_>, ground: &Ground<'_>) -> Vec<Left> {
+    let mut left: Vec<_> = ground.spots.iter().map(|spot| Left { common: spot.allocatable, others: None }).collect();
+    let mut take = |place: usize, pod: &Pod| {
+        if let (Some(left), Some(spot)) = (left.get_mut(place), ground.spots.get(place)) {
+            left.take(pod, spot);
+        }
+    };
+    for pod in fleet.pods.values().filter(|pod| pod.stage != Stage::Done) {
+        if let Some(place) = pod.node.as_deref().and_then(|node| ground.place(node)) {
+            take(place, pod);
+        }
+    }
+    // Who waits for a node, as a successor of what was moved a moment ago does, is about to have one.
+    let waits = |pod: &&Pod| pod.counts() && pod.node.is_none() && pod.stage != Stage::Gated;
+    for pod in fleet.pods.values().filter(waits).take(AWAITED) {
+        let has_room =
+            |(spot, left): &(&Spot<'_>, &mut Left)| lets_in(spot, pod, &pod.wants) && left.has_room_for(pod, spot);
+        if let Some((spot, left)) = ground.spots.iter().zip(&mut left).find(has_room) {
+            left.take(pod, spot);
+        }
+    }
+    left
+}

@@ -1,0 +1,99 @@
+//! Which place belongs to which pool. A place is whatever carries labels: a node today.
+
+use alloc::vec::Vec;
+
+use alloc::collections::BTreeMap;
+
+use super::{catalogue::Pool, name::PoolName, selector::LabelSource};
+
+/// What tells whose a place is.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// Its labels.
+    pub labels: &'a dyn LabelSource,
+    /// The provider's identifier of it, where it has one.
+    pub provider_id: Option<&'a str>,
+}
+
+/// Whose a place is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claims<'a> {
+    /// The pools that claim it: it belongs to the one that stands alone.
+    pub by: Vec<&'a PoolName>,
+    /// The pools whose labels it has, but not their provider identifier.
+    pub mismatched: Vec<&'a PoolName>,
+}
+
+impl<'a> Claims<'a> {
+    /// The pool that the place belongs to. None where several claim it.
+    #[must_use]
+    pub fn owner(&self) -> Option<&'a PoolName> {
+        match self.by.as_slice() {
+            [pool] => Some(pool),
+            _ => None,
+        }
+    }
+}
+
+/// Who claims `place` among `pools`. A selector that demands nothing claims nothing.
+#[must_use]
+pub fn claims<'a>(pools: &'a BTreeMap<PoolName, Pool>, place: Place<'_>) -> Claims<'a> {
+    let mut claims = Claims::default();
+    for (name, pool) in pools {
+        if pool.selector.is_empty() || !pool.selector.matches(place.labels) {
+            continue;
+        }
+        let proven = pool
+            .provider_id_prefix
+            .as_deref()
+            .is_none_or(|prefix| place.provider_id.is_some_and(|id| id.starts_with(prefix)));
+        if proven { claims.by.push(name) } else { claims.mismatched.push(name) }
+    }
+    claims
+}
+
+#[cfg(test)]
+mod tests {
+    use std::prelude::v1::*;
+
+    use super::*;
+    use crate::selector::{Labels, Operator, Selector};
+
+    fn pools(entries: &[(&str, &str, Option<&str>)]) -> BTreeMap<PoolName, Pool> {
+        let pool = |(name, value, prefix): &(&str, &str, Option<&str>)| Pool {
+            name: PoolName::parse(name).unwrap(),
+            provider: "p".into(),
+            offer: "o".into(),
+            zone: "z".into(),
+            selector: Selector::new(vec![("pool".into(), Operator::In([(*value).to_owned()].into()))]),
+            provider_id_prefix: prefix.map(Into::into),
+        };
+        entries.iter().map(pool).map(|pool| (pool.name.clone(), pool)).collect()
+    }
+
+    #[test]
+    fn a_place_belongs_to_the_one_pool_that_claims_and_proves_it() {
+        let labels: Labels = [("pool".to_owned(), "a".to_owned())].into();
+        for (provider_id, entries, owner) in [
+            (None, vec![("one", "a", None)], Some("one")),
+            (None, vec![("one", "b", None)], None),
+            (None, vec![("one", "a", None), ("two", "a", None)], None),
+            (Some("aws:///x/i-1"), vec![("one", "a", Some("aws:///x/")), ("two", "a", Some("aws:///y/"))], Some("one")),
+            (Some("aws:///z/i-1"), vec![("one", "a", Some("aws:///x/"))], None),
+            (None, vec![("one", "a", Some("aws:///x/"))], None),
+        ] {
+            let pools = pools(&entries);
+            let found = claims(&pools, Place { labels: &labels, provider_id });
+            assert_eq!(found.owner().map(PoolName::as_str), owner, "{entries:?} {provider_id:?}");
+        }
+    }
+
+    #[test]
+    fn a_selector_that_demands_nothing_claims_nothing() {
+        let mut pools = pools(&[("one", "a", None)]);
+        for pool in pools.values_mut() {
+            pool.selector = Selector::default();
+        }
+        assert_eq!(claims(&pools, Place { labels: &Labels::new(), provider_id: None }), Claims::default());
+    }
+}

@@ -1,0 +1,217 @@
+//! What becomes of a workload, as sentences for people.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use core::fmt;
+
+use super::{Ask, Demand, Free, Outcome, Outlook, Planned, Refused, RefusedNamespace, Stuck};
+use crate::{
+    admission::Refusal,
+    clearance::PoolClearance,
+    policy::Exception,
+    text::{Few, Listed, counted, list},
+    workload::{Kind, Saying, Wants, Workload},
+};
+
+impl<'a> Outlook<'_, 'a> {
+    /// What becomes of `planned` and why, in a sentence or two.
+    #[must_use]
+    pub fn message(&self, planned: &Planned<'a>) -> String {
+        match &planned.outcome {
+            Outcome::Placeable(pools) => self.placeable(planned, pools),
+            Outcome::Unplaceable(stuck) => {
+                self.demand(planned).map_or_else(String::new, |demand| self.stuck(*stuck, planned.workload, demand))
+            }
+            Outcome::Refused => refusals(planned, true),
+            Outcome::Unrestricted(free) => unrestricted(*free, planned),
+        }
+    }
+
+    fn placeable(&self, planned: &Planned<'a>, pools: &[usize]) -> String {
+        let names = pools.iter().filter_map(|index| self.pool(*index)).map(|pool| &pool.name);
+        let cleared = self.demand(planned).map_or(0, |demand| demand.cleared.len());
+        let mut message = if pools.len() == cleared {
+            let verb = if pools.len() == 1 { "is" } else { "are" };
+            format!("{} of {} {verb} cleared: {}", pools.len(), counted(self.pools.len(), "pool", "pools"), Few(names))
+        } else {
+            let cleared = counted(cleared, "cleared pool", "cleared pools");
+            format!("{} of {cleared} will do: {}", pools.len(), Few(names))
+        };
+        for (ask, exception) in self.exceptions(planned) {
+            let used = pools.iter().filter_map(|index| self.pools.get(*index));
+            let used = used.filter(|pool| ask.waives(pool)).map(|pool| &pool.pool.name);
+            let used: Vec<_> = used.collect();
+            if let (false, Some(name)) = (used.is_empty(), ask.exception) {
+                let verb = if used.len() == 1 { "is" } else { "are" };
+                let (policy, until) = (ask.policy, exception.until);
+                let names = Few(used.iter());
+                message =
+                    format!("{message}; {names} {verb} so by exception {name} of policy {policy} alone, until {until}");
+            }
+        }
+        let withdrawn = self.demand(planned).map(|demand| &demand.withdrawn[..]).unwrap_or_default();
+        if !withdrawn.is_empty() {
+            let names = withdrawn.iter().filter_map(|index| self.pool(*index)).map(|pool| &pool.name);
+            let verb = if withdrawn.len() == 1 { "is" } else { "are" };
+            message = format!("{message}; {} {verb} withdrawn ahead of the end of a certificate", Few(names));
+        }
+        if let Some(reach) = self.reach(planned).filter(|reach| !reach.lost.is_empty()) {
+            let all = reach.cleared.len().saturating_add(reach.lost.len());
+            message = format!(
+                "{message}; it runs on {} of {}, and any pod of it on {} ends at once",
+                reach.cleared.len(),
+                counted(all, "node", "nodes"),
+                Few(reach.lost.iter())
+            );
+        }
+        message
+    }
+
+    /// What `planned` asks under exceptions.
+    fn exceptions(&self, planned: &Planned<'_>) -> impl Iterator<Item = (&Ask<'a>, &'a Exception)> {
+        let asks = self.demand(planned).map(|demand| demand.asks.iter()).into_iter().flatten();
+        asks.filter_map(|ask| {
+            let policy = self.estate.world().policies.get(ask.policy)?;
+            Some((ask, policy.exceptions.get(ask.exception?)?))
+        })
+    }
+
+    fn stuck(&self, stuck: Stuck, workload: &Workload, demand: &Demand<'a>) -> String {
+        let asked = Asked(demand);
+        let cleared = demand.cleared.iter().filter_map(|index| self.pool(*index)).map(|pool| &pool.name);
+        match stuck {
+            Stuck::NoPool if self.pools.is_empty() => {
+                format!("its pods stay pending: there is no pool at all, and {asked} asks for a cleared one")
+            }
+            Stuck::NoPool => {
+                let nearest =
+                    demand.nearest.and_then(|nearest| self.pools.get(nearest)).map(|pool| Nearest { pool, demand });
+                let nearest = nearest.map_or_else(String::new, |nearest| format!("; {nearest}"));
+                let pools = counted(self.pools.len(), "pool", "pools");
+                format!("its pods stay pending: none of {pools} is cleared for {asked}{nearest}")
+            }
+            Stuck::NoNode => format!(
+                "its pods stay pending: no node belongs to what is cleared for {asked} ({}); add nodes, or correct the \
+                 pool's nodeSelector or providerIDPrefix",
+                Few(cleared)
+            ),
+            Stuck::OwnWishes => format!(
+                "its pods stay pending: {} accepts no node of what is cleared for {asked} ({})",
+                Wished(&workload.wants),
+                Few(cleared)
+            ),
+        }
+    }
+}
+
+/// What the policies refuse (`in_force`), or would refuse if they were in Enforce.
+fn refusals(planned: &Planned<'_>, in_force: bool) -> String {
+    let kind = planned.workload.identity.kind;
+    told(&planned.judgement.refusals, in_force, |refusal| refusal.told_of(kind).to_string())
+}
+
+/// The refusals of the policies that are `in_force`, or of the others. Several policies may say the same of what none of
+/// them can judge: each sentence stands once.
+fn told(refusals: &[Refused<'_>], in_force: bool, tell: impl Fn(&Refusal<'_>) -> String) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for refused in refusals.iter().filter(|refused| refused.in_force == in_force) {
+        let sentence = tell(&refused.refusal);
+        if !said.contains(&sentence) {
+            said.push(sentence);
+        }
+    }
+    said.join("; ")
+}
+
+/// What the policies in force refuse of an object of `kind`, as one sentence.
+pub(crate) fn refused(kind: Kind, refusals: &[Refused<'_>]) -> String {
+    told(refusals, true, |refusal| refusal.told_of(kind).to_string())
+}
+
+impl RefusedNamespace<'_> {
+    /// Whether any policy that is in force refuses its labels.
+    #[must_use]
+    pub fn in_force(&self) -> bool {
+        self.refusals.iter().any(|refused| refused.in_force)
+    }
+
+    /// What the policies in force refuse of its labels, in the words that its author reads; empty where none does.
+    #[must_use]
+    pub fn message(&self) -> String {
+        told(&self.refusals, true, |refusal| refusal.told_of_namespace().to_string())
+    }
+}
+
+fn unrestricted(free: Free, planned: &Planned<'_>) -> String {
+    let Planned { workload, judgement, .. } = planned;
+    let namespace = &workload.identity.namespace;
+    let silent = Saying::is_silent(&workload.workload) && Saying::is_silent(&workload.pod);
+    let unheard = if silent { "" } else { ", so that its annotations have no effect" };
+    match free {
+        Free::Exempt => format!("namespace {namespace} is exempt from every policy{unheard}"),
+        Free::Ungoverned => format!("no policy governs namespace {namespace}{unheard}"),
+        Free::NotEnforced => {
+            let modes = judgement.policies.iter().map(|levelled| levelled.policy);
+            let modes = modes.chain(judgement.refusals.iter().map(|refused| refused.policy));
+            let mut modes: Vec<_> =
+                modes.map(|policy| format!("policy {} is in {}", policy.name, policy.mode)).collect();
+            modes.sort();
+            modes.dedup();
+            let refused = refusals(planned, false);
+            let refused = if refused.is_empty() { refused } else { format!("; in Enforce it would refuse: {refused}") };
+            format!("{}, which places and refuses nothing{refused}", Listed(modes.iter()))
+        }
+        Free::NothingRequired => {
+            let levels = judgement.policies.iter().filter(|levelled| levelled.in_force);
+            let levels: Vec<_> =
+                levels.map(|levelled| format!("level {} of policy {}", levelled.level, levelled.policy.name)).collect();
+            let verb = if levels.len() == 1 { "requires" } else { "require" };
+            format!("{} {verb} nothing", Listed(levels.iter()))
+        }
+    }
+}
+
+/// What a demand asks, policy by policy.
+struct Asked<'a, 'd>(&'d Demand<'a>);
+
+impl fmt::Display for Asked<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        list(f, &self.0.asks)
+    }
+}
+
+/// The pool that lacks least, and what it lacks.
+struct Nearest<'a, 'd> {
+    pool: &'d PoolClearance<'a>,
+    demand: &'d Demand<'a>,
+}
+
+impl fmt::Display for Nearest<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reasons = self.demand.reasons(self.pool);
+        let Some(first) = reasons.first() else { return Ok(()) };
+        write!(f, "nearest is {}: {first}", self.pool.pool.name)?;
+        match reasons.len() {
+            1 => Ok(()),
+            more => write!(f, " (and {})", counted(more.saturating_sub(1), "reason more", "reasons more")),
+        }
+    }
+}
+
+/// What a workload wants of nodes itself, by name of the field.
+pub struct Wished<'a>(pub &'a Wants);
+
+impl fmt::Display for Wished<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Wants { selector, affinity } = self.0;
+        let labels = selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
+        match (labels.is_empty(), affinity) {
+            (false, None) => write!(f, "its own nodeSelector ({})", Few(labels.iter())),
+            (false, Some(_)) => write!(f, "its own nodeSelector ({}) and node affinity", Few(labels.iter())),
+            (true, _) => f.write_str("its own node affinity"),
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Judges the workloads of an inventory one by one, and remembers what they share.
+
+use alloc::vec::Vec;
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+use core::cell::OnceCell;
+
+use super::{
+    Ask, Assume, Demand, Estate, Free, Judgement, Levelled, NodeOf, Outcome, Outlook, Plan, Planned, Refused,
+    RefusedNamespace, Stuck,
+};
+use crate::{
+    admission::{Need, Refusal, Statement, Statements},
+    clearance::{Judge, PoolClearance},
+    fleet::SpotLabels,
+    instant::Instant,
+    inventory::{Inventory, Node},
+    keys,
+    name::{CategoryName, PoolName, quoted},
+    places::{Place, claims},
+    policy::{Mode, Policy},
+    selector::Labels,
+    workload::{Kind, Saying, Wants, Workload},
+};
+
+/// Judges `inventory` at `at`.
+#[must_use]
+pub fn plan(inventory: &Inventory, at: Instant, assume: Assume) -> Plan<'_> {
+    let nodes = owners(inventory);
+    let peopled: BTreeSet<usize> = nodes
+        .values()
+        .filter_map(|of| match of {
+            NodeOf::Pool(pool) => Some(*pool),
+            NodeOf::Nobody | NodeOf::Disputed => None,
+        })
+        .collect();
+    let names: BTreeMap<&PoolName, usize> = inventory.world.catalogue.pools.keys().zip(0..).collect();
+    let has_node = |name: &PoolName| nodes.is_empty() || names.get(name).is_some_and(|pool| peopled.contains(pool));
+    let pools = Judge::new(&inventory.world).pools_where(at, has_node);
+    let mut planner = Planner::new(inventory, assume, &pools, &nodes);
+    let workloads = inventory.workloads.iter().map(|workload| planner.workload(workload)).collect();
+    let namespaces = inventory.namespaces.keys().filter_map(|name| planner.namespace(name)).collect();
+    let demands = planner.demands;
+    Plan { at, inventory, pools, workloads, namespaces, demands, nodes }
+}
+
+fn owners(inventory: &Inventory) -> BTreeMap<&str, NodeOf> {
+    let index: BTreeMap<&PoolName, usize> = inventory.world.catalogue.pools.keys().zip(0..).collect();
+    let of = |node: &Node| {
+        let place = Place { labels: &node.labels, provider_id: node.provider_id.as_deref() };
+        let claims = claims(&inventory.world.catalogue.pools, place);
+        match claims.owner().and_then(|name| index.get(name)) {
+            Some(pool) => NodeOf::Pool(*pool),
+            None if claims.by.len() > 1 => NodeOf::Disputed,
+            None => NodeOf::Nobody,
+        }
+    };
+    inventory.nodes.iter().map(|(name, node)| (&**name, of(node))).collect()
+}
+
+/// What is said about a workload, as the key of its judgement.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Said<'a> {
+    namespace: &'a str,
+    kind: Kind,
+    workload: &'a Saying,
+    pod: &'a Saying,
+    misplaced: &'a [&'static str],
+    node_name: Option<&'a str>,
+}
+
+/// A namespace with the policies that govern it.
+struct Governed<'a> {
+    exempt: bool,
+    known: bool,
+    labels: Labels,
+    /// Places among the policies of the world.
+    policies: Vec<(usize, &'a Policy)>,
+}
+
+/// Judges workloads one by one, and remembers what they share.
+pub struct Planner<'a, 'p> {
+    estate: &'a dyn Estate,
+    assume: Assume,
+    policies: Vec<&'a Policy>,
+    pools: &'p [PoolClearance<'a>],
+    nodes: &'p BTreeMap<&'a str, NodeOf>,
+    namespaces: BTreeMap<&'a str, Rc<Governed<'a>>>,
+    judged: BTreeMap<Said<'a>, Rc<Judgement<'a>>>,
+    demands: Vec<Demand<'a>>,
+    known: BTreeMap<Vec<Ask<'a>>, usize>,
+    /// Outcomes of workloads with wishes of their own, by demand and wishes.
+    wished: BTreeMap<(usize, Wants), Outcome>,
+    /// The stamps of every pool, once some workload has wished something.
+    stamps: OnceCell<Vec<Labels>>,
+}
+
+impl<'a, 'p> Planner<'a, 'p> {
+    /// A planner for workloads of `estate`, whose pools fare like this, in the order of their names, and whose nodes are
+    /// theirs.
+    #[must_use]
+    pub fn new(
+        estate: &'a dyn Estate,
+        assume: Assume,
+        pools: &'p [PoolClearance<'a>],
+        nodes: &'p BTreeMap<&'a str, NodeOf>,
+    ) -> Self {
+        Self {
+            estate,
+            assume,
+            policies: estate.world().policies.values().collect(),
+            pools,
+            nodes,
+            namespaces: BTreeMap::new(),
+            judged: BTreeMap::new(),
+            demands: Vec::new(),
+            known: BTreeMap::new(),
+            wished: BTreeMap::new(),
+            stamps: OnceCell::new(),
+        }
+    }
+
+    /// What the workloads that were judged so far have to reckon with.
+    #[must_use]
+    pub fn outlook(&self) -> Outlook<'_, 'a> {
+        Outlook { pools: self.pools, demands: &self.demands, nodes: self.nodes, estate: self.estate }
+    }
+
+    /// Judges `workload`.
+    pub fn workload(&mut self, workload: &'a Workload) -> Planned<'a> {
+        let said = Said {
+            namespace: &workload.identity.namespace,
+            kind: workload.identity.kind,
+            workload: &workload.workload,
+            pod: &workload.pod,
+            misplaced: &workload.misplaced,
+            node_name: workload.node_name.as_deref(),
+        };
+        let judgement = if let Some(known) = self.judged.get(&said) {
+            Rc::clone(known)
+        } else {
+            let new = Rc::new(self.judge(workload));
+            self.judged.insert(said, Rc::clone(&new));
+            new
+        };
+        let outcome = self.outcome(workload, &judgement);
+        Planned { workload, judgement, outcome }
+    }
+
+    fn governed(&mut self, namespace: &'a str) -> Rc<Governed<'a>> {
+        if let Some(known) = self.namespaces.get(namespace) {
+            return Rc::clone(known);
+        }
+        let (labels, known) = self.estate.namespace(namespace);
+        let exempt = self.estate.is_exempt(namespace);
+        let governing = |(_, policy): &(usize, &Policy)| !exempt && policy.governs(&labels);
+        let policies = self.policies.iter().copied().enumerate().filter(governing).collect();
+        let new = Rc::new(Governed { exempt, known, labels, policies });
+        self.namespaces.insert(namespace, Rc::clone(&new));
+        new
+    }
+
+    /// What is refused of the labels of the namespace `name`, if anything is.
+    fn namespace(&mut self, name: &'a str) -> Option<RefusedNamespace<'a>> {
+        let governed = self.governed(name);
+        let said = Statements { namespace: Statement::of(&governed.labels), ..Statements::default() };
+        let refused = |(_, policy): &(usize, &'a Policy)| {
+            let in_force = self.in_force(policy);
+            let refusals = policy.need(name, &said).err().unwrap_or_default();
+            refusals.into_iter().map(|refusal| Refused { policy, in_force, refusal }).collect::<Vec<_>>()
+        };
+        let refusals: Vec<_> = governed.policies.iter().flat_map(refused).collect();
+        (!refusals.is_empty()).then_some(RefusedNamespace { name, refusals })
+    }
+
+    fn in_force(&self, policy: &Policy) -> bool {
+        self.assume.enforced || policy.mode == Mode::Enforce
+    }
+
+    fn judge(&mut self, workload: &'a Workload) -> Judgement<'a> {
+        let governed = self.governed(&workload.identity.namespace);
+        let said = Statements::of(&governed.labels, &workload.workload, &workload.pod);
+        let mut judgement = Judgement {
+            exempt: governed.exempt,
+            namespace_known: governed.known,
+            policies: Vec::new(),
+            categories: BTreeSet::new(),
+            refusals: Vec::new(),
+            demand: None,
+        };
+        let mut asks = Vec::new();
+        for (index, policy) in &governed.policies {
+            let in_force = self.in_force(policy);
+            let mut refuse = |refusal| judgement.refusals.push(Refused { policy, in_force, refusal });
+            if !workload.misplaced.is_empty() {
+                refuse(Refusal::Misplaced { keys: workload.misplaced.clone() });
+            }
+            let need = match policy.need(&workload.identity.namespace, &said) {
+                Ok(need) => need,
+                Err(refusals) => {
+                    refusals.into_iter().for_each(refuse);
+                    continue;
+                }
+            };
+            if let Some(node) = workload.node_name.as_deref().filter(|_| !need.keys.is_empty()) {
+                let node = quoted(node);
+                refuse(Refusal::NodeName { policy, node, demand: need.demand(policy) });
+            }
+            if in_force && !need.keys.is_empty() {
+                asks.push(ask(*index, policy, &need));
+            }
+            let Need { level, rank, source, exception, categories, keys: _ } = need;
+            judgement.categories.extend(categories);
+            judgement.policies.push(Levelled { policy, in_force, level, rank, source, exception });
+        }
+        let refused = judgement.refusals.iter().any(|refused| refused.in_force);
+        judgement.demand = (!refused && !asks.is_empty()).then(|| self.demand(asks));
+        judgement
+    }
+
+    fn demand(&mut self, asks: Vec<Ask<'a>>) -> usize {
+        if let Some(known) = self.known.get(&asks) {
+            return *known;
+        }
+        let meets = |pool: &PoolClearance<'_>| asks.iter().all(|ask| ask.met_by(pool));
+        let cleared: Vec<usize> = (0..).zip(self.pools).filter(|(_, pool)| meets(pool)).map(|(i, _)| i).collect();
+        let leaves = |pool: &PoolClearance<'a>| asks.iter().all(|ask| ask.outstayed(pool));
+        let withdrawn = (0..).zip(self.pools).filter(|(i, pool)| cleared.binary_search(i).is_err() && leaves(pool));
+        let withdrawn: Vec<usize> = withdrawn.map(|(i, _)| i).collect();
+        let nodes: Vec<&'a str> = self
+            .nodes
+            .iter()
+            .filter(|(_, of)| matches!(of, NodeOf::Pool(pool) if cleared.binary_search(pool).is_ok()))
+            .map(|(name, _)| *name)
+            .collect();
+        let peopled: BTreeSet<usize> = nodes.iter().filter_map(|name| self.pool_of(name)).collect();
+        let with_nodes = if self.nodes.is_empty() { cleared.clone() } else { peopled.into_iter().collect() };
+        let id = self.demands.len();
+        // Worked out once, and not for each of the workloads that will be told of it.
+        let lacks = |pool: &PoolClearance<'a>| asks.iter().flat_map(|ask| ask.reasons(pool)).count();
+        let pools = (0..).zip(self.pools).filter(|_| cleared.is_empty());
+        // What stands on nothing lacks one thing, and nobody knows how many more.
+        let nearest = pools.min_by_key(|(_, pool)| (pool.site.is_err(), lacks(pool))).map(|(i, _)| i);
+        self.demands.push(Demand { asks: asks.clone(), cleared, withdrawn, with_nodes, nodes, nearest });
+        self.known.insert(asks, id);
+        id
+    }
+
+    fn pool_of(&self, node: &str) -> Option<usize> {
+        match self.nodes.get(node) {
+            Some(NodeOf::Pool(pool)) => Some(*pool),
+            _ => None,
+        }
+    }
+
+    fn outcome(&mut self, workload: &'a Workload, judgement: &Judgement<'a>) -> Outcome {
+        let Some(id) = judgement.demand else {
+            return match judgement {
+                Judgement { refusals, .. } if refusals.iter().any(|refused| refused.in_force) => Outcome::Refused,
+                Judgement { exempt: true, .. } => Outcome::Unrestricted(Free::Exempt),
+                Judgement { policies, refusals, .. } if policies.is_empty() && refusals.is_empty() => {
+                    Outcome::Unrestricted(Free::Ungoverned)
+                }
+                Judgement { policies, .. } if !policies.iter().any(|levelled| levelled.in_force) => {
+                    Outcome::Unrestricted(Free::NotEnforced)
+                }
+                _ => Outcome::Unrestricted(Free::NothingRequired),
+            };
+        };
+        let Some(demand) = self.demands.get(id) else { return Outcome::Refused };
+        if demand.cleared.is_empty() {
+            return Outcome::Unplaceable(Stuck::NoPool);
+        }
+        if demand.with_nodes.is_empty() {
+            return Outcome::Unplaceable(Stuck::NoNode);
+        }
+        let wants = self.wants(workload, judgement);
+        if wants.is_empty() {
+            return Outcome::Placeable(demand.with_nodes.as_slice().into());
+        }
+        if let Some(known) = self.wished.get(&(id, wants.clone())) {
+            return known.clone();
+        }
+        let suited = self.suited(id, &wants);
+        let outcome =
+            if suited.is_empty() { Outcome::Unplaceable(Stuck::OwnWishes) } else { Outcome::Placeable(suited.into()) };
+        self.wished.insert((id, wants), outcome.clone());
+        outcome
+    }
+
+    /// What the workload wants of nodes once admission has put its own keys right.
+    fn wants(&self, workload: &Workload, judgement: &Judgement<'_>) -> Wants {
+        let ours = |key: &str| {
+            keys::policy_asked(key).is_some_and(|policy| {
+                !self.estate.world().policies.contains_key(policy)
+                    || judgement.policies.iter().any(|of| of.in_force && of.policy.name.as_str() == policy)
+            })
+        };
+        workload.wants.selecting(|key| !ours(key))
+    }
+
+    /// The pools of the demand `id` in which some node suits `wants`.
+    fn suited(&mut self, id: usize, wants: &Wants) -> Vec<usize> {
+        let Some(demand) = self.demands.get(id) else { return Vec::new() };
+        let stamps = self.stamps.get_or_init(|| self.pools.iter().map(PoolClearance::stamps).collect());
+        if self.nodes.is_empty() {
+            // Of nodes that nobody has listed only the stamps are known.
+            let known = wants.of_stamps_alone();
+            let accepted = |pool: &usize| stamps.get(*pool).is_some_and(|stamps| known.accept("", stamps));
+            return demand.with_nodes.iter().copied().filter(accepted).collect();
+        }
+        let mut suited = BTreeSet::new();
+        for name in &demand.nodes {
+            let Some(NodeOf::Pool(pool)) = self.nodes.get(name).copied() else { continue };
+            if suited.contains(&pool) {
+                continue;
+            }
+            let (Some(own), Some(stamps)) = (self.estate.labels_of(name), stamps.get(pool)) else { continue };
+            if wants.accept(name, &SpotLabels { own, stamps }) {
+                suited.insert(pool);
+            }
+        }
+        suited.into_iter().collect()
+    }
+}
+
+fn ask<'a>(index: usize, policy: &'a Policy, need: &Need<'a>) -> Ask<'a> {
+    let demanding = |name: &&CategoryName| policy.categories.get(name.as_str()).is_some_and(Option::is_some);
+    let categories = need.categories.iter().copied().filter(demanding).collect();
+    // A level that demands nothing, beside a category that does, asks for nothing itself.
+    let level = policy.levels.demands_at(need.rank).then_some((need.rank, need.level));
+    Ask { index, policy: &policy.name, level, exception: need.exception, categories }
+}

@@ -1,0 +1,307 @@
+//! What officers demand: levels from least to most sensitive, and categories beside them.
+
+use alloc::string::String;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::time::Duration;
+
+use super::{
+    instant::{Day, Instant},
+    jurisdiction::Areas,
+    keys,
+    name::{CategoryName, ExceptionName, Law, LevelName, PolicyName, PoolName, ProviderName, RegionName, Scheme},
+    selector::{Labels, Selector},
+};
+
+/// What becomes of what the policy does not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Pods are placed, and what cannot be judged is refused.
+    Enforce,
+    /// The applying user is warned; nothing is altered.
+    Warn,
+    /// The API server's audit log has it; nobody else notices.
+    Audit,
+}
+
+impl core::fmt::Display for Mode {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Enforce => "Enforce",
+            Self::Warn => "Warn",
+            Self::Audit => "Audit",
+        })
+    }
+}
+
+/// Which data may run where.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Its name.
+    pub name: PolicyName,
+    /// What becomes of what it does not allow.
+    pub mode: Mode,
+    /// The namespaces that it governs.
+    pub namespaces: Selector,
+    /// Its levels.
+    pub levels: Levels,
+    /// Its categories; `None` for one that demands nothing.
+    pub categories: BTreeMap<CategoryName, Option<Requirements>>,
+    /// Its exceptions. No namespace is in two of them.
+    pub exceptions: BTreeMap<ExceptionName, Exception>,
+}
+
+/// Namespaces whose pods may, until a day, also run on pools that are not cleared for their level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exception {
+    /// The namespaces, by name.
+    pub namespaces: BTreeSet<String>,
+    /// The most sensitive level that it is for: its place in the order, from 0.
+    pub rank: usize,
+    /// The pools that these pods may use beside the cleared ones.
+    pub pools: BTreeSet<PoolName>,
+    /// The last day on which it holds.
+    pub until: Day,
+    /// Why it was granted.
+    pub reason: String,
+    /// Who answers for it.
+    pub approved_by: String,
+}
+
+impl Exception {
+    /// Whether it holds at `at`.
+    #[must_use]
+    pub fn in_force(&self, at: Instant) -> bool {
+        at < self.until.ends()
+    }
+
+    /// When it ends; `None` when it has at `at`.
+    #[must_use]
+    pub fn end(&self, at: Instant) -> Option<Instant> {
+        Some(self.until.ends()).filter(|end| at < *end)
+    }
+}
+
+/// What becomes of running pods whose pool is no longer cleared for their level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OnLoss {
+    /// What is done to them.
+    pub action: LossAction,
+    /// How long before the end of a certificate they begin to leave.
+    pub lead: Duration,
+}
+
+/// What is done to pods that stand where they may no longer stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LossAction {
+    /// They are replaced, replacement first.
+    #[default]
+    Migrate,
+    /// They are evicted.
+    Evict,
+    /// Nothing; the officer is told.
+    Report,
+}
+
+/// The levels of a policy, least to most sensitive, with a default among them.
+#[derive(Clone, Debug)]
+pub struct Levels {
+    ordered: Vec<Level>,
+    default: usize,
+}
+
+/// One step of sensitivity.
+#[derive(Clone, Debug)]
+pub struct Level {
+    /// Its name.
+    pub name: LevelName,
+    /// What it demands beyond the levels below; `None` for nothing.
+    pub require: Option<Requirements>,
+    /// What becomes of running pods whose pool is no longer cleared for it.
+    pub on_loss: OnLoss,
+}
+
+/// Levels that make no order, or a default that is none of them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidLevels {
+    /// Two levels have one name.
+    #[error("level {0} is listed twice: keep one of them")]
+    Duplicate(LevelName),
+    /// The default is not among the levels.
+    #[error("defaultLevel is {default:?}, which is none of the levels: write one of {known}")]
+    Default {
+        /// What the policy says.
+        default: String,
+        /// The levels that it has.
+        known: String,
+    },
+}
+
+impl Levels {
+    /// Takes `ordered`, least to most sensitive, and the name of the default among them.
+    ///
+    /// # Errors
+    /// [`InvalidLevels`].
+    pub fn new(ordered: Vec<Level>, default: &str) -> Result<Self, InvalidLevels> {
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = ordered.iter().find(|level| !seen.insert(&level.name)) {
+            return Err(InvalidLevels::Duplicate(twice.name.clone()));
+        }
+        match ordered.iter().position(|level| level.name.as_str() == default) {
+            Some(default) => Ok(Self { ordered, default }),
+            None => Err(InvalidLevels::Default {
+                default: super::name::quoted(default),
+                known: super::text::Listed(ordered.iter().map(|level| &level.name)).to_string(),
+            }),
+        }
+    }
+
+    /// Least to most sensitive.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Level> + DoubleEndedIterator + Clone {
+        self.ordered.iter()
+    }
+
+    /// How sensitive the default is: its place in the order, from 0.
+    #[must_use]
+    pub fn default_rank(&self) -> usize {
+        self.default
+    }
+
+    /// How sensitive `name` is: its place in the order, from 0.
+    #[must_use]
+    pub fn rank(&self, name: &str) -> Option<usize> {
+        self.ordered.iter().position(|level| level.name.as_str() == name)
+    }
+
+    /// The level at `rank`.
+    #[must_use]
+    pub fn at(&self, rank: usize) -> Option<&Level> {
+        self.ordered.get(rank)
+    }
+
+    /// How long before a certificate ends pods of the level at `rank` begin to leave: the longest of its own lead time
+    /// and of those of the levels below.
+    #[must_use]
+    pub fn lead_at(&self, rank: usize) -> Duration {
+        self.ordered.iter().take(rank.saturating_add(1)).map(|level| level.on_loss.lead).max().unwrap_or_default()
+    }
+
+    /// The levels, by rank, that have a lead time and a stamp to withdraw.
+    pub fn with_lead(&self) -> impl Iterator<Item = usize> {
+        (0..self.ordered.len()).filter(|rank| self.demands_at(*rank) && !self.lead_at(*rank).is_zero())
+    }
+
+    /// Whether the level at `rank`, or one below it, demands anything: only then is there a stamp for it.
+    #[must_use]
+    pub fn demands_at(&self, rank: usize) -> bool {
+        self.ordered.iter().take(rank.saturating_add(1)).any(|level| level.require.is_some())
+    }
+}
+
+impl Policy {
+    /// Whether the policy governs the namespace with these labels.
+    #[must_use]
+    pub fn governs(&self, namespace: &Labels) -> bool {
+        self.namespaces.matches(namespace)
+    }
+
+    /// The key that a pod of the level at `rank` selects by; `None` where nothing is demanded.
+    #[must_use]
+    pub fn clearance_key(&self, rank: usize) -> Option<String> {
+        let level = self.levels.at(rank)?;
+        self.levels.demands_at(rank).then(|| keys::clearance(&self.name, &level.name))
+    }
+
+    /// The exception that is for pods of the level at `rank` in the namespace of this name; `None` as well where nothing is
+    /// demanded. Whether it has ended plays no part: what lets pods onto a place is the stamp, and that ends.
+    #[must_use]
+    pub fn exception_for(&self, namespace: &str, rank: usize) -> Option<&ExceptionName> {
+        let applies = |exception: &Exception| rank <= exception.rank && exception.namespaces.contains(namespace);
+        let (name, _) = self.exceptions.iter().find(|(_, exception)| applies(exception))?;
+        self.levels.demands_at(rank).then_some(name)
+    }
+
+    /// The key that the pods of the exception `name` select by; `None` where its level demands nothing or there is none.
+    #[must_use]
+    pub fn exception_key(&self, name: &str) -> Option<String> {
+        let (name, exception) = self.exceptions.get_key_value(name)?;
+        self.levels.demands_at(exception.rank).then(|| keys::exception(&self.name, name))
+    }
+
+    /// The key that a pod of `category` selects by; `None` where nothing is demanded or the category is unknown.
+    #[must_use]
+    pub fn category_key(&self, category: &str) -> Option<String> {
+        let (name, require) = self.categories.get_key_value(category)?;
+        require.as_ref().map(|_| keys::category(&self.name, name))
+    }
+}
+
+/// What one level or category demands of a place. Absent means: nothing in this respect.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Requirements {
+    /// Countries that the operator may be bound by.
+    pub operator: Option<Areas>,
+    /// Countries that the controlling party may be bound by.
+    pub controlling_party: Option<Areas>,
+    /// Countries that every supplier of technology may be bound by.
+    pub technology: Option<Areas>,
+    /// Countries in which the data may lie.
+    pub data: Option<Areas>,
+    /// Laws that must not reach the offer.
+    pub not_exposed_to: BTreeSet<Law>,
+    /// Certificates that must be in force, all of them.
+    pub qualifications: BTreeSet<Scheme>,
+    /// Providers that may, and may not.
+    pub providers: Filter<ProviderName>,
+    /// Regions that may, and may not.
+    pub regions: Filter<RegionName>,
+    /// The highest power usage effectiveness (ratio).
+    pub max_pue: Option<f64>,
+    /// The highest carbon intensity (gCO2e/kWh).
+    pub max_carbon_intensity: Option<f64>,
+}
+
+/// Names that are allowed (all when `None`), and names that are denied even so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter<T> {
+    /// Only these, when given.
+    pub allow: Option<BTreeSet<T>>,
+    /// Never these.
+    pub deny: BTreeSet<T>,
+}
+
+impl<T> Default for Filter<T> {
+    fn default() -> Self {
+        Self { allow: None, deny: BTreeSet::new() }
+    }
+}
+
+/// What a filter makes of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filtered<'a, T> {
+    /// It may pass.
+    Passes,
+    /// It is on the list of the denied.
+    Denied,
+    /// It is not among these, the allowed.
+    NotAmong(&'a BTreeSet<T>),
+}
+
+impl<T: Ord> Filter<T> {
+    /// Whether it demands anything.
+    #[must_use]
+    pub fn says_anything(&self) -> bool {
+        self.allow.is_some() || !self.deny.is_empty()
+    }
+
+    /// What it makes of `name`.
+    pub fn judge(&self, name: &T) -> Filtered<'_, T> {
+        match &self.allow {
+            _ if self.deny.contains(name) => Filtered::Denied,
+            Some(allow) if !allow.contains(name) => Filtered::NotAmong(allow),
+            _ => Filtered::Passes,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Why a place is not cleared, as data. The sentence that each displays as is made in its own module, when it is read.
+
+use alloc::collections::BTreeSet;
+use core::{fmt, time::Duration};
+
+use super::{
+    catalogue::{Gap, Party, Pool, Qualification, Reach, Role, Site, Technology, Unresolved},
+    instant::Day,
+    jurisdiction::{Areas, Jurisdiction},
+    name::{CategoryName, Law, LevelName, PolicyName, ProviderName, RegionName, Scheme},
+    tenure::{End, Tenure},
+};
+
+/// A stable word for a kind of reason. Never renamed: alerts and pipelines match on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Code {
+    /// The pool names a provider, offer or zone that is not recorded.
+    PoolUnresolved,
+    /// No certificate of the scheme is recorded.
+    QualificationMissing,
+    /// The certificate ended.
+    QualificationExpired,
+    /// The certificate has not begun.
+    QualificationNotYetValid,
+    /// The certificate covers other regions.
+    QualificationOutOfScope,
+    /// The certificate is in force, and ends within the lead time.
+    QualificationEnding,
+    /// A country is not among the allowed ones.
+    JurisdictionNotAllowed,
+    /// A country that is asked about is not recorded.
+    JurisdictionUnknown,
+    /// A law reaches the offer.
+    ExposedToLaw,
+    /// Whether a law reaches the offer cannot be told.
+    ExposureUnknown,
+    /// The policy names a law that nobody has heard of.
+    LawUnknown,
+    /// The provider is denied, or not among the allowed.
+    ProviderDenied,
+    /// The region is denied, or not among the allowed.
+    RegionDenied,
+    /// The power usage effectiveness is too high.
+    PUETooHigh,
+    /// The power usage effectiveness is not recorded.
+    PUEUnknown,
+    /// The carbon intensity is too high.
+    CarbonTooHigh,
+    /// The carbon intensity is not recorded.
+    CarbonUnknown,
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Who demands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demander<'a> {
+    /// A level.
+    Level(&'a LevelName),
+    /// A category.
+    Category(&'a CategoryName),
+}
+
+impl fmt::Display for Demander<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Level(level) => write!(f, "level {level}"),
+            Self::Category(category) => write!(f, "category {category}"),
+        }
+    }
+}
+
+/// Which of an offer's countries a demand is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// The operator's or the controlling party's.
+    Party {
+        /// What the party is to the offer.
+        role: Role,
+        /// The party.
+        party: &'a Party,
+    },
+    /// A supplier's; `None` when no technology is recorded at all.
+    Technology(Option<&'a Technology>),
+    /// Where the data lies.
+    Data,
+}
+
+/// What speaks against a place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cause<'a> {
+    /// It stands on nothing.
+    Unresolved(Unresolved<'a>),
+    /// No certificate of this scheme.
+    QualificationMissing(&'a Scheme),
+    /// It ended on this day.
+    QualificationExpired(&'a Qualification, Day),
+    /// It is to come.
+    QualificationNotYetValid(&'a Qualification),
+    /// It covers other regions.
+    QualificationOutOfScope(&'a Qualification),
+    /// It ends within the lead time. No cause to lose clearance, but perhaps to be withdrawn from new pods.
+    QualificationEnding {
+        /// The end.
+        end: End<'a>,
+        /// What follows from it.
+        tenure: Tenure<'a>,
+        /// The lead time.
+        lead: Duration,
+    },
+    /// The country is not among these.
+    JurisdictionNotAllowed(Subject<'a>, Jurisdiction, &'a Areas),
+    /// The country is not recorded.
+    JurisdictionUnknown(Subject<'a>, &'a Areas),
+    /// The law reaches the offer.
+    ExposedToLaw(&'a Law, Reach<'a>),
+    /// A fact is missing that would tell whether the law reaches the offer.
+    ExposureUnknown(&'a Law, Gap),
+    /// Nobody has heard of the law.
+    LawUnknown(&'a Law),
+    /// The provider is on the list of the denied.
+    ProviderDenied,
+    /// The provider is not among these.
+    ProviderNotAllowed(&'a BTreeSet<ProviderName>),
+    /// The region is on the list of the denied.
+    RegionDenied,
+    /// The region is not among these.
+    RegionNotAllowed(&'a BTreeSet<RegionName>),
+    /// Fact, then limit.
+    PueTooHigh(f64, f64),
+    /// The limit; there is no fact.
+    PueUnknown(f64),
+    /// Fact, then limit.
+    CarbonTooHigh(f64, f64),
+    /// The limit; there is no fact.
+    CarbonUnknown(f64),
+}
+
+impl Cause<'_> {
+    /// Its stable word.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Unresolved(_) => Code::PoolUnresolved,
+            Self::QualificationMissing(_) => Code::QualificationMissing,
+            Self::QualificationExpired(..) => Code::QualificationExpired,
+            Self::QualificationNotYetValid(_) => Code::QualificationNotYetValid,
+            Self::QualificationOutOfScope(_) => Code::QualificationOutOfScope,
+            Self::QualificationEnding { .. } => Code::QualificationEnding,
+            Self::JurisdictionNotAllowed(..) => Code::JurisdictionNotAllowed,
+            Self::JurisdictionUnknown(..) => Code::JurisdictionUnknown,
+            Self::ExposedToLaw(..) => Code::ExposedToLaw,
+            Self::ExposureUnknown(..) => Code::ExposureUnknown,
+            Self::LawUnknown(_) => Code::LawUnknown,
+            Self::ProviderDenied | Self::ProviderNotAllowed(_) => Code::ProviderDenied,
+            Self::RegionDenied | Self::RegionNotAllowed(_) => Code::RegionDenied,
+            Self::PueTooHigh(..) => Code::PUETooHigh,
+            Self::PueUnknown(_) => Code::PUEUnknown,
+            Self::CarbonTooHigh(..) => Code::CarbonTooHigh,
+            Self::CarbonUnknown(_) => Code::CarbonUnknown,
+        }
+    }
+}
+
+/// A cause, with who demands otherwise and of which place. Displays as a sentence: the fact, the demand, the remedy.
+#[derive(Clone, Copy, Debug)]
+pub struct Reason<'a> {
+    /// The policy.
+    pub policy: &'a PolicyName,
+    /// Its level or category.
+    pub demander: Demander<'a>,
+    /// The pool.
+    pub pool: &'a Pool,
+    /// What the pool stands on; `None` when it stands on nothing.
+    pub site: Option<Site<'a>>,
+    /// What speaks against it.
+    pub cause: Cause<'a>,
+}
+
+impl Reason<'_> {
+    /// Its stable word.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.cause.code()
+    }
+}

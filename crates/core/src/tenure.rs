@@ -1,0 +1,113 @@
+//! How long a cleared pool stays cleared, and whether it is withdrawn before its end: the lead time of a level.
+//!
+//! What ends within the lead time is *ending*. It is *withdrawn* from new pods while another pool, one with a place in
+//! it, is cleared for the level and outlasts it; otherwise it is kept to its end. So of the pools that are cleared for a
+//! level the last to end is always kept: never are all of them withdrawn. Clearance itself is not touched by any of this.
+
+use alloc::vec::Vec;
+
+use core::time::Duration;
+
+use super::{
+    catalogue::{Qualification, Site},
+    coverage::Coverage,
+    instant::{Day, Instant},
+    policy::{Levels, LossAction, Policy},
+};
+
+/// How a pool that is cleared for a level stands in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tenure<'a> {
+    /// No end is known, or none within the lead time.
+    Lasting,
+    /// It ends within the lead time, and is kept until then.
+    Ending(End<'a>, Kept),
+    /// It ends within the lead time, and new pods go elsewhere.
+    Leaving(End<'a>),
+}
+
+/// The end of a clearance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct End<'a> {
+    /// The first instant at which the pool will not be cleared, by what is recorded.
+    pub at: Instant,
+    /// The certificate that ends then.
+    pub by: &'a Qualification,
+}
+
+/// Why a pool that ends is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// No other pool with a place in it outlasts it.
+    Last,
+    /// The level only wants to be told.
+    Report,
+}
+
+impl<'a> Tenure<'a> {
+    /// The end, where it is within the lead time.
+    #[must_use]
+    pub fn end(&self) -> Option<End<'a>> {
+        match self {
+            Self::Lasting => None,
+            Self::Ending(end, _) | Self::Leaving(end) => Some(*end),
+        }
+    }
+}
+
+impl End<'_> {
+    /// The last day on which the pool is cleared.
+    #[must_use]
+    pub fn last_day(&self) -> Day {
+        Day::ending_at(self.at)
+    }
+}
+
+impl Policy {
+    /// The first end of a certificate that the levels up to `rank` ask `site` for, successors counted. Of a site that
+    /// is cleared for that level at `at`.
+    pub(super) fn end<'a>(&'a self, rank: usize, site: Site<'a>, at: Instant) -> Option<End<'a>> {
+        let Site { offer, zone, .. } = site;
+        let levels = self.levels.iter().take(rank.saturating_add(1));
+        let schemes = levels.flat_map(|level| &level.require).flat_map(|require| &require.qualifications);
+        let ends = schemes.filter_map(|scheme| {
+            let Coverage::InForce { until: Some(until), by } = offer.coverage(scheme, &zone.region, at) else {
+                return None;
+            };
+            let in_scope = offer.qualifications.iter().filter(|q| q.scheme == *scheme && q.covers(&zone.region));
+            // Of a chain of successors the one is named that nothing succeeds.
+            let last = in_scope.filter(|q| q.ends() == Some(until)).max();
+            Some(End { at: until, by: last.unwrap_or(by) })
+        });
+        ends.min()
+    }
+}
+
+impl Levels {
+    /// How each of the pools that are cleared for the level at `rank` stands at `at`, in the order in which their ends
+    /// (`None`: no end is known) are given, each with whether the pool has a place in it.
+    pub(super) fn tenures<'a>(&self, rank: usize, cleared: &[(Option<End<'a>>, bool)], at: Instant) -> Vec<Tenure<'a>> {
+        let lead = self.lead_at(rank);
+        let report = self.at(rank).is_some_and(|level| level.on_loss.action == LossAction::Report);
+        // What outlasts everything else, of the pools that pods can go to. No end sorts after every end.
+        let lasting = |end: Option<End<'_>>| (end.is_none(), end.map(|end| end.at));
+        let longest = cleared.iter().filter(|(_, peopled)| *peopled).map(|(end, _)| lasting(*end)).max();
+        let tenure = |(end, _): &(Option<End<'a>>, bool)| match end {
+            Some(end) if ends_within(*end, lead, at) => {
+                if report {
+                    Tenure::Ending(*end, Kept::Report)
+                } else if longest > Some(lasting(Some(*end))) {
+                    Tenure::Leaving(*end)
+                } else {
+                    Tenure::Ending(*end, Kept::Last)
+                }
+            }
+            _ => Tenure::Lasting,
+        };
+        cleared.iter().map(tenure).collect()
+    }
+}
+
+fn ends_within(end: End<'_>, lead: Duration, at: Instant) -> bool {
+    !lead.is_zero() && end.at.before(lead) <= at
+}

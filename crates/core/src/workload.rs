@@ -1,0 +1,213 @@
+//! Workloads: what is said on them of how sensitive they are, and where they want to run themselves.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use alloc::{collections::BTreeSet, sync::Arc};
+use core::fmt;
+
+use super::{
+    admission::Statement,
+    keys,
+    selector::{LabelSource, Labels, Selector},
+};
+
+/// What has pods, or is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `apps/v1`.
+    Deployment,
+    /// `apps/v1`.
+    StatefulSet,
+    /// `apps/v1`.
+    DaemonSet,
+    /// `apps/v1`, of no Deployment.
+    ReplicaSet,
+    /// `batch/v1`, of no `CronJob`.
+    Job,
+    /// `batch/v1`.
+    CronJob,
+    /// `v1`, of nothing of the above.
+    Pod,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 7] =
+        [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::ReplicaSet, Self::Job, Self::CronJob, Self::Pod];
+
+    /// As manifests write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+            Self::DaemonSet => "DaemonSet",
+            Self::ReplicaSet => "ReplicaSet",
+            Self::Job => "Job",
+            Self::CronJob => "CronJob",
+            Self::Pod => "Pod",
+        }
+    }
+
+    /// The `apiVersion` of its manifests.
+    #[must_use]
+    pub const fn api_version(self) -> &'static str {
+        match self {
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::ReplicaSet => "apps/v1",
+            Self::Job | Self::CronJob => "batch/v1",
+            Self::Pod => "v1",
+        }
+    }
+
+    /// Where its pod template is; `None` for a pod.
+    #[must_use]
+    pub const fn template_at(self) -> Option<&'static str> {
+        match self {
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::ReplicaSet | Self::Job => {
+                Some("spec.template")
+            }
+            Self::CronJob => Some("spec.jobTemplate.spec.template"),
+            Self::Pod => None,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What one source says, kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Saying {
+    /// The sensitivity level.
+    pub sensitivity: Option<Box<str>>,
+    /// The categories, joined.
+    pub categories: Option<Box<str>>,
+}
+
+impl Saying {
+    /// It, to be judged.
+    #[must_use]
+    pub fn statement(&self) -> Statement<'_> {
+        Statement { sensitivity: self.sensitivity.as_deref(), categories: self.categories.as_deref() }
+    }
+
+    /// Whether it says nothing.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.sensitivity.is_none() && self.categories.is_none()
+    }
+}
+
+/// Which workload. Ordered as people look for it: by namespace, kind and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+impl fmt::Display for Identity {
+    /// As admission names it: `deployment claims/api`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind.as_str().to_ascii_lowercase(), self.namespace, self.name)
+    }
+}
+
+/// A workload, as much of it as decides where its pods may run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Which one.
+    pub identity: Identity,
+    /// What its own annotations say; of a pod, what it says on behalf of its workload.
+    pub workload: Saying,
+    /// What its pod template's annotations say; of a pod, its own.
+    pub pod: Saying,
+    /// Annotations of ours that stand where they reach no pod.
+    pub misplaced: Vec<&'static str>,
+    /// The node that its author names, past the scheduler.
+    pub node_name: Option<Box<str>>,
+    /// Where its pods want to run, whatever the policies say.
+    pub wants: Wants,
+    /// The nodes on which its pods run now, one entry a pod; empty where nobody has looked.
+    pub runs_on: Vec<Arc<str>>,
+}
+
+/// Where pods want to run: their node selector and their required node affinity.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Wants {
+    /// Labels that the node must have.
+    pub selector: Labels,
+    /// Alternatives, one of which must hold; no demand when `None`.
+    pub affinity: Option<Vec<NodeTerm>>,
+}
+
+/// One alternative of a required node affinity. Without any demand it matches nothing, as Kubernetes has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeTerm {
+    /// Demands on labels.
+    pub labels: Selector,
+    /// The names that the node may have; any when `None`.
+    pub names: Option<BTreeSet<String>>,
+    /// The names that the node may not have.
+    pub other_than: BTreeSet<String>,
+}
+
+impl Wants {
+    /// Whether any node will do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.selector.is_empty() && self.affinity.is_none()
+    }
+
+    /// Without what it wants of stamps in its node selector: those follow from what is judged.
+    #[must_use]
+    pub fn without_stamps(&self) -> Self {
+        self.selecting(|key| !keys::is_stamp(key))
+    }
+
+    /// What of it is about stamps, which follow from a pool alone: what can be told where no node is known. An
+    /// alternative that says nothing of them leaves the affinity open.
+    #[must_use]
+    pub fn of_stamps_alone(&self) -> Self {
+        let known = |term: &NodeTerm| NodeTerm { labels: term.labels.only(keys::is_stamp), ..NodeTerm::default() };
+        let affinity: Option<Vec<_>> = self.affinity.as_ref().map(|terms| terms.iter().map(known).collect());
+        let open = affinity.iter().flatten().any(|term| term.labels.is_without_terms());
+        Self { affinity: affinity.filter(|_| !open), ..self.selecting(keys::is_stamp) }
+    }
+
+    /// With those entries of its node selector alone whose keys are `wanted`.
+    #[must_use]
+    pub fn selecting(&self, wanted: impl Fn(&str) -> bool) -> Self {
+        let entries = self.selector.iter().filter(|(key, _)| wanted(key));
+        Self {
+            selector: entries.map(|(key, value)| (key.clone(), value.clone())).collect(),
+            affinity: self.affinity.clone(),
+        }
+    }
+
+    /// Whether a node of this name and these labels will do.
+    #[must_use]
+    pub fn accept<L: LabelSource + ?Sized>(&self, name: &str, labels: &L) -> bool {
+        self.selector.iter().all(|(key, value)| labels.label(key) == Some(value))
+            && self.affinity.as_ref().is_none_or(|terms| terms.iter().any(|term| term.accepts(name, labels)))
+    }
+}
+
+impl NodeTerm {
+    /// Whether a node of this name and these labels is meant.
+    #[must_use]
+    pub fn accepts<L: LabelSource + ?Sized>(&self, name: &str, labels: &L) -> bool {
+        (self.names.is_some() || !self.other_than.is_empty() || !self.labels.is_without_terms())
+            && !self.other_than.contains(name)
+            && self.names.as_ref().is_none_or(|names| names.contains(name))
+            && self.labels.matches(labels)
+    }
+}

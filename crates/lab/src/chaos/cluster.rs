@@ -1,0 +1,77 @@
+//! Requests of the run itself: raw JSON, again and again while the API server is away.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use http::Request;
+use kube::Client;
+use serde_json::Value;
+
+use crate::eventually;
+
+/// How long a request may be in vain: an API server that was killed, and half a minute in which a new one may not find
+/// the parameters of admission policies.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// How long one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// How a request changes things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Create,
+    Apply,
+    Merge,
+    Delete,
+}
+
+/// One attempt of a request.
+async fn attempt(client: &Client, request: Request<Vec<u8>>) -> Result<Value, kube::Error> {
+    match tokio::time::timeout(ATTEMPT, client.request::<Value>(request)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(kube::Error::Service("no answer".into())),
+    }
+}
+
+/// Reads what is at a path.
+pub(super) async fn read(client: &Client, path: &str) -> Result<Value> {
+    let request = Request::get(path).body(Vec::new())?;
+    attempt(client, request).await.map_err(|error| anyhow!("cannot get {path}: {error}"))
+}
+
+/// The items of the list at a path.
+pub(super) async fn list(client: &Client, path: &str) -> Result<Vec<Value>> {
+    match read(client, path).await?.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => Ok(items),
+        _ => Err(anyhow!("{path} is no list")),
+    }
+}
+
+/// Writes, and does not give up while the API server is away. What is there already is created, what is not is deleted:
+/// an attempt may have done it though nobody said so.
+pub(super) async fn insist(client: &Client, verb: Verb, path: &str, body: &Value) -> Result<()> {
+    let (method, content) = match verb {
+        Verb::Create => ("POST", "application/json"),
+        Verb::Apply => ("PATCH", "application/apply-patch+yaml"),
+        Verb::Merge => ("PATCH", "application/merge-patch+json"),
+        Verb::Delete => ("DELETE", "application/json"),
+    };
+    let target = if verb == Verb::Apply { format!("{path}?fieldManager=chaos&force=true") } else { path.to_owned() };
+    let sent = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    let done = eventually(format!("{method} {path} to be done"), PATIENCE, async || {
+        let request = Request::builder().method(method).uri(&target).header("content-type", content).body(sent.clone());
+        let request = request.map_err(|error| error.to_string())?;
+        match attempt(client, request).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if verb == Verb::Create && status.code == 409 => Ok(()),
+            Err(kube::Error::Api(status)) if verb == Verb::Delete && status.code == 404 => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    });
+    done.await.with_context(|| format!("cannot {method} {path}"))
+}
+
+/// Makes an object of ours what it says.
+pub(super) async fn apply(client: &Client, plural: &str, object: &Value) -> Result<()> {
+    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    insist(client, Verb::Apply, &format!("/apis/rempart.dev/v1alpha1/{plural}/{name}"), object).await
+}

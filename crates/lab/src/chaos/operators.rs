@@ -1,0 +1,139 @@
+//! Two replicas of the operator, killed and paused, and started again.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tokio::{sync::Mutex, time::sleep};
+
+use crate::{ControlPlane, OperatorProcess, eventually};
+
+/// How long a replica may take to start while things go wrong around it.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// How often somebody is looked for who leads.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// The replicas. Each start has a name of its own, as a pod that replaces another.
+pub(super) struct Operators<'a> {
+    cluster: &'a ControlPlane,
+    replicas: Mutex<Vec<OperatorProcess>>,
+    paused: Mutex<Option<OperatorProcess>>,
+    started: Mutex<usize>,
+}
+
+impl<'a> Operators<'a> {
+    /// Starts both.
+    pub(super) async fn start(cluster: &'a ControlPlane) -> Result<Self> {
+        let this = Self { cluster, replicas: Mutex::default(), paused: Mutex::default(), started: Mutex::default() };
+        this.complete().await?;
+        Ok(this)
+    }
+
+    /// Starts as many as are missing.
+    async fn complete(&self) -> Result<()> {
+        let missing = 2_usize.saturating_sub(self.replicas.lock().await.len());
+        for _ in 0..missing {
+            let identity = {
+                let mut started = self.started.lock().await;
+                *started += 1;
+                format!("--identity=replica-{started}")
+            };
+            let started = eventually("a replica of the operator to start", PATIENCE, async || {
+                self.cluster.start_operator([identity.clone()]).await
+            });
+            let started = started.await?;
+            self.replicas.lock().await.push(started);
+        }
+        Ok(())
+    }
+
+    /// Which of the replicas leads.
+    async fn leader(&self) -> Option<usize> {
+        let replicas = self.replicas.lock().await;
+        for (index, replica) in replicas.iter().enumerate() {
+            if leads(replica).await {
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// Fails unless one of them leads.
+    pub(super) async fn led(&self) -> Result<()> {
+        ensure!(self.leader().await.is_some(), "no replica leads");
+        Ok(())
+    }
+
+    /// Takes away the one that leads, or any.
+    async fn take_leader(&self) -> Result<OperatorProcess> {
+        let index = self.leader().await.unwrap_or_default();
+        let mut replicas = self.replicas.lock().await;
+        ensure!(index < replicas.len(), "no replica runs");
+        Ok(replicas.remove(index))
+    }
+
+    pub(super) async fn kill_leader(&self) -> Result<()> {
+        self.take_leader().await?.kill().await;
+        self.complete().await
+    }
+
+    pub(super) async fn kill_all(&self, away: Duration) -> Result<()> {
+        let replicas = std::mem::take(&mut *self.replicas.lock().await);
+        for replica in replicas {
+            replica.kill().await;
+        }
+        sleep(away).await;
+        self.complete().await
+    }
+
+    /// Stops the leader where it stands. A new replica takes its place, as elsewhere a node's pods are replaced.
+    pub(super) async fn pause(&self) -> Result<()> {
+        let mut paused = self.paused.lock().await;
+        if paused.is_none() {
+            let leader = self.take_leader().await?;
+            leader.pause();
+            *paused = Some(leader);
+            drop(paused);
+            self.complete().await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the one that is paused go on, beside the others, for a while.
+    pub(super) async fn resume(&self) -> Result<()> {
+        let paused = self.paused.lock().await.take();
+        if let Some(paused) = paused {
+            paused.resume();
+            // It must find out that it leads no more, and write nothing. The audit log has what it wrote.
+            let found_out = eventually("a paused leader to see that another leads", PATIENCE, async || {
+                ensure!(!leads(&paused).await, "it leads");
+                paused.get("/healthz").await?;
+                anyhow::Ok(())
+            });
+            found_out.await.context("a paused leader that woke up")?;
+            paused.terminate().await;
+        }
+        Ok(())
+    }
+
+    /// Fails when a replica has ended by itself.
+    pub(super) async fn check(&self) -> Result<()> {
+        for replica in &*self.replicas.lock().await {
+            replica.check()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until somebody leads.
+    pub(super) async fn until_led(&self) {
+        while self.led().await.is_err() {
+            sleep(INTERVAL).await;
+        }
+    }
+}
+
+async fn leads(replica: &OperatorProcess) -> bool {
+    match tokio::time::timeout(Duration::from_secs(2), replica.get("/metrics")).await {
+        Ok(Ok(metrics)) => metrics.lines().any(|line| line == "rempart_leader 1"),
+        _ => false,
+    }
+}

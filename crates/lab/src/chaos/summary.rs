@@ -1,0 +1,96 @@
+//! What a run comes to, for a person.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use super::{Settings, floors::Outcome};
+use rempart_audit::{Findings, Tolerance};
+
+/// How many breaches are told in full.
+const TOLD: usize = 20;
+
+/// What happened.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    pub(super) settings: Option<Settings>,
+    pub(super) faults: BTreeMap<&'static str, usize>,
+    pub(super) acts: usize,
+    pub(super) workloads: usize,
+    pub(super) approvals: usize,
+    /// How often a part of the control plane ended by itself and was started again.
+    pub(super) restarts: usize,
+    /// How long it took until the road from a fact to a bind was open again, at most, by what had closed it.
+    pub(super) unattended: BTreeMap<String, Duration>,
+    pub(super) unattended_in_all: Duration,
+    pub(super) ready: Outcome,
+    pub(super) kept: usize,
+    /// How long after the last fault everything was as it should be.
+    pub(super) recovered: Duration,
+    pub(super) findings: Findings,
+    pub(super) breaches: Vec<String>,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(Settings { seed, length, .. }) = self.settings {
+            writeln!(f, "{} s of chaos with the seed {seed}", length.as_secs())?;
+        }
+        let faults: usize = self.faults.values().sum();
+        let by_kind: Vec<_> = self.faults.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
+        writeln!(f, "  faults       {faults}: {}", by_kind.join(", "))?;
+        writeln!(
+            f,
+            "  load         {} acts, {} workloads at the end, none lost unless said below",
+            self.acts, self.workloads
+        )?;
+        let Findings { binds, demanding, late, latest, evictions, refused, unbound_deleted, unreadable, .. } =
+            &self.findings;
+        writeln!(
+            f,
+            "  binds        {binds} checked, {demanding} of them with demands; {late} came after a fact had changed, the \
+             latest {:.2} s ({:.0} s are tolerated)",
+            latest.as_secs_f64(),
+            Tolerance::default().stamps.as_secs_f64()
+        )?;
+        writeln!(
+            f,
+            "  removals     {evictions} evictions by the operator, {refused} that a budget forbade, {unbound_deleted} \
+             waiting pods replaced; {} moves approved",
+            self.approvals
+        )?;
+        let Outcome { looks, lost, pardons, .. } = &self.ready;
+        writeln!(
+            f,
+            "  ready pods   {looks} looks at workloads that had reached their floor; {lost} pods on nodes that were cut off, for \
+             which {pardons} workloads were pardoned"
+        )?;
+        let in_all = self.unattended_in_all.as_secs_f64();
+        writeln!(f, "  unattended   {in_all:.1} s in all, during which nothing could follow")?;
+        for (why, length) in &self.unattended {
+            writeln!(f, "  recovery     {:5.1} s at most after: {why}", length.as_secs_f64())?;
+        }
+        if self.restarts > 0 {
+            writeln!(f, "  restarts     {} of schedulers and controllers that ended by themselves", self.restarts)?;
+        }
+        writeln!(
+            f,
+            "  in the end   all as it should be after {:.1} s unless said below, {} pods kept, since nothing else could take \
+             them or their strategy is Recreate",
+            self.recovered.as_secs_f64(),
+            self.kept
+        )?;
+        if *unreadable > 0 {
+            writeln!(f, "  audit log    {unreadable} torn lines")?;
+        }
+        if self.breaches.is_empty() {
+            return write!(f, "  breaches     none");
+        }
+        write!(f, "  breaches     {}", self.breaches.len())?;
+        for breach in self.breaches.iter().take(TOLD) {
+            write!(f, "\n    {breach}")?;
+        }
+        if self.breaches.len() > TOLD {
+            write!(f, "\n    and {} more", self.breaches.len() - TOLD)?;
+        }
+        Ok(())
+    }
+}

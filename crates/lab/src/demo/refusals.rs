@@ -1,0 +1,152 @@
+//! What people try that the rules do not allow, and what they are told.
+
+use anyhow::{Result, bail, ensure};
+
+use super::{
+    paper::{Look, Paper, ended},
+    people::{People, Person},
+};
+use crate::{ControlPlane, Output};
+
+/// One try.
+struct Attempt {
+    who: Person,
+    /// What it is about, in a sentence.
+    story: &'static str,
+    arguments: Vec<&'static str>,
+    /// Whose rule must answer, as it appears in the message.
+    rule: &'static str,
+    /// What the administrator sees, before and after, of what the attempt is about.
+    probe: &'static [&'static str],
+}
+
+/// A node of a pool that is cleared for nothing sensitive.
+const CHEAP_NODE: &str = "scw-waw2-1";
+const FORGED: &str = "clearance.rempart.node-restriction.kubernetes.io/state.secret=true";
+
+async fn attempts(cluster: &ControlPlane, people: &People) -> Result<Vec<Attempt>> {
+    let People { officer, engineer, developer } = people;
+    let kubelet = format!("system:node:{CHEAP_NODE}");
+    let kubelet = Person::with_certificate(cluster, "kubelet", &kubelet, "system:nodes")?;
+    let scheduler = Person::with_token(cluster, "ministry", "bargain-scheduler").await?;
+    let labels: &[&str] = &["get", "node", CHEAP_NODE, "-o", "jsonpath={.metadata.labels}"];
+    Ok(vec![
+        Attempt {
+            who: developer.clone(),
+            story: "A misspelt level is not taken for none.",
+            arguments: vec!["apply", "-f", "deploy/demo-refused/misspelt-level.yaml"],
+            rule: "ValidatingAdmissionPolicy 'rempart-workloads'",
+            probe: &["get", "deployment", "budget", "-n", "ministry", "--ignore-not-found"],
+        },
+        Attempt {
+            who: developer.clone(),
+            story: "Nor is a category that the policy does not have.",
+            arguments: vec!["apply", "-f", "deploy/demo-refused/unknown-category.yaml"],
+            rule: "ValidatingAdmissionPolicy 'rempart-workloads'",
+            probe: &["get", "cronjob", "statistics", "-n", "valmont", "--ignore-not-found"],
+        },
+        Attempt {
+            who: engineer.clone(),
+            story: "A namespace speaks for all that runs in it, so its label is checked as well.",
+            arguments: vec!["label", "namespace", "valmont", "rempart.dev/sensitivity=Secret"],
+            rule: "ValidatingAdmissionPolicy 'rempart-namespaces'",
+            probe: &["get", "namespace", "valmont", "-o", "jsonpath={.metadata.labels}"],
+        },
+        Attempt {
+            who: developer.clone(),
+            story: "A pod that names its node would pass the scheduler by.",
+            arguments: vec!["apply", "-f", "deploy/demo-refused/node-name.yaml"],
+            rule: "ValidatingAdmissionPolicy 'rempart-pods'",
+            probe: &["get", "pod", "shortcut", "-n", "ministry", "--ignore-not-found"],
+        },
+        Attempt {
+            who: developer.clone(),
+            story: "What was said of a pod cannot be unsaid while it runs.",
+            arguments: vec!["annotate", "pod", "lab-import", "-n", "valmont", "rempart.dev/categories-"],
+            rule: "ValidatingAdmissionPolicy 'rempart-pod-updates'",
+            probe: &["get", "pod", "lab-import", "-n", "valmont", "-o", "jsonpath={.metadata.annotations}"],
+        },
+        Attempt {
+            who: scheduler,
+            story: "A scheduler that some team runs, with every right of kube-scheduler, binds a pod to a cheap node.",
+            arguments: vec!["create", "--validate=false", "-f", "deploy/demo-refused/binding.yaml"],
+            rule: "ValidatingAdmissionPolicy 'rempart-bindings'",
+            probe: &["get", "pod", "bargain", "-n", "ministry", "-o", "jsonpath={.spec.nodeName}"],
+        },
+        Attempt {
+            who: kubelet,
+            story: "A node stamps itself. Kubernetes' own NodeRestriction is the first to object.",
+            arguments: vec!["label", "node", CHEAP_NODE, FORGED],
+            rule: "is not allowed to modify labels",
+            probe: labels,
+        },
+        Attempt {
+            who: engineer.clone(),
+            story: "The cluster's administrator stamps a node by hand.",
+            arguments: vec!["label", "node", CHEAP_NODE, FORGED],
+            rule: "ValidatingAdmissionPolicy 'rempart-stamps'",
+            probe: labels,
+        },
+        Attempt {
+            who: officer.clone(),
+            story: "A policy whose default is not one of its levels.",
+            arguments: vec!["apply", "-f", "deploy/demo-refused/policy.yaml"],
+            rule: "spec.defaultLevel",
+            probe: &["get", "placementpolicy", "draft", "--ignore-not-found"],
+        },
+    ])
+}
+
+/// Tries all of it, shows each command with its answer, and returns how many were refused, which is all.
+pub(super) async fn print(paper: Paper, cluster: &ControlPlane, people: &People) -> Result<usize> {
+    let scheduler = "deploy/demo-refused/bargain-scheduler.yaml";
+    people.engineer.must(cluster, &["apply", "-f", scheduler]).await?;
+    let pod = "deploy/demo-refused/bargain.yaml";
+    people.developer.must(cluster, &["apply", "-f", pod]).await?;
+
+    let attempts = attempts(cluster, people).await?;
+    let number = attempts.len();
+    for (i, attempt) in attempts.into_iter().enumerate() {
+        if i > 0 {
+            paper.gap()?;
+        }
+        let before = look(cluster, attempt.probe).await?;
+        let answer = attempt.who.kubectl(cluster, &attempt.arguments).await?;
+        paper.say(attempt.story)?;
+        paper.command(&attempt.who.name, &format!("kubectl {}", attempt.arguments.join(" ")))?;
+        paper.quote(&answer.stderr, Look::Bad)?;
+        attempt.check(&answer)?;
+        let after = look(cluster, attempt.probe).await?;
+        ensure!(before == after, "`{}` was refused and changed something: {before} → {after}", attempt.line());
+    }
+
+    people.developer.must(cluster, &["delete", "-f", pod, "--ignore-not-found"]).await?;
+    people.engineer.must(cluster, &["delete", "-f", scheduler, "--ignore-not-found"]).await?;
+    Ok(number)
+}
+
+impl Attempt {
+    fn line(&self) -> String {
+        format!("kubectl {}", self.arguments.join(" "))
+    }
+
+    fn check(&self, answer: &Output) -> Result<()> {
+        if answer.status.success() {
+            bail!("`{}` of {} succeeded, and should have been refused", self.line(), self.who.name);
+        }
+        ensure!(
+            answer.stderr.contains(self.rule),
+            "`{}` of {} ended {} without a word of {}: {}",
+            self.line(),
+            self.who.name,
+            ended(answer.status),
+            self.rule,
+            answer.stderr
+        );
+        Ok(())
+    }
+}
+
+async fn look(cluster: &ControlPlane, probe: &[&str]) -> Result<String> {
+    Person::administrator(cluster).must(cluster, probe).await
+}

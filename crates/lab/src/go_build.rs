@@ -1,0 +1,196 @@
+//! Builds programs that are written in Go with the ordinary Go client: those of the control plane, and Prometheus's own
+//! checker of rules.
+//!
+//! Each binary is built beside its final place and renamed into it, under a lock on the cache, so
+//! that a build which is interrupted or runs twice never leaves half a binary behind.
+
+use std::{
+    collections::VecDeque,
+    fs::{self, File, TryLockError},
+    io,
+    path::Path,
+    process::Stdio,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Command,
+};
+
+use super::{
+    Error, Progress, Result,
+    binaries::{KUBERNETES_VERSION, Program, is_executable},
+    progress::Step,
+};
+
+/// A Go module, whose versions make the name of the cache of what is built from it.
+#[derive(Debug)]
+pub(super) struct Module {
+    directory: &'static str,
+    go_mod: &'static str,
+    go_sum: &'static str,
+    /// What sets its builds apart from others.
+    flags: fn() -> Vec<String>,
+    /// What is being built, to somebody who has to wait.
+    announcement: fn() -> String,
+    /// What to do where there is no Go.
+    remedy: &'static str,
+}
+
+/// The control plane.
+pub(super) static CONTROL_PLANE: Module = Module {
+    directory: concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/control-plane"),
+    go_mod: include_str!("../../../deploy/control-plane/go.mod"),
+    go_sum: include_str!("../../../deploy/control-plane/go.sum"),
+    flags: || {
+        let minor = KUBERNETES_VERSION.split('.').nth(1).unwrap_or_default();
+        vec![format!(
+            "-ldflags=-s -w -X {VERSION_PACKAGE}.gitVersion=v{KUBERNETES_VERSION} -X {VERSION_PACKAGE}.gitMajor=1 -X \
+             {VERSION_PACKAGE}.gitMinor={minor}"
+        )]
+    },
+    announcement: || {
+        let all = Program::ALL.len();
+        format!("Kubernetes {KUBERNETES_VERSION} (all {all} programs take about 8 minutes on 2 cores)")
+    },
+    remedy: "builds the control plane: install it and put `go` on the PATH, or set KUBEBUILDER_ASSETS to a directory with \
+             etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl",
+};
+
+/// What checks rules for Prometheus.
+pub(super) static MONITORING: Module = Module {
+    directory: concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/monitoring"),
+    go_mod: include_str!("../../../deploy/monitoring/go.mod"),
+    go_sum: include_str!("../../../deploy/monitoring/go.sum"),
+    // Without what finds targets in clouds: it is most of Prometheus, and says nothing of rules.
+    flags: || vec!["-ldflags=-s -w".to_owned(), "-tags=remove_all_sd".to_owned()],
+    announcement: || "Prometheus (about 3 minutes on 2 cores)".to_owned(),
+    remedy: "builds promtool: install it and put `go` on the PATH",
+};
+
+/// How many lines of a failed build are worth showing.
+const SHOWN_LINES: usize = 30;
+
+/// Where Kubernetes keeps the version that it says it is.
+const VERSION_PACKAGE: &str = "k8s.io/component-base/version";
+
+impl Module {
+    /// The flags of every build.
+    fn flags(&self) -> Vec<String> {
+        ["-mod=readonly", "-trimpath", "-buildvcs=false"].map(str::to_owned).into_iter().chain((self.flags)()).collect()
+    }
+
+    /// A number that differs whenever the binaries would (FNV-1a, which unlike the hasher of the
+    /// standard library promises to stay the same).
+    pub(super) fn fingerprint(&self) -> u64 {
+        let flags = self.flags().join(" ");
+        [self.go_mod, self.go_sum, &flags]
+            .iter()
+            .flat_map(|text| text.bytes())
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+}
+
+/// Builds the given programs of `module` into `cache`. Those that another run has built meanwhile are left.
+pub(super) async fn build(module: &Module, programs: &[Program], cache: &Path, progress: Progress) -> Result<()> {
+    check_go(module).await?;
+    fs::create_dir_all(cache).map_err(Error::file("create", cache))?;
+    let _lock = lock(cache, progress).await?;
+    let missing: Vec<_> = programs.iter().filter(|program| !is_executable(&cache.join(program.name()))).collect();
+    let count = missing.len();
+    if count > 0 {
+        eprintln!("Building with Go, once, into {}: {}.", cache.display(), (module.announcement)());
+    }
+    for (index, program) in missing.into_iter().enumerate() {
+        let step = progress.step(format!("building {} ({} of {count})", program.name(), index + 1));
+        build_one(module, *program, cache, &step).await?;
+        step.done();
+    }
+    Ok(())
+}
+
+/// Says in one sentence what is wrong with the installed Go, if anything is.
+async fn check_go(module: &Module) -> Result<()> {
+    let wanted = module.go_mod.lines().find_map(|line| line.strip_prefix("go ")).unwrap_or("1.26");
+    let advice = format!("Go {wanted} or newer {}", module.remedy);
+    // Run inside the module: Go then checks its own version against the one that go.mod asks for,
+    // and fetches a newer toolchain where it is allowed to.
+    match go(module).args(["env", "GOVERSION"]).output().await {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            Err(Error::Go(format!("the installed Go cannot be used ({said}). {advice}.")))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Error::Go(format!("Go is not installed. {advice}.")))
+        }
+        Err(reason) => Err(Error::Spawn { program: "go".to_owned(), reason }),
+    }
+}
+
+/// The Go client, for this machine and free of what the user's environment would change.
+fn go(module: &Module) -> Command {
+    let mut command = Command::new("go");
+    command
+        .current_dir(module.directory)
+        .env("CGO_ENABLED", "0")
+        .env("GOWORK", "off")
+        .env_remove("GOFLAGS")
+        .env_remove("GOOS")
+        .env_remove("GOARCH")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// Waits for the lock on the cache. It is released when the file is dropped.
+async fn lock(cache: &Path, progress: Progress) -> Result<File> {
+    let path = cache.join(".lock");
+    let file = File::create(&path).map_err(Error::file("create", &path))?;
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(TryLockError::Error(source)) => return Err(Error::file("lock", path)(source)),
+        Err(TryLockError::WouldBlock) => {}
+    }
+    let step = progress.step("waiting for another build of the same");
+    let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
+    step.done();
+    locked.map_err(io::Error::other).flatten().map_err(Error::file("lock", path))
+}
+
+async fn build_one(module: &Module, program: Program, cache: &Path, step: &Step) -> Result<()> {
+    let binary = program.name();
+    let unfinished = tempfile::Builder::new()
+        .prefix(".building-")
+        .tempdir_in(cache)
+        .map_err(Error::file("create a directory in", cache))?;
+    let output = unfinished.path().join(binary);
+    let spawn_error = |reason| Error::Spawn { program: "go build".to_owned(), reason };
+    let mut child = go(module)
+        .args(["build", "-v"])
+        .args(module.flags())
+        .arg("-o")
+        .arg(&output)
+        .arg(program.package())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(spawn_error)?;
+    let mut last = VecDeque::new();
+    if let Some(stderr) = child.stderr.take() {
+        let mut lines = BufReader::new(stderr).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            step.note(&line);
+            if last.len() == SHOWN_LINES {
+                last.pop_front();
+            }
+            last.push_back(line);
+        }
+    }
+    let status = child.wait().await.map_err(spawn_error)?;
+    if !status.success() {
+        return Err(Error::Build { binary, status, output: Vec::from(last).join("\n") });
+    }
+    let finished = cache.join(binary);
+    fs::rename(&output, &finished).map_err(Error::file("rename a new binary to", finished))
+}

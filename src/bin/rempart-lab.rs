@@ -1,5 +1,0 @@
-//! `rempart-lab`: a real control plane on a bare machine.
-
-fn main() -> std::process::ExitCode {
-    rempart::lab::cli::main()
-}
