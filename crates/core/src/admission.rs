@@ -16,84 +16,13 @@ use super::{
     name::{CategoryName, ExceptionName, LevelName, quoted},
     policy::Policy,
     selector::Labels,
+    sensitivity::{PodSensitivity, SensitivitySource},
     text::Listed,
-    workload::{Kind, Saying},
+    workload::Kind,
 };
 
 /// The longest annotation that is looked into, in characters.
 pub const LONGEST_ANNOTATION: usize = 1024;
-
-/// Who says how sensitive a pod is. In the order in which a tie is credited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
-    /// A label of its namespace.
-    Namespace,
-    /// An annotation of its workload.
-    Workload,
-    /// An annotation of its own.
-    Pod,
-    /// Nobody: the policy's default.
-    Default,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
-
-/// What one source says, as it stands: nothing when `None`, and an empty text is something.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statement<'a> {
-    /// The sensitivity level.
-    pub sensitivity: Option<&'a str>,
-    /// The categories, joined.
-    pub categories: Option<&'a str>,
-}
-
-impl<'a> Statement<'a> {
-    /// What `map`, a namespace's labels or an object's annotations, says.
-    #[must_use]
-    pub fn of(map: &'a Labels) -> Self {
-        Self::under(map, keys::SENSITIVITY, keys::CATEGORIES)
-    }
-
-    /// What a template's or pod's annotations say on behalf of its workload.
-    #[must_use]
-    pub fn mirrored(map: &'a Labels) -> Self {
-        Self::under(map, keys::WORKLOAD_SENSITIVITY, keys::WORKLOAD_CATEGORIES)
-    }
-
-    fn under(map: &'a Labels, sensitivity: &str, categories: &str) -> Self {
-        Self {
-            sensitivity: map.get(sensitivity).map(String::as_str),
-            categories: map.get(categories).map(String::as_str),
-        }
-    }
-}
-
-/// All that is said about a pod.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Statements<'a> {
-    /// By its namespace's labels.
-    pub namespace: Statement<'a>,
-    /// By its workload's annotations.
-    pub workload: Statement<'a>,
-    /// By its own annotations.
-    pub pod: Statement<'a>,
-}
-
-impl<'a> Statements<'a> {
-    /// What a namespace's labels say, and what is kept of what a workload and its pod say.
-    #[must_use]
-    pub fn of(namespace: &'a Labels, workload: &'a Saying, pod: &'a Saying) -> Self {
-        Self { namespace: Statement::of(namespace), workload: workload.statement(), pod: pod.statement() }
-    }
-
-    fn each(&self) -> [(Source, Statement<'a>); 3] {
-        [(Source::Namespace, self.namespace), (Source::Workload, self.workload), (Source::Pod, self.pod)]
-    }
-}
 
 /// What a policy makes of what is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +32,7 @@ pub struct Need<'a> {
     /// Its place in the policy's order, from 0.
     pub rank: usize,
     /// Who said so.
-    pub source: Source,
+    pub source: SensitivitySource,
     /// The exception that it is under, whose key stands for that of its level.
     pub exception: Option<&'a ExceptionName>,
     /// The categories.
@@ -118,7 +47,7 @@ pub enum Refusal<'a> {
     /// Longer than [`LONGEST_ANNOTATION`].
     TooLong {
         /// Who says it.
-        source: Source,
+        source: SensitivitySource,
         /// Whether it is about categories.
         categories: bool,
         /// How long it is, in characters.
@@ -129,7 +58,7 @@ pub enum Refusal<'a> {
         /// The policy that does not know it.
         policy: &'a Policy,
         /// Who says it.
-        source: Source,
+        source: SensitivitySource,
         /// What they say, in part.
         value: String,
     },
@@ -138,7 +67,7 @@ pub enum Refusal<'a> {
         /// The policy that does not know it.
         policy: &'a Policy,
         /// Who says it.
-        source: Source,
+        source: SensitivitySource,
         /// What they say, in part.
         value: String,
     },
@@ -172,7 +101,7 @@ impl Refusal<'_> {
 
     /// Who said what is refused; nobody where it is no statement.
     #[must_use]
-    pub fn source(&self) -> Option<Source> {
+    pub fn source(&self) -> Option<SensitivitySource> {
         match self {
             Self::TooLong { source, .. } | Self::UnknownLevel { source, .. } | Self::UnknownCategory { source, .. } => {
                 Some(*source)
@@ -257,7 +186,7 @@ enum Reader {
 
 /// Where a statement stands, for the reader of an object of a kind.
 struct Standing {
-    source: Source,
+    source: SensitivitySource,
     key: &'static str,
     reader: Reader,
 }
@@ -266,10 +195,10 @@ impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { source, key, reader } = self;
         match (source, reader) {
-            (Source::Namespace, Reader::OfNamespace) => write!(f, "label {key}"),
-            (Source::Namespace, Reader::Of(_)) => write!(f, "label {key} of the namespace"),
-            (Source::Workload, Reader::Of(Kind::Pod)) => write!(f, "annotation {key} of the workload"),
-            (Source::Pod, Reader::Of(kind)) => match kind.template_at() {
+            (SensitivitySource::Namespace, Reader::OfNamespace) => write!(f, "label {key}"),
+            (SensitivitySource::Namespace, Reader::Of(_)) => write!(f, "label {key} of the namespace"),
+            (SensitivitySource::Workload, Reader::Of(Kind::Pod)) => write!(f, "annotation {key} of the workload"),
+            (SensitivitySource::Pod, Reader::Of(kind)) => match kind.template_at() {
                 Some(template) => write!(f, "annotation {key} of {template}"),
                 None => write!(f, "annotation {key}"),
             },
@@ -281,7 +210,7 @@ impl fmt::Display for Standing {
 impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { refusal, reader } = *self;
-        let standing = |source: &Source, key| Standing { source: *source, key, reader };
+        let standing = |source: &SensitivitySource, key| Standing { source: *source, key, reader };
         match refusal {
             Refusal::TooLong { source, categories, length } => {
                 let key = if *categories { keys::CATEGORIES } else { keys::SENSITIVITY };
@@ -340,19 +269,19 @@ impl Policy {
     ///
     /// # Errors
     /// Every statement that this policy cannot judge.
-    pub fn need(&self, namespace: &str, said: &Statements<'_>) -> Result<Need<'_>, Vec<Refusal<'_>>> {
+    pub fn need(&self, namespace: &str, said: &PodSensitivity<'_>) -> Result<Need<'_>, Vec<Refusal<'_>>> {
         let mut refusals = Vec::new();
-        let mut effective: Option<(usize, Source)> = None;
+        let mut effective: Option<(usize, SensitivitySource)> = None;
         let mut categories = BTreeSet::new();
-        for (source, statement) in said.each() {
-            if let Some(value) = statement.sensitivity {
+        for (source, statement) in said.statements() {
+            if let Some(value) = statement.sensitivity.as_deref() {
                 match self.rank_said(source, value) {
                     Ok(rank) if effective.is_none_or(|(highest, _)| rank > highest) => effective = Some((rank, source)),
                     Ok(_) => {}
                     Err(refusal) => refusals.push(refusal),
                 }
             }
-            if let Some(joined) = statement.categories {
+            if let Some(joined) = statement.categories.as_deref() {
                 match self.categories_said(source, joined) {
                     Ok(said) => categories.extend(said),
                     Err(refusal) => refusals.push(refusal),
@@ -360,7 +289,7 @@ impl Policy {
             }
         }
         refusals.sort_by_key(Refusal::order);
-        let (rank, source) = effective.unwrap_or((self.levels.default_rank(), Source::Default));
+        let (rank, source) = effective.unwrap_or((self.levels.default_rank(), SensitivitySource::Default));
         let level = match self.levels.at(rank) {
             Some(level) if refusals.is_empty() => &level.name,
             _ => return Err(refusals),
@@ -374,7 +303,7 @@ impl Policy {
         Ok(Need { level, rank, source, exception, categories, keys })
     }
 
-    fn rank_said(&self, source: Source, value: &str) -> Result<usize, Refusal<'_>> {
+    fn rank_said(&self, source: SensitivitySource, value: &str) -> Result<usize, Refusal<'_>> {
         let length = value.chars().count();
         if length > LONGEST_ANNOTATION {
             return Err(Refusal::TooLong { source, categories: false, length });
@@ -382,13 +311,13 @@ impl Policy {
         self.levels.rank(value).ok_or_else(|| Refusal::UnknownLevel { policy: self, source, value: quoted(value) })
     }
 
-    fn categories_said(&self, source: Source, joined: &str) -> Result<Vec<&CategoryName>, Refusal<'_>> {
+    fn categories_said(&self, source: SensitivitySource, joined: &str) -> Result<Vec<&CategoryName>, Refusal<'_>> {
         let length = joined.chars().count();
         if length > LONGEST_ANNOTATION {
             return Err(Refusal::TooLong { source, categories: true, length });
         }
         // A label's value cannot hold a comma.
-        let separator = if source == Source::Namespace { '.' } else { ',' };
+        let separator = if source == SensitivitySource::Namespace { '.' } else { ',' };
         joined
             .split(separator)
             .map(|name| match self.categories.get_key_value(name) {

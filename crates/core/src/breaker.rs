@@ -10,12 +10,13 @@ use alloc::string::String;
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    admission::Statements,
+    compliance::{Compliance, ComplianceReport},
     fleet::{Fleet, split},
     name::PolicyName,
-    policy::{Mode, Policy},
+    namespace::NamespaceFacts,
+    policy::Policy,
+    requirements::LevelRef,
     selector::Labels,
-    standing::{Footing, Subject, Survey},
 };
 
 /// The facts as they were a while ago.
@@ -48,22 +49,26 @@ impl Loss {
 
 /// What each level lost since `baseline`; levels that lost nothing are left out.
 #[must_use]
-pub fn losses<'a>(fleet: &Fleet<'_>, survey: &Survey<'a>, baseline: &Baseline<'_>) -> BTreeMap<Subject<'a>, Loss> {
-    let mut losses: BTreeMap<Subject<'a>, Loss> = BTreeMap::new();
-    for pod in survey.units.values().flat_map(|unit| &unit.misplaced) {
+pub fn losses<'a>(
+    fleet: &Fleet<'_>,
+    report: &ComplianceReport<'a>,
+    baseline: &Baseline<'_>,
+) -> BTreeMap<LevelRef<'a>, Loss> {
+    let mut losses: BTreeMap<LevelRef<'a>, Loss> = BTreeMap::new();
+    for pod in report.workloads.values().flat_map(|owned| &owned.misplaced) {
         let (namespace, _) = split(pod.key);
-        let Some(labels) = fleet.namespaces.get(namespace).map(|known| &known.labels) else { continue };
+        let Some(known) = fleet.namespaces.get(namespace).map(NamespaceFacts::Known) else { continue };
         let stamps = pod.pod.node.as_deref().and_then(|node| baseline.nodes.get(node));
-        for (asked, footing) in pod.unsatisfied() {
-            let (Some(subject), Footing::Violating, Some(stamps)) = (asked.subject(), footing, stamps) else {
+        for (required, compliance) in pod.unsatisfied() {
+            let (Some(level), Compliance::Violating, Some(stamps)) = (required.level(), compliance, stamps) else {
                 continue;
             };
-            let then = baseline.policies.get(&asked.policy.name);
-            let then = then.filter(|then| then.mode == Mode::Enforce && then.governs(labels));
-            let said = Statements::of(labels, &pod.pod.said.workload, &pod.pod.said.pod);
+            let then = baseline.policies.get(&required.policy.name);
+            let then = then.filter(|then| then.is_in_force() && known.governed_by(then, namespace));
+            let said = fleet.sensitivity(namespace, known.statement(), pod.pod.owner.as_deref(), Some(&pod.pod.said));
             let stood = then.is_some_and(|then| then.need(namespace, &said).is_ok_and(|need| need.met_by(stamps)));
             if stood {
-                let loss = losses.entry(subject).or_default();
+                let loss = losses.entry(level).or_default();
                 loss.lost = loss.lost.saturating_add(1);
                 if let Some(node) = pod.pod.node.as_deref().filter(|node| !loss.nodes.contains(*node)) {
                     loss.nodes.insert(node.to_owned());
@@ -71,8 +76,8 @@ pub fn losses<'a>(fleet: &Fleet<'_>, survey: &Survey<'a>, baseline: &Baseline<'_
             }
         }
     }
-    for (subject, loss) in &mut losses {
-        loss.total = survey.levels.get(subject).map_or(loss.lost, |tally| tally.total);
+    for (level, loss) in &mut losses {
+        loss.total = report.levels.get(level).map_or(loss.lost, |counts| counts.total);
     }
     losses
 }

@@ -12,8 +12,10 @@ use core::fmt;
 
 use super::{
     name::PoolName,
+    namespace::Namespace,
     selector::Labels,
-    workload::{Kind, NodeTerm, Saying, Wants},
+    sensitivity::{SensitivityStatement, TemplateStatements},
+    workload::{Kind, NodeTerm, Wants},
 };
 
 /// The unique identifier of an object: a UUID, as the number that it is.
@@ -58,15 +60,6 @@ pub struct Owner {
     pub uid: Uid,
 }
 
-/// What the annotations of a pod, or of a template, say.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Said {
-    /// On behalf of the workload.
-    pub workload: Saying,
-    /// For the pod itself.
-    pub pod: Saying,
-}
-
 /// A pod.
 #[derive(Clone, Debug)]
 pub struct Pod {
@@ -77,7 +70,7 @@ pub struct Pod {
     /// What controls it; nobody makes it anew where nothing does.
     pub owner: Option<Arc<Owner>>,
     /// What its annotations say.
-    pub said: Arc<Said>,
+    pub said: Arc<TemplateStatements>,
     /// Its node selector, stamps included, and its required node affinity.
     pub wants: Arc<Wants>,
     /// What else it demands of a node, or bears of it.
@@ -236,9 +229,9 @@ pub struct Controller {
     /// What controls it in turn.
     pub owner: Option<Arc<Owner>>,
     /// What its own annotations say.
-    pub saying: Saying,
+    pub saying: SensitivityStatement,
     /// What its template's annotations say.
-    pub said: Arc<Said>,
+    pub said: Arc<TemplateStatements>,
     /// Its template's node selector, stamps included, and required node affinity.
     pub wants: Arc<Wants>,
     /// When Rempart last moved it: the template's annotation.
@@ -277,6 +270,10 @@ pub enum Form {
     StatefulSet {
         /// Whether its pods are only replaced by hand.
         on_delete: bool,
+        /// The first ordinal that its rollouts reach: what is below is made by the former template. 0 without a partition.
+        first_updated: u64,
+        /// The last ordinal that it should have.
+        last_ordinal: u64,
     },
     /// A `DaemonSet`.
     DaemonSet {
@@ -287,8 +284,8 @@ pub enum Form {
     Job {
         /// Whether it has come to its end.
         finished: bool,
-        /// Whether it waits for its start.
-        suspended: bool,
+        /// Whether it has started: then its template can no longer change.
+        started: bool,
         /// How many of its pods may still fail; `None` where a pod that is disrupted does not count.
         patience: Option<u32>,
     },
@@ -341,15 +338,6 @@ pub struct Volume {
     pub version: u64,
     /// The nodes that can reach it; any when `None`.
     pub reach: Option<Vec<NodeTerm>>,
-}
-
-/// A namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Namespace {
-    /// The resource version.
-    pub version: u64,
-    /// Its labels.
-    pub labels: Labels,
 }
 
 /// A node as a place for pods.

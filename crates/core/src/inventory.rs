@@ -1,6 +1,5 @@
 //! All that a plan is made of, gathered from files, from a cluster or from both.
 
-use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -9,18 +8,20 @@ use alloc::{
     sync::Arc,
 };
 
-use super::{clearance::World, selector::Labels, workload::Workload};
-
-/// The label that every namespace has, with its name.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+use super::{
+    clearance::World,
+    namespace::{Namespace, NamespaceFacts},
+    selector::Labels,
+    workload::Workload,
+};
 
 /// Facts, demands, places and workloads.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     /// What is known of offers and pools, and what officers demand.
     pub world: World,
-    /// The labels of the namespaces that are known.
-    pub namespaces: BTreeMap<Arc<str>, Labels>,
+    /// The namespaces that are known.
+    pub namespaces: BTreeMap<Arc<str>, Namespace>,
     /// Namespaces that no policy governs.
     pub exempt: BTreeSet<String>,
     /// The nodes by name; empty where nobody knows of any.
@@ -39,12 +40,13 @@ pub struct Node {
 }
 
 impl Inventory {
-    /// The labels of `namespace`, and whether they are known. The API server gives every namespace one with its name.
+    /// What is known of the namespace `name`.
     #[must_use]
-    pub fn namespace(&self, namespace: &str) -> (Labels, bool) {
-        let known = self.namespaces.get(namespace);
-        let mut labels = known.cloned().unwrap_or_default();
-        labels.entry(NAMESPACE_NAME.to_owned()).or_insert_with(|| namespace.to_owned());
-        (labels, known.is_some())
+    pub fn namespace(&self, name: &str) -> NamespaceFacts<'_> {
+        match self.namespaces.get(name) {
+            known if self.exempt.contains(name) => NamespaceFacts::Exempt { known: known.is_some() },
+            Some(known) => NamespaceFacts::Known(known),
+            None => NamespaceFacts::Unread,
+        }
     }
 }

@@ -20,16 +20,18 @@ pub use self::message::Wished;
 pub(super) use self::message::refused;
 pub use self::planner::{Planner, plan};
 use super::{
-    admission::{Refusal, Source},
+    admission::Refusal,
     catalogue::Pool,
     clearance::{PoolClearance, World},
     instant::Instant,
     inventory::Inventory,
     name::{CategoryName, ExceptionName, LevelName, PolicyName},
+    namespace::NamespaceFacts,
     places::{Place, claims},
     policy::Policy,
     reason::{Code, Reason},
-    selector::{LabelSource, Labels},
+    selector::LabelSource,
+    sensitivity::SensitivitySource,
     text::list,
     workload::{Kind, Workload},
 };
@@ -104,7 +106,7 @@ pub struct Levelled<'a> {
     /// Its place in the policy's order, from 0.
     pub rank: usize,
     /// Who said so.
-    pub source: Source,
+    pub source: SensitivitySource,
     /// The exception that it is under.
     pub exception: Option<&'a ExceptionName>,
 }
@@ -360,10 +362,8 @@ impl<'a> Plan<'a> {
 pub trait Estate {
     /// What is known of offers and pools, and what officers demand.
     fn world(&self) -> &World;
-    /// The labels of a namespace, and whether they are known.
-    fn namespace(&self, name: &str) -> (Labels, bool);
-    /// Whether no policy governs a namespace.
-    fn is_exempt(&self, namespace: &str) -> bool;
+    /// What is known of the namespace `name`.
+    fn namespace(&self, name: &str) -> NamespaceFacts<'_>;
     /// The labels of a node, without stamps; nothing of one that is not known.
     fn labels_of(&self, node: &str) -> Option<&dyn LabelSource>;
 }
@@ -373,12 +373,8 @@ impl Estate for Inventory {
         &self.world
     }
 
-    fn namespace(&self, name: &str) -> (Labels, bool) {
+    fn namespace(&self, name: &str) -> NamespaceFacts<'_> {
         Self::namespace(self, name)
-    }
-
-    fn is_exempt(&self, namespace: &str) -> bool {
-        self.exempt.contains(namespace)
     }
 
     fn labels_of(&self, node: &str) -> Option<&dyn LabelSource> {

@@ -201,6 +201,15 @@ impl Levels {
 }
 
 impl Policy {
+    /// Whether it places and refuses, and does not only warn or watch.
+    #[must_use]
+    pub fn is_in_force(&self) -> bool {
+        match self.mode {
+            Mode::Enforce => true,
+            Mode::Warn | Mode::Audit => false,
+        }
+    }
+
     /// Whether the policy governs the namespace with these labels.
     #[must_use]
     pub fn governs(&self, namespace: &Labels) -> bool {

@@ -8,9 +8,9 @@ use alloc::{collections::BTreeSet, sync::Arc};
 use core::fmt;
 
 use super::{
-    admission::Statement,
     keys,
     selector::{LabelSource, Labels, Selector},
+    sensitivity::{ControllerStatements, PodSensitivity, SensitivityStatement, TemplateStatements},
 };
 
 /// What has pods, or is one.
@@ -61,6 +61,20 @@ impl Kind {
         }
     }
 
+    /// Whether the pods of what is of this kind hear its own annotations, given the kind of what controls it in turn.
+    ///
+    /// Admission mirrors the annotations of a workload onto its template, but not onto the template of a `ReplicaSet` or of
+    /// a `CronJob`'s `Job`, which must stay as its owner made it: there the owner speaks.
+    #[must_use]
+    pub fn speaks_for_pods(self, controller: Option<&str>) -> bool {
+        match self {
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob => true,
+            Self::ReplicaSet => controller.is_none(),
+            Self::Job => controller != Some(Self::CronJob.as_str()),
+            Self::Pod => false,
+        }
+    }
+
     /// Where its pod template is; `None` for a pod.
     #[must_use]
     pub const fn template_at(self) -> Option<&'static str> {
@@ -77,29 +91,6 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// What one source says, kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Saying {
-    /// The sensitivity level.
-    pub sensitivity: Option<Box<str>>,
-    /// The categories, joined.
-    pub categories: Option<Box<str>>,
-}
-
-impl Saying {
-    /// It, to be judged.
-    #[must_use]
-    pub fn statement(&self) -> Statement<'_> {
-        Statement { sensitivity: self.sensitivity.as_deref(), categories: self.categories.as_deref() }
-    }
-
-    /// Whether it says nothing.
-    #[must_use]
-    pub fn is_silent(&self) -> bool {
-        self.sensitivity.is_none() && self.categories.is_none()
     }
 }
 
@@ -126,10 +117,10 @@ impl fmt::Display for Identity {
 pub struct Workload {
     /// Which one.
     pub identity: Identity,
-    /// What its own annotations say; of a pod, what it says on behalf of its workload.
-    pub workload: Saying,
-    /// What its pod template's annotations say; of a pod, its own.
-    pub pod: Saying,
+    /// What its own annotations say, where its pods hear them; of a pod, nothing.
+    pub own: Option<SensitivityStatement>,
+    /// What the annotations of its pod template say; of a pod, its own.
+    pub template: TemplateStatements,
     /// Annotations of ours that stand where they reach no pod.
     pub misplaced: Vec<&'static str>,
     /// The node that its author names, past the scheduler.
@@ -138,6 +129,21 @@ pub struct Workload {
     pub wants: Wants,
     /// The nodes on which its pods run now, one entry a pod; empty where nobody has looked.
     pub runs_on: Vec<Arc<str>>,
+}
+
+impl Workload {
+    /// What is said of its next pod in a namespace that says this.
+    #[must_use]
+    pub fn sensitivity<'a>(&'a self, namespace: &'a SensitivityStatement) -> PodSensitivity<'a> {
+        let own = self.own.as_ref();
+        PodSensitivity::new(namespace, [ControllerStatements { own, template: &self.template }], None)
+    }
+
+    /// Whether nothing is said by it.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.own.as_ref().is_none_or(SensitivityStatement::is_silent) && self.template.is_silent()
+    }
 }
 
 /// Where pods want to run: their node selector and their required node affinity.

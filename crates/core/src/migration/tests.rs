@@ -13,15 +13,18 @@ use alloc::sync::Arc;
 use super::*;
 use crate::{
     clearance::World,
+    compliance::{PodCounts, PodRevision, assess},
     fleet::{
-        Claim, Controller, Controllers, Form, Namespace, Others, Owner, Pod, Resources, Said, Spot, SpotLabels, Stage,
-        Strategy, Terms, Volume,
+        Claim, Controller, Controllers, Form, Others, Owner, Pod, Resources, Spot, SpotLabels, Stage, Strategy, Terms,
+        Volume,
     },
     name::{LevelName, PolicyName, PoolName},
+    namespace::Namespace,
+    policy::LossAction,
     policy::{Level, Levels, Mode, OnLoss, Policy, Requirements},
     selector::{Labels, Selector},
-    standing::survey,
-    workload::{NodeTerm, Saying, Wants},
+    sensitivity::{SensitivityStatement, TemplateStatements},
+    workload::{NodeTerm, Wants},
 };
 
 const RESTRICTED: &str = "clearance.rempart.node-restriction.kubernetes.io/state.restricted";
@@ -38,6 +41,8 @@ struct Scene {
     volumes: BTreeMap<String, Volume>,
     open: bool,
     good: bool,
+    /// Whether every API server acts on the policy.
+    propagated: bool,
     room: u32,
     /// What `good` has beside processors and memory.
     others: Others,
@@ -68,7 +73,7 @@ fn policy(action: LossAction) -> Policy {
 impl Scene {
     fn new() -> Self {
         let policy = policy(LossAction::Migrate);
-        let namespace = Namespace { version: 1, labels: Labels::new() };
+        let namespace = Namespace::new(1, Labels::new());
         Self {
             world: World { policies: [(policy.name.clone(), policy)].into(), ..World::default() },
             pods: BTreeMap::new(),
@@ -78,6 +83,7 @@ impl Scene {
             volumes: BTreeMap::new(),
             open: true,
             good: true,
+            propagated: true,
             room: 100,
             others: Others::new(),
             moving: BTreeMap::new(),
@@ -108,7 +114,7 @@ impl Scene {
             version: 1,
             uid,
             owner: None,
-            saying: Saying::default(),
+            saying: SensitivityStatement::default(),
             said: restricted(),
             wants: Arc::clone(&wants),
             migration: None,
@@ -166,6 +172,15 @@ impl Scene {
 
     /// What is moved, one line a move, and what stays, one line a pod.
     fn plan(&self) -> Vec<String> {
+        self.assessed(|fleet, facts, report| self.lines(fleet, facts, report))
+    }
+
+    /// How many pods the workload `name` has.
+    fn counts(&self, name: &str) -> PodCounts {
+        self.assessed(|_, _, report| report.workloads.values().find(|owned| owned.name() == name).unwrap().pods)
+    }
+
+    fn assessed<T>(&self, tell: impl for<'a> FnOnce(&Fleet<'a>, &PlacementFacts<'a>, &ComplianceReport<'a>) -> T) -> T {
         let cleared: Labels = selecting(&[RESTRICTED]);
         let none = Labels::new();
         let nothing = Others::new();
@@ -186,7 +201,7 @@ impl Scene {
         };
         let good = if self.good { &cleared } else { &none };
         let spots = [spot(0, &none, &none), spot(1, &none, &cleared), spot(2, good, good)];
-        let settled = self.world.policies.keys().cloned().collect();
+        let propagated = if self.propagated { self.world.policies.keys().cloned().collect() } else { BTreeSet::new() };
         let of = |kind| &self.controllers[&kind];
         let fleet = Fleet {
             pods: &self.pods,
@@ -202,25 +217,30 @@ impl Scene {
             claims: &self.claims,
             volumes: &self.volumes,
         };
-        let ground = Ground { world: &self.world, settled: &settled, exempt: &BTreeSet::new(), spots: &spots };
-        let survey = survey(&fleet, &ground);
-        let course = Course {
-            pace: Pace::default(),
+        let facts =
+            PlacementFacts { world: &self.world, propagated: &propagated, exempt: &BTreeSet::new(), nodes: &spots };
+        let report = assess(&fleet, &facts);
+        tell(&fleet, &facts, &report)
+    }
+
+    fn lines<'a>(&self, fleet: &Fleet<'a>, facts: &PlacementFacts<'a>, report: &ComplianceReport<'a>) -> Vec<String> {
+        let context = MigrationContext {
+            limits: MigrationLimits::default(),
             moving: &self.moving,
             resting: &BTreeMap::new(),
             forbidden: &self.forbidden,
             replaced: &self.replaced,
             stopped: &self.stopped,
         };
-        let agenda = agenda(&fleet, &ground, &survey, &course);
-        let moves = agenda.moves.iter().map(|due| {
+        let plan = plan_migrations(fleet, facts, report, &context);
+        let moves = plan.migrations.iter().map(|due| {
             let steps = due.steps.iter().map(|step| match step {
-                Step::Touch { kind, name } => format!("touch {kind} {name}"),
-                Step::Evict { name, .. } => format!("evict {name}"),
+                MigrationStep::AnnotateTemplate { kind, name } => format!("touch {kind} {name}"),
+                MigrationStep::Evict { name, .. } => format!("evict {name}"),
             });
-            format!("{}: {}", due.why, steps.collect::<Vec<_>>().join(", "))
+            format!("{}: {}", due.cause, steps.collect::<Vec<_>>().join(", "))
         });
-        let kept = agenda.kept.values().flatten().map(|(pod, why)| format!("{pod}: {}", why.code()));
+        let kept = plan.blocked.values().flatten().map(|(pod, why)| format!("{pod}: {}", why.code()));
         moves.chain(kept).collect()
     }
 }
@@ -229,9 +249,13 @@ fn selecting(keys: &[&str]) -> Labels {
     keys.iter().map(|key| ((*key).to_owned(), "true".to_owned())).collect()
 }
 
-fn restricted() -> Arc<Said> {
-    let pod = Saying { sensitivity: Some("restricted".into()), categories: None };
-    Arc::new(Said { pod, ..Said::default() })
+fn restricted() -> Arc<TemplateStatements> {
+    let pod = SensitivityStatement { sensitivity: Some("restricted".into()), categories: None };
+    Arc::new(TemplateStatements { pod, ..TemplateStatements::default() })
+}
+
+fn stateful(on_delete: bool) -> Form {
+    Form::StatefulSet { on_delete, first_updated: 0, last_ordinal: 9 }
 }
 
 fn rolling(pods: u32, surge: u32, unavailable: u32) -> Form {
@@ -244,14 +268,14 @@ fn each_kind_has_its_road_or_its_reason_to_stay() {
     let deployment =
         |strategy, paused| Form::Deployment { paused, strategy, total: 2, updated: 2, available: 2, stuck: false };
     let surging = Strategy::Rolling { surge: 1, unavailable: 0 };
-    let job = |patience| Form::Job { finished: false, suspended: false, patience };
+    let job = |patience| Form::Job { finished: false, started: true, patience };
     for (form, expected) in [
         (rolling(2, 1, 0), vec!["violating: touch Deployment app"]),
         (rolling(2, 0, 1), vec!["violating: evict app-1"]),
         (deployment(surging, true), vec!["shop/app-0: RolloutPaused", "shop/app-1: RolloutPaused"]),
         (deployment(Strategy::Recreate, false), vec!["shop/app-0: StrategyRecreate", "shop/app-1: StrategyRecreate"]),
-        (Form::StatefulSet { on_delete: false }, vec!["violating: evict app-1"]),
-        (Form::StatefulSet { on_delete: true }, vec!["shop/app-0: StrategyOnDelete", "shop/app-1: StrategyOnDelete"]),
+        (stateful(false), vec!["violating: evict app-1"]),
+        (stateful(true), vec!["shop/app-0: StrategyOnDelete", "shop/app-1: StrategyOnDelete"]),
         (Form::ReplicaSet, vec!["violating: evict app-1"]),
         (Form::DaemonSet { on_delete: false }, vec!["shop/app-0: DaemonSet", "shop/app-1: DaemonSet"]),
         (job(Some(3)), vec!["violating: evict app-1"]),
@@ -278,14 +302,7 @@ fn a_pool_that_is_withdrawn_is_left() {
 
 #[test]
 fn nothing_is_stranded() {
-    let scene = || {
-        Scene::new().with("app", rolling(1, 1, 0), 1, "bad-1").with(
-            "db",
-            Form::StatefulSet { on_delete: false },
-            1,
-            "bad-1",
-        )
-    };
+    let scene = || Scene::new().with("app", rolling(1, 1, 0), 1, "bad-1").with("db", stateful(false), 1, "bad-1");
     let nowhere = Scene { good: false, ..scene() };
     assert_eq!(nowhere.plan(), ["shop/app-0: NoClearedPool", "shop/db-0: NoClearedPool"]);
     let closed = Scene { open: false, ..scene() };
@@ -302,7 +319,7 @@ fn nothing_is_stranded() {
 
 #[test]
 fn what_goes_takes_the_room_of_its_successor_from_others() {
-    let stateful = || Form::StatefulSet { on_delete: false };
+    let stateful = || super::tests::stateful(false);
     for action in [LossAction::Migrate, LossAction::Evict] {
         let mut scene = Scene::new().action(action);
         for name in ["a", "b", "c"] {
@@ -321,14 +338,14 @@ fn what_goes_takes_the_room_of_its_successor_from_others() {
 #[test]
 fn a_volume_that_no_cleared_node_reaches_keeps_its_pod_and_is_named() {
     let mut scene = Scene::new()
-        .with("db", Form::StatefulSet { on_delete: false }, 1, "bad-1")
+        .with("db", stateful(false), 1, "bad-1")
         .alter("db-0", |pod| pod.claims = ["data-db-0".into()].into());
     let claim = Claim { version: 1, volume: Some("pv-7".into()) };
     scene.claims.insert("shop/data-db-0".into(), claim);
     let only = |name: &str| NodeTerm { names: Some([name.to_owned()].into()), ..NodeTerm::default() };
     scene.volumes.insert("pv-7".into(), Volume { version: 1, reach: Some(vec![only("bad-1")]) });
     assert_eq!(scene.plan(), ["shop/db-0: VolumePinned"]);
-    let kept = Kept::Stranded(NoRoom::Volume { claim: "data-db-0".into(), volume: "pv-7".into() });
+    let kept = BlockedReason::NoFit(NoFit::Volume { claim: "data-db-0".into(), volume: "pv-7".into() });
     assert_eq!(
         kept.to_string(),
         "kept, since its claim data-db-0 is bound to volume pv-7, which no cleared node can reach; it moves when there \
@@ -340,7 +357,7 @@ fn a_volume_that_no_cleared_node_reaches_keeps_its_pod_and_is_named() {
 
 #[test]
 fn pods_go_one_by_one_while_the_others_are_ready() {
-    let scene = Scene::new().with("db", Form::StatefulSet { on_delete: false }, 3, "bad-1");
+    let scene = Scene::new().with("db", stateful(false), 3, "bad-1");
     assert_eq!(scene.plan(), ["violating: evict db-2"]);
     let waits = scene.alter("db-1", |pod| pod.stage = Stage::Running);
     assert_eq!(waits.plan().first().unwrap(), "shop/db-0: OthersNotReady");
@@ -397,7 +414,7 @@ fn an_officers_word_is_awaited() {
 
 #[test]
 fn a_budget_that_forbids_is_the_reason_until_it_is_asked_again() {
-    let mut scene = Scene::new().with("db", Form::StatefulSet { on_delete: false }, 1, "bad-1");
+    let mut scene = Scene::new().with("db", stateful(false), 1, "bad-1");
     scene.forbidden = [(scene.pods["shop/db-0"].uid, "needs 1 healthy pod".to_owned())].into();
     assert_eq!(scene.plan(), ["shop/db-0: DisruptionBudget"]);
 }
@@ -425,7 +442,7 @@ fn who_waits_for_what_is_gone_is_replaced_once() {
     let gone = "clearance.rempart.node-restriction.kubernetes.io/former.secret";
     let waits =
         |pod: &mut Pod| pod.wants = Arc::new(Wants { selector: selecting(&[RESTRICTED, gone]), affinity: None });
-    let scene = Scene::new().with("db", Form::StatefulSet { on_delete: false }, 1, "").alter("db-0", waits);
+    let scene = Scene::new().with("db", stateful(false), 1, "").alter("db-0", waits);
     assert_eq!(scene.plan(), ["stale: evict db-0"]);
     let mut again = scene;
     again.replaced = [(again.controllers[&Kind::StatefulSet]["shop/db"].uid, gone.to_owned())].into();
@@ -448,8 +465,8 @@ fn who_waits_for_what_is_gone_is_replaced_once() {
 #[test]
 fn a_level_that_is_gone_stops_every_move_and_says_so() {
     let scene = Scene::new().with("app", rolling(1, 1, 0), 1, "good-1").alter("app-0", |pod| {
-        let pod_says = Saying { sensitivity: Some("former".into()), categories: None };
-        pod.said = Arc::new(Said { pod: pod_says, ..Said::default() });
+        let pod_says = SensitivityStatement { sensitivity: Some("former".into()), categories: None };
+        pod.said = Arc::new(TemplateStatements { pod: pod_says, ..TemplateStatements::default() });
     });
     assert_eq!(scene.plan(), ["shop/app-0: Refused"]);
 }
@@ -476,7 +493,7 @@ fn a_rollout_that_may_go_below_its_number_needs_room_first() {
 
 #[test]
 fn of_pods_that_go_at_once_those_without_room_stay_behind() {
-    let scene = Scene::new().action(LossAction::Evict).with("db", Form::StatefulSet { on_delete: false }, 3, "bad-1");
+    let scene = Scene::new().action(LossAction::Evict).with("db", stateful(false), 3, "bad-1");
     assert_eq!(Scene { room: 2, ..scene }.plan(), ["violating: evict db-0, evict db-1"]);
 }
 
@@ -487,7 +504,7 @@ fn a_device_that_no_cleared_node_has_left_keeps_its_pod() {
     let scene = |number| {
         let scene = Scene::new()
             .with("app", rolling(1, 1, 0), 1, "bad-1")
-            .with("db", Form::StatefulSet { on_delete: false }, 1, "bad-1")
+            .with("db", stateful(false), 1, "bad-1")
             .alter("app-0", asks)
             .alter("db-0", asks);
         Scene { others: if number == 0 { Others::new() } else { gpu(number) }, ..scene }
@@ -508,7 +525,7 @@ fn pods_that_must_be_apart_from_their_like_need_a_node_without_one() {
     };
     let scene = |on| {
         Scene::new()
-            .with("db", Form::StatefulSet { on_delete: false }, 2, "bad-1")
+            .with("db", stateful(false), 2, "bad-1")
             .alter("db-0", apart)
             .alter("db-1", apart)
             .alter("db-0", |pod| pod.node = Some(on))
@@ -521,11 +538,204 @@ fn pods_that_must_be_apart_from_their_like_need_a_node_without_one() {
     let zoned = |pod: &mut Pod| {
         pod.terms = Arc::new(Terms { apart: [ZONE.into()].into(), ..Terms::default() });
     };
-    let one = Scene::new().with("db", Form::StatefulSet { on_delete: false }, 1, "bad-1").alter("db-0", zoned);
+    let one = Scene::new().with("db", stateful(false), 1, "bad-1").alter("db-0", zoned);
     assert_eq!(one.plan(), ["violating: evict db-0"]);
     let two = scene("bad-1".into()).alter("db-0", zoned).alter("db-1", zoned);
     assert_eq!(two.plan(), ["shop/db-0: NodesTaken", "shop/db-1: NodesTaken"]);
     // What goes at once is given different nodes.
     let hurry = scene("bad-1".into()).action(LossAction::Evict);
     assert_eq!(hurry.plan(), ["violating: evict db-0"]);
+}
+
+/// The scene with a controller that says `restricted` on itself, while neither its template nor its pods repeat it: it was
+/// annotated before the policy was in force.
+fn annotated_before(form: Form, pods: u32) -> Scene {
+    let kind = form.kind();
+    let mut scene = Scene::new().with("app", form, pods, "bad-1");
+    let silent: Arc<TemplateStatements> = Arc::default();
+    for controllers in scene.controllers.values_mut() {
+        for controller in controllers.values_mut() {
+            (controller.said, controller.wants) = (Arc::clone(&silent), Arc::default());
+        }
+    }
+    let controller = scene.controllers.get_mut(&kind).unwrap().get_mut("shop/app").unwrap();
+    controller.saying = SensitivityStatement { sensitivity: Some("restricted".into()), categories: None };
+    for pod in scene.pods.values_mut() {
+        (pod.said, pod.wants) = (Arc::clone(&silent), Arc::default());
+    }
+    scene
+}
+
+/// The same, with its template completed, as admission does when it is touched.
+fn completed(mut scene: Scene, kind: Kind) -> Scene {
+    let controller = scene.controllers.get_mut(&kind).unwrap().get_mut("shop/app").unwrap();
+    let workload = controller.saying.clone();
+    controller.said = Arc::new(TemplateStatements { workload, ..TemplateStatements::default() });
+    controller.wants = Arc::new(Wants { selector: selecting(&[RESTRICTED]), affinity: None });
+    scene
+}
+
+#[test]
+fn what_was_annotated_before_its_policy_was_in_force_is_moved_by_its_template() {
+    let deployment =
+        |strategy, paused| Form::Deployment { paused, strategy, total: 2, updated: 2, available: 2, stuck: false };
+    let surging = Strategy::Rolling { surge: 1, unavailable: 0 };
+    let partitioned = |first_updated| Form::StatefulSet { on_delete: false, first_updated, last_ordinal: 1 };
+    let job = |started| Form::Job { finished: false, started, patience: Some(3) };
+    for (form, expected) in [
+        (rolling(2, 1, 0), vec!["violating: touch Deployment app"]),
+        (rolling(2, 0, 1), vec!["violating: touch Deployment app"]),
+        (deployment(Strategy::Recreate, false), vec!["shop/app-0: StrategyRecreate", "shop/app-1: StrategyRecreate"]),
+        // To complete the template restarts nothing, and whatever comes next is right.
+        (
+            deployment(surging, true),
+            vec!["template: touch Deployment app", "shop/app-0: RolloutPaused", "shop/app-1: RolloutPaused"],
+        ),
+        (stateful(false), vec!["violating: touch StatefulSet app"]),
+        (
+            stateful(true),
+            vec!["template: touch StatefulSet app", "shop/app-0: StrategyOnDelete", "shop/app-1: StrategyOnDelete"],
+        ),
+        (
+            partitioned(2),
+            vec!["template: touch StatefulSet app", "shop/app-0: RolloutPartitioned", "shop/app-1: RolloutPartitioned"],
+        ),
+        (partitioned(1), vec!["violating: touch StatefulSet app", "shop/app-0: RolloutPartitioned"]),
+        (Form::ReplicaSet, vec!["template: touch ReplicaSet app"]),
+        (Form::DaemonSet { on_delete: false }, vec!["violating: touch DaemonSet app"]),
+        (Form::DaemonSet { on_delete: true }, vec!["shop/app-0: StrategyOnDelete", "shop/app-1: StrategyOnDelete"]),
+        (job(true), vec!["shop/app-0: JobStarted", "shop/app-1: JobStarted"]),
+        (job(false), vec!["template: touch Job app"]),
+    ] {
+        let said = format!("{form:?}");
+        assert_eq!(annotated_before(form, 2).plan(), expected, "{said}");
+    }
+    // No pod yet: the next one is to be right.
+    for form in [rolling(0, 1, 0), stateful(false), Form::CronJob] {
+        let kind = form.kind();
+        assert_eq!(annotated_before(form, 0).plan(), [format!("template: touch {kind} app")]);
+    }
+}
+
+#[test]
+fn what_a_completed_template_leaves_behind_is_its_controllers_or_is_named() {
+    let deployment =
+        |strategy, paused| Form::Deployment { paused, strategy, total: 2, updated: 0, available: 2, stuck: false };
+    let surging = Strategy::Rolling { surge: 1, unavailable: 0 };
+    let partitioned = Form::StatefulSet { on_delete: false, first_updated: 2, last_ordinal: 1 };
+    let twice = |code: &str| vec![format!("shop/app-0: {code}"), format!("shop/app-1: {code}")];
+    for (form, expected) in [
+        (deployment(surging, false), twice("RolloutUnderWay")),
+        (deployment(Strategy::Recreate, false), twice("RolloutUnderWay")),
+        (deployment(surging, true), twice("RolloutPaused")),
+        (stateful(false), twice("RolloutUnderWay")),
+        (stateful(true), twice("StrategyOnDelete")),
+        (partitioned, twice("RolloutPartitioned")),
+        (Form::ReplicaSet, vec!["violating: evict app-1".to_owned()]),
+        (Form::DaemonSet { on_delete: false }, twice("DaemonSet")),
+    ] {
+        let (said, kind) = (format!("{form:?}"), form.kind());
+        assert_eq!(completed(annotated_before(form, 2), kind).plan(), expected, "{said}");
+    }
+}
+
+#[test]
+fn nothing_is_evicted_into_a_template_that_says_less() {
+    for form in [rolling(2, 1, 0), rolling(2, 0, 1), stateful(false), stateful(true), Form::ReplicaSet] {
+        let kind = form.kind();
+        let plan = annotated_before(form, 2).action(LossAction::Evict).plan();
+        assert!(plan.iter().any(|line| line.ends_with(&format!("touch {kind} app"))), "{kind}: {plan:?}");
+        assert!(!plan.iter().any(|line| line.contains("evict")), "{kind}: {plan:?}");
+    }
+    let told = annotated_before(stateful(true), 2).action(LossAction::Report).plan();
+    assert_eq!(
+        told,
+        ["shop/app-0: ReportOnly", "shop/app-1: ReportOnly"],
+        "who only wants to be told has nothing done"
+    );
+}
+
+#[test]
+fn the_pods_of_a_job_hear_its_cron_job() {
+    let job = Form::Job { finished: false, started: true, patience: Some(3) };
+    let mut scene = annotated_before(job, 1);
+    let uid = scene.uid();
+    let cron = Controller {
+        uid,
+        saying: SensitivityStatement { sensitivity: Some("restricted".into()), categories: None },
+        form: Form::CronJob,
+        owner: None,
+        replicas: 0,
+        ..scene.controllers[&Kind::Job]["shop/app"].clone()
+    };
+    scene.controllers.get_mut(&Kind::CronJob).unwrap().insert("shop/nightly".into(), cron);
+    let above = Owner { kind: Some(Kind::CronJob), kind_said: "CronJob".into(), name: "nightly".into(), uid };
+    let job = scene.controllers.get_mut(&Kind::Job).unwrap().get_mut("shop/app").unwrap();
+    (job.owner, job.saying) = (Some(Arc::new(above)), SensitivityStatement::default());
+    assert_eq!(scene.plan(), ["template: touch CronJob nightly", "shop/app-0: JobStarted"]);
+}
+
+#[test]
+fn what_is_being_deleted_counts_where_it_stands_and_is_not_moved() {
+    let scene = Scene::new().with("app", rolling(2, 1, 0), 2, "bad-1").alter("app-0", |pod| pod.ending = true);
+    assert_eq!(scene.plan(), ["violating: touch Deployment app"]);
+    let gone = scene.alter("app-1", |pod| pod.ending = true);
+    assert!(gone.plan().is_empty());
+    let counts = gone.counts("app");
+    assert_eq!((counts.total, counts.placed, counts.violating, counts.terminating, counts.ready), (2, 2, 2, 2, 0));
+}
+
+#[test]
+fn nothing_moves_before_every_api_server_acts_on_the_policy() {
+    let scene = || Scene { propagated: false, ..Scene::new() };
+    assert_eq!(scene().with("app", rolling(1, 1, 0), 1, "bad-1").plan(), ["shop/app-0: AdmissionPending"]);
+    assert_eq!(
+        scene().with("db", stateful(true), 1, "bad-1").plan(),
+        ["shop/db-0: StrategyOnDelete"],
+        "what keeps it otherwise is not told anew at every start"
+    );
+    let before = Scene { propagated: false, ..annotated_before(stateful(true), 1) };
+    assert_eq!(before.plan(), ["shop/app-0: StrategyOnDelete"], "its template would come back as it was");
+}
+
+/// The whole table, as it reads: a new strategy, or another answer, shows here.
+#[test]
+fn each_strategy_has_a_method_or_a_reason_for_every_state() {
+    let cell =
+        |strategy: ReplacementStrategy, template, revision, action| match strategy.method(template, revision, action) {
+            Ok(method) => format!("{method:?}"),
+            Err(why) => why.code().to_owned(),
+        };
+    let table = ReplacementStrategy::ALL.map(|strategy| {
+        let row = [
+            (TemplateState::Complete, PodRevision::Current),
+            (TemplateState::Complete, PodRevision::Former),
+            (TemplateState::Behind, PodRevision::Former),
+        ];
+        let row = row.map(|(template, revision)| {
+            let of = |action| cell(strategy, template, revision, action);
+            let (migrate, evict) = (of(WantedAction::Migrate), of(WantedAction::Evict));
+            if migrate == evict { migrate } else { format!("{migrate}/{evict}") }
+        });
+        format!("{strategy:?} [{:?}]: {}", strategy.template_effect(), row.join(", "))
+    });
+    let expected = [
+        "Surge [Restarts]: RestartRollout/EvictAll, RolloutUnderWay, RestartRollout",
+        "InPlace [Restarts]: EvictOneByOne/EvictAll, RolloutUnderWay, RestartRollout",
+        "Recreate [Restarts]: StrategyRecreate/EvictAll, RolloutUnderWay, StrategyRecreate/RestartRollout",
+        "Paused [RestartsNothing]: RolloutPaused/EvictAll, RolloutPaused, RolloutPaused",
+        "Ordered [Restarts]: EvictOneByOne/EvictAll, RolloutUnderWay, RestartRollout",
+        "Partitioned [RestartsNothing]: EvictOneByOne/EvictAll, RolloutPartitioned, RolloutPartitioned",
+        "OnDelete [RestartsNothing]: StrategyOnDelete/EvictAll, StrategyOnDelete/EvictAll, StrategyOnDelete/CompleteTemplate",
+        "EveryNode [Restarts]: DaemonSet, DaemonSet, RestartRollout",
+        "EveryNodeOnDelete [Restarts]: DaemonSet, DaemonSet, StrategyOnDelete",
+        "NewPodsOnly [RestartsNothing]: EvictOneByOne/EvictAll, EvictOneByOne/EvictAll, CompleteTemplate",
+        "Started { bears_failure: true } [Immutable]: EvictOneByOne/EvictAll, JobStarted, JobStarted",
+        "Started { bears_failure: false } [Immutable]: JobWouldFail/EvictAll, JobStarted, JobStarted",
+        "NotStarted [RestartsNothing]: EvictOneByOne/EvictAll, EvictOneByOne/EvictAll, CompleteTemplate",
+        "NewJobsOnly [RestartsNothing]: EvictOneByOne/EvictAll, EvictOneByOne/EvictAll, CompleteTemplate",
+        "UnknownOwner [Immutable]: EvictOneByOne/EvictAll, EvictOneByOne/EvictAll, EvictOneByOne/EvictAll",
+        "NoOwner [Immutable]: Unmanaged/EvictAll, Unmanaged/EvictAll, Unmanaged/EvictAll",
+    ];
+    assert_eq!(table.map(|row| row), expected);
 }

@@ -13,7 +13,7 @@ use crate::{
     clearance::PoolClearance,
     policy::Exception,
     text::{Few, Listed, counted, list},
-    workload::{Kind, Saying, Wants, Workload},
+    workload::{Kind, Wants, Workload},
 };
 
 impl<'a> Outlook<'_, 'a> {
@@ -148,8 +148,7 @@ impl RefusedNamespace<'_> {
 fn unrestricted(free: Free, planned: &Planned<'_>) -> String {
     let Planned { workload, judgement, .. } = planned;
     let namespace = &workload.identity.namespace;
-    let silent = Saying::is_silent(&workload.workload) && Saying::is_silent(&workload.pod);
-    let unheard = if silent { "" } else { ", so that its annotations have no effect" };
+    let unheard = if workload.is_silent() { "" } else { ", so that its annotations have no effect" };
     match free {
         Free::Exempt => format!("namespace {namespace} is exempt from every policy{unheard}"),
         Free::Ungoverned => format!("no policy governs namespace {namespace}{unheard}"),

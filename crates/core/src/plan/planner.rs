@@ -13,7 +13,7 @@ use super::{
     RefusedNamespace, Stuck,
 };
 use crate::{
-    admission::{Need, Refusal, Statement, Statements},
+    admission::{Need, Refusal},
     clearance::{Judge, PoolClearance},
     fleet::SpotLabels,
     instant::Instant,
@@ -21,9 +21,11 @@ use crate::{
     keys,
     name::{CategoryName, PoolName, quoted},
     places::{Place, claims},
-    policy::{Mode, Policy},
+    policy::Policy,
+    requirements::{PodRequirements, PolicyRequirement, RequirementsResolver},
     selector::Labels,
-    workload::{Kind, Saying, Wants, Workload},
+    sensitivity::{PodSensitivity, SensitivityStatement, TemplateStatements},
+    workload::{Kind, Wants, Workload},
 };
 
 /// Judges `inventory` at `at`.
@@ -61,35 +63,24 @@ fn owners(inventory: &Inventory) -> BTreeMap<&str, NodeOf> {
     inventory.nodes.iter().map(|(name, node)| (&**name, of(node))).collect()
 }
 
-/// What is said about a workload, as the key of its judgement.
+/// What a judgement follows from: workloads of which the same is said share one.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Said<'a> {
+struct JudgementKey<'a> {
     namespace: &'a str,
     kind: Kind,
-    workload: &'a Saying,
-    pod: &'a Saying,
+    own: Option<&'a SensitivityStatement>,
+    template: &'a TemplateStatements,
     misplaced: &'a [&'static str],
     node_name: Option<&'a str>,
-}
-
-/// A namespace with the policies that govern it.
-struct Governed<'a> {
-    exempt: bool,
-    known: bool,
-    labels: Labels,
-    /// Places among the policies of the world.
-    policies: Vec<(usize, &'a Policy)>,
 }
 
 /// Judges workloads one by one, and remembers what they share.
 pub struct Planner<'a, 'p> {
     estate: &'a dyn Estate,
-    assume: Assume,
-    policies: Vec<&'a Policy>,
+    resolver: RequirementsResolver<'a>,
     pools: &'p [PoolClearance<'a>],
     nodes: &'p BTreeMap<&'a str, NodeOf>,
-    namespaces: BTreeMap<&'a str, Rc<Governed<'a>>>,
-    judged: BTreeMap<Said<'a>, Rc<Judgement<'a>>>,
+    judged: BTreeMap<JudgementKey<'a>, Rc<Judgement<'a>>>,
     demands: Vec<Demand<'a>>,
     known: BTreeMap<Vec<Ask<'a>>, usize>,
     /// Outcomes of workloads with wishes of their own, by demand and wishes.
@@ -110,11 +101,9 @@ impl<'a, 'p> Planner<'a, 'p> {
     ) -> Self {
         Self {
             estate,
-            assume,
-            policies: estate.world().policies.values().collect(),
+            resolver: RequirementsResolver::new(estate.world(), assume.enforced),
             pools,
             nodes,
-            namespaces: BTreeMap::new(),
             judged: BTreeMap::new(),
             demands: Vec::new(),
             known: BTreeMap::new(),
@@ -131,11 +120,11 @@ impl<'a, 'p> Planner<'a, 'p> {
 
     /// Judges `workload`.
     pub fn workload(&mut self, workload: &'a Workload) -> Planned<'a> {
-        let said = Said {
+        let said = JudgementKey {
             namespace: &workload.identity.namespace,
             kind: workload.identity.kind,
-            workload: &workload.workload,
-            pod: &workload.pod,
+            own: workload.own.as_ref(),
+            template: &workload.template,
             misplaced: &workload.misplaced,
             node_name: workload.node_name.as_deref(),
         };
@@ -150,58 +139,50 @@ impl<'a, 'p> Planner<'a, 'p> {
         Planned { workload, judgement, outcome }
     }
 
-    fn governed(&mut self, namespace: &'a str) -> Rc<Governed<'a>> {
-        if let Some(known) = self.namespaces.get(namespace) {
-            return Rc::clone(known);
-        }
-        let (labels, known) = self.estate.namespace(namespace);
-        let exempt = self.estate.is_exempt(namespace);
-        let governing = |(_, policy): &(usize, &Policy)| !exempt && policy.governs(&labels);
-        let policies = self.policies.iter().copied().enumerate().filter(governing).collect();
-        let new = Rc::new(Governed { exempt, known, labels, policies });
-        self.namespaces.insert(namespace, Rc::clone(&new));
-        new
-    }
-
     /// What is refused of the labels of the namespace `name`, if anything is.
     fn namespace(&mut self, name: &'a str) -> Option<RefusedNamespace<'a>> {
-        let governed = self.governed(name);
-        let said = Statements { namespace: Statement::of(&governed.labels), ..Statements::default() };
-        let refused = |(_, policy): &(usize, &'a Policy)| {
-            let in_force = self.in_force(policy);
-            let refusals = policy.need(name, &said).err().unwrap_or_default();
-            refusals.into_iter().map(|refusal| Refused { policy, in_force, refusal }).collect::<Vec<_>>()
+        let required = self.requirements(name, |namespace| PodSensitivity::new(namespace, [], None));
+        let refused = |required: &PolicyRequirement<'a>| {
+            let PolicyRequirement { policy, in_force, .. } = *required;
+            let refusals = required.need.as_ref().err().cloned().unwrap_or_default();
+            refusals.into_iter().map(move |refusal| Refused { policy, in_force, refusal })
         };
-        let refusals: Vec<_> = governed.policies.iter().flat_map(refused).collect();
+        let refusals: Vec<_> = required.policies.iter().flat_map(refused).collect();
         (!refusals.is_empty()).then_some(RefusedNamespace { name, refusals })
     }
 
-    fn in_force(&self, policy: &Policy) -> bool {
-        self.assume.enforced || policy.mode == Mode::Enforce
+    fn requirements(
+        &mut self,
+        namespace: &'a str,
+        said: impl FnOnce(&'a SensitivityStatement) -> PodSensitivity<'a>,
+    ) -> Rc<PodRequirements<'a>> {
+        let estate = self.estate;
+        self.resolver.requirements(namespace, || estate.namespace(namespace), said)
     }
 
     fn judge(&mut self, workload: &'a Workload) -> Judgement<'a> {
-        let governed = self.governed(&workload.identity.namespace);
-        let said = Statements::of(&governed.labels, &workload.workload, &workload.pod);
+        let namespace: &'a str = &workload.identity.namespace;
+        let facts = self.estate.namespace(namespace);
+        let required = self.requirements(namespace, |statement| workload.sensitivity(statement));
         let mut judgement = Judgement {
-            exempt: governed.exempt,
-            namespace_known: governed.known,
+            exempt: facts.is_exempt(),
+            namespace_known: facts.is_known(),
             policies: Vec::new(),
             categories: BTreeSet::new(),
             refusals: Vec::new(),
             demand: None,
         };
         let mut asks = Vec::new();
-        for (index, policy) in &governed.policies {
-            let in_force = self.in_force(policy);
+        for required in &required.policies {
+            let PolicyRequirement { policy, index, in_force, .. } = *required;
             let mut refuse = |refusal| judgement.refusals.push(Refused { policy, in_force, refusal });
             if !workload.misplaced.is_empty() {
                 refuse(Refusal::Misplaced { keys: workload.misplaced.clone() });
             }
-            let need = match policy.need(&workload.identity.namespace, &said) {
+            let need = match &required.need {
                 Ok(need) => need,
                 Err(refusals) => {
-                    refusals.into_iter().for_each(refuse);
+                    refusals.iter().cloned().for_each(refuse);
                     continue;
                 }
             };
@@ -210,9 +191,9 @@ impl<'a, 'p> Planner<'a, 'p> {
                 refuse(Refusal::NodeName { policy, node, demand: need.demand(policy) });
             }
             if in_force && !need.keys.is_empty() {
-                asks.push(ask(*index, policy, &need));
+                asks.push(ask(index, policy, need));
             }
-            let Need { level, rank, source, exception, categories, keys: _ } = need;
+            let Need { level, rank, source, exception, ref categories, keys: _ } = *need;
             judgement.categories.extend(categories);
             judgement.policies.push(Levelled { policy, in_force, level, rank, source, exception });
         }

@@ -17,16 +17,17 @@ use alloc::{
 use core::fmt;
 
 use crate::{
+    compliance::PlacementFacts,
     fleet::{Fleet, Others, Pod, Resources, Spot, Stage, Uid, bears, has_others, split},
     keys,
+    requirements::PodRequirements,
     selector::LabelSource as _,
-    standing::{Ground, Needs},
     workload::{NodeTerm, Wants},
 };
 
 /// Why no node could take a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NoRoom {
+pub enum NoFit {
     /// No pool has all that it needs.
     NoPool,
     /// Cleared pools have no node that is ready, open, and borne by the pod's own selector, affinity and tolerations.
@@ -46,7 +47,7 @@ pub enum NoRoom {
     Full,
 }
 
-impl fmt::Display for NoRoom {
+impl fmt::Display for NoFit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoPool => f.write_str("no pool is cleared for it"),
@@ -70,7 +71,7 @@ impl fmt::Display for NoRoom {
 
 /// How sure a place must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sure {
+pub enum FitRequirement {
     /// A node could take it if it were empty: replacements stand before anything goes, and may make an autoscaler add a
     /// node.
     Fits,
@@ -127,7 +128,7 @@ struct Class {
     wants: usize,
     terms: usize,
     requests: Resources,
-    sure: Sure,
+    required: FitRequirement,
     /// Which pod it is, where its like matter: it is none of them itself.
     one: Option<Uid>,
 }
@@ -166,9 +167,9 @@ enum Stop {
 }
 
 /// The places that there are.
-pub struct Rooms<'s, 'a> {
+pub struct FitChecker<'s, 'a> {
     fleet: &'s Fleet<'a>,
-    ground: &'s Ground<'a>,
+    facts: &'s PlacementFacts<'a>,
     /// What is left on each node, in the order of the spots; worked out when it is first asked for.
     left: Option<Vec<Left>>,
     searches: BTreeMap<Class, Search>,
@@ -179,28 +180,40 @@ pub struct Rooms<'s, 'a> {
 /// A label of nodes that a pod shares with none of its like.
 type Domain = (Box<str>, String);
 
-impl<'s, 'a> Rooms<'s, 'a> {
-    /// The places of `ground`.
+impl<'s, 'a> FitChecker<'s, 'a> {
+    /// The places of `facts`.
     #[must_use]
-    pub fn new(fleet: &'s Fleet<'a>, ground: &'s Ground<'a>) -> Self {
-        Self { fleet, ground, left: None, searches: BTreeMap::new(), given: BTreeMap::new() }
+    pub fn new(fleet: &'s Fleet<'a>, facts: &'s PlacementFacts<'a>) -> Self {
+        Self { fleet, facts, left: None, searches: BTreeMap::new(), given: BTreeMap::new() }
     }
 
     /// Whether some node could take `pod`, found under `key`, if it were created now with what it `needs`.
     ///
     /// # Errors
     /// The demand that no node meets, where the best of them fails.
-    pub fn for_pod(&mut self, key: &str, pod: &Pod, needs: &Needs<'_>, sure: Sure) -> Result<(), NoRoom> {
-        self.find(key, pod, needs, sure).map(drop)
+    pub fn for_pod(
+        &mut self,
+        key: &str,
+        pod: &Pod,
+        needs: &PodRequirements<'_>,
+        required: FitRequirement,
+    ) -> Result<(), NoFit> {
+        self.find(key, pod, needs, required).map(drop)
     }
 
     /// The same of a pod that is about to go: the room that its successor will need is not there for others.
     ///
     /// # Errors
     /// The demand that no node meets, where the best of them fails.
-    pub fn take(&mut self, key: &str, pod: &Pod, needs: &Needs<'_>, sure: Sure) -> Result<(), NoRoom> {
-        let place = self.find(key, pod, needs, sure)?;
-        let Some(spot) = self.ground.spots.get(place) else { return Ok(()) };
+    pub fn take(
+        &mut self,
+        key: &str,
+        pod: &Pod,
+        needs: &PodRequirements<'_>,
+        required: FitRequirement,
+    ) -> Result<(), NoFit> {
+        let place = self.find(key, pod, needs, required)?;
+        let Some(spot) = self.facts.nodes.get(place) else { return Ok(()) };
         if let Some(left) = self.left.as_mut().and_then(|left| left.get_mut(place)) {
             left.take(pod, spot);
         }
@@ -214,29 +227,35 @@ impl<'s, 'a> Rooms<'s, 'a> {
     ///
     /// # Errors
     /// That none has.
-    pub fn anywhere(&self, needs: &Needs<'_>) -> Result<(), NoRoom> {
+    pub fn anywhere(&self, needs: &PodRequirements<'_>) -> Result<(), NoFit> {
         let cleared = |spot: &&Spot<'_>| needs.met_by(spot.labels.stamps);
-        let mut found = Err(NoRoom::NoPool);
-        for spot in self.ground.spots.iter().filter(cleared) {
+        let mut found = Err(NoFit::NoPool);
+        for spot in self.facts.nodes.iter().filter(cleared) {
             if spot.open {
                 return Ok(());
             }
-            found = Err(NoRoom::NoNode);
+            found = Err(NoFit::NoNode);
         }
         found
     }
 
     /// The first node that will do, by its place among the spots.
-    fn find(&mut self, key: &str, pod: &Pod, needs: &Needs<'_>, sure: Sure) -> Result<usize, NoRoom> {
-        if sure > Sure::Fits && self.left.is_none() {
-            self.left = Some(left(self.fleet, self.ground));
+    fn find(
+        &mut self,
+        key: &str,
+        pod: &Pod,
+        needs: &PodRequirements<'_>,
+        required: FitRequirement,
+    ) -> Result<usize, NoFit> {
+        if required > FitRequirement::Fits && self.left.is_none() {
+            self.left = Some(left(self.fleet, self.facts));
         }
         let (namespace, _) = split(key);
         let reaches: Vec<_> = pod.claims.iter().filter_map(|claim| self.reach(namespace, claim)).collect();
-        let (fleet, ground) = (self.fleet, self.ground);
-        let search = self.searches.entry(class(pod, needs, sure)).or_insert_with(|| Search {
+        let (fleet, facts) = (self.fleet, self.facts);
+        let search = self.searches.entry(class(pod, needs, required)).or_insert_with(|| Search {
             wants: pod.wants.selecting(|key| keys::policy_asked(key).is_none()),
-            taken: if sure == Sure::Apart { taken(fleet, ground, key, pod) } else { BTreeSet::new() },
+            taken: if required == FitRequirement::Apart { taken(fleet, facts, key, pod) } else { BTreeSet::new() },
             from: 0,
             // A node that needs no clearance is no worse than closed.
             furthest: if needs.keys().next().is_some() { Stop::NotCleared } else { Stop::NoEntry },
@@ -244,8 +263,8 @@ impl<'s, 'a> Rooms<'s, 'a> {
         let given = pod.owner.as_ref().and_then(|owner| self.given.get(&owner.uid));
         let mut furthest = search.furthest;
         let (mut at, mut found) = (search.from, None);
-        while let Some(spot) = ground.spots.get(at) {
-            let left = self.left.as_ref().and_then(|left| left.get(at)).filter(|_| sure > Sure::Fits);
+        while let Some(spot) = facts.nodes.get(at) {
+            let left = self.left.as_ref().and_then(|left| left.get(at)).filter(|_| required > FitRequirement::Fits);
             match stop(spot, pod, needs, (search, given), left, &reaches) {
                 None => {
                     found = Some(at);
@@ -260,15 +279,15 @@ impl<'s, 'a> Rooms<'s, 'a> {
             (search.from, search.furthest) = (at, furthest);
         }
         found.ok_or_else(|| match furthest {
-            Stop::NotCleared => NoRoom::NoPool,
-            Stop::NoEntry => NoRoom::NoNode,
-            Stop::TooSmall => NoRoom::TooSmall,
+            Stop::NotCleared => NoFit::NoPool,
+            Stop::NoEntry => NoFit::NoNode,
+            Stop::TooSmall => NoFit::TooSmall,
             Stop::OutOfReach(claim) => match reaches.into_iter().nth(claim) {
-                Some(Reach { claim, volume, .. }) => NoRoom::Volume { claim, volume },
-                None => NoRoom::NoNode,
+                Some(Reach { claim, volume, .. }) => NoFit::Volume { claim, volume },
+                None => NoFit::NoNode,
             },
-            Stop::Crowded => NoRoom::Crowded,
-            Stop::Full => NoRoom::Full,
+            Stop::Crowded => NoFit::Crowded,
+            Stop::Full => NoFit::Full,
         })
     }
 
@@ -280,14 +299,14 @@ impl<'s, 'a> Rooms<'s, 'a> {
     }
 }
 
-fn class(pod: &Pod, needs: &Needs<'_>, sure: Sure) -> Class {
-    let apart = sure == Sure::Apart && !pod.terms.apart.is_empty();
+fn class(pod: &Pod, needs: &PodRequirements<'_>, required: FitRequirement) -> Class {
+    let apart = required == FitRequirement::Apart && !pod.terms.apart.is_empty();
     Class {
         needs: core::ptr::from_ref(needs).addr(),
         wants: Arc::as_ptr(&pod.wants).addr(),
         terms: Arc::as_ptr(&pod.terms).addr(),
         requests: pod.requests,
-        sure,
+        required,
         one: apart.then_some(pod.uid),
     }
 }
@@ -296,7 +315,7 @@ fn class(pod: &Pod, needs: &Needs<'_>, sure: Sure) -> Class {
 fn stop(
     spot: &Spot<'_>,
     pod: &Pod,
-    needs: &Needs<'_>,
+    needs: &PodRequirements<'_>,
     (search, given): (&Search, Option<&BTreeSet<Domain>>),
     left: Option<&Left>,
     reaches: &[Reach<'_>],
@@ -327,7 +346,7 @@ fn domains<'p>(pod: &'p Pod, spot: &'p Spot<'_>) -> impl Iterator<Item = Domain>
 }
 
 /// The labels of the nodes where the like of `pod` are: pods of the same owner.
-fn taken(fleet: &Fleet<'_>, ground: &Ground<'_>, key: &str, pod: &Pod) -> BTreeSet<Domain> {
+fn taken(fleet: &Fleet<'_>, facts: &PlacementFacts<'_>, key: &str, pod: &Pod) -> BTreeSet<Domain> {
     let (namespace, _) = split(key);
     let Some(owner) = pod.owner.as_ref().filter(|_| !pod.terms.apart.is_empty()) else { return BTreeSet::new() };
     let neighbours = fleet.pods.range(format!("{namespace}/")..);
@@ -335,20 +354,20 @@ fn taken(fleet: &Fleet<'_>, ground: &Ground<'_>, key: &str, pod: &Pod) -> BTreeS
     let like = |other: &&Pod| {
         other.uid != pod.uid && other.counts() && other.owner.as_ref().is_some_and(|other| other.uid == owner.uid)
     };
-    let spots = neighbours.filter(like).filter_map(|other| ground.spot(other.node.as_deref()?));
+    let spots = neighbours.filter(like).filter_map(|other| facts.node(other.node.as_deref()?));
     spots.flat_map(|spot| domains(pod, spot)).collect()
 }
 
 /// What is left on each node.
-fn left(fleet: &Fleet<'_>, ground: &Ground<'_>) -> Vec<Left> {
-    let mut left: Vec<_> = ground.spots.iter().map(|spot| Left { common: spot.allocatable, others: None }).collect();
+fn left(fleet: &Fleet<'_>, facts: &PlacementFacts<'_>) -> Vec<Left> {
+    let mut left: Vec<_> = facts.nodes.iter().map(|spot| Left { common: spot.allocatable, others: None }).collect();
     let mut take = |place: usize, pod: &Pod| {
-        if let (Some(left), Some(spot)) = (left.get_mut(place), ground.spots.get(place)) {
+        if let (Some(left), Some(spot)) = (left.get_mut(place), facts.nodes.get(place)) {
             left.take(pod, spot);
         }
     };
     for pod in fleet.pods.values().filter(|pod| pod.stage != Stage::Done) {
-        if let Some(place) = pod.node.as_deref().and_then(|node| ground.place(node)) {
+        if let Some(place) = pod.node.as_deref().and_then(|node| facts.node_index(node)) {
             take(place, pod);
         }
     }
@@ -357,7 +376,7 @@ fn left(fleet: &Fleet<'_>, ground: &Ground<'_>) -> Vec<Left> {
     for pod in fleet.pods.values().filter(waits).take(AWAITED) {
         let has_room =
             |(spot, left): &(&Spot<'_>, &mut Left)| lets_in(spot, pod, &pod.wants) && left.has_room_for(pod, spot);
-        if let Some((spot, left)) = ground.spots.iter().zip(&mut left).find(has_room) {
+        if let Some((spot, left)) = facts.nodes.iter().zip(&mut left).find(has_room) {
             left.take(pod, spot);
         }
     }

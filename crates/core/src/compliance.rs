@@ -1,0 +1,522 @@
+//! Compliance: whether each pod that runs stands on a node that has what it would need if it were created now.
+//!
+//! Takes what runs and the facts, and gives a [`ComplianceReport`]: pods by what makes them, those that do not stand where
+//! they should, and counts by level. Pods that stand right are only counted, so that fifty thousand of them cost little.
+//! Whoever tells something of running pods (records, statuses, metrics, the circuit breaker, migration) tells it from one
+//! report.
+
+use alloc::{
+    borrow::ToOwned,
+    collections::{BTreeMap, BTreeSet},
+    format,
+    rc::Rc,
+    string::String,
+    sync::Arc,
+    vec::Vec,
+};
+use core::iter;
+
+use super::{
+    clearance::World,
+    fleet::{Controller, Fleet, Owner, Pod, Spot, Stage, Uid, split},
+    keys,
+    name::{PolicyName, PoolName},
+    namespace::NamespaceFacts,
+    requirements::{LevelRef, PodRequirements, PolicyRequirement, RequirementsResolver},
+    selector::Labels,
+    sensitivity::{ControllerStatements, PodSensitivity, SensitivityStatement, TemplateStatements},
+    workload::Kind,
+};
+
+/// What compliance is assessed against, beside what runs.
+#[derive(Clone, Copy, Debug)]
+pub struct PlacementFacts<'a> {
+    /// The policies and the catalogue.
+    pub world: &'a World,
+    /// The policies whose admission every API server acts on by now: only what is admitted anew by them may be moved for
+    /// them.
+    pub propagated: &'a BTreeSet<PolicyName>,
+    /// Namespaces that no policy governs.
+    pub exempt: &'a BTreeSet<String>,
+    /// The nodes, sorted by name.
+    pub nodes: &'a [Spot<'a>],
+}
+
+impl<'a> PlacementFacts<'a> {
+    /// The node `name`.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&'a Spot<'a>> {
+        self.nodes.get(self.node_index(name)?)
+    }
+
+    /// The place of the node `name` among [`Self::nodes`].
+    #[must_use]
+    pub fn node_index(&self, name: &str) -> Option<usize> {
+        self.nodes.binary_search_by(|node| node.name.cmp(name)).ok()
+    }
+}
+
+/// How a pod stands under one policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Compliance {
+    /// Its node has what it needs, or it has none yet.
+    Compliant,
+    /// Its node is cleared for it, and is withdrawn ahead of the end of a certificate.
+    Expiring,
+    /// Its node is not cleared for it, or nobody can say what it needs.
+    Violating,
+}
+
+impl PolicyRequirement<'_> {
+    /// How a pod stands where these stamps are, and where these would be if no pool were withdrawn ahead of time.
+    #[must_use]
+    pub fn compliance(&self, stamps: &Labels, held: &Labels) -> Compliance {
+        let Ok(need) = &self.need else { return Compliance::Violating };
+        match (need.met_by(stamps), need.met_by(held)) {
+            (true, _) => Compliance::Compliant,
+            (false, true) => Compliance::Expiring,
+            (false, false) => Compliance::Violating,
+        }
+    }
+}
+
+/// A pod that does not stand where it should.
+#[derive(Clone, Debug)]
+pub struct MisplacedPod<'a> {
+    /// Its name, with its namespace.
+    pub key: &'a str,
+    /// The pod.
+    pub pod: &'a Pod,
+    /// What it needs.
+    pub requirements: Rc<PodRequirements<'a>>,
+    /// How it stands under each policy, in their order.
+    pub compliance: Rc<[Compliance]>,
+    /// Whether its own annotations say all that is said of it now.
+    pub revision: PodRevision,
+}
+
+/// By which template a pod was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PodRevision {
+    /// By one that says all that is said now.
+    Current,
+    /// By one that says less.
+    Former,
+}
+
+impl<'a> MisplacedPod<'a> {
+    /// The policies in force that it does not satisfy, with how it stands.
+    pub fn unsatisfied(&self) -> impl Iterator<Item = (&PolicyRequirement<'a>, Compliance)> {
+        let all = self.requirements.policies.iter().zip(self.compliance.iter().copied());
+        all.filter(|(required, compliance)| required.in_force && *compliance != Compliance::Compliant)
+    }
+
+    /// The policies, in force or not, for which its node is not cleared.
+    pub fn violated(&self) -> impl Iterator<Item = &PolicyRequirement<'a>> {
+        let all = self.requirements.policies.iter().zip(self.compliance.iter());
+        all.filter(|(_, compliance)| **compliance == Compliance::Violating).map(|(required, _)| required)
+    }
+
+    /// How it stands under the policy in force that it satisfies least; compliant where none is in force.
+    #[must_use]
+    pub fn worst(&self) -> Compliance {
+        self.unsatisfied().map(|(_, compliance)| compliance).max().unwrap_or(Compliance::Compliant)
+    }
+}
+
+/// A pod that waits for a node by a selector that it would not be given now.
+#[derive(Clone, Debug)]
+pub struct StalePod<'a> {
+    /// Its name, with its namespace.
+    pub key: &'a str,
+    /// The pod.
+    pub pod: &'a Pod,
+    /// Entries of its selector that it would not be given, sorted.
+    pub surplus: Vec<&'a str>,
+    /// Entries that it would be given and lacks.
+    pub missing: Vec<String>,
+}
+
+impl StalePod<'_> {
+    /// All that is wrong, as one text.
+    #[must_use]
+    pub fn keys(&self) -> String {
+        let missing = self.missing.iter().map(|key| format!("without {key}"));
+        self.surplus.iter().map(|key| (*key).to_owned()).chain(missing).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// How many pods a workload, or a level, has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PodCounts {
+    /// All but those that have ended: one that is being deleted counts where it stands until it is gone.
+    pub total: u32,
+    /// Those with a node.
+    pub placed: u32,
+    /// Those that are ready and stay.
+    pub ready: u32,
+    /// Those that are being deleted.
+    pub terminating: u32,
+    /// Those whose node is not cleared for them.
+    pub violating: u32,
+    /// Those whose node is about to be no longer cleared for them.
+    pub expiring: u32,
+}
+
+impl PodCounts {
+    /// One pod, which stands so.
+    #[must_use]
+    pub fn of(pod: &Pod, compliance: Compliance) -> Self {
+        Self {
+            total: 1,
+            placed: u32::from(pod.node.is_some()),
+            ready: u32::from(pod.is_ready()),
+            terminating: u32::from(pod.ending),
+            violating: u32::from(compliance == Compliance::Violating),
+            expiring: u32::from(compliance == Compliance::Expiring),
+        }
+    }
+
+    /// Counts those of `other` as well.
+    pub fn add(&mut self, other: &Self) {
+        let Self { total, placed, ready, terminating, violating, expiring } = other;
+        self.total = self.total.saturating_add(*total);
+        self.placed = self.placed.saturating_add(*placed);
+        self.ready = self.ready.saturating_add(*ready);
+        self.terminating = self.terminating.saturating_add(*terminating);
+        self.violating = self.violating.saturating_add(*violating);
+        self.expiring = self.expiring.saturating_add(*expiring);
+    }
+
+    /// Those that are not being deleted.
+    #[must_use]
+    pub fn staying(&self) -> u32 {
+        self.total.saturating_sub(self.terminating)
+    }
+}
+
+/// What makes pods anew.
+#[derive(Clone, Copy, Debug)]
+pub enum PodOwner<'a> {
+    /// A controller of a kind that Rempart knows, with its name.
+    Known(&'a str, &'a Controller),
+    /// A controller of another kind, or one that is not there.
+    Unknown(&'a Owner),
+    /// Nothing: a pod of its own, with its name.
+    None(&'a str, &'a Pod),
+}
+
+/// Pods that are moved together, since one controller makes them.
+#[derive(Debug)]
+pub struct OwnedPods<'a> {
+    /// The identifier of the controller, or of the pod that has none.
+    pub uid: Uid,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// What makes its pods.
+    pub owner: PodOwner<'a>,
+    /// What its next pod needs, by all that is said of it now.
+    pub requirements: Rc<PodRequirements<'a>>,
+    /// Whether its template says less than that: a pod that is made from it is admitted below its level, so that none may
+    /// be replaced before the template is completed.
+    pub template_behind: bool,
+    /// How many pods it has.
+    pub pods: PodCounts,
+    /// Pods that do not stand where they should, in the order of their names; under policies not in force as well, and
+    /// those that are being deleted.
+    pub misplaced: Vec<MisplacedPod<'a>>,
+    /// Pods that wait by a selector of yesterday, in the order of their names.
+    pub stale: Vec<StalePod<'a>>,
+    /// Entries of its template's selector that its next pod would not be given.
+    pub surplus: Vec<&'a str>,
+    /// How many of its pods are on each node.
+    pub nodes: BTreeMap<&'a str, u32>,
+}
+
+impl<'a> OwnedPods<'a> {
+    fn new(uid: Uid, namespace: &'a str, owner: PodOwner<'a>, requirements: Rc<PodRequirements<'a>>) -> Self {
+        Self {
+            uid,
+            namespace,
+            owner,
+            requirements,
+            template_behind: false,
+            pods: PodCounts::default(),
+            misplaced: Vec::new(),
+            stale: Vec::new(),
+            surplus: Vec::new(),
+            nodes: BTreeMap::new(),
+        }
+    }
+
+    /// Its kind, where Rempart knows it.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        match self.owner {
+            PodOwner::Known(_, controller) => Some(controller.form.kind()),
+            PodOwner::Unknown(_) => None,
+            PodOwner::None(..) => Some(Kind::Pod),
+        }
+    }
+
+    /// Its kind as it is written.
+    #[must_use]
+    pub fn kind_said(&self) -> &'a str {
+        match self.owner {
+            PodOwner::Unknown(owner) => &owner.kind_said,
+            PodOwner::Known(_, controller) => controller.form.kind().as_str(),
+            PodOwner::None(..) => Kind::Pod.as_str(),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        match self.owner {
+            PodOwner::Known(name, _) | PodOwner::None(name, _) => name,
+            PodOwner::Unknown(owner) => &owner.name,
+        }
+    }
+}
+
+/// How everything that runs stands.
+#[derive(Debug, Default)]
+pub struct ComplianceReport<'a> {
+    /// The workloads that some policy governs, by the identifier of what makes their pods.
+    pub workloads: BTreeMap<Uid, OwnedPods<'a>>,
+    /// Pods by level, of every policy that governs them.
+    pub levels: BTreeMap<LevelRef<'a>, PodCounts>,
+}
+
+/// Assesses all of `fleet`.
+#[must_use]
+pub fn assess<'a>(fleet: &Fleet<'a>, facts: &PlacementFacts<'a>) -> ComplianceReport<'a> {
+    let mut assessor = Assessor {
+        fleet,
+        facts,
+        resolver: RequirementsResolver::new(facts.world, false),
+        verdicts: BTreeMap::new(),
+        last: None,
+    };
+    let mut report = ComplianceReport::default();
+    assessor.controllers(&mut report);
+    for (key, pod) in fleet.pods {
+        if pod.stage != Stage::Done {
+            assessor.pod(key, pod, &mut report);
+        }
+    }
+    report
+}
+
+impl<'a> Fleet<'a> {
+    /// What is said of a pod of `owner` in `namespace`, which says `statement`: by its controllers as they are now, and by
+    /// `pod`, where there is one.
+    #[must_use]
+    pub fn sensitivity(
+        &self,
+        namespace: &str,
+        statement: &'a SensitivityStatement,
+        owner: Option<&Owner>,
+        pod: Option<&'a TemplateStatements>,
+    ) -> PodSensitivity<'a> {
+        let controller = owner.and_then(|owner| self.controller(namespace, owner));
+        PodSensitivity::new(statement, self.statements(namespace, controller), pod)
+    }
+
+    /// What `controller` and what controls it say of their pods.
+    fn statements(
+        &self,
+        namespace: &str,
+        controller: Option<&'a Controller>,
+    ) -> impl Iterator<Item = ControllerStatements<'a>> {
+        let above = controller.and_then(|found| self.controller(namespace, found.owner.as_deref()?));
+        [controller, above].into_iter().flatten().map(Controller::statements)
+    }
+}
+
+impl Controller {
+    /// What it says of its pods.
+    #[must_use]
+    pub fn statements(&self) -> ControllerStatements<'_> {
+        let controlled_by = self.owner.as_deref().map(|owner| &*owner.kind_said);
+        let own = self.form.kind().speaks_for_pods(controlled_by).then_some(&self.saying);
+        ControllerStatements { own, template: &self.said }
+    }
+}
+
+/// The last pod's answers: the next one is most often of the same workload.
+struct LastPod<'a> {
+    namespace: &'a str,
+    owner: Option<&'a Arc<Owner>>,
+    said: &'a Arc<TemplateStatements>,
+    requirements: Rc<PodRequirements<'a>>,
+    uid: Option<Uid>,
+}
+
+struct Assessor<'s, 'a> {
+    fleet: &'s Fleet<'a>,
+    facts: &'s PlacementFacts<'a>,
+    resolver: RequirementsResolver<'a>,
+    /// By requirements and pool.
+    verdicts: BTreeMap<(usize, Option<&'a PoolName>), Rc<[Compliance]>>,
+    last: Option<LastPod<'a>>,
+}
+
+impl<'a> Assessor<'_, 'a> {
+    fn namespace(&self, name: &str) -> NamespaceFacts<'a> {
+        NamespaceFacts::of_cluster(self.fleet.namespaces, self.facts.exempt, name)
+    }
+
+    fn requirements(
+        &mut self,
+        namespace: &'a str,
+        said: impl FnOnce(&'a SensitivityStatement) -> PodSensitivity<'a>,
+    ) -> Rc<PodRequirements<'a>> {
+        let (fleet, facts) = (self.fleet, self.facts);
+        let look = || NamespaceFacts::of_cluster(fleet.namespaces, facts.exempt, namespace);
+        self.resolver.requirements(namespace, look, said)
+    }
+
+    /// Whether selectors of what is in `namespace` are looked at: not of one that is exempt or not there.
+    fn is_looked_at(&self, namespace: &str) -> bool {
+        match self.namespace(namespace) {
+            NamespaceFacts::Known(_) => true,
+            NamespaceFacts::Exempt { .. } | NamespaceFacts::Unread | NamespaceFacts::Absent => false,
+        }
+    }
+
+    /// Every controller is a workload, with pods or without.
+    fn controllers(&mut self, report: &mut ComplianceReport<'a>) {
+        let fleet = self.fleet;
+        for kind in Kind::ALL {
+            for (key, controller) in fleet.controllers.of(kind).into_iter().flatten() {
+                let (namespace, name) = split(key);
+                let above = controller.owner.as_deref().and_then(|owner| fleet.controller(namespace, owner));
+                // What a Deployment controls is moved by way of the Deployment.
+                if controller.ending || !self.is_looked_at(namespace) || (kind == Kind::ReplicaSet && above.is_some()) {
+                    continue;
+                }
+                let required = self.requirements(namespace, |statement| {
+                    PodSensitivity::new(statement, fleet.statements(namespace, Some(controller)), None)
+                });
+                let surplus = self.surplus(&controller.wants.selector, &required);
+                if required.is_ungoverned() && surplus.is_empty() {
+                    continue;
+                }
+                let admitted = self
+                    .requirements(namespace, |statement| PodSensitivity::new(statement, [], Some(&controller.said)));
+                let template_behind = !Rc::ptr_eq(&admitted, &required) && !required.covered_by(&admitted);
+                let owner = PodOwner::Known(name, controller);
+                let pods = OwnedPods::new(controller.uid, namespace, owner, required);
+                report.workloads.insert(controller.uid, OwnedPods { surplus, template_behind, ..pods });
+            }
+        }
+    }
+
+    fn pod(&mut self, key: &'a str, pod: &'a Pod, report: &mut ComplianceReport<'a>) {
+        let (namespace, name) = split(key);
+        let (required, uid) = self.whose(namespace, pod);
+        let waits = pod.stage == Stage::Unschedulable && !pod.ending && self.is_looked_at(namespace);
+        let stale = waits.then(|| self.stale(key, pod, &required)).flatten();
+        if required.is_ungoverned() && stale.is_none() {
+            return;
+        }
+        let uid = uid.unwrap_or(pod.uid);
+        let owned = report.workloads.entry(uid).or_insert_with(|| {
+            let owner = pod.owner.as_deref().map_or(PodOwner::None(name, pod), PodOwner::Unknown);
+            OwnedPods::new(uid, namespace, owner, Rc::clone(&required))
+        });
+        let node = pod.node.as_deref().and_then(|node| self.facts.node(node));
+        let verdicts = node.map_or_else(|| Rc::from([]), |node| verdicts(&mut self.verdicts, &required, node));
+        let all = required.policies.iter().zip(verdicts.iter().copied().chain(iter::repeat(Compliance::Compliant)));
+        for (required, compliance) in all {
+            if let Some(level) = required.level() {
+                report.levels.entry(level).or_default().add(&PodCounts::of(pod, compliance));
+            }
+        }
+        if let Some(node) = node {
+            let count = owned.nodes.entry(node.name).or_default();
+            *count = count.saturating_add(1);
+        }
+        let worst = verdicts.iter().copied().max().unwrap_or(Compliance::Compliant);
+        owned.pods.add(&PodCounts::of(pod, worst));
+        owned.stale.extend(stale);
+        if worst != Compliance::Compliant {
+            let admitted =
+                self.requirements(namespace, |statement| PodSensitivity::new(statement, [], Some(&pod.said)));
+            let revision = if required.covered_by(&admitted) { PodRevision::Current } else { PodRevision::Former };
+            let misplaced = MisplacedPod { key, pod, requirements: required, compliance: verdicts, revision };
+            if let Some(owned) = report.workloads.get_mut(&uid) {
+                owned.misplaced.push(misplaced);
+            }
+        }
+    }
+
+    /// What `pod` needs, and who makes it anew: nobody where that is `None`.
+    fn whose(&mut self, namespace: &'a str, pod: &'a Pod) -> (Rc<PodRequirements<'a>>, Option<Uid>) {
+        if let Some(last) = &self.last {
+            let same_owner = match (last.owner, &pod.owner) {
+                (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            };
+            if last.namespace == namespace && same_owner && Arc::ptr_eq(last.said, &pod.said) {
+                return (Rc::clone(&last.requirements), last.uid);
+            }
+        }
+        let fleet = self.fleet;
+        let required = self.requirements(namespace, |statement| {
+            fleet.sensitivity(namespace, statement, pod.owner.as_deref(), Some(&pod.said))
+        });
+        let uid = pod.owner.as_ref().map(|owner| {
+            let above = fleet.controller(namespace, owner).filter(|_| owner.kind == Some(Kind::ReplicaSet));
+            let above = above.and_then(|found| fleet.controller(namespace, found.owner.as_deref()?));
+            above.map_or(owner.uid, |above| above.uid)
+        });
+        let requirements = Rc::clone(&required);
+        self.last = Some(LastPod { namespace, owner: pod.owner.as_ref(), said: &pod.said, requirements, uid });
+        (required, uid)
+    }
+
+    /// The entries of `selector` that a pod with these requirements would not be given now.
+    fn surplus(&self, selector: &'a Labels, required: &PodRequirements<'_>) -> Vec<&'a str> {
+        let PlacementFacts { world, propagated, .. } = self.facts;
+        let of = |policy: &str| required.policies.iter().find(|required| required.policy.name.as_str() == policy);
+        let is_surplus = |key: &&String| {
+            let Some(policy) = keys::policy_asked(key) else { return false };
+            match of(policy) {
+                // Admission takes away what it acts on, and what is of a policy that is gone; nothing else.
+                Some(PolicyRequirement { in_force: true, need: Ok(need), policy, .. }) => {
+                    propagated.contains(&policy.name) && !need.keys.contains(*key)
+                }
+                Some(PolicyRequirement { in_force: false, .. } | PolicyRequirement { need: Err(_), .. }) => false,
+                None => !world.policies.contains_key(policy),
+            }
+        };
+        selector.keys().filter(is_surplus).map(String::as_str).collect()
+    }
+
+    /// What of the selector of `pod` it would be given differently now.
+    fn stale(&self, key: &'a str, pod: &'a Pod, required: &PodRequirements<'a>) -> Option<StalePod<'a>> {
+        let surplus = self.surplus(&pod.wants.selector, required);
+        let acted_on = |required: &&PolicyRequirement<'_>| self.facts.propagated.contains(&required.policy.name);
+        let needs = required.in_force().filter(acted_on).filter_map(|required| required.need.as_ref().ok());
+        let lacks = |key: &&String| !keys::grants(&pod.wants.selector, key);
+        let missing: Vec<_> = needs.flat_map(|need| need.keys.iter()).filter(lacks).cloned().collect();
+        (!surplus.is_empty() || !missing.is_empty()).then_some(StalePod { key, pod, surplus, missing })
+    }
+}
+
+/// How a pod with these requirements stands on `node`, policy by policy.
+fn verdicts<'a>(
+    known: &mut BTreeMap<(usize, Option<&'a PoolName>), Rc<[Compliance]>>,
+    required: &Rc<PodRequirements<'a>>,
+    node: &Spot<'a>,
+) -> Rc<[Compliance]> {
+    // The address tells requirements apart for as long as the resolver holds them, which it does to its end.
+    let address = core::ptr::from_ref::<PodRequirements<'_>>(required).addr();
+    let compliance = |required: &PolicyRequirement<'_>| required.compliance(node.labels.stamps, node.held);
+    let judged =
+        known.entry((address, node.pool)).or_insert_with(|| required.policies.iter().map(compliance).collect());
+    Rc::clone(judged)
+}

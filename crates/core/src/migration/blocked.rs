@@ -1,0 +1,143 @@
+//! Blocked reasons: why a pod stays where it is though it should not, each with the remedy.
+
+use alloc::string::String;
+use core::fmt;
+
+use super::fit::NoFit;
+use crate::workload::Kind;
+
+/// Why a pod stays though it should not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BlockedReason {
+    /// No node could take it.
+    NoFit(NoFit),
+    /// Its successor would be refused.
+    Refused(String),
+    /// Its level's policy says so.
+    ReportOnly,
+    /// An officer's word is awaited.
+    Stopped(String),
+    /// The rollout of its Deployment is paused.
+    Paused,
+    /// A partition holds back the rollout of its `StatefulSet`.
+    Partitioned,
+    /// Its Deployment ends all pods before it makes new ones.
+    Recreate,
+    /// Its controller replaces pods by hand alone.
+    OnDelete(Kind),
+    /// A rollout of its own controller is about to replace it.
+    RolloutUnderWay(Kind),
+    /// Kubernetes itself ends it.
+    DaemonSet,
+    /// Nobody would make it anew.
+    Unmanaged,
+    /// It is the image of a static pod.
+    Static,
+    /// Its Job has started from a template that says less than is said now, and that can no longer change.
+    JobStarted,
+    /// Its Job would take it for one failure too many.
+    JobWouldFail,
+    /// Other pods of its workload are not ready.
+    OthersNotReady,
+    /// A disruption budget forbids its eviction for now; in the API server's words.
+    Budget(String),
+    /// Not every API server acts on its policy yet: its successor could be admitted as it was.
+    AdmissionPending,
+    /// It was moved, and its successors do not become ready.
+    Stuck,
+    /// Its template was completed, and says less again.
+    TemplateReverted,
+    /// It was replaced, and its successor waits for the same.
+    InVain(String),
+}
+
+impl BlockedReason {
+    /// A stable word for it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoFit(NoFit::NoPool) => "NoClearedPool",
+            Self::NoFit(NoFit::NoNode) => "NoClearedNode",
+            Self::NoFit(NoFit::TooSmall) => "NodesTooSmall",
+            Self::NoFit(NoFit::Crowded) => "NodesTaken",
+            Self::NoFit(NoFit::Volume { .. }) => "VolumePinned",
+            Self::NoFit(NoFit::Full) => "NoCapacity",
+            Self::Refused(_) => "Refused",
+            Self::ReportOnly => "ReportOnly",
+            Self::Stopped(_) => "MoveStopped",
+            Self::Paused => "RolloutPaused",
+            Self::Partitioned => "RolloutPartitioned",
+            Self::Recreate => "StrategyRecreate",
+            Self::OnDelete(_) => "StrategyOnDelete",
+            Self::RolloutUnderWay(_) => "RolloutUnderWay",
+            Self::DaemonSet => "DaemonSet",
+            Self::Unmanaged => "Unmanaged",
+            Self::Static => "StaticPod",
+            Self::JobStarted => "JobStarted",
+            Self::JobWouldFail => "JobWouldFail",
+            Self::OthersNotReady => "OthersNotReady",
+            Self::Budget(_) => "DisruptionBudget",
+            Self::AdmissionPending => "AdmissionPending",
+            Self::Stuck => "RolloutStuck",
+            Self::TemplateReverted => "TemplateReverted",
+            Self::InVain(_) => "ReplacedInVain",
+        }
+    }
+
+    /// Whether it is on its way all the same, by somebody else's doing.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        matches!(self, Self::RolloutUnderWay(_))
+    }
+}
+
+impl fmt::Display for BlockedReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFit(why) => write!(f, "kept, since {why}; it moves when there is a place"),
+            Self::Refused(why) => write!(f, "kept, since its successor would be refused: {why}"),
+            Self::ReportOnly => f.write_str("kept, since onClearanceLoss of its level says Report"),
+            Self::Stopped(how) => f.write_str(how),
+            Self::Paused => f.write_str("kept, since the rollout of its Deployment is paused; resume it"),
+            Self::Partitioned => f.write_str(
+                "kept, since a partition holds back the rollout of its StatefulSet, and pods below it are made by the former \
+                 template; lower spec.updateStrategy.rollingUpdate.partition",
+            ),
+            Self::Recreate => f.write_str(
+                "kept, since the strategy of its Deployment is Recreate; restart it (kubectl rollout restart) when it may \
+                 be away, or let it roll",
+            ),
+            Self::OnDelete(kind) => {
+                write!(f, "kept, since the update strategy of its {kind} is OnDelete; delete the pod when it may be away")
+            }
+            Self::RolloutUnderWay(kind) => write!(f, "is about to be replaced by the rollout of its {kind}"),
+            Self::DaemonSet => f.write_str("the pod of a DaemonSet: Kubernetes ends it by itself"),
+            Self::Unmanaged => {
+                f.write_str("kept, since nothing controls it, and nobody would make it anew; delete it, and create it again")
+            }
+            Self::Static => f.write_str("kept, since it is a static pod; take its manifest off the node"),
+            Self::JobStarted => f.write_str(
+                "kept, since its Job has started from a template that says less than is said now, and that can no longer \
+                 change; let it end, or delete the Job and create it again",
+            ),
+            Self::JobWouldFail => {
+                f.write_str("kept, since its Job has no failure left in backoffLimit; it ends with the Job")
+            }
+            Self::OthersNotReady => f.write_str("waits until the other pods of its workload are ready"),
+            Self::Budget(said) => write!(f, "waits, since the API server refuses to let it go for now: {said}"),
+            Self::AdmissionPending => f.write_str("waits until every API server acts on its policy"),
+            Self::Stuck => f.write_str(
+                "its replacements do not become ready; it stays until they do, and is tried again from time to time",
+            ),
+            Self::TemplateReverted => f.write_str(
+                "kept, since what owns its template takes away what admission completes in it; say the level in what makes \
+                 the template",
+            ),
+            Self::InVain(keys) => write!(
+                f,
+                "was replaced once, and its successor waits for the same ({keys}); take that out of the nodeSelector of \
+                 its template"
+            ),
+        }
+    }
+}

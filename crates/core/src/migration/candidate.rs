@@ -1,0 +1,404 @@
+//! Migration candidates: what of one workload could be moved now, or why its pods stay.
+
+use alloc::{
+    collections::BTreeMap,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
+use core::cmp::Reverse;
+
+use super::{
+    BlockedReason, FitChecker, FitRequirement, MigrationCause, MigrationContext, MigrationMethod, MigrationStep,
+    PlannedMigration, ReplacementStrategy, TemplateEffect, TemplateState, WantedAction, method::ordinal,
+};
+use crate::{
+    compliance::{Compliance, MisplacedPod, OwnedPods, PlacementFacts, PodOwner, StalePod},
+    fleet::{Controller, Form, Pod, Strategy, Uid, split},
+    keys,
+    policy::LossAction,
+    requirements::{PodRequirements, PolicyRequirement},
+    workload::Kind,
+};
+
+/// A workload of which something could be moved.
+pub(super) struct Candidate<'u, 'a> {
+    pub(super) owned: &'u OwnedPods<'a>,
+    steps: CandidateSteps<'a>,
+    cause: MigrationCause,
+    /// Whether the move waits for its turn: evictions that an officer wants at once do not, nor does what costs nothing.
+    pub(super) paced: bool,
+}
+
+/// What would be done.
+enum CandidateSteps<'a> {
+    /// Change the template of the controller of this kind and name.
+    Template { kind: Kind, name: &'a str },
+    /// Evict pods, by name and identifier.
+    Evictions(Vec<(&'a str, Uid)>),
+}
+
+impl<'a> Candidate<'_, 'a> {
+    /// The most pressing first.
+    pub(super) fn order(&self) -> (MigrationCause, Reverse<usize>, &str, &str, &str) {
+        let rank = self.owned.requirements.levels().map(|level| level.rank).max().unwrap_or(0);
+        (self.cause, Reverse(rank), self.owned.namespace, self.owned.kind_said(), self.owned.name())
+    }
+
+    /// How many pods would be on the move.
+    pub(super) fn weight(&self) -> u32 {
+        match &self.steps {
+            CandidateSteps::Template { .. } => self.owned.pods.staying(),
+            CandidateSteps::Evictions(pods) => u32::try_from(pods.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Whether there is room for the successors of what would be gone first, beside those of others that go. Of pods that
+    /// need not wait for each other, those that find none stay behind.
+    pub(super) fn fits(&mut self, fit: &mut FitChecker<'_, 'a>) -> bool {
+        if self.cause.concerns_template_alone() {
+            return true;
+        }
+        let misplaced = &self.owned.misplaced;
+        let mut take =
+            |pod: &MisplacedPod<'a>, required| fit.take(pod.key, pod.pod, &pod.requirements, required).is_ok();
+        match &mut self.steps {
+            CandidateSteps::Template { .. } => {
+                let first = usize::try_from(gone_first(self.owned)).unwrap_or(usize::MAX);
+                let goes = misplaced.iter().filter(|pod| pod.is_to_move());
+                goes.take(first).all(|pod| take(pod, FitRequirement::Room))
+            }
+            CandidateSteps::Evictions(pods) => {
+                pods.retain(|(_, uid)| {
+                    let found = misplaced.iter().find(|pod| pod.pod.uid == *uid);
+                    found.is_none_or(|pod| take(pod, FitRequirement::Apart))
+                });
+                !pods.is_empty()
+            }
+        }
+    }
+
+    pub(super) fn begin(self) -> PlannedMigration<'a> {
+        let weight = self.weight();
+        let steps = match self.steps {
+            CandidateSteps::Template { kind, name } => vec![MigrationStep::AnnotateTemplate { kind, name }],
+            CandidateSteps::Evictions(pods) => {
+                pods.into_iter().map(|(name, pod)| MigrationStep::Evict { name, pod }).collect()
+            }
+        };
+        PlannedMigration { owner: self.owned.uid, namespace: self.owned.namespace, cause: self.cause, weight, steps }
+    }
+}
+
+/// What there is to move of `owned`. What stays is noted in `blocked`.
+pub(super) fn candidate<'u, 'a>(
+    owned: &'u OwnedPods<'a>,
+    facts: &PlacementFacts<'_>,
+    fit: &mut FitChecker<'_, 'a>,
+    context: &MigrationContext<'_>,
+    blocked: &mut BTreeMap<Uid, BTreeMap<&'a str, BlockedReason>>,
+) -> Option<Candidate<'u, 'a>> {
+    let mut notes = BTreeMap::new();
+    let found = misplaced(owned, facts, fit, context, &mut notes);
+    let found = found.or_else(|| stale(owned, context, &mut notes));
+    // What costs nothing is done first: whatever is replaced for another reason then comes back at its level.
+    let found = incomplete_template(owned, facts, context).or(found);
+    let moving = context.moving.contains_key(&owned.uid);
+    if !notes.is_empty() && !moving {
+        blocked.insert(owned.uid, notes);
+    }
+    found
+}
+
+/// To complete a template that says less than is said now, where that restarts nothing.
+fn incomplete_template<'u, 'a>(
+    owned: &'u OwnedPods<'a>,
+    facts: &PlacementFacts<'_>,
+    context: &MigrationContext<'_>,
+) -> Option<Candidate<'u, 'a>> {
+    let PodOwner::Known(name, controller) = owned.owner else { return None };
+    let effect = ReplacementStrategy::of(owned, None).template_effect();
+    let free = match effect {
+        TemplateEffect::RestartsNothing => true,
+        TemplateEffect::Restarts => controller.replicas == 0 && owned.pods.total == 0,
+        TemplateEffect::Immutable => false,
+    };
+    let wanted = action_of(owned.requirements.in_force()).and_then(WantedAction::of).is_some();
+    let may = wanted && !context.resting.contains_key(&owned.uid) && acted_on(&owned.requirements, facts);
+    if !(owned.template_behind && free && may && refused(&owned.requirements).is_ok()) {
+        return None;
+    }
+    let steps = CandidateSteps::Template { kind: controller.form.kind(), name };
+    Some(Candidate { owned, steps, cause: MigrationCause::TemplateBehind, paced: false })
+}
+
+/// What there is to move of the misplaced pods.
+fn misplaced<'u, 'a>(
+    owned: &'u OwnedPods<'a>,
+    facts: &PlacementFacts<'_>,
+    fit: &mut FitChecker<'_, 'a>,
+    context: &MigrationContext<'_>,
+    notes: &mut BTreeMap<&'a str, BlockedReason>,
+) -> Option<Candidate<'u, 'a>> {
+    let mut free: Vec<(&MisplacedPod<'a>, MigrationMethod)> = Vec::new();
+    for pod in owned.misplaced.iter().filter(|pod| pod.is_to_move()) {
+        match method_of(owned, pod, facts, fit, context) {
+            Ok(method) => free.push((pod, method)),
+            Err(why) => drop(notes.insert(pod.key, why)),
+        }
+    }
+    let cause = free.iter().map(|(pod, _)| pod.worst()).max().and_then(MigrationCause::of)?;
+    let by = |wanted: MigrationMethod| free.iter().filter(move |(_, method)| *method == wanted).map(|(pod, _)| *pod);
+    let evictions = |pods: Vec<&MisplacedPod<'a>>| {
+        CandidateSteps::Evictions(pods.into_iter().map(|pod| named(pod.key, pod.pod)).collect())
+    };
+    let at_once: Vec<_> = by(MigrationMethod::EvictAll).collect();
+    if !at_once.is_empty() {
+        return Some(Candidate { owned, steps: evictions(at_once), cause, paced: false });
+    }
+    if let PodOwner::Known(name, controller) = owned.owner {
+        let steps = CandidateSteps::Template { kind: controller.form.kind(), name };
+        if by(MigrationMethod::RestartRollout).next().is_some() {
+            return Some(Candidate { owned, steps, cause, paced: true });
+        }
+        if by(MigrationMethod::CompleteTemplate).next().is_some() {
+            return Some(Candidate { owned, steps, cause: MigrationCause::TemplateBehind, paced: false });
+        }
+    }
+    // One at a time, and of an ordered workload the last first, as its controller does.
+    let next = by(MigrationMethod::EvictOneByOne).max_by_key(|pod| (ordinal(pod.key), pod.key))?;
+    if others_ready(owned, next.pod) {
+        return Some(Candidate { owned, steps: evictions(vec![next]), cause, paced: true });
+    }
+    notes.extend(free.iter().map(|(pod, _)| (pod.key, BlockedReason::OthersNotReady)));
+    None
+}
+
+fn named<'a>(key: &'a str, pod: &Pod) -> (&'a str, Uid) {
+    (split(key).1, pod.uid)
+}
+
+/// The most resolute of the actions that the levels of `required` ask for; nothing where no level is known.
+fn action_of<'r, 'a: 'r>(required: impl Iterator<Item = &'r PolicyRequirement<'a>>) -> Option<LossAction> {
+    let action = |required: &PolicyRequirement<'_>| {
+        let rank = required.need.as_ref().ok()?.rank;
+        Some(required.policy.levels.at(rank)?.on_loss.action)
+    };
+    let resolution = |action: &LossAction| match action {
+        LossAction::Report => 0,
+        LossAction::Migrate => 1,
+        LossAction::Evict => 2,
+    };
+    required.filter_map(action).max_by_key(resolution)
+}
+
+/// Whether every API server acts on all policies in force of `required`: only then is a successor admitted by them.
+fn acted_on(required: &PodRequirements<'_>, facts: &PlacementFacts<'_>) -> bool {
+    required.in_force().all(|required| facts.propagated.contains(&required.policy.name))
+}
+
+/// By which method `pod` is moved, where that can be done without harm.
+fn method_of(
+    owned: &OwnedPods<'_>,
+    pod: &MisplacedPod<'_>,
+    facts: &PlacementFacts<'_>,
+    fit: &mut FitChecker<'_, '_>,
+    context: &MigrationContext<'_>,
+) -> Result<MigrationMethod, BlockedReason> {
+    if pod.pod.mirror {
+        return Err(BlockedReason::Static);
+    }
+    refused(&pod.requirements)?;
+    let mut stopped = pod.unsatisfied().filter_map(|(required, _)| context.stopped.get(&required.level()?.named()));
+    if let Some(how) = stopped.next() {
+        return Err(BlockedReason::Stopped(how.clone()));
+    }
+    let action = action_of(pod.unsatisfied().map(|(required, _)| required)).and_then(WantedAction::of);
+    let action = action.ok_or(BlockedReason::ReportOnly)?;
+    if let Some(why) = context.resting.get(&owned.uid) {
+        return Err(why.clone());
+    }
+    let method = ReplacementStrategy::of(owned, Some(pod)).method(template_state(owned), pod.revision, action)?;
+    place(owned, pod, method, fit).map_err(BlockedReason::NoFit)?;
+    if let Some(said) = context.forbidden.get(&pod.pod.uid)
+        && !context.moving.contains_key(&owned.uid)
+    {
+        // It is asked for again and again; meanwhile this is why it stays.
+        return Err(BlockedReason::Budget(said.clone()));
+    }
+    if acted_on(&pod.requirements, facts) { Ok(method) } else { Err(BlockedReason::AdmissionPending) }
+}
+
+/// Whether there is a node for the successor of `pod`, as sure as `method` asks it.
+fn place(
+    owned: &OwnedPods<'_>,
+    pod: &MisplacedPod<'_>,
+    method: MigrationMethod,
+    fit: &mut FitChecker<'_, '_>,
+) -> Result<(), super::NoFit> {
+    let required = match (method, owned.kind()) {
+        // It restarts nothing.
+        (MigrationMethod::CompleteTemplate, _) => return Ok(()),
+        // Kubernetes ends its pods wherever the completed template does not match.
+        (MigrationMethod::RestartRollout, Some(Kind::DaemonSet)) => return fit.anywhere(&owned.requirements),
+        (MigrationMethod::RestartRollout, Some(Kind::Deployment)) if gone_first(owned) == 0 => FitRequirement::Fits,
+        (MigrationMethod::RestartRollout, Some(Kind::Deployment)) => FitRequirement::Room,
+        (MigrationMethod::RestartRollout | MigrationMethod::EvictOneByOne | MigrationMethod::EvictAll, _) => {
+            FitRequirement::Apart
+        }
+    };
+    fit.for_pod(pod.key, pod.pod, &pod.requirements, required)
+}
+
+/// Whether the template of `owned` says, and for a `DaemonSet` selects, all that its pods need.
+fn template_state(owned: &OwnedPods<'_>) -> TemplateState {
+    let lacks = match owned.owner {
+        PodOwner::Known(_, controller @ Controller { form: Form::DaemonSet { .. }, .. }) => {
+            lacks(controller, &owned.requirements)
+        }
+        PodOwner::Known(..) | PodOwner::Unknown(_) | PodOwner::None(..) => false,
+    };
+    if owned.template_behind || lacks { TemplateState::Behind } else { TemplateState::Complete }
+}
+
+/// How many pods of `owned` its rollout would end before any successor stands.
+fn gone_first(owned: &OwnedPods<'_>) -> u32 {
+    match owned.owner {
+        PodOwner::Known(_, controller) => match &controller.form {
+            Form::Deployment { strategy: Strategy::Rolling { unavailable, .. }, .. } => *unavailable,
+            Form::Deployment { strategy: Strategy::Recreate, .. } => u32::MAX,
+            Form::StatefulSet { .. } => 1,
+            Form::ReplicaSet | Form::DaemonSet { .. } | Form::Job { .. } | Form::CronJob => 0,
+        },
+        PodOwner::Unknown(_) | PodOwner::None(..) => 0,
+    }
+}
+
+/// Nothing, or that a successor would be refused.
+fn refused(required: &PodRequirements<'_>) -> Result<(), BlockedReason> {
+    match required.refusal() {
+        Some(refusal) => Err(BlockedReason::Refused(refusal.to_string())),
+        None => Ok(()),
+    }
+}
+
+/// Whether the template of `controller` lacks an entry of the selector that its pods need.
+fn lacks(controller: &Controller, required: &PodRequirements<'_>) -> bool {
+    required.keys().any(|key| !keys::grants(&controller.wants.selector, key))
+}
+
+/// Whether all of the workload but `pod`, which is about to go, is ready, as far as its own strategy asks.
+fn others_ready(owned: &OwnedPods<'_>, pod: &Pod) -> bool {
+    let others = owned.pods.ready.saturating_sub(u32::from(pod.is_ready()));
+    let wanted = match &owned.owner {
+        PodOwner::Known(_, controller) => match &controller.form {
+            Form::Deployment { strategy: Strategy::Rolling { unavailable, .. }, available, .. } => {
+                // What its own rollout would leave standing.
+                let floor = controller.replicas.saturating_sub(*unavailable);
+                return controller.observed && others.min(available.saturating_sub(u32::from(pod.is_ready()))) >= floor;
+            }
+            Form::Job { .. } => return true,
+            Form::Deployment { strategy: Strategy::Recreate, .. }
+            | Form::ReplicaSet
+            | Form::StatefulSet { .. }
+            | Form::DaemonSet { .. }
+            | Form::CronJob => controller.replicas.saturating_sub(1),
+        },
+        PodOwner::Unknown(_) => owned.pods.staying().saturating_sub(1),
+        PodOwner::None(..) => 0,
+    };
+    others >= wanted
+}
+
+/// What there is to replace of pods, or to mend of a template, that wait for what is gone.
+fn stale<'u, 'a>(
+    owned: &'u OwnedPods<'a>,
+    context: &MigrationContext<'_>,
+    notes: &mut BTreeMap<&'a str, BlockedReason>,
+) -> Option<Candidate<'u, 'a>> {
+    let of_template = match owned.owner {
+        PodOwner::Known(name, controller) => stale_template(owned, controller)
+            .filter(|keys| context.replaced.get(&owned.uid) != Some(keys))
+            .map(|_| CandidateSteps::Template { kind: controller.form.kind(), name }),
+        PodOwner::Unknown(_) | PodOwner::None(..) => None,
+    };
+    if let Some(steps) = of_template {
+        return Some(Candidate { owned, steps, cause: MigrationCause::Stale, paced: false });
+    }
+    let mut pods = Vec::new();
+    for pod in &owned.stale {
+        match may_be_replaced(owned, pod, context) {
+            Ok(()) => pods.push(named(pod.key, pod.pod)),
+            Err(why) => drop(notes.insert(pod.key, why)),
+        }
+    }
+    if pods.is_empty() {
+        return None;
+    }
+    if let PodOwner::Known(name, controller) = owned.owner {
+        // None of its pods has a node yet: a rollout costs nothing, and mends the template as well.
+        let rollout = match &controller.form {
+            Form::Deployment { paused, .. } => !paused && owned.pods.placed == 0,
+            Form::DaemonSet { .. } => true,
+            Form::ReplicaSet | Form::StatefulSet { .. } | Form::Job { .. } | Form::CronJob => false,
+        };
+        if rollout {
+            let steps = CandidateSteps::Template { kind: controller.form.kind(), name };
+            return Some(Candidate { owned, steps, cause: MigrationCause::Stale, paced: false });
+        }
+    }
+    let steps = CandidateSteps::Evictions(pods);
+    Some(Candidate { owned, steps, cause: MigrationCause::Stale, paced: false })
+}
+
+fn may_be_replaced(
+    owned: &OwnedPods<'_>,
+    stale: &StalePod<'_>,
+    context: &MigrationContext<'_>,
+) -> Result<(), BlockedReason> {
+    refused(&owned.requirements)?;
+    if let Some(before) = context.replaced.get(&owned.uid).filter(|before| **before == stale.keys()) {
+        return Err(BlockedReason::InVain(before.clone()));
+    }
+    match &owned.owner {
+        PodOwner::None(..) => Err(BlockedReason::Unmanaged),
+        PodOwner::Known(_, controller) => match &controller.form {
+            Form::Job { patience: Some(0), .. } => Err(BlockedReason::JobWouldFail),
+            // Its controller would make the same pod again, and again.
+            Form::DaemonSet { on_delete: true } => Err(BlockedReason::OnDelete(Kind::DaemonSet)),
+            Form::DaemonSet { on_delete: false } if template_state(owned) == TemplateState::Complete => {
+                if stale.surplus.is_empty() { Err(BlockedReason::DaemonSet) } else { Ok(()) }
+            }
+            Form::DaemonSet { on_delete: false }
+            | Form::Job { patience: None | Some(1..), .. }
+            | Form::Deployment { .. }
+            | Form::ReplicaSet
+            | Form::StatefulSet { .. }
+            | Form::CronJob => Ok(()),
+        },
+        PodOwner::Unknown(_) => Ok(()),
+    }
+}
+
+/// The keys of its template that its pods would not be given now, where taking them away restarts nothing.
+fn stale_template(owned: &OwnedPods<'_>, controller: &Controller) -> Option<String> {
+    let free = match &controller.form {
+        Form::CronJob => true,
+        Form::Deployment { .. } | Form::ReplicaSet => controller.replicas == 0,
+        Form::StatefulSet { on_delete, .. } => *on_delete || controller.replicas == 0,
+        Form::DaemonSet { .. } | Form::Job { .. } => false,
+    };
+    if !free || refused(&owned.requirements).is_err() || owned.surplus.is_empty() {
+        return None;
+    }
+    Some(owned.surplus.join(", "))
+}
+
+impl MisplacedPod<'_> {
+    /// Whether migration has anything to do about it: it stands wrong under a policy in force, and is not already on its
+    /// way out.
+    #[must_use]
+    pub fn is_to_move(&self) -> bool {
+        !self.pod.ending && self.worst() != Compliance::Compliant
+    }
+}

@@ -1,0 +1,191 @@
+//! Migration: which pods are moved next, and how; and of those that are not, why.
+//!
+//! Takes a compliance report and what is on the move, and gives a [`MigrationPlan`]. It has no memory but what it is handed,
+//! never asks for more than may be on the move at a time, never for a step that could leave a pod with nowhere to go, and
+//! never for one that brings a pod back below its level.
+
+mod blocked;
+mod budget;
+mod candidate;
+mod fit;
+mod method;
+#[cfg(test)]
+mod tests;
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    vec::Vec,
+};
+use core::fmt;
+
+use self::budget::ConcurrencyBudget;
+pub use self::{
+    blocked::BlockedReason,
+    fit::{FitChecker, FitRequirement, NoFit},
+    method::{MigrationMethod, ReplacementStrategy, TemplateEffect, TemplateState, WantedAction},
+};
+use super::{
+    compliance::{Compliance, ComplianceReport, PlacementFacts},
+    fleet::{Fleet, Uid},
+    workload::Kind,
+};
+
+/// How much may be on the move at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MigrationLimits {
+    /// The share of a level's pods, in percent. One workload may always be.
+    pub wave: u8,
+}
+
+impl Default for MigrationLimits {
+    fn default() -> Self {
+        Self { wave: 10 }
+    }
+}
+
+/// What the plan has to reckon with, beside the report.
+#[derive(Clone, Copy, Debug)]
+pub struct MigrationContext<'a> {
+    /// How much may be on the move at a time.
+    pub limits: MigrationLimits,
+    /// What is on the move, by the identifier of what makes the pods, with how many of its pods are.
+    pub moving: &'a BTreeMap<Uid, u32>,
+    /// What is to be left alone for now, after a move in vain.
+    pub resting: &'a BTreeMap<Uid, BlockedReason>,
+    /// Pods whose eviction a disruption budget has just refused, with what the API server said.
+    pub forbidden: &'a BTreeMap<Uid, String>,
+    /// Workloads of which stale pods were replaced, with the keys that these waited for.
+    pub replaced: &'a BTreeMap<Uid, String>,
+    /// Levels, by the names of their policies and their own, whose moves wait for an officer's word, with what to say of
+    /// it.
+    pub stopped: &'a BTreeMap<(String, String), String>,
+}
+
+/// A thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MigrationStep<'a> {
+    /// Note the move in the template, so that its controller replaces the pods, or that the next ones are right.
+    AnnotateTemplate {
+        /// The controller's kind.
+        kind: Kind,
+        /// Its name.
+        name: &'a str,
+    },
+    /// Ask for the eviction of a pod.
+    Evict {
+        /// The pod's name.
+        name: &'a str,
+        /// Its identifier.
+        pod: Uid,
+    },
+}
+
+/// A migration that is due.
+#[derive(Clone, Debug)]
+pub struct PlannedMigration<'a> {
+    /// What makes the pods.
+    pub owner: Uid,
+    /// The namespace.
+    pub namespace: &'a str,
+    /// Why.
+    pub cause: MigrationCause,
+    /// How many pods are on the move by it.
+    pub weight: u32,
+    /// What to do; more than one thing only where nothing is waited for.
+    pub steps: Vec<MigrationStep<'a>>,
+}
+
+/// Why pods are moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MigrationCause {
+    /// They stand where they may not stand.
+    Violating,
+    /// They stand where they soon may not stand.
+    Expiring,
+    /// They wait for what is gone.
+    Stale,
+    /// Their template says less than is said now.
+    TemplateBehind,
+}
+
+impl MigrationCause {
+    /// Why a pod that stands so is moved; `None` where it stands right.
+    #[must_use]
+    pub fn of(compliance: Compliance) -> Option<Self> {
+        match compliance {
+            Compliance::Compliant => None,
+            Compliance::Expiring => Some(Self::Expiring),
+            Compliance::Violating => Some(Self::Violating),
+        }
+    }
+
+    /// A word for metrics and events.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Violating => "violating",
+            Self::Expiring => "leaving",
+            Self::Stale => "stale",
+            Self::TemplateBehind => "template",
+        }
+    }
+
+    /// Whether it is done once the template says so, since no pod that stands is replaced for it.
+    #[must_use]
+    pub fn concerns_template_alone(self) -> bool {
+        match self {
+            Self::Stale | Self::TemplateBehind => true,
+            Self::Violating | Self::Expiring => false,
+        }
+    }
+}
+
+impl fmt::Display for MigrationCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What is to be done, and what is not.
+#[derive(Debug, Default)]
+pub struct MigrationPlan<'a> {
+    /// The migrations that are due now, the most pressing first.
+    pub migrations: Vec<PlannedMigration<'a>>,
+    /// Why pods of a workload stay although they should not, pod by pod.
+    pub blocked: BTreeMap<Uid, BTreeMap<&'a str, BlockedReason>>,
+    /// Workloads that wait for their turn.
+    pub waiting: BTreeSet<Uid>,
+}
+
+/// What is to be done about the pods that `report` found misplaced or stale, and about templates that say too little.
+#[must_use]
+pub fn plan_migrations<'a>(
+    fleet: &Fleet<'a>,
+    facts: &PlacementFacts<'a>,
+    report: &ComplianceReport<'a>,
+    context: &MigrationContext<'_>,
+) -> MigrationPlan<'a> {
+    let mut plan = MigrationPlan::default();
+    let mut budget = ConcurrencyBudget::new(report, context);
+    let mut candidates = Vec::new();
+    let mut fit = FitChecker::new(fleet, facts);
+    for owned in report.workloads.values() {
+        candidates.extend(candidate::candidate(owned, facts, &mut fit, context, &mut plan.blocked));
+    }
+    // The most sensitive first; the rest of the order is only there to be one.
+    candidates.sort_by(|a, b| a.order().cmp(&b.order()));
+    for mut candidate in candidates {
+        if context.moving.contains_key(&candidate.owned.uid) {
+            continue;
+        }
+        // Taken from the budget only where a node has room: otherwise the next candidate may use it.
+        if budget.allows(&candidate) && candidate.fits(&mut fit) {
+            budget.take(&candidate);
+            plan.migrations.push(candidate.begin());
+        } else {
+            plan.waiting.insert(candidate.owned.uid);
+        }
+    }
+    plan
+}
