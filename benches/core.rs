@@ -10,10 +10,10 @@ use rempart::{
     manifest::{read::read, source::Sources},
 };
 use rempart_core::{
-    admission::{Statement, Statements},
     clearance::{Judge, World},
     instant::Instant,
     plan::{Assume, plan},
+    sensitivity::{PodSensitivity, SensitivityStatement, TemplateStatements},
 };
 use rempart_lab::estate::Estate;
 
@@ -64,12 +64,13 @@ fn verdicts(criterion: &mut Criterion, world: &World) {
 
 /// What a policy makes of statements that it understands.
 fn needs(criterion: &mut Criterion, world: &World) {
-    let statement = |sensitivity, categories| Statement { sensitivity, categories };
-    let said = Statements {
-        namespace: statement(Some("internal"), None),
-        workload: statement(Some("restricted"), Some("health,personal")),
-        pod: statement(None, None),
+    let statement = |sensitivity: &str, categories: Option<&str>| SensitivityStatement {
+        sensitivity: Some(sensitivity.into()),
+        categories: categories.map(Into::into),
     };
+    let (namespace, workload) = (statement("internal", None), statement("restricted", Some("health,personal")));
+    let template = TemplateStatements { workload, ..TemplateStatements::default() };
+    let said = PodSensitivity::new(&namespace, [], Some(&template));
     let mut group = criterion.benchmark_group("needs");
     group.throughput(Throughput::Elements(world.policies.len() as u64));
     group.bench_function("10 policies", |bencher| {

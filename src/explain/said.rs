@@ -8,13 +8,13 @@ use super::{
 };
 use crate::gather::Origin;
 use rempart_core::{
-    admission::{Refusal, Source, Statement},
+    admission::{Refusal, Source},
     instant::Instant,
     keys,
     name::{PolicyName, quoted},
     plan::{Judgement, Levelled, Plan, Planned},
     policy::{Mode, Policy},
-    selector::Labels,
+    sensitivity::{PodSensitivity, SILENT, SensitivityStatement},
     workload::Kind,
 };
 
@@ -23,7 +23,7 @@ pub(super) struct Said<'a> {
     /// The workload, judged.
     planned: &'a Planned<'a>,
     origin: &'a Origin,
-    labels: Labels,
+    sensitivity: PodSensitivity<'a>,
     at: Instant,
     locate: Locator<'a>,
 }
@@ -31,17 +31,13 @@ pub(super) struct Said<'a> {
 impl<'a> Said<'a> {
     /// What is said about `planned`, which stands at `origin`.
     pub(super) fn new(plan: &Plan<'a>, planned: &'a Planned<'a>, origin: &'a Origin, locate: Locator<'a>) -> Self {
-        let (labels, _) = plan.inventory.namespace(&planned.workload.identity.namespace);
-        Self { planned, origin, labels, at: plan.at, locate }
+        let namespace = plan.inventory.namespaces.get(&planned.workload.identity.namespace);
+        let sensitivity = planned.workload.sensitivity(namespace.map_or(SILENT, |namespace| &namespace.statement));
+        Self { planned, origin, sensitivity, at: plan.at, locate }
     }
 
-    fn each(&self) -> [(Source, Statement<'_>); 3] {
-        let workload = self.planned.workload;
-        [
-            (Source::Namespace, Statement::of(&self.labels)),
-            (Source::Workload, workload.workload.statement()),
-            (Source::Pod, workload.pod.statement()),
-        ]
+    fn each(&self) -> impl Iterator<Item = (Source, &'a SensitivityStatement)> + '_ {
+        self.sensitivity.statements()
     }
 
     /// Tells it.
@@ -71,14 +67,16 @@ impl<'a> Said<'a> {
     fn statements(&self, page: &mut Page) {
         let namespace = &self.planned.workload.identity.namespace;
         let mut silent = Vec::new();
-        for (source, statement) in self.each() {
+        for source in [Source::Namespace, Source::Workload, Source::Pod] {
             let who = self.called(source);
-            let said = [(keys::SENSITIVITY, statement.sensitivity), (keys::CATEGORIES, statement.categories)];
             let mut nothing = true;
-            for (key, value) in said.into_iter().filter_map(|(key, value)| Some((key, value?))) {
-                nothing = false;
-                let place = self.locate.said(self.origin, namespace, source, key);
-                page.line(2, Phrase::of(format!("{who} says {key}: {:?}", quoted(value))).at(place));
+            for (_, statement) in self.each().filter(|(found, _)| *found == source) {
+                let said = [(keys::SENSITIVITY, &statement.sensitivity), (keys::CATEGORIES, &statement.categories)];
+                for (key, value) in said.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?))) {
+                    nothing = false;
+                    let place = self.locate.said(self.origin, namespace, source, key);
+                    page.line(2, Phrase::of(format!("{who} says {key}: {:?}", quoted(value))).at(place));
+                }
             }
             // A pod of nobody's has no workload that could say anything.
             if nothing && !(source == Source::Workload && self.planned.workload.identity.kind == Kind::Pod) {
@@ -155,8 +153,7 @@ impl<'a> Said<'a> {
         }
         let said: Vec<(Source, usize)> = self
             .each()
-            .into_iter()
-            .filter_map(|(who, statement)| Some((who, policy.levels.rank(statement.sensitivity?)?)))
+            .filter_map(|(who, statement)| Some((who, policy.levels.rank(statement.sensitivity.as_deref()?)?)))
             .collect();
         let agreeing = said.iter().filter(|(_, found)| *found == rank).map(|(who, _)| self.called(*who));
         let agreeing: Vec<String> = agreeing.collect();
@@ -178,12 +175,12 @@ impl<'a> Said<'a> {
     fn categories(&self, page: &mut Page, policy: &Policy, judgement: &Judgement<'a>) {
         for category in &judgement.categories {
             let Some((_, require)) = policy.categories.get_key_value(category.as_str()) else { continue };
-            let says = |(source, statement): (Source, Statement<'_>)| {
+            let says = |(source, statement): (Source, &SensitivityStatement)| {
                 let separator = if source == Source::Namespace { '.' } else { ',' };
-                let joined = statement.categories?;
+                let joined = statement.categories.as_deref()?;
                 joined.split(separator).any(|name| name == category.as_str()).then(|| self.called(source))
             };
-            let who: Vec<String> = self.each().into_iter().filter_map(says).collect();
+            let who: Vec<String> = self.each().filter_map(says).collect();
             let verb = if who.len() == 1 { "says" } else { "say" };
             let nothing = if require.is_none() { "; it requires nothing" } else { "" };
             let text = format!("and category {category}: {} {verb} so{nothing}", together(&who));

@@ -1,12 +1,11 @@
 //! What a pod spec says of where its pods may run.
 
-use std::collections::BTreeSet;
-
 use super::metadata::{Unplaced, texts};
 use crate::manifest::node::Node;
 use rempart_core::{
-    selector::{Operator, Selector},
-    workload::{NodeTerm, Wants},
+    name::quoted,
+    selector::Operator,
+    workload::{NODE_NAME_FIELD, NodeTerm, UnreadTerm, Wants},
 };
 
 /// What `spec`, at `path` of `object`, wants of nodes.
@@ -23,63 +22,39 @@ pub(super) fn wants(spec: &Node<'_>, path: &str, object: &str, faults: &mut Vec<
 
 fn term(term: &Node<'_>, object: &str, faults: &mut Vec<Unplaced>) -> NodeTerm {
     let span = term.span;
-    let mut demands = |field: &str| -> Vec<(String, Operator)> {
+    let mut demands = |field: &str| -> Vec<Option<(String, Operator)>> {
         let listed = term.get(field).map(Node::items).unwrap_or_default();
-        listed
-            .iter()
-            .filter_map(|demand| {
-                let read = self::demand(demand);
-                if read.is_none() {
-                    let message =
-                        format!("{field} of the node affinity cannot be read: expected key, operator and values");
-                    let hint = "operator is one of In, NotIn, Exists, DoesNotExist, Gt and Lt".to_owned();
-                    faults.push(
-                        Unplaced::error("WrongType", message, demand.span).of(object.to_owned()).hint(Some(hint)),
-                    );
-                }
-                read
-            })
-            .collect()
+        let mut read = |demand: &Node<'_>| {
+            let read = self::demand(demand);
+            if read.is_none() {
+                let message = format!("{field} of the node affinity cannot be read: expected key, operator and values");
+                let hint = "operator is one of In, NotIn, Exists, DoesNotExist, Gt and Lt".to_owned();
+                faults.push(Unplaced::error("WrongType", message, demand.span).of(object.to_owned()).hint(Some(hint)));
+            }
+            read
+        };
+        listed.iter().map(&mut read).collect()
     };
-    let labels = Selector::new(demands("matchExpressions"));
-    // The only field that Kubernetes lets an affinity ask for is the node's name, and only by these two.
-    let mut term = NodeTerm { labels, ..NodeTerm::default() };
-    for (key, operator) in demands("matchFields") {
-        match operator {
-            Operator::In(names) if key == NAME => {
-                term.names =
-                    Some(term.names.map_or(names.clone(), |known| known.intersection(&names).cloned().collect()));
-            }
-            Operator::NotIn(names) if key == NAME => term.other_than.extend(names),
-            _ => {
-                let message =
-                    format!("matchFields of the node affinity asks for {key:?} otherwise than Kubernetes lets it");
-                let hint = format!("ask for {NAME} with In or NotIn");
-                faults.push(Unplaced::error("NotSupported", message, span).of(object.to_owned()).hint(Some(hint)));
-            }
+    let (labels, fields) = (demands("matchExpressions"), demands("matchFields"));
+    match NodeTerm::read(labels, fields) {
+        Ok(term) => term,
+        // It was told above.
+        Err(UnreadTerm::Demand) => NodeTerm::default(),
+        Err(UnreadTerm::Field(key)) => {
+            let message = format!(
+                "matchFields of the node affinity asks for {:?} otherwise than Kubernetes lets it",
+                quoted(&key)
+            );
+            let hint = format!("ask for {NODE_NAME_FIELD} with In or NotIn");
+            faults.push(Unplaced::error("NotSupported", message, span).of(object.to_owned()).hint(Some(hint)));
+            NodeTerm::default()
         }
     }
-    term
 }
-
-/// The field of a node that an affinity may ask for.
-const NAME: &str = "metadata.name";
 
 fn demand(demand: &Node<'_>) -> Option<(String, Operator)> {
     let key = demand.get("key")?.text().ok()?;
-    let values = || -> Option<BTreeSet<String>> {
-        let listed = demand.get("values").map(Node::items).unwrap_or_default();
-        listed.iter().map(|value| value.text().ok().map(str::to_owned)).collect()
-    };
-    let number = || values()?.into_iter().next()?.parse().ok();
-    let operator = match demand.get("operator")?.text().ok()? {
-        "In" => Operator::In(values()?),
-        "NotIn" => Operator::NotIn(values()?),
-        "Exists" => Operator::Exists,
-        "DoesNotExist" => Operator::DoesNotExist,
-        "Gt" => Operator::Gt(number()?),
-        "Lt" => Operator::Lt(number()?),
-        _ => return None,
-    };
-    Some((key.to_owned(), operator))
+    let values = demand.get("values").map(Node::items).unwrap_or_default();
+    let values: Option<Vec<_>> = values.iter().map(|value| value.text().ok().map(str::to_owned)).collect();
+    Some((key.to_owned(), Operator::of_node_affinity(demand.get("operator")?.text().ok()?, values?)?))
 }

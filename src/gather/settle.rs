@@ -60,11 +60,13 @@ impl<'t> Gathered<'t> {
         let world = world(&self.own, &mut diagnostics);
         let (workloads, origins) =
             self.workloads.into_iter().map(|Found { workload, origin }| (workload, origin)).unzip();
-        let labels = |(name, found): (&Arc<str>, &Namespace)| (Arc::clone(name), found.labels.clone());
+        let known = |(name, found): (&Arc<str>, &Namespace)| {
+            (Arc::clone(name), rempart_core::namespace::Namespace::new(0, found.labels.clone()))
+        };
         Settled {
             inventory: Inventory {
                 world,
-                namespaces: self.namespaces.iter().map(labels).collect(),
+                namespaces: self.namespaces.iter().map(known).collect(),
                 exempt: settings.exempt.iter().cloned().collect(),
                 nodes: self.nodes,
                 workloads,

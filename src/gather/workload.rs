@@ -11,7 +11,8 @@ use crate::manifest::{node::Node, source::FileId};
 use rempart_core::{
     admission::Source,
     keys,
-    workload::{Identity, Kind, Saying, Workload},
+    sensitivity::{SensitivityStatement, TemplateStatements},
+    workload::{Identity, Kind, Workload},
 };
 
 /// Takes in `node`, a workload of `kind`.
@@ -81,26 +82,28 @@ fn read(
     shared: &mut impl FnMut(&str) -> Arc<str>,
 ) -> Found {
     let mut origin = Origin { file, name: metadata.name_span, said: Vec::new(), node_name: None };
-    let mut saying = |source, texts: &Texts<'_>| {
-        let mut saying = Saying::default();
+    let mut statement = |source, texts: &Texts<'_>| {
+        let mut statement = SensitivityStatement::default();
         for (key, text) in ours(texts) {
-            let field = if key == keys::SENSITIVITY { &mut saying.sensitivity } else { &mut saying.categories };
+            let field = if key == keys::SENSITIVITY { &mut statement.sensitivity } else { &mut statement.categories };
             *field = Some(text.said.into());
             origin.said.push((source, key, text.span));
         }
-        saying
+        statement
     };
     let template = kind.template_at().map(|path| (path, path.split('.').try_fold(node, |node, key| node.get(key))));
-    let (workload, pod) = if let Some((path, template)) = template {
+    let (own, template_says) = if let Some((path, template)) = template {
         let annotations = template.and_then(|template| template.get("metadata")?.get("annotations"));
         let annotations = texts(annotations, &format!("{path}.metadata.annotations"), object, faults);
         faults.extend(misspelt(&annotations, "annotation").into_iter().map(|fault| fault.of(object.to_owned())));
-        // What somebody else than its owner controls is not touched: its annotations reach no pod.
-        let heard = kind != Kind::ReplicaSet || metadata.controller.is_none();
-        let own = if heard { saying(Source::Workload, &metadata.annotations) } else { Saying::default() };
-        (own, saying(Source::Pod, &annotations))
+        let heard = kind.speaks_for_pods(metadata.controller.map(|(kind, _)| kind));
+        let own = heard.then(|| statement(Source::Workload, &metadata.annotations));
+        // Of what is applied, admission writes the mirror anew; what exists has the one that its next pods will carry.
+        let workload = if heard && !metadata.exists { SensitivityStatement::default() } else { mirrored(&annotations) };
+        (own, TemplateStatements { workload, pod: statement(Source::Pod, &annotations) })
     } else {
-        (mirrored(&metadata.annotations), saying(Source::Pod, &metadata.annotations))
+        let workload = mirrored(&metadata.annotations);
+        (None, TemplateStatements { workload, pod: statement(Source::Pod, &metadata.annotations) })
     };
     let misplaced = misplaced(kind, node, &mut origin);
     let (path, spec) = match template {
@@ -120,13 +123,16 @@ fn read(
         None => (None, Vec::new()),
     };
     let identity = Identity { namespace, kind, name: metadata.name.into() };
-    Found { workload: Workload { identity, workload, pod, misplaced, node_name, wants, runs_on }, origin }
+    Found {
+        workload: Workload { identity, own, template: template_says, misplaced, node_name, wants, runs_on },
+        origin,
+    }
 }
 
 /// What a pod says on behalf of its workload.
-fn mirrored(annotations: &Texts<'_>) -> Saying {
+fn mirrored(annotations: &Texts<'_>) -> SensitivityStatement {
     let said = |key| annotations.iter().find(|(found, _)| *found == key).map(|(_, text)| text.said.into());
-    Saying { sensitivity: said(keys::WORKLOAD_SENSITIVITY), categories: said(keys::WORKLOAD_CATEGORIES) }
+    SensitivityStatement { sensitivity: said(keys::WORKLOAD_SENSITIVITY), categories: said(keys::WORKLOAD_CATEGORIES) }
 }
 
 /// The annotations of ours that a `CronJob` would hand to its jobs, and no further.

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, path::Path};
 
 use rempart::convert;
 use rempart_core::{
-    admission::{Statement, Statements},
     policy::{Mode, Policy},
     selector::Labels,
+    sensitivity::{PodSensitivity, SensitivityStatement, TemplateStatements},
 };
 use serde_json::{Map, Value};
 
@@ -68,11 +68,11 @@ fn disagreement(case: &Value, policies: &BTreeMap<String, Policy>) -> Option<Str
     let pod = object["kind"] == "Pod";
     let namespace = labels(&case["namespace"]);
     let (own, of_template) = (labels(&object["annotations"]), labels(&object["template"]["annotations"]));
-    let said = Statements {
-        namespace: Statement::of(&namespace),
-        workload: if pod { Statement::mirrored(&own) } else { Statement::of(&own) },
-        pod: Statement::of(if pod { &own } else { &of_template }),
-    };
+    let namespace = SensitivityStatement::of(&namespace);
+    let workload = if pod { SensitivityStatement::mirrored(&own) } else { SensitivityStatement::of(&own) };
+    let template =
+        TemplateStatements { workload, pod: SensitivityStatement::of(if pod { &own } else { &of_template }) };
+    let said = PodSensitivity::new(&namespace, [], Some(&template));
     let named = case["policies"].as_array().map(Vec::as_slice).unwrap_or_default();
     let governing = named.iter().map(|name| &policies[name.as_str().unwrap()]);
     let mut selector = labels(if pod { &object["nodeSelector"] } else { &object["template"]["nodeSelector"] });

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection as many, option, prelude::*, sample::select};
 use rempart_core::{
-    admission::{Need, Source, Statement, Statements},
+    admission::{Need, Refusal, Source},
     catalogue::Pool,
     instant::{Day, Instant},
     jurisdiction::{Area, Jurisdiction},
@@ -13,6 +13,7 @@ use rempart_core::{
     places::{Place, claims},
     policy::Policy,
     selector::{Labels, Selector},
+    sensitivity::{PodSensitivity, SensitivityStatement, TemplateStatements},
 };
 
 use crate::worlds::{Names, labels, policies, pools, selectors};
@@ -45,11 +46,21 @@ fn said() -> impl Strategy<Value = Said> {
     (one("."), one(","), one(",")).prop_map(|(namespace, workload, pod)| [namespace, workload, pod])
 }
 
-fn statements([namespace, workload, pod]: &Said) -> Statements<'_> {
-    fn of((sensitivity, categories): &(Option<String>, Option<String>)) -> Statement<'_> {
-        Statement { sensitivity: sensitivity.as_deref(), categories: categories.as_deref() }
+/// A namespace, and a template or pod, that say so.
+fn statements([namespace, workload, pod]: &Said) -> (SensitivityStatement, TemplateStatements) {
+    fn of((sensitivity, categories): &(Option<String>, Option<String>)) -> SensitivityStatement {
+        SensitivityStatement {
+            sensitivity: sensitivity.as_deref().map(Into::into),
+            categories: categories.as_deref().map(Into::into),
+        }
     }
-    Statements { namespace: of(namespace), workload: of(workload), pod: of(pod) }
+    (of(namespace), TemplateStatements { workload: of(workload), pod: of(pod) })
+}
+
+/// What `policy` makes of it.
+fn need<'a>(policy: &'a Policy, said: &Said) -> Result<Need<'a>, Vec<Refusal<'a>>> {
+    let (namespace, template) = statements(said);
+    policy.need(HERE, &PodSensitivity::new(&namespace, [], Some(&template)))
 }
 
 fn node_selectors() -> impl Strategy<Value = Labels> {
@@ -133,7 +144,7 @@ proptest! {
             .collect();
         let known = ranks.iter().all(Option::is_some)
             && categories.iter().all(|name| policy.categories.keys().any(|known| known.as_str() == *name));
-        let need = policy.need(HERE, &statements(&said));
+        let need = need(&policy, &said);
         prop_assert_eq!(need.is_ok(), known, "{:?}", said);
         let Ok(need) = need else { return Ok(()) };
         let expected = ranks.iter().flatten().copied().max();
@@ -181,8 +192,8 @@ proptest! {
             // Levels change hands; categories stay, for a namespace joins them by another sign.
             [(c, x), (a, z), (b, y)]
         };
-        let before = policy.need(HERE, &statements(&said)).map(level_and_keys).ok();
-        let after = policy.need(HERE, &statements(&turned)).map(level_and_keys).ok();
+        let before = need(&policy, &said).map(level_and_keys).ok();
+        let after = need(&policy, &turned).map(level_and_keys).ok();
         prop_assert_eq!(before, after);
     }
 
@@ -193,7 +204,7 @@ proptest! {
         who in 0..3_usize,
         to in any::<prop::sample::Index>(),
     ) {
-        let Ok(before) = policy.need(HERE, &statements(&said)) else { return Ok(()) };
+        let Ok(before) = need(&policy, &said) else { return Ok(()) };
         let held = said[who].0.as_deref().and_then(|level| policy.levels.rank(level)).unwrap_or(0);
         let raised = held.max(to.index(policy.levels.iter().len()));
         // Whoever was silent may have left the word to the default: who speaks below it is not raising.
@@ -202,7 +213,7 @@ proptest! {
         }
         let mut louder = said.clone();
         louder[who].0 = policy.levels.at(raised).map(|level| level.name.to_string());
-        let after = policy.need(HERE, &statements(&louder)).unwrap();
+        let after = need(&policy, &louder).unwrap();
         prop_assert!(after.rank >= before.rank.min(raised.max(before.rank)), "{said:?} {louder:?}");
         prop_assert!(after.rank >= before.rank);
     }
@@ -213,7 +224,7 @@ proptest! {
         said in said(),
         selector in node_selectors(),
     ) {
-        let Ok(need) = policy.need(HERE, &statements(&said)) else { return Ok(()) };
+        let Ok(need) = need(&policy, &said) else { return Ok(()) };
         let once = policy.complete(&need, &selector);
         prop_assert_eq!(&policy.complete(&need, &once), &once);
         for key in selector.keys().chain(once.keys()) {
@@ -234,7 +245,7 @@ proptest! {
         prop_assume!(policy.levels.rank(&level).is_none());
         let mut said = Said::default();
         said[who].0 = Some(level.clone());
-        let refusals = policy.need(HERE, &statements(&said)).unwrap_err();
+        let refusals = need(&policy, &said).unwrap_err();
         prop_assert_eq!(refusals.len(), 1);
         let message = refusals[0].to_string();
         prop_assert!(message.contains("rempart.dev/sensitivity"), "{message}");
@@ -245,7 +256,7 @@ proptest! {
     fn a_refusal_is_bounded_whatever_is_said(policy in policies(Names::Short), level in any::<String>(), times in 1..2000_usize) {
         let long = level.repeat(times);
         let said = [(Some(long.clone()), Some(long.clone())), (Some(long.clone()), Some(long.clone())), (None, Some(long))];
-        if let Err(refusals) = policy.need(HERE, &statements(&said)) {
+        if let Err(refusals) = need(&policy, &said) {
             prop_assert!(refusals.len() <= 6);
             for refusal in refusals {
                 prop_assert!(refusal.to_string().chars().count() <= 2000, "{refusal}");
@@ -288,7 +299,7 @@ proptest! {
 /// Whether `policy` refuses `level` alone.
 fn refuses(policy: &Policy, level: &str) -> bool {
     let said = [(Some(level.to_owned()), None), (None, None), (None, None)];
-    policy.need(HERE, &statements(&said)).is_err()
+    need(&policy, &said).is_err()
 }
 
 proptest! {

@@ -21,6 +21,8 @@ use super::{
     workload::Kind,
 };
 
+pub use super::sensitivity::SensitivitySource as Source;
+
 /// The longest annotation that is looked into, in characters.
 pub const LONGEST_ANNOTATION: usize = 1024;
 

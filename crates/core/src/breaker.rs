@@ -14,8 +14,8 @@ use super::{
     fleet::{Fleet, split},
     name::PolicyName,
     namespace::NamespaceFacts,
+    pod_requirements::LevelRef,
     policy::Policy,
-    requirements::LevelRef,
     selector::Labels,
 };
 

@@ -10,8 +10,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::{
     catalogue::{Catalogue, Exposure, Party, Pool, Role, Site, Technology, Unresolved},
+    check::{Fact, Finding, Wanted},
     coverage::Coverage,
-    derivation::{Fact, Finding, Wanted},
     instant::Instant,
     jurisdiction::{Areas, Jurisdiction},
     keys,

@@ -22,7 +22,7 @@ use super::{
     keys,
     name::{PolicyName, PoolName},
     namespace::NamespaceFacts,
-    requirements::{LevelRef, PodRequirements, PolicyRequirement, RequirementsResolver},
+    pod_requirements::{LevelRef, PodRequirements, PolicyRequirement, RequirementsResolver},
     selector::Labels,
     sensitivity::{ControllerStatements, PodSensitivity, SensitivityStatement, TemplateStatements},
     workload::Kind,

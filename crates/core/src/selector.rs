@@ -41,6 +41,21 @@ pub enum Operator {
 }
 
 impl Operator {
+    /// Reads a demand of a node affinity as Kubernetes writes it. `None` where Kubernetes would not take it.
+    #[must_use]
+    pub fn of_node_affinity(operator: &str, values: Vec<String>) -> Option<Self> {
+        let number = |values: &[String]| values.first()?.parse().ok();
+        match operator {
+            "In" => Some(Self::In(values.into_iter().collect())),
+            "NotIn" => Some(Self::NotIn(values.into_iter().collect())),
+            "Exists" => Some(Self::Exists),
+            "DoesNotExist" => Some(Self::DoesNotExist),
+            "Gt" => Some(Self::Gt(number(&values)?)),
+            "Lt" => Some(Self::Lt(number(&values)?)),
+            _ => None,
+        }
+    }
+
     /// Whether whatever meets this certainly meets `other`, of the same key, too.
     fn implies(&self, other: &Self) -> bool {
         match (self, other) {

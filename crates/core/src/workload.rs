@@ -9,7 +9,7 @@ use core::fmt;
 
 use super::{
     keys,
-    selector::{LabelSource, Labels, Selector},
+    selector::{LabelSource, Labels, Operator, Selector},
     sensitivity::{ControllerStatements, PodSensitivity, SensitivityStatement, TemplateStatements},
 };
 
@@ -166,6 +166,15 @@ pub struct NodeTerm {
     pub other_than: BTreeSet<String>,
 }
 
+/// Why an alternative of a node affinity cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnreadTerm {
+    /// One of its demands is none that Kubernetes takes.
+    Demand,
+    /// It asks for this field, or in a way that Kubernetes does not take.
+    Field(String),
+}
+
 impl Wants {
     /// Whether any node will do.
     #[must_use]
@@ -207,7 +216,35 @@ impl Wants {
     }
 }
 
+/// The only field of a node that an affinity may ask for.
+pub const NODE_NAME_FIELD: &str = "metadata.name";
+
 impl NodeTerm {
+    /// Reads an alternative from its demands on labels and on fields, each of which is `None` where it cannot be read.
+    ///
+    /// # Errors
+    /// Whether it is a field that is not understood: the only one that Kubernetes lets an affinity ask for is
+    /// [`NODE_NAME_FIELD`], and only with `In` and `NotIn`. What Kubernetes does not understand matches nothing.
+    pub fn read(
+        labels: impl IntoIterator<Item = Option<(String, Operator)>>,
+        fields: impl IntoIterator<Item = Option<(String, Operator)>>,
+    ) -> Result<Self, UnreadTerm> {
+        let labels: Option<Vec<_>> = labels.into_iter().collect();
+        let mut term = Self { labels: Selector::new(labels.ok_or(UnreadTerm::Demand)?), ..Self::default() };
+        for field in fields {
+            match field.ok_or(UnreadTerm::Demand)? {
+                (key, Operator::In(names)) if key == NODE_NAME_FIELD => {
+                    let known = term.names.take();
+                    let both = known.map(|known| known.intersection(&names).cloned().collect());
+                    term.names = Some(both.unwrap_or(names));
+                }
+                (key, Operator::NotIn(names)) if key == NODE_NAME_FIELD => term.other_than.extend(names),
+                (key, _) => return Err(UnreadTerm::Field(key)),
+            }
+        }
+        Ok(term)
+    }
+
     /// Whether a node of this name and these labels is meant.
     #[must_use]
     pub fn accepts<L: LabelSource + ?Sized>(&self, name: &str, labels: &L) -> bool {

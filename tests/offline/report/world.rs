@@ -11,9 +11,11 @@ use rempart_core::{
     instant::Instant,
     inventory::{Inventory, Node},
     keys,
+    namespace::Namespace,
     plan::{Assume, Plan, plan},
     selector::Labels,
-    workload::{Identity, Kind, Saying, Wants, Workload},
+    sensitivity::{SensitivityStatement, TemplateStatements},
+    workload::{Identity, Kind, Wants, Workload},
 };
 
 const CATALOGUE: &str = r#"
@@ -93,8 +95,8 @@ fn labels<const N: usize>(entries: [(&str, &str); N]) -> Labels {
 fn workload(kind: Kind, namespace: &str, name: &str) -> Workload {
     Workload {
         identity: Identity { namespace: namespace.into(), kind, name: name.into() },
-        workload: Saying::default(),
-        pod: Saying::default(),
+        own: (kind != Kind::Pod).then(SensitivityStatement::default),
+        template: TemplateStatements::default(),
         misplaced: Vec::new(),
         node_name: None,
         wants: Wants::default(),
@@ -102,22 +104,22 @@ fn workload(kind: Kind, namespace: &str, name: &str) -> Workload {
     }
 }
 
-fn saying(sensitivity: Option<&str>, categories: Option<&str>) -> Saying {
-    Saying { sensitivity: sensitivity.map(Into::into), categories: categories.map(Into::into) }
+fn saying(sensitivity: Option<&str>, categories: Option<&str>) -> SensitivityStatement {
+    SensitivityStatement { sensitivity: sensitivity.map(Into::into), categories: categories.map(Into::into) }
 }
 
 fn workloads() -> Vec<Workload> {
     let says = |mut of: Workload, sensitivity| {
-        of.workload = saying(Some(sensitivity), None);
+        of.own = Some(saying(Some(sensitivity), None));
         of
     };
     let mut api = says(workload(Kind::Deployment, "claims", "api"), "restricted");
     api.runs_on = vec!["n-gov".into(), "n-gov".into()];
     let mut pinned = workload(Kind::Pod, "claims", "pinned");
     pinned.node_name = Some("n-us".into());
-    pinned.pod = saying(Some("restricted"), None);
+    pinned.template.pod = saying(Some("restricted"), None);
     let mut report = workload(Kind::CronJob, "claims", "report");
-    report.pod = saying(None, Some("health"));
+    report.template.pod = saying(None, Some("health"));
     let mut misplaced = workload(Kind::CronJob, "claims", "rotate");
     misplaced.misplaced = vec![keys::SENSITIVITY];
     let mut batch = workload(Kind::Job, "claims", "batch");
@@ -159,7 +161,7 @@ fn of(policies: &str) -> Inventory {
     }
     let said = |level| labels([(keys::SENSITIVITY, level)]);
     inventory.namespaces = [("claims", Labels::new()), ("shop", said("restricted")), ("broken", said("secrte"))]
-        .map(|(name, labels)| (Arc::from(name), labels))
+        .map(|(name, labels)| (Arc::from(name), Namespace::new(0, labels)))
         .into();
     inventory.nodes = [("n-gov", "gov-1"), ("n-std", "std-1"), ("n-us", "us-1")]
         .map(|(name, pool)| (Arc::from(name), Node { labels: labels([("pool", pool)]), provider_id: None }))
@@ -192,7 +194,7 @@ pub(super) fn many(namespaces: usize, each: usize) -> Inventory {
     inventory.workloads = (0..namespaces * each)
         .map(|i| {
             let mut one = workload(Kind::Deployment, &format!("ns-{:03}", i % namespaces), &format!("w-{i:05}"));
-            one.workload = saying(Some(level(i / namespaces)), None);
+            one.own = Some(saying(Some(level(i / namespaces)), None));
             one
         })
         .collect();

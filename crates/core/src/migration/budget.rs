@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 use super::{MigrationContext, candidate::Candidate};
 use crate::{
     compliance::{ComplianceReport, PodCounts},
-    requirements::LevelRef,
+    pod_requirements::LevelRef,
 };
 
 /// How many pods of each level may still begin to move.

@@ -16,8 +16,8 @@ use crate::{
     compliance::{Compliance, MisplacedPod, OwnedPods, PlacementFacts, PodOwner, StalePod},
     fleet::{Controller, Form, Pod, Strategy, Uid, split},
     keys,
+    pod_requirements::{PodRequirements, PolicyRequirement},
     policy::LossAction,
-    requirements::{PodRequirements, PolicyRequirement},
     workload::Kind,
 };
 

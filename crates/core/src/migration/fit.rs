@@ -20,7 +20,7 @@ use crate::{
     compliance::PlacementFacts,
     fleet::{Fleet, Others, Pod, Resources, Spot, Stage, Uid, bears, has_others, split},
     keys,
-    requirements::PodRequirements,
+    pod_requirements::PodRequirements,
     selector::LabelSource as _,
     workload::{NodeTerm, Wants},
 };

@@ -1,5 +1,6 @@
 //! What becomes of a workload, as sentences for people.
 
+use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::string::ToString;
@@ -11,20 +12,23 @@ use super::{Ask, Demand, Free, Outcome, Outlook, Planned, Refused, RefusedNamesp
 use crate::{
     admission::Refusal,
     clearance::PoolClearance,
+    compliance::PodCounts,
     policy::Exception,
     text::{Few, Listed, counted, list},
     workload::{Kind, Wants, Workload},
 };
 
 impl<'a> Outlook<'_, 'a> {
-    /// What becomes of `planned` and why, in a sentence or two.
+    /// What becomes of `planned` and why, in a sentence or two. Where it is known how many pods it has, nothing is said of
+    /// pods that are not there.
     #[must_use]
-    pub fn message(&self, planned: &Planned<'a>) -> String {
+    pub fn message(&self, planned: &Planned<'a>, pods: Option<&PodCounts>) -> String {
         match &planned.outcome {
             Outcome::Placeable(pools) => self.placeable(planned, pools),
-            Outcome::Unplaceable(stuck) => {
-                self.demand(planned).map_or_else(String::new, |demand| self.stuck(*stuck, planned.workload, demand))
-            }
+            Outcome::Unplaceable(stuck) => self.demand(planned).map_or_else(String::new, |demand| {
+                let why = self.stuck(*stuck, planned.workload, demand);
+                format!("{}: {why}", unplaced(pods))
+            }),
             Outcome::Refused => refusals(planned, true),
             Outcome::Unrestricted(free) => unrestricted(*free, planned),
         }
@@ -84,26 +88,35 @@ impl<'a> Outlook<'_, 'a> {
         let cleared = demand.cleared.iter().filter_map(|index| self.pool(*index)).map(|pool| &pool.name);
         match stuck {
             Stuck::NoPool if self.pools.is_empty() => {
-                format!("its pods stay pending: there is no pool at all, and {asked} asks for a cleared one")
+                format!("there is no pool at all, and {asked} asks for a cleared one")
             }
             Stuck::NoPool => {
                 let nearest =
                     demand.nearest.and_then(|nearest| self.pools.get(nearest)).map(|pool| Nearest { pool, demand });
                 let nearest = nearest.map_or_else(String::new, |nearest| format!("; {nearest}"));
                 let pools = counted(self.pools.len(), "pool", "pools");
-                format!("its pods stay pending: none of {pools} is cleared for {asked}{nearest}")
+                format!("none of {pools} is cleared for {asked}{nearest}")
             }
             Stuck::NoNode => format!(
-                "its pods stay pending: no node belongs to what is cleared for {asked} ({}); add nodes, or correct the \
+                "no node belongs to what is cleared for {asked} ({}); add nodes, or correct the \
                  pool's nodeSelector or providerIDPrefix",
                 Few(cleared)
             ),
-            Stuck::OwnWishes => format!(
-                "its pods stay pending: {} accepts no node of what is cleared for {asked} ({})",
-                Wished(&workload.wants),
-                Few(cleared)
-            ),
+            Stuck::OwnWishes => {
+                format!("{} accepts no node of what is cleared for {asked} ({})", Wished(&workload.wants), Few(cleared))
+            }
         }
+    }
+}
+
+/// Which pods have no place.
+fn unplaced(pods: Option<&PodCounts>) -> String {
+    match pods.map(|pods| (pods.total.saturating_sub(pods.placed), pods.placed)) {
+        None | Some((1.., 0)) => "its pods stay pending".to_owned(),
+        // A pod that stands keeps its node whatever becomes of the pool.
+        Some((0, _)) => "there is no place for its next pod".to_owned(),
+        Some((1, placed)) => format!("1 of its {} pods stays pending", placed.saturating_add(1)),
+        Some((pending, placed)) => format!("{pending} of its {} pods stay pending", placed.saturating_add(pending)),
     }
 }
 

@@ -23,10 +23,11 @@ use serde::de::DeserializeOwned;
 use rempart::api::{CloudProvider, PlacementPolicy, PlacementPool, Verdict};
 use rempart::convert;
 use rempart_core::{
-    admission::{Source, Statement, Statements},
+    admission::Source,
     keys,
     policy::Policy,
     selector::Labels,
+    sensitivity::{ControllerStatements, PodSensitivity, SensitivityStatement, TemplateStatements},
 };
 
 /// Everything that the demo looks at.
@@ -263,12 +264,13 @@ impl Draft {
         let name = meta.name.clone().unwrap_or_default();
         let nothing = Labels::new();
         let annotations = meta.annotations.as_ref().unwrap_or(&nothing);
-        let statements = Statements {
-            namespace: Statement::of(namespaces.get(&namespace).unwrap_or(&nothing)),
-            workload: template.as_ref().map_or_else(Statement::default, |_| Statement::of(annotations)),
-            pod: Statement::of(template.as_ref().unwrap_or(annotations)),
-        };
-        let need = policy.need(&namespace, &statements).map_err(|refusals| {
+        let of_namespace = SensitivityStatement::of(namespaces.get(&namespace).unwrap_or(&nothing));
+        let own = template.as_ref().map(|_| SensitivityStatement::of(annotations));
+        let pod = SensitivityStatement::of(template.as_ref().unwrap_or(annotations));
+        let template = TemplateStatements { pod, ..TemplateStatements::default() };
+        let controller = ControllerStatements { own: own.as_ref(), template: &template };
+        let said = PodSensitivity::new(&of_namespace, [controller], None);
+        let need = policy.need(&namespace, &said).map_err(|refusals| {
             anyhow!("the policy cannot judge {kind} {namespace}/{name}, which admission let in: {refusals:?}")
         })?;
         let need = Need {

@@ -23,6 +23,7 @@ use super::{
     admission::Refusal,
     catalogue::Pool,
     clearance::{PoolClearance, World},
+    compliance::PodCounts,
     instant::Instant,
     inventory::Inventory,
     name::{CategoryName, ExceptionName, LevelName, PolicyName},
@@ -342,7 +343,9 @@ impl<'a> Plan<'a> {
     /// What becomes of `planned` and why, in a sentence or two.
     #[must_use]
     pub fn message(&self, planned: &Planned<'a>) -> String {
-        self.outlook().message(planned)
+        let placed = u32::try_from(planned.workload.runs_on.len()).unwrap_or(u32::MAX);
+        let pods = (placed > 0).then(|| PodCounts { total: placed, placed, ..PodCounts::default() });
+        self.outlook().message(planned, pods.as_ref())
     }
 
     /// The pool that lacks least to meet `demand`, where none meets it.
