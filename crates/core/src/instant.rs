@@ -4,17 +4,17 @@ use alloc::string::String;
 
 use core::fmt;
 
-use jiff::{Timestamp, civil, tz::Offset};
+use jiff::{civil, tz::Offset};
 
 /// A point in time (UTC).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(Timestamp);
+pub struct Instant(jiff::Timestamp);
 
 impl Instant {
     /// The instant `seconds` after 1970-01-01T00:00:00Z, or the nearest one that can be represented.
     #[must_use]
     pub fn from_seconds(seconds: i64) -> Self {
-        Self(Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX }))
+        Self(jiff::Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX }))
     }
 
     /// How many whole days lie between `earlier` and it; negative when it is the earlier one.
@@ -26,7 +26,7 @@ impl Instant {
     /// The instant that lies `duration` before it, or the earliest that can be represented.
     #[must_use]
     pub fn before(self, duration: core::time::Duration) -> Self {
-        Self(self.0.saturating_sub(duration).unwrap_or(Timestamp::MIN))
+        Self(self.0.saturating_sub(duration).unwrap_or(jiff::Timestamp::MIN))
     }
 
     /// The day that it lies in.
@@ -37,13 +37,13 @@ impl Instant {
 
     /// The timestamp, for edges that write it down.
     #[must_use]
-    pub fn timestamp(self) -> Timestamp {
+    pub fn timestamp(self) -> jiff::Timestamp {
         self.0
     }
 }
 
-impl From<Timestamp> for Instant {
-    fn from(timestamp: Timestamp) -> Self {
+impl From<jiff::Timestamp> for Instant {
+    fn from(timestamp: jiff::Timestamp) -> Self {
         Self(timestamp)
     }
 }
@@ -88,14 +88,14 @@ impl Day {
     #[must_use]
     pub fn starts(self) -> Instant {
         // What lies beyond the representable must stay beyond: a day at the end of the calendar has not begun.
-        let beyond = if self.0.year() > 0 { Timestamp::MAX } else { Timestamp::MIN };
+        let beyond = if self.0.year() > 0 { jiff::Timestamp::MAX } else { jiff::Timestamp::MIN };
         Instant(Offset::UTC.to_timestamp(self.0.at(0, 0, 0, 0)).unwrap_or(beyond))
     }
 
     /// The first instant after it.
     #[must_use]
     pub fn ends(self) -> Instant {
-        self.0.tomorrow().map_or(Instant(Timestamp::MAX), |next| Self(next).starts())
+        self.0.tomorrow().map_or(Instant(jiff::Timestamp::MAX), |next| Self(next).starts())
     }
 
     /// The day after it; the last of the calendar is its own.
