@@ -14,7 +14,11 @@ impl Instant {
     /// The instant `seconds` after 1970-01-01T00:00:00Z, or the nearest one that can be represented.
     #[must_use]
     pub fn from_seconds(seconds: i64) -> Self {
-        Self(jiff::Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX }))
+        Self(jiff::Timestamp::from_second(seconds).unwrap_or(if seconds < 0 {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        }))
     }
 
     /// How many whole days lie between `earlier` and it; negative when it is the earlier one.

@@ -9,6 +9,7 @@ mod budget;
 mod candidate;
 mod fit;
 mod method;
+mod progress;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ pub use self::{
     blocked::BlockedReason,
     fit::{FitChecker, FitRequirement, NoFit},
     method::{MigrationMethod, ReplacementStrategy, TemplateEffect, TemplateState, WantedAction},
+    progress::{AwaitedChange, JOB_COUNTS_WITHIN, MigrationProgress, STEP_DEADLINE, progress},
 };
 use super::{
     compliance::{Compliance, ComplianceReport, PlacementFacts},

@@ -1,0 +1,194 @@
+//! Migration progress: how far a migration is that has begun.
+//!
+//! Takes what it waits for, how long it has waited and how its workload stands now, and gives whether it goes on, is done
+//! or has failed. It is done when nothing of the workload stands wrong any more, whatever became of the note in its
+//! template; and it never waits without end: what goes on by itself has a deadline for each of its pods, or a controller
+//! that says when it is stuck.
+
+use alloc::{collections::BTreeSet, string::String};
+use core::time::Duration;
+
+use super::MigrationCause;
+use crate::{
+    compliance::{OwnedPods, PodOwner},
+    fleet::{Controller, Form, Uid},
+};
+
+/// How long a step may take before it counts as failed: as long as Kubernetes gives a rollout.
+pub const STEP_DEADLINE: Duration = Duration::from_mins(10);
+/// How long a Job may take to count a pod that was evicted.
+pub const JOB_COUNTS_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a migration waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AwaitedChange {
+    /// That the controller has made all its pods by the template with this note.
+    Rollout {
+        /// What was noted in the template.
+        note: String,
+    },
+    /// That these pods are gone, and as many are ready as were.
+    Replacement {
+        /// The pods, by their identifiers.
+        pods: BTreeSet<Uid>,
+        /// How many of the workload's pods were ready.
+        ready: u32,
+    },
+}
+
+/// How far a migration is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationProgress {
+    /// It goes on.
+    UnderWay,
+    /// What it was begun for has come about.
+    Done,
+    /// It has not, and will not by itself.
+    Failed,
+}
+
+/// How the rollout of a template stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RolloutState {
+    /// Its controller has not seen the latest template yet.
+    Unobserved,
+    /// Somebody has taken the note away.
+    NoteGone,
+    /// It goes on.
+    Rolling,
+    /// Its controller says that it does not go on.
+    Stuck,
+    /// It is complete.
+    Complete,
+}
+
+/// How far a migration for `cause` is, which has waited for `awaited` for so long, and whose workload stands like `owned`
+/// now; nothing where it is gone, or no policy governs it any more.
+#[must_use]
+pub fn progress(
+    awaited: &AwaitedChange,
+    cause: MigrationCause,
+    owned: Option<&OwnedPods<'_>>,
+    waited: Duration,
+) -> MigrationProgress {
+    let Some(owned) = owned else { return MigrationProgress::Done };
+    match (awaited, cause) {
+        (AwaitedChange::Rollout { note }, MigrationCause::TemplateBehind) => {
+            match (owned.template_behind, rollout(owned, note)) {
+                (false, _) => MigrationProgress::Done,
+                (true, RolloutState::Unobserved) => unless_late(waited, STEP_DEADLINE),
+                // It was completed, and says less again or still.
+                (
+                    true,
+                    RolloutState::NoteGone | RolloutState::Rolling | RolloutState::Stuck | RolloutState::Complete,
+                ) => MigrationProgress::Failed,
+            }
+        }
+        (AwaitedChange::Rollout { note }, MigrationCause::Stale) => match rollout(owned, note) {
+            RolloutState::Rolling | RolloutState::Stuck | RolloutState::Complete => MigrationProgress::Done,
+            RolloutState::Unobserved | RolloutState::NoteGone => unless_late(waited, STEP_DEADLINE),
+        },
+        (AwaitedChange::Rollout { note }, MigrationCause::Violating | MigrationCause::Expiring) => {
+            match (rollout(owned, note), owned.misplaced.iter().any(|pod| pod.is_to_move())) {
+                (RolloutState::Complete, _) => MigrationProgress::Done,
+                (RolloutState::Stuck, _) => MigrationProgress::Failed,
+                (RolloutState::NoteGone, false) => MigrationProgress::Done,
+                (RolloutState::NoteGone | RolloutState::Unobserved, _) => unless_late(waited, STEP_DEADLINE),
+                (RolloutState::Rolling, _) => match patience(owned) {
+                    Some(patience) => unless_late(waited, patience),
+                    // However large it is: Kubernetes says when it does not go on.
+                    None => MigrationProgress::UnderWay,
+                },
+            }
+        }
+        (AwaitedChange::Replacement { pods, ready }, cause) => {
+            let stays = |pod: &crate::fleet::Pod| !pod.ending && pods.contains(&pod.uid);
+            let gone = !owned.misplaced.iter().any(|found| stays(found.pod))
+                && !owned.stale.iter().any(|found| stays(found.pod));
+            let replaced = match cause {
+                // None of them had a node.
+                MigrationCause::Stale => true,
+                MigrationCause::Violating | MigrationCause::Expiring | MigrationCause::TemplateBehind => {
+                    owned.pods.ready >= awaited_ready(owned, *ready)
+                }
+            };
+            if gone && replaced && is_counted(owned, waited) {
+                MigrationProgress::Done
+            } else {
+                unless_late(waited, STEP_DEADLINE)
+            }
+        }
+    }
+}
+
+fn unless_late(waited: Duration, patience: Duration) -> MigrationProgress {
+    if waited >= patience { MigrationProgress::Failed } else { MigrationProgress::UnderWay }
+}
+
+/// How long a rollout that goes on may go on; for ever where its controller says when it does not.
+fn patience(owned: &OwnedPods<'_>) -> Option<Duration> {
+    match owned.owner {
+        PodOwner::Known(_, controller) => match &controller.form {
+            Form::Deployment { .. } => None,
+            // Pod by pod.
+            Form::StatefulSet { .. } => Some(STEP_DEADLINE.saturating_mul(owned.pods.total.max(1))),
+            Form::ReplicaSet | Form::DaemonSet { .. } | Form::Job { .. } | Form::CronJob => Some(STEP_DEADLINE),
+        },
+        PodOwner::Unknown(_) | PodOwner::None(..) => Some(STEP_DEADLINE),
+    }
+}
+
+/// How the rollout of the template with `note` stands.
+fn rollout(owned: &OwnedPods<'_>, note: &str) -> RolloutState {
+    let PodOwner::Known(_, controller) = owned.owner else { return RolloutState::Complete };
+    let Controller { migration, observed, replicas, form, .. } = controller;
+    if migration.as_deref() != Some(note) {
+        return RolloutState::NoteGone;
+    }
+    if !*observed {
+        return RolloutState::Unobserved;
+    }
+    let none_misplaced = !owned.misplaced.iter().any(|pod| pod.is_to_move());
+    let complete = match form {
+        Form::Deployment { stuck: true, .. } => return RolloutState::Stuck,
+        Form::Deployment { stuck: false, total, updated, available, .. } => {
+            updated >= replicas && total <= updated && available >= replicas
+        }
+        Form::StatefulSet { .. } | Form::DaemonSet { .. } => none_misplaced,
+        // Their templates are for pods to come.
+        Form::ReplicaSet | Form::Job { .. } | Form::CronJob => true,
+    };
+    if complete { RolloutState::Complete } else { RolloutState::Rolling }
+}
+
+/// How many pods of `owned` are to be ready after an eviction where `before` were: no more than it should still have.
+fn awaited_ready(owned: &OwnedPods<'_>, before: u32) -> u32 {
+    match &owned.owner {
+        PodOwner::Known(_, controller) => match &controller.form {
+            // Pods that have come to their end are not ready any more.
+            Form::Job { .. } => 0,
+            Form::Deployment { .. }
+            | Form::ReplicaSet
+            | Form::StatefulSet { .. }
+            | Form::DaemonSet { .. }
+            | Form::CronJob => before.min(controller.replicas),
+        },
+        PodOwner::Unknown(_) | PodOwner::None(..) => before,
+    }
+}
+
+/// Whether the controller of `owned` has counted what became of its pods: a Job is slow to count one as failed, and how
+/// many more it bears is decided by that.
+fn is_counted(owned: &OwnedPods<'_>, waited: Duration) -> bool {
+    match &owned.owner {
+        PodOwner::Known(_, controller) => match &controller.form {
+            Form::Job { .. } => waited >= JOB_COUNTS_WITHIN,
+            Form::Deployment { .. }
+            | Form::ReplicaSet
+            | Form::StatefulSet { .. }
+            | Form::DaemonSet { .. }
+            | Form::CronJob => true,
+        },
+        PodOwner::Unknown(_) | PodOwner::None(..) => true,
+    }
+}
