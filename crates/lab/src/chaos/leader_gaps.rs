@@ -43,7 +43,7 @@ struct GapState {
     /// Beginning of the open gap, and its reasons.
     open: Option<(Timestamp, String)>,
     /// Number of kills so far, and the instant of the last.
-    blows: usize,
+    kills: usize,
     last: Timestamp,
     closed: Vec<LeaderGap>,
 }
@@ -67,7 +67,7 @@ impl LeaderGaps {
     /// Opens a gap, or extends it: a process without which facts are not acted on is about to be killed.
     pub(super) fn begin(&self, why: &str) {
         let mut state = self.state();
-        state.blows += 1;
+        state.kills += 1;
         state.last = now();
         match &mut state.open {
             Some((_, reasons)) => {
@@ -108,15 +108,15 @@ impl LeaderGaps {
         loop {
             let since = {
                 let state = self.state();
-                state.open.is_some().then_some(state.blows)
+                state.open.is_some().then_some(state.kills)
             };
-            if let Some(blows) = since {
+            if let Some(kills) = since {
                 beat = beat % BEATS + 1;
                 operators.until_led().await;
                 let open = tokio::time::timeout(LOOK, propagated(client, operators, beat)).await;
                 let mut state = self.state();
                 if matches!(open, Ok(Ok(())))
-                    && state.blows == blows
+                    && state.kills == kills
                     && let Some((from, why)) = state.open.take()
                 {
                     let until = state.excused();
