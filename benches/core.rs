@@ -1,4 +1,4 @@
-//! How fast the core decides, and how fast manifests are read: in memory, on the estate that plans are measured on.
+//! How fast the core decides, and how fast manifests are read: in memory, on the manifests that plans are measured on.
 //!
 //! `cargo bench --bench core`. What a whole command costs is measured by `rempart-lab bench`.
 
@@ -15,7 +15,7 @@ use rempart_core::{
     plan::{Assume, plan},
     sensitivity::{PodSensitivity, SensitivityStatement, TemplateStatements},
 };
-use rempart_lab::estate::Estate;
+use rempart_lab::synthetic::SyntheticOrganisation;
 
 /// 2026-11-22: within the terms of most certificates.
 const AT: i64 = 1_795_305_600;
@@ -23,11 +23,11 @@ const AT: i64 = 1_795_305_600;
 /// How many workloads there are.
 const WORKLOADS: usize = 10_000;
 
-/// The whole estate, as it lies on a disk.
+/// All manifests of the synthetic organisation, as files have them.
 fn sources() -> Sources {
-    let estate = Estate::of(WORKLOADS);
+    let organisation = SyntheticOrganisation::of(WORKLOADS);
     let mut sources = Sources::default();
-    for file in estate.facts().into_iter().chain(estate.workloads()) {
+    for file in organisation.facts().into_iter().chain(organisation.workloads()) {
         sources.add(file.name, file.text);
     }
     sources

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use http::{Method, Request};
 use kube::{Client, client::Body};
 use rempart::{api::PlacementPolicySpec, operator::bindings};
-use rempart_lab::{Component, ControlPlane, Options, eventually};
+use rempart_lab::{Component, ControlPlane, ControlPlaneOptions, eventually};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -77,7 +77,7 @@ struct Answer {
 
 impl Table {
     async fn laid() -> Result<Self> {
-        let cluster = ControlPlane::start(Options::default()).await?;
+        let cluster = ControlPlane::start(ControlPlaneOptions::default()).await?;
         cluster.install_chart(&json!({})).await?;
         for component in [Component::ControllerManager, Component::Scheduler, Component::Kwok] {
             cluster.kill(component).await?;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use rempart_lab::{
-    Progress,
-    chaos::{self, Settings},
+    ProgressDisplay,
+    chaos::{self, ChaosSettings},
 };
 
 use crate::harness::{Context, Trial};
@@ -21,6 +21,6 @@ pub(crate) fn trials() -> Vec<Trial> {
 const SEED: u64 = 1;
 
 async fn minute(_: &Context) -> Result<()> {
-    let settings = Settings { seed: SEED, length: Duration::from_mins(1), progress: Progress::Silent };
+    let settings = ChaosSettings { seed: SEED, length: Duration::from_mins(1), progress: ProgressDisplay::Silent };
     chaos::run(settings).await.map(drop)
 }

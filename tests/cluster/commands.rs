@@ -16,7 +16,7 @@ use k8s_openapi::api::{
     core::v1::Pod,
 };
 use kube::{Api, Client, api::ListParams};
-use rempart_lab::{ControlPlane, NodeSpec, OperatorProcess, Options, eventually};
+use rempart_lab::{ControlPlane, ControlPlaneOptions, FakeNode, OperatorProcess, eventually};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -71,12 +71,12 @@ const PODS: usize = 6;
 
 impl Clinics {
     async fn laid() -> Result<Self> {
-        let cluster = ControlPlane::start(Options::default()).await?;
+        let cluster = ControlPlane::start(ControlPlaneOptions::default()).await?;
         let before = rempart(cluster.admin_kubeconfig(), ["plan", "--cluster"]).await?;
         cluster.install_chart(&json!({})).await?;
         let admin = cluster.admin();
         let operator = cluster.start_operator::<&str>([]).await?;
-        let nodes = NODES.map(|(name, site)| NodeSpec::new(name).label("site", site));
+        let nodes = NODES.map(|(name, site)| FakeNode::new(name).label("site", site));
         cluster.add_nodes(nodes).await?;
         for folder in ["before/clouds.yaml", "before/pools.yaml", "before/policies.yaml"] {
             let path = scenario(folder);

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use libtest_mimic::{Arguments, Conclusion};
-use rempart_lab::{ControlPlane, OperatorProcess, Options, Progress, promtool};
+use rempart_lab::{ControlPlane, ControlPlaneOptions, OperatorProcess, ProgressDisplay, promtool};
 use serde_json::json;
 use tokio::{
     runtime::{Handle, Runtime},
@@ -172,8 +172,8 @@ pub(crate) fn run(trials: Vec<Trial>) -> ExitCode {
 fn boot_and_run(arguments: &Arguments, trials: Vec<Trial>) -> Result<ExitCode> {
     let runtime = Runtime::new()?;
     // What takes minutes to build is built before others wait for anything.
-    runtime.block_on(promtool(Progress::detect()))?;
-    let cluster = runtime.block_on(ControlPlane::start(Options::default()))?;
+    runtime.block_on(promtool(ProgressDisplay::detect()))?;
+    let cluster = runtime.block_on(ControlPlane::start(ControlPlaneOptions::default()))?;
     let context = Arc::new(Context {
         cluster,
         operator: Mutex::default(),

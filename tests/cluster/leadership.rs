@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::Api;
-use rempart_lab::{Component, NodeSpec, OperatorProcess, eventually};
+use rempart_lab::{Component, FakeNode, OperatorProcess, eventually};
 use serde_json::json;
 
 use crate::{
@@ -127,7 +127,7 @@ async fn paused(context: &Context) -> Result<()> {
     eventually_held(&world, FOLLOWER).await?;
 
     // There is much to write meanwhile, and all of it is written by the other. For whoever wakes up it is news.
-    let nodes: Vec<NodeSpec> = (0..MANY).map(|_| world.node_spec(context, "gouv")).collect();
+    let nodes: Vec<FakeNode> = (0..MANY).map(|_| world.node_spec(context, "gouv")).collect();
     let last = nodes.last().context("no nodes")?.name.clone();
     context.cluster.add_nodes(nodes).await?;
     let mut provider = world.provider("gouv");

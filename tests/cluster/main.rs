@@ -8,6 +8,7 @@
 #![allow(clippy::indexing_slicing, clippy::panic, reason = "a test that reads what is not there fails, as it should")]
 
 mod admission;
+mod adoption;
 mod bindings;
 mod bypasses;
 mod catalogue;
@@ -22,6 +23,7 @@ mod migration;
 mod monitoring;
 mod outages;
 mod placement;
+mod record_history;
 mod records;
 mod schema;
 mod smoke;
@@ -35,6 +37,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let topics = [
         admission::trials(),
+        adoption::trials(),
         bindings::trials(),
         bypasses::trials(),
         catalogue::trials(),

@@ -7,7 +7,7 @@ use k8s_openapi::api::{apps::v1::DaemonSet, core::v1::Pod, events::v1::Event};
 use kube::{Api, ResourceExt, api::ListParams};
 use rempart::api::PlacementPolicy;
 use rempart_core::keys;
-use rempart_lab::{Witness, eventually, is_ready};
+use rempart_lab::{ReadinessRecorder, eventually, is_ready};
 use serde_json::{Value, json};
 
 use crate::{
@@ -30,11 +30,11 @@ pub(crate) fn trials() -> Vec<Trial> {
 const RESTRICTED: [(&str, &str); 1] = [(keys::SENSITIVITY, "restricted")];
 
 /// Counts the ready pods of the namespace at every change of any of them; begins when they are listed.
-async fn witness(world: &World, namespace: &str) -> Result<Witness<()>> {
-    let witness = Witness::new(Api::namespaced(world.admin.clone(), namespace), |_| Some(()));
-    eventually(format!("the pods of {namespace} to be listed"), SOON, async || witness.least(&()).context("not yet"))
+async fn readiness(world: &World, namespace: &str) -> Result<ReadinessRecorder<()>> {
+    let readiness = ReadinessRecorder::new(Api::namespaced(world.admin.clone(), namespace), |_| Some(()));
+    eventually(format!("the pods of {namespace} to be listed"), SOON, async || readiness.least(&()).context("not yet"))
         .await?;
-    Ok(witness)
+    Ok(readiness)
 }
 
 /// Waits until exactly `count` ready pods are in the namespace, all on nodes of `pools`.
@@ -96,10 +96,10 @@ async fn single_pod(context: &Context) -> Result<()> {
     create(&world.admin, &others).await?;
     eventually_on(&world, &steady, 3, &["site"]).await?;
 
-    let witness = witness(&world, &space).await?;
+    let readiness = readiness(&world, &space).await?;
     world.apply(unqualified(&world, "gouv")).await?;
     eventually_on(&world, &space, 1, &["site"]).await?;
-    ensure!(witness.least(&()) == Some(1), "{:?} ready pods at some time", witness.least(&()));
+    ensure!(readiness.least(&()) == Some(1), "{:?} ready pods at some time", readiness.least(&()));
     let note = eventually_told(&world, &space, "api", "Migrating").await?;
     ensure!(note.contains("is not cleared for level restricted of policy"), "{note}");
     eventually_told(&world, &space, "api", "Migrated").await?;
@@ -299,9 +299,9 @@ async fn budget(context: &Context) -> Result<()> {
     ensure!(uids(&world, &space).await? == before, "a pod was taken though the budget forbade it");
     budget["spec"]["minAvailable"] = json!(1);
     merge(&world.admin, &budget, None).await?;
-    let witness = witness(&world, &space).await?;
+    let readiness = readiness(&world, &space).await?;
     eventually_on(&world, &space, 2, &["site"]).await?;
-    ensure!(witness.least(&()) == Some(1), "one by one, not {:?} at some time", witness.least(&()));
+    ensure!(readiness.least(&()) == Some(1), "one by one, not {:?} at some time", readiness.least(&()));
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
-use rempart_lab::{Progress, promtool};
+use rempart_lab::{ProgressDisplay, promtool};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -52,7 +52,7 @@ async fn alerts(context: &Context) -> Result<Value> {
 
 /// What promtool says, run in `directory`.
 async fn check(directory: &Path, arguments: &[&str]) -> Result<String> {
-    let mut command = Command::new(promtool(Progress::detect()).await?);
+    let mut command = Command::new(promtool(ProgressDisplay::detect()).await?);
     let output = command.current_dir(directory).args(arguments).output().await?;
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success(), "promtool {}:\n{said}", arguments.join(" "));

@@ -9,7 +9,7 @@ use kube::{
     api::{DeleteParams, ListParams},
 };
 use rempart_core::keys;
-use rempart_lab::{Component, NodeSpec, eventually};
+use rempart_lab::{Component, FakeNode, eventually};
 use serde_json::json;
 
 use crate::{
@@ -63,7 +63,7 @@ const MANY: usize = 300;
 
 async fn killed(context: &Context) -> Result<()> {
     let world = World::new(context, "crowd").await?;
-    let nodes = (0..MANY).map(|_| world.node_spec(context, "gouv")).collect::<Vec<NodeSpec>>();
+    let nodes = (0..MANY).map(|_| world.node_spec(context, "gouv")).collect::<Vec<FakeNode>>();
     context.cluster.add_nodes(nodes).await?;
     let api: Api<Node> = Api::all(world.admin.clone());
     let params = ListParams::default().labels(&format!("{POOL_LABEL}={}", world.named("gouv")));

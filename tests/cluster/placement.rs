@@ -159,7 +159,7 @@ async fn public_pod(context: &Context) -> Result<()> {
     let world = context.ministry().await?;
     let namespace = world.namespace(context, &[]).await?;
     let node = context.unique("beach");
-    context.cluster.add_node(rempart_lab::NodeSpec::new(&node)).await?;
+    context.cluster.add_node(rempart_lab::FakeNode::new(&node)).await?;
     let mut public = pod(&namespace, "poster", &[(keys::SENSITIVITY, "public")]);
     public["spec"]["nodeSelector"] = json!({"kubernetes.io/hostname": node});
     let created = create(&world.admin, &public).await?;

@@ -8,7 +8,7 @@ use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},
 };
-use rempart_lab::{Component, NodeSpec, eventually};
+use rempart_lab::{Component, FakeNode, eventually};
 use serde_json::json;
 
 use crate::harness::{Context, Trial};
@@ -26,7 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 async fn a_pod_on_a_node_of_kwok_runs(context: &Context) -> Result<()> {
     let node = context.unique("runs");
-    context.cluster.add_node(NodeSpec::new(&node).label("smoke", &node)).await?;
+    context.cluster.add_node(FakeNode::new(&node).label("smoke", &node)).await?;
     let namespace = context.namespace("runs", &[]).await?;
     let pods: Api<Pod> = Api::namespaced(context.cluster.admin(), &namespace);
     let pod = serde_json::from_value(json!({
@@ -51,7 +51,7 @@ async fn a_pod_on_a_node_of_kwok_runs(context: &Context) -> Result<()> {
 
 async fn a_job_succeeds(context: &Context) -> Result<()> {
     let node = context.unique("job");
-    context.cluster.add_node(NodeSpec::new(&node)).await?;
+    context.cluster.add_node(FakeNode::new(&node)).await?;
     let namespace = context.namespace("job", &[]).await?;
     let job = json!({
         "apiVersion": "batch/v1",
@@ -73,7 +73,7 @@ async fn a_job_succeeds(context: &Context) -> Result<()> {
 
 async fn a_kubelet_may_not_stamp_its_own_node(context: &Context) -> Result<()> {
     let node = context.unique("kubelet");
-    context.cluster.add_node(NodeSpec::new(&node)).await?;
+    context.cluster.add_node(FakeNode::new(&node)).await?;
     let kubeconfig = context.cluster.user_kubeconfig(&format!("system:node:{node}"), &["system:nodes"])?;
     let label = async |label: &str| {
         let arguments = ["label", "node", &node, label];

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, api::ListParams};
 use rempart_core::keys;
-use rempart_lab::{NodeSpec, eventually};
+use rempart_lab::{FakeNode, eventually};
 use serde_json::{Value, json};
 
 use crate::{
@@ -55,7 +55,7 @@ async fn no_pool(context: &Context) -> Result<()> {
     let world = World::new(context, "nopool").await?;
     let strangers = ["stranger-a", "stranger-b"].map(|name| context.unique(name));
     let [other, bare] = &strangers;
-    let nodes = [NodeSpec::new(other).label(POOL_LABEL, "nobodys"), NodeSpec::new(bare)];
+    let nodes = [FakeNode::new(other).label(POOL_LABEL, "nobodys"), FakeNode::new(bare)];
     context.cluster.add_nodes(nodes).await?;
     // Nodes are taken in as they come: when a later one is stamped, these have been looked at.
     world.node(context, "gouv").await?;
@@ -235,7 +235,7 @@ async fn refusing_nodes(context: &Context) -> Result<()> {
     world.apply(policy).await?;
     world.apply(binding.clone()).await?;
     world.acted_on(context).await?;
-    let nodes = (0..40).map(|n| NodeSpec::new(format!("{stubborn}-{n}")).label(POOL_LABEL, world.named("gouv")));
+    let nodes = (0..40).map(|n| FakeNode::new(format!("{stubborn}-{n}")).label(POOL_LABEL, world.named("gouv")));
     context.cluster.add_nodes(nodes).await?;
     world.node(context, "gouv").await?;
     world.node(context, "site").await?;

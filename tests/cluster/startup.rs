@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use rempart_lab::{ControlPlane, Options, eventually};
+use rempart_lab::{ControlPlane, ControlPlaneOptions, eventually};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -102,7 +102,10 @@ async fn old_api_server(_: &Context) -> Result<()> {
     let without = "--runtime-config=admissionregistration.k8s.io/v1/mutatingadmissionpolicies=false";
     // The admission that rests on the API would wait for it for ever.
     let nor = "--disable-admission-plugins=MutatingAdmissionPolicy";
-    let options = Options { api_server_arguments: [without, nor].map(str::to_owned).into(), ..Options::default() };
+    let options = ControlPlaneOptions {
+        api_server_arguments: [without, nor].map(str::to_owned).into(),
+        ..ControlPlaneOptions::default()
+    };
     let cluster = ControlPlane::start(options).await?;
     let refused = cluster.install_chart(&json!({})).await;
     let said = refused.err().context("the chart installs")?.to_string();

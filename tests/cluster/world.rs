@@ -25,7 +25,7 @@ use kube::{
 };
 use rempart::api::{PlacementPolicy, PlacementPool};
 use rempart_core::keys;
-use rempart_lab::{NodeSpec, eventually};
+use rempart_lab::{FakeNode, eventually};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -130,7 +130,7 @@ impl World {
     pub(crate) async fn ministry(context: &Context) -> Result<Self> {
         let world = MADE.scope(RefCell::default(), Self::new(context, "ministry")).await?;
         let nodes = POOLS.iter().flat_map(|pool| (0..2).map(|_| world.node_spec(context, pool))).collect::<Vec<_>>();
-        let nobodys = NodeSpec::new(context.unique("nobodys"));
+        let nobodys = FakeNode::new(context.unique("nobodys"));
         context.cluster.add_nodes(nodes.iter().cloned().chain([nobodys])).await?;
         for node in &nodes {
             world.eventually_stamped(&node.name, &node.labels[POOL_LABEL]).await?;
@@ -216,9 +216,9 @@ impl World {
     }
 
     /// A node of `pool`, to be made.
-    pub(crate) fn node_spec(&self, context: &Context, pool: &str) -> NodeSpec {
+    pub(crate) fn node_spec(&self, context: &Context, pool: &str) -> FakeNode {
         let pool = self.named(pool);
-        NodeSpec::new(context.unique(&pool)).label(POOL_LABEL, pool)
+        FakeNode::new(context.unique(&pool)).label(POOL_LABEL, pool)
     }
 
     /// Makes a node of `pool`, and waits until it is stamped.

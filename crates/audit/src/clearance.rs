@@ -1,20 +1,23 @@
-//! Whether a node may have a pod that needs something.
+//! Clearance of a node: whether it may have a pod with a given need.
+//!
+//! It takes the facts at one instant, derives the node's pool from foreign labels and the provider ID, and returns the
+//! first requirement that is not met. Stamps on the node are never read.
 
 use serde_json::Value;
 
 use super::{
-    demands::{Site, lacks},
-    facts::Facts,
+    facts::ClusterFacts,
     log::text,
-    needs::{Demand, Need, governs, levels, rank},
+    needs::{PlacementDemand, PlacementNeed, governs, levels, rank},
+    requirements::{OfferZone, lacks},
     selectors,
 };
 
-/// Where a node stands: its pool, if exactly one claims it.
+/// Clearance of a node by its pool, if exactly one pool claims it.
 #[derive(Clone, Copy, Debug)]
-pub struct Standing<'a> {
-    facts: &'a Facts<'a>,
-    pool: Option<(&'a str, Option<Site<'a>>)>,
+pub struct NodeClearance<'a> {
+    facts: &'a ClusterFacts<'a>,
+    pool: Option<(&'a str, Option<OfferZone<'a>>)>,
 }
 
 /// Labels that the operator writes. Whose a node is must not follow from what was made of it.
@@ -25,9 +28,9 @@ pub(super) fn is_stamp(key: &str) -> bool {
     })
 }
 
-impl<'a> Standing<'a> {
-    /// Where `node` stands.
-    pub fn of(facts: &'a Facts<'a>, node: &str) -> Self {
+impl<'a> NodeClearance<'a> {
+    /// The clearance of `node`.
+    pub fn of(facts: &'a ClusterFacts<'a>, node: &str) -> Self {
         let Some(node) = facts.nodes.get(node) else { return Self { facts, pool: None } };
         let mut claims = facts.pools.iter().filter(|(_, pool)| {
             let selector = pool.pointer("/spec/nodeSelector").filter(|selector| selectors::says_anything(selector));
@@ -48,7 +51,7 @@ impl<'a> Standing<'a> {
     }
 
     /// Why it may not have a pod with this need; nothing when it may.
-    pub fn refuses(&self, need: &Need) -> Option<String> {
+    pub fn refuses(&self, need: &PlacementNeed) -> Option<String> {
         need.demands.iter().find_map(|demand| self.refuses_demand(&need.namespace, demand))
     }
 
@@ -59,10 +62,10 @@ impl<'a> Standing<'a> {
         below.is_some_and(|mut below| below.all(|level| self.falls_short("", level).is_none()))
     }
 
-    fn refuses_demand(&self, namespace: &str, demand: &Demand) -> Option<String> {
-        let (Demand::Level { policy: name, .. }
-        | Demand::Category { policy: name, .. }
-        | Demand::Unknown { policy: name, .. }) = demand;
+    fn refuses_demand(&self, namespace: &str, demand: &PlacementDemand) -> Option<String> {
+        let (PlacementDemand::Level { policy: name, .. }
+        | PlacementDemand::Category { policy: name, .. }
+        | PlacementDemand::Unknown { policy: name, .. }) = demand;
         // What nobody demands any more is met.
         let policy = self.facts.policies.get(name.as_str())?;
         let found = self.facts.namespaces.get(namespace)?;
@@ -70,15 +73,15 @@ impl<'a> Standing<'a> {
             return None;
         }
         match demand {
-            Demand::Unknown { value, .. } => Some(format!("policy {name} does not know {value:?}")),
-            Demand::Category { category, .. } => {
+            PlacementDemand::Unknown { value, .. } => Some(format!("policy {name} does not know {value:?}")),
+            PlacementDemand::Category { category, .. } => {
                 let mut known = policy.pointer("/spec/categories").and_then(Value::as_array).into_iter().flatten();
                 match known.find(|found| text(found, "/name") == category) {
                     None => Some(format!("policy {name} has no category {category}")),
                     Some(found) => self.falls_short(&format!("category {category} of policy {name}"), found),
                 }
             }
-            Demand::Level { level, .. } => {
+            PlacementDemand::Level { level, .. } => {
                 let Some(rank) = rank(policy, level) else {
                     return Some(format!("policy {name} has no level {level}"));
                 };
@@ -117,12 +120,12 @@ impl<'a> Standing<'a> {
     }
 }
 
-fn site<'a>(facts: &Facts<'a>, pool: &'a Value) -> Option<Site<'a>> {
+fn site<'a>(facts: &ClusterFacts<'a>, pool: &'a Value) -> Option<OfferZone<'a>> {
     let named = |object: &'a Value, list: &str, name: &str| {
         object.pointer(list).and_then(Value::as_array)?.iter().find(|entry| text(entry, "/name") == name)
     };
     let provider = *facts.providers.get(text(pool, "/spec/provider"))?;
     let offer = named(provider, "/spec/offers", text(pool, "/spec/offer"))?;
     let zone = named(offer, "/zones", text(pool, "/spec/zone"))?;
-    Some(Site { provider, offer, zone })
+    Some(OfferZone { provider, offer, zone })
 }

@@ -1,13 +1,13 @@
-//! The world at one instant: raw objects by name.
+//! Facts at one instant: raw objects by name.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// What was recorded, and which namespaces and nodes there were.
+/// The facts at one instant.
 #[derive(Clone, Debug, Default)]
-pub struct Facts<'a> {
+pub struct ClusterFacts<'a> {
     /// `CloudProvider`s.
     pub providers: BTreeMap<&'a str, &'a Value>,
     /// `PlacementPool`s.
@@ -18,11 +18,11 @@ pub struct Facts<'a> {
     pub namespaces: BTreeMap<&'a str, &'a Value>,
     /// Nodes.
     pub nodes: BTreeMap<&'a str, &'a Value>,
-    /// What the operator's clock says.
+    /// The operator's clock.
     pub now: Timestamp,
 }
 
-impl Facts<'_> {
+impl ClusterFacts<'_> {
     /// The day, as dates are written: `2026-11-22`. Dates in this form sort as time does.
     pub(super) fn today(&self) -> String {
         self.now.strftime("%Y-%m-%d").to_string()

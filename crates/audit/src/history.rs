@@ -1,4 +1,7 @@
-//! Every version of every fact, and when each came into force.
+//! History of every object that is a fact, and the instants at which its versions came into force.
+//!
+//! It takes the log and returns the facts at any instant. A change lies between the receipt of its request and the
+//! answer; a list repairs what a killed API server did not log.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +10,8 @@ use serde_json::Value;
 
 use super::{
     clearance::is_stamp,
-    facts::Facts,
-    log::{Event, Log, text},
+    facts::ClusterFacts,
+    log::{AuditEvent, AuditLog, text},
 };
 
 /// The kinds of facts, as requests name them.
@@ -16,16 +19,16 @@ const KINDS: [&str; 5] = ["cloudproviders", "placementpools", "placementpolicies
 
 /// Which end of a request counts as the instant of its change. The truth lies between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Edge {
+pub(super) enum AuditStage {
     /// When it was received: what is new counts early.
-    Received,
+    RequestReceived,
     /// When it was answered: what is old counts late.
-    Complete,
+    ResponseComplete,
 }
 
 /// A version of an object, or its absence, from an instant on.
 #[derive(Clone, Debug)]
-struct Version {
+struct ObjectVersion {
     received: Timestamp,
     complete: Timestamp,
     /// When it was last seen to be in force.
@@ -35,25 +38,25 @@ struct Version {
     object: Option<Value>,
 }
 
-impl Version {
-    fn since(&self, edge: Edge) -> Timestamp {
-        match edge {
-            Edge::Received => self.received,
-            Edge::Complete => self.complete,
+impl ObjectVersion {
+    fn since(&self, stage: AuditStage) -> Timestamp {
+        match stage {
+            AuditStage::RequestReceived => self.received,
+            AuditStage::ResponseComplete => self.complete,
         }
     }
 }
 
 /// All versions of all facts.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(super) struct ObjectHistory {
     /// By kind and name, in the order of their revisions.
-    objects: BTreeMap<(&'static str, String), Vec<Version>>,
+    objects: BTreeMap<(&'static str, String), Vec<ObjectVersion>>,
     newest: u64,
 }
 
-impl History {
-    pub(super) fn of(log: &Log) -> Self {
+impl ObjectHistory {
+    pub(super) fn of(log: &AuditLog) -> Self {
         let mut this = Self::default();
         for event in &log.events {
             this.newest = this.newest.max(revision(&event.response));
@@ -75,7 +78,7 @@ impl History {
         this
     }
 
-    fn written(&mut self, kind: &'static str, event: &Event) {
+    fn written(&mut self, kind: &'static str, event: &AuditEvent) {
         let answer = &event.response;
         let name = match text(answer, "/metadata/name") {
             "" => event.name.clone(),
@@ -94,14 +97,14 @@ impl History {
         let object = (!gone && is_object).then(|| kept(kind, answer));
         if gone || is_object {
             let seen = event.complete;
-            let version = Version { received: event.received, complete: event.complete, seen, revision, object };
+            let version = ObjectVersion { received: event.received, complete: event.complete, seen, revision, object };
             self.objects.entry((kind, name)).or_default().push(version);
         }
     }
 
     /// A list repairs what was lost: a version that nobody wrote down has been in force since some instant after the one
     /// before it was last seen.
-    fn listed(&mut self, kind: &'static str, event: &Event) {
+    fn listed(&mut self, kind: &'static str, event: &AuditEvent) {
         let items = event.response.get("items").and_then(Value::as_array).into_iter().flatten();
         let mut listed: BTreeMap<&str, (u64, Value)> =
             items.map(|item| (text(item, "/metadata/name"), (revision(item), kept(kind, item)))).collect();
@@ -117,21 +120,27 @@ impl History {
                 before.seen = before.seen.max(event.received);
             } else {
                 let received = before.seen;
-                versions.push(Version { received, complete: event.complete, seen: event.received, revision, object });
+                versions.push(ObjectVersion {
+                    received,
+                    complete: event.complete,
+                    seen: event.received,
+                    revision,
+                    object,
+                });
             }
         }
         for (name, (revision, object)) in listed {
             let (received, complete, seen) = (event.received, event.complete, event.received);
-            let version = Version { received, complete, seen, revision, object: Some(object) };
+            let version = ObjectVersion { received, complete, seen, revision, object: Some(object) };
             self.objects.entry((kind, name.to_owned())).or_default().push(version);
         }
     }
 
     /// The facts in force at `at`; the operator's clock says `now` then.
-    pub(super) fn at(&self, at: Timestamp, edge: Edge, now: Timestamp) -> Facts<'_> {
-        let mut facts = Facts { now, ..Facts::default() };
+    pub(super) fn at(&self, at: Timestamp, stage: AuditStage, now: Timestamp) -> ClusterFacts<'_> {
+        let mut facts = ClusterFacts { now, ..ClusterFacts::default() };
         for ((kind, name), versions) in &self.objects {
-            let in_force = versions.iter().rev().find(|version| version.since(edge) <= at);
+            let in_force = versions.iter().rev().find(|version| version.since(stage) <= at);
             let Some(object) = in_force.and_then(|version| version.object.as_ref()) else { continue };
             let of_kind = match *kind {
                 "cloudproviders" => &mut facts.providers,
@@ -146,9 +155,14 @@ impl History {
     }
 
     /// The instants from `from` to `until` at which some fact changed, both included.
-    pub(super) fn changes(&self, from: Timestamp, until: Timestamp, edge: Edge) -> impl Iterator<Item = Timestamp> {
+    pub(super) fn changes(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        stage: AuditStage,
+    ) -> impl Iterator<Item = Timestamp> {
         let versions = self.objects.values().flatten();
-        versions.map(move |version| version.since(edge)).filter(move |at| (from..=until).contains(at))
+        versions.map(move |version| version.since(stage)).filter(move |at| (from..=until).contains(at))
     }
 }
 
@@ -156,7 +170,7 @@ fn revision(object: &Value) -> u64 {
     text(object, "/metadata/resourceVersion").parse().unwrap_or_default()
 }
 
-/// What matters of an object: neither its status nor, on a node, what the operator wrote.
+/// The fields of an object that are facts: neither its status nor, on a node, what the operator wrote.
 fn kept(kind: &str, object: &Value) -> Value {
     let of = |pointer: &str| object.pointer(pointer).cloned().unwrap_or_default();
     let mut labels = of("/metadata/labels");

@@ -1,4 +1,7 @@
-//! The audit log: one finished request a line.
+//! Audit log: one answered request a line.
+//!
+//! It takes lines of JSON and returns events in the order of the log. A line that cannot be read is counted, never
+//! fatal.
 
 use std::io::{BufRead, Result};
 
@@ -7,7 +10,7 @@ use serde_json::Value;
 
 /// A request that was answered.
 #[derive(Clone, Debug)]
-pub(super) struct Event {
+pub(super) struct AuditEvent {
     /// When it came. What it changed was not changed before.
     pub(super) received: Timestamp,
     /// When it was answered. What it changed was changed by then.
@@ -25,12 +28,12 @@ pub(super) struct Event {
 
 /// All that was asked and answered, in the order in which it was written down.
 #[derive(Debug, Default)]
-pub(super) struct Log {
-    pub(super) events: Vec<Event>,
+pub(super) struct AuditLog {
+    pub(super) events: Vec<AuditEvent>,
     pub(super) unreadable: usize,
 }
 
-impl Log {
+impl AuditLog {
     /// Reads a log. A line that an API server was killed over is counted and passed over.
     pub(super) fn read(lines: impl BufRead) -> Result<Self> {
         let mut log = Self::default();
@@ -56,7 +59,7 @@ pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 
 /// `None` when the line is no event, `Some(None)` for one that changed nothing.
 #[expect(clippy::option_option, reason = "a line that cannot be read is something else than one that says nothing")]
-fn event(line: &mut Value) -> Option<Option<Event>> {
+fn event(line: &mut Value) -> Option<Option<AuditEvent>> {
     let stage = line.get("stage")?.as_str()?;
     if stage != "ResponseComplete" || text(line, "/requestURI").contains("dryRun=All") {
         return Some(None);
@@ -66,7 +69,7 @@ fn event(line: &mut Value) -> Option<Option<Event>> {
         "" => text(line, "/objectRef/resource").to_owned(),
         subresource => format!("{}/{subresource}", text(line, "/objectRef/resource")),
     };
-    Some(Some(Event {
+    Some(Some(AuditEvent {
         received: instant("/requestReceivedTimestamp")?,
         complete: instant("/stageTimestamp")?,
         user: text(line, "/user/username").to_owned(),

@@ -1,15 +1,18 @@
-//! What a pod needs of its node, by its namespace, its annotations and the policies that enforce.
+//! Need of a pod: the levels and categories that policies demand of its node.
+//!
+//! It takes the facts at one instant, a namespace and the pod's annotations. Only policies that enforce and govern the
+//! namespace demand anything.
 
 use serde_json::Value;
 
-use super::{facts::Facts, log::text, selectors};
+use super::{facts::ClusterFacts, log::text, selectors};
 
 /// Namespaces that no policy governs.
 const EXEMPT: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "rempart-system"];
 
 /// Something that one policy demands of a pod's node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Demand {
+pub enum PlacementDemand {
     /// That it is cleared for a level.
     Level {
         /// Of this policy.
@@ -24,27 +27,27 @@ pub enum Demand {
         /// Its name.
         category: String,
     },
-    /// What no node has: the policy does not know what is asked for.
+    /// A level or category that the policy does not know, which no node meets.
     Unknown {
         /// The policy.
         policy: String,
-        /// What is asked for.
+        /// The unknown value.
         value: String,
     },
 }
 
 /// All that is demanded of a pod's node. Nothing where no policy demands anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Need {
+pub struct PlacementNeed {
     /// The pod's namespace.
     pub namespace: String,
-    /// What is demanded.
-    pub demands: Vec<Demand>,
+    /// The demands of all policies.
+    pub demands: Vec<PlacementDemand>,
 }
 
-impl Need {
-    /// What a pod with these annotations in this namespace needs if it is created now.
-    pub fn of(facts: &Facts<'_>, namespace: &str, pod: &Value) -> Self {
+impl PlacementNeed {
+    /// The need of a pod with these annotations in this namespace if it is created now.
+    pub fn of(facts: &ClusterFacts<'_>, namespace: &str, pod: &Value) -> Self {
         let mut demands = Vec::new();
         let Some(found) = facts.namespaces.get(namespace) else {
             return Self { namespace: namespace.to_owned(), demands };
@@ -74,15 +77,15 @@ pub(super) fn levels(policy: &Value) -> &[Value] {
     policy.pointer("/spec/levels").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Where a level stands among the levels of a policy.
+/// Rank of a level in a policy, least sensitive first.
 pub(super) fn rank(policy: &Value, level: &str) -> Option<usize> {
     levels(policy).iter().position(|found| text(found, "/name") == level)
 }
 
-fn demand(name: &str, policy: &Value, namespace: &Value, pod: &Value, demands: &mut Vec<Demand>) {
+fn demand(name: &str, policy: &Value, namespace: &Value, pod: &Value, demands: &mut Vec<PlacementDemand>) {
     let said =
         |object: &Value, map: &str, key: &str| Some(object.get("metadata")?.get(map)?.get(key)?.as_str()?.to_owned());
-    let unknown = |value: String| Demand::Unknown { policy: name.to_owned(), value };
+    let unknown = |value: String| PlacementDemand::Unknown { policy: name.to_owned(), value };
     let sensitivities = [
         said(namespace, "labels", "rempart.dev/sensitivity"),
         said(pod, "annotations", "rempart.dev/workload-sensitivity"),
@@ -99,7 +102,7 @@ fn demand(name: &str, policy: &Value, namespace: &Value, pod: &Value, demands: &
     let mut below = levels(policy).iter().take(effective + 1);
     if below.clone().any(|level| level.get("require").is_some()) {
         let level = below.next_back().map(|level| text(level, "/name")).unwrap_or_default();
-        demands.push(Demand::Level { policy: name.to_owned(), level: level.to_owned() });
+        demands.push(PlacementDemand::Level { policy: name.to_owned(), level: level.to_owned() });
     }
     let categories = [
         (said(namespace, "labels", "rempart.dev/categories"), '.'),
@@ -112,7 +115,7 @@ fn demand(name: &str, policy: &Value, namespace: &Value, pod: &Value, demands: &
             match known.into_iter().find(|found| text(found, "/name") == category) {
                 None => demands.push(unknown(category.to_owned())),
                 Some(found) if found.get("require").is_some() => {
-                    demands.push(Demand::Category { policy: name.to_owned(), category: category.to_owned() });
+                    demands.push(PlacementDemand::Category { policy: name.to_owned(), category: category.to_owned() });
                 }
                 Some(_) => {}
             }

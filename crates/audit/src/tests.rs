@@ -1,11 +1,11 @@
-//! Logs written by hand, with one thing wrong in each.
+//! Audit logs written by hand, with one thing wrong in each.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Findings, Record, Tolerance, Unattended, check};
+use super::{AuditFindings, AuditTolerance, LeaderGap, RunRecord, check};
 
 /// When the first second of every log is.
 const BEGINNING: &str = "2026-11-22T12:00:00Z";
@@ -16,12 +16,12 @@ fn at(second: f64) -> Timestamp {
 
 /// A log that is being written. Every request takes ten milliseconds.
 #[derive(Clone, Default)]
-struct Writer {
+struct AuditLogWriter {
     lines: Vec<Value>,
     revision: u64,
 }
 
-impl Writer {
+impl AuditLogWriter {
     fn event(
         &mut self,
         second: f64,
@@ -92,12 +92,12 @@ impl Writer {
         self.lines.iter().flat_map(|line| [line.to_string(), "\n".to_owned()]).collect()
     }
 
-    fn checked_with(&self, record: &Record) -> Findings {
-        check(self.text().as_bytes(), record, Tolerance::default()).unwrap()
+    fn checked_with(&self, record: &RunRecord) -> AuditFindings {
+        check(self.text().as_bytes(), record, AuditTolerance::default()).unwrap()
     }
 
-    fn checked(&self) -> Findings {
-        self.checked_with(&Record::default())
+    fn checked(&self) -> AuditFindings {
+        self.checked_with(&RunRecord::default())
     }
 }
 
@@ -150,8 +150,8 @@ fn node(name: &str) -> Value {
 }
 
 /// All facts, at second 0; node `nord` is of the one pool, node `stray` of none.
-fn world(require: &Value) -> Writer {
-    let mut log = Writer::default();
+fn world(require: &Value) -> AuditLogWriter {
+    let mut log = AuditLogWriter::default();
     log.fact(0.0, "cloudproviders", &provider());
     log.fact(0.0, "placementpools", &pool());
     log.fact(0.0, "placementpolicies", &policy(require));
@@ -161,11 +161,11 @@ fn world(require: &Value) -> Writer {
     log
 }
 
-fn certified() -> Writer {
+fn certified() -> AuditLogWriter {
     world(&json!({"qualifications": ["secnumcloud"]}))
 }
 
-fn breaches(found: &Findings) -> Vec<String> {
+fn breaches(found: &AuditFindings) -> Vec<String> {
     found.breaches.iter().map(|breach| breach.what.clone()).collect()
 }
 
@@ -400,7 +400,7 @@ fn an_exception_is_for_its_namespaces_pools_levels_and_days() {
 }
 
 /// The certificate ends by an edit at second 30.
-fn revoked() -> Writer {
+fn revoked() -> AuditLogWriter {
     let mut log = certified();
     let mut changed = provider();
     changed["spec"]["offers"][0]["qualifications"] = json!([]);
@@ -432,12 +432,12 @@ fn while_nobody_leads_facts_wait() {
     let mut log = revoked();
     log.placed(44.0, "unattended", "nord");
     assert_eq!(log.checked().breaches.len(), 1);
-    let nobody = |from, until| Unattended { from: at(from), until: at(until), why: "killed".to_owned() };
-    let record = Record { unattended: vec![nobody(29.0, 43.0)], clock: vec![] };
+    let nobody = |from, until| LeaderGap { from: at(from), until: at(until), why: "killed".to_owned() };
+    let record = RunRecord { leader_gaps: vec![nobody(29.0, 43.0)], clock: vec![] };
     assert!(log.checked_with(&record).breaches.is_empty());
     log.placed(45.1, "attended-again", "nord");
     assert_eq!(log.checked_with(&record).breaches.len(), 1);
-    let elsewhere = Record { unattended: vec![nobody(20.0, 29.0)], clock: vec![] };
+    let elsewhere = RunRecord { leader_gaps: vec![nobody(20.0, 29.0)], clock: vec![] };
     assert_eq!(log.checked_with(&elsewhere).breaches.len(), 2);
 }
 
@@ -447,7 +447,7 @@ fn a_day_that_begins_by_the_operators_clock_ends_a_certificate() {
     let mut log = certified();
     log.placed(20.0, "good", "nord");
     log.placed(40.0, "it", "nord");
-    let turned = |ahead| Record { unattended: vec![], clock: vec![(at(30.0), ahead)] };
+    let turned = |ahead| RunRecord { leader_gaps: vec![], clock: vec![(at(30.0), ahead)] };
     // The last day is 8 days ahead.
     assert!(log.checked_with(&turned(days(8))).breaches.is_empty());
     assert_eq!(log.checked_with(&turned(days(9))).breaches.len(), 1);
@@ -515,7 +515,7 @@ fn a_log_that_is_altered_anywhere_is_caught() {
     for i in 0..5 {
         log.placed(20.0 + f64::from(i), &format!("pod-{i}"), "nord");
     }
-    let binds = |log: &Writer| {
+    let binds = |log: &AuditLogWriter| {
         let number = |(i, line): (usize, &Value)| (line["objectRef"]["subresource"] == "binding").then_some(i);
         log.lines.iter().enumerate().filter_map(number).collect::<Vec<_>>()
     };
@@ -537,7 +537,7 @@ fn a_log_that_is_altered_anywhere_is_caught() {
         assert!(found.breaches.len() == 5 || found.demanding == 0, "{line}: {found:?}");
     }
     let torn = format!("{}{{\"stage\":\"Respo", log.text());
-    let found = check(torn.as_bytes(), &Record::default(), Tolerance::default()).unwrap();
+    let found = check(torn.as_bytes(), &RunRecord::default(), AuditTolerance::default()).unwrap();
     assert_eq!((found.unreadable, found.binds), (1, 5));
 }
 

@@ -1,4 +1,8 @@
-//! Being somebody: clients and kubeconfigs for users, groups and `ServiceAccounts`.
+//! Clients and kubeconfigs for users, groups and `ServiceAccounts`.
+//!
+//! Each method of [`ControlPlane`] here takes an identity and returns a client, or the path of a kubeconfig, that
+//! authenticates as it. Impersonation and certificates grant nothing: RBAC of the cluster decides what the identity may
+//! do.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,16 +13,16 @@ use k8s_openapi::api::{
 use kube::{Api, Client, api::PostParams};
 
 use super::{
-    ControlPlane, Error, Result,
-    kubeconfig::{self, Identity},
+    ControlPlane, LabError, Result,
+    kubeconfig::{self, ClientIdentity},
     pki::write_private,
     wait::eventually,
 };
 
-/// How long a `ServiceAccount`, and the right to ask for its token, may take to appear.
+/// Timeout until a `ServiceAccount`, and the right to ask for its token, exist.
 const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long tokens last: longer than any run of the lab that somebody watches.
+/// Lifetime of tokens: longer than any run of the lab.
 const TOKEN_SECONDS: i64 = 7 * 24 * 3600;
 
 impl ControlPlane {
@@ -39,7 +43,7 @@ impl ControlPlane {
             [] => None,
             [group] => Some(*group),
             _ => {
-                return Err(Error::Unsupported(format!(
+                return Err(LabError::Unsupported(format!(
                     "cannot make a certificate of {user} in {} groups: the lab's certificates name at \
                      most one; impersonate the user instead",
                     groups.len()
@@ -57,7 +61,7 @@ impl ControlPlane {
         let token = self.token(namespace, name).await?;
         let path = self.layout.kubeconfig_named(&self.layout.authority.unique(&format!("{namespace}.{name}")));
         let authority = &self.layout.authority.credentials().certificate;
-        kubeconfig::write(&path, &self.layout.server(), authority, &Identity::Token(&token))?;
+        kubeconfig::write(&path, &self.layout.server(), authority, &ClientIdentity::Token(&token))?;
         Ok(path)
     }
 
@@ -76,11 +80,11 @@ impl ControlPlane {
             }
         })
         .await?
-        .map_err(Error::api(format!("get {what}")))?;
+        .map_err(LabError::api(format!("get {what}")))?;
         answer
             .status
             .and_then(|status| status.token)
-            .ok_or_else(|| Error::Unsupported(format!("the API server answered without {what}")))
+            .ok_or_else(|| LabError::Unsupported(format!("the API server answered without {what}")))
     }
 
     /// Writes a file that only its owner may read into the lab's directory.

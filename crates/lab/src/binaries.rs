@@ -1,106 +1,39 @@
-//! Finds the programs that the lab runs, and builds what is missing.
+//! Locations of the programs, which are built where they are missing.
 //!
-//! Those of the control plane in this order: `$KUBEBUILDER_ASSETS` when it holds a whole control plane of a version that
-//! Rempart supports; the cache; a build of `deploy/control-plane` with the ordinary Go client,
-//! once, into the cache. kwok and helm come from the assets too when they are there, and from the
+//! Programs of the control plane are looked for in `$KUBEBUILDER_ASSETS`, when it holds a whole control plane of a
+//! version that Rempart supports, and then in the cache; what neither has is built from `deploy/control-plane` with the
+//! ordinary Go client, once, into the cache. kwok and helm come from the assets too when they are there, and from the
 //! cache otherwise.
+//!
+//! A cache directory belongs to one set of versions and build flags, so that an update never meets older binaries.
 
 use std::{
     env,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
 use tokio::process::Command;
 
 use super::{
-    Error, Progress, Result,
+    LabError, ProgressDisplay, Result,
     go_build::{self, CONTROL_PLANE, MONITORING},
+    program::{KUBERNETES_VERSION, Program, is_executable},
 };
-
-/// The Kubernetes version that `deploy/control-plane` builds.
-pub const KUBERNETES_VERSION: &str = "1.36.3";
 
 /// The first minor version of Kubernetes 1 with stable `MutatingAdmissionPolicy`.
 const FIRST_MINOR: u32 = 36;
 
-/// A program that the lab runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Program {
-    /// The store.
-    Etcd,
-    /// The API server.
-    KubeApiserver,
-    /// The controllers.
-    KubeControllerManager,
-    /// The scheduler.
-    KubeScheduler,
-    /// The command line client.
-    Kubectl,
-    /// Nodes and kubelets that only pretend.
-    Kwok,
-    /// Renders and installs charts.
-    Helm,
-    /// Checks and tries rules for Prometheus. No part of a control plane.
-    Promtool,
-}
-
-impl Program {
-    /// All of a control plane, cheapest build first, so that a broken set-up shows early.
-    pub const ALL: [Self; 7] = [
-        Self::Etcd,
-        Self::KubeApiserver,
-        Self::KubeControllerManager,
-        Self::KubeScheduler,
-        Self::Kubectl,
-        Self::Kwok,
-        Self::Helm,
-    ];
-
-    /// What `$KUBEBUILDER_ASSETS` must hold to be used.
-    const OF_ASSETS: [Self; 5] =
-        [Self::Etcd, Self::KubeApiserver, Self::KubeControllerManager, Self::KubeScheduler, Self::Kubectl];
-
-    /// The name of the binary.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Etcd => "etcd",
-            Self::KubeApiserver => "kube-apiserver",
-            Self::KubeControllerManager => "kube-controller-manager",
-            Self::KubeScheduler => "kube-scheduler",
-            Self::Kubectl => "kubectl",
-            Self::Kwok => "kwok",
-            Self::Helm => "helm",
-            Self::Promtool => "promtool",
-        }
-    }
-
-    /// The Go package of the binary.
-    pub(super) const fn package(self) -> &'static str {
-        match self {
-            Self::Etcd => "go.etcd.io/etcd/server/v3",
-            Self::KubeApiserver => "k8s.io/kubernetes/cmd/kube-apiserver",
-            Self::KubeControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
-            Self::KubeScheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
-            Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
-            Self::Kwok => "sigs.k8s.io/kwok/cmd/kwok",
-            Self::Helm => "helm.sh/helm/v4/cmd/helm",
-            Self::Promtool => "github.com/prometheus/prometheus/cmd/promtool",
-        }
-    }
-}
-
-/// Where the programs are.
+/// Directories of the programs.
 #[derive(Clone, Debug)]
-pub struct Binaries {
+pub struct ProgramPaths {
     control_plane: PathBuf,
     kwok: PathBuf,
     helm: PathBuf,
 }
 
-impl Binaries {
+impl ProgramPaths {
     /// Finds all programs, building those that are nowhere. The first build takes minutes.
-    pub async fn locate(progress: Progress) -> Result<Self> {
+    pub async fn locate(progress: ProgressDisplay) -> Result<Self> {
         let assets = match env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()) {
             None => None,
             Some(value) => {
@@ -161,13 +94,8 @@ fn minor_version(printed: &str) -> Option<u32> {
     printed.strip_prefix("Kubernetes v1.")?.split('.').next()?.parse().ok()
 }
 
-/// Whether the file exists and may be run.
-pub(super) fn is_executable(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-}
-
 /// Finds Prometheus's checker of rules, or builds it.
-pub async fn promtool(progress: Progress) -> Result<PathBuf> {
+pub async fn promtool(progress: ProgressDisplay) -> Result<PathBuf> {
     let cache = cache_of("monitoring", MONITORING.fingerprint())?;
     let found = cache.join(Program::Promtool.name());
     if !is_executable(&found) {
@@ -176,12 +104,12 @@ pub async fn promtool(progress: Progress) -> Result<PathBuf> {
     Ok(found)
 }
 
-/// Where the built control plane is kept.
+/// Cache directory of the control plane's programs.
 pub fn cache_dir() -> Result<PathBuf> {
     cache_of(&format!("control-plane-{KUBERNETES_VERSION}"), CONTROL_PLANE.fingerprint())
 }
 
-/// Where built programs are kept: one directory for each set of versions and build flags, so that
+/// Cache directory of built programs: one for each set of versions and build flags, so that
 /// an update never meets binaries of an older one.
 fn cache_of(name: &str, fingerprint: u64) -> Result<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -189,7 +117,7 @@ fn cache_of(name: &str, fingerprint: u64) -> Result<PathBuf> {
         .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("rempart")))
         .or_else(|| set("HOME").map(|dir| dir.join(".cache").join("rempart")))
         .ok_or_else(|| {
-            Error::Unsupported(
+            LabError::Unsupported(
                 "cannot tell where to keep what is built: set HOME, XDG_CACHE_HOME or REMPART_LAB_CACHE to a directory"
                     .to_owned(),
             )
@@ -199,7 +127,7 @@ fn cache_of(name: &str, fingerprint: u64) -> Result<PathBuf> {
 
 /// The components run in another directory than we do.
 fn absolute(path: PathBuf) -> Result<PathBuf> {
-    std::path::absolute(&path).map_err(Error::file("find", path))
+    std::path::absolute(&path).map_err(LabError::file("find", path))
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! The command line of `rempart-lab`.
+//! Command line of `rempart-lab`: arguments, subcommands and exit codes.
+//!
+//! It takes what was typed, runs one subcommand, and returns how the process ends. Ctrl-C and SIGTERM end everything
+//! that a subcommand has started; results go to standard output and everything else to standard error.
 
 use std::{
-    io::Write,
     path::PathBuf,
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
@@ -11,18 +13,21 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Binaries, ControlPlane, NodeSpec, Options, Program, Progress, bench, chaos, demo};
+use super::{
+    ControlPlane, ControlPlaneOptions, FakeNode, Program, ProgramPaths, ProgressDisplay, bench, chaos, demo,
+    terminal::print_result,
+};
 
 /// A real Kubernetes control plane on a bare machine, without containers.
 #[derive(Debug, Parser)]
 #[command(name = "rempart-lab", version)]
-struct Arguments {
+struct LabArguments {
     #[command(subcommand)]
-    command: Command,
+    command: LabCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum LabCommand {
     /// Boots a control plane and keeps it until Ctrl-C.
     Up {
         /// How many nodes it has, named node-1 and so on.
@@ -42,7 +47,7 @@ enum Command {
         no_color: Option<String>,
     },
     /// Measures what Rempart costs, beside a control plane without it.
-    Bench(bench::Arguments),
+    Bench(bench::BenchArguments),
     /// Lets everything go wrong for a while, and holds what must hold against what happened.
     Chaos {
         /// Decides what goes wrong; another one each time unless given. It is printed.
@@ -56,14 +61,14 @@ enum Command {
     Binaries,
 }
 
-/// Whether Ctrl-C is how a person ends the command, or a failure.
+/// Interruption of a command: the expected end of one that waits, a failure otherwise.
 #[derive(Debug, Default)]
-struct Interruption {
+struct InterruptSignal {
     expected: AtomicBool,
 }
 
-impl Interruption {
-    /// From now on the command has done its work and only waits to be ended.
+impl InterruptSignal {
+    /// Records that the command has done its work and only waits for its end.
     fn expect(&self) {
         self.expected.store(true, Ordering::Relaxed);
     }
@@ -86,8 +91,8 @@ impl Interruption {
 
 /// Runs the command that was typed. Ctrl-C and SIGTERM end everything that it has started.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let interruption = Interruption::default();
+    let arguments = LabArguments::parse();
+    let interruption = InterruptSignal::default();
     let result = tokio::runtime::Runtime::new().context("cannot start the runtime").and_then(|runtime| {
         runtime.block_on(async {
             tokio::select! {
@@ -102,31 +107,31 @@ pub fn main() -> ExitCode {
     })
 }
 
-async fn run(command: Command, interruption: &Interruption) -> anyhow::Result<()> {
+async fn run(command: LabCommand, interruption: &InterruptSignal) -> anyhow::Result<()> {
     match command {
-        Command::Up { nodes, kubeconfig } => up(nodes, kubeconfig, interruption).await,
-        Command::Demo { keep, no_color } => {
-            let options = demo::Options { keep, no_colour: no_color.is_some_and(|value| !value.is_empty()) };
+        LabCommand::Up { nodes, kubeconfig } => up(nodes, kubeconfig, interruption).await,
+        LabCommand::Demo { keep, no_color } => {
+            let options = demo::DemoOptions { keep, no_colour: no_color.is_some_and(|value| !value.is_empty()) };
             demo::run(options, || interruption.expect()).await
         }
-        Command::Bench(arguments) => bench::run(arguments).await,
-        Command::Chaos { seed, minutes } => {
+        LabCommand::Bench(arguments) => bench::run(arguments).await,
+        LabCommand::Chaos { seed, minutes } => {
             let seed = seed.unwrap_or_else(chaos::any_seed);
             eprintln!("The seed is {seed}: the same again with --seed {seed}.");
             let length = std::time::Duration::from_mins(minutes);
-            let settings = chaos::Settings { seed, length, progress: Progress::detect() };
+            let settings = chaos::ChaosSettings { seed, length, progress: ProgressDisplay::detect() };
             let summary = Box::pin(chaos::run(settings)).await?;
-            print(&summary.to_string())
+            print_result(&summary.to_string())
         }
-        Command::Binaries => binaries().await,
+        LabCommand::Binaries => binaries().await,
     }
 }
 
-async fn up(nodes: u32, kubeconfig: Option<PathBuf>, interruption: &Interruption) -> anyhow::Result<()> {
-    let cluster = ControlPlane::start(Options::default()).await?;
+async fn up(nodes: u32, kubeconfig: Option<PathBuf>, interruption: &InterruptSignal) -> anyhow::Result<()> {
+    let cluster = ControlPlane::start(ControlPlaneOptions::default()).await?;
     if nodes > 0 {
-        let step = Progress::detect().step(format!("making {nodes} nodes"));
-        cluster.add_nodes((1..=nodes).map(|n| NodeSpec::new(format!("node-{n}")))).await?;
+        let step = ProgressDisplay::detect().step(format!("making {nodes} nodes"));
+        cluster.add_nodes((1..=nodes).map(|n| FakeNode::new(format!("node-{n}")))).await?;
         step.done();
     }
     let path = cluster.admin_kubeconfig();
@@ -134,7 +139,7 @@ async fn up(nodes: u32, kubeconfig: Option<PathBuf>, interruption: &Interruption
         let copied = tokio::fs::copy(path, copy).await;
         copied.with_context(|| format!("cannot write the kubeconfig to {}", copy.display()))?;
     }
-    print(&format!("export KUBECONFIG={}", path.display()))?;
+    print_result(&format!("export KUBECONFIG={}", path.display()))?;
     eprintln!("The control plane is ready. Logs are in {}/logs. Ctrl-C ends it.", cluster.dir().display());
     interruption.expect();
     let error = cluster.failure().await;
@@ -143,12 +148,7 @@ async fn up(nodes: u32, kubeconfig: Option<PathBuf>, interruption: &Interruption
 }
 
 async fn binaries() -> anyhow::Result<()> {
-    let binaries = Binaries::locate(Progress::detect()).await?;
+    let binaries = ProgramPaths::locate(ProgressDisplay::detect()).await?;
     let paths = Program::ALL.map(|program| binaries.path(program).display().to_string());
-    print(&paths.join("\n"))
-}
-
-/// Prints a result. Nobody may be left to read it.
-pub(super) fn print(line: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{line}").context("cannot print")
+    print_result(&paths.join("\n"))
 }

@@ -1,4 +1,8 @@
-//! Boots a control plane, watches over it and ends it.
+//! Lifecycle of a control plane: boot, supervision, fault and end.
+//!
+//! [`ControlPlane::start`] takes options and returns a control plane whose components are ready; its methods kill
+//! components and start them again. Every process and the directory end with the value, unless [`ControlPlane::keep`]
+//! was called.
 
 use std::{
     collections::BTreeMap,
@@ -13,33 +17,20 @@ use kube::{Api, Client, Config};
 use tokio::sync::Mutex;
 
 use super::{
-    Error, Progress, Result,
-    binaries::Binaries,
+    LabError, ProgressDisplay, Result,
+    binaries::ProgramPaths,
     component::Component,
-    http, kubeconfig,
-    layout::Layout,
-    process::{Process, tail},
+    kubeconfig,
+    layout::ControlPlaneLayout,
+    options::ControlPlaneOptions,
+    probe::EndpointProbe,
+    process::{ChildProcess, tail},
     wait::eventually,
-    watchdog::Watchdog,
+    watchdog::ProcessWatchdog,
 };
 
-/// How long a component may take to become ready on a machine that is busy with other things.
+/// Timeout of a component's readiness, on a machine that is busy with other things.
 const READY_TIMEOUT: Duration = Duration::from_secs(90);
-
-/// What may be different about a control plane.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// More arguments for kube-apiserver, such as `--max-requests-inflight=4000`.
-    pub api_server_arguments: Vec<String>,
-    /// More arguments for kube-controller-manager.
-    pub controller_manager_arguments: Vec<String>,
-    /// More arguments for kube-scheduler.
-    pub scheduler_arguments: Vec<String>,
-    /// Write an audit log there, for [`rempart_audit::check`]; a relative path is below [`ControlPlane::dir`].
-    pub audit_log: Option<PathBuf>,
-    /// How the first build and the boot are shown; as the terminal allows when absent.
-    pub progress: Option<Progress>,
-}
 
 /// A control plane that runs.
 ///
@@ -47,10 +38,10 @@ pub struct Options {
 /// directory is removed then, unless [`ControlPlane::keep`] was called or this thread panics.
 pub struct ControlPlane {
     // In the order in which they must be dropped: what runs, then its watchdog.
-    processes: Mutex<BTreeMap<Component, Process>>,
-    pub(super) watchdog: Arc<Watchdog>,
-    pub(super) layout: Layout,
-    options: Options,
+    processes: Mutex<BTreeMap<Component, ChildProcess>>,
+    pub(super) watchdog: Arc<ProcessWatchdog>,
+    pub(super) layout: ControlPlaneLayout,
+    options: ControlPlaneOptions,
     admin: Client,
     admin_kubeconfig: PathBuf,
     admin_config: Config,
@@ -61,19 +52,19 @@ impl ControlPlane {
     ///
     /// When it fails to boot, its directory is kept and standard error says where it is and how
     /// the logs end.
-    pub async fn start(options: Options) -> Result<Self> {
-        let progress = options.progress.unwrap_or_else(Progress::detect);
-        let binaries = Binaries::locate(progress).await?;
+    pub async fn start(options: ControlPlaneOptions) -> Result<Self> {
+        let progress = options.progress.unwrap_or_else(ProgressDisplay::detect);
+        let binaries = ProgramPaths::locate(progress).await?;
         let dir = tempfile::Builder::new()
             .prefix("rempart-lab-")
             .tempdir()
-            .map_err(Error::file("create a directory in", std::env::temp_dir()))?;
-        let layout = Layout::create(dir.path(), binaries, &options)?;
+            .map_err(LabError::file("create a directory in", std::env::temp_dir()))?;
+        let layout = ControlPlaneLayout::create(dir.path(), binaries, &options)?;
         let admin_kubeconfig = layout.admin_kubeconfig();
         let admin_config = kubeconfig::config(&admin_kubeconfig).await?;
         let this = Self {
             processes: Mutex::default(),
-            watchdog: Arc::new(Watchdog::start(dir)?),
+            watchdog: Arc::new(ProcessWatchdog::start(dir)?),
             layout,
             options,
             admin: kubeconfig::client(&admin_kubeconfig, admin_config.clone())?,
@@ -87,7 +78,7 @@ impl ControlPlane {
         Ok(this)
     }
 
-    async fn boot(&self, progress: Progress) -> Result<()> {
+    async fn boot(&self, progress: ProgressDisplay) -> Result<()> {
         let step = progress.step("starting the control plane");
         for component in [Component::Etcd, Component::ApiServer] {
             step.note(component.program().name());
@@ -136,7 +127,7 @@ impl ControlPlane {
     /// The process id of a component.
     pub async fn pid(&self, component: Component) -> Result<i32> {
         let processes = self.processes.lock().await;
-        let process = processes.get(&component).ok_or_else(|| Error::NotRunning(component.to_string()))?;
+        let process = processes.get(&component).ok_or_else(|| LabError::NotRunning(component.to_string()))?;
         process.check()?;
         Ok(process.pid())
     }
@@ -149,7 +140,7 @@ impl ControlPlane {
     /// Kills a component as a crash would (SIGKILL).
     pub async fn kill(&self, component: Component) -> Result<()> {
         let process = self.processes.lock().await.remove(&component);
-        process.ok_or_else(|| Error::NotRunning(component.to_string()))?.kill().await;
+        process.ok_or_else(|| LabError::NotRunning(component.to_string()))?.kill().await;
         Ok(())
     }
 
@@ -165,7 +156,7 @@ impl ControlPlane {
             } else {
                 let command = component.command(&self.layout, &self.options);
                 let log = self.log(component);
-                let process = Process::spawn(component.to_string(), command, &log, &self.watchdog)?;
+                let process = ChildProcess::spawn(component.to_string(), command, &log, &self.watchdog)?;
                 let failure = process.failure();
                 processes.insert(component, process);
                 failure
@@ -173,27 +164,26 @@ impl ControlPlane {
         };
         let (server, path) = component.readiness(&self.layout);
         let probe = self.probe(&server)?;
-        let answers = eventually(format!("{component} to be ready"), READY_TIMEOUT, async || {
-            http::get(&probe, path).await.map(drop)
-        });
+        let answers =
+            eventually(format!("{component} to be ready"), READY_TIMEOUT, async || probe.get(path).await.map(drop));
         tokio::select! {
             result = answers => result,
             error = failure => Err(error),
         }
     }
 
-    /// A client for the health and metrics of a process beside the API server.
-    pub(super) fn probe(&self, server: &str) -> Result<Client> {
-        http::client(server, &self.admin_config)
+    /// A probe of the health and metrics of a process beside the API server.
+    pub(super) fn probe(&self, server: &str) -> Result<EndpointProbe> {
+        EndpointProbe::new(server, &self.admin_config)
     }
 
     /// Fails when a component has ended by itself, with the end of its log.
     pub async fn check(&self) -> Result<()> {
-        self.processes.lock().await.values().try_for_each(Process::check)
+        self.processes.lock().await.values().try_for_each(ChildProcess::check)
     }
 
     /// Waits until a component ends by itself, and says which.
-    pub async fn failure(&self) -> Error {
+    pub async fn failure(&self) -> LabError {
         loop {
             if let Err(error) = self.check().await {
                 return error;
@@ -202,7 +192,7 @@ impl ControlPlane {
         }
     }
 
-    /// How the log of each component ends, for a person who looks for the cause of a failure.
+    /// The end of each component's log, for a person who looks for the cause of a failure.
     pub fn log_ends(&self) -> String {
         let logs = Component::ALL.map(|component| self.log(component));
         let written = logs.iter().filter(|log| log.metadata().is_ok_and(|metadata| metadata.len() > 0));
@@ -220,7 +210,7 @@ impl ControlPlane {
     /// Ends everything and removes the directory (unless [`ControlPlane::keep`] was called).
     pub async fn stop(self) {
         let processes = std::mem::take(&mut *self.processes.lock().await);
-        join_all(processes.values().map(Process::kill)).await;
+        join_all(processes.values().map(ChildProcess::kill)).await;
     }
 }
 

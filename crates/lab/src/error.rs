@@ -1,16 +1,16 @@
-//! What can go wrong in the lab, each with a sentence for the person at the terminal.
+//! Errors of the lab, each a sentence for the person at the terminal.
 
 use std::{io, path::PathBuf, process::ExitStatus, time::Duration};
 
 /// The result of everything in the lab.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub type Result<T, E = LabError> = std::result::Result<T, E>;
 
 /// Why the lab could not do what it was asked.
 ///
 /// Each reads as a whole sentence with its cause in it, so none has a [`std::error::Error::source`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum LabError {
     /// A file or directory of the lab could not be read or written.
     #[error("cannot {action} {}: {reason}", path.display())]
     File {
@@ -115,7 +115,7 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl LabError {
     /// For `map_err` on file operations.
     pub(super) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
@@ -129,7 +129,7 @@ impl Error {
     }
 }
 
-/// What an API server answered, without the structure around its message.
+/// Message of an API server's answer, without the structure around it.
 fn said(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),

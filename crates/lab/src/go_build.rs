@@ -1,8 +1,8 @@
-//! Builds programs that are written in Go with the ordinary Go client: those of the control plane, and Prometheus's own
-//! checker of rules.
+//! Builds of Go programs with the ordinary Go client: those of the control plane, and promtool.
 //!
-//! Each binary is built beside its final place and renamed into it, under a lock on the cache, so
-//! that a build which is interrupted or runs twice never leaves half a binary behind.
+//! [`build`] takes a [`GoModule`] and the programs that are missing, and leaves their binaries in the cache. Each is
+//! built beside its final place and renamed into it, under a lock on the cache, so that a build which is interrupted or
+//! runs twice never leaves half a binary behind.
 
 use std::{
     collections::VecDeque,
@@ -18,27 +18,27 @@ use tokio::{
 };
 
 use super::{
-    Error, Progress, Result,
-    binaries::{KUBERNETES_VERSION, Program, is_executable},
-    progress::Step,
+    LabError, ProgressDisplay, Result,
+    program::{KUBERNETES_VERSION, Program, is_executable},
+    progress::ProgressStep,
 };
 
 /// A Go module, whose versions make the name of the cache of what is built from it.
 #[derive(Debug)]
-pub(super) struct Module {
+pub(super) struct GoModule {
     directory: &'static str,
     go_mod: &'static str,
     go_sum: &'static str,
-    /// What sets its builds apart from others.
+    /// Build flags of its own.
     flags: fn() -> Vec<String>,
-    /// What is being built, to somebody who has to wait.
+    /// Sentence for the person who waits for the build.
     announcement: fn() -> String,
-    /// What to do where there is no Go.
+    /// Remedy where there is no Go.
     remedy: &'static str,
 }
 
 /// The control plane.
-pub(super) static CONTROL_PLANE: Module = Module {
+pub(super) static CONTROL_PLANE: GoModule = GoModule {
     directory: concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/control-plane"),
     go_mod: include_str!("../../../deploy/control-plane/go.mod"),
     go_sum: include_str!("../../../deploy/control-plane/go.sum"),
@@ -57,8 +57,8 @@ pub(super) static CONTROL_PLANE: Module = Module {
              etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl",
 };
 
-/// What checks rules for Prometheus.
-pub(super) static MONITORING: Module = Module {
+/// The module of promtool, which checks rules for Prometheus.
+pub(super) static MONITORING: GoModule = GoModule {
     directory: concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/monitoring"),
     go_mod: include_str!("../../../deploy/monitoring/go.mod"),
     go_sum: include_str!("../../../deploy/monitoring/go.sum"),
@@ -68,13 +68,13 @@ pub(super) static MONITORING: Module = Module {
     remedy: "builds promtool: install it and put `go` on the PATH",
 };
 
-/// How many lines of a failed build are worth showing.
+/// Lines of a failed build that are shown.
 const SHOWN_LINES: usize = 30;
 
-/// Where Kubernetes keeps the version that it says it is.
+/// Go package of the version that Kubernetes reports.
 const VERSION_PACKAGE: &str = "k8s.io/component-base/version";
 
-impl Module {
+impl GoModule {
     /// The flags of every build.
     fn flags(&self) -> Vec<String> {
         ["-mod=readonly", "-trimpath", "-buildvcs=false"].map(str::to_owned).into_iter().chain((self.flags)()).collect()
@@ -92,9 +92,14 @@ impl Module {
 }
 
 /// Builds the given programs of `module` into `cache`. Those that another run has built meanwhile are left.
-pub(super) async fn build(module: &Module, programs: &[Program], cache: &Path, progress: Progress) -> Result<()> {
+pub(super) async fn build(
+    module: &GoModule,
+    programs: &[Program],
+    cache: &Path,
+    progress: ProgressDisplay,
+) -> Result<()> {
     check_go(module).await?;
-    fs::create_dir_all(cache).map_err(Error::file("create", cache))?;
+    fs::create_dir_all(cache).map_err(LabError::file("create", cache))?;
     let _lock = lock(cache, progress).await?;
     let missing: Vec<_> = programs.iter().filter(|program| !is_executable(&cache.join(program.name()))).collect();
     let count = missing.len();
@@ -110,7 +115,7 @@ pub(super) async fn build(module: &Module, programs: &[Program], cache: &Path, p
 }
 
 /// Says in one sentence what is wrong with the installed Go, if anything is.
-async fn check_go(module: &Module) -> Result<()> {
+async fn check_go(module: &GoModule) -> Result<()> {
     let wanted = module.go_mod.lines().find_map(|line| line.strip_prefix("go ")).unwrap_or("1.26");
     let advice = format!("Go {wanted} or newer {}", module.remedy);
     // Run inside the module: Go then checks its own version against the one that go.mod asks for,
@@ -119,17 +124,17 @@ async fn check_go(module: &Module) -> Result<()> {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Err(Error::Go(format!("the installed Go cannot be used ({said}). {advice}.")))
+            Err(LabError::Go(format!("the installed Go cannot be used ({said}). {advice}.")))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(Error::Go(format!("Go is not installed. {advice}.")))
+            Err(LabError::Go(format!("Go is not installed. {advice}.")))
         }
-        Err(reason) => Err(Error::Spawn { program: "go".to_owned(), reason }),
+        Err(reason) => Err(LabError::Spawn { program: "go".to_owned(), reason }),
     }
 }
 
 /// The Go client, for this machine and free of what the user's environment would change.
-fn go(module: &Module) -> Command {
+fn go(module: &GoModule) -> Command {
     let mut command = Command::new("go");
     command
         .current_dir(module.directory)
@@ -144,28 +149,28 @@ fn go(module: &Module) -> Command {
 }
 
 /// Waits for the lock on the cache. It is released when the file is dropped.
-async fn lock(cache: &Path, progress: Progress) -> Result<File> {
+async fn lock(cache: &Path, progress: ProgressDisplay) -> Result<File> {
     let path = cache.join(".lock");
-    let file = File::create(&path).map_err(Error::file("create", &path))?;
+    let file = File::create(&path).map_err(LabError::file("create", &path))?;
     match file.try_lock() {
         Ok(()) => return Ok(file),
-        Err(TryLockError::Error(source)) => return Err(Error::file("lock", path)(source)),
+        Err(TryLockError::Error(source)) => return Err(LabError::file("lock", path)(source)),
         Err(TryLockError::WouldBlock) => {}
     }
     let step = progress.step("waiting for another build of the same");
     let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
     step.done();
-    locked.map_err(io::Error::other).flatten().map_err(Error::file("lock", path))
+    locked.map_err(io::Error::other).flatten().map_err(LabError::file("lock", path))
 }
 
-async fn build_one(module: &Module, program: Program, cache: &Path, step: &Step) -> Result<()> {
+async fn build_one(module: &GoModule, program: Program, cache: &Path, step: &ProgressStep) -> Result<()> {
     let binary = program.name();
     let unfinished = tempfile::Builder::new()
         .prefix(".building-")
         .tempdir_in(cache)
-        .map_err(Error::file("create a directory in", cache))?;
+        .map_err(LabError::file("create a directory in", cache))?;
     let output = unfinished.path().join(binary);
-    let spawn_error = |reason| Error::Spawn { program: "go build".to_owned(), reason };
+    let spawn_error = |reason| LabError::Spawn { program: "go build".to_owned(), reason };
     let mut child = go(module)
         .args(["build", "-v"])
         .args(module.flags())
@@ -189,8 +194,8 @@ async fn build_one(module: &Module, program: Program, cache: &Path, step: &Step)
     }
     let status = child.wait().await.map_err(spawn_error)?;
     if !status.success() {
-        return Err(Error::Build { binary, status, output: Vec::from(last).join("\n") });
+        return Err(LabError::Build { binary, status, output: Vec::from(last).join("\n") });
     }
     let finished = cache.join(binary);
-    fs::rename(&output, &finished).map_err(Error::file("rename a new binary to", finished))
+    fs::rename(&output, &finished).map_err(LabError::file("rename a new binary to", finished))
 }

@@ -1,4 +1,7 @@
-//! Kubeconfig files for the control plane's own components, and for whoever a test wants to be.
+//! Kubeconfig files for the components, and for whoever a test authenticates as.
+//!
+//! [`write`] takes a server, the certificate authority and an identity; [`config`] reads such a file back as the
+//! configuration of a client. Every file has one context and is readable by its owner alone.
 
 use std::path::{Path, PathBuf};
 
@@ -9,25 +12,25 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    Error, Result,
-    pki::{Credentials, write_private},
+    LabError, Result,
+    pki::{TlsCredentials, write_private},
 };
 
 /// With what a client proves who it is.
 #[derive(Debug)]
-pub(super) enum Identity<'a> {
-    Certificate(&'a Credentials),
+pub(super) enum ClientIdentity<'a> {
+    Certificate(&'a TlsCredentials),
     Token(&'a str),
 }
 
 /// Writes a kubeconfig with one context. JSON is YAML, so every client reads it.
-pub(super) fn write(path: &Path, server: &str, authority: &Path, identity: &Identity<'_>) -> Result<()> {
+pub(super) fn write(path: &Path, server: &str, authority: &Path, identity: &ClientIdentity<'_>) -> Result<()> {
     let user = match identity {
-        Identity::Certificate(credentials) => json!({
+        ClientIdentity::Certificate(credentials) => json!({
             "client-certificate": credentials.certificate,
             "client-key": credentials.key,
         }),
-        Identity::Token(token) => json!({ "token": token }),
+        ClientIdentity::Token(token) => json!({ "token": token }),
     };
     let name = "rempart-lab";
     let content = json!({
@@ -53,6 +56,6 @@ pub(super) fn client(path: &Path, config: Config) -> Result<Client> {
     Client::try_from(config).map_err(|error| client_error(path, &error))
 }
 
-fn client_error(path: &Path, error: &dyn std::error::Error) -> Error {
-    Error::Client { kubeconfig: PathBuf::from(path), reason: error.to_string() }
+fn client_error(path: &Path, error: &dyn std::error::Error) -> LabError {
+    LabError::Client { kubeconfig: PathBuf::from(path), reason: error.to_string() }
 }

@@ -1,4 +1,7 @@
-//! Where the files and ports of one control plane are.
+//! Layout of a control plane: its directory, ports, certificates and configuration files.
+//!
+//! [`ControlPlaneLayout::create`] takes a directory and the programs, and writes everything that has to be there before
+//! any component runs. It does not change afterwards.
 
 use std::{
     fs,
@@ -6,75 +9,38 @@ use std::{
 };
 
 use super::{
-    Error, Options, Result,
-    binaries::Binaries,
+    LabError, Result,
+    binaries::ProgramPaths,
     component::Component,
-    kubeconfig::{self, Identity},
-    pki::{Authority, Credentials},
-    ports::Reserved,
+    kubeconfig::{self, ClientIdentity},
+    options::ControlPlaneOptions,
+    pki::{CertificateAuthority, TlsCredentials},
+    ports::ComponentPorts,
 };
 
-/// What kwok's nodes and pods do (see the comments in the file).
+/// Stages of kwok's nodes and pods (see the comments in the file).
 const KWOK_CONFIG: &str = include_str!("kwok.yaml");
-
-/// The ports of the components.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ports {
-    etcd: u16,
-    pub(super) etcd_peer: u16,
-    api_server: u16,
-    controller_manager: u16,
-    scheduler: u16,
-    kwok: u16,
-}
-
-impl Ports {
-    /// The port on which a component serves.
-    pub(super) const fn of(self, component: Component) -> u16 {
-        match component {
-            Component::Etcd => self.etcd,
-            Component::ApiServer => self.api_server,
-            Component::ControllerManager => self.controller_manager,
-            Component::Scheduler => self.scheduler,
-            Component::Kwok => self.kwok,
-        }
-    }
-
-    fn take() -> Result<Self> {
-        // Held together, so that they differ, and released at once: a component must bind its own.
-        let reserved = [
-            Reserved::take()?,
-            Reserved::take()?,
-            Reserved::take()?,
-            Reserved::take()?,
-            Reserved::take()?,
-            Reserved::take()?,
-        ];
-        let [etcd, etcd_peer, api_server, controller_manager, scheduler, kwok] = reserved.map(Reserved::release);
-        Ok(Self { etcd, etcd_peer, api_server, controller_manager, scheduler, kwok })
-    }
-}
 
 /// The fixed parts of a control plane, made before anything runs.
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(super) struct ControlPlaneLayout {
     pub(super) dir: PathBuf,
-    pub(super) binaries: Binaries,
-    pub(super) ports: Ports,
-    pub(super) authority: Authority,
-    pub(super) serving: Credentials,
+    pub(super) binaries: ProgramPaths,
+    pub(super) ports: ComponentPorts,
+    pub(super) authority: CertificateAuthority,
+    pub(super) serving: TlsCredentials,
 }
 
-impl Layout {
+impl ControlPlaneLayout {
     /// Writes keys, certificates, kubeconfigs and configuration into `dir`.
-    pub(super) fn create(dir: &Path, binaries: Binaries, options: &Options) -> Result<Self> {
+    pub(super) fn create(dir: &Path, binaries: ProgramPaths, options: &ControlPlaneOptions) -> Result<Self> {
         for sub in ["logs", "kubeconfig"] {
             let sub = dir.join(sub);
-            fs::create_dir_all(&sub).map_err(Error::file("create", sub))?;
+            fs::create_dir_all(&sub).map_err(LabError::file("create", sub))?;
         }
-        let authority = Authority::create(&dir.join("pki"))?;
+        let authority = CertificateAuthority::create(&dir.join("pki"))?;
         let serving = authority.server("rempart-lab-server")?;
-        let layout = Self { dir: dir.to_owned(), binaries, ports: Ports::take()?, authority, serving };
+        let layout = Self { dir: dir.to_owned(), binaries, ports: ComponentPorts::take()?, authority, serving };
         for component in Component::ALL {
             if let Some((user, group)) = component.user() {
                 layout.write_kubeconfig(&layout.kubeconfig(component), user, group)?;
@@ -97,7 +63,7 @@ impl Layout {
     pub(super) fn write_kubeconfig(&self, path: &Path, user: &str, group: Option<&str>) -> Result<()> {
         let credentials = self.authority.client(user, group)?;
         let authority = &self.authority.credentials().certificate;
-        kubeconfig::write(path, &self.server(), authority, &Identity::Certificate(&credentials))
+        kubeconfig::write(path, &self.server(), authority, &ClientIdentity::Certificate(&credentials))
     }
 
     pub(super) fn kubeconfig_named(&self, stem: &str) -> PathBuf {
@@ -126,5 +92,5 @@ impl Layout {
 }
 
 fn write(path: &Path, content: &str) -> Result<()> {
-    fs::write(path, content).map_err(Error::file("write", path))
+    fs::write(path, content).map_err(LabError::file("write", path))
 }

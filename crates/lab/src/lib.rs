@@ -1,46 +1,53 @@
-//! A real control plane on a bare machine, for the demo, the tests and the benchmarks.
+//! Control planes on a bare machine, for the demo, the tests, the chaos runs and the benchmarks.
 //!
-//! [`ControlPlane::start`] finds or builds the programs of Kubernetes, boots etcd, kube-apiserver,
-//! kube-controller-manager, kube-scheduler and kwok on free loopback ports in a temporary directory,
-//! and waits until they are ready. Nothing is mocked but the kubelets. Nothing outlives this
-//! process, however it ends.
+//! [`ControlPlane::start`] takes [`ControlPlaneOptions`], finds or builds the programs of Kubernetes, boots etcd,
+//! kube-apiserver, kube-controller-manager, kube-scheduler and kwok on free loopback ports in a temporary directory,
+//! and returns when they are ready. Nothing is mocked but the kubelets.
 //!
-//! Never part of a shipped binary: it needs the sources of this repository at run time.
+//! Nothing outlives this process, however it ends. The crate is never part of a shipped binary: it needs the sources of
+//! this repository at run time.
 
 mod access;
 mod bench;
 mod binaries;
 pub mod chaos;
 pub mod cli;
+mod command_line;
 mod component;
 mod control_plane;
 pub mod demo;
 mod error;
-pub mod estate;
 mod go_build;
-mod http;
 mod kubeconfig;
 mod layout;
 mod nodes;
 mod operator;
+mod options;
 mod pki;
 mod ports;
+mod probe;
 mod process;
+mod program;
 mod progress;
+mod readiness_recorder;
+mod rng;
+pub mod synthetic;
+mod terminal;
 mod tools;
 mod wait;
 mod watchdog;
-mod witness;
 
 pub use self::{
-    binaries::{Binaries, KUBERNETES_VERSION, Program, cache_dir, promtool},
+    binaries::{ProgramPaths, cache_dir, promtool},
     component::Component,
-    control_plane::{ControlPlane, Options},
-    error::{Error, Result},
-    nodes::NodeSpec,
+    control_plane::ControlPlane,
+    error::{LabError, Result},
+    nodes::FakeNode,
     operator::{OPERATOR_ENVIRONMENT, OperatorProcess},
-    progress::{Progress, Step},
-    tools::{Invocation, Output},
+    options::ControlPlaneOptions,
+    program::{KUBERNETES_VERSION, Program},
+    progress::{ProgressDisplay, ProgressStep},
+    readiness_recorder::{ReadinessRecorder, is_ready},
+    tools::{ToolCommand, ToolOutput},
     wait::eventually,
-    witness::{Witness, is_ready},
 };

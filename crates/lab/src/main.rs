@@ -1,4 +1,4 @@
-//! `rempart-lab`: a real control plane on a bare machine.
+//! Entry point of `rempart-lab`.
 
 fn main() -> std::process::ExitCode {
     rempart_lab::cli::main()

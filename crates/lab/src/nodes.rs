@@ -1,4 +1,7 @@
-//! Nodes that kwok keeps alive.
+//! Nodes whose kubelets kwok plays.
+//!
+//! [`ControlPlane::add_nodes`] takes specifications, registers the nodes ready, and returns when pods may be scheduled
+//! on all of them: the node lifecycle controller has removed the taint with which every node is born.
 
 use std::{
     collections::BTreeMap,
@@ -11,16 +14,16 @@ use k8s_openapi::api::core::v1::Node;
 use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 
-use super::{ControlPlane, Error, Result, wait::eventually};
+use super::{ControlPlane, LabError, Result, wait::eventually};
 
-/// How many nodes are created at once.
+/// Nodes created at once.
 const CREATED_AT_ONCE: usize = 32;
 
-/// How many are looked at at once until they are schedulable. Few: to look takes the API server's
+/// Nodes polled at once until they are schedulable. Few: a poll takes the API server's
 /// time from those who make them so.
 const AWAITED_AT_ONCE: usize = 4;
 
-/// How long until pods may be scheduled on a new node, among thousands of others.
+/// Timeout until pods may be scheduled on a new node, among thousands of others.
 const READY_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Makes the addresses of nodes differ.
@@ -28,7 +31,7 @@ static ADDRESS: AtomicU32 = AtomicU32::new(1);
 
 /// A node to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeSpec {
+pub struct FakeNode {
     /// Its name, which is also its label `kubernetes.io/hostname`.
     pub name: String,
     /// Its labels, beside those that every node has.
@@ -41,7 +44,7 @@ pub struct NodeSpec {
     pub capacity: BTreeMap<String, String>,
 }
 
-impl NodeSpec {
+impl FakeNode {
     /// A node of 64 cores and 256 GiB that takes 250 pods.
     pub fn new(name: impl Into<String>) -> Self {
         let capacity = [("cpu", "64"), ("memory", "256Gi"), ("pods", "250")];
@@ -134,12 +137,12 @@ impl NodeSpec {
 
 impl ControlPlane {
     /// Makes a node, and waits until pods may be scheduled on it.
-    pub async fn add_node(&self, node: NodeSpec) -> Result<()> {
+    pub async fn add_node(&self, node: FakeNode) -> Result<()> {
         self.add_nodes([node]).await
     }
 
     /// Makes nodes, some at a time, and waits until pods may be scheduled on all of them.
-    pub async fn add_nodes(&self, nodes: impl IntoIterator<Item = NodeSpec>) -> Result<()> {
+    pub async fn add_nodes(&self, nodes: impl IntoIterator<Item = FakeNode>) -> Result<()> {
         let created = nodes.into_iter().map(|node| self.create(node));
         let names: Vec<_> = stream::iter(created).buffer_unordered(CREATED_AT_ONCE).try_collect().await?;
         // Only now: most of them are schedulable by the time that they are looked at.
@@ -147,12 +150,12 @@ impl ControlPlane {
         stream::iter(ready).buffer_unordered(AWAITED_AT_ONCE).try_collect().await
     }
 
-    async fn create(&self, node: NodeSpec) -> Result<String> {
+    async fn create(&self, node: FakeNode) -> Result<String> {
         let api: Api<Node> = Api::all(self.admin());
         let action = format!("create the node {}", node.name);
         let object = serde_json::from_value(node.object())
-            .map_err(|error| Error::Unsupported(format!("cannot {action}: {error}")))?;
-        api.create(&PostParams::default(), &object).await.map_err(Error::api(action))?;
+            .map_err(|error| LabError::Unsupported(format!("cannot {action}: {error}")))?;
+        api.create(&PostParams::default(), &object).await.map_err(LabError::api(action))?;
         Ok(node.name)
     }
 

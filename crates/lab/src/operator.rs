@@ -1,5 +1,7 @@
-//! The operator of this repository, run beside the control plane as a Deployment would run it: with
-//! a token of the chart's own `ServiceAccount`, so that a missing permission shows.
+//! The operator of this repository as a process beside the control plane.
+//!
+//! [`ControlPlane::start_operator`] takes arguments for `rempart run` and returns when `/readyz` succeeds. The process
+//! authenticates with a token of the chart's own `ServiceAccount`, so that a missing permission shows.
 
 use std::{
     env,
@@ -9,12 +11,12 @@ use std::{
     time::Duration,
 };
 
-use kube::Client;
 use nix::sys::signal::Signal;
 use tokio::process::Command;
 
 use super::{
-    ControlPlane, Error, Result, binaries::is_executable, http, ports::Reserved, process::Process, wait::eventually,
+    ControlPlane, LabError, Result, ports::ReservedPort, probe::EndpointProbe, process::ChildProcess,
+    program::is_executable, wait::eventually,
 };
 
 /// The `ServiceAccount` of the chart.
@@ -25,16 +27,16 @@ const ACCOUNT: (&str, &str) = ("rempart-system", "rempart");
 /// during the first lists.
 pub const OPERATOR_ENVIRONMENT: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "1"), ("MALLOC_MMAP_THRESHOLD_", "65536")];
 
-/// How long the operator may take until it is ready.
+/// Timeout of the operator's readiness.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long it may take to end when asked to.
+/// Grace period between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// An operator that runs. It ends when this is dropped.
+/// An operator process. It is killed when the value is dropped.
 pub struct OperatorProcess {
-    process: Process,
-    probe: Client,
+    process: ChildProcess,
+    probe: EndpointProbe,
     log: PathBuf,
 }
 
@@ -57,7 +59,7 @@ impl ControlPlane {
     ) -> Result<OperatorProcess> {
         let binary = binary()?;
         let kubeconfig = self.service_account_kubeconfig(ACCOUNT.0, ACCOUNT.1).await?;
-        let port = Reserved::take()?.release();
+        let port = ReservedPort::take()?.release();
         let mut command = Command::new(binary);
         command
             .arg("run")
@@ -73,7 +75,7 @@ impl ControlPlane {
         let log = self.layout.log("rempart");
         let url = format!("http://127.0.0.1:{port}");
         Ok(OperatorProcess {
-            process: Process::spawn("rempart", command, &log, &self.watchdog)?,
+            process: ChildProcess::spawn("rempart", command, &log, &self.watchdog)?,
             probe: self.probe(&url)?,
             log,
         })
@@ -103,7 +105,7 @@ impl OperatorProcess {
 
     /// The body of a successful answer of its own server, such as that of `/metrics`.
     pub async fn get(&self, path: &str) -> Result<String> {
-        http::get(&self.probe, path).await
+        self.probe.get(path).await
     }
 
     /// Fails with the end of the log when it has ended.
@@ -140,11 +142,11 @@ impl OperatorProcess {
 /// The `rempart` binary that belongs to this one: what cargo says in tests, else a neighbour.
 pub(super) fn binary() -> Result<PathBuf> {
     let told = env::var_os("CARGO_BIN_EXE_rempart").map(PathBuf::from);
-    let this = env::current_exe().map_err(Error::file("find", "the current executable"))?;
+    let this = env::current_exe().map_err(LabError::file("find", "the current executable"))?;
     // Test binaries are one directory below.
     let neighbours = this.ancestors().skip(1).take(2).map(|dir| dir.join("rempart"));
     told.into_iter().chain(neighbours).find(|path| is_executable(path)).ok_or_else(|| {
-        Error::Unsupported(format!(
+        LabError::Unsupported(format!(
             "there is no binary `rempart` beside {}: build it first, with `cargo build`",
             this.display()
         ))

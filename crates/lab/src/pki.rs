@@ -1,4 +1,7 @@
-//! The certificate authority of one control plane, and the keys it signs.
+//! Certificate authority of one control plane, and the certificates that it signs.
+//!
+//! It takes a subject and returns the paths of a certificate and its key, both in PEM. Keys are readable by their owner
+//! alone.
 
 use std::{
     fs::{self, OpenOptions},
@@ -14,30 +17,30 @@ use rcgen::{
     SanType,
 };
 
-use super::{Error, Result};
+use super::{LabError, Result};
 
 /// A certificate with its private key, as files in PEM.
 #[derive(Clone, Debug)]
-pub(super) struct Credentials {
+pub(super) struct TlsCredentials {
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
 }
 
 /// Signs for one control plane, and keeps its files in one directory.
 #[derive(Debug)]
-pub(super) struct Authority {
+pub(super) struct CertificateAuthority {
     dir: PathBuf,
     issuer: Issuer<'static, KeyPair>,
-    credentials: Credentials,
-    service_accounts: Credentials,
+    credentials: TlsCredentials,
+    service_accounts: TlsCredentials,
     issued: AtomicU32,
 }
 
-impl Authority {
+impl CertificateAuthority {
     /// A new authority, with a key pair for `ServiceAccount` tokens beside it.
     pub(super) fn create(dir: &Path) -> Result<Self> {
-        fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
-        let failed = |reason| Error::Certificate { subject: "the certificate authority".to_owned(), reason };
+        fs::create_dir_all(dir).map_err(LabError::file("create", dir))?;
+        let failed = |reason| LabError::Certificate { subject: "the certificate authority".to_owned(), reason };
         let key = KeyPair::generate().map_err(failed)?;
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -57,17 +60,17 @@ impl Authority {
     }
 
     /// The authority's own certificate and key.
-    pub(super) fn credentials(&self) -> &Credentials {
+    pub(super) fn credentials(&self) -> &TlsCredentials {
         &self.credentials
     }
 
     /// The public (as `certificate`) and private key of `ServiceAccount` tokens.
-    pub(super) fn service_accounts(&self) -> &Credentials {
+    pub(super) fn service_accounts(&self) -> &TlsCredentials {
         &self.service_accounts
     }
 
     /// A certificate for a server on the loopback interface, under the names a cluster gives it.
-    pub(super) fn server(&self, name: &str) -> Result<Credentials> {
+    pub(super) fn server(&self, name: &str) -> Result<TlsCredentials> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -83,7 +86,7 @@ impl Authority {
     }
 
     /// A certificate with which a client is `user`, a member of `group`.
-    pub(super) fn client(&self, user: &str, group: Option<&str>) -> Result<Credentials> {
+    pub(super) fn client(&self, user: &str, group: Option<&str>) -> Result<TlsCredentials> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, user);
         if let Some(group) = group {
@@ -101,7 +104,7 @@ impl Authority {
         format!("{}-{number}", user.chars().map(tame).collect::<String>())
     }
 
-    fn sign(&self, stem: &str, mut params: CertificateParams) -> Result<Credentials> {
+    fn sign(&self, stem: &str, mut params: CertificateParams) -> Result<TlsCredentials> {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().map_err(|source| certificate_error(stem, source))?;
@@ -110,16 +113,16 @@ impl Authority {
     }
 }
 
-fn certificate_error(subject: &str, reason: rcgen::Error) -> Error {
-    Error::Certificate { subject: subject.to_owned(), reason }
+fn certificate_error(subject: &str, reason: rcgen::Error) -> LabError {
+    LabError::Certificate { subject: subject.to_owned(), reason }
 }
 
-fn write_pair(dir: &Path, stem: &str, public: &str, key: &KeyPair) -> Result<Credentials> {
+fn write_pair(dir: &Path, stem: &str, public: &str, key: &KeyPair) -> Result<TlsCredentials> {
     let certificate = dir.join(format!("{stem}.crt"));
     let private = dir.join(format!("{stem}.key"));
     write_private(&certificate, public)?;
     write_private(&private, &key.serialize_pem())?;
-    Ok(Credentials { certificate, key: private })
+    Ok(TlsCredentials { certificate, key: private })
 }
 
 /// Writes a file that only its owner may read.
@@ -131,5 +134,5 @@ pub(super) fn write_private(path: &Path, content: &str) -> Result<()> {
         .mode(0o600)
         .open(path)
         .and_then(|mut file| file.write_all(content.as_bytes()))
-        .map_err(Error::file("write", path))
+        .map_err(LabError::file("write", path))
 }

@@ -1,4 +1,7 @@
-//! A process of the lab: in a group of its own, logging to a file, watched by the [`Watchdog`].
+//! Child processes, each in a process group of its own, with its output in a log file.
+//!
+//! [`ChildProcess::spawn`] takes a command; the value tells whether the process has ended, and how. Its group is
+//! registered with the [`ProcessWatchdog`] as long as it runs, and killed when the value is dropped.
 
 use std::{
     fs::{self, OpenOptions},
@@ -14,32 +17,32 @@ use nix::{
 };
 use tokio::{process::Command, sync::watch, time::timeout};
 
-use super::{Error, Result, watchdog::Watchdog};
+use super::{LabError, Result, watchdog::ProcessWatchdog};
 
-/// How many lines of a log are worth showing.
+/// Lines of a log that are shown.
 const SHOWN_LINES: usize = 10;
 
 /// A process that runs, or ran.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(super) struct ChildProcess {
     name: String,
     group: i32,
     log: PathBuf,
     ended: watch::Receiver<Option<ExitStatus>>,
 }
 
-impl Process {
+impl ChildProcess {
     /// Starts `command` with its output appended to `log`.
     pub(super) fn spawn(
         name: impl Into<String>,
         mut command: Command,
         log: &Path,
-        watchdog: &Arc<Watchdog>,
+        watchdog: &Arc<ProcessWatchdog>,
     ) -> Result<Self> {
         let name = name.into();
-        let output = OpenOptions::new().create(true).append(true).open(log).map_err(Error::file("open", log))?;
-        let errors = output.try_clone().map_err(Error::file("open", log))?;
-        let spawn_error = |reason| Error::Spawn { program: name.clone(), reason };
+        let output = OpenOptions::new().create(true).append(true).open(log).map_err(LabError::file("open", log))?;
+        let errors = output.try_clone().map_err(LabError::file("open", log))?;
+        let spawn_error = |reason| LabError::Spawn { program: name.clone(), reason };
         let mut child = command
             .process_group(0)
             .stdin(Stdio::null())
@@ -73,19 +76,19 @@ impl Process {
     pub(super) fn check(&self) -> Result<()> {
         match *self.ended.borrow() {
             None => Ok(()),
-            Some(status) => Err(Error::Ended { component: self.name.clone(), status, log: tail(&self.log) }),
+            Some(status) => Err(LabError::Ended { component: self.name.clone(), status, log: tail(&self.log) }),
         }
     }
 
     /// Waits until the process has ended, and says so as a failure.
-    pub(super) fn failure(&self) -> impl Future<Output = Error> + use<> {
+    pub(super) fn failure(&self) -> impl Future<Output = LabError> + use<> {
         let mut ended = self.ended.clone();
         let (component, log) = (self.name.clone(), self.log.clone());
         async move {
             let status = ended.wait_for(Option::is_some).await.map_or(None, |status| *status);
             match status {
-                Some(status) => Error::Ended { component, status, log: tail(&log) },
-                None => Error::NotRunning(component),
+                Some(status) => LabError::Ended { component, status, log: tail(&log) },
+                None => LabError::NotRunning(component),
             }
         }
     }
@@ -121,7 +124,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         self.signal(Signal::SIGKILL);
     }

@@ -1,6 +1,6 @@
 //! Progress of work that takes seconds or minutes: a spinner on a terminal, plain lines elsewhere.
 //!
-//! Everything goes to standard error, so that what a command prints as its result stays clean.
+//! Everything goes to standard error, so that the result of a command stays clean.
 
 use std::{
     io::IsTerminal,
@@ -10,12 +10,12 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often a long step says in plain lines that it still goes on.
+/// Interval between plain lines of a step that goes on.
 const REMINDER: Duration = Duration::from_secs(20);
 
-/// How progress is shown.
+/// Display of progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum ProgressDisplay {
     /// A line that is redrawn.
     Spinner,
     /// A line when a step starts, now and then while it lasts, and when it ends.
@@ -24,14 +24,14 @@ pub enum Progress {
     Silent,
 }
 
-impl Progress {
+impl ProgressDisplay {
     /// A spinner when standard error is a terminal, plain lines otherwise.
     pub fn detect() -> Self {
         if std::io::stderr().is_terminal() { Self::Spinner } else { Self::Lines }
     }
 
-    /// Begins a step. It counts as failed unless [`Step::done`] is called.
-    pub fn step(self, title: impl Into<String>) -> Step {
+    /// Begins a step. It counts as failed unless [`ProgressStep::done`] is called.
+    pub fn step(self, title: impl Into<String>) -> ProgressStep {
         let title = title.into();
         let bar = match self {
             Self::Spinner => {
@@ -50,26 +50,26 @@ impl Progress {
             Self::Silent => None,
         };
         let now = Instant::now();
-        Step { shown: self, title, bar, began: now, reminded: Mutex::new(now) }
+        ProgressStep { shown: self, title, bar, began: now, reminded: Mutex::new(now) }
     }
 }
 
 /// A step that goes on.
 #[derive(Debug)]
-pub struct Step {
-    shown: Progress,
+pub struct ProgressStep {
+    shown: ProgressDisplay,
     title: String,
     bar: Option<ProgressBar>,
     began: Instant,
     reminded: Mutex<Instant>,
 }
 
-impl Step {
+impl ProgressStep {
     /// Says what the step is at.
     pub fn note(&self, message: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(message.to_owned());
-        } else if self.shown == Progress::Lines
+        } else if self.shown == ProgressDisplay::Lines
             && let Ok(mut reminded) = self.reminded.lock()
             && reminded.elapsed() >= REMINDER
         {
@@ -84,13 +84,13 @@ impl Step {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        if self.shown != Progress::Silent {
+        if self.shown != ProgressDisplay::Silent {
             eprintln!("{line}");
         }
     }
 }
 
-impl Drop for Step {
+impl Drop for ProgressStep {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

@@ -1,4 +1,7 @@
 //! kubectl and helm against the control plane, as a person would run them.
+//!
+//! A method of [`ControlPlane`] takes arguments and returns a [`ToolCommand`], which is run with the administrator's
+//! kubeconfig unless another is given. The user's own kubectl and helm files are left alone.
 
 use std::{
     ffi::OsStr,
@@ -9,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use super::{ControlPlane, Error, Program, Result};
+use super::{ControlPlane, LabError, Program, Result};
 
 /// The chart of this repository.
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/rempart");
@@ -20,24 +23,24 @@ const NAMESPACE: &str = "rempart-system";
 /// A command line that can be run.
 #[derive(Debug)]
 #[must_use = "nothing runs before `output` or `run` is awaited"]
-pub struct Invocation {
+pub struct ToolCommand {
     command: Command,
     line: String,
     stdin: Option<Vec<u8>>,
 }
 
-/// What a command line did.
+/// Outcome of a command line.
 #[derive(Clone, Debug)]
-pub struct Output {
+pub struct ToolOutput {
     /// How it ended.
     pub status: ExitStatus,
-    /// What it printed as its result.
+    /// Standard output.
     pub stdout: String,
-    /// What it complained or warned of.
+    /// Standard error.
     pub stderr: String,
 }
 
-impl Invocation {
+impl ToolCommand {
     /// Text for its standard input, which is empty otherwise.
     pub fn stdin(mut self, text: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(text.into());
@@ -51,8 +54,8 @@ impl Invocation {
     }
 
     /// Runs it, and leaves it to the caller whether its status is a success.
-    pub async fn output(mut self) -> Result<Output> {
-        let spawn_error = |reason| Error::Spawn { program: self.line.clone(), reason };
+    pub async fn output(mut self) -> Result<ToolOutput> {
+        let spawn_error = |reason| LabError::Spawn { program: self.line.clone(), reason };
         let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
         let mut child = self
             .command
@@ -71,7 +74,7 @@ impl Invocation {
         };
         let ((), output) = tokio::join!(feed, child.wait_with_output());
         let output = output.map_err(spawn_error)?;
-        Ok(Output {
+        Ok(ToolOutput {
             status: output.status,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -81,11 +84,11 @@ impl Invocation {
     /// Runs it, and returns its standard output. Fails with its standard error.
     pub async fn run(self) -> Result<String> {
         let command = self.line.clone();
-        let Output { status, stdout, stderr } = self.output().await?;
+        let ToolOutput { status, stdout, stderr } = self.output().await?;
         if status.success() {
             Ok(stdout)
         } else {
-            Err(Error::Command { command, status, stderr: stderr.trim_end().to_owned() })
+            Err(LabError::Command { command, status, stderr: stderr.trim_end().to_owned() })
         }
     }
 }
@@ -99,12 +102,12 @@ impl ControlPlane {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn kubectl<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Invocation {
+    pub fn kubectl<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> ToolCommand {
         self.tool(Program::Kubectl, arguments)
     }
 
     /// A helm command line, as the administrator. It leaves the user's own helm files alone.
-    pub fn helm<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Invocation {
+    pub fn helm<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> ToolCommand {
         let mut invocation = self.tool(Program::Helm, arguments);
         for kind in ["CACHE", "CONFIG", "DATA"] {
             invocation.command.env(format!("HELM_{kind}_HOME"), self.dir().join("helm"));
@@ -112,7 +115,7 @@ impl ControlPlane {
         invocation
     }
 
-    fn tool<S: AsRef<OsStr>>(&self, program: Program, arguments: impl IntoIterator<Item = S>) -> Invocation {
+    fn tool<S: AsRef<OsStr>>(&self, program: Program, arguments: impl IntoIterator<Item = S>) -> ToolCommand {
         let mut command = Command::new(self.layout.binaries.path(program));
         let mut line = program.name().to_owned();
         for argument in arguments {
@@ -121,7 +124,7 @@ impl ControlPlane {
             command.arg(argument);
         }
         command.env("KUBECONFIG", self.admin_kubeconfig()).env("KUBECACHEDIR", self.dir().join("kubectl-cache"));
-        Invocation { command, line, stdin: None }
+        ToolCommand { command, line, stdin: None }
     }
 
     /// Applies manifests, one or several in YAML, as the administrator.

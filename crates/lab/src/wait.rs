@@ -1,12 +1,12 @@
-//! Waiting for a condition instead of sleeping.
+//! Waiting for a condition, with a deadline, instead of sleeping.
 
 use std::{fmt::Display, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Error, Result};
+use super::{LabError, Result};
 
-/// How often a condition is looked at.
+/// Interval between attempts.
 const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Repeats `attempt` every 50 ms until it succeeds, and fails with its last reason after `timeout`.
@@ -40,7 +40,7 @@ pub async fn eventually<T, E: Display>(
             Err(_) => {}
         }
         if Instant::now() + INTERVAL >= deadline {
-            return Err(Error::Timeout { what: what.into(), after: timeout, reason });
+            return Err(LabError::Timeout { what: what.into(), after: timeout, reason });
         }
         sleep(INTERVAL).await;
     }

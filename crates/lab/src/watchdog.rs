@@ -1,10 +1,10 @@
-//! Ends the lab's processes and removes its directory when the lab ends, however it ends.
+//! Watchdog that kills the lab's process groups and removes its directory when the lab ends, however it ends.
 //!
 //! Killing a process on drop covers errors and panics, not a SIGKILL of ourselves. The usual answer,
-//! `PR_SET_PDEATHSIG`, must be set in the child between fork and exec, which takes unsafe code, and
-//! exists on Linux alone. Instead one small shell reads the process groups from a pipe of which we
-//! hold the only other end. However we end, the kernel closes it, and the shell clears up what is
-//! left. It runs in a process group of its own, so that Ctrl-C does not reach it first.
+//! `PR_SET_PDEATHSIG`, must be set in the child between fork and exec, which takes unsafe code, and exists on Linux
+//! alone. Instead one small shell reads the process groups from a pipe of which we hold the only other end: however we
+//! end, the kernel closes it, and the shell kills what is left. It runs in a process group of its own, so that Ctrl-C
+//! does not reach it first.
 
 use std::{
     io::Write,
@@ -15,7 +15,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Error, Result};
+use super::{LabError, Result};
 
 /// Keeps a list of process groups, kills them at the end of its input, and removes the directory
 /// that is its argument. The last loop is for processes that still write while they die.
@@ -43,12 +43,12 @@ fi
 
 /// The shell, and our end of the pipe.
 #[derive(Debug)]
-pub(super) struct Watchdog {
+pub(super) struct ProcessWatchdog {
     shell: Child,
     pipe: Mutex<Option<ChildStdin>>,
 }
 
-impl Watchdog {
+impl ProcessWatchdog {
     /// Starts the shell, and leaves the directory to it.
     pub(super) fn start(dir: TempDir) -> Result<Self> {
         let mut shell = Command::new("sh")
@@ -60,7 +60,7 @@ impl Watchdog {
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()
-            .map_err(|reason| Error::Spawn { program: "sh".to_owned(), reason })?;
+            .map_err(|reason| LabError::Spawn { program: "sh".to_owned(), reason })?;
         let _ = dir.keep();
         let pipe = Mutex::new(shell.stdin.take());
         Ok(Self { shell, pipe })
@@ -86,13 +86,13 @@ impl Watchdog {
         let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
         match pipe.as_mut() {
             Some(pipe) => writeln!(pipe, "{line}")
-                .map_err(|reason| Error::Spawn { program: "the lab's watchdog".to_owned(), reason }),
-            None => Err(Error::NotRunning("the lab's watchdog".to_owned())),
+                .map_err(|reason| LabError::Spawn { program: "the lab's watchdog".to_owned(), reason }),
+            None => Err(LabError::NotRunning("the lab's watchdog".to_owned())),
         }
     }
 }
 
-impl Drop for Watchdog {
+impl Drop for ProcessWatchdog {
     fn drop(&mut self) {
         self.pipe.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let _ = self.shell.wait();
@@ -116,7 +116,7 @@ mod tests {
         let mut children = [sleeper(), sleeper(), sleeper()];
         let dir = TempDir::new().unwrap();
         let path = dir.path().to_owned();
-        let watchdog = Watchdog::start(dir).unwrap();
+        let watchdog = ProcessWatchdog::start(dir).unwrap();
         for child in &children {
             watchdog.watch(group(child)).unwrap();
         }
@@ -136,7 +136,7 @@ mod tests {
     fn a_directory_can_be_kept() {
         let dir = TempDir::new().unwrap();
         let path = dir.path().to_owned();
-        let watchdog = Watchdog::start(dir).unwrap();
+        let watchdog = ProcessWatchdog::start(dir).unwrap();
         watchdog.keep().unwrap();
         drop(watchdog);
         assert!(path.exists());

@@ -1,4 +1,4 @@
-//! What creating a pod costs with Rempart's admission and without.
+//! Admission latency and throughput of pods, with Rempart and without.
 //!
 //! A round gives each kind of pod several short turns, in an order that moves on from turn to turn, so that whatever
 //! else happens on the machine hits all alike. Differences are taken within a round.
@@ -11,12 +11,12 @@ use kube::Client;
 use serde::Serialize;
 
 use super::{
-    figures::{Aim, Limit, Spread},
-    load::{self, Load, Saturated, Variant},
-    machine::{self, Bystanders},
-    world::{BARE, FLOOR, PLAIN},
+    figures::{AimLimit, FigureSpread, PerformanceAim},
+    fixture::{BARE, FLOOR, PLAIN},
+    load::{self, PodLoad, PodVariant, SaturatedTurn},
+    machine::{self, BackgroundLoad},
 };
-use crate::{Component, ControlPlane, Progress, eventually};
+use crate::{Component, ControlPlane, ProgressDisplay, eventually};
 
 /// Pods a second where latency is measured.
 pub(super) const RATE: u32 = 50;
@@ -26,10 +26,10 @@ pub(super) const CONCURRENCY: usize = 32;
 /// Between turns, for what the last one has left behind.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How much is measured.
+/// Size of the measurement.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Size {
+pub(super) struct AdmissionSize {
     pub(super) rounds: usize,
     /// Turns of each kind of pod in a round, at a steady pace.
     pub(super) paced_turns: usize,
@@ -42,7 +42,7 @@ pub(super) struct Size {
 /// One kind of pod in one round.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Round {
+pub(super) struct AdmissionRound {
     pub(super) p50_ms: f64,
     pub(super) p99_ms: f64,
     pub(super) pods_per_second: f64,
@@ -52,49 +52,63 @@ pub(super) struct Round {
 /// One kind of pod.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Measured {
-    pub(super) variant: Variant,
-    pub(super) rounds: Vec<Round>,
+pub(super) struct VariantFigures {
+    pub(super) variant: PodVariant,
+    pub(super) rounds: Vec<AdmissionRound>,
 }
 
 /// All kinds of pods.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Admission {
-    pub(super) size: Size,
-    pub(super) variants: Vec<Measured>,
+pub(super) struct AdmissionFigures {
+    pub(super) size: AdmissionSize,
+    pub(super) variants: Vec<VariantFigures>,
     /// Processors that were busy with something else meanwhile.
     pub(super) bystanders: f64,
 }
 
-impl Measured {
-    pub(super) fn spread(&self, of: fn(&Round) -> f64) -> Spread {
-        Spread::of(self.rounds.iter().map(of))
+impl VariantFigures {
+    pub(super) fn spread(&self, of: fn(&AdmissionRound) -> f64) -> FigureSpread {
+        FigureSpread::of(self.rounds.iter().map(of))
     }
 
-    /// How it compares with `bare`, round by round.
-    pub(super) fn against(&self, bare: &Self, compare: impl Fn(&Round, &Round) -> f64) -> Spread {
-        Spread::of(self.rounds.iter().zip(&bare.rounds).map(|(with, without)| compare(with, without)))
+    /// Comparison with `bare`, round by round.
+    pub(super) fn against(
+        &self,
+        bare: &Self,
+        compare: impl Fn(&AdmissionRound, &AdmissionRound) -> f64,
+    ) -> FigureSpread {
+        FigureSpread::of(self.rounds.iter().zip(&bare.rounds).map(|(with, without)| compare(with, without)))
     }
 }
 
-impl Admission {
-    pub(super) fn of(&self, variant: Variant) -> Option<&Measured> {
+impl AdmissionFigures {
+    pub(super) fn of(&self, variant: PodVariant) -> Option<&VariantFigures> {
         self.variants.iter().find(|measured| measured.variant == variant)
     }
 
     /// The aims of every kind of pod but the bare one.
-    pub(super) fn aims(&self) -> Vec<Aim> {
-        let Some(bare) = self.of(Variant::Bare) else { return Vec::new() };
-        let aims = self.variants.iter().filter(|measured| measured.variant != Variant::Bare).flat_map(|measured| {
+    pub(super) fn aims(&self) -> Vec<PerformanceAim> {
+        let Some(bare) = self.of(PodVariant::Bare) else { return Vec::new() };
+        let aims = self.variants.iter().filter(|measured| measured.variant != PodVariant::Bare).flat_map(|measured| {
             let (p50, p99, throughput) = if measured.variant.complete() { (1.0, 2.0, 0.9) } else { (3.5, 10.0, 0.4) };
             let name = measured.variant.name();
-            let more = |of: fn(&Round) -> f64| measured.against(bare, |with, without| of(with) - of(without));
+            let more = |of: fn(&AdmissionRound) -> f64| measured.against(bare, |with, without| of(with) - of(without));
             let share = measured.against(bare, |with, without| with.pods_per_second / without.pods_per_second);
             [
-                Aim::new(format!("{name}: p50 more"), "ms", more(|round| round.p50_ms), Limit::AtMost(p50)),
-                Aim::new(format!("{name}: p99 more"), "ms", more(|round| round.p99_ms), Limit::AtMost(p99)),
-                Aim::new(format!("{name}: throughput"), "of bare", share, Limit::AtLeast(throughput)),
+                PerformanceAim::new(
+                    format!("{name}: p50 more"),
+                    "ms",
+                    more(|round| round.p50_ms),
+                    AimLimit::AtMost(p50),
+                ),
+                PerformanceAim::new(
+                    format!("{name}: p99 more"),
+                    "ms",
+                    more(|round| round.p99_ms),
+                    AimLimit::AtMost(p99),
+                ),
+                PerformanceAim::new(format!("{name}: throughput"), "of bare", share, AimLimit::AtLeast(throughput)),
             ]
         });
         aims.collect()
@@ -102,23 +116,23 @@ impl Admission {
 }
 
 /// Turns of one kind of pod in one round, as they add up.
-struct Tally {
+struct RoundTally {
     latencies: Histogram<u64>,
-    saturated: Saturated,
+    saturated: SaturatedTurn,
     processor: Duration,
 }
 
-impl Tally {
+impl RoundTally {
     fn new() -> Result<Self> {
-        let saturated = Saturated { pods: 0, took: Duration::ZERO };
+        let saturated = SaturatedTurn { pods: 0, took: Duration::ZERO };
         Ok(Self { latencies: load::histogram()?, saturated, processor: Duration::ZERO })
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts of pods and microseconds, far below 2^52")]
-    fn round(&self) -> Round {
+    fn round(&self) -> AdmissionRound {
         let quantile = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1000.0;
         let pods = self.saturated.pods as f64;
-        Round {
+        AdmissionRound {
             p50_ms: quantile(0.5),
             p99_ms: quantile(0.99),
             pods_per_second: pods / self.saturated.took.as_secs_f64(),
@@ -131,29 +145,29 @@ impl Tally {
 pub(super) async fn measure(
     cluster: &ControlPlane,
     client: &Client,
-    size: Size,
-    progress: Progress,
-) -> Result<Admission> {
+    size: AdmissionSize,
+    progress: ProgressDisplay,
+) -> Result<AdmissionFigures> {
     let api_server = cluster.pid(Component::ApiServer).await?;
     let etcd = cluster.pid(Component::Etcd).await?;
-    let load = Load::new(client.clone());
+    let load = PodLoad::new(client.clone());
     let step = progress.step("pods: warming up");
     acts(&load).await?;
-    for variant in Variant::ALL {
+    for variant in PodVariant::ALL {
         load.saturate(variant, CONCURRENCY, size.saturated_turn).await?;
     }
     clear(&load).await?;
     step.done();
 
-    let mut variants = Variant::ALL.map(|variant| Measured { variant, rounds: Vec::new() });
+    let mut variants = PodVariant::ALL.map(|variant| VariantFigures { variant, rounds: Vec::new() });
     let mut elsewhere = Vec::new();
     for round in 0..size.rounds {
         let step = progress.step(format!("pods: round {} of {}", round + 1, size.rounds));
         let mut tallies = Vec::new();
-        for variant in Variant::ALL {
-            tallies.push((variant, Tally::new()?));
+        for variant in PodVariant::ALL {
+            tallies.push((variant, RoundTally::new()?));
         }
-        let bystanders = Bystanders::watch([api_server, etcd])?;
+        let bystanders = BackgroundLoad::watch([api_server, etcd])?;
         for turn in 0..size.paced_turns {
             step.note("latency");
             for (variant, tally) in in_turn(&mut tallies, round + turn) {
@@ -180,11 +194,14 @@ pub(super) async fn measure(
         clear(&load).await?;
         step.done();
     }
-    Ok(Admission { size, variants: variants.into(), bystanders: Spread::of(elsewhere).median })
+    Ok(AdmissionFigures { size, variants: variants.into(), bystanders: FigureSpread::of(elsewhere).median })
 }
 
 /// All of them once, beginning with another each time, and back and forth.
-fn in_turn(tallies: &mut [(Variant, Tally)], turn: usize) -> impl Iterator<Item = &mut (Variant, Tally)> {
+fn in_turn(
+    tallies: &mut [(PodVariant, RoundTally)],
+    turn: usize,
+) -> impl Iterator<Item = &mut (PodVariant, RoundTally)> {
     let length = tallies.len();
     let mut order: Vec<_> = tallies.iter_mut().enumerate().collect();
     order.sort_by_key(|(index, _)| (index + turn) % length);
@@ -195,8 +212,8 @@ fn in_turn(tallies: &mut [(Variant, Tally)], turn: usize) -> impl Iterator<Item 
 }
 
 /// Waits until the API server has taken up what the operator has bound.
-async fn acts(load: &Load) -> Result<()> {
-    for variant in Variant::ALL {
+async fn acts(load: &PodLoad) -> Result<()> {
+    for variant in PodVariant::ALL {
         let what = format!("admission to act on pods ({})", variant.name());
         eventually(what, Duration::from_secs(30), async || {
             load.create(variant).await.map(drop).map_err(|error| format!("{error:#}"))
@@ -206,7 +223,7 @@ async fn acts(load: &Load) -> Result<()> {
     Ok(())
 }
 
-async fn clear(load: &Arc<Load>) -> Result<()> {
+async fn clear(load: &Arc<PodLoad>) -> Result<()> {
     for namespace in [BARE, PLAIN, FLOOR] {
         load.clear(namespace).await.with_context(|| format!("cannot clear {namespace}"))?;
     }

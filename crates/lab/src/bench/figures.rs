@@ -1,16 +1,16 @@
-//! Figures of several rounds, and what they aim at.
+//! Figures of several rounds, and the aims that they are held against.
 
 use serde::Serialize;
 
-/// How the figures of several rounds lie.
+/// Median and range of the figures of several rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(super) struct Spread {
+pub(super) struct FigureSpread {
     pub(super) median: f64,
     pub(super) min: f64,
     pub(super) max: f64,
 }
 
-impl Spread {
+impl FigureSpread {
     /// Of no figures it is not a number.
     pub(super) fn of(figures: impl IntoIterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = figures.into_iter().collect();
@@ -38,7 +38,7 @@ impl Spread {
 /// On which side of a figure one should be.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Limit {
+pub(super) enum AimLimit {
     AtMost(f64),
     AtLeast(f64),
 }
@@ -46,20 +46,20 @@ pub(super) enum Limit {
 /// A figure that somebody has set an aim for.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Aim {
+pub(super) struct PerformanceAim {
     pub(super) what: String,
     pub(super) unit: &'static str,
-    pub(super) measured: Spread,
-    pub(super) limit: Limit,
+    pub(super) measured: FigureSpread,
+    pub(super) limit: AimLimit,
     /// Whether the median of the rounds is on the right side. Noise may decide it: see the spread.
     pub(super) met: bool,
 }
 
-impl Aim {
-    pub(super) fn new(what: impl Into<String>, unit: &'static str, measured: Spread, limit: Limit) -> Self {
+impl PerformanceAim {
+    pub(super) fn new(what: impl Into<String>, unit: &'static str, measured: FigureSpread, limit: AimLimit) -> Self {
         let met = match limit {
-            Limit::AtMost(limit) => measured.median <= limit,
-            Limit::AtLeast(limit) => measured.median >= limit,
+            AimLimit::AtMost(limit) => measured.median <= limit,
+            AimLimit::AtLeast(limit) => measured.median >= limit,
         };
         Self { what: what.into(), unit, measured, limit, met }
     }
@@ -71,18 +71,18 @@ mod tests {
 
     #[test]
     fn the_median_is_in_the_middle_whatever_the_order() {
-        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Spread { median: 2.0, min: 1.0, max: 3.0 });
-        assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]), Spread { median: 2.5, min: 1.0, max: 4.0 });
-        assert_eq!(Spread::of([7.0]), Spread { median: 7.0, min: 7.0, max: 7.0 });
-        assert!(Spread::of([]).median.is_nan());
+        assert_eq!(FigureSpread::of([3.0, 1.0, 2.0]), FigureSpread { median: 2.0, min: 1.0, max: 3.0 });
+        assert_eq!(FigureSpread::of([4.0, 1.0, 2.0, 3.0]), FigureSpread { median: 2.5, min: 1.0, max: 4.0 });
+        assert_eq!(FigureSpread::of([7.0]), FigureSpread { median: 7.0, min: 7.0, max: 7.0 });
+        assert!(FigureSpread::of([]).median.is_nan());
     }
 
     #[test]
     fn an_aim_is_met_on_its_limit_and_never_by_nothing() {
-        let exactly = Spread::of([1.0]);
-        assert!(Aim::new("", "", exactly, Limit::AtMost(1.0)).met);
-        assert!(Aim::new("", "", exactly, Limit::AtLeast(1.0)).met);
-        assert!(!Aim::new("", "", exactly, Limit::AtLeast(1.1)).met);
-        assert!(!Aim::new("", "", Spread::of([]), Limit::AtMost(1.0)).met);
+        let exactly = FigureSpread::of([1.0]);
+        assert!(PerformanceAim::new("", "", exactly, AimLimit::AtMost(1.0)).met);
+        assert!(PerformanceAim::new("", "", exactly, AimLimit::AtLeast(1.0)).met);
+        assert!(!PerformanceAim::new("", "", exactly, AimLimit::AtLeast(1.1)).met);
+        assert!(!PerformanceAim::new("", "", FigureSpread::of([]), AimLimit::AtMost(1.0)).met);
     }
 }

@@ -1,9 +1,9 @@
-//! What the operator needs to follow everything that runs: nodes, and pods that real controllers make, that the real
-//! scheduler places and that kwok runs.
+//! Resources of an operator that follows everything that runs: nodes, and pods that real controllers make, the real
+//! scheduler places and kwok runs.
 //!
-//! The operator starts where all of that is there already, so that its first lists are the largest that they can be, and
-//! then records every workload. It is measured until nothing is left to write, at rest, and once more from a start where
-//! the records are there as well; at last a provider loses its certificate, and the pods on its nodes are to move.
+//! The operator starts where all of that exists already, so that its first lists are the largest that they can be, and
+//! then records every workload. It is measured until nothing is left to write, at rest, and once more from a start
+//! where the records exist as well; at last a provider loses its certificate, and the pods on its nodes migrate.
 
 use std::{
     collections::BTreeSet,
@@ -23,12 +23,11 @@ use kube::{
 use serde::Serialize;
 
 use super::{
-    figures::{Aim, Limit, Spread},
-    machine::{self, Memory},
-    restamp::mib,
-    world,
+    figures::{AimLimit, FigureSpread, PerformanceAim},
+    fixture,
+    machine::{self, ProcessMemory, mib},
 };
-use crate::{Component, ControlPlane, OperatorProcess, Progress, eventually, progress::Step};
+use crate::{Component, ControlPlane, OperatorProcess, ProgressDisplay, eventually, progress::ProgressStep};
 use rempart::api;
 use rempart_core::keys;
 
@@ -38,64 +37,64 @@ const REPLICAS: usize = 10;
 const NAMESPACES: usize = 50;
 /// Deployments that are created at a time.
 const CONCURRENCY: usize = 16;
-/// How often it is looked how far the cluster is.
+/// Interval between polls of the cluster.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long all pods may take to run, and all records to be written.
+/// Timeout until all pods run, and until all records are written.
 const PATIENCE: Duration = Duration::from_hours(1);
-/// How long until the operator has nothing left to do about what has just happened.
+/// Time after which the operator has nothing left to do about a change.
 const SETTLED: Duration = Duration::from_secs(6);
-/// How long a first wave may keep one waiting.
+/// Longest wait for the first wave.
 const WAVE: Duration = Duration::from_secs(20);
 
-/// How much is measured.
+/// Size of the measurement.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Size {
+pub(super) struct FleetSize {
     pub(super) nodes: usize,
     pub(super) pods: usize,
     pub(super) rest: Duration,
 }
 
-/// What the operator needs.
+/// Start of an operator: its duration, memory and processor time.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Start {
+pub(super) struct OperatorStart {
     /// From its start until everything was listed.
     pub(super) ready_seconds: f64,
     /// From its start until every workload had its record.
     pub(super) recorded_seconds: f64,
     /// When nothing was left to do.
-    pub(super) memory: Memory,
-    /// What it had needed until then.
+    pub(super) memory: ProcessMemory,
+    /// Processor time until then.
     pub(super) processor_seconds: f64,
 }
 
 /// Everything about what runs.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Fleet {
-    pub(super) size: Size,
+pub(super) struct FleetFigures {
+    pub(super) size: FleetSize,
     pub(super) workloads: usize,
     /// From the first Deployment until the last pod ran.
     pub(super) creating_seconds: f64,
     /// With nothing but the catalogue.
-    pub(super) empty: Memory,
+    pub(super) empty: ProcessMemory,
     /// With the nodes alone.
-    pub(super) nodes_alone: Memory,
+    pub(super) nodes_alone: ProcessMemory,
     /// With everything, and no record yet.
-    pub(super) first: Start,
+    pub(super) first: OperatorStart,
     /// With everything, the records included.
-    pub(super) again: Start,
+    pub(super) again: OperatorStart,
     /// Of one processor, while nothing happens.
     pub(super) processor_at_rest: f64,
     /// When a provider loses its certificate.
-    pub(super) loss: Loss,
+    pub(super) loss: CertificateLoss,
 }
 
-/// What follows when a provider loses its certificate.
+/// Consequences of a provider's lost certificate.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Loss {
+pub(super) struct CertificateLoss {
     /// Pods on its nodes.
     pub(super) pods: usize,
     /// From when the loss is recorded until the first workload is on the move.
@@ -106,63 +105,63 @@ pub(super) struct Loss {
     /// From when the loss is recorded until the last of them is on the move.
     pub(super) wave_seconds: f64,
     /// The operator after it.
-    pub(super) memory: Memory,
+    pub(super) memory: ProcessMemory,
 }
 
-impl Fleet {
+impl FleetFigures {
     pub(super) fn peak_mib(&self) -> f64 {
         let peaks = [self.first.memory, self.again.memory, self.loss.memory].map(|memory| memory.peak_kib);
         mib(peaks.into_iter().max().unwrap_or_default())
     }
 
     pub(super) fn bytes_per_node(&self) -> f64 {
-        per(self.nodes_alone, self.empty, self.size.nodes)
+        self.nodes_alone.growth_per(self.empty, self.size.nodes)
     }
 
     /// With all that there is for a pod: what makes it, and the record of its workload.
     pub(super) fn bytes_per_pod(&self) -> f64 {
-        per(self.again.memory, self.nodes_alone, self.size.pods)
+        self.again.memory.growth_per(self.nodes_alone, self.size.pods)
     }
 
-    pub(super) fn aims(&self) -> Vec<Aim> {
-        let Size { nodes, pods, .. } = self.size;
+    pub(super) fn aims(&self) -> Vec<PerformanceAim> {
+        let FleetSize { nodes, pods, .. } = self.size;
         vec![
-            Aim::new(
+            PerformanceAim::new(
                 format!("operator at {nodes} nodes and {pods} pods, peak"),
                 "MiB",
-                Spread::of([self.peak_mib()]),
-                Limit::AtMost(64.0),
+                FigureSpread::of([self.peak_mib()]),
+                AimLimit::AtMost(64.0),
             ),
-            Aim::new(
+            PerformanceAim::new(
                 format!("a loss that hits {} pods, until the first moves, 2 s of settling included", self.loss.pods),
                 "s",
-                Spread::of([self.loss.first_seconds]),
-                Limit::AtMost(4.0),
+                FigureSpread::of([self.loss.first_seconds]),
+                AimLimit::AtMost(4.0),
             ),
-            Aim::new(
+            PerformanceAim::new(
                 "the same at rest",
                 "% of a processor",
-                Spread::of([self.processor_at_rest * 100.0]),
-                Limit::AtMost(2.0),
+                FigureSpread::of([self.processor_at_rest * 100.0]),
+                AimLimit::AtMost(2.0),
             ),
         ]
     }
 }
 
-fn per(with: Memory, without: Memory, number: usize) -> f64 {
-    let number = u32::try_from(number).map_or(f64::NAN, f64::from);
-    (mib(with.resident_kib) - mib(without.resident_kib)) * 1024.0 * 1024.0 / number
-}
-
 /// Measures, on a control plane of its own with all that belongs to it.
-pub(super) async fn measure(cluster: &ControlPlane, client: &Client, size: Size, progress: Progress) -> Result<Fleet> {
-    let bench = Bench { cluster, client, size, workloads: size.pods.div_ceil(REPLICAS) };
+pub(super) async fn measure(
+    cluster: &ControlPlane,
+    client: &Client,
+    size: FleetSize,
+    progress: ProgressDisplay,
+) -> Result<FleetFigures> {
+    let bench = FleetBench { cluster, client, size, workloads: size.pods.div_ceil(REPLICAS) };
     let step = progress.step("pods: the operator without any node");
     let empty = bench.memory(0).await?;
     step.done();
 
     let step = progress.step(format!("pods: creating {} nodes", size.nodes));
-    world::create_nodes(client, size.nodes, true).await?;
+    fixture::create_nodes(client, size.nodes, true).await?;
     step.note("stamping them");
     let nodes_alone = bench.memory(size.nodes).await?;
     step.done();
@@ -196,7 +195,7 @@ pub(super) async fn measure(cluster: &ControlPlane, client: &Client, size: Size,
     let loss = bench.lose(&operator).await?;
     operator.terminate().await;
     step.done();
-    Ok(Fleet {
+    Ok(FleetFigures {
         size,
         workloads: bench.workloads,
         creating_seconds,
@@ -209,17 +208,17 @@ pub(super) async fn measure(cluster: &ControlPlane, client: &Client, size: Size,
     })
 }
 
-struct Bench<'a> {
+struct FleetBench<'a> {
     cluster: &'a ControlPlane,
     client: &'a Client,
-    size: Size,
+    size: FleetSize,
     workloads: usize,
 }
 
-impl Bench<'_> {
-    /// What an operator takes that has stamped so many nodes, and has nothing left to do.
-    async fn memory(&self, nodes: usize) -> Result<Memory> {
-        let operator = self.cluster.start_operator(world::operator_arguments()).await?;
+impl FleetBench<'_> {
+    /// Memory of an operator that has stamped `nodes` nodes and has nothing left to do.
+    async fn memory(&self, nodes: usize) -> Result<ProcessMemory> {
+        let operator = self.cluster.start_operator(fixture::operator_arguments()).await?;
         let known: Api<Node> = Api::all(self.client.clone());
         eventually("all nodes to be stamped", PATIENCE, async || {
             operator.check()?;
@@ -229,7 +228,7 @@ impl Bench<'_> {
         })
         .await?;
         tokio::time::sleep(SETTLED).await;
-        let memory = Memory::of(operator.pid())?;
+        let memory = ProcessMemory::of(operator.pid())?;
         operator.terminate().await;
         Ok(memory)
     }
@@ -244,7 +243,7 @@ impl Bench<'_> {
         let created = (0..self.workloads).zip(place).map(|(number, namespace)| async move {
             let replicas = REPLICAS.min(self.size.pods.saturating_sub(number.saturating_mul(REPLICAS)));
             let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
-            let object = serde_json::from_value(world::deployment(&format!("api-{number:05}"), replicas))?;
+            let object = serde_json::from_value(fixture::deployment(&format!("api-{number:05}"), replicas))?;
             deployments.create(&PostParams::default(), &object).await?;
             anyhow::Ok(())
         });
@@ -252,7 +251,7 @@ impl Bench<'_> {
     }
 
     /// Waits until all pods run.
-    async fn running(&self, step: &Step) -> Result<()> {
+    async fn running(&self, step: &ProgressStep) -> Result<()> {
         let pods: Api<Pod> = Api::all(self.client.clone());
         let began = Instant::now();
         loop {
@@ -268,8 +267,8 @@ impl Bench<'_> {
     }
 
     /// Takes a certificate away, and sees what the operator makes of it.
-    async fn lose(&self, operator: &OperatorProcess) -> Result<Loss> {
-        let brittle = ListParams::default().labels(&format!("{}={}", keys::PROVIDER, world::BRITTLE));
+    async fn lose(&self, operator: &OperatorProcess) -> Result<CertificateLoss> {
+        let brittle = ListParams::default().labels(&format!("{}={}", keys::PROVIDER, fixture::BRITTLE));
         let nodes: Api<Node> = Api::all(self.client.clone());
         let nodes: BTreeSet<_> = nodes.list_metadata(&brittle).await?.iter().map(ResourceExt::name_any).collect();
         let pods: Api<Pod> = Api::all(self.client.clone());
@@ -286,7 +285,7 @@ impl Bench<'_> {
         let mut moving = BTreeSet::new();
         let (mut first, mut last) = (None, Duration::ZERO);
         let began = Instant::now();
-        world::lose_certificate(self.client).await?;
+        fixture::lose_certificate(self.client).await?;
         // Until none has followed for a while.
         while began.elapsed() < last.max(WAVE).saturating_add(SETTLED) {
             let Ok(Some(change)) = tokio::time::timeout(SETTLED, changes.next()).await else { continue };
@@ -299,15 +298,15 @@ impl Bench<'_> {
         }
         operator.check()?;
         let first = first.with_context(|| format!("nothing moves, though {hit} pods may not stay"))?;
-        let memory = Memory::of(operator.pid())?;
+        let memory = ProcessMemory::of(operator.pid())?;
         let (first_seconds, wave_seconds) = (first.as_secs_f64(), last.as_secs_f64());
-        Ok(Loss { pods: hit, first_seconds, wave: moving.len(), wave_seconds, memory })
+        Ok(CertificateLoss { pods: hit, first_seconds, wave: moving.len(), wave_seconds, memory })
     }
 
     /// Starts an operator, and waits until it has nothing left to do.
-    async fn start(&self, step: &Step) -> Result<(OperatorProcess, Start)> {
+    async fn start(&self, step: &ProgressStep) -> Result<(OperatorProcess, OperatorStart)> {
         let began = Instant::now();
-        let operator = self.cluster.start_operator(world::operator_arguments()).await?;
+        let operator = self.cluster.start_operator(fixture::operator_arguments()).await?;
         let ready_seconds = began.elapsed().as_secs_f64();
         step.note("records");
         let kind = GroupVersionKind::gvk(api::GROUP, api::VERSION, "WorkloadPlacement");
@@ -323,13 +322,13 @@ impl Bench<'_> {
         tokio::time::sleep(SETTLED).await;
         let written = count(&records).await?;
         ensure!(written == self.workloads, "{written} records of {} workloads", self.workloads);
-        let memory = Memory::of(operator.pid())?;
+        let memory = ProcessMemory::of(operator.pid())?;
         let processor_seconds = machine::processor_time(operator.pid())?.as_secs_f64();
-        Ok((operator, Start { ready_seconds, recorded_seconds, memory, processor_seconds }))
+        Ok((operator, OperatorStart { ready_seconds, recorded_seconds, memory, processor_seconds }))
     }
 }
 
-/// How many objects of a kind there are.
+/// Number of objects of a kind.
 async fn count<K>(api: &Api<K>) -> Result<usize>
 where
     K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,

@@ -1,4 +1,7 @@
-//! Creates pods: at a steady pace, or as fast as they are taken.
+//! Pod load: creation at a steady rate, or as fast as the API server takes it.
+//!
+//! It takes a kind of pod and a duration and returns latencies or counts. A pod that is refused, or lacks its selector,
+//! fails the benchmark.
 
 use std::{
     ops::Deref,
@@ -17,20 +20,20 @@ use kube::{Client, client::Body};
 use serde::{Deserialize, Serialize};
 use tokio::{runtime::Handle, sync::mpsc, task::JoinSet};
 
-use super::world::{self, BARE, FLOOR, NEEDED, PLAIN};
+use super::fixture::{self, BARE, FLOOR, NEEDED, PLAIN};
 
 /// Latencies are told apart between a microsecond and a minute, to three digits.
 const SHORTEST: u64 = 1;
 const LONGEST: u64 = 60_000_000;
 const DIGITS: u8 = 3;
 
-/// What stands in a pod's text for its name.
+/// Placeholder of the name in a pod's JSON.
 const NAME: &str = "NAME-OF-THE-POD";
 
 /// A kind of pod in a kind of namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Variant {
+pub(super) enum PodVariant {
     /// Where no policy governs.
     Bare,
     /// With its selector, where the namespace says nothing.
@@ -43,7 +46,7 @@ pub(super) enum Variant {
     MutatedFloor,
 }
 
-impl Variant {
+impl PodVariant {
     pub(super) const ALL: [Self; 5] =
         [Self::Bare, Self::Complete, Self::CompleteFloor, Self::Mutated, Self::MutatedFloor];
 
@@ -71,9 +74,9 @@ impl Variant {
     }
 }
 
-/// As much of a created pod as must be right.
+/// The fields of a created pod that are checked.
 #[derive(Deserialize)]
-struct Created {
+struct CreatedPod {
     spec: CreatedSpec,
 }
 
@@ -83,33 +86,33 @@ struct CreatedSpec {
     node_selector: std::collections::BTreeMap<String, String>,
 }
 
-/// What came of pods that were created as fast as they were taken.
+/// Outcome of a turn at full speed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Saturated {
+pub(super) struct SaturatedTurn {
     pub(super) pods: u64,
     pub(super) took: Duration,
 }
 
 /// Creates pods with names that differ.
-pub(super) struct Load {
+pub(super) struct PodLoad {
     client: Client,
     counter: AtomicU64,
     complete: String,
     incomplete: String,
 }
 
-impl Load {
+impl PodLoad {
     pub(super) fn new(client: Client) -> Arc<Self> {
         Arc::new(Self {
             client,
             counter: AtomicU64::new(0),
-            complete: world::pod(NAME, true).to_string(),
-            incomplete: world::pod(NAME, false).to_string(),
+            complete: fixture::pod(NAME, true).to_string(),
+            incomplete: fixture::pod(NAME, false).to_string(),
         })
     }
 
     /// Creates one pod, and says when the whole answer had arrived. Fails when it is refused, or is not as it should be.
-    pub(super) async fn create(&self, variant: Variant) -> Result<Instant> {
+    pub(super) async fn create(&self, variant: PodVariant) -> Result<Instant> {
         let name = format!("pod-{}", self.counter.fetch_add(1, Ordering::Relaxed));
         let text = if variant.complete() { &self.complete } else { &self.incomplete };
         let request = Request::post(format!("/api/v1/namespaces/{}/pods", variant.namespace()))
@@ -119,7 +122,7 @@ impl Load {
         let answered = Instant::now();
         let said = || String::from_utf8_lossy(&answer).into_owned();
         ensure!(status == StatusCode::CREATED, "the pod {name} ({}) was refused: {status} {}", variant.name(), said());
-        let created: Created = serde_json::from_slice(&answer).with_context(said)?;
+        let created: CreatedPod = serde_json::from_slice(&answer).with_context(said)?;
         ensure!(
             created.spec.node_selector.get(NEEDED).is_some_and(|value| value == "true"),
             "the pod {name} ({}) lacks its selector {NEEDED}: {}",
@@ -137,7 +140,12 @@ impl Load {
 
     /// Creates pods at `rate` a second, for so long. Each latency counts from the moment at which its pod was due, so
     /// that a pod that had to wait for others is not better off for it.
-    pub(super) async fn paced(self: &Arc<Self>, variant: Variant, rate: u32, turn: Duration) -> Result<Histogram<u64>> {
+    pub(super) async fn paced(
+        self: &Arc<Self>,
+        variant: PodVariant,
+        rate: u32,
+        turn: Duration,
+    ) -> Result<Histogram<u64>> {
         let (sender, mut answers) = mpsc::unbounded_channel();
         let (load, runtime) = (Arc::clone(self), Handle::current());
         // A thread of its own: the runtime's timer counts in milliseconds, which is what is measured.
@@ -167,10 +175,10 @@ impl Load {
     /// Creates pods for so long, `concurrency` at a time, each as soon as another is done.
     pub(super) async fn saturate(
         self: &Arc<Self>,
-        variant: Variant,
+        variant: PodVariant,
         concurrency: usize,
         turn: Duration,
-    ) -> Result<Saturated> {
+    ) -> Result<SaturatedTurn> {
         let began = Instant::now();
         let end = began + turn;
         let mut workers = JoinSet::new();
@@ -189,13 +197,13 @@ impl Load {
         while let Some(worker) = workers.join_next().await {
             pods += worker??;
         }
-        Ok(Saturated { pods, took: began.elapsed() })
+        Ok(SaturatedTurn { pods, took: began.elapsed() })
     }
 
     /// Deletes all pods of a namespace.
     pub(super) async fn clear(&self, namespace: &str) -> Result<()> {
         #[derive(Deserialize)]
-        struct Deleted {
+        struct DeletedPods {
             items: Vec<serde::de::IgnoredAny>,
         }
         loop {
@@ -205,7 +213,7 @@ impl Load {
             if !status.is_success() {
                 bail!("cannot delete the pods of {namespace}: {status} {}", String::from_utf8_lossy(&answer));
             }
-            if serde_json::from_slice::<Deleted>(&answer)?.items.is_empty() {
+            if serde_json::from_slice::<DeletedPods>(&answer)?.items.is_empty() {
                 return Ok(());
             }
         }

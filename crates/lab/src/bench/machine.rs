@@ -1,4 +1,4 @@
-//! What the kernel says of the machine and of processes, in Linux's /proc.
+//! Machine and process figures from Linux's /proc.
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
@@ -8,10 +8,10 @@ use serde::Serialize;
 /// Linux counts the time of processes in hundredths of a second, on every architecture.
 const TICK: Duration = Duration::from_millis(10);
 
-/// On what was measured.
+/// The machine on which was measured.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Machine {
+pub(super) struct MachineInfo {
     pub(super) processor: String,
     pub(super) cores: usize,
     pub(super) memory_mib: u64,
@@ -20,7 +20,7 @@ pub(super) struct Machine {
     pub(super) load_before: String,
 }
 
-impl Machine {
+impl MachineInfo {
     pub(super) fn describe() -> Result<Self> {
         let processors = read("/proc/cpuinfo")?;
         let processor = value(&processors, "model name").unwrap_or("unknown").to_owned();
@@ -52,28 +52,40 @@ pub(super) fn processor_time(pid: i32) -> Result<Duration> {
 /// The memory of a process: what is resident, and the most that ever was.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Memory {
+pub(super) struct ProcessMemory {
     pub(super) resident_kib: u64,
     pub(super) peak_kib: u64,
 }
 
-impl Memory {
+impl ProcessMemory {
     pub(super) fn of(pid: i32) -> Result<Self> {
         let status = read(&format!("/proc/{pid}/status"))?;
         let field = |name| kib(&status, name).with_context(|| format!("/proc/{pid}/status lacks {name}"));
         Ok(Self { resident_kib: field("VmRSS")?, peak_kib: field("VmHWM")? })
     }
+
+    /// Bytes that are resident beyond `without`, for each of `number` objects.
+    pub(super) fn growth_per(self, without: Self, number: usize) -> f64 {
+        let number = u32::try_from(number).map_or(f64::NAN, f64::from);
+        (mib(self.resident_kib) - mib(without.resident_kib)) * 1024.0 * 1024.0 / number
+    }
 }
 
-/// How busy the machine is with what is none of ours, from one moment to another.
-pub(super) struct Bystanders {
+/// KiB as MiB.
+#[expect(clippy::cast_precision_loss, reason = "KiB of a process, far below 2^52")]
+pub(super) fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
+/// Processor time of other processes on the machine.
+pub(super) struct BackgroundLoad {
     ours: BTreeSet<i32>,
     all: Duration,
     own: Duration,
     began: std::time::Instant,
 }
 
-impl Bystanders {
+impl BackgroundLoad {
     /// Counts every process but these and this one.
     pub(super) fn watch(ours: impl IntoIterator<Item = i32>) -> Result<Self> {
         let this = i32::try_from(std::process::id()).unwrap_or_default();
@@ -131,10 +143,10 @@ mod tests {
     #[test]
     fn this_process_has_memory_and_a_machine() {
         let this = i32::try_from(std::process::id()).unwrap();
-        let memory = Memory::of(this).unwrap();
+        let memory = ProcessMemory::of(this).unwrap();
         assert!(memory.resident_kib > 0 && memory.peak_kib >= memory.resident_kib, "{memory:?}");
         processor_time(this).unwrap();
-        assert!(Machine::describe().unwrap().cores > 0);
-        assert!(Bystanders::watch([]).unwrap().processors().unwrap() >= 0.0);
+        assert!(MachineInfo::describe().unwrap().cores > 0);
+        assert!(BackgroundLoad::watch([]).unwrap().processors().unwrap() >= 0.0);
     }
 }

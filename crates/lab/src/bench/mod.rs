@@ -1,37 +1,40 @@
-//! `rempart-lab bench`: what Rempart costs, measured beside the same thing without Rempart.
+//! Benchmarks: the cost of Rempart, measured beside the same operation without Rempart.
 //!
-//! What concerns a cluster runs on one control plane that is made for it, in one run, in turns; what does not is measured
-//! before there is one. What is measured never fails the run, whatever the figures; an outcome that is wrong does: a pod
-//! that is refused or lacks its selector, a node that lacks its stamp, a plan that finds nothing.
+//! It takes [`BenchArguments`] and prints a [`BenchReport`]. What concerns a cluster runs on one control plane that is
+//! made for it, in one run, in turns; what does not is measured before there is one. Figures never fail the run,
+//! whatever they are; a wrong outcome does: a pod that is refused or lacks its selector, a node that lacks its stamp, a
+//! plan that finds nothing.
 
 mod admission;
 mod figures;
+mod fixture;
 mod fleet;
 mod load;
 mod machine;
 mod offline;
 mod report;
 mod restamp;
-mod world;
 
 use std::{fs::File, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use kube::Client;
-use serde::Serialize;
 
-use self::{admission::Admission, figures::Aim, fleet::Fleet, machine::Machine, offline::Offline, restamp::Restamp};
-use super::{ControlPlane, Progress, cli};
+use self::{
+    admission::AdmissionFigures, fleet::FleetFigures, machine::MachineInfo, offline::OfflineFigures,
+    report::BenchReport, restamp::RestampFigures,
+};
+use super::{ControlPlane, ProgressDisplay, terminal::print_result};
 
-/// What was typed.
+/// Arguments of `rempart-lab bench`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct BenchArguments {
     /// Measures for about a minute, to see that everything works.
     #[arg(long)]
     quick: bool,
     /// Measures this alone.
     #[arg(long, value_enum)]
-    only: Option<Part>,
+    only: Option<BenchPart>,
     /// How many nodes there are; 5000 unless it is a quick run.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=50_000))]
     nodes: Option<u32>,
@@ -44,7 +47,7 @@ pub(super) struct Arguments {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Part {
+enum BenchPart {
     /// Creating pods.
     Pods,
     /// Stamping nodes, and what the operator needs.
@@ -55,37 +58,23 @@ enum Part {
     Offline,
 }
 
-impl Part {
+impl BenchPart {
     /// Whether this is measured where `only` is asked for.
     fn asked(self, only: Option<Self>) -> bool {
         only.is_none_or(|only| only == self)
     }
 }
 
-/// Everything that was measured.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Report {
-    machine: Machine,
-    load_after: String,
-    quick: bool,
-    offline: Option<Offline>,
-    admission: Option<Admission>,
-    restamp: Option<Restamp>,
-    fleet: Option<Fleet>,
-    aims: Vec<Aim>,
-}
-
 /// Measures and prints.
-pub(super) async fn run(arguments: Arguments) -> Result<()> {
-    let Arguments { quick, only, nodes, pods, json } = arguments;
+pub(super) async fn run(arguments: BenchArguments) -> Result<()> {
+    let BenchArguments { quick, only, nodes, pods, json } = arguments;
     // What cannot be written must show now and not when all is done.
     let create = |path: &PathBuf| File::create(path).with_context(|| format!("cannot write {}", path.display()));
     let json = json.as_ref().map(create).transpose()?;
     if cfg!(debug_assertions) {
         eprintln!("This is a debug build: its figures mean nothing. Use `make bench`.");
     }
-    let progress = Progress::detect();
+    let progress = ProgressDisplay::detect();
     let mut sizes = if quick { quick_sizes() } else { full_sizes() };
     if let Some(nodes) = nodes {
         (sizes.1.nodes, sizes.2.nodes) = (usize::try_from(nodes)?, usize::try_from(nodes)?);
@@ -93,8 +82,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
     if let Some(pods) = pods {
         sizes.2.pods = usize::try_from(pods)?;
     }
-    let machine = Machine::describe()?;
-    let offline = if Part::Offline.asked(only) {
+    let machine = MachineInfo::describe()?;
+    let offline = if BenchPart::Offline.asked(only) {
         let rounds = if quick { 2 } else { 7 };
         // On a thread of its own, which it pins to a processor.
         let thread = std::thread::Builder::new().name("offline".to_owned());
@@ -104,25 +93,25 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
     } else {
         None
     };
-    let (admission, restamp) = if Part::Pods.asked(only) || Part::Nodes.asked(only) {
-        let cluster = world::build(progress).await?;
+    let (admission, restamp) = if BenchPart::Pods.asked(only) || BenchPart::Nodes.asked(only) {
+        let cluster = fixture::build(progress).await?;
         on_cluster(cluster, async |cluster| measure(cluster, (sizes.0, sizes.1), only, progress).await).await?
     } else {
         (None, None)
     };
-    let fleet = if Part::Fleet.asked(only) {
-        let cluster = world::build_whole(progress).await?;
+    let fleet = if BenchPart::Fleet.asked(only) {
+        let cluster = fixture::build_whole(progress).await?;
         let measure = async |cluster: &ControlPlane| fleet::measure(cluster, &cluster.admin(), sizes.2, progress).await;
         Some(on_cluster(cluster, measure).await?)
     } else {
         None
     };
-    let mut aims = offline.as_ref().map(Offline::aims).unwrap_or_default();
-    aims.extend(admission.iter().flat_map(Admission::aims));
-    aims.extend(restamp.iter().flat_map(Restamp::aims));
-    aims.extend(fleet.iter().flat_map(Fleet::aims));
-    let report = Report { machine, load_after: machine::load()?, quick, offline, admission, restamp, fleet, aims };
-    cli::print(&report.text())?;
+    let mut aims = offline.as_ref().map(OfflineFigures::aims).unwrap_or_default();
+    aims.extend(admission.iter().flat_map(AdmissionFigures::aims));
+    aims.extend(restamp.iter().flat_map(RestampFigures::aims));
+    aims.extend(fleet.iter().flat_map(FleetFigures::aims));
+    let report = BenchReport { machine, load_after: machine::load()?, quick, offline, admission, restamp, fleet, aims };
+    print_result(&report.text())?;
     if let Some(file) = json {
         serde_json::to_writer_pretty(file, &report).context("cannot write the figures as JSON")?;
     }
@@ -145,34 +134,45 @@ async fn on_cluster<T>(cluster: ControlPlane, measure: impl AsyncFnOnce(&Control
 
 async fn measure(
     cluster: &ControlPlane,
-    (pods, nodes): (admission::Size, restamp::Size),
-    only: Option<Part>,
-    progress: Progress,
-) -> Result<(Option<Admission>, Option<Restamp>)> {
+    (pods, nodes): (admission::AdmissionSize, restamp::RestampSize),
+    only: Option<BenchPart>,
+    progress: ProgressDisplay,
+) -> Result<(Option<AdmissionFigures>, Option<RestampFigures>)> {
     let mut config = cluster.admin_config();
     // A retry would hide a refusal, and count as one long request.
     config.default_retry = false;
     let client = Client::try_from(config)?;
-    let admission =
-        if Part::Pods.asked(only) { Some(admission::measure(cluster, &client, pods, progress).await?) } else { None };
-    let restamp =
-        if Part::Nodes.asked(only) { Some(restamp::measure(cluster, &client, nodes, progress).await?) } else { None };
+    let admission = if BenchPart::Pods.asked(only) {
+        Some(admission::measure(cluster, &client, pods, progress).await?)
+    } else {
+        None
+    };
+    let restamp = if BenchPart::Nodes.asked(only) {
+        Some(restamp::measure(cluster, &client, nodes, progress).await?)
+    } else {
+        None
+    };
     Ok((admission, restamp))
 }
 
-type Sizes = (admission::Size, restamp::Size, fleet::Size);
+type BenchSizes = (admission::AdmissionSize, restamp::RestampSize, fleet::FleetSize);
 
-fn quick_sizes() -> Sizes {
+fn quick_sizes() -> BenchSizes {
     let second = Duration::from_secs(1);
-    let pods =
-        admission::Size { rounds: 2, paced_turns: 1, paced_turn: second, saturated_turns: 1, saturated_turn: second };
+    let pods = admission::AdmissionSize {
+        rounds: 2,
+        paced_turns: 1,
+        paced_turn: second,
+        saturated_turns: 1,
+        saturated_turn: second,
+    };
     let rest = Duration::from_secs(5);
-    (pods, restamp::Size { nodes: 500, rounds: 1, rest }, fleet::Size { nodes: 100, pods: 1000, rest })
+    (pods, restamp::RestampSize { nodes: 500, rounds: 1, rest }, fleet::FleetSize { nodes: 100, pods: 1000, rest })
 }
 
 /// Three quarters of an hour on two cores, most of it until 50,000 pods run.
-fn full_sizes() -> Sizes {
-    let pods = admission::Size {
+fn full_sizes() -> BenchSizes {
+    let pods = admission::AdmissionSize {
         rounds: 5,
         paced_turns: 4,
         paced_turn: Duration::from_secs(2),
@@ -180,5 +180,5 @@ fn full_sizes() -> Sizes {
         saturated_turn: Duration::from_millis(1500),
     };
     let rest = Duration::from_mins(1);
-    (pods, restamp::Size { nodes: 5000, rounds: 3, rest }, fleet::Size { nodes: 5000, pods: 50_000, rest })
+    (pods, restamp::RestampSize { nodes: 5000, rounds: 3, rest }, fleet::FleetSize { nodes: 5000, pods: 50_000, rest })
 }

@@ -1,4 +1,4 @@
-//! What `rempart plan` costs: from manifests on a disk to a whole report, on one processor.
+//! Cost of `rempart plan`, from manifests on a disk to a whole report, on one processor.
 //!
 //! Each run is a process of its own, as people start it, pinned to one processor; sizes and formats take turns within a
 //! round, so that whatever else happens on the machine hits all alike. The wall clock is read outside; how the time is
@@ -23,10 +23,10 @@ use nix::{
 use serde::Serialize;
 
 use super::{
-    figures::{Aim, Limit, Spread},
-    machine::Bystanders,
+    figures::{AimLimit, FigureSpread, PerformanceAim},
+    machine::BackgroundLoad,
 };
-use crate::{Progress, estate::Estate, operator};
+use crate::{ProgressDisplay, operator, synthetic::SyntheticOrganisation};
 
 /// The instant of every judgement: within the terms of most certificates.
 const AT: &str = "2026-11-22";
@@ -37,15 +37,15 @@ pub(super) const WORKLOADS: [usize; 4] = [2_500, 5_000, 10_000, 20_000];
 /// The number that aims are set for.
 const AIMED: usize = 10_000;
 
-/// How a plan is said.
+/// Output format of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Format {
+pub(super) enum PlanFormat {
     Json,
     Text,
 }
 
-impl Format {
+impl PlanFormat {
     const ALL: [Self; 2] = [Self::Json, Self::Text];
 
     pub(super) const fn name(self) -> &'static str {
@@ -59,10 +59,10 @@ impl Format {
 /// One run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Run {
+pub(super) struct PlanRun {
     /// From the start of the process to its end.
     pub(super) wall_seconds: f64,
-    /// What the kernel counted for it, on behalf of the process included.
+    /// Processor time, in the kernel on its behalf included.
     pub(super) processor_seconds: f64,
     pub(super) reading_seconds: f64,
     pub(super) deciding_seconds: f64,
@@ -73,54 +73,57 @@ pub(super) struct Run {
 /// All runs of one size and format.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Measured {
+pub(super) struct PlanFigures {
     pub(super) workloads: usize,
-    pub(super) format: Format,
-    /// How much was read, and how much was written.
+    pub(super) format: PlanFormat,
+    /// Bytes read, and bytes written.
     pub(super) input_bytes: u64,
     pub(super) output_bytes: u64,
-    pub(super) runs: Vec<Run>,
+    pub(super) runs: Vec<PlanRun>,
 }
 
 /// All sizes and formats.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Offline {
+pub(super) struct OfflineFigures {
     pub(super) rounds: usize,
-    pub(super) measured: Vec<Measured>,
+    pub(super) measured: Vec<PlanFigures>,
     /// Processors that were busy with something else meanwhile.
     pub(super) bystanders: f64,
 }
 
-impl Measured {
-    pub(super) fn spread(&self, of: fn(&Run) -> f64) -> Spread {
-        Spread::of(self.runs.iter().map(of))
+impl PlanFigures {
+    pub(super) fn spread(&self, of: fn(&PlanRun) -> f64) -> FigureSpread {
+        FigureSpread::of(self.runs.iter().map(of))
     }
 }
 
-impl Offline {
-    fn of(&self, workloads: usize, format: Format) -> Option<&Measured> {
+impl OfflineFigures {
+    fn of(&self, workloads: usize, format: PlanFormat) -> Option<&PlanFigures> {
         self.measured.iter().find(|measured| measured.workloads == workloads && measured.format == format)
     }
 
-    /// How many times as long twice the workloads take, from the number that aims are set for.
-    fn twice(&self, format: Format) -> Option<Spread> {
+    /// Factor by which twice the workloads take longer, from the number that aims are set for.
+    fn twice(&self, format: PlanFormat) -> Option<FigureSpread> {
         let (half, whole) = (self.of(AIMED, format)?, self.of(2 * AIMED, format)?);
-        Some(Spread::of(half.runs.iter().zip(&whole.runs).map(|(half, whole)| whole.wall_seconds / half.wall_seconds)))
+        Some(FigureSpread::of(
+            half.runs.iter().zip(&whole.runs).map(|(half, whole)| whole.wall_seconds / half.wall_seconds),
+        ))
     }
 
-    pub(super) fn aims(&self) -> Vec<Aim> {
-        let aims = Format::ALL.into_iter().flat_map(|format| {
+    pub(super) fn aims(&self) -> Vec<PerformanceAim> {
+        let aims = PlanFormat::ALL.into_iter().flat_map(|format| {
             let what = |rest: &str| format!("plan of {AIMED} workloads as {}: {rest}", format.name());
             let measured = self.of(AIMED, format);
             let wall = measured.map(|measured| measured.spread(|run| run.wall_seconds));
             let peak = measured.map(|measured| measured.spread(|run| run.peak_mib));
             [
-                wall.map(|wall| Aim::new(what("wall"), "s", wall, Limit::AtMost(0.5))),
-                peak.map(|peak| Aim::new(what("peak memory"), "MiB", peak, Limit::AtMost(200.0))),
+                wall.map(|wall| PerformanceAim::new(what("wall"), "s", wall, AimLimit::AtMost(0.5))),
+                peak.map(|peak| PerformanceAim::new(what("peak memory"), "MiB", peak, AimLimit::AtMost(200.0))),
                 // A tenth more than twice is noise; what grows faster than the number shows as far more.
-                self.twice(format)
-                    .map(|twice| Aim::new(what("twice as many"), "times as long", twice, Limit::AtMost(2.2))),
+                self.twice(format).map(|twice| {
+                    PerformanceAim::new(what("twice as many"), "times as long", twice, AimLimit::AtMost(2.2))
+                }),
             ]
         });
         aims.flatten().collect()
@@ -128,14 +131,14 @@ impl Offline {
 }
 
 /// Measures. Blocks, and pins the calling thread to one processor for good.
-pub(super) fn measure(rounds: usize, progress: Progress) -> Result<Offline> {
+pub(super) fn measure(rounds: usize, progress: ProgressDisplay) -> Result<OfflineFigures> {
     let binary = operator::binary()?;
     let step = progress.step("plans: writing manifests");
     let dir = tempfile::tempdir().context("cannot make a directory for manifests")?;
     let mut measured = Vec::new();
     for workloads in WORKLOADS {
-        let input_bytes = write(Estate::of(workloads), &dir.path().join(workloads.to_string()))?;
-        measured.extend(Format::ALL.map(|format| Measured {
+        let input_bytes = write(SyntheticOrganisation::of(workloads), &dir.path().join(workloads.to_string()))?;
+        measured.extend(PlanFormat::ALL.map(|format| PlanFigures {
             workloads,
             format,
             input_bytes,
@@ -149,7 +152,7 @@ pub(super) fn measure(rounds: usize, progress: Progress) -> Result<Offline> {
     for measured in &measured {
         run(&binary, dir.path(), measured)?;
     }
-    let bystanders = Bystanders::watch([])?;
+    let bystanders = BackgroundLoad::watch([])?;
     let before = processor_seconds()?;
     for round in 0..rounds {
         let step = progress.step(format!("plans: round {} of {rounds}", round + 1));
@@ -162,14 +165,14 @@ pub(super) fn measure(rounds: usize, progress: Progress) -> Result<Offline> {
         step.done();
     }
     let own = (processor_seconds()? - before) / bystanders.elapsed().as_secs_f64();
-    Ok(Offline { rounds, measured, bystanders: (bystanders.processors()? - own).max(0.0) })
+    Ok(OfflineFigures { rounds, measured, bystanders: (bystanders.processors()? - own).max(0.0) })
 }
 
-/// Writes the manifests of `estate` into `dir`; how many bytes they are.
-fn write(estate: Estate, dir: &Path) -> Result<u64> {
+/// Writes the manifests of `synthetic` into `dir`; how many bytes they are.
+fn write(synthetic: SyntheticOrganisation, dir: &Path) -> Result<u64> {
     fs::create_dir(dir)?;
     let mut bytes = 0;
-    for file in estate.facts().into_iter().chain(estate.workloads()) {
+    for file in synthetic.facts().into_iter().chain(synthetic.workloads()) {
         let path = dir.join(&file.name);
         fs::write(&path, &file.text).with_context(|| format!("cannot write {}", path.display()))?;
         bytes += file.text.len() as u64;
@@ -189,7 +192,7 @@ fn pin() -> Result<()> {
 }
 
 /// Plans once; how that went, and how many bytes were said.
-fn run(binary: &PathBuf, dir: &Path, measured: &Measured) -> Result<(Run, u64)> {
+fn run(binary: &PathBuf, dir: &Path, measured: &PlanFigures) -> Result<(PlanRun, u64)> {
     let output = dir.join("output");
     let processor = processor_seconds()?;
     let begun = Instant::now();
@@ -206,11 +209,11 @@ fn run(binary: &PathBuf, dir: &Path, measured: &Measured) -> Result<(Run, u64)> 
     let told = String::from_utf8_lossy(&ended.stderr);
     // Some workloads are refused, and some have nowhere to run: that is what it is to find.
     ensure!(ended.status.code() == Some(i32::from(rempart::cli::FOUND)), "{} failed: {told}", binary.display());
-    Ok((split(&told, Run { wall_seconds, processor_seconds, ..Run::default() })?, fs::metadata(&output)?.len()))
+    Ok((split(&told, PlanRun { wall_seconds, processor_seconds, ..PlanRun::default() })?, fs::metadata(&output)?.len()))
 }
 
 /// `run`, with what `told` says of it: a line of `--stats`.
-fn split(told: &str, run: Run) -> Result<Run> {
+fn split(told: &str, run: PlanRun) -> Result<PlanRun> {
     let Some(line) = told.lines().find_map(|line| line.strip_prefix("stats: ")) else {
         bail!("--stats told nothing: {told}");
     };
@@ -219,7 +222,7 @@ fn split(told: &str, run: Run) -> Result<Run> {
         let found = parts.find_map(|part| part.trim().strip_prefix(name)?.split_whitespace().next()?.parse().ok());
         found.with_context(|| format!("--stats does not tell {name}: {line}"))
     };
-    Ok(Run {
+    Ok(PlanRun {
         reading_seconds: figure("reading")?,
         deciding_seconds: figure("deciding")?,
         saying_seconds: figure("saying")?,
@@ -244,16 +247,16 @@ mod tests {
     fn the_split_is_read_as_the_command_tells_it() {
         let told =
             "warning: a word\n\nstats: reading 0.301 s, deciding 0.004 s, saying 0.052 s; peak memory 41.7 MiB\n";
-        let expected = Run {
+        let expected = PlanRun {
             wall_seconds: 0.4,
             reading_seconds: 0.301,
             deciding_seconds: 0.004,
             saying_seconds: 0.052,
             peak_mib: 41.7,
-            ..Run::default()
+            ..PlanRun::default()
         };
-        assert_eq!(split(told, Run { wall_seconds: 0.4, ..Run::default() }).unwrap(), expected);
-        assert!(split("stats: reading 0.301 s", Run::default()).is_err());
-        assert!(split("", Run::default()).is_err());
+        assert_eq!(split(told, PlanRun { wall_seconds: 0.4, ..PlanRun::default() }).unwrap(), expected);
+        assert!(split("stats: reading 0.301 s", PlanRun::default()).is_err());
+        assert!(split("", PlanRun::default()).is_err());
     }
 }

@@ -1,19 +1,33 @@
-//! The figures as tables for people.
+//! Report of the benchmarks: all figures, as JSON and as tables for people.
 
 use comfy_table::{Cell, CellAlignment, Color, Table, presets::ASCII_MARKDOWN};
+use serde::Serialize;
 
 use super::{
-    Report,
-    admission::{self, Admission, Round},
-    figures::{Aim, Limit},
-    fleet::{self, Fleet},
-    load::Variant,
-    machine::Machine,
-    offline::Offline,
-    restamp::{self, Restamp, mib},
+    admission::{self, AdmissionFigures, AdmissionRound},
+    figures::{AimLimit, PerformanceAim},
+    fleet::{self, FleetFigures},
+    load::PodVariant,
+    machine::{MachineInfo, mib},
+    offline::OfflineFigures,
+    restamp::{self, RestampFigures},
 };
 
-impl Report {
+/// All figures of a run.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BenchReport {
+    pub(super) machine: MachineInfo,
+    pub(super) load_after: String,
+    pub(super) quick: bool,
+    pub(super) offline: Option<OfflineFigures>,
+    pub(super) admission: Option<AdmissionFigures>,
+    pub(super) restamp: Option<RestampFigures>,
+    pub(super) fleet: Option<FleetFigures>,
+    pub(super) aims: Vec<PerformanceAim>,
+}
+
+impl BenchReport {
     /// Everything, for standard output.
     pub(super) fn text(&self) -> String {
         let Self { machine, quick, load_after, offline, admission, restamp, fleet, aims } = self;
@@ -36,8 +50,8 @@ impl Report {
     }
 }
 
-fn heading(machine: &Machine, load_after: &str, quick: bool, cluster: bool) -> String {
-    let Machine { processor, cores, memory_mib, kernel, load_before } = machine;
+fn heading(machine: &MachineInfo, load_after: &str, quick: bool, cluster: bool) -> String {
+    let MachineInfo { processor, cores, memory_mib, kernel, load_before } = machine;
     let kind = if quick { "\nA quick run, to see that everything works: its figures mean little.\n" } else { "" };
     let kubernetes = if cluster { format!("; Kubernetes {}", crate::KUBERNETES_VERSION) } else { String::new() };
     format!(
@@ -57,7 +71,7 @@ fn right(text: impl ToString) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
-fn of_offline(offline: &Offline) -> String {
+fn of_offline(offline: &OfflineFigures) -> String {
     let mut figures = table(&[
         "workloads",
         "as",
@@ -92,8 +106,8 @@ fn of_offline(offline: &Offline) -> String {
     )
 }
 
-fn of_admission(admission: &Admission) -> String {
-    let admission::Size { rounds, paced_turns, paced_turn, saturated_turns, saturated_turn } = admission.size;
+fn of_admission(admission: &AdmissionFigures) -> String {
+    let admission::AdmissionSize { rounds, paced_turns, paced_turn, saturated_turns, saturated_turn } = admission.size;
     let turns = |turns: usize, turn: std::time::Duration| format!("{turns} turns of {:.1} s", turn.as_secs_f32());
     let mut figures = table(&["pods", "p50 ms", "p99 ms", "pods/s", "API server, CPU ms/pod"]);
     for measured in &admission.variants {
@@ -106,9 +120,9 @@ fn of_admission(admission: &Admission) -> String {
         ]);
     }
     let mut differences = table(&["against bare", "p50 ms", "p99 ms", "pods/s", "API server, CPU ms/pod"]);
-    if let Some(bare) = admission.of(Variant::Bare) {
-        for measured in admission.variants.iter().filter(|measured| measured.variant != Variant::Bare) {
-            let more = |of: fn(&Round) -> f64| measured.against(bare, |with, without| of(with) - of(without));
+    if let Some(bare) = admission.of(PodVariant::Bare) {
+        for measured in admission.variants.iter().filter(|measured| measured.variant != PodVariant::Bare) {
+            let more = |of: fn(&AdmissionRound) -> f64| measured.against(bare, |with, without| of(with) - of(without));
             let share = measured.against(bare, |with, without| with.pods_per_second / without.pods_per_second);
             differences.add_row([
                 Cell::new(measured.variant.name()),
@@ -130,8 +144,8 @@ fn of_admission(admission: &Admission) -> String {
     )
 }
 
-fn of_restamp(restamp: &Restamp) -> String {
-    let restamp::Size { nodes, rounds, rest } = restamp.size;
+fn of_restamp(restamp: &RestampFigures) -> String {
+    let restamp::RestampSize { nodes, rounds, rest } = restamp.size;
     let mut times = table(&["restamping", "s", "API server, CPU s", "its own CPU s"]);
     let own = restamp.operator(|run| run.client_processor_seconds.unwrap_or(f64::NAN));
     times.add_row([
@@ -174,8 +188,8 @@ fn of_restamp(restamp: &Restamp) -> String {
     )
 }
 
-fn of_fleet(fleet: &Fleet) -> String {
-    let fleet::Size { nodes, pods, rest } = fleet.size;
+fn of_fleet(fleet: &FleetFigures) -> String {
+    let fleet::FleetSize { nodes, pods, rest } = fleet.size;
     let mut figures =
         table(&["operator", "resident MiB", "peak MiB", "listed after s", "recorded after s", "its CPU s"]);
     for (when, memory) in [("without a node", fleet.empty), ("with the nodes", fleet.nodes_alone)] {
@@ -219,12 +233,12 @@ fn of_fleet(fleet: &Fleet) -> String {
     )
 }
 
-fn of_aims(aims: &[Aim]) -> String {
+fn of_aims(aims: &[PerformanceAim]) -> String {
     let mut shown = table(&["aim", "measured", "", "unit", ""]);
-    for Aim { what, unit, measured, limit, met } in aims {
+    for PerformanceAim { what, unit, measured, limit, met } in aims {
         let limit = match limit {
-            Limit::AtMost(limit) => format!("≤ {limit}"),
-            Limit::AtLeast(limit) => format!("≥ {limit}"),
+            AimLimit::AtMost(limit) => format!("≤ {limit}"),
+            AimLimit::AtLeast(limit) => format!("≥ {limit}"),
         };
         let (word, colour) = if *met { ("met", Color::Green) } else { ("missed", Color::Red) };
         shown.add_row([

@@ -1,8 +1,8 @@
-//! What the operator needs to give every node another stamp, and what it is made of meanwhile and at rest.
+//! Restamping of every node, and the operator's memory and processor time meanwhile and at rest.
 //!
 //! It is compared with a client that sends the same patches, as the same user, and does nothing else: it knows the
 //! nodes and their patch, watches nothing, decides nothing and reads no answer further than its status. The two take
-//! turns on the same nodes. Another client watches them, and says when the last one is as it should be.
+//! turns on the same nodes. Another client watches them, and tells when the last one is as it should be.
 
 use std::{
     collections::BTreeSet,
@@ -28,26 +28,26 @@ use serde_json::json;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::{
-    figures::{Aim, Limit, Spread},
-    machine::{self, Bystanders, Memory},
-    world::{self, TOGGLED},
+    figures::{AimLimit, FigureSpread, PerformanceAim},
+    fixture::{self, TOGGLED},
+    machine::{self, BackgroundLoad, ProcessMemory, mib},
 };
-use crate::{Component, ControlPlane, OperatorProcess, Progress, kubeconfig};
+use crate::{Component, ControlPlane, OperatorProcess, ProgressDisplay, kubeconfig};
 use rempart::operator::write::FIELD_MANAGER;
 
 /// Patches under way at a time, of the operator and of the bare client.
 pub(super) const CONCURRENCY: usize = 32;
 /// A stamp that every node of a pool carries.
 const POOL: &str = "rempart.node-restriction.kubernetes.io/pool";
-/// How long until the operator has nothing left to say of what has just happened.
+/// Time after which the operator has nothing left to write about a change.
 const SETTLED: Duration = Duration::from_secs(3);
-/// How long a run may take.
+/// Timeout of a run.
 const PATIENCE: Duration = Duration::from_mins(4);
 
-/// How much is measured.
+/// Size of the measurement.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Size {
+pub(super) struct RestampSize {
     pub(super) nodes: usize,
     pub(super) rounds: usize,
     pub(super) rest: Duration,
@@ -56,32 +56,32 @@ pub(super) struct Size {
 /// One time that every node got another stamp.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Run {
+pub(super) struct RestampRun {
     /// Whether the nodes gain the stamp, or lose it.
     pub(super) gains: bool,
     pub(super) seconds: f64,
-    /// What the API server needed for it.
+    /// Processor time of the API server for it.
     pub(super) api_server_processor_seconds: f64,
-    /// What the client needed for it; of the bare client, which shares its process with the watch, unknown.
+    /// Processor time of the client for it; unknown for the bare client, which shares its process with the watch.
     pub(super) client_processor_seconds: Option<f64>,
 }
 
 /// One round of both.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Round {
-    pub(super) operator: [Run; 2],
-    pub(super) bare: [Run; 2],
+pub(super) struct RestampRound {
+    pub(super) operator: [RestampRun; 2],
+    pub(super) bare: [RestampRun; 2],
 }
 
-/// What the operator process needs.
+/// Memory and processor time of the operator process.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Footprint {
+pub(super) struct OperatorFootprint {
     /// Without a single node.
-    pub(super) empty: Memory,
+    pub(super) empty: ProcessMemory,
     /// After all rounds, at rest.
-    pub(super) rest: Memory,
+    pub(super) rest: ProcessMemory,
     /// The highest that any operator of this run has had.
     pub(super) peak_kib: u64,
     pub(super) bytes_per_node: f64,
@@ -92,76 +92,76 @@ pub(super) struct Footprint {
 /// Everything about nodes.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Restamp {
-    pub(super) size: Size,
+pub(super) struct RestampFigures {
+    pub(super) size: RestampSize,
     /// From the first start until all nodes carried all their stamps.
     pub(super) first_stamping_seconds: f64,
-    pub(super) rounds: Vec<Round>,
-    pub(super) footprint: Footprint,
+    pub(super) rounds: Vec<RestampRound>,
+    pub(super) footprint: OperatorFootprint,
     /// Processors that were busy with something else meanwhile.
     pub(super) bystanders: f64,
 }
 
-impl Restamp {
-    pub(super) fn operator(&self, of: fn(&Run) -> f64) -> Spread {
-        Spread::of(self.rounds.iter().flat_map(|round| round.operator.iter().map(of)))
+impl RestampFigures {
+    pub(super) fn operator(&self, of: fn(&RestampRun) -> f64) -> FigureSpread {
+        FigureSpread::of(self.rounds.iter().flat_map(|round| round.operator.iter().map(of)))
     }
 
-    pub(super) fn bare(&self, of: fn(&Run) -> f64) -> Spread {
-        Spread::of(self.rounds.iter().flat_map(|round| round.bare.iter().map(of)))
+    pub(super) fn bare(&self, of: fn(&RestampRun) -> f64) -> FigureSpread {
+        FigureSpread::of(self.rounds.iter().flat_map(|round| round.bare.iter().map(of)))
     }
 
     /// The operator's time as a multiple of the bare client's, direction by direction and round by round.
-    pub(super) fn ratio(&self, of: fn(&Run) -> f64) -> Spread {
+    pub(super) fn ratio(&self, of: fn(&RestampRun) -> f64) -> FigureSpread {
         let pairs = self.rounds.iter().flat_map(|round| round.operator.iter().zip(&round.bare));
-        Spread::of(pairs.map(|(operator, bare)| of(operator) / of(bare)))
+        FigureSpread::of(pairs.map(|(operator, bare)| of(operator) / of(bare)))
     }
 
-    pub(super) fn aims(&self) -> Vec<Aim> {
-        let peak = Spread::of([mib(self.footprint.peak_kib)]);
+    pub(super) fn aims(&self) -> Vec<PerformanceAim> {
+        let peak = FigureSpread::of([mib(self.footprint.peak_kib)]);
         vec![
-            Aim::new(
+            PerformanceAim::new(
                 format!("restamping {} nodes", self.size.nodes),
                 "times the bare client",
                 self.ratio(|run| run.seconds),
-                Limit::AtMost(1.2),
+                AimLimit::AtMost(1.2),
             ),
-            Aim::new(format!("operator at {} nodes, peak", self.size.nodes), "MiB", peak, Limit::AtMost(40.0)),
+            PerformanceAim::new(
+                format!("operator at {} nodes, peak", self.size.nodes),
+                "MiB",
+                peak,
+                AimLimit::AtMost(40.0),
+            ),
         ]
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "KiB of a process, far below 2^52")]
-pub(super) fn mib(kib: u64) -> f64 {
-    kib as f64 / 1024.0
 }
 
 /// Measures.
 pub(super) async fn measure(
     cluster: &ControlPlane,
     client: &Client,
-    size: Size,
-    progress: Progress,
-) -> Result<Restamp> {
+    size: RestampSize,
+    progress: ProgressDisplay,
+) -> Result<RestampFigures> {
     let step = progress.step("nodes: the operator without any");
     let operator = start(cluster).await?;
-    let empty = Memory::of(operator.pid())?;
+    let empty = ProcessMemory::of(operator.pid())?;
     operator.terminate().await;
     step.done();
 
     let step = progress.step(format!("nodes: creating {}", size.nodes));
-    world::create_nodes(client, size.nodes, false).await?;
+    fixture::create_nodes(client, size.nodes, false).await?;
     step.done();
 
     let step = progress.step("nodes: stamping them for the first time");
     let all = watch(client, size.nodes, true).await?;
     let began = Instant::now();
-    let operator = cluster.start_operator(world::operator_arguments()).await?;
+    let operator = cluster.start_operator(fixture::operator_arguments()).await?;
     let first_stamping_seconds = (all.await?? - began).as_secs_f64();
     tokio::time::sleep(SETTLED).await;
     step.done();
 
-    let mut bench = Bench {
+    let mut bench = RestampBench {
         cluster,
         client,
         bare: bare_client(cluster).await?,
@@ -170,7 +170,7 @@ pub(super) async fn measure(
         operator: Some(operator),
         peak_kib: 0,
     };
-    let bystanders = Bystanders::watch([bench.api_server, cluster.pid(Component::Etcd).await?])?;
+    let bystanders = BackgroundLoad::watch([bench.api_server, cluster.pid(Component::Etcd).await?])?;
     let mut of_operators = Duration::ZERO;
     let mut rounds = Vec::new();
     for round in 0..size.rounds {
@@ -190,7 +190,7 @@ pub(super) async fn measure(
         }
         let own = operator.iter().filter_map(|run| run.client_processor_seconds).map(Duration::from_secs_f64);
         of_operators += own.sum::<Duration>();
-        rounds.push(Round { operator, bare });
+        rounds.push(RestampRound { operator, bare });
         step.done();
     }
     let elsewhere = bystanders.processors()? - of_operators.div_duration_f64(bystanders.elapsed());
@@ -198,11 +198,11 @@ pub(super) async fn measure(
     let step = progress.step(format!("nodes: the operator at rest for {} s", size.rest.as_secs()));
     let footprint = bench.rest(empty).await?;
     step.done();
-    Ok(Restamp { size, first_stamping_seconds, rounds, footprint, bystanders: elsewhere.max(0.0) })
+    Ok(RestampFigures { size, first_stamping_seconds, rounds, footprint, bystanders: elsewhere.max(0.0) })
 }
 
 async fn start(cluster: &ControlPlane) -> Result<OperatorProcess> {
-    let operator = cluster.start_operator(world::operator_arguments()).await?;
+    let operator = cluster.start_operator(fixture::operator_arguments()).await?;
     tokio::time::sleep(SETTLED).await;
     Ok(operator)
 }
@@ -215,30 +215,30 @@ async fn bare_client(cluster: &ControlPlane) -> Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-struct Bench<'a> {
+struct RestampBench<'a> {
     cluster: &'a ControlPlane,
     client: &'a Client,
     bare: Client,
     api_server: i32,
-    size: Size,
+    size: RestampSize,
     operator: Option<OperatorProcess>,
     peak_kib: u64,
 }
 
-impl Bench<'_> {
+impl RestampBench<'_> {
     /// All nodes lose the stamp, and gain it again.
-    async fn with_operator(&mut self) -> Result<[Run; 2]> {
+    async fn with_operator(&mut self) -> Result<[RestampRun; 2]> {
         let operator = self.operator().await?;
         let pid = operator.pid();
-        let lost = self.run(false, Some(pid), async || world::edit_policy(self.client, false).await).await?;
-        let gained = self.run(true, Some(pid), async || world::edit_policy(self.client, true).await).await?;
+        let lost = self.run(false, Some(pid), async || fixture::edit_policy(self.client, false).await).await?;
+        let gained = self.run(true, Some(pid), async || fixture::edit_policy(self.client, true).await).await?;
         operator.check()?;
-        self.peak_kib = self.peak_kib.max(Memory::of(pid)?.peak_kib);
+        self.peak_kib = self.peak_kib.max(ProcessMemory::of(pid)?.peak_kib);
         self.operator = Some(operator);
         Ok([lost, gained])
     }
 
-    async fn with_bare_client(&mut self) -> Result<[Run; 2]> {
+    async fn with_bare_client(&mut self) -> Result<[RestampRun; 2]> {
         // It would undo what the bare client does.
         if let Some(operator) = self.operator.take() {
             operator.terminate().await;
@@ -256,7 +256,12 @@ impl Bench<'_> {
         }
     }
 
-    async fn run(&self, gains: bool, client: Option<i32>, change: impl AsyncFnOnce() -> Result<()>) -> Result<Run> {
+    async fn run(
+        &self,
+        gains: bool,
+        client: Option<i32>,
+        change: impl AsyncFnOnce() -> Result<()>,
+    ) -> Result<RestampRun> {
         let time_of_client = || client.map(machine::processor_time).transpose();
         let all = watch(self.client, self.size.nodes, gains).await?;
         let (server_before, client_before) = (machine::processor_time(self.api_server)?, time_of_client()?);
@@ -267,7 +272,7 @@ impl Bench<'_> {
         let client = time_of_client()?.zip(client_before).map(|(after, before)| after.saturating_sub(before));
         tokio::time::sleep(SETTLED).await;
         self.verify(gains).await?;
-        Ok(Run {
+        Ok(RestampRun {
             gains,
             seconds,
             api_server_processor_seconds: server.as_secs_f64(),
@@ -289,26 +294,31 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// What the operator needs when nothing happens.
-    async fn rest(&mut self, empty: Memory) -> Result<Footprint> {
+    /// Memory and processor time of the operator at rest.
+    async fn rest(&mut self, empty: ProcessMemory) -> Result<OperatorFootprint> {
         let operator = self.operator().await?;
         let pid = operator.pid();
         let (before, began) = (machine::processor_time(pid)?, Instant::now());
         tokio::time::sleep(self.size.rest).await;
         let processor_at_rest = machine::processor_time(pid)?.saturating_sub(before).div_duration_f64(began.elapsed());
-        let rest = Memory::of(pid)?;
+        let rest = ProcessMemory::of(pid)?;
         operator.check()?;
         operator.terminate().await;
-        let nodes = u32::try_from(self.size.nodes).map_or(f64::NAN, f64::from);
-        let bytes_per_node = (mib(rest.resident_kib) - mib(empty.resident_kib)) * 1024.0 * 1024.0 / nodes;
-        Ok(Footprint { empty, rest, peak_kib: self.peak_kib.max(rest.peak_kib), bytes_per_node, processor_at_rest })
+        let bytes_per_node = rest.growth_per(empty, self.size.nodes);
+        Ok(OperatorFootprint {
+            empty,
+            rest,
+            peak_kib: self.peak_kib.max(rest.peak_kib),
+            bytes_per_node,
+            processor_at_rest,
+        })
     }
 }
 
 /// Sends every node the patch that the operator would send, some at a time.
 async fn patch_all(client: &Client, nodes: usize, gains: bool) -> Result<()> {
     let body = json!({ "metadata": { "labels": { TOGGLED: gains.then_some("true") } } }).to_string();
-    let names: Arc<[String]> = world::node_names(nodes).collect();
+    let names: Arc<[String]> = fixture::node_names(nodes).collect();
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();
     for _ in 0..CONCURRENCY {
@@ -369,7 +379,7 @@ async fn watch(client: &Client, number: usize, stamped: bool) -> Result<JoinHand
     }))
 }
 
-/// What happens to nodes after `version`.
+/// Watch events of nodes after `version`.
 async fn follow(
     nodes: &Api<Node>,
     version: &str,

@@ -1,4 +1,4 @@
-//! What a kubelet does for the static pods of a control plane: what ends by itself is started again.
+//! Restarts of components that end by themselves, as a kubelet restarts the static pods of a control plane.
 //!
 //! kube-scheduler ends itself when a list that follows a lost watch shows it a pod on another node than the one that it
 //! remembers, which happens when an API server or etcd was killed.
@@ -10,13 +10,13 @@ use std::{
 
 use tokio::time::sleep;
 
-use super::now;
+use super::wall_clock::now;
 use crate::{Component, ControlPlane};
 
-/// How often it looks.
+/// Interval between checks.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Starts again what has ended by itself, and counts that. For ever. What the run itself kills it starts again itself.
+/// Starts again what has ended by itself, and counts it. Never returns. What the run kills it starts again itself.
 pub(super) async fn keep_running(cluster: &ControlPlane, restarts: &AtomicUsize) {
     loop {
         sleep(INTERVAL).await;

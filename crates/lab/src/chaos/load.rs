@@ -1,26 +1,28 @@
-//! The rolling load: workloads of many shapes that come, grow, shrink, roll and go. Decided by the seed alone.
+//! Rolling load: workloads of many shapes that are created, scaled, rolled and deleted.
+//!
+//! It takes the seed and the length of the run and returns actions with their due times; it is a pure function.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::dice::Dice;
+use crate::rng::SeededRng;
 
-/// How many workloads there are before anything goes wrong.
+/// Workloads before the first fault.
 pub(super) const FIRST: usize = 14;
-/// How many there are at most.
+/// The most workloads at a time.
 const MOST: usize = 26;
 /// The most pods of one workload.
 const REPLICAS: usize = 6;
 
 /// A workload that must be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Workload {
-    pub(super) kind: Kind,
+pub(super) struct LoadWorkload {
+    pub(super) kind: LoadKind,
     pub(super) namespace: &'static str,
     pub(super) name: String,
     pub(super) replicas: usize,
-    /// How many of its pods its own strategy lets be missing.
+    /// Pods that its own strategy lets be unavailable.
     pub(super) unavailable: usize,
     strategy: Value,
     annotations: Vec<(&'static str, &'static str)>,
@@ -29,19 +31,19 @@ pub(super) struct Workload {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum LoadKind {
     Deployment,
     StatefulSet,
     Job,
 }
 
-/// What somebody does to the load.
+/// A change of the load.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Act {
-    Create(Workload),
-    Scale(Workload),
-    Roll(Workload),
-    Remove(Workload),
+pub(super) enum LoadAction {
+    Create(LoadWorkload),
+    Scale(LoadWorkload),
+    Roll(LoadWorkload),
+    Remove(LoadWorkload),
 }
 
 const SAID: [&[(&str, &str)]; 6] = [
@@ -53,16 +55,22 @@ const SAID: [&[(&str, &str)]; 6] = [
     &[("rempart.dev/sensitivity", "public")],
 ];
 
-impl Workload {
+impl LoadWorkload {
     /// One of these shapes. Deployments mostly, since they are what has a strategy to be kept.
-    fn any(dice: &mut Dice, number: usize) -> Self {
-        let kind = dice.pick(&[Kind::Deployment, Kind::Deployment, Kind::Deployment, Kind::StatefulSet, Kind::Job]);
-        let kind = kind.unwrap_or(Kind::Deployment);
-        let namespace = dice.pick(&["claims", "claims", "archive", "garden", "free"]).unwrap_or("claims");
-        let replicas = 1 + dice.below(REPLICAS);
-        let said = SAID.get(dice.below(SAID.len())).copied().unwrap_or_default();
-        let (strategy, unavailable) = match (kind, dice.below(5)) {
-            (Kind::Job | Kind::StatefulSet, _) => (json!({}), 1),
+    fn any(rng: &mut SeededRng, number: usize) -> Self {
+        let kind = rng.pick(&[
+            LoadKind::Deployment,
+            LoadKind::Deployment,
+            LoadKind::Deployment,
+            LoadKind::StatefulSet,
+            LoadKind::Job,
+        ]);
+        let kind = kind.unwrap_or(LoadKind::Deployment);
+        let namespace = rng.pick(&["claims", "claims", "archive", "garden", "free"]).unwrap_or("claims");
+        let replicas = 1 + rng.below(REPLICAS);
+        let said = SAID.get(rng.below(SAID.len())).copied().unwrap_or_default();
+        let (strategy, unavailable) = match (kind, rng.below(5)) {
+            (LoadKind::Job | LoadKind::StatefulSet, _) => (json!({}), 1),
             // A quarter may be missing, rounded down.
             (_, 0 | 1) => (json!({}), replicas / 4),
             (_, 2) => (json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}), 0),
@@ -77,14 +85,14 @@ impl Workload {
             unavailable,
             strategy,
             annotations: said.to_vec(),
-            budget: kind == Kind::StatefulSet,
+            budget: kind == LoadKind::StatefulSet,
         }
     }
 
     /// A Deployment that moves to no other place when its own is lost.
     pub(super) fn kept() -> Self {
         Self {
-            kind: Kind::Deployment,
+            kind: LoadKind::Deployment,
             namespace: "vault",
             name: "kept".to_owned(),
             replicas: 2,
@@ -98,25 +106,26 @@ impl Workload {
     /// With so many pods; what may be missing follows.
     fn of(&self, replicas: usize) -> Self {
         let by_quarters = self.strategy == json!({});
-        let unavailable = if by_quarters && self.kind == Kind::Deployment { replicas / 4 } else { self.unavailable };
+        let unavailable =
+            if by_quarters && self.kind == LoadKind::Deployment { replicas / 4 } else { self.unavailable };
         Self { replicas, unavailable, ..self.clone() }
     }
 
-    /// How many of its pods must be ready at any time, once they were.
+    /// The fewest ready pods at any time, once it has reached them.
     pub(super) fn floor(&self) -> Option<usize> {
         match self.kind {
-            Kind::Deployment => Some(self.replicas.saturating_sub(self.unavailable)),
-            Kind::StatefulSet if self.budget => Some(self.replicas.saturating_sub(1)),
-            Kind::StatefulSet | Kind::Job => None,
+            LoadKind::Deployment => Some(self.replicas.saturating_sub(self.unavailable)),
+            LoadKind::StatefulSet if self.budget => Some(self.replicas.saturating_sub(1)),
+            LoadKind::StatefulSet | LoadKind::Job => None,
         }
     }
 
-    /// Where it is in the API: of its group, its kind in the plural.
+    /// Path of its collection in the API.
     pub(super) fn path(&self) -> String {
         let (group, plural) = match self.kind {
-            Kind::Deployment => ("apps", "deployments"),
-            Kind::StatefulSet => ("apps", "statefulsets"),
-            Kind::Job => ("batch", "jobs"),
+            LoadKind::Deployment => ("apps", "deployments"),
+            LoadKind::StatefulSet => ("apps", "statefulsets"),
+            LoadKind::Job => ("batch", "jobs"),
         };
         format!("/apis/{group}/v1/namespaces/{}/{plural}", self.namespace)
     }
@@ -124,9 +133,9 @@ impl Workload {
     /// The object.
     pub(super) fn object(&self) -> Value {
         let (version, kind) = match self.kind {
-            Kind::Deployment => ("apps/v1", "Deployment"),
-            Kind::StatefulSet => ("apps/v1", "StatefulSet"),
-            Kind::Job => ("batch/v1", "Job"),
+            LoadKind::Deployment => ("apps/v1", "Deployment"),
+            LoadKind::StatefulSet => ("apps/v1", "StatefulSet"),
+            LoadKind::Job => ("batch/v1", "Job"),
         };
         let annotations: BTreeMap<_, _> = self.annotations.iter().copied().collect();
         json!({
@@ -139,7 +148,7 @@ impl Workload {
 
     fn spec(&self) -> Value {
         let (selector, replicas) = (json!({"matchLabels": {"app": self.name}}), self.replicas);
-        let restart = if self.kind == Kind::Job { "Never" } else { "Always" };
+        let restart = if self.kind == LoadKind::Job { "Never" } else { "Always" };
         let template = json!({
             "metadata": {"labels": {"app": self.name, "chaos.example/load": "yes"}},
             "spec": {
@@ -150,11 +159,13 @@ impl Workload {
         });
         match self.kind {
             // A node that is cut off is no fault of the Job's.
-            Kind::Job => json!({"completions": replicas, "parallelism": 2, "backoffLimit": 50, "template": template}),
-            Kind::Deployment => {
+            LoadKind::Job => {
+                json!({"completions": replicas, "parallelism": 2, "backoffLimit": 50, "template": template})
+            }
+            LoadKind::Deployment => {
                 json!({"replicas": replicas, "selector": selector, "strategy": self.strategy, "template": template})
             }
-            Kind::StatefulSet => json!({
+            LoadKind::StatefulSet => json!({
                 "replicas": replicas, "selector": selector, "serviceName": self.name, "template": template,
                 "podManagementPolicy": "Parallel",
             }),
@@ -175,34 +186,35 @@ impl Workload {
 }
 
 /// The load of a run, each act with the instant before which it does not come. The first acts are of the very beginning.
-pub(super) fn acts(seed: u64, length: Duration) -> Vec<(Duration, Act)> {
-    let mut dice = Dice::new(!seed);
-    let mut there: Vec<Workload> = vec![Workload::kept()];
-    there.extend((1..FIRST).map(|number| Workload::any(&mut dice, number)));
-    let mut plan: Vec<_> = there.iter().cloned().map(|workload| (Duration::ZERO, Act::Create(workload))).collect();
+pub(super) fn acts(seed: u64, length: Duration) -> Vec<(Duration, LoadAction)> {
+    let mut rng = SeededRng::new(!seed);
+    let mut there: Vec<LoadWorkload> = vec![LoadWorkload::kept()];
+    there.extend((1..FIRST).map(|number| LoadWorkload::any(&mut rng, number)));
+    let mut plan: Vec<_> =
+        there.iter().cloned().map(|workload| (Duration::ZERO, LoadAction::Create(workload))).collect();
     // Nobody touches it.
     there.remove(0);
     let mut number = FIRST;
     let mut at = Duration::from_millis(500);
     while at < length {
-        let Some(index) = Some(dice.below(there.len())).filter(|_| !there.is_empty()) else { break };
-        let choice = dice.below(6);
+        let Some(index) = Some(rng.below(there.len())).filter(|_| !there.is_empty()) else { break };
+        let choice = rng.below(6);
         if choice < 2 && there.len() < MOST {
-            let workload = Workload::any(&mut dice, number);
+            let workload = LoadWorkload::any(&mut rng, number);
             number += 1;
             there.push(workload.clone());
-            plan.push((at, Act::Create(workload)));
+            plan.push((at, LoadAction::Create(workload)));
         } else if choice == 2 && there.len() > FIRST / 2 {
-            plan.push((at, Act::Remove(there.swap_remove(index))));
-        } else if let Some(workload) = there.get_mut(index).filter(|workload| workload.kind == Kind::Deployment) {
+            plan.push((at, LoadAction::Remove(there.swap_remove(index))));
+        } else if let Some(workload) = there.get_mut(index).filter(|workload| workload.kind == LoadKind::Deployment) {
             if choice == 3 {
-                *workload = workload.of(1 + dice.below(REPLICAS));
-                plan.push((at, Act::Scale(workload.clone())));
+                *workload = workload.of(1 + rng.below(REPLICAS));
+                plan.push((at, LoadAction::Scale(workload.clone())));
             } else {
-                plan.push((at, Act::Roll(workload.clone())));
+                plan.push((at, LoadAction::Roll(workload.clone())));
             }
         }
-        at += dice.between(Duration::from_millis(200), Duration::from_millis(900));
+        at += rng.between(Duration::from_millis(200), Duration::from_millis(900));
     }
     plan
 }
@@ -224,13 +236,13 @@ mod tests {
             let mut there = BTreeMap::new();
             for (_, act) in acts(seed, Duration::from_mins(10)) {
                 match act {
-                    Act::Create(workload) => {
+                    LoadAction::Create(workload) => {
                         assert!(there.insert(workload.name.clone(), workload).is_none());
                     }
-                    Act::Scale(workload) | Act::Roll(workload) => {
+                    LoadAction::Scale(workload) | LoadAction::Roll(workload) => {
                         assert_eq!(there.insert(workload.name.clone(), workload.clone()).unwrap().kind, workload.kind);
                     }
-                    Act::Remove(workload) => assert!(there.remove(&workload.name).is_some()),
+                    LoadAction::Remove(workload) => assert!(there.remove(&workload.name).is_some()),
                 }
                 assert!(there.len() <= MOST + 1 && there.values().all(|workload| workload.replicas <= REPLICAS));
                 assert!(there.is_empty() || there.contains_key("kept"));
@@ -240,13 +252,13 @@ mod tests {
 
     #[test]
     fn what_may_be_missing_is_what_the_strategy_says() {
-        let mut dice = Dice::new(5);
+        let mut rng = SeededRng::new(5);
         for number in 0..200 {
-            let workload = Workload::any(&mut dice, number).of(5);
+            let workload = LoadWorkload::any(&mut rng, number).of(5);
             let object = workload.object();
             let expected = match (workload.kind, object["spec"]["strategy"]["type"].as_str()) {
-                (Kind::Job, _) => None,
-                (Kind::StatefulSet, _) | (_, None) => Some(4),
+                (LoadKind::Job, _) => None,
+                (LoadKind::StatefulSet, _) | (_, None) => Some(4),
                 (_, Some("Recreate")) => Some(0),
                 (_, Some(_)) => Some(
                     5 - usize::try_from(

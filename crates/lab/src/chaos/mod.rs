@@ -1,28 +1,31 @@
-//! `rempart-lab chaos`: everything goes wrong for a while, and what must hold is held against what happened.
+//! Chaos runs: faults are injected for a while, and invariants are checked against what happened.
 //!
-//! A seed decides what goes wrong and what the load does (`plan`, `load`); how long things take is the machine's. What
-//! must hold:
+//! It takes [`ChaosSettings`] and returns a [`ChaosSummary`]. The seed decides the faults (`fault_schedule`) and the
+//! load (`load`); how long things take is the machine's. The invariants:
 //!
 //! * no pod is bound to a node that may not have it, by the [audit log](rempart_audit);
 //! * the operator removes pods by eviction alone, so that budgets are asked, and no budget's workload falls below it;
-//! * no Deployment has fewer ready pods than its own strategy allows (`floors` says what is discounted);
+//! * no Deployment has fewer ready pods than its own strategy allows (`availability` says what is discounted);
 //! * no workload is lost;
-//! * a minute after the last fault every pod that runs stands where it may, or is kept because nothing else could take it.
+//! * a minute after the last fault every pod that runs stands where it may, or is kept because nothing else could take
+//!   it.
 
-mod attendance;
-mod cluster;
-mod dice;
-mod floors;
+mod actors;
+mod availability;
+mod facts;
+mod fault_schedule;
+mod inject;
 mod kubelet;
+mod leader_gaps;
 mod load;
 mod operators;
-mod people;
-mod plan;
+mod raw_object;
+mod requests;
+mod settings;
+mod setup;
 mod snapshot;
-mod stage;
-mod strike;
 mod summary;
-mod world;
+mod wall_clock;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,49 +36,27 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 
-pub use self::summary::Summary;
 use self::{
-    attendance::Attendance, dice::Dice, floors::Floors, load::Act, operators::Operators, people::Developers,
-    plan::Fault, snapshot::Snapshot, strike::Shaker,
+    actors::DeveloperActors, availability::AvailabilityMonitor, fault_schedule::InjectedFault, inject::FaultInjector,
+    leader_gaps::LeaderGaps, load::LoadAction, operators::OperatorReplicas, snapshot::ObjectSnapshot, wall_clock::now,
 };
-use rempart_audit::{Record, Tolerance};
+pub use self::{settings::ChaosSettings, summary::ChaosSummary, wall_clock::any_seed};
+use rempart_audit::{AuditTolerance, RunRecord};
 
-use super::{ControlPlane, Progress, eventually};
+use super::{ControlPlane, ProgressDisplay, eventually, rng::SeededRng};
 
-/// How long after the last fault everything must be as it should.
+/// Time from the last fault within which every invariant must hold.
 const RECOVERY: Duration = Duration::from_mins(1);
-
-/// What is run.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Decides what goes wrong.
-    pub seed: u64,
-    /// For how long things go wrong.
-    pub length: Duration,
-    /// How it is shown.
-    pub progress: Progress,
-}
-
-#[expect(clippy::disallowed_methods, reason = "the run is held against the wall clock of the API server's log")]
-fn now() -> Timestamp {
-    Timestamp::now()
-}
-
-/// A seed that nobody has chosen.
-pub fn any_seed() -> u64 {
-    now().subsec_nanosecond().unsigned_abs().into()
-}
 
 /// Runs on a control plane of its own, which ends with it.
 ///
 /// # Errors
 /// Whatever did not hold, in full, or whatever kept the run from its end. The control plane's files are kept then.
-pub async fn run(settings: Settings) -> Result<Summary> {
-    let cluster = stage::boot(settings.progress).await?;
-    let outcome = Box::pin(shaken(&cluster, settings))
+pub async fn run(settings: ChaosSettings) -> Result<ChaosSummary> {
+    let cluster = setup::boot(settings.progress).await?;
+    let outcome = Box::pin(run_on(&cluster, settings))
         .await
         .and_then(|summary| if summary.breaches.is_empty() { Ok(summary) } else { Err(anyhow!("{summary}")) });
     if outcome.is_err() {
@@ -85,34 +66,35 @@ pub async fn run(settings: Settings) -> Result<Summary> {
     outcome
 }
 
-async fn shaken(cluster: &ControlPlane, settings: Settings) -> Result<Summary> {
-    let client = stage::client(cluster)?;
-    let (attendance, floors) = (Attendance::default(), Floors::default());
+async fn run_on(cluster: &ControlPlane, settings: ChaosSettings) -> Result<ChaosSummary> {
+    let client = setup::client(cluster)?;
+    let (leader_gaps, availability) = (LeaderGaps::default(), AvailabilityMonitor::default());
     let (approvals, restarts) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let developers = Developers::new(client.clone(), &floors);
-    let operators = stage::set(cluster, &client, settings.progress).await?;
-    let mut summary = Summary { settings: Some(settings), ..Summary::default() };
-    let story =
-        async { tell(cluster, &client, settings, &operators, &attendance, &floors, &developers, &mut summary).await };
+    let developers = DeveloperActors::new(client.clone(), &availability);
+    let operators = setup::populate(cluster, &client, settings.progress).await?;
+    let mut summary = ChaosSummary { settings: Some(settings), ..ChaosSummary::default() };
+    let story = async {
+        drive(cluster, &client, settings, &operators, &leader_gaps, &availability, &developers, &mut summary).await
+    };
     tokio::select! {
         told = story => told?,
-        () = floors.watch(cluster.admin(), now) => bail!("the watch of pods ended"),
-        () = attendance.follow(&client, &operators) => bail!("nobody looks any more whether somebody leads"),
-        () = people::approve(&client, &approvals) => bail!("the officer left"),
+        () = availability.watch(cluster.admin(), now) => bail!("the watch of pods ended"),
+        () = leader_gaps.follow(&client, &operators) => bail!("nobody looks any more whether somebody leads"),
+        () = actors::approve_moves(&client, &approvals) => bail!("the officer left"),
         () = kubelet::keep_running(cluster, &restarts) => bail!("the kubelet ended"),
     }
     summary.restarts = restarts.load(Ordering::Relaxed);
     summary.approvals = approvals.load(Ordering::Relaxed);
-    let (unattended, longest) = attendance.record();
+    let (gaps, longest) = leader_gaps.report();
     summary.unattended = longest;
     summary.unattended_in_all =
-        unattended.iter().filter_map(|span| Duration::try_from(span.until.duration_since(span.from)).ok()).sum();
-    summary.ready = floors.outcome();
+        gaps.iter().filter_map(|span| Duration::try_from(span.until.duration_since(span.from)).ok()).sum();
+    summary.ready = availability.outcome();
     summary.breaches.append(&mut summary.ready.breaches);
-    let log = stage::audit_log(cluster);
+    let log = setup::audit_log(cluster);
     let file = File::open(&log).with_context(|| format!("cannot open {}", log.display()))?;
-    let record = Record { unattended, clock: vec![] };
-    let findings = rempart_audit::check(BufReader::new(file), &record, Tolerance::default())?;
+    let record = RunRecord { leader_gaps: gaps, clock: vec![] };
+    let findings = rempart_audit::check(BufReader::new(file), &record, AuditTolerance::default())?;
     summary.breaches.extend(findings.breaches.iter().map(ToString::to_string));
     // An API server that is killed may leave a line torn, and the next one writes on behind it.
     let torn = summary.faults.get("API servers killed").copied().unwrap_or_default();
@@ -127,54 +109,54 @@ async fn shaken(cluster: &ControlPlane, settings: Settings) -> Result<Summary> {
 }
 
 #[expect(clippy::too_many_arguments, reason = "these are all who take part")]
-async fn tell(
+async fn drive(
     cluster: &ControlPlane,
     client: &kube::Client,
-    settings: Settings,
-    operators: &Operators<'_>,
-    attendance: &Attendance,
-    floors: &Floors,
-    developers: &Developers<'_>,
-    summary: &mut Summary,
+    settings: ChaosSettings,
+    operators: &OperatorReplicas<'_>,
+    leader_gaps: &LeaderGaps,
+    availability: &AvailabilityMonitor,
+    developers: &DeveloperActors<'_>,
+    summary: &mut ChaosSummary,
 ) -> Result<()> {
-    let Settings { seed, length, progress } = settings;
+    let ChaosSettings { seed, length, progress } = settings;
     let (first, later): (Vec<_>, Vec<_>) = load::acts(seed, length).into_iter().partition(|(at, _)| at.is_zero());
     let step = progress.step("placing the first workloads");
     for (_, act) in first {
         developers.act(act).await?;
     }
     eventually("the first workloads to be placed", RECOVERY, async || developers.complete().await).await?;
-    let kept = stage::pods_of_the_vault(client).await?;
+    let kept = setup::pods_of_the_vault(client).await?;
     step.done();
 
-    let mut shaker = Shaker {
+    let mut injector = FaultInjector {
         cluster,
         client: client.clone(),
-        recorder: stage::recorder(cluster).await?,
+        recorder: setup::recorder(cluster).await?,
         operators,
-        attendance,
-        floors,
-        dice: Dice::new(seed.rotate_left(32)),
-        state: world::State::default(),
-        parted: BTreeSet::new(),
+        leader_gaps,
+        availability,
+        rng: SeededRng::new(seed.rotate_left(32)),
+        state: facts::FaultState::default(),
+        partitioned: BTreeSet::new(),
     };
-    shaker.list_all().await?;
+    injector.list_all().await?;
     let beginning = Instant::now();
     let (acts, faults) = tokio::try_join!(
-        busy(developers, beginning, later),
-        shake(&mut shaker, beginning, plan::faults(seed, length), progress)
+        apply_load(developers, beginning, later),
+        inject_faults(&mut injector, beginning, fault_schedule::faults(seed, length), progress)
     )?;
     (summary.acts, summary.faults) = (acts, faults);
     sleep_until(beginning + length).await;
 
-    shaker.rest().await?;
+    injector.restore_all().await?;
     let last = Instant::now();
     let step = progress.step("waiting until everything is as it should be");
     let whole = eventually("everything to be as it should", RECOVERY, async || {
         let looked = async {
-            attendance.restored()?;
+            leader_gaps.ensure_closed()?;
             developers.complete().await?;
-            let snapshot = Snapshot::read(client, true).await?;
+            let snapshot = ObjectSnapshot::read(client, true).await?;
             snapshot.stamps_agree(now())?;
             snapshot.compliant(now())
         };
@@ -186,16 +168,20 @@ async fn tell(
     }
     summary.recovered = last.elapsed();
     step.done();
-    if stage::pods_of_the_vault(client).await? != kept {
+    if setup::pods_of_the_vault(client).await? != kept {
         summary.breaches.push("a pod that no pool was cleared for any more was not kept".to_owned());
     }
     summary.workloads = developers.number();
     operators.check().await?;
-    shaker.list_all().await
+    injector.list_all().await
 }
 
 /// The load, act by act.
-async fn busy(developers: &Developers<'_>, beginning: Instant, acts: Vec<(Duration, Act)>) -> Result<usize> {
+async fn apply_load(
+    developers: &DeveloperActors<'_>,
+    beginning: Instant,
+    acts: Vec<(Duration, LoadAction)>,
+) -> Result<usize> {
     let number = acts.len();
     for (at, act) in acts {
         sleep_until(beginning + at).await;
@@ -205,19 +191,19 @@ async fn busy(developers: &Developers<'_>, beginning: Instant, acts: Vec<(Durati
 }
 
 /// The faults, one by one: each is done before the next.
-async fn shake(
-    shaker: &mut Shaker<'_>,
+async fn inject_faults(
+    injector: &mut FaultInjector<'_>,
     beginning: Instant,
-    faults: Vec<(Duration, Fault)>,
-    progress: Progress,
+    faults: Vec<(Duration, InjectedFault)>,
+    progress: ProgressDisplay,
 ) -> Result<BTreeMap<&'static str, usize>> {
     let mut kinds = BTreeMap::new();
     for (at, fault) in faults {
         sleep_until(beginning + at).await;
-        if progress != Progress::Silent {
+        if progress != ProgressDisplay::Silent {
             eprintln!("  {:6.1} s  {fault}", beginning.elapsed().as_secs_f64());
         }
-        shaker.strike(fault).await.with_context(|| format!("in the middle of \"{fault}\""))?;
+        injector.inject(fault).await.with_context(|| format!("in the middle of \"{fault}\""))?;
         if let Some(kind) = fault.kind() {
             *kinds.entry(kind).or_default() += 1;
         }

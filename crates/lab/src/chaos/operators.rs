@@ -1,4 +1,7 @@
-//! Two replicas of the operator, killed and paused, and started again.
+//! Operator replicas: two of them, which faults kill, pause and resume.
+//!
+//! Each replica that is started has an identity of its own, as a pod that replaces another; as many as are missing are
+//! started after every fault.
 
 use std::time::Duration;
 
@@ -7,20 +10,20 @@ use tokio::{sync::Mutex, time::sleep};
 
 use crate::{ControlPlane, OperatorProcess, eventually};
 
-/// How long a replica may take to start while things go wrong around it.
+/// Timeout of a replica's start while faults are injected.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// How often somebody is looked for who leads.
+/// Interval between looks for the leader.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// The replicas. Each start has a name of its own, as a pod that replaces another.
-pub(super) struct Operators<'a> {
+pub(super) struct OperatorReplicas<'a> {
     cluster: &'a ControlPlane,
     replicas: Mutex<Vec<OperatorProcess>>,
     paused: Mutex<Option<OperatorProcess>>,
     started: Mutex<usize>,
 }
 
-impl<'a> Operators<'a> {
+impl<'a> OperatorReplicas<'a> {
     /// Starts both.
     pub(super) async fn start(cluster: &'a ControlPlane) -> Result<Self> {
         let this = Self { cluster, replicas: Mutex::default(), paused: Mutex::default(), started: Mutex::default() };
@@ -28,7 +31,7 @@ impl<'a> Operators<'a> {
         Ok(this)
     }
 
-    /// Starts as many as are missing.
+    /// Starts the replicas that are missing.
     async fn complete(&self) -> Result<()> {
         let missing = 2_usize.saturating_sub(self.replicas.lock().await.len());
         for _ in 0..missing {
@@ -46,7 +49,7 @@ impl<'a> Operators<'a> {
         Ok(())
     }
 
-    /// Which of the replicas leads.
+    /// Index of the replica that leads.
     async fn leader(&self) -> Option<usize> {
         let replicas = self.replicas.lock().await;
         for (index, replica) in replicas.iter().enumerate() {
@@ -63,7 +66,7 @@ impl<'a> Operators<'a> {
         Ok(())
     }
 
-    /// Takes away the one that leads, or any.
+    /// Takes the leader out of the list, or any replica.
     async fn take_leader(&self) -> Result<OperatorProcess> {
         let index = self.leader().await.unwrap_or_default();
         let mut replicas = self.replicas.lock().await;
@@ -85,7 +88,7 @@ impl<'a> Operators<'a> {
         self.complete().await
     }
 
-    /// Stops the leader where it stands. A new replica takes its place, as elsewhere a node's pods are replaced.
+    /// Pauses the leader (SIGSTOP) and starts a replica in its place, as a node's pods are replaced elsewhere.
     pub(super) async fn pause(&self) -> Result<()> {
         let mut paused = self.paused.lock().await;
         if paused.is_none() {
@@ -98,7 +101,7 @@ impl<'a> Operators<'a> {
         Ok(())
     }
 
-    /// Lets the one that is paused go on, beside the others, for a while.
+    /// Resumes the paused replica beside the others, until it has seen that another leads, and ends it.
     pub(super) async fn resume(&self) -> Result<()> {
         let paused = self.paused.lock().await.take();
         if let Some(paused) = paused {
@@ -123,7 +126,7 @@ impl<'a> Operators<'a> {
         Ok(())
     }
 
-    /// Waits until somebody leads.
+    /// Waits until a replica leads.
     pub(super) async fn until_led(&self) {
         while self.led().await.is_err() {
             sleep(INTERVAL).await;

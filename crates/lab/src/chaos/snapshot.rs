@@ -1,19 +1,25 @@
-//! The facts as they are now, for the same second opinion that judges the audit log.
+//! Snapshot of raw objects, judged by the same second opinion as the audit log.
+//!
+//! It takes a client; its checks fail unless stamps are what the facts grant, and every running pod is on a node that
+//! may have it.
 
 use anyhow::{Result, bail, ensure};
 use jiff::Timestamp;
 use kube::Client;
 use serde_json::Value;
 
-use super::cluster::list;
-use rempart_audit::{Facts, Need, Standing};
+use super::{
+    raw_object::{condition, is_running, is_true, text},
+    requests::list,
+};
+use rempart_audit::{ClusterFacts, NodeClearance, PlacementNeed};
 
 /// The domain of clearance stamps.
 const CLEARANCE: &str = "clearance.rempart.node-restriction.kubernetes.io";
 
 /// Raw objects.
 #[derive(Debug, Default)]
-pub(super) struct Snapshot {
+pub(super) struct ObjectSnapshot {
     providers: Vec<Value>,
     pools: Vec<Value>,
     policies: Vec<Value>,
@@ -23,11 +29,7 @@ pub(super) struct Snapshot {
     deployments: Vec<Value>,
 }
 
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
-impl Snapshot {
+impl ObjectSnapshot {
     /// Reads everything, but pods only where they are wanted.
     pub(super) async fn read(client: &Client, pods: bool) -> Result<Self> {
         let ours = async |plural: &str| list(client, &format!("/apis/rempart.dev/v1alpha1/{plural}")).await;
@@ -42,9 +44,9 @@ impl Snapshot {
         })
     }
 
-    pub(super) fn facts(&self, now: Timestamp) -> Facts<'_> {
+    pub(super) fn facts(&self, now: Timestamp) -> ClusterFacts<'_> {
         let named = |object| (text(object, "/metadata/name"), object);
-        Facts {
+        ClusterFacts {
             providers: self.providers.iter().map(named).collect(),
             pools: self.pools.iter().map(named).collect(),
             policies: self.policies.iter().map(named).collect(),
@@ -59,7 +61,7 @@ impl Snapshot {
         let facts = self.facts(now);
         for node in &self.nodes {
             let name = text(node, "/metadata/name");
-            let standing = Standing::of(&facts, name);
+            let clearance = NodeClearance::of(&facts, name);
             for policy in &self.policies {
                 let policy_name = text(policy, "/metadata/name");
                 let mut demands = false;
@@ -68,7 +70,7 @@ impl Snapshot {
                     demands |= level.get("require").is_some();
                     let key = format!("{CLEARANCE}/{policy_name}.{level_name}");
                     let stamped = node.pointer("/metadata/labels").and_then(|labels| labels.get(&key)).is_some();
-                    let cleared = demands && standing.cleared(policy_name, level_name);
+                    let cleared = demands && clearance.cleared(policy_name, level_name);
                     ensure!(stamped == cleared, "node {name}: stamped {stamped} for {key}, cleared {cleared}");
                 }
             }
@@ -79,10 +81,8 @@ impl Snapshot {
     /// The policies that hold a move until somebody approves it, with the identity of the move.
     pub(super) fn stopped(&self) -> Vec<(String, String)> {
         let of = |policy: &Value| {
-            let conditions = policy.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-            let said =
-                conditions.filter(|found| text(found, "/type") == "MoveStopped" && text(found, "/status") == "True");
-            let message = said.map(|found| text(found, "/message").to_owned()).next()?;
+            let stopped = condition(policy, "MoveStopped").filter(|found| text(found, "/status") == "True");
+            let message = stopped.map(|found| text(found, "/message"))?;
             let (_, id) = message.split_once("rempart.dev/approve-move=")?;
             let id: String =
                 id.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_')).collect();
@@ -105,22 +105,16 @@ impl Snapshot {
     /// Counts the latter two.
     pub(super) fn compliant(&self, now: Timestamp) -> Result<usize> {
         let facts = self.facts(now);
-        let ready = |node: &&Value| {
-            let conditions = node.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-            conditions.into_iter().any(|found| text(found, "/type") == "Ready" && text(found, "/status") == "True")
-        };
         let (mut kept, mut wrong) = (0, Vec::new());
-        let runs = |pod: &&Value| {
-            text(pod, "/status/phase") == "Running" && text(pod, "/metadata/deletionTimestamp").is_empty()
-        };
-        for pod in self.pods.iter().filter(runs) {
+        for pod in self.pods.iter().filter(|pod| is_running(pod)) {
             let node = text(pod, "/spec/nodeName");
             let namespace = text(pod, "/metadata/namespace");
-            let need = Need::of(&facts, namespace, pod);
-            let Some(why) = Standing::of(&facts, node).refuses(&need) else { continue };
-            let elsewhere = self.nodes.iter().filter(ready).map(|node| text(node, "/metadata/name"));
+            let need = PlacementNeed::of(&facts, namespace, pod);
+            let Some(why) = NodeClearance::of(&facts, node).refuses(&need) else { continue };
+            let elsewhere =
+                self.nodes.iter().filter(|node| is_true(node, "Ready")).map(|node| text(node, "/metadata/name"));
             let owners = self.left_to_its_owner(pod);
-            if !owners && elsewhere.into_iter().any(|node| Standing::of(&facts, node).refuses(&need).is_none()) {
+            if !owners && elsewhere.into_iter().any(|node| NodeClearance::of(&facts, node).refuses(&need).is_none()) {
                 wrong.push(format!("{namespace}/{} on {node}: {why}", text(pod, "/metadata/name")));
             } else {
                 kept += 1;

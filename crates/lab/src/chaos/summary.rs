@@ -1,37 +1,37 @@
-//! What a run comes to, for a person.
+//! Summary of a chaos run, for a person: faults, load, binds, removals, availability, recovery and breaches.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use super::{Settings, floors::Outcome};
-use rempart_audit::{Findings, Tolerance};
+use super::{availability::AvailabilityOutcome, settings::ChaosSettings};
+use rempart_audit::{AuditFindings, AuditTolerance};
 
-/// How many breaches are told in full.
+/// Breaches printed in full.
 const TOLD: usize = 20;
 
-/// What happened.
+/// Summary of a run.
 #[derive(Clone, Debug, Default)]
-pub struct Summary {
-    pub(super) settings: Option<Settings>,
+pub struct ChaosSummary {
+    pub(super) settings: Option<ChaosSettings>,
     pub(super) faults: BTreeMap<&'static str, usize>,
     pub(super) acts: usize,
     pub(super) workloads: usize,
     pub(super) approvals: usize,
-    /// How often a part of the control plane ended by itself and was started again.
+    /// Restarts of components that ended by themselves.
     pub(super) restarts: usize,
-    /// How long it took until the road from a fact to a bind was open again, at most, by what had closed it.
+    /// The longest leader gap, by reason.
     pub(super) unattended: BTreeMap<String, Duration>,
     pub(super) unattended_in_all: Duration,
-    pub(super) ready: Outcome,
+    pub(super) ready: AvailabilityOutcome,
     pub(super) kept: usize,
-    /// How long after the last fault everything was as it should be.
+    /// Time from the last fault until every invariant held.
     pub(super) recovered: Duration,
-    pub(super) findings: Findings,
+    pub(super) findings: AuditFindings,
     pub(super) breaches: Vec<String>,
 }
 
-impl fmt::Display for Summary {
+impl fmt::Display for ChaosSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(Settings { seed, length, .. }) = self.settings {
+        if let Some(ChaosSettings { seed, length, .. }) = self.settings {
             writeln!(f, "{} s of chaos with the seed {seed}", length.as_secs())?;
         }
         let faults: usize = self.faults.values().sum();
@@ -42,14 +42,14 @@ impl fmt::Display for Summary {
             "  load         {} acts, {} workloads at the end, none lost unless said below",
             self.acts, self.workloads
         )?;
-        let Findings { binds, demanding, late, latest, evictions, refused, unbound_deleted, unreadable, .. } =
+        let AuditFindings { binds, demanding, late, latest, evictions, refused, unbound_deleted, unreadable, .. } =
             &self.findings;
         writeln!(
             f,
             "  binds        {binds} checked, {demanding} of them with demands; {late} came after a fact had changed, the \
              latest {:.2} s ({:.0} s are tolerated)",
             latest.as_secs_f64(),
-            Tolerance::default().stamps.as_secs_f64()
+            AuditTolerance::default().stamps.as_secs_f64()
         )?;
         writeln!(
             f,
@@ -57,7 +57,7 @@ impl fmt::Display for Summary {
              waiting pods replaced; {} moves approved",
             self.approvals
         )?;
-        let Outcome { looks, lost, pardons, .. } = &self.ready;
+        let AvailabilityOutcome { looks, lost, pardons, .. } = &self.ready;
         writeln!(
             f,
             "  ready pods   {looks} looks at workloads that had reached their floor; {lost} pods on nodes that were cut off, for \

@@ -1,22 +1,23 @@
-//! Which pool is cleared for what, and why not: the pools' statuses as a table and as sentences.
+//! Clearance matrix: which pool is cleared for which level and category, and the reasons where it is not.
+//!
+//! It takes a snapshot and prints the verdicts in the statuses of the pools, as tables and sentences. It judges nothing
+//! itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::{
-    paper::{Look, Paper, counted, listed},
-    snapshot::{Snapshot, Subject},
-};
+use super::snapshot::{ClearanceSubject, ClusterSnapshot};
+use crate::terminal::{TerminalOutput, TextStyle, counted, listed};
 use rempart::api::{PlacementPoolSpec, QualificationInForce};
 
 /// For each pool, for each subject, what speaks against it: nothing where it is cleared.
-pub(super) type Matrix = BTreeMap<String, BTreeMap<Subject, BTreeSet<String>>>;
+pub(super) type ClearanceMatrix = BTreeMap<String, BTreeMap<ClearanceSubject, BTreeSet<String>>>;
 
 /// The matrix as the statuses have it.
-pub(super) fn matrix(seen: &Snapshot) -> Matrix {
+pub(super) fn matrix(seen: &ClusterSnapshot) -> ClearanceMatrix {
     let row = |pool: &str| {
-        let cell = |subject: Subject| {
+        let cell = |subject: ClearanceSubject| {
             let verdict = seen.verdict(pool, &subject)?;
             let codes = verdict.reasons.iter().map(|reason| reason.code.clone()).collect();
             Some((subject, codes))
@@ -26,8 +27,8 @@ pub(super) fn matrix(seen: &Snapshot) -> Matrix {
     seen.pools.keys().map(|pool| (pool.clone(), row(pool))).collect()
 }
 
-/// What each pool is, as its owner and the catalogue say.
-pub(super) fn print_pools(paper: Paper, seen: &Snapshot) -> Result<()> {
+/// Prints the offer, zone, nodes and qualifications of each pool.
+pub(super) fn print_pools(terminal: TerminalOutput, seen: &ClusterSnapshot) -> Result<()> {
     let rows = seen.pools.iter().map(|(name, pool)| {
         let PlacementPoolSpec { provider, offer, zone, .. } = &pool.spec;
         let object = seen.providers.get(provider);
@@ -43,58 +44,63 @@ pub(super) fn print_pools(paper: Paper, seen: &Snapshot) -> Result<()> {
             None => format!("{} (no end)", found.scheme),
         });
         let country = site.map_or("?", |site| site.country.as_str());
-        let mut row = vec![(name.clone(), Look::Strong)];
-        if paper.narrow() {
-            row.push((format!("{provider}/{offer}\n {zone}, {country}"), Look::Plain));
+        let mut row = vec![(name.clone(), TextStyle::Strong)];
+        if terminal.narrow() {
+            row.push((format!("{provider}/{offer}\n {zone}, {country}"), TextStyle::Plain));
         } else {
-            row.push((format!("{provider}/{offer}"), Look::Plain));
-            row.push((format!("{zone}, {country}"), Look::Plain));
+            row.push((format!("{provider}/{offer}"), TextStyle::Plain));
+            row.push((format!("{zone}, {country}"), TextStyle::Plain));
         }
-        row.push((seen.nodes_of(name).count().to_string(), Look::Plain));
-        row.push((in_force.collect::<Vec<_>>().join("\n"), Look::Plain));
+        row.push((seen.nodes_of(name).count().to_string(), TextStyle::Plain));
+        row.push((in_force.collect::<Vec<_>>().join("\n"), TextStyle::Plain));
         row
     });
-    let header: &[&str] = if paper.narrow() {
+    let header: &[&str] = if terminal.narrow() {
         &["pool", "offer and zone", "nodes", "certified until"]
     } else {
         &["pool", "offer", "zone", "nodes", "certified until"]
     };
     let every: Vec<usize> = (0..header.len()).collect();
-    paper.table(header, rows.collect(), &every)?;
+    terminal.table(header, rows.collect(), &every)?;
     let strays = seen.nodes.len().saturating_sub(seen.pools.keys().map(|pool| seen.nodes_of(pool).count()).sum());
     if strays > 0 {
-        paper.gap()?;
-        paper.say_as(&format!("And {} of no pool, for which nobody vouches.", counted(strays, "node")), Look::Faint)?;
+        terminal.gap()?;
+        terminal.say_as(
+            &format!("And {} of no pool, for which nobody vouches.", counted(strays, "node")),
+            TextStyle::Faint,
+        )?;
     }
     Ok(())
 }
 
 /// The table of pools and subjects.
-pub(super) fn print(paper: Paper, seen: &Snapshot) -> Result<()> {
+pub(super) fn print(terminal: TerminalOutput, seen: &ClusterSnapshot) -> Result<()> {
     let subjects = seen.subjects();
     let header: Vec<String> = std::iter::once("pool".to_owned())
         .chain(subjects.iter().map(|subject| match subject {
-            Subject::Level(name) => name.clone(),
-            Subject::Category(name) => format!("+ {name}"),
+            ClearanceSubject::Level(name) => name.clone(),
+            ClearanceSubject::Category(name) => format!("+ {name}"),
         }))
         .collect();
     let found = matrix(seen);
     let rows = found.iter().map(|(pool, row)| {
         let cells = subjects.iter().map(|subject| match row.get(subject) {
-            Some(codes) if codes.is_empty() => ("✔".to_owned(), Look::Good),
-            Some(codes) => (codes.iter().map(|code| shown(paper, code)).collect::<Vec<_>>().join("\n"), Look::Bad),
-            None => ("?".to_owned(), Look::Bad),
+            Some(codes) if codes.is_empty() => ("✔".to_owned(), TextStyle::Good),
+            Some(codes) => {
+                (codes.iter().map(|code| shown(terminal, code)).collect::<Vec<_>>().join("\n"), TextStyle::Bad)
+            }
+            None => ("?".to_owned(), TextStyle::Bad),
         });
-        std::iter::once((pool.clone(), Look::Strong)).chain(cells).collect()
+        std::iter::once((pool.clone(), TextStyle::Strong)).chain(cells).collect()
     });
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     let every: Vec<usize> = (0..header.len()).collect();
-    paper.table(&header, rows.collect(), &every)?;
+    terminal.table(&header, rows.collect(), &every)?;
     Ok(())
 }
 
 /// When a verdict next changes by itself, and which pools have a certificate that ends then.
-pub(super) fn print_next_change(paper: Paper, seen: &Snapshot) -> Result<()> {
+pub(super) fn print_next_change(terminal: TerminalOutput, seen: &ClusterSnapshot) -> Result<()> {
     let Some(next) = seen.policy.status.as_ref().and_then(|status| status.next_change.as_ref()) else {
         return Ok(());
     };
@@ -104,14 +110,14 @@ pub(super) fn print_next_change(paper: Paper, seen: &Snapshot) -> Result<()> {
     };
     let pools: Vec<&String> = seen.pools.keys().filter(ends).collect();
     let why = if pools.is_empty() { String::new() } else { format!(", when a certificate of {} ends", listed(pools)) };
-    paper.gap()?;
-    paper.say(&format!("The next of these verdicts changes by itself at {}{why}.", next.0))?;
+    terminal.gap()?;
+    terminal.say(&format!("The next of these verdicts changes by itself at {}{why}.", next.0))?;
     Ok(())
 }
 
-/// A code as it fits: with a break in its middle where it is long and the paper narrow.
-fn shown(paper: Paper, code: &str) -> String {
-    let longest = if paper.narrow() { 12 } else { 20 };
+/// A code as it fits: with a break in its middle where it is long and the terminal narrow.
+fn shown(terminal: TerminalOutput, code: &str) -> String {
+    let longest = if terminal.narrow() { 12 } else { 20 };
     let humps = code.char_indices().skip(1).filter(|(_, character)| character.is_ascii_uppercase());
     let middle = humps.map(|(at, _)| at).min_by_key(|at| at.abs_diff(code.len() / 2));
     match middle.filter(|_| code.len() > longest).and_then(|at| code.split_at_checked(at)) {
@@ -121,7 +127,7 @@ fn shown(paper: Paper, code: &str) -> String {
 }
 
 /// Every reason once, in full, with the pools that it is about.
-pub(super) fn print_reasons(paper: Paper, seen: &Snapshot) -> Result<()> {
+pub(super) fn print_reasons(terminal: TerminalOutput, seen: &ClusterSnapshot) -> Result<()> {
     let mut pools_of: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for pool in seen.pools.keys() {
         for subject in seen.subjects() {
@@ -133,16 +139,20 @@ pub(super) fn print_reasons(paper: Paper, seen: &Snapshot) -> Result<()> {
     let mut last = "";
     for ((code, message), pools) in pools_of {
         if code != last {
-            paper.say_as(code, Look::Bad)?;
+            terminal.say_as(code, TextStyle::Bad)?;
             last = code;
         }
-        paper.item("  ·", &format!("{}: {message}", listed(pools)))?;
+        terminal.item("  ·", &format!("{}: {message}", listed(pools)))?;
     }
     Ok(())
 }
 
-/// What differs between two matrices, a line each. Returns how many lines there are.
-pub(super) fn print_difference(paper: Paper, before: &Matrix, after: &Matrix) -> Result<usize> {
+/// Prints the differences between two matrices, a line each, and returns their number.
+pub(super) fn print_difference(
+    terminal: TerminalOutput,
+    before: &ClearanceMatrix,
+    after: &ClearanceMatrix,
+) -> Result<usize> {
     let nothing = BTreeMap::new();
     let mut rows = Vec::new();
     for (pool, now) in after {
@@ -151,16 +161,16 @@ pub(super) fn print_difference(paper: Paper, before: &Matrix, after: &Matrix) ->
             let earlier = then.get(subject);
             if earlier != Some(codes) {
                 let said = |codes: Option<&BTreeSet<String>>| match codes {
-                    Some(codes) if codes.is_empty() => ("✔".to_owned(), Look::Good),
-                    Some(codes) => (listed(codes), Look::Bad),
-                    None => ("?".to_owned(), Look::Bad),
+                    Some(codes) if codes.is_empty() => ("✔".to_owned(), TextStyle::Good),
+                    Some(codes) => (listed(codes), TextStyle::Bad),
+                    None => ("?".to_owned(), TextStyle::Bad),
                 };
-                let (pool, subject) = ((pool.clone(), Look::Strong), (subject.to_string(), Look::Plain));
+                let (pool, subject) = ((pool.clone(), TextStyle::Strong), (subject.to_string(), TextStyle::Plain));
                 rows.push(vec![pool, subject, said(earlier), said(Some(codes))]);
             }
         }
     }
     let number = rows.len();
-    paper.table(&["pool", "for", "before", "now"], rows, &[0, 1])?;
+    terminal.table(&["pool", "for", "before", "now"], rows, &[0, 1])?;
     Ok(number)
 }

@@ -1,22 +1,25 @@
-//! What people try that the rules do not allow, and what they are told.
+//! Refusals: requests that the rules forbid, and the messages that their authors read.
+//!
+//! Each attempt names the rule that must refuse it and what must not have changed. One that succeeds, or is refused by
+//! another rule, fails the demo.
 
 use anyhow::{Result, bail, ensure};
 
-use super::{
-    paper::{Look, Paper, ended},
-    people::{People, Person},
+use super::actors::{DemoActor, DemoActors};
+use crate::{
+    ControlPlane, ToolOutput,
+    terminal::{TerminalOutput, TextStyle, ended},
 };
-use crate::{ControlPlane, Output};
 
-/// One try.
-struct Attempt {
-    who: Person,
-    /// What it is about, in a sentence.
+/// A request that must be refused.
+struct RefusedAttempt {
+    who: DemoActor,
+    /// The attempt in a sentence.
     story: &'static str,
     arguments: Vec<&'static str>,
-    /// Whose rule must answer, as it appears in the message.
+    /// The rule that must refuse it, as it appears in the message.
     rule: &'static str,
-    /// What the administrator sees, before and after, of what the attempt is about.
+    /// Arguments of kubectl that show what the attempt must not change.
     probe: &'static [&'static str],
 }
 
@@ -24,70 +27,70 @@ struct Attempt {
 const CHEAP_NODE: &str = "scw-waw2-1";
 const FORGED: &str = "clearance.rempart.node-restriction.kubernetes.io/state.secret=true";
 
-async fn attempts(cluster: &ControlPlane, people: &People) -> Result<Vec<Attempt>> {
-    let People { officer, engineer, developer } = people;
+async fn attempts(cluster: &ControlPlane, actors: &DemoActors) -> Result<Vec<RefusedAttempt>> {
+    let DemoActors { officer, engineer, developer } = actors;
     let kubelet = format!("system:node:{CHEAP_NODE}");
-    let kubelet = Person::with_certificate(cluster, "kubelet", &kubelet, "system:nodes")?;
-    let scheduler = Person::with_token(cluster, "ministry", "bargain-scheduler").await?;
+    let kubelet = DemoActor::with_certificate(cluster, "kubelet", &kubelet, "system:nodes")?;
+    let scheduler = DemoActor::with_token(cluster, "ministry", "bargain-scheduler").await?;
     let labels: &[&str] = &["get", "node", CHEAP_NODE, "-o", "jsonpath={.metadata.labels}"];
     Ok(vec![
-        Attempt {
+        RefusedAttempt {
             who: developer.clone(),
             story: "A misspelt level is not taken for none.",
             arguments: vec!["apply", "-f", "deploy/demo-refused/misspelt-level.yaml"],
             rule: "ValidatingAdmissionPolicy 'rempart-workloads'",
             probe: &["get", "deployment", "budget", "-n", "ministry", "--ignore-not-found"],
         },
-        Attempt {
+        RefusedAttempt {
             who: developer.clone(),
             story: "Nor is a category that the policy does not have.",
             arguments: vec!["apply", "-f", "deploy/demo-refused/unknown-category.yaml"],
             rule: "ValidatingAdmissionPolicy 'rempart-workloads'",
             probe: &["get", "cronjob", "statistics", "-n", "valmont", "--ignore-not-found"],
         },
-        Attempt {
+        RefusedAttempt {
             who: engineer.clone(),
             story: "A namespace speaks for all that runs in it, so its label is checked as well.",
             arguments: vec!["label", "namespace", "valmont", "rempart.dev/sensitivity=Secret"],
             rule: "ValidatingAdmissionPolicy 'rempart-namespaces'",
             probe: &["get", "namespace", "valmont", "-o", "jsonpath={.metadata.labels}"],
         },
-        Attempt {
+        RefusedAttempt {
             who: developer.clone(),
             story: "A pod that names its node would pass the scheduler by.",
             arguments: vec!["apply", "-f", "deploy/demo-refused/node-name.yaml"],
             rule: "ValidatingAdmissionPolicy 'rempart-pods'",
             probe: &["get", "pod", "shortcut", "-n", "ministry", "--ignore-not-found"],
         },
-        Attempt {
+        RefusedAttempt {
             who: developer.clone(),
             story: "What was said of a pod cannot be unsaid while it runs.",
             arguments: vec!["annotate", "pod", "lab-import", "-n", "valmont", "rempart.dev/categories-"],
             rule: "ValidatingAdmissionPolicy 'rempart-pod-updates'",
             probe: &["get", "pod", "lab-import", "-n", "valmont", "-o", "jsonpath={.metadata.annotations}"],
         },
-        Attempt {
+        RefusedAttempt {
             who: scheduler,
             story: "A scheduler that some team runs, with every right of kube-scheduler, binds a pod to a cheap node.",
             arguments: vec!["create", "--validate=false", "-f", "deploy/demo-refused/binding.yaml"],
             rule: "ValidatingAdmissionPolicy 'rempart-bindings'",
             probe: &["get", "pod", "bargain", "-n", "ministry", "-o", "jsonpath={.spec.nodeName}"],
         },
-        Attempt {
+        RefusedAttempt {
             who: kubelet,
             story: "A node stamps itself. Kubernetes' own NodeRestriction is the first to object.",
             arguments: vec!["label", "node", CHEAP_NODE, FORGED],
             rule: "is not allowed to modify labels",
             probe: labels,
         },
-        Attempt {
+        RefusedAttempt {
             who: engineer.clone(),
             story: "The cluster's administrator stamps a node by hand.",
             arguments: vec!["label", "node", CHEAP_NODE, FORGED],
             rule: "ValidatingAdmissionPolicy 'rempart-stamps'",
             probe: labels,
         },
-        Attempt {
+        RefusedAttempt {
             who: officer.clone(),
             story: "A policy whose default is not one of its levels.",
             arguments: vec!["apply", "-f", "deploy/demo-refused/policy.yaml"],
@@ -97,40 +100,40 @@ async fn attempts(cluster: &ControlPlane, people: &People) -> Result<Vec<Attempt
     ])
 }
 
-/// Tries all of it, shows each command with its answer, and returns how many were refused, which is all.
-pub(super) async fn print(paper: Paper, cluster: &ControlPlane, people: &People) -> Result<usize> {
+/// Sends every request, prints each command with its answer, and returns their number.
+pub(super) async fn print(terminal: TerminalOutput, cluster: &ControlPlane, actors: &DemoActors) -> Result<usize> {
     let scheduler = "deploy/demo-refused/bargain-scheduler.yaml";
-    people.engineer.must(cluster, &["apply", "-f", scheduler]).await?;
+    actors.engineer.must(cluster, &["apply", "-f", scheduler]).await?;
     let pod = "deploy/demo-refused/bargain.yaml";
-    people.developer.must(cluster, &["apply", "-f", pod]).await?;
+    actors.developer.must(cluster, &["apply", "-f", pod]).await?;
 
-    let attempts = attempts(cluster, people).await?;
+    let attempts = attempts(cluster, actors).await?;
     let number = attempts.len();
     for (i, attempt) in attempts.into_iter().enumerate() {
         if i > 0 {
-            paper.gap()?;
+            terminal.gap()?;
         }
         let before = look(cluster, attempt.probe).await?;
         let answer = attempt.who.kubectl(cluster, &attempt.arguments).await?;
-        paper.say(attempt.story)?;
-        paper.command(&attempt.who.name, &format!("kubectl {}", attempt.arguments.join(" ")))?;
-        paper.quote(&answer.stderr, Look::Bad)?;
+        terminal.say(attempt.story)?;
+        terminal.command(&attempt.who.name, &format!("kubectl {}", attempt.arguments.join(" ")))?;
+        terminal.quote(&answer.stderr, TextStyle::Bad)?;
         attempt.check(&answer)?;
         let after = look(cluster, attempt.probe).await?;
         ensure!(before == after, "`{}` was refused and changed something: {before} → {after}", attempt.line());
     }
 
-    people.developer.must(cluster, &["delete", "-f", pod, "--ignore-not-found"]).await?;
-    people.engineer.must(cluster, &["delete", "-f", scheduler, "--ignore-not-found"]).await?;
+    actors.developer.must(cluster, &["delete", "-f", pod, "--ignore-not-found"]).await?;
+    actors.engineer.must(cluster, &["delete", "-f", scheduler, "--ignore-not-found"]).await?;
     Ok(number)
 }
 
-impl Attempt {
+impl RefusedAttempt {
     fn line(&self) -> String {
         format!("kubectl {}", self.arguments.join(" "))
     }
 
-    fn check(&self, answer: &Output) -> Result<()> {
+    fn check(&self, answer: &ToolOutput) -> Result<()> {
         if answer.status.success() {
             bail!("`{}` of {} succeeded, and should have been refused", self.line(), self.who.name);
         }
@@ -148,5 +151,5 @@ impl Attempt {
 }
 
 async fn look(cluster: &ControlPlane, probe: &[&str]) -> Result<String> {
-    Person::administrator(cluster).must(cluster, probe).await
+    DemoActor::administrator(cluster).must(cluster, probe).await
 }

@@ -1,7 +1,8 @@
-//! The cluster at one moment: pools and their verdicts, nodes and their stamps, workloads and their pods.
+//! Snapshot of the cluster: pools and their verdicts, nodes and their stamps, workloads and their pods.
 //!
-//! What a workload needs is worked out here by the core, from what people wrote. What admission made of it is read from
-//! the pods. That the two agree is one of the things that the demo checks.
+//! It takes a client and the name of the policy. What a workload needs is derived here by the core, from what people
+//! wrote; what admission made of it is read from the pods. That the two agree is one of the things that the demo
+//! checks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,41 +31,41 @@ use rempart_core::{
     sensitivity::{ControllerStatements, PodSensitivity, SensitivityStatement, TemplateStatements},
 };
 
-/// Everything that the demo looks at.
-pub(super) struct Snapshot {
+/// Snapshot of everything that the demo reads.
+pub(super) struct ClusterSnapshot {
     pub(super) policy: PlacementPolicy,
     judged: Policy,
     pub(super) pools: BTreeMap<String, PlacementPool>,
     pub(super) providers: BTreeMap<String, CloudProvider>,
     pub(super) nodes: BTreeMap<String, Labels>,
-    pub(super) workloads: Vec<Workload>,
+    pub(super) workloads: Vec<ObservedWorkload>,
 }
 
 /// A level or a category of the policy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Subject {
+pub(super) enum ClearanceSubject {
     Level(String),
     Category(String),
 }
 
-/// What somebody applied, and the pods that came of it.
+/// A workload with its pods.
 #[derive(Clone, Debug)]
-pub(super) struct Workload {
+pub(super) struct ObservedWorkload {
     pub(super) kind: &'static str,
     pub(super) namespace: String,
     pub(super) name: String,
-    /// How many pods there should be now.
+    /// Number of pods that it should have.
     pub(super) wanted: usize,
     /// Whether its controller has seen its latest specification.
     pub(super) observed: bool,
-    pub(super) need: Need,
-    /// Those that are not on their way out.
-    pub(super) pods: Vec<PodView>,
+    pub(super) need: WorkloadNeed,
+    /// Its pods that are not being deleted.
+    pub(super) pods: Vec<ObservedPod>,
 }
 
-/// What the pods of a workload need.
+/// Level, categories and keys that the pods of a workload need.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Need {
+pub(super) struct WorkloadNeed {
     pub(super) level: String,
     pub(super) source: Source,
     pub(super) categories: Vec<String>,
@@ -73,7 +74,7 @@ pub(super) struct Need {
 
 /// A pod, and where it is.
 #[derive(Clone, Debug)]
-pub(super) struct PodView {
+pub(super) struct ObservedPod {
     pub(super) name: String,
     pub(super) uid: String,
     pub(super) node: Option<String>,
@@ -84,7 +85,7 @@ pub(super) struct PodView {
     pub(super) unschedulable: Option<String>,
 }
 
-impl Snapshot {
+impl ClusterSnapshot {
     /// Reads everything. `policy` is the name of the policy that governs.
     pub(super) async fn read(client: &Client, policy: &str) -> Result<Self> {
         let policies: Api<PlacementPolicy> = Api::all(client.clone());
@@ -110,32 +111,33 @@ impl Snapshot {
     }
 
     /// The policy's levels, least sensitive first, then its categories.
-    pub(super) fn subjects(&self) -> Vec<Subject> {
-        let levels = self.policy.spec.levels.iter().map(|level| Subject::Level(level.name.clone()));
-        let categories = self.policy.spec.categories.iter().map(|category| Subject::Category(category.name.clone()));
+    pub(super) fn subjects(&self) -> Vec<ClearanceSubject> {
+        let levels = self.policy.spec.levels.iter().map(|level| ClearanceSubject::Level(level.name.clone()));
+        let categories =
+            self.policy.spec.categories.iter().map(|category| ClearanceSubject::Category(category.name.clone()));
         levels.chain(categories).collect()
     }
 
     /// The verdict on `pool` for `subject`, as the pool's status has it.
-    pub(super) fn verdict(&self, pool: &str, subject: &Subject) -> Option<&Verdict> {
+    pub(super) fn verdict(&self, pool: &str, subject: &ClearanceSubject) -> Option<&Verdict> {
         let verdicts = &self.pools.get(pool)?.status.as_ref()?.verdicts;
         verdicts.iter().filter(|verdict| verdict.policy == self.policy_name()).find(|verdict| match subject {
-            Subject::Level(level) => verdict.level.as_ref() == Some(level),
-            Subject::Category(category) => verdict.category.as_ref() == Some(category),
+            ClearanceSubject::Level(level) => verdict.level.as_ref() == Some(level),
+            ClearanceSubject::Category(category) => verdict.category.as_ref() == Some(category),
         })
     }
 
     /// The stamp of `subject`; `None` when nothing is required for it.
-    pub(super) fn key(&self, subject: &Subject) -> Option<String> {
+    pub(super) fn key(&self, subject: &ClearanceSubject) -> Option<String> {
         match subject {
-            Subject::Level(level) => self.judged.clearance_key(self.judged.levels.rank(level)?),
-            Subject::Category(category) => self.judged.category_key(category),
+            ClearanceSubject::Level(level) => self.judged.clearance_key(self.judged.levels.rank(level)?),
+            ClearanceSubject::Category(category) => self.judged.category_key(category),
         }
     }
 
     /// The subjects whose stamps are among `keys`.
-    pub(super) fn subjects_of(&self, keys: &BTreeSet<String>) -> Vec<Subject> {
-        let asked = |subject: &Subject| self.key(subject).is_some_and(|key| keys.contains(&key));
+    pub(super) fn subjects_of(&self, keys: &BTreeSet<String>) -> Vec<ClearanceSubject> {
+        let asked = |subject: &ClearanceSubject| self.key(subject).is_some_and(|key| keys.contains(&key));
         self.subjects().into_iter().filter(asked).collect()
     }
 
@@ -161,12 +163,12 @@ impl Snapshot {
     }
 
     /// The workload of this kind and name.
-    pub(super) fn workload(&self, kind: &str, namespace: &str, name: &str) -> Option<&Workload> {
+    pub(super) fn workload(&self, kind: &str, namespace: &str, name: &str) -> Option<&ObservedWorkload> {
         self.workloads.iter().find(|found| found.kind == kind && found.namespace == namespace && found.name == name)
     }
 }
 
-impl std::fmt::Display for Subject {
+impl std::fmt::Display for ClearanceSubject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Level(name) => write!(f, "level {name}"),
@@ -175,7 +177,7 @@ impl std::fmt::Display for Subject {
     }
 }
 
-impl Need {
+impl WorkloadNeed {
     /// Level and categories, as `restricted, health`.
     pub(super) fn words(&self) -> String {
         let categories = self.categories.iter().map(|category| format!(", {category}"));
@@ -183,14 +185,14 @@ impl Need {
     }
 }
 
-impl Workload {
+impl ObservedWorkload {
     /// `Deployment ministry/tax-api`.
     pub(super) fn title(&self) -> String {
         format!("{} {}/{}", self.kind, self.namespace, self.name)
     }
 }
 
-impl PodView {
+impl ObservedPod {
     fn new(pod: Pod) -> Self {
         let status = pod.status.unwrap_or_default();
         let spec = pod.spec.unwrap_or_default();
@@ -217,7 +219,7 @@ where
     Ok(list.items)
 }
 
-/// Those in namespaces that policies reach and the demo uses.
+/// Objects in the namespaces that the policy governs.
 async fn namespaced<K>(client: &Client, namespaces: &BTreeMap<String, Labels>) -> Result<Vec<K>>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
@@ -231,7 +233,7 @@ fn by_name<K: ResourceExt>(objects: Vec<K>) -> BTreeMap<String, K> {
 }
 
 /// A workload before its pods are found.
-struct Draft {
+struct WorkloadDraft {
     kind: &'static str,
     meta: ObjectMeta,
     /// The annotations of its template; `None` for a pod, which speaks for itself.
@@ -240,7 +242,7 @@ struct Draft {
     observed: bool,
 }
 
-impl Draft {
+impl WorkloadDraft {
     fn of(kind: &'static str, meta: &ObjectMeta, template: Option<ObjectMeta>) -> Self {
         let template = template.and_then(|meta| meta.annotations).unwrap_or_default();
         Self { kind, meta: meta.clone(), template: Some(template), wanted: 1, observed: true }
@@ -258,7 +260,12 @@ impl Draft {
         Self { observed: generation >= self.meta.generation, ..self }
     }
 
-    fn finish(self, policy: &Policy, namespaces: &BTreeMap<String, Labels>, pods: Vec<PodView>) -> Result<Workload> {
+    fn finish(
+        self,
+        policy: &Policy,
+        namespaces: &BTreeMap<String, Labels>,
+        pods: Vec<ObservedPod>,
+    ) -> Result<ObservedWorkload> {
         let Self { kind, meta, template, wanted, observed } = self;
         let namespace = meta.namespace.clone().unwrap_or_default();
         let name = meta.name.clone().unwrap_or_default();
@@ -273,17 +280,17 @@ impl Draft {
         let need = policy.need(&namespace, &said).map_err(|refusals| {
             anyhow!("the policy cannot judge {kind} {namespace}/{name}, which admission let in: {refusals:?}")
         })?;
-        let need = Need {
+        let need = WorkloadNeed {
             level: need.level.to_string(),
             source: need.source,
             categories: need.categories.iter().map(ToString::to_string).collect(),
             keys: need.keys,
         };
-        Ok(Workload { kind, namespace, name, wanted, observed, need, pods })
+        Ok(ObservedWorkload { kind, namespace, name, wanted, observed, need, pods })
     }
 }
 
-async fn workloads(client: &Client, policy: &Policy) -> Result<Vec<Workload>> {
+async fn workloads(client: &Client, policy: &Policy) -> Result<Vec<ObservedWorkload>> {
     let namespaces: BTreeMap<String, Labels> = all::<Namespace>(client)
         .await?
         .into_iter()
@@ -296,19 +303,19 @@ async fn workloads(client: &Client, policy: &Policy) -> Result<Vec<Workload>> {
     for found in namespaced::<Deployment>(client, namespaces).await? {
         let spec = found.spec.unwrap_or_default();
         let generation = found.status.unwrap_or_default().observed_generation;
-        let draft = Draft::of("Deployment", &found.metadata, spec.template.metadata);
+        let draft = WorkloadDraft::of("Deployment", &found.metadata, spec.template.metadata);
         drafts.push(draft.wanting(spec.replicas).observed(generation));
     }
     for found in namespaced::<StatefulSet>(client, namespaces).await? {
         let spec = found.spec.unwrap_or_default();
         let generation = found.status.unwrap_or_default().observed_generation;
-        let draft = Draft::of("StatefulSet", &found.metadata, spec.template.metadata);
+        let draft = WorkloadDraft::of("StatefulSet", &found.metadata, spec.template.metadata);
         drafts.push(draft.wanting(spec.replicas).observed(generation));
     }
     for found in namespaced::<DaemonSet>(client, namespaces).await? {
         let spec = found.spec.unwrap_or_default();
         let status = found.status.unwrap_or_default();
-        let draft = Draft::of("DaemonSet", &found.metadata, spec.template.metadata);
+        let draft = WorkloadDraft::of("DaemonSet", &found.metadata, spec.template.metadata);
         drafts.push(draft.wanting(Some(status.desired_number_scheduled)).observed(status.observed_generation));
     }
     let sets = namespaced::<ReplicaSet>(client, namespaces).await?;
@@ -316,17 +323,17 @@ async fn workloads(client: &Client, policy: &Policy) -> Result<Vec<Workload>> {
     for found in namespaced::<CronJob>(client, namespaces).await? {
         let template = found.spec.job_template.spec.unwrap_or_default().template.metadata;
         let runs = jobs.iter().filter(|job| owner(&job.metadata) == found.metadata.uid.as_deref()).count();
-        drafts.push(Draft { wanted: runs, ..Draft::of("CronJob", &found.metadata, template) });
+        drafts.push(WorkloadDraft { wanted: runs, ..WorkloadDraft::of("CronJob", &found.metadata, template) });
     }
     for found in jobs.iter().filter(|job| owner(&job.metadata).is_none()) {
         let spec = found.spec.clone().unwrap_or_default();
-        drafts.push(Draft::of("Job", &found.metadata, spec.template.metadata).wanting(spec.completions));
+        drafts.push(WorkloadDraft::of("Job", &found.metadata, spec.template.metadata).wanting(spec.completions));
     }
 
     // From whatever owns a pod to what a person wrote.
     let between = sets.iter().map(|set| &set.metadata).chain(jobs.iter().map(|job| &job.metadata));
     let above: BTreeMap<&str, &str> = between.filter_map(|meta| meta.uid.as_deref().zip(owner(meta))).collect();
-    let mut pods: BTreeMap<String, Vec<PodView>> = BTreeMap::new();
+    let mut pods: BTreeMap<String, Vec<ObservedPod>> = BTreeMap::new();
     for pod in namespaced::<Pod>(client, namespaces).await? {
         if pod.metadata.deletion_timestamp.is_some() {
             continue;
@@ -337,11 +344,11 @@ async fn workloads(client: &Client, policy: &Policy) -> Result<Vec<Workload>> {
             None => uid,
         };
         if owner(&pod.metadata).is_none() {
-            drafts.push(Draft::of_pod(&pod.metadata));
+            drafts.push(WorkloadDraft::of_pod(&pod.metadata));
         }
-        pods.entry(top).or_default().push(PodView::new(pod));
+        pods.entry(top).or_default().push(ObservedPod::new(pod));
     }
-    let finish = |draft: Draft| {
+    let finish = |draft: WorkloadDraft| {
         let pods = draft.meta.uid.as_ref().and_then(|uid| pods.remove(uid)).unwrap_or_default();
         draft.finish(policy, namespaces, pods)
     };

@@ -1,0 +1,32 @@
+//! Record of a run: what the run knows and the audit log does not, and how late consequences may be.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::leader_gaps::LeaderGap;
+
+/// The run's own record, which the log lacks.
+#[derive(Clone, Debug, Default)]
+pub struct RunRecord {
+    /// When no operator led, or nobody could reach the API server.
+    pub leader_gaps: Vec<LeaderGap>,
+    /// By how much the operator's clock was ahead, each from an instant on; not at all before the first.
+    pub clock: Vec<(Timestamp, Duration)>,
+}
+
+/// Tolerated delays from a fact to its consequences.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditTolerance {
+    /// From a fact to the stamps, the scheduler's cache and the last bind that it had decided before.
+    pub stamps: Duration,
+    /// From a policy or a namespace's label to the admission of pods: the operator binds, and API servers take bindings
+    /// up once a second.
+    pub admission: Duration,
+}
+
+impl Default for AuditTolerance {
+    fn default() -> Self {
+        Self { stamps: Duration::from_secs(2), admission: Duration::from_secs(6) }
+    }
+}
