@@ -12,6 +12,7 @@
 #![allow(clippy::duplicated_attributes, reason = "every printcolumn has a type_")]
 
 mod cloud_provider;
+pub mod conditions;
 pub mod crds;
 pub mod limits;
 mod meta;

@@ -11,6 +11,7 @@
 mod admission;
 mod clearance_table;
 mod commands;
+mod conditions;
 mod crds;
 mod examples;
 mod explain;
