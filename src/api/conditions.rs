@@ -130,6 +130,16 @@ pub const ROLLOUT_STUCK: &str = "RolloutStuck";
 pub const REPORT_ONLY: &str = "ReportOnly";
 /// `Migrating`: the rollout is paused.
 pub const ROLLOUT_PAUSED: &str = "RolloutPaused";
+/// `Migrating`: a partition holds the rollout back.
+pub const ROLLOUT_PARTITIONED: &str = "RolloutPartitioned";
+/// `Migrating`: the workload's own rollout is replacing the pod.
+pub const ROLLOUT_UNDER_WAY: &str = "RolloutUnderWay";
+/// `Migrating`: the Job has started from a template that says less than is said now.
+pub const JOB_STARTED: &str = "JobStarted";
+/// `Migrating`: not every API server acts on the policy yet.
+pub const ADMISSION_PENDING: &str = "AdmissionPending";
+/// `Migrating`: somebody takes away what admission completes in the template.
+pub const TEMPLATE_REVERTED: &str = "TemplateReverted";
 /// `Migrating`: the Deployment's strategy is `Recreate`.
 pub const STRATEGY_RECREATE: &str = "StrategyRecreate";
 /// `Migrating`: the update strategy is `OnDelete`.
@@ -161,7 +171,11 @@ pub const CONDITION_TYPES: [ConditionType; 9] = [
             PROVIDER_ID_MISMATCH,
         ],
     },
-    ConditionType { kind: "PlacementPolicy", name: READY, reasons: &[EVALUATED, UNKNOWN_NAMES, INVALID_SPEC, DELETING] },
+    ConditionType {
+        kind: "PlacementPolicy",
+        name: READY,
+        reasons: &[EVALUATED, UNKNOWN_NAMES, INVALID_SPEC, DELETING],
+    },
     ConditionType {
         kind: "PlacementPolicy",
         name: ENFORCED,
@@ -215,6 +229,11 @@ pub const CONDITION_TYPES: [ConditionType; 9] = [
             MOVE_STOPPED,
             REPORT_ONLY,
             ROLLOUT_PAUSED,
+            ROLLOUT_PARTITIONED,
+            ROLLOUT_UNDER_WAY,
+            JOB_STARTED,
+            ADMISSION_PENDING,
+            TEMPLATE_REVERTED,
             STRATEGY_RECREATE,
             STRATEGY_ON_DELETE,
             DAEMON_SET,

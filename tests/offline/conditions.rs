@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use rempart::api::{
-    conditions::{CONDITION_TYPES, EVENT_REASONS, MIGRATING},
+    conditions::{CONDITION_TYPES, EVENT_REASONS, MIGRATING, MOVING, NOTHING_TO_MOVE, WAITING},
     crds,
 };
+use rempart_core::migration::BlockedReason;
 
 /// The cells of every row of the table that begins with `header`.
 fn rows(header: &str) -> Vec<Vec<String>> {
@@ -46,6 +47,14 @@ fn the_runbook_explains_every_condition_and_no_other() {
 }
 
 #[test]
+fn every_reason_for_which_a_pod_stays_is_one_of_the_condition() {
+    let migrating = CONDITION_TYPES.iter().find(|condition| condition.name == MIGRATING).unwrap();
+    let own = [MOVING, WAITING, NOTHING_TO_MOVE];
+    let known: BTreeSet<_> = migrating.reasons.iter().copied().filter(|reason| !own.contains(reason)).collect();
+    assert_eq!(known, BlockedReason::CODES.into());
+}
+
+#[test]
 fn the_runbook_explains_every_event_and_no_other() {
     let explained: BTreeSet<String> =
         rows("| event | about |").iter().flat_map(|row| words(&row[0]).collect::<Vec<_>>()).collect();
@@ -71,9 +80,8 @@ fn columns_show_conditions_that_exist() {
         for path in columns.map(|column| &column.json_path) {
             let Some((_, rest)) = path.split_once("@.type=='") else { continue };
             let name = rest.split('\'').next().unwrap();
-            let known = |condition: &rempart::api::conditions::ConditionType| {
-                condition.kind == kind && condition.name == name
-            };
+            let known =
+                |condition: &rempart::api::conditions::ConditionType| condition.kind == kind && condition.name == name;
             assert!(CONDITION_TYPES.iter().any(known), "{kind}: {path}");
         }
     }

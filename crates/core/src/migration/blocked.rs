@@ -52,6 +52,35 @@ pub enum BlockedReason {
 }
 
 impl BlockedReason {
+    /// Every [`Self::code`].
+    pub const CODES: [&str; 25] = [
+        "NoClearedPool",
+        "NoClearedNode",
+        "NodesTooSmall",
+        "NodesTaken",
+        "VolumePinned",
+        "NoCapacity",
+        "Refused",
+        "ReportOnly",
+        "MoveStopped",
+        "RolloutPaused",
+        "RolloutPartitioned",
+        "StrategyRecreate",
+        "StrategyOnDelete",
+        "RolloutUnderWay",
+        "DaemonSet",
+        "Unmanaged",
+        "StaticPod",
+        "JobStarted",
+        "JobWouldFail",
+        "OthersNotReady",
+        "DisruptionBudget",
+        "AdmissionPending",
+        "RolloutStuck",
+        "TemplateReverted",
+        "ReplacedInVain",
+    ];
+
     /// A stable word for it.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -139,5 +168,53 @@ impl fmt::Display for BlockedReason {
                  its template"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::prelude::v1::*;
+
+    use super::*;
+
+    /// The reason after `before`, in the order of their declaration: one that is missing here does not compile.
+    fn next(before: &BlockedReason) -> Option<BlockedReason> {
+        use BlockedReason as Blocked;
+        let volume = || NoFit::Volume { claim: "c".into(), volume: "v".into() };
+        Some(match before {
+            Blocked::NoFit(NoFit::NoPool) => Blocked::NoFit(NoFit::NoNode),
+            Blocked::NoFit(NoFit::NoNode) => Blocked::NoFit(NoFit::TooSmall),
+            Blocked::NoFit(NoFit::TooSmall) => Blocked::NoFit(NoFit::Crowded),
+            Blocked::NoFit(NoFit::Crowded) => Blocked::NoFit(volume()),
+            Blocked::NoFit(NoFit::Volume { .. }) => Blocked::NoFit(NoFit::Full),
+            Blocked::NoFit(NoFit::Full) => Blocked::Refused("r".into()),
+            Blocked::Refused(_) => Blocked::ReportOnly,
+            Blocked::ReportOnly => Blocked::Stopped("s".into()),
+            Blocked::Stopped(_) => Blocked::Paused,
+            Blocked::Paused => Blocked::Partitioned,
+            Blocked::Partitioned => Blocked::Recreate,
+            Blocked::Recreate => Blocked::OnDelete(Kind::StatefulSet),
+            Blocked::OnDelete(_) => Blocked::RolloutUnderWay(Kind::Deployment),
+            Blocked::RolloutUnderWay(_) => Blocked::DaemonSet,
+            Blocked::DaemonSet => Blocked::Unmanaged,
+            Blocked::Unmanaged => Blocked::Static,
+            Blocked::Static => Blocked::JobStarted,
+            Blocked::JobStarted => Blocked::JobWouldFail,
+            Blocked::JobWouldFail => Blocked::OthersNotReady,
+            Blocked::OthersNotReady => Blocked::Budget("b".into()),
+            Blocked::Budget(_) => Blocked::AdmissionPending,
+            Blocked::AdmissionPending => Blocked::Stuck,
+            Blocked::Stuck => Blocked::TemplateReverted,
+            Blocked::TemplateReverted => Blocked::InVain("k".into()),
+            Blocked::InVain(_) => return None,
+        })
+    }
+
+    #[test]
+    fn each_has_a_word_of_its_own_and_a_sentence() {
+        let all = core::iter::successors(Some(BlockedReason::NoFit(NoFit::NoPool)), next);
+        let told: Vec<_> = all.map(|reason| (reason.code(), reason.to_string())).collect();
+        assert_eq!(told.iter().map(|(code, _)| *code).collect::<Vec<_>>(), BlockedReason::CODES);
+        assert!(told.iter().all(|(_, sentence)| !sentence.is_empty()));
     }
 }
