@@ -22,7 +22,7 @@ use super::{
     evaluate::{Evaluation, offer_status::QualificationPeriod},
     reconcile::records::{LevelCounts, PolicyLevelCounts},
 };
-use rempart_core::{instant::Instant as Timestamp, migration::Why};
+use rempart_core::{instant::Instant as Timestamp, migration::MigrationCause};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
@@ -33,7 +33,7 @@ struct KindLabels {
 struct WriteLabels {
     kind: &'static str,
     outcome: &'static str,
-    /// Why it failed; empty, which Prometheus takes for absent, where it did not.
+    /// MigrationCause it failed; empty, which Prometheus takes for absent, where it did not.
     reason: &'static str,
 }
 
@@ -145,7 +145,9 @@ impl Default for Metrics {
         };
         let mut registry = Registry::with_prefix("rempart");
         // As those of watches when they begin.
-        for why in [Why::Violating, Why::Leaving, Why::Stale] {
+        for why in
+            [MigrationCause::Violating, MigrationCause::Expiring, MigrationCause::Stale, MigrationCause::TemplateBehind]
+        {
             for outcome in ["begun", "done", "failed"] {
                 drop(metrics.moves.get_or_create(&MoveLabels { why: why.as_str(), outcome }));
             }
@@ -213,7 +215,11 @@ impl Metrics {
 
     /// How the operator fares.
     fn register_operation(&self, registry: &mut Registry) {
-        registry.register("writes", "Writes to the API server, by kind, outcome and the reason of a failure", self.writes.clone());
+        registry.register(
+            "writes",
+            "Writes to the API server, by kind, outcome and the reason of a failure",
+            self.writes.clone(),
+        );
         registry.register("watch_events", "Events received from watches, by kind", self.watch_events.clone());
         registry.register("watch_failures", "Watches that broke off, by kind", self.watch_failures.clone());
         registry.register(
@@ -397,11 +403,13 @@ impl Metrics {
         for (policy, found) in &evaluation.policies {
             let pools = |standing: &crate::api::Standing| whole(standing.cleared_pools.len());
             for standing in &found.levels {
-                let subject = RequirementLabels { policy: policy.clone(), level: standing.name.clone(), category: String::new() };
+                let subject =
+                    RequirementLabels { policy: policy.clone(), level: standing.name.clone(), category: String::new() };
                 self.cleared.get_or_create(&subject).set(pools(standing));
             }
             for standing in &found.categories {
-                let subject = RequirementLabels { policy: policy.clone(), level: String::new(), category: standing.name.clone() };
+                let subject =
+                    RequirementLabels { policy: policy.clone(), level: String::new(), category: standing.name.clone() };
                 self.cleared.get_or_create(&subject).set(pools(standing));
             }
         }

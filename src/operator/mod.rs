@@ -37,7 +37,7 @@ use rempart_core::instant::Instant as Timestamp;
 use cache::Observation;
 use clock::Clock;
 use engine::Engine;
-use lease::{LeaseCandidate, Leadership};
+use lease::{Leadership, LeaseCandidate};
 use metrics::Metrics;
 pub use reconcile::settings::{MoveLimits, Settings};
 use serve::HealthState;

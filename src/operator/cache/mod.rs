@@ -26,7 +26,8 @@ use super::watch::{
 };
 use crate::api::{CloudProvider, PlacementPolicy, PlacementPool};
 use rempart_core::{
-    fleet::{Claim, Controller, Controllers, Fleet, Namespace, Pod, Volume},
+    fleet::{Claim, Controller, Controllers, Fleet, Pod, Volume},
+    namespace::Namespace,
     workload::Kind,
 };
 

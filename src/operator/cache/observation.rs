@@ -18,7 +18,8 @@ use crate::{
     },
 };
 use rempart_core::{
-    fleet::{Claim, Controller, Namespace, Pod, Volume},
+    fleet::{Claim, Controller, Pod, Volume},
+    namespace::Namespace,
     workload::Kind,
 };
 

@@ -277,7 +277,10 @@ mod tests {
     fn old_news_is_dropped() {
         let mut store = store(&[("a", 1)]);
         store.observe(WatchChange::Applied("a".into(), ObjectPresence { version: 9 }));
-        assert_eq!(store.observe(WatchChange::Applied("a".into(), ObjectPresence { version: 5 })), TouchedObjects::Nothing);
+        assert_eq!(
+            store.observe(WatchChange::Applied("a".into(), ObjectPresence { version: 5 })),
+            TouchedObjects::Nothing
+        );
         assert_eq!(store.get("a").unwrap().version, 9);
     }
 
@@ -286,7 +289,10 @@ mod tests {
         let mut store = store(&[("a", 1)]);
         store.observe(WatchChange::Deleted("a".into(), 3));
         for late in [2, 3] {
-            assert_eq!(store.observe(WatchChange::Applied("a".into(), ObjectPresence { version: late })), TouchedObjects::Nothing);
+            assert_eq!(
+                store.observe(WatchChange::Applied("a".into(), ObjectPresence { version: late })),
+                TouchedObjects::Nothing
+            );
         }
         store.observe(WatchChange::Applied("a".into(), ObjectPresence { version: 4 }));
         assert!(store.get("a").is_some(), "made anew");

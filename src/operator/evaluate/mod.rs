@@ -14,8 +14,8 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use self::{
+    offer_status::{QualificationPeriod, offer_worth, schemes_ends},
     verdicts::{exceptions_of_pool, verdicts},
-    offer_status::{QualificationPeriod, schemes_ends, offer_worth},
 };
 use crate::operator::cache::{ClusterCache, DeclaredObject, ObjectStore};
 use crate::{

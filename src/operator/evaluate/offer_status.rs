@@ -17,7 +17,10 @@ use rempart_core::{
 };
 
 /// What the offers of `provider` are worth at `at`, how long they have their certificates, and the next end of one.
-pub(super) fn offer_worth(provider: &Provider, at: Timestamp) -> (Vec<api::OfferStatus>, Vec<QualificationPeriod>, Option<Time>) {
+pub(super) fn offer_worth(
+    provider: &Provider,
+    at: Timestamp,
+) -> (Vec<api::OfferStatus>, Vec<QualificationPeriod>, Option<Time>) {
     let (mut offers, mut all) = (Vec::new(), Vec::new());
     for offer in provider.offers.values() {
         let terms = terms(offer, at);
@@ -142,7 +145,8 @@ mod tests {
                 {scheme: secnumcloud, validFrom: "2026-01-01", validUntil: "2027-01-31", regions: [north]}]}]}"#,
         );
         let provider = convert::provider("acme", &spec.unwrap()).value.unwrap();
-        let (offers, _, next) = offer_worth(&provider, "2026-03-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().into());
+        let (offers, _, next) =
+            offer_worth(&provider, "2026-03-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().into());
         let schemes: Vec<_> =
             offers[0].in_force.iter().map(|found| (found.scheme.as_str(), found.until.as_deref())).collect();
         assert_eq!(schemes, [("hds", Some("2026-12-31")), ("secnumcloud", Some("2027-01-31"))]);

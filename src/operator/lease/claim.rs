@@ -156,8 +156,12 @@ mod tests {
     fn a_lease_is_taken_when_it_is_nobodys_ours_or_over() {
         // Their clock may say anything.
         for renewed in [0, 1_900_000_000, 4_000_000_000] {
-            let table =
-                [(None, ClaimStep::Hold), (Some(""), ClaimStep::Hold), (Some(US), ClaimStep::Hold), (Some(THEM), ClaimStep::Wait(at(12)))];
+            let table = [
+                (None, ClaimStep::Hold),
+                (Some(""), ClaimStep::Hold),
+                (Some(US), ClaimStep::Hold),
+                (Some(THEM), ClaimStep::Wait(at(12))),
+            ];
             for (holder, expected) in table {
                 assert_eq!(seen(Some(lease(1, holder, renewed)), 100).step(at(100)), expected, "{holder:?}");
             }

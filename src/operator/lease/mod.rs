@@ -54,7 +54,7 @@ use super::{
     metrics::Metrics,
     write::{self, FIELD_MANAGER},
 };
-use claim::{LeaseClaim, ClaimStep};
+use claim::{ClaimStep, LeaseClaim};
 pub use leadership::{Leadership, NotLeading, guarded};
 
 /// The lease, in the operator's own namespace.

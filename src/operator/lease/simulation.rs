@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::{
     DEADLINE, LOOK, RENEW, RETRY,
-    claim::{LeaseClaim, ClaimStep},
+    claim::{ClaimStep, LeaseClaim},
     leadership::Leadership,
 };
 use crate::operator::write;
@@ -208,9 +208,9 @@ fn simulate(fates: &[ReplicaFate]) -> Result<(), TestCaseError> {
                 if flight.answer.is_none() && flight.arrives <= now {
                     flight.answer = Some(match &flight.request {
                         SimulatedRequest::Look => SimulatedAnswer::Found(server.lease()),
-                        SimulatedRequest::Put(spec, from) => {
-                            server.put(spec.clone(), from.as_deref()).map_or(SimulatedAnswer::Conflict, SimulatedAnswer::Written)
-                        }
+                        SimulatedRequest::Put(spec, from) => server
+                            .put(spec.clone(), from.as_deref())
+                            .map_or(SimulatedAnswer::Conflict, SimulatedAnswer::Written),
                     });
                 }
             }

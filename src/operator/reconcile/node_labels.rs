@@ -115,7 +115,8 @@ impl NodeLabelReconciler {
         if since == Some(revision) {
             return;
         }
-        for (name, node) in view.cache.nodes.iter().filter(|(_, node)| since.is_none_or(|since| node.changed_at > since))
+        for (name, node) in
+            view.cache.nodes.iter().filter(|(_, node)| since.is_none_or(|since| node.changed_at > since))
         {
             self.queue(name, node, view.evaluation, now);
         }

@@ -1,7 +1,7 @@
 //! The cluster view: what every reconciler of a cycle is given, and the same for all.
 //!
 //! A [`ClusterView`] joins cache, evaluation, settings and the state of writes, with what the reconcilers before have
-//! found. The survey of everything that runs is made when the first of them asks for it, at most once a cycle.
+//! found. The report of everything that runs is made when the first of them asks for it, at most once a cycle.
 
 use std::{
     cell::OnceCell,
@@ -17,10 +17,10 @@ use super::{
 };
 use crate::operator::{cache::ClusterCache, evaluate::Evaluation, watch::node::NodeRecord, write::queue::WriteQueue};
 use rempart_core::{
+    compliance::{ComplianceReport, PlacementFacts, assess},
     fleet::{Fleet, Spot, SpotLabels},
     name::{PolicyName, PoolName},
     selector::Labels,
-    standing::{Ground, Survey, survey},
 };
 
 /// The stamps of a node that is nobody's.
@@ -32,7 +32,7 @@ pub struct DerivedState<'a> {
     propagated: OnceCell<BTreeSet<PolicyName>>,
     exempt: OnceCell<BTreeSet<String>>,
     spots: OnceCell<Vec<Spot<'a>>>,
-    survey: OnceCell<Survey<'a>>,
+    report: OnceCell<ComplianceReport<'a>>,
 }
 
 /// What a reconciler is given.
@@ -91,18 +91,19 @@ impl<'a> ClusterView<'a> {
         self.derived.exempt.get_or_init(|| self.settings.exempt.iter().cloned().collect())
     }
 
-    /// What everything that runs is surveyed against.
-    pub fn ground(&self) -> Ground<'a> {
-        let settled = self.derived.propagated.get_or_init(|| {
-            self.propagation.policies.iter().filter_map(|name| PolicyName::parse(name).ok()).collect()
-        });
-        let spots = self.derived.spots.get_or_init(|| spots(self.cache, self.evaluation));
-        Ground { world: &self.evaluation.world, settled, exempt: self.exempt(), spots }
+    /// What everything that runs is assessed against.
+    pub fn facts(&self) -> PlacementFacts<'a> {
+        let propagated = self
+            .derived
+            .propagated
+            .get_or_init(|| self.propagation.policies.iter().filter_map(|name| PolicyName::parse(name).ok()).collect());
+        let nodes = self.derived.spots.get_or_init(|| spots(self.cache, self.evaluation));
+        PlacementFacts { world: &self.evaluation.world, propagated, exempt: self.exempt(), nodes }
     }
 
-    /// Where everything that runs stands.
-    pub fn survey(&self) -> &'a Survey<'a> {
-        self.derived.survey.get_or_init(|| survey(&self.fleet(), &self.ground()))
+    /// How everything that runs stands.
+    pub fn report(&self) -> &'a ComplianceReport<'a> {
+        self.derived.report.get_or_init(|| assess(&self.fleet(), &self.facts()))
     }
 }
 

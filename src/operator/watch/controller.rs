@@ -8,10 +8,15 @@ use k8s_openapi::{
 };
 use serde::Deserialize;
 
-use crate::operator::{cache::{ResourceVersioned, version}, watch::pod::{PartialCondition, uid}, watch::partial::{FromPartial, PartialObject}, watch::template::{self, PartialTemplate}};
+use crate::operator::{
+    cache::{ResourceVersioned, version},
+    watch::partial::{FromPartial, PartialObject},
+    watch::pod::{PartialCondition, uid},
+    watch::template::{self, PartialTemplate},
+};
 use rempart_core::{
     fleet::{Controller, Form, Strategy},
-    workload::Saying,
+    sensitivity::SensitivityStatement,
 };
 
 impl ResourceVersioned for Controller {
@@ -37,7 +42,7 @@ impl CommonFields {
             version: version(metadata.resource_version.as_deref()),
             uid: uid(metadata.uid.as_deref()),
             owner: template::owner(&metadata),
-            saying: metadata.annotations.as_ref().map_or_else(Saying::default, template::saying),
+            saying: metadata.annotations.as_ref().map_or_else(SensitivityStatement::default, SensitivityStatement::of),
             said: Arc::new(template.said()),
             migration: template.migration(),
             wants: Arc::new(template.wants()),
@@ -54,6 +59,13 @@ fn count(number: i32) -> u32 {
 }
 
 /// What matters of the spec of a kind of `apps/v1`.
+/// From where a `StatefulSet` numbers its pods.
+#[derive(Clone, Debug, Deserialize)]
+struct Ordinals {
+    #[serde(default)]
+    start: i32,
+}
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AppSpec {
@@ -62,6 +74,8 @@ pub struct AppSpec {
     paused: bool,
     #[serde(default)]
     strategy: PartialStrategy,
+    #[serde(default)]
+    ordinals: Option<Ordinals>,
     #[serde(default)]
     update_strategy: PartialStrategy,
     #[serde(default)]
@@ -81,6 +95,7 @@ struct PartialStrategy {
 struct RollingUpdate {
     max_surge: Option<IntOrString>,
     max_unavailable: Option<IntOrString>,
+    partition: Option<i32>,
 }
 
 /// What matters of the status of a kind of `apps/v1`.
@@ -187,7 +202,12 @@ impl FromPartial<apps::StatefulSet> for Controller {
 
     fn from_partial(partial: Self::Partial) -> Result<Option<Self>, String> {
         let (replicas, on_delete) = (partial.spec.replicas(), partial.spec.on_delete());
-        Ok(Some(of_app(partial, replicas, Form::StatefulSet { on_delete })))
+        let start = partial.spec.ordinals.as_ref().map_or(0, |ordinals| u64::from(count(ordinals.start)));
+        let partition = partial.spec.update_strategy.rolling_update.as_ref().and_then(|rolling| rolling.partition);
+        let partition = u64::from(partition.map_or(0, count));
+        let first_updated = if partition == 0 { 0 } else { start.saturating_add(partition) };
+        let last_ordinal = start.saturating_add(u64::from(replicas)).saturating_sub(1);
+        Ok(Some(of_app(partial, replicas, Form::StatefulSet { on_delete, first_updated, last_ordinal })))
     }
 }
 
@@ -249,6 +269,8 @@ impl FailurePolicy {
 /// What matters of a `Job`'s status.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct JobStatus {
+    #[serde(rename = "startTime")]
+    start_time: Option<serde::de::IgnoredAny>,
     #[serde(default)]
     failed: i32,
     #[serde(default)]
@@ -265,8 +287,9 @@ impl FromPartial<batch::Job> for Controller {
 
     fn from_partial(partial: Self::Partial) -> Result<Option<Self>, String> {
         let PartialObject { metadata, spec, status, .. } = partial;
-        let ended =
-            |condition: &PartialCondition| matches!(&*condition.kind, "Complete" | "Failed") && condition.status == "True";
+        let ended = |condition: &PartialCondition| {
+            matches!(&*condition.kind, "Complete" | "Failed") && condition.status == "True"
+        };
         let finished = status.conditions.iter().any(ended);
         let left = spec.completions.map_or(u32::MAX, |wanted| count(wanted.saturating_sub(status.succeeded)));
         let replicas = spec.parallelism.map_or(1, count).min(left);
@@ -277,7 +300,8 @@ impl FromPartial<batch::Job> for Controller {
             Some("FailJob" | "FailIndex") => Some(0),
             _ => Some(count(failures)),
         };
-        let form = Form::Job { finished, suspended: spec.suspend, patience };
+        let started = !spec.suspend || status.start_time.is_some();
+        let form = Form::Job { finished, started, patience };
         let replicas = if finished || spec.suspend { 0 } else { replicas };
         Ok(Some(CommonFields { metadata, template: spec.template, replicas, observed: None, form }.controller()))
     }
@@ -398,7 +422,10 @@ mod tests {
         let status = json!({"observedGeneration": 3, "desiredNumberScheduled": 9});
         let found = read::<apps::StatefulSet>(&spec, &status);
         assert_common(&found);
-        assert_eq!((found.replicas, found.form), (2, Form::StatefulSet { on_delete: true }));
+        assert_eq!(
+            (found.replicas, found.form),
+            (2, Form::StatefulSet { on_delete: true, first_updated: 0, last_ordinal: 1 })
+        );
         let found = read::<apps::DaemonSet>(&spec, &status);
         assert_common(&found);
         assert_eq!((found.replicas, found.form), (9, Form::DaemonSet { on_delete: true }));
@@ -406,28 +433,32 @@ mod tests {
         assert_common(&found);
         assert_eq!((found.replicas, found.form), (2, Form::ReplicaSet));
         let rolling = read::<apps::StatefulSet>(&json!({"updateStrategy": {"type": "RollingUpdate"}}), &json!({}));
-        assert_eq!(rolling.form, Form::StatefulSet { on_delete: false });
+        assert_eq!(rolling.form, Form::StatefulSet { on_delete: false, first_updated: 0, last_ordinal: 0 });
+        let partition =
+            json!({"replicas": 4, "ordinals": {"start": 3}, "updateStrategy": {"rollingUpdate": {"partition": 2}}});
+        let partitioned = read::<apps::StatefulSet>(&partition, &json!({}));
+        assert_eq!(partitioned.form, Form::StatefulSet { on_delete: false, first_updated: 5, last_ordinal: 6 });
     }
 
     #[test]
     fn a_job_bears_so_many_failures() {
         let on = |action: &str, condition: &str| json!({"rules": [{"action": action, "onPodConditions": [{"type": condition, "status": "True"}]}]});
         for (spec, status, replicas, form) in [
-            (json!({}), json!({}), 1, (false, false, Some(6))),
-            (json!({"backoffLimit": 4}), json!({"failed": 1}), 1, (false, false, Some(3))),
-            (json!({"backoffLimit": 1}), json!({"failed": 3}), 1, (false, false, Some(0))),
-            (json!({"podFailurePolicy": on("Ignore", "DisruptionTarget")}), json!({}), 1, (false, false, None)),
-            (json!({"podFailurePolicy": on("FailJob", "DisruptionTarget")}), json!({}), 1, (false, false, Some(0))),
-            (json!({"podFailurePolicy": on("Ignore", "ConfigIssue")}), json!({}), 1, (false, false, Some(6))),
-            (json!({"parallelism": 4, "completions": 6}), json!({"succeeded": 3}), 3, (false, false, Some(6))),
-            (json!({"parallelism": 4, "suspend": true}), json!({}), 0, (false, true, Some(6))),
-            (json!({}), json!({"conditions": [{"type": "Complete", "status": "True"}]}), 0, (true, false, Some(6))),
-            (json!({}), json!({"conditions": [{"type": "Failed", "status": "True"}]}), 0, (true, false, Some(6))),
-            (json!({}), json!({"conditions": [{"type": "Failed", "status": "False"}]}), 1, (false, false, Some(6))),
+            (json!({}), json!({}), 1, (false, true, Some(6))),
+            (json!({"backoffLimit": 4}), json!({"failed": 1}), 1, (false, true, Some(3))),
+            (json!({"backoffLimit": 1}), json!({"failed": 3}), 1, (false, true, Some(0))),
+            (json!({"podFailurePolicy": on("Ignore", "DisruptionTarget")}), json!({}), 1, (false, true, None)),
+            (json!({"podFailurePolicy": on("FailJob", "DisruptionTarget")}), json!({}), 1, (false, true, Some(0))),
+            (json!({"podFailurePolicy": on("Ignore", "ConfigIssue")}), json!({}), 1, (false, true, Some(6))),
+            (json!({"parallelism": 4, "completions": 6}), json!({"succeeded": 3}), 3, (false, true, Some(6))),
+            (json!({"parallelism": 4, "suspend": true}), json!({}), 0, (false, false, Some(6))),
+            (json!({}), json!({"conditions": [{"type": "Complete", "status": "True"}]}), 0, (true, true, Some(6))),
+            (json!({}), json!({"conditions": [{"type": "Failed", "status": "True"}]}), 0, (true, true, Some(6))),
+            (json!({}), json!({"conditions": [{"type": "Failed", "status": "False"}]}), 1, (false, true, Some(6))),
         ] {
             let found = read::<batch::Job>(&spec, &status);
-            let (finished, suspended, patience) = form;
-            assert_eq!(found.form, Form::Job { finished, suspended, patience }, "{spec} {status}");
+            let (finished, started, patience) = form;
+            assert_eq!(found.form, Form::Job { finished, started, patience }, "{spec} {status}");
             assert_eq!((found.replicas, found.observed), (replicas, true), "{spec} {status}");
         }
         assert_common(&read::<batch::Job>(&json!({"template": template()}), &json!({})));

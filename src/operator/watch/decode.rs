@@ -55,9 +55,7 @@ pub fn declared_object<K: Resource>(DeserializeGuard(object): DeserializeGuard<K
 }
 
 /// The binding of a mutation.
-pub fn mutating_binding(
-    object: MutatingAdmissionPolicyBinding,
-) -> ObservedBinding<MutatingAdmissionPolicyBindingSpec> {
+pub fn mutating_binding(object: MutatingAdmissionPolicyBinding) -> ObservedBinding<MutatingAdmissionPolicyBindingSpec> {
     ObservedBinding { meta: object.metadata, spec: object.spec }
 }
 

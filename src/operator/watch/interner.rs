@@ -4,7 +4,8 @@ use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
 
 use crate::operator::watch::node::LabelEntries;
 use rempart_core::{
-    fleet::{Claim, Controller, Others, Owner, Pod, Said, Terms},
+    fleet::{Claim, Controller, Others, Owner, Pod, Terms},
+    sensitivity::TemplateStatements,
     workload::Wants,
 };
 
@@ -58,7 +59,7 @@ pub struct SharedValues {
     /// Texts: keys and values of labels, names.
     pub texts: ValueInterner<str>,
     owners: ValueInterner<Owner>,
-    said: ValueInterner<Said>,
+    said: ValueInterner<TemplateStatements>,
     wants: ValueInterner<Wants>,
     terms: ValueInterner<Terms>,
     others: ValueInterner<Others>,

@@ -159,8 +159,10 @@ pub fn tasks(
             Observation::Controller(Kind::DaemonSet, decoded(change))
         }),
         all.controllers::<Job>(&config, "jobs", |change| Observation::Controller(Kind::Job, decoded(change))),
-        all.controllers::<CronJob>(&config, "cronjobs", |change| Observation::Controller(Kind::CronJob, decoded(change))),
-        all.partial::<k8s::Namespace, fleet::Namespace>(&config, "namespaces", |change| {
+        all.controllers::<CronJob>(&config, "cronjobs", |change| {
+            Observation::Controller(Kind::CronJob, decoded(change))
+        }),
+        all.partial::<k8s::Namespace, rempart_core::namespace::Namespace>(&config, "namespaces", |change| {
             Observation::Namespace(decoded(change))
         }),
         all.partial::<k8s::PersistentVolumeClaim, fleet::Claim>(&config, "persistentvolumeclaims", |change| {

@@ -9,7 +9,13 @@ use std::{
 use k8s_openapi::api::core::v1::Node;
 use serde::Deserialize;
 
-use crate::operator::{cache::{Revision, version}, watch::interner::SharedValues, watch::pod::{ResourceAmounts, PartialCondition}, watch::partial::{FromPartial, PartialObject}, watch::template};
+use crate::operator::{
+    cache::{Revision, version},
+    watch::interner::SharedValues,
+    watch::partial::{FromPartial, PartialObject},
+    watch::pod::{PartialCondition, ResourceAmounts},
+    watch::template,
+};
 use rempart_core::{
     fleet::{Effect, Others, Resources, Taint},
     keys,

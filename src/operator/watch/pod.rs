@@ -8,8 +8,15 @@ use std::{
 use k8s_openapi::{api::core::v1 as k8s, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde::Deserialize;
 
-use crate::operator::{cache::{ResourceVersioned, version}, watch::node::HOSTNAME, watch::quantity, watch::partial::{FromPartial, MIRROR, PartialObject, list}, watch::template::{self, PartialAffinity, PartialToleration}};
+use crate::operator::{
+    cache::{ResourceVersioned, version},
+    watch::node::HOSTNAME,
+    watch::partial::{FromPartial, MIRROR, PartialObject, list},
+    watch::quantity,
+    watch::template::{self, PartialAffinity, PartialToleration},
+};
 use rempart_core::fleet::{Others, Pod, Resources, Stage, Terms, Uid};
+use rempart_core::sensitivity::TemplateStatements;
 
 /// A pod, decoded no further than needed.
 pub type PartialPod = PartialObject<k8s::Pod, PodSpec, PodStatus, true>;
@@ -139,7 +146,7 @@ impl FromPartial<k8s::Pod> for Pod {
             version: version(metadata.resource_version.as_deref()),
             uid: uid(metadata.uid.as_deref()),
             owner: template::owner(&metadata),
-            said: Arc::new(annotations.map(template::said).unwrap_or_default()),
+            said: Arc::new(annotations.map(TemplateStatements::of).unwrap_or_default()),
             wants: Arc::new(template::wants(spec.node_selector, spec.affinity)),
             terms: Arc::new(Terms { tolerations, others, apart }),
             claims: claims.map(|claim| claim.claim_name.into()).collect(),

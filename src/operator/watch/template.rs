@@ -1,19 +1,17 @@
 //! What pods and their templates say of where they may run: the part of a pod spec that both have.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use crate::operator::watch::partial::OwnAnnotations;
 use rempart_core::{
-    fleet::{Effect, Owner, Said, Toleration, Uid},
+    fleet::{Effect, Owner, Toleration, Uid},
     keys,
     selector::{Operator, Selector},
-    workload::{Kind, NodeTerm, Saying, Wants},
+    sensitivity::TemplateStatements,
+    workload::{Kind, NodeTerm, Wants},
 };
 
 /// A pod template, as much of it as is read.
@@ -40,8 +38,8 @@ struct TemplateSpec {
 
 impl PartialTemplate {
     /// What its annotations say.
-    pub fn said(&self) -> Said {
-        said(&self.metadata.annotations.0)
+    pub fn said(&self) -> TemplateStatements {
+        TemplateStatements::of(&self.metadata.annotations.0)
     }
 
     /// When Rempart last moved its pods.
@@ -158,38 +156,14 @@ pub fn terms(selector: NodeSelector) -> Vec<NodeTerm> {
     selector.node_selector_terms.into_iter().map(|term| self::term(term).unwrap_or_default()).collect()
 }
 
-/// The field of a node that a term may ask for.
-const NAME: &str = "metadata.name";
-
 fn term(term: NodeSelectorTerm) -> Option<NodeTerm> {
-    let labels: Option<Vec<_>> = term.match_expressions.into_iter().map(demand).collect();
-    let mut read = NodeTerm { labels: Selector::new(labels?), ..NodeTerm::default() };
-    for field in term.match_fields {
-        match demand(field)? {
-            (key, Operator::In(names)) if key == NAME => {
-                read.names =
-                    Some(read.names.map_or(names.clone(), |known| known.intersection(&names).cloned().collect()));
-            }
-            (key, Operator::NotIn(names)) if key == NAME => read.other_than.extend(names),
-            _ => return None,
-        }
-    }
-    Some(read)
+    let (labels, fields) = (term.match_expressions.into_iter().map(demand), term.match_fields.into_iter().map(demand));
+    NodeTerm::read(labels, fields).ok()
 }
 
 fn demand(demand: SelectorRequirement) -> Option<(String, Operator)> {
     let SelectorRequirement { key, operator, values } = demand;
-    let number = || values.first().and_then(|value| value.parse().ok());
-    let operator = match operator.as_str() {
-        "Gt" => Operator::Gt(number()?),
-        "Lt" => Operator::Lt(number()?),
-        "In" => Operator::In(values.into_iter().collect::<BTreeSet<_>>()),
-        "NotIn" => Operator::NotIn(values.into_iter().collect()),
-        "Exists" => Operator::Exists,
-        "DoesNotExist" => Operator::DoesNotExist,
-        _ => return None,
-    };
-    Some((key, operator))
+    Some((key, Operator::of_node_affinity(&operator, values)?))
 }
 
 /// What a pod bears, as it is written.
@@ -234,20 +208,6 @@ pub fn effect(text: &str) -> Option<Effect> {
 
 fn text(annotations: &BTreeMap<String, String>, key: &str) -> Option<Box<str>> {
     annotations.get(key).map(|text| text.as_str().into())
-}
-
-/// What an object's own annotations say.
-pub fn saying(annotations: &BTreeMap<String, String>) -> Saying {
-    Saying { sensitivity: text(annotations, keys::SENSITIVITY), categories: text(annotations, keys::CATEGORIES) }
-}
-
-/// What the annotations of a pod or template say.
-pub fn said(annotations: &BTreeMap<String, String>) -> Said {
-    let workload = Saying {
-        sensitivity: text(annotations, keys::WORKLOAD_SENSITIVITY),
-        categories: text(annotations, keys::WORKLOAD_CATEGORIES),
-    };
-    Said { workload, pod: saying(annotations) }
 }
 
 /// What controls the object of `metadata`.

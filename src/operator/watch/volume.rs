@@ -3,8 +3,16 @@
 use k8s_openapi::api::core::v1 as k8s;
 use serde::Deserialize;
 
-use crate::operator::{watch::controller::NoFields, cache::{ResourceVersioned, version}, watch::partial::{FromPartial, PartialObject}, watch::template::{NodeSelector, terms}};
-use rempart_core::fleet::{Claim, Namespace, Volume};
+use crate::operator::{
+    cache::{ResourceVersioned, version},
+    watch::controller::NoFields,
+    watch::partial::{FromPartial, PartialObject},
+    watch::template::{NodeSelector, terms},
+};
+use rempart_core::{
+    fleet::{Claim, Volume},
+    namespace::Namespace,
+};
 
 impl ResourceVersioned for Claim {
     fn version(&self) -> u64 {
@@ -66,7 +74,7 @@ impl FromPartial<k8s::Namespace> for Namespace {
 
     fn from_partial(partial: Self::Partial) -> Result<Option<Self>, String> {
         let labels = partial.metadata.labels.unwrap_or_default();
-        Ok(Some(Self { version: version(partial.metadata.resource_version.as_deref()), labels }))
+        Ok(Some(Self::new(version(partial.metadata.resource_version.as_deref()), labels)))
     }
 }
 
@@ -81,29 +89,44 @@ mod tests {
     fn what_is_read_of_claims_volumes_and_namespaces() {
         let metadata = json!({"name": "a", "resourceVersion": "4", "labels": {"team": "lab"}});
         let bound = json!({"metadata": metadata, "spec": {"volumeName": "pv-1", "accessModes": ["ReadWriteOnce"]}});
-        let claim =
-            serde_json::from_value::<DecodedObject<k8s::PersistentVolumeClaim, Claim>>(bound).unwrap().value.unwrap().unwrap();
+        let claim = serde_json::from_value::<DecodedObject<k8s::PersistentVolumeClaim, Claim>>(bound)
+            .unwrap()
+            .value
+            .unwrap()
+            .unwrap();
         assert_eq!(claim, Claim { version: 4, volume: Some("pv-1".into()) });
         let free = json!({"metadata": metadata, "spec": {}});
-        let claim =
-            serde_json::from_value::<DecodedObject<k8s::PersistentVolumeClaim, Claim>>(free).unwrap().value.unwrap().unwrap();
+        let claim = serde_json::from_value::<DecodedObject<k8s::PersistentVolumeClaim, Claim>>(free)
+            .unwrap()
+            .value
+            .unwrap()
+            .unwrap();
         assert_eq!(claim.volume, None);
 
         let expression = json!({"key": "zone", "operator": "In", "values": ["a"]});
         let reach = json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}});
         let pinned = json!({"metadata": metadata, "spec": {"nodeAffinity": reach}});
-        let volume =
-            serde_json::from_value::<DecodedObject<k8s::PersistentVolume, Volume>>(pinned).unwrap().value.unwrap().unwrap();
+        let volume = serde_json::from_value::<DecodedObject<k8s::PersistentVolume, Volume>>(pinned)
+            .unwrap()
+            .value
+            .unwrap()
+            .unwrap();
         let terms: Vec<_> = volume.reach.unwrap().iter().map(|term| term.labels.to_string()).collect();
         assert_eq!(terms, ["zone=a"]);
         let anywhere = json!({"metadata": metadata, "spec": {}});
-        let volume =
-            serde_json::from_value::<DecodedObject<k8s::PersistentVolume, Volume>>(anywhere).unwrap().value.unwrap().unwrap();
+        let volume = serde_json::from_value::<DecodedObject<k8s::PersistentVolume, Volume>>(anywhere)
+            .unwrap()
+            .value
+            .unwrap()
+            .unwrap();
         assert_eq!(volume.reach, None);
 
         let namespace = json!({"metadata": metadata, "spec": {"finalizers": ["kubernetes"]}});
-        let namespace =
-            serde_json::from_value::<DecodedObject<k8s::Namespace, Namespace>>(namespace).unwrap().value.unwrap().unwrap();
-        assert_eq!(namespace, Namespace { version: 4, labels: [("team".to_owned(), "lab".to_owned())].into() });
+        let namespace = serde_json::from_value::<DecodedObject<k8s::Namespace, Namespace>>(namespace)
+            .unwrap()
+            .value
+            .unwrap()
+            .unwrap();
+        assert_eq!(namespace, Namespace::new(4, [("team".to_owned(), "lab".to_owned())].into()));
     }
 }

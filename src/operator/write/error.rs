@@ -137,7 +137,8 @@ mod tests {
     use super::*;
 
     fn classify(target: &WriteTarget, code: u16, message: &str, details: &serde_json::Value) -> &'static str {
-        let status = json!({"status": "Failure", "code": code, "reason": "any", "message": message, "details": details});
+        let status =
+            json!({"status": "Failure", "code": code, "reason": "any", "message": message, "details": details});
         WriteError::Api(kube::Error::Api(serde_json::from_value(status).unwrap())).classify(target).reason()
     }
 
@@ -166,7 +167,13 @@ mod tests {
             (&eviction, 429, webhook, &none, "refused"),
             (&eviction, 503, webhook, &none, "refused"),
             (&eviction, 429, "Too many requests, please try again later.", &none, "unreachable"),
-            (&eviction, 500, "Internal error occurred: failed calling webhook \"a\": deadline exceeded", &none, "refused"),
+            (
+                &eviction,
+                500,
+                "Internal error occurred: failed calling webhook \"a\": deadline exceeded",
+                &none,
+                "refused",
+            ),
             (&node, 429, webhook, &none, "refused"),
             (&node, 429, "Too many requests, please try again later.", &none, "unreachable"),
             (&node, 500, "Internal error occurred: failed calling webhook \"a\": deadline exceeded", &none, "other"),

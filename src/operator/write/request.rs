@@ -155,10 +155,7 @@ impl WriteRequest {
     /// Whether it deletes its object.
     #[must_use]
     pub fn deletes(&self) -> bool {
-        matches!(
-            self,
-            Self::DeleteMutatingBinding(..) | Self::DeleteValidatingBinding(..) | Self::DeleteRecord(..)
-        )
+        matches!(self, Self::DeleteMutatingBinding(..) | Self::DeleteValidatingBinding(..) | Self::DeleteRecord(..))
     }
 }
 

@@ -150,7 +150,10 @@ impl Cluster {
         self.version.to_string()
     }
 
-    pub(super) fn record<K: kube::Resource + serde::de::DeserializeOwned>(&mut self, object: &Value) -> DeclaredObject<K> {
+    pub(super) fn record<K: kube::Resource + serde::de::DeserializeOwned>(
+        &mut self,
+        object: &Value,
+    ) -> DeclaredObject<K> {
         let mut object = object.clone();
         object["metadata"]["resourceVersion"] = self.next_version().into();
         let meta: ObjectMeta = serde_json::from_value(object["metadata"].clone()).unwrap();
@@ -224,7 +227,8 @@ impl Cluster {
                 let list = PolicyList { version, data };
                 Observation::PolicyList(WatchChange::Applied(POLICY_LIST.to_owned(), list))
             }
-            WriteRequest::CreateMutatingBinding(name, binding) | WriteRequest::ReplaceMutatingBinding(name, binding) => {
+            WriteRequest::CreateMutatingBinding(name, binding)
+            | WriteRequest::ReplaceMutatingBinding(name, binding) => {
                 let meta = ObjectMeta { labels: binding.metadata.labels, ..meta(self.next_version()) };
                 let binding = ObservedBinding { meta, spec: binding.spec };
                 Observation::MutatingBinding(WatchChange::Applied(name, binding))

@@ -13,8 +13,8 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta},
 };
 
-use crate::operator::cache::{ObservedBinding, ClusterCache};
 use crate::api::{Mode, PlacementPolicySpec};
+use crate::operator::cache::{ClusterCache, ObservedBinding};
 use rempart_core::keys;
 
 /// Every binding's label with the name of its `PlacementPolicy`.

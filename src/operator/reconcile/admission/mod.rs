@@ -16,16 +16,12 @@ use k8s_openapi::api::admissionregistration::v1::{MutatingAdmissionPolicyBinding
 use kube::api::ObjectMeta;
 
 use self::bindings::{POLICY_LABEL, PolicyBindings};
-use super::{
-    CycleClocks, ReconcileOutcome, Reconciler,
-    hold::HoldReason,
-    view::ClusterView,
-};
+use super::{CycleClocks, ReconcileOutcome, Reconciler, hold::HoldReason, view::ClusterView};
+use crate::api::{Mode, PlacementPolicy};
 use crate::operator::{
     cache::{ClusterCache, DeclaredObject, ObservedBinding, ResourceVersioned, Revision},
     write::{FINALIZER, POLICY_LIST, WriteRequest},
 };
-use crate::api::{Mode, PlacementPolicy};
 
 /// API servers refresh their bindings every second; twice that is safe.
 const BINDING_PROPAGATION: Duration = Duration::from_secs(2);
@@ -62,7 +58,10 @@ struct PolicyTermination {
 /// The bindings that `record` must have while it exists.
 #[must_use]
 pub fn bindings_of(name: &str, record: &DeclaredObject<PlacementPolicy>, exempt: &[String]) -> PolicyBindings {
-    record.object.as_ref().map_or_else(|_| PolicyBindings::default(), |object| bindings::bindings(name, &object.spec, exempt))
+    record
+        .object
+        .as_ref()
+        .map_or_else(|_| PolicyBindings::default(), |object| bindings::bindings(name, &object.spec, exempt))
 }
 
 /// One comparison of what is with what should be.
@@ -296,7 +295,8 @@ fn keep(cache: &ClusterCache, wanted: &PolicyBindings, due: &mut Vec<WriteReques
         let metadata = bindings::metadata(name, policy);
         if let Some((metadata, exists)) = difference(cache.validating_bindings.get(name), metadata, spec) {
             let binding = Box::new(ValidatingAdmissionPolicyBinding { metadata, spec: spec.clone() });
-            let make = if exists { WriteRequest::ReplaceValidatingBinding } else { WriteRequest::CreateValidatingBinding };
+            let make =
+                if exists { WriteRequest::ReplaceValidatingBinding } else { WriteRequest::CreateValidatingBinding };
             due.push(make(name.clone(), binding));
         }
     }

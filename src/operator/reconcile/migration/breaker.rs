@@ -1,7 +1,7 @@
 //! The circuit breaker: stops all moves of a level when more of its pods than may be would move at once because recorded
 //! facts changed.
 //!
-//! It remembers the facts of the last minute and, given a survey, counts which pods would stand right had they stayed. A
+//! It remembers the facts of the last minute and, given a report, counts which pods would stand right had they stayed. A
 //! level that it stops stays so until an officer approves the move by an annotation, or nothing is left to move.
 
 use std::{
@@ -25,12 +25,12 @@ use crate::{
 use rempart_core::{
     breaker::{Baseline, Loss, losses},
     clearance::{Judge, World},
+    compliance::{Compliance, ComplianceReport},
     instant::Instant as Timestamp,
     name::PoolName,
     places::{Place, claims},
-    policy::Mode,
+    pod_requirements::LevelRef,
     selector::Labels,
-    standing::{Footing, Subject, Survey},
 };
 
 /// For how long losses are counted together.
@@ -65,7 +65,7 @@ pub(super) struct BreakerInput<'a> {
     /// What follows from it.
     pub(super) evaluation: &'a Evaluation,
     /// Where everything that runs stands.
-    pub(super) survey: &'a Survey<'a>,
+    pub(super) report: &'a ComplianceReport<'a>,
     /// The wall clock.
     pub(super) wall: Timestamp,
     /// The monotonic clock.
@@ -128,7 +128,8 @@ impl CircuitBreaker {
         }
         // The newest, the one before it, and of the others the last of every few seconds.
         let Some(origin) = self.origin else { return };
-        let stretch = |epoch: &FactsSnapshot| epoch.since.saturating_duration_since(origin).as_secs() / STRETCH.as_secs();
+        let stretch =
+            |epoch: &FactsSnapshot| epoch.since.saturating_duration_since(origin).as_secs() / STRETCH.as_secs();
         let mut at = 0;
         while let (Some(this), Some(next), Some(_)) =
             (self.history.get(at), self.history.get(at + 1), self.history.get(at + 2))
@@ -172,21 +173,21 @@ impl CircuitBreaker {
         input: BreakerInput<'_>,
         events: &mut Vec<EventRequest>,
     ) -> BTreeMap<(String, String), String> {
-        let BreakerInput { cache, evaluation, survey, wall: at, now } = input;
+        let BreakerInput { cache, evaluation, report, wall: at, now } = input;
         self.forget(now);
-        self.release(cache, survey, now);
-        let violating: BTreeSet<&str> = survey
-            .units
+        self.release(cache, report, now);
+        let violating: BTreeSet<&str> = report
+            .workloads
             .values()
             .flat_map(|unit| &unit.misplaced)
-            .filter(|pod| pod.worst() == Footing::Violating)
+            .filter(|pod| pod.worst() == Compliance::Violating)
             .filter_map(|pod| pod.pod.node.as_deref())
             .collect();
         // The facts by which most would stand right; of several, the latest, which the fewest changes separate from now.
-        let mut worst: BTreeMap<Subject<'_>, (Loss, FactsSnapshot)> = BTreeMap::new();
+        let mut worst: BTreeMap<LevelRef<'_>, (Loss, FactsSnapshot)> = BTreeMap::new();
         let ends = self.history.iter().skip(1).map(|next| Some(next.since)).chain([None]);
         for (epoch, end) in self.history.iter().zip(ends).filter(|_| !violating.is_empty()) {
-            for (subject, loss) in lost(cache, survey, epoch, evaluation, &violating, at) {
+            for (subject, loss) in lost(cache, report, epoch, evaluation, &violating, at) {
                 let approved = self.approved.get(subject.policy.as_str());
                 if end.is_some_and(|end| approved.is_some_and(|since| end <= *since)) {
                     continue;
@@ -201,19 +202,21 @@ impl CircuitBreaker {
             self.stop(input, subject, &loss, &before, events);
         }
         self.stop_unobserved(input, &violating, events);
-        self.stopped.iter().map(|(subject, stopped)| (subject.clone(), stop_message(&subject.0, &stopped.stop))).collect()
+        self.stopped
+            .iter()
+            .map(|(subject, stopped)| (subject.clone(), stop_message(&subject.0, &stopped.stop)))
+            .collect()
     }
 
     /// Lets go on what an officer has approved, and what has nothing left to move.
-    fn release(&mut self, cache: &ClusterCache, survey: &Survey<'_>, now: Instant) {
-        let violating: BTreeSet<(String, String)> = survey
-            .units
+    fn release(&mut self, cache: &ClusterCache, report: &ComplianceReport<'_>, now: Instant) {
+        let violating: BTreeSet<(String, String)> = report
+            .workloads
             .values()
             .flat_map(|unit| &unit.misplaced)
-            .flat_map(rempart_core::standing::Misplaced::violated)
-            // Whether admission acts on it already or not: that is so after every restart and every change of bindings.
-            .filter(|asked| asked.policy.mode == Mode::Enforce)
-            .filter_map(rempart_core::standing::Asked::subject)
+            .flat_map(rempart_core::compliance::MisplacedPod::violated)
+            .filter(|required| required.in_force)
+            .filter_map(rempart_core::pod_requirements::PolicyRequirement::level)
             .map(|subject| subject.named())
             .collect();
         let (approved, before) = (&mut self.approved, self.stopped.len());
@@ -235,7 +238,7 @@ impl CircuitBreaker {
     fn stop(
         &mut self,
         input: BreakerInput<'_>,
-        subject: Subject<'_>,
+        subject: LevelRef<'_>,
         loss: &Loss,
         before: &FactsSnapshot,
         events: &mut Vec<EventRequest>,
@@ -257,15 +260,10 @@ impl CircuitBreaker {
     }
 
     /// CircuitBreaker what changed while no replica ran: by what is left of it on the nodes.
-    fn stop_unobserved(
-        &mut self,
-        input: BreakerInput<'_>,
-        violating: &BTreeSet<&str>,
-        events: &mut Vec<EventRequest>,
-    ) {
-        let BreakerInput { cache, evaluation, survey, .. } = input;
+    fn stop_unobserved(&mut self, input: BreakerInput<'_>, violating: &BTreeSet<&str>, events: &mut Vec<EventRequest>) {
+        let BreakerInput { cache, evaluation, report, .. } = input;
         let Some(unobserved) = self.unobserved.take() else { return };
-        for (subject, loss) in unobserved.lost(cache, survey, evaluation, violating) {
+        for (subject, loss) in unobserved.lost(cache, report, evaluation, violating) {
             let policy = subject.policy.as_str();
             let known = self.stopped.contains_key(&subject.named());
             if known || self.approved.contains_key(policy) || !loss.exceeds(self.share) {
@@ -284,7 +282,13 @@ impl CircuitBreaker {
     }
 
     /// Nothing of `subject` moves from now on.
-    fn open(&mut self, input: BreakerInput<'_>, subject: Subject<'_>, stopped: OpenBreaker, events: &mut Vec<EventRequest>) {
+    fn open(
+        &mut self,
+        input: BreakerInput<'_>,
+        subject: LevelRef<'_>,
+        stopped: OpenBreaker,
+        events: &mut Vec<EventRequest>,
+    ) {
         let (key, stop) = (subject.named(), &stopped.stop);
         let note = stop_message(&key.0, stop);
         tracing::warn!(policy = key.0, note, "moves are stopped");
@@ -298,7 +302,7 @@ impl CircuitBreaker {
 }
 
 /// The stop of a `loss` that follows from `changes`.
-fn stop_of(subject: Subject<'_>, loss: &Loss, id: String, changes: Vec<(FactKey, String, String)>) -> api::MoveStop {
+fn stop_of(subject: LevelRef<'_>, loss: &Loss, id: String, changes: Vec<(FactKey, String, String)>) -> api::MoveStop {
     api::MoveStop {
         id,
         level: subject.level.to_string(),
@@ -378,7 +382,13 @@ fn changes(then: &FactVersions, now: &FactVersions) -> Vec<(FactKey, String, Str
 
 /// The objects that have a say in whether the nodes of `loss` are cleared: the policy, the pools that claimed them or do
 /// now, and these pools' providers.
-fn involved(cache: &ClusterCache, evaluation: &Evaluation, before: &FactsSnapshot, subject: Subject<'_>, loss: &Loss) -> BTreeSet<FactKey> {
+fn involved(
+    cache: &ClusterCache,
+    evaluation: &Evaluation,
+    before: &FactsSnapshot,
+    subject: LevelRef<'_>,
+    loss: &Loss,
+) -> BTreeSet<FactKey> {
     let mut involved: BTreeSet<FactKey> = [("PlacementPolicy", subject.policy.to_string())].into();
     for node in loss.nodes.iter().filter_map(|name| cache.nodes.get(name)) {
         let place = Place { labels: node, provider_id: node.provider_id.as_deref() };
@@ -404,12 +414,12 @@ fn identify(policy: &str, changes: &[(FactKey, String, String)]) -> String {
 /// What each level lost since `before`, on the `nodes` where pods violate.
 fn lost<'a>(
     cache: &ClusterCache,
-    survey: &Survey<'a>,
+    report: &ComplianceReport<'a>,
     before: &FactsSnapshot,
     evaluation: &Evaluation,
     nodes: &BTreeSet<&str>,
     at: Timestamp,
-) -> BTreeMap<Subject<'a>, Loss> {
+) -> BTreeMap<LevelRef<'a>, Loss> {
     if Arc::ptr_eq(&before.world, &evaluation.world) {
         return BTreeMap::new();
     }
@@ -421,5 +431,5 @@ fn lost<'a>(
         Some((*name, stamps.get(claims(&before.world.catalogue.pools, place).owner()?)?))
     });
     let baseline = Baseline { policies: &before.world.policies, nodes: nodes.collect() };
-    losses(&cache.fleet(), survey, &baseline)
+    losses(&cache.fleet(), report, &baseline)
 }

@@ -1,6 +1,6 @@
 //! Migration reconciler: moves running pods from where they may no longer run.
 //!
-//! What to move and how is the core's to say, from the survey of the view. Here is what needs a memory: facts that must
+//! What to move and how is the core's to say, from the report of the view. Here is what needs a memory: facts that must
 //! have been stable for a while, moves in flight, refusals that are waited out, and what was replaced before.
 
 mod breaker;
@@ -20,7 +20,7 @@ pub use self::breaker::{CircuitBreaker, stop_message};
 pub use self::unobserved_loss::UnobservedLoss;
 use self::{
     breaker::BreakerInput,
-    in_flight::{COUNTED, DEADLINE, InFlightMove, MoveGoal, MoveProgress, reference},
+    in_flight::{InFlightMove, reference},
 };
 use super::{
     CycleClocks, ReconcileOutcome, Reconciler,
@@ -34,9 +34,12 @@ use crate::operator::{
     write::{EventRequest, TemplateKind, WriteFailure, WriteRequest, WriteTarget, queue::backoff},
 };
 use rempart_core::{
+    compliance::{Compliance, ComplianceReport, MisplacedPod, OwnedPods, PodOwner},
     fleet::{Form, Uid, split},
-    migration::{Agenda, Course, Kept, Move, Pace, Step, Why, agenda},
-    standing::{Footing, Misplaced, Mover, Survey, Unit},
+    migration::{
+        AwaitedChange, BlockedReason, JOB_COUNTS_WITHIN, MigrationCause, MigrationContext, MigrationLimits,
+        MigrationPlan, MigrationProgress, MigrationStep, PlannedMigration, STEP_DEADLINE, plan_migrations,
+    },
     workload::Kind,
 };
 
@@ -58,7 +61,7 @@ pub struct MigrationStatus {
     pub moving: u32,
     /// Whether pods of it wait for their turn.
     pub waiting: bool,
-    /// Why pods stay although they should not, by their names: a stable word and a sentence.
+    /// MigrationCause pods stay although they should not, by their names: a stable word and a sentence.
     pub kept: BTreeMap<String, (&'static str, String)>,
 }
 
@@ -136,7 +139,7 @@ pub struct MigrationReconciler {
     looked_at: Option<Instant>,
     breaker: CircuitBreaker,
     statuses: MigrationStatuses,
-    /// Why moves did not begin when it last looked.
+    /// MigrationCause moves did not begin when it last looked.
     holds: Holds,
     metrics: Metrics,
 }
@@ -146,7 +149,7 @@ pub struct MigrationReconciler {
 struct MoveBackoff {
     failures: u32,
     not_before: Instant,
-    why: Kept,
+    why: BlockedReason,
 }
 
 /// An eviction that the API server refused.
@@ -195,23 +198,25 @@ impl MigrationReconciler {
         };
         // What keeps it is to be told.
         self.is_due |= said.is_some();
-        let Some((unit, flight)) = self.in_flight.iter_mut().find(|(_, flight)| flight.steps.contains_key(target)) else {
+        let Some((unit, flight)) = self.in_flight.iter_mut().find(|(_, flight)| flight.steps.contains_key(target))
+        else {
             return;
         };
         let step = flight.steps.remove(target);
         let Some(said) = said else { return };
-        let nothing_left = if let (Some(WriteRequest::EvictPod { uid: pod, .. }), MoveGoal::Replaced { pods, .. }) =
-            (step, &mut flight.until)
-        {
-            let failures = self.refused.get(&pod).map_or(1, |refused| refused.failures.saturating_add(1));
-            let not_before = now + backoff(failures, LONGEST_REFUSAL);
-            self.refused.insert(pod, RefusedEviction { failures, not_before, said });
-            pods.remove(&pod);
-            pods.is_empty()
-        } else {
-            rest(&mut self.resting, *unit, Kept::Budget(said), now);
-            true
-        };
+        let nothing_left =
+            if let (Some(WriteRequest::EvictPod { uid: pod, .. }), AwaitedChange::Replacement { pods, .. }) =
+                (step, &mut flight.until)
+            {
+                let failures = self.refused.get(&pod).map_or(1, |refused| refused.failures.saturating_add(1));
+                let not_before = now + backoff(failures, LONGEST_REFUSAL);
+                self.refused.insert(pod, RefusedEviction { failures, not_before, said });
+                pods.remove(&pod);
+                pods.is_empty()
+            } else {
+                rest(&mut self.resting, *unit, BlockedReason::Budget(said), now);
+                true
+            };
         if nothing_left {
             let unit = *unit;
             self.in_flight.remove(&unit);
@@ -222,9 +227,9 @@ impl MigrationReconciler {
     fn wake(&self, now: Instant) -> Option<Instant> {
         let rests = self.resting.values().map(|rest| rest.not_before);
         let refusals = self.refused.values().map(|refused| refused.not_before);
-        let deadlines = self.in_flight.values().map(|flight| flight.since + DEADLINE);
+        let deadlines = self.in_flight.values().map(|flight| flight.since + STEP_DEADLINE);
         let jobs = self.in_flight.values().filter(|flight| flight.about.kind.as_deref() == Some(Kind::Job.as_str()));
-        let counted = jobs.map(|flight| flight.since + COUNTED);
+        let counted = jobs.map(|flight| flight.since + JOB_COUNTS_WITHIN);
         let stable = self.stable_since.map(|since| since + SETTLING);
         rests.chain(refusals).chain(deadlines).chain(counted).chain(stable).filter(|instant| *instant > now).min()
     }
@@ -240,7 +245,7 @@ impl MigrationReconciler {
     }
 }
 
-fn rest(resting: &mut BTreeMap<Uid, MoveBackoff>, unit: Uid, why: Kept, now: Instant) {
+fn rest(resting: &mut BTreeMap<Uid, MoveBackoff>, unit: Uid, why: BlockedReason, now: Instant) {
     let failures = resting.get(&unit).map_or(1, |rest| rest.failures.saturating_add(1));
     let wait = REST.saturating_mul(1 << failures.saturating_sub(1).min(6)).min(LONGEST_REST);
     resting.insert(unit, MoveBackoff { failures, not_before: now + wait, why });
@@ -289,11 +294,11 @@ impl MigrationReconciler {
     /// Looks at what runs, begins what may begin, and says why the rest does not.
     fn look(&mut self, view: &ClusterView<'_>, clocks: CycleClocks, events: &mut Vec<EventRequest>) -> Holds {
         let CycleClocks { wall, monotonic: now } = clocks;
-        let (fleet, ground, survey) = (view.fleet(), view.ground(), view.survey());
+        let (fleet, facts, report) = (view.fleet(), view.facts(), view.report());
 
-        self.inherit(survey, now);
-        self.progress(survey, clocks, events);
-        let input = BreakerInput { cache: view.cache, evaluation: view.evaluation, survey, wall, now };
+        self.inherit(report, now);
+        self.progress(report, clocks, events);
+        let input = BreakerInput { cache: view.cache, evaluation: view.evaluation, report, wall, now };
         let stopped = self.breaker.update(input, events);
 
         let policies = view.evaluation.world.policies.keys();
@@ -308,18 +313,18 @@ impl MigrationReconciler {
         let resting = resting.map(|(unit, rest)| (*unit, rest.why.clone())).collect();
         let forbidden = self.refused.iter().filter(|(_, refused)| refused.not_before > now);
         let forbidden = forbidden.map(|(pod, refused)| (*pod, refused.said.clone())).collect();
-        let course = Course {
-            pace: Pace { wave: view.settings.limits.wave },
+        let context = MigrationContext {
+            limits: MigrationLimits { wave: view.settings.limits.wave },
             moving: &moving,
             resting: &resting,
             forbidden: &forbidden,
             replaced: &self.replaced,
             stopped: &stopped,
         };
-        let agenda = agenda(&fleet, &ground, survey, &course);
+        let plan = plan_migrations(&fleet, &facts, report, &context);
         let mut holds = Holds::default();
-        for due in &agenda.moves {
-            let Some(unit) = survey.units.get(&due.unit) else { continue };
+        for due in &plan.migrations {
+            let Some(unit) = report.workloads.get(&due.owner) else { continue };
             if is_settling {
                 holds.add(HoldReason::FactsSettling, name_of(unit));
             } else if view.is_stamping {
@@ -329,23 +334,23 @@ impl MigrationReconciler {
                 self.begin(due, unit, clocks, events);
             }
         }
-        self.forget(survey, &agenda);
-        for unit in agenda.waiting.iter().filter_map(|unit| survey.units.get(unit)) {
+        self.forget(report, &plan);
+        for unit in plan.waiting.iter().filter_map(|unit| report.workloads.get(unit)) {
             if !self.in_flight.contains_key(&unit.uid) {
                 holds.add(HoldReason::ConcurrencyBudget, name_of(unit));
             }
         }
-        for (unit, pods) in &agenda.kept {
+        for (unit, pods) in &plan.blocked {
             for (pod, why) in pods {
                 let reason = match why {
-                    Kept::Stopped(_) => HoldReason::CircuitBreaker,
+                    BlockedReason::Stopped(_) => HoldReason::CircuitBreaker,
                     _ => HoldReason::NotMigratable,
                 };
                 let _ = unit;
                 holds.add(reason, format!("Pod {pod}: {}", why.code()));
             }
         }
-        let workloads = self.workload_statuses(&agenda);
+        let workloads = self.workload_statuses(&plan);
         if workloads != self.statuses.workloads {
             self.statuses.workloads = workloads;
             self.statuses.revision.bump();
@@ -355,9 +360,11 @@ impl MigrationReconciler {
 
     /// Takes over the rollouts that are under way and that another replica began, or somebody else since: to ask for
     /// them would only make them begin again.
-    fn inherit(&mut self, survey: &Survey<'_>, now: Instant) {
-        for (uid, unit) in survey.units.iter().filter(|(_, unit)| !unit.misplaced.is_empty()) {
-            let Mover::Controller(_, controller) = unit.mover else { continue };
+    fn inherit(&mut self, report: &ComplianceReport<'_>, now: Instant) {
+        for (uid, unit) in
+            report.workloads.iter().filter(|(_, unit)| unit.misplaced.iter().any(MisplacedPod::is_to_move))
+        {
+            let PodOwner::Known(_, controller) = unit.owner else { continue };
             let (&Form::Deployment { stuck: false, paused: false, total, updated, .. }, Some(note)) =
                 (&controller.form, &controller.migration)
             else {
@@ -368,14 +375,16 @@ impl MigrationReconciler {
             if !rolls || self.in_flight.contains_key(uid) {
                 continue;
             }
-            let Some(why) = unit.misplaced.iter().map(Misplaced::worst).max().and_then(Why::of) else { continue };
+            let Some(why) = unit.misplaced.iter().map(MisplacedPod::worst).max().and_then(MigrationCause::of) else {
+                continue;
+            };
             let flight = InFlightMove {
                 since: now,
                 why,
-                weight: unit.pods.total,
+                weight: unit.pods.staying(),
                 about: reference(unit),
                 steps: BTreeMap::new(),
-                until: MoveGoal::Rolled(note.to_string()),
+                until: AwaitedChange::Rollout { note: note.to_string() },
                 inherited: true,
             };
             self.in_flight.insert(*uid, flight);
@@ -383,93 +392,117 @@ impl MigrationReconciler {
     }
 
     /// Begins `due`.
-    fn begin(&mut self, due: &Move<'_>, unit: &Unit<'_>, clocks: CycleClocks, events: &mut Vec<EventRequest>) {
+    fn begin(
+        &mut self,
+        due: &PlannedMigration<'_>,
+        unit: &OwnedPods<'_>,
+        clocks: CycleClocks,
+        events: &mut Vec<EventRequest>,
+    ) {
         let CycleClocks { wall: at, monotonic: now } = clocks;
         let note = at.to_string();
         let mut steps = BTreeMap::new();
         let mut pods = BTreeSet::new();
         for step in &due.steps {
             let request = match step {
-                Step::Touch { kind, name } => TemplateKind::of(*kind).map(|kind| WriteRequest::RestartRollout {
-                    kind,
-                    name: format!("{}/{name}", due.namespace),
-                    note: note.clone(),
-                    uid: due.unit,
-                }),
-                Step::Evict { name, pod } => {
+                MigrationStep::AnnotateTemplate { kind, name } => {
+                    TemplateKind::of(*kind).map(|kind| WriteRequest::RestartRollout {
+                        kind,
+                        name: format!("{}/{name}", due.namespace),
+                        note: note.clone(),
+                        uid: due.owner,
+                    })
+                }
+                MigrationStep::Evict { name, pod } => {
                     pods.insert(*pod);
                     Some(WriteRequest::EvictPod { name: format!("{}/{name}", due.namespace), uid: *pod })
                 }
             };
             steps.extend(request.map(|request| (request.target(), request)));
         }
-        if due.why == Why::Stale {
-            let keys = unit.stale.first().map(rempart_core::standing::Stale::keys);
-            self.replaced.insert(due.unit, keys.unwrap_or_else(|| unit.surplus.join(", ")));
+        if due.cause == MigrationCause::Stale {
+            let keys = unit.stale.first().map(rempart_core::compliance::StalePod::keys);
+            self.replaced.insert(due.owner, keys.unwrap_or_else(|| unit.surplus.join(", ")));
         }
         let about = reference(unit);
         // An eviction that was refused before is told of once.
         if !pods.iter().any(|pod| self.refused.contains_key(pod)) {
-            self.metrics.moved(due.why.as_str(), "begun");
+            self.metrics.moved(due.cause.as_str(), "begun");
             let note = sentence::sentence(due, unit);
             let about = about.clone();
             events.push(EventRequest { about, reason: "Migrating", note, action: "Migrate", warning: false, at });
         }
         let until = if pods.is_empty() {
-            MoveGoal::Rolled(note)
+            AwaitedChange::Rollout { note }
         } else {
             // Who is not ready before need not be ready after.
-            MoveGoal::Replaced { pods, ready: unit.pods.ready }
+            AwaitedChange::Replacement { pods, ready: unit.pods.ready }
         };
-        let flight = InFlightMove { since: now, why: due.why, weight: due.weight, about, steps, until, inherited: false };
-        self.in_flight.insert(due.unit, flight);
+        let flight =
+            InFlightMove { since: now, why: due.cause, weight: due.weight, about, steps, until, inherited: false };
+        self.in_flight.insert(due.owner, flight);
     }
 
     /// Looks how far the moves in flight are.
-    fn progress(&mut self, survey: &Survey<'_>, clocks: CycleClocks, events: &mut Vec<EventRequest>) {
+    fn progress(&mut self, report: &ComplianceReport<'_>, clocks: CycleClocks, events: &mut Vec<EventRequest>) {
         let CycleClocks { wall: at, monotonic: now } = clocks;
         let ended: Vec<_> = self
             .in_flight
             .iter()
-            .filter_map(|(unit, flight)| match flight.progress(survey.units.get(unit), now) {
-                MoveProgress::UnderWay => None,
-                MoveProgress::Done => Some((*unit, true)),
-                MoveProgress::Failed => Some((*unit, false)),
+            .filter_map(|(unit, flight)| match flight.progress(report.workloads.get(unit), now) {
+                MigrationProgress::UnderWay => None,
+                MigrationProgress::Done => Some((*unit, true)),
+                MigrationProgress::Failed => Some((*unit, false)),
             })
             .collect();
         for (unit, done) in ended {
             let Some(flight) = self.in_flight.remove(&unit) else { continue };
             self.metrics.moved(flight.why.as_str(), if done { "done" } else { "failed" });
-            let left = survey
-                .units
-                .get(&unit)
-                .map_or(0, |unit| unit.misplaced.iter().filter(|pod| pod.worst() != Footing::Sound).count());
+            let owned = report.workloads.get(&unit);
+            let misplaced = || owned.iter().flat_map(|owned| &owned.misplaced);
+            let to_move = misplaced().filter(|pod| pod.is_to_move()).count();
             if !done {
-                rest(&mut self.resting, unit, Kept::Stuck, now);
-                events.push(flight.event("MigrationFailed", Kept::Stuck.to_string(), true, at));
-            } else if left == 0 {
+                let why = match flight.why {
+                    MigrationCause::TemplateBehind => BlockedReason::TemplateReverted,
+                    MigrationCause::Violating | MigrationCause::Expiring | MigrationCause::Stale => {
+                        BlockedReason::Stuck
+                    }
+                };
+                events.push(flight.event("MigrationFailed", why.to_string(), true, at));
+                rest(&mut self.resting, unit, why, now);
+            } else if flight.why == MigrationCause::TemplateBehind {
+                // What stands wrong is moved next, or is kept for a reason of its own.
                 self.resting.remove(&unit);
-                events.push(flight.event("Migrated", "all its pods run where they may".to_owned(), false, at));
-            } else if matches!(flight.until, MoveGoal::Rolled(_))
+                let note = "its template says all that is said of it now".to_owned();
+                events.push(flight.event("Migrated", note, false, at));
+            } else if to_move == 0 {
+                self.resting.remove(&unit);
+                let note = match misplaced().filter(|pod| pod.worst() != Compliance::Compliant).count() {
+                    0 => "all its pods run where they may".to_owned(),
+                    1 => "all its pods run where they may, but for one that is being deleted".to_owned(),
+                    more => format!("all its pods run where they may, but for {more} that are being deleted"),
+                };
+                events.push(flight.event("Migrated", note, false, at));
+            } else if matches!(flight.until, AwaitedChange::Rollout { .. })
                 && !flight.inherited
                 && !self.changed_since(flight.since)
             {
                 // Its controller has done what was asked, and it did not help: not again at once.
-                rest(&mut self.resting, unit, Kept::Stuck, now);
+                rest(&mut self.resting, unit, BlockedReason::Stuck, now);
             }
         }
     }
 
     /// What records say of it.
-    fn workload_statuses(&self, agenda: &Agenda<'_>) -> BTreeMap<Uid, MigrationStatus> {
+    fn workload_statuses(&self, plan: &MigrationPlan<'_>) -> BTreeMap<Uid, MigrationStatus> {
         let mut statuses: BTreeMap<Uid, MigrationStatus> = BTreeMap::new();
         for (unit, flight) in &self.in_flight {
             statuses.entry(*unit).or_default().moving = flight.weight;
         }
-        for unit in agenda.waiting.iter().filter(|unit| !self.in_flight.contains_key(unit)) {
+        for unit in plan.waiting.iter().filter(|unit| !self.in_flight.contains_key(unit)) {
             statuses.entry(*unit).or_default().waiting = true;
         }
-        for (unit, pods) in &agenda.kept {
+        for (unit, pods) in &plan.blocked {
             let kept = pods.iter().map(|(pod, why)| (split(pod).1.to_owned(), (why.code(), why.to_string())));
             statuses.entry(*unit).or_default().kept = kept.collect();
         }
@@ -477,18 +510,18 @@ impl MigrationReconciler {
     }
 
     /// Forgets what no longer matters.
-    fn forget(&mut self, survey: &Survey<'_>, agenda: &Agenda<'_>) {
-        self.replaced.retain(|unit, _| survey.units.contains_key(unit));
-        self.resting.retain(|unit, _| survey.units.contains_key(unit));
-        if self.refused.len() > agenda.kept.len().saturating_mul(2).saturating_add(1024) {
+    fn forget(&mut self, report: &ComplianceReport<'_>, plan: &MigrationPlan<'_>) {
+        self.replaced.retain(|unit, _| report.workloads.contains_key(unit));
+        self.resting.retain(|unit, _| report.workloads.contains_key(unit));
+        if self.refused.len() > plan.blocked.len().saturating_mul(2).saturating_add(1024) {
             let pods: BTreeSet<Uid> =
-                survey.units.values().flat_map(|unit| &unit.misplaced).map(|pod| pod.pod.uid).collect();
+                report.workloads.values().flat_map(|unit| &unit.misplaced).map(|pod| pod.pod.uid).collect();
             self.refused.retain(|pod, _| pods.contains(pod));
         }
     }
 }
 
 /// What `unit` is called in reports.
-fn name_of(unit: &Unit<'_>) -> String {
+fn name_of(unit: &OwnedPods<'_>) -> String {
     format!("{} {}/{}", unit.kind_said(), unit.namespace, unit.name())
 }

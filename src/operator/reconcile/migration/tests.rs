@@ -5,14 +5,14 @@ use std::{rc::Rc, sync::Arc};
 use super::*;
 use k8s_openapi::api::core::v1::ObjectReference;
 use rempart_core::{
-    fleet::{Controller, Pod, Resources, Said, Stage, Strategy},
+    compliance::{Asked, Needs, PodCounts},
+    fleet::{Controller, Pod, Resources, Stage, Strategy, TemplateStatements},
     instant::Instant as Timestamp,
     migration::NoRoom,
     name::{LevelName, PolicyName},
     policy::{Level, Levels, Mode, OnLoss, Policy},
     selector::Selector,
-    standing::{Asked, Needs, Tally},
-    workload::{Saying, Wants},
+    workload::{SensitivityStatement, Wants},
 };
 
 const UID: Uid = Uid(1);
@@ -40,8 +40,8 @@ fn controller(replicas: u32, form: Form) -> Controller {
         version: 1,
         uid: UID,
         owner: None,
-        saying: Saying::default(),
-        said: Arc::new(Said::default()),
+        saying: SensitivityStatement::default(),
+        said: Arc::new(TemplateStatements::default()),
         wants: Arc::new(Wants::default()),
         migration: Some(NOTE.into()),
         ending: false,
@@ -63,7 +63,7 @@ fn pod() -> Pod {
         version: 1,
         uid: Uid(2),
         owner: None,
-        said: Arc::new(Said::default()),
+        said: Arc::new(TemplateStatements::default()),
         wants: Arc::new(Wants::default()),
         terms: Arc::default(),
         claims: [].into(),
@@ -76,13 +76,13 @@ fn pod() -> Pod {
 }
 
 /// A workload of which so many pods are ready.
-fn unit(controller: &Controller, ready: u32) -> Unit<'_> {
+fn unit(controller: &Controller, ready: u32) -> OwnedPods<'_> {
     Unit {
         uid: UID,
         namespace: "shop",
-        mover: Mover::Controller("web", controller),
+        owner: PodOwner::Known("web", controller),
         needs: Rc::new(Needs { asked: vec![] }),
-        pods: Tally { total: ready, placed: ready, ready, ..Tally::default() },
+        pods: PodCounts { total: ready, placed: ready, ready, ..PodCounts::default() },
         misplaced: vec![],
         stale: vec![],
         surplus: vec![],
@@ -92,7 +92,15 @@ fn unit(controller: &Controller, ready: u32) -> Unit<'_> {
 
 fn flight(since: Instant, until: MoveGoal) -> InFlightMove {
     let about = ObjectReference::default();
-    InFlightMove { since, why: Why::Violating, weight: 1, about, steps: BTreeMap::new(), until, inherited: false }
+    InFlightMove {
+        since,
+        why: MigrationCause::Violating,
+        weight: 1,
+        about,
+        steps: BTreeMap::new(),
+        until,
+        inherited: false,
+    }
 }
 
 #[test]
@@ -121,12 +129,15 @@ fn a_rollout_is_not_in_vain_when_facts_changed_during_it() {
     let asked = || vec![Asked { policy: &policy, in_force: true, need: Err(vec![]) }];
     for (changed, rests) in [(began, true), (began + Duration::from_secs(1), false)] {
         let needs = Rc::new(Needs { asked: asked() });
-        let misplaced = Misplaced { key: "shop/web-0", pod: &pod, needs, footings: Rc::from([Footing::Violating]) };
-        let survey =
-            Survey { units: [(UID, Unit { misplaced: vec![misplaced], ..unit(&web, 1) })].into(), ..Survey::default() };
+        let misplaced =
+            MisplacedPod { key: "shop/web-0", pod: &pod, needs, footings: Rc::from([Compliance::Violating]) };
+        let report = ComplianceReport {
+            units: [(UID, Unit { misplaced: vec![misplaced], ..unit(&web, 1) })].into(),
+            ..ComplianceReport::default()
+        };
         let mut moves = MigrationReconciler { stable_since: Some(changed), ..MigrationReconciler::default() };
         moves.in_flight.insert(UID, flight(began, MoveGoal::Rolled(NOTE.to_owned())));
-        moves.progress(&survey, clocks(began + Duration::from_secs(9)), &mut Vec::new());
+        moves.progress(&report, clocks(began + Duration::from_secs(9)), &mut Vec::new());
         assert!(moves.in_flight.is_empty());
         assert_eq!(moves.resting.contains_key(&UID), rests);
     }
@@ -146,13 +157,14 @@ fn who_takes_over_goes_on_with_the_rollouts_that_are_in_flight() {
     for (web, inherited) in all {
         let asked = Asked { policy: &policy, in_force: true, need: Err(vec![]) };
         let needs = Rc::new(Needs { asked: vec![asked] });
-        let misplaced = Misplaced { key: "shop/web-0", pod: &pod, needs, footings: Rc::from([Footing::Violating]) };
+        let misplaced =
+            MisplacedPod { key: "shop/web-0", pod: &pod, needs, footings: Rc::from([Compliance::Violating]) };
         let unit = Unit { misplaced: vec![misplaced], ..unit(&web, 2) };
-        let survey = Survey { units: [(UID, unit)].into(), ..Survey::default() };
+        let report = ComplianceReport { units: [(UID, unit)].into(), ..ComplianceReport::default() };
         let mut moves = MigrationReconciler::default();
-        moves.inherit(&survey, now);
+        moves.inherit(&report, now);
         assert_eq!(moves.in_flight.get(&UID).map(|flight| flight.weight), inherited.then_some(2), "{web:?}");
-        moves.progress(&survey, clocks(now), &mut Vec::new());
+        moves.progress(&report, clocks(now), &mut Vec::new());
         assert_eq!(moves.in_flight.contains_key(&UID), inherited, "it goes on");
     }
 }
@@ -183,22 +195,22 @@ fn the_runbook_has_every_reason_to_stay() {
         NoRoom::Full,
     ];
     let others = [
-        Kept::Refused(said()),
-        Kept::Report,
-        Kept::Stopped(said()),
-        Kept::Paused,
-        Kept::Recreate,
-        Kept::OnDelete(Kind::StatefulSet),
-        Kept::DaemonSet,
-        Kept::Unmanaged,
-        Kept::Static,
-        Kept::JobWouldFail,
-        Kept::OthersNotReady,
-        Kept::Budget(said()),
-        Kept::Stuck,
-        Kept::InVain(said()),
+        BlockedReason::Refused(said()),
+        BlockedReason::Report,
+        BlockedReason::Stopped(said()),
+        BlockedReason::Paused,
+        BlockedReason::Recreate,
+        BlockedReason::OnDelete(Kind::StatefulSet),
+        BlockedReason::DaemonSet,
+        BlockedReason::Unmanaged,
+        BlockedReason::Static,
+        BlockedReason::JobWouldFail,
+        BlockedReason::OthersNotReady,
+        BlockedReason::Budget(said()),
+        BlockedReason::Stuck,
+        BlockedReason::InVain(said()),
     ];
-    for kept in stranded.map(Kept::Stranded).into_iter().chain(others) {
+    for kept in stranded.map(BlockedReason::Stranded).into_iter().chain(others) {
         assert!(runbook.contains(&format!("`{}`", kept.code())), "{}", kept.code());
     }
 }

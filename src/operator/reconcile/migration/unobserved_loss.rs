@@ -15,11 +15,12 @@ use rempart_core::{
     breaker::{Baseline, Loss, losses},
     catalogue::Qualification,
     clearance::{Judge, World},
+    compliance::ComplianceReport,
     instant::Instant as Timestamp,
     keys,
     name::PoolName,
+    pod_requirements::LevelRef,
     selector::Labels,
-    standing::{Subject, Survey},
 };
 
 /// So many past ends are looked at for one that explains a lost stamp; those before them were acted on long ago.
@@ -63,12 +64,12 @@ impl UnobservedLoss {
     pub(super) fn lost<'a>(
         &self,
         cache: &ClusterCache,
-        survey: &Survey<'a>,
+        report: &ComplianceReport<'a>,
         evaluation: &Evaluation,
         nodes: &BTreeSet<&str>,
-    ) -> BTreeMap<Subject<'a>, Loss> {
+    ) -> BTreeMap<LevelRef<'a>, Loss> {
         let nodes = nodes.iter().filter_map(|name| Some((*name, self.nodes.get(*name)?))).collect();
-        losses(&cache.fleet(), survey, &Baseline { policies: &evaluation.world.policies, nodes })
+        losses(&cache.fleet(), report, &Baseline { policies: &evaluation.world.policies, nodes })
     }
 
     /// The objects that the nodes of `loss` were stamped by, as kind and name.

@@ -36,8 +36,9 @@ use rempart_core::{
     clearance::PoolClearance,
     fleet::{Fleet, split},
     instant::Instant as Timestamp,
+    namespace::NamespaceFacts,
     plan::{Assume, Estate, Free, NodeOf, Outcome, Planner},
-    selector::{LabelSource, Labels},
+    selector::LabelSource,
     workload::Workload,
 };
 
@@ -58,13 +59,8 @@ impl Estate for CachedCluster<'_> {
         &self.evaluation.world
     }
 
-    fn namespace(&self, name: &str) -> (Labels, bool) {
-        let known = self.cache.namespaces.get(name);
-        (known.map(|known| known.labels.clone()).unwrap_or_default(), known.is_some())
-    }
-
-    fn is_exempt(&self, namespace: &str) -> bool {
-        self.exempt.contains(namespace)
+    fn namespace(&self, name: &str) -> NamespaceFacts<'_> {
+        NamespaceFacts::of_cluster(self.cache.namespaces.live(), self.exempt, name)
     }
 
     fn labels_of(&self, node: &str) -> Option<&dyn LabelSource> {
@@ -78,10 +74,12 @@ fn inputs(entry: &RecordEntry<'_, '_>, base: u64, migration: &MigrationStatus, e
     let (tally, nodes, misplaced) = entry.pods();
     (base, entry.uid, tally, nodes, migration).hash(&mut hasher);
     for pod in misplaced {
-        (pod.key, &pod.pod.node, &*pod.footings).hash(&mut hasher);
+        (pod.key, &pod.pod.node, &*pod.compliance).hash(&mut hasher);
     }
     match &entry.of {
-        EntrySource::Controller(found, _) => (&found.saying, &found.said, &found.wants, found.owner.is_some()).hash(&mut hasher),
+        EntrySource::Controller(found, _) => {
+            (&found.saying, &found.said, &found.wants, found.owner.is_some()).hash(&mut hasher)
+        }
         EntrySource::Pod(_, found, _) => (&found.said, &found.wants).hash(&mut hasher),
     }
     estate.cache.namespaces.get(&entry.identity.namespace).map(|known| &known.labels).hash(&mut hasher);
@@ -102,15 +100,13 @@ fn events(
     // Of what is seen for the first time nobody knows whether it ever stood right.
     let lost = !compliant.holds && held(1) == Some(true);
     let stopped = migrating.reason == STOPPED && !before.is_some_and(|before| before.stopped);
-    [
-        (blocked, "PlacementBlocked", placeable),
-        (lost, "ClearanceLost", compliant),
-        (stopped, STOPPED, migrating),
-    ]
-    .into_iter()
-    .filter(|(due, ..)| *due)
-    .map(|(_, reason, said)| EventRequest::of_workload(&entry.identity, entry.uid, reason, said.message.clone(), at))
-    .collect()
+    [(blocked, "PlacementBlocked", placeable), (lost, "ClearanceLost", compliant), (stopped, STOPPED, migrating)]
+        .into_iter()
+        .filter(|(due, ..)| *due)
+        .map(|(_, reason, said)| {
+            EventRequest::of_workload(&entry.identity, entry.uid, reason, said.message.clone(), at)
+        })
+        .collect()
 }
 
 fn body(name: &str, entry: &RecordEntry<'_, '_>, status: &api::WorkloadPlacementStatus) -> serde_json::Value {
@@ -234,12 +230,21 @@ struct RecordComposer<'a, 'p> {
 }
 
 impl<'a, 'p> RecordComposer<'a, 'p> {
-    fn new(estate: &'a CachedCluster<'a>, pools: &'p [PoolClearance<'a>], nodes: &'p BTreeMap<&'a str, NodeOf>) -> Self {
+    fn new(
+        estate: &'a CachedCluster<'a>,
+        pools: &'p [PoolClearance<'a>],
+        nodes: &'p BTreeMap<&'a str, NodeOf>,
+    ) -> Self {
         let planner = |assume| Planner::new(estate, assume, pools, nodes);
         Self { nodes, planner: planner(Assume::default()), enforced: planner(Assume { enforced: true }) }
     }
 
-    fn compose(&mut self, workload: &'a Workload, entry: &RecordEntry<'_, '_>, migration: &MigrationStatus) -> RecordContent {
+    fn compose(
+        &mut self,
+        workload: &'a Workload,
+        entry: &RecordEntry<'_, '_>,
+        migration: &MigrationStatus,
+    ) -> RecordContent {
         let (pods, nodes, misplaced) = entry.pods();
         let subject = RecordSubject { pods, nodes: &nodes, misplaced: &misplaced, migration };
         let pool_of = |node: &str| match self.nodes.get(node) {
@@ -251,7 +256,7 @@ impl<'a, 'p> RecordComposer<'a, 'p> {
             return RecordContent::new(self.planner.outlook(), &planned, None, &subject, &pool_of);
         }
         // What a policy that only watches would do is what it is there to tell.
-        let aside = self.planner.outlook().message(&planned);
+        let aside = self.planner.outlook().message(&planned, Some(&pods));
         let planned = self.enforced.workload(workload);
         RecordContent::new(self.enforced.outlook(), &planned, Some(&aside), &subject, &pool_of)
     }

@@ -1,33 +1,42 @@
 //! Record conditions: `Placeable`, `Compliant` and `Migrating`, each with a stable reason and a sentence.
 //!
-//! Takes what the planner judged, what the survey found and how the migration stands.
+//! Takes what the planner judged, what the report found and how the migration stands.
 
 use std::collections::BTreeMap;
 
 use super::content::{ConditionContent, RecordSubject, number};
-use crate::operator::reconcile::migration::MigrationStatus;
+use crate::{api::conditions, operator::reconcile::migration::MigrationStatus};
 use rempart_core::{
+    compliance::{Compliance, MisplacedPod, PodCounts},
     plan::{Free, Outcome, Outlook, Planned, Stuck},
-    standing::{Footing, Misplaced, Tally},
     text::{Few, counted},
 };
 
 /// `Placeable`: at least one cleared pool remains. With `aside` (policy not enforced) the condition is True and the text
 /// begins with it.
-pub(super) fn placeable<'a>(outlook: Outlook<'_, 'a>, planned: &Planned<'a>, aside: Option<&str>) -> ConditionContent {
+pub(super) fn placeable<'a>(
+    outlook: Outlook<'_, 'a>,
+    planned: &Planned<'a>,
+    aside: Option<&str>,
+    pods: &PodCounts,
+) -> ConditionContent {
     let (holds, reason) = match planned.outcome {
-        Outcome::Placeable(_) => (true, "PoolsCleared"),
-        Outcome::Unrestricted(Free::NotEnforced) => (true, "NotEnforced"),
-        Outcome::Unrestricted(_) => (true, "NothingRequired"),
-        Outcome::Unplaceable(Stuck::NoPool) => (false, "NoClearedPool"),
-        Outcome::Unplaceable(Stuck::NoNode) => (false, "NoClearedNode"),
-        Outcome::Unplaceable(Stuck::OwnWishes) => (false, "OwnWishes"),
-        Outcome::Refused => (false, "Refused"),
+        Outcome::Placeable(_) => (true, conditions::POOLS_CLEARED),
+        Outcome::Unrestricted(Free::NotEnforced) => (true, conditions::NOT_ENFORCED),
+        Outcome::Unrestricted(_) => (true, conditions::NOTHING_REQUIRED),
+        Outcome::Unplaceable(Stuck::NoPool) => (false, conditions::NO_CLEARED_POOL),
+        Outcome::Unplaceable(Stuck::NoNode) => (false, conditions::NO_CLEARED_NODE),
+        Outcome::Unplaceable(Stuck::OwnWishes) => (false, conditions::OWN_WISHES),
+        Outcome::Refused => (false, conditions::REFUSED),
     };
-    let message = outlook.message(planned);
+    let message = outlook.message(planned, Some(pods));
     match aside {
         // Nobody is kept from anything.
-        Some(aside) => ConditionContent { holds: true, reason: "NotEnforced", message: format!("{aside}; in Enforce, {message}") },
+        Some(aside) => ConditionContent {
+            holds: true,
+            reason: conditions::NOT_ENFORCED,
+            message: format!("{aside}; in Enforce, {message}"),
+        },
         None => ConditionContent { holds, reason, message },
     }
 }
@@ -39,22 +48,26 @@ pub(super) fn compliant<'a>(
     subject: &RecordSubject<'_, '_>,
     pool_of: &dyn Fn(&str) -> Option<usize>,
 ) -> ConditionContent {
-    let Tally { total, placed, violating, leaving, .. } = subject.pods;
+    let PodCounts { total, placed, violating, expiring, .. } = subject.pods;
     if violating == 0 {
         let message = match (total, placed) {
             (0, _) => "it has no pod".to_owned(),
             (_, 0) => "none of its pods has a node yet".to_owned(),
             _ => number(placed, "pod stands where it may", "pods stand where they may"),
         };
-        let ending = if leaving == 0 {
+        let ending = if expiring == 0 {
             String::new()
         } else {
-            format!("; {} on nodes whose clearance is about to end", number(leaving, "of them is", "of them are"))
+            format!("; {} on nodes whose clearance is about to end", number(expiring, "of them is", "of them are"))
         };
-        return ConditionContent { holds: true, reason: "AllCleared", message: format!("{message}{ending}") };
+        return ConditionContent {
+            holds: true,
+            reason: conditions::ALL_CLEARED,
+            message: format!("{message}{ending}"),
+        };
     }
     let mut places: BTreeMap<(Option<usize>, String), u32> = BTreeMap::new();
-    for pod in subject.misplaced.iter().filter(|pod| pod.footings.contains(&Footing::Violating)) {
+    for pod in subject.misplaced.iter().filter(|pod| pod.compliance.contains(&Compliance::Violating)) {
         let node = pod.pod.node.as_deref().unwrap_or_default();
         let pool = pool_of(node);
         let why = why(outlook, planned, pod, node, pool);
@@ -65,18 +78,22 @@ pub(super) fn compliant<'a>(
     let of = number(placed, "pod", "pods");
     let stand = if violating == 1 { "stands where it" } else { "stand where they" };
     let message = format!("{violating} of {of} {stand} may not: {}", Few(told.iter()));
-    ConditionContent { holds: false, reason: "Violating", message }
+    ConditionContent { holds: false, reason: conditions::VIOLATING, message }
 }
 
 /// Why `pod` may not be on `node`, of `pool`.
 fn why<'a>(
     outlook: Outlook<'_, 'a>,
     planned: &Planned<'a>,
-    pod: &Misplaced<'_>,
+    pod: &MisplacedPod<'_>,
     node: &str,
     pool: Option<usize>,
 ) -> String {
-    let refused = pod.needs.asked.iter().find_map(|asked| asked.need.as_ref().err()?.first().map(ToString::to_string));
+    let refused = pod
+        .requirements
+        .policies
+        .iter()
+        .find_map(|required| required.need.as_ref().err()?.first().map(ToString::to_string));
     if let Some(refused) = refused {
         return format!("nobody can say where its pods may be: {refused}");
     }
@@ -99,18 +116,26 @@ pub(super) fn migrating(migration: &MigrationStatus) -> ConditionContent {
     let MigrationStatus { moving, waiting, kept } = migration;
     if *moving > 0 {
         let message = format!("{} being moved", number(*moving, "pod is", "pods are"));
-        return ConditionContent { holds: true, reason: "Moving", message };
+        return ConditionContent { holds: true, reason: conditions::MOVING, message };
     }
     if *waiting {
         let message = "its pods are moved when it is their turn".to_owned();
-        return ConditionContent { holds: true, reason: "Waiting", message };
+        return ConditionContent { holds: true, reason: conditions::WAITING, message };
     }
-    match kept.iter().next() {
+    // What is replaced by its own controller is on its way; what stays is told first.
+    let is_under_way = |code: &str| code == conditions::ROLLOUT_UNDER_WAY;
+    let stays = kept.iter().find(|(_, (code, _))| !is_under_way(code));
+    match stays.or_else(|| kept.iter().next()) {
         Some((name, (code, sentence))) => {
             let more = kept.len().saturating_sub(1);
             let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
-            ConditionContent { holds: false, reason: code, message: format!("pod {name}{more}: {sentence}") }
+            let message = format!("pod {name}{more}: {sentence}");
+            ConditionContent { holds: is_under_way(code), reason: code, message }
         }
-        None => ConditionContent { holds: false, reason: "NothingToMove", message: "no pod of it is to be moved".to_owned() },
+        None => ConditionContent {
+            holds: false,
+            reason: conditions::NOTHING_TO_MOVE,
+            message: "no pod of it is to be moved".to_owned(),
+        },
     }
 }

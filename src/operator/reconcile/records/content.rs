@@ -1,6 +1,6 @@
 //! Record content: what a `WorkloadPlacement` should say of its workload.
 //!
-//! Takes what the planner judged and what the survey found, and returns the status with the digest by which it is compared
+//! Takes what the planner judged and what the report found, and returns the status with the digest by which it is compared
 //! with the record that is there. It holds no time but those of conditions that have changed.
 
 use std::collections::BTreeMap;
@@ -8,17 +8,17 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::conditions;
+use crate::api::{self, WorkloadPlacementStatus, limits};
 use crate::operator::{
     evaluate::{cut, verdicts::MORE},
     reconcile::migration::MigrationStatus,
     watch::record::{CONDITIONS, RecordDigest, digest},
 };
-use crate::api::{self, WorkloadPlacementStatus, limits};
 use rempart_core::{
     clearance::PoolClearance,
+    compliance::{MisplacedPod, PodCounts},
     plan::{Outcome, Outlook, Planned},
     reason::{Demander, Reason},
-    standing::{Misplaced, Tally},
     text::counted,
     workload::Identity,
 };
@@ -45,11 +45,11 @@ fn fnv(bytes: &[u8]) -> u64 {
 #[derive(Debug)]
 pub struct RecordSubject<'s, 'a> {
     /// How many pods it has.
-    pub pods: Tally,
+    pub pods: PodCounts,
     /// How many of its pods are on each node.
     pub nodes: &'s BTreeMap<&'a str, u32>,
     /// Its pods that do not stand where they should.
-    pub misplaced: &'s [&'s Misplaced<'a>],
+    pub misplaced: &'s [&'s MisplacedPod<'a>],
     /// How their move goes.
     pub migration: &'s MigrationStatus,
 }
@@ -102,7 +102,7 @@ impl RecordContent {
             .map(|(_, pool)| api::RejectedPool { name: pool.pool.name.to_string(), reasons: listed(&reasons(pool)) });
         let providers = providers(outlook, subject, pool_of);
         let said = [
-            conditions::placeable(outlook, planned, aside),
+            conditions::placeable(outlook, planned, aside, &subject.pods),
             conditions::compliant(outlook, planned, subject, pool_of),
             conditions::migrating(subject.migration),
         ];

@@ -1,6 +1,6 @@
 //! Record entries: the workloads of which there is to be a record, with what is known of their pods.
 //!
-//! Takes what runs and the survey of it, and returns an entry for each workload that some policy governs, by the record's
+//! Takes what runs and the report of it, and returns an entry for each workload that some policy governs, by the record's
 //! name.
 
 use std::collections::BTreeMap;
@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use super::content;
 use crate::operator::{cache::ObjectStore, evaluate::Evaluation, watch::record::RecordDigest};
 use rempart_core::{
+    compliance::{Compliance, ComplianceReport, MisplacedPod, OwnedPods, PodCounts, PodOwner},
     fleet::{Controller, Fleet, Pod, Uid, split},
-    standing::{self, Footing, Misplaced, Mover, Survey, Tally, Unit},
+    pod_requirements::LevelRef,
     workload::{Identity, Kind, Workload},
 };
 
@@ -42,27 +43,24 @@ pub(super) struct RecordEntry<'s, 'a> {
 /// What a workload is.
 pub(super) enum EntrySource<'s, 'a> {
     /// What makes pods, by itself or, as a `CronJob`, by way of these too.
-    Controller(&'a Controller, Vec<&'s Unit<'a>>),
+    Controller(&'a Controller, Vec<&'s OwnedPods<'a>>),
     /// A pod, found by this name, that nothing known makes, of this unit.
-    Pod(&'a str, &'a Pod, &'s Unit<'a>),
+    Pod(&'a str, &'a Pod, &'s OwnedPods<'a>),
 }
 
 impl<'s, 'a> RecordEntry<'s, 'a> {
     /// It, to be judged.
     pub(super) fn workload(&self) -> Workload {
-        let (workload, pod, wants) = match &self.of {
-            EntrySource::Controller(controller, _) => (&controller.saying, &controller.said.pod, &controller.wants),
-            EntrySource::Pod(_, pod, _) => (&pod.said.workload, &pod.said.pod, &pod.wants),
-        };
-        // EntrySource what another's template made, that template speaks.
-        let workload = match &self.of {
-            EntrySource::Controller(controller, _) if controller.owner.is_some() => &controller.said.workload,
-            _ => workload,
+        let (own, template, wants) = match &self.of {
+            EntrySource::Controller(controller, _) => {
+                (controller.statements().own, &controller.said, &controller.wants)
+            }
+            EntrySource::Pod(_, pod, _) => (None, &pod.said, &pod.wants),
         };
         Workload {
             identity: self.identity.clone(),
-            workload: workload.clone(),
-            pod: pod.clone(),
+            own: own.cloned(),
+            template: (**template).clone(),
             misplaced: Vec::new(),
             node_name: None,
             wants: (**wants).clone(),
@@ -71,8 +69,8 @@ impl<'s, 'a> RecordEntry<'s, 'a> {
     }
 
     /// How many pods it has, how many are on each node, and which do not stand where they should.
-    pub(super) fn pods(&self) -> (Tally, BTreeMap<&'a str, u32>, Vec<&'s Misplaced<'a>>) {
-        let (mut tally, mut nodes, mut misplaced) = (Tally::default(), BTreeMap::<&str, u32>::new(), Vec::new());
+    pub(super) fn pods(&self) -> (PodCounts, BTreeMap<&'a str, u32>, Vec<&'s MisplacedPod<'a>>) {
+        let (mut tally, mut nodes, mut misplaced) = (PodCounts::default(), BTreeMap::<&str, u32>::new(), Vec::new());
         match &self.of {
             EntrySource::Controller(_, units) => {
                 for unit in units {
@@ -87,14 +85,9 @@ impl<'s, 'a> RecordEntry<'s, 'a> {
             EntrySource::Pod(key, pod, unit) => {
                 let found = unit.misplaced.binary_search_by(|found| found.key.cmp(key)).ok();
                 let found = found.and_then(|at| unit.misplaced.get(at));
-                let worst = found.and_then(|found| found.footings.iter().copied().max()).unwrap_or(Footing::Sound);
-                let one = Tally {
-                    total: 1,
-                    placed: u32::from(pod.node.is_some()),
-                    ready: u32::from(pod.is_ready()),
-                    ..Tally::default()
-                };
-                tally = one.standing(worst);
+                let worst =
+                    found.and_then(|found| found.compliance.iter().copied().max()).unwrap_or(Compliance::Compliant);
+                tally = PodCounts::of(pod, worst);
                 nodes.extend(pod.node.as_deref().map(|node| (node, 1)));
                 misplaced.extend(found);
             }
@@ -104,13 +97,16 @@ impl<'s, 'a> RecordEntry<'s, 'a> {
 }
 
 /// The records that there are to be, by namespace and name.
-pub(super) fn entries<'s, 'a>(fleet: &Fleet<'a>, survey: &'s Survey<'a>) -> BTreeMap<String, RecordEntry<'s, 'a>> {
+pub(super) fn entries<'s, 'a>(
+    fleet: &Fleet<'a>,
+    report: &'s ComplianceReport<'a>,
+) -> BTreeMap<String, RecordEntry<'s, 'a>> {
     let mut entries: BTreeMap<String, RecordEntry<'s, 'a>> = BTreeMap::new();
-    let mut foreign: BTreeMap<Uid, &'s Unit<'a>> = BTreeMap::new();
-    let governed = survey.units.values().filter(|unit| !unit.needs.ungoverned());
+    let mut foreign: BTreeMap<Uid, &'s OwnedPods<'a>> = BTreeMap::new();
+    let governed = report.workloads.values().filter(|unit| !unit.requirements.is_ungoverned());
     for unit in governed {
-        match unit.mover {
-            Mover::Controller(name, controller) => {
+        match unit.owner {
+            PodOwner::Known(name, controller) => {
                 // The jobs of a CronJob come and go: what there is to say of them is said of it.
                 let above = controller.owner.as_deref().filter(|_| controller.form.kind() == Kind::Job);
                 let above = above.and_then(|above| Some((above, fleet.controller(unit.namespace, above)?)));
@@ -126,7 +122,7 @@ pub(super) fn entries<'s, 'a>(fleet: &Fleet<'a>, survey: &'s Survey<'a>) -> BTre
                     units.push(unit);
                 }
             }
-            Mover::Foreign(_) | Mover::Nobody(..) => drop(foreign.insert(unit.uid, unit)),
+            PodOwner::Unknown(_) | PodOwner::None(..) => drop(foreign.insert(unit.uid, unit)),
         }
     }
     if foreign.is_empty() {
@@ -148,7 +144,7 @@ fn key(identity: &Identity) -> String {
 
 /// What runs of the levels of each policy, with what the records so far say of violations.
 pub(super) fn levels(
-    survey: &Survey<'_>,
+    report: &ComplianceReport<'_>,
     entries: &BTreeMap<String, RecordEntry<'_, '_>>,
     evaluation: &Evaluation,
     records: &ObjectStore<RecordDigest>,
@@ -157,7 +153,7 @@ pub(super) fn levels(
     let mut levels: PolicyLevelCounts = policies
         .map(|(name, policy)| (name.to_string(), vec![LevelCounts::default(); policy.levels.iter().len()]))
         .collect();
-    let mut add = |subject: &standing::Subject<'_>, running: LevelCounts| {
+    let mut add = |subject: &LevelRef<'_>, running: LevelCounts| {
         let Some(found) = levels.get_mut(subject.policy.as_str()).and_then(|found| found.get_mut(subject.rank)) else {
             return;
         };
@@ -166,7 +162,7 @@ pub(super) fn levels(
         found.unplaceable = found.unplaceable.saturating_add(running.unplaceable);
         found.violating_since = [found.violating_since, running.violating_since].into_iter().flatten().min();
     };
-    for (subject, tally) in &survey.levels {
+    for (subject, tally) in &report.levels {
         let violating = i32::try_from(tally.violating).unwrap_or(i32::MAX);
         add(subject, LevelCounts { violating, ..LevelCounts::default() });
     }
@@ -177,14 +173,14 @@ pub(super) fn levels(
         };
         let record = records.get(name);
         let unplaceable = if record.is_some_and(RecordDigest::is_unplaceable) { waiting(entry) } else { 0 };
-        for asked in unit.into_iter().flat_map(|unit| &unit.needs.asked) {
-            if let Some(subject) = asked.subject() {
+        for asked in unit.into_iter().flat_map(|unit| &unit.requirements.policies) {
+            if let Some(subject) = asked.level() {
                 add(&subject, LevelCounts { workloads: 1, unplaceable, ..LevelCounts::default() });
             }
         }
         let Some(since) = record.and_then(RecordDigest::violating_since) else { continue };
         for asked in entry.pods().2.iter().flat_map(|pod| pod.violated()) {
-            if let Some(subject) = asked.subject() {
+            if let Some(subject) = asked.level() {
                 add(&subject, LevelCounts { violating_since: Some(since), ..LevelCounts::default() });
             }
         }
@@ -194,11 +190,11 @@ pub(super) fn levels(
 
 /// How many pods of `entry` have no node.
 fn waiting(entry: &RecordEntry<'_, '_>) -> i32 {
-    let (Tally { total, placed, .. }, ..) = entry.pods();
+    let (PodCounts { total, placed, .. }, ..) = entry.pods();
     i32::try_from(total.saturating_sub(placed)).unwrap_or(i32::MAX)
 }
 
-/// Whether the workload of the record `name` may be there still, as what `owner` identifies. EntrySource a pod nobody knows: one
+/// Whether the workload of the record `name` may be there still, as what `owner` identifies. Of a pod nobody knows: one
 /// that has ended is there, and not followed.
 pub(super) fn exists(fleet: &Fleet<'_>, name: &str, owner: Uid) -> bool {
     let (namespace, name) = split(name);

@@ -99,9 +99,9 @@ impl RecordReconciler {
     }
 
     fn compare(&mut self, view: &ClusterView<'_>, clocks: CycleClocks) {
-        let (fleet, survey) = (view.fleet(), view.survey());
-        let entries = entries(&fleet, survey);
-        let levels = levels(survey, &entries, view.evaluation, &view.cache.records);
+        let (fleet, report) = (view.fleet(), view.report());
+        let entries = entries(&fleet, report);
+        let levels = levels(report, &entries, view.evaluation, &view.cache.records);
         let estate = CachedCluster { evaluation: view.evaluation, cache: view.cache, exempt: view.exempt() };
         let (at, now) = (clocks.wall, clocks.monotonic);
         let comparison = RecordComparison { entries: &entries, estate: &estate, migrations: view.migrations, at, now };

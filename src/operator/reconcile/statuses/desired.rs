@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use crate::api::{self, Mode, limits};
 use crate::operator::{
     cache::{ClusterCache, DeclaredObject},
     evaluate::{ExpiryOutcome, PolicyFindings, PoolFindings, ProviderFindings, cut},
@@ -17,7 +18,6 @@ use crate::operator::{
     },
     watch::node::PoolMembership,
 };
-use crate::api::{self, Mode, limits};
 use rempart_core::name::PoolName;
 
 /// A condition before it is known since when it holds.
@@ -64,7 +64,11 @@ fn problems(found: &[String]) -> String {
 
 /// The status that a `CloudProvider` should have.
 #[must_use]
-pub fn of_provider(record: &DeclaredObject<api::CloudProvider>, found: &ProviderFindings, now: &Time) -> api::CloudProviderStatus {
+pub fn of_provider(
+    record: &DeclaredObject<api::CloudProvider>,
+    found: &ProviderFindings,
+    now: &Time,
+) -> api::CloudProviderStatus {
     let current = record.object.as_ref().ok().and_then(|object| object.status.as_ref());
     let ready = if found.problems.is_empty() {
         let message = format!("{} understood", counted(found.offers.len(), "offer"));
@@ -241,7 +245,8 @@ pub fn of_policy(
         let message = format!("the policy cannot be evaluated and clears nothing: {}", problems(&found.problems));
         ConditionDraft { kind: "Ready", holds: false, reason: "InvalidSpec", message }
     };
-    let enforced = enforced(name, object.map(|object| object.spec.mode), record.is_terminating(), propagated, desired, cache);
+    let enforced =
+        enforced(name, object.map(|object| object.spec.mode), record.is_terminating(), propagated, desired, cache);
     let current = object.and_then(|object| object.status.as_ref()).map_or(&[][..], |status| &status.conditions);
     let generation = record.meta.generation;
     let stopped = stopped(name, &stops);
@@ -300,7 +305,14 @@ fn ending(found: &PolicyFindings) -> Option<ConditionDraft> {
     Some(ConditionDraft { kind, holds: true, reason, message })
 }
 
-fn enforced(name: &str, mode: Option<Mode>, ending: bool, propagated: bool, desired: &PolicyBindings, cache: &ClusterCache) -> ConditionDraft {
+fn enforced(
+    name: &str,
+    mode: Option<Mode>,
+    ending: bool,
+    propagated: bool,
+    desired: &PolicyBindings,
+    cache: &ClusterCache,
+) -> ConditionDraft {
     let not = |reason, message| ConditionDraft { kind: "Enforced", holds: false, reason, message };
     let (mutations, validations) = bindings::admission_policies();
     let absent = mutations

@@ -12,12 +12,8 @@ use std::{
 
 use self::desired::{EnforcementState, NodeCensus, census, of_policy, of_pool, of_provider};
 use super::{
-    CycleClocks, ReconcileOutcome, Reconciler,
-    admission::bindings_of,
-    hold::HoldReason,
-    migration::CircuitBreaker,
-    records::PolicyLevelCounts,
-    view::ClusterView,
+    CycleClocks, ReconcileOutcome, Reconciler, admission::bindings_of, hold::HoldReason, migration::CircuitBreaker,
+    records::PolicyLevelCounts, view::ClusterView,
 };
 use crate::operator::{
     cache::{LastSeen, Revision},
@@ -96,16 +92,18 @@ impl StatusReconciler {
             let Some(found) = evaluation.providers.get(name) else { continue };
             let desired = of_provider(record, found, &stamp);
             let current = record.object.as_ref().map(|object| object.status.as_ref());
-            due.extend(self.difference(&desired, current, |status| {
-                WriteRequest::ApplyProviderStatus(name.clone(), status)
-            }));
+            due.extend(
+                self.difference(&desired, current, |status| WriteRequest::ApplyProviderStatus(name.clone(), status)),
+            );
         }
         for (name, record) in cache.pools.iter() {
             let Some(found) = evaluation.pools.get(name) else { continue };
             let empty = NodeCensus::default();
             let desired = of_pool(record, found, census.get(name.as_str()).unwrap_or(&empty), &stamp);
             let current = record.object.as_ref().map(|object| object.status.as_ref());
-            due.extend(self.difference(&desired, current, |status| WriteRequest::ApplyPoolStatus(name.clone(), status)));
+            due.extend(
+                self.difference(&desired, current, |status| WriteRequest::ApplyPoolStatus(name.clone(), status)),
+            );
         }
         for (name, record) in cache.policies.iter() {
             let Some(found) = evaluation.policies.get(name) else { continue };
@@ -128,9 +126,9 @@ impl StatusReconciler {
             };
             let desired = of_policy(name, record, found, state, cache, &stamp);
             let current = record.object.as_ref().map(|object| object.status.as_ref());
-            due.extend(self.difference(&desired, current, |status| {
-                WriteRequest::ApplyPolicyStatus(name.clone(), status)
-            }));
+            due.extend(
+                self.difference(&desired, current, |status| WriteRequest::ApplyPolicyStatus(name.clone(), status)),
+            );
         }
     }
 
