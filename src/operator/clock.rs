@@ -2,18 +2,18 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-use rempart_core::instant::Instant;
+use rempart_core::instant::Instant as Timestamp;
 
 /// Tells the time, and when a time has come.
 pub trait Clock: Send + Sync + 'static {
     /// Now.
-    fn now(&self) -> Instant;
+    fn now(&self) -> Timestamp;
     /// For how long the machine has been up: a measure of what has passed, that nobody sets.
     ///
     /// It goes on while the process is stopped and while the machine is suspended.
     fn uptime(&self) -> Duration;
     /// Ends when [`now`](Self::now) has reached `instant`.
-    fn sleep_until(&self, instant: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// The clock of this machine.
@@ -26,7 +26,7 @@ const LONGEST_NAP: Duration = Duration::from_secs(30);
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
-    fn now(&self) -> Instant {
+    fn now(&self) -> Timestamp {
         jiff::Timestamp::now().into()
     }
 
@@ -40,7 +40,7 @@ impl Clock for SystemClock {
         Duration::try_from(rustix::time::clock_gettime(clock)).unwrap_or(Duration::MAX)
     }
 
-    fn sleep_until(&self, instant: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             loop {
                 let left = instant.timestamp().duration_since(self.now().timestamp());

@@ -1,4 +1,6 @@
-//! What the operator counts, for Prometheus.
+//! Metrics: what the operator counts, for Prometheus.
+//!
+//! Every part of the operator tells its [`Metrics`], which are cheap to clone; `/metrics` reads them as text.
 
 use std::{
     collections::BTreeMap,
@@ -6,7 +8,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, AtomicU64},
     },
-    time::{Duration, Instant as Moment},
+    time::{Duration, Instant},
 };
 
 use prometheus_client::{
@@ -16,55 +18,57 @@ use prometheus_client::{
 };
 
 use super::{
-    engine::records::{Running, Standings},
-    index::Index,
-    ruling::{Ruling, worth::Term},
+    cache::ClusterCache,
+    evaluate::{Evaluation, offer_status::QualificationPeriod},
+    reconcile::records::{LevelCounts, PolicyLevelCounts},
 };
-use rempart_core::{instant::Instant, migration::Why};
+use rempart_core::{instant::Instant as Timestamp, migration::Why};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Kind {
+struct KindLabels {
     kind: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct WriteOutcome {
+struct WriteLabels {
     kind: &'static str,
     outcome: &'static str,
+    /// Why it failed; empty, which Prometheus takes for absent, where it did not.
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct MoveOutcome {
+struct MoveLabels {
     why: &'static str,
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Level {
+struct LevelLabels {
     policy: String,
     level: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Subject {
+struct RequirementLabels {
     policy: String,
     level: String,
     category: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Policy {
+struct PolicyLabels {
     policy: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PolicyMode {
+struct PolicyModeLabels {
     policy: String,
     mode: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Certificates {
+struct QualificationLabels {
     provider: String,
     offer: String,
     scheme: String,
@@ -81,30 +85,30 @@ const STAMPING: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 1
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
-    writes: Family<WriteOutcome, Counter>,
-    watch_events: Family<Kind, Counter>,
-    watch_failures: Family<Kind, Counter>,
-    watch_age: Family<Kind, Gauge<f64, AtomicU64>>,
+    writes: Family<WriteLabels, Counter>,
+    watch_events: Family<KindLabels, Counter>,
+    watch_failures: Family<KindLabels, Counter>,
+    watch_age: Family<KindLabels, Gauge<f64, AtomicU64>>,
     /// When each watch was last heard of.
-    heard: Arc<Mutex<BTreeMap<&'static str, Moment>>>,
-    unreadable: Family<Kind, Counter>,
-    followed: Family<Kind, Gauge<i64, AtomicI64>>,
-    faulty: Family<Kind, Gauge<i64, AtomicI64>>,
-    cleared: Family<Subject, Gauge<i64, AtomicI64>>,
-    workloads: Family<Level, Gauge<i64, AtomicI64>>,
-    violating: Family<Level, Gauge<i64, AtomicI64>>,
-    violating_since: Family<Level, Gauge<i64, AtomicI64>>,
-    unplaceable_pods: Family<Level, Gauge<i64, AtomicI64>>,
-    moves_stopped: Family<Policy, Gauge<i64, AtomicI64>>,
-    policies: Family<PolicyMode, Gauge<i64, AtomicI64>>,
-    expiry: Family<Certificates, Gauge<f64, AtomicU64>>,
+    heard: Arc<Mutex<BTreeMap<&'static str, Instant>>>,
+    unreadable: Family<KindLabels, Counter>,
+    followed: Family<KindLabels, Gauge<i64, AtomicI64>>,
+    faulty: Family<KindLabels, Gauge<i64, AtomicI64>>,
+    cleared: Family<RequirementLabels, Gauge<i64, AtomicI64>>,
+    workloads: Family<LevelLabels, Gauge<i64, AtomicI64>>,
+    violating: Family<LevelLabels, Gauge<i64, AtomicI64>>,
+    violating_since: Family<LevelLabels, Gauge<i64, AtomicI64>>,
+    unplaceable_pods: Family<LevelLabels, Gauge<i64, AtomicI64>>,
+    moves_stopped: Family<PolicyLabels, Gauge<i64, AtomicI64>>,
+    policies: Family<PolicyModeLabels, Gauge<i64, AtomicI64>>,
+    expiry: Family<QualificationLabels, Gauge<f64, AtomicU64>>,
     unplaceable: Gauge<i64, AtomicI64>,
     nodes: Gauge<i64, AtomicI64>,
     next_change: Gauge<f64, AtomicU64>,
     rulings: Counter,
     leader: Gauge<i64, AtomicI64>,
     transitions: Counter,
-    moves: Family<MoveOutcome, Counter>,
+    moves: Family<MoveLabels, Counter>,
     deciding: Histogram,
     stamping: Histogram,
 }
@@ -143,7 +147,7 @@ impl Default for Metrics {
         // As those of watches when they begin.
         for why in [Why::Violating, Why::Leaving, Why::Stale] {
             for outcome in ["begun", "done", "failed"] {
-                drop(metrics.moves.get_or_create(&MoveOutcome { why: why.as_str(), outcome }));
+                drop(metrics.moves.get_or_create(&MoveLabels { why: why.as_str(), outcome }));
             }
         }
         metrics.register_placement(&mut registry);
@@ -209,7 +213,11 @@ impl Metrics {
 
     /// How the operator fares.
     fn register_operation(&self, registry: &mut Registry) {
-        registry.register("writes", "Writes to the API server, by kind and outcome", self.writes.clone());
+        registry.register(
+            "writes",
+            "Writes to the API server, by kind, outcome and the reason of a failure",
+            self.writes.clone(),
+        );
         registry.register("watch_events", "Events received from watches, by kind", self.watch_events.clone());
         registry.register("watch_failures", "Watches that broke off, by kind", self.watch_failures.clone());
         registry.register(
@@ -250,22 +258,26 @@ impl Metrics {
 
     /// A write succeeded.
     pub fn wrote(&self, kind: &'static str) {
-        self.writes.get_or_create(&WriteOutcome { kind, outcome: "success" }).inc();
+        self.write_ended(kind, "success", "");
     }
 
-    /// A write failed.
-    pub fn write_failed(&self, kind: &'static str) {
-        self.writes.get_or_create(&WriteOutcome { kind, outcome: "failure" }).inc();
+    /// A write failed, for this reason.
+    pub fn write_failed(&self, kind: &'static str, reason: &'static str) {
+        self.write_ended(kind, "failure", reason);
     }
 
     /// A write was not sent, because this replica does not lead.
-    pub fn write_refused(&self, kind: &'static str) {
-        self.writes.get_or_create(&WriteOutcome { kind, outcome: "refused" }).inc();
+    pub fn write_not_sent(&self, kind: &'static str) {
+        self.write_ended(kind, "not_sent", "not_leading");
+    }
+
+    fn write_ended(&self, kind: &'static str, outcome: &'static str, reason: &'static str) {
+        self.writes.get_or_create(&WriteLabels { kind, outcome, reason }).inc();
     }
 
     /// A move has begun, or has ended in `outcome`.
     pub fn moved(&self, why: &'static str, outcome: &'static str) {
-        self.moves.get_or_create(&MoveOutcome { why, outcome }).inc();
+        self.moves.get_or_create(&MoveLabels { why, outcome }).inc();
     }
 
     /// This replica has begun or ceased to lead.
@@ -277,13 +289,13 @@ impl Metrics {
     /// A watch begins.
     pub fn watch_began(&self, kind: &'static str) {
         // A counter that appears with its first failure shows no increase.
-        drop(self.unreadable.get_or_create(&Kind { kind }));
+        drop(self.unreadable.get_or_create(&KindLabels { kind }));
     }
 
     /// A watch told something.
     pub fn watch_spoke(&self, kind: &'static str) {
-        self.watch_events.get_or_create(&Kind { kind }).inc();
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, Moment::now());
+        self.watch_events.get_or_create(&KindLabels { kind }).inc();
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, Instant::now());
     }
 
     /// The API server has answered a request for a watch.
@@ -291,38 +303,38 @@ impl Metrics {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         // What is watched is listed first, which told of it.
         if let Some(heard) = heard.get_mut(kind) {
-            *heard = Moment::now();
+            *heard = Instant::now();
         }
     }
 
     /// A watch told of an object that cannot be read.
     pub fn unreadable(&self, kind: &'static str) {
-        self.unreadable.get_or_create(&Kind { kind }).inc();
+        self.unreadable.get_or_create(&KindLabels { kind }).inc();
     }
 
     /// A watch broke off.
     pub fn watch_failed(&self, kind: &'static str) {
-        self.watch_failures.get_or_create(&Kind { kind }).inc();
+        self.watch_failures.get_or_create(&KindLabels { kind }).inc();
     }
 
     /// So much is followed.
-    pub fn counted(&self, index: &Index) {
-        self.nodes.set(whole(index.nodes.live().len()));
-        let unplaceable = index.records.iter().filter(|(_, record)| record.is_unplaceable()).count();
+    pub fn counted(&self, cache: &ClusterCache) {
+        self.nodes.set(whole(cache.nodes.live().len()));
+        let unplaceable = cache.records.iter().filter(|(_, record)| record.is_unplaceable()).count();
         self.unplaceable.set(whole(unplaceable));
-        for (kind, number, _) in index.counts() {
-            self.followed.get_or_create(&Kind { kind }).set(whole(number));
+        for (kind, number, _) in cache.counts() {
+            self.followed.get_or_create(&KindLabels { kind }).set(whole(number));
         }
     }
 
     /// Everything that runs was looked at: what runs of each level of each policy.
-    pub(super) fn surveyed(&self, ruling: &Ruling, levels: &Standings) {
+    pub fn surveyed(&self, evaluation: &Evaluation, levels: &PolicyLevelCounts) {
         self.forget_survey();
-        for policy in ruling.world.policies.values() {
+        for policy in evaluation.world.policies.values() {
             let found = levels.get(policy.name.as_str()).into_iter().flatten();
             for (level, running) in policy.levels.iter().zip(found) {
-                let Running { workloads, violating, violating_since, unplaceable } = *running;
-                let level = Level { policy: policy.name.to_string(), level: level.name.to_string() };
+                let LevelCounts { workloads, violating, violating_since, unplaceable } = *running;
+                let level = LevelLabels { policy: policy.name.to_string(), level: level.name.to_string() };
                 self.workloads.get_or_create(&level).set(workloads.into());
                 self.violating.get_or_create(&level).set(violating.into());
                 self.unplaceable_pods.get_or_create(&level).set(unplaceable.into());
@@ -337,7 +349,7 @@ impl Metrics {
     pub fn stopped<'a>(&self, policies: impl Iterator<Item = (&'a str, usize)>) {
         self.moves_stopped.clear();
         for (policy, levels) in policies {
-            let policy = Policy { policy: policy.to_owned() };
+            let policy = PolicyLabels { policy: policy.to_owned() };
             self.moves_stopped.get_or_create(&policy).set(whole(levels));
         }
     }
@@ -365,35 +377,37 @@ impl Metrics {
         self.stamping.observe(after.as_secs_f64());
     }
 
-    /// A new ruling is in force.
-    pub fn ruled(&self, ruling: &Ruling) {
+    /// A new evaluation is in force.
+    pub fn ruled(&self, evaluation: &Evaluation) {
         self.rulings.inc();
-        self.next_change.set(ruling.next.map_or(f64::NAN, seconds));
-        for (kind, number) in &ruling.faulty {
-            self.faulty.get_or_create(&Kind { kind }).set(whole(*number));
+        self.next_change.set(evaluation.next.map_or(f64::NAN, seconds));
+        for (kind, number) in &evaluation.faulty {
+            self.faulty.get_or_create(&KindLabels { kind }).set(whole(*number));
         }
         self.policies.clear();
-        for policy in ruling.world.policies.values() {
-            let of = PolicyMode { policy: policy.name.to_string(), mode: policy.mode.to_string() };
+        for policy in evaluation.world.policies.values() {
+            let of = PolicyModeLabels { policy: policy.name.to_string(), mode: policy.mode.to_string() };
             self.policies.get_or_create(&of).set(1);
         }
         self.expiry.clear();
         for (provider, term) in
-            ruling.of_provider.iter().flat_map(|(name, found)| found.terms.iter().map(move |term| (name, term)))
+            evaluation.providers.iter().flat_map(|(name, found)| found.terms.iter().map(move |term| (name, term)))
         {
-            let Term { offer, scheme, region, ends } = term.clone();
-            let certificates = Certificates { provider: provider.clone(), offer, scheme, region };
+            let QualificationPeriod { offer, scheme, region, ends } = term.clone();
+            let certificates = QualificationLabels { provider: provider.clone(), offer, scheme, region };
             self.expiry.get_or_create(&certificates).set(ends.map_or(f64::INFINITY, seconds));
         }
         self.cleared.clear();
-        for (policy, found) in &ruling.of_policy {
+        for (policy, found) in &evaluation.policies {
             let pools = |standing: &crate::api::Standing| whole(standing.cleared_pools.len());
             for standing in &found.levels {
-                let subject = Subject { policy: policy.clone(), level: standing.name.clone(), category: String::new() };
+                let subject =
+                    RequirementLabels { policy: policy.clone(), level: standing.name.clone(), category: String::new() };
                 self.cleared.get_or_create(&subject).set(pools(standing));
             }
             for standing in &found.categories {
-                let subject = Subject { policy: policy.clone(), level: String::new(), category: standing.name.clone() };
+                let subject =
+                    RequirementLabels { policy: policy.clone(), level: String::new(), category: standing.name.clone() };
                 self.cleared.get_or_create(&subject).set(pools(standing));
             }
         }
@@ -403,7 +417,7 @@ impl Metrics {
     #[must_use]
     pub fn text(&self) -> String {
         for (kind, heard) in &*self.heard.lock().unwrap_or_else(PoisonError::into_inner) {
-            self.watch_age.get_or_create(&Kind { kind }).set(heard.elapsed().as_secs_f64());
+            self.watch_age.get_or_create(&KindLabels { kind }).set(heard.elapsed().as_secs_f64());
         }
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
@@ -419,7 +433,7 @@ fn whole(number: usize) -> i64 {
 }
 
 /// In seconds of Unix time.
-fn seconds(instant: Instant) -> f64 {
+fn seconds(instant: Timestamp) -> f64 {
     instant.timestamp().as_duration().as_secs_f64()
 }
 
@@ -432,8 +446,8 @@ mod tests {
     /// Every sample that can be, told once.
     fn told() -> String {
         let metrics = Metrics::default();
-        let kind = Kind { kind: "k" };
-        let level = Level { policy: "p".into(), level: "l".into() };
+        let kind = KindLabels { kind: "k" };
+        let level = LevelLabels { policy: "p".into(), level: "l".into() };
         metrics.wrote("k");
         metrics.moved("w", "o");
         metrics.watch_spoke("k");
@@ -444,15 +458,15 @@ mod tests {
         metrics.stopped([("p", 1)].into_iter());
         metrics.followed.get_or_create(&kind).set(1);
         metrics.faulty.get_or_create(&kind).set(1);
-        let subject = Subject { policy: "p".into(), level: "l".into(), category: String::new() };
+        let subject = RequirementLabels { policy: "p".into(), level: "l".into(), category: String::new() };
         metrics.cleared.get_or_create(&subject).set(1);
         metrics.workloads.get_or_create(&level).set(1);
         metrics.violating.get_or_create(&level).set(1);
         metrics.violating_since.get_or_create(&level).set(1);
         metrics.unplaceable_pods.get_or_create(&level).set(1);
-        metrics.policies.get_or_create(&PolicyMode { policy: "p".into(), mode: "m".into() }).set(1);
+        metrics.policies.get_or_create(&PolicyModeLabels { policy: "p".into(), mode: "m".into() }).set(1);
         let (provider, offer, scheme, region) = ("p".into(), "o".into(), "s".into(), "r".into());
-        metrics.expiry.get_or_create(&Certificates { provider, offer, scheme, region }).set(1.0);
+        metrics.expiry.get_or_create(&QualificationLabels { provider, offer, scheme, region }).set(1.0);
         metrics.text()
     }
 

@@ -1,34 +1,28 @@
-//! `rempart run`: follows the catalogue, the policies and the nodes; stamps nodes, keeps admission bound, reports.
+//! The operator, `rempart run`: stamps nodes, keeps admission bound to the policies, migrates pods, reports.
 //!
-//! Watches feed an [`engine::Engine`], which decides; a [`write::Writer`] does what it decides. Everything that waits
-//! or talks is here; everything that decides is there, and is tested without a cluster. Of several replicas the one that
-//! holds the [`lease`] writes.
+//! The stages of its pipeline are the folders: [`watch`] and [`cache`] observe the cluster, `evaluate` asks the core for
+//! every verdict, [`reconcile`] compares and asks for the difference, [`write`] carries that out, and [`lease`] says
+//! which of several replicas may. An [`engine::Engine`] ties them together and is tested without a cluster; everything that
+//! waits or talks is in [`run`].
 
-mod admission;
-pub mod bindings;
+pub mod cache;
 pub mod clock;
-mod controller;
-mod engine;
-pub mod index;
-mod interner;
+pub mod engine;
+mod error_chain;
+mod evaluate;
 pub mod lease;
-mod metrics;
-pub mod node;
-mod pod;
+pub mod metrics;
 pub mod preflight;
-mod quantity;
-mod record;
-mod renewal;
-mod ruling;
+pub mod reconcile;
 mod serve;
-mod slim;
-mod status;
-mod template;
-mod volume;
-mod watch;
+pub mod watch;
 pub mod write;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use kube::Client;
 use tokio::{
@@ -38,14 +32,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use rempart_core::instant::Instant as Timestamp;
+
+use cache::Observation;
 use clock::Clock;
-pub use engine::MoveLimits;
-use engine::{Engine, Settings};
-use index::Observation;
-use lease::{Candidate, Leadership};
+use engine::Engine;
+use lease::{Leadership, LeaseCandidate};
 use metrics::Metrics;
-use serve::Health;
-use write::{Key, WriteError, Writer};
+pub use reconcile::settings::{MoveLimits, Settings};
+use serve::HealthState;
+use write::{ApiWriter, WriteError, WriteTarget};
 
 /// What `rempart run` is told.
 #[derive(Clone, Debug)]
@@ -75,7 +71,7 @@ pub enum Error {
     },
     /// The API server cannot do what is asked of it, or the clock is wrong.
     #[error(transparent)]
-    Unfit(#[from] preflight::Unfit),
+    PreflightError(#[from] preflight::PreflightError),
     /// A part of it ended, so that the rest would act on half of the truth.
     #[error("the task {0} ended")]
     TaskEnded(&'static str),
@@ -103,14 +99,20 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let metrics = Metrics::default();
-    let health = Health::new(moment());
+    let health = HealthState::new(Instant::now());
     let listener =
         TcpListener::bind(options.listen).await.map_err(|source| Error::Listen { address: options.listen, source })?;
     let address = listener.local_addr().unwrap_or(options.listen);
     tracing::info!(%address, "serving /healthz, /readyz and /metrics");
 
     let mut tasks: JoinSet<&'static str> = JoinSet::new();
-    let router = serve::router(health.clone(), metrics.clone());
+    let mut exempt = options.exempt;
+    exempt.push(options.namespace.clone());
+    exempt.sort_unstable();
+    exempt.dedup();
+    let settings = Settings { exempt, concurrency: CONCURRENCY, limits: options.limits };
+    let engine = Engine::new(settings, metrics.clone());
+    let router = serve::router(health.clone(), metrics.clone(), engine.reports());
     tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the server of /healthz, /readyz and /metrics ended");
@@ -134,12 +136,8 @@ pub async fn run(
     }
     drop(sender);
 
-    let mut exempt = options.exempt;
-    exempt.push(options.namespace.clone());
-    exempt.sort_unstable();
-    exempt.dedup();
     let leadership = Leadership::default();
-    let candidate = Candidate::new(
+    let candidate = LeaseCandidate::new(
         client.clone(),
         &options.namespace,
         options.identity,
@@ -149,10 +147,8 @@ pub async fn run(
     );
     let (listed, resign) = (Arc::new(Notify::new()), CancellationToken::new());
     tasks.spawn(compete(candidate, Arc::clone(&listed), resign.clone()));
-    let settings = Settings { exempt, concurrency: CONCURRENCY, limits: options.limits };
-    let engine = Engine::new(settings, metrics.clone());
     let guarded = lease::guarded(client, leadership.clone(), Arc::clone(&clock));
-    let writer = Writer::new(guarded, options.namespace);
+    let writer = ApiWriter::new(guarded, options.namespace);
 
     let drained = tokio::select! {
         decided = decide(engine, writer, observations, leadership, listed, health, metrics, clock, stop) => decided?,
@@ -171,7 +167,7 @@ pub async fn run(
 const LEASE: &str = "lease";
 
 /// Competes for the lease once everything is `listed`: a replica that has not seen everything has nothing to write.
-async fn compete(candidate: Candidate, listed: Arc<Notify>, resign: CancellationToken) -> &'static str {
+async fn compete(candidate: LeaseCandidate, listed: Arc<Notify>, resign: CancellationToken) -> &'static str {
     tokio::select! {
         () = listed.notified() => candidate.run(resign).await,
         () = resign.cancelled() => {}
@@ -184,7 +180,7 @@ fn task_ended(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> Er
 }
 
 /// Says again and again that the operator is alive, and not ready.
-async fn beat(health: &Health) -> std::convert::Infallible {
+async fn beat(health: &HealthState) -> std::convert::Infallible {
     loop {
         health.beat(vec!["an answer of the API server"]);
         tokio::time::sleep(BEAT).await;
@@ -195,17 +191,17 @@ async fn beat(health: &Health) -> std::convert::Infallible {
 #[expect(clippy::too_many_arguments, reason = "these are the ends of all that runs beside it")]
 async fn decide(
     mut engine: Engine,
-    writer: Writer,
+    writer: ApiWriter,
     mut observations: mpsc::Receiver<Observation>,
     leadership: Leadership,
     listed: Arc<Notify>,
-    health: Health,
+    health: HealthState,
     metrics: Metrics,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) -> Result<bool, Error> {
     let mut changes = leadership.changes();
-    let mut under_way: JoinSet<(Key, Result<Option<Observation>, WriteError>)> = JoinSet::new();
+    let mut under_way: JoinSet<WriteResult> = JoinSet::new();
     let mut batch = Vec::with_capacity(BACKLOG);
     let mut beat = tokio::time::interval(BEAT);
     let mut ready = false;
@@ -220,10 +216,10 @@ async fn decide(
                 }
                 batch.drain(..).for_each(|observation| engine.observe(observation));
             }
-            Some(settled) = under_way.join_next() => {
-                settle(&mut engine, settled)?;
-                while let Some(settled) = under_way.try_join_next() {
-                    settle(&mut engine, settled)?;
+            Some(ended) = under_way.join_next() => {
+                take_write_result(&mut engine, ended)?;
+                while let Some(ended) = under_way.try_join_next() {
+                    take_write_result(&mut engine, ended)?;
                 }
             }
             Ok(()) = changes.changed() => {}
@@ -232,21 +228,21 @@ async fn decide(
             _ = beat.tick() => {}
         }
         engine.lead(leadership.may_write(clock.uptime()));
-        let began = moment();
+        let began = Instant::now();
         let due = engine.cycle(clock.now(), began);
         metrics.decided(began.elapsed());
-        for (key, write) in due {
+        for request in due {
             let writer = writer.clone();
             under_way.spawn(async move {
-                let outcome = writer.perform(&key, write).await;
-                (key, outcome)
+                let target = request.target();
+                (target, writer.perform(request).await)
             });
         }
-        let waiting_for: Vec<_> = engine.index().unsynced().collect();
+        let waiting_for: Vec<_> = engine.cache().unsynced().collect();
         if waiting_for.is_empty() && !ready {
             ready = true;
             listed.notify_one();
-            tracing::info!(nodes = engine.index().nodes.iter().len(), "every kind is listed; deciding");
+            tracing::info!(nodes = engine.cache().nodes.iter().len(), "caches synced; reconciling");
         }
         health.beat(waiting_for);
     }
@@ -259,30 +255,27 @@ async fn decide(
     Ok(drained.is_ok())
 }
 
-type Settled = Result<(Key, Result<Option<Observation>, WriteError>), tokio::task::JoinError>;
+/// What a request was about, and how it ended.
+type WriteResult = (WriteTarget, Result<Option<Observation>, WriteError>);
 
 /// A write without an outcome would be taken for one that is under way, and never made again: better to start anew.
-fn settle(engine: &mut Engine, settled: Settled) -> Result<(), Error> {
-    let (key, outcome) = settled.map_err(|error| {
+fn take_write_result(engine: &mut Engine, ended: Result<WriteResult, tokio::task::JoinError>) -> Result<(), Error> {
+    let (target, outcome) = ended.map_err(|error| {
         tracing::error!(%error, "a write ended without an outcome");
         Error::TaskEnded("write")
     })?;
-    engine.settle(&key, outcome, moment());
+    engine.on_write_result(&target, outcome, Instant::now());
     Ok(())
 }
 
-fn moment() -> std::time::Instant {
-    std::time::Instant::now()
-}
-
-async fn sleep_until(wake: Option<std::time::Instant>) {
+async fn sleep_until(wake: Option<Instant>) {
     match wake {
         Some(wake) => tokio::time::sleep_until(wake.into()).await,
         None => std::future::pending().await,
     }
 }
 
-async fn come(clock: &dyn Clock, instant: Option<rempart_core::instant::Instant>) {
+async fn come(clock: &dyn Clock, instant: Option<Timestamp>) {
     match instant {
         Some(instant) => clock.sleep_until(instant).await,
         None => std::future::pending().await,

@@ -1,4 +1,4 @@
-//! What must hold before the operator starts: an API server that can do what is asked of it, and a clock that is right.
+//! Preflight: what must hold before the operator starts, an API server that can do what is asked of it, and a clock that is right.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use backon::{ExponentialBuilder, Retryable};
 use http::{Request, header::DATE};
 use kube::Client;
 
-use super::{clock::Clock, watch::Chain};
+use super::{clock::Clock, error_chain::ErrorChain};
 
 /// How far the clock may differ from the API server's.
 const TOLERANCE: Duration = Duration::from_mins(1);
@@ -15,7 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Why the operator does not start.
 #[derive(Debug, thiserror::Error)]
-pub enum Unfit {
+pub enum PreflightError {
     /// The API server is too old, or the feature is switched off.
     #[error(
         "the API server ({version}) does not serve {missing} of admissionregistration.k8s.io/v1: Rempart's rules run \
@@ -43,7 +43,7 @@ pub enum Unfit {
 
 /// A question that got no answer.
 #[derive(Debug, thiserror::Error)]
-enum Unanswered {
+enum ProbeError {
     #[error(transparent)]
     Api(#[from] kube::Error),
     #[error("no answer within {} s", DEADLINE.as_secs())]
@@ -53,12 +53,12 @@ enum Unanswered {
 /// Asks the API server, and asks again until it answers: in its first seconds it may refuse anything.
 ///
 /// # Errors
-/// [`Unfit`], when what it answers rules out starting.
-pub async fn check(client: &Client, clock: &dyn Clock) -> Result<(), Unfit> {
+/// [`PreflightError`], when what it answers rules out starting.
+pub async fn check(client: &Client, clock: &dyn Clock) -> Result<(), PreflightError> {
     let (version, served, date) = (|| ask(client))
         .retry(ExponentialBuilder::default().with_max_delay(Duration::from_secs(10)).without_max_times())
-        .notify(|error: &Unanswered, wait: Duration| {
-            tracing::warn!(error = %Chain(error), ?wait, "the API server does not answer yet; trying again");
+        .notify(|error: &ProbeError, wait: Duration| {
+            tracing::warn!(error = %ErrorChain(error), ?wait, "the API server does not answer yet; retrying");
         })
         .await
         // Without a limit on attempts there is no last error; an answer of nothing would be refused below.
@@ -66,12 +66,12 @@ pub async fn check(client: &Client, clock: &dyn Clock) -> Result<(), Unfit> {
 
     let missing: Vec<_> = NEEDED.into_iter().filter(|needed| !served.iter().any(|found| found == needed)).collect();
     if !missing.is_empty() {
-        return Err(Unfit::NoAdmissionPolicies { version, missing: missing.join(" and ") });
+        return Err(PreflightError::NoAdmissionPolicies { version, missing: missing.join(" and ") });
     }
     let here = clock.now().timestamp();
     match date.as_deref().and_then(|text| jiff::fmt::rfc2822::parse(text).ok()).map(|date| date.timestamp()) {
         Some(there) if here.duration_since(there).unsigned_abs() > TOLERANCE => {
-            Err(Unfit::Clock { here: here.to_string(), there: there.to_string() })
+            Err(PreflightError::Clock { here: here.to_string(), there: there.to_string() })
         }
         Some(_) => Ok(()),
         None => {
@@ -90,7 +90,7 @@ const NEEDED: [&str; 4] = [
 ];
 
 /// The server's version, the admission resources that it serves, and its clock.
-async fn ask(client: &Client) -> Result<(String, Vec<String>, Option<String>), Unanswered> {
+async fn ask(client: &Client) -> Result<(String, Vec<String>, Option<String>), ProbeError> {
     let answer = async {
         let version = client.apiserver_version().await?.git_version;
         let served = client.list_api_group_resources("admissionregistration.k8s.io/v1").await?;
@@ -99,5 +99,5 @@ async fn ask(client: &Client) -> Result<(String, Vec<String>, Option<String>), U
         let date = reply.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
         Ok((version, served.resources.into_iter().map(|resource| resource.name).collect(), date))
     };
-    tokio::time::timeout(DEADLINE, answer).await.map_err(|_| Unanswered::Deadline)?
+    tokio::time::timeout(DEADLINE, answer).await.map_err(|_| ProbeError::Deadline)?
 }

@@ -1,4 +1,6 @@
-//! `/healthz`, `/readyz` and `/metrics`.
+//! The HTTP server: `/healthz`, `/readyz`, `/metrics` and `/debug/cycle`.
+//!
+//! Each shows what the decision loop has last told, and asks nothing of it.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -7,13 +9,13 @@ use std::sync::{
 
 use axum::{Router, extract::State, http::StatusCode, http::header, response::IntoResponse, routing::get};
 
-use super::metrics::Metrics;
+use super::{engine::report::CycleReportLog, metrics::Metrics};
 
 /// How the operator is, as it says itself.
 #[derive(Clone)]
-pub struct Health(Arc<Inner>);
+pub struct HealthState(Arc<SharedHealth>);
 
-struct Inner {
+struct SharedHealth {
     /// What is missing: an answer of the API server, or kinds that have not been listed yet.
     waiting_for: Mutex<Vec<&'static str>>,
     /// How many times the decision loop has come round.
@@ -24,11 +26,11 @@ struct Inner {
 /// A decision loop that has not come round for so long is stuck: it does so every ten seconds at least.
 const STUCK_SECONDS: u64 = 60;
 
-impl Health {
+impl HealthState {
     /// Not ready, and alive at `now`.
     #[must_use]
     pub fn new(now: std::time::Instant) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(SharedHealth {
             waiting_for: Mutex::new(vec!["the first lists"]),
             beats: AtomicU64::new(0),
             seen: Mutex::new((0, now)),
@@ -56,14 +58,15 @@ impl Health {
 }
 
 /// The routes.
-pub fn router(health: Health, metrics: Metrics) -> Router {
+pub fn router(health: HealthState, metrics: Metrics, reports: CycleReportLog) -> Router {
     Router::new()
         .route("/healthz", get(healthz).with_state(health.clone()))
         .route("/readyz", get(readyz).with_state(health))
         .route("/metrics", get(expose).with_state(metrics))
+        .route("/debug/cycle", get(cycle).with_state(reports))
 }
 
-async fn healthz(State(health): State<Health>) -> impl IntoResponse {
+async fn healthz(State(health): State<HealthState>) -> impl IntoResponse {
     if health.alive(std::time::Instant::now()) {
         (StatusCode::OK, "ok\n".to_owned())
     } else {
@@ -71,7 +74,7 @@ async fn healthz(State(health): State<Health>) -> impl IntoResponse {
     }
 }
 
-async fn readyz(State(health): State<Health>) -> impl IntoResponse {
+async fn readyz(State(health): State<HealthState>) -> impl IntoResponse {
     let waiting_for = health.waiting_for();
     if waiting_for.is_empty() {
         (StatusCode::OK, "ok\n".to_owned())
@@ -82,4 +85,8 @@ async fn readyz(State(health): State<Health>) -> impl IntoResponse {
 
 async fn expose(State(metrics): State<Metrics>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], metrics.text())
+}
+
+async fn cycle(State(reports): State<CycleReportLog>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], reports.to_json())
 }

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use anyhow::{Context as _, Result, ensure};
 use http::{Method, Request};
 use kube::{Client, client::Body};
-use rempart::{api::PlacementPolicySpec, operator::bindings};
+use rempart::{api::PlacementPolicySpec, operator::reconcile::admission::bindings};
 use rempart_lab::{Component, ControlPlane, Options, eventually};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;

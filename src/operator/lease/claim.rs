@@ -11,7 +11,7 @@ use super::LEASE;
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum ClaimStep {
     /// Write ourselves into the lease, at the version that was seen.
     Hold,
     /// It is another's, for so long unless it is renewed or given back.
@@ -20,7 +20,7 @@ pub(super) enum Step {
 
 /// A candidate's view of the lease.
 #[derive(Debug)]
-pub(super) struct Claim {
+pub(super) struct LeaseClaim {
     identity: String,
     /// The version that the next write follows from; none when there is no lease.
     version: Option<String>,
@@ -32,7 +32,7 @@ pub(super) struct Claim {
     doubtful: bool,
 }
 
-impl Claim {
+impl LeaseClaim {
     /// Nothing has been seen.
     pub(super) fn new(identity: String) -> Self {
         Self { identity, version: None, spec: LeaseSpec::default(), since: Duration::ZERO, doubtful: true }
@@ -83,15 +83,15 @@ impl Claim {
 
     /// What follows at `now`. A lease with our own name in it is ours: a container that was started again has the name
     /// of the one before it, which has ended.
-    pub(super) fn step(&self, now: Duration) -> Step {
+    pub(super) fn step(&self, now: Duration) -> ClaimStep {
         if self.holder().is_none_or(|holder| holder == self.identity) {
-            return Step::Hold;
+            return ClaimStep::Hold;
         }
         let seconds = self.spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
         let end = self.since.saturating_add(seconds.map_or(LEASE, Duration::from_secs));
         match end.saturating_sub(now) {
-            Duration::ZERO => Step::Hold,
-            left => Step::Wait(left),
+            Duration::ZERO => ClaimStep::Hold,
+            left => ClaimStep::Wait(left),
         }
     }
 
@@ -146,8 +146,8 @@ mod tests {
         lease
     }
 
-    fn seen(lease: Option<Lease>, now: u64) -> Claim {
-        let mut claim = Claim::new(US.to_owned());
+    fn seen(lease: Option<Lease>, now: u64) -> LeaseClaim {
+        let mut claim = LeaseClaim::new(US.to_owned());
         claim.saw(lease, at(now));
         claim
     }
@@ -156,45 +156,49 @@ mod tests {
     fn a_lease_is_taken_when_it_is_nobodys_ours_or_over() {
         // Their clock may say anything.
         for renewed in [0, 1_900_000_000, 4_000_000_000] {
-            let table =
-                [(None, Step::Hold), (Some(""), Step::Hold), (Some(US), Step::Hold), (Some(THEM), Step::Wait(at(12)))];
+            let table = [
+                (None, ClaimStep::Hold),
+                (Some(""), ClaimStep::Hold),
+                (Some(US), ClaimStep::Hold),
+                (Some(THEM), ClaimStep::Wait(at(12))),
+            ];
             for (holder, expected) in table {
                 assert_eq!(seen(Some(lease(1, holder, renewed)), 100).step(at(100)), expected, "{holder:?}");
             }
             let theirs = seen(Some(lease(1, Some(THEM), renewed)), 100);
-            assert_eq!(theirs.step(at(111)), Step::Wait(at(1)));
-            assert_eq!(theirs.step(at(112)), Step::Hold);
+            assert_eq!(theirs.step(at(111)), ClaimStep::Wait(at(1)));
+            assert_eq!(theirs.step(at(112)), ClaimStep::Hold);
         }
-        assert_eq!(seen(None, 100).step(at(100)), Step::Hold, "there is none");
+        assert_eq!(seen(None, 100).step(at(100)), ClaimStep::Hold, "there is none");
     }
 
     #[test]
     fn each_renewal_counts_from_when_it_was_seen() {
         let mut claim = seen(Some(lease(1, Some(THEM), 50)), 100);
         claim.saw(Some(lease(1, Some(THEM), 50)), at(105));
-        assert_eq!(claim.step(at(105)), Step::Wait(at(7)), "nothing was renewed");
+        assert_eq!(claim.step(at(105)), ClaimStep::Wait(at(7)), "nothing was renewed");
         claim.saw(Some(lease(2, Some(THEM), 52)), at(106));
-        assert_eq!(claim.step(at(106)), Step::Wait(at(12)));
+        assert_eq!(claim.step(at(106)), ClaimStep::Wait(at(12)));
         // Somebody labels it: a new version, not a renewal.
         claim.saw(Some(lease(3, Some(THEM), 52)), at(110));
-        assert_eq!((claim.step(at(110)), claim.version().as_deref()), (Step::Wait(at(8)), Some("3")));
+        assert_eq!((claim.step(at(110)), claim.version().as_deref()), (ClaimStep::Wait(at(8)), Some("3")));
         claim.saw(Some(lease(4, None, 53)), at(111));
-        assert_eq!(claim.step(at(111)), Step::Hold, "it was given back");
+        assert_eq!(claim.step(at(111)), ClaimStep::Hold, "it was given back");
     }
 
     #[test]
     fn a_lease_that_is_removed_is_its_holders_until_it_would_have_ended() {
         let mut claim = seen(Some(lease(1, Some(THEM), 50)), 100);
         claim.saw(None, at(104));
-        assert_eq!(claim.step(at(104)), Step::Wait(at(8)));
-        assert_eq!((claim.step(at(112)), claim.version()), (Step::Hold, None), "made anew");
+        assert_eq!(claim.step(at(104)), ClaimStep::Wait(at(8)));
+        assert_eq!((claim.step(at(112)), claim.version()), (ClaimStep::Hold, None), "made anew");
     }
 
     #[test]
     fn the_duration_is_the_holders() {
         let mut longer = lease(1, Some(THEM), 50);
         longer.spec.as_mut().unwrap().lease_duration_seconds = Some(60);
-        assert_eq!(seen(Some(longer), 100).step(at(100)), Step::Wait(at(60)));
+        assert_eq!(seen(Some(longer), 100).step(at(100)), ClaimStep::Wait(at(60)));
     }
 
     #[test]
@@ -209,14 +213,14 @@ mod tests {
         claim.wrote(written, at(100));
         assert!(claim.ours());
         // However long it was away.
-        assert_eq!(claim.step(at(1_000)), Step::Hold);
+        assert_eq!(claim.step(at(1_000)), ClaimStep::Hold);
         let again = claim.held(time(102));
         assert_eq!((again.lease_transitions, again.acquire_time), (Some(5), Some(time(100))));
         assert_eq!(again.renew_time, Some(time(102)));
         claim.doubt();
         assert!(!claim.ours() && claim.released(time(103)).is_none());
         claim.saw(Some(lease(3, Some(THEM), 103)), at(103));
-        assert_eq!(claim.step(at(103)), Step::Wait(at(12)));
+        assert_eq!(claim.step(at(103)), ClaimStep::Wait(at(12)));
         assert_eq!(claim.released(time(103)), None, "not ours to give back");
     }
 

@@ -75,7 +75,7 @@ mod tests {
     };
 
     use super::*;
-    use rempart_core::instant::Instant;
+    use rempart_core::instant::Instant as Timestamp;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -127,15 +127,15 @@ mod tests {
     struct Uptime(Arc<AtomicU64>);
 
     impl Clock for Uptime {
-        fn now(&self) -> Instant {
-            Instant::from_seconds(0)
+        fn now(&self) -> Timestamp {
+            Timestamp::from_seconds(0)
         }
 
         fn uptime(&self) -> Duration {
             Duration::from_secs(self.0.load(Ordering::Relaxed))
         }
 
-        fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        fn sleep_until(&self, _: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
             Box::pin(std::future::pending())
         }
     }

@@ -1,6 +1,6 @@
 //! Replicas that are paused, cut off and answered late, on machines whose clocks agree on nothing: never do two write.
 //!
-//! Time goes by in steps of a tenth of a second. Each replica goes about it as a [`Candidate`](super::Candidate) does.
+//! Time goes by in steps of a tenth of a second. Each replica goes about it as a [`LeaseCandidate`](super::LeaseCandidate) does.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::{
     DEADLINE, LOOK, RENEW, RETRY,
-    claim::{Claim, Step},
+    claim::{ClaimStep, LeaseClaim},
     leadership::Leadership,
 };
 use crate::operator::write;
@@ -24,12 +24,12 @@ fn ticks(duration: Duration) -> u64 {
 
 /// The API server's one lease.
 #[derive(Default)]
-struct Server {
+struct SimulatedServer {
     version: u64,
     spec: Option<LeaseSpec>,
 }
 
-impl Server {
+impl SimulatedServer {
     fn lease(&self) -> Option<Lease> {
         let mut lease = Lease { spec: Some(self.spec.clone()?), ..Lease::default() };
         lease.metadata.resource_version = Some(self.version.to_string());
@@ -47,45 +47,45 @@ impl Server {
     }
 }
 
-enum Request {
+enum SimulatedRequest {
     Look,
     Put(LeaseSpec, Option<String>),
 }
 
-enum Answer {
+enum SimulatedAnswer {
     Found(Option<Lease>),
     Written(Lease),
     Conflict,
 }
 
-struct Flight {
+struct RequestInFlight {
     sent: u64,
     arrives: u64,
     returns: u64,
-    request: Request,
-    answer: Option<Answer>,
+    request: SimulatedRequest,
+    answer: Option<SimulatedAnswer>,
 }
 
-struct Replica {
+struct SimulatedReplica {
     /// How long its machine was up when the simulation began.
     booted: Duration,
-    claim: Claim,
+    claim: LeaseClaim,
     leadership: Leadership,
     next: u64,
-    flight: Option<Flight>,
+    flight: Option<RequestInFlight>,
     /// Requests that it has given up, and that may arrive all the same.
-    strays: Vec<Flight>,
+    strays: Vec<RequestInFlight>,
     wrote: Option<u64>,
 }
 
-impl Replica {
+impl SimulatedReplica {
     fn uptime(&self, now: u64) -> Duration {
         self.booted + Duration::from_millis(now * 100)
     }
 
-    fn send(&mut self, request: Request, now: u64, (to, back): (u64, u64)) {
+    fn send(&mut self, request: SimulatedRequest, now: u64, (to, back): (u64, u64)) {
         let arrives = now + to;
-        self.flight = Some(Flight { sent: now, arrives, returns: arrives + back, request, answer: None });
+        self.flight = Some(RequestInFlight { sent: now, arrives, returns: arrives + back, request, answer: None });
     }
 
     /// What it does at `now`, if it is not paused.
@@ -97,24 +97,24 @@ impl Replica {
                 self.next = now + ticks(RETRY);
             }
             None if self.next <= now && self.claim.ours() => self.follow_up(now, delays),
-            None if self.next <= now => self.send(Request::Look, now, delays),
+            None if self.next <= now => self.send(SimulatedRequest::Look, now, delays),
             flight => self.flight = flight,
         }
     }
 
-    fn take_in(&mut self, flight: Flight, now: u64, delays: (u64, u64)) {
+    fn take_in(&mut self, flight: RequestInFlight, now: u64, delays: (u64, u64)) {
         match flight.answer {
-            Some(Answer::Found(found)) => {
+            Some(SimulatedAnswer::Found(found)) => {
                 self.claim.saw(found, self.uptime(now));
                 self.follow_up(now, delays);
             }
-            Some(Answer::Written(lease)) => {
+            Some(SimulatedAnswer::Written(lease)) => {
                 let sent = self.uptime(flight.sent);
                 self.claim.wrote(lease, sent);
                 self.leadership.confirm(sent);
                 self.next = now + ticks(RENEW);
             }
-            Some(Answer::Conflict) | None => {
+            Some(SimulatedAnswer::Conflict) | None => {
                 self.claim.doubt();
                 self.next = now + 1;
             }
@@ -123,12 +123,12 @@ impl Replica {
 
     fn follow_up(&mut self, now: u64, delays: (u64, u64)) {
         match self.claim.step(self.uptime(now)) {
-            Step::Hold => {
+            ClaimStep::Hold => {
                 // Its wall clock is as wrong as its uptime.
                 let time = MicroTime(Timestamp::UNIX_EPOCH + self.uptime(now));
-                self.send(Request::Put(self.claim.held(time), self.claim.version()), now, delays);
+                self.send(SimulatedRequest::Put(self.claim.held(time), self.claim.version()), now, delays);
             }
-            Step::Wait(left) => {
+            ClaimStep::Wait(left) => {
                 self.leadership.resign();
                 self.next = now + ticks(left.min(LOOK)).max(1);
             }
@@ -139,23 +139,23 @@ impl Replica {
 /// What befalls one replica: pauses and times without a network, as (wait, length), and delays of requests and answers,
 /// in ticks, used in turn.
 #[derive(Clone, Debug)]
-struct Fate {
+struct ReplicaFate {
     booted: u64,
     pauses: Vec<(u64, u64)>,
     cuts: Vec<(u64, u64)>,
     delays: Vec<(u64, u64)>,
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
+fn fate() -> impl Strategy<Value = ReplicaFate> {
     // Mostly prompt, at times later than anybody waits.
     let delay = prop_oneof![6 => 0..3_u64, 2 => 3..20_u64, 1 => 20..150_u64];
     let delays = proptest::collection::vec((delay.clone(), delay), 1..40);
     let times = || proptest::collection::vec((0..300_u64, prop_oneof![1..30_u64, 60..200_u64]), 0..6);
     let all = (0..10_000_000_u64, times(), times(), delays);
-    all.prop_map(|(booted, pauses, cuts, delays)| Fate { booted, pauses, cuts, delays })
+    all.prop_map(|(booted, pauses, cuts, delays)| ReplicaFate { booted, pauses, cuts, delays })
 }
 
-impl Fate {
+impl ReplicaFate {
     fn paused(&self, now: u64) -> bool {
         within(&self.pauses, now)
     }
@@ -188,11 +188,11 @@ const TROUBLE: u64 = 2_000;
 /// Long enough for a lease to end, and for the next holder to take it.
 const QUIET: u64 = 300;
 
-fn simulate(fates: &[Fate]) -> Result<(), TestCaseError> {
-    let mut server = Server::default();
-    let replicas = fates.iter().enumerate().map(|(i, fate)| Replica {
+fn simulate(fates: &[ReplicaFate]) -> Result<(), TestCaseError> {
+    let mut server = SimulatedServer::default();
+    let replicas = fates.iter().enumerate().map(|(i, fate)| SimulatedReplica {
         booted: Duration::from_secs(fate.booted),
-        claim: Claim::new(format!("replica-{i}")),
+        claim: LeaseClaim::new(format!("replica-{i}")),
         leadership: Leadership::default(),
         next: 0,
         flight: None,
@@ -207,10 +207,10 @@ fn simulate(fates: &[Fate]) -> Result<(), TestCaseError> {
             for flight in replica.flight.iter_mut().chain(&mut replica.strays) {
                 if flight.answer.is_none() && flight.arrives <= now {
                     flight.answer = Some(match &flight.request {
-                        Request::Look => Answer::Found(server.lease()),
-                        Request::Put(spec, from) => {
-                            server.put(spec.clone(), from.as_deref()).map_or(Answer::Conflict, Answer::Written)
-                        }
+                        SimulatedRequest::Look => SimulatedAnswer::Found(server.lease()),
+                        SimulatedRequest::Put(spec, from) => server
+                            .put(spec.clone(), from.as_deref())
+                            .map_or(SimulatedAnswer::Conflict, SimulatedAnswer::Written),
                     });
                 }
             }

@@ -11,15 +11,20 @@ pub(super) struct Cluster {
     pub(super) records: BTreeMap<String, Value>,
     /// What was told of workloads.
     pub(super) told: Vec<String>,
-    pub(super) at: Instant,
-    pub(super) now: Moment,
+    pub(super) at: Timestamp,
+    pub(super) now: Instant,
     /// Every write so far, as `kind name: what`.
     pub(super) log: Vec<String>,
 }
 
+/// What `requests` are about.
+pub(super) fn targets(requests: &[WriteRequest]) -> Vec<WriteTarget> {
+    requests.iter().map(WriteRequest::target).collect()
+}
+
 pub(super) const EXEMPT: &str = "kube-system";
 
-pub(super) fn instant(text: &str) -> Instant {
+pub(super) fn instant(text: &str) -> Timestamp {
     text.parse::<jiff::Timestamp>().unwrap().into()
 }
 
@@ -67,7 +72,7 @@ impl Cluster {
             records: BTreeMap::new(),
             told: Vec::new(),
             at: instant("2026-03-01T12:00:00Z"),
-            now: Moment::now(),
+            now: Instant::now(),
             log: Vec::new(),
         }
     }
@@ -83,61 +88,61 @@ impl Cluster {
     pub(super) fn list_all_but_nodes(&mut self, policies: &[Value], pools: &[Value]) {
         macro_rules! list {
             ($kind:ident, [$($name:expr => $value:expr),*]) => {{
-                self.engine.observe(Observation::$kind(Change::Restarted));
+                self.engine.observe(Observation::$kind(WatchChange::Restarted));
                 $(
  let value = $value;
- self.engine.observe(Observation::$kind(Change::Listed($name, value)));
+ self.engine.observe(Observation::$kind(WatchChange::Listed($name, value)));
 )*
-                self.engine.observe(Observation::$kind(Change::Complete));
+                self.engine.observe(Observation::$kind(WatchChange::Complete));
             }};
         }
         list!(Provider, ["acme".to_owned() => self.record::<CloudProvider>(&provider())]);
-        self.engine.observe(Observation::Pool(Change::Restarted));
+        self.engine.observe(Observation::Pool(WatchChange::Restarted));
         for pool in pools {
             let record = self.record::<PlacementPool>(pool);
-            self.engine.observe(Observation::Pool(Change::Listed(name(pool), record)));
+            self.engine.observe(Observation::Pool(WatchChange::Listed(name(pool), record)));
         }
-        self.engine.observe(Observation::Pool(Change::Complete));
-        self.engine.observe(Observation::Policy(Change::Restarted));
+        self.engine.observe(Observation::Pool(WatchChange::Complete));
+        self.engine.observe(Observation::Policy(WatchChange::Restarted));
         for policy in policies {
             self.policies.insert(name(policy), policy.clone());
             let record = self.record::<PlacementPolicy>(policy);
-            self.engine.observe(Observation::Policy(Change::Listed(name(policy), record)));
+            self.engine.observe(Observation::Policy(WatchChange::Listed(name(policy), record)));
         }
-        self.engine.observe(Observation::Policy(Change::Complete));
+        self.engine.observe(Observation::Policy(WatchChange::Complete));
         list!(MutatingBinding, []);
         list!(ValidatingBinding, []);
         list!(MutatingPolicy, []);
         list!(ValidatingPolicy, []);
-        list!(Roster, []);
+        list!(PolicyList, []);
         list!(Pod, []);
         for kind in Kind::ALL {
-            self.engine.observe(Observation::Controller(kind, Change::Restarted));
-            self.engine.observe(Observation::Controller(kind, Change::Complete));
+            self.engine.observe(Observation::Controller(kind, WatchChange::Restarted));
+            self.engine.observe(Observation::Controller(kind, WatchChange::Complete));
         }
         list!(Namespace, []);
         list!(Claim, []);
         list!(Volume, []);
         list!(Record, []);
-        let (mutations, validations) = crate::operator::bindings::admission_policies();
+        let (mutations, validations) = crate::operator::reconcile::admission::bindings::admission_policies();
         for name in mutations {
-            let change = Change::Applied(name.to_owned(), Existing { version: 1 });
+            let change = WatchChange::Applied(name.to_owned(), ObjectPresence { version: 1 });
             self.engine.observe(Observation::MutatingPolicy(change));
         }
         for name in validations {
-            let change = Change::Applied(name.to_owned(), Existing { version: 1 });
+            let change = WatchChange::Applied(name.to_owned(), ObjectPresence { version: 1 });
             self.engine.observe(Observation::ValidatingPolicy(change));
         }
     }
 
     pub(super) fn list_nodes(&mut self, nodes: &[Value]) {
-        self.engine.observe(Observation::Node(Change::Restarted));
+        self.engine.observe(Observation::Node(WatchChange::Restarted));
         for node in nodes {
             self.nodes.insert(name(node), node.clone());
             let slim = self.slim(node);
-            self.engine.observe(Observation::Node(Change::Listed(name(node), slim)));
+            self.engine.observe(Observation::Node(WatchChange::Listed(name(node), slim)));
         }
-        self.engine.observe(Observation::Node(Change::Complete));
+        self.engine.observe(Observation::Node(WatchChange::Complete));
     }
 
     pub(super) fn next_version(&mut self) -> String {
@@ -145,14 +150,17 @@ impl Cluster {
         self.version.to_string()
     }
 
-    pub(super) fn record<K: kube::Resource + serde::de::DeserializeOwned>(&mut self, object: &Value) -> Record<K> {
+    pub(super) fn record<K: kube::Resource + serde::de::DeserializeOwned>(
+        &mut self,
+        object: &Value,
+    ) -> DeclaredObject<K> {
         let mut object = object.clone();
         object["metadata"]["resourceVersion"] = self.next_version().into();
         let meta: ObjectMeta = serde_json::from_value(object["metadata"].clone()).unwrap();
-        Record { meta, object: serde_json::from_value(object).map(Box::new).map_err(|error| error.to_string()) }
+        DeclaredObject { meta, object: serde_json::from_value(object).map(Box::new).map_err(|error| error.to_string()) }
     }
 
-    pub(super) fn slim(&mut self, node: &Value) -> SlimNode {
+    pub(super) fn slim(&mut self, node: &Value) -> PartialNode {
         let mut node = node.clone();
         node["metadata"]["resourceVersion"] = self.next_version().into();
         serde_json::from_value(node).unwrap()
@@ -163,16 +171,15 @@ impl Cluster {
         edit(&mut policy);
         self.policies.insert("state".into(), policy.clone());
         let record = self.record(&policy);
-        self.engine.observe(Observation::Policy(Change::Applied("state".into(), record)));
+        self.engine.observe(Observation::Policy(WatchChange::Applied("state".into(), record)));
     }
 
     /// Does what the engine asks for, as an API server would, and answers. Returns what it was.
-    pub(super) fn perform(&mut self, key: &Key, write: Write) -> Option<Observation> {
+    pub(super) fn perform(&mut self, request: WriteRequest) -> Option<Observation> {
         let meta = |version: String| ObjectMeta { resource_version: Some(version), ..ObjectMeta::default() };
-        let named = |name: &str| name.to_owned();
-        Some(match (key, write) {
-            (Key::Stamps(name), Write::Stamps(change)) => {
-                let mut node = self.nodes[name].clone();
+        Some(match request {
+            WriteRequest::LabelNode(name, change) => {
+                let mut node = self.nodes[&name].clone();
                 for (key, value) in &change.add {
                     node["metadata"]["labels"][key] = value.as_str().into();
                 }
@@ -181,79 +188,80 @@ impl Cluster {
                 }
                 self.nodes.insert(name.clone(), node.clone());
                 let slim = self.slim(&node);
-                Observation::Node(Change::Applied(name.clone(), slim))
+                Observation::Node(WatchChange::Applied(name, slim))
             }
-            (Key::Finalizer(name), Write::Finalizers { finalizers, .. }) => {
-                let mut policy = self.policies[name].clone();
+            WriteRequest::SetFinalizers { policy: name, finalizers, .. } => {
+                let mut policy = self.policies[&name].clone();
                 policy["metadata"]["finalizers"] = json!(finalizers);
                 self.policies.insert(name.clone(), policy.clone());
                 let record = self.record(&policy);
-                Observation::Policy(Change::Applied(name.clone(), record))
+                Observation::Policy(WatchChange::Applied(name, record))
             }
-            (Key::PolicyStatus(name), Write::Status(status)) => {
-                let mut policy = self.policies[name].clone();
+            WriteRequest::ApplyPolicyStatus(name, status) => {
+                let mut policy = self.policies[&name].clone();
                 policy["status"] = status;
                 self.policies.insert(name.clone(), policy.clone());
                 let record = self.record(&policy);
-                Observation::Policy(Change::Applied(name.clone(), record))
+                Observation::Policy(WatchChange::Applied(name, record))
             }
-            (Key::ProviderStatus(name), Write::Status(status)) => {
+            WriteRequest::ApplyProviderStatus(name, status) => {
                 let mut object = provider();
                 object["status"] = status;
                 let record = self.record(&object);
-                Observation::Provider(Change::Applied(name.clone(), record))
+                Observation::Provider(WatchChange::Applied(name, record))
             }
-            (Key::PoolStatus(name), Write::Status(status)) => {
-                let mut object = pool(name);
+            WriteRequest::ApplyPoolStatus(name, status) => {
+                let mut object = pool(&name);
                 object["status"] = status;
                 let record = self.record(&object);
-                Observation::Pool(Change::Applied(name.clone(), record))
+                Observation::Pool(WatchChange::Applied(name, record))
             }
-            (Key::Roster, Write::CreateRoster(data)) => {
+            WriteRequest::CreatePolicyList(data) => {
                 let version = self.next_version().parse().unwrap();
-                Observation::Roster(Change::Applied(named(ROSTER), Roster { version, data }))
+                let list = PolicyList { version, data };
+                Observation::PolicyList(WatchChange::Applied(POLICY_LIST.to_owned(), list))
             }
-            (Key::Roster, Write::PatchRoster(patch)) => {
+            WriteRequest::PatchPolicyList(patch) => {
                 let data = patch.into_iter().filter_map(|(name, mode)| mode.map(|mode| (name, mode))).collect();
                 let version = self.next_version().parse().unwrap();
-                Observation::Roster(Change::Applied(named(ROSTER), Roster { version, data }))
+                let list = PolicyList { version, data };
+                Observation::PolicyList(WatchChange::Applied(POLICY_LIST.to_owned(), list))
             }
-            (
-                Key::MutatingBinding(name),
-                Write::CreateMutatingBinding(binding) | Write::ReplaceMutatingBinding(binding),
-            ) => {
+            WriteRequest::CreateMutatingBinding(name, binding)
+            | WriteRequest::ReplaceMutatingBinding(name, binding) => {
                 let meta = ObjectMeta { labels: binding.metadata.labels, ..meta(self.next_version()) };
-                Observation::MutatingBinding(Change::Applied(name.clone(), BindingRecord { meta, spec: binding.spec }))
+                let binding = ObservedBinding { meta, spec: binding.spec };
+                Observation::MutatingBinding(WatchChange::Applied(name, binding))
             }
-            (
-                Key::ValidatingBinding(name),
-                Write::CreateValidatingBinding(binding) | Write::ReplaceValidatingBinding(binding),
-            ) => {
+            WriteRequest::CreateValidatingBinding(name, binding)
+            | WriteRequest::ReplaceValidatingBinding(name, binding) => {
                 let meta = ObjectMeta { labels: binding.metadata.labels, ..meta(self.next_version()) };
-                let spec = Some(binding.spec);
-                Observation::ValidatingBinding(Change::Applied(name.clone(), BindingRecord { meta, spec }))
+                let binding = ObservedBinding { meta, spec: Some(binding.spec) };
+                Observation::ValidatingBinding(WatchChange::Applied(name, binding))
             }
-            (Key::Record(name), Write::Record { mut body, notices }) => {
-                for notice in &notices {
-                    let Key::Notice(about, reason, _) = notice.key(self.at) else { unreachable!() };
-                    self.told.push(format!("{about}: {reason}: {}", notice.note));
+            WriteRequest::ApplyRecord { name, mut body, events } => {
+                for event in &events {
+                    let WriteTarget::Event(about, reason, _) = event.target() else { unreachable!() };
+                    self.told.push(format!("{about}: {reason}: {}", event.note));
                 }
                 body["metadata"]["resourceVersion"] = self.next_version().into();
                 self.records.insert(name.clone(), body.clone());
-                let seen: Seen<WorkloadPlacement, Recorded> = serde_json::from_value(body).unwrap();
-                Observation::Record(Change::Applied(name.clone(), seen.kept.unwrap().unwrap()))
+                let seen: DecodedObject<WorkloadPlacement, RecordDigest> = serde_json::from_value(body).unwrap();
+                Observation::Record(WatchChange::Applied(name, seen.value.unwrap().unwrap()))
             }
-            (Key::Record(name), Write::Delete { version }) => {
-                self.records.remove(name);
-                Observation::Record(Change::Deleted(name.clone(), version))
+            WriteRequest::DeleteRecord(name, version) => {
+                self.records.remove(&name);
+                Observation::Record(WatchChange::Deleted(name, version))
             }
-            (Key::MutatingBinding(name), Write::Delete { version }) => {
-                Observation::MutatingBinding(Change::Deleted(name.clone(), version))
+            WriteRequest::DeleteMutatingBinding(name, version) => {
+                Observation::MutatingBinding(WatchChange::Deleted(name, version))
             }
-            (Key::ValidatingBinding(name), Write::Delete { version }) => {
-                Observation::ValidatingBinding(Change::Deleted(name.clone(), version))
+            WriteRequest::DeleteValidatingBinding(name, version) => {
+                Observation::ValidatingBinding(WatchChange::Deleted(name, version))
             }
-            _ => return None,
+            WriteRequest::RestartRollout { .. } | WriteRequest::EvictPod { .. } | WriteRequest::RecordEvent(_) => {
+                return None;
+            }
         })
     }
 
@@ -261,15 +269,16 @@ impl Cluster {
     pub(super) fn step(&mut self) -> Vec<String> {
         let writes = self.engine.cycle(self.at, self.now);
         let mut kinds: Vec<String> = Vec::new();
-        for (key, write) in writes {
-            let what = if matches!(write, Write::Delete { .. }) { "end " } else { "" };
+        for request in writes {
+            let key = request.target();
+            let what = if request.deletes() { "end " } else { "" };
             self.log.push(format!("{what}{} {}", key.kind(), key.object()));
             let kind = format!("{what}{}", key.kind());
             if kinds.last() != Some(&kind) {
                 kinds.push(kind);
             }
-            let seen = self.perform(&key, write);
-            self.engine.settle(&key, Ok(seen), self.now);
+            let seen = self.perform(request);
+            self.engine.on_write_result(&key, Ok(seen), self.now);
         }
         kinds
     }

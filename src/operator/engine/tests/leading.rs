@@ -51,11 +51,11 @@ fn who_takes_over_what_is_in_order_writes_nothing() {
 #[test]
 fn what_was_refused_for_want_of_the_lease_is_asked_for_again_without_a_wait() {
     let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[labelled()]);
-    let kinds = |writes: &[(Key, Write)]| writes.iter().map(|(key, _)| key.kind()).collect::<Vec<_>>();
+    let kinds = |writes: &[WriteRequest]| writes.iter().map(|write| write.target().kind()).collect::<Vec<_>>();
     let asked = cluster.engine.cycle(cluster.at, cluster.now);
     assert!(!asked.is_empty());
-    for (key, _) in &asked {
-        cluster.engine.settle(key, Err(WriteError::NotLeading(NotLeading)), cluster.now);
+    for key in targets(&asked) {
+        cluster.engine.on_write_result(&key, Err(WriteError::NotLeading(NotLeading)), cluster.now);
     }
     assert!(cluster.engine.cycle(cluster.at, cluster.now).is_empty(), "it follows");
     cluster.engine.lead(true);
@@ -71,7 +71,7 @@ fn an_ending_policy_is_swept_by_whoever_leads_then() {
     ending["metadata"]["deletionTimestamp"] = json!("2026-03-01T12:00:00Z");
     cluster.policies.insert("state".into(), ending.clone());
     let record = cluster.record::<PlacementPolicy>(&ending);
-    cluster.engine.observe(Observation::Policy(Change::Applied("state".into(), record)));
+    cluster.engine.observe(Observation::Policy(WatchChange::Applied("state".into(), record)));
     // The leader takes it out of the roster, and is lost; its follower has seen that, and waited.
     cluster.step();
     cluster.engine.lead(false);
@@ -82,6 +82,6 @@ fn an_ending_policy_is_swept_by_whoever_leads_then() {
     assert_eq!(swept(&cluster), 0);
     cluster.engine.lead(true);
     cluster.step();
-    let (mutations, validations) = crate::operator::bindings::names("state");
+    let (mutations, validations) = crate::operator::reconcile::admission::bindings::names("state");
     assert_eq!(swept(&cluster), mutations.count() + validations.count());
 }

@@ -103,10 +103,12 @@ fn what_is_noted_on_a_namespace_is_no_fact_to_settle() {
     let mut cluster = Cluster::with_db(&policy("Enforce"));
     cluster.engine.lead(true);
     cluster.go_on();
+    let facts = |cluster: &Cluster| cluster.engine.cache.revisions.namespace_labels;
+    let before = facts(&cluster);
     cluster.space(&json!({}));
-    assert!(!cluster.engine.moves.unsettled);
+    assert_eq!(facts(&cluster), before);
     cluster.space(&json!({"rempart.dev/sensitivity": "high"}));
-    assert!(cluster.engine.moves.unsettled);
+    assert_ne!(facts(&cluster), before);
 }
 
 /// Answers of the API server to what it does not let happen.
@@ -122,14 +124,15 @@ fn an_eviction_that_is_refused_again_and_again_is_told_once() {
     let (mut evictions, mut told) = (0, 0);
     for _ in 0..120 {
         cluster.wait(500);
-        for (key, write) in cluster.engine.cycle(cluster.at, cluster.now) {
-            told += usize::from(matches!(&key, Key::Notice(_, reason, _) if *reason == "Migrating"));
-            if matches!(key, Key::Eviction(_)) {
+        for request in cluster.engine.cycle(cluster.at, cluster.now) {
+            let key = request.target();
+            told += usize::from(matches!(&key, WriteTarget::Event(_, reason, _) if *reason == "Migrating"));
+            if matches!(key, WriteTarget::Eviction(_)) {
                 evictions += 1;
-                cluster.engine.settle(&key, Err(declined(403, "not now")), cluster.now);
+                cluster.engine.on_write_result(&key, Err(declined(403, "not now")), cluster.now);
             } else {
-                let seen = cluster.perform(&key, write);
-                cluster.engine.settle(&key, Ok(seen), cluster.now);
+                let seen = cluster.perform(request);
+                cluster.engine.on_write_result(&key, Ok(seen), cluster.now);
             }
         }
     }
@@ -144,16 +147,17 @@ fn a_node_that_cannot_be_written_to_does_not_hold_up_what_stands_elsewhere() {
     let mut cluster = Cluster::with_db(&policy("Enforce"));
     let stale = node("stuck", &json!({"pool": "x", CLEARED: "true"}));
     let slim = cluster.slim(&stale);
-    cluster.engine.observe(Observation::Node(Change::Applied("stuck".into(), slim)));
+    cluster.engine.observe(Observation::Node(WatchChange::Applied("stuck".into(), slim)));
     cluster.engine.lead(true);
     let mut evictions = 0;
     for _ in 0..40 {
         cluster.wait(500);
-        for (key, write) in cluster.engine.cycle(cluster.at, cluster.now) {
-            evictions += usize::from(matches!(key, Key::Eviction(_)));
-            let refused = matches!(&key, Key::Stamps(name) if name == "stuck");
-            let outcome = if refused { Err(declined(422, "no")) } else { Ok(cluster.perform(&key, write)) };
-            cluster.engine.settle(&key, outcome, cluster.now);
+        for request in cluster.engine.cycle(cluster.at, cluster.now) {
+            let key = request.target();
+            evictions += usize::from(matches!(key, WriteTarget::Eviction(_)));
+            let refused = matches!(&key, WriteTarget::NodeLabels(name) if name == "stuck");
+            let outcome = if refused { Err(declined(422, "no")) } else { Ok(cluster.perform(request)) };
+            cluster.engine.on_write_result(&key, outcome, cluster.now);
         }
     }
     assert_eq!(evictions, 1);

@@ -83,14 +83,14 @@ fn a_record_that_somebody_deleted_or_altered_is_written_anew() {
     let mut cluster = Cluster::with_api("Enforce");
     let name = "shop/deployment-api".to_owned();
     let original = cluster.records[&name].clone();
-    cluster.engine.observe(Observation::Record(Change::Deleted(name.clone(), u64::MAX)));
-    cluster.engine.index.bury();
+    cluster.engine.observe(Observation::Record(WatchChange::Deleted(name.clone(), u64::MAX)));
+    cluster.engine.cache.drop_tombstones();
     cluster.rest();
     assert_eq!(cluster.record_writes().len(), 2);
     let mut altered = original;
     altered["status"]["pods"]["violating"] = 7.into();
-    let altered = cluster.kept::<WorkloadPlacement, Recorded>(&altered);
-    cluster.engine.observe(Observation::Record(Change::Applied(name, altered)));
+    let altered = cluster.decoded::<WorkloadPlacement, RecordDigest>(&altered);
+    cluster.engine.observe(Observation::Record(WatchChange::Applied(name, altered)));
     cluster.rest();
     assert_eq!(cluster.record_writes().len(), 3);
 }
@@ -112,10 +112,10 @@ fn a_record_goes_when_no_policy_governs_its_workload_any_more() {
 fn a_record_of_a_workload_that_is_gone_is_left_to_the_garbage_collector() {
     let mut cluster = Cluster::with_api("Enforce");
     for (kind, name) in [(Kind::Deployment, "api"), (Kind::ReplicaSet, "api-1")] {
-        cluster.engine.observe(Observation::Controller(kind, Change::Deleted(format!("shop/{name}"), u64::MAX)));
+        cluster.engine.observe(Observation::Controller(kind, WatchChange::Deleted(format!("shop/{name}"), u64::MAX)));
     }
     for name in ["api-1-a", "api-1-b"] {
-        cluster.engine.observe(Observation::Pod(Change::Deleted(format!("shop/{name}"), u64::MAX)));
+        cluster.engine.observe(Observation::Pod(WatchChange::Deleted(format!("shop/{name}"), u64::MAX)));
     }
     cluster.rest();
     assert_eq!(cluster.record_writes().len(), 1, "{:#?}", cluster.log);

@@ -3,7 +3,7 @@
 use k8s_openapi::api::{apps::v1 as apps, core::v1 as k8s};
 
 use super::*;
-use crate::operator::slim::Kept;
+use crate::operator::watch::partial::FromPartial;
 use rempart_core::fleet::{Controller, Namespace, Pod};
 
 pub(super) const HIGH: &str = "clearance.rempart.node-restriction.kubernetes.io/state.high";
@@ -34,36 +34,36 @@ pub(super) fn pod(name: &str, owners: &Value, node: Option<&str>) -> Value {
         "metadata": {"name": name, "namespace": "shop", "uid": uid(1000 + u32::from(name.as_bytes()[name.len() - 1])),
             "ownerReferences": owners, "annotations": {"rempart.dev/workload-sensitivity": "high"}},
         "spec": {"nodeName": node, "nodeSelector": {HIGH: "true"}, "containers": [{"name": "c"}]},
-        "status": {"phase": if node.is_some() { "Running" } else { "Pending" },
+        "status": {"phase": if node.is_some() { "LevelCounts" } else { "Pending" },
             "conditions": [{"type": "Ready", "status": if node.is_some() { "True" } else { "False" }}]},
     })
 }
 
 impl Cluster {
-    pub(super) fn kept<K, V: Kept<K>>(&mut self, object: &Value) -> V {
+    pub(super) fn decoded<K, V: FromPartial<K>>(&mut self, object: &Value) -> V {
         let mut object = object.clone();
         object["metadata"]["resourceVersion"] = self.next_version().into();
-        serde_json::from_value::<Seen<K, V>>(object).unwrap().kept.unwrap().unwrap()
+        serde_json::from_value::<DecodedObject<K, V>>(object).unwrap().value.unwrap().unwrap()
     }
 
     pub(super) fn run<K>(&mut self, kind: Kind, object: &Value)
     where
-        Controller: Kept<K>,
+        Controller: FromPartial<K>,
     {
-        let controller = self.kept::<K, Controller>(object);
-        let change = Change::Applied(format!("shop/{}", name(object)), controller);
+        let controller = self.decoded::<K, Controller>(object);
+        let change = WatchChange::Applied(format!("shop/{}", name(object)), controller);
         self.engine.observe(Observation::Controller(kind, change));
     }
 
     pub(super) fn put(&mut self, object: &Value) {
-        let pod = self.kept::<k8s::Pod, Pod>(object);
-        self.engine.observe(Observation::Pod(Change::Applied(format!("shop/{}", name(object)), pod)));
+        let pod = self.decoded::<k8s::Pod, Pod>(object);
+        self.engine.observe(Observation::Pod(WatchChange::Applied(format!("shop/{}", name(object)), pod)));
     }
 
     pub(super) fn space(&mut self, labels: &Value) {
         let namespace =
-            self.kept::<k8s::Namespace, Namespace>(&json!({"metadata": {"name": "shop", "labels": labels}}));
-        self.engine.observe(Observation::Namespace(Change::Applied("shop".into(), namespace)));
+            self.decoded::<k8s::Namespace, Namespace>(&json!({"metadata": {"name": "shop", "labels": labels}}));
+        self.engine.observe(Observation::Namespace(WatchChange::Applied("shop".into(), namespace)));
     }
 
     /// A Deployment `api` with a pod on node `n` and one that waits.

@@ -1,0 +1,354 @@
+//! The cache: what watches and the answers to writes have told of the cluster, object by object.
+//!
+//! It takes one [`Observation`] at a time, and counts for each family of facts how often it has changed. It has no client
+//! and decides nothing: what differs from what should be is for the reconcilers to find.
+
+mod membership;
+mod observation;
+mod revision;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicyBindingSpec,
+};
+
+pub use self::{
+    observation::{DeclaredObject, ObjectPresence, Observation, ObservedBinding, PolicyList},
+    revision::{CacheRevisions, LastSeen, Revision},
+    store::{ObjectStore, ResourceVersioned, TouchedObjects, WatchChange, version},
+};
+use super::watch::{
+    interner::SharedValues,
+    node::{NodeRecord, PartialNode},
+    record::RecordDigest,
+};
+use crate::api::{CloudProvider, PlacementPolicy, PlacementPool};
+use rempart_core::{
+    fleet::{Claim, Controller, Controllers, Fleet, Namespace, Pod, Volume},
+    workload::Kind,
+};
+
+/// Everything observed.
+#[derive(Debug, Default)]
+pub struct ClusterCache {
+    /// `CloudProvider`s.
+    pub providers: ObjectStore<DeclaredObject<CloudProvider>>,
+    /// `PlacementPool`s.
+    pub pools: ObjectStore<DeclaredObject<PlacementPool>>,
+    /// `PlacementPolicy`s.
+    pub policies: ObjectStore<DeclaredObject<PlacementPolicy>>,
+    /// Nodes.
+    pub nodes: ObjectStore<NodeRecord>,
+    /// PolicyBindings of mutations.
+    pub mutating_bindings: ObjectStore<ObservedBinding<MutatingAdmissionPolicyBindingSpec>>,
+    /// PolicyBindings of validations.
+    pub validating_bindings: ObjectStore<ObservedBinding<ValidatingAdmissionPolicyBindingSpec>>,
+    /// Mutations.
+    pub mutating_policies: ObjectStore<ObjectPresence>,
+    /// Validations.
+    pub validating_policies: ObjectStore<ObjectPresence>,
+    /// The list of policies that admission reads, under its own name.
+    pub policy_list: ObjectStore<PolicyList>,
+    /// Pods. Names of what has a namespace are `namespace/name`, here and below.
+    pub pods: ObjectStore<Pod>,
+    /// `Deployment`s.
+    pub deployments: ObjectStore<Controller>,
+    /// `ReplicaSet`s.
+    pub replica_sets: ObjectStore<Controller>,
+    /// `StatefulSet`s.
+    pub stateful_sets: ObjectStore<Controller>,
+    /// `DaemonSet`s.
+    pub daemon_sets: ObjectStore<Controller>,
+    /// `Job`s.
+    pub jobs: ObjectStore<Controller>,
+    /// `CronJob`s.
+    pub cron_jobs: ObjectStore<Controller>,
+    /// Namespaces.
+    pub namespaces: ObjectStore<Namespace>,
+    /// Claims of volumes.
+    pub claims: ObjectStore<Claim>,
+    /// Volumes.
+    pub volumes: ObjectStore<Volume>,
+    /// Records of workloads.
+    pub records: ObjectStore<RecordDigest>,
+    /// How often each family of facts has changed.
+    pub revisions: CacheRevisions,
+    /// Up to which revision of nodes these are assigned to pools.
+    assigned: LastSeen<Revision>,
+    shared: SharedValues,
+}
+
+impl ClusterCache {
+    /// Takes in what was observed.
+    pub fn observe(&mut self, observation: Observation) {
+        match observation {
+            Observation::Provider(change) => {
+                let change = observe_declared(&mut self.providers, change);
+                self.count_declared(change);
+            }
+            Observation::Pool(change) => {
+                let change = observe_declared(&mut self.pools, change);
+                self.count_declared(change);
+            }
+            Observation::Policy(change) => {
+                let change = observe_declared(&mut self.policies, change);
+                if change != DeclaredChange::None {
+                    self.revisions.policies.bump();
+                }
+                self.count_declared(change);
+            }
+            Observation::Node(change) => self.observe_node(change),
+            Observation::MutatingBinding(change) => {
+                let touched = self.mutating_bindings.observe(change);
+                self.count_admission(&touched);
+            }
+            Observation::ValidatingBinding(change) => {
+                let touched = self.validating_bindings.observe(change);
+                self.count_admission(&touched);
+            }
+            Observation::MutatingPolicy(change) => {
+                let touched = self.mutating_policies.observe(change);
+                self.count_admission(&touched);
+            }
+            Observation::ValidatingPolicy(change) => {
+                let touched = self.validating_policies.observe(change);
+                self.count_admission(&touched);
+            }
+            Observation::PolicyList(change) => {
+                let touched = self.policy_list.observe(change);
+                self.count_admission(&touched);
+            }
+            Observation::Record(change) => {
+                if self.records.observe(change) != TouchedObjects::Nothing {
+                    self.revisions.records.bump();
+                }
+            }
+            Observation::Namespace(change) => self.observe_namespace(change),
+            Observation::Pod(_) | Observation::Controller(..) | Observation::Claim(_) | Observation::Volume(_) => {
+                self.observe_workload(observation);
+            }
+        }
+    }
+
+    fn observe_node(&mut self, change: WatchChange<PartialNode>) {
+        let mut change = change.map(|node| NodeRecord::new(node, &mut self.shared));
+        if let WatchChange::Applied(name, node) | WatchChange::Listed(name, node) = &mut change
+            && let Some(known) = self.nodes.get(name)
+        {
+            (node.membership, node.is_assigned) = (known.membership.clone(), known.is_assigned);
+        }
+        let is_news = match &change {
+            WatchChange::Applied(name, node) => !self.nodes.get(name).is_some_and(|known| known.same_place(node)),
+            _ => true,
+        };
+        match self.nodes.observe(change) {
+            TouchedObjects::Nothing => return,
+            TouchedObjects::One(name) => {
+                let changed_at = self.revisions.node_objects.bump();
+                match self.nodes.get_mut(&name) {
+                    Some(node) => node.changed_at = changed_at,
+                    None => drop(self.revisions.pool_membership.bump()),
+                }
+            }
+            TouchedObjects::All => {
+                let changed_at = self.revisions.node_objects.bump();
+                self.nodes.iter_mut().for_each(|(_, node)| node.changed_at = changed_at);
+                self.revisions.pool_membership.bump();
+                self.revisions.pool_reassignments.bump();
+                self.shared.sweep();
+            }
+        }
+        if is_news {
+            self.revisions.nodes.bump();
+        }
+    }
+
+    fn observe_namespace(&mut self, change: WatchChange<Namespace>) {
+        let relabelled = match &change {
+            WatchChange::Applied(name, namespace) => {
+                self.namespaces.get(name).is_none_or(|known| known.labels != namespace.labels)
+            }
+            WatchChange::Complete => true,
+            _ => false,
+        };
+        if relabelled {
+            self.revisions.namespace_labels.bump();
+        }
+        match self.namespaces.observe(change) {
+            TouchedObjects::Nothing => return,
+            TouchedObjects::One(_) => {}
+            TouchedObjects::All => self.shared.sweep(),
+        }
+        self.revisions.namespaces.bump();
+    }
+
+    fn observe_workload(&mut self, observation: Observation) {
+        let shared = &mut self.shared;
+        let touched = match observation {
+            Observation::Pod(change) => self.pods.observe(change.map(|mut pod| {
+                shared.pod(&mut pod);
+                pod
+            })),
+            Observation::Controller(kind, change) => {
+                let change = change.map(|mut controller| {
+                    shared.controller(&mut controller);
+                    controller
+                });
+                self.controllers_of(kind).map_or(TouchedObjects::Nothing, |store| store.observe(change))
+            }
+            Observation::Claim(change) => self.claims.observe(change.map(|mut claim| {
+                shared.claim(&mut claim);
+                claim
+            })),
+            Observation::Volume(change) => self.volumes.observe(change),
+            _ => TouchedObjects::Nothing,
+        };
+        match touched {
+            TouchedObjects::Nothing => return,
+            TouchedObjects::One(_) => {}
+            TouchedObjects::All => self.shared.sweep(),
+        }
+        self.revisions.workloads.bump();
+    }
+
+    fn count_declared(&mut self, change: DeclaredChange) {
+        if change != DeclaredChange::None {
+            self.revisions.declared_objects.bump();
+        }
+        if change == DeclaredChange::Spec {
+            self.revisions.catalogue.bump();
+        }
+    }
+
+    fn count_admission(&mut self, touched: &TouchedObjects) {
+        if *touched != TouchedObjects::Nothing {
+            self.revisions.admission.bump();
+        }
+    }
+
+    /// Forgets what is gone, of every kind: see [`ObjectStore::drop_tombstones`].
+    pub fn drop_tombstones(&mut self) {
+        self.providers.drop_tombstones();
+        self.pools.drop_tombstones();
+        self.policies.drop_tombstones();
+        self.nodes.drop_tombstones();
+        self.mutating_bindings.drop_tombstones();
+        self.validating_bindings.drop_tombstones();
+        self.policy_list.drop_tombstones();
+        self.pods.drop_tombstones();
+        for controllers in self.controllers_mut() {
+            controllers.drop_tombstones();
+        }
+        self.namespaces.drop_tombstones();
+        self.claims.drop_tombstones();
+        self.volumes.drop_tombstones();
+        self.records.drop_tombstones();
+    }
+
+    /// Everything that runs.
+    #[must_use]
+    pub fn fleet(&self) -> Fleet<'_> {
+        Fleet {
+            pods: self.pods.live(),
+            controllers: Controllers {
+                deployments: self.deployments.live(),
+                replica_sets: self.replica_sets.live(),
+                stateful_sets: self.stateful_sets.live(),
+                daemon_sets: self.daemon_sets.live(),
+                jobs: self.jobs.live(),
+                cron_jobs: self.cron_jobs.live(),
+            },
+            namespaces: self.namespaces.live(),
+            claims: self.claims.live(),
+            volumes: self.volumes.live(),
+        }
+    }
+
+    /// What makes pods, of `kind`; nothing of pods.
+    pub fn controllers_of(&mut self, kind: Kind) -> Option<&mut ObjectStore<Controller>> {
+        match kind {
+            Kind::Deployment => Some(&mut self.deployments),
+            Kind::ReplicaSet => Some(&mut self.replica_sets),
+            Kind::StatefulSet => Some(&mut self.stateful_sets),
+            Kind::DaemonSet => Some(&mut self.daemon_sets),
+            Kind::Job => Some(&mut self.jobs),
+            Kind::CronJob => Some(&mut self.cron_jobs),
+            Kind::Pod => None,
+        }
+    }
+
+    fn controllers_mut(&mut self) -> [&mut ObjectStore<Controller>; 6] {
+        [
+            &mut self.deployments,
+            &mut self.replica_sets,
+            &mut self.stateful_sets,
+            &mut self.daemon_sets,
+            &mut self.jobs,
+            &mut self.cron_jobs,
+        ]
+    }
+
+    /// How many objects of each kind there are, and whether a list of them has been complete.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, usize, bool)> {
+        fn of<V: ResourceVersioned>(kind: &'static str, store: &ObjectStore<V>) -> (&'static str, usize, bool) {
+            (kind, store.live().len(), store.synced())
+        }
+        [
+            of("cloudproviders", &self.providers),
+            of("placementpools", &self.pools),
+            of("placementpolicies", &self.policies),
+            of("nodes", &self.nodes),
+            of("mutatingadmissionpolicybindings", &self.mutating_bindings),
+            of("validatingadmissionpolicybindings", &self.validating_bindings),
+            of("mutatingadmissionpolicies", &self.mutating_policies),
+            of("validatingadmissionpolicies", &self.validating_policies),
+            of("configmaps", &self.policy_list),
+            of("pods", &self.pods),
+            of("deployments", &self.deployments),
+            of("replicasets", &self.replica_sets),
+            of("statefulsets", &self.stateful_sets),
+            of("daemonsets", &self.daemon_sets),
+            of("jobs", &self.jobs),
+            of("cronjobs", &self.cron_jobs),
+            of("namespaces", &self.namespaces),
+            of("persistentvolumeclaims", &self.claims),
+            of("persistentvolumes", &self.volumes),
+            of("workloadplacements", &self.records),
+        ]
+        .into_iter()
+    }
+
+    /// The kinds of which no list has been complete yet. Until there are none, absence means nothing.
+    pub fn unsynced(&self) -> impl Iterator<Item = &'static str> {
+        self.counts().filter_map(|(kind, _, synced)| (!synced).then_some(kind))
+    }
+}
+/// What an observation changed of an object that people declare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DeclaredChange {
+    /// Nothing.
+    None,
+    /// Its annotations or its status, which are no facts.
+    Metadata,
+    /// What it declares, or whether it is there.
+    Spec,
+}
+
+fn observe_declared<K>(
+    store: &mut ObjectStore<DeclaredObject<K>>,
+    change: WatchChange<DeclaredObject<K>>,
+) -> DeclaredChange {
+    let facts = |found: &DeclaredObject<K>| (found.meta.uid.clone(), found.meta.generation, found.object.is_ok());
+    let before = match &change {
+        WatchChange::Applied(name, _) => store.get(name).map(facts),
+        _ => None,
+    };
+    match store.observe(change) {
+        TouchedObjects::Nothing => DeclaredChange::None,
+        TouchedObjects::All => DeclaredChange::Spec,
+        TouchedObjects::One(name) if before.is_none() || store.get(&name).map(facts) != before => DeclaredChange::Spec,
+        TouchedObjects::One(_) => DeclaredChange::Metadata,
+    }
+}

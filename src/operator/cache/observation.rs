@@ -1,0 +1,129 @@
+//! Observations: what watches, and the answers to writes, tell of the objects that the operator keeps.
+//!
+//! Each is a [`WatchChange`] of one kind of object, already decoded; what cannot be decoded is told as that.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::admissionregistration::v1::{MutatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicyBindingSpec},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use super::store::{ResourceVersioned, WatchChange, version};
+use crate::{
+    api::{CloudProvider, PlacementPolicy, PlacementPool},
+    operator::watch::{
+        node::{NodeRecord, PartialNode},
+        record::RecordDigest,
+    },
+};
+use rempart_core::{
+    fleet::{Claim, Controller, Namespace, Pod, Volume},
+    workload::Kind,
+};
+
+/// One of our own objects, or what is left of one that cannot be decoded.
+#[derive(Clone, Debug)]
+pub struct DeclaredObject<K> {
+    /// Its metadata.
+    pub meta: ObjectMeta,
+    /// The object, or why it cannot be decoded.
+    pub object: Result<Box<K>, String>,
+}
+
+impl<K> ResourceVersioned for DeclaredObject<K> {
+    fn version(&self) -> u64 {
+        version(self.meta.resource_version.as_deref())
+    }
+}
+
+impl<K> DeclaredObject<K> {
+    /// Whether its deletion has been asked for.
+    pub fn is_terminating(&self) -> bool {
+        self.meta.deletion_timestamp.is_some()
+    }
+}
+
+impl ResourceVersioned for NodeRecord {
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// An admission binding.
+#[derive(Clone, Debug)]
+pub struct ObservedBinding<S> {
+    /// Its metadata.
+    pub meta: ObjectMeta,
+    /// What it binds.
+    pub spec: Option<S>,
+}
+
+impl<S> ResourceVersioned for ObservedBinding<S> {
+    fn version(&self) -> u64 {
+        version(self.meta.resource_version.as_deref())
+    }
+}
+
+/// An object of which only the existence matters.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectPresence {
+    /// The resource version.
+    pub version: u64,
+}
+
+impl ResourceVersioned for ObjectPresence {
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// The list of policies that exist, which admission reads.
+#[derive(Clone, Debug)]
+pub struct PolicyList {
+    /// The resource version.
+    pub version: u64,
+    /// Policy names, with their modes.
+    pub data: BTreeMap<String, String>,
+}
+
+impl ResourceVersioned for PolicyList {
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// One thing that a watch, or the answer to a write, told.
+#[derive(Clone, Debug)]
+pub enum Observation {
+    /// Of a `CloudProvider`.
+    Provider(WatchChange<DeclaredObject<CloudProvider>>),
+    /// Of a `PlacementPool`.
+    Pool(WatchChange<DeclaredObject<PlacementPool>>),
+    /// Of a `PlacementPolicy`.
+    Policy(WatchChange<DeclaredObject<PlacementPolicy>>),
+    /// Of a node.
+    Node(WatchChange<PartialNode>),
+    /// Of a `MutatingAdmissionPolicyBinding`.
+    MutatingBinding(WatchChange<ObservedBinding<MutatingAdmissionPolicyBindingSpec>>),
+    /// Of a `ValidatingAdmissionPolicyBinding`.
+    ValidatingBinding(WatchChange<ObservedBinding<ValidatingAdmissionPolicyBindingSpec>>),
+    /// Of a `MutatingAdmissionPolicy`.
+    MutatingPolicy(WatchChange<ObjectPresence>),
+    /// Of a `ValidatingAdmissionPolicy`.
+    ValidatingPolicy(WatchChange<ObjectPresence>),
+    /// Of the list of policies.
+    PolicyList(WatchChange<PolicyList>),
+    /// Of a pod. Names of what has a namespace are `namespace/name`, here and below.
+    Pod(WatchChange<Pod>),
+    /// Of a controller of this kind.
+    Controller(Kind, WatchChange<Controller>),
+    /// Of a namespace.
+    Namespace(WatchChange<Namespace>),
+    /// Of a claim of a volume.
+    Claim(WatchChange<Claim>),
+    /// Of a volume.
+    Volume(WatchChange<Volume>),
+    /// Of the record of a workload.
+    Record(WatchChange<RecordDigest>),
+}

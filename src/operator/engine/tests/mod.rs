@@ -1,0 +1,472 @@
+//! The decision loop against a cluster that is a few maps: what it writes, in which order, and when it rests.
+
+mod cluster;
+mod leading;
+mod moves;
+mod records;
+mod unobserved_loss;
+mod workloads;
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use kube::api::ObjectMeta;
+use serde_json::{Value, json};
+
+use self::cluster::*;
+use super::*;
+use crate::{
+    api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
+    operator::{
+        cache::{DeclaredObject, ObjectPresence, ObservedBinding, PolicyList},
+        reconcile::{events::UNSENT, settings::MoveLimits},
+        watch::{node::PartialNode, partial::DecodedObject, record::RecordDigest},
+        write::{FINALIZER, POLICY_LIST},
+    },
+};
+use rempart_core::workload::Kind;
+
+#[test]
+fn nothing_is_written_before_every_kind_is_listed() {
+    let mut cluster = Cluster::new();
+    let stale = node("n", &json!({"pool": "p", CLEARED: "true"}));
+    cluster.list_nodes(std::slice::from_ref(&stale));
+    assert!(cluster.step().is_empty());
+    cluster.list_all_but_nodes(&[policy("Enforce")], &[pool("p")]);
+    assert!(!cluster.step().is_empty());
+    assert!(cluster.stamped("n", CLEARED));
+}
+
+#[test]
+fn nodes_carry_the_stamps_of_their_pool_and_lose_those_of_others() {
+    let mut cluster = Cluster::listed(
+        &[policy("Enforce")],
+        &[pool("p"), pool("q")],
+        &[
+            node("mine", &json!({"pool": "p", "else": "kept"})),
+            node("nobodys", &json!({"pool": "x", CLEARED: "true", "else": "kept"})),
+        ],
+    );
+    cluster.rest();
+    assert!(cluster.stamped("mine", CLEARED) && cluster.stamped("mine", rempart_core::keys::POOL));
+    assert_eq!(cluster.nodes["nobodys"]["metadata"]["labels"], json!({"pool": "x", "else": "kept"}));
+}
+
+#[test]
+fn a_pool_is_withdrawn_while_another_that_outlasts_it_has_a_node() {
+    let mut policy = policy("Enforce");
+    policy["spec"]["levels"][1]["onClearanceLoss"] = json!({"leadTime": "720h"});
+    let mut second = pool("q");
+    second["spec"]["zone"] = json!("later");
+    let mut cluster = Cluster::listed(&[policy], &[pool("p"), second], &[node("first", &json!({"pool": "p"}))]);
+    let mut provider = provider();
+    provider["metadata"]["generation"] = json!(2);
+    let offer = &mut provider["spec"]["offers"][0];
+    let zone = |name: &str, region: &str| json!({"name": name, "region": region, "country": "FR"});
+    offer["zones"] = json!([zone("z", "r"), zone("later", "later")]);
+    offer["qualifications"] = json!([
+        {"scheme": "hds", "validFrom": "2026-01-01", "validUntil": "2026-06-30", "regions": ["r"]},
+        {"scheme": "hds", "validFrom": "2026-01-01", "regions": ["later"]},
+    ]);
+    let record = cluster.record(&provider);
+    cluster.engine.observe(Observation::Provider(WatchChange::Applied("acme".into(), record)));
+    let due = |cluster: &mut Cluster| {
+        // Statuses are not what is tried here.
+        for request in cluster.engine.cycle(cluster.at, cluster.now) {
+            let key = request.target();
+            let seen = if key.is_status() { None } else { cluster.perform(request) };
+            cluster.engine.on_write_result(&key, Ok(seen), cluster.now);
+        }
+    };
+    due(&mut cluster);
+    assert!(cluster.stamped("first", CLEARED));
+    assert_eq!(
+        cluster.engine.next_change(),
+        Some(instant("2026-06-01T00:00:00Z")),
+        "it wakes when the lead time begins"
+    );
+    cluster.at = instant("2026-06-01T00:00:00Z");
+    due(&mut cluster);
+    assert!(cluster.stamped("first", CLEARED), "where there is no node nothing can go");
+
+    let second = node("second", &json!({"pool": "q"}));
+    cluster.nodes.insert("second".into(), second.clone());
+    let slim = cluster.slim(&second);
+    cluster.engine.observe(Observation::Node(WatchChange::Applied("second".into(), slim)));
+    due(&mut cluster);
+    due(&mut cluster);
+    assert!(!cluster.stamped("first", CLEARED) && cluster.stamped("second", CLEARED));
+    let ruling = &cluster.engine.evaluation;
+    let held = &ruling.held["p"];
+    assert!(held.contains_key(CLEARED) && !ruling.stamps["p"].contains_key(CLEARED), "it is cleared all the same");
+
+    let version = cluster.next_version().parse().unwrap();
+    cluster.engine.observe(Observation::Node(WatchChange::Deleted("second".into(), version)));
+    due(&mut cluster);
+    due(&mut cluster);
+    assert!(cluster.stamped("first", CLEARED), "the last pool with a node is kept");
+}
+
+#[test]
+fn at_rest_unrelated_news_writes_nothing() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
+    cluster.rest();
+    let written = cluster.log.len();
+    let again = cluster.nodes["n"].clone();
+    let slim = cluster.slim(&again);
+    cluster.engine.observe(Observation::Node(WatchChange::Applied("n".into(), slim)));
+    cluster.edit_policy(|policy| policy["metadata"]["annotations"] = json!({"note": "seen"}));
+    cluster.rest();
+    assert_eq!(cluster.log[written..], [] as [String; 0]);
+}
+
+#[test]
+fn a_policy_begins_with_finalizer_roster_mutations_and_only_then_validations() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+    cluster.rest();
+    let order = |what: &str| cluster.log.iter().position(|line| line.starts_with(what)).unwrap();
+    let steps = [
+        order("finalizer"),
+        order("roster"),
+        order("binding MutatingAdmissionPolicyBinding"),
+        order("binding ValidatingAdmissionPolicyBinding"),
+    ];
+    assert!(steps[0] < steps[2] && steps[1] < steps[2] && steps[2] < steps[3], "{:#?}", cluster.log);
+    assert_eq!(cluster.condition("Enforced").0, "True");
+}
+
+#[test]
+fn validations_wait_until_mutations_act() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+    let has = |cluster: &Cluster| cluster.engine.cache.validating_bindings.iter().len() > 0;
+    while cluster.engine.cache.mutating_bindings.iter().len() == 0 {
+        cluster.step();
+    }
+    cluster.step();
+    assert!(!has(&cluster) && cluster.engine.wake().is_some());
+    cluster.wait(1900);
+    cluster.step();
+    assert!(!has(&cluster));
+    cluster.wait(200);
+    cluster.step();
+    assert!(has(&cluster));
+}
+
+#[test]
+fn a_policy_ends_with_roster_bindings_and_only_then_its_finalizer() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+    cluster.rest();
+    cluster.edit_policy(|policy| policy["metadata"]["deletionTimestamp"] = json!("2026-03-01T12:00:00Z"));
+    let bound = |cluster: &Cluster| cluster.engine.cache.mutating_bindings.iter().len();
+    let held = |cluster: &Cluster| cluster.policies["state"]["metadata"]["finalizers"] == json!([FINALIZER]);
+    cluster.step();
+    assert!(cluster.engine.cache.policy_list.get(POLICY_LIST).unwrap().data.is_empty());
+    cluster.wait(500);
+    cluster.step();
+    assert!(bound(&cluster) > 0, "the bindings stay for a second");
+    cluster.wait(1000);
+    cluster.step();
+    assert_eq!(bound(&cluster), 0);
+    cluster.wait(1000);
+    cluster.step();
+    assert!(held(&cluster), "the finalizer stays for two seconds");
+    cluster.wait(2500);
+    cluster.step();
+    assert!(!held(&cluster));
+}
+
+#[test]
+fn modes_bind_what_they_say() {
+    for (mode, mutations, action) in [("Enforce", 4, "Deny"), ("Warn", 0, "Warn"), ("Audit", 0, "Audit")] {
+        let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+        cluster.rest();
+        cluster.edit_policy(|policy| {
+            policy["spec"]["mode"] = mode.into();
+            policy["metadata"]["generation"] = 2.into();
+        });
+        cluster.rest();
+        let cache = &cluster.engine.cache;
+        assert_eq!(cache.mutating_bindings.iter().len(), mutations, "{mode}");
+        assert!(cache.validating_bindings.iter().len() > 0);
+        for (_, binding) in cache.validating_bindings.iter() {
+            assert_eq!(binding.spec.as_ref().unwrap().validation_actions, [action]);
+        }
+        assert_eq!(cluster.condition("Enforced").0, if mode == "Enforce" { "True" } else { "False" });
+    }
+}
+
+#[test]
+fn a_policy_that_cannot_be_decoded_keeps_its_bindings_clears_nothing_and_says_so_once() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
+    cluster.rest();
+    assert!(cluster.stamped("n", CLEARED));
+    let bound = cluster.engine.cache.mutating_bindings.iter().len();
+    cluster.edit_policy(|policy| {
+        policy["spec"]["mode"] = "Maybe".into();
+        policy["metadata"]["generation"] = 2.into();
+    });
+    cluster.rest();
+    assert!(!cluster.stamped("n", CLEARED));
+    assert_eq!(cluster.engine.cache.mutating_bindings.iter().len(), bound);
+    let (status, reason, message) = cluster.condition("Ready");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "InvalidSpec"));
+    assert!(message.contains("cannot be decoded") && message.contains("Maybe"), "{message}");
+}
+
+#[test]
+fn the_end_of_a_certificate_takes_the_stamp_at_its_instant() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
+    cluster.rest();
+    assert_eq!(cluster.engine.next_change(), Some(instant("2026-07-01T00:00:00Z")));
+    cluster.at = instant("2026-06-30T23:59:59Z");
+    cluster.rest();
+    assert!(cluster.stamped("n", CLEARED));
+    cluster.at = instant("2026-07-01T00:00:00Z");
+    cluster.rest();
+    assert!(!cluster.stamped("n", CLEARED) && cluster.stamped("n", rempart_core::keys::POOL));
+    assert_eq!(cluster.engine.next_change(), None);
+    assert!(cluster.log.iter().any(|line| line == "event PlacementPolicy state"));
+}
+
+#[test]
+fn nodes_that_lose_a_clearance_come_first() {
+    let stale: Vec<_> = ["y", "z"].iter().map(|name| node(name, &json!({CLEARED: "true"}))).collect();
+    let fresh: Vec<_> = ["a", "b"].iter().map(|name| node(name, &json!({"pool": "p"}))).collect();
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[fresh, stale].concat());
+    cluster.rest();
+    let stamped: Vec<_> = cluster.log.iter().filter_map(|line| line.strip_prefix("stamps Node ")).collect();
+    assert_eq!(stamped[..4], ["y", "z", "a", "b"]);
+}
+
+#[test]
+fn a_failed_write_is_tried_again_after_a_while_and_not_before() {
+    let mut cluster = Cluster::listed(&[], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
+    let stamps = |writes: &[WriteRequest]| writes.iter().any(|write| matches!(write, WriteRequest::LabelNode(..)));
+    let writes = cluster.engine.cycle(cluster.at, cluster.now);
+    assert!(stamps(&writes));
+    for key in targets(&writes) {
+        cluster.engine.on_write_result(&key, Err(WriteError::Deadline), cluster.now);
+    }
+    assert!(!stamps(&cluster.engine.cycle(cluster.at, cluster.now)));
+    let wake = cluster.engine.wake().expect("asks to be woken");
+    assert!(stamps(&cluster.engine.cycle(cluster.at, wake.max(cluster.now + Duration::from_millis(200)))));
+}
+
+#[test]
+fn altered_and_deleted_bindings_are_restored_and_strange_ones_ended() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+    cluster.rest();
+    let cache = &cluster.engine.cache;
+    let (name, original) = cache.mutating_bindings.iter().next().map(|(n, b)| (n.clone(), b.clone())).unwrap();
+    let mut altered = original.clone();
+    altered.meta.resource_version = Some("900000".into());
+    altered.spec.as_mut().unwrap().param_ref.as_mut().unwrap().parameter_not_found_action = Some("Allow".into());
+    let strange = ObservedBinding { meta: original.meta.clone(), spec: original.spec.clone() };
+    cluster.engine.observe(Observation::MutatingBinding(WatchChange::Applied(name.clone(), altered)));
+    cluster.engine.observe(Observation::MutatingBinding(WatchChange::Applied("rempart-strange".into(), strange)));
+    let gone = index_name(&cluster);
+    cluster.engine.observe(Observation::ValidatingBinding(WatchChange::Deleted(gone.clone(), 900_001)));
+    cluster.version = 1_000_000;
+    cluster.rest();
+    let cache = &cluster.engine.cache;
+    assert_eq!(cache.mutating_bindings.get(&name).unwrap().spec, original.spec);
+    assert!(cache.mutating_bindings.get("rempart-strange").is_none());
+    assert!(cache.validating_bindings.get(&gone).is_some());
+}
+
+fn index_name(cluster: &Cluster) -> String {
+    cluster.engine.cache.validating_bindings.iter().next().map(|(name, _)| name.clone()).unwrap()
+}
+
+fn not_found(name: &str) -> WriteError {
+    let details = json!({"name": name});
+    let status =
+        json!({"status": "Failure", "code": 404, "reason": "NotFound", "message": "not found", "details": details});
+    WriteError::Api(kube::Error::Api(serde_json::from_value(status).unwrap()))
+}
+
+#[test]
+fn a_policy_that_comes_to_enforce_goes_on_warning_until_mutations_act() {
+    let mut cluster = Cluster::listed(&[policy("Warn")], &[], &[]);
+    cluster.rest();
+    let actions = |cluster: &Cluster| -> std::collections::BTreeSet<String> {
+        let bindings = cluster.engine.cache.validating_bindings.iter();
+        bindings.flat_map(|(_, found)| found.spec.clone().unwrap().validation_actions).collect()
+    };
+    assert_eq!(actions(&cluster), ["Warn".to_owned()].into());
+    cluster.edit_policy(|policy| {
+        policy["spec"]["mode"] = "Enforce".into();
+        policy["metadata"]["generation"] = 2.into();
+    });
+    while cluster.engine.cache.mutating_bindings.iter().len() == 0 {
+        cluster.step();
+    }
+    cluster.step();
+    cluster.wait(1900);
+    cluster.step();
+    assert_eq!(actions(&cluster), ["Warn".to_owned()].into());
+    cluster.wait(200);
+    cluster.step();
+    assert_eq!(actions(&cluster), ["Deny".to_owned()].into());
+}
+
+#[test]
+fn what_cannot_be_decoded_is_told_once_though_time_passes_and_writes_fail() {
+    let mut broken = policy("Enforce");
+    broken["spec"]["mode"] = "Maybe".into();
+    let mut cluster = Cluster::listed(&[broken], &[], &[]);
+    let mut written = 0;
+    for round in 0..40 {
+        cluster.at = Timestamp::from_seconds(cluster.at.timestamp().as_second() + 1);
+        cluster.wait(1000);
+        for request in cluster.engine.cycle(cluster.at, cluster.now) {
+            let key = request.target();
+            let outcome = match &key {
+                WriteTarget::PolicyStatus(_) if round < 10 => Err(WriteError::Deadline),
+                _ => Ok(cluster.perform(request)),
+            };
+            written += usize::from(outcome.is_ok() && matches!(key, WriteTarget::PolicyStatus(_)));
+            cluster.engine.on_write_result(&key, outcome, cluster.now);
+        }
+    }
+    assert_eq!(written, 1);
+}
+
+#[test]
+fn a_node_that_was_made_anew_outlives_the_news_that_the_old_one_is_gone() {
+    let mut cluster = Cluster::listed(&[], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
+    let writes = cluster.engine.cycle(cluster.at, cluster.now);
+    let key = targets(&writes).into_iter().find(|key| matches!(key, WriteTarget::NodeLabels(_))).unwrap();
+    let anew = cluster.nodes["n"].clone();
+    let slim = cluster.slim(&anew);
+    cluster.engine.observe(Observation::Node(WatchChange::Applied("n".into(), slim)));
+    cluster.engine.on_write_result(&key, Err(not_found("n")), cluster.now);
+    cluster.rest();
+    assert!(cluster.stamped("n", rempart_core::keys::POOL));
+}
+
+#[test]
+fn an_api_server_that_finds_nothing_at_all_has_not_lost_the_node() {
+    let mut cluster = Cluster::listed(&[], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
+    for key in targets(&cluster.engine.cycle(cluster.at, cluster.now)) {
+        cluster.engine.on_write_result(&key, Err(not_found("")), cluster.now);
+    }
+    assert!(cluster.engine.cycle(cluster.at, cluster.now).is_empty(), "tried again after a while and not before");
+    cluster.rest();
+    assert!(cluster.stamped("n", rempart_core::keys::POOL));
+}
+
+#[test]
+fn a_clock_that_is_set_back_brings_back_what_it_had_ended() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
+    cluster.at = instant("2027-03-01T12:00:00Z");
+    cluster.rest();
+    assert!(!cluster.stamped("n", CLEARED));
+    cluster.at = instant("2026-03-01T12:00:00Z");
+    cluster.rest();
+    assert!(cluster.stamped("n", CLEARED));
+}
+
+#[test]
+fn however_many_statuses_differ_stamps_are_written() {
+    let pools: Vec<_> = (0..20).map(|i| pool(&format!("p{i}"))).collect();
+    let mut cluster = Cluster::listed(&[], &pools, &[]);
+    let writes = cluster.engine.cycle(cluster.at, cluster.now);
+    let statuses = targets(&writes).iter().filter(|key| key.is_status()).count();
+    assert_eq!(statuses, 2, "as many as are written at a time");
+    let slim = cluster.slim(&node("n", &json!({"pool": "p1"})));
+    cluster.engine.observe(Observation::Node(WatchChange::Applied("n".into(), slim)));
+    let writes = cluster.engine.cycle(cluster.at, cluster.now);
+    assert!(writes.iter().any(|write| matches!(write, WriteRequest::LabelNode(..))), "{writes:?}");
+}
+
+#[test]
+fn an_api_server_that_is_away_is_not_asked_for_every_node() {
+    let nodes: Vec<_> = (0..500).map(|i| node(&format!("n{i}"), &json!({"pool": "p"}))).collect();
+    let mut cluster = Cluster::listed(&[], &[pool("p")], &nodes);
+    let mut asked = 0;
+    for _ in 0..600 {
+        cluster.wait(100);
+        for key in targets(&cluster.engine.cycle(cluster.at, cluster.now)) {
+            asked += usize::from(matches!(key, WriteTarget::NodeLabels(_)));
+            cluster.engine.on_write_result(&key, Err(WriteError::Deadline), cluster.now);
+        }
+    }
+    assert!((10..60).contains(&asked), "asked {asked} times in a minute");
+    cluster.wait(5000);
+    cluster.rest_within(3000);
+    assert!((0..500).all(|i| cluster.stamped(&format!("n{i}"), rempart_core::keys::POOL)));
+}
+
+#[test]
+fn mutations_that_are_on_their_way_out_are_not_taken_for_those_to_come() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+    cluster.rest();
+    let mode = |cluster: &mut Cluster, mode: &str, generation: u64| {
+        cluster.edit_policy(|policy| {
+            policy["spec"]["mode"] = mode.into();
+            policy["metadata"]["generation"] = generation.into();
+        });
+    };
+    mode(&mut cluster, "Warn", 2);
+    let (ends, others): (Vec<_>, Vec<_>) = cluster
+        .engine
+        .cycle(cluster.at, cluster.now)
+        .into_iter()
+        .partition(|write| matches!(write.target(), WriteTarget::MutatingBinding(_)));
+    assert!(!ends.is_empty());
+    for request in others {
+        let key = request.target();
+        let seen = cluster.perform(request);
+        cluster.engine.on_write_result(&key, Ok(seen), cluster.now);
+    }
+    // The answers to these are still out when the officer changes their mind.
+    mode(&mut cluster, "Enforce", 3);
+    let writes = cluster.engine.cycle(cluster.at, cluster.now);
+    assert!(!writes.iter().any(|write| matches!(write.target(), WriteTarget::ValidatingBinding(_))), "{writes:?}");
+}
+
+#[test]
+fn a_policy_is_enforced_when_api_servers_have_taken_its_bindings_up() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+    while cluster.engine.cache.validating_bindings.iter().len() == 0 {
+        cluster.wait(500);
+        cluster.step();
+    }
+    cluster.wait(600);
+    cluster.step();
+    assert_eq!(cluster.condition("Enforced").1, "Settling");
+    cluster.rest();
+    assert_eq!(cluster.condition("Enforced").1, "Bound");
+}
+
+#[test]
+fn the_end_of_a_policy_ends_bindings_that_are_out_of_sight_too() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+    cluster.rest();
+    let hidden = index_name(&cluster);
+    cluster.edit_policy(|policy| policy["metadata"]["deletionTimestamp"] = json!("2026-03-01T12:00:00Z"));
+    cluster.engine.observe(Observation::ValidatingBinding(WatchChange::Deleted(hidden.clone(), u64::MAX)));
+    cluster.rest();
+    let ended = format!("end binding ValidatingAdmissionPolicyBinding {hidden}");
+    assert_eq!(cluster.log.iter().filter(|line| **line == ended).count(), 1, "{:#?}", cluster.log);
+}
+
+#[test]
+fn however_much_people_are_to_be_told_it_waits_its_turn() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[]);
+    cluster.rest();
+    let told = |number: usize| {
+        let (policy, at) = (format!("policy-{number}"), instant("2026-03-01T12:00:00Z"));
+        EventRequest::of_policy(&policy, None, "ClearanceChanged", String::new(), at)
+    };
+    cluster.engine.events.enqueue((0..UNSENT + 10).map(told));
+    let sent = cluster.engine.cycle(cluster.at, cluster.now);
+    let sent: Vec<_> =
+        targets(&sent).iter().filter(|key| matches!(key, WriteTarget::Event(..))).map(WriteTarget::object).collect();
+    assert_eq!(sent, ["PlacementPolicy policy-10"], "the oldest are dropped when there are too many");
+    assert_eq!(cluster.engine.events.waiting(), UNSENT - 1);
+    assert!(cluster.engine.cycle(cluster.at, cluster.now).is_empty(), "the next when that one has ended");
+}

@@ -1,0 +1,423 @@
+//! Evaluation: every verdict of the core on what the cache holds, at one instant, ready for statuses and stamps.
+//!
+//! Takes the catalogue and the policies of the cache and an instant, and returns an [`Evaluation`] with the next instant at
+//! which one of them changes by itself. What cannot be read counts as unknown and clears nothing.
+
+pub mod offer_status;
+pub mod verdicts;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use self::{
+    offer_status::{QualificationPeriod, offer_worth, schemes_ends},
+    verdicts::{exceptions_of_pool, verdicts},
+};
+use crate::operator::cache::{ClusterCache, DeclaredObject, ObjectStore};
+use crate::{
+    api::{self, limits},
+    convert::{self, Problem, Read},
+};
+use rempart_core::{
+    catalogue::Pool,
+    clearance::{Judge, PolicyClearance, PoolClearance, World},
+    instant::Instant as Timestamp,
+    name::PoolName,
+    places::{Place, claims},
+    references::{dangling, unknown_pools},
+    selector::Labels,
+    tenure::{Kept, Tenure},
+};
+
+/// All that follows from the catalogue, the policies and the instant.
+#[derive(Debug, Default)]
+pub struct Evaluation {
+    /// When some certificate next begins or ends to count, a lead time begins or an exception ends: everything may differ
+    /// then.
+    pub next: Option<Timestamp>,
+    /// What was read of the catalogue and of the policies.
+    pub world: Arc<World>,
+    /// Which evaluation it is: no two have the same number.
+    pub serial: u64,
+    /// When it was made.
+    pub at: Option<Timestamp>,
+    /// The pools that have a node, ready or not; `None` where no level has a lead time, so that nothing follows from it.
+    pub pools_with_nodes: Option<BTreeSet<PoolName>>,
+    /// What the nodes of each pool carry.
+    pub stamps: BTreeMap<PoolName, Arc<Labels>>,
+    /// What they would carry if no pool were withdrawn ahead of its end.
+    pub held: BTreeMap<PoolName, Arc<Labels>>,
+    /// What there is to say of each `CloudProvider`.
+    pub providers: BTreeMap<String, ProviderFindings>,
+    /// What there is to say of each `PlacementPool`.
+    pub pools: BTreeMap<String, PoolFindings>,
+    /// What there is to say of each `PlacementPolicy`.
+    pub policies: BTreeMap<String, PolicyFindings>,
+    /// How many objects of each kind are wrong in part or whole.
+    pub faulty: BTreeMap<&'static str, usize>,
+}
+
+/// Of a `CloudProvider`.
+#[derive(Clone, Debug, Default)]
+pub struct ProviderFindings {
+    /// What is wrong with it.
+    pub problems: Vec<String>,
+    /// What its offers are offer_status now.
+    pub offers: Vec<api::OfferStatus>,
+    /// How long they have their certificates.
+    pub terms: Vec<QualificationPeriod>,
+    /// The next end of a certificate.
+    pub next_expiry: Option<Time>,
+}
+
+/// A pool that is cleared for a level, near its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpiringPool {
+    /// What becomes of it.
+    pub outcome: ExpiryOutcome,
+    /// Which certificate ends when, who has which lead time, and what to do.
+    pub message: String,
+}
+
+/// What becomes of a pool near its end; the most pressing first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExpiryOutcome {
+    /// It is kept, because no other pool outlasts it.
+    Last,
+    /// New pods are withheld from it.
+    Leaving,
+    /// It is kept, and only told of.
+    Reported,
+}
+
+/// Of a `PlacementPool`.
+#[derive(Clone, Debug, Default)]
+pub struct PoolFindings {
+    /// What is wrong with it.
+    pub problems: Vec<String>,
+    /// Why it stands on nothing: a stable word and a sentence.
+    pub unresolved: Option<(&'static str, String)>,
+    /// Its verdicts.
+    pub verdicts: Vec<api::Verdict>,
+    /// The exceptions that let pods onto it.
+    pub exceptions: Vec<api::PoolException>,
+    /// The next end of a certificate that covers it.
+    pub next_expiry: Option<Time>,
+}
+
+/// Of a `PlacementPolicy`.
+#[derive(Clone, Debug, Default)]
+pub struct PolicyFindings {
+    /// What is wrong with it.
+    pub problems: Vec<String>,
+    /// Names in it that nothing in the catalogue bears.
+    pub dangling: Vec<String>,
+    /// How its levels stand.
+    pub levels: Vec<api::Standing>,
+    /// How its categories stand.
+    pub categories: Vec<api::Standing>,
+    /// How its exceptions stand.
+    pub exceptions: Vec<api::ExceptionStanding>,
+    /// Whether a level has a lead time.
+    pub has_lead: bool,
+    /// The pools of its levels that are near their end.
+    pub endings: Vec<ExpiringPool>,
+    /// When a verdict next changes by itself.
+    pub next_change: Option<Time>,
+}
+
+/// Reads all records of one kind: the values, and what is wrong with each object.
+fn read<K, T>(
+    records: &ObjectStore<DeclaredObject<K>>,
+    convert: impl Fn(&str, &K) -> Read<T>,
+) -> BTreeMap<String, (Option<T>, Vec<String>)> {
+    let read_one = |name: &str, record: &DeclaredObject<K>| match &record.object {
+        Ok(object) => {
+            let Read { value, problems } = convert(name, object);
+            (value, problems.iter().map(Problem::to_string).collect())
+        }
+        Err(error) => (None, vec![format!("the object cannot be decoded: {error}")]),
+    };
+    records.iter().map(|(name, record)| (name.clone(), read_one(name, record))).collect()
+}
+
+impl Evaluation {
+    /// Evaluates `cache` at `at`.
+    #[must_use]
+    pub fn new(cache: &ClusterCache, at: Timestamp) -> Self {
+        let mut world = World::default();
+        let mut evaluation = Self { at: Some(at), ..Self::default() };
+
+        for (name, (value, problems)) in read(&cache.providers, |name, found| convert::provider(name, &found.spec)) {
+            let mut found = ProviderFindings { problems, ..ProviderFindings::default() };
+            if let Some(provider) = value {
+                (found.offers, found.terms, found.next_expiry) = offer_worth(&provider, at);
+                world.catalogue.providers.insert(provider.name.clone(), provider);
+            }
+            evaluation.providers.insert(name, found);
+        }
+        for (name, (value, problems)) in read(&cache.pools, |name, found| convert::pool(name, &found.spec)) {
+            if let Some(pool) = value {
+                world.catalogue.pools.insert(pool.name.clone(), pool);
+            }
+            evaluation.pools.insert(name, PoolFindings { problems, ..PoolFindings::default() });
+        }
+        for (name, (value, problems)) in read(&cache.policies, |name, found| convert::policy(name, &found.spec)) {
+            // One that is on its way out still counts: pods that select by its stamps stay until it is gone.
+            if let Some(policy) = value {
+                world.policies.insert(policy.name.clone(), policy);
+            }
+            evaluation.policies.insert(name, PolicyFindings { problems, ..PolicyFindings::default() });
+        }
+        evaluation.pools_with_nodes = world
+            .policies
+            .values()
+            .any(|policy| policy.levels.with_lead().next().is_some())
+            .then(|| pools_with_nodes(cache, &world.catalogue.pools));
+        evaluation.judge(&world, at);
+        evaluation.count_faults();
+        evaluation.world = Arc::new(world);
+        evaluation
+    }
+
+    /// What separates `self` from the evaluation `before` it: for each policy of both, the pools that its levels and
+    /// categories gained, lost, withdrew and took back, and the exceptions that ended.
+    #[must_use]
+    pub fn changes(&self, before: &Self) -> Vec<(String, String)> {
+        let changed = |(name, now): (&String, &PolicyFindings)| {
+            let then = before.policies.get(name)?;
+            let levels = differences("level", &then.levels, &now.levels);
+            let categories = differences("category", &then.categories, &now.categories);
+            let exceptions = ended(&then.exceptions, &now.exceptions);
+            let notes: Vec<_> = exceptions.chain(levels).chain(categories).collect();
+            (!notes.is_empty()).then(|| (name.clone(), notes.join("; ")))
+        };
+        self.policies.iter().filter_map(changed).collect()
+    }
+
+    /// Whether pods could go to the pool `name`; not known to matter where no level has a lead time.
+    #[must_use]
+    pub fn has_nodes(&self, name: &PoolName) -> bool {
+        self.pools_with_nodes.as_ref().is_none_or(|pools| pools.contains(name))
+    }
+
+    /// Whether other pools have a node in `cache` than those that the evaluation went by.
+    #[must_use]
+    pub fn has_other_nodes(&self, cache: &ClusterCache) -> bool {
+        let Some(before) = &self.pools_with_nodes else { return false };
+        let pools = cache.nodes.iter().filter_map(|(_, node)| node.membership.pool());
+        *before != pools.cloned().collect::<BTreeSet<_>>()
+    }
+
+    /// How every pool fares at `at`.
+    #[must_use]
+    pub fn clearances(&self, at: Timestamp) -> Vec<PoolClearance<'_>> {
+        Judge::new(&self.world).pools_where(at, |name| self.has_nodes(name))
+    }
+
+    fn judge(&mut self, world: &World, at: Timestamp) {
+        let judge = Judge::new(world);
+        let mut standings: BTreeMap<&str, PolicyTally> = BTreeMap::new();
+        for clearance in judge.pools_where(at, |name| self.has_nodes(name)) {
+            let name = &clearance.pool.name;
+            let (stamps, held) = (Arc::new(clearance.stamps()), clearance.held());
+            self.held.insert(name.clone(), if held == *stamps { Arc::clone(&stamps) } else { Arc::new(held) });
+            self.stamps.insert(name.clone(), stamps);
+            for policy in &clearance.policies {
+                standings.entry(policy.policy().name.as_str()).or_default().count(name, policy);
+            }
+            if let Some(found) = self.pools.get_mut(name.as_str()) {
+                found.unresolved = clearance.site.err().map(|why| (why.code(), why.to_string()));
+                found.verdicts = verdicts(&clearance);
+                found.exceptions = exceptions_of_pool(&clearance);
+                found.next_expiry = clearance
+                    .site
+                    .ok()
+                    .and_then(|site| schemes_ends(site.offer, &site.zone.region, at).min())
+                    .map(time);
+            }
+        }
+        let mut changes = judge.next_changes(at);
+        self.next = changes.values().copied().min();
+        for (name, policy) in &world.policies {
+            let Some(found) = self.policies.get_mut(name.as_str()) else { continue };
+            let mut standings = standings.remove(name.as_str()).unwrap_or_default();
+            let levels = policy.levels.iter().map(|level| level.name.to_string());
+            found.levels = PolicyTally::listed(levels, standings.levels);
+            found.categories =
+                PolicyTally::listed(policy.categories.keys().map(ToString::to_string), standings.categories);
+            found.has_lead = policy.levels.with_lead().next().is_some();
+            found.endings = standings.endings;
+            found.endings.sort_by_key(|ending| ending.outcome);
+            found.next_change = changes.remove(name).map(time);
+            let pools = unknown_pools(world, policy);
+            let pools = pools.map(|(exception, pool)| format!("{pool:?} in pools of exception {exception}"));
+            found.dangling = dangling(world, policy).iter().map(ToString::to_string).chain(pools).collect();
+            found.exceptions = policy
+                .exceptions
+                .iter()
+                .map(|(name, exception)| api::ExceptionStanding {
+                    name: name.to_string(),
+                    in_force: exception.in_force(at),
+                    until: exception.until.to_string(),
+                    opened_pools: standings.opened.remove(name.as_str()).unwrap_or_default(),
+                })
+                .collect();
+        }
+        let offers = world.catalogue.providers.values().flat_map(|provider| provider.offers.values());
+        self.next = offers.flat_map(|offer| offer.boundaries(at)).chain(self.next).min();
+    }
+
+    fn count_faults(&mut self) {
+        let faulty = |problems: &[String]| usize::from(!problems.is_empty());
+        self.faulty = [
+            ("CloudProvider", self.providers.values().map(|found| faulty(&found.problems)).sum()),
+            ("PlacementPool", self.pools.values().map(|found| faulty(&found.problems)).sum()),
+            ("PlacementPolicy", self.policies.values().map(|found| faulty(&found.problems)).sum()),
+        ]
+        .into();
+    }
+}
+
+/// The pools of `pools` that have a node.
+fn pools_with_nodes(cache: &ClusterCache, pools: &BTreeMap<PoolName, Pool>) -> BTreeSet<PoolName> {
+    let mut found: BTreeSet<PoolName> = BTreeSet::new();
+    for (_, node) in cache.nodes.iter() {
+        let place = Place { labels: node, provider_id: node.provider_id.as_deref() };
+        if let Some(pool) = claims(pools, place).owner().filter(|pool| !found.contains(*pool)) {
+            found.insert(pool.clone());
+        }
+    }
+    found
+}
+
+/// One note for each level or category, as `what` says, whose pools are others than they were.
+fn differences<'a>(
+    what: &'static str,
+    then: &'a [api::Standing],
+    now: &'a [api::Standing],
+) -> impl Iterator<Item = String> + 'a {
+    now.iter().filter_map(move |now| {
+        let then = then.iter().find(|then| then.name == now.name)?;
+        let only_in = |here: &'a [String], there: &[String]| -> Vec<&'a str> {
+            here.iter().filter(|pool| !there.contains(pool)).map(String::as_str).collect()
+        };
+        let mut took_back = only_in(&then.leaving_pools, &now.leaving_pools);
+        took_back.retain(|pool| now.cleared_pools.iter().any(|cleared| cleared == pool));
+        let parts = [
+            ("gained", only_in(&now.cleared_pools, &then.cleared_pools)),
+            ("lost", only_in(&then.cleared_pools, &now.cleared_pools)),
+            ("withdrew ahead of its end", only_in(&now.leaving_pools, &then.leaving_pools)),
+            ("keeps to its end", only_in(&now.ending_pools, &then.ending_pools)),
+            ("took back", took_back),
+        ];
+        let told = parts.iter().filter(|(_, pools)| !pools.is_empty());
+        let parts: Vec<_> = told.map(|(verb, pools)| format!("{verb} {}", pools.join(", "))).collect();
+        (!parts.is_empty()).then(|| format!("{what} {} {}", now.name, parts.join(", ")))
+    })
+}
+
+/// One note for each exception that was in force and has ended.
+fn ended<'a>(
+    then: &'a [api::ExceptionStanding],
+    now: &'a [api::ExceptionStanding],
+) -> impl Iterator<Item = String> + 'a {
+    let ended = now.iter().filter(|now| {
+        !now.in_force && then.iter().any(|then| then.name == now.name && then.in_force && then.until == now.until)
+    });
+    ended.map(|now| format!("exception {} ended with {}", now.name, now.until))
+}
+
+/// How the pools fare under one policy.
+#[derive(Default)]
+struct PolicyTally {
+    levels: Vec<PoolTally>,
+    categories: Vec<PoolTally>,
+    /// By exception, the pools that it lets pods onto.
+    opened: BTreeMap<String, Vec<String>>,
+    endings: Vec<ExpiringPool>,
+}
+
+#[derive(Clone, Default)]
+struct PoolTally {
+    cleared: Vec<String>,
+    leaving: Vec<String>,
+    ending: Vec<String>,
+    rejected: i32,
+}
+
+impl PoolTally {
+    fn count(&mut self, pool: &PoolName, cleared: bool) {
+        if cleared {
+            self.cleared.push(pool.to_string());
+        } else {
+            self.rejected = self.rejected.saturating_add(1);
+        }
+    }
+}
+
+impl PolicyTally {
+    fn count(&mut self, pool: &PoolName, clearance: &PolicyClearance<'_>) {
+        let policy = clearance.policy();
+        self.levels.resize(policy.levels.iter().len(), PoolTally::default());
+        for (rank, tally) in self.levels.iter_mut().enumerate() {
+            tally.count(pool, clearance.cleared(rank));
+            let outcome = match clearance.tenure(rank) {
+                Tenure::Lasting => continue,
+                Tenure::Leaving(_) => ExpiryOutcome::Leaving,
+                Tenure::Ending(_, Kept::Last) => ExpiryOutcome::Last,
+                Tenure::Ending(_, Kept::Report) => ExpiryOutcome::Reported,
+            };
+            let pools = if outcome == ExpiryOutcome::Leaving { &mut tally.leaving } else { &mut tally.ending };
+            pools.push(pool.to_string());
+            let message = clearance.ending(rank).map(|reason| reason.to_string()).unwrap_or_default();
+            self.endings.push(ExpiringPool { outcome, message });
+        }
+        self.categories.resize(policy.categories.len(), PoolTally::default());
+        for (category, tally) in policy.categories.keys().zip(&mut self.categories) {
+            tally.count(pool, clearance.cleared_category(category));
+        }
+        for (name, _) in clearance.let_in() {
+            self.opened.entry(name.to_string()).or_default().push(pool.to_string());
+        }
+    }
+
+    fn listed(names: impl Iterator<Item = String>, tallies: Vec<PoolTally>) -> Vec<api::Standing> {
+        let tallies = tallies.into_iter().chain(std::iter::repeat(PoolTally::default()));
+        names
+            .zip(tallies)
+            .map(|(name, mut tally)| {
+                for pools in [&mut tally.cleared, &mut tally.leaving, &mut tally.ending] {
+                    pools.truncate(limits::STATUS_LIST);
+                }
+                api::Standing {
+                    name,
+                    cleared_pools: tally.cleared,
+                    leaving_pools: tally.leaving,
+                    ending_pools: tally.ending,
+                    rejected_pools: Some(tally.rejected),
+                    workloads: None,
+                    violating_pods: None,
+                }
+            })
+            .collect()
+    }
+}
+
+/// At most `longest` characters of `text`.
+pub fn cut(mut text: String, longest: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(longest) {
+        let keep = text.char_indices().nth(longest.saturating_sub(1)).map_or(end, |(at, _)| at);
+        text.truncate(keep);
+        text.push('…');
+    }
+    text
+}
+
+pub fn time(instant: Timestamp) -> Time {
+    Time(instant.timestamp())
+}

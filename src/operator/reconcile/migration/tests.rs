@@ -1,0 +1,204 @@
+//! When a move is over, and when what came of it is a reason to wait.
+
+use std::{rc::Rc, sync::Arc};
+
+use super::*;
+use k8s_openapi::api::core::v1::ObjectReference;
+use rempart_core::{
+    fleet::{Controller, Pod, Resources, Said, Stage, Strategy},
+    instant::Instant as Timestamp,
+    migration::NoRoom,
+    name::{LevelName, PolicyName},
+    policy::{Level, Levels, Mode, OnLoss, Policy},
+    selector::Selector,
+    standing::{Asked, Needs, Tally},
+    workload::{Saying, Wants},
+};
+
+const UID: Uid = Uid(1);
+fn clocks(monotonic: Instant) -> CycleClocks {
+    CycleClocks { wall: Timestamp::from_seconds(0), monotonic }
+}
+
+const NOTE: &str = "2026-03-01T12:00:00Z";
+
+fn policy() -> Policy {
+    let level = Level { name: LevelName::parse("public").unwrap(), require: None, on_loss: OnLoss::default() };
+    Policy {
+        name: PolicyName::parse("state").unwrap(),
+        mode: Mode::Enforce,
+        namespaces: Selector::default(),
+        levels: Levels::new(vec![level], "public").unwrap(),
+        categories: [].into(),
+        exceptions: [].into(),
+    }
+}
+
+/// A controller that should have `replicas` pods, and has rolled them all.
+fn controller(replicas: u32, form: Form) -> Controller {
+    Controller {
+        version: 1,
+        uid: UID,
+        owner: None,
+        saying: Saying::default(),
+        said: Arc::new(Said::default()),
+        wants: Arc::new(Wants::default()),
+        migration: Some(NOTE.into()),
+        ending: false,
+        replicas,
+        observed: true,
+        form,
+    }
+}
+
+fn deployment(replicas: u32) -> Controller {
+    let strategy = Strategy::Rolling { surge: 1, unavailable: 0 };
+    let (total, updated, available) = (replicas, replicas, replicas);
+    let form = Form::Deployment { paused: false, strategy, total, updated, available, stuck: false };
+    controller(replicas, form)
+}
+
+fn pod() -> Pod {
+    Pod {
+        version: 1,
+        uid: Uid(2),
+        owner: None,
+        said: Arc::new(Said::default()),
+        wants: Arc::new(Wants::default()),
+        terms: Arc::default(),
+        claims: [].into(),
+        requests: Resources::default(),
+        node: Some("node".into()),
+        stage: Stage::Ready,
+        ending: false,
+        mirror: false,
+    }
+}
+
+/// A workload of which so many pods are ready.
+fn unit(controller: &Controller, ready: u32) -> Unit<'_> {
+    Unit {
+        uid: UID,
+        namespace: "shop",
+        mover: Mover::Controller("web", controller),
+        needs: Rc::new(Needs { asked: vec![] }),
+        pods: Tally { total: ready, placed: ready, ready, ..Tally::default() },
+        misplaced: vec![],
+        stale: vec![],
+        surplus: vec![],
+        nodes: BTreeMap::new(),
+    }
+}
+
+fn flight(since: Instant, until: MoveGoal) -> InFlightMove {
+    let about = ObjectReference::default();
+    InFlightMove { since, why: Why::Violating, weight: 1, about, steps: BTreeMap::new(), until, inherited: false }
+}
+
+#[test]
+fn an_eviction_waits_for_no_more_ready_pods_than_there_should_be() {
+    let now = Instant::now();
+    let over = |controller: &Controller, before: u32, ready: u32| {
+        let flight = flight(now, MoveGoal::Replaced { pods: [Uid(9)].into(), ready: before });
+        matches!(flight.progress(Some(&unit(controller, ready)), now + COUNTED), MoveProgress::Done)
+    };
+    let web = deployment(2);
+    assert!(!over(&web, 2, 1), "the successor is not ready yet");
+    assert!(over(&web, 2, 2));
+    assert!(over(&web, 6, 2), "somebody has scaled it down meanwhile");
+    let form = Form::Job { finished: false, suspended: false, patience: Some(3) };
+    assert!(over(&controller(2, form), 2, 0), "pods of a Job come to their end");
+    let flight = flight(now, MoveGoal::Replaced { pods: [Uid(9)].into(), ready: 2 });
+    let form = Form::Job { finished: false, suspended: false, patience: Some(3) };
+    let early = flight.progress(Some(&unit(&controller(2, form), 2)), now + COUNTED / 2);
+    assert!(matches!(early, MoveProgress::UnderWay), "the Job has not counted it yet");
+}
+
+#[test]
+fn a_rollout_is_not_in_vain_when_facts_changed_during_it() {
+    let began = Instant::now();
+    let (policy, pod, web) = (policy(), pod(), deployment(1));
+    let asked = || vec![Asked { policy: &policy, in_force: true, need: Err(vec![]) }];
+    for (changed, rests) in [(began, true), (began + Duration::from_secs(1), false)] {
+        let needs = Rc::new(Needs { asked: asked() });
+        let misplaced = Misplaced { key: "shop/web-0", pod: &pod, needs, footings: Rc::from([Footing::Violating]) };
+        let survey =
+            Survey { units: [(UID, Unit { misplaced: vec![misplaced], ..unit(&web, 1) })].into(), ..Survey::default() };
+        let mut moves = MigrationReconciler { stable_since: Some(changed), ..MigrationReconciler::default() };
+        moves.in_flight.insert(UID, flight(began, MoveGoal::Rolled(NOTE.to_owned())));
+        moves.progress(&survey, clocks(began + Duration::from_secs(9)), &mut Vec::new());
+        assert!(moves.in_flight.is_empty());
+        assert_eq!(moves.resting.contains_key(&UID), rests);
+    }
+}
+
+#[test]
+fn who_takes_over_goes_on_with_the_rollouts_that_are_in_flight() {
+    let now = Instant::now();
+    let (policy, pod) = (policy(), pod());
+    let strategy = Strategy::Rolling { surge: 1, unavailable: 0 };
+    let half =
+        |stuck| controller(2, Form::Deployment { paused: false, strategy, total: 3, updated: 1, available: 2, stuck });
+    let unasked = Controller { migration: None, ..half(false) };
+    let form = Form::Deployment { paused: false, strategy, total: 2, updated: 2, available: 1, stuck: false };
+    let crashing = controller(2, form);
+    let all = [(half(false), true), (half(true), false), (unasked, false), (deployment(2), false), (crashing, false)];
+    for (web, inherited) in all {
+        let asked = Asked { policy: &policy, in_force: true, need: Err(vec![]) };
+        let needs = Rc::new(Needs { asked: vec![asked] });
+        let misplaced = Misplaced { key: "shop/web-0", pod: &pod, needs, footings: Rc::from([Footing::Violating]) };
+        let unit = Unit { misplaced: vec![misplaced], ..unit(&web, 2) };
+        let survey = Survey { units: [(UID, unit)].into(), ..Survey::default() };
+        let mut moves = MigrationReconciler::default();
+        moves.inherit(&survey, now);
+        assert_eq!(moves.in_flight.get(&UID).map(|flight| flight.weight), inherited.then_some(2), "{web:?}");
+        moves.progress(&survey, clocks(now), &mut Vec::new());
+        assert_eq!(moves.in_flight.contains_key(&UID), inherited, "it goes on");
+    }
+}
+
+#[test]
+fn a_rollout_is_late_only_when_its_note_is_gone() {
+    let now = Instant::now();
+    let strategy = Strategy::Rolling { surge: 1, unavailable: 0 };
+    let form = Form::Deployment { paused: false, strategy, total: 3, updated: 1, available: 2, stuck: false };
+    let half = controller(2, form);
+    let flight = flight(now, MoveGoal::Rolled(NOTE.to_owned()));
+    assert!(matches!(flight.progress(Some(&unit(&half, 2)), now + 2 * DEADLINE), MoveProgress::UnderWay));
+    let replaced = Controller { migration: None, ..half };
+    assert!(matches!(flight.progress(Some(&unit(&replaced, 2)), now + DEADLINE / 2), MoveProgress::UnderWay));
+    assert!(matches!(flight.progress(Some(&unit(&replaced, 2)), now + 2 * DEADLINE), MoveProgress::Failed));
+}
+
+#[test]
+fn the_runbook_has_every_reason_to_stay() {
+    let runbook = include_str!("../../../../docs/operations.md");
+    let said = String::new;
+    let stranded = [
+        NoRoom::NoPool,
+        NoRoom::NoNode,
+        NoRoom::TooSmall,
+        NoRoom::Volume { claim: "c".into(), volume: "v".into() },
+        NoRoom::Crowded,
+        NoRoom::Full,
+    ];
+    let others = [
+        Kept::Refused(said()),
+        Kept::Report,
+        Kept::Stopped(said()),
+        Kept::Paused,
+        Kept::Recreate,
+        Kept::OnDelete(Kind::StatefulSet),
+        Kept::DaemonSet,
+        Kept::Unmanaged,
+        Kept::Static,
+        Kept::JobWouldFail,
+        Kept::OthersNotReady,
+        Kept::Budget(said()),
+        Kept::Stuck,
+        Kept::InVain(said()),
+    ];
+    for kept in stranded.map(Kept::Stranded).into_iter().chain(others) {
+        assert!(runbook.contains(&format!("`{}`", kept.code())), "{}", kept.code());
+    }
+}

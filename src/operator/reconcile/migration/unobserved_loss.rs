@@ -1,0 +1,99 @@
+//! Unobserved losses: clearance labels found at start-up that current facts no longer grant. They are the only baseline
+//! that the breaker has for changes nobody observed.
+//!
+//! Takes the nodes and the first evaluation, and returns the nodes that have lost a clearance for no recorded end.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use crate::operator::{
+    cache::ClusterCache, evaluate::Evaluation, reconcile::node_labels::stamp_change, watch::node::NodeRecord,
+};
+use rempart_core::{
+    breaker::{Baseline, Loss, losses},
+    catalogue::Qualification,
+    clearance::{Judge, World},
+    instant::Instant as Timestamp,
+    keys,
+    name::PoolName,
+    selector::Labels,
+    standing::{Subject, Survey},
+};
+
+/// So many past ends are looked at for one that explains a lost stamp; those before them were acted on long ago.
+const ENDS: usize = 64;
+
+/// The nodes that had stamps which the facts of the first evaluation do not grant, and which no certificate's or exception's
+/// own end explains.
+#[derive(Debug)]
+pub struct UnobservedLoss {
+    /// When they were looked at.
+    pub(super) since: Instant,
+    /// The same by the wall clock.
+    pub(super) at: Timestamp,
+    /// By node, the stamps that it carried.
+    nodes: BTreeMap<String, Labels>,
+}
+
+impl UnobservedLoss {
+    /// Looks at all nodes; `None` where there is none such, which is nearly always.
+    pub fn find(cache: &ClusterCache, evaluation: &Evaluation, at: Timestamp, now: Instant) -> Option<Self> {
+        // Not even a pool that is being left is granted them.
+        let lost = |(name, node)| (name, node, stamp_change(node, &evaluation.held).remove);
+        let losing: Vec<_> = cache.nodes.iter().map(lost).filter(|(.., lost)| !lost.is_empty()).collect();
+        if losing.is_empty() {
+            return None;
+        }
+        let before = granted_before(&evaluation.world, at);
+        let planned = |node: &NodeRecord, lost: &BTreeSet<String>| {
+            let all = |granted: &Labels| lost.iter().all(|key| granted.contains_key(key));
+            node.membership.pool().is_some_and(|pool| before.iter().filter_map(|pools| pools.get(pool)).any(all))
+        };
+        let nodes: BTreeMap<_, _> = losing
+            .into_iter()
+            .filter(|(_, node, lost)| !planned(node, lost))
+            .map(|(name, node, _)| (name.clone(), node.stamps()))
+            .collect();
+        (!nodes.is_empty()).then_some(Self { since: now, at, nodes })
+    }
+
+    /// What each level lost on the `nodes` where pods violate.
+    pub(super) fn lost<'a>(
+        &self,
+        cache: &ClusterCache,
+        survey: &Survey<'a>,
+        evaluation: &Evaluation,
+        nodes: &BTreeSet<&str>,
+    ) -> BTreeMap<Subject<'a>, Loss> {
+        let nodes = nodes.iter().filter_map(|name| Some((*name, self.nodes.get(*name)?))).collect();
+        losses(&cache.fleet(), survey, &Baseline { policies: &evaluation.world.policies, nodes })
+    }
+
+    /// The objects that the nodes of `loss` were stamped by, as kind and name.
+    pub(super) fn involved(&self, policy: &str, loss: &Loss) -> BTreeSet<(&'static str, String)> {
+        let stamps = loss.nodes.iter().filter_map(|node| self.nodes.get(node));
+        let named = stamps.flat_map(|stamps| {
+            [("PlacementPool", keys::POOL), ("CloudProvider", keys::PROVIDER)]
+                .into_iter()
+                .filter_map(|(kind, key)| Some((kind, stamps.get(key)?.clone())))
+        });
+        named.chain([("PlacementPolicy", policy.to_owned())]).collect()
+    }
+}
+
+/// What these very facts granted to each pool just before each of the last ends until `at`.
+fn granted_before(world: &World, at: Timestamp) -> Vec<BTreeMap<PoolName, Labels>> {
+    let offers = world.catalogue.providers.values().flat_map(|provider| provider.offers.values());
+    let certificates = offers.flat_map(|offer| offer.qualifications.iter().filter_map(Qualification::ends));
+    let exceptions =
+        world.policies.values().flat_map(|policy| policy.exceptions.values().map(|found| found.until.ends()));
+    let ends: BTreeSet<_> = certificates.chain(exceptions).filter(|end| *end <= at).collect();
+    let judge = Judge::new(world);
+    let granted = |end: &Timestamp| {
+        let pools = judge.pools(end.before(Duration::from_secs(1)));
+        pools.map(|clearance| (clearance.pool.name.clone(), clearance.held())).collect()
+    };
+    ends.iter().rev().take(ENDS).map(granted).collect()
+}

@@ -1,0 +1,267 @@
+//! Record comparison: every workload with the record that is there, and what is to be written where they differ.
+//!
+//! Takes the entries of a view and the memory of the reconciler, and fills its list of requests. What a record follows
+//! from is kept as a number, so that a workload of which nothing has changed is not planned again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Instant,
+};
+
+use serde_json::json;
+
+use super::{
+    PACE, RecordReconciler, VerifiedRecord,
+    content::{ConditionContent, RecordContent, RecordSubject},
+    entry::{EntrySource, RecordEntry, exists},
+};
+use crate::{
+    api,
+    operator::{
+        cache::ClusterCache,
+        evaluate::{Evaluation, time},
+        reconcile::{
+            migration::{MigrationStatus, MigrationStatuses},
+            statuses::whole_seconds,
+        },
+        watch::{
+            node::PoolMembership,
+            record::{RecordDigest, STOPPED},
+        },
+        write::{EventRequest, WriteRequest},
+    },
+};
+use rempart_core::{
+    clearance::PoolClearance,
+    fleet::{Fleet, split},
+    instant::Instant as Timestamp,
+    plan::{Assume, Estate, Free, NodeOf, Outcome, Planner},
+    selector::{LabelSource, Labels},
+    workload::Workload,
+};
+
+/// Records that wait, worked out, to be written.
+const READY: usize = 256;
+/// Workloads that are judged at a time.
+const CHUNK: usize = 128;
+
+/// The cluster as it is followed.
+pub(super) struct CachedCluster<'a> {
+    pub(super) evaluation: &'a Evaluation,
+    pub(super) cache: &'a ClusterCache,
+    pub(super) exempt: &'a BTreeSet<String>,
+}
+
+impl Estate for CachedCluster<'_> {
+    fn world(&self) -> &rempart_core::clearance::World {
+        &self.evaluation.world
+    }
+
+    fn namespace(&self, name: &str) -> (Labels, bool) {
+        let known = self.cache.namespaces.get(name);
+        (known.map(|known| known.labels.clone()).unwrap_or_default(), known.is_some())
+    }
+
+    fn is_exempt(&self, namespace: &str) -> bool {
+        self.exempt.contains(namespace)
+    }
+
+    fn labels_of(&self, node: &str) -> Option<&dyn LabelSource> {
+        self.cache.nodes.get(node).map(|node| node as &dyn LabelSource)
+    }
+}
+
+/// What the record of `entry` follows from, beside what all do, as a number.
+fn inputs(entry: &RecordEntry<'_, '_>, base: u64, migration: &MigrationStatus, estate: &CachedCluster<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let (tally, nodes, misplaced) = entry.pods();
+    (base, entry.uid, tally, nodes, migration).hash(&mut hasher);
+    for pod in misplaced {
+        (pod.key, &pod.pod.node, &*pod.footings).hash(&mut hasher);
+    }
+    match &entry.of {
+        EntrySource::Controller(found, _) => {
+            (&found.saying, &found.said, &found.wants, found.owner.is_some()).hash(&mut hasher)
+        }
+        EntrySource::Pod(_, found, _) => (&found.said, &found.wants).hash(&mut hasher),
+    }
+    estate.cache.namespaces.get(&entry.identity.namespace).map(|known| &known.labels).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What there is to tell of a workload whose record was `before`.
+fn events(
+    entry: &RecordEntry<'_, '_>,
+    before: Option<&RecordDigest>,
+    said: &[ConditionContent; 3],
+    at: Timestamp,
+) -> Vec<EventRequest> {
+    let held =
+        |index: usize| before.and_then(|before| before.since.get(index).copied().flatten()).map(|(held, _)| held);
+    let [placeable, compliant, migrating] = said;
+    let blocked = !placeable.holds && held(0) != Some(false);
+    // Of what is seen for the first time nobody knows whether it ever stood right.
+    let lost = !compliant.holds && held(1) == Some(true);
+    let stopped = migrating.reason == STOPPED && !before.is_some_and(|before| before.stopped);
+    [(blocked, "PlacementBlocked", placeable), (lost, "ClearanceLost", compliant), (stopped, STOPPED, migrating)]
+        .into_iter()
+        .filter(|(due, ..)| *due)
+        .map(|(_, reason, said)| {
+            EventRequest::of_workload(&entry.identity, entry.uid, reason, said.message.clone(), at)
+        })
+        .collect()
+}
+
+fn body(name: &str, entry: &RecordEntry<'_, '_>, status: &api::WorkloadPlacementStatus) -> serde_json::Value {
+    let (namespace, name) = split(name);
+    json!({
+        "apiVersion": format!("{}/{}", api::GROUP, api::VERSION),
+        "kind": "WorkloadPlacement",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "ownerReferences": [{
+                "apiVersion": entry.identity.kind.api_version(),
+                "kind": entry.identity.kind.as_str(),
+                "name": &*entry.identity.name,
+                "uid": entry.uid.to_string(),
+                "controller": false,
+                "blockOwnerDeletion": false,
+            }],
+        },
+        "status": status,
+    })
+}
+
+/// One look at everything.
+pub(super) struct RecordComparison<'e, 's, 'a> {
+    pub(super) entries: &'e BTreeMap<String, RecordEntry<'s, 'a>>,
+    pub(super) estate: &'e CachedCluster<'a>,
+    pub(super) migrations: &'e MigrationStatuses,
+    pub(super) at: Timestamp,
+    pub(super) now: Instant,
+}
+
+impl RecordComparison<'_, '_, '_> {
+    /// Works out what is to be written.
+    pub(super) fn compare(&self, records: &mut RecordReconciler) {
+        let Self { entries, estate, migrations, at, now } = *self;
+        records.asked.retain(|_, asked| *asked + PACE > now);
+        (records.is_due, records.has_more, records.not_before) = (false, false, Some(now + PACE));
+        records.ready.clear();
+        let (pools, still) = (estate.evaluation.clearances(at), MigrationStatus::default());
+        let nodes = nodes(estate.cache, &pools);
+        let base = base(estate);
+        let mut changed = Vec::new();
+        for (name, entry) in entries {
+            let migration = migrations.workloads.get(&entry.uid).unwrap_or(&still);
+            let from = inputs(entry, base, migration, estate);
+            let record = estate.cache.records.get(name).map(|record| record.version);
+            if record.is_some_and(|record| records.verified.get(name) == Some(&VerifiedRecord { from, record })) {
+                continue;
+            }
+            if records.asked.contains_key(name) {
+                // Written a moment ago: it has its turn in the next pass.
+                records.is_due = true;
+                continue;
+            }
+            changed.push((name, entry, migration, from));
+        }
+        for chunk in changed.chunks(CHUNK) {
+            if records.ready.len() >= READY {
+                records.has_more = true;
+                break;
+            }
+            let workloads: Vec<Workload> = chunk.iter().map(|(_, entry, ..)| entry.workload()).collect();
+            let mut composer = RecordComposer::new(estate, &pools, &nodes);
+            for ((name, entry, migration, from), workload) in chunk.iter().zip(&workloads) {
+                let content = composer.compose(workload, entry, migration);
+                let before = estate.cache.records.get(name);
+                if let Some(before) = before
+                    && (before.digest, before.owner) == (content.digest, entry.uid)
+                {
+                    let verified = VerifiedRecord { from: *from, record: before.version };
+                    records.verified.insert((*name).clone(), verified);
+                    continue;
+                }
+                let events = events(entry, before, &content.said, at);
+                let body = body(name, entry, &content.status(before, &time(whole_seconds(at))));
+                records.ready.push_back(WriteRequest::ApplyRecord { name: (*name).clone(), body, events });
+            }
+        }
+    }
+
+    /// Has records ended whose workloads no policy governs any more.
+    pub(super) fn end(&self, fleet: &Fleet<'_>, records: &mut RecordReconciler) {
+        for (name, found) in self.estate.cache.records.iter().filter(|(name, _)| !self.entries.contains_key(*name)) {
+            // With its workload it is ended by the garbage collector.
+            if exists(fleet, name, found.owner) && !records.asked.contains_key(name) {
+                records.ready.push_back(WriteRequest::DeleteRecord(name.clone(), found.version));
+            }
+        }
+    }
+}
+
+/// Whose each node is.
+fn nodes<'a>(cache: &'a ClusterCache, pools: &[PoolClearance<'_>]) -> BTreeMap<&'a str, NodeOf> {
+    let places: BTreeMap<_, _> = pools.iter().enumerate().map(|(place, pool)| (&pool.pool.name, place)).collect();
+    let of = |membership: &PoolMembership| match membership {
+        PoolMembership::Of(pool) => places.get(pool).map_or(NodeOf::Nobody, |place| NodeOf::Pool(*place)),
+        PoolMembership::Disputed(_) => NodeOf::Disputed,
+        PoolMembership::None | PoolMembership::Unproven(_) => NodeOf::Nobody,
+    };
+    cache.nodes.iter().map(|(name, node)| (name.as_str(), of(&node.membership))).collect()
+}
+
+/// What all records follow from, as a number.
+fn base(estate: &CachedCluster<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    estate.evaluation.serial.hash(&mut hasher);
+    for (name, node) in estate.cache.nodes.iter() {
+        name.hash(&mut hasher);
+        node.hash_place(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// Judges workloads, and works out what their records should say.
+struct RecordComposer<'a, 'p> {
+    nodes: &'p BTreeMap<&'a str, NodeOf>,
+    planner: Planner<'a, 'p>,
+    /// As if every policy were in Enforce.
+    enforced: Planner<'a, 'p>,
+}
+
+impl<'a, 'p> RecordComposer<'a, 'p> {
+    fn new(
+        estate: &'a CachedCluster<'a>,
+        pools: &'p [PoolClearance<'a>],
+        nodes: &'p BTreeMap<&'a str, NodeOf>,
+    ) -> Self {
+        let planner = |assume| Planner::new(estate, assume, pools, nodes);
+        Self { nodes, planner: planner(Assume::default()), enforced: planner(Assume { enforced: true }) }
+    }
+
+    fn compose(
+        &mut self,
+        workload: &'a Workload,
+        entry: &RecordEntry<'_, '_>,
+        migration: &MigrationStatus,
+    ) -> RecordContent {
+        let (pods, nodes, misplaced) = entry.pods();
+        let subject = RecordSubject { pods, nodes: &nodes, misplaced: &misplaced, migration };
+        let pool_of = |node: &str| match self.nodes.get(node) {
+            Some(NodeOf::Pool(pool)) => Some(*pool),
+            _ => None,
+        };
+        let planned = self.planner.workload(workload);
+        if planned.outcome != Outcome::Unrestricted(Free::NotEnforced) {
+            return RecordContent::new(self.planner.outlook(), &planned, None, &subject, &pool_of);
+        }
+        // What a policy that only watches would do is what it is there to tell.
+        let aside = self.planner.outlook().message(&planned);
+        let planned = self.enforced.workload(workload);
+        RecordContent::new(self.enforced.outlook(), &planned, Some(&aside), &subject, &pool_of)
+    }
+}

@@ -1,0 +1,122 @@
+//! Record conditions: `Placeable`, `Compliant` and `Migrating`, each with a stable reason and a sentence.
+//!
+//! Takes what the planner judged, what the survey found and how the migration stands.
+
+use std::collections::BTreeMap;
+
+use super::content::{ConditionContent, RecordSubject, number};
+use crate::operator::reconcile::migration::MigrationStatus;
+use rempart_core::{
+    plan::{Free, Outcome, Outlook, Planned, Stuck},
+    standing::{Footing, Misplaced, Tally},
+    text::{Few, counted},
+};
+
+/// `Placeable`: at least one cleared pool remains. With `aside` (policy not enforced) the condition is True and the text
+/// begins with it.
+pub(super) fn placeable<'a>(outlook: Outlook<'_, 'a>, planned: &Planned<'a>, aside: Option<&str>) -> ConditionContent {
+    let (holds, reason) = match planned.outcome {
+        Outcome::Placeable(_) => (true, "PoolsCleared"),
+        Outcome::Unrestricted(Free::NotEnforced) => (true, "NotEnforced"),
+        Outcome::Unrestricted(_) => (true, "NothingRequired"),
+        Outcome::Unplaceable(Stuck::NoPool) => (false, "NoClearedPool"),
+        Outcome::Unplaceable(Stuck::NoNode) => (false, "NoClearedNode"),
+        Outcome::Unplaceable(Stuck::OwnWishes) => (false, "OwnWishes"),
+        Outcome::Refused => (false, "Refused"),
+    };
+    let message = outlook.message(planned);
+    match aside {
+        // Nobody is kept from anything.
+        Some(aside) => {
+            ConditionContent { holds: true, reason: "NotEnforced", message: format!("{aside}; in Enforce, {message}") }
+        }
+        None => ConditionContent { holds, reason, message },
+    }
+}
+
+/// `Compliant`: every pod stands where it may.
+pub(super) fn compliant<'a>(
+    outlook: Outlook<'_, 'a>,
+    planned: &Planned<'a>,
+    subject: &RecordSubject<'_, '_>,
+    pool_of: &dyn Fn(&str) -> Option<usize>,
+) -> ConditionContent {
+    let Tally { total, placed, violating, leaving, .. } = subject.pods;
+    if violating == 0 {
+        let message = match (total, placed) {
+            (0, _) => "it has no pod".to_owned(),
+            (_, 0) => "none of its pods has a node yet".to_owned(),
+            _ => number(placed, "pod stands where it may", "pods stand where they may"),
+        };
+        let ending = if leaving == 0 {
+            String::new()
+        } else {
+            format!("; {} on nodes whose clearance is about to end", number(leaving, "of them is", "of them are"))
+        };
+        return ConditionContent { holds: true, reason: "AllCleared", message: format!("{message}{ending}") };
+    }
+    let mut places: BTreeMap<(Option<usize>, String), u32> = BTreeMap::new();
+    for pod in subject.misplaced.iter().filter(|pod| pod.footings.contains(&Footing::Violating)) {
+        let node = pod.pod.node.as_deref().unwrap_or_default();
+        let pool = pool_of(node);
+        let why = why(outlook, planned, pod, node, pool);
+        let count = places.entry((pool, why)).or_default();
+        *count = count.saturating_add(1);
+    }
+    let told: Vec<_> = places.keys().map(|(_, why)| why.as_str()).collect();
+    let of = number(placed, "pod", "pods");
+    let stand = if violating == 1 { "stands where it" } else { "stand where they" };
+    let message = format!("{violating} of {of} {stand} may not: {}", Few(told.iter()));
+    ConditionContent { holds: false, reason: "Violating", message }
+}
+
+/// Why `pod` may not be on `node`, of `pool`.
+fn why<'a>(
+    outlook: Outlook<'_, 'a>,
+    planned: &Planned<'a>,
+    pod: &Misplaced<'_>,
+    node: &str,
+    pool: Option<usize>,
+) -> String {
+    let refused = pod.needs.asked.iter().find_map(|asked| asked.need.as_ref().err()?.first().map(ToString::to_string));
+    if let Some(refused) = refused {
+        return format!("nobody can say where its pods may be: {refused}");
+    }
+    let Some((pool, clearance)) = pool.and_then(|index| Some((outlook.pool(index)?, outlook.pools().get(index)?)))
+    else {
+        return format!("node {node} is of no pool; describe it in a PlacementPool, or move the pod");
+    };
+    let reasons = outlook.demand(planned).map(|demand| demand.reasons(clearance)).unwrap_or_default();
+    match reasons.as_slice() {
+        [] => format!("pool {} lacks what the pod's own annotations ask for", pool.name),
+        [one] => format!("pool {}: {one}", pool.name),
+        [first, rest @ ..] => {
+            format!("pool {}: {first} (and {})", pool.name, counted(rest.len(), "reason more", "reasons more"))
+        }
+    }
+}
+
+/// `Migrating`: pods are being moved, or wait for their turn.
+pub(super) fn migrating(migration: &MigrationStatus) -> ConditionContent {
+    let MigrationStatus { moving, waiting, kept } = migration;
+    if *moving > 0 {
+        let message = format!("{} being moved", number(*moving, "pod is", "pods are"));
+        return ConditionContent { holds: true, reason: "Moving", message };
+    }
+    if *waiting {
+        let message = "its pods are moved when it is their turn".to_owned();
+        return ConditionContent { holds: true, reason: "Waiting", message };
+    }
+    match kept.iter().next() {
+        Some((name, (code, sentence))) => {
+            let more = kept.len().saturating_sub(1);
+            let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+            ConditionContent { holds: false, reason: code, message: format!("pod {name}{more}: {sentence}") }
+        }
+        None => ConditionContent {
+            holds: false,
+            reason: "NothingToMove",
+            message: "no pod of it is to be moved".to_owned(),
+        },
+    }
+}

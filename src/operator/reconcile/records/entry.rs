@@ -1,0 +1,214 @@
+//! Record entries: the workloads of which there is to be a record, with what is known of their pods.
+//!
+//! Takes what runs and the survey of it, and returns an entry for each workload that some policy governs, by the record's
+//! name.
+
+use std::collections::BTreeMap;
+
+use super::content;
+use crate::operator::{cache::ObjectStore, evaluate::Evaluation, watch::record::RecordDigest};
+use rempart_core::{
+    fleet::{Controller, Fleet, Pod, Uid, split},
+    standing::{self, Footing, Misplaced, Mover, Survey, Tally, Unit},
+    workload::{Identity, Kind, Workload},
+};
+
+/// What runs of the levels of each policy, least sensitive first.
+pub type PolicyLevelCounts = BTreeMap<String, Vec<LevelCounts>>;
+
+/// What runs of a level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LevelCounts {
+    /// Workloads.
+    pub workloads: i32,
+    /// Pods on nodes that are not cleared for them.
+    pub violating: i32,
+    /// Since when, in seconds of Unix time, the first of those workloads with such pods has any, by its record.
+    pub violating_since: Option<i64>,
+    /// Pods without a node, of workloads for whose pods there is no place, by their records.
+    pub unplaceable: i32,
+}
+
+/// A workload of which there is to be a record.
+pub(super) struct RecordEntry<'s, 'a> {
+    /// Which one.
+    pub(super) identity: Identity,
+    /// Its identifier.
+    pub(super) uid: Uid,
+    /// What it is.
+    pub(super) of: EntrySource<'s, 'a>,
+}
+
+/// What a workload is.
+pub(super) enum EntrySource<'s, 'a> {
+    /// What makes pods, by itself or, as a `CronJob`, by way of these too.
+    Controller(&'a Controller, Vec<&'s Unit<'a>>),
+    /// A pod, found by this name, that nothing known makes, of this unit.
+    Pod(&'a str, &'a Pod, &'s Unit<'a>),
+}
+
+impl<'s, 'a> RecordEntry<'s, 'a> {
+    /// It, to be judged.
+    pub(super) fn workload(&self) -> Workload {
+        let (workload, pod, wants) = match &self.of {
+            EntrySource::Controller(controller, _) => (&controller.saying, &controller.said.pod, &controller.wants),
+            EntrySource::Pod(_, pod, _) => (&pod.said.workload, &pod.said.pod, &pod.wants),
+        };
+        // EntrySource what another's template made, that template speaks.
+        let workload = match &self.of {
+            EntrySource::Controller(controller, _) if controller.owner.is_some() => &controller.said.workload,
+            _ => workload,
+        };
+        Workload {
+            identity: self.identity.clone(),
+            workload: workload.clone(),
+            pod: pod.clone(),
+            misplaced: Vec::new(),
+            node_name: None,
+            wants: (**wants).clone(),
+            runs_on: Vec::new(),
+        }
+    }
+
+    /// How many pods it has, how many are on each node, and which do not stand where they should.
+    pub(super) fn pods(&self) -> (Tally, BTreeMap<&'a str, u32>, Vec<&'s Misplaced<'a>>) {
+        let (mut tally, mut nodes, mut misplaced) = (Tally::default(), BTreeMap::<&str, u32>::new(), Vec::new());
+        match &self.of {
+            EntrySource::Controller(_, units) => {
+                for unit in units {
+                    tally.add(&unit.pods);
+                    for (node, pods) in &unit.nodes {
+                        let count = nodes.entry(node).or_default();
+                        *count = count.saturating_add(*pods);
+                    }
+                    misplaced.extend(&unit.misplaced);
+                }
+            }
+            EntrySource::Pod(key, pod, unit) => {
+                let found = unit.misplaced.binary_search_by(|found| found.key.cmp(key)).ok();
+                let found = found.and_then(|at| unit.misplaced.get(at));
+                let worst = found.and_then(|found| found.footings.iter().copied().max()).unwrap_or(Footing::Sound);
+                let one = Tally {
+                    total: 1,
+                    placed: u32::from(pod.node.is_some()),
+                    ready: u32::from(pod.is_ready()),
+                    ..Tally::default()
+                };
+                tally = one.standing(worst);
+                nodes.extend(pod.node.as_deref().map(|node| (node, 1)));
+                misplaced.extend(found);
+            }
+        }
+        (tally, nodes, misplaced)
+    }
+}
+
+/// The records that there are to be, by namespace and name.
+pub(super) fn entries<'s, 'a>(fleet: &Fleet<'a>, survey: &'s Survey<'a>) -> BTreeMap<String, RecordEntry<'s, 'a>> {
+    let mut entries: BTreeMap<String, RecordEntry<'s, 'a>> = BTreeMap::new();
+    let mut foreign: BTreeMap<Uid, &'s Unit<'a>> = BTreeMap::new();
+    let governed = survey.units.values().filter(|unit| !unit.needs.ungoverned());
+    for unit in governed {
+        match unit.mover {
+            Mover::Controller(name, controller) => {
+                // The jobs of a CronJob come and go: what there is to say of them is said of it.
+                let above = controller.owner.as_deref().filter(|_| controller.form.kind() == Kind::Job);
+                let above = above.and_then(|above| Some((above, fleet.controller(unit.namespace, above)?)));
+                let (name, top) = above.map_or((name, controller), |(above, top)| (&*above.name, top));
+                let kind = top.form.kind();
+                let identity = Identity { namespace: unit.namespace.into(), kind, name: name.into() };
+                let entry = entries.entry(key(&identity)).or_insert_with(|| RecordEntry {
+                    identity,
+                    uid: top.uid,
+                    of: EntrySource::Controller(top, Vec::new()),
+                });
+                if let EntrySource::Controller(_, units) = &mut entry.of {
+                    units.push(unit);
+                }
+            }
+            Mover::Foreign(_) | Mover::Nobody(..) => drop(foreign.insert(unit.uid, unit)),
+        }
+    }
+    if foreign.is_empty() {
+        return entries;
+    }
+    for (path, pod) in fleet.pods.iter().filter(|(_, pod)| pod.counts()) {
+        let owner = pod.owner.as_ref().map_or(pod.uid, |owner| owner.uid);
+        let Some(unit) = foreign.get(&owner) else { continue };
+        let (namespace, name) = split(path);
+        let identity = Identity { namespace: namespace.into(), kind: Kind::Pod, name: name.into() };
+        entries.insert(key(&identity), RecordEntry { identity, uid: pod.uid, of: EntrySource::Pod(path, pod, unit) });
+    }
+    entries
+}
+
+fn key(identity: &Identity) -> String {
+    format!("{}/{}", identity.namespace, content::name(identity))
+}
+
+/// What runs of the levels of each policy, with what the records so far say of violations.
+pub(super) fn levels(
+    survey: &Survey<'_>,
+    entries: &BTreeMap<String, RecordEntry<'_, '_>>,
+    evaluation: &Evaluation,
+    records: &ObjectStore<RecordDigest>,
+) -> PolicyLevelCounts {
+    let policies = evaluation.world.policies.iter();
+    let mut levels: PolicyLevelCounts = policies
+        .map(|(name, policy)| (name.to_string(), vec![LevelCounts::default(); policy.levels.iter().len()]))
+        .collect();
+    let mut add = |subject: &standing::Subject<'_>, running: LevelCounts| {
+        let Some(found) = levels.get_mut(subject.policy.as_str()).and_then(|found| found.get_mut(subject.rank)) else {
+            return;
+        };
+        found.workloads = found.workloads.saturating_add(running.workloads);
+        found.violating = found.violating.saturating_add(running.violating);
+        found.unplaceable = found.unplaceable.saturating_add(running.unplaceable);
+        found.violating_since = [found.violating_since, running.violating_since].into_iter().flatten().min();
+    };
+    for (subject, tally) in &survey.levels {
+        let violating = i32::try_from(tally.violating).unwrap_or(i32::MAX);
+        add(subject, LevelCounts { violating, ..LevelCounts::default() });
+    }
+    for (name, entry) in entries {
+        let unit = match &entry.of {
+            EntrySource::Controller(_, units) => units.first().copied(),
+            EntrySource::Pod(_, _, unit) => Some(*unit),
+        };
+        let record = records.get(name);
+        let unplaceable = if record.is_some_and(RecordDigest::is_unplaceable) { waiting(entry) } else { 0 };
+        for asked in unit.into_iter().flat_map(|unit| &unit.needs.asked) {
+            if let Some(subject) = asked.subject() {
+                add(&subject, LevelCounts { workloads: 1, unplaceable, ..LevelCounts::default() });
+            }
+        }
+        let Some(since) = record.and_then(RecordDigest::violating_since) else { continue };
+        for asked in entry.pods().2.iter().flat_map(|pod| pod.violated()) {
+            if let Some(subject) = asked.subject() {
+                add(&subject, LevelCounts { violating_since: Some(since), ..LevelCounts::default() });
+            }
+        }
+    }
+    levels
+}
+
+/// How many pods of `entry` have no node.
+fn waiting(entry: &RecordEntry<'_, '_>) -> i32 {
+    let (Tally { total, placed, .. }, ..) = entry.pods();
+    i32::try_from(total.saturating_sub(placed)).unwrap_or(i32::MAX)
+}
+
+/// Whether the workload of the record `name` may be there still, as what `owner` identifies. EntrySource a pod nobody knows: one
+/// that has ended is there, and not followed.
+pub(super) fn exists(fleet: &Fleet<'_>, name: &str, owner: Uid) -> bool {
+    let (namespace, name) = split(name);
+    Kind::ALL.iter().any(|kind| {
+        let Some(rest) = name.strip_prefix(&format!("{}-", kind.as_str().to_ascii_lowercase())) else { return false };
+        let path = format!("{namespace}/{rest}");
+        let found = match fleet.controllers.of(*kind) {
+            Some(controllers) => controllers.get(&path).map(|found| found.uid),
+            None => Some(owner),
+        };
+        found == Some(owner)
+    })
+}

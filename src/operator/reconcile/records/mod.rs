@@ -1,0 +1,146 @@
+//! Record reconciler: a `WorkloadPlacement` for every workload that a policy governs.
+//!
+//! A comparison looks at everything that runs and notes what differs from the records that are there. It is made when
+//! something has changed, and at most every [`PACE`]; whatever happened in between is one write for each record. What is
+//! to be written is worked out for a few hundred records at a time: those of a large cluster do not find room at once.
+
+mod compare;
+mod conditions;
+mod content;
+mod entry;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+pub use self::entry::{LevelCounts, PolicyLevelCounts};
+use self::{
+    compare::{CachedCluster, RecordComparison},
+    entry::{entries, levels},
+};
+use super::{CycleClocks, ReconcileOutcome, Reconciler, hold::HoldReason, view::ClusterView};
+use crate::operator::{
+    cache::{LastSeen, Revision},
+    metrics::Metrics,
+    write::{WriteRequest, WriteTarget},
+};
+
+/// How often everything that runs is looked at while it keeps changing.
+const PACE: Duration = Duration::from_secs(2);
+/// Records that are written at a time.
+const CONCURRENCY: usize = 8;
+
+/// The revisions of everything that records follow from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct RecordRevisions {
+    evaluation: u64,
+    propagation: Revision,
+    nodes: Revision,
+    workloads: Revision,
+    namespaces: Revision,
+    records: Revision,
+    migrations: Revision,
+}
+
+impl RecordRevisions {
+    fn of(view: &ClusterView<'_>) -> Self {
+        let revisions = &view.cache.revisions;
+        Self {
+            evaluation: view.evaluation.serial,
+            propagation: view.propagation.revision,
+            nodes: revisions.nodes,
+            workloads: revisions.workloads,
+            namespaces: revisions.namespaces,
+            records: revisions.records,
+            migrations: view.migrations.revision,
+        }
+    }
+}
+
+/// A record that is right: what it follows from, as a number, and the version at which it was compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct VerifiedRecord {
+    from: u64,
+    record: u64,
+}
+
+/// How the records stand.
+#[derive(Default)]
+pub struct RecordReconciler {
+    seen: LastSeen<RecordRevisions>,
+    /// Whether a record is to be compared again though nothing was observed.
+    is_due: bool,
+    /// Whether the last comparison found more to write than it worked out.
+    has_more: bool,
+    not_before: Option<Instant>,
+    ready: VecDeque<WriteRequest>,
+    verified: BTreeMap<String, VerifiedRecord>,
+    /// When a record was last asked for.
+    asked: BTreeMap<String, Instant>,
+    levels: PolicyLevelCounts,
+    metrics: Metrics,
+}
+
+impl RecordReconciler {
+    /// One that has compared no record.
+    pub fn new(metrics: Metrics) -> Self {
+        Self { metrics, ..Self::default() }
+    }
+
+    /// What runs of the levels of each policy, least sensitive first.
+    pub fn level_counts(&self) -> &PolicyLevelCounts {
+        &self.levels
+    }
+
+    /// A write that was due is not made now: its record is compared again.
+    pub fn put_off(&mut self, target: &WriteTarget) {
+        self.is_due |= matches!(target, WriteTarget::Record(_));
+    }
+
+    fn compare(&mut self, view: &ClusterView<'_>, clocks: CycleClocks) {
+        let (fleet, survey) = (view.fleet(), view.survey());
+        let entries = entries(&fleet, survey);
+        let levels = levels(survey, &entries, view.evaluation, &view.cache.records);
+        let estate = CachedCluster { evaluation: view.evaluation, cache: view.cache, exempt: view.exempt() };
+        let (at, now) = (clocks.wall, clocks.monotonic);
+        let comparison = RecordComparison { entries: &entries, estate: &estate, migrations: view.migrations, at, now };
+        comparison.compare(self);
+        comparison.end(&fleet, self);
+        for request in &self.ready {
+            if let WriteTarget::Record(name) = request.target() {
+                self.asked.insert(name, now);
+            }
+        }
+        self.verified.retain(|name, _| entries.contains_key(name));
+        self.metrics.surveyed(view.evaluation, &levels);
+        self.levels = levels;
+    }
+}
+
+impl Reconciler for RecordReconciler {
+    fn reconcile(&mut self, view: &ClusterView<'_>, clocks: CycleClocks) -> ReconcileOutcome {
+        let now = clocks.monotonic;
+        let writing = view.writes.in_flight(|target| matches!(target, WriteTarget::Record(_)));
+        let free = CONCURRENCY.saturating_sub(writing);
+        self.is_due |= self.seen.update(RecordRevisions::of(view));
+        let waits = self.not_before.is_some_and(|not_before| not_before > now);
+        let again = self.has_more && self.ready.is_empty() && free > 0;
+        if again || (self.is_due && !waits) {
+            self.compare(view, clocks);
+        }
+        let mut outcome = ReconcileOutcome::default();
+        outcome.requests.extend(self.ready.drain(..free.min(self.ready.len())));
+        outcome.holds.count(HoldReason::Concurrency, self.ready.len());
+        if self.is_due {
+            outcome.holds.count(HoldReason::Pace, 1);
+            outcome.wake_at(self.not_before);
+        }
+        outcome
+    }
+
+    fn take_over(&mut self, _: &ClusterView<'_>) {
+        let levels = std::mem::take(&mut self.levels);
+        *self = Self { levels, metrics: self.metrics.clone(), ..Self::default() };
+    }
+}

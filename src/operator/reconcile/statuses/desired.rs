@@ -1,0 +1,355 @@
+//! Desired statuses: what the status of a provider, a pool and a policy should say.
+//!
+//! Takes the object with what the evaluation found of it, and returns the status. A condition keeps the time of the one
+//! that is there where its status is the same, so that nothing is written that says nothing new.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::api::{self, Mode, limits};
+use crate::operator::{
+    cache::{ClusterCache, DeclaredObject},
+    evaluate::{ExpiryOutcome, PolicyFindings, PoolFindings, ProviderFindings, cut},
+    reconcile::{
+        admission::bindings::{self, PolicyBindings},
+        migration::stop_message,
+        records::LevelCounts,
+    },
+    watch::node::PoolMembership,
+};
+use rempart_core::name::PoolName;
+
+/// A condition before it is known since when it holds.
+struct ConditionDraft {
+    kind: &'static str,
+    holds: bool,
+    reason: &'static str,
+    message: String,
+}
+
+impl ConditionDraft {
+    /// As a condition of `generation`. It keeps the time of `current` where the status is still the same.
+    fn condition(self, current: &[Condition], generation: Option<i64>, now: &Time) -> Condition {
+        let status = if self.holds { "True" } else { "False" };
+        let since = api::find_condition(current, self.kind)
+            .filter(|condition| condition.status == status)
+            .map_or_else(|| now.clone(), |condition| condition.last_transition_time.clone());
+        Condition {
+            type_: self.kind.to_owned(),
+            status: status.to_owned(),
+            reason: self.reason.to_owned(),
+            message: cut(self.message, limits::MESSAGE),
+            observed_generation: generation,
+            last_transition_time: since,
+        }
+    }
+}
+
+/// How many of several things a message names before it counts the rest.
+const NAMED: usize = 3;
+
+/// `a, b, c and 4 more`.
+fn some_of(names: &[String]) -> String {
+    let shown: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
+    match names.len().saturating_sub(NAMED) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn problems(found: &[String]) -> String {
+    found.join("; ")
+}
+
+/// The status that a `CloudProvider` should have.
+#[must_use]
+pub fn of_provider(
+    record: &DeclaredObject<api::CloudProvider>,
+    found: &ProviderFindings,
+    now: &Time,
+) -> api::CloudProviderStatus {
+    let current = record.object.as_ref().ok().and_then(|object| object.status.as_ref());
+    let ready = if found.problems.is_empty() {
+        let message = format!("{} understood", counted(found.offers.len(), "offer"));
+        ConditionDraft { kind: "Ready", holds: true, reason: "Understood", message }
+    } else {
+        let message = format!("what is wrong counts as unknown and clears nothing: {}", problems(&found.problems));
+        ConditionDraft { kind: "Ready", holds: false, reason: "InvalidEntries", message }
+    };
+    let current = current.map_or(&[][..], |status| &status.conditions);
+    api::CloudProviderStatus {
+        conditions: vec![ready.condition(current, record.meta.generation, now)],
+        offers: found.offers.clone(),
+        next_expiry: found.next_expiry.clone(),
+    }
+}
+
+/// `1 offer`, `2 offers`.
+fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+/// What the nodes say about one pool.
+#[derive(Clone, Debug, Default)]
+pub struct NodeCensus {
+    nodes: i32,
+    ready: i32,
+    disputed: Vec<String>,
+    rivals: std::collections::BTreeSet<String>,
+    unproven: Vec<String>,
+}
+
+/// Counts the nodes of every pool.
+#[must_use]
+pub fn census(cache: &ClusterCache) -> BTreeMap<PoolName, NodeCensus> {
+    let mut pools: BTreeMap<PoolName, NodeCensus> = BTreeMap::new();
+    for (name, node) in cache.nodes.iter() {
+        match &node.membership {
+            PoolMembership::None => {}
+            PoolMembership::Of(pool) => {
+                let census = pools.entry(pool.clone()).or_default();
+                census.nodes = census.nodes.saturating_add(1);
+                census.ready = census.ready.saturating_add(i32::from(node.ready));
+            }
+            PoolMembership::Disputed(claimants) => {
+                for pool in claimants {
+                    let census = pools.entry(pool.clone()).or_default();
+                    census.disputed.push(name.clone());
+                    census.rivals.extend(claimants.iter().filter(|rival| *rival != pool).map(ToString::to_string));
+                }
+            }
+            PoolMembership::Unproven(claimants) => {
+                for pool in claimants {
+                    pools.entry(pool.clone()).or_default().unproven.push(name.clone());
+                }
+            }
+        }
+    }
+    pools
+}
+
+/// The status that a `PlacementPool` should have.
+#[must_use]
+pub fn of_pool(
+    record: &DeclaredObject<api::PlacementPool>,
+    found: &PoolFindings,
+    census: &NodeCensus,
+    now: &Time,
+) -> api::PlacementPoolStatus {
+    let object = record.object.as_ref().ok();
+    let current = object.and_then(|object| object.status.as_ref());
+    let prefix = object.and_then(|object| object.spec.provider_id_prefix.as_deref()).unwrap_or_default();
+    let failed = |reason, message| ConditionDraft { kind: "Ready", holds: false, reason, message };
+    let ready = if !found.problems.is_empty() {
+        failed("InvalidSpec", format!("the pool claims no node: {}", problems(&found.problems)))
+    } else if let Some((reason, message)) = &found.unresolved {
+        failed(reason, format!("{message}; until then the pool's nodes carry no stamp"))
+    } else if !census.disputed.is_empty() {
+        let rivals: Vec<_> = census.rivals.iter().cloned().collect();
+        failed(
+            "NodesClaimedTwice",
+            format!(
+                "{} also claimed by {}, so by none: {}; make the nodeSelectors exclude each other",
+                are(census.disputed.len()),
+                some_of(&rivals),
+                some_of(&census.disputed)
+            ),
+        )
+    } else if !census.unproven.is_empty() {
+        failed(
+            "ProviderIDMismatch",
+            format!(
+                "{} matched by nodeSelector without a spec.providerID that begins with {prefix:?}, so not of this pool: {}",
+                are(census.unproven.len()),
+                some_of(&census.unproven)
+            ),
+        )
+    } else {
+        let message = match usize::try_from(census.nodes) {
+            Ok(0) => "provider, offer and zone are known; no node carries the labels of nodeSelector".to_owned(),
+            nodes => format!("provider, offer and zone are known; {}", counted(nodes.unwrap_or_default(), "node")),
+        };
+        ConditionDraft { kind: "Ready", holds: true, reason: "Resolved", message }
+    };
+    let current = current.map_or(&[][..], |status| &status.conditions);
+    api::PlacementPoolStatus {
+        nodes: Some(census.nodes),
+        ready_nodes: Some(census.ready),
+        verdicts: found.verdicts.clone(),
+        exceptions: found.exceptions.clone(),
+        next_expiry: found.next_expiry.clone(),
+        conditions: vec![ready.condition(current, record.meta.generation, now)],
+    }
+}
+
+/// `1 node is`, `2 nodes are`.
+fn are(nodes: usize) -> String {
+    format!("{} {}", counted(nodes, "node"), if nodes == 1 { "is" } else { "are" })
+}
+
+/// What Rempart has done for a policy.
+#[derive(Debug)]
+pub struct EnforcementState<'a> {
+    /// The bindings that it should have.
+    pub bindings: &'a PolicyBindings,
+    /// Whether API servers act on them.
+    pub propagated: bool,
+    /// What runs of each of its levels, least sensitive first.
+    pub level_counts: &'a [LevelCounts],
+    /// The moves that wait for an officer's word.
+    pub stops: Vec<api::MoveStop>,
+}
+
+/// The status that a `PlacementPolicy` should have.
+#[must_use]
+pub fn of_policy(
+    name: &str,
+    record: &DeclaredObject<api::PlacementPolicy>,
+    found: &PolicyFindings,
+    state: EnforcementState<'_>,
+    cache: &ClusterCache,
+    now: &Time,
+) -> api::PlacementPolicyStatus {
+    let EnforcementState { bindings: desired, propagated, level_counts, stops } = state;
+    let object = record.object.as_ref().ok();
+    let ready = if record.is_terminating() {
+        let message = "the policy is being deleted: admission strips its keys, then its bindings go".to_owned();
+        ConditionDraft { kind: "Ready", holds: false, reason: "Deleting", message }
+    } else if found.problems.is_empty() {
+        let message = format!(
+            "{} and {} judged for {}",
+            counted(found.levels.len(), "level"),
+            if found.categories.len() == 1 {
+                "1 category".to_owned()
+            } else {
+                format!("{} categories", found.categories.len())
+            },
+            counted(cache.pools.iter().len(), "pool")
+        );
+        let ended = found.exceptions.iter().filter(|exception| !exception.in_force);
+        let ended: Vec<_> = ended.map(|found| format!("{} with {}", found.name, found.until)).collect();
+        let message = match ended.len() {
+            0 => message,
+            1 => format!("{message}; an exception has ended and can be removed: {}", some_of(&ended)),
+            many => format!("{message}; {many} exceptions have ended and can be removed: {}", some_of(&ended)),
+        };
+        if found.dangling.is_empty() {
+            ConditionDraft { kind: "Ready", holds: true, reason: "Evaluated", message }
+        } else {
+            let message = format!("{message}; nothing in the catalogue is named {}", found.dangling.join(", "));
+            ConditionDraft { kind: "Ready", holds: true, reason: "UnknownNames", message }
+        }
+    } else {
+        let message = format!("the policy cannot be evaluated and clears nothing: {}", problems(&found.problems));
+        ConditionDraft { kind: "Ready", holds: false, reason: "InvalidSpec", message }
+    };
+    let enforced =
+        enforced(name, object.map(|object| object.spec.mode), record.is_terminating(), propagated, desired, cache);
+    let current = object.and_then(|object| object.status.as_ref()).map_or(&[][..], |status| &status.conditions);
+    let generation = record.meta.generation;
+    let stopped = stopped(name, &stops);
+    let mut levels = found.levels.clone();
+    for (level, running) in levels.iter_mut().zip(level_counts) {
+        (level.workloads, level.violating_pods) = (Some(running.workloads), Some(running.violating));
+    }
+    api::PlacementPolicyStatus {
+        levels,
+        categories: found.categories.clone(),
+        exceptions: found.exceptions.clone(),
+        next_change: found.next_change.clone(),
+        conditions: [Some(ready), Some(enforced), Some(stopped), ending(found)]
+            .into_iter()
+            .flatten()
+            .map(|verdict| verdict.condition(current, generation, now))
+            .collect(),
+        stops,
+    }
+}
+
+fn stopped(name: &str, stops: &[api::MoveStop]) -> ConditionDraft {
+    match stops {
+        [] => ConditionDraft {
+            kind: "MoveStopped",
+            holds: false,
+            reason: "NothingStopped",
+            message: "pods that must move do so by themselves".to_owned(),
+        },
+        stops => ConditionDraft {
+            kind: "MoveStopped",
+            holds: true,
+            reason: "TooManyAtOnce",
+            message: stops.iter().map(|stop| stop_message(name, stop)).collect::<Vec<_>>().join("; "),
+        },
+    }
+}
+
+/// Whether pools of the policy's levels are near their end; nothing where no level has a lead time.
+fn ending(found: &PolicyFindings) -> Option<ConditionDraft> {
+    let kind = "QualificationEnding";
+    let Some(first) = found.endings.first() else {
+        let message = "no pool that is cleared ends within the lead time of a level".to_owned();
+        return found.has_lead.then_some(ConditionDraft { kind, holds: false, reason: "NoneEnding", message });
+    };
+    let reason = match first.outcome {
+        ExpiryOutcome::Last => "LastPoolEnding",
+        ExpiryOutcome::Leaving => "PoolsLeaving",
+        ExpiryOutcome::Reported => "Reported",
+    };
+    let shown: Vec<&str> = found.endings.iter().take(NAMED).map(|ending| ending.message.as_str()).collect();
+    let message = match found.endings.len().saturating_sub(NAMED) {
+        0 => shown.join("; "),
+        more => format!("{}; and {more} more", shown.join("; ")),
+    };
+    Some(ConditionDraft { kind, holds: true, reason, message })
+}
+
+fn enforced(
+    name: &str,
+    mode: Option<Mode>,
+    ending: bool,
+    propagated: bool,
+    desired: &PolicyBindings,
+    cache: &ClusterCache,
+) -> ConditionDraft {
+    let not = |reason, message| ConditionDraft { kind: "Enforced", holds: false, reason, message };
+    let (mutations, validations) = bindings::admission_policies();
+    let absent = mutations
+        .into_iter()
+        .filter(|policy| cache.mutating_policies.get(policy).is_none())
+        .map(|policy| format!("MutatingAdmissionPolicy {policy}"))
+        .chain(
+            validations
+                .into_iter()
+                .filter(|policy| cache.validating_policies.get(policy).is_none())
+                .map(|policy| format!("ValidatingAdmissionPolicy {policy}")),
+        )
+        .collect::<Vec<_>>();
+    let wrong: Vec<_> = desired.missing_from(cache).collect();
+    match mode {
+        _ if ending => not("Deleting", "the policy is being deleted and refuses nothing".to_owned()),
+        _ if !absent.is_empty() => {
+            not("AdmissionPoliciesMissing", format!("not installed: {}; install the chart again", some_of(&absent)))
+        }
+        _ if !wrong.is_empty() => {
+            not("BindingsMissing", format!("missing or altered, and about to be restored: {}", some_of(&wrong)))
+        }
+        None => not("Undecodable", format!("PlacementPolicy {name} cannot be decoded; its bindings stay as they are")),
+        Some(Mode::Enforce) if !propagated => {
+            not("Settling", "the bindings are in place, and API servers are taking them up".to_owned())
+        }
+        Some(Mode::Enforce) => ConditionDraft {
+            kind: "Enforced",
+            holds: true,
+            reason: "Bound",
+            message: "pods are placed and violations refused, inside the API server".to_owned(),
+        },
+        Some(Mode::Warn) => {
+            not("ModeWarn", "mode is Warn: applying users are warned, nothing is altered or refused".to_owned())
+        }
+        Some(Mode::Audit) => {
+            not("ModeAudit", "mode is Audit: the audit log has it, nothing is altered or refused".to_owned())
+        }
+    }
+}

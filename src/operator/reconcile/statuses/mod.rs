@@ -1,0 +1,195 @@
+//! Status reconciler: the statuses of providers, pools and policies.
+//!
+//! It compares those that they have with those that they should have, at a pace, and asks for the difference. Where an
+//! object cannot be decoded, and so cannot be compared with, what was last written stands in for it.
+
+mod desired;
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use self::desired::{EnforcementState, NodeCensus, census, of_policy, of_pool, of_provider};
+use super::{
+    CycleClocks, ReconcileOutcome, Reconciler, admission::bindings_of, hold::HoldReason, migration::CircuitBreaker,
+    records::PolicyLevelCounts, view::ClusterView,
+};
+use crate::operator::{
+    cache::{LastSeen, Revision},
+    evaluate::time,
+    metrics::Metrics,
+    write::{FINALIZER, WriteRequest, WriteTarget},
+};
+use rempart_core::instant::Instant as Timestamp;
+
+/// How often statuses are compared while things keep changing.
+const PACE: Duration = Duration::from_millis(500);
+
+/// The revisions of everything that statuses follow from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct StatusRevisions {
+    evaluation: u64,
+    propagation: Revision,
+    declared_objects: Revision,
+    node_objects: Revision,
+    pool_membership: Revision,
+    admission: Revision,
+    records: Revision,
+    breaker: Option<Revision>,
+    level_counts: PolicyLevelCounts,
+}
+
+impl StatusRevisions {
+    fn of(view: &ClusterView<'_>) -> Self {
+        let revisions = &view.cache.revisions;
+        Self {
+            evaluation: view.evaluation.serial,
+            propagation: view.propagation.revision,
+            declared_objects: revisions.declared_objects,
+            node_objects: revisions.node_objects,
+            pool_membership: revisions.pool_membership,
+            admission: revisions.admission,
+            records: revisions.records,
+            breaker: view.breaker.map(CircuitBreaker::revision),
+            level_counts: view.level_counts.cloned().unwrap_or_default(),
+        }
+    }
+}
+
+/// What is remembered of statuses.
+#[derive(Default)]
+pub struct StatusReconciler {
+    seen: LastSeen<StatusRevisions>,
+    /// Whether one is to be compared again though nothing was observed.
+    is_due: bool,
+    not_before: Option<Instant>,
+    /// The last status asked for of an object that cannot be decoded; without times.
+    said: BTreeMap<WriteTarget, serde_json::Value>,
+    metrics: Metrics,
+}
+
+impl StatusReconciler {
+    /// One that has compared no status.
+    pub fn new(metrics: Metrics) -> Self {
+        Self { metrics, ..Self::default() }
+    }
+
+    /// A write that was due is not made now, or has failed: its status is compared again.
+    pub fn put_off(&mut self, target: &WriteTarget) {
+        if target.is_status() {
+            self.said.remove(target);
+            self.is_due = true;
+        }
+    }
+
+    fn compare(&mut self, view: &ClusterView<'_>, at: Timestamp, due: &mut Vec<WriteRequest>) {
+        let (cache, evaluation) = (view.cache, view.evaluation);
+        let stamp = time(whole_seconds(at));
+        let census = census(cache);
+        self.metrics.counted(cache);
+        for (name, record) in cache.providers.iter() {
+            let Some(found) = evaluation.providers.get(name) else { continue };
+            let desired = of_provider(record, found, &stamp);
+            let current = record.object.as_ref().map(|object| object.status.as_ref());
+            due.extend(
+                self.difference(&desired, current, |status| WriteRequest::ApplyProviderStatus(name.clone(), status)),
+            );
+        }
+        for (name, record) in cache.pools.iter() {
+            let Some(found) = evaluation.pools.get(name) else { continue };
+            let empty = NodeCensus::default();
+            let desired = of_pool(record, found, census.get(name.as_str()).unwrap_or(&empty), &stamp);
+            let current = record.object.as_ref().map(|object| object.status.as_ref());
+            due.extend(
+                self.difference(&desired, current, |status| WriteRequest::ApplyPoolStatus(name.clone(), status)),
+            );
+        }
+        for (name, record) in cache.policies.iter() {
+            let Some(found) = evaluation.policies.get(name) else { continue };
+            // Its finalizer is written first, and follows from the version that a status would alter.
+            if !record.is_terminating()
+                && !record.meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+            {
+                continue;
+            }
+            let bindings = bindings_of(name, record, &view.settings.exempt);
+            let state = EnforcementState {
+                bindings: &bindings,
+                propagated: view.propagation.policies.contains(name),
+                level_counts: view
+                    .level_counts
+                    .and_then(|counts| counts.get(name))
+                    .map(Vec::as_slice)
+                    .unwrap_or_default(),
+                stops: view.breaker.map(|breaker| breaker.of(name)).unwrap_or_default(),
+            };
+            let desired = of_policy(name, record, found, state, cache, &stamp);
+            let current = record.object.as_ref().map(|object| object.status.as_ref());
+            due.extend(
+                self.difference(&desired, current, |status| WriteRequest::ApplyPolicyStatus(name.clone(), status)),
+            );
+        }
+    }
+
+    /// The request for `desired` where it is not `current`.
+    fn difference<S: serde::Serialize + PartialEq>(
+        &mut self,
+        desired: &S,
+        current: Result<Option<&S>, &String>,
+        request: impl FnOnce(serde_json::Value) -> WriteRequest,
+    ) -> Option<WriteRequest> {
+        if current == Ok(Some(desired)) {
+            return None;
+        }
+        let value = serde_json::to_value(desired).ok()?;
+        let said = current.is_err().then(|| timeless(value.clone()));
+        let request = request(value);
+        match said {
+            Some(said) if self.said.get(&request.target()) == Some(&said) => return None,
+            Some(said) => drop(self.said.insert(request.target(), said)),
+            None => drop(self.said.remove(&request.target())),
+        }
+        Some(request)
+    }
+}
+
+impl Reconciler for StatusReconciler {
+    fn reconcile(&mut self, view: &ClusterView<'_>, clocks: CycleClocks) -> ReconcileOutcome {
+        let mut outcome = ReconcileOutcome::default();
+        let revisions = StatusRevisions::of(view);
+        if !self.is_due && !self.seen.differs(&revisions) {
+            return outcome;
+        }
+        let now = clocks.monotonic;
+        if let Some(not_before) = self.not_before.filter(|not_before| *not_before > now) {
+            outcome.holds.count(HoldReason::Pace, 1);
+            outcome.wake_at(Some(not_before));
+            return outcome;
+        }
+        self.is_due = false;
+        self.seen.remember(revisions);
+        self.not_before = Some(now + PACE);
+        self.compare(view, clocks.wall, &mut outcome.requests);
+        outcome
+    }
+
+    fn take_over(&mut self, _: &ClusterView<'_>) {
+        *self = Self::new(self.metrics.clone());
+    }
+}
+
+/// `status` without the times of its conditions: where they cannot be read they are those of every new look.
+fn timeless(mut status: serde_json::Value) -> serde_json::Value {
+    let conditions = status.get_mut("conditions").and_then(serde_json::Value::as_array_mut);
+    for condition in conditions.into_iter().flatten().filter_map(serde_json::Value::as_object_mut) {
+        condition.remove("lastTransitionTime");
+    }
+    status
+}
+
+/// `at` without fractions of a second: conditions are written down to the second.
+#[must_use]
+pub fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_seconds(at.timestamp().as_second())
+}

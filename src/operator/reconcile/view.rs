@@ -1,0 +1,130 @@
+//! The cluster view: what every reconciler of a cycle is given, and the same for all.
+//!
+//! A [`ClusterView`] joins cache, evaluation, settings and the state of writes, with what the reconcilers before have
+//! found. The survey of everything that runs is made when the first of them asks for it, at most once a cycle.
+
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    admission::Propagation,
+    migration::{CircuitBreaker, MigrationStatuses},
+    records::PolicyLevelCounts,
+    settings::Settings,
+};
+use crate::operator::{cache::ClusterCache, evaluate::Evaluation, watch::node::NodeRecord, write::queue::WriteQueue};
+use rempart_core::{
+    fleet::{Fleet, Spot, SpotLabels},
+    name::{PolicyName, PoolName},
+    selector::Labels,
+    standing::{Ground, Survey, survey},
+};
+
+/// The stamps of a node that is nobody's.
+static NONE: Labels = BTreeMap::new();
+
+/// What is derived from a view, when somebody first asks for it.
+#[derive(Default)]
+pub struct DerivedState<'a> {
+    propagated: OnceCell<BTreeSet<PolicyName>>,
+    exempt: OnceCell<BTreeSet<String>>,
+    spots: OnceCell<Vec<Spot<'a>>>,
+    survey: OnceCell<Survey<'a>>,
+}
+
+/// What a reconciler is given.
+#[derive(Clone)]
+pub struct ClusterView<'a> {
+    /// What was observed.
+    pub cache: &'a ClusterCache,
+    /// What follows from the catalogue, the policies and the instant.
+    pub evaluation: &'a Evaluation,
+    /// What the operator was told at its start.
+    pub settings: &'a Settings,
+    /// What is on its way to the API server, and what must wait.
+    pub writes: &'a WriteQueue,
+    /// The policies that admission acts on.
+    pub propagation: Arc<Propagation>,
+    /// Whether a clearance is still to be taken from a node, or a node is being written to.
+    pub is_stamping: bool,
+    /// How the migration of each workload stands.
+    pub migrations: &'a MigrationStatuses,
+    /// What runs of the levels of each policy.
+    pub level_counts: Option<&'a PolicyLevelCounts>,
+    /// What the circuit breaker has stopped.
+    pub breaker: Option<&'a CircuitBreaker>,
+    derived: &'a DerivedState<'a>,
+}
+
+impl<'a> ClusterView<'a> {
+    /// A view before any reconciler has run.
+    pub fn new(
+        (cache, evaluation, settings): (&'a ClusterCache, &'a Evaluation, &'a Settings),
+        writes: &'a WriteQueue,
+        propagation: Arc<Propagation>,
+        derived: &'a DerivedState<'a>,
+    ) -> Self {
+        Self {
+            cache,
+            evaluation,
+            settings,
+            writes,
+            propagation,
+            is_stamping: false,
+            migrations: MigrationStatuses::none(),
+            level_counts: None,
+            breaker: None,
+            derived,
+        }
+    }
+
+    /// Everything that runs.
+    pub fn fleet(&self) -> Fleet<'a> {
+        self.cache.fleet()
+    }
+
+    /// The namespaces that no policy governs.
+    pub fn exempt(&self) -> &'a BTreeSet<String> {
+        self.derived.exempt.get_or_init(|| self.settings.exempt.iter().cloned().collect())
+    }
+
+    /// What everything that runs is surveyed against.
+    pub fn ground(&self) -> Ground<'a> {
+        let settled = self
+            .derived
+            .propagated
+            .get_or_init(|| self.propagation.policies.iter().filter_map(|name| PolicyName::parse(name).ok()).collect());
+        let spots = self.derived.spots.get_or_init(|| spots(self.cache, self.evaluation));
+        Ground { world: &self.evaluation.world, settled, exempt: self.exempt(), spots }
+    }
+
+    /// Where everything that runs stands.
+    pub fn survey(&self) -> &'a Survey<'a> {
+        self.derived.survey.get_or_init(|| survey(&self.fleet(), &self.ground()))
+    }
+}
+
+/// Every node, by name, with the stamps that it should carry.
+fn spots<'a>(cache: &'a ClusterCache, evaluation: &'a Evaluation) -> Vec<Spot<'a>> {
+    let spot = |(name, node): (&'a String, &'a NodeRecord)| {
+        let pool = node.membership.pool();
+        let of = |stamps: &'a BTreeMap<PoolName, Arc<Labels>>| {
+            pool.and_then(|pool| stamps.get(pool)).map_or(&NONE, |stamps| &**stamps)
+        };
+        let stamps = of(&evaluation.stamps);
+        Spot {
+            name,
+            pool,
+            labels: SpotLabels { own: node, stamps },
+            held: of(&evaluation.held),
+            taints: &node.taints,
+            open: node.ready && !node.cordoned,
+            allocatable: node.allocatable,
+            others: &node.others,
+        }
+    };
+    cache.nodes.iter().map(spot).collect()
+}

@@ -1,0 +1,480 @@
+//! What makes pods, as little of it as decides whether and how its pods are moved.
+
+use std::sync::Arc;
+
+use k8s_openapi::{
+    api::{apps::v1 as apps, batch::v1 as batch},
+    apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
+};
+use serde::Deserialize;
+
+use crate::operator::{
+    cache::{ResourceVersioned, version},
+    watch::partial::{FromPartial, PartialObject},
+    watch::pod::{PartialCondition, uid},
+    watch::template::{self, PartialTemplate},
+};
+use rempart_core::{
+    fleet::{Controller, Form, Strategy},
+    workload::Saying,
+};
+
+impl ResourceVersioned for Controller {
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// What every kind has in common.
+struct CommonFields {
+    metadata: ObjectMeta,
+    template: PartialTemplate,
+    replicas: u32,
+    /// The latest generation that its controller has seen; `None` where the kind does not tell.
+    observed: Option<i64>,
+    form: Form,
+}
+
+impl CommonFields {
+    fn controller(self) -> Controller {
+        let Self { metadata, template, replicas, observed, form } = self;
+        Controller {
+            version: version(metadata.resource_version.as_deref()),
+            uid: uid(metadata.uid.as_deref()),
+            owner: template::owner(&metadata),
+            saying: metadata.annotations.as_ref().map_or_else(Saying::default, template::saying),
+            said: Arc::new(template.said()),
+            migration: template.migration(),
+            wants: Arc::new(template.wants()),
+            ending: metadata.deletion_timestamp.is_some(),
+            replicas,
+            observed: observed.is_none_or(|seen| metadata.generation.is_none_or(|latest| seen >= latest)),
+            form,
+        }
+    }
+}
+
+fn count(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+/// What matters of the spec of a kind of `apps/v1`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppSpec {
+    replicas: Option<i32>,
+    #[serde(default)]
+    paused: bool,
+    #[serde(default)]
+    strategy: PartialStrategy,
+    #[serde(default)]
+    update_strategy: PartialStrategy,
+    #[serde(default)]
+    template: PartialTemplate,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PartialStrategy {
+    #[serde(rename = "type", default)]
+    kind: String,
+    rolling_update: Option<RollingUpdate>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RollingUpdate {
+    max_surge: Option<IntOrString>,
+    max_unavailable: Option<IntOrString>,
+}
+
+/// What matters of the status of a kind of `apps/v1`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppStatus {
+    #[serde(default)]
+    observed_generation: i64,
+    #[serde(default)]
+    replicas: i32,
+    #[serde(default)]
+    updated_replicas: i32,
+    #[serde(default)]
+    available_replicas: i32,
+    #[serde(default)]
+    desired_number_scheduled: i32,
+    #[serde(default)]
+    conditions: Vec<PartialCondition>,
+}
+
+impl AppSpec {
+    fn replicas(&self) -> u32 {
+        self.replicas.map_or(1, count)
+    }
+
+    fn on_delete(&self) -> bool {
+        self.update_strategy.kind == "OnDelete"
+    }
+}
+
+/// Joins what the kinds of `apps/v1` have in common.
+fn of_app<K>(partial: PartialObject<K, AppSpec, AppStatus>, replicas: u32, form: Form) -> Controller {
+    let observed = Some(partial.status.observed_generation);
+    CommonFields { metadata: partial.metadata, template: partial.spec.template, replicas, observed, form }.controller()
+}
+
+impl FromPartial<apps::Deployment> for Controller {
+    type Partial = PartialObject<apps::Deployment, AppSpec, AppStatus>;
+
+    fn from_partial(partial: Self::Partial) -> Result<Option<Self>, String> {
+        let (spec, status) = (&partial.spec, &partial.status);
+        let replicas = spec.replicas();
+        let stuck = |condition: &PartialCondition| {
+            condition.kind == "Progressing"
+                && condition.status == "False"
+                && condition.reason == "ProgressDeadlineExceeded"
+        };
+        let form = Form::Deployment {
+            paused: spec.paused,
+            strategy: strategy(&spec.strategy, replicas)?,
+            total: count(status.replicas),
+            updated: count(status.updated_replicas),
+            available: count(status.available_replicas),
+            stuck: status.conditions.iter().any(stuck),
+        };
+        Ok(Some(of_app(partial, replicas, form)))
+    }
+}
+
+fn strategy(strategy: &PartialStrategy, replicas: u32) -> Result<Strategy, String> {
+    if strategy.kind == "Recreate" {
+        return Ok(Strategy::Recreate);
+    }
+    let rolling = strategy.rolling_update.as_ref();
+    let of = |found: Option<&IntOrString>, round: fn(u64, u64) -> u64| match found {
+        Some(found) => share(found, replicas, round),
+        None => share(&IntOrString::String("25%".to_owned()), replicas, round),
+    };
+    let surge = of(rolling.and_then(|rolling| rolling.max_surge.as_ref()), u64::div_ceil)?;
+    let down = |whole: u64, parts: u64| whole.checked_div(parts).unwrap_or(0);
+    let unavailable = of(rolling.and_then(|rolling| rolling.max_unavailable.as_ref()), down)?;
+    // Without either nothing could ever be replaced.
+    let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
+    Ok(Strategy::Rolling { surge, unavailable })
+}
+
+/// So many, or such a share, of `replicas`.
+fn share(of: &IntOrString, replicas: u32, round: fn(u64, u64) -> u64) -> Result<u32, String> {
+    match of {
+        IntOrString::Int(number) => Ok(count(*number)),
+        IntOrString::String(text) => {
+            let percent: Option<u64> = text.strip_suffix('%').and_then(|number| number.parse().ok());
+            let percent = percent.ok_or_else(|| format!("{text:?} is neither a number nor a percentage"))?;
+            Ok(u32::try_from(round(percent.saturating_mul(replicas.into()), 100)).unwrap_or(u32::MAX))
+        }
+    }
+}
+
+impl FromPartial<apps::ReplicaSet> for Controller {
+    type Partial = PartialObject<apps::ReplicaSet, AppSpec, AppStatus>;
+
+    fn from_partial(partial: Self::Partial) -> Result<Option<Self>, String> {
+        let replicas = partial.spec.replicas();
+        let status = &partial.status;
+        let seen = partial.metadata.generation.is_none_or(|latest| status.observed_generation >= latest);
+        // What is left of earlier rollouts: a Deployment keeps ten of them.
+        let past = partial.metadata.owner_references.is_some() && replicas == 0 && status.replicas == 0 && seen;
+        Ok((!past).then(|| of_app(partial, replicas, Form::ReplicaSet)))
+    }
+}
+
+impl FromPartial<apps::StatefulSet> for Controller {
+    type Partial = PartialObject<apps::StatefulSet, AppSpec, AppStatus>;
+
+    fn from_partial(partial: Self::Partial) -> Result<Option<Self>, String> {
+        let (replicas, on_delete) = (partial.spec.replicas(), partial.spec.on_delete());
+        Ok(Some(of_app(partial, replicas, Form::StatefulSet { on_delete })))
+    }
+}
+
+impl FromPartial<apps::DaemonSet> for Controller {
+    type Partial = PartialObject<apps::DaemonSet, AppSpec, AppStatus>;
+
+    fn from_partial(partial: Self::Partial) -> Result<Option<Self>, String> {
+        let (replicas, on_delete) = (count(partial.status.desired_number_scheduled), partial.spec.on_delete());
+        Ok(Some(of_app(partial, replicas, Form::DaemonSet { on_delete })))
+    }
+}
+
+/// What matters of a `Job`'s spec.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobSpec {
+    parallelism: Option<i32>,
+    completions: Option<i32>,
+    backoff_limit: Option<i32>,
+    #[serde(default)]
+    suspend: bool,
+    pod_failure_policy: Option<FailurePolicy>,
+    #[serde(default)]
+    template: PartialTemplate,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct FailurePolicy {
+    #[serde(default)]
+    rules: Vec<FailureRule>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FailureRule {
+    action: String,
+    #[serde(default)]
+    on_pod_conditions: Vec<PodConditionPattern>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct PodConditionPattern {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    status: String,
+}
+
+impl FailurePolicy {
+    /// What becomes of a pod that is disrupted, as by an eviction. The first rule that applies is the one.
+    fn of_disrupted(&self) -> Option<&str> {
+        let applies = |rule: &&FailureRule| {
+            rule.on_pod_conditions.iter().any(|on| on.kind == "DisruptionTarget" && matches!(&*on.status, "" | "True"))
+        };
+        self.rules.iter().find(applies).map(|rule| rule.action.as_str())
+    }
+}
+
+/// What matters of a `Job`'s status.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct JobStatus {
+    #[serde(default)]
+    failed: i32,
+    #[serde(default)]
+    succeeded: i32,
+    #[serde(default)]
+    conditions: Vec<PartialCondition>,
+}
+
+/// How often the pods of a `Job` may fail where it does not say.
+const BACKOFF_LIMIT: i32 = 6;
+
+impl FromPartial<batch::Job> for Controller {
+    type Partial = PartialObject<batch::Job, JobSpec, JobStatus>;
+
+    fn from_partial(partial: Self::Partial) -> Result<Option<Self>, String> {
+        let PartialObject { metadata, spec, status, .. } = partial;
+        let ended = |condition: &PartialCondition| {
+            matches!(&*condition.kind, "Complete" | "Failed") && condition.status == "True"
+        };
+        let finished = status.conditions.iter().any(ended);
+        let left = spec.completions.map_or(u32::MAX, |wanted| count(wanted.saturating_sub(status.succeeded)));
+        let replicas = spec.parallelism.map_or(1, count).min(left);
+        let failures = spec.backoff_limit.unwrap_or(BACKOFF_LIMIT).saturating_sub(status.failed);
+        let patience = match spec.pod_failure_policy.as_ref().and_then(FailurePolicy::of_disrupted) {
+            Some("Ignore") => None,
+            // With the pod the whole Job fails, or its index.
+            Some("FailJob" | "FailIndex") => Some(0),
+            _ => Some(count(failures)),
+        };
+        let form = Form::Job { finished, suspended: spec.suspend, patience };
+        let replicas = if finished || spec.suspend { 0 } else { replicas };
+        Ok(Some(CommonFields { metadata, template: spec.template, replicas, observed: None, form }.controller()))
+    }
+}
+
+/// What matters of a `CronJob`'s spec.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CronSpec {
+    #[serde(default)]
+    job_template: JobTemplate,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct JobTemplate {
+    #[serde(default)]
+    spec: JobTemplateSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct JobTemplateSpec {
+    #[serde(default)]
+    template: PartialTemplate,
+}
+
+/// NoFields of it matters.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct NoFields {}
+
+impl FromPartial<batch::CronJob> for Controller {
+    type Partial = PartialObject<batch::CronJob, CronSpec, NoFields>;
+
+    fn from_partial(partial: Self::Partial) -> Result<Option<Self>, String> {
+        let template = partial.spec.job_template.spec.template;
+        let form = Form::CronJob;
+        Ok(Some(CommonFields { metadata: partial.metadata, template, replicas: 0, observed: None, form }.controller()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::operator::watch::partial::DecodedObject;
+
+    fn read<K>(spec: &Value, status: &Value) -> Controller
+    where
+        Controller: FromPartial<K>,
+    {
+        let metadata = json!({"name": "w", "namespace": "n", "generation": 3, "resourceVersion": "5",
+            "annotations": {"rempart.dev/sensitivity": "high", "kubectl.kubernetes.io/last": "x"}});
+        let object = json!({"metadata": metadata, "spec": spec, "status": status});
+        serde_json::from_value::<DecodedObject<K, Controller>>(object).unwrap().value.unwrap().unwrap()
+    }
+
+    fn template() -> Value {
+        json!({
+            "metadata": {"annotations": {"rempart.dev/workload-sensitivity": "high", "rempart.dev/migration": "m1"}},
+            "spec": {"nodeSelector": {"disk": "ssd"}, "containers": [{"name": "c"}]},
+        })
+    }
+
+    fn assert_common(found: &Controller) {
+        assert_eq!(found.saying.sensitivity.as_deref(), Some("high"));
+        assert_eq!(found.said.workload.sensitivity.as_deref(), Some("high"));
+        assert_eq!(found.migration.as_deref(), Some("m1"));
+        assert_eq!(found.wants.selector, [("disk".to_owned(), "ssd".to_owned())].into());
+        assert_eq!(found.version, 5);
+    }
+
+    #[test]
+    fn what_is_read_of_a_deployment() {
+        let spec = json!({"replicas": 7, "paused": true, "template": template(),
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "30%", "maxUnavailable": "30%"}}});
+        let status = json!({"observedGeneration": 2, "replicas": 8, "updatedReplicas": 3, "availableReplicas": 6,
+            "conditions": [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]});
+        let found = read::<apps::Deployment>(&spec, &status);
+        assert_common(&found);
+        assert_eq!((found.replicas, found.observed), (7, false));
+        let strategy = Strategy::Rolling { surge: 3, unavailable: 2 };
+        let form = Form::Deployment { paused: true, strategy, total: 8, updated: 3, available: 6, stuck: true };
+        assert_eq!(found.form, form);
+        let found = read::<apps::Deployment>(&json!({}), &json!({"observedGeneration": 3}));
+        assert_eq!((found.replicas, found.observed), (1, true));
+        assert!(!read::<apps::Deployment>(&json!({}), &json!({})).observed, "nobody has seen it yet");
+    }
+
+    #[test]
+    fn surge_rounds_up_and_unavailable_down_and_one_of_them_lets_it_go_on() {
+        let percent = |text: &str| json!(text);
+        for (replicas, surge, unavailable, expected) in [
+            (4, json!(1), json!(0), (1, 0)),
+            (10, percent("25%"), percent("25%"), (3, 2)),
+            (1, percent("25%"), percent("25%"), (1, 0)),
+            (1, json!(0), percent("25%"), (0, 1)),
+            (3, percent("0%"), percent("10%"), (0, 1)),
+            (3, percent("100%"), percent("100%"), (3, 3)),
+            (0, percent("25%"), percent("25%"), (0, 1)),
+        ] {
+            let rolling = json!({"maxSurge": surge, "maxUnavailable": unavailable});
+            let spec = json!({"replicas": replicas, "strategy": {"rollingUpdate": rolling}});
+            let Form::Deployment { strategy, .. } = read::<apps::Deployment>(&spec, &json!({})).form else { panic!() };
+            let expected = Strategy::Rolling { surge: expected.0, unavailable: expected.1 };
+            assert_eq!(strategy, expected, "{spec}");
+        }
+        let spec = json!({"replicas": 8});
+        let Form::Deployment { strategy, .. } = read::<apps::Deployment>(&spec, &json!({})).form else { panic!() };
+        assert_eq!(strategy, Strategy::Rolling { surge: 2, unavailable: 2 });
+        let recreate = json!({"strategy": {"type": "Recreate"}});
+        let Form::Deployment { strategy, .. } = read::<apps::Deployment>(&recreate, &json!({})).form else { panic!() };
+        assert_eq!(strategy, Strategy::Recreate);
+    }
+
+    #[test]
+    fn what_is_read_of_the_others_of_its_group() {
+        let spec = json!({"replicas": 2, "template": template(), "updateStrategy": {"type": "OnDelete"}});
+        let status = json!({"observedGeneration": 3, "desiredNumberScheduled": 9});
+        let found = read::<apps::StatefulSet>(&spec, &status);
+        assert_common(&found);
+        assert_eq!((found.replicas, found.form), (2, Form::StatefulSet { on_delete: true }));
+        let found = read::<apps::DaemonSet>(&spec, &status);
+        assert_common(&found);
+        assert_eq!((found.replicas, found.form), (9, Form::DaemonSet { on_delete: true }));
+        let found = read::<apps::ReplicaSet>(&spec, &status);
+        assert_common(&found);
+        assert_eq!((found.replicas, found.form), (2, Form::ReplicaSet));
+        let rolling = read::<apps::StatefulSet>(&json!({"updateStrategy": {"type": "RollingUpdate"}}), &json!({}));
+        assert_eq!(rolling.form, Form::StatefulSet { on_delete: false });
+    }
+
+    #[test]
+    fn a_job_bears_so_many_failures() {
+        let on = |action: &str, condition: &str| json!({"rules": [{"action": action, "onPodConditions": [{"type": condition, "status": "True"}]}]});
+        for (spec, status, replicas, form) in [
+            (json!({}), json!({}), 1, (false, false, Some(6))),
+            (json!({"backoffLimit": 4}), json!({"failed": 1}), 1, (false, false, Some(3))),
+            (json!({"backoffLimit": 1}), json!({"failed": 3}), 1, (false, false, Some(0))),
+            (json!({"podFailurePolicy": on("Ignore", "DisruptionTarget")}), json!({}), 1, (false, false, None)),
+            (json!({"podFailurePolicy": on("FailJob", "DisruptionTarget")}), json!({}), 1, (false, false, Some(0))),
+            (json!({"podFailurePolicy": on("Ignore", "ConfigIssue")}), json!({}), 1, (false, false, Some(6))),
+            (json!({"parallelism": 4, "completions": 6}), json!({"succeeded": 3}), 3, (false, false, Some(6))),
+            (json!({"parallelism": 4, "suspend": true}), json!({}), 0, (false, true, Some(6))),
+            (json!({}), json!({"conditions": [{"type": "Complete", "status": "True"}]}), 0, (true, false, Some(6))),
+            (json!({}), json!({"conditions": [{"type": "Failed", "status": "True"}]}), 0, (true, false, Some(6))),
+            (json!({}), json!({"conditions": [{"type": "Failed", "status": "False"}]}), 1, (false, false, Some(6))),
+        ] {
+            let found = read::<batch::Job>(&spec, &status);
+            let (finished, suspended, patience) = form;
+            assert_eq!(found.form, Form::Job { finished, suspended, patience }, "{spec} {status}");
+            assert_eq!((found.replicas, found.observed), (replicas, true), "{spec} {status}");
+        }
+        assert_common(&read::<batch::Job>(&json!({"template": template()}), &json!({})));
+    }
+
+    #[test]
+    fn the_template_of_a_cron_job_is_further_down() {
+        let spec = json!({"jobTemplate": {"metadata": {"annotations": {"rempart.dev/sensitivity": "unheard"}},
+            "spec": {"template": template()}}});
+        let found = read::<batch::CronJob>(&spec, &json!({}));
+        assert_common(&found);
+        assert_eq!(found.form, Form::CronJob);
+    }
+
+    #[test]
+    fn what_is_left_of_earlier_rollouts_is_of_no_concern() {
+        let uid = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
+        let owner =
+            json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": uid, "controller": true}]);
+        for (owners, replicas, pods, observed, kept) in [
+            (&owner, 0, 0, 2, false),
+            (&owner, 0, 0, 1, true),
+            (&owner, 0, 1, 2, true),
+            (&owner, 1, 0, 2, true),
+            (&json!([]), 0, 0, 2, true),
+        ] {
+            let object = json!({
+                "metadata": {"name": "d-1", "namespace": "n", "generation": 2, "ownerReferences": owners},
+                "spec": {"replicas": replicas}, "status": {"replicas": pods, "observedGeneration": observed},
+            });
+            let said = object.to_string();
+            let seen: DecodedObject<apps::ReplicaSet, Controller> = serde_json::from_value(object).unwrap();
+            assert_eq!(seen.value.unwrap().is_some(), kept, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_strategy_that_cannot_be_read_is_told() {
+        let spec = json!({"strategy": {"rollingUpdate": {"maxSurge": "some"}}});
+        let object = json!({"metadata": {"name": "w"}, "spec": spec});
+        let seen: DecodedObject<apps::Deployment, Controller> = serde_json::from_value(object).unwrap();
+        assert_eq!(seen.fault(), Some("\"some\" is neither a number nor a percentage"));
+    }
+}

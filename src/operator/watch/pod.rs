@@ -1,0 +1,426 @@
+//! Pods, as little of them as decides whether and how they are moved.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use k8s_openapi::{api::core::v1 as k8s, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use serde::Deserialize;
+
+use crate::operator::{
+    cache::{ResourceVersioned, version},
+    watch::node::HOSTNAME,
+    watch::partial::{FromPartial, MIRROR, PartialObject, list},
+    watch::quantity,
+    watch::template::{self, PartialAffinity, PartialToleration},
+};
+use rempart_core::fleet::{Others, Pod, Resources, Stage, Terms, Uid};
+
+/// A pod, decoded no further than needed.
+pub type PartialPod = PartialObject<k8s::Pod, PodSpec, PodStatus, true>;
+
+/// What matters of a pod's spec.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodSpec {
+    node_name: Option<String>,
+    node_selector: Option<BTreeMap<String, String>>,
+    affinity: Option<PartialAffinity>,
+    #[serde(default)]
+    tolerations: Vec<PartialToleration>,
+    #[serde(default)]
+    volumes: Vec<PartialVolume>,
+    #[serde(default, deserialize_with = "list")]
+    containers: Vec<PartialContainer>,
+    #[serde(default)]
+    init_containers: Vec<PartialContainer>,
+    resources: Option<ResourceRequirements>,
+    overhead: Option<ResourceAmounts>,
+    #[serde(default)]
+    scheduling_gates: Vec<serde::de::IgnoredAny>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PartialVolume {
+    persistent_volume_claim: Option<ClaimSource>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimSource {
+    claim_name: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PartialContainer {
+    resources: Option<ResourceRequirements>,
+    restart_policy: Option<String>,
+    #[serde(default)]
+    ports: Vec<ContainerPort>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ContainerPort {
+    #[serde(default)]
+    host_port: i32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct ResourceRequirements {
+    requests: Option<ResourceAmounts>,
+}
+
+/// ResourceAmounts of what pods ask for and nodes have, as they are written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct ResourceAmounts(BTreeMap<String, String>);
+
+impl ResourceAmounts {
+    /// They, read, or which of them cannot be.
+    pub fn read(&self) -> Result<(Resources, Others), String> {
+        let (mut common, mut others) = (Resources::default(), Others::new());
+        for (name, text) in &self.0 {
+            let with = if name == "cpu" { quantity::thousandths } else { quantity::units };
+            let amount = with(text).ok_or_else(|| format!("{name}: {text:?} is no quantity"))?;
+            match name.as_str() {
+                "cpu" => common.cpu_milli = amount,
+                "memory" => common.memory = amount,
+                "pods" => common.pods = u32::try_from(amount).unwrap_or(u32::MAX),
+                _ if amount == 0 => {}
+                other => drop(others.insert(other.into(), amount)),
+            }
+        }
+        Ok((common, others))
+    }
+}
+
+/// What matters of a pod's status.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct PodStatus {
+    #[serde(default)]
+    phase: String,
+    #[serde(default)]
+    conditions: Vec<PartialCondition>,
+}
+
+/// A condition of an object of others.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PartialCondition {
+    /// Which.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether it holds.
+    pub status: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+impl ResourceVersioned for Pod {
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl FromPartial<k8s::Pod> for Pod {
+    type Partial = PartialPod;
+
+    fn from_partial(partial: PartialPod) -> Result<Option<Self>, String> {
+        let (requests, others) = requests(&partial.spec)?;
+        let stage = stage(&partial);
+        // It takes no place, and waits for none.
+        if stage == Stage::Done {
+            return Ok(None);
+        }
+        let PartialPod { metadata, spec, .. } = partial;
+        let annotations = metadata.annotations.as_ref();
+        let tolerations = spec.tolerations.iter().filter_map(PartialToleration::read).collect();
+        let apart = apart(&metadata, &spec);
+        let claims = spec.volumes.into_iter().filter_map(|volume| volume.persistent_volume_claim);
+        Ok(Some(Self {
+            version: version(metadata.resource_version.as_deref()),
+            uid: uid(metadata.uid.as_deref()),
+            owner: template::owner(&metadata),
+            said: Arc::new(annotations.map(template::said).unwrap_or_default()),
+            wants: Arc::new(template::wants(spec.node_selector, spec.affinity)),
+            terms: Arc::new(Terms { tolerations, others, apart }),
+            claims: claims.map(|claim| claim.claim_name.into()).collect(),
+            requests,
+            node: spec.node_name.filter(|name| !name.is_empty()).map(Into::into),
+            stage,
+            ending: metadata.deletion_timestamp.is_some(),
+            mirror: annotations.is_some_and(|annotations| annotations.contains_key(MIRROR)),
+        }))
+    }
+}
+
+/// Reads an identifier.
+pub fn uid(text: Option<&str>) -> Uid {
+    text.and_then(Uid::parse).unwrap_or_default()
+}
+
+fn stage(pod: &PartialPod) -> Stage {
+    let condition = |kind: &str| pod.status.conditions.iter().find(|condition| condition.kind == kind);
+    let scheduled = condition("PodScheduled").filter(|condition| condition.status == "False");
+    let placed = pod.spec.node_name.as_ref().is_some_and(|name| !name.is_empty());
+    match (pod.status.phase.as_str(), scheduled.map(|condition| condition.reason.as_str())) {
+        ("Succeeded" | "Failed", _) => Stage::Done,
+        _ if placed && condition("Ready").is_some_and(|condition| condition.status == "True") => Stage::Ready,
+        ("Running", _) if placed => Stage::Running,
+        _ if placed => Stage::Starting,
+        (_, Some("SchedulingGated")) => Stage::Gated,
+        _ if !pod.spec.scheduling_gates.is_empty() => Stage::Gated,
+        (_, Some("Unschedulable")) => Stage::Unschedulable,
+        _ => Stage::Waiting,
+    }
+}
+
+/// By which labels of nodes the pod of `metadata` and `spec` keeps apart from its like: by those that its own
+/// `podAntiAffinity` names where it means its own labels, and by the node where it takes one of its ports.
+fn apart(metadata: &ObjectMeta, spec: &PodSpec) -> Box<[Box<str>]> {
+    let (labels, namespace) = (metadata.labels.as_ref(), metadata.namespace.as_deref().unwrap_or_default());
+    let keys = spec.affinity.as_ref().map(|affinity| affinity.apart(labels, namespace));
+    let mut keys: BTreeSet<Box<str>> = keys.into_iter().flatten().collect();
+    let containers = spec.containers.iter().chain(&spec.init_containers);
+    if containers.flat_map(|container| &container.ports).any(|port| port.host_port > 0) {
+        keys.insert(HOSTNAME.into());
+    }
+    keys.into_iter().collect()
+}
+
+type TotalRequests = (Resources, Others);
+
+/// What the scheduler counts for a pod: the most that its containers ask for at any time of its life.
+fn requests(spec: &PodSpec) -> Result<TotalRequests, String> {
+    let asked = |demands: Option<&ResourceRequirements>| match demands.and_then(|demands| demands.requests.as_ref()) {
+        Some(amounts) => amounts.read(),
+        None => Ok(TotalRequests::default()),
+    };
+    let mut running = TotalRequests::default();
+    for container in &spec.containers {
+        running = sum(&running, &asked(container.resources.as_ref())?);
+    }
+    // Those that go on beside the others, as they have started so far.
+    let (mut beside, mut starting) = (TotalRequests::default(), TotalRequests::default());
+    for container in &spec.init_containers {
+        let own = sum(&asked(container.resources.as_ref())?, &beside);
+        starting = most(&starting, &own);
+        if container.restart_policy.as_deref() == Some("Always") {
+            beside = own;
+        }
+    }
+    let mut all = most(&sum(&running, &beside), &starting);
+    // What the pod asks for as a whole takes the place of what its containers do.
+    if let Some(whole) = spec.resources.as_ref().and_then(|demands| demands.requests.as_ref()) {
+        let (common, others) = whole.read()?;
+        let (cpu, memory) = (whole.0.contains_key("cpu"), whole.0.contains_key("memory"));
+        all.0.cpu_milli = if cpu { common.cpu_milli } else { all.0.cpu_milli };
+        all.0.memory = if memory { common.memory } else { all.0.memory };
+        all.1.extend(others);
+    }
+    let overhead = spec.overhead.as_ref().map_or(Ok(TotalRequests::default()), ResourceAmounts::read)?;
+    let (common, others) = sum(&all, &overhead);
+    Ok((Resources { pods: 1, ..common }, others))
+}
+
+fn each((a, more): &TotalRequests, (b, others): &TotalRequests, with: fn(u64, u64) -> u64) -> TotalRequests {
+    let common = Resources { cpu_milli: with(a.cpu_milli, b.cpu_milli), memory: with(a.memory, b.memory), pods: 0 };
+    let mut all = more.clone();
+    for (name, amount) in others {
+        let known = all.entry(name.clone()).or_default();
+        *known = with(*known, *amount);
+    }
+    (common, all)
+}
+
+fn sum(a: &TotalRequests, b: &TotalRequests) -> TotalRequests {
+    each(a, b, u64::saturating_add)
+}
+
+fn most(a: &TotalRequests, b: &TotalRequests) -> TotalRequests {
+    each(a, b, u64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::operator::watch::partial::DecodedObject;
+    use rempart_core::{
+        fleet::{Effect, Toleration},
+        workload::Kind,
+    };
+
+    fn read(pod: Value) -> Option<Pod> {
+        serde_json::from_value::<DecodedObject<k8s::Pod, Pod>>(pod).unwrap().value.unwrap()
+    }
+
+    const UID: &str = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
+
+    #[test]
+    fn what_is_read_of_a_pod() {
+        let pod = read(json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "name": "api-7", "namespace": "claims", "uid": UID, "resourceVersion": "42",
+                "labels": {"app": "api"},
+                "annotations": {
+                    "rempart.dev/sensitivity": "high", "rempart.dev/workload-sensitivity": "low",
+                    "rempart.dev/workload-categories": "a,b", "else": "x",
+                },
+                "ownerReferences": [
+                    {"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": UID},
+                    {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "api", "uid": UID, "controller": true},
+                ],
+                "managedFields": [{"manager": "m", "fieldsV1": {"f:metadata": {}}}],
+                "deletionTimestamp": "2026-03-01T12:00:00Z",
+            },
+            "spec": {
+                "nodeName": "n1",
+                "nodeSelector": {"disk": "ssd"},
+                "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+                    {"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["8"]}],
+                     "matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1", "n2"]},
+                                     {"key": "metadata.name", "operator": "NotIn", "values": ["n2"]}]},
+                    {"matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["many"]}]},
+                ]}}},
+                "tolerations": [
+                    {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"},
+                    {"key": "a", "value": "b"},
+                    {"operator": "Exists"},
+                    {"key": "load", "operator": "Lt", "value": "5"},
+                ],
+                "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}, {"name": "e", "emptyDir": {}}],
+                "containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "100m", "memory": "1Mi"}}}],
+            },
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+        }))
+        .unwrap();
+        assert_eq!((pod.version, pod.uid.to_string().as_str()), (42, UID));
+        let owner = pod.owner.unwrap();
+        assert_eq!((owner.kind, &*owner.name), (Some(Kind::ReplicaSet), "api"));
+        assert_eq!(pod.said.pod.sensitivity.as_deref(), Some("high"));
+        assert_eq!(pod.said.workload.sensitivity.as_deref(), Some("low"));
+        assert_eq!(pod.said.workload.categories.as_deref(), Some("a,b"));
+        assert_eq!(pod.wants.selector, [("disk".to_owned(), "ssd".to_owned())].into());
+        let terms = pod.wants.affinity.as_ref().unwrap();
+        assert_eq!(terms[0].labels.to_string(), "cores>8");
+        assert_eq!(terms[0].names, Some(["n1".to_owned(), "n2".to_owned()].into()));
+        assert_eq!(terms[0].other_than, ["n2".to_owned()].into());
+        assert!(terms[1].labels.is_without_terms(), "what Kubernetes cannot read matches nothing");
+        let bears = |key: Option<&str>, value: Option<&str>, effect| Toleration {
+            key: key.map(Into::into),
+            value: value.map(Into::into),
+            effect,
+        };
+        let expected = [
+            bears(Some("gpu"), None, Some(Effect::NoSchedule)),
+            bears(Some("a"), Some("b"), None),
+            bears(None, None, None),
+        ];
+        assert_eq!(*pod.terms.tolerations, expected);
+        assert_eq!(*pod.claims, ["data".into()]);
+        assert_eq!(pod.requests, Resources { cpu_milli: 100, memory: 1 << 20, pods: 1 });
+        assert_eq!((pod.node.as_deref(), pod.stage, pod.ending, pod.mirror), (Some("n1"), Stage::Ready, true, false));
+    }
+
+    #[test]
+    fn how_far_a_pod_is() {
+        let scheduled = |reason: &str| json!([{"type": "PodScheduled", "status": "False", "reason": reason}]);
+        let ready = |status: &str| json!([{"type": "Ready", "status": status}]);
+        for (spec, phase, conditions, expected) in [
+            (json!({}), "Pending", json!([]), Stage::Waiting),
+            (json!({}), "Pending", scheduled("Unschedulable"), Stage::Unschedulable),
+            (json!({}), "Pending", scheduled("SchedulerError"), Stage::Waiting),
+            (json!({}), "Pending", scheduled("SchedulingGated"), Stage::Gated),
+            (json!({"schedulingGates": [{"name": "g"}]}), "Pending", json!([]), Stage::Gated),
+            (json!({"nodeName": "n"}), "Pending", json!([]), Stage::Starting),
+            (json!({"nodeName": "n"}), "Pending", scheduled("Unschedulable"), Stage::Starting),
+            (json!({"nodeName": "n"}), "Running", ready("False"), Stage::Running),
+            (json!({"nodeName": "n"}), "Running", ready("True"), Stage::Ready),
+        ] {
+            let said = format!("{spec} {phase} {conditions}");
+            let pod = json!({
+                "metadata": {"name": "p"}, "spec": spec, "status": {"phase": phase, "conditions": conditions},
+            });
+            assert_eq!(read(pod).unwrap().stage, expected, "{said}");
+        }
+        for (spec, phase) in [(json!({"nodeName": "n"}), "Succeeded"), (json!({}), "Failed")] {
+            let pod = json!({"metadata": {"name": "p"}, "spec": spec, "status": {"phase": phase}});
+            assert!(read(pod).is_none(), "what has {phase} is of no concern");
+        }
+    }
+
+    #[test]
+    fn a_pod_asks_for_the_most_that_it_needs_at_any_time() {
+        let container = |cpu: &str| json!({"resources": {"requests": {"cpu": cpu}}});
+        let sidecar = |cpu: &str| json!({"restartPolicy": "Always", "resources": {"requests": {"cpu": cpu}}});
+        let two = json!([container("1"), container("2")]);
+        for (spec, cpu_milli) in [
+            (json!({"containers": null}), 0),
+            (json!({"containers": [{"name": "c"}]}), 0),
+            (json!({"containers": two}), 3000),
+            (json!({"containers": two, "initContainers": [container("2"), container("2500m")]}), 3000),
+            (json!({"containers": two, "initContainers": [container("4")]}), 4000),
+            (json!({"containers": two, "initContainers": [sidecar("1")]}), 4000),
+            // The later one starts beside the sidecar, the earlier one does not.
+            (json!({"containers": two, "initContainers": [sidecar("1"), container("4")]}), 5000),
+            (json!({"containers": two, "initContainers": [container("4"), sidecar("1")]}), 4000),
+            (json!({"containers": two, "overhead": {"cpu": "250m"}}), 3250),
+            (json!({"containers": two, "resources": {"requests": {"cpu": "8"}}}), 8000),
+            (json!({"containers": two, "resources": {"requests": {"memory": "8"}}}), 3000),
+        ] {
+            let said = spec.to_string();
+            let pod = read(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap();
+            assert_eq!(pod.requests.cpu_milli, cpu_milli, "{said}");
+            assert_eq!(pod.requests.pods, 1);
+        }
+    }
+
+    #[test]
+    fn one_that_cannot_be_read_still_has_a_name() {
+        for (spec, why) in [
+            (json!({"containers": [{"resources": {"requests": {"cpu": "much"}}}]}), "cpu: \"much\" is no quantity"),
+            (json!({"containers": "none"}), "invalid type: string \"none\", expected a sequence"),
+        ] {
+            let pod = json!({"metadata": {"name": "p", "namespace": "n", "resourceVersion": "3"}, "spec": spec});
+            let seen: DecodedObject<k8s::Pod, Pod> = serde_json::from_value(pod).unwrap();
+            let meta = kube::Resource::meta(&seen);
+            assert_eq!((meta.name.as_deref(), meta.namespace.as_deref()), (Some("p"), Some("n")));
+            assert_eq!(meta.resource_version.as_deref(), Some("3"));
+            assert!(seen.fault().unwrap().starts_with(why), "{:?}", seen.fault());
+        }
+    }
+
+    #[test]
+    fn the_image_of_a_static_pod_is_told() {
+        let metadata = json!({
+            "name": "p", "annotations": {"kubernetes.io/config.mirror": "x"},
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": UID, "controller": true}],
+        });
+        let pod = read(json!({"metadata": metadata})).unwrap();
+        assert!(pod.mirror);
+        let owner = pod.owner.unwrap();
+        assert_eq!((owner.kind, &*owner.kind_said), (None, "Node"));
+    }
+
+    #[test]
+    fn a_kind_of_another_group_is_another_kind() {
+        for (version, kind, expected) in [
+            ("apps/v1", "StatefulSet", Some(Kind::StatefulSet)),
+            ("batch/v1", "Job", Some(Kind::Job)),
+            ("apps.kruise.io/v1beta1", "StatefulSet", None),
+            ("batch.volcano.sh/v1alpha1", "Job", None),
+            ("v1", "Pod", None),
+        ] {
+            let owners = json!([{"apiVersion": version, "kind": kind, "name": "o", "uid": UID, "controller": true}]);
+            let pod = read(json!({"metadata": {"name": "p", "ownerReferences": owners}})).unwrap();
+            assert_eq!(pod.owner.unwrap().kind, expected, "{version} {kind}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Records, decoded to digests: of a `WorkloadPlacement` that is there, only what tells whether it is right is kept.
+//!
+//! The digest is taken from the record itself and not from a note of what was written, so that whatever became of it
+//! shows.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::Resource;
+use serde::Deserialize;
+
+use super::{partial::FromPartial, pod::uid};
+use crate::{
+    api::{self, WorkloadPlacement, WorkloadPlacementStatus},
+    operator::cache::{ResourceVersioned, version},
+};
+use rempart_core::fleet::Uid;
+
+/// The conditions of a record, in their order.
+pub const CONDITIONS: [&str; 3] = ["Placeable", "Compliant", "Migrating"];
+
+/// Why a workload is not moved when an officer is to say so first, and the reason of the event that tells of it.
+pub const STOPPED: &str = "MoveStopped";
+
+/// A record, decoded to take its digest.
+#[derive(Clone, Debug, Deserialize, Resource)]
+#[resource(inherit = WorkloadPlacement)]
+pub struct PartialRecord {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    status: WorkloadPlacementStatus,
+}
+
+/// What is remembered of a record: a digest of what it says, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordDigest {
+    /// The resource version.
+    pub version: u64,
+    /// The identifier of the workload.
+    pub owner: Uid,
+    /// The digest of what it says.
+    pub digest: u64,
+    /// Whether each of [`CONDITIONS`] holds, and since when, in seconds.
+    pub since: [Option<(bool, i64)>; 3],
+    /// Whether it says that a move waits for an officer's word.
+    pub stopped: bool,
+}
+
+impl RecordDigest {
+    /// Whether it says that there is no place for the pods of its workload.
+    #[must_use]
+    pub fn is_unplaceable(&self) -> bool {
+        let [placeable, ..] = self.since;
+        placeable.is_some_and(|(holds, _)| !holds)
+    }
+
+    /// Since when it says that pods stand where they may not, in seconds of Unix time.
+    #[must_use]
+    pub fn violating_since(&self) -> Option<i64> {
+        let [_, compliant, _] = self.since;
+        compliant.filter(|(holds, _)| !holds).map(|(_, since)| since)
+    }
+}
+
+impl ResourceVersioned for RecordDigest {
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl FromPartial<WorkloadPlacement> for RecordDigest {
+    type Partial = PartialRecord;
+
+    fn from_partial(partial: PartialRecord) -> Result<Option<Self>, String> {
+        let PartialRecord { metadata, mut status } = partial;
+        let owner = metadata.owner_references.iter().flatten().next();
+        let since = CONDITIONS.map(|kind| {
+            let found = api::find_condition(&status.conditions, kind)?;
+            Some((found.status == "True", found.last_transition_time.0.as_second()))
+        });
+        let stopped = status.conditions.iter().any(|condition| condition.reason == STOPPED);
+        Ok(Some(Self {
+            stopped,
+            version: version(metadata.resource_version.as_deref()),
+            owner: uid(owner.map(|owner| owner.uid.as_str())),
+            digest: digest(&mut status),
+            since,
+        }))
+    }
+}
+
+/// What `status` says, without when it came about, as a number.
+pub fn digest(status: &mut WorkloadPlacementStatus) -> u64 {
+    for condition in &mut status.conditions {
+        condition.last_transition_time = Time(jiff::Timestamp::UNIX_EPOCH);
+    }
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_vec(status).unwrap_or_default().hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,267 @@
+//! What pods and their templates say of where they may run: the part of a pod spec that both have.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+
+use crate::operator::watch::partial::OwnAnnotations;
+use rempart_core::{
+    fleet::{Effect, Owner, Said, Toleration, Uid},
+    keys,
+    selector::{Operator, Selector},
+    workload::{Kind, NodeTerm, Saying, Wants},
+};
+
+/// A pod template, as much of it as is read.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct PartialTemplate {
+    #[serde(default)]
+    metadata: TemplateMetadata,
+    #[serde(default)]
+    spec: TemplateSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct TemplateMetadata {
+    #[serde(default)]
+    annotations: OwnAnnotations,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TemplateSpec {
+    node_selector: Option<BTreeMap<String, String>>,
+    affinity: Option<PartialAffinity>,
+}
+
+impl PartialTemplate {
+    /// What its annotations say.
+    pub fn said(&self) -> Said {
+        said(&self.metadata.annotations.0)
+    }
+
+    /// When Rempart last moved its pods.
+    pub fn migration(&self) -> Option<Box<str>> {
+        text(&self.metadata.annotations.0, keys::MIGRATION)
+    }
+
+    /// Where its pods want to run.
+    pub fn wants(self) -> Wants {
+        wants(self.spec.node_selector, self.spec.affinity)
+    }
+}
+
+/// The affinity of a pod: that to nodes, and what it is to be apart from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartialAffinity {
+    node_affinity: Option<NodeAffinity>,
+    pod_anti_affinity: Option<PodAntiAffinity>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct PodAntiAffinity {
+    #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution", default)]
+    required: Vec<PodAffinityTerm>,
+}
+
+/// Pods to be apart from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodAffinityTerm {
+    #[serde(default)]
+    topology_key: String,
+    label_selector: Option<PodLabelSelector>,
+    #[serde(default)]
+    namespaces: Vec<String>,
+    #[serde(default)]
+    namespace_selector: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodLabelSelector {
+    #[serde(default)]
+    match_labels: BTreeMap<String, String>,
+    #[serde(default)]
+    match_expressions: Vec<SelectorRequirement>,
+}
+
+impl PartialAffinity {
+    /// The keys of node labels by which a pod with `labels` in `namespace` is apart from pods with the same labels.
+    pub fn apart(&self, labels: Option<&BTreeMap<String, String>>, namespace: &str) -> Vec<Box<str>> {
+        let none = BTreeMap::new();
+        let labels = labels.unwrap_or(&none);
+        let here = |term: &&PodAffinityTerm| {
+            // Which namespaces a selector means is not known here; most often it is all.
+            let elsewhere = !term.namespaces.is_empty() && !term.namespaces.iter().any(|name| name == namespace);
+            term.namespace_selector.is_some() || !elsewhere
+        };
+        let required = self.pod_anti_affinity.iter().flat_map(|affinity| &affinity.required);
+        let meant =
+            required.filter(here).filter(|term| term.label_selector.as_ref().is_some_and(|pods| pods.mean(labels)));
+        meant.map(|term| term.topology_key.as_str().into()).collect()
+    }
+}
+
+impl PodLabelSelector {
+    fn mean(&self, labels: &BTreeMap<String, String>) -> bool {
+        let expressions: Option<Vec<_>> = self.match_expressions.iter().cloned().map(demand).collect();
+        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+            && expressions.is_some_and(|expressions| Selector::new(expressions).matches(labels))
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct NodeAffinity {
+    #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
+    required: Option<NodeSelector>,
+}
+
+/// Alternative demands on a node.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeSelector {
+    node_selector_terms: Vec<NodeSelectorTerm>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NodeSelectorTerm {
+    #[serde(default)]
+    match_expressions: Vec<SelectorRequirement>,
+    #[serde(default)]
+    match_fields: Vec<SelectorRequirement>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct SelectorRequirement {
+    key: String,
+    operator: String,
+    #[serde(default)]
+    values: Vec<String>,
+}
+
+/// Where a pod of this node selector and affinity wants to run.
+pub fn wants(selector: Option<BTreeMap<String, String>>, affinity: Option<PartialAffinity>) -> Wants {
+    let required = affinity.and_then(|affinity| affinity.node_affinity).and_then(|affinity| affinity.required);
+    Wants { selector: selector.unwrap_or_default(), affinity: required.map(terms) }
+}
+
+/// The alternatives of `selector`.
+pub fn terms(selector: NodeSelector) -> Vec<NodeTerm> {
+    // One that demands what Kubernetes does not know matches nothing, like one that demands nothing.
+    selector.node_selector_terms.into_iter().map(|term| self::term(term).unwrap_or_default()).collect()
+}
+
+/// The field of a node that a term may ask for.
+const NAME: &str = "metadata.name";
+
+fn term(term: NodeSelectorTerm) -> Option<NodeTerm> {
+    let labels: Option<Vec<_>> = term.match_expressions.into_iter().map(demand).collect();
+    let mut read = NodeTerm { labels: Selector::new(labels?), ..NodeTerm::default() };
+    for field in term.match_fields {
+        match demand(field)? {
+            (key, Operator::In(names)) if key == NAME => {
+                read.names =
+                    Some(read.names.map_or(names.clone(), |known| known.intersection(&names).cloned().collect()));
+            }
+            (key, Operator::NotIn(names)) if key == NAME => read.other_than.extend(names),
+            _ => return None,
+        }
+    }
+    Some(read)
+}
+
+fn demand(demand: SelectorRequirement) -> Option<(String, Operator)> {
+    let SelectorRequirement { key, operator, values } = demand;
+    let number = || values.first().and_then(|value| value.parse().ok());
+    let operator = match operator.as_str() {
+        "Gt" => Operator::Gt(number()?),
+        "Lt" => Operator::Lt(number()?),
+        "In" => Operator::In(values.into_iter().collect::<BTreeSet<_>>()),
+        "NotIn" => Operator::NotIn(values.into_iter().collect()),
+        "Exists" => Operator::Exists,
+        "DoesNotExist" => Operator::DoesNotExist,
+        _ => return None,
+    };
+    Some((key, operator))
+}
+
+/// What a pod bears, as it is written.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PartialToleration {
+    #[serde(default)]
+    key: String,
+    #[serde(default)]
+    operator: String,
+    #[serde(default)]
+    value: String,
+    #[serde(default)]
+    effect: String,
+}
+
+impl PartialToleration {
+    /// It, read; `None` when it bears nothing that Rempart knows of.
+    pub fn read(&self) -> Option<Toleration> {
+        let value = match self.operator.as_str() {
+            "Exists" => None,
+            "" | "Equal" => Some(self.value.as_str().into()),
+            _ => return None,
+        };
+        let effect = match self.effect.as_str() {
+            "" => None,
+            other => Some(effect(other)?),
+        };
+        let key = Some(self.key.as_str()).filter(|key| !key.is_empty()).map(Into::into);
+        Some(Toleration { key, value, effect })
+    }
+}
+
+/// Reads what a taint does.
+pub fn effect(text: &str) -> Option<Effect> {
+    match text {
+        "NoSchedule" => Some(Effect::NoSchedule),
+        "PreferNoSchedule" => Some(Effect::PreferNoSchedule),
+        "NoExecute" => Some(Effect::NoExecute),
+        _ => None,
+    }
+}
+
+fn text(annotations: &BTreeMap<String, String>, key: &str) -> Option<Box<str>> {
+    annotations.get(key).map(|text| text.as_str().into())
+}
+
+/// What an object's own annotations say.
+pub fn saying(annotations: &BTreeMap<String, String>) -> Saying {
+    Saying { sensitivity: text(annotations, keys::SENSITIVITY), categories: text(annotations, keys::CATEGORIES) }
+}
+
+/// What the annotations of a pod or template say.
+pub fn said(annotations: &BTreeMap<String, String>) -> Said {
+    let workload = Saying {
+        sensitivity: text(annotations, keys::WORKLOAD_SENSITIVITY),
+        categories: text(annotations, keys::WORKLOAD_CATEGORIES),
+    };
+    Said { workload, pod: saying(annotations) }
+}
+
+/// What controls the object of `metadata`.
+pub fn owner(metadata: &ObjectMeta) -> Option<Arc<Owner>> {
+    let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+    // The same kind of another group is another kind.
+    let group = |version: &str| version.split_once('/').map_or(String::new(), |(group, _)| group.to_owned());
+    let known = |kind: &Kind| {
+        *kind != Kind::Pod && kind.as_str() == owner.kind && group(kind.api_version()) == group(&owner.api_version)
+    };
+    Some(Arc::new(Owner {
+        kind: Kind::ALL.into_iter().find(known),
+        kind_said: owner.kind.as_str().into(),
+        name: owner.name.as_str().into(),
+        uid: Uid::parse(&owner.uid).unwrap_or_default(),
+    }))
+}

@@ -1,0 +1,310 @@
+//! Writes: the requests that the operator makes of the API server, their queue and their execution.
+//!
+//! An [`ApiWriter`] carries out one [`WriteRequest`] and returns what it saw of the object. Its client refuses what would
+//! write while this replica does not lead: see [`guarded`](super::lease::guarded).
+
+pub mod error;
+mod event;
+pub mod queue;
+mod request;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding},
+        apps::v1 as apps,
+        batch::v1 as batch,
+        core::v1::{ConfigMap, Pod},
+    },
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, EvictParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
+    core::DeserializeGuard,
+    runtime::events::{Event, EventType, Recorder},
+};
+use serde_json::json;
+
+pub use self::{
+    error::{WriteError, WriteFailure},
+    event::{EventRequest, workload_reference},
+    request::{TemplateKind, WriteRequest, WriteTarget},
+};
+use super::{
+    cache::{Observation, PolicyList, WatchChange, version},
+    error_chain::ErrorChain,
+    reconcile::admission::bindings::MANAGED_BY,
+    watch::{
+        decode::{declared_object, decoded, mutating_binding, validating_binding},
+        node::PartialNode,
+        partial::DecodedObject,
+        record::RecordDigest,
+    },
+};
+use crate::api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement};
+use rempart_core::{
+    fleet::{Uid, split},
+    keys,
+};
+
+/// Who the API server records as the writer.
+pub const FIELD_MANAGER: &str = "rempart";
+/// The `ConfigMap` of the policies that exist.
+pub const POLICY_LIST: &str = "rempart-policies";
+/// What holds a policy until admission has let go of it.
+pub const FINALIZER: &str = "rempart.dev/admission";
+
+/// Longer than any answer of an API server that is well, and shorter than what is left of the lease when a write begins.
+pub(super) const DEADLINE: Duration = Duration::from_secs(4);
+/// The longest note of an event that the API server takes, in bytes.
+const NOTE: usize = 1024;
+
+/// Executes writes.
+#[derive(Clone)]
+pub struct ApiWriter {
+    client: Client,
+    namespace: String,
+}
+
+impl ApiWriter {
+    /// A writer that keeps the list of policies in `namespace`, by a client that is [`guarded`](crate::operator::lease::guarded).
+    #[must_use]
+    pub fn new(client: Client, namespace: String) -> Self {
+        Self { client, namespace }
+    }
+
+    /// Carries out `request`, and says what was seen of the object afterwards.
+    ///
+    /// # Errors
+    /// [`WriteError`]: nothing was written, or nobody knows.
+    pub async fn perform(&self, request: WriteRequest) -> Result<Option<Observation>, WriteError> {
+        tokio::time::timeout(DEADLINE, self.send(request)).await.map_err(|_| WriteError::Deadline)?
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of request")]
+    async fn send(&self, request: WriteRequest) -> Result<Option<Observation>, WriteError> {
+        let client = || self.client.clone();
+        let seen = match request {
+            WriteRequest::CreatePolicyList(data) => {
+                let maps: Api<ConfigMap> = Api::namespaced(client(), &self.namespace);
+                let map = maps.create(&post(), &policy_list(data)).await?;
+                Observation::PolicyList(WatchChange::Applied(POLICY_LIST.to_owned(), PolicyList::from(map)))
+            }
+            WriteRequest::PatchPolicyList(data) => {
+                let maps: Api<ConfigMap> = Api::namespaced(client(), &self.namespace);
+                let map = maps.patch(POLICY_LIST, &patch_params(), &Patch::Merge(json!({ "data": data }))).await?;
+                Observation::PolicyList(WatchChange::Applied(POLICY_LIST.to_owned(), PolicyList::from(map)))
+            }
+            WriteRequest::SetFinalizers { policy, finalizers, version } => {
+                let policies: Api<DeserializeGuard<PlacementPolicy>> = Api::all(client());
+                let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } });
+                let object = policies.patch(&policy, &patch_params(), &Patch::Merge(patch)).await?;
+                Observation::Policy(WatchChange::Applied(policy, declared_object(object)))
+            }
+            WriteRequest::CreateMutatingBinding(name, binding) => {
+                let object = create(&Api::all(client()), &name, *binding).await?;
+                Observation::MutatingBinding(WatchChange::Applied(name, mutating_binding(object)))
+            }
+            WriteRequest::ReplaceMutatingBinding(name, binding) => {
+                let object = Api::all(client()).replace(&name, &post(), &*binding).await?;
+                Observation::MutatingBinding(WatchChange::Applied(name, mutating_binding(object)))
+            }
+            WriteRequest::DeleteMutatingBinding(name, version) => {
+                let bindings: Api<MutatingAdmissionPolicyBinding> = Api::all(client());
+                bindings.delete(&name, &DeleteParams::default()).await?;
+                Observation::MutatingBinding(WatchChange::Deleted(name, version))
+            }
+            WriteRequest::CreateValidatingBinding(name, binding) => {
+                let object = create(&Api::all(client()), &name, *binding).await?;
+                Observation::ValidatingBinding(WatchChange::Applied(name, validating_binding(object)))
+            }
+            WriteRequest::ReplaceValidatingBinding(name, binding) => {
+                let object = Api::all(client()).replace(&name, &post(), &*binding).await?;
+                Observation::ValidatingBinding(WatchChange::Applied(name, validating_binding(object)))
+            }
+            WriteRequest::DeleteValidatingBinding(name, version) => {
+                let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client());
+                bindings.delete(&name, &DeleteParams::default()).await?;
+                Observation::ValidatingBinding(WatchChange::Deleted(name, version))
+            }
+            WriteRequest::LabelNode(name, change) => {
+                let nodes: Api<PartialNode> = Api::all(client());
+                let node = nodes.patch(&name, &patch_params(), &Patch::Merge(change.patch())).await?;
+                Observation::Node(WatchChange::Applied(name, node))
+            }
+            WriteRequest::ApplyProviderStatus(name, status) => {
+                let object = self.apply_status::<CloudProvider>(&name, status).await?;
+                Observation::Provider(WatchChange::Applied(name, declared_object(object)))
+            }
+            WriteRequest::ApplyPoolStatus(name, status) => {
+                let object = self.apply_status::<PlacementPool>(&name, status).await?;
+                Observation::Pool(WatchChange::Applied(name, declared_object(object)))
+            }
+            WriteRequest::ApplyPolicyStatus(name, status) => {
+                let object = self.apply_status::<PlacementPolicy>(&name, status).await?;
+                Observation::Policy(WatchChange::Applied(name, declared_object(object)))
+            }
+            WriteRequest::RestartRollout { kind, name, note, uid } => {
+                self.restart_rollout(kind, &name, &note, uid).await?;
+                return Ok(None);
+            }
+            WriteRequest::EvictPod { name, uid } => {
+                let (namespace, name) = split(&name);
+                let pods: Api<Pod> = Api::namespaced(client(), namespace);
+                let preconditions = Preconditions { uid: Some(uid.to_string()), resource_version: None };
+                let delete = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+                pods.evict(name, &EvictParams { delete_options: Some(delete), post_options: post() }).await?;
+                return Ok(None);
+            }
+            WriteRequest::ApplyRecord { name: key, body, events } => {
+                let (namespace, name) = split(&key);
+                let records: Api<DecodedObject<WorkloadPlacement, RecordDigest>> = Api::namespaced(client(), namespace);
+                let params = PatchParams::apply(FIELD_MANAGER).force();
+                let seen = records.patch(name, &params, &Patch::Apply(body)).await?;
+                for event in events {
+                    // What is told is said in the record as well.
+                    if let Err(error) = self.record_event(event).await {
+                        tracing::warn!(object = key, error = %ErrorChain(&error), "an event was not recorded");
+                    }
+                }
+                Observation::Record(decoded(WatchChange::Applied(key, seen)))
+            }
+            WriteRequest::DeleteRecord(key, version) => {
+                let (namespace, name) = split(&key);
+                let records: Api<DecodedObject<WorkloadPlacement, RecordDigest>> = Api::namespaced(client(), namespace);
+                records.delete(name, &DeleteParams::default()).await?;
+                Observation::Record(WatchChange::Deleted(key, version))
+            }
+            WriteRequest::RecordEvent(event) => {
+                self.record_event(*event).await?;
+                return Ok(None);
+            }
+        };
+        Ok(Some(seen))
+    }
+
+    /// Notes in the template of the controller found by `key` when its pods were moved.
+    async fn restart_rollout(&self, kind: TemplateKind, key: &str, note: &str, uid: Uid) -> Result<(), kube::Error> {
+        let (namespace, name) = split(key);
+        let template = json!({ "metadata": { "annotations": { keys::MIGRATION: note } } });
+        let spec = match kind {
+            TemplateKind::CronJob => json!({ "jobTemplate": { "spec": { "template": template } } }),
+            _ => json!({ "template": template }),
+        };
+        let patch = Patch::Merge(json!({ "metadata": { "uid": uid.to_string() }, "spec": spec }));
+        let client = self.client.clone();
+        match kind {
+            TemplateKind::Deployment => annotate::<apps::Deployment>(client, namespace, name, &patch).await,
+            TemplateKind::ReplicaSet => annotate::<apps::ReplicaSet>(client, namespace, name, &patch).await,
+            TemplateKind::StatefulSet => annotate::<apps::StatefulSet>(client, namespace, name, &patch).await,
+            TemplateKind::DaemonSet => annotate::<apps::DaemonSet>(client, namespace, name, &patch).await,
+            TemplateKind::Job => annotate::<batch::Job>(client, namespace, name, &patch).await,
+            TemplateKind::CronJob => annotate::<batch::CronJob>(client, namespace, name, &patch).await,
+        }
+    }
+
+    async fn record_event(&self, event: EventRequest) -> Result<(), kube::Error> {
+        let EventRequest { about, reason, action, note, warning, at: _ } = event;
+        let event = Event {
+            type_: if warning { EventType::Warning } else { EventType::Normal },
+            reason: reason.to_owned(),
+            note: Some(fitting(note, NOTE)),
+            action: action.to_owned(),
+            secondary: None,
+        };
+        Recorder::new(self.client.clone(), FIELD_MANAGER.into()).publish(&event, &about).await
+    }
+
+    async fn apply_status<K>(&self, name: &str, status: serde_json::Value) -> Result<DeserializeGuard<K>, kube::Error>
+    where
+        K: kube::Resource<DynamicType = ()> + serde::de::DeserializeOwned,
+    {
+        // What cannot be decoded has a status as well: it says so.
+        let objects: Api<DeserializeGuard<K>> = Api::all(self.client.clone());
+        let patch = json!({ "apiVersion": K::api_version(&()), "kind": K::kind(&()), "status": status });
+        objects.patch_status(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch)).await
+    }
+}
+
+/// Patches what has a template, and reads no more of the answer than its metadata.
+async fn annotate<K>(
+    client: Client,
+    namespace: &str,
+    name: &str,
+    patch: &Patch<serde_json::Value>,
+) -> Result<(), kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let objects: Api<K> = Api::namespaced(client, namespace);
+    objects.patch_metadata(name, &patch_params(), patch).await.map(drop)
+}
+
+/// Makes `object`, or makes what is there under its name the same: whoever takes our labels off an object hides it from
+/// our watch, not from us.
+async fn create<K>(api: &Api<K>, name: &str, mut object: K) -> Result<K, kube::Error>
+where
+    K: Resource + Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
+{
+    match api.create(&post(), &object).await {
+        Err(kube::Error::Api(status)) if status.code == 409 => {
+            object.meta_mut().resource_version = api.get_metadata(name).await?.metadata.resource_version;
+            api.replace(name, &post(), &object).await
+        }
+        outcome => outcome,
+    }
+}
+
+fn patch_params() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+fn post() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
+fn policy_list(data: BTreeMap<String, String>) -> ConfigMap {
+    let labels = [("app.kubernetes.io/name", "rempart"), MANAGED_BY];
+    ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(POLICY_LIST.to_owned()),
+            labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+            ..ObjectMeta::default()
+        },
+        data: Some(data),
+        ..ConfigMap::default()
+    }
+}
+
+impl From<ConfigMap> for PolicyList {
+    fn from(map: ConfigMap) -> Self {
+        Self { version: version(map.resource_version().as_deref()), data: map.data.unwrap_or_default() }
+    }
+}
+
+/// At most `longest` bytes of `text`.
+fn fitting(mut text: String, longest: usize) -> String {
+    const MORE: &str = "…";
+    if text.len() > longest {
+        text.truncate(text.floor_char_boundary(longest.saturating_sub(MORE.len())));
+        text.push_str(MORE);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_fit_and_are_cut_between_characters() {
+        assert_eq!(fitting("déjà".into(), 6), "déjà");
+        assert_eq!(fitting("déjà vu".into(), 7), "déj…");
+        assert_eq!(fitting("€".repeat(500), NOTE).len(), 3 * 340 + 3);
+    }
+}

@@ -1,0 +1,254 @@
+//! Write requests: everything that the operator may ask of the API server, each one idempotent.
+//!
+//! A [`WriteRequest`] carries what it is about, so that none can be made of an object and a change that do not belong
+//! together. Its [`WriteTarget`] is what of it is remembered: one request is on its way for each target at a time.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding};
+
+use super::{EventRequest, POLICY_LIST};
+use crate::operator::watch::node::StampChange;
+use rempart_core::{
+    fleet::{Uid, split},
+    instant::Instant as Timestamp,
+    workload::Kind,
+};
+
+/// What to do to make one object what it should be. Names of objects in a namespace are `namespace/name`.
+#[derive(Clone, Debug)]
+pub enum WriteRequest {
+    /// Creates the list of policies that exist.
+    CreatePolicyList(BTreeMap<String, String>),
+    /// Sets and removes entries of that list.
+    PatchPolicyList(BTreeMap<String, Option<String>>),
+    /// Sets the finalizers of a policy at a resource version.
+    SetFinalizers {
+        /// The policy.
+        policy: String,
+        /// All that it should have.
+        finalizers: Vec<String>,
+        /// The version that this follows from.
+        version: Option<String>,
+    },
+    /// Creates the binding of a mutation.
+    CreateMutatingBinding(String, Box<MutatingAdmissionPolicyBinding>),
+    /// Replaces the binding of a mutation.
+    ReplaceMutatingBinding(String, Box<MutatingAdmissionPolicyBinding>),
+    /// Deletes the binding of a mutation, as of a resource version.
+    DeleteMutatingBinding(String, u64),
+    /// Creates the binding of a validation.
+    CreateValidatingBinding(String, Box<ValidatingAdmissionPolicyBinding>),
+    /// Replaces the binding of a validation.
+    ReplaceValidatingBinding(String, Box<ValidatingAdmissionPolicyBinding>),
+    /// Deletes the binding of a validation, as of a resource version.
+    DeleteValidatingBinding(String, u64),
+    /// Sets and removes stamps of a node.
+    LabelNode(String, StampChange),
+    /// Applies the status of a `CloudProvider`.
+    ApplyProviderStatus(String, serde_json::Value),
+    /// Applies the status of a `PlacementPool`.
+    ApplyPoolStatus(String, serde_json::Value),
+    /// Applies the status of a `PlacementPolicy`.
+    ApplyPolicyStatus(String, serde_json::Value),
+    /// Annotates the pod template of a controller, which makes that replace its pods.
+    RestartRollout {
+        /// What the controller is.
+        kind: TemplateKind,
+        /// The controller.
+        name: String,
+        /// What is noted.
+        note: String,
+        /// The controller's identifier: one of the same name is another.
+        uid: Uid,
+    },
+    /// Asks for the eviction of a pod.
+    EvictPod {
+        /// The pod.
+        name: String,
+        /// Its identifier: one of the same name is another.
+        uid: Uid,
+    },
+    /// Applies the record of a workload, and tells of what it says that is new.
+    ApplyRecord {
+        /// The record's name.
+        name: String,
+        /// The record.
+        body: serde_json::Value,
+        /// What there is to tell.
+        events: Vec<EventRequest>,
+    },
+    /// Deletes the record of a workload, as of a resource version.
+    DeleteRecord(String, u64),
+    /// Records an event, once: one that is lost is not told again.
+    RecordEvent(Box<EventRequest>),
+}
+
+/// Which kind of controller a pod template is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TemplateKind {
+    /// A `Deployment`.
+    Deployment,
+    /// A `ReplicaSet`.
+    ReplicaSet,
+    /// A `StatefulSet`.
+    StatefulSet,
+    /// A `DaemonSet`.
+    DaemonSet,
+    /// A `Job`.
+    Job,
+    /// A `CronJob`.
+    CronJob,
+}
+
+impl TemplateKind {
+    /// That of a controller of `kind`; a pod has no template.
+    #[must_use]
+    pub fn of(kind: Kind) -> Option<Self> {
+        Some(match kind {
+            Kind::Deployment => Self::Deployment,
+            Kind::ReplicaSet => Self::ReplicaSet,
+            Kind::StatefulSet => Self::StatefulSet,
+            Kind::DaemonSet => Self::DaemonSet,
+            Kind::Job => Self::Job,
+            Kind::CronJob => Self::CronJob,
+            Kind::Pod => return None,
+        })
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::Deployment => Kind::Deployment,
+            Self::ReplicaSet => Kind::ReplicaSet,
+            Self::StatefulSet => Kind::StatefulSet,
+            Self::DaemonSet => Kind::DaemonSet,
+            Self::Job => Kind::Job,
+            Self::CronJob => Kind::CronJob,
+        }
+    }
+}
+
+impl WriteRequest {
+    /// What it is about.
+    #[must_use]
+    pub fn target(&self) -> WriteTarget {
+        match self {
+            Self::CreatePolicyList(_) | Self::PatchPolicyList(_) => WriteTarget::PolicyList,
+            Self::SetFinalizers { policy, .. } => WriteTarget::Finalizer(policy.clone()),
+            Self::CreateMutatingBinding(name, _)
+            | Self::ReplaceMutatingBinding(name, _)
+            | Self::DeleteMutatingBinding(name, _) => WriteTarget::MutatingBinding(name.clone()),
+            Self::CreateValidatingBinding(name, _)
+            | Self::ReplaceValidatingBinding(name, _)
+            | Self::DeleteValidatingBinding(name, _) => WriteTarget::ValidatingBinding(name.clone()),
+            Self::LabelNode(name, _) => WriteTarget::NodeLabels(name.clone()),
+            Self::ApplyProviderStatus(name, _) => WriteTarget::ProviderStatus(name.clone()),
+            Self::ApplyPoolStatus(name, _) => WriteTarget::PoolStatus(name.clone()),
+            Self::ApplyPolicyStatus(name, _) => WriteTarget::PolicyStatus(name.clone()),
+            Self::RestartRollout { kind, name, .. } => WriteTarget::Template(*kind, name.clone()),
+            Self::EvictPod { name, .. } => WriteTarget::Eviction(name.clone()),
+            Self::ApplyRecord { name, .. } | Self::DeleteRecord(name, _) => WriteTarget::Record(name.clone()),
+            Self::RecordEvent(event) => event.target(),
+        }
+    }
+
+    /// Whether it deletes its object.
+    #[must_use]
+    pub fn deletes(&self) -> bool {
+        matches!(self, Self::DeleteMutatingBinding(..) | Self::DeleteValidatingBinding(..) | Self::DeleteRecord(..))
+    }
+}
+
+/// What a request is about. One is on its way for each at a time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WriteTarget {
+    /// The list of policies that exist.
+    PolicyList,
+    /// A policy's finalizer.
+    Finalizer(String),
+    /// A binding of a mutation.
+    MutatingBinding(String),
+    /// A binding of a validation.
+    ValidatingBinding(String),
+    /// A node's stamps.
+    NodeLabels(String),
+    /// A provider's status.
+    ProviderStatus(String),
+    /// A pool's status.
+    PoolStatus(String),
+    /// A policy's status.
+    PolicyStatus(String),
+    /// The pod template of a controller.
+    Template(TemplateKind, String),
+    /// The eviction of a pod.
+    Eviction(String),
+    /// The record of a workload.
+    Record(String),
+    /// An event on an object, of this instant: the object for people, and the event's reason.
+    Event(String, &'static str, Timestamp),
+}
+
+impl WriteTarget {
+    /// The kind of write, for metrics.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::PolicyList => "roster",
+            Self::Finalizer(_) => "finalizer",
+            Self::MutatingBinding(_) | Self::ValidatingBinding(_) => "binding",
+            Self::NodeLabels(_) => "stamps",
+            Self::ProviderStatus(_) | Self::PoolStatus(_) | Self::PolicyStatus(_) => "status",
+            Self::Template(..) => "migration",
+            Self::Eviction(_) => "eviction",
+            Self::Record(_) => "record",
+            Self::Event(..) => "event",
+        }
+    }
+
+    /// Whether it moves pods. Others' webhooks and budgets have a say in these.
+    #[must_use]
+    pub fn moves_pods(&self) -> bool {
+        matches!(self, Self::Template(..) | Self::Eviction(_))
+    }
+
+    /// Whether it is about a status.
+    #[must_use]
+    pub fn is_status(&self) -> bool {
+        matches!(self, Self::ProviderStatus(_) | Self::PoolStatus(_) | Self::PolicyStatus(_))
+    }
+
+    /// The name of the object.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::PolicyList => POLICY_LIST,
+            Self::Finalizer(name)
+            | Self::MutatingBinding(name)
+            | Self::ValidatingBinding(name)
+            | Self::NodeLabels(name)
+            | Self::ProviderStatus(name)
+            | Self::PoolStatus(name)
+            | Self::PolicyStatus(name) => name,
+            Self::Record(key) | Self::Template(_, key) | Self::Eviction(key) => split(key).1,
+            Self::Event(about, ..) => about,
+        }
+    }
+
+    /// The object, for people.
+    #[must_use]
+    pub fn object(&self) -> String {
+        match self {
+            Self::PolicyList => format!("ConfigMap {POLICY_LIST}"),
+            Self::Finalizer(name) | Self::PolicyStatus(name) => format!("PlacementPolicy {name}"),
+            Self::Record(key) => format!("WorkloadPlacement {key}"),
+            Self::MutatingBinding(name) => format!("MutatingAdmissionPolicyBinding {name}"),
+            Self::ValidatingBinding(name) => format!("ValidatingAdmissionPolicyBinding {name}"),
+            Self::NodeLabels(name) => format!("Node {name}"),
+            Self::ProviderStatus(name) => format!("CloudProvider {name}"),
+            Self::PoolStatus(name) => format!("PlacementPool {name}"),
+            Self::Template(kind, key) => format!("{} {key}", kind.kind()),
+            Self::Eviction(key) => format!("Pod {key}"),
+            Self::Event(about, ..) => about.clone(),
+        }
+    }
+}
