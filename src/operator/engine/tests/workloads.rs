@@ -4,7 +4,10 @@ use k8s_openapi::api::{apps::v1 as apps, core::v1 as k8s};
 
 use super::*;
 use crate::operator::watch::partial::FromPartial;
-use rempart_core::fleet::{Controller, Namespace, Pod};
+use rempart_core::{
+    fleet::{Controller, Pod},
+    namespace::Namespace,
+};
 
 pub(super) const HIGH: &str = "clearance.rempart.node-restriction.kubernetes.io/state.high";
 

@@ -5,14 +5,15 @@ use std::{rc::Rc, sync::Arc};
 use super::*;
 use k8s_openapi::api::core::v1::ObjectReference;
 use rempart_core::{
-    compliance::{Asked, Needs, PodCounts},
-    fleet::{Controller, Pod, Resources, Stage, Strategy, TemplateStatements},
+    compliance::{PodCounts, PodRevision},
+    fleet::{Controller, Pod, Resources, Stage, Strategy},
     instant::Instant as Timestamp,
-    migration::NoRoom,
     name::{LevelName, PolicyName},
+    pod_requirements::{PodRequirements, PolicyRequirement},
     policy::{Level, Levels, Mode, OnLoss, Policy},
     selector::Selector,
-    workload::{SensitivityStatement, Wants},
+    sensitivity::{SensitivityStatement, TemplateStatements},
+    workload::Wants,
 };
 
 const UID: Uid = Uid(1);
@@ -77,11 +78,12 @@ fn pod() -> Pod {
 
 /// A workload of which so many pods are ready.
 fn unit(controller: &Controller, ready: u32) -> OwnedPods<'_> {
-    Unit {
+    OwnedPods {
         uid: UID,
         namespace: "shop",
         owner: PodOwner::Known("web", controller),
-        needs: Rc::new(Needs { asked: vec![] }),
+        requirements: Rc::default(),
+        template_behind: false,
         pods: PodCounts { total: ready, placed: ready, ready, ..PodCounts::default() },
         misplaced: vec![],
         stale: vec![],
@@ -90,7 +92,7 @@ fn unit(controller: &Controller, ready: u32) -> OwnedPods<'_> {
     }
 }
 
-fn flight(since: Instant, until: MoveGoal) -> InFlightMove {
+fn flight(since: Instant, until: AwaitedChange) -> InFlightMove {
     let about = ObjectReference::default();
     InFlightMove {
         since,
@@ -107,36 +109,41 @@ fn flight(since: Instant, until: MoveGoal) -> InFlightMove {
 fn an_eviction_waits_for_no_more_ready_pods_than_there_should_be() {
     let now = Instant::now();
     let over = |controller: &Controller, before: u32, ready: u32| {
-        let flight = flight(now, MoveGoal::Replaced { pods: [Uid(9)].into(), ready: before });
-        matches!(flight.progress(Some(&unit(controller, ready)), now + COUNTED), MoveProgress::Done)
+        let flight = flight(now, AwaitedChange::Replacement { pods: [Uid(9)].into(), ready: before });
+        matches!(flight.progress(Some(&unit(controller, ready)), now + JOB_COUNTS_WITHIN), MigrationProgress::Done)
     };
     let web = deployment(2);
     assert!(!over(&web, 2, 1), "the successor is not ready yet");
     assert!(over(&web, 2, 2));
     assert!(over(&web, 6, 2), "somebody has scaled it down meanwhile");
-    let form = Form::Job { finished: false, suspended: false, patience: Some(3) };
+    let form = Form::Job { finished: false, started: true, patience: Some(3) };
     assert!(over(&controller(2, form), 2, 0), "pods of a Job come to their end");
-    let flight = flight(now, MoveGoal::Replaced { pods: [Uid(9)].into(), ready: 2 });
-    let form = Form::Job { finished: false, suspended: false, patience: Some(3) };
-    let early = flight.progress(Some(&unit(&controller(2, form), 2)), now + COUNTED / 2);
-    assert!(matches!(early, MoveProgress::UnderWay), "the Job has not counted it yet");
+    let flight = flight(now, AwaitedChange::Replacement { pods: [Uid(9)].into(), ready: 2 });
+    let form = Form::Job { finished: false, started: true, patience: Some(3) };
+    let early = flight.progress(Some(&unit(&controller(2, form), 2)), now + JOB_COUNTS_WITHIN / 2);
+    assert!(matches!(early, MigrationProgress::UnderWay), "the Job has not counted it yet");
 }
 
 #[test]
 fn a_rollout_is_not_in_vain_when_facts_changed_during_it() {
     let began = Instant::now();
     let (policy, pod, web) = (policy(), pod(), deployment(1));
-    let asked = || vec![Asked { policy: &policy, in_force: true, need: Err(vec![]) }];
+    let asked = || vec![PolicyRequirement { policy: &policy, index: 0, in_force: true, need: Err(vec![]) }];
     for (changed, rests) in [(began, true), (began + Duration::from_secs(1), false)] {
-        let needs = Rc::new(Needs { asked: asked() });
-        let misplaced =
-            MisplacedPod { key: "shop/web-0", pod: &pod, needs, footings: Rc::from([Compliance::Violating]) };
+        let requirements = Rc::new(PodRequirements { policies: asked() });
+        let misplaced = MisplacedPod {
+            key: "shop/web-0",
+            pod: &pod,
+            requirements,
+            compliance: Rc::from([Compliance::Violating]),
+            revision: PodRevision::Current,
+        };
         let report = ComplianceReport {
-            units: [(UID, Unit { misplaced: vec![misplaced], ..unit(&web, 1) })].into(),
+            workloads: [(UID, OwnedPods { misplaced: vec![misplaced], ..unit(&web, 1) })].into(),
             ..ComplianceReport::default()
         };
         let mut moves = MigrationReconciler { stable_since: Some(changed), ..MigrationReconciler::default() };
-        moves.in_flight.insert(UID, flight(began, MoveGoal::Rolled(NOTE.to_owned())));
+        moves.in_flight.insert(UID, flight(began, AwaitedChange::Rollout { note: NOTE.to_owned() }));
         moves.progress(&report, clocks(began + Duration::from_secs(9)), &mut Vec::new());
         assert!(moves.in_flight.is_empty());
         assert_eq!(moves.resting.contains_key(&UID), rests);
@@ -155,12 +162,17 @@ fn who_takes_over_goes_on_with_the_rollouts_that_are_in_flight() {
     let crashing = controller(2, form);
     let all = [(half(false), true), (half(true), false), (unasked, false), (deployment(2), false), (crashing, false)];
     for (web, inherited) in all {
-        let asked = Asked { policy: &policy, in_force: true, need: Err(vec![]) };
-        let needs = Rc::new(Needs { asked: vec![asked] });
-        let misplaced =
-            MisplacedPod { key: "shop/web-0", pod: &pod, needs, footings: Rc::from([Compliance::Violating]) };
-        let unit = Unit { misplaced: vec![misplaced], ..unit(&web, 2) };
-        let report = ComplianceReport { units: [(UID, unit)].into(), ..ComplianceReport::default() };
+        let asked = PolicyRequirement { policy: &policy, index: 0, in_force: true, need: Err(vec![]) };
+        let requirements = Rc::new(PodRequirements { policies: vec![asked] });
+        let misplaced = MisplacedPod {
+            key: "shop/web-0",
+            pod: &pod,
+            requirements,
+            compliance: Rc::from([Compliance::Violating]),
+            revision: PodRevision::Current,
+        };
+        let unit = OwnedPods { misplaced: vec![misplaced], ..unit(&web, 2) };
+        let report = ComplianceReport { workloads: [(UID, unit)].into(), ..ComplianceReport::default() };
         let mut moves = MigrationReconciler::default();
         moves.inherit(&report, now);
         assert_eq!(moves.in_flight.get(&UID).map(|flight| flight.weight), inherited.then_some(2), "{web:?}");
@@ -175,42 +187,21 @@ fn a_rollout_is_late_only_when_its_note_is_gone() {
     let strategy = Strategy::Rolling { surge: 1, unavailable: 0 };
     let form = Form::Deployment { paused: false, strategy, total: 3, updated: 1, available: 2, stuck: false };
     let half = controller(2, form);
-    let flight = flight(now, MoveGoal::Rolled(NOTE.to_owned()));
-    assert!(matches!(flight.progress(Some(&unit(&half, 2)), now + 2 * DEADLINE), MoveProgress::UnderWay));
+    let flight = flight(now, AwaitedChange::Rollout { note: NOTE.to_owned() });
+    assert!(matches!(flight.progress(Some(&unit(&half, 2)), now + 2 * STEP_DEADLINE), MigrationProgress::UnderWay));
     let replaced = Controller { migration: None, ..half };
-    assert!(matches!(flight.progress(Some(&unit(&replaced, 2)), now + DEADLINE / 2), MoveProgress::UnderWay));
-    assert!(matches!(flight.progress(Some(&unit(&replaced, 2)), now + 2 * DEADLINE), MoveProgress::Failed));
-}
-
-#[test]
-fn the_runbook_has_every_reason_to_stay() {
-    let runbook = include_str!("../../../../docs/operations.md");
-    let said = String::new;
-    let stranded = [
-        NoRoom::NoPool,
-        NoRoom::NoNode,
-        NoRoom::TooSmall,
-        NoRoom::Volume { claim: "c".into(), volume: "v".into() },
-        NoRoom::Crowded,
-        NoRoom::Full,
-    ];
-    let others = [
-        BlockedReason::Refused(said()),
-        BlockedReason::Report,
-        BlockedReason::Stopped(said()),
-        BlockedReason::Paused,
-        BlockedReason::Recreate,
-        BlockedReason::OnDelete(Kind::StatefulSet),
-        BlockedReason::DaemonSet,
-        BlockedReason::Unmanaged,
-        BlockedReason::Static,
-        BlockedReason::JobWouldFail,
-        BlockedReason::OthersNotReady,
-        BlockedReason::Budget(said()),
-        BlockedReason::Stuck,
-        BlockedReason::InVain(said()),
-    ];
-    for kept in stranded.map(BlockedReason::Stranded).into_iter().chain(others) {
-        assert!(runbook.contains(&format!("`{}`", kept.code())), "{}", kept.code());
-    }
+    let (policy, pod) = (policy(), pod());
+    let asked = PolicyRequirement { policy: &policy, index: 0, in_force: true, need: Err(vec![]) };
+    let requirements = Rc::new(PodRequirements { policies: vec![asked] });
+    let compliance = Rc::from([Compliance::Violating]);
+    let misplaced =
+        MisplacedPod { key: "shop/web-0", pod: &pod, requirements, compliance, revision: PodRevision::Current };
+    let stands_wrong = OwnedPods { misplaced: vec![misplaced], ..unit(&replaced, 2) };
+    assert_eq!(flight.progress(Some(&stands_wrong), now + STEP_DEADLINE / 2), MigrationProgress::UnderWay);
+    assert_eq!(flight.progress(Some(&stands_wrong), now + 2 * STEP_DEADLINE), MigrationProgress::Failed);
+    assert_eq!(
+        flight.progress(Some(&unit(&replaced, 2)), now),
+        MigrationProgress::Done,
+        "nothing stands wrong any more, whatever became of the note"
+    );
 }
