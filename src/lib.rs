@@ -10,3 +10,7 @@ pub mod lint;
 pub mod manifest;
 pub mod operator;
 pub mod report;
+
+#[cfg(test)]
+#[path = "../tests/property_runner.rs"]
+mod property_runner;

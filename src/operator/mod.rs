@@ -298,23 +298,33 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_an_api_server_is_alive_not_ready_and_can_be_stopped() {
-        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let (listen, nobody) = (free(), free());
-        let config = kube::Config::new(format!("http://{nobody}").parse().unwrap());
+        // Bound and never listening: whoever connects is refused, and nobody else can have the port.
+        let nobody = tokio::net::TcpSocket::new_v4().unwrap();
+        nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let config = kube::Config::new(format!("http://{}", nobody.local_addr().unwrap()).parse().unwrap());
         let client = Client::try_from(config).unwrap();
         let stop = CancellationToken::new();
-        let options = Options {
-            listen,
-            namespace: "here".into(),
-            identity: "me".into(),
-            exempt: vec![],
-            limits: MoveLimits::default(),
-        };
-        let running = tokio::spawn(run(client, options, Arc::new(clock::SystemClock), stop.clone()));
-        let ready = loop {
-            match get(listen, "/readyz").await {
-                Ok(answer) => break answer,
-                Err(_) => tokio::task::yield_now().await,
+        let (listen, running, ready) = loop {
+            let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let options = Options {
+                listen,
+                namespace: "here".into(),
+                identity: "me".into(),
+                exempt: vec![],
+                limits: MoveLimits::default(),
+            };
+            let running = tokio::spawn(run(client.clone(), options, Arc::new(clock::SystemClock), stop.clone()));
+            let ready = loop {
+                match get(listen, "/readyz").await {
+                    Ok(answer) => break Some(answer),
+                    Err(_) if running.is_finished() => break None,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            };
+            match ready {
+                Some(ready) => break (listen, running, ready),
+                // Another process has taken the port since it was found free.
+                None => assert!(matches!(running.await.unwrap(), Err(Error::Listen { .. }))),
             }
         };
         assert!(ready.contains(" 503 "), "{ready}");

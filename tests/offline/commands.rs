@@ -5,7 +5,7 @@
 
 use std::{
     fmt::Write as _,
-    io::{Read as _, Write as _},
+    io::Read as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -20,19 +20,12 @@ fn rempart(folder: &Path) -> Command {
 /// What `line` prints in `folder`, and how it ends.
 fn run(folder: &Path, line: &str) -> String {
     let (arguments, input) = line.split_once('<').unwrap_or((line, ""));
-    let input = match input.trim() {
-        "" => String::new(),
-        name => std::fs::read_to_string(folder.join(name)).unwrap(),
+    // A file and not a pipe: a command may end before it has read everything.
+    let stdin = match input.trim() {
+        "" => Stdio::null(),
+        name => Stdio::from(std::fs::File::open(folder.join(name)).unwrap()),
     };
-    let mut child = rempart(folder)
-        .args(arguments.split_whitespace())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = rempart(folder).args(arguments.split_whitespace()).stdin(stdin).output().unwrap();
     let mut told = format!("$ rempart {line}\n");
     for (name, bytes) in [("stdout", output.stdout), ("stderr", output.stderr)] {
         let text = String::from_utf8(bytes).unwrap();
@@ -127,7 +120,7 @@ fn as_a_plugin_it_speaks_of_kubectl() {
     let folder = tempfile::tempdir().unwrap();
     let plugin = folder.path().join("kubectl-rempart");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_rempart"), &plugin).unwrap();
-    let told = Command::new(plugin).args(["plan", "--help"]).output().unwrap();
+    let told = Command::new(plugin).env_clear().args(["plan", "--help"]).output().unwrap();
     let told = String::from_utf8(told.stdout).unwrap();
     assert!(told.contains("Usage: kubectl rempart plan"), "{told}");
     assert!(told.contains("\n  kubectl rempart plan deploy/demo\n"), "{told}");

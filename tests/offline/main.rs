@@ -18,10 +18,13 @@ mod explain;
 mod facts;
 mod gathered;
 mod manifests;
+mod monotonicity;
 mod plan;
 mod plan_table;
 mod properties;
 mod properties_of_parts;
+#[path = "../property_runner.rs"]
+mod property_runner;
 mod references;
 mod report;
 mod schema;

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use rempart::manifest::{diagnostic::Diagnostic, files::gather, read::read, render::Look, source::Sources};
 use serde_json::Value;
 
+use crate::property_runner::properties;
+
 /// Each object of `text` as JSON, or `None` where something is wrong in its stead.
 fn objects(text: &str) -> Vec<Option<Value>> {
     let mut objects = Vec::new();
@@ -138,7 +140,9 @@ fn document() -> impl Strategy<Value = String> {
     ]
 }
 
-proptest! {
+properties! {
+    cases: 256;
+
     #[test]
     fn no_bytes_are_too_much(bytes in prop::collection::vec(any::<u8>(), 0..300), width in 0usize..100) {
         survive(&bytes, width);

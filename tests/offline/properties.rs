@@ -7,136 +7,22 @@ use std::{
 
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use rempart_core::{
-    catalogue::{Catalogue, Offer, Provider},
+    catalogue::{Catalogue, Offer},
     clearance::{Judge, World},
     instant::Instant,
     keys,
     name::{PolicyName, PoolName},
-    policy::{Level, Levels, Policy, Requirements},
+    policy::Requirements,
     reason::Demander,
 };
 
-use crate::worlds::{
-    About, Names, Verdict, cleared, ending_worlds, instants, policies, requirements, stamps, verdicts, worlds,
+use crate::{
+    property_runner::properties,
+    worlds::{About, Names, Verdict, ending_worlds, instants, policies, stamps, verdicts, worlds},
 };
 
 fn offers(world: &mut World) -> impl Iterator<Item = &mut Offer> {
     world.catalogue.providers.values_mut().flat_map(|provider| provider.offers.values_mut())
-}
-
-fn demands(policy: &mut Policy) -> Vec<Option<Requirements>> {
-    let levels = policy.levels.iter().map(|level| level.require.clone());
-    levels.chain(policy.categories.values().cloned()).collect()
-}
-
-/// `policy` with its demands, levels first and categories after, replaced by `demands`.
-fn with_demands(policy: &Policy, demands: &[Option<Requirements>]) -> Policy {
-    let mut demands = demands.iter().cloned();
-    let default = policy.levels.at(policy.levels.default_rank()).unwrap().name.to_string();
-    let mut levels = Vec::new();
-    for level in policy.levels.iter() {
-        levels.push(Level { name: level.name.clone(), require: demands.next().unwrap(), on_loss: level.on_loss });
-    }
-    let categories = policy.categories.keys().map(|name| (name.clone(), demands.next().unwrap())).collect();
-    Policy { levels: Levels::new(levels, &default).unwrap(), categories, ..policy.clone() }
-}
-
-/// Every world that lacks one fact that spoke for a place, with what was taken away.
-///
-/// Not of that kind, so absent: one `exposedTo` entry, one foreign technology among several, and a foreign controlling
-/// party as a whole, without which the operator stands for itself. To lose those may clear more.
-fn poorer(world: &World) -> Vec<(String, World)> {
-    let mut found = Vec::new();
-    let mut take = |what: String, change: &dyn Fn(&mut World)| {
-        let mut poorer = world.clone();
-        change(&mut poorer);
-        found.push((what, poorer));
-    };
-    for (name, pool) in &world.catalogue.pools {
-        take(format!("pool {name}"), &|world| drop(world.catalogue.pools.remove(name)));
-        take(format!("zone of pool {}", pool.name), &|world| {
-            world.catalogue.pools.get_mut(name).unwrap().zone.clear();
-        });
-    }
-    for (p, provider) in &world.catalogue.providers {
-        let of =
-            |world: &mut World, change: &dyn Fn(&mut Provider)| change(world.catalogue.providers.get_mut(p).unwrap());
-        take(format!("provider {p}"), &|world| drop(world.catalogue.providers.remove(p)));
-        take(format!("operator's country of {p}"), &|world| of(world, &|p| p.operator.jurisdiction = None));
-        take(format!("controlling party's country of {p}"), &|world| {
-            of(world, &|p| p.controlling_party.iter_mut().for_each(|party| party.jurisdiction = None));
-        });
-        for (o, offer) in &provider.offers {
-            let of = |world: &mut World, change: &dyn Fn(&mut Offer)| {
-                of(world, &|provider| change(provider.offers.get_mut(o).unwrap()));
-            };
-            take(format!("offer {p}/{o}"), &|world| {
-                world.catalogue.providers.get_mut(p).unwrap().offers.remove(o);
-            });
-            take(format!("technology of {p}/{o}"), &|world| of(world, &|offer| offer.technology.clear()));
-            take(format!("laws of {p}/{o}"), &|world| of(world, &|offer| offer.exposed_to = None));
-            for i in 0..offer.technology.len() {
-                take(format!("supplier's country {i} of {p}/{o}"), &|world| {
-                    of(world, &|offer| offer.technology[i].jurisdiction = None);
-                });
-            }
-            for i in 0..offer.qualifications.len() {
-                take(format!("qualification {i} of {p}/{o}"), &|world| {
-                    of(world, &|offer| drop(offer.qualifications.remove(i)));
-                });
-                take(format!("scope of qualification {i} of {p}/{o}"), &|world| {
-                    of(world, &|offer| offer.qualifications[i].regions = Some(BTreeSet::new()));
-                });
-            }
-            for z in offer.zones.keys() {
-                let zone = |world: &mut World, change: &dyn Fn(&mut rempart_core::catalogue::Zone)| {
-                    of(world, &|offer| change(offer.zones.get_mut(z).unwrap()));
-                };
-                take(format!("zone {p}/{o}/{z}"), &|world| of(world, &|offer| drop(offer.zones.remove(z))));
-                take(format!("PUE of {p}/{o}/{z}"), &|world| zone(world, &|zone| zone.pue = None));
-                take(format!("no number as PUE of {p}/{o}/{z}"), &|world| {
-                    zone(world, &|zone| zone.pue = Some(f64::NAN));
-                });
-                take(format!("carbon of {p}/{o}/{z}"), &|world| zone(world, &|zone| zone.carbon_intensity = None));
-                take(format!("country of {p}/{o}/{z}"), &|world| zone(world, &|zone| zone.country = None));
-            }
-        }
-    }
-    found
-}
-
-/// `held` with one demand of `further` added, for each that it has. An allowance narrows the one that stands.
-fn stricter(held: Option<&Requirements>, further: &Requirements) -> Vec<Requirements> {
-    let held = held.cloned().unwrap_or_default();
-    let mut found = Vec::new();
-    let mut add = |change: &dyn Fn(&mut Requirements)| {
-        let mut stricter = held.clone();
-        change(&mut stricter);
-        found.push(stricter);
-    };
-    add(&|all| all.operator = all.operator.clone().or(further.operator.clone()));
-    add(&|all| all.controlling_party = all.controlling_party.clone().or(further.controlling_party.clone()));
-    add(&|all| all.technology = all.technology.clone().or(further.technology.clone()));
-    add(&|all| all.data = all.data.clone().or(further.data.clone()));
-    add(&|all| all.not_exposed_to.extend(further.not_exposed_to.clone()));
-    add(&|all| all.qualifications.extend(further.qualifications.clone()));
-    add(&|all| all.providers.deny.extend(further.providers.deny.clone()));
-    add(&|all| all.regions.deny.extend(further.regions.deny.clone()));
-    add(&|all| narrow(&mut all.providers.allow, further.providers.allow.as_ref()));
-    add(&|all| narrow(&mut all.regions.allow, further.regions.allow.as_ref()));
-    add(&|all| all.max_pue = lower(all.max_pue, further.max_pue));
-    add(&|all| all.max_carbon_intensity = lower(all.max_carbon_intensity, further.max_carbon_intensity));
-    found
-}
-
-fn narrow<T: Ord + Clone>(held: &mut Option<BTreeSet<T>>, further: Option<&BTreeSet<T>>) {
-    if let Some(further) = further {
-        *held = Some(held.take().map_or_else(|| further.clone(), |held| held.intersection(further).cloned().collect()));
-    }
-}
-
-fn lower(held: Option<f64>, further: Option<f64>) -> Option<f64> {
-    held.into_iter().chain(further).reduce(f64::min)
 }
 
 /// `world`, told in another order.
@@ -212,8 +98,8 @@ fn probes(world: &World) -> BTreeSet<Instant> {
         .collect()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+properties! {
+    cases: 128;
 
     #[test]
     fn requirements_accumulate(world in prop_oneof![worlds(Names::Short), ending_worlds()], at in instants()) {
@@ -323,41 +209,6 @@ proptest! {
                 require.map(|wanted| (Demander::Level(&level.name), wanted))
             });
             prop_assert_eq!(steps, wanted.collect::<Vec<_>>());
-        }
-    }
-
-    #[test]
-    fn to_lose_what_speaks_for_a_place_never_clears_more(world in worlds(Names::Short), at in instants()) {
-        let (before, stamped) = (cleared(&world, at), stamps(&world, at));
-        for (lost, poorer) in poorer(&world) {
-            let after = cleared(&poorer, at);
-            prop_assert!(after.is_subset(&before), "without {lost}: {:?}", after.difference(&before));
-            for (pool, labels) in stamps(&poorer, at) {
-                prop_assert!(labels.keys().all(|key| stamped[&pool].contains_key(key)), "without {lost}: {labels:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn to_demand_more_never_clears_more(
-        world in worlds(Names::Short),
-        further in requirements(Names::Short),
-        at in instants(),
-    ) {
-        let before = cleared(&world, at);
-        for name in world.policies.keys() {
-            let mut policy = world.policies[name].clone();
-            let held = demands(&mut policy);
-            for (i, demand) in held.iter().enumerate() {
-                for stricter in stricter(demand.as_ref(), &further) {
-                    let mut demands = held.clone();
-                    demands[i] = Some(stricter.clone());
-                    let mut world = world.clone();
-                    world.policies.insert(name.clone(), with_demands(&policy, &demands));
-                    let after = cleared(&world, at);
-                    prop_assert!(after.is_subset(&before), "{stricter:?} clears {:?}", after.difference(&before));
-                }
-            }
         }
     }
 

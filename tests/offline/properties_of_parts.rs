@@ -16,7 +16,10 @@ use rempart_core::{
     sensitivity::{PodSensitivity, SensitivityStatement, TemplateStatements},
 };
 
-use crate::worlds::{Names, labels, policies, pools, selectors};
+use crate::{
+    property_runner::properties,
+    worlds::{Names, labels, policies, pools, selectors},
+};
 
 fn by_name(pools: Vec<Pool>) -> BTreeMap<PoolName, Pool> {
     pools.into_iter().map(|pool| (pool.name.clone(), pool)).collect()
@@ -80,8 +83,8 @@ fn node_selectors() -> impl Strategy<Value = Labels> {
 /// The namespace that everything is said in.
 const HERE: &str = "n0";
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+properties! {
+    cases: 1000;
 
     #[test]
     fn a_place_has_one_owner_or_none(
@@ -188,9 +191,9 @@ proptest! {
     fn who_says_it_never_matters(policy in policies(Names::Short), said in said()) {
         let level_and_keys = |need: Need<'_>| (need.rank, need.keys);
         let turned = {
-            let [(a, x), (b, y), (c, z)] = said.clone();
+            let [namespace, workload, pod] = said.clone();
             // Levels change hands; categories stay, for a namespace joins them by another sign.
-            [(c, x), (a, z), (b, y)]
+            [(pod.0, namespace.1), (namespace.0, pod.1), (workload.0, workload.1)]
         };
         let before = need(&policy, &said).map(level_and_keys).ok();
         let after = need(&policy, &turned).map(level_and_keys).ok();
@@ -302,7 +305,9 @@ fn refuses(policy: &Policy, level: &str) -> bool {
     need(&policy, &said).is_err()
 }
 
-proptest! {
+properties! {
+    cases: 256;
+
     #[test]
     fn what_only_looks_like_a_level_is_refused(policy in policies(Names::Short), i in any::<prop::sample::Index>()) {
         let names: Vec<_> = policy.levels.iter().map(|level| level.name.to_string()).collect();

@@ -8,6 +8,8 @@ use rempart::api::validate::{Kind, Violation, defects, violations};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+use crate::property_runner::properties;
+
 fn read<T: DeserializeOwned>(path: impl AsRef<Path>) -> Vec<T> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let text = fs::read_to_string(&path).unwrap();
@@ -341,7 +343,9 @@ fn anything() -> impl Strategy<Value = Value> {
     })
 }
 
-proptest! {
+properties! {
+    cases: 128;
+
     #[test]
     fn no_object_is_too_odd(kind in 0..3_usize, changes in prop::collection::vec((any::<Index>(), anything()), 0..6)) {
         let mut object = table().good.swap_remove(kind);

@@ -14,6 +14,7 @@ use rempart_core::{
 
 use crate::{
     facts::{at, outscale, pool, qualification, schemes, world},
+    property_runner::properties,
     worlds::{ending_worlds, instants, stamps, with_on_loss},
 };
 
@@ -95,6 +96,15 @@ fn the_last_pool_is_kept_and_says_so() {
 }
 
 #[test]
+fn a_withdrawn_pool_is_taken_back_when_what_outlasts_it_is_lost() {
+    let mut world = two_pools(ending(["2026-12-31", "2027-01-05"]), LossAction::Migrate);
+    assert!(!standing(&world, "2026-12-20T00:00:00Z", |_| true)[0].0, "gouv is withdrawn");
+    world.catalogue.pools.remove("west");
+    let found = standing(&world, "2026-12-20T00:00:00Z", |_| true);
+    assert!(found[0].0 && found[0].1.contains("no pool with nodes outlasts it, so that it is kept"), "{found:?}");
+}
+
+#[test]
 fn a_renewal_without_a_gap_cancels_it() {
     let renewed = |from| {
         let mut provider = ending(["2026-12-31", "2027-06-30"]);
@@ -128,8 +138,8 @@ fn leaving(clearance: &PolicyClearance<'_>, rank: usize) -> bool {
     matches!(clearance.tenure(rank), Tenure::Leaving(_))
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+properties! {
+    cases: 256;
 
     #[test]
     fn lead_times_do_what_they_say(world in ending_worlds(), at in instants(), peopled in any::<[bool; 3]>()) {

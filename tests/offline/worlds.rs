@@ -72,7 +72,11 @@ fn country() -> impl Strategy<Value = Option<Jurisdiction>> {
 
 /// A day of ten, so that terms meet, overlap and leave gaps.
 fn day() -> impl Strategy<Value = Day> {
-    (1..=10_u8).prop_map(|day| parsed(&format!("2026-01-{day:02}"), Day::parse))
+    (1..=10_u8).prop_map(january)
+}
+
+fn january(day: u8) -> Day {
+    parsed(&format!("2026-01-{day:02}"), Day::parse)
 }
 
 /// An instant about those days, often a boundary.
@@ -193,24 +197,23 @@ pub(crate) fn pools(names: Names) -> impl Strategy<Value = Pool> {
         })
 }
 
-/// One or two demands of the ten: few, so that places often pass, and each is often what decides.
-pub(crate) fn requirements(names: Names) -> impl Strategy<Value = Requirements> {
+/// Each of the ten demands.
+pub(crate) fn full_requirements(names: Names) -> impl Strategy<Value = Requirements> {
     let areas = || {
         let listed = many::vec(select(&AREAS[..]).prop_map(|area| parsed(area, Area::parse)), 1..3);
         listed.prop_map(|areas| Some(areas.into_iter().collect()))
     };
     let name = |known: &'static [&'static str]| many::btree_set(names.any(known), 1..3);
     let filter = |known| (option::of(name(known)), many::btree_set(names.any(known), 0..2));
-    let all = (
+    (
         (areas(), areas(), areas(), areas()),
         (many::btree_set(names.law(), 1..3), many::btree_set(names.any(&["snc", "hds"]), 1..2)),
         (filter(&["a", "b", "c"]), filter(&["r1", "r2", "r3"])),
         (select(&[1.2, 1.5][..]), select(&[44.0, 100.0][..])),
-    );
-    (all, many::vec(select(&[0, 1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 6, 7, 8, 9][..]), 1..3)).prop_map(
-        |((areas, (laws, schemes), (providers, regions), (pue, carbon)), kept)| {
+    )
+        .prop_map(|(areas, (laws, schemes), (providers, regions), (pue, carbon))| {
             let (operator, controlling_party, technology, data) = areas;
-            let all = Requirements {
+            Requirements {
                 operator,
                 controlling_party,
                 technology,
@@ -227,10 +230,15 @@ pub(crate) fn requirements(names: Names) -> impl Strategy<Value = Requirements> 
                 },
                 max_pue: Some(pue),
                 max_carbon_intensity: Some(carbon),
-            };
-            kept.into_iter().fold(Requirements::default(), |some, kind| with(some, &all, kind))
-        },
-    )
+            }
+        })
+}
+
+/// One or two demands of the ten: few, so that places often pass, and each is often what decides.
+pub(crate) fn requirements(names: Names) -> impl Strategy<Value = Requirements> {
+    let kept = many::vec(select(&[0, 1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 6, 7, 8, 9][..]), 1..3);
+    (full_requirements(names), kept)
+        .prop_map(|(all, kept)| kept.into_iter().fold(Requirements::default(), |some, kind| with(some, &all, kind)))
 }
 
 /// `some` with the demand `kind` of `all`.
@@ -325,20 +333,34 @@ pub(crate) fn worlds(names: Names) -> impl Strategy<Value = World> {
 
 /// A world in which certificates alone decide, so that pools are often cleared and often near their end.
 pub(crate) fn ending_worlds() -> impl Strategy<Value = World> {
-    let certificates = || many::vec(qualification(Names::Short), 2..6);
+    // In force from the first day on, so that the ends of the two offers differ, and often lie within a lead time.
+    let in_force = || {
+        let scheme = select(&["snc", "snc", "hds"][..]);
+        (scheme, (4..=10_u8).prop_map(january)).prop_map(|(scheme, last)| Qualification {
+            scheme: parse!(Scheme, scheme),
+            valid_from: january(1),
+            valid_until: Some(last),
+            regions: None,
+            reference: None,
+            source: None,
+        })
+    };
+    let certificates = move || many::vec(prop_oneof![in_force(), qualification(Names::Short)], 2..6);
     let place = || (select(&["x", "y"][..]), select(&["z1", "z2"][..]));
     (worlds(Names::Short), certificates(), certificates(), many::vec(place(), 3)).prop_map(
         |(mut world, x, y, places)| {
             let provider = ["a", "b"].iter().find_map(|name| world.catalogue.providers.get(*name)).unwrap().clone();
             let (a, mut offer) = (provider.name.clone(), provider.offers.values().next().unwrap().clone());
-            let region = |name: &str| Zone {
+            // Facts that tell the zones apart, for whoever demands more than certificates.
+            let zone = |name: &str, country, pue, carbon_intensity| Zone {
                 name: parse!(ZoneName, name),
                 region: parse!(RegionName, name.replace('z', "r")),
-                country: None,
-                pue: None,
-                carbon_intensity: None,
+                country: Some(parsed(country, Jurisdiction::parse)),
+                pue: Some(pue),
+                carbon_intensity: Some(carbon_intensity),
             };
-            offer.zones = ["z1", "z2"].map(|name| (parse!(ZoneName, name), region(name))).into();
+            let zones = [zone("z1", "FR", 1.2, 44.0), zone("z2", "US", 1.5, 100.0)];
+            offer.zones = zones.map(|zone| (zone.name.clone(), zone)).into();
             let offers = [("x", x), ("y", y)].map(|(name, qualifications)| {
                 let name = parse!(OfferName, name);
                 (name.clone(), Offer { name, qualifications, ..offer.clone() })
@@ -413,9 +435,26 @@ pub(crate) fn verdicts(world: &World, at: Instant) -> BTreeMap<About, Verdict> {
     verdicts
 }
 
-/// What is cleared in `world` at `at`.
+/// What is cleared in `world` at `at`, lead times left aside. Of an exception: whether its pods may stand there.
 pub(crate) fn cleared(world: &World, at: Instant) -> BTreeSet<About> {
-    verdicts(world, at).into_iter().filter(|(_, (cleared, _))| *cleared).map(|(about, _)| about).collect()
+    let mut cleared = BTreeSet::new();
+    for pool in Judge::new(world).pools(at) {
+        for clearance in &pool.policies {
+            let policy = clearance.policy();
+            let levels = policy.levels.iter().enumerate().filter(|(rank, _)| clearance.cleared(*rank));
+            let categories = policy.categories.keys().filter(|name| clearance.cleared_category(name));
+            let lets_in = |name: &ExceptionName, exception: &Exception| {
+                clearance.excepted(name) || clearance.cleared(exception.rank)
+            };
+            let exceptions = policy.exceptions.iter().filter(|(name, exception)| lets_in(name, exception));
+            let found = levels
+                .map(|(_, level)| format!("level {}", level.name))
+                .chain(categories.map(|name| format!("category {name}")))
+                .chain(exceptions.map(|(name, _)| format!("exception {name}")));
+            cleared.extend(found.map(|what| (pool.pool.name.to_string(), policy.name.to_string(), what)));
+        }
+    }
+    cleared
 }
 
 /// The stamps of every pool of `world` at `at`.

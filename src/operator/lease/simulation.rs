@@ -16,7 +16,7 @@ use super::{
     claim::{ClaimStep, LeaseClaim},
     leadership::Leadership,
 };
-use crate::operator::write;
+use crate::{operator::write, property_runner::properties};
 
 fn ticks(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis() / 100).unwrap()
@@ -241,8 +241,8 @@ fn simulate(fates: &[ReplicaFate]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+properties! {
+    cases: 300;
 
     #[test]
     fn whatever_befalls_them_no_two_replicas_write_at_a_time(fates in proptest::collection::vec(fate(), 2..5)) {
