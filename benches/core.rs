@@ -6,8 +6,9 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rempart::{
+    diagnostic::source::Sources,
     gather::{Gathered, Settings, Settled},
-    manifest::{read::read, source::Sources},
+    manifest::read::read,
 };
 use rempart_core::{
     admission::{Statement, Statements},

@@ -161,7 +161,11 @@ pub const CONDITION_TYPES: [ConditionType; 9] = [
             PROVIDER_ID_MISMATCH,
         ],
     },
-    ConditionType { kind: "PlacementPolicy", name: READY, reasons: &[EVALUATED, UNKNOWN_NAMES, INVALID_SPEC, DELETING] },
+    ConditionType {
+        kind: "PlacementPolicy",
+        name: READY,
+        reasons: &[EVALUATED, UNKNOWN_NAMES, INVALID_SPEC, DELETING],
+    },
     ConditionType {
         kind: "PlacementPolicy",
         name: ENFORCED,

@@ -8,12 +8,12 @@ use kube::{Client, Config, config::KubeConfigOptions};
 use serde::Deserialize;
 
 use crate::{
-    gather::Gathered,
-    manifest::{
-        diagnostic::Diagnostic,
-        read::read,
+    diagnostic::{
+        Diagnostic,
         source::{FileId, Sources},
     },
+    gather::Gathered,
+    manifest::read::read,
 };
 
 /// The name of every text that comes from a cluster: it is no file, and nobody can be pointed into it.

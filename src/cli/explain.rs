@@ -11,8 +11,9 @@ use super::{
     output,
 };
 use crate::{
-    explain::{Question, Style, Target, explain},
-    manifest::source::Sources,
+    diagnostic::source::Sources,
+    explain::{Question, Target, explain},
+    terminal::layout_of_output,
 };
 use rempart_core::instant::Instant;
 
@@ -64,8 +65,7 @@ impl Explain {
         let settled = reading.settled(&named, snapshot.as_ref(), &sources);
         reading.check_errors(&settled, &sources)?;
         let question = Question { target, pool: pool.as_deref(), policy: policy.as_deref(), at: input::at(at) };
-        let look = reading.color.of_output();
-        let explained = explain(&settled, &sources, &question, Style { width: look.width, colour: look.colour })?;
+        let explained = explain(&settled, &sources, &question, layout_of_output(reading.color))?;
         output::print(&explained.text)?;
         Ok(if explained.placeable { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
     }

@@ -11,9 +11,10 @@ use super::{
     output,
 };
 use crate::{
+    diagnostic::source::Sources,
     gather::{Gathered, Settled},
-    manifest::source::Sources,
     report::{self, text},
+    terminal::layout_of_output,
 };
 use rempart_core::{
     impact::{Impact as Difference, impact},
@@ -154,7 +155,7 @@ impl Impact {
         let difference = impact(&before, &after);
         let report = || report::ImpactReport::new(&difference, &before, &after);
         match output {
-            Format::Text => output::print(&text::impact(&difference, &before, &after, output::page(reading.color))),
+            Format::Text => output::print(&text::impact(&difference, &before, &after, layout_of_output(reading.color))),
             Format::Json => output::stream(|out| report::json(&report(), out)),
             Format::Yaml => output::stream(|out| report::yaml(&report(), out)),
         }?;

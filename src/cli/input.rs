@@ -7,19 +7,19 @@ use clap::Args;
 
 use super::{
     cluster::{self, Snapshot, Wanted},
-    output::{self, Colour},
+    output,
     progress::Progress,
 };
 use crate::{
-    gather::{Gathered, Settings, Settled},
-    manifest::{
-        diagnostic::{Diagnostic, Place, Severity},
-        files,
-        node::{Position, Span},
-        read::read,
-        source::{FileId, Sources},
+    diagnostic::{
+        Diagnostic, Severity,
+        position::{Position, Span},
+        source::{FileId, SourceSpan, Sources},
     },
-    report::{self, Origins, Pointed},
+    gather::{Gathered, Settings, Settled},
+    manifest::{files, read::read},
+    report::{self, LocationLookup, LocationTarget},
+    terminal::{ColourChoice, layout_of_errors},
 };
 use rempart_core::{
     admission::Source,
@@ -56,7 +56,7 @@ pub(super) struct Reading {
 
     /// When to colour
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub(super) color: Colour,
+    pub(super) color: ColourChoice,
 }
 
 /// A valid name of a namespace.
@@ -209,7 +209,7 @@ impl Reading {
     /// # Errors
     /// When one of them is an error: an answer could not be trusted.
     pub(super) fn report(&self, diagnostics: &[Diagnostic], sources: &Sources) -> anyhow::Result<()> {
-        output::diagnose(diagnostics, sources, self.color.of_errors());
+        output::diagnose(diagnostics, sources, layout_of_errors(self.color));
         match diagnostics.iter().filter(|found| found.severity == Severity::Error).count() {
             0 => Ok(()),
             errors => bail!("nothing was judged: {}, told above", counted(errors, "error", "errors")),
@@ -234,41 +234,41 @@ pub(super) fn warn_of_unknown_namespaces(settled: &Settled<'_>) {
 }
 
 /// Where what was settled stands, for reports.
-pub(super) struct Places<'a> {
+pub(super) struct GatheredLocations<'a> {
     pub(super) settled: &'a Settled<'a>,
     pub(super) sources: &'a Sources,
 }
 
-impl Places<'_> {
-    fn at(&self, file: FileId, span: Span) -> Option<report::Origin> {
-        origin(self.sources, Place { file, span })
+impl GatheredLocations<'_> {
+    fn at(&self, file: FileId, span: Span) -> Option<report::FileLocation> {
+        location(self.sources, SourceSpan { file, span })
     }
 }
 
-fn origin(sources: &Sources, place: Place) -> Option<report::Origin> {
+fn location(sources: &Sources, place: SourceSpan) -> Option<report::FileLocation> {
     let file = sources.name(place.file);
     let Position { line, column } = place.span.start;
     // What a cluster says stands in no file.
-    (!file.is_empty()).then(|| report::Origin { file: file.to_owned(), line, column })
+    (!file.is_empty()).then(|| report::FileLocation { file: file.to_owned(), line, column })
 }
 
-impl Origins for Places<'_> {
-    fn of(&self, index: usize, pointed: Pointed) -> Option<report::Origin> {
+impl LocationLookup for GatheredLocations<'_> {
+    fn of(&self, index: usize, pointed: LocationTarget) -> Option<report::FileLocation> {
         let found = self.settled.origins.get(index)?;
         let said = |source: Source, key: &str| {
             let said = found.said.iter().find(|(who, what, _)| *who == source && *what == key);
             said.map(|(_, _, span)| *span)
         };
         let span = match pointed {
-            Pointed::Object => Some(found.name),
-            Pointed::Said(source, key) => said(source, key),
-            Pointed::Misplaced(key) => said(Source::Default, key),
-            Pointed::Field(_) => found.node_name,
+            LocationTarget::Object => Some(found.name),
+            LocationTarget::Said(source, key) => said(source, key),
+            LocationTarget::Misplaced(key) => said(Source::Default, key),
+            LocationTarget::Field(_) => found.node_name,
         };
         span.and_then(|span| self.at(found.file, span))
     }
 
-    fn of_namespace(&self, name: &str, key: &'static str) -> Option<report::Origin> {
+    fn of_namespace(&self, name: &str, key: &'static str) -> Option<report::FileLocation> {
         let found = self.settled.namespaces.get(name)?;
         let said = found.said.iter().find(|(what, _)| *what == key);
         self.at(found.file, said.map_or(found.name, |(_, span)| *span))
@@ -277,16 +277,5 @@ impl Origins for Places<'_> {
 
 /// `diagnostic`, for a report.
 pub(super) fn finding(diagnostic: &Diagnostic, sources: &Sources) -> report::Finding {
-    let Diagnostic { severity, code, place, object, message, hint } = diagnostic;
-    report::Finding {
-        code,
-        severity: match severity {
-            Severity::Error => report::Severity::Error,
-            Severity::Warning => report::Severity::Warning,
-        },
-        object: object.clone().unwrap_or_default(),
-        message: message.clone(),
-        hint: hint.clone(),
-        origin: place.and_then(|place| origin(sources, place)),
-    }
+    diagnostic.clone().locate(|place| location(sources, place))
 }

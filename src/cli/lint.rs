@@ -10,12 +10,10 @@ use super::{
     output,
 };
 use crate::{
+    diagnostic::{Diagnostic, Severity, source::Sources},
     lint::lint,
-    manifest::{
-        diagnostic::{Diagnostic, Severity},
-        source::Sources,
-    },
     report,
+    terminal::layout_of_output,
 };
 use rempart_core::{instant::Instant, text::counted};
 
@@ -70,10 +68,10 @@ impl Lint {
         let findings = || -> Vec<_> { found.iter().map(|found| input::finding(found, &sources)).collect() };
         match output {
             Format::Text => {
-                let look = reading.color.of_output();
+                let layout = layout_of_output(reading.color);
                 output::stream(|out| {
                     for diagnostic in &found {
-                        writeln!(out, "{}", diagnostic.render(&sources, look))?;
+                        writeln!(out, "{}", diagnostic.render(&sources, layout))?;
                     }
                     writeln!(out, "{}", summary(&found))
                 })

@@ -12,8 +12,9 @@ use super::{
     stats::Stats,
 };
 use crate::{
-    manifest::source::Sources,
+    diagnostic::source::Sources,
     report::{self, text},
+    terminal::layout_of_output,
 };
 use rempart_core::{
     instant::Instant,
@@ -89,18 +90,18 @@ impl Plan {
         stats.done("reading");
         let plan = plan(&settled.inventory, input::at(at), Assume { enforced });
         stats.done("deciding");
-        let origins = input::Places { settled: &settled, sources: &sources };
-        let ignored = report::Ignored(settled.ignored.clone());
+        let locations = input::GatheredLocations { settled: &settled, sources: &sources };
+        let ignored = report::IgnoredKinds(settled.ignored.clone());
         match output {
             Format::Text => {
                 let detail = if full { text::Detail::Full } else { text::Detail::Brief };
-                output::print(&text::plan(&plan, &ignored, output::page(reading.color), detail))
+                output::print(&text::plan(&plan, &ignored, layout_of_output(reading.color), detail))
             }
             Format::Json => output::stream(|out| report::json(&report::PlanReport::new(&plan, &ignored), out)),
             Format::Yaml => output::stream(|out| report::yaml(&report::PlanReport::new(&plan, &ignored), out)),
             Format::Junit => output::stream(|out| report::junit(&plan, out)),
             Format::Sarif => {
-                let findings = report::of_plan(&plan, &origins);
+                let findings = report::of_plan(&plan, &locations);
                 output::stream(|out| report::sarif(&report::PLAN_RULES, findings, out))
             }
         }?;

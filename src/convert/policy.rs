@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    problem::{Read, Reader},
+    field::{Converted, FieldReader},
     selector::selector,
 };
 use crate::api;
@@ -19,11 +19,11 @@ use rempart_core::{
 };
 
 /// Reads the policy `name`. `None` when any part of it cannot be read: what it demands must be known whole.
-pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Read<Policy> {
+pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Converted<Policy> {
     let api::PlacementPolicySpec { mode, namespace_selector, default_level, levels, categories, exceptions } = spec;
     let mut problems = Vec::new();
-    let name = Reader::new("metadata.name", &mut problems).take(PolicyName::parse(name));
-    let mut reader = Reader::new("spec", &mut problems);
+    let name = FieldReader::new("metadata.name", &mut problems).take(PolicyName::parse(name));
+    let mut reader = FieldReader::new("spec", &mut problems);
     let namespaces = match namespace_selector {
         Some(found) => selector(found, reader.field("namespaceSelector")),
         None => Some(Selector::default()),
@@ -60,10 +60,10 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Read<Policy> {
         }),
         _ => None,
     };
-    Read { value, problems }
+    Converted { value, problems }
 }
 
-fn level(level: &api::Level, mut reader: Reader<'_>) -> Option<Level> {
+fn level(level: &api::Level, mut reader: FieldReader<'_>) -> Option<Level> {
     let api::Level { name, require, on_clearance_loss } = level;
     let require = require.as_ref().map(|found| requirements(found, &mut reader.field("require")));
     let on_loss = match on_clearance_loss {
@@ -74,7 +74,7 @@ fn level(level: &api::Level, mut reader: Reader<'_>) -> Option<Level> {
     Some(Level { name, require, on_loss })
 }
 
-fn on_loss(found: &api::OnClearanceLoss, mut reader: Reader<'_>) -> OnLoss {
+fn on_loss(found: &api::OnClearanceLoss, mut reader: FieldReader<'_>) -> OnLoss {
     let api::OnClearanceLoss { action, lead_time } = found;
     let action = match action.unwrap_or_default() {
         api::LossAction::Migrate => LossAction::Migrate,
@@ -97,7 +97,7 @@ fn on_loss(found: &api::OnClearanceLoss, mut reader: Reader<'_>) -> OnLoss {
 fn exceptions(
     found: &[api::Exception],
     levels: &Levels,
-    reader: &mut Reader<'_>,
+    reader: &mut FieldReader<'_>,
 ) -> BTreeMap<ExceptionName, Exception> {
     let mut known = BTreeMap::new();
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
@@ -137,7 +137,7 @@ fn exceptions(
     known
 }
 
-fn requirements(found: &api::Requirements, reader: &mut Reader<'_>) -> Requirements {
+fn requirements(found: &api::Requirements, reader: &mut FieldReader<'_>) -> Requirements {
     let api::Requirements {
         jurisdictions,
         not_exposed_to,
@@ -171,13 +171,13 @@ fn requirements(found: &api::Requirements, reader: &mut Reader<'_>) -> Requireme
 }
 
 /// An empty list allows nothing further than an absent one: it demands nothing.
-fn areas(listed: &[String], mut reader: Reader<'_>) -> Option<Areas> {
+fn areas(listed: &[String], mut reader: FieldReader<'_>) -> Option<Areas> {
     (!listed.is_empty()).then(|| reader.each(listed, Area::parse))
 }
 
 fn filter<T: Ord>(
     found: Option<&api::AllowDeny>,
-    mut reader: Reader<'_>,
+    mut reader: FieldReader<'_>,
     parse: fn(&str) -> Result<T, InvalidName>,
 ) -> Filter<T> {
     let Some(api::AllowDeny { allow, deny }) = found else { return Filter::default() };
@@ -185,7 +185,7 @@ fn filter<T: Ord>(
     Filter { allow: (!allow.is_empty()).then_some(allowed), deny: reader.field("deny").each(deny, parse) }
 }
 
-fn limit_of(limit: f64, mut reader: Reader<'_>) -> Option<f64> {
+fn limit_of(limit: f64, mut reader: FieldReader<'_>) -> Option<f64> {
     let good = limit.is_finite() && limit >= 0.0;
     if !good {
         reader.refuse(format_args!("{limit} cannot be a limit: write a number of at least 0"));
@@ -196,20 +196,19 @@ fn limit_of(limit: f64, mut reader: Reader<'_>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::convert::Problem;
 
-    fn read(yaml: &str) -> Read<Policy> {
+    fn read(yaml: &str) -> Converted<Policy> {
         policy("state", &serde_saphyr::from_str(yaml).unwrap())
     }
 
     #[test]
     fn a_policy_with_one_wrong_demand_is_no_policy() {
-        let Read { value, problems } = read(
+        let Converted { value, problems } = read(
             "{mode: Enforce, defaultLevel: low, levels: [{name: low}, {name: high, require: {jurisdictions: {data: [EU, UK]}, qualifications: [SecNumCloud]}}], categories: [{name: health, require: {}}]}",
         );
         assert!(value.is_none());
         assert_eq!(
-            problems.iter().map(Problem::to_string).collect::<Vec<_>>(),
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
             [
                 r#"spec.levels[1].require.jurisdictions.data[1]: "UK" is neither a country nor a group: write an ISO 3166-1 alpha-2 code, as FR, or EU or EEA (the United Kingdom is GB)"#,
                 r#"spec.levels[1].require.qualifications[0]: "SecNumCloud" is not a scheme: use at most 63 lower-case letters, digits, '-' and '.', with a letter or digit at both ends"#,
@@ -234,7 +233,7 @@ mod tests {
             ("{mode: Audit, defaultLevel: lwo, levels: [{name: low}]}", "one of low"),
             ("{mode: Audit, defaultLevel: low, levels: [{name: low}, {name: low}]}", "listed twice"),
         ] {
-            let Read { value, problems } = read(yaml);
+            let Converted { value, problems } = read(yaml);
             assert!(value.is_none());
             assert!(problems[0].to_string().contains(message), "{problems:?}");
         }

@@ -3,10 +3,10 @@
 use super::{
     Context, Question,
     fare::{Ask, Fare},
-    page::{Page, Phrase},
     pools::{self, Detail},
     steps,
 };
+use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
     name::CategoryName,
     plan::{Plan, Planned},
@@ -26,7 +26,7 @@ pub(super) enum Of<'a> {
 
 /// Tells it all. Says whether some pool is cleared, of those that are asked about.
 pub(super) fn tell<'a>(
-    page: &mut Page,
+    page: &mut TextPage,
     context: Context<'a>,
     question: &Question<'_>,
     policy: &'a Policy,
@@ -43,7 +43,7 @@ pub(super) fn tell<'a>(
         }
     };
     let title = format!("{demander} of policy {}, on {}", policy.name, question.at.day());
-    page.line(0, Phrase::default().strong(title).at(locate.demander(policy, demander)));
+    page.line(0, StyledText::default().strong(title).at(locate.demander(policy, demander)));
     let demands = ask.demands();
     let asks = [ask];
     let fares = Fare::all(world, &asks, question.pool, question.at);
@@ -56,7 +56,7 @@ pub(super) fn tell<'a>(
         None if all == 0 => "there is no pool at all".to_owned(),
         None => format!("{cleared} of {all} {} cleared", if all == 1 { "pool is" } else { "pools are" }),
     };
-    page.line(0, Phrase::mark(cleared > 0 || !demands).then(verdict));
+    page.line(0, StyledText::mark(cleared > 0 || !demands).then(verdict));
 
     accumulated(page, context, policy, of);
     asked_by(page, plan, policy, of);
@@ -86,7 +86,7 @@ fn ending(plan: &Plan<'_>, policy: &Policy, of: Of<'_>, pool: &str) -> Option<St
 }
 
 /// What is demanded: by a level, with what the levels below it demand.
-fn accumulated(page: &mut Page, context: Context<'_>, policy: &Policy, of: Of<'_>) {
+fn accumulated(page: &mut TextPage, context: Context<'_>, policy: &Policy, of: Of<'_>) {
     page.heading("What it demands");
     let demanders: Vec<(Demander<'_>, bool)> = match of {
         Of::Level(rank) => {
@@ -105,7 +105,7 @@ fn accumulated(page: &mut Page, context: Context<'_>, policy: &Policy, of: Of<'_
         Demander::Category(name) => policy.categories.get(name).and_then(Option::as_ref),
     };
     for (demander, demands) in demanders {
-        let phrase = Phrase::of(demander.to_string()).at(context.locate.demander(policy, demander));
+        let phrase = StyledText::of(demander.to_string()).at(context.locate.demander(policy, demander));
         if !demands {
             page.line(2, phrase.then(": nothing of its own"));
             continue;
@@ -118,7 +118,7 @@ fn accumulated(page: &mut Page, context: Context<'_>, policy: &Policy, of: Of<'_
 }
 
 /// Who asks for it.
-fn asked_by(page: &mut Page, plan: &Plan<'_>, policy: &Policy, of: Of<'_>) {
+fn asked_by(page: &mut TextPage, plan: &Plan<'_>, policy: &Policy, of: Of<'_>) {
     let asks = |planned: &&Planned<'_>| {
         let levelled = planned.judgement.policies.iter().find(|levelled| levelled.policy.name == policy.name);
         levelled.is_some_and(|levelled| match of {
@@ -129,12 +129,12 @@ fn asked_by(page: &mut Page, plan: &Plan<'_>, policy: &Policy, of: Of<'_>) {
     let names: Vec<_> = plan.workloads.iter().filter(asks).map(|planned| &planned.workload.identity).collect();
     page.heading("Who asks for it");
     if names.is_empty() {
-        page.line(2, Phrase::of("no workload that was read"));
+        page.line(2, StyledText::of("no workload that was read"));
     } else {
         let what = if names.len() == 1 { "workload" } else { "workloads" };
-        page.line(2, Phrase::of(format!("{} {what}: {}", names.len(), Few(names.iter()))));
+        page.line(2, StyledText::of(format!("{} {what}: {}", names.len(), Few(names.iter()))));
     }
     if policy.mode != Mode::Enforce {
-        page.line(2, Phrase::of(format!("policy {} is in {}, and places nothing yet", policy.name, policy.mode)));
+        page.line(2, StyledText::of(format!("policy {} is in {}, and places nothing yet", policy.name, policy.mode)));
     }
 }

@@ -1,6 +1,7 @@
 //! Questions about what there is not.
 
 use super::target::Target;
+use crate::diagnostic::suggest::sort_by_likeness;
 use rempart_core::{name::quoted, text::Few, workload::Kind};
 
 /// Something was asked about that there is not. Displays with what there is, the nearest first.
@@ -70,9 +71,6 @@ impl Error {
 
 /// What there is, the nearest to `wanted` first.
 fn told(wanted: &str, mut known: Vec<String>, what: &str) -> String {
-    let wanted = quoted(wanted);
-    let unlike = |name: &str| -strsim::jaro_winkler(name, &wanted);
-    known.sort_by(|a, b| unlike(a).total_cmp(&unlike(b)).then_with(|| a.cmp(b)));
-    known.dedup();
+    sort_by_likeness(wanted, &mut known);
     if known.is_empty() { format!("there are no {what} at all") } else { format!("there is {}", Few(known.iter())) }
 }

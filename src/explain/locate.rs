@@ -5,11 +5,11 @@
 use super::paths;
 use crate::{
     api::validate::Kind,
-    gather::{Origin, Own, Settled, Spec},
-    manifest::{
-        node::Span,
+    diagnostic::{
+        position::Span,
         source::{FileId, Sources},
     },
+    gather::{Origin, Own, Settled, Spec},
 };
 use rempart_core::{
     admission::Source,

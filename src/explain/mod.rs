@@ -7,7 +7,6 @@ mod demander;
 mod error;
 mod fare;
 mod locate;
-mod page;
 mod paths;
 mod pools;
 mod remedy;
@@ -16,13 +15,13 @@ mod steps;
 mod target;
 mod workload;
 
-use self::{demander::Of, locate::Locator, page::Page};
+use self::{demander::Of, locate::Locator};
 pub use self::{
     error::Error,
-    page::Style,
     target::{InvalidTarget, Target},
 };
-use crate::{gather::Settled, manifest::source::Sources};
+use crate::terminal::{TextLayout, TextPage};
+use crate::{diagnostic::source::Sources, gather::Settled};
 use rempart_core::{
     clearance::World,
     instant::Instant,
@@ -69,7 +68,7 @@ pub fn explain(
     settled: &Settled<'_>,
     sources: &Sources,
     question: &Question<'_>,
-    style: Style,
+    layout: TextLayout,
 ) -> Result<Explained, Error> {
     let world = &settled.inventory.world;
     if let Some(pool) = question.pool.filter(|pool| !world.catalogue.pools.contains_key(*pool)) {
@@ -80,7 +79,7 @@ pub fn explain(
     }
     let plan = plan(&settled.inventory, question.at, Assume::default());
     let context = Context { plan: &plan, world, locate: Locator::new(settled, sources) };
-    let mut page = Page::new(style);
+    let mut page = TextPage::new(layout);
     let placeable = match &question.target {
         Target::Workload { kind, namespace, name } => {
             let mut known = plan.workloads.iter().zip(&settled.origins);
@@ -110,12 +109,12 @@ pub fn explain(
             )?
         }
     };
-    Ok(Explained { text: page.finish(), placeable })
+    Ok(Explained { text: page.into_text(), placeable })
 }
 
 /// Tells `of` of every policy that has it, and that is asked about.
 fn each<'a>(
-    page: &mut Page,
+    page: &mut TextPage,
     context: Context<'a>,
     question: &Question<'_>,
     of: &dyn Fn(&'a Policy) -> Option<Of<'a>>,

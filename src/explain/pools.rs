@@ -1,10 +1,7 @@
 //! The part that tells how each pool fares: what it stands on, and which demands it meets and fails by which facts.
 
-use super::{
-    fare::Fare,
-    locate::Locator,
-    page::{Page, Phrase},
-};
+use super::{fare::Fare, locate::Locator};
+use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
     catalogue::{Reach, Site},
     derivation::{Derivation, Fact, Step},
@@ -31,19 +28,19 @@ pub(super) enum Detail {
 pub(super) type Remarks<'r> = &'r dyn Fn(&str) -> Option<String>;
 
 /// Tells `fares`.
-pub(super) fn tell(page: &mut Page, fares: &[Fare<'_>], detail: Detail, remarks: Remarks<'_>, locate: Locator<'_>) {
+pub(super) fn tell(page: &mut TextPage, fares: &[Fare<'_>], detail: Detail, remarks: Remarks<'_>, locate: Locator<'_>) {
     if fares.is_empty() {
-        page.line(2, Phrase::of("there is none: declare a PlacementPool"));
+        page.line(2, StyledText::of("there is none: declare a PlacementPool"));
     }
     let (cleared, rejected): (Vec<&Fare<'_>>, Vec<&Fare<'_>>) = fares.iter().partition(|fare| fare.cleared());
     for fare in cleared {
         header(page, &[fare], locate);
         if let Some(remark) = remarks(fare.pool.name.as_str()) {
-            page.line(4, Phrase::of("but ").then(remark));
+            page.line(4, StyledText::of("but ").then(remark));
         }
         for (policy, name, exception) in fare.exceptions() {
             let place = locate.policy(policy, "spec.exceptions");
-            page.line(4, Phrase::mark(true).then(by_exception(policy, name, exception)).at(place));
+            page.line(4, StyledText::mark(true).then(by_exception(policy, name, exception)).at(place));
         }
         match detail {
             Detail::Full => steps(page, fare, fare.steps(), locate),
@@ -63,15 +60,16 @@ pub(super) fn tell(page: &mut Page, fares: &[Fare<'_>], detail: Detail, remarks:
         steps(page, fare, fare.failed(), locate);
         match fare.steps().count().saturating_sub(fare.failed().count()) {
             0 => {}
-            1 => page.line(4, Phrase::default().faint("1 more demand is met")),
-            more => page.line(4, Phrase::default().faint(format!("{more} more demands are met"))),
+            1 => page.line(4, StyledText::default().faint("1 more demand is met")),
+            more => page.line(4, StyledText::default().faint(format!("{more} more demands are met"))),
         }
     }
     let more: usize = alike.iter().skip(MOST).map(Vec::len).sum();
     if more > 0 {
         page.line(
             2,
-            Phrase::default().faint(format!("and {more} pools more that lack as much or more: see each with --pool")),
+            StyledText::default()
+                .faint(format!("and {more} pools more that lack as much or more: see each with --pool")),
         );
     }
 }
@@ -100,11 +98,11 @@ fn alike<'f, 'a>(fares: &[&'f Fare<'a>]) -> Vec<Vec<&'f Fare<'a>>> {
 }
 
 /// The names of pools that fare alike, the verdict, and what they stand on.
-fn header(page: &mut Page, fares: &[&Fare<'_>], locate: Locator<'_>) {
+fn header(page: &mut TextPage, fares: &[&Fare<'_>], locate: Locator<'_>) {
     let Some(first) = fares.first() else { return };
     let good = first.cleared();
     let by_exception = good && first.exceptions().next().is_some();
-    let mut phrase = Phrase::mark(good);
+    let mut phrase = StyledText::mark(good);
     for (i, fare) in fares.iter().enumerate() {
         let and = if i == 0 { "" } else { ", " };
         phrase = phrase.then(and).strong(format!("pool {}", fare.pool.name));
@@ -126,12 +124,12 @@ fn header(page: &mut Page, fares: &[&Fare<'_>], locate: Locator<'_>) {
         let Site { provider, offer, zone, .. } = site;
         let stands = if fares.len() == 1 { "stands" } else { "stand" };
         let stands = format!("{stands} on offer {}/{} in zone {}", provider.name, offer.name, zone.name);
-        page.line(4, Phrase::of(stands).at(locate.site(site)));
+        page.line(4, StyledText::of(stands).at(locate.site(site)));
     }
 }
 
 /// All that a cleared pool meets, in a few lines.
-fn met(page: &mut Page, fare: &Fare<'_>, locate: Locator<'_>) {
+fn met(page: &mut TextPage, fare: &Fare<'_>, locate: Locator<'_>) {
     let certificates = fare.certificates();
     let certified = |step: &Step<'_>| certificates.iter().any(|(_, known, _)| known.wanted == step.wanted);
     let mut others: Vec<String> = Vec::new();
@@ -142,17 +140,17 @@ fn met(page: &mut Page, fare: &Fare<'_>, locate: Locator<'_>) {
         }
     }
     if !others.is_empty() {
-        page.line(4, Phrase::mark(true).then(Listed(others.iter())));
+        page.line(4, StyledText::mark(true).then(Listed(others.iter())));
     }
     for (derivation, step, _) in &certificates {
-        page.line(4, Phrase::mark(true).then(derivation.told(step)).at(locate.fact(derivation, step)));
+        page.line(4, StyledText::mark(true).then(derivation.told(step)).at(locate.fact(derivation, step)));
         source(page, step);
     }
 }
 
 /// Steps of one pool: what is demanded and where, and by which fact it is met or fails.
 fn steps<'f, 'a: 'f>(
-    page: &mut Page,
+    page: &mut TextPage,
     fare: &Fare<'_>,
     steps: impl Iterator<Item = (&'f Derivation<'a>, &'f Step<'a>)>,
     locate: Locator<'_>,
@@ -160,7 +158,7 @@ fn steps<'f, 'a: 'f>(
     for (derivation, step) in steps {
         if fare.site.is_err() {
             // Whoever demands anything demands this first: to say it once is enough.
-            page.line(4, Phrase::mark(false).then(derivation.told(step)).at(locate.fact(derivation, step)));
+            page.line(4, StyledText::mark(false).then(derivation.told(step)).at(locate.fact(derivation, step)));
             return;
         }
         let of_policy = match fare.derivations.len() {
@@ -168,15 +166,15 @@ fn steps<'f, 'a: 'f>(
             _ => format!(" of policy {}", derivation.policy.name),
         };
         let demand = format!("{}{of_policy} demands {}", step.demander, step.wanted);
-        let mark = Phrase::mark(step.finding.is_ok());
+        let mark = StyledText::mark(step.finding.is_ok());
         page.line(4, mark.then(demand).at(locate.demand(derivation, step)));
-        page.line(6, Phrase::of(derivation.told(step)).at(locate.fact(derivation, step)));
+        page.line(6, StyledText::of(derivation.told(step)).at(locate.fact(derivation, step)));
         source(page, step);
     }
 }
 
 /// Where to check the fact that `step` turns on.
-fn source(page: &mut Page, step: &Step<'_>) {
+fn source(page: &mut TextPage, step: &Step<'_>) {
     let address = match step.finding {
         Ok(Fact::Certificate { by: found, .. })
         | Err(
@@ -190,6 +188,6 @@ fn source(page: &mut Page, step: &Step<'_>) {
         _ => None,
     };
     if let Some(address) = address.filter(|address| !address.is_empty()) {
-        page.line(6, Phrase::default().faint(address));
+        page.line(6, StyledText::default().faint(address));
     }
 }

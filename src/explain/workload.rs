@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Context, Question,
     fare::{Ask, Fare},
-    page::{Page, Phrase},
     pools::{self, Detail},
     said::Said,
     steps,
 };
 use crate::gather::Origin;
+use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
     admission::Refusal,
     keys,
@@ -21,7 +21,7 @@ use rempart_core::{
 
 /// Tells it all. Says whether its pods have somewhere to run: in the pool that is asked about, if one is.
 pub(super) fn tell(
-    page: &mut Page,
+    page: &mut TextPage,
     context: Context<'_>,
     question: &Question<'_>,
     planned: &Planned<'_>,
@@ -29,7 +29,7 @@ pub(super) fn tell(
 ) -> bool {
     let Context { plan, locate, world, .. } = context;
     let name = format!("{}, on {}", planned.workload.identity, question.at.day());
-    page.line(0, Phrase::default().strong(name).at(locate.at(origin.file, origin.name)));
+    page.line(0, StyledText::default().strong(name).at(locate.at(origin.file, origin.name)));
     outcome(page, plan, planned);
 
     let said = Said::new(plan, planned, origin, locate);
@@ -69,7 +69,7 @@ pub(super) fn tell(
 }
 
 /// What becomes of it, in a sentence. What is refused is told where it stands, so that it is not told here.
-fn outcome<'a>(page: &mut Page, plan: &Plan<'a>, planned: &Planned<'a>) {
+fn outcome<'a>(page: &mut TextPage, plan: &Plan<'a>, planned: &Planned<'a>) {
     let (good, word) = match planned.outcome {
         Outcome::Placeable(_) => (true, "placeable"),
         Outcome::Unplaceable(_) => (false, "not placeable"),
@@ -77,12 +77,12 @@ fn outcome<'a>(page: &mut Page, plan: &Plan<'a>, planned: &Planned<'a>) {
             let refused = planned.judgement.refusals.iter().filter(|refused| refused.in_force);
             let policies: BTreeSet<_> = refused.map(|refused| &refused.policy.name).collect();
             let what = if policies.len() == 1 { "policy" } else { "policies" };
-            page.line(0, Phrase::mark(false).then(format!("refused by {what} {}", Few(policies.iter()))));
+            page.line(0, StyledText::mark(false).then(format!("refused by {what} {}", Few(policies.iter()))));
             return;
         }
         Outcome::Unrestricted(_) => (true, "may run anywhere"),
     };
-    page.line(0, Phrase::mark(good).then(format!("{word}: {}", plan.message(planned))));
+    page.line(0, StyledText::mark(good).then(format!("{word}: {}", plan.message(planned))));
 }
 
 fn placeable(plan: &Plan<'_>, planned: &Planned<'_>, pool: Option<&str>, cleared: bool) -> bool {
@@ -123,7 +123,7 @@ fn drawback(plan: &Plan<'_>, planned: &Planned<'_>, pool: &str) -> Option<String
 }
 
 /// What keeps the pods pending though a pool is cleared.
-fn obstacle(page: &mut Page, context: Context<'_>, planned: &Planned<'_>) {
+fn obstacle(page: &mut TextPage, context: Context<'_>, planned: &Planned<'_>) {
     let Context { plan, locate, .. } = context;
     let Some(demand) = plan.demand(planned) else { return };
     let cleared = || demand.cleared.iter().filter_map(|index| plan.pool(*index));
@@ -133,21 +133,21 @@ fn obstacle(page: &mut Page, context: Context<'_>, planned: &Planned<'_>) {
             for pool in cleared() {
                 let text =
                     format!("• add nodes to pool {}, or correct its nodeSelector or providerIDPrefix", pool.name);
-                page.line(2, Phrase::of(text).at(locate.pool(pool, "spec.nodeSelector")));
+                page.line(2, StyledText::of(text).at(locate.pool(pool, "spec.nodeSelector")));
             }
         }
         Outcome::Unplaceable(Stuck::OwnWishes) => {
             page.heading("To make it placeable");
             let names = demand.with_nodes.iter().filter_map(|index| plan.pool(*index)).map(|pool| &pool.name);
             let wished = Wished(&planned.workload.wants);
-            page.line(2, Phrase::of(format!("• let {wished} accept nodes of {}", Few(names))));
+            page.line(2, StyledText::of(format!("• let {wished} accept nodes of {}", Few(names))));
         }
         _ => {}
     }
 }
 
 /// Where the pods of a `DaemonSet` run, and where they end.
-fn nodes<'a>(page: &mut Page, plan: &Plan<'a>, planned: &Planned<'a>) {
+fn nodes<'a>(page: &mut TextPage, plan: &Plan<'a>, planned: &Planned<'a>) {
     let Some(reach) = plan.reach(planned) else { return };
     page.heading("On which nodes");
     let mut runs: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -163,13 +163,13 @@ fn nodes<'a>(page: &mut Page, plan: &Plan<'a>, planned: &Planned<'a>) {
         }
     }
     for (of, nodes) in &runs {
-        page.line(2, Phrase::mark(true).then(format!("runs on {} {of}: {}", counted(nodes), Few(nodes.iter()))));
+        page.line(2, StyledText::mark(true).then(format!("runs on {} {of}: {}", counted(nodes), Few(nodes.iter()))));
     }
     for (of, nodes) in &ends {
-        page.line(2, Phrase::mark(false).then(format!("ends on {} {of}: {}", counted(nodes), Few(nodes.iter()))));
+        page.line(2, StyledText::mark(false).then(format!("ends on {} {of}: {}", counted(nodes), Few(nodes.iter()))));
     }
     if !ends.is_empty() {
-        page.line(2, Phrase::of("Kubernetes ends those pods at once, whatever disruption budgets say."));
+        page.line(2, StyledText::of("Kubernetes ends those pods at once, whatever disruption budgets say."));
     }
 }
 
@@ -178,7 +178,7 @@ fn counted(nodes: &[&str]) -> String {
 }
 
 /// What to write in the place of what is refused.
-fn refusals(page: &mut Page, planned: &Planned<'_>, said: &Said<'_>) {
+fn refusals(page: &mut TextPage, planned: &Planned<'_>, said: &Said<'_>) {
     let mut told = Vec::new();
     for refused in planned.judgement.refusals.iter().filter(|refused| refused.in_force) {
         let step = match &refused.refusal {
@@ -211,6 +211,6 @@ fn refusals(page: &mut Page, planned: &Planned<'_>, said: &Said<'_>) {
         }
     }
     for (step, place) in told {
-        page.line(2, Phrase::of("• ").then(step).at(place));
+        page.line(2, StyledText::of("• ").then(step).at(place));
     }
 }

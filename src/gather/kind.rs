@@ -2,10 +2,8 @@
 
 use crate::{
     api,
-    manifest::{
-        diagnostic::Diagnostic,
-        node::{Node, Span},
-    },
+    diagnostic::{Diagnostic, position::Span, suggest},
+    manifest::node::Node,
 };
 use rempart_core::{name::quoted, workload::Kind};
 
@@ -110,10 +108,9 @@ fn own(version: &str, kind: &str) -> Result<Known, Diagnostic> {
     let Some(found) = api::validate::Kind::parse(kind) else {
         let known = api::validate::Kind::ALL.map(api::validate::Kind::as_str);
         let message = format!("there is no kind {:?} in {}", quoted(kind), api::GROUP);
-        return Err(Diagnostic::error("UnknownKind", message).hint(nearest(kind, &known).map_or_else(
-            || format!("write one of {}", known.join(", ")),
-            |meant| format!("perhaps {meant} is meant"),
-        )));
+        return Err(Diagnostic::error("UnknownKind", message).hint(
+            suggest::nearest(kind, known).map_or_else(|| format!("write one of {}", known.join(", ")), suggest::meant),
+        ));
     };
     if version == api::VERSION {
         Ok(Known::Own(found))
@@ -126,32 +123,9 @@ fn own(version: &str, kind: &str) -> Result<Known, Diagnostic> {
 /// A warning when `kind` is nearly one that would have been judged.
 pub(super) fn nearly(kind: &str) -> Option<Diagnostic> {
     let judged: Vec<&str> = Kind::ALL.map(Kind::as_str).into_iter().chain(["Namespace", "Node"]).collect();
-    let meant = nearest(kind, &judged)?;
+    let meant = suggest::nearest(kind, judged.iter().copied())?;
     let message = format!("passed over: nothing is known of kind {:?}", quoted(kind));
-    Some(Diagnostic::warning("UnknownKind", message).hint(format!("perhaps {meant} is meant")))
-}
-
-/// The one of `known` that `name` is nearly, and not exactly.
-pub(super) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let written = quoted(name).to_lowercase();
-    let length = written.chars().count();
-    let slips = |known: &str| {
-        // A slip changes the length by one at most: nearly all that is written differs by more, and is not compared.
-        let near = known.chars().count().abs_diff(length) <= slips_allowed(known);
-        let slips = near.then(|| strsim::damerau_levenshtein(&written, &known.to_lowercase()));
-        slips.filter(|slips| *slips <= slips_allowed(known))
-    };
-    let best = known.iter().filter_map(|known| Some((slips(known)?, *known))).min_by_key(|(slips, _)| *slips);
-    best.map(|(_, known)| known).filter(|known| *known != name)
-}
-
-/// Two slips of the pen, fewer in short words; `Node` is not meant by `Role`.
-fn slips_allowed(known: &str) -> usize {
-    match known.len() {
-        0..=3 => 0,
-        4..=5 => 1,
-        _ => 2,
-    }
+    Some(Diagnostic::warning("UnknownKind", message).hint(suggest::meant(meant)))
 }
 
 #[cfg(test)]

@@ -1,10 +1,8 @@
 //! The metadata of an object, as far as it says something to Rempart.
 
-use super::kind::nearest;
-use crate::manifest::{
-    diagnostic::Diagnostic,
-    node::{Node, Span},
-    source::FileId,
+use crate::{
+    diagnostic::{Diagnostic, position::Span, source::FileId, suggest},
+    manifest::node::Node,
 };
 use rempart_core::{keys, name::quoted};
 
@@ -40,10 +38,14 @@ pub(super) struct Metadata<'n> {
 
 impl<'n> Metadata<'n> {
     /// The metadata of `node`, an object of `kind`. Diagnostics lack their file.
-    pub(super) fn of(kind: &str, node: &'n Node<'_>) -> (Option<Self>, Vec<Unplaced>) {
+    pub(super) fn of(kind: &str, node: &'n Node<'_>) -> (Option<Self>, Vec<UnplacedDiagnostic>) {
         let mut faults = Vec::new();
         let Some(metadata) = node.get("metadata").filter(|found| !found.entries().is_empty()) else {
-            faults.push(Unplaced::error("Required", "metadata: missing".to_owned(), node.span).of(kind.to_owned()));
+            faults.push(
+                UnplacedDiagnostic::error("Required", "metadata: missing".to_owned())
+                    .at_place(node.span)
+                    .of(kind.to_owned()),
+            );
             return (None, faults);
         };
         let mut field = |name: &'static str| {
@@ -52,7 +54,9 @@ impl<'n> Metadata<'n> {
                 Ok(text) => Some((text, found.span)),
                 Err(mistyped) => {
                     let message = format!("metadata.{name}: {mistyped}");
-                    faults.push(Unplaced::error("WrongType", message, mistyped.span).hint(mistyped.hint));
+                    faults.push(
+                        UnplacedDiagnostic::error("WrongType", message).at_place(mistyped.span).hint_of(mistyped.hint),
+                    );
                     None
                 }
             }
@@ -62,7 +66,7 @@ impl<'n> Metadata<'n> {
         let Some((name, name_span)) = field("name").or_else(|| field("generateName")) else {
             if faults.is_empty() {
                 let message = "metadata.name: missing".to_owned();
-                faults.push(Unplaced::error("Required", message, metadata.span).of(kind.to_owned()));
+                faults.push(UnplacedDiagnostic::error("Required", message).at_place(metadata.span).of(kind.to_owned()));
             }
             return (None, faults);
         };
@@ -74,7 +78,7 @@ impl<'n> Metadata<'n> {
                      letter or digit",
                     quoted(wrong)
                 );
-                faults.push(Unplaced::error("Invalid", message, span));
+                faults.push(UnplacedDiagnostic::error("Invalid", message).at_place(span));
             }
         }
         if !faults.is_empty() {
@@ -105,7 +109,12 @@ fn is_name(text: &str) -> bool {
 }
 
 /// The texts of a map. What is no text is told: the API server refuses the whole object for it.
-pub(super) fn texts<'n>(map: Option<&'n Node<'_>>, path: &str, object: &str, faults: &mut Vec<Unplaced>) -> Texts<'n> {
+pub(super) fn texts<'n>(
+    map: Option<&'n Node<'_>>,
+    path: &str,
+    object: &str,
+    faults: &mut Vec<UnplacedDiagnostic>,
+) -> Texts<'n> {
     let mut texts = Texts::new();
     for entry in map.map(Node::entries).unwrap_or_default() {
         match entry.value.text() {
@@ -116,8 +125,8 @@ pub(super) fn texts<'n>(map: Option<&'n Node<'_>>, path: &str, object: &str, fau
             Ok(text) => texts.push((&entry.key, Text { said: text, span: entry.value.span, key: entry.key_span })),
             Err(mistyped) => {
                 let message = format!("{path}[{}]: {mistyped}", quoted(&entry.key));
-                let fault = Unplaced::error("WrongType", message, mistyped.span);
-                faults.push(fault.hint(mistyped.hint).of(object.to_owned()));
+                let fault = UnplacedDiagnostic::error("WrongType", message).at_place(mistyped.span);
+                faults.push(fault.hint_of(mistyped.hint).of(object.to_owned()));
             }
         }
     }
@@ -125,33 +134,7 @@ pub(super) fn texts<'n>(map: Option<&'n Node<'_>>, path: &str, object: &str, fau
 }
 
 /// A diagnostic that does not know its file yet.
-#[derive(Debug)]
-pub(super) struct Unplaced {
-    diagnostic: Diagnostic,
-    span: Span,
-}
-
-impl Unplaced {
-    pub(super) fn error(code: &'static str, message: String, span: Span) -> Self {
-        Self { diagnostic: Diagnostic::error(code, message), span }
-    }
-
-    pub(super) fn warning(code: &'static str, message: String, span: Span) -> Self {
-        Self { diagnostic: Diagnostic::warning(code, message), span }
-    }
-
-    pub(super) fn hint(self, hint: Option<String>) -> Self {
-        Self { diagnostic: Diagnostic { hint, ..self.diagnostic }, ..self }
-    }
-
-    pub(super) fn of(self, object: String) -> Self {
-        Self { diagnostic: self.diagnostic.of(object), ..self }
-    }
-
-    pub(super) fn in_file(self, file: FileId) -> Diagnostic {
-        self.diagnostic.at(file, self.span)
-    }
-}
+pub(super) type UnplacedDiagnostic = Diagnostic<Span>;
 
 /// The entries whose keys say a level or categories.
 pub(super) fn ours<'n>(texts: &Texts<'n>) -> impl Iterator<Item = (&'static str, Text<'n>)> {
@@ -184,7 +167,7 @@ const KNOWN: [&str; 5] = [
 ];
 
 /// Keys of ours where nobody reads them: misspelt, or a label in the place of an annotation.
-pub(super) fn unheard(metadata: &Metadata<'_>, rules: Rules) -> Vec<Unplaced> {
+pub(super) fn unheard(metadata: &Metadata<'_>, rules: Rules) -> Vec<UnplacedDiagnostic> {
     let (heard, unheard, right, wrong) = match rules {
         Rules::Labels => (&metadata.labels, &metadata.annotations, "label", "annotation"),
         Rules::Annotations => (&metadata.annotations, &metadata.labels, "annotation", "label"),
@@ -195,7 +178,7 @@ pub(super) fn unheard(metadata: &Metadata<'_>, rules: Rules) -> Vec<Unplaced> {
     for (key, text) in ours(unheard) {
         let message = format!("{wrong} {key} has no effect here: {who}");
         let hint = Some(format!("move it to metadata.{right}s"));
-        found.push(Unplaced::warning("Unheard", message, text.key).hint(hint));
+        found.push(UnplacedDiagnostic::warning("Unheard", message).at_place(text.key).hint_of(hint));
     }
     found
 }
@@ -216,15 +199,16 @@ pub(super) fn unjudged(file: FileId, kind: &str, node: &Node<'_>) -> Option<Diag
 }
 
 /// Keys with our prefix that nobody reads.
-pub(super) fn misspelt(texts: &Texts<'_>, what: &str) -> Vec<Unplaced> {
+pub(super) fn misspelt(texts: &Texts<'_>, what: &str) -> Vec<UnplacedDiagnostic> {
     let unknown = texts.iter().filter(|(key, _)| key.starts_with(PREFIX) && !KNOWN.contains(key));
-    let looks_alike = texts.iter().filter(|(key, _)| !key.starts_with(PREFIX) && nearest(key, &KNOWN).is_some());
+    let looks_alike =
+        texts.iter().filter(|(key, _)| !key.starts_with(PREFIX) && suggest::nearest(key, KNOWN).is_some());
     unknown
         .chain(looks_alike)
         .map(|(key, text)| {
             let message = format!("{what} {:?} has no effect: Rempart reads no such {what}", quoted(key));
-            let meant = nearest(key, &KNOWN).unwrap_or(keys::SENSITIVITY);
-            Unplaced::warning("UnknownAnnotation", message, text.key).hint(Some(format!("perhaps {meant} is meant")))
+            let meant = suggest::nearest(key, KNOWN).unwrap_or(keys::SENSITIVITY);
+            UnplacedDiagnostic::warning("UnknownAnnotation", message).at_place(text.key).hint(suggest::meant(meant))
         })
         .collect()
 }

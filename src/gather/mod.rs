@@ -8,7 +8,6 @@ mod metadata;
 mod own;
 mod pod;
 mod settle;
-mod told;
 mod workload;
 
 use std::{
@@ -20,15 +19,11 @@ use self::{kind::Known, metadata::Metadata};
 pub use self::{
     own::{Own, Spec, demander},
     settle::{Settings, Settled},
-    told::Told,
 };
 use crate::{
     api,
-    manifest::{
-        diagnostic::Diagnostic,
-        node::{Node, Span},
-        source::FileId,
-    },
+    diagnostic::{Diagnostic, capped::CappedDiagnostics, position::Span, source::FileId},
+    manifest::node::Node,
 };
 use rempart_core::{
     admission::Source,
@@ -52,7 +47,7 @@ pub struct Gathered<'t> {
     /// How many objects of other kinds were passed over, by kind.
     pub ignored: BTreeMap<String, usize>,
     /// What could not be read, or hardly says what was meant.
-    pub diagnostics: Told,
+    pub diagnostics: CappedDiagnostics,
     /// Pods that claim to be of something, to be judged themselves where that is not among what was read.
     orphans: Vec<(Controlled, Found)>,
     /// The namespace of objects that name none.

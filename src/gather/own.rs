@@ -6,11 +6,12 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     api::{self, CloudProviderSpec, PlacementPolicySpec, PlacementPoolSpec, validate::Kind},
-    manifest::{
-        diagnostic::{Diagnostic, Place},
-        node::{Node, Span},
-        source::FileId,
+    diagnostic::{
+        Diagnostic,
+        position::Span,
+        source::{FileId, SourceSpan},
     },
+    manifest::node::Node,
 };
 use rempart_core::{name::quoted, reason::Demander};
 
@@ -55,10 +56,10 @@ impl<'t> Own<'t> {
         let mut diagnostics: Vec<Diagnostic> = api::validate::violations(kind, &json)
             .into_iter()
             .map(|found| {
-                let api::validate::Violation { path, code, message, hint } = found;
-                let message = if path.is_empty() { message } else { format!("{path}: {message}") };
-                let place = place_of(&node, &path, code == "UnknownField");
-                Diagnostic { hint, ..Diagnostic::error(code, message).at(file, place).of(object.clone()) }
+                let span = place_of(&node, found.path(), found.code == "UnknownField");
+                let message = found.to_string();
+                let located = found.locate(|_| Some(SourceSpan { file, span }));
+                Diagnostic { message, ..located }.of(object.clone())
             })
             .collect();
         let spec = json.get("spec").cloned().unwrap_or_default();
@@ -86,8 +87,8 @@ impl<'t> Own<'t> {
 
     /// Where `path` stands, or the nearest thing around it that is there.
     #[must_use]
-    pub fn place(&self, path: &str) -> Place {
-        Place { file: self.file, span: place_of(&self.node, path, false) }
+    pub fn place(&self, path: &str) -> SourceSpan {
+        SourceSpan { file: self.file, span: place_of(&self.node, path, false) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::metadata::{Unplaced, texts};
+use super::metadata::{UnplacedDiagnostic, texts};
 use crate::manifest::node::Node;
 use rempart_core::{
     selector::{Operator, Selector},
@@ -10,7 +10,7 @@ use rempart_core::{
 };
 
 /// What `spec`, at `path` of `object`, wants of nodes.
-pub(super) fn wants(spec: &Node<'_>, path: &str, object: &str, faults: &mut Vec<Unplaced>) -> Wants {
+pub(super) fn wants(spec: &Node<'_>, path: &str, object: &str, faults: &mut Vec<UnplacedDiagnostic>) -> Wants {
     let selector = texts(spec.get("nodeSelector"), &format!("{path}.nodeSelector"), object, faults);
     let affinity = ["affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"]
         .into_iter()
@@ -21,7 +21,7 @@ pub(super) fn wants(spec: &Node<'_>, path: &str, object: &str, faults: &mut Vec<
     }
 }
 
-fn term(term: &Node<'_>, object: &str, faults: &mut Vec<Unplaced>) -> NodeTerm {
+fn term(term: &Node<'_>, object: &str, faults: &mut Vec<UnplacedDiagnostic>) -> NodeTerm {
     let span = term.span;
     let mut demands = |field: &str| -> Vec<(String, Operator)> {
         let listed = term.get(field).map(Node::items).unwrap_or_default();
@@ -34,7 +34,10 @@ fn term(term: &Node<'_>, object: &str, faults: &mut Vec<Unplaced>) -> NodeTerm {
                         format!("{field} of the node affinity cannot be read: expected key, operator and values");
                     let hint = "operator is one of In, NotIn, Exists, DoesNotExist, Gt and Lt".to_owned();
                     faults.push(
-                        Unplaced::error("WrongType", message, demand.span).of(object.to_owned()).hint(Some(hint)),
+                        UnplacedDiagnostic::error("WrongType", message)
+                            .at_place(demand.span)
+                            .of(object.to_owned())
+                            .hint(hint),
                     );
                 }
                 read
@@ -55,7 +58,9 @@ fn term(term: &Node<'_>, object: &str, faults: &mut Vec<Unplaced>) -> NodeTerm {
                 let message =
                     format!("matchFields of the node affinity asks for {key:?} otherwise than Kubernetes lets it");
                 let hint = format!("ask for {NAME} with In or NotIn");
-                faults.push(Unplaced::error("NotSupported", message, span).of(object.to_owned()).hint(Some(hint)));
+                faults.push(
+                    UnplacedDiagnostic::error("NotSupported", message).at_place(span).of(object.to_owned()).hint(hint),
+                );
             }
         }
     }

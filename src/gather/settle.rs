@@ -8,8 +8,8 @@ use std::{
 use super::{Controlled, Found, Gathered, Namespace, Own, Running, own::Spec};
 use crate::{
     api::validate::Kind,
-    convert::{self, Problem, Read},
-    manifest::diagnostic::{Diagnostic, Severity},
+    convert::{self, Converted},
+    diagnostic::{Diagnostic, Severity},
 };
 use rempart_core::{
     clearance::World,
@@ -147,27 +147,27 @@ fn world(own: &BTreeMap<(Kind, String), Own<'_>>, diagnostics: &mut Vec<Diagnost
         }
         let problems = match &object.spec {
             Spec::Provider(spec) => {
-                let Read { value, problems } = convert::provider(&object.name, spec);
+                let Converted { value, problems } = convert::provider(&object.name, spec);
                 world.catalogue.providers.extend(value.map(|value| (value.name.clone(), value)));
                 problems
             }
             Spec::Pool(spec) => {
-                let Read { value, problems } = convert::pool(&object.name, spec);
+                let Converted { value, problems } = convert::pool(&object.name, spec);
                 world.catalogue.pools.extend(value.map(|value| (value.name.clone(), value)));
                 problems
             }
             Spec::Policy(spec) => {
-                let Read { value, problems } = convert::policy(&object.name, spec);
+                let Converted { value, problems } = convert::policy(&object.name, spec);
                 world.policies.extend(value.map(|value| (value.name.clone(), value)));
                 problems
             }
         };
         // Where the definition has spoken already, what the conversion says of the same object adds nothing.
         if !told.contains(&object.to_string()) {
-            diagnostics.extend(problems.into_iter().map(|Problem { field, message }| {
-                let place = object.place(&field);
-                let diagnostic = Diagnostic::error("Invalid", format!("{field}: {message}"));
-                diagnostic.at(place.file, place.span).of(object.to_string())
+            diagnostics.extend(problems.into_iter().map(|found| {
+                let message = found.to_string();
+                let located = found.locate(|path| Some(object.place(&path.0)));
+                Diagnostic { message, ..located }.of(object.to_string())
             }));
         }
     }

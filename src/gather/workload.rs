@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{
     Found, Gathered, Origin, Running,
-    metadata::{Metadata, Texts, Unplaced, misspelt, ours, texts},
+    metadata::{Metadata, Texts, UnplacedDiagnostic, misspelt, ours, texts},
     pod,
 };
-use crate::manifest::{node::Node, source::FileId};
+use crate::{diagnostic::source::FileId, manifest::node::Node};
 use rempart_core::{
     admission::Source,
     keys,
@@ -77,7 +77,7 @@ fn read(
     metadata: &Metadata<'_>,
     node: &Node<'_>,
     object: &str,
-    faults: &mut Vec<Unplaced>,
+    faults: &mut Vec<UnplacedDiagnostic>,
     shared: &mut impl FnMut(&str) -> Arc<str>,
 ) -> Found {
     let mut origin = Origin { file, name: metadata.name_span, said: Vec::new(), node_name: None };

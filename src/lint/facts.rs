@@ -3,8 +3,8 @@
 use super::{SOON_DAYS, about};
 use crate::{
     api::{self, validate::Kind},
+    diagnostic::{Diagnostic, Severity::Warning},
     gather::{Own, Settled, Spec},
-    manifest::diagnostic::{Diagnostic, Severity::Warning},
 };
 use rempart_core::{
     catalogue::{Offer, Provider, Qualification},

@@ -8,8 +8,8 @@ mod places;
 mod reach;
 
 use crate::{
+    diagnostic::{Diagnostic, Severity},
     gather::{Own, Settled},
-    manifest::diagnostic::{Diagnostic, Place, Severity},
 };
 use rempart_core::{
     admission::{Refusal, Source},
@@ -39,12 +39,7 @@ pub fn lint(settled: &Settled<'_>, at: Instant) -> Vec<Diagnostic> {
 
 /// A finding about a field of an object of ours.
 fn about(own: &Own<'_>, path: &str, severity: Severity, code: &'static str, message: String) -> Diagnostic {
-    let Place { file, span } = own.place(path);
-    let found = match severity {
-        Severity::Error => Diagnostic::error(code, message),
-        Severity::Warning => Diagnostic::warning(code, message),
-    };
-    found.at(file, span).of(own.to_string())
+    Diagnostic::new(severity, code, message).at_place(own.place(path)).of(own.to_string())
 }
 
 /// An error where admission refuses; a warning where it only would, were the policy in Enforce.

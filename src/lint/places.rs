@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use super::about;
 use crate::{
     api::validate::Kind,
-    gather::{Own, Settled},
-    manifest::diagnostic::{
+    diagnostic::{
         Diagnostic,
         Severity::{Error, Warning},
+        suggest,
     },
+    gather::{Own, Settled},
 };
 use rempart_core::{
     catalogue::{Pool, Unresolved},
@@ -65,11 +66,8 @@ fn unresolved(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
 
 /// What may be meant by `named` among `known`: the nearest, or all of them when they are few.
 pub(super) fn nearest_of(named: &str, known: &[&str]) -> Option<String> {
-    let best = known.iter().max_by(|a, b| strsim::jaro_winkler(a, named).total_cmp(&strsim::jaro_winkler(b, named)))?;
-    if strsim::jaro_winkler(best, named) > 0.8 {
-        return Some(format!("perhaps {best} is meant"));
-    }
-    (known.len() <= 8).then(|| format!("there is {}", known.join(", ")))
+    let near = suggest::nearest(named, known.iter().copied()).map(suggest::meant);
+    near.or_else(|| (known.len() <= 8 && !known.is_empty()).then(|| format!("there is {}", known.join(", "))))
 }
 
 /// Providers that no pool uses. Where no pool is given at all, nothing can be said of it.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::{about, places::nearest_of};
 use crate::{
     api::validate::Kind,
+    diagnostic::{Diagnostic, Severity::Warning},
     gather::{self, Own, Settled, Spec},
-    manifest::diagnostic::{Diagnostic, Severity::Warning},
 };
 use rempart_core::{
     law::KNOWN_LAWS,

@@ -7,13 +7,16 @@ use std::borrow::Cow;
 
 use super::{
     anchors::Anchors,
-    diagnostic::Diagnostic,
     entries::Entries,
     envelope::{self, Envelope},
-    node::{Content, Entry, Node, Position, Short, Span},
+    node::{Content, Entry, Node, Short},
     part::{DEPTH, Part, VALUES},
     scalar::{self, Scalar},
     syntax,
+};
+use crate::diagnostic::{
+    Diagnostic,
+    position::{Position, Span},
 };
 
 /// Who takes the objects, and what is wrong with those that cannot be had.

@@ -1,9 +1,9 @@
 //! From bytes to text: UTF-8, or a diagnostic that says what it is instead.
 
-use super::{
-    diagnostic::Diagnostic,
-    node::Span,
-    part::Part,
+use super::part::Part;
+use crate::diagnostic::{
+    Diagnostic,
+    position::Span,
     source::{BYTE_ORDER_MARK, Sources},
 };
 

@@ -5,7 +5,8 @@ use std::{
     collections::{BTreeSet, HashMap},
 };
 
-use super::node::{Entry, Span};
+use super::node::Entry;
+use crate::diagnostic::position::Span;
 
 /// From how many keys on an index is worth its memory.
 const MANY: usize = 16;
@@ -92,9 +93,12 @@ impl<'t> Entries<'t> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{
-        node::{Content, Node, Position},
-        scalar::Scalar,
+    use crate::{
+        diagnostic::position::Position,
+        manifest::{
+            node::{Content, Node},
+            scalar::Scalar,
+        },
     };
 
     fn entry(key: usize) -> Entry<'static> {

@@ -13,9 +13,10 @@ use std::borrow::Cow;
 use super::{
     compose::Sink,
     entries::Entries,
-    node::{Content, Entry, Node, Span},
+    node::{Content, Entry, Node},
     scalar::Scalar,
 };
+use crate::diagnostic::position::Span;
 
 pub(super) const ITEMS: &str = "items";
 const KIND: &str = "kind";

@@ -10,9 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    decode::{decode, too_large},
-    diagnostic::Diagnostic,
+use super::decode::{decode, too_large};
+use crate::diagnostic::{
+    Diagnostic,
     source::{FileId, Sources},
 };
 

@@ -8,10 +8,12 @@ use std::borrow::Cow;
 
 use super::{
     compose::{Composer, Shape},
-    diagnostic::Diagnostic,
-    node::{Position, Span},
     part::{DEPTH, Part},
     scalar::Scalar,
+};
+use crate::diagnostic::{
+    Diagnostic,
+    position::{Position, Span},
 };
 
 /// Who is told what a text of JSON holds.

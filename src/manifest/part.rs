@@ -2,9 +2,9 @@
 
 use granit_parser::Marker;
 
-use super::{
-    diagnostic::Diagnostic,
-    node::{Position, Span},
+use crate::diagnostic::{
+    Diagnostic,
+    position::{Position, Span},
     source::{FileId, Lines},
 };
 

@@ -1,7 +1,8 @@
 //! The way to a field, as people and API servers write it: `spec.offers[0].zones[1].country`, and
 //! `metadata.annotations[rempart.dev/sensitivity]` where a key has dots or slashes.
 
-use super::node::{Node, Span};
+use super::node::Node;
+use crate::diagnostic::position::Span;
 
 /// How far a path leads.
 #[derive(Clone, Copy, Debug, PartialEq)]

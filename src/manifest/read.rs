@@ -5,12 +5,15 @@
 
 use super::{
     compose::{Composer, Sink},
-    diagnostic::Diagnostic,
     json,
-    node::{Node, Span},
+    node::Node,
     part::Part,
-    source::{BYTE_ORDER_MARK, FileId, Lines},
     syntax, yaml,
+};
+use crate::diagnostic::{
+    Diagnostic,
+    position::Span,
+    source::{BYTE_ORDER_MARK, FileId, Lines},
 };
 
 /// Reads `text`, which is `file`, and gives each of its objects to `sink` in order, or what is wrong in its stead.

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use granit_parser::{ErrorKind, ScanError};
 
-use super::{
-    diagnostic::Diagnostic,
-    node::{Position, Span},
-    part::{Part, narrow},
+use super::part::{Part, narrow};
+use crate::diagnostic::{
+    Diagnostic,
+    position::{Position, Span},
 };
 
 /// What to do about a text with `{{` where YAML has no use for it.

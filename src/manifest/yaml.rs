@@ -6,12 +6,11 @@ use granit_parser::{Event, Options, Parser, ScalarStyle, Tag};
 
 use super::{
     compose::{Composer, Shape},
-    diagnostic::Diagnostic,
-    node::Span,
     part::{DEPTH, Part},
     scalar::{Meaning, Scalar},
     syntax,
 };
+use crate::diagnostic::{Diagnostic, position::Span};
 
 /// Reads `part` as YAML.
 ///

@@ -17,7 +17,7 @@ use self::{
 use super::index::{Index, Record};
 use crate::{
     api::{self, limits},
-    convert::{self, Problem, Read},
+    convert::{self, Converted},
 };
 use rempart_core::{
     catalogue::Pool,
@@ -130,12 +130,12 @@ pub struct OfPolicy {
 /// Reads all records of one kind: the values, and what is wrong with each object.
 fn read<K, T>(
     records: &super::index::Mirror<Record<K>>,
-    convert: impl Fn(&str, &K) -> Read<T>,
+    convert: impl Fn(&str, &K) -> Converted<T>,
 ) -> BTreeMap<String, (Option<T>, Vec<String>)> {
     let read_one = |name: &str, record: &Record<K>| match &record.object {
         Ok(object) => {
-            let Read { value, problems } = convert(name, object);
-            (value, problems.iter().map(Problem::to_string).collect())
+            let Converted { value, problems } = convert(name, object);
+            (value, problems.iter().map(ToString::to_string).collect())
         }
         Err(error) => (None, vec![format!("the object cannot be decoded: {error}")]),
     };

@@ -5,7 +5,7 @@ use std::{cmp::Ordering, fmt};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::origin::Ignored;
+use super::location::IgnoredKinds;
 use rempart_core::{
     admission::Refusal,
     plan::{Outcome, Plan, Planned, Refused, RefusedNamespace},
@@ -67,7 +67,7 @@ pub struct Tally {
 impl Tally {
     /// Of a plan.
     #[must_use]
-    pub fn of(plan: &Plan<'_>, ignored: &Ignored) -> Self {
+    pub fn of(plan: &Plan<'_>, ignored: &IgnoredKinds) -> Self {
         let refused = plan.namespaces.iter().filter(|namespace| namespace.in_force()).count();
         let mut tally = Self { refused, ignored: ignored.total(), ..Self::default() };
         for planned in &plan.workloads {

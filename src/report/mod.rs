@@ -17,15 +17,15 @@ mod data;
 mod entries;
 mod finding;
 mod junit;
-mod origin;
+mod location;
 mod sarif;
 pub mod text;
 
 pub use self::{
     data::{ImpactReport, LintReport, PlanReport, json, schemas, yaml},
     entries::{Fate, Tally},
-    finding::{Finding, PLAN_RULES, Rule, Severity, UNPLACEABLE, of_plan},
+    finding::{Finding, FindingRule, PLAN_RULES, UNPLACEABLE, of_plan},
     junit::junit,
-    origin::{Ignored, Nowhere, Origin, Origins, Pointed},
+    location::{FileLocation, IgnoredKinds, LocationLookup, LocationTarget, NoLocations},
     sarif::sarif,
 };

@@ -6,10 +6,12 @@ use std::{cell::RefCell, fmt::Write as _, io};
 
 use serde::{Serialize, Serializer};
 
+use crate::diagnostic::Severity;
+
 use super::{
     data,
-    finding::{Finding, Rule, Severity},
-    origin::Origin,
+    finding::{Finding, FindingRule},
+    location::FileLocation,
 };
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -18,7 +20,7 @@ const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os
 ///
 /// # Errors
 /// Those of `out`.
-pub fn sarif(rules: &[Rule], findings: impl Iterator<Item = Finding>, out: impl io::Write) -> io::Result<()> {
+pub fn sarif(rules: &[FindingRule], findings: impl Iterator<Item = Finding>, out: impl io::Write) -> io::Result<()> {
     let rules_of_tool = rules.iter().map(RuleOfTool::from).collect();
     let driver = Driver { name: "rempart", version: env!("CARGO_PKG_VERSION"), rules: rules_of_tool };
     let results = Results { rules, findings: RefCell::new(findings) };
@@ -68,15 +70,15 @@ struct Text<'r> {
     text: &'r str,
 }
 
-impl From<&Rule> for RuleOfTool<'_> {
-    fn from(rule: &Rule) -> Self {
+impl From<&FindingRule> for RuleOfTool<'_> {
+    fn from(rule: &FindingRule) -> Self {
         Self { id: rule.code, short_description: Text { text: rule.short }, help: Text { text: rule.help } }
     }
 }
 
 /// The findings, made into results while they are written. Written once.
 struct Results<'r, I> {
-    rules: &'r [Rule],
+    rules: &'r [FindingRule],
     findings: RefCell<I>,
 }
 
@@ -139,20 +141,22 @@ struct LogicalLocation {
 }
 
 impl ResultOfRun {
-    fn new(rules: &[Rule], finding: Finding) -> Self {
-        let Finding { severity, code, object, message, hint, origin } = finding;
+    fn new(rules: &[FindingRule], finding: Finding) -> Self {
+        let Finding { severity, code, place, object, message, hint } = finding;
         // A host shows the message away from the line: it must name the object.
-        let mut text = if object.is_empty() { message } else { format!("{object}: {message}") };
+        let mut text = match &object {
+            Some(object) => format!("{object}: {message}"),
+            None => message,
+        };
         if let Some(hint) = hint {
             text.push_str("; ");
             text.push_str(&hint);
         }
-        let physical_location = origin.map(|Origin { file, line, column }| PhysicalLocation {
+        let physical_location = place.map(|FileLocation { file, line, column }| PhysicalLocation {
             artifact_location: ArtifactLocation { uri: uri(&file) },
             region: Region { start_line: line.max(1), start_column: column.max(1) },
         });
-        let logical_locations: Vec<_> =
-            Some(object).filter(|object| !object.is_empty()).into_iter().map(LogicalLocation::from).collect();
+        let logical_locations: Vec<_> = object.into_iter().map(LogicalLocation::from).collect();
         let known = physical_location.is_some() || !logical_locations.is_empty();
         Self {
             rule_id: code,

@@ -71,9 +71,8 @@ fn columns_show_conditions_that_exist() {
         for path in columns.map(|column| &column.json_path) {
             let Some((_, rest)) = path.split_once("@.type=='") else { continue };
             let name = rest.split('\'').next().unwrap();
-            let known = |condition: &rempart::api::conditions::ConditionType| {
-                condition.kind == kind && condition.name == name
-            };
+            let known =
+                |condition: &rempart::api::conditions::ConditionType| condition.kind == kind && condition.name == name;
             assert!(CONDITION_TYPES.iter().any(known), "{kind}: {path}");
         }
     }

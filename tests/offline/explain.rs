@@ -2,16 +2,18 @@
 
 use std::{fs, path::Path};
 
+use rempart::terminal::TextLayout;
 use rempart::{
-    explain::{Error, Explained, Question, Style, Target, explain},
+    diagnostic::source::Sources,
+    explain::{Error, Explained, Question, Target, explain},
     gather::{Gathered, Settings, Settled},
-    manifest::{read::read, source::Sources},
+    manifest::read::read,
 };
 use unicode_width::UnicodeWidthStr;
 
 use crate::facts::at;
 
-const PLAIN: Style = Style { width: 80, colour: false };
+const PLAIN: TextLayout = TextLayout { width: 80, colour: false };
 
 /// A question, as it is typed.
 #[derive(Clone, Copy)]
@@ -21,7 +23,7 @@ struct Asked<'q> {
     namespace: &'q str,
     pool: Option<&'q str>,
     policy: Option<&'q str>,
-    style: Style,
+    style: TextLayout,
 }
 
 fn of<'q>(scenario: &'q str, target: &'q str, namespace: &'q str) -> Asked<'q> {
@@ -151,11 +153,11 @@ fn wrong_questions_are_answered_with_what_there_is() {
 fn lines_keep_to_the_width_and_colours_change_no_word() {
     let asked = of("hospital", "deploy/bed-board", "wards");
     for width in [40, 60, 80, 120] {
-        let text = told(Asked { style: Style { width, colour: false }, ..asked }, true);
+        let text = told(Asked { style: TextLayout { width, colour: false }, ..asked }, true);
         for line in text.lines().filter(|line| line.width() > width) {
             assert_eq!(line.split_whitespace().count(), 1, "{width}: {line}");
         }
-        let coloured = told(Asked { style: Style { width, colour: true }, ..asked }, true);
+        let coloured = told(Asked { style: TextLayout { width, colour: true }, ..asked }, true);
         assert_ne!(coloured, text);
         let mut bare = String::new();
         for part in coloured.split('\u{1b}') {

@@ -1,9 +1,10 @@
 //! What manifests are taken for: the odd ones that clusters and charts really hold.
 
 use rempart::{
+    diagnostic::source::Sources,
     gather::{Gathered, Settings, Settled},
     lint::lint,
-    manifest::{read::read, source::Sources},
+    manifest::read::read,
 };
 use rempart_core::{
     impact::impact,

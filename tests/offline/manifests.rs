@@ -1,7 +1,11 @@
 //! What holds of every text that the reader of manifests may meet.
 
 use proptest::prelude::*;
-use rempart::manifest::{diagnostic::Diagnostic, files::gather, read::read, render::Look, source::Sources};
+use rempart::{
+    diagnostic::{Diagnostic, source::Sources},
+    manifest::{files::gather, read::read},
+    terminal::TextLayout,
+};
 use serde_json::Value;
 
 /// Each object of `text` as JSON, or `None` where something is wrong in its stead.
@@ -25,7 +29,7 @@ fn survive(mut bytes: &[u8], width: usize) -> (usize, Vec<Diagnostic>) {
         });
     }
     for diagnostic in &diagnostics {
-        let shown = diagnostic.render(&sources, Look { colour: false, width });
+        let shown = diagnostic.render(&sources, TextLayout { colour: false, width });
         let line = diagnostic.one_line(&sources);
         assert!(!line.chars().chain(shown.chars().filter(|c| *c != '\n')).any(char::is_control), "{shown:?}");
     }

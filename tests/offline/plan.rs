@@ -1,8 +1,9 @@
 //! What a plan says of workloads, and what an impact says of edits, on a world of two hospitals' clouds.
 
 use rempart::{
+    diagnostic::source::Sources,
     gather::{Gathered, Settings, Settled},
-    manifest::{read::read, source::Sources},
+    manifest::read::read,
 };
 use rempart_core::{
     impact::{Impact, impact},

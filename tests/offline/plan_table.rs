@@ -8,8 +8,9 @@ mod short;
 use std::{collections::BTreeSet, path::Path};
 
 use rempart::{
+    diagnostic::source::Sources,
     gather::{Gathered, Settings},
-    manifest::{read::read, source::Sources},
+    manifest::read::read,
 };
 use rempart_core::{
     instant::Instant,

@@ -4,7 +4,10 @@
 use std::{fs, path::Path};
 
 use proptest::{prelude::*, sample::Index};
-use rempart::api::validate::{Kind, Violation, defects, violations};
+use rempart::{
+    api::validate::{Kind, defects, violations},
+    diagnostic::FieldDiagnostic,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -44,7 +47,7 @@ fn good(kind: &str) -> Value {
     table().good.into_iter().find(|object| object["kind"] == kind).unwrap()
 }
 
-fn judged(object: &Value) -> Vec<Violation> {
+fn judged(object: &Value) -> Vec<FieldDiagnostic> {
     violations(Kind::parse(object["kind"].as_str().unwrap()).unwrap(), object)
 }
 
@@ -63,14 +66,14 @@ fn changed(mut object: Value, at: &str, value: Option<Value>) -> Value {
 /// What is found in the good object of a kind after one change, as `path code`.
 fn found(kind: &str, at: &str, value: Option<Value>) -> Vec<String> {
     let found = judged(&changed(good(kind), at, value));
-    found.iter().map(|violation| format!("{} {}", violation.path, violation.code)).collect()
+    found.iter().map(|violation| format!("{} {}", violation.path(), violation.code)).collect()
 }
 
 /// What the change of one value says, and hints.
 fn said(kind: &str, at: &str, value: Value) -> (String, String) {
     let mut found = judged(&changed(good(kind), at, Some(value)));
     assert_eq!(found.len(), 1, "{found:?}");
-    let Violation { message, hint, .. } = found.remove(0);
+    let FieldDiagnostic { message, hint, .. } = found.remove(0);
     (message, hint.unwrap_or_default())
 }
 
@@ -119,9 +122,9 @@ fn what_a_cluster_refuses_is_refused_with_its_sentence() {
         let found = judged(&changed(good(kind), at, value.clone()));
         let at = dotted(at);
         let is_near = |path: &str| path.starts_with(&at) || at.starts_with(path);
-        let is_told = |violation: &Violation| match code_of(says) {
-            Some(code) => violation.code == code && violation.path == at,
-            None => violation.message.contains(sentence(says)) && is_near(&violation.path),
+        let is_told = |violation: &FieldDiagnostic| match code_of(says) {
+            Some(code) => violation.code == code && violation.path() == at,
+            None => violation.message.contains(sentence(says)) && is_near(violation.path()),
         };
         if found.iter().filter(|violation| is_told(violation)).count() != 1 {
             wrong.push(format!("{name}: {at} should say {says:?}, once\n  found {found:#?}"));
@@ -199,7 +202,7 @@ fn what_does_not_follow_from_it_is() {
     let mut policy = changed(good("PlacementPolicy"), "/spec/levels/1/require/colour", Some(json!("red")));
     policy = changed(policy, "/spec/defaultLevel", Some(json!("top")));
     policy = changed(policy, "/metadata/name", Some(json!("my.policy")));
-    let paths: Vec<_> = judged(&policy).into_iter().map(|violation| violation.path).collect();
+    let paths: Vec<_> = judged(&policy).into_iter().map(|violation| violation.path().to_owned()).collect();
     assert_eq!(paths, ["metadata.name", "spec.defaultLevel", "spec.levels[1].require.colour"]);
 }
 
@@ -297,7 +300,7 @@ fn a_long_value_is_quoted_in_part() {
         ("/metadata/name", json!(long)),
     ] {
         for violation in judged(&changed(good("CloudProvider"), at, Some(value))) {
-            assert!(violation.path.len() < 200 && violation.message.len() < 400, "{at}: {violation:?}");
+            assert!(violation.path().len() < 200 && violation.message.len() < 400, "{at}: {violation:?}");
         }
     }
     let (message, _) = said("PlacementPool", "/spec/nodeSelector/matchLabels", json!({ long: "x" }));

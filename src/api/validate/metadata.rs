@@ -3,11 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    form, hint,
+    form,
     path::Step::{self, Field, Key},
     walk::Walk,
 };
-use crate::api::{GROUP, VERSION};
+use crate::{
+    api::{GROUP, VERSION},
+    diagnostic::suggest,
+};
 use rempart_core::name::quoted;
 
 /// A schema that takes everything.
@@ -109,7 +112,7 @@ fn look_at_name<'a>(walk: &mut Walk<'a>, metadata: &'a Map<String, Value>) {
             walk.refuse(&AT, "Invalid", message);
             let lower = name.to_lowercase().replace(['_', ' '], "-");
             if form::is_subdomain(&lower) {
-                walk.hint(hint::meant(quoted(&lower)));
+                walk.hint(suggest::meant(quoted(&lower)));
             }
         }
         Some(_) => {}

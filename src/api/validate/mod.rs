@@ -21,6 +21,8 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, sync::LazyLock};
 
 use serde_json::Value;
 
+use crate::diagnostic::{Diagnostic, FieldDiagnostic, FieldPath};
+
 use self::{
     definition::{Compiled, Definition},
     path::Step::Field,
@@ -63,25 +65,6 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Something in an object for which the API server would refuse it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// Where, as `spec.offers[0].zones[1].country` or `metadata.annotations[rempart.dev/x]`; empty for the object itself.
-    pub path: String,
-    /// What sort of violation, as one stable word for programs:
-    ///
-    /// - `UnknownField`, `Required`, `WrongType`, `TooLong`, `TooMany`, `TooFew`, `OutOfRange`, `NotSupported` and
-    ///   `Duplicate` are of the structure;
-    /// - `Empty` is a field with nothing after it;
-    /// - `Invalid`, `Forbidden` and again `Required` are of the rules, and of names;
-    /// - `Unjudged` is a part of our own definitions that is not understood here, which no released version has.
-    pub code: &'static str,
-    /// What is wrong and what would be right; repeats at most the beginning of what was written.
-    pub message: String,
-    /// What was probably meant, or what there is to choose from.
-    pub hint: Option<String>,
-}
-
 /// The definitions, read and compiled when the first object is judged.
 static DEFINITIONS: LazyLock<BTreeMap<String, Definition>> = LazyLock::new(|| {
     let mut compiled = Compiled::new();
@@ -92,8 +75,16 @@ static DEFINITIONS: LazyLock<BTreeMap<String, Definition>> = LazyLock::new(|| {
 /// Everything for which the API server would refuse to create `object`, sorted by path: entries by number, fields by
 /// name.
 ///
+/// All are errors. Their codes are stable words for programs:
+///
+/// - `UnknownField`, `Required`, `WrongType`, `TooLong`, `TooMany`, `TooFew`, `OutOfRange`, `NotSupported` and
+///   `Duplicate` are of the structure;
+/// - `Empty` is a field with nothing after it;
+/// - `Invalid`, `Forbidden` and again `Required` are of the rules, and of names;
+/// - `Unjudged` is a part of our own definitions that is not understood here, which no released version has.
+///
 /// `object` is the JSON that kubectl would send. Fields that are not known are violations, since kubectl asks for that.
-pub fn violations(kind: Kind, object: &Value) -> Vec<Violation> {
+pub fn violations(kind: Kind, object: &Value) -> Vec<FieldDiagnostic> {
     const NAME: [path::Step<'_>; 2] = [Field("metadata"), Field("name")];
     let Some(definition) = DEFINITIONS.get(kind.as_str()) else { return defects(kind) };
     let generated = metadata::generated_name(object);
@@ -121,12 +112,10 @@ pub fn violations(kind: Kind, object: &Value) -> Vec<Violation> {
 
 /// What of our own definition of a kind is not understood here, so that it cannot be said that an object is right. A
 /// test holds that there is nothing.
-pub fn defects(kind: Kind) -> Vec<Violation> {
-    let unjudged = |message: &str| Violation {
-        path: String::new(),
-        code: "Unjudged",
-        message: message.to_owned(),
-        hint: Some("this is a mistake in Rempart: ask the API server with kubectl apply --dry-run=server".to_owned()),
+pub fn defects(kind: Kind) -> Vec<FieldDiagnostic> {
+    let unjudged = |message: &str| {
+        let found = Diagnostic::error("Unjudged", message).at_place(FieldPath::default());
+        found.hint("this is a mistake in Rempart: ask the API server with kubectl apply --dry-run=server")
     };
     match DEFINITIONS.get(kind.as_str()) {
         Some(definition) => definition.defects.iter().map(|defect| unjudged(defect)).collect(),

@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::{
-    Violation,
     definition::{Node, Shape},
-    hint,
     path::{Path, Step},
     rule::Rule,
 };
+use crate::diagnostic::{Diagnostic, FieldDiagnostic, FieldPath, suggest};
 use rempart_core::{
     name::quoted,
     text::{Brief, Few},
@@ -64,15 +63,12 @@ impl<'a> Walk<'a> {
     }
 
     /// Everything that was found, in the order of the object's fields by name and of its entries by number.
-    pub(super) fn into_violations(mut self) -> Vec<Violation> {
+    pub(super) fn into_violations(mut self) -> Vec<FieldDiagnostic> {
         self.found.sort_by(|a, b| (&a.steps, a.code, &a.message).cmp(&(&b.steps, b.code, &b.message)));
-        let said = self.found.into_iter().map(|Found { steps, code, message, hint, .. }| Violation {
-            path: Path(&steps).to_string(),
-            code,
-            message,
-            hint,
+        let told = self.found.into_iter().map(|Found { steps, code, message, hint, .. }| {
+            Diagnostic::error(code, message).at_place(FieldPath(Path(&steps).to_string())).hint_of(hint)
         });
-        said.collect()
+        told.collect()
     }
 
     /// Looks at a whole object, of which something may have been found already.
@@ -179,7 +175,7 @@ impl<'a> Walk<'a> {
             "UnknownField",
             format!("there is no field {:?} here: correct its name, or leave it out", quoted(name)),
         );
-        if let Some(hint) = hint::nearest_or_all(name, known, "fields") {
+        if let Some(hint) = suggest::nearest_or_all(name, known, "fields") {
             self.hint(hint);
         }
     }
@@ -217,8 +213,8 @@ impl<'a> Walk<'a> {
         if !allowed.is_empty() && !allowed.iter().any(|allowed| allowed == text) {
             let message = format!("{:?} is not one of the values: write one of {}", quoted(text), Few(allowed.iter()));
             self.wrong("NotSupported", message);
-            if let Some(near) = hint::nearest(text, allowed.iter().map(String::as_str)) {
-                self.hint(hint::meant(near));
+            if let Some(near) = suggest::nearest(text, allowed.iter().map(String::as_str)) {
+                self.hint(suggest::meant(near));
             }
         }
     }

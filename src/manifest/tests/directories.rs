@@ -4,11 +4,8 @@ use std::{fs, path::PathBuf};
 
 use tempfile::TempDir;
 
-use super::super::{
-    diagnostic::Diagnostic,
-    files::{Gathered, gather, gather_up_to},
-    source::Sources,
-};
+use super::super::files::{Gathered, gather, gather_up_to};
+use crate::diagnostic::{Diagnostic, source::Sources};
 
 /// A directory with `files`, each with what it holds.
 fn with(files: &[(&str, &[u8])]) -> TempDir {
@@ -127,7 +124,7 @@ fn what_is_no_text_is_said() {
     "#);
     let latin = found.diagnostics.iter().find(|it| it.one_line(&found.sources).contains("latin")).unwrap();
     let front = format!("{}/./", directory.path().display());
-    insta::assert_snapshot!(latin.render(&found.sources, super::Look::default()).replace(&front, ""), @r#"
+    insta::assert_snapshot!(latin.render(&found.sources, crate::terminal::TextLayout::default()).replace(&front, ""), @r#"
     error[NotUtf8]: byte 0xE9 is not UTF-8
      --> latin.yaml:2:10
       |
@@ -152,7 +149,7 @@ fn what_has_no_end_is_too_large() {
     let mut sources = Sources::default();
     let found = gather_up_to(1 << 20, &["-".into()], &mut endless, &mut sources);
     assert_eq!((found.files.len(), sources.files().count()), (0, 0));
-    insta::assert_snapshot!(found.diagnostics[0].render(&sources, super::Look::default()), @r#"
+    insta::assert_snapshot!(found.diagnostics[0].render(&sources, crate::terminal::TextLayout::default()), @r#"
     error[TooLarge]: <stdin>: the file is larger than 1 MiB
      = hint: split it into several files
     "#);

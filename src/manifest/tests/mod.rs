@@ -7,7 +7,8 @@ mod lists;
 mod nodes;
 mod rendering;
 
-use super::{node::Node, read::read, render::Look, source::Sources};
+use super::{node::Node, read::read};
+use crate::{diagnostic::source::Sources, terminal::TextLayout};
 
 /// Each object of `text` as JSON, or what is wrong in its stead.
 fn outcomes(text: &str) -> Vec<String> {
@@ -39,7 +40,7 @@ fn complaints(text: &str) -> String {
     let mut complaints = String::new();
     read(file, sources.text(file), &mut |read| {
         if let Err(diagnostic) = read {
-            complaints += &diagnostic.render(&sources, Look::default());
+            complaints += &diagnostic.render(&sources, TextLayout::default());
         }
     });
     complaints

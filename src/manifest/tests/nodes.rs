@@ -1,9 +1,7 @@
 //! What nodes say of themselves.
 
-use super::{
-    super::node::{Position, Span},
-    only,
-};
+use super::only;
+use crate::diagnostic::position::{Position, Span};
 
 fn span(start: (u32, u32), end: (u32, u32)) -> Span {
     let position = |(line, column)| Position { line, column };

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::report::finding::{Finding, Severity};
+use crate::{diagnostic::Severity, report::finding::Finding};
 
 /// What is wrong with files.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -46,14 +46,14 @@ impl<'p> LintReport<'p> {
     #[must_use]
     pub fn new(findings: &'p [Finding]) -> Self {
         let row = |finding: &'p Finding| {
-            let Finding { severity, code, object, message, hint, origin } = finding;
+            let Finding { severity, code, place, object, message, hint } = finding;
             FindingRow {
                 severity: *severity,
                 code,
-                file: origin.as_ref().map(|origin| origin.file.as_str()),
-                line: origin.as_ref().map(|origin| origin.line),
-                column: origin.as_ref().map(|origin| origin.column),
-                object,
+                file: place.as_ref().map(|place| place.file.as_str()),
+                line: place.as_ref().map(|place| place.line),
+                column: place.as_ref().map(|place| place.column),
+                object: object.as_deref().unwrap_or_default(),
                 message,
                 hint: hint.as_deref(),
             }

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::report::{
     entries::{Entry, Fate, Object, Tally},
-    origin::Ignored,
+    location::IgnoredKinds,
 };
 use rempart_core::{
     clearance::PoolClearance,
@@ -138,7 +138,7 @@ struct ReasonRow<'p> {
 impl<'p> PlanReport<'p> {
     /// Of `plan`.
     #[must_use]
-    pub fn new(plan: &'p Plan<'p>, ignored: &Ignored) -> Self {
+    pub fn new(plan: &'p Plan<'p>, ignored: &IgnoredKinds) -> Self {
         let entries = Entry::of(plan);
         let mut ids = BTreeMap::new();
         let mut order = Vec::new();

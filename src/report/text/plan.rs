@@ -2,19 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Detail, Look, demands,
-    page::{Page, Tone},
-    rows,
-    words::{counted, few},
-};
+use super::{Detail, demands, few, rows};
 use crate::report::{
     entries::{Entry, Fate, Object, Tally},
-    origin::Ignored,
+    location::IgnoredKinds,
 };
+use crate::terminal::{TextLayout, TextPage, Tone};
 use rempart_core::{
     admission::Refusal,
     plan::{Plan, Refused},
+    text::counted,
     workload::Kind,
 };
 
@@ -26,13 +23,13 @@ const NAMED: usize = 6;
 
 /// Says `plan` at the length of `detail`.
 #[must_use]
-pub fn plan(plan: &Plan<'_>, ignored: &Ignored, look: Look, detail: Detail) -> String {
-    let mut page = Page::new(look);
+pub fn plan(plan: &Plan<'_>, ignored: &IgnoredKinds, layout: TextLayout, detail: Detail) -> String {
+    let mut page = super::page(layout);
     let entries = Entry::of(plan);
     let (lost, unknown, refused, stuck) = sort_out(plan, &entries);
 
     if !lost.is_empty() || !unknown.is_empty() {
-        page.heading("Needs attention at once");
+        page.ruled_heading("Needs attention at once");
         for line in lost.iter().take(MOST) {
             page.item("!", line, Tone::Bad);
         }
@@ -118,14 +115,14 @@ impl Told {
         self.messages.is_empty()
     }
 
-    fn print_under(&self, page: &mut Page, title: &str) {
+    fn print_under(&self, page: &mut TextPage, title: &str) {
         if !self.is_empty() {
-            page.heading(title);
+            page.ruled_heading(title);
             self.print(page, "·");
         }
     }
 
-    fn print(&self, page: &mut Page, mark: &str) {
+    fn print(&self, page: &mut TextPage, mark: &str) {
         for (message, objects) in self.messages.iter().take(MOST) {
             page.item(mark, &format!("{}: {message}", few(objects, NAMED)), Tone::Plain);
         }
@@ -134,7 +131,7 @@ impl Told {
 }
 
 /// Says how many of `all` entries were left out.
-fn more(page: &mut Page, all: usize) {
+fn more(page: &mut TextPage, all: usize) {
     let left_out = all.saturating_sub(MOST);
     if left_out > 0 {
         page.say(&format!("And {left_out} more; -o json lists each."), Tone::Faint);
@@ -142,20 +139,20 @@ fn more(page: &mut Page, all: usize) {
 }
 
 /// `12 workloads: 9 placeable, 1 unplaceable, 1 refused, 1 unrestricted; 4 objects of other kinds passed over (…).`
-fn summary(plan: &Plan<'_>, ignored: &Ignored) -> String {
+fn summary(plan: &Plan<'_>, ignored: &IgnoredKinds) -> String {
     let tally = Tally::of(plan, ignored);
     let namespaces = plan.namespaces.iter().filter(|namespace| namespace.in_force()).count();
     let refused = tally.refused.saturating_sub(namespaces);
     let fates = format!(
         "{}: {} placeable, {} unplaceable, {refused} refused, {} unrestricted",
-        counted(plan.workloads.len(), "workload"),
+        counted(plan.workloads.len(), "workload", "workloads"),
         tally.placeable,
         tally.unplaceable,
         tally.unrestricted
     );
     let mut parts = vec![fates];
     if namespaces > 0 {
-        parts.push(format!("{} refused", counted(namespaces, "namespace")));
+        parts.push(format!("{} refused", counted(namespaces, "namespace", "namespaces")));
     }
     if tally.ignored > 0 {
         let kinds = ignored.0.iter().map(|(kind, count)| format!("{count} {kind}"));

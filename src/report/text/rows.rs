@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    page::{Page, Tone},
-    words::{counted, few},
-};
+use super::few;
 use crate::report::entries::Fate;
+use crate::terminal::{TextPage, Tone};
 use rempart_core::{
     admission::Source,
     plan::{Outcome, Plan, Planned},
+    text::counted,
     workload::Identity,
 };
 
@@ -81,11 +80,11 @@ struct Row {
 }
 
 /// Writes the table.
-pub(super) fn print(page: &mut Page, plan: &Plan<'_>) {
+pub(super) fn print(page: &mut TextPage, plan: &Plan<'_>) {
     if plan.workloads.is_empty() {
         return;
     }
-    page.heading("Workloads");
+    page.ruled_heading("Workloads");
     let mut rows = one_by_one(plan);
     if rows.len() > MOST {
         let groups = alike(plan);
@@ -98,7 +97,7 @@ pub(super) fn print(page: &mut Page, plan: &Plan<'_>) {
     rows.truncate(MOST);
     table(page, rows);
     if left_out > 0 {
-        page.say(&format!("And {}.", counted(left_out, "row more")), Tone::Faint);
+        page.say(&format!("And {}.", counted(left_out, "row more", "rows more")), Tone::Faint);
     }
 }
 
@@ -128,7 +127,7 @@ fn alike<'p>(plan: &'p Plan<'_>) -> Alike<'p> {
 
 fn by_namespace(groups: Alike<'_>) -> Vec<Row> {
     let rows = groups.into_iter().map(|((namespace, faring), count)| {
-        let title = counted(count, "workload");
+        let title = counted(count, "workload", "workloads");
         Row { namespace: Some(namespace.to_owned()), title, faring }
     });
     rows.collect()
@@ -142,15 +141,19 @@ fn of_all_namespaces(groups: Alike<'_>) -> Vec<Row> {
         (*count, *namespaces) = (count.saturating_add(number), namespaces.saturating_add(1));
     }
     let rows = merged.into_iter().map(|(faring, (count, namespaces))| {
-        let title = format!("{}\nin {}", counted(count, "workload"), counted(namespaces, "namespace"));
+        let title = format!(
+            "{}\nin {}",
+            counted(count, "workload", "workloads"),
+            counted(namespaces, "namespace", "namespaces")
+        );
         Row { namespace: None, title, faring }
     });
     rows.collect()
 }
 
-fn table(page: &mut Page, rows: Vec<Row>) {
+fn table(page: &mut TextPage, rows: Vec<Row>) {
     // Lines of two columns stay beside each other only where neither is broken, for which a narrow page has no room.
-    let merged = page.narrow() && rows.iter().any(|row| row.faring.levels.len() > 1);
+    let merged = page.layout().width < super::COMFORTABLE && rows.iter().any(|row| row.faring.levels.len() > 1);
     let categorised = rows.iter().any(|row| !row.faring.categories.is_empty());
     let plain = |text: String| (text, Tone::Plain);
     let mut cells = Vec::new();

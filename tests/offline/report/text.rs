@@ -2,15 +2,16 @@
 
 use insta::assert_snapshot;
 use rempart::report::{
-    Ignored,
-    text::{self, Detail, Look},
+    IgnoredKinds,
+    text::{self, Detail},
 };
+use rempart::terminal::TextLayout;
 use rempart_core::impact::{Impact, impact};
 
 use super::world::{after, before, ignored, many, planned};
 
-const NARROW: Look = Look { width: 80, colour: false };
-const WIDE: Look = Look { width: 120, colour: false };
+const NARROW: TextLayout = TextLayout { width: 80, colour: false };
+const WIDE: TextLayout = TextLayout { width: 120, colour: false };
 
 fn lines_fit(text: &str, width: usize) {
     for line in text.lines() {
@@ -87,7 +88,7 @@ fn colours_change_nothing_but_colours() {
     let (old, new) = (planned(&old), planned(&new));
     let found = impact(&old, &new);
     let of = |colour| {
-        let look = Look { colour, ..NARROW };
+        let look = TextLayout { colour, ..NARROW };
         text::plan(&old, &ignored(), look, Detail::Full) + &text::impact(&found, &old, &new, look)
     };
     let coloured = of(true);
@@ -108,7 +109,7 @@ fn colours_change_nothing_but_colours() {
 fn ten_thousand_workloads_are_grouped() {
     for (namespaces, each, rows) in [(10, 1000, 40), (1000, 10, 4)] {
         let world = many(namespaces, each);
-        let text = text::plan(&planned(&world), &Ignored::default(), NARROW, Detail::Brief);
+        let text = text::plan(&planned(&world), &IgnoredKinds::default(), NARROW, Detail::Brief);
         lines_fit(&text, 80);
         assert!(text.lines().count() < 200, "{} lines", text.lines().count());
         assert!(text.contains("10000 workloads, those that fare alike in one row; -o json lists each."), "{text}");

@@ -81,9 +81,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use rempart::gather::{Gathered, Settings, Settled};
-    use rempart::manifest::{read::read, source::Sources};
+    use rempart::manifest::read::read;
     use rempart::report::Fate;
+    use rempart::{
+        diagnostic::source::Sources,
+        gather::{Gathered, Settings, Settled},
+    };
     use rempart_core::{
         instant::Instant,
         plan::{Assume, Plan, plan},

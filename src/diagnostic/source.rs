@@ -1,21 +1,33 @@
-//! What was read: the texts that nodes borrow from and diagnostics point into.
+//! Source texts: what was read, which nodes borrow from and diagnostics point into.
 //!
-//! A registry is filled first and read from afterwards; nodes hold on to it.
+//! A registry takes texts with the names that they are shown under, and returns their lines. It is filled first and read
+//! from afterwards; nodes hold on to it.
 
 use std::sync::OnceLock;
+
+use super::position::Span;
 
 /// A text of [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(u32);
 
+/// A stretch of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceSpan {
+    /// The file.
+    pub file: FileId,
+    /// The stretch of it.
+    pub span: Span,
+}
+
 /// Every text that was read, with the name that it is shown under.
 #[derive(Debug, Default)]
 pub struct Sources {
-    files: Vec<Source>,
+    files: Vec<SourceText>,
 }
 
 #[derive(Debug)]
-struct Source {
+struct SourceText {
     name: String,
     text: String,
     /// Whether it is the text of the file. Otherwise it is there to be pointed into alone.
@@ -31,7 +43,7 @@ impl Sources {
     }
 
     /// Adds the part of a text that a diagnostic points into, of a file that cannot be read.
-    pub(super) fn add_broken(&mut self, name: impl Into<String>, text: String) -> FileId {
+    pub(crate) fn add_broken(&mut self, name: impl Into<String>, text: String) -> FileId {
         self.push(name.into(), text, false)
     }
 
@@ -40,7 +52,7 @@ impl Sources {
             text.drain(..BYTE_ORDER_MARK.len_utf8());
         }
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        self.files.push(Source { name, text, whole, lines: OnceLock::new() });
+        self.files.push(SourceText { name, text, whole, lines: OnceLock::new() });
         id
     }
 
@@ -81,22 +93,22 @@ impl Sources {
         source.text.get(start..end).map(|line| line.trim_end_matches(['\r', '\n']))
     }
 
-    fn get(&self, file: FileId) -> Option<&Source> {
+    fn get(&self, file: FileId) -> Option<&SourceText> {
         self.files.get(usize::try_from(file.0).ok()?)
     }
 }
 
 /// What some editors put in front of a text to say that it is UTF-8.
-pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The lines of a text as byte ranges, each with its line break: `\n`, `\r\n` or a lone `\r`, as YAML has it.
-pub(super) struct Lines<'t> {
+pub(crate) struct Lines<'t> {
     bytes: &'t [u8],
     at: usize,
 }
 
 impl<'t> Lines<'t> {
-    pub(super) fn of(text: &'t str) -> Self {
+    pub(crate) fn of(text: &'t str) -> Self {
         Self { bytes: text.as_bytes(), at: 0 }
     }
 }

@@ -1,4 +1,4 @@
-//! Diagnostics for people: the line of the file, with what is wrong in it underlined.
+//! Rendered diagnostics: the line of the file, with what is wrong in it underlined.
 //!
 //! ```text
 //! error[QualificationMissing]: the offer names no country
@@ -9,81 +9,50 @@
 //!    = hint: put it in quotes: "NO"
 //! ```
 //!
-//! Texts come from anywhere. Whatever could move a cursor, colour a screen or turn the direction of writing is shown,
-//! not sent.
+//! Takes a diagnostic and the texts that it points into, and returns text for people or a line for editors. Texts come
+//! from anywhere: whatever could move a cursor, colour a screen or turn the direction of writing is shown, not sent.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::fmt::Write as _;
 
 use super::{
-    diagnostic::{Diagnostic, Place, Severity},
-    snippet::{Snippet, visible},
-    source::Sources,
+    Diagnostic, Severity,
+    snippet::Snippet,
+    source::{SourceSpan, Sources},
 };
-
-/// How diagnostics are to look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
-    /// Whether to colour, for a terminal.
-    pub colour: bool,
-    /// How many columns a line of the file may take. Sentences are not broken.
-    pub width: usize,
-}
-
-impl Default for Look {
-    fn default() -> Self {
-        Self { colour: false, width: 120 }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Paint {
-    Severity(Severity),
-    Frame,
-    Strong,
-}
-
-impl Look {
-    fn paint(self, paint: Paint, text: &str) -> Cow<'_, str> {
-        if !self.colour || text.is_empty() {
-            return text.into();
-        }
-        let code = match paint {
-            Paint::Severity(Severity::Error) => "1;31",
-            Paint::Severity(Severity::Warning) => "1;33",
-            Paint::Frame => "1;34",
-            Paint::Strong => "1",
-        };
-        format!("\u{1b}[{code}m{text}\u{1b}[0m").into()
-    }
-}
+use crate::terminal::{TextLayout, Tone, visible};
 
 impl Diagnostic {
     /// This, over several lines, with the line of the file that it is about. Ends with a line break.
+    ///
+    /// Lines of the file are cut to `layout`; sentences are not broken.
     #[must_use]
-    pub fn render(&self, sources: &Sources, look: Look) -> String {
-        let severity = Paint::Severity(self.severity);
+    pub fn render(&self, sources: &Sources, layout: TextLayout) -> String {
+        let severity = match self.severity {
+            Severity::Error => Tone::Error,
+            Severity::Warning => Tone::Warning,
+        };
         let mut out = String::new();
         let heading = format!("{}[{}]", self.severity.as_str(), self.code);
         let message = format!(": {}", visible(&self.message));
-        add(&mut out, &[&look.paint(severity, &heading), &look.paint(Paint::Strong, &message)]);
+        add(&mut out, &[&layout.paint(&heading, severity), &layout.paint(&message, Tone::Strong)]);
         let mut margin = String::new();
         if let Some(place) = self.place.filter(|place| sources.is_file(place.file)) {
             let number = place.span.start.line.to_string();
             margin = " ".repeat(number.len());
-            let (arrow, bar) = (look.paint(Paint::Frame, "-->"), look.paint(Paint::Frame, " |"));
+            let (arrow, bar) = (layout.paint("-->", Tone::Frame), layout.paint(" |", Tone::Frame));
             add(&mut out, &[&margin, &arrow, " ", &at(place, sources)]);
-            let columns = look.width.saturating_sub(number.len() + 3);
+            let columns = layout.width.saturating_sub(number.len() + 3);
             if let Some(snippet) = Snippet::of(place, sources, columns) {
                 add(&mut out, &[&margin, &bar]);
                 let space = if snippet.text.is_empty() { "" } else { " " };
-                add(&mut out, &[&look.paint(Paint::Frame, &number), &bar, space, &snippet.text]);
+                add(&mut out, &[&layout.paint(&number, Tone::Frame), &bar, space, &snippet.text]);
                 let indent = " ".repeat(snippet.indent + 1);
-                add(&mut out, &[&margin, &bar, &indent, &look.paint(severity, &"^".repeat(snippet.length))]);
+                add(&mut out, &[&margin, &bar, &indent, &layout.paint(&"^".repeat(snippet.length), severity)]);
             }
         }
         for (name, text) in [("object", &self.object), ("hint", &self.hint)] {
             if let Some(text) = text {
-                add(&mut out, &[&margin, &look.paint(Paint::Frame, " ="), " ", name, ": ", &visible(text)]);
+                add(&mut out, &[&margin, &layout.paint(" =", Tone::Frame), " ", name, ": ", &visible(text)]);
             }
         }
         out
@@ -102,7 +71,7 @@ impl Diagnostic {
     }
 }
 
-fn at(place: Place, sources: &Sources) -> String {
+fn at(place: SourceSpan, sources: &Sources) -> String {
     let start = place.span.start;
     format!("{}:{}:{}", visible(sources.name(place.file)), start.line, start.column)
 }

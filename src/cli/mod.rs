@@ -16,7 +16,7 @@ mod stats;
 
 use std::process::ExitCode;
 
-use crate::manifest::snippet::visible;
+use crate::terminal::visible;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// What ends a command that could not judge.
