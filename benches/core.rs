@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rempart::{
-    diagnostic::source::Sources,
+    diagnostic::source::SourceMap,
     gather::{Gathered, Settings, Settled},
     manifest::read::read,
 };
@@ -25,16 +25,16 @@ const AT: i64 = 1_795_305_600;
 const WORKLOADS: usize = 10_000;
 
 /// The whole estate, as it lies on a disk.
-fn sources() -> Sources {
+fn sources() -> SourceMap {
     let estate = Estate::of(WORKLOADS);
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     for file in estate.facts().into_iter().chain(estate.workloads()) {
         sources.add(file.name, file.text);
     }
     sources
 }
 
-fn gather(sources: &Sources) -> Settled<'_> {
+fn gather(sources: &SourceMap) -> Settled<'_> {
     let mut gathered = Gathered::new("default");
     for file in sources.files() {
         read(file, sources.text(file), &mut |found| gathered.take(file, found));
@@ -93,7 +93,7 @@ fn plans(criterion: &mut Criterion, settled: &Settled<'_>) {
 }
 
 /// From text to nodes, and from text to what is judged.
-fn reading(criterion: &mut Criterion, sources: &Sources) {
+fn reading(criterion: &mut Criterion, sources: &SourceMap) {
     let bytes: usize = sources.files().map(|file| sources.text(file).len()).sum();
     let mut group = criterion.benchmark_group("reading");
     group.throughput(Throughput::Bytes(bytes as u64));

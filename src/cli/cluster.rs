@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::{
     diagnostic::{
         Diagnostic,
-        source::{FileId, Sources},
+        source::{FileId, SourceMap},
     },
     gather::Gathered,
     manifest::read::read,
@@ -87,7 +87,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// When there is no such context, the cluster cannot be reached, or it does not let something be read without which no
 /// answer could be trusted.
-pub(super) fn snapshot(context: Option<&str>, wanted: &Wanted, sources: &mut Sources) -> anyhow::Result<Snapshot> {
+pub(super) fn snapshot(context: Option<&str>, wanted: &Wanted, sources: &mut SourceMap) -> anyhow::Result<Snapshot> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -95,7 +95,7 @@ pub(super) fn snapshot(context: Option<&str>, wanted: &Wanted, sources: &mut Sou
         .block_on(fetch(context, wanted, sources))
 }
 
-async fn fetch(context: Option<&str>, wanted: &Wanted, sources: &mut Sources) -> anyhow::Result<Snapshot> {
+async fn fetch(context: Option<&str>, wanted: &Wanted, sources: &mut SourceMap) -> anyhow::Result<Snapshot> {
     let config = match context {
         Some(name) => {
             let options = KubeConfigOptions { context: Some(name.to_owned()), ..KubeConfigOptions::default() };
@@ -130,7 +130,7 @@ async fn fetch(context: Option<&str>, wanted: &Wanted, sources: &mut Sources) ->
 /// What is asked for beside our own objects. Its texts are too large to keep, and nothing points into them.
 struct Rest<'a> {
     client: &'a Client,
-    sources: &'a mut Sources,
+    sources: &'a mut SourceMap,
     gathered: Gathered<'static>,
 }
 

@@ -11,7 +11,7 @@ use super::{
     output,
 };
 use crate::{
-    diagnostic::source::Sources,
+    diagnostic::source::SourceMap,
     explain::{Question, Target, explain},
     terminal::layout_of_output,
 };
@@ -59,7 +59,7 @@ impl Explain {
             bail!("nothing to read: name files or directories with -f, or --cluster");
         }
         let target = Target::parse(&target, &reading.namespace)?;
-        let mut sources = Sources::default();
+        let mut sources = SourceMap::default();
         let named = Named::read(&files, &mut sources);
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
         let settled = reading.settled(&named, snapshot.as_ref(), &sources);

@@ -11,7 +11,7 @@ use super::{
     output,
 };
 use crate::{
-    diagnostic::source::Sources,
+    diagnostic::source::SourceMap,
     gather::{Gathered, Settled},
     report::{self, text},
     terminal::layout_of_output,
@@ -120,7 +120,7 @@ impl Impact {
         if old.iter().chain(&new).chain(&with).filter(stdin).count() > 1 {
             bail!("standard input (-) can be read once: name files for the other side");
         }
-        let mut sources = Sources::default();
+        let mut sources = SourceMap::default();
         let before = Named::read(&Vec::from_iter(old), &mut sources);
         let after = Named::read(&Vec::from_iter(new), &mut sources);
         let common = Named::read(&with, &mut sources);
@@ -173,7 +173,7 @@ fn fails(on: Option<FailOn>, difference: &Difference<'_>) -> bool {
 }
 
 /// Tells what is wrong on either side; what both share, once.
-fn check(reading: &Reading, old: &Settled<'_>, new: &Settled<'_>, sources: &Sources) -> anyhow::Result<()> {
+fn check(reading: &Reading, old: &Settled<'_>, new: &Settled<'_>, sources: &SourceMap) -> anyhow::Result<()> {
     let mut all = old.diagnostics.clone();
     all.extend(new.diagnostics.iter().filter(|found| !old.diagnostics.contains(found)).cloned());
     reading.report(&all, sources)?;
@@ -188,7 +188,7 @@ impl Gathered<'_> {
     /// Gives each side the kinds that it does not hold at all from the other, and says so.
     fn lend(&mut self, other: &mut Self) -> Vec<String> {
         let mut notes = Vec::new();
-        for kind in crate::api::validate::Kind::ALL {
+        for kind in crate::api::validate::ResourceKind::ALL {
             let holds = |side: &Self| side.own.keys().any(|(of, _)| *of == kind);
             let (from, to, lacking, lender): (&Self, &mut Self, _, _) = match (holds(self), holds(other)) {
                 (true, false) => (self, other, "NEW", "OLD"),

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     diagnostic::{
         Diagnostic, Severity,
-        position::{Position, Span},
-        source::{FileId, SourceSpan, Sources},
+        position::{TextPosition, TextSpan},
+        source::{FileId, SourceMap, SourceSpan},
     },
     gather::{Gathered, Settings, Settled},
     manifest::{files, read::read},
@@ -99,9 +99,9 @@ pub(super) struct Named {
 
 impl Named {
     /// Reads `paths` into `sources`.
-    pub(super) fn read(paths: &[PathBuf], sources: &mut Sources) -> Self {
+    pub(super) fn read(paths: &[PathBuf], sources: &mut SourceMap) -> Self {
         let _progress = Progress::of("reading files");
-        let files::Gathered { files, diagnostics, passed_over: _ } =
+        let files::FileSet { files, diagnostics, passed_over: _ } =
             files::gather(paths, &mut std::io::stdin(), sources);
         Self { files, diagnostics }
     }
@@ -117,7 +117,7 @@ impl Reading {
         &self,
         named: &[&Named],
         running: bool,
-        sources: &mut Sources,
+        sources: &mut SourceMap,
     ) -> anyhow::Result<Option<Snapshot>> {
         if !self.cluster {
             return Ok(None);
@@ -131,7 +131,7 @@ impl Reading {
     }
 
     /// What `named` says, in the order of the groups: what a later one has replaces what an earlier one has.
-    pub(super) fn gather<'s>(&self, named: &[&Named], sources: &'s Sources) -> Gathered<'s> {
+    pub(super) fn gather<'s>(&self, named: &[&Named], sources: &'s SourceMap) -> Gathered<'s> {
         let _progress = Progress::of("reading manifests");
         let mut gathered = Gathered::new(&self.namespace);
         for group in named {
@@ -148,7 +148,7 @@ impl Reading {
         &self,
         mut given: Gathered<'s>,
         snapshot: Option<&Snapshot>,
-        sources: &'s Sources,
+        sources: &'s SourceMap,
     ) -> Gathered<'s> {
         if let Some(Snapshot { own, rest }) = snapshot {
             let mut found = Gathered::new(&self.namespace);
@@ -162,7 +162,12 @@ impl Reading {
     }
 
     /// What `named` comes to, with what `snapshot` has beside it.
-    pub(super) fn settled<'s>(&self, named: &Named, snapshot: Option<&Snapshot>, sources: &'s Sources) -> Settled<'s> {
+    pub(super) fn settled<'s>(
+        &self,
+        named: &Named,
+        snapshot: Option<&Snapshot>,
+        sources: &'s SourceMap,
+    ) -> Settled<'s> {
         self.settle(self.complete(self.gather(&[named], sources), snapshot, sources))
     }
 
@@ -175,7 +180,7 @@ impl Reading {
     ///
     /// # Errors
     /// When an answer could not be trusted.
-    pub(super) fn check_errors(&self, settled: &Settled<'_>, sources: &Sources) -> anyhow::Result<()> {
+    pub(super) fn check_errors(&self, settled: &Settled<'_>, sources: &SourceMap) -> anyhow::Result<()> {
         let (errors, warnings): (Vec<_>, Vec<_>) =
             settled.diagnostics.iter().cloned().partition(|found| found.severity == Severity::Error);
         self.report(&errors, sources)?;
@@ -190,7 +195,7 @@ impl Reading {
     ///
     /// # Errors
     /// When an answer could not be trusted.
-    pub(super) fn check(&self, settled: &Settled<'_>, sources: &Sources) -> anyhow::Result<()> {
+    pub(super) fn check(&self, settled: &Settled<'_>, sources: &SourceMap) -> anyhow::Result<()> {
         self.report(&settled.diagnostics, sources)?;
         if settled.inventory.world.policies.is_empty() && !self.cluster {
             bail!(
@@ -208,7 +213,7 @@ impl Reading {
     ///
     /// # Errors
     /// When one of them is an error: an answer could not be trusted.
-    pub(super) fn report(&self, diagnostics: &[Diagnostic], sources: &Sources) -> anyhow::Result<()> {
+    pub(super) fn report(&self, diagnostics: &[Diagnostic], sources: &SourceMap) -> anyhow::Result<()> {
         output::diagnose(diagnostics, sources, layout_of_errors(self.color));
         match diagnostics.iter().filter(|found| found.severity == Severity::Error).count() {
             0 => Ok(()),
@@ -236,18 +241,18 @@ pub(super) fn warn_of_unknown_namespaces(settled: &Settled<'_>) {
 /// Where what was settled stands, for reports.
 pub(super) struct GatheredLocations<'a> {
     pub(super) settled: &'a Settled<'a>,
-    pub(super) sources: &'a Sources,
+    pub(super) sources: &'a SourceMap,
 }
 
 impl GatheredLocations<'_> {
-    fn at(&self, file: FileId, span: Span) -> Option<report::FileLocation> {
+    fn at(&self, file: FileId, span: TextSpan) -> Option<report::FileLocation> {
         location(self.sources, SourceSpan { file, span })
     }
 }
 
-fn location(sources: &Sources, place: SourceSpan) -> Option<report::FileLocation> {
+fn location(sources: &SourceMap, place: SourceSpan) -> Option<report::FileLocation> {
     let file = sources.name(place.file);
-    let Position { line, column } = place.span.start;
+    let TextPosition { line, column } = place.span.start;
     // What a cluster says stands in no file.
     (!file.is_empty()).then(|| report::FileLocation { file: file.to_owned(), line, column })
 }
@@ -276,6 +281,6 @@ impl LocationLookup for GatheredLocations<'_> {
 }
 
 /// `diagnostic`, for a report.
-pub(super) fn finding(diagnostic: &Diagnostic, sources: &Sources) -> report::Finding {
+pub(super) fn finding(diagnostic: &Diagnostic, sources: &SourceMap) -> report::Finding {
     diagnostic.clone().locate(|place| location(sources, place))
 }

@@ -10,7 +10,7 @@ use super::{
     output,
 };
 use crate::{
-    diagnostic::{Diagnostic, Severity, source::Sources},
+    diagnostic::{Diagnostic, Severity, source::SourceMap},
     lint::lint,
     report,
     terminal::layout_of_output,
@@ -60,7 +60,7 @@ enum Format {
 impl Lint {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let Self { files, reading, at, output } = self;
-        let mut sources = Sources::default();
+        let mut sources = SourceMap::default();
         let named = Named::read(&files, &mut sources);
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
         let settled = reading.settled(&named, snapshot.as_ref(), &sources);

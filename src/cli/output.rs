@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 
 use crate::{
-    diagnostic::{Diagnostic, source::Sources},
+    diagnostic::{Diagnostic, source::SourceMap},
     terminal::{TextLayout, visible},
 };
 
@@ -48,7 +48,7 @@ pub(super) fn warn(message: &str) {
 }
 
 /// Tells `diagnostics` on standard error, each with its line of the file.
-pub(super) fn diagnose(diagnostics: &[Diagnostic], sources: &Sources, layout: TextLayout) {
+pub(super) fn diagnose(diagnostics: &[Diagnostic], sources: &SourceMap, layout: TextLayout) {
     let mut err = io::BufWriter::new(io::stderr().lock());
     for diagnostic in diagnostics {
         // As above.

@@ -12,7 +12,7 @@ use super::{
     stats::Stats,
 };
 use crate::{
-    diagnostic::source::Sources,
+    diagnostic::source::SourceMap,
     report::{self, text},
     terminal::layout_of_output,
 };
@@ -82,7 +82,7 @@ impl Plan {
         if files.is_empty() && !reading.cluster {
             bail!("nothing to read: name files or directories, - for standard input, or --cluster");
         }
-        let mut sources = Sources::default();
+        let mut sources = SourceMap::default();
         let named = Named::read(&files, &mut sources);
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
         let settled = reading.settled(&named, snapshot.as_ref(), &sources);

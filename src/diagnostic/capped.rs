@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Diagnostic, Severity,
-    position::{Position, Span},
+    position::{TextPosition, TextSpan},
     source::FileId,
 };
 
@@ -42,7 +42,7 @@ impl CappedDiagnostics {
         for (file, (count, worst)) in counted {
             let Some(severity) = worst else { continue };
             let message = format!("{} more of this file are not told", count.saturating_sub(MOST));
-            let rest = Diagnostic::new(severity, "AndMore", message).at(file, Span::at(Position::START));
+            let rest = Diagnostic::new(severity, "AndMore", message).at(file, TextSpan::at(TextPosition::START));
             kept.push(rest.hint("correct what is told, and look again"));
         }
         kept
@@ -58,12 +58,12 @@ impl Extend<Diagnostic> for CappedDiagnostics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnostic::source::Sources;
+    use crate::diagnostic::source::SourceMap;
 
     #[test]
     fn a_file_of_a_million_mistakes_is_told_in_part() {
-        let file = Sources::default().add("f", String::new());
-        let place = Span::at(Position::START);
+        let file = SourceMap::default().add("f", String::new());
+        let place = TextSpan::at(TextPosition::START);
         let mut told = CappedDiagnostics::default();
         told.extend((0..5000).map(|_| Diagnostic::warning("Wrong", "wrong").at(file, place)));
         told.push(Diagnostic::error("Wrong", "wrong").at(file, place));

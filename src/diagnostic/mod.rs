@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::{
-    position::Span,
+    position::TextSpan,
     source::{FileId, SourceSpan},
 };
 
@@ -121,12 +121,12 @@ impl<Place> Diagnostic<Place> {
 impl Diagnostic {
     /// The same, at `span` of `file`.
     #[must_use]
-    pub fn at(self, file: FileId, span: Span) -> Self {
+    pub fn at(self, file: FileId, span: TextSpan) -> Self {
         self.at_place(SourceSpan { file, span })
     }
 }
 
-impl Diagnostic<Span> {
+impl Diagnostic<TextSpan> {
     /// The same, in `file`.
     #[must_use]
     pub fn in_file(self, file: FileId) -> Diagnostic {

@@ -16,8 +16,8 @@ use std::fmt::Write as _;
 
 use super::{
     Diagnostic, Severity,
-    snippet::Snippet,
-    source::{SourceSpan, Sources},
+    snippet::SourceSnippet,
+    source::{SourceMap, SourceSpan},
 };
 use crate::terminal::{TextLayout, Tone, visible};
 
@@ -26,7 +26,7 @@ impl Diagnostic {
     ///
     /// Lines of the file are cut to `layout`; sentences are not broken.
     #[must_use]
-    pub fn render(&self, sources: &Sources, layout: TextLayout) -> String {
+    pub fn render(&self, sources: &SourceMap, layout: TextLayout) -> String {
         let severity = match self.severity {
             Severity::Error => Tone::Error,
             Severity::Warning => Tone::Warning,
@@ -42,7 +42,7 @@ impl Diagnostic {
             let (arrow, bar) = (layout.paint("-->", Tone::Frame), layout.paint(" |", Tone::Frame));
             add(&mut out, &[&margin, &arrow, " ", &at(place, sources)]);
             let columns = layout.width.saturating_sub(number.len() + 3);
-            if let Some(snippet) = Snippet::of(place, sources, columns) {
+            if let Some(snippet) = SourceSnippet::of(place, sources, columns) {
                 add(&mut out, &[&margin, &bar]);
                 let space = if snippet.text.is_empty() { "" } else { " " };
                 add(&mut out, &[&layout.paint(&number, Tone::Frame), &bar, space, &snippet.text]);
@@ -60,7 +60,7 @@ impl Diagnostic {
 
     /// This on one line, as compilers do for editors: `file:line:column: error: message`. Without a line break.
     #[must_use]
-    pub fn one_line(&self, sources: &Sources) -> String {
+    pub fn one_line(&self, sources: &SourceMap) -> String {
         let mut out = String::new();
         if let Some(place) = self.place.filter(|place| sources.is_file(place.file)) {
             // Writing into a string does not fail.
@@ -71,7 +71,7 @@ impl Diagnostic {
     }
 }
 
-fn at(place: SourceSpan, sources: &Sources) -> String {
+fn at(place: SourceSpan, sources: &SourceMap) -> String {
     let start = place.span.start;
     format!("{}:{}:{}", visible(sources.name(place.file)), start.line, start.column)
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use unicode_width::UnicodeWidthChar as _;
 
-use super::source::{SourceSpan, Sources};
+use super::source::{SourceMap, SourceSpan};
 use crate::terminal::harmless;
 
 /// Lines of more bytes are not shown: to find a column in them takes too long when there are many diagnostics.
@@ -20,7 +20,7 @@ const NARROWEST: usize = 20;
 const TAB: usize = 4;
 
 /// A line as it is shown.
-pub(super) struct Snippet {
+pub(super) struct SourceSnippet {
     pub(super) text: String,
     /// How many columns stand before the underline.
     pub(super) indent: usize,
@@ -28,9 +28,9 @@ pub(super) struct Snippet {
     pub(super) length: usize,
 }
 
-impl Snippet {
+impl SourceSnippet {
     /// The first line of `place` in at most `columns` columns, or a few more when these are too few.
-    pub(super) fn of(place: SourceSpan, sources: &Sources, columns: usize) -> Option<Self> {
+    pub(super) fn of(place: SourceSpan, sources: &SourceMap, columns: usize) -> Option<Self> {
         let (start, end) = (place.span.start, place.span.end);
         let line = sources.line(place.file, start.line).filter(|line| line.len() <= LONGEST)?.trim_end();
         let columns = columns.max(NARROWEST);

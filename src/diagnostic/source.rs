@@ -5,9 +5,9 @@
 
 use std::sync::OnceLock;
 
-use super::position::Span;
+use super::position::TextSpan;
 
-/// A text of [`Sources`].
+/// A text of [`SourceMap`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(u32);
 
@@ -17,12 +17,12 @@ pub struct SourceSpan {
     /// The file.
     pub file: FileId,
     /// The stretch of it.
-    pub span: Span,
+    pub span: TextSpan,
 }
 
 /// Every text that was read, with the name that it is shown under.
 #[derive(Debug, Default)]
-pub struct Sources {
+pub struct SourceMap {
     files: Vec<SourceText>,
 }
 
@@ -36,7 +36,7 @@ struct SourceText {
     lines: OnceLock<Vec<usize>>,
 }
 
-impl Sources {
+impl SourceMap {
     /// Adds a text. A byte-order mark at its front is dropped.
     pub fn add(&mut self, name: impl Into<String>, text: String) -> FileId {
         self.push(name.into(), text, true)
@@ -84,7 +84,7 @@ impl Sources {
     pub fn line(&self, file: FileId, line: u32) -> Option<&str> {
         let source = self.get(file)?;
         let starts = source.lines.get_or_init(|| {
-            let ends = Lines::of(&source.text).map(|line| line.end);
+            let ends = LineRanges::of(&source.text).map(|line| line.end);
             std::iter::once(0).chain(ends).collect()
         });
         let index = usize::try_from(line).ok()?.checked_sub(1)?;
@@ -102,18 +102,18 @@ impl Sources {
 pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The lines of a text as byte ranges, each with its line break: `\n`, `\r\n` or a lone `\r`, as YAML has it.
-pub(crate) struct Lines<'t> {
+pub(crate) struct LineRanges<'t> {
     bytes: &'t [u8],
     at: usize,
 }
 
-impl<'t> Lines<'t> {
+impl<'t> LineRanges<'t> {
     pub(crate) fn of(text: &'t str) -> Self {
         Self { bytes: text.as_bytes(), at: 0 }
     }
 }
 
-impl Iterator for Lines<'_> {
+impl Iterator for LineRanges<'_> {
     type Item = std::ops::Range<usize>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn lines_end_as_in_yaml() {
-        let mut sources = Sources::default();
+        let mut sources = SourceMap::default();
         let file = sources.add("f", "\u{feff}a\nb\r\n\rc".to_owned());
         assert_eq!(sources.text(file), "a\nb\r\n\rc");
         let lines: Vec<_> = (0..7).map(|line| sources.line(file, line)).collect();
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn an_empty_text_has_one_empty_line() {
-        let mut sources = Sources::default();
+        let mut sources = SourceMap::default();
         let file = sources.add("f", String::new());
         assert_eq!(sources.line(file, 1), Some(""));
         assert_eq!(sources.line(file, 2), None);
@@ -152,9 +152,9 @@ mod tests {
 
     #[test]
     fn a_foreign_file_is_empty() {
-        let mut sources = Sources::default();
+        let mut sources = SourceMap::default();
         let file = sources.add("f", "a".to_owned());
-        let other = Sources::default();
+        let other = SourceMap::default();
         assert_eq!((other.name(file), other.text(file), other.line(file, 1)), ("", "", None));
     }
 }

@@ -4,10 +4,10 @@
 
 use super::paths;
 use crate::{
-    api::validate::Kind,
+    api::validate::ResourceKind,
     diagnostic::{
-        position::Span,
-        source::{FileId, Sources},
+        position::TextSpan,
+        source::{FileId, SourceMap},
     },
     gather::{Origin, Own, Settled, Spec},
 };
@@ -24,29 +24,29 @@ use rempart_core::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Locator<'a> {
     settled: &'a Settled<'a>,
-    sources: &'a Sources,
+    sources: &'a SourceMap,
 }
 
 impl<'a> Locator<'a> {
     /// A locator in `settled`, whose texts are `sources`.
-    pub(super) fn new(settled: &'a Settled<'a>, sources: &'a Sources) -> Self {
+    pub(super) fn new(settled: &'a Settled<'a>, sources: &'a SourceMap) -> Self {
         Self { settled, sources }
     }
 
     /// `span` of `file`, unless that was no file.
-    pub(super) fn at(&self, file: FileId, span: Span) -> Option<String> {
+    pub(super) fn at(&self, file: FileId, span: TextSpan) -> Option<String> {
         let named = || format!("{}:{}", self.sources.name(file), span.start.line);
         self.sources.is_file(file).then(named)
     }
 
     /// Where the policy says `path`.
     pub(super) fn policy(&self, policy: &Policy, path: &str) -> Option<String> {
-        self.own(Kind::PlacementPolicy, policy.name.as_str()).and_then(|own| self.field(own, path))
+        self.own(ResourceKind::PlacementPolicy, policy.name.as_str()).and_then(|own| self.field(own, path))
     }
 
     /// Where the pool says `path`.
     pub(super) fn pool(&self, pool: &Pool, path: &str) -> Option<String> {
-        self.own(Kind::PlacementPool, pool.name.as_str()).and_then(|own| self.field(own, path))
+        self.own(ResourceKind::PlacementPool, pool.name.as_str()).and_then(|own| self.field(own, path))
     }
 
     /// Where the category is defined.
@@ -56,21 +56,25 @@ impl<'a> Locator<'a> {
 
     /// Where a level or category is defined.
     pub(super) fn demander(&self, policy: &Policy, demander: Demander<'_>) -> Option<String> {
-        let Spec::Policy(spec) = &self.own(Kind::PlacementPolicy, policy.name.as_str())?.spec else { return None };
+        let Spec::Policy(spec) = &self.own(ResourceKind::PlacementPolicy, policy.name.as_str())?.spec else {
+            return None;
+        };
         self.policy(policy, &crate::gather::demander(spec, demander)?)
     }
 
     /// Where the policy demands what `step` is about.
     pub(super) fn demand(&self, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {
         let policy = derivation.policy;
-        let Spec::Policy(spec) = &self.own(Kind::PlacementPolicy, policy.name.as_str())?.spec else { return None };
+        let Spec::Policy(spec) = &self.own(ResourceKind::PlacementPolicy, policy.name.as_str())?.spec else {
+            return None;
+        };
         self.policy(policy, &paths::demand(spec, derivation, step)?)
     }
 
     /// Where the fact that meets or fails `step` is recorded, or where it would be.
     pub(super) fn fact(&self, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {
         let recorded = derivation.site.ok().and_then(|site| {
-            let own = self.own(Kind::CloudProvider, site.provider.name.as_str())?;
+            let own = self.own(ResourceKind::CloudProvider, site.provider.name.as_str())?;
             let Spec::Provider(spec) = &own.spec else { return None };
             self.field(own, &paths::fact(spec, site, step)?)
         });
@@ -79,7 +83,7 @@ impl<'a> Locator<'a> {
 
     /// Where the offer and the zone of the pool are recorded.
     pub(super) fn site(&self, site: Site<'_>) -> Option<String> {
-        let own = self.own(Kind::CloudProvider, site.provider.name.as_str())?;
+        let own = self.own(ResourceKind::CloudProvider, site.provider.name.as_str())?;
         let Spec::Provider(spec) = &own.spec else { return None };
         self.field(own, &paths::zone(spec, site)?)
     }
@@ -95,7 +99,7 @@ impl<'a> Locator<'a> {
         self.at(origin.file, *span)
     }
 
-    fn own(&self, kind: Kind, name: &str) -> Option<&'a Own<'a>> {
+    fn own(&self, kind: ResourceKind, name: &str) -> Option<&'a Own<'a>> {
         self.settled.own.get(&(kind, name.to_owned()))
     }
 

@@ -21,7 +21,7 @@ pub use self::{
     target::{InvalidTarget, Target},
 };
 use crate::terminal::{TextLayout, TextPage};
-use crate::{diagnostic::source::Sources, gather::Settled};
+use crate::{diagnostic::source::SourceMap, gather::Settled};
 use rempart_core::{
     clearance::World,
     instant::Instant,
@@ -66,7 +66,7 @@ struct Context<'a> {
 /// [`Error`] when something is asked about that there is not.
 pub fn explain(
     settled: &Settled<'_>,
-    sources: &Sources,
+    sources: &SourceMap,
     question: &Question<'_>,
     layout: TextLayout,
 ) -> Result<Explained, Error> {

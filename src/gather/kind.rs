@@ -2,8 +2,8 @@
 
 use crate::{
     api,
-    diagnostic::{Diagnostic, position::Span, suggest},
-    manifest::node::Node,
+    diagnostic::{Diagnostic, position::TextSpan, suggest},
+    manifest::node::ManifestNode,
 };
 use rempart_core::{name::quoted, workload::Kind};
 
@@ -11,7 +11,7 @@ use rempart_core::{name::quoted, workload::Kind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     /// One of ours.
-    Own(api::validate::Kind),
+    Own(api::validate::ResourceKind),
     /// A namespace.
     Namespace,
     /// A node.
@@ -26,7 +26,7 @@ pub(super) enum Known {
 ///
 /// # Errors
 /// A diagnostic, which may still lack its place.
-pub(super) fn of<'n>(node: &'n Node<'_>) -> Result<(&'n str, &'n str), Diagnostic> {
+pub(super) fn of<'n>(node: &'n ManifestNode<'_>) -> Result<(&'n str, &'n str), Diagnostic> {
     if node.entries().is_empty() {
         let message = format!("expected a Kubernetes object, found {}", node.describe());
         return Err(Diagnostic::error("NotAnObject", message).hint("begin with apiVersion, kind and metadata"));
@@ -50,19 +50,19 @@ pub(super) fn of<'n>(node: &'n Node<'_>) -> Result<(&'n str, &'n str), Diagnosti
 
 /// The `apiVersion` of `kind`, where that is one that is judged.
 fn version_of(kind: &str) -> Option<String> {
-    let own = api::validate::Kind::parse(kind).map(|_| format!("{}/{}", api::GROUP, api::VERSION));
+    let own = api::validate::ResourceKind::parse(kind).map(|_| format!("{}/{}", api::GROUP, api::VERSION));
     let workload = || Kind::ALL.into_iter().find(|known| known.as_str() == kind);
     own.or_else(|| workload().map(|kind| kind.api_version().to_owned()))
         .or_else(|| matches!(kind, "Namespace" | "Node").then(|| "v1".to_owned()))
 }
 
 /// Where `node` says its kind.
-pub(super) fn span(node: &Node<'_>) -> Span {
+pub(super) fn span(node: &ManifestNode<'_>) -> TextSpan {
     node.get("kind").map_or(node.span, |kind| kind.span)
 }
 
 /// Where what `fault` is about stands in `node`: its version, or its kind.
-pub(super) fn place(node: &Node<'_>, fault: &Diagnostic) -> Span {
+pub(super) fn place(node: &ManifestNode<'_>, fault: &Diagnostic) -> TextSpan {
     match node.get("apiVersion") {
         Some(version) if fault.code == UNKNOWN_VERSION => version.span,
         _ => span(node),
@@ -105,8 +105,8 @@ fn own(version: &str, kind: &str) -> Result<Known, Diagnostic> {
     if kind == "WorkloadPlacement" {
         return Ok(Known::Other);
     }
-    let Some(found) = api::validate::Kind::parse(kind) else {
-        let known = api::validate::Kind::ALL.map(api::validate::Kind::as_str);
+    let Some(found) = api::validate::ResourceKind::parse(kind) else {
+        let known = api::validate::ResourceKind::ALL.map(api::validate::ResourceKind::as_str);
         let message = format!("there is no kind {:?} in {}", quoted(kind), api::GROUP);
         return Err(Diagnostic::error("UnknownKind", message).hint(
             suggest::nearest(kind, known).map_or_else(|| format!("write one of {}", known.join(", ")), suggest::meant),
@@ -139,7 +139,7 @@ mod tests {
             ("batch/v1", "CronJob", Known::Workload(Kind::CronJob)),
             ("v1", "Pod", Known::Workload(Kind::Pod)),
             ("v1", "Node", Known::Node),
-            ("rempart.dev/v1alpha1", "PlacementPool", Known::Own(api::validate::Kind::PlacementPool)),
+            ("rempart.dev/v1alpha1", "PlacementPool", Known::Own(api::validate::ResourceKind::PlacementPool)),
             ("v1", "Service", Known::Other),
             ("serving.knative.dev/v1", "Deployment", Known::Other),
             ("example.org/v1", "Node", Known::Other),

@@ -1,8 +1,8 @@
 //! The metadata of an object, as far as it says something to Rempart.
 
 use crate::{
-    diagnostic::{Diagnostic, position::Span, source::FileId, suggest},
-    manifest::node::Node,
+    diagnostic::{Diagnostic, position::TextSpan, source::FileId, suggest},
+    manifest::node::ManifestNode,
 };
 use rempart_core::{keys, name::quoted};
 
@@ -13,9 +13,9 @@ const PREFIX: &str = "rempart.dev/";
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Text<'n> {
     pub(super) said: &'n str,
-    pub(super) span: Span,
+    pub(super) span: TextSpan,
     /// Where its key stands.
-    pub(super) key: Span,
+    pub(super) key: TextSpan,
 }
 
 /// Texts by key, in the order of the file.
@@ -26,7 +26,7 @@ pub(super) type Texts<'n> = Vec<(&'n str, Text<'n>)>;
 pub(super) struct Metadata<'n> {
     /// The name, or the beginning of the one that the API server will make.
     pub(super) name: &'n str,
-    pub(super) name_span: Span,
+    pub(super) name_span: TextSpan,
     pub(super) namespace: Option<&'n str>,
     pub(super) labels: Texts<'n>,
     pub(super) annotations: Texts<'n>,
@@ -38,7 +38,7 @@ pub(super) struct Metadata<'n> {
 
 impl<'n> Metadata<'n> {
     /// The metadata of `node`, an object of `kind`. Diagnostics lack their file.
-    pub(super) fn of(kind: &str, node: &'n Node<'_>) -> (Option<Self>, Vec<UnplacedDiagnostic>) {
+    pub(super) fn of(kind: &str, node: &'n ManifestNode<'_>) -> (Option<Self>, Vec<UnplacedDiagnostic>) {
         let mut faults = Vec::new();
         let Some(metadata) = node.get("metadata").filter(|found| !found.entries().is_empty()) else {
             faults.push(
@@ -88,8 +88,8 @@ impl<'n> Metadata<'n> {
         let labels = texts(metadata.get("labels"), "metadata.labels", &object, &mut faults);
         let annotations = texts(metadata.get("annotations"), "metadata.annotations", &object, &mut faults);
         let controller = metadata.get("ownerReferences").and_then(|owners| {
-            let controls = |owner: &&Node<'_>| {
-                let flag = owner.get("controller").map(Node::to_json);
+            let controls = |owner: &&ManifestNode<'_>| {
+                let flag = owner.get("controller").map(ManifestNode::to_json);
                 flag == Some(serde_json::Value::Bool(true))
             };
             let owner = owners.items().iter().find(controls)?;
@@ -110,13 +110,13 @@ fn is_name(text: &str) -> bool {
 
 /// The texts of a map. What is no text is told: the API server refuses the whole object for it.
 pub(super) fn texts<'n>(
-    map: Option<&'n Node<'_>>,
+    map: Option<&'n ManifestNode<'_>>,
     path: &str,
     object: &str,
     faults: &mut Vec<UnplacedDiagnostic>,
 ) -> Texts<'n> {
     let mut texts = Texts::new();
-    for entry in map.map(Node::entries).unwrap_or_default() {
+    for entry in map.map(ManifestNode::entries).unwrap_or_default() {
         match entry.value.text() {
             // The API server stores nothing as an empty text.
             Err(_) if entry.value.is_null() => {
@@ -134,7 +134,7 @@ pub(super) fn texts<'n>(
 }
 
 /// A diagnostic that does not know its file yet.
-pub(super) type UnplacedDiagnostic = Diagnostic<Span>;
+pub(super) type UnplacedDiagnostic = Diagnostic<TextSpan>;
 
 /// The entries whose keys say a level or categories.
 pub(super) fn ours<'n>(texts: &Texts<'n>) -> impl Iterator<Item = (&'static str, Text<'n>)> {
@@ -184,7 +184,7 @@ pub(super) fn unheard(metadata: &Metadata<'_>, rules: Rules) -> Vec<UnplacedDiag
 }
 
 /// A warning about an object of a kind that is not judged, when it says a level: its pods will be, it is not.
-pub(super) fn unjudged(file: FileId, kind: &str, node: &Node<'_>) -> Option<Diagnostic> {
+pub(super) fn unjudged(file: FileId, kind: &str, node: &ManifestNode<'_>) -> Option<Diagnostic> {
     let paths = [&["metadata"][..], &["spec", "template", "metadata"][..]];
     let says = paths.iter().find_map(|path| {
         let metadata = path.iter().try_fold(node, |node, key| node.get(key))?;

@@ -22,8 +22,8 @@ pub use self::{
 };
 use crate::{
     api,
-    diagnostic::{Diagnostic, capped::CappedDiagnostics, position::Span, source::FileId},
-    manifest::node::Node,
+    diagnostic::{Diagnostic, capped::CappedDiagnostics, position::TextSpan, source::FileId},
+    manifest::node::ManifestNode,
 };
 use rempart_core::{
     admission::Source,
@@ -37,7 +37,7 @@ use rempart_core::{
 #[derive(Clone, Debug, Default)]
 pub struct Gathered<'t> {
     /// Our own objects, by kind and name.
-    pub own: BTreeMap<(api::validate::Kind, String), Own<'t>>,
+    pub own: BTreeMap<(api::validate::ResourceKind, String), Own<'t>>,
     /// The namespaces, by name.
     pub namespaces: BTreeMap<Arc<str>, Namespace>,
     /// The nodes, by name.
@@ -67,9 +67,9 @@ pub struct Namespace {
     /// Where it stands.
     pub file: FileId,
     /// Where its name stands.
-    pub name: Span,
+    pub name: TextSpan,
     /// Where its labels of ours stand.
-    pub said: Vec<(&'static str, Span)>,
+    pub said: Vec<(&'static str, TextSpan)>,
 }
 
 /// A workload, and where it says what.
@@ -87,17 +87,17 @@ pub struct Origin {
     /// The file.
     pub file: FileId,
     /// Its name.
-    pub name: Span,
+    pub name: TextSpan,
     /// The annotations of ours.
-    pub said: Vec<(Source, &'static str, Span)>,
+    pub said: Vec<(Source, &'static str, TextSpan)>,
     /// The field `nodeName`, where somebody wrote it.
-    pub node_name: Option<Span>,
+    pub node_name: Option<TextSpan>,
 }
 
 impl Origin {
     /// Where `source` says `key`; the object's name where it does not.
     #[must_use]
-    pub fn of(&self, source: Option<Source>, key: Option<&str>) -> Span {
+    pub fn of(&self, source: Option<Source>, key: Option<&str>) -> TextSpan {
         let said = self.said.iter().find(|(who, what, _)| Some(*who) == source && Some(*what) == key);
         said.map_or(self.name, |(_, _, span)| *span)
     }
@@ -121,7 +121,7 @@ impl<'t> Gathered<'t> {
     }
 
     /// Takes in what a reader found in `file`.
-    pub fn take(&mut self, file: FileId, found: Result<Node<'t>, Diagnostic>) {
+    pub fn take(&mut self, file: FileId, found: Result<ManifestNode<'t>, Diagnostic>) {
         let Some(node) = self.read(found) else { return };
         match self.known(file, &node) {
             Some(Known::Own(kind)) => self.own_object(file, kind, node),
@@ -131,7 +131,7 @@ impl<'t> Gathered<'t> {
     }
 
     /// Takes in what a reader found in a text that is not kept. Objects of our own, which are, are passed over.
-    pub fn pass(&mut self, file: FileId, found: Result<Node<'_>, Diagnostic>) {
+    pub fn pass(&mut self, file: FileId, found: Result<ManifestNode<'_>, Diagnostic>) {
         let Some(node) = self.read(found) else { return };
         if let Some(known) = self.known(file, &node) {
             self.object(file, known, &node);
@@ -176,12 +176,12 @@ impl<'t> Gathered<'t> {
         }
     }
 
-    fn read<'n>(&mut self, found: Result<Node<'n>, Diagnostic>) -> Option<Node<'n>> {
+    fn read<'n>(&mut self, found: Result<ManifestNode<'n>, Diagnostic>) -> Option<ManifestNode<'n>> {
         let found = found.map_err(|diagnostic| self.diagnostics.push(diagnostic));
         found.ok().filter(|node| !node.is_null())
     }
 
-    fn known(&mut self, file: FileId, node: &Node<'_>) -> Option<Known> {
+    fn known(&mut self, file: FileId, node: &ManifestNode<'_>) -> Option<Known> {
         let told = kind::of(node).map_err(|diagnostic| diagnostic.at(file, node.span));
         let known = told.and_then(|(api_version, kind)| {
             kind::known(api_version, kind).map_err(|diagnostic| {
@@ -192,7 +192,7 @@ impl<'t> Gathered<'t> {
         known.map_err(|diagnostic| self.diagnostics.push(diagnostic)).ok()
     }
 
-    fn object(&mut self, file: FileId, known: Known, node: &Node<'_>) {
+    fn object(&mut self, file: FileId, known: Known, node: &ManifestNode<'_>) {
         match known {
             Known::Namespace => self.namespace(file, node),
             Known::Node => self.node(file, node),
@@ -214,7 +214,7 @@ impl<'t> Gathered<'t> {
         }
     }
 
-    fn own_object(&mut self, file: FileId, kind: api::validate::Kind, node: Node<'t>) {
+    fn own_object(&mut self, file: FileId, kind: api::validate::ResourceKind, node: ManifestNode<'t>) {
         let (own, diagnostics) = Own::read(file, kind, node);
         self.diagnostics.extend(diagnostics);
         let Some(own) = own else { return };
@@ -230,7 +230,7 @@ impl<'t> Gathered<'t> {
         self.own.insert(key, own);
     }
 
-    fn namespace(&mut self, file: FileId, node: &Node<'_>) {
+    fn namespace(&mut self, file: FileId, node: &ManifestNode<'_>) {
         let Some(metadata) = self.metadata(file, "Namespace", node) else { return };
         self.misplaced(file, &metadata, "Namespace", metadata::NAMESPACE);
         let namespace = Namespace {
@@ -245,7 +245,7 @@ impl<'t> Gathered<'t> {
         self.twice(file, "Namespace", metadata.name, span, first.is_some_and(|first| first.labels != labels));
     }
 
-    fn node(&mut self, file: FileId, node: &Node<'_>) {
+    fn node(&mut self, file: FileId, node: &ManifestNode<'_>) {
         let Some(metadata) = self.metadata(file, "Node", node) else { return };
         let stamps = rempart_core::keys::is_stamp;
         let labels = metadata.labels.iter().filter(|(key, _)| !stamps(key));
@@ -264,7 +264,7 @@ impl<'t> Gathered<'t> {
     }
 
     /// Tells that an object `differs` from one of its name that was read before: nobody knows which one counts.
-    fn twice(&mut self, file: FileId, kind: &str, name: &str, span: Span, differs: bool) {
+    fn twice(&mut self, file: FileId, kind: &str, name: &str, span: TextSpan, differs: bool) {
         if differs {
             let diagnostic = Diagnostic::error("DuplicateObject", format!("{kind} {name} is given twice, and differs"));
             let hint = "keep one of them, or name the files of one environment only";
@@ -272,7 +272,7 @@ impl<'t> Gathered<'t> {
         }
     }
 
-    fn workload(&mut self, file: FileId, kind: Kind, node: &Node<'_>) {
+    fn workload(&mut self, file: FileId, kind: Kind, node: &ManifestNode<'_>) {
         let Some(metadata) = self.metadata(file, kind.as_str(), node) else { return };
         self.misplaced(file, &metadata, kind.as_str(), metadata::WORKLOAD);
         let namespace = match metadata.namespace {
@@ -283,7 +283,7 @@ impl<'t> Gathered<'t> {
     }
 
     /// The metadata of an object; `None` when it has none that can be used, which is told.
-    fn metadata<'n>(&mut self, file: FileId, kind: &str, node: &'n Node<'_>) -> Option<Metadata<'n>> {
+    fn metadata<'n>(&mut self, file: FileId, kind: &str, node: &'n ManifestNode<'_>) -> Option<Metadata<'n>> {
         let (metadata, diagnostics) = Metadata::of(kind, node);
         self.diagnostics.extend(diagnostics.into_iter().map(|found| found.in_file(file)));
         metadata

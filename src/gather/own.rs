@@ -5,13 +5,13 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    api::{self, CloudProviderSpec, PlacementPolicySpec, PlacementPoolSpec, validate::Kind},
+    api::{self, CloudProviderSpec, PlacementPolicySpec, PlacementPoolSpec, validate::ResourceKind},
     diagnostic::{
         Diagnostic,
-        position::Span,
+        position::TextSpan,
         source::{FileId, SourceSpan},
     },
-    manifest::node::Node,
+    manifest::node::ManifestNode,
 };
 use rempart_core::{name::quoted, reason::Demander};
 
@@ -19,13 +19,13 @@ use rempart_core::{name::quoted, reason::Demander};
 #[derive(Clone, Debug)]
 pub struct Own<'t> {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: ResourceKind,
     /// Its name.
     pub name: String,
     /// Where it stands.
     pub file: FileId,
     /// What was written.
-    pub node: Node<'t>,
+    pub node: ManifestNode<'t>,
     /// What that says.
     pub spec: Spec,
 }
@@ -49,7 +49,7 @@ impl fmt::Display for Own<'_> {
 
 impl<'t> Own<'t> {
     /// Reads `node`. Every violation of the definition is told; what can be decoded in spite of them is still an object.
-    pub(super) fn read(file: FileId, kind: Kind, node: Node<'t>) -> (Option<Self>, Vec<Diagnostic>) {
+    pub(super) fn read(file: FileId, kind: ResourceKind, node: ManifestNode<'t>) -> (Option<Self>, Vec<Diagnostic>) {
         let json = node.to_json();
         let name = json.pointer("/metadata/name").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
         let object = format!("{kind} {}", quoted(&name)).trim_end().to_owned();
@@ -64,9 +64,9 @@ impl<'t> Own<'t> {
             .collect();
         let spec = json.get("spec").cloned().unwrap_or_default();
         let spec = match kind {
-            Kind::CloudProvider => decode(spec).map(|spec| Spec::Provider(Box::new(spec))),
-            Kind::PlacementPool => decode(spec).map(|spec| Spec::Pool(Box::new(spec))),
-            Kind::PlacementPolicy => decode(spec).map(|spec| Spec::Policy(Box::new(spec))),
+            ResourceKind::CloudProvider => decode(spec).map(|spec| Spec::Provider(Box::new(spec))),
+            ResourceKind::PlacementPool => decode(spec).map(|spec| Spec::Pool(Box::new(spec))),
+            ResourceKind::PlacementPolicy => decode(spec).map(|spec| Spec::Policy(Box::new(spec))),
         };
         let spec = spec.map_err(|error| {
             // The definition is as strict as the type, and says it better.
@@ -81,7 +81,7 @@ impl<'t> Own<'t> {
 
     /// Where its name stands.
     #[must_use]
-    pub fn name_span(&self) -> Span {
+    pub fn name_span(&self) -> TextSpan {
         place_of(&self.node, "metadata.name", false)
     }
 
@@ -113,12 +113,12 @@ pub fn demander(spec: &PlacementPolicySpec, demander: Demander<'_>) -> Option<St
 
 /// Where `path` of `node` stands: the key when it is the key that is `wrong`, or when what is missing should be below it;
 /// the entry of a list when it should be in that.
-fn place_of(node: &Node<'_>, path: &str, wrong: bool) -> Span {
+fn place_of(node: &ManifestNode<'_>, path: &str, wrong: bool) -> TextSpan {
     let found = node.find(path);
     let in_entry = !found.whole && path.get(..found.reached).is_some_and(|reached| reached.ends_with(']'));
     match found.key {
         Some(key) if (wrong || !found.whole) && !in_entry => key,
-        _ if in_entry => Span::at(found.node.span.start),
+        _ if in_entry => TextSpan::at(found.node.span.start),
         _ => found.node.span,
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::metadata::{UnplacedDiagnostic, texts};
-use crate::manifest::node::Node;
+use crate::manifest::node::ManifestNode;
 use rempart_core::{
     selector::{Operator, Selector},
     workload::{NodeTerm, Wants},
 };
 
 /// What `spec`, at `path` of `object`, wants of nodes.
-pub(super) fn wants(spec: &Node<'_>, path: &str, object: &str, faults: &mut Vec<UnplacedDiagnostic>) -> Wants {
+pub(super) fn wants(spec: &ManifestNode<'_>, path: &str, object: &str, faults: &mut Vec<UnplacedDiagnostic>) -> Wants {
     let selector = texts(spec.get("nodeSelector"), &format!("{path}.nodeSelector"), object, faults);
     let affinity = ["affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"]
         .into_iter()
@@ -21,10 +21,10 @@ pub(super) fn wants(spec: &Node<'_>, path: &str, object: &str, faults: &mut Vec<
     }
 }
 
-fn term(term: &Node<'_>, object: &str, faults: &mut Vec<UnplacedDiagnostic>) -> NodeTerm {
+fn term(term: &ManifestNode<'_>, object: &str, faults: &mut Vec<UnplacedDiagnostic>) -> NodeTerm {
     let span = term.span;
     let mut demands = |field: &str| -> Vec<(String, Operator)> {
-        let listed = term.get(field).map(Node::items).unwrap_or_default();
+        let listed = term.get(field).map(ManifestNode::items).unwrap_or_default();
         listed
             .iter()
             .filter_map(|demand| {
@@ -70,10 +70,10 @@ fn term(term: &Node<'_>, object: &str, faults: &mut Vec<UnplacedDiagnostic>) -> 
 /// The field of a node that an affinity may ask for.
 const NAME: &str = "metadata.name";
 
-fn demand(demand: &Node<'_>) -> Option<(String, Operator)> {
+fn demand(demand: &ManifestNode<'_>) -> Option<(String, Operator)> {
     let key = demand.get("key")?.text().ok()?;
     let values = || -> Option<BTreeSet<String>> {
-        let listed = demand.get("values").map(Node::items).unwrap_or_default();
+        let listed = demand.get("values").map(ManifestNode::items).unwrap_or_default();
         listed.iter().map(|value| value.text().ok().map(str::to_owned)).collect()
     };
     let number = || values()?.into_iter().next()?.parse().ok();

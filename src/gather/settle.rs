@@ -7,7 +7,7 @@ use std::{
 
 use super::{Controlled, Found, Gathered, Namespace, Own, Running, own::Spec};
 use crate::{
-    api::validate::Kind,
+    api::validate::ResourceKind,
     convert::{self, Converted},
     diagnostic::{Diagnostic, Severity},
 };
@@ -32,7 +32,7 @@ pub struct Settled<'t> {
     /// Where the workloads of the inventory stand, in its order.
     pub origins: Vec<super::Origin>,
     /// Our own objects, with what was written.
-    pub own: BTreeMap<(Kind, String), Own<'t>>,
+    pub own: BTreeMap<(ResourceKind, String), Own<'t>>,
     /// Where the namespaces stand.
     pub namespaces: BTreeMap<Arc<str>, Namespace>,
     /// How many objects of other kinds were passed over, by kind.
@@ -129,11 +129,11 @@ fn identity((kind, namespace, name): &Controlled) -> Option<Identity> {
 /// Whether admission has let go of `object`: a policy that is being deleted places and refuses nothing.
 fn is_ending(object: &Own<'_>) -> bool {
     let ending = object.node.get("metadata").and_then(|metadata| metadata.get("deletionTimestamp"));
-    object.kind == Kind::PlacementPolicy && ending.is_some_and(|ending| !ending.is_null())
+    object.kind == ResourceKind::PlacementPolicy && ending.is_some_and(|ending| !ending.is_null())
 }
 
 /// The world that our own objects make.
-fn world(own: &BTreeMap<(Kind, String), Own<'_>>, diagnostics: &mut Vec<Diagnostic>) -> World {
+fn world(own: &BTreeMap<(ResourceKind, String), Own<'_>>, diagnostics: &mut Vec<Diagnostic>) -> World {
     let mut world = World::default();
     let faulty = |found: &&Diagnostic| found.severity == Severity::Error;
     let told: BTreeSet<String> = diagnostics.iter().filter(faulty).filter_map(|found| found.object.clone()).collect();

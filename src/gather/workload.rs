@@ -7,7 +7,7 @@ use super::{
     metadata::{Metadata, Texts, UnplacedDiagnostic, misspelt, ours, texts},
     pod,
 };
-use crate::{diagnostic::source::FileId, manifest::node::Node};
+use crate::{diagnostic::source::FileId, manifest::node::ManifestNode};
 use rempart_core::{
     admission::Source,
     keys,
@@ -21,7 +21,7 @@ pub(super) fn take(
     kind: Kind,
     namespace: Arc<str>,
     metadata: &Metadata<'_>,
-    node: &Node<'_>,
+    node: &ManifestNode<'_>,
 ) {
     if let Some((owner, name)) = metadata.controller {
         let controlled = || (kind.as_str().to_owned(), Arc::clone(&namespace), metadata.name.to_owned());
@@ -60,7 +60,7 @@ fn found(
     kind: Kind,
     namespace: Arc<str>,
     metadata: &Metadata<'_>,
-    node: &Node<'_>,
+    node: &ManifestNode<'_>,
 ) -> Found {
     let object = format!("{kind} {namespace}/{}", metadata.name);
     let mut faults = Vec::new();
@@ -75,7 +75,7 @@ fn read(
     kind: Kind,
     namespace: Arc<str>,
     metadata: &Metadata<'_>,
-    node: &Node<'_>,
+    node: &ManifestNode<'_>,
     object: &str,
     faults: &mut Vec<UnplacedDiagnostic>,
     shared: &mut impl FnMut(&str) -> Arc<str>,
@@ -130,7 +130,7 @@ fn mirrored(annotations: &Texts<'_>) -> Saying {
 }
 
 /// The annotations of ours that a `CronJob` would hand to its jobs, and no further.
-fn misplaced(kind: Kind, node: &Node<'_>, origin: &mut Origin) -> Vec<&'static str> {
+fn misplaced(kind: Kind, node: &ManifestNode<'_>, origin: &mut Origin) -> Vec<&'static str> {
     let path = ["spec", "jobTemplate", "metadata", "annotations"];
     let annotations = path.into_iter().try_fold(node, |node, key| node.get(key)).filter(|_| kind == Kind::CronJob);
     let found = |key: &&'static str| {
@@ -142,18 +142,18 @@ fn misplaced(kind: Kind, node: &Node<'_>, origin: &mut Origin) -> Vec<&'static s
 }
 
 /// Whether nothing of it runs any more, or ever will.
-fn finished(kind: Kind, node: &Node<'_>) -> bool {
+fn finished(kind: Kind, node: &ManifestNode<'_>) -> bool {
     let Some(status) = node.get("status") else { return false };
-    let is = |node: &Node<'_>, field: &str, values: &[&str]| {
+    let is = |node: &ManifestNode<'_>, field: &str, values: &[&str]| {
         node.get(field).and_then(|found| found.text().ok()).is_some_and(|found| values.contains(&found))
     };
     match kind {
         Kind::Pod => is(status, "phase", &["Succeeded", "Failed"]),
         Kind::Job => {
-            let ended = |condition: &Node<'_>| {
+            let ended = |condition: &ManifestNode<'_>| {
                 is(condition, "type", &["Complete", "Failed"]) && is(condition, "status", &["True"])
             };
-            status.get("conditions").map(Node::items).unwrap_or_default().iter().any(ended)
+            status.get("conditions").map(ManifestNode::items).unwrap_or_default().iter().any(ended)
         }
         _ => false,
     }

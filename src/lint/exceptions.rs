@@ -2,7 +2,7 @@
 
 use super::{SOON_DAYS, about};
 use crate::{
-    api::validate::Kind,
+    api::validate::ResourceKind,
     diagnostic::{Diagnostic, Severity::Warning},
     gather::{Own, Settled, Spec},
 };
@@ -20,7 +20,7 @@ use rempart_core::{
 pub(super) fn findings(settled: &Settled<'_>, plan: &Plan<'_>, at: Instant) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for policy in settled.inventory.world.policies.values() {
-        let Some(own) = settled.own.get(&(Kind::PlacementPolicy, policy.name.to_string())) else { continue };
+        let Some(own) = settled.own.get(&(ResourceKind::PlacementPolicy, policy.name.to_string())) else { continue };
         for (name, exception) in &policy.exceptions {
             let this = This { own, policy, name, exception };
             found.extend(this.ending(at));

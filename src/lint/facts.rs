@@ -2,7 +2,7 @@
 
 use super::{SOON_DAYS, about};
 use crate::{
-    api::{self, validate::Kind},
+    api::{self, validate::ResourceKind},
     diagnostic::{Diagnostic, Severity::Warning},
     gather::{Own, Settled, Spec},
 };
@@ -17,7 +17,7 @@ use rempart_core::{
 pub(super) fn findings(settled: &Settled<'_>, at: Instant) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for ((kind, name), own) in &settled.own {
-        let (Kind::CloudProvider, Spec::Provider(spec)) = (kind, &own.spec) else { continue };
+        let (ResourceKind::CloudProvider, Spec::Provider(spec)) = (kind, &own.spec) else { continue };
         let provider = settled.inventory.world.catalogue.providers.get(name.as_str());
         for (o, listed) in spec.offers.iter().enumerate() {
             for (q, qualification) in listed.qualifications.iter().enumerate() {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::about;
 use crate::{
-    api::validate::Kind,
+    api::validate::ResourceKind,
     diagnostic::{
         Diagnostic,
         Severity::{Error, Warning},
@@ -30,7 +30,7 @@ pub(super) fn findings(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic
 }
 
 fn pool<'s, 't>(settled: &'s Settled<'t>, name: &str) -> Option<&'s Own<'t>> {
-    settled.own.get(&(Kind::PlacementPool, name.to_owned()))
+    settled.own.get(&(ResourceKind::PlacementPool, name.to_owned()))
 }
 
 /// Pools that stand on nothing that is recorded.
@@ -75,7 +75,7 @@ fn unused(settled: &Settled<'_>) -> Vec<Diagnostic> {
     let catalogue = &settled.inventory.world.catalogue;
     let used: BTreeSet<&str> = catalogue.pools.values().map(|pool| pool.provider.as_str()).collect();
     let unused =
-        settled.own.values().filter(|own| own.kind == Kind::CloudProvider && !used.contains(own.name.as_str()));
+        settled.own.values().filter(|own| own.kind == ResourceKind::CloudProvider && !used.contains(own.name.as_str()));
     let unused = unused.filter(|_| !used.is_empty());
     unused
         .map(|own| {

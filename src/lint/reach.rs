@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{about, places::nearest_of};
 use crate::{
-    api::validate::Kind,
+    api::validate::ResourceKind,
     diagnostic::{Diagnostic, Severity::Warning},
     gather::{self, Own, Settled, Spec},
 };
@@ -21,7 +21,7 @@ use rempart_core::{
 pub(super) fn findings(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for policy in settled.inventory.world.policies.values() {
-        let Some(own) = settled.own.get(&(Kind::PlacementPolicy, policy.name.to_string())) else { continue };
+        let Some(own) = settled.own.get(&(ResourceKind::PlacementPolicy, policy.name.to_string())) else { continue };
         // Without a catalogue nothing is served and everything dangles, which is no news.
         if !settled.inventory.world.catalogue.pools.is_empty() {
             found.extend(unserved(own, policy, plan));

@@ -4,8 +4,8 @@
 //! An edge without any knowledge of Kubernetes kinds beyond the `List` that `kubectl get` prints. It reads what kubectl
 //! would read and makes of it what kubectl would send; what is broken costs one diagnostic, never the rest.
 //!
-//! The way through it: [`files::gather`] fills [`Sources`](crate::diagnostic::source::Sources), [`read::read`] turns each
-//! text into [`node::Node`]s, and whoever finds fault with one answers with a
+//! The way through it: [`files::gather`] fills [`Sources`](crate::diagnostic::source::SourceMap), [`read::read`] turns each
+//! text into [`node::ManifestNode`]s, and whoever finds fault with one answers with a
 //! [`Diagnostic`](crate::diagnostic::Diagnostic).
 
 mod anchors;

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use rempart::terminal::TextLayout;
 use rempart::{
-    diagnostic::source::Sources,
+    diagnostic::source::SourceMap,
     explain::{Error, Explained, Question, Target, explain},
     gather::{Gathered, Settings, Settled},
     manifest::read::read,
@@ -31,18 +31,18 @@ fn of<'q>(scenario: &'q str, target: &'q str, namespace: &'q str) -> Asked<'q> {
 }
 
 /// The texts of a scenario, in the order of their names.
-fn sources(scenario: &str) -> Sources {
+fn sources(scenario: &str) -> SourceMap {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios").join(scenario);
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     for path in paths {
         sources.add(path.file_name().unwrap().to_str().unwrap(), fs::read_to_string(&path).unwrap());
     }
     sources
 }
 
-fn settled(sources: &Sources) -> Settled<'_> {
+fn settled(sources: &SourceMap) -> Settled<'_> {
     let mut gathered = Gathered::new("default");
     for file in sources.files() {
         read(file, sources.text(file), &mut |found| gathered.take(file, found));
@@ -175,7 +175,7 @@ fn lines_keep_to_the_width_and_colours_change_no_word() {
 fn what_was_read_from_no_file_has_no_line() {
     let asked = of("ministry", "level/tax", "");
     let files = sources(asked.scenario);
-    let mut nameless = Sources::default();
+    let mut nameless = SourceMap::default();
     for file in files.files() {
         nameless.add("", files.text(file).to_owned());
     }

@@ -1,7 +1,7 @@
 //! What manifests are taken for: the odd ones that clusters and charts really hold.
 
 use rempart::{
-    diagnostic::source::Sources,
+    diagnostic::source::SourceMap,
     gather::{Gathered, Settings, Settled},
     lint::lint,
     manifest::read::read,
@@ -50,7 +50,7 @@ spec:
 ";
 
 fn with<R>(manifests: &[&str], judge: impl FnOnce(&Settled<'_>) -> R) -> R {
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     let file = sources.add("world.yaml", manifests.concat());
     let mut gathered = Gathered::new("shop");
     read(file, sources.text(file), &mut |found| gathered.take(file, found));

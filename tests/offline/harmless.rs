@@ -1,7 +1,7 @@
 //! Names with controls in them, through every text that a command prints.
 
 use rempart::{
-    diagnostic::source::Sources,
+    diagnostic::source::SourceMap,
     explain::{Question, Target, explain},
     gather::{Gathered, Settings, Settled},
     lint::lint,
@@ -77,7 +77,7 @@ kind: "Pod MISCHIEF"
 metadata: {name: other}
 "#;
 
-fn settled(sources: &Sources) -> Settled<'_> {
+fn settled(sources: &SourceMap) -> Settled<'_> {
     let mut gathered = Gathered::new("default");
     for file in sources.files() {
         read(file, sources.text(file), &mut |found| gathered.take(file, found));
@@ -87,8 +87,10 @@ fn settled(sources: &Sources) -> Settled<'_> {
 
 /// Every text that a command prints of what is called by such names, each with what it is.
 fn texts(layout: TextLayout) -> Vec<(&'static str, String)> {
-    let escaped: String = MISCHIEF.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
-    let mut sources = Sources::default();
+    // As JSON writes it, which YAML reads in double quotes.
+    let escape = |text: String, c: char| format!("{text}\\u{:04x}", u32::from(c));
+    let escaped = MISCHIEF.chars().fold(String::new(), escape);
+    let mut sources = SourceMap::default();
     sources.add(format!("file {MISCHIEF}.yaml"), MANIFESTS.replace("MISCHIEF", &escaped));
     // YAML takes some of it unescaped: these stand in the lines that diagnostics show.
     sources.add(format!("broken {MISCHIEF}.yaml"), "a: [\u{202e}\u{2066}\u{200b}\u{ad}\u{200e}, b\nc: d".to_owned());

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use rempart::{
-    diagnostic::{Diagnostic, source::Sources},
+    diagnostic::{Diagnostic, source::SourceMap},
     manifest::{files::gather, read::read},
     terminal::TextLayout,
 };
@@ -11,7 +11,7 @@ use serde_json::Value;
 /// Each object of `text` as JSON, or `None` where something is wrong in its stead.
 fn objects(text: &str) -> Vec<Option<Value>> {
     let mut objects = Vec::new();
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     let file = sources.add("f", text.to_owned());
     read(file, sources.text(file), &mut |read| objects.push(read.ok().map(|node| node.to_json())));
     objects
@@ -19,7 +19,7 @@ fn objects(text: &str) -> Vec<Option<Value>> {
 
 /// Every diagnostic of `bytes`, rendered in all ways, and how many objects there are.
 fn survive(mut bytes: &[u8], width: usize) -> (usize, Vec<Diagnostic>) {
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     let gathered = gather(&["-".into()], &mut bytes, &mut sources);
     let (mut objects, mut diagnostics) = (0, gathered.diagnostics);
     for file in gathered.files {

@@ -1,7 +1,7 @@
 //! What a plan says of workloads, and what an impact says of edits, on a world of two hospitals' clouds.
 
 use rempart::{
-    diagnostic::source::Sources,
+    diagnostic::source::SourceMap,
     gather::{Gathered, Settings, Settled},
     manifest::read::read,
 };
@@ -85,7 +85,7 @@ fn workload(kind: &str, name: &str, level: &str, pod: &str) -> String {
 
 /// What `manifests` come to, handed to `judge`.
 fn with<R>(manifests: &[&str], judge: impl FnOnce(&Settled<'_>) -> R) -> R {
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     let file = sources.add("world.yaml", manifests.concat());
     let mut gathered = Gathered::new("default");
     read(file, sources.text(file), &mut |found| gathered.take(file, found));

@@ -8,7 +8,7 @@ mod short;
 use std::{collections::BTreeSet, path::Path};
 
 use rempart::{
-    diagnostic::source::Sources,
+    diagnostic::source::SourceMap,
     gather::{Gathered, Settings},
     manifest::read::read,
 };
@@ -76,7 +76,7 @@ fn disagreement(case: &Value, fixtures: &Value) -> Option<String> {
     if !own {
         manifests.push(short::spelt_out(&case["create"], namespace));
     }
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     let file = sources.add("case", manifests.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n---\n"));
     let mut gathered = Gathered::new("default");
     read(file, sources.text(file), &mut |found| gathered.take(file, found));

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use proptest::{prelude::*, sample::Index};
 use rempart::{
-    api::validate::{Kind, defects, violations},
+    api::validate::{ResourceKind, defects, violations},
     diagnostic::FieldDiagnostic,
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -48,7 +48,7 @@ fn good(kind: &str) -> Value {
 }
 
 fn judged(object: &Value) -> Vec<FieldDiagnostic> {
-    violations(Kind::parse(object["kind"].as_str().unwrap()).unwrap(), object)
+    violations(ResourceKind::parse(object["kind"].as_str().unwrap()).unwrap(), object)
 }
 
 /// `object` with the value at `at`, a JSON pointer, replaced, added or taken away.
@@ -109,7 +109,7 @@ fn sentence(says: &str) -> &str {
 
 #[test]
 fn everything_of_our_definitions_is_understood() {
-    for kind in Kind::ALL {
+    for kind in ResourceKind::ALL {
         assert_eq!(defects(kind), []);
     }
 }
@@ -253,7 +253,7 @@ fn what_every_object_has_is_looked_at() {
     assert_eq!(found(kind, "/metadata/labels", Some(json!({"a": "b c"}))), ["metadata.labels.a Invalid"]);
     assert_eq!(found(kind, "/status", Some(json!({"anything": 1}))), [""; 0]);
     assert_eq!(found(kind, "/statuses", Some(json!({}))), ["statuses UnknownField"]);
-    assert_eq!(violations(Kind::PlacementPool, &json!([]))[0].code, "WrongType");
+    assert_eq!(violations(ResourceKind::PlacementPool, &json!([]))[0].code, "WrongType");
 }
 
 #[test]
@@ -353,7 +353,7 @@ proptest! {
             places(&object, "", &mut all);
             *object.pointer_mut(at.get(all.as_slice()).as_str()).unwrap() = value;
         }
-        for kind in Kind::ALL {
+        for kind in ResourceKind::ALL {
             for violation in violations(kind, &object) {
                 prop_assert!(!violation.message.is_empty() && violation.code != "Unjudged");
                 prop_assert!(!violation.message.contains("the rule \""), "not spared: {violation:?}");

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     form,
-    path::Step::{self, Field, Key},
-    walk::Walk,
+    path::FieldStep::{self, Field, Key},
+    walk::ObjectWalk,
 };
 use crate::{
     api::{GROUP, VERSION},
@@ -54,7 +54,7 @@ pub(super) fn generated_name(object: &Value) -> Option<String> {
 }
 
 /// Looks at what no schema says.
-pub(super) fn look<'a>(walk: &mut Walk<'a>, kind: &str, object: &'a Map<String, Value>) {
+pub(super) fn look<'a>(walk: &mut ObjectWalk<'a>, kind: &str, object: &'a Map<String, Value>) {
     let version = format!("{GROUP}/{VERSION}");
     for (field, expected) in [("apiVersion", version.as_str()), ("kind", kind)] {
         if let Some(Value::String(given)) = object.get(field)
@@ -96,8 +96,8 @@ pub(super) fn look<'a>(walk: &mut Walk<'a>, kind: &str, object: &'a Map<String, 
     }
 }
 
-fn look_at_name<'a>(walk: &mut Walk<'a>, metadata: &'a Map<String, Value>) {
-    const AT: [Step<'_>; 2] = [Field("metadata"), Field("name")];
+fn look_at_name<'a>(walk: &mut ObjectWalk<'a>, metadata: &'a Map<String, Value>) {
+    const AT: [FieldStep<'_>; 2] = [Field("metadata"), Field("name")];
     match metadata.get("name") {
         None | Some(Value::Null) => walk.refuse(&AT, "Required", "the object has no name: write one".to_owned()),
         Some(Value::String(name)) if name.is_empty() => {

@@ -24,14 +24,14 @@ use serde_json::Value;
 use crate::diagnostic::{Diagnostic, FieldDiagnostic, FieldPath};
 
 use self::{
-    definition::{Compiled, Definition},
-    path::Step::Field,
-    walk::Walk,
+    definition::{CompiledRules, KindDefinition},
+    path::FieldStep::Field,
+    walk::ObjectWalk,
 };
 
 /// One of our kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum ResourceKind {
     /// What the offers of a provider are worth.
     CloudProvider,
     /// Which data may run where.
@@ -40,7 +40,7 @@ pub enum Kind {
     PlacementPool,
 }
 
-impl Kind {
+impl ResourceKind {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::CloudProvider, Self::PlacementPolicy, Self::PlacementPool];
 
@@ -59,17 +59,17 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ResourceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
 /// The definitions, read and compiled when the first object is judged.
-static DEFINITIONS: LazyLock<BTreeMap<String, Definition>> = LazyLock::new(|| {
-    let mut compiled = Compiled::new();
+static DEFINITIONS: LazyLock<BTreeMap<String, KindDefinition>> = LazyLock::new(|| {
+    let mut compiled = CompiledRules::new();
     let crds = super::crds::crds();
-    crds.iter().map(|crd| (crd.spec.names.kind.clone(), Definition::of(crd, &mut compiled))).collect()
+    crds.iter().map(|crd| (crd.spec.names.kind.clone(), KindDefinition::of(crd, &mut compiled))).collect()
 });
 
 /// Everything for which the API server would refuse to create `object`, sorted by path: entries by number, fields by
@@ -84,20 +84,20 @@ static DEFINITIONS: LazyLock<BTreeMap<String, Definition>> = LazyLock::new(|| {
 /// - `Unjudged` is a part of our own definitions that is not understood here, which no released version has.
 ///
 /// `object` is the JSON that kubectl would send. Fields that are not known are violations, since kubectl asks for that.
-pub fn violations(kind: Kind, object: &Value) -> Vec<FieldDiagnostic> {
-    const NAME: [path::Step<'_>; 2] = [Field("metadata"), Field("name")];
+pub fn violations(kind: ResourceKind, object: &Value) -> Vec<FieldDiagnostic> {
+    const NAME: [path::FieldStep<'_>; 2] = [Field("metadata"), Field("name")];
     let Some(definition) = DEFINITIONS.get(kind.as_str()) else { return defects(kind) };
     let generated = metadata::generated_name(object);
     let object = match &generated {
         Some(name) => Cow::Owned(named(object, name)),
         None => Cow::Borrowed(object),
     };
-    let mut walk = Walk::default();
+    let mut walk = ObjectWalk::default();
     if let Value::Object(fields) = &*object {
         metadata::look(&mut walk, kind.as_str(), fields);
     }
     walk.object(&definition.root, &object);
-    if kind == Kind::PlacementPolicy
+    if kind == ResourceKind::PlacementPolicy
         && let Some(hint) = hint::default_level(object.get("spec"))
     {
         walk.hint_at(&[Field("spec"), Field("defaultLevel")], &hint);
@@ -112,7 +112,7 @@ pub fn violations(kind: Kind, object: &Value) -> Vec<FieldDiagnostic> {
 
 /// What of our own definition of a kind is not understood here, so that it cannot be said that an object is right. A
 /// test holds that there is nothing.
-pub fn defects(kind: Kind) -> Vec<FieldDiagnostic> {
+pub fn defects(kind: ResourceKind) -> Vec<FieldDiagnostic> {
     let unjudged = |message: &str| {
         let found = Diagnostic::error("Unjudged", message).at_place(FieldPath::default());
         found.hint("this is a mistake in Rempart: ask the API server with kubectl apply --dry-run=server")

@@ -1,11 +1,11 @@
 //! What nodes say of themselves.
 
 use super::only;
-use crate::diagnostic::position::{Position, Span};
+use crate::diagnostic::position::{TextPosition, TextSpan};
 
-fn span(start: (u32, u32), end: (u32, u32)) -> Span {
-    let position = |(line, column)| Position { line, column };
-    Span { start: position(start), end: position(end) }
+fn span(start: (u32, u32), end: (u32, u32)) -> TextSpan {
+    let position = |(line, column)| TextPosition { line, column };
+    TextSpan { start: position(start), end: position(end) }
 }
 
 #[test]
@@ -19,7 +19,7 @@ fn everything_has_its_place() {
     };
     assert_eq!(at(""), (None, node.span));
     assert_eq!(at("metadata").0, Some(span((2, 1), (2, 9))));
-    assert_eq!(at("metadata").1.start, Position { line: 3, column: 3 });
+    assert_eq!(at("metadata").1.start, TextPosition { line: 3, column: 3 });
     assert_eq!(at("metadata.name"), (Some(span((3, 3), (3, 7))), span((3, 9), (3, 12))));
     assert_eq!(at("metadata.labels").1, span((4, 11), (4, 30)));
     assert_eq!(at("metadata.labels.a").1, span((4, 15), (4, 18)));

@@ -3,17 +3,17 @@
 use crate::{
     diagnostic::{
         Diagnostic,
-        position::{Position, Span},
-        source::Sources,
+        position::{TextPosition, TextSpan},
+        source::SourceMap,
     },
     terminal::TextLayout,
 };
 
 fn shown(line: &str, start: u32, end: u32, width: usize) -> String {
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     let file = sources.add("f", line.to_owned());
-    let at = |column| Position { line: 1, column };
-    let diagnostic = Diagnostic::warning("Odd", "m").at(file, Span { start: at(start), end: at(end) });
+    let at = |column| TextPosition { line: 1, column };
+    let diagnostic = Diagnostic::warning("Odd", "m").at(file, TextSpan { start: at(start), end: at(end) });
     diagnostic.render(&sources, TextLayout { colour: false, width })
 }
 
@@ -112,9 +112,9 @@ fn odd_lines_are_shown() {
 
 #[test]
 fn all_parts_of_a_diagnostic_are_shown() {
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     let file = sources.add("dir/fi\nle.yaml", "\n".repeat(99) + "  jurisdiction: NO\n  more\n");
-    let span = Span { start: Position { line: 100, column: 17 }, end: Position { line: 101, column: 3 } };
+    let span = TextSpan { start: TextPosition { line: 100, column: 17 }, end: TextPosition { line: 101, column: 3 } };
     let diagnostic = Diagnostic::error("QualificationMissing", "no\x1bcountry\n")
         .at(file, span)
         .of("CloudProvider ovh")

@@ -43,7 +43,7 @@ fn an_impact_at_80_and_120_columns() {
     let found = impact(&old, &new);
     for (name, look) in [("impact_80", NARROW), ("impact_120", WIDE)] {
         let text = text::impact(&found, &old, &new, look);
-        lines_fit(&text, usize::from(look.width));
+        lines_fit(&text, look.width);
         assert_snapshot!(name, text);
     }
 }

@@ -84,7 +84,7 @@ mod tests {
     use rempart::manifest::read::read;
     use rempart::report::Fate;
     use rempart::{
-        diagnostic::source::Sources,
+        diagnostic::source::SourceMap,
         gather::{Gathered, Settings, Settled},
     };
     use rempart_core::{
@@ -92,15 +92,15 @@ mod tests {
         plan::{Assume, Plan, plan},
     };
 
-    fn sources(estate: Estate) -> Sources {
-        let mut sources = Sources::default();
+    fn sources(estate: Estate) -> SourceMap {
+        let mut sources = SourceMap::default();
         for File { name, text } in estate.facts().into_iter().chain(estate.workloads()) {
             sources.add(name, text);
         }
         sources
     }
 
-    fn settle(sources: &Sources) -> Settled<'_> {
+    fn settle(sources: &SourceMap) -> Settled<'_> {
         let mut gathered = Gathered::new("default");
         for file in sources.files() {
             read(file, sources.text(file), &mut |found| gathered.take(file, found));
