@@ -6,8 +6,9 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rempart::{
-    gather::{Gathered, Settings, Settled},
-    manifest::{read::read, source::Sources},
+    diagnostic::source::SourceMap,
+    gather::{GatherSettings, GatheredObjects, LocatedInventory},
+    manifest::read::read,
 };
 use rempart_core::{
     clearance::{Judge, World},
@@ -24,21 +25,21 @@ const AT: i64 = 1_795_305_600;
 const WORKLOADS: usize = 10_000;
 
 /// All manifests of the synthetic organisation, as files have them.
-fn sources() -> Sources {
+fn sources() -> SourceMap {
     let organisation = SyntheticOrganisation::of(WORKLOADS);
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     for file in organisation.facts().into_iter().chain(organisation.workloads()) {
         sources.add(file.name, file.text);
     }
     sources
 }
 
-fn gather(sources: &Sources) -> Settled<'_> {
-    let mut gathered = Gathered::new("default");
+fn gather(sources: &SourceMap) -> LocatedInventory<'_> {
+    let mut gathered = GatheredObjects::new("default");
     for file in sources.files() {
         read(file, sources.text(file), &mut |found| gathered.take(file, found));
     }
-    gathered.settle(&Settings::default())
+    gathered.into_inventory(&GatherSettings::default())
 }
 
 /// Whether each pool is cleared for each level of each policy; what categories demand is judged along, and not counted.
@@ -81,19 +82,19 @@ fn needs(criterion: &mut Criterion, world: &World) {
 }
 
 /// A whole plan, without the sentences: those are made when they are read.
-fn plans(criterion: &mut Criterion, settled: &Settled<'_>) {
+fn plans(criterion: &mut Criterion, located: &LocatedInventory<'_>) {
     let at = Instant::from_seconds(AT);
     let mut group = criterion.benchmark_group("plans");
-    group.throughput(Throughput::Elements(settled.inventory.workloads.len() as u64));
+    group.throughput(Throughput::Elements(located.inventory.workloads.len() as u64));
     group.sample_size(20);
     group.bench_function("10000 workloads", |bencher| {
-        bencher.iter(|| plan(black_box(&settled.inventory), at, Assume::default()).workloads.len());
+        bencher.iter(|| plan(black_box(&located.inventory), at, Assume::default()).workloads.len());
     });
     group.finish();
 }
 
 /// From text to nodes, and from text to what is judged.
-fn reading(criterion: &mut Criterion, sources: &Sources) {
+fn reading(criterion: &mut Criterion, sources: &SourceMap) {
     let bytes: usize = sources.files().map(|file| sources.text(file).len()).sum();
     let mut group = criterion.benchmark_group("reading");
     group.throughput(Throughput::Bytes(bytes as u64));
@@ -115,10 +116,10 @@ fn reading(criterion: &mut Criterion, sources: &Sources) {
 
 fn core(criterion: &mut Criterion) {
     let sources = sources();
-    let settled = gather(&sources);
-    verdicts(criterion, &settled.inventory.world);
-    needs(criterion, &settled.inventory.world);
-    plans(criterion, &settled);
+    let located = gather(&sources);
+    verdicts(criterion, &located.inventory.world);
+    needs(criterion, &located.inventory.world);
+    plans(criterion, &located);
     reading(criterion, &sources);
 }
 

@@ -4,12 +4,14 @@
 pub mod api;
 pub mod cli;
 pub mod convert;
+pub mod diagnostic;
 pub mod explain;
 pub mod gather;
 pub mod lint;
 pub mod manifest;
 pub mod operator;
 pub mod report;
+pub mod terminal;
 
 #[cfg(test)]
 #[path = "../tests/property_runner.rs"]

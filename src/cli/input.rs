@@ -1,4 +1,7 @@
-//! What the offline commands read: files, directories, standard input, a cluster, and an instant.
+//! Command input: files, directories, standard input, a cluster, and an instant.
+//!
+//! Takes the options that the offline commands share, and returns the inventory that they judge. One error among the
+//! diagnostics, and nothing is judged.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -6,20 +9,20 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
-    cluster::{self, Snapshot, Wanted},
-    output::{self, Colour},
-    progress::Progress,
+    cluster::{self, ClusterSnapshot, SnapshotScope},
+    output,
+    progress::ProgressSpinner,
 };
 use crate::{
-    gather::{Gathered, Settings, Settled},
-    manifest::{
-        diagnostic::{Diagnostic, Place, Severity},
-        files,
-        node::{Position, Span},
-        read::read,
-        source::{FileId, Sources},
+    diagnostic::{
+        Diagnostic, Severity,
+        position::{TextPosition, TextSpan},
+        source::{FileId, SourceMap, SourceSpan},
     },
-    report::{self, Origins, Pointed},
+    gather::{GatherSettings, GatheredObjects, LocatedInventory},
+    manifest::{files, read::read},
+    report::{self, LocationLookup, LocationTarget},
+    terminal::{ColourChoice, layout_of_errors},
 };
 use rempart_core::{
     admission::Source,
@@ -29,7 +32,7 @@ use rempart_core::{
 
 /// From where, beside files, and how what is read is to be understood.
 #[derive(Clone, Debug, Args)]
-pub(super) struct Reading {
+pub(super) struct InputOptions {
     /// Takes what the files do not give from the cluster of the current kubeconfig context
     ///
     /// Objects of the files replace those of the same name. Workloads are taken when the files have none.
@@ -56,7 +59,7 @@ pub(super) struct Reading {
 
     /// When to colour
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub(super) color: Colour,
+    pub(super) color: ColourChoice,
 }
 
 /// A valid name of a namespace.
@@ -92,22 +95,22 @@ pub(super) fn at(at: Option<Instant>) -> Instant {
 
 /// Texts that were named together, and what could not be read of them.
 #[derive(Debug, Default)]
-pub(super) struct Named {
+pub(super) struct NamedTexts {
     files: Vec<FileId>,
     diagnostics: Vec<Diagnostic>,
 }
 
-impl Named {
+impl NamedTexts {
     /// Reads `paths` into `sources`.
-    pub(super) fn read(paths: &[PathBuf], sources: &mut Sources) -> Self {
-        let _progress = Progress::of("reading files");
-        let files::Gathered { files, diagnostics, passed_over: _ } =
+    pub(super) fn read(paths: &[PathBuf], sources: &mut SourceMap) -> Self {
+        let _progress = ProgressSpinner::of("reading files");
+        let files::FileSet { files, diagnostics, passed_over: _ } =
             files::gather(paths, &mut std::io::stdin(), sources);
         Self { files, diagnostics }
     }
 }
 
-impl Reading {
+impl InputOptions {
     /// What the cluster has beside `named`, if it is to be asked. Workloads are taken where `named` has none; with
     /// `running`, also where whose pods stand.
     ///
@@ -115,25 +118,25 @@ impl Reading {
     /// When it cannot be reached, or does not let something be read that is needed.
     pub(super) fn snapshot(
         &self,
-        named: &[&Named],
+        named: &[&NamedTexts],
         running: bool,
-        sources: &mut Sources,
-    ) -> anyhow::Result<Option<Snapshot>> {
+        sources: &mut SourceMap,
+    ) -> anyhow::Result<Option<ClusterSnapshot>> {
         if !self.cluster {
             return Ok(None);
         }
         let given = self.gather(named, sources);
         let namespaces = given.workloads.iter().map(|found| found.workload.identity.namespace.to_string()).collect();
-        let wanted = Wanted { workloads: given.workloads.is_empty(), running, namespaces };
-        let _progress = Progress::of("reading the cluster");
+        let wanted = SnapshotScope { workloads: given.workloads.is_empty(), running, namespaces };
+        let _progress = ProgressSpinner::of("reading the cluster");
         let snapshot = cluster::snapshot(self.context.as_deref(), &wanted, sources);
         Ok(Some(snapshot.context("the cluster cannot be read")?))
     }
 
     /// What `named` says, in the order of the groups: what a later one has replaces what an earlier one has.
-    pub(super) fn gather<'s>(&self, named: &[&Named], sources: &'s Sources) -> Gathered<'s> {
-        let _progress = Progress::of("reading manifests");
-        let mut gathered = Gathered::new(&self.namespace);
+    pub(super) fn gather<'s>(&self, named: &[&NamedTexts], sources: &'s SourceMap) -> GatheredObjects<'s> {
+        let _progress = ProgressSpinner::of("reading manifests");
+        let mut gathered = GatheredObjects::new(&self.namespace);
         for group in named {
             gathered.diagnostics.extend(group.diagnostics.iter().cloned());
             for file in &group.files {
@@ -146,12 +149,12 @@ impl Reading {
     /// The same, with what `snapshot` has beside it.
     pub(super) fn complete<'s>(
         &self,
-        mut given: Gathered<'s>,
-        snapshot: Option<&Snapshot>,
-        sources: &'s Sources,
-    ) -> Gathered<'s> {
-        if let Some(Snapshot { own, rest }) = snapshot {
-            let mut found = Gathered::new(&self.namespace);
+        mut given: GatheredObjects<'s>,
+        snapshot: Option<&ClusterSnapshot>,
+        sources: &'s SourceMap,
+    ) -> GatheredObjects<'s> {
+        if let Some(ClusterSnapshot { own, rest }) = snapshot {
+            let mut found = GatheredObjects::new(&self.namespace);
             for file in own {
                 read(*file, sources.text(*file), &mut |node| found.take(*file, node));
             }
@@ -162,22 +165,27 @@ impl Reading {
     }
 
     /// What `named` comes to, with what `snapshot` has beside it.
-    pub(super) fn settled<'s>(&self, named: &Named, snapshot: Option<&Snapshot>, sources: &'s Sources) -> Settled<'s> {
-        self.settle(self.complete(self.gather(&[named], sources), snapshot, sources))
+    pub(super) fn read_inventory<'s>(
+        &self,
+        named: &NamedTexts,
+        snapshot: Option<&ClusterSnapshot>,
+        sources: &'s SourceMap,
+    ) -> LocatedInventory<'s> {
+        self.locate(self.complete(self.gather(&[named], sources), snapshot, sources))
     }
 
     /// What `gathered` comes to.
-    pub(super) fn settle<'s>(&self, gathered: Gathered<'s>) -> Settled<'s> {
-        gathered.settle(&Settings { exempt: self.exempt_namespaces.clone() })
+    pub(super) fn locate<'s>(&self, gathered: GatheredObjects<'s>) -> LocatedInventory<'s> {
+        gathered.into_inventory(&GatherSettings { exempt: self.exempt_namespaces.clone() })
     }
 
-    /// Tells what is wrong in `settled`, but counts what is only worth a second look: it is about other things.
+    /// Tells what is wrong in `located`, but counts what is only worth a second look: it is about other things.
     ///
     /// # Errors
     /// When an answer could not be trusted.
-    pub(super) fn check_errors(&self, settled: &Settled<'_>, sources: &Sources) -> anyhow::Result<()> {
+    pub(super) fn check_errors(&self, located: &LocatedInventory<'_>, sources: &SourceMap) -> anyhow::Result<()> {
         let (errors, warnings): (Vec<_>, Vec<_>) =
-            settled.diagnostics.iter().cloned().partition(|found| found.severity == Severity::Error);
+            located.diagnostics.iter().cloned().partition(|found| found.severity == Severity::Error);
         self.report(&errors, sources)?;
         if !warnings.is_empty() {
             let count = counted(warnings.len(), "warning", "warnings");
@@ -186,21 +194,21 @@ impl Reading {
         Ok(())
     }
 
-    /// Tells what is wrong in `settled`, and what was missing from it.
+    /// Tells what is wrong in `located`, and what was missing from it.
     ///
     /// # Errors
     /// When an answer could not be trusted.
-    pub(super) fn check(&self, settled: &Settled<'_>, sources: &Sources) -> anyhow::Result<()> {
-        self.report(&settled.diagnostics, sources)?;
-        if settled.inventory.world.policies.is_empty() && !self.cluster {
+    pub(super) fn check(&self, located: &LocatedInventory<'_>, sources: &SourceMap) -> anyhow::Result<()> {
+        self.report(&located.diagnostics, sources)?;
+        if located.inventory.world.policies.is_empty() && !self.cluster {
             bail!(
                 "nothing was judged: there is no PlacementPolicy among what was read; give the policies too, or --cluster"
             );
         }
-        if settled.inventory.world.policies.is_empty() {
+        if located.inventory.world.policies.is_empty() {
             output::warn("there is no PlacementPolicy among what was read, so that nothing is asked of any place");
         }
-        warn_of_unknown_namespaces(settled);
+        warn_of_unknown_namespaces(located);
         Ok(())
     }
 
@@ -208,8 +216,8 @@ impl Reading {
     ///
     /// # Errors
     /// When one of them is an error: an answer could not be trusted.
-    pub(super) fn report(&self, diagnostics: &[Diagnostic], sources: &Sources) -> anyhow::Result<()> {
-        output::diagnose(diagnostics, sources, self.color.of_errors());
+    pub(super) fn report(&self, diagnostics: &[Diagnostic], sources: &SourceMap) -> anyhow::Result<()> {
+        output::diagnose(diagnostics, sources, layout_of_errors(self.color));
         match diagnostics.iter().filter(|found| found.severity == Severity::Error).count() {
             0 => Ok(()),
             errors => bail!("nothing was judged: {}, told above", counted(errors, "error", "errors")),
@@ -218,8 +226,8 @@ impl Reading {
 }
 
 /// Says which namespaces were taken to have no labels because nobody gave them.
-pub(super) fn warn_of_unknown_namespaces(settled: &Settled<'_>) {
-    let inventory = &settled.inventory;
+pub(super) fn warn_of_unknown_namespaces(located: &LocatedInventory<'_>) {
+    let inventory = &located.inventory;
     let named: BTreeSet<&str> = inventory.workloads.iter().map(|workload| &*workload.identity.namespace).collect();
     let known = |name: &str| inventory.namespaces.contains_key(name) || inventory.exempt.contains(name);
     let unknown: Vec<&str> = named.into_iter().filter(|name| !known(name)).collect();
@@ -233,60 +241,49 @@ pub(super) fn warn_of_unknown_namespaces(settled: &Settled<'_>) {
     ));
 }
 
-/// Where what was settled stands, for reports.
-pub(super) struct Places<'a> {
-    pub(super) settled: &'a Settled<'a>,
-    pub(super) sources: &'a Sources,
+/// Where what was gathered stands, for reports.
+pub(super) struct GatheredLocations<'a> {
+    pub(super) located: &'a LocatedInventory<'a>,
+    pub(super) sources: &'a SourceMap,
 }
 
-impl Places<'_> {
-    fn at(&self, file: FileId, span: Span) -> Option<report::Origin> {
-        origin(self.sources, Place { file, span })
+impl GatheredLocations<'_> {
+    fn at(&self, file: FileId, span: TextSpan) -> Option<report::FileLocation> {
+        location(self.sources, SourceSpan { file, span })
     }
 }
 
-fn origin(sources: &Sources, place: Place) -> Option<report::Origin> {
+fn location(sources: &SourceMap, place: SourceSpan) -> Option<report::FileLocation> {
     let file = sources.name(place.file);
-    let Position { line, column } = place.span.start;
+    let TextPosition { line, column } = place.span.start;
     // What a cluster says stands in no file.
-    (!file.is_empty()).then(|| report::Origin { file: file.to_owned(), line, column })
+    (!file.is_empty()).then(|| report::FileLocation { file: file.to_owned(), line, column })
 }
 
-impl Origins for Places<'_> {
-    fn of(&self, index: usize, pointed: Pointed) -> Option<report::Origin> {
-        let found = self.settled.origins.get(index)?;
+impl LocationLookup for GatheredLocations<'_> {
+    fn of(&self, index: usize, pointed: LocationTarget) -> Option<report::FileLocation> {
+        let found = self.located.origins.get(index)?;
         let said = |source: Source, key: &str| {
             let said = found.said.iter().find(|(who, what, _)| *who == source && *what == key);
             said.map(|(_, _, span)| *span)
         };
         let span = match pointed {
-            Pointed::Object => Some(found.name),
-            Pointed::Said(source, key) => said(source, key),
-            Pointed::Misplaced(key) => said(Source::Default, key),
-            Pointed::Field(_) => found.node_name,
+            LocationTarget::Object => Some(found.name),
+            LocationTarget::Said(source, key) => said(source, key),
+            LocationTarget::Misplaced(key) => said(Source::Default, key),
+            LocationTarget::Field(_) => found.node_name,
         };
         span.and_then(|span| self.at(found.file, span))
     }
 
-    fn of_namespace(&self, name: &str, key: &'static str) -> Option<report::Origin> {
-        let found = self.settled.namespaces.get(name)?;
+    fn of_namespace(&self, name: &str, key: &'static str) -> Option<report::FileLocation> {
+        let found = self.located.namespaces.get(name)?;
         let said = found.said.iter().find(|(what, _)| *what == key);
         self.at(found.file, said.map_or(found.name, |(_, span)| *span))
     }
 }
 
 /// `diagnostic`, for a report.
-pub(super) fn finding(diagnostic: &Diagnostic, sources: &Sources) -> report::Finding {
-    let Diagnostic { severity, code, place, object, message, hint } = diagnostic;
-    report::Finding {
-        code,
-        severity: match severity {
-            Severity::Error => report::Severity::Error,
-            Severity::Warning => report::Severity::Warning,
-        },
-        object: object.clone().unwrap_or_default(),
-        message: message.clone(),
-        hint: hint.clone(),
-        origin: place.and_then(|place| origin(sources, place)),
-    }
+pub(super) fn finding(diagnostic: &Diagnostic, sources: &SourceMap) -> report::ReportFinding {
+    diagnostic.clone().locate(|place| location(sources, place))
 }

@@ -1,67 +1,18 @@
-//! What a command writes, and to whom.
+//! Command output: standard output, standard error and files.
+//!
+//! Takes text that is laid out already, and writes it. A reader that has had enough is no error.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::PathBuf,
 };
 
 use anyhow::Context;
-use clap::ValueEnum;
 
 use crate::{
-    manifest::{diagnostic::Diagnostic, render::Look, snippet::visible, source::Sources},
-    report::text,
+    diagnostic::{Diagnostic, source::SourceMap},
+    terminal::{TextLayout, visible},
 };
-
-/// When to colour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Colour {
-    /// On a terminal, unless `NO_COLOR` is set
-    #[default]
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
-}
-
-/// How wide what is not a terminal is taken to be.
-const WIDE: usize = 100;
-/// What a table can be squeezed into.
-const NARROW: usize = 60;
-
-impl Colour {
-    /// Whether to colour what is written to `stream`.
-    fn applies(self, stream: &impl anstream::stream::RawStream) -> bool {
-        let choice = match self {
-            Self::Auto => anstream::AutoStream::choice(stream),
-            Self::Always => anstream::ColorChoice::Always,
-            Self::Never => anstream::ColorChoice::Never,
-        };
-        !matches!(choice, anstream::ColorChoice::Never)
-    }
-
-    /// How standard output is to look.
-    pub(super) fn of_output(self) -> Look {
-        Look { colour: self.applies(&io::stdout()), width: width(io::stdout().is_terminal(), &io::stdout()) }
-    }
-
-    /// How standard error is to look.
-    pub(super) fn of_errors(self) -> Look {
-        Look { colour: self.applies(&io::stderr()), width: width(io::stderr().is_terminal(), &io::stderr()) }
-    }
-}
-
-/// What a report on standard output is laid out for.
-pub(super) fn page(colour: Colour) -> text::Look {
-    let Look { colour, width } = colour.of_output();
-    text::Look { colour, width: u16::try_from(width).unwrap_or(u16::MAX) }
-}
-
-fn width(terminal: bool, stream: &impl std::os::fd::AsFd) -> usize {
-    let found = terminal.then(|| terminal_size::terminal_size_of(stream)).flatten();
-    found.map_or(WIDE, |(terminal_size::Width(columns), _)| usize::from(columns).max(NARROW))
-}
 
 /// Writes `text` to standard output.
 ///
@@ -99,11 +50,11 @@ pub(super) fn warn(message: &str) {
 }
 
 /// Tells `diagnostics` on standard error, each with its line of the file.
-pub(super) fn diagnose(diagnostics: &[Diagnostic], sources: &Sources, look: Look) {
+pub(super) fn diagnose(diagnostics: &[Diagnostic], sources: &SourceMap, layout: TextLayout) {
     let mut err = io::BufWriter::new(io::stderr().lock());
     for diagnostic in diagnostics {
         // As above.
-        let _ = writeln!(err, "{}", diagnostic.render(sources, look));
+        let _ = writeln!(err, "{}", diagnostic.render(sources, layout));
     }
 }
 

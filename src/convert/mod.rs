@@ -1,16 +1,17 @@
-//! From the API's objects, which hold text, to the core's types, which cannot hold a bad value.
+//! Conversion: from the API's objects, which hold text, to the core's types, which cannot hold a bad value.
 //!
-//! Nothing fails here: what cannot be read is left out and said as a [`Problem`], and the core treats it as unknown.
+//! Nothing fails here: what cannot be read is left out and told by a
+//! [diagnostic](crate::diagnostic::FieldDiagnostic), and the core treats it as unknown.
 //! A wrong fact harms itself alone. A policy is different: what it demands must be known whole, so one wrong demand
 //! leaves nothing of it, and it clears nothing.
 
+mod field;
 mod policy;
 mod pool;
-mod problem;
 mod provider;
 mod selector;
 
+pub use field::Converted;
 pub use policy::policy;
 pub use pool::pool;
-pub use problem::{Problem, Read};
 pub use provider::provider;

@@ -1,9 +1,11 @@
-//! `PlacementPolicy`.
+//! Policy conversion: from a `PlacementPolicySpec` to the core's `Policy`.
+//!
+//! A policy with one field that cannot be used is no policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    problem::{Read, Reader},
+    field::{Converted, FieldReader},
     selector::selector,
 };
 use crate::api;
@@ -19,11 +21,11 @@ use rempart_core::{
 };
 
 /// Reads the policy `name`. `None` when any part of it cannot be read: what it demands must be known whole.
-pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Read<Policy> {
+pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Converted<Policy> {
     let api::PlacementPolicySpec { mode, namespace_selector, default_level, levels, categories, exceptions } = spec;
     let mut problems = Vec::new();
-    let name = Reader::new("metadata.name", &mut problems).take(PolicyName::parse(name));
-    let mut reader = Reader::new("spec", &mut problems);
+    let name = FieldReader::new("metadata.name", &mut problems).take(PolicyName::parse(name));
+    let mut reader = FieldReader::new("spec", &mut problems);
     let namespaces = match namespace_selector {
         Some(found) => selector(found, reader.field("namespaceSelector")),
         None => Some(Selector::default()),
@@ -49,9 +51,9 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Read<Policy> {
         (Some(name), Some(namespaces), Some(levels)) if problems.is_empty() => Some(Policy {
             name,
             mode: match mode {
-                api::Mode::Enforce => Mode::Enforce,
-                api::Mode::Warn => Mode::Warn,
-                api::Mode::Audit => Mode::Audit,
+                api::PolicyMode::Enforce => Mode::Enforce,
+                api::PolicyMode::Warn => Mode::Warn,
+                api::PolicyMode::Audit => Mode::Audit,
             },
             namespaces,
             levels,
@@ -60,11 +62,11 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Read<Policy> {
         }),
         _ => None,
     };
-    Read { value, problems }
+    Converted { value, problems }
 }
 
-fn level(level: &api::Level, mut reader: Reader<'_>) -> Option<Level> {
-    let api::Level { name, require, on_clearance_loss } = level;
+fn level(level: &api::LevelSpec, mut reader: FieldReader<'_>) -> Option<Level> {
+    let api::LevelSpec { name, require, on_clearance_loss } = level;
     let require = require.as_ref().map(|found| requirements(found, &mut reader.field("require")));
     let on_loss = match on_clearance_loss {
         Some(found) => on_loss(found, reader.field("onClearanceLoss")),
@@ -74,12 +76,12 @@ fn level(level: &api::Level, mut reader: Reader<'_>) -> Option<Level> {
     Some(Level { name, require, on_loss })
 }
 
-fn on_loss(found: &api::OnClearanceLoss, mut reader: Reader<'_>) -> OnLoss {
+fn on_loss(found: &api::OnClearanceLoss, mut reader: FieldReader<'_>) -> OnLoss {
     let api::OnClearanceLoss { action, lead_time } = found;
     let action = match action.unwrap_or_default() {
-        api::LossAction::Migrate => LossAction::Migrate,
-        api::LossAction::Evict => LossAction::Evict,
-        api::LossAction::Report => LossAction::Report,
+        api::ClearanceLossAction::Migrate => LossAction::Migrate,
+        api::ClearanceLossAction::Evict => LossAction::Evict,
+        api::ClearanceLossAction::Report => LossAction::Report,
     };
     let mut reader = reader.field("leadTime");
     let lead = lead_time.as_deref().and_then(|text| match text.parse::<kube::core::Duration>() {
@@ -95,14 +97,14 @@ fn on_loss(found: &api::OnClearanceLoss, mut reader: Reader<'_>) -> OnLoss {
 
 /// Reads the exceptions of a policy with these `levels`.
 fn exceptions(
-    found: &[api::Exception],
+    found: &[api::ExceptionSpec],
     levels: &Levels,
-    reader: &mut Reader<'_>,
+    reader: &mut FieldReader<'_>,
 ) -> BTreeMap<ExceptionName, Exception> {
     let mut known = BTreeMap::new();
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
     for (i, exception) in found.iter().enumerate() {
-        let api::Exception { name, namespaces, level, pools, until, reason, approved_by } = exception;
+        let api::ExceptionSpec { name, namespaces, level, pools, until, reason, approved_by } = exception;
         let mut list = reader.field("exceptions");
         let mut reader = list.entry(i);
         // Which of two is meant nobody could tell from the pod.
@@ -137,8 +139,8 @@ fn exceptions(
     known
 }
 
-fn requirements(found: &api::Requirements, reader: &mut Reader<'_>) -> Requirements {
-    let api::Requirements {
+fn requirements(found: &api::RequirementsSpec, reader: &mut FieldReader<'_>) -> Requirements {
+    let api::RequirementsSpec {
         jurisdictions,
         not_exposed_to,
         qualifications,
@@ -147,7 +149,7 @@ fn requirements(found: &api::Requirements, reader: &mut Reader<'_>) -> Requireme
         max_pue,
         max_carbon_intensity,
     } = found;
-    let api::Jurisdictions { operator, controlling_party, technology, data } =
+    let api::JurisdictionsSpec { operator, controlling_party, technology, data } =
         jurisdictions.clone().unwrap_or_default();
     let mut countries = reader.field("jurisdictions");
     let require = Requirements {
@@ -171,13 +173,13 @@ fn requirements(found: &api::Requirements, reader: &mut Reader<'_>) -> Requireme
 }
 
 /// An empty list allows nothing further than an absent one: it demands nothing.
-fn areas(listed: &[String], mut reader: Reader<'_>) -> Option<Areas> {
+fn areas(listed: &[String], mut reader: FieldReader<'_>) -> Option<Areas> {
     (!listed.is_empty()).then(|| reader.each(listed, Area::parse))
 }
 
 fn filter<T: Ord>(
     found: Option<&api::AllowDeny>,
-    mut reader: Reader<'_>,
+    mut reader: FieldReader<'_>,
     parse: fn(&str) -> Result<T, InvalidName>,
 ) -> Filter<T> {
     let Some(api::AllowDeny { allow, deny }) = found else { return Filter::default() };
@@ -185,7 +187,7 @@ fn filter<T: Ord>(
     Filter { allow: (!allow.is_empty()).then_some(allowed), deny: reader.field("deny").each(deny, parse) }
 }
 
-fn limit_of(limit: f64, mut reader: Reader<'_>) -> Option<f64> {
+fn limit_of(limit: f64, mut reader: FieldReader<'_>) -> Option<f64> {
     let good = limit.is_finite() && limit >= 0.0;
     if !good {
         reader.refuse(format_args!("{limit} cannot be a limit: write a number of at least 0"));
@@ -196,20 +198,19 @@ fn limit_of(limit: f64, mut reader: Reader<'_>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::convert::Problem;
 
-    fn read(yaml: &str) -> Read<Policy> {
+    fn read(yaml: &str) -> Converted<Policy> {
         policy("state", &serde_saphyr::from_str(yaml).unwrap())
     }
 
     #[test]
     fn a_policy_with_one_wrong_demand_is_no_policy() {
-        let Read { value, problems } = read(
+        let Converted { value, problems } = read(
             "{mode: Enforce, defaultLevel: low, levels: [{name: low}, {name: high, require: {jurisdictions: {data: [EU, UK]}, qualifications: [SecNumCloud]}}], categories: [{name: health, require: {}}]}",
         );
         assert!(value.is_none());
         assert_eq!(
-            problems.iter().map(Problem::to_string).collect::<Vec<_>>(),
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
             [
                 r#"spec.levels[1].require.jurisdictions.data[1]: "UK" is neither a country nor a group: write an ISO 3166-1 alpha-2 code, as FR, or EU or EEA (the United Kingdom is GB)"#,
                 r#"spec.levels[1].require.qualifications[0]: "SecNumCloud" is not a scheme: use at most 63 lower-case letters, digits, '-' and '.', with a letter or digit at both ends"#,
@@ -234,7 +235,7 @@ mod tests {
             ("{mode: Audit, defaultLevel: lwo, levels: [{name: low}]}", "one of low"),
             ("{mode: Audit, defaultLevel: low, levels: [{name: low}, {name: low}]}", "listed twice"),
         ] {
-            let Read { value, problems } = read(yaml);
+            let Converted { value, problems } = read(yaml);
             assert!(value.is_none());
             assert!(problems[0].to_string().contains(message), "{problems:?}");
         }

@@ -1,8 +1,10 @@
-//! `CloudProvider`.
+//! Provider conversion: from a `CloudProviderSpec` to the core's `Provider`.
+//!
+//! A fact that cannot be used is left out, and so is unknown.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
-use super::problem::{Read, Reader};
+use super::field::{Converted, FieldReader};
 use crate::api;
 use rempart_core::{
     catalogue::{Offer, Party, Provider, Qualification, Technology, Zone},
@@ -12,22 +14,22 @@ use rempart_core::{
 };
 
 /// Reads the provider `name`. `None` when its name can be nobody's.
-pub fn provider(name: &str, spec: &api::CloudProviderSpec) -> Read<Provider> {
+pub fn provider(name: &str, spec: &api::CloudProviderSpec) -> Converted<Provider> {
     let api::CloudProviderSpec { display_name: _, operator, controlling_party, offers } = spec;
     let mut problems = Vec::new();
-    let name = Reader::new("metadata.name", &mut problems).take(ProviderName::parse(name));
-    let mut reader = Reader::new("spec", &mut problems);
+    let name = FieldReader::new("metadata.name", &mut problems).take(ProviderName::parse(name));
+    let mut reader = FieldReader::new("spec", &mut problems);
     let operator = party(operator, reader.field("operator"));
     let controlling_party = controlling_party.as_ref().map(|found| party(found, reader.field("controllingParty")));
     let offers = by_name(offers, &mut reader.field("offers"), offer, |offer| offer.name.clone());
-    Read { value: name.map(|name| Provider { name, operator, controlling_party, offers }), problems }
+    Converted { value: name.map(|name| Provider { name, operator, controlling_party, offers }), problems }
 }
 
 /// Reads `list` into a map. Of two entries with one name neither is taken: nobody knows which one is meant.
 fn by_name<S, T, K: Ord + Clone + std::fmt::Display>(
     list: &[S],
-    reader: &mut Reader<'_>,
-    parse: impl Fn(&S, Reader<'_>) -> Option<T>,
+    reader: &mut FieldReader<'_>,
+    parse: impl Fn(&S, FieldReader<'_>) -> Option<T>,
     name: impl Fn(&T) -> K,
 ) -> BTreeMap<K, T> {
     let mut found: BTreeMap<K, Option<T>> = BTreeMap::new();
@@ -46,13 +48,13 @@ fn by_name<S, T, K: Ord + Clone + std::fmt::Display>(
     found.into_iter().filter_map(|(key, value)| value.map(|value| (key, value))).collect()
 }
 
-fn party(party: &api::Party, mut reader: Reader<'_>) -> Party {
-    let api::Party { name, jurisdiction } = party;
+fn party(party: &api::PartySpec, mut reader: FieldReader<'_>) -> Party {
+    let api::PartySpec { name, jurisdiction } = party;
     Party { name: name.clone(), jurisdiction: reader.field("jurisdiction").take(Jurisdiction::parse(jurisdiction)) }
 }
 
-fn offer(offer: &api::Offer, mut reader: Reader<'_>) -> Option<Offer> {
-    let api::Offer { name, display_name: _, technology, exposed_to, zones, qualifications } = offer;
+fn offer(offer: &api::OfferSpec, mut reader: FieldReader<'_>) -> Option<Offer> {
+    let api::OfferSpec { name, display_name: _, technology, exposed_to, zones, qualifications } = offer;
     let name = reader.field("name").take(OfferName::parse(name));
     let technology = technology
         .iter()
@@ -71,14 +73,14 @@ fn offer(offer: &api::Offer, mut reader: Reader<'_>) -> Option<Offer> {
     Some(Offer { name: name?, technology, exposed_to, zones, qualifications })
 }
 
-fn technology(part: &api::Technology, mut reader: Reader<'_>) -> Technology {
-    let api::Technology { name, supplier, jurisdiction } = part;
+fn technology(part: &api::TechnologySpec, mut reader: FieldReader<'_>) -> Technology {
+    let api::TechnologySpec { name, supplier, jurisdiction } = part;
     let jurisdiction = reader.field("jurisdiction").take(Jurisdiction::parse(jurisdiction));
     Technology { name: name.clone(), supplier: supplier.clone(), jurisdiction }
 }
 
-fn zone(zone: &api::Zone, mut reader: Reader<'_>) -> Option<Zone> {
-    let api::Zone { name, region, country, pue, carbon_intensity } = zone;
+fn zone(zone: &api::ZoneSpec, mut reader: FieldReader<'_>) -> Option<Zone> {
+    let api::ZoneSpec { name, region, country, pue, carbon_intensity } = zone;
     let name = reader.field("name").take(ZoneName::parse(name));
     let region = reader.field("region").take(RegionName::parse(region));
     let country = reader.field("country").take(Jurisdiction::parse(country));
@@ -87,7 +89,7 @@ fn zone(zone: &api::Zone, mut reader: Reader<'_>) -> Option<Zone> {
     Some(Zone { name: name?, region: region?, country, pue, carbon_intensity })
 }
 
-fn figure(value: f64, least: f64, mut reader: Reader<'_>) -> Option<f64> {
+fn figure(value: f64, least: f64, mut reader: FieldReader<'_>) -> Option<f64> {
     let good = value.is_finite() && value >= least;
     if !good {
         reader.refuse(format_args!("{value} cannot be: write a number of at least {least}"));
@@ -95,8 +97,8 @@ fn figure(value: f64, least: f64, mut reader: Reader<'_>) -> Option<f64> {
     good.then_some(value)
 }
 
-fn qualification(found: &api::Qualification, mut reader: Reader<'_>) -> Option<Qualification> {
-    let api::Qualification { scheme, valid_from, valid_until, regions, reference, source } = found;
+fn qualification(found: &api::QualificationSpec, mut reader: FieldReader<'_>) -> Option<Qualification> {
+    let api::QualificationSpec { scheme, valid_from, valid_until, regions, reference, source } = found;
     let scheme = reader.field("scheme").take(Scheme::parse(scheme));
     let valid_from = reader.field("validFrom").take(Day::parse(valid_from));
     let valid_until = match valid_until {
@@ -123,12 +125,11 @@ fn qualification(found: &api::Qualification, mut reader: Reader<'_>) -> Option<Q
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::convert::Problem;
 
     fn read(yaml: &str) -> (Option<Provider>, Vec<String>) {
         let spec: api::CloudProviderSpec = serde_saphyr::from_str(yaml).unwrap();
-        let Read { value, problems } = provider("acme", &spec);
-        (value, problems.iter().map(Problem::to_string).collect())
+        let Converted { value, problems } = provider("acme", &spec);
+        (value, problems.iter().map(ToString::to_string).collect())
     }
 
     #[test]

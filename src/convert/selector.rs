@@ -1,12 +1,14 @@
-//! Label selectors.
+//! Selector conversion: from a `LabelSelector` to the core's `Selector`.
+//!
+//! A selector with one expression that cannot be read is none: the rest alone would select more.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::problem::Reader;
+use super::field::FieldReader;
 use rempart_core::selector::{Operator, Selector};
 
 /// Reads `selector`. One expression that cannot be read leaves nothing of it: the rest alone would select more.
-pub(super) fn selector(selector: &LabelSelector, mut reader: Reader<'_>) -> Option<Selector> {
+pub(super) fn selector(selector: &LabelSelector, mut reader: FieldReader<'_>) -> Option<Selector> {
     let labels = selector.match_labels.iter().flatten();
     let mut terms: Vec<_> = labels.map(|(key, value)| (key.clone(), Operator::In([value.clone()].into()))).collect();
     let mut whole = true;

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    locate::Locator,
-    page::{Page, Phrase},
-};
-use crate::gather::Origin;
+use super::locator::SourceLocator;
+use crate::gather::WorkloadOrigin;
+use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
     admission::{Refusal, Source},
     instant::Instant,
@@ -22,15 +20,15 @@ use rempart_core::{
 pub(super) struct Said<'a> {
     /// The workload, judged.
     planned: &'a Planned<'a>,
-    origin: &'a Origin,
+    origin: &'a WorkloadOrigin,
     sensitivity: PodSensitivity<'a>,
     at: Instant,
-    locate: Locator<'a>,
+    locate: SourceLocator<'a>,
 }
 
 impl<'a> Said<'a> {
     /// What is said about `planned`, which stands at `origin`.
-    pub(super) fn new(plan: &Plan<'a>, planned: &'a Planned<'a>, origin: &'a Origin, locate: Locator<'a>) -> Self {
+    pub(super) fn new(plan: &Plan<'a>, planned: &'a Planned<'a>, origin: &'a WorkloadOrigin, locate: SourceLocator<'a>) -> Self {
         let namespace = plan.inventory.namespaces.get(&planned.workload.identity.namespace);
         let sensitivity = planned.workload.sensitivity(namespace.map_or(SILENT, |namespace| &namespace.statement));
         Self { planned, origin, sensitivity, at: plan.at, locate }
@@ -41,12 +39,12 @@ impl<'a> Said<'a> {
     }
 
     /// Tells it.
-    pub(super) fn tell(&self, page: &mut Page, policies: &BTreeMap<PolicyName, Policy>) {
+    pub(super) fn tell(&self, page: &mut TextPage, policies: &BTreeMap<PolicyName, Policy>) {
         page.heading("What is said");
         self.statements(page);
         let judgement = &self.planned.judgement;
         if judgement.exempt {
-            page.line(2, Phrase::of("no policy hears it"));
+            page.line(2, StyledText::of("no policy hears it"));
             return;
         }
         for policy in policies.values() {
@@ -64,7 +62,7 @@ impl<'a> Said<'a> {
         }
     }
 
-    fn statements(&self, page: &mut Page) {
+    fn statements(&self, page: &mut TextPage) {
         let namespace = &self.planned.workload.identity.namespace;
         let mut silent = Vec::new();
         for source in [Source::Namespace, Source::Workload, Source::Pod] {
@@ -75,7 +73,7 @@ impl<'a> Said<'a> {
                 for (key, value) in said.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?))) {
                     nothing = false;
                     let place = self.locate.said(self.origin, namespace, source, key);
-                    page.line(2, Phrase::of(format!("{who} says {key}: {:?}", quoted(value))).at(place));
+                    page.line(2, StyledText::of(format!("{who} says {key}: {:?}", quoted(value))).at(place));
                 }
             }
             // A pod of nobody's has no workload that could say anything.
@@ -85,15 +83,15 @@ impl<'a> Said<'a> {
         }
         for key in &self.planned.workload.misplaced {
             let place = self.locate.said(self.origin, namespace, Source::Default, key);
-            page.line(2, Phrase::of(format!("spec.jobTemplate says {key}, which reaches no pod")).at(place));
+            page.line(2, StyledText::of(format!("spec.jobTemplate says {key}, which reaches no pod")).at(place));
         }
         if !silent.is_empty() {
             let verb = if silent.len() == 1 { "says" } else { "say" };
-            page.line(2, Phrase::default().faint(format!("{} {verb} nothing", together(&silent))));
+            page.line(2, StyledText::default().faint(format!("{} {verb} nothing", together(&silent))));
         }
         if !self.planned.judgement.namespace_known {
             let text = format!("namespace {namespace} was not read, and is taken to say nothing and to have no labels");
-            page.line(2, Phrase::default().faint(text));
+            page.line(2, StyledText::default().faint(text));
         }
     }
 
@@ -110,18 +108,18 @@ impl<'a> Said<'a> {
         }
     }
 
-    fn name(&self, policy: &Policy) -> Phrase {
-        Phrase::default().strong(format!("policy {}", policy.name)).at(self.locate.policy(policy, "metadata.name"))
+    fn name(&self, policy: &Policy) -> StyledText {
+        StyledText::default().strong(format!("policy {}", policy.name)).at(self.locate.policy(policy, "metadata.name"))
     }
 
-    fn levelled(&self, page: &mut Page, levelled: &Levelled<'a>) {
+    fn levelled(&self, page: &mut TextPage, levelled: &Levelled<'a>) {
         let Levelled { policy, level, rank, source, exception, .. } = levelled;
         let count = policy.levels.iter().len();
         page.line(2, self.name(policy).then(format!(" makes of it level {level}, {}", among(*rank, count))));
         let (why, place) = self.why(policy, *rank, *source);
-        page.line(4, Phrase::of(why).at(place));
+        page.line(4, StyledText::of(why).at(place));
         if !policy.levels.demands_at(*rank) {
-            page.line(4, Phrase::of(format!("level {level} requires nothing")));
+            page.line(4, StyledText::of(format!("level {level} requires nothing")));
         }
         if let Some((name, found)) = exception.and_then(|name| policy.exceptions.get_key_value(name)) {
             let top = policy.levels.at(found.rank).map(|level| level.name.to_string()).unwrap_or_default();
@@ -135,13 +133,13 @@ impl<'a> Said<'a> {
                     found.until
                 ),
             };
-            page.line(4, Phrase::of(text).at(self.locate.policy(policy, "spec.exceptions")));
+            page.line(4, StyledText::of(text).at(self.locate.policy(policy, "spec.exceptions")));
         }
         self.categories(page, policy, &self.planned.judgement);
         self.mode(page, policy);
         if policy.mode != Mode::Enforce {
             let text = format!("--policy {} tells how the pools fare by it", policy.name);
-            page.line(4, Phrase::default().faint(text));
+            page.line(4, StyledText::default().faint(text));
         }
     }
 
@@ -172,7 +170,7 @@ impl<'a> Said<'a> {
         (text, None)
     }
 
-    fn categories(&self, page: &mut Page, policy: &Policy, judgement: &Judgement<'a>) {
+    fn categories(&self, page: &mut TextPage, policy: &Policy, judgement: &Judgement<'a>) {
         for category in &judgement.categories {
             let Some((_, require)) = policy.categories.get_key_value(category.as_str()) else { continue };
             let says = |(source, statement): (Source, &SensitivityStatement)| {
@@ -184,22 +182,22 @@ impl<'a> Said<'a> {
             let verb = if who.len() == 1 { "says" } else { "say" };
             let nothing = if require.is_none() { "; it requires nothing" } else { "" };
             let text = format!("and category {category}: {} {verb} so{nothing}", together(&who));
-            page.line(4, Phrase::of(text).at(self.locate.category(policy, category)));
+            page.line(4, StyledText::of(text).at(self.locate.category(policy, category)));
         }
     }
 
     /// What the mode means, where the policy does not place.
-    fn mode(&self, page: &mut Page, policy: &Policy) {
+    fn mode(&self, page: &mut TextPage, policy: &Policy) {
         let means = match policy.mode {
             Mode::Enforce => return,
             Mode::Warn => "whoever applies it is warned of what is wrong, and nothing is placed or refused",
             Mode::Audit => "what is wrong is reported and nobody is warned, and nothing is placed or refused",
         };
         let text = format!("it is in {}: {means}", policy.mode);
-        page.line(4, Phrase::of(text).at(self.locate.policy(policy, "spec.mode")));
+        page.line(4, StyledText::of(text).at(self.locate.policy(policy, "spec.mode")));
     }
 
-    fn refused(&self, page: &mut Page, policy: &Policy) {
+    fn refused(&self, page: &mut TextPage, policy: &Policy) {
         let verb = if policy.mode == Mode::Enforce { "refuses" } else { "would refuse, if it were in Enforce," };
         page.line(2, self.name(policy).then(format!(" {verb} what is said")));
         self.refusals(page, policy);
@@ -207,11 +205,11 @@ impl<'a> Said<'a> {
     }
 
     /// What `policy` refuses, and where it stands.
-    fn refusals(&self, page: &mut Page, policy: &Policy) {
+    fn refusals(&self, page: &mut TextPage, policy: &Policy) {
         let workload = self.planned.workload;
         for refused in self.planned.judgement.refusals.iter().filter(|refused| refused.policy.name == policy.name) {
             let refusal = &refused.refusal;
-            let text = Phrase::mark(false).then(refusal.told_of(workload.identity.kind));
+            let text = StyledText::mark(false).then(refusal.told_of(workload.identity.kind));
             page.line(4, text.at(self.place(refusal)));
         }
     }
@@ -226,10 +224,10 @@ impl<'a> Said<'a> {
         }
     }
 
-    fn ungoverned(&self, page: &mut Page, policy: &Policy) {
+    fn ungoverned(&self, page: &mut TextPage, policy: &Policy) {
         let namespace = &self.planned.workload.identity.namespace;
         let why = format!("which its namespaceSelector does not match: {}", policy.namespaces);
-        let phrase = Phrase::default()
+        let phrase = StyledText::default()
             .strong(format!("policy {}", policy.name))
             .then(format!(" does not govern namespace {namespace}, {why}"));
         page.line(2, phrase.at(self.locate.policy(policy, "spec.namespaceSelector")));

@@ -1,14 +1,10 @@
-//! The part that tells what to do: the steps to a cleared place, and what ends soon where one is cleared.
+//! Steps section: what to do for a cleared place, and what ends soon where one is cleared.
 
 use std::collections::BTreeMap;
 
-use super::{
-    fare::Fare,
-    locate::Locator,
-    page::{Page, Phrase},
-    remedy::plans,
-};
+use super::{evaluation::PoolEvaluation, locator::SourceLocator, remedy::plans};
 use crate::lint::SOON_DAYS;
+use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
     derivation::Wanted,
     instant::{Day, Instant},
@@ -19,8 +15,13 @@ use rempart_core::{
 const MOST: usize = 5;
 
 /// The steps that would clear the pools of `fares` that are not cleared.
-pub(super) fn remedies(page: &mut Page, title: &str, fares: &[Fare<'_>], locate: Locator<'_>) {
-    let plans = plans(fares, locate);
+pub(super) fn remedies(
+    page: &mut TextPage,
+    title: &str,
+    evaluations: &[PoolEvaluation<'_>],
+    locate: SourceLocator<'_>,
+) {
+    let plans = plans(evaluations, locate);
     if plans.is_empty() {
         return;
     }
@@ -34,36 +35,45 @@ pub(super) fn remedies(page: &mut Page, title: &str, fares: &[Fare<'_>], locate:
             (hopeless, all) if hopeless == all => "out of reach",
             _ => "out of reach, even with the rest done",
         };
-        page.line(2, Phrase::default().strong(format!("{pools} {}", Few(plan.pools.iter()))).then(format!(": {note}")));
+        page.line(
+            2,
+            StyledText::default().strong(format!("{pools} {}", Few(plan.pools.iter()))).then(format!(": {note}")),
+        );
         for remedy in &plan.remedies {
-            page.line(4, Phrase::of("• ").then(&remedy.text).at(remedy.place.clone()));
+            page.line(4, StyledText::of("• ").then(&remedy.text).at(remedy.place.clone()));
         }
     }
     let more = plans.iter().skip(MOST).map(|plan| plan.pools.len()).sum::<usize>();
     if more > 0 {
         page.line(
             2,
-            Phrase::default()
+            StyledText::default()
                 .faint(format!("and {more} pools more that are as far off or further: see each with --pool")),
         );
     }
 }
 
 /// The certificates by which pools of `fares` are cleared and that end soon, and when that leaves no pool at all.
-pub(super) fn soon(page: &mut Page, title: &str, fares: &[Fare<'_>], at: Instant, locate: Locator<'_>) {
-    let cleared = || fares.iter().filter(|fare| fare.cleared());
+pub(super) fn soon(
+    page: &mut TextPage,
+    title: &str,
+    evaluations: &[PoolEvaluation<'_>],
+    at: Instant,
+    locate: SourceLocator<'_>,
+) {
+    let cleared = || evaluations.iter().filter(|evaluation| evaluation.cleared());
     let mut ending: BTreeMap<(Day, String, Option<String>), Vec<&str>> = BTreeMap::new();
     let mut first_ends: Vec<Option<Day>> = Vec::new();
-    for fare in cleared() {
+    for evaluation in cleared() {
         let mut first: Option<Day> = None;
-        for (derivation, step, until) in fare.certificates() {
+        for (derivation, step, until) in evaluation.certificates() {
             let (Some(until), Wanted::Qualification(scheme)) = (until, step.wanted) else { continue };
             if until.ends().days_since(at) > SOON_DAYS {
                 continue;
             }
             let whose = derivation.site.map(|site| format!("{}/{}", site.provider.name, site.offer.name));
             let what = format!("{scheme} of {}", whose.unwrap_or_default());
-            ending.entry((until, what, locate.fact(derivation, step))).or_default().push(fare.pool.name.as_str());
+            ending.entry((until, what, locate.fact(derivation, step))).or_default().push(evaluation.pool.name.as_str());
             first = Some(first.map_or(until, |first| first.min(until)));
         }
         first_ends.push(first);
@@ -76,13 +86,13 @@ pub(super) fn soon(page: &mut Page, title: &str, fares: &[Fare<'_>], at: Instant
         let days = until.ends().days_since(at);
         let of = if pools.len() == 1 { "pool" } else { "pools" };
         let text = format!("• renew {what}: ends {until}, {}, and clears {of} {}", in_days(days), Few(pools.iter()));
-        page.line(2, Phrase::of(text).at(place));
+        page.line(2, StyledText::of(text).at(place));
     }
     // Where one cleared pool stays, something is left.
     let all: Option<Vec<Day>> = first_ends.into_iter().collect();
     if let Some(day) = all.and_then(|days| days.into_iter().max()) {
-        let whom = if fares.len() == 1 { "the pool is not" } else { "no pool is" };
-        page.line(2, Phrase::of(format!("Without a renewal, {whom} cleared after {day}.")));
+        let whom = if evaluations.len() == 1 { "the pool is not" } else { "no pool is" };
+        page.line(2, StyledText::of(format!("Without a renewal, {whom} cleared after {day}.")));
     }
 }
 

@@ -1,16 +1,16 @@
-//! What becomes of one workload, from what is said of it to the nodes where its pods may run.
+//! Workload section: one workload, from what is said of it to the nodes where its pods may run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Context, Question,
-    fare::{Ask, Fare},
-    page::{Page, Phrase},
-    pools::{self, Detail},
+    ExplainContext, ExplainQuestion,
+    evaluation::{PolicyRequirements, PoolEvaluation},
+    pools::{self, PoolDetail},
     said::Said,
     steps,
 };
-use crate::gather::Origin;
+use crate::gather::WorkloadOrigin;
+use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
     admission::Refusal,
     keys,
@@ -21,15 +21,15 @@ use rempart_core::{
 
 /// Tells it all. Says whether its pods have somewhere to run: in the pool that is asked about, if one is.
 pub(super) fn tell(
-    page: &mut Page,
-    context: Context<'_>,
-    question: &Question<'_>,
+    page: &mut TextPage,
+    context: ExplainContext<'_>,
+    question: &ExplainQuestion<'_>,
     planned: &Planned<'_>,
-    origin: &Origin,
+    origin: &WorkloadOrigin,
 ) -> bool {
-    let Context { plan, locate, world, .. } = context;
+    let ExplainContext { plan, locate, world, .. } = context;
     let name = format!("{}, on {}", planned.workload.identity, question.at.day());
-    page.line(0, Phrase::default().strong(name).at(locate.at(origin.file, origin.name)));
+    page.line(0, StyledText::default().strong(name).at(locate.at(origin.file, origin.name)));
     outcome(page, plan, planned);
 
     let said = Said::new(plan, planned, origin, locate);
@@ -40,19 +40,19 @@ pub(super) fn tell(
         return false;
     }
 
-    let asks = Ask::of(&planned.judgement, question.policy);
+    let asks = PolicyRequirements::of(&planned.judgement, question.policy);
     if asks.is_empty() {
         return placeable(plan, planned, question.pool, true);
     }
-    let fares = Fare::all(world, &asks, question.pool, question.at);
-    let cleared = fares.iter().filter(|fare| fare.cleared()).count();
+    let evaluations = PoolEvaluation::all(world, &asks, question.pool, question.at);
+    let cleared = evaluations.iter().filter(|evaluation| evaluation.cleared()).count();
     let by = question.policy.map(|policy| format!(" by policy {policy} alone")).unwrap_or_default();
     page.heading(&match question.pool {
         Some(_) => format!("How the pool fares{by}"),
-        None => format!("How the pools fare{by}: {cleared} of {} cleared", fares.len()),
+        None => format!("How the pools fare{by}: {cleared} of {} cleared", evaluations.len()),
     });
-    let detail = if question.pool.is_some() { Detail::Full } else { Detail::Brief };
-    pools::tell(page, &fares, detail, &|pool| drawback(plan, planned, pool), locate);
+    let detail = if question.pool.is_some() { PoolDetail::Full } else { PoolDetail::Brief };
+    pools::tell(page, &evaluations, detail, &|pool| drawback(plan, planned, pool), locate);
     nodes(page, plan, planned);
     if cleared == 0 {
         let title = match (question.pool, question.policy) {
@@ -60,16 +60,16 @@ pub(super) fn tell(
             (None, Some(_)) => "To have a pool cleared".to_owned(),
             (None, None) => "To make it placeable".to_owned(),
         };
-        steps::remedies(page, &title, &fares, locate);
+        steps::remedies(page, &title, &evaluations, locate);
     } else {
         obstacle(page, context, planned);
     }
-    steps::soon(page, "Soon", &fares, question.at, locate);
+    steps::soon(page, "Soon", &evaluations, question.at, locate);
     placeable(plan, planned, question.pool, cleared > 0)
 }
 
 /// What becomes of it, in a sentence. What is refused is told where it stands, so that it is not told here.
-fn outcome<'a>(page: &mut Page, plan: &Plan<'a>, planned: &Planned<'a>) {
+fn outcome<'a>(page: &mut TextPage, plan: &Plan<'a>, planned: &Planned<'a>) {
     let (good, word) = match planned.outcome {
         Outcome::Placeable(_) => (true, "placeable"),
         Outcome::Unplaceable(_) => (false, "not placeable"),
@@ -77,12 +77,12 @@ fn outcome<'a>(page: &mut Page, plan: &Plan<'a>, planned: &Planned<'a>) {
             let refused = planned.judgement.refusals.iter().filter(|refused| refused.in_force);
             let policies: BTreeSet<_> = refused.map(|refused| &refused.policy.name).collect();
             let what = if policies.len() == 1 { "policy" } else { "policies" };
-            page.line(0, Phrase::mark(false).then(format!("refused by {what} {}", Few(policies.iter()))));
+            page.line(0, StyledText::mark(false).then(format!("refused by {what} {}", Few(policies.iter()))));
             return;
         }
         Outcome::Unrestricted(_) => (true, "may run anywhere"),
     };
-    page.line(0, Phrase::mark(good).then(format!("{word}: {}", plan.message(planned))));
+    page.line(0, StyledText::mark(good).then(format!("{word}: {}", plan.message(planned))));
 }
 
 fn placeable(plan: &Plan<'_>, planned: &Planned<'_>, pool: Option<&str>, cleared: bool) -> bool {
@@ -123,8 +123,8 @@ fn drawback(plan: &Plan<'_>, planned: &Planned<'_>, pool: &str) -> Option<String
 }
 
 /// What keeps the pods pending though a pool is cleared.
-fn obstacle(page: &mut Page, context: Context<'_>, planned: &Planned<'_>) {
-    let Context { plan, locate, .. } = context;
+fn obstacle(page: &mut TextPage, context: ExplainContext<'_>, planned: &Planned<'_>) {
+    let ExplainContext { plan, locate, .. } = context;
     let Some(demand) = plan.demand(planned) else { return };
     let cleared = || demand.cleared.iter().filter_map(|index| plan.pool(*index));
     match planned.outcome {
@@ -133,21 +133,21 @@ fn obstacle(page: &mut Page, context: Context<'_>, planned: &Planned<'_>) {
             for pool in cleared() {
                 let text =
                     format!("• add nodes to pool {}, or correct its nodeSelector or providerIDPrefix", pool.name);
-                page.line(2, Phrase::of(text).at(locate.pool(pool, "spec.nodeSelector")));
+                page.line(2, StyledText::of(text).at(locate.pool(pool, "spec.nodeSelector")));
             }
         }
         Outcome::Unplaceable(Stuck::OwnWishes) => {
             page.heading("To make it placeable");
             let names = demand.with_nodes.iter().filter_map(|index| plan.pool(*index)).map(|pool| &pool.name);
             let wished = Wished(&planned.workload.wants);
-            page.line(2, Phrase::of(format!("• let {wished} accept nodes of {}", Few(names))));
+            page.line(2, StyledText::of(format!("• let {wished} accept nodes of {}", Few(names))));
         }
         _ => {}
     }
 }
 
 /// Where the pods of a `DaemonSet` run, and where they end.
-fn nodes<'a>(page: &mut Page, plan: &Plan<'a>, planned: &Planned<'a>) {
+fn nodes<'a>(page: &mut TextPage, plan: &Plan<'a>, planned: &Planned<'a>) {
     let Some(reach) = plan.reach(planned) else { return };
     page.heading("On which nodes");
     let mut runs: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -163,13 +163,13 @@ fn nodes<'a>(page: &mut Page, plan: &Plan<'a>, planned: &Planned<'a>) {
         }
     }
     for (of, nodes) in &runs {
-        page.line(2, Phrase::mark(true).then(format!("runs on {} {of}: {}", counted(nodes), Few(nodes.iter()))));
+        page.line(2, StyledText::mark(true).then(format!("runs on {} {of}: {}", counted(nodes), Few(nodes.iter()))));
     }
     for (of, nodes) in &ends {
-        page.line(2, Phrase::mark(false).then(format!("ends on {} {of}: {}", counted(nodes), Few(nodes.iter()))));
+        page.line(2, StyledText::mark(false).then(format!("ends on {} {of}: {}", counted(nodes), Few(nodes.iter()))));
     }
     if !ends.is_empty() {
-        page.line(2, Phrase::of("Kubernetes ends those pods at once, whatever disruption budgets say."));
+        page.line(2, StyledText::of("Kubernetes ends those pods at once, whatever disruption budgets say."));
     }
 }
 
@@ -178,7 +178,7 @@ fn counted(nodes: &[&str]) -> String {
 }
 
 /// What to write in the place of what is refused.
-fn refusals(page: &mut Page, planned: &Planned<'_>, said: &Said<'_>) {
+fn refusals(page: &mut TextPage, planned: &Planned<'_>, said: &Said<'_>) {
     let mut told = Vec::new();
     for refused in planned.judgement.refusals.iter().filter(|refused| refused.in_force) {
         let step = match &refused.refusal {
@@ -211,6 +211,6 @@ fn refusals(page: &mut Page, planned: &Planned<'_>, said: &Said<'_>) {
         }
     }
     for (step, place) in told {
-        page.line(2, Phrase::of("• ").then(step).at(place));
+        page.line(2, StyledText::of("• ").then(step).at(place));
     }
 }

@@ -1,19 +1,20 @@
-//! Which kind of object a manifest is, and whether that is a concern of Rempart's.
+//! Object classes: whether the `apiVersion` and `kind` of a manifest are a concern of Rempart's.
+//!
+//! Takes the two, and returns a class or a diagnostic. A kind that is nearly one of those judged is never passed over
+//! in silence.
 
 use crate::{
     api,
-    manifest::{
-        diagnostic::Diagnostic,
-        node::{Node, Span},
-    },
+    diagnostic::{Diagnostic, position::TextSpan, suggest},
+    manifest::node::ManifestNode,
 };
 use rempart_core::{name::quoted, workload::Kind};
 
 /// What an object is to Rempart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum ObjectClass {
     /// One of ours.
-    Own(api::validate::Kind),
+    Own(api::validate::ResourceKind),
     /// A namespace.
     Namespace,
     /// A node.
@@ -28,7 +29,7 @@ pub(super) enum Known {
 ///
 /// # Errors
 /// A diagnostic, which may still lack its place.
-pub(super) fn of<'n>(node: &'n Node<'_>) -> Result<(&'n str, &'n str), Diagnostic> {
+pub(super) fn of<'n>(node: &'n ManifestNode<'_>) -> Result<(&'n str, &'n str), Diagnostic> {
     if node.entries().is_empty() {
         let message = format!("expected a Kubernetes object, found {}", node.describe());
         return Err(Diagnostic::error("NotAnObject", message).hint("begin with apiVersion, kind and metadata"));
@@ -52,19 +53,19 @@ pub(super) fn of<'n>(node: &'n Node<'_>) -> Result<(&'n str, &'n str), Diagnosti
 
 /// The `apiVersion` of `kind`, where that is one that is judged.
 fn version_of(kind: &str) -> Option<String> {
-    let own = api::validate::Kind::parse(kind).map(|_| format!("{}/{}", api::GROUP, api::VERSION));
+    let own = api::validate::ResourceKind::parse(kind).map(|_| format!("{}/{}", api::GROUP, api::VERSION));
     let workload = || Kind::ALL.into_iter().find(|known| known.as_str() == kind);
     own.or_else(|| workload().map(|kind| kind.api_version().to_owned()))
         .or_else(|| matches!(kind, "Namespace" | "Node").then(|| "v1".to_owned()))
 }
 
 /// Where `node` says its kind.
-pub(super) fn span(node: &Node<'_>) -> Span {
+pub(super) fn span(node: &ManifestNode<'_>) -> TextSpan {
     node.get("kind").map_or(node.span, |kind| kind.span)
 }
 
 /// Where what `fault` is about stands in `node`: its version, or its kind.
-pub(super) fn place(node: &Node<'_>, fault: &Diagnostic) -> Span {
+pub(super) fn place(node: &ManifestNode<'_>, fault: &Diagnostic) -> TextSpan {
     match node.get("apiVersion") {
         Some(version) if fault.code == UNKNOWN_VERSION => version.span,
         _ => span(node),
@@ -77,17 +78,17 @@ const UNKNOWN_VERSION: &str = "UnknownVersion";
 ///
 /// # Errors
 /// A diagnostic without its place, when the group is known, and what it should contain is not.
-pub(super) fn known(api_version: &str, kind: &str) -> Result<Known, Diagnostic> {
+pub(super) fn known(api_version: &str, kind: &str) -> Result<ObjectClass, Diagnostic> {
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
     if group == api::GROUP {
         return own(version, kind);
     }
     let known = match (group, kind) {
-        ("", "Namespace") => Known::Namespace,
-        ("", "Node") => Known::Node,
+        ("", "Namespace") => ObjectClass::Namespace,
+        ("", "Node") => ObjectClass::Node,
         _ => match Kind::ALL.into_iter().find(|of| of.as_str() == kind && group_of(*of) == group) {
-            Some(of) => Known::Workload(of),
-            None => return Ok(Known::Other),
+            Some(of) => ObjectClass::Workload(of),
+            None => return Ok(ObjectClass::Other),
         },
     };
     if version == "v1" {
@@ -102,21 +103,20 @@ fn group_of(kind: Kind) -> &'static str {
     kind.api_version().rsplit_once('/').map_or("", |(group, _)| group)
 }
 
-fn own(version: &str, kind: &str) -> Result<Known, Diagnostic> {
+fn own(version: &str, kind: &str) -> Result<ObjectClass, Diagnostic> {
     // Written by the operator, from what is judged here.
     if kind == "WorkloadPlacement" {
-        return Ok(Known::Other);
+        return Ok(ObjectClass::Other);
     }
-    let Some(found) = api::validate::Kind::parse(kind) else {
-        let known = api::validate::Kind::ALL.map(api::validate::Kind::as_str);
+    let Some(found) = api::validate::ResourceKind::parse(kind) else {
+        let known = api::validate::ResourceKind::ALL.map(api::validate::ResourceKind::as_str);
         let message = format!("there is no kind {:?} in {}", quoted(kind), api::GROUP);
-        return Err(Diagnostic::error("UnknownKind", message).hint(nearest(kind, &known).map_or_else(
-            || format!("write one of {}", known.join(", ")),
-            |meant| format!("perhaps {meant} is meant"),
-        )));
+        return Err(Diagnostic::error("UnknownKind", message).hint(
+            suggest::nearest(kind, known).map_or_else(|| format!("write one of {}", known.join(", ")), suggest::meant),
+        ));
     };
     if version == api::VERSION {
-        Ok(Known::Own(found))
+        Ok(ObjectClass::Own(found))
     } else {
         let message = format!("there is no version {:?} of {}", quoted(version), api::GROUP);
         Err(Diagnostic::error(UNKNOWN_VERSION, message).hint(format!("write {}/{}", api::GROUP, api::VERSION)))
@@ -126,32 +126,9 @@ fn own(version: &str, kind: &str) -> Result<Known, Diagnostic> {
 /// A warning when `kind` is nearly one that would have been judged.
 pub(super) fn nearly(kind: &str) -> Option<Diagnostic> {
     let judged: Vec<&str> = Kind::ALL.map(Kind::as_str).into_iter().chain(["Namespace", "Node"]).collect();
-    let meant = nearest(kind, &judged)?;
+    let meant = suggest::nearest(kind, judged.iter().copied())?;
     let message = format!("passed over: nothing is known of kind {:?}", quoted(kind));
-    Some(Diagnostic::warning("UnknownKind", message).hint(format!("perhaps {meant} is meant")))
-}
-
-/// The one of `known` that `name` is nearly, and not exactly.
-pub(super) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let written = quoted(name).to_lowercase();
-    let length = written.chars().count();
-    let slips = |known: &str| {
-        // A slip changes the length by one at most: nearly all that is written differs by more, and is not compared.
-        let near = known.chars().count().abs_diff(length) <= slips_allowed(known);
-        let slips = near.then(|| strsim::damerau_levenshtein(&written, &known.to_lowercase()));
-        slips.filter(|slips| *slips <= slips_allowed(known))
-    };
-    let best = known.iter().filter_map(|known| Some((slips(known)?, *known))).min_by_key(|(slips, _)| *slips);
-    best.map(|(_, known)| known).filter(|known| *known != name)
-}
-
-/// Two slips of the pen, fewer in short words; `Node` is not meant by `Role`.
-fn slips_allowed(known: &str) -> usize {
-    match known.len() {
-        0..=3 => 0,
-        4..=5 => 1,
-        _ => 2,
-    }
+    Some(Diagnostic::warning("UnknownKind", message).hint(suggest::meant(meant)))
 }
 
 #[cfg(test)]
@@ -161,14 +138,14 @@ mod tests {
     #[test]
     fn objects_are_told_by_group_and_kind() {
         for (version, kind, expected) in [
-            ("apps/v1", "Deployment", Known::Workload(Kind::Deployment)),
-            ("batch/v1", "CronJob", Known::Workload(Kind::CronJob)),
-            ("v1", "Pod", Known::Workload(Kind::Pod)),
-            ("v1", "Node", Known::Node),
-            ("rempart.dev/v1alpha1", "PlacementPool", Known::Own(api::validate::Kind::PlacementPool)),
-            ("v1", "Service", Known::Other),
-            ("serving.knative.dev/v1", "Deployment", Known::Other),
-            ("example.org/v1", "Node", Known::Other),
+            ("apps/v1", "Deployment", ObjectClass::Workload(Kind::Deployment)),
+            ("batch/v1", "CronJob", ObjectClass::Workload(Kind::CronJob)),
+            ("v1", "Pod", ObjectClass::Workload(Kind::Pod)),
+            ("v1", "Node", ObjectClass::Node),
+            ("rempart.dev/v1alpha1", "PlacementPool", ObjectClass::Own(api::validate::ResourceKind::PlacementPool)),
+            ("v1", "Service", ObjectClass::Other),
+            ("serving.knative.dev/v1", "Deployment", ObjectClass::Other),
+            ("example.org/v1", "Node", ObjectClass::Other),
         ] {
             assert_eq!(known(version, kind).unwrap(), expected, "{version} {kind}");
         }

@@ -1,10 +1,10 @@
-//! The metadata of an object, as far as it says something to Rempart.
+//! Object metadata of manifests: names, labels, annotations and owners, as far as they say something to Rempart.
+//!
+//! Takes a node, and returns the metadata or diagnostics without a file.
 
-use super::kind::nearest;
-use crate::manifest::{
-    diagnostic::Diagnostic,
-    node::{Node, Span},
-    source::FileId,
+use crate::{
+    diagnostic::{Diagnostic, position::TextSpan, source::FileId, suggest},
+    manifest::node::ManifestNode,
 };
 use rempart_core::{keys, name::quoted};
 
@@ -13,37 +13,41 @@ const PREFIX: &str = "rempart.dev/";
 
 /// A text, and where it stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Text<'n> {
+pub(super) struct LocatedText<'n> {
     pub(super) said: &'n str,
-    pub(super) span: Span,
+    pub(super) span: TextSpan,
     /// Where its key stands.
-    pub(super) key: Span,
+    pub(super) key: TextSpan,
 }
 
 /// Texts by key, in the order of the file.
-pub(super) type Texts<'n> = Vec<(&'n str, Text<'n>)>;
+pub(super) type LocatedTexts<'n> = Vec<(&'n str, LocatedText<'n>)>;
 
 /// What is read of an object's metadata.
 #[derive(Debug)]
-pub(super) struct Metadata<'n> {
+pub(super) struct ObjectMetadata<'n> {
     /// The name, or the beginning of the one that the API server will make.
     pub(super) name: &'n str,
-    pub(super) name_span: Span,
+    pub(super) name_span: TextSpan,
     pub(super) namespace: Option<&'n str>,
-    pub(super) labels: Texts<'n>,
-    pub(super) annotations: Texts<'n>,
+    pub(super) labels: LocatedTexts<'n>,
+    pub(super) annotations: LocatedTexts<'n>,
     /// Whether it was read from a cluster rather than written.
     pub(super) exists: bool,
     /// The kind and name of the owner that controls it.
     pub(super) controller: Option<(&'n str, &'n str)>,
 }
 
-impl<'n> Metadata<'n> {
+impl<'n> ObjectMetadata<'n> {
     /// The metadata of `node`, an object of `kind`. Diagnostics lack their file.
-    pub(super) fn of(kind: &str, node: &'n Node<'_>) -> (Option<Self>, Vec<Unplaced>) {
+    pub(super) fn of(kind: &str, node: &'n ManifestNode<'_>) -> (Option<Self>, Vec<UnplacedDiagnostic>) {
         let mut faults = Vec::new();
         let Some(metadata) = node.get("metadata").filter(|found| !found.entries().is_empty()) else {
-            faults.push(Unplaced::error("Required", "metadata: missing".to_owned(), node.span).of(kind.to_owned()));
+            faults.push(
+                UnplacedDiagnostic::error("Required", "metadata: missing".to_owned())
+                    .at_place(node.span)
+                    .of(kind.to_owned()),
+            );
             return (None, faults);
         };
         let mut field = |name: &'static str| {
@@ -52,7 +56,9 @@ impl<'n> Metadata<'n> {
                 Ok(text) => Some((text, found.span)),
                 Err(mistyped) => {
                     let message = format!("metadata.{name}: {mistyped}");
-                    faults.push(Unplaced::error("WrongType", message, mistyped.span).hint(mistyped.hint));
+                    faults.push(
+                        UnplacedDiagnostic::error("WrongType", message).at_place(mistyped.span).hint_of(mistyped.hint),
+                    );
                     None
                 }
             }
@@ -62,7 +68,7 @@ impl<'n> Metadata<'n> {
         let Some((name, name_span)) = field("name").or_else(|| field("generateName")) else {
             if faults.is_empty() {
                 let message = "metadata.name: missing".to_owned();
-                faults.push(Unplaced::error("Required", message, metadata.span).of(kind.to_owned()));
+                faults.push(UnplacedDiagnostic::error("Required", message).at_place(metadata.span).of(kind.to_owned()));
             }
             return (None, faults);
         };
@@ -74,7 +80,7 @@ impl<'n> Metadata<'n> {
                      letter or digit",
                     quoted(wrong)
                 );
-                faults.push(Unplaced::error("Invalid", message, span));
+                faults.push(UnplacedDiagnostic::error("Invalid", message).at_place(span));
             }
         }
         if !faults.is_empty() {
@@ -84,8 +90,8 @@ impl<'n> Metadata<'n> {
         let labels = texts(metadata.get("labels"), "metadata.labels", &object, &mut faults);
         let annotations = texts(metadata.get("annotations"), "metadata.annotations", &object, &mut faults);
         let controller = metadata.get("ownerReferences").and_then(|owners| {
-            let controls = |owner: &&Node<'_>| {
-                let flag = owner.get("controller").map(Node::to_json);
+            let controls = |owner: &&ManifestNode<'_>| {
+                let flag = owner.get("controller").map(ManifestNode::to_json);
                 flag == Some(serde_json::Value::Bool(true))
             };
             let owner = owners.items().iter().find(controls)?;
@@ -105,19 +111,26 @@ fn is_name(text: &str) -> bool {
 }
 
 /// The texts of a map. What is no text is told: the API server refuses the whole object for it.
-pub(super) fn texts<'n>(map: Option<&'n Node<'_>>, path: &str, object: &str, faults: &mut Vec<Unplaced>) -> Texts<'n> {
-    let mut texts = Texts::new();
-    for entry in map.map(Node::entries).unwrap_or_default() {
+pub(super) fn texts<'n>(
+    map: Option<&'n ManifestNode<'_>>,
+    path: &str,
+    object: &str,
+    faults: &mut Vec<UnplacedDiagnostic>,
+) -> LocatedTexts<'n> {
+    let mut texts = LocatedTexts::new();
+    for entry in map.map(ManifestNode::entries).unwrap_or_default() {
         match entry.value.text() {
             // The API server stores nothing as an empty text.
             Err(_) if entry.value.is_null() => {
-                texts.push((&entry.key, Text { said: "", span: entry.value.span, key: entry.key_span }));
+                texts.push((&entry.key, LocatedText { said: "", span: entry.value.span, key: entry.key_span }));
             }
-            Ok(text) => texts.push((&entry.key, Text { said: text, span: entry.value.span, key: entry.key_span })),
+            Ok(text) => {
+                texts.push((&entry.key, LocatedText { said: text, span: entry.value.span, key: entry.key_span }));
+            }
             Err(mistyped) => {
                 let message = format!("{path}[{}]: {mistyped}", quoted(&entry.key));
-                let fault = Unplaced::error("WrongType", message, mistyped.span);
-                faults.push(fault.hint(mistyped.hint).of(object.to_owned()));
+                let fault = UnplacedDiagnostic::error("WrongType", message).at_place(mistyped.span);
+                faults.push(fault.hint_of(mistyped.hint).of(object.to_owned()));
             }
         }
     }
@@ -125,36 +138,10 @@ pub(super) fn texts<'n>(map: Option<&'n Node<'_>>, path: &str, object: &str, fau
 }
 
 /// A diagnostic that does not know its file yet.
-#[derive(Debug)]
-pub(super) struct Unplaced {
-    diagnostic: Diagnostic,
-    span: Span,
-}
-
-impl Unplaced {
-    pub(super) fn error(code: &'static str, message: String, span: Span) -> Self {
-        Self { diagnostic: Diagnostic::error(code, message), span }
-    }
-
-    pub(super) fn warning(code: &'static str, message: String, span: Span) -> Self {
-        Self { diagnostic: Diagnostic::warning(code, message), span }
-    }
-
-    pub(super) fn hint(self, hint: Option<String>) -> Self {
-        Self { diagnostic: Diagnostic { hint, ..self.diagnostic }, ..self }
-    }
-
-    pub(super) fn of(self, object: String) -> Self {
-        Self { diagnostic: self.diagnostic.of(object), ..self }
-    }
-
-    pub(super) fn in_file(self, file: FileId) -> Diagnostic {
-        self.diagnostic.at(file, self.span)
-    }
-}
+pub(super) type UnplacedDiagnostic = Diagnostic<TextSpan>;
 
 /// The entries whose keys say a level or categories.
-pub(super) fn ours<'n>(texts: &Texts<'n>) -> impl Iterator<Item = (&'static str, Text<'n>)> {
+pub(super) fn ours<'n>(texts: &LocatedTexts<'n>) -> impl Iterator<Item = (&'static str, LocatedText<'n>)> {
     [keys::SENSITIVITY, keys::CATEGORIES]
         .into_iter()
         .filter_map(|key| texts.iter().find(|(found, _)| *found == key).map(|(_, text)| (key, *text)))
@@ -162,7 +149,7 @@ pub(super) fn ours<'n>(texts: &Texts<'n>) -> impl Iterator<Item = (&'static str,
 
 /// Where an object says something to Rempart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rules {
+pub(super) enum MarkedBy {
     /// By its labels, as namespaces do.
     Labels,
     /// By its annotations, as workloads do.
@@ -170,9 +157,9 @@ pub(super) enum Rules {
 }
 
 /// Namespaces speak by labels.
-pub(super) const NAMESPACE: Rules = Rules::Labels;
+pub(super) const NAMESPACE: MarkedBy = MarkedBy::Labels;
 /// Workloads speak by annotations.
-pub(super) const WORKLOAD: Rules = Rules::Annotations;
+pub(super) const WORKLOAD: MarkedBy = MarkedBy::Annotations;
 
 /// Keys of ours that Rempart reads or writes on objects of others.
 const KNOWN: [&str; 5] = [
@@ -184,24 +171,27 @@ const KNOWN: [&str; 5] = [
 ];
 
 /// Keys of ours where nobody reads them: misspelt, or a label in the place of an annotation.
-pub(super) fn unheard(metadata: &Metadata<'_>, rules: Rules) -> Vec<Unplaced> {
+pub(super) fn unheard(metadata: &ObjectMetadata<'_>, rules: MarkedBy) -> Vec<UnplacedDiagnostic> {
     let (heard, unheard, right, wrong) = match rules {
-        Rules::Labels => (&metadata.labels, &metadata.annotations, "label", "annotation"),
-        Rules::Annotations => (&metadata.annotations, &metadata.labels, "annotation", "label"),
+        MarkedBy::Labels => (&metadata.labels, &metadata.annotations, "label", "annotation"),
+        MarkedBy::Annotations => (&metadata.annotations, &metadata.labels, "annotation", "label"),
     };
     let mut found = misspelt(heard, right);
-    let who =
-        if rules == Rules::Labels { "a namespace says it by a label" } else { "a workload says it by an annotation" };
+    let who = if rules == MarkedBy::Labels {
+        "a namespace says it by a label"
+    } else {
+        "a workload says it by an annotation"
+    };
     for (key, text) in ours(unheard) {
         let message = format!("{wrong} {key} has no effect here: {who}");
         let hint = Some(format!("move it to metadata.{right}s"));
-        found.push(Unplaced::warning("Unheard", message, text.key).hint(hint));
+        found.push(UnplacedDiagnostic::warning("Unheard", message).at_place(text.key).hint_of(hint));
     }
     found
 }
 
 /// A warning about an object of a kind that is not judged, when it says a level: its pods will be, it is not.
-pub(super) fn unjudged(file: FileId, kind: &str, node: &Node<'_>) -> Option<Diagnostic> {
+pub(super) fn unjudged(file: FileId, kind: &str, node: &ManifestNode<'_>) -> Option<Diagnostic> {
     let paths = [&["metadata"][..], &["spec", "template", "metadata"][..]];
     let says = paths.iter().find_map(|path| {
         let metadata = path.iter().try_fold(node, |node, key| node.get(key))?;
@@ -216,15 +206,16 @@ pub(super) fn unjudged(file: FileId, kind: &str, node: &Node<'_>) -> Option<Diag
 }
 
 /// Keys with our prefix that nobody reads.
-pub(super) fn misspelt(texts: &Texts<'_>, what: &str) -> Vec<Unplaced> {
+pub(super) fn misspelt(texts: &LocatedTexts<'_>, what: &str) -> Vec<UnplacedDiagnostic> {
     let unknown = texts.iter().filter(|(key, _)| key.starts_with(PREFIX) && !KNOWN.contains(key));
-    let looks_alike = texts.iter().filter(|(key, _)| !key.starts_with(PREFIX) && nearest(key, &KNOWN).is_some());
+    let looks_alike =
+        texts.iter().filter(|(key, _)| !key.starts_with(PREFIX) && suggest::nearest(key, KNOWN).is_some());
     unknown
         .chain(looks_alike)
         .map(|(key, text)| {
             let message = format!("{what} {:?} has no effect: Rempart reads no such {what}", quoted(key));
-            let meant = nearest(key, &KNOWN).unwrap_or(keys::SENSITIVITY);
-            Unplaced::warning("UnknownAnnotation", message, text.key).hint(Some(format!("perhaps {meant} is meant")))
+            let meant = suggest::nearest(key, KNOWN).unwrap_or(keys::SENSITIVITY);
+            UnplacedDiagnostic::warning("UnknownAnnotation", message).at_place(text.key).hint(suggest::meant(meant))
         })
         .collect()
 }

@@ -1,14 +1,15 @@
-//! From manifests, wherever they were read, to what the core judges: our own objects, namespaces, nodes and workloads.
+//! Manifest intake: our own objects, namespaces, nodes and workloads, wherever their manifests were read.
+//!
+//! Takes objects one by one, and returns an inventory for the core with the places of what it holds.
 //!
 //! Nothing is passed over in silence: what is no concern of Rempart's is counted by kind, and what cannot be read is a
 //! diagnostic that points at it. Files and clusters are read by the same code, so that both are judged alike.
 
 mod kind;
+mod located;
 mod metadata;
 mod own;
 mod pod;
-mod settle;
-mod told;
 mod workload;
 
 use std::{
@@ -16,19 +17,15 @@ use std::{
     sync::Arc,
 };
 
-use self::{kind::Known, metadata::Metadata};
+use self::{kind::ObjectClass, metadata::ObjectMetadata};
 pub use self::{
-    own::{Own, Spec, demander},
-    settle::{Settings, Settled},
-    told::Told,
+    located::{GatherSettings, LocatedInventory},
+    own::{OwnObject, OwnSpec, demander},
 };
 use crate::{
     api,
-    manifest::{
-        diagnostic::Diagnostic,
-        node::{Node, Span},
-        source::FileId,
-    },
+    diagnostic::{Diagnostic, capped::CappedDiagnostics, position::TextSpan, source::FileId},
+    manifest::node::ManifestNode,
 };
 use rempart_core::{
     admission::Source,
@@ -40,85 +37,85 @@ use rempart_core::{
 
 /// All that was found in manifests.
 #[derive(Clone, Debug, Default)]
-pub struct Gathered<'t> {
+pub struct GatheredObjects<'t> {
     /// Our own objects, by kind and name.
-    pub own: BTreeMap<(api::validate::Kind, String), Own<'t>>,
+    pub own: BTreeMap<(api::validate::ResourceKind, String), OwnObject<'t>>,
     /// The namespaces, by name.
-    pub namespaces: BTreeMap<Arc<str>, Namespace>,
+    pub namespaces: BTreeMap<Arc<str>, LocatedNamespace>,
     /// The nodes, by name.
     pub nodes: BTreeMap<Arc<str>, inventory::Node>,
     /// The workloads, in the order in which they were found.
-    pub workloads: Vec<Found>,
+    pub workloads: Vec<LocatedWorkload>,
     /// How many objects of other kinds were passed over, by kind.
     pub ignored: BTreeMap<String, usize>,
     /// What could not be read, or hardly says what was meant.
-    pub diagnostics: Told,
+    pub diagnostics: CappedDiagnostics,
     /// Pods that claim to be of something, to be judged themselves where that is not among what was read.
-    orphans: Vec<(Controlled, Found)>,
+    orphans: Vec<(ControllerKey, LocatedWorkload)>,
     /// The namespace of objects that name none.
     default_namespace: Arc<str>,
     /// Whose pods stand where.
-    running: Vec<Running>,
+    running: Vec<RunningPod>,
     /// Who controls what itself controls pods: `ReplicaSet`s and `Job`s.
-    controllers: HashMap<Controlled, Controlled>,
+    controllers: HashMap<ControllerKey, ControllerKey>,
     names: HashMap<String, Arc<str>>,
 }
 
 /// A namespace.
 #[derive(Clone, Debug)]
-pub struct Namespace {
+pub struct LocatedNamespace {
     /// Its labels.
     pub labels: Labels,
     /// Where it stands.
     pub file: FileId,
     /// Where its name stands.
-    pub name: Span,
+    pub name: TextSpan,
     /// Where its labels of ours stand.
-    pub said: Vec<(&'static str, Span)>,
+    pub said: Vec<(&'static str, TextSpan)>,
 }
 
 /// A workload, and where it says what.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct LocatedWorkload {
     /// The workload.
     pub workload: Workload,
     /// Where it stands.
-    pub origin: Origin,
+    pub origin: WorkloadOrigin,
 }
 
 /// Where a workload stands, and where it says what.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub struct WorkloadOrigin {
     /// The file.
     pub file: FileId,
     /// Its name.
-    pub name: Span,
+    pub name: TextSpan,
     /// The annotations of ours.
-    pub said: Vec<(Source, &'static str, Span)>,
+    pub said: Vec<(Source, &'static str, TextSpan)>,
     /// The field `nodeName`, where somebody wrote it.
-    pub node_name: Option<Span>,
+    pub node_name: Option<TextSpan>,
 }
 
-impl Origin {
+impl WorkloadOrigin {
     /// Where `source` says `key`; the object's name where it does not.
     #[must_use]
-    pub fn of(&self, source: Option<Source>, key: Option<&str>) -> Span {
+    pub fn of(&self, source: Option<Source>, key: Option<&str>) -> TextSpan {
         let said = self.said.iter().find(|(who, what, _)| Some(*who) == source && Some(*what) == key);
         said.map_or(self.name, |(_, _, span)| *span)
     }
 }
 
 /// What owns pods, by kind, namespace and name.
-type Controlled = (String, Arc<str>, String);
+type ControllerKey = (String, Arc<str>, String);
 
 /// A pod that stands on a node on behalf of something else.
 #[derive(Clone, Debug)]
-struct Running {
-    of: Controlled,
+struct RunningPod {
+    of: ControllerKey,
     node: Arc<str>,
 }
 
-impl<'t> Gathered<'t> {
+impl<'t> GatheredObjects<'t> {
     /// Nothing yet. Objects that name no namespace belong to `default_namespace`.
     #[must_use]
     pub fn new(default_namespace: &str) -> Self {
@@ -126,17 +123,17 @@ impl<'t> Gathered<'t> {
     }
 
     /// Takes in what a reader found in `file`.
-    pub fn take(&mut self, file: FileId, found: Result<Node<'t>, Diagnostic>) {
+    pub fn take(&mut self, file: FileId, found: Result<ManifestNode<'t>, Diagnostic>) {
         let Some(node) = self.read(found) else { return };
         match self.known(file, &node) {
-            Some(Known::Own(kind)) => self.own_object(file, kind, node),
+            Some(ObjectClass::Own(kind)) => self.own_object(file, kind, node),
             Some(known) => self.object(file, known, &node),
             None => {}
         }
     }
 
     /// Takes in what a reader found in a text that is not kept. Objects of our own, which are, are passed over.
-    pub fn pass(&mut self, file: FileId, found: Result<Node<'_>, Diagnostic>) {
+    pub fn pass(&mut self, file: FileId, found: Result<ManifestNode<'_>, Diagnostic>) {
         let Some(node) = self.read(found) else { return };
         if let Some(known) = self.known(file, &node) {
             self.object(file, known, &node);
@@ -181,12 +178,12 @@ impl<'t> Gathered<'t> {
         }
     }
 
-    fn read<'n>(&mut self, found: Result<Node<'n>, Diagnostic>) -> Option<Node<'n>> {
+    fn read<'n>(&mut self, found: Result<ManifestNode<'n>, Diagnostic>) -> Option<ManifestNode<'n>> {
         let found = found.map_err(|diagnostic| self.diagnostics.push(diagnostic));
         found.ok().filter(|node| !node.is_null())
     }
 
-    fn known(&mut self, file: FileId, node: &Node<'_>) -> Option<Known> {
+    fn known(&mut self, file: FileId, node: &ManifestNode<'_>) -> Option<ObjectClass> {
         let told = kind::of(node).map_err(|diagnostic| diagnostic.at(file, node.span));
         let known = told.and_then(|(api_version, kind)| {
             kind::known(api_version, kind).map_err(|diagnostic| {
@@ -197,12 +194,12 @@ impl<'t> Gathered<'t> {
         known.map_err(|diagnostic| self.diagnostics.push(diagnostic)).ok()
     }
 
-    fn object(&mut self, file: FileId, known: Known, node: &Node<'_>) {
+    fn object(&mut self, file: FileId, known: ObjectClass, node: &ManifestNode<'_>) {
         match known {
-            Known::Namespace => self.namespace(file, node),
-            Known::Node => self.node(file, node),
-            Known::Workload(kind) => self.workload(file, kind, node),
-            Known::Own(_) | Known::Other => {
+            ObjectClass::Namespace => self.namespace(file, node),
+            ObjectClass::Node => self.node(file, node),
+            ObjectClass::Workload(kind) => self.workload(file, kind, node),
+            ObjectClass::Own(_) | ObjectClass::Other => {
                 let kind = node.get("kind").and_then(|kind| kind.text().ok()).unwrap_or_default();
                 let said = kind::nearly(kind).map(|found| found.at(file, kind::span(node)));
                 self.diagnostics.extend(said.or_else(|| metadata::unjudged(file, kind, node)));
@@ -219,8 +216,8 @@ impl<'t> Gathered<'t> {
         }
     }
 
-    fn own_object(&mut self, file: FileId, kind: api::validate::Kind, node: Node<'t>) {
-        let (own, diagnostics) = Own::read(file, kind, node);
+    fn own_object(&mut self, file: FileId, kind: api::validate::ResourceKind, node: ManifestNode<'t>) {
+        let (own, diagnostics) = OwnObject::read(file, kind, node);
         self.diagnostics.extend(diagnostics);
         let Some(own) = own else { return };
         let key = (kind, own.name.clone());
@@ -235,10 +232,10 @@ impl<'t> Gathered<'t> {
         self.own.insert(key, own);
     }
 
-    fn namespace(&mut self, file: FileId, node: &Node<'_>) {
+    fn namespace(&mut self, file: FileId, node: &ManifestNode<'_>) {
         let Some(metadata) = self.metadata(file, "Namespace", node) else { return };
         self.misplaced(file, &metadata, "Namespace", metadata::NAMESPACE);
-        let namespace = Namespace {
+        let namespace = LocatedNamespace {
             labels: metadata.labels.iter().map(|(key, text)| ((*key).to_owned(), text.said.to_owned())).collect(),
             file,
             name: metadata.name_span,
@@ -250,7 +247,7 @@ impl<'t> Gathered<'t> {
         self.twice(file, "Namespace", metadata.name, span, first.is_some_and(|first| first.labels != labels));
     }
 
-    fn node(&mut self, file: FileId, node: &Node<'_>) {
+    fn node(&mut self, file: FileId, node: &ManifestNode<'_>) {
         let Some(metadata) = self.metadata(file, "Node", node) else { return };
         let stamps = rempart_core::keys::is_stamp;
         let labels = metadata.labels.iter().filter(|(key, _)| !stamps(key));
@@ -269,7 +266,7 @@ impl<'t> Gathered<'t> {
     }
 
     /// Tells that an object `differs` from one of its name that was read before: nobody knows which one counts.
-    fn twice(&mut self, file: FileId, kind: &str, name: &str, span: Span, differs: bool) {
+    fn twice(&mut self, file: FileId, kind: &str, name: &str, span: TextSpan, differs: bool) {
         if differs {
             let diagnostic = Diagnostic::error("DuplicateObject", format!("{kind} {name} is given twice, and differs"));
             let hint = "keep one of them, or name the files of one environment only";
@@ -277,7 +274,7 @@ impl<'t> Gathered<'t> {
         }
     }
 
-    fn workload(&mut self, file: FileId, kind: Kind, node: &Node<'_>) {
+    fn workload(&mut self, file: FileId, kind: Kind, node: &ManifestNode<'_>) {
         let Some(metadata) = self.metadata(file, kind.as_str(), node) else { return };
         self.misplaced(file, &metadata, kind.as_str(), metadata::WORKLOAD);
         let namespace = match metadata.namespace {
@@ -288,14 +285,14 @@ impl<'t> Gathered<'t> {
     }
 
     /// The metadata of an object; `None` when it has none that can be used, which is told.
-    fn metadata<'n>(&mut self, file: FileId, kind: &str, node: &'n Node<'_>) -> Option<Metadata<'n>> {
-        let (metadata, diagnostics) = Metadata::of(kind, node);
+    fn metadata<'n>(&mut self, file: FileId, kind: &str, node: &'n ManifestNode<'_>) -> Option<ObjectMetadata<'n>> {
+        let (metadata, diagnostics) = ObjectMetadata::of(kind, node);
         self.diagnostics.extend(diagnostics.into_iter().map(|found| found.in_file(file)));
         metadata
     }
 
     /// Warns of keys of ours where they mean nothing.
-    fn misplaced(&mut self, file: FileId, metadata: &Metadata<'_>, kind: &str, rules: metadata::Rules) {
+    fn misplaced(&mut self, file: FileId, metadata: &ObjectMetadata<'_>, kind: &str, rules: metadata::MarkedBy) {
         let object = format!("{kind} {}", metadata.name);
         let found = metadata::unheard(metadata, rules).into_iter();
         self.diagnostics.extend(found.map(|diagnostic| diagnostic.in_file(file).of(object.clone())));

@@ -1,37 +1,40 @@
-//! Objects of our own: read, held against their definitions, and kept with the places of their fields.
+//! Objects of our own kinds: validated, decoded, and kept with the places of their fields.
+//!
+//! Takes a node, and returns the object, if it can be decoded, with a diagnostic for each violation.
 
 use std::fmt;
 
 use serde::de::DeserializeOwned;
 
 use crate::{
-    api::{self, CloudProviderSpec, PlacementPolicySpec, PlacementPoolSpec, validate::Kind},
-    manifest::{
-        diagnostic::{Diagnostic, Place},
-        node::{Node, Span},
-        source::FileId,
+    api::{self, CloudProviderSpec, PlacementPolicySpec, PlacementPoolSpec, validate::ResourceKind},
+    diagnostic::{
+        Diagnostic,
+        position::TextSpan,
+        source::{FileId, SourceSpan},
     },
+    manifest::node::ManifestNode,
 };
 use rempart_core::{name::quoted, reason::Demander};
 
 /// An object of ours.
 #[derive(Clone, Debug)]
-pub struct Own<'t> {
+pub struct OwnObject<'t> {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: ResourceKind,
     /// Its name.
     pub name: String,
     /// Where it stands.
     pub file: FileId,
     /// What was written.
-    pub node: Node<'t>,
+    pub node: ManifestNode<'t>,
     /// What that says.
-    pub spec: Spec,
+    pub spec: OwnSpec,
 }
 
 /// What an object of ours says.
 #[derive(Clone, Debug)]
-pub enum Spec {
+pub enum OwnSpec {
     /// A `CloudProvider`.
     Provider(Box<CloudProviderSpec>),
     /// A `PlacementPool`.
@@ -40,32 +43,32 @@ pub enum Spec {
     Policy(Box<PlacementPolicySpec>),
 }
 
-impl fmt::Display for Own<'_> {
+impl fmt::Display for OwnObject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind, self.name)
     }
 }
 
-impl<'t> Own<'t> {
+impl<'t> OwnObject<'t> {
     /// Reads `node`. Every violation of the definition is told; what can be decoded in spite of them is still an object.
-    pub(super) fn read(file: FileId, kind: Kind, node: Node<'t>) -> (Option<Self>, Vec<Diagnostic>) {
+    pub(super) fn read(file: FileId, kind: ResourceKind, node: ManifestNode<'t>) -> (Option<Self>, Vec<Diagnostic>) {
         let json = node.to_json();
         let name = json.pointer("/metadata/name").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
         let object = format!("{kind} {}", quoted(&name)).trim_end().to_owned();
         let mut diagnostics: Vec<Diagnostic> = api::validate::violations(kind, &json)
             .into_iter()
             .map(|found| {
-                let api::validate::Violation { path, code, message, hint } = found;
-                let message = if path.is_empty() { message } else { format!("{path}: {message}") };
-                let place = place_of(&node, &path, code == "UnknownField");
-                Diagnostic { hint, ..Diagnostic::error(code, message).at(file, place).of(object.clone()) }
+                let span = place_of(&node, found.path(), found.code == "UnknownField");
+                let message = found.to_string();
+                let located = found.locate(|_| Some(SourceSpan { file, span }));
+                Diagnostic { message, ..located }.of(object.clone())
             })
             .collect();
         let spec = json.get("spec").cloned().unwrap_or_default();
         let spec = match kind {
-            Kind::CloudProvider => decode(spec).map(|spec| Spec::Provider(Box::new(spec))),
-            Kind::PlacementPool => decode(spec).map(|spec| Spec::Pool(Box::new(spec))),
-            Kind::PlacementPolicy => decode(spec).map(|spec| Spec::Policy(Box::new(spec))),
+            ResourceKind::CloudProvider => decode(spec).map(|spec| OwnSpec::Provider(Box::new(spec))),
+            ResourceKind::PlacementPool => decode(spec).map(|spec| OwnSpec::Pool(Box::new(spec))),
+            ResourceKind::PlacementPolicy => decode(spec).map(|spec| OwnSpec::Policy(Box::new(spec))),
         };
         let spec = spec.map_err(|error| {
             // The definition is as strict as the type, and says it better.
@@ -80,14 +83,14 @@ impl<'t> Own<'t> {
 
     /// Where its name stands.
     #[must_use]
-    pub fn name_span(&self) -> Span {
+    pub fn name_span(&self) -> TextSpan {
         place_of(&self.node, "metadata.name", false)
     }
 
     /// Where `path` stands, or the nearest thing around it that is there.
     #[must_use]
-    pub fn place(&self, path: &str) -> Place {
-        Place { file: self.file, span: place_of(&self.node, path, false) }
+    pub fn place(&self, path: &str) -> SourceSpan {
+        SourceSpan { file: self.file, span: place_of(&self.node, path, false) }
     }
 }
 
@@ -112,12 +115,12 @@ pub fn demander(spec: &PlacementPolicySpec, demander: Demander<'_>) -> Option<St
 
 /// Where `path` of `node` stands: the key when it is the key that is `wrong`, or when what is missing should be below it;
 /// the entry of a list when it should be in that.
-fn place_of(node: &Node<'_>, path: &str, wrong: bool) -> Span {
+fn place_of(node: &ManifestNode<'_>, path: &str, wrong: bool) -> TextSpan {
     let found = node.find(path);
     let in_entry = !found.whole && path.get(..found.reached).is_some_and(|reached| reached.ends_with(']'));
     match found.key {
         Some(key) if (wrong || !found.whole) && !in_entry => key,
-        _ if in_entry => Span::at(found.node.span.start),
+        _ if in_entry => TextSpan::at(found.node.span.start),
         _ => found.node.span,
     }
 }

@@ -1,7 +1,7 @@
 //! What a pod spec says of where its pods may run.
 
-use super::metadata::{Unplaced, texts};
-use crate::manifest::node::Node;
+use super::metadata::{UnplacedDiagnostic, texts};
+use crate::manifest::node::ManifestNode;
 use rempart_core::{
     name::quoted,
     selector::Operator,
@@ -9,7 +9,7 @@ use rempart_core::{
 };
 
 /// What `spec`, at `path` of `object`, wants of nodes.
-pub(super) fn wants(spec: &Node<'_>, path: &str, object: &str, faults: &mut Vec<Unplaced>) -> Wants {
+pub(super) fn wants(spec: &ManifestNode<'_>, path: &str, object: &str, faults: &mut Vec<UnplacedDiagnostic>) -> Wants {
     let selector = texts(spec.get("nodeSelector"), &format!("{path}.nodeSelector"), object, faults);
     let affinity = ["affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"]
         .into_iter()
@@ -20,16 +20,16 @@ pub(super) fn wants(spec: &Node<'_>, path: &str, object: &str, faults: &mut Vec<
     }
 }
 
-fn term(term: &Node<'_>, object: &str, faults: &mut Vec<Unplaced>) -> NodeTerm {
+fn term(term: &ManifestNode<'_>, object: &str, faults: &mut Vec<UnplacedDiagnostic>) -> NodeTerm {
     let span = term.span;
     let mut demands = |field: &str| -> Vec<Option<(String, Operator)>> {
-        let listed = term.get(field).map(Node::items).unwrap_or_default();
-        let mut read = |demand: &Node<'_>| {
+        let listed = term.get(field).map(ManifestNode::items).unwrap_or_default();
+        let mut read = |demand: &ManifestNode<'_>| {
             let read = self::demand(demand);
             if read.is_none() {
                 let message = format!("{field} of the node affinity cannot be read: expected key, operator and values");
                 let hint = "operator is one of In, NotIn, Exists, DoesNotExist, Gt and Lt".to_owned();
-                faults.push(Unplaced::error("WrongType", message, demand.span).of(object.to_owned()).hint(Some(hint)));
+                faults.push(UnplacedDiagnostic::error("WrongType", message, demand.span).of(object.to_owned()).hint(Some(hint)));
             }
             read
         };
@@ -46,15 +46,15 @@ fn term(term: &Node<'_>, object: &str, faults: &mut Vec<Unplaced>) -> NodeTerm {
                 quoted(&key)
             );
             let hint = format!("ask for {NODE_NAME_FIELD} with In or NotIn");
-            faults.push(Unplaced::error("NotSupported", message, span).of(object.to_owned()).hint(Some(hint)));
+            faults.push(UnplacedDiagnostic::error("NotSupported", message, span).of(object.to_owned()).hint(Some(hint)));
             NodeTerm::default()
         }
     }
 }
 
-fn demand(demand: &Node<'_>) -> Option<(String, Operator)> {
+fn demand(demand: &ManifestNode<'_>) -> Option<(String, Operator)> {
     let key = demand.get("key")?.text().ok()?;
-    let values = demand.get("values").map(Node::items).unwrap_or_default();
+    let values = demand.get("values").map(ManifestNode::items).unwrap_or_default();
     let values: Option<Vec<_>> = values.iter().map(|value| value.text().ok().map(str::to_owned)).collect();
     Some((key.to_owned(), Operator::of_node_affinity(demand.get("operator")?.text().ok()?, values?)?))
 }

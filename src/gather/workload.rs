@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    Found, Gathered, Origin, Running,
-    metadata::{Metadata, Texts, Unplaced, misspelt, ours, texts},
+    GatheredObjects, LocatedWorkload, RunningPod, WorkloadOrigin,
+    metadata::{LocatedTexts, ObjectMetadata, UnplacedDiagnostic, misspelt, ours, texts},
     pod,
 };
-use crate::manifest::{node::Node, source::FileId};
+use crate::{diagnostic::source::FileId, manifest::node::ManifestNode};
 use rempart_core::{
     admission::Source,
     keys,
@@ -17,12 +17,12 @@ use rempart_core::{
 
 /// Takes in `node`, a workload of `kind`.
 pub(super) fn take(
-    gathered: &mut Gathered<'_>,
+    gathered: &mut GatheredObjects<'_>,
     file: FileId,
     kind: Kind,
     namespace: Arc<str>,
-    metadata: &Metadata<'_>,
-    node: &Node<'_>,
+    metadata: &ObjectMetadata<'_>,
+    node: &ManifestNode<'_>,
 ) {
     if let Some((owner, name)) = metadata.controller {
         let controlled = || (kind.as_str().to_owned(), Arc::clone(&namespace), metadata.name.to_owned());
@@ -40,7 +40,7 @@ pub(super) fn take(
                 }
                 let found = found(gathered, file, kind, namespace, metadata, node);
                 if let Some(on) = found.workload.runs_on.first() {
-                    gathered.running.push(Running { of: by.clone(), node: Arc::clone(on) });
+                    gathered.running.push(RunningPod { of: by.clone(), node: Arc::clone(on) });
                 }
                 gathered.orphans.push((by, found));
                 return;
@@ -56,13 +56,13 @@ pub(super) fn take(
 }
 
 fn found(
-    gathered: &mut Gathered<'_>,
+    gathered: &mut GatheredObjects<'_>,
     file: FileId,
     kind: Kind,
     namespace: Arc<str>,
-    metadata: &Metadata<'_>,
-    node: &Node<'_>,
-) -> Found {
+    metadata: &ObjectMetadata<'_>,
+    node: &ManifestNode<'_>,
+) -> LocatedWorkload {
     let object = format!("{kind} {namespace}/{}", metadata.name);
     let mut faults = Vec::new();
     let found = read(file, kind, namespace, metadata, node, &object, &mut faults, &mut |name| gathered.shared(name));
@@ -75,14 +75,14 @@ fn read(
     file: FileId,
     kind: Kind,
     namespace: Arc<str>,
-    metadata: &Metadata<'_>,
-    node: &Node<'_>,
+    metadata: &ObjectMetadata<'_>,
+    node: &ManifestNode<'_>,
     object: &str,
-    faults: &mut Vec<Unplaced>,
+    faults: &mut Vec<UnplacedDiagnostic>,
     shared: &mut impl FnMut(&str) -> Arc<str>,
-) -> Found {
-    let mut origin = Origin { file, name: metadata.name_span, said: Vec::new(), node_name: None };
-    let mut statement = |source, texts: &Texts<'_>| {
+) -> LocatedWorkload {
+    let mut origin = WorkloadOrigin { file, name: metadata.name_span, said: Vec::new(), node_name: None };
+    let mut statement = |source, texts: &LocatedTexts<'_>| {
         let mut statement = SensitivityStatement::default();
         for (key, text) in ours(texts) {
             let field = if key == keys::SENSITIVITY { &mut statement.sensitivity } else { &mut statement.categories };
@@ -123,20 +123,20 @@ fn read(
         None => (None, Vec::new()),
     };
     let identity = Identity { namespace, kind, name: metadata.name.into() };
-    Found {
+    LocatedWorkload {
         workload: Workload { identity, own, template: template_says, misplaced, node_name, wants, runs_on },
         origin,
     }
 }
 
 /// What a pod says on behalf of its workload.
-fn mirrored(annotations: &Texts<'_>) -> SensitivityStatement {
+fn mirrored(annotations: &LocatedTexts<'_>) -> SensitivityStatement {
     let said = |key| annotations.iter().find(|(found, _)| *found == key).map(|(_, text)| text.said.into());
     SensitivityStatement { sensitivity: said(keys::WORKLOAD_SENSITIVITY), categories: said(keys::WORKLOAD_CATEGORIES) }
 }
 
 /// The annotations of ours that a `CronJob` would hand to its jobs, and no further.
-fn misplaced(kind: Kind, node: &Node<'_>, origin: &mut Origin) -> Vec<&'static str> {
+fn misplaced(kind: Kind, node: &ManifestNode<'_>, origin: &mut WorkloadOrigin) -> Vec<&'static str> {
     let path = ["spec", "jobTemplate", "metadata", "annotations"];
     let annotations = path.into_iter().try_fold(node, |node, key| node.get(key)).filter(|_| kind == Kind::CronJob);
     let found = |key: &&'static str| {
@@ -148,18 +148,18 @@ fn misplaced(kind: Kind, node: &Node<'_>, origin: &mut Origin) -> Vec<&'static s
 }
 
 /// Whether nothing of it runs any more, or ever will.
-fn finished(kind: Kind, node: &Node<'_>) -> bool {
+fn finished(kind: Kind, node: &ManifestNode<'_>) -> bool {
     let Some(status) = node.get("status") else { return false };
-    let is = |node: &Node<'_>, field: &str, values: &[&str]| {
+    let is = |node: &ManifestNode<'_>, field: &str, values: &[&str]| {
         node.get(field).and_then(|found| found.text().ok()).is_some_and(|found| values.contains(&found))
     };
     match kind {
         Kind::Pod => is(status, "phase", &["Succeeded", "Failed"]),
         Kind::Job => {
-            let ended = |condition: &Node<'_>| {
+            let ended = |condition: &ManifestNode<'_>| {
                 is(condition, "type", &["Complete", "Failed"]) && is(condition, "status", &["True"])
             };
-            status.get("conditions").map(Node::items).unwrap_or_default().iter().any(ended)
+            status.get("conditions").map(ManifestNode::items).unwrap_or_default().iter().any(ended)
         }
         _ => false,
     }

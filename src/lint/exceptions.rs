@@ -1,10 +1,10 @@
-//! Exceptions by themselves: those that have ended or soon end, and those that do nothing, or more than they seem to.
+//! Lints of exceptions: those that have ended or soon end, and those that do nothing, or more than they seem to.
 
 use super::{SOON_DAYS, about};
 use crate::{
-    api::validate::Kind,
-    gather::{Own, Settled, Spec},
-    manifest::diagnostic::{Diagnostic, Severity::Warning},
+    api::validate::ResourceKind,
+    diagnostic::{Diagnostic, Severity::Warning},
+    gather::{LocatedInventory, OwnObject, OwnSpec},
 };
 use rempart_core::{
     clearance::PolicyClearance,
@@ -16,23 +16,23 @@ use rempart_core::{
     text::Few,
 };
 
-/// What is to be said of the exceptions in `settled`.
-pub(super) fn findings(settled: &Settled<'_>, plan: &Plan<'_>, at: Instant) -> Vec<Diagnostic> {
+/// What is to be said of the exceptions in `located`.
+pub(super) fn findings(located: &LocatedInventory<'_>, plan: &Plan<'_>, at: Instant) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    for policy in settled.inventory.world.policies.values() {
-        let Some(own) = settled.own.get(&(Kind::PlacementPolicy, policy.name.to_string())) else { continue };
+    for policy in located.inventory.world.policies.values() {
+        let Some(own) = located.own.get(&(ResourceKind::PlacementPolicy, policy.name.to_string())) else { continue };
         for (name, exception) in &policy.exceptions {
-            let this = This { own, policy, name, exception };
+            let this = PolicyException { own, policy, name, exception };
             found.extend(this.ending(at));
             found.extend(this.needless());
-            found.extend(this.of_namespaces(settled));
+            found.extend(this.of_namespaces(located));
             let demands = policy.levels.demands_at(exception.rank);
             if demands && !plan.pools.is_empty() && exception.in_force(at) {
                 found.extend(this.of_pools(plan));
             }
         }
         if !plan.pools.is_empty() {
-            for (name, pool) in unknown_pools(&settled.inventory.world, policy) {
+            for (name, pool) in unknown_pools(&located.inventory.world, policy) {
                 let message =
                     format!("{:?} in pools of exception {name}: there is no such PlacementPool", pool.as_str());
                 let path = format!("{}.pools", path_of(own, name));
@@ -44,22 +44,22 @@ pub(super) fn findings(settled: &Settled<'_>, plan: &Plan<'_>, at: Instant) -> V
 }
 
 /// Where the exception `name` stands in its policy.
-fn path_of(own: &Own<'_>, name: &ExceptionName) -> String {
+fn path_of(own: &OwnObject<'_>, name: &ExceptionName) -> String {
     let index = match &own.spec {
-        Spec::Policy(spec) => spec.exceptions.iter().position(|found| found.name == name.as_str()),
+        OwnSpec::Policy(spec) => spec.exceptions.iter().position(|found| found.name == name.as_str()),
         _ => None,
     };
     index.map_or_else(|| "spec.exceptions".to_owned(), |index| format!("spec.exceptions[{index}]"))
 }
 
-struct This<'s> {
-    own: &'s Own<'s>,
+struct PolicyException<'s> {
+    own: &'s OwnObject<'s>,
     policy: &'s Policy,
     name: &'s ExceptionName,
     exception: &'s Exception,
 }
 
-impl This<'_> {
+impl PolicyException<'_> {
     fn told(&self, field: &str, code: &'static str, message: String, hint: &str) -> Diagnostic {
         let path = format!("{}.{field}", path_of(self.own, self.name));
         about(self.own, &path, Warning, code, message).hint(hint)
@@ -90,8 +90,8 @@ impl This<'_> {
     }
 
     /// Namespaces that it is for and that nobody has, where any are known.
-    fn of_namespaces(&self, settled: &Settled<'_>) -> Option<Diagnostic> {
-        let inventory = &settled.inventory;
+    fn of_namespaces(&self, located: &LocatedInventory<'_>) -> Option<Diagnostic> {
+        let inventory = &located.inventory;
         let lives = |name: &&String| {
             inventory.namespaces.contains_key(name.as_str())
                 || inventory.workloads.iter().any(|workload| *workload.identity.namespace == ***name)

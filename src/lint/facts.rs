@@ -1,10 +1,10 @@
-//! Facts by themselves: certificates that end, and facts that nobody can check.
+//! Lints of facts: certificates that end, and facts that nobody can check.
 
 use super::{SOON_DAYS, about};
 use crate::{
-    api::{self, validate::Kind},
-    gather::{Own, Settled, Spec},
-    manifest::diagnostic::{Diagnostic, Severity::Warning},
+    api::{self, validate::ResourceKind},
+    diagnostic::{Diagnostic, Severity::Warning},
+    gather::{LocatedInventory, OwnObject, OwnSpec},
 };
 use rempart_core::{
     catalogue::{Offer, Provider, Qualification},
@@ -13,12 +13,12 @@ use rempart_core::{
     name::{RegionName, Scheme},
 };
 
-/// What is to be said of the facts in `settled`.
-pub(super) fn findings(settled: &Settled<'_>, at: Instant) -> Vec<Diagnostic> {
+/// What is to be said of the facts in `located`.
+pub(super) fn findings(located: &LocatedInventory<'_>, at: Instant) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    for ((kind, name), own) in &settled.own {
-        let (Kind::CloudProvider, Spec::Provider(spec)) = (kind, &own.spec) else { continue };
-        let provider = settled.inventory.world.catalogue.providers.get(name.as_str());
+    for ((kind, name), own) in &located.own {
+        let (ResourceKind::CloudProvider, OwnSpec::Provider(spec)) = (kind, &own.spec) else { continue };
+        let provider = located.inventory.world.catalogue.providers.get(name.as_str());
         for (o, listed) in spec.offers.iter().enumerate() {
             for (q, qualification) in listed.qualifications.iter().enumerate() {
                 let path = format!("spec.offers[{o}].qualifications[{q}]");
@@ -39,7 +39,12 @@ pub(super) fn findings(settled: &Settled<'_>, at: Instant) -> Vec<Diagnostic> {
 }
 
 /// A certificate that nobody can check.
-fn unsourced(own: &Own<'_>, path: &str, offer: &api::Offer, found: &api::Qualification) -> Option<Diagnostic> {
+fn unsourced(
+    own: &OwnObject<'_>,
+    path: &str,
+    offer: &api::OfferSpec,
+    found: &api::QualificationSpec,
+) -> Option<Diagnostic> {
     if found.source.is_some() {
         return None;
     }
@@ -55,11 +60,11 @@ fn unsourced(own: &Own<'_>, path: &str, offer: &api::Offer, found: &api::Qualifi
 
 /// A certificate that has ended or soon ends, with nothing to follow it.
 fn ending(
-    own: &Own<'_>,
+    own: &OwnObject<'_>,
     provider: &Provider,
     path: &str,
-    listed: &api::Offer,
-    found: &api::Qualification,
+    listed: &api::OfferSpec,
+    found: &api::QualificationSpec,
     at: Instant,
 ) -> Option<Diagnostic> {
     let offer = provider.offers.get(listed.name.as_str())?;
@@ -107,7 +112,7 @@ fn in_days(days: i64) -> String {
 }
 
 /// Whether `known` is what was made of `found`.
-fn is(known: &Qualification, found: &api::Qualification) -> bool {
+fn is(known: &Qualification, found: &api::QualificationSpec) -> bool {
     let mut regions = found.regions.clone();
     regions.sort();
     regions.dedup();

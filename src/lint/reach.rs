@@ -1,12 +1,12 @@
-//! Policies against the catalogue: levels that nothing serves, levels that only one provider serves, names of nothing.
+//! Lints of policies against the catalogue: levels that nothing serves or one provider alone, and names of nothing.
 
 use std::collections::BTreeSet;
 
 use super::{about, places::nearest_of};
 use crate::{
-    api::validate::Kind,
-    gather::{self, Own, Settled, Spec},
-    manifest::diagnostic::{Diagnostic, Severity::Warning},
+    api::validate::ResourceKind,
+    diagnostic::{Diagnostic, Severity::Warning},
+    gather::{self, LocatedInventory, OwnObject, OwnSpec},
 };
 use rempart_core::{
     law::KNOWN_LAWS,
@@ -17,25 +17,25 @@ use rempart_core::{
     references::{self, Dangling},
 };
 
-/// What is to be said of the policies in `settled`.
-pub(super) fn findings(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+/// What is to be said of the policies in `located`.
+pub(super) fn findings(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    for policy in settled.inventory.world.policies.values() {
-        let Some(own) = settled.own.get(&(Kind::PlacementPolicy, policy.name.to_string())) else { continue };
+    for policy in located.inventory.world.policies.values() {
+        let Some(own) = located.own.get(&(ResourceKind::PlacementPolicy, policy.name.to_string())) else { continue };
         // Without a catalogue nothing is served and everything dangles, which is no news.
-        if !settled.inventory.world.catalogue.pools.is_empty() {
+        if !located.inventory.world.catalogue.pools.is_empty() {
             found.extend(unserved(own, policy, plan));
         }
-        if !settled.inventory.world.catalogue.providers.is_empty() {
-            let names = references::dangling(&settled.inventory.world, policy);
-            found.extend(names.iter().map(|name| dangling(settled, own, name)));
+        if !located.inventory.world.catalogue.providers.is_empty() {
+            let names = references::dangling(&located.inventory.world, policy);
+            found.extend(names.iter().map(|name| dangling(located, own, name)));
         }
     }
     found
 }
 
 /// Levels and categories for which no pool is cleared, or pools of one provider alone.
-fn unserved(own: &Own<'_>, policy: &Policy, plan: &Plan<'_>) -> Vec<Diagnostic> {
+fn unserved(own: &OwnObject<'_>, policy: &Policy, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let levels = policy.levels.iter().enumerate().filter(|(rank, _)| policy.levels.demands_at(*rank));
     let levels = levels.map(|(rank, level)| (Demander::Level(&level.name), rank));
     let categories = policy.categories.iter().filter(|(_, require)| require.is_some());
@@ -83,17 +83,17 @@ fn target(demander: Demander<'_>) -> String {
 }
 
 /// Where a level or category of the policy `own` is defined.
-fn defined(own: &Own<'_>, demander: Demander<'_>) -> String {
+fn defined(own: &OwnObject<'_>, demander: Demander<'_>) -> String {
     let path = match &own.spec {
-        Spec::Policy(spec) => gather::demander(spec, demander),
+        OwnSpec::Policy(spec) => gather::demander(spec, demander),
         _ => None,
     };
     path.unwrap_or_else(|| "spec".to_owned())
 }
 
 /// A name that nothing bears.
-fn dangling(settled: &Settled<'_>, own: &Own<'_>, found: &Dangling<'_>) -> Diagnostic {
-    let catalogue = &settled.inventory.world.catalogue;
+fn dangling(located: &LocatedInventory<'_>, own: &OwnObject<'_>, found: &Dangling<'_>) -> Diagnostic {
+    let catalogue = &located.inventory.world.catalogue;
     let offers = || catalogue.providers.values().flat_map(|provider| provider.offers.values());
     let (what, known): (_, BTreeSet<&str>) = match found.field {
         "providers.allow" | "providers.deny" => {
@@ -123,7 +123,7 @@ fn dangling(settled: &Settled<'_>, own: &Own<'_>, found: &Dangling<'_>) -> Diagn
 }
 
 /// Where a name stands in its list.
-fn path_of(own: &Own<'_>, found: &Dangling<'_>) -> String {
+fn path_of(own: &OwnObject<'_>, found: &Dangling<'_>) -> String {
     let list = format!("{}.require.{}", defined(own, found.demander), found.field);
     let listed = own.node.find(&list).node.items();
     match listed.iter().position(|node| node.text().ok() == Some(found.name)) {

@@ -1,4 +1,6 @@
-//! From the events of a text, YAML or JSON, to nodes.
+//! Node composer: from the events of a text, YAML or JSON, to nodes.
+//!
+//! Takes scalars, lists and maps as they begin and end, and hands each object to the sink.
 //!
 //! Never deeper than [`DEPTH`] nor larger than [`VALUES`], whatever aliases repeat. What is wrong with one object alone,
 //! as a key that occurs twice, costs that object; the reading goes on.
@@ -6,125 +8,125 @@
 use std::borrow::Cow;
 
 use super::{
-    anchors::Anchors,
-    diagnostic::Diagnostic,
-    entries::Entries,
-    envelope::{self, Envelope},
-    node::{Content, Entry, Node, Position, Short, Span},
-    part::{DEPTH, Part, VALUES},
-    scalar::{self, Scalar},
+    anchors::AnchorTable,
+    document::{DEPTH, DocumentPart, VALUES},
+    entries::MapBuilder,
+    envelope::{self, ListEnvelope, ObjectSink},
+    node::{ManifestNode, MapEntry, NodeContent},
+    scalar::{self, ShortScalar, YamlScalar},
     syntax,
 };
-
-/// Who takes the objects, and what is wrong with those that cannot be had.
-pub(super) type Sink<'s, 't> = &'s mut dyn FnMut(Result<Node<'t>, Diagnostic>);
+use crate::diagnostic::{
+    Diagnostic,
+    position::{TextPosition, TextSpan},
+};
 
 /// A list or a map.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum CollectionKind {
     List,
     Map,
 }
 
 /// Builds the objects of one part of a file.
-pub(super) struct Composer<'t, 's> {
-    part: Part<'t>,
-    sink: Sink<'s, 't>,
-    stack: Vec<Frame<'t>>,
-    root: Option<Node<'t>>,
-    anchors: Anchors<'t>,
-    envelope: Envelope<'t>,
+pub(super) struct NodeComposer<'t, 's> {
+    part: DocumentPart<'t>,
+    sink: ObjectSink<'s, 't>,
+    stack: Vec<OpenCollection<'t>>,
+    root: Option<ManifestNode<'t>>,
+    anchors: AnchorTable<'t>,
+    envelope: ListEnvelope<'t>,
     /// How many values the object at hand may still have.
     left: usize,
     /// Whether the object at hand is already known to be wrong.
     spoiled: bool,
 }
 
-struct Frame<'t> {
-    start: Position,
+struct OpenCollection<'t> {
+    start: TextPosition,
     /// Where its last value ends.
-    end: Position,
+    end: TextPosition,
     anchor: usize,
-    body: Body<'t>,
+    body: CollectionBody<'t>,
 }
 
-enum Body<'t> {
-    List(Vec<Node<'t>>),
-    Map(Entries<'t>, Pending<'t>),
+enum CollectionBody<'t> {
+    List(Vec<ManifestNode<'t>>),
+    Map(MapBuilder<'t>, PendingValue<'t>),
     /// The items of a list of objects, which are handed over one by one. Whether the rest was spoiled before.
     Items(bool),
 }
 
 /// What the next value of a map is for.
-enum Pending<'t> {
+enum PendingValue<'t> {
     /// To be a key.
     Nothing,
     /// To be the value of this key.
-    Key(Cow<'t, str>, Span),
+    Key(Cow<'t, str>, TextSpan),
     /// To be merged into the map.
     Merge,
     /// Nothing: its key cannot be one.
     Skip,
 }
 
-impl<'t, 's> Composer<'t, 's> {
-    pub(super) fn new(part: Part<'t>, sink: Sink<'s, 't>) -> Self {
+impl<'t, 's> NodeComposer<'t, 's> {
+    pub(super) fn new(part: DocumentPart<'t>, sink: ObjectSink<'s, 't>) -> Self {
         Self {
             part,
             sink,
             stack: Vec::new(),
             root: None,
-            anchors: Anchors::default(),
-            envelope: Envelope::default(),
+            anchors: AnchorTable::default(),
+            envelope: ListEnvelope::default(),
             left: VALUES,
             spoiled: false,
         }
     }
 
     /// A scalar stands at `span`. Anchor 0 is none.
-    pub(super) fn scalar(&mut self, span: Span, scalar: Scalar<'t>, anchor: usize) -> Result<(), Diagnostic> {
+    pub(super) fn scalar(&mut self, span: TextSpan, scalar: YamlScalar<'t>, anchor: usize) -> Result<(), Diagnostic> {
         self.pay(1, span)?;
-        self.complete(Node { span, content: Content::Scalar(scalar) }, anchor)
+        self.complete(ManifestNode { span, content: NodeContent::Scalar(scalar) }, anchor)
     }
 
     /// A list or map begins at `start`.
-    pub(super) fn open(&mut self, shape: Shape, start: Position, anchor: usize) -> Result<(), Diagnostic> {
-        let span = Span::at(start);
+    pub(super) fn open(&mut self, shape: CollectionKind, start: TextPosition, anchor: usize) -> Result<(), Diagnostic> {
+        let span = TextSpan::at(start);
         if self.stack.len() == DEPTH {
             return Err(self.part.too_deep(span));
         }
         self.pay(1, span)?;
         let body = match shape {
-            Shape::List if anchor == 0 && self.begins_items() => {
+            CollectionKind::List if anchor == 0 && self.begins_items() => {
                 self.envelope.begin();
                 self.left = VALUES;
-                Body::Items(std::mem::take(&mut self.spoiled))
+                CollectionBody::Items(std::mem::take(&mut self.spoiled))
             }
-            Shape::List => Body::List(Vec::new()),
-            Shape::Map => Body::Map(Entries::default(), Pending::Nothing),
+            CollectionKind::List => CollectionBody::List(Vec::new()),
+            CollectionKind::Map => CollectionBody::Map(MapBuilder::default(), PendingValue::Nothing),
         };
-        self.stack.push(Frame { start, end: start, anchor, body });
+        self.stack.push(OpenCollection { start, end: start, anchor, body });
         Ok(())
     }
 
     /// The innermost list or map ends, at its bracket if it has one.
-    pub(super) fn close(&mut self, bracket: Option<Position>) -> Result<(), Diagnostic> {
+    pub(super) fn close(&mut self, bracket: Option<TextPosition>) -> Result<(), Diagnostic> {
         let Some(frame) = self.stack.pop() else { return Ok(()) };
-        let span = Span { start: frame.start, end: bracket.unwrap_or(frame.end) };
+        let span = TextSpan { start: frame.start, end: bracket.unwrap_or(frame.end) };
         let content = match frame.body {
-            Body::List(items) => Content::List(items),
-            Body::Map(entries, _) => Content::Map(entries.into_vec()),
-            Body::Items(spoiled) => {
+            CollectionBody::List(items) => NodeContent::List(items),
+            CollectionBody::Map(entries, _) => NodeContent::Map(entries.into_vec()),
+            CollectionBody::Items(spoiled) => {
                 self.spoiled = spoiled;
                 self.left = VALUES;
-                Content::List(Vec::new())
+                NodeContent::List(Vec::new())
             }
         };
-        self.complete(Node { span, content }, frame.anchor)
+        self.complete(ManifestNode { span, content }, frame.anchor)
     }
 
     /// What was called `anchor` is repeated at `span`.
-    pub(super) fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Diagnostic> {
+    pub(super) fn alias(&mut self, anchor: usize, span: TextSpan) -> Result<(), Diagnostic> {
         let Some(named) = self.anchors.get(anchor) else {
             return Err(self.part.error("AliasRecursive", span, "the alias stands within the value that it repeats"));
         };
@@ -144,7 +146,7 @@ impl<'t, 's> Composer<'t, 's> {
     /// The document is complete: hands over what was not handed over yet.
     pub(super) fn finish(&mut self) {
         self.stack.clear();
-        self.anchors = Anchors::default();
+        self.anchors = AnchorTable::default();
         self.left = VALUES;
         let envelope = std::mem::take(&mut self.envelope);
         let spoiled = std::mem::take(&mut self.spoiled);
@@ -153,7 +155,7 @@ impl<'t, 's> Composer<'t, 's> {
         }
     }
 
-    fn pay(&mut self, weight: usize, span: Span) -> Result<(), Diagnostic> {
+    fn pay(&mut self, weight: usize, span: TextSpan) -> Result<(), Diagnostic> {
         self.left = self.left.checked_sub(weight).ok_or_else(|| self.part.too_many(span))?;
         Ok(())
     }
@@ -167,14 +169,14 @@ impl<'t, 's> Composer<'t, 's> {
 
     fn begins_items(&self) -> bool {
         match self.stack.as_slice() {
-            [Frame { body: Body::Map(entries, Pending::Key(key, _)), .. }] => {
+            [OpenCollection { body: CollectionBody::Map(entries, PendingValue::Key(key, _)), .. }] => {
                 key == envelope::ITEMS && self.envelope.may_begin(entries)
             }
             _ => false,
         }
     }
 
-    fn complete(&mut self, node: Node<'t>, anchor: usize) -> Result<(), Diagnostic> {
+    fn complete(&mut self, node: ManifestNode<'t>, anchor: usize) -> Result<(), Diagnostic> {
         if anchor != 0 && !self.anchors.set(anchor, &node) {
             return Err(self.part.too_many(node.span));
         }
@@ -184,22 +186,22 @@ impl<'t, 's> Composer<'t, 's> {
     }
 
     /// Puts `node`, which stands at `span` or is repeated there, where it belongs.
-    fn place(&mut self, node: Node<'t>, span: Span) {
+    fn place(&mut self, node: ManifestNode<'t>, span: TextSpan) {
         let Some(frame) = self.stack.last_mut() else {
             self.root = Some(node);
             return;
         };
         frame.end = span.end;
         match &mut frame.body {
-            Body::List(items) => items.push(node),
-            Body::Items(_) => self.item(node),
-            Body::Map(entries, pending) => match std::mem::replace(pending, Pending::Nothing) {
-                Pending::Nothing => self.key(node, span),
-                Pending::Skip => {}
-                Pending::Key(key, key_span) => {
-                    if let Err(twice) = entries.insert(Entry { key, key_span, value: node }) {
+            CollectionBody::List(items) => items.push(node),
+            CollectionBody::Items(_) => self.item(node),
+            CollectionBody::Map(entries, pending) => match std::mem::replace(pending, PendingValue::Nothing) {
+                PendingValue::Nothing => self.key(node, span),
+                PendingValue::Skip => {}
+                PendingValue::Key(key, key_span) => {
+                    if let Err(twice) = entries.insert(MapEntry { key, key_span, value: node }) {
                         let line = twice.first.start.line;
-                        let message = format!("the key `{}` is on line {line} already", Short(&twice.key));
+                        let message = format!("the key `{}` is on line {line} already", ShortScalar(&twice.key));
                         let diagnostic = self.part.error("DuplicateKey", key_span, message);
                         // Every manifest begins with these: most often another one begins here.
                         let hint = match &*twice.key {
@@ -211,7 +213,7 @@ impl<'t, 's> Composer<'t, 's> {
                         self.refuse(diagnostic.hint(hint));
                     }
                 }
-                Pending::Merge => {
+                PendingValue::Merge => {
                     if !merge(entries, node) {
                         self.refuse(self.part.error("MergeMistyped", span, "`<<` takes a map or a list of maps"));
                     }
@@ -221,52 +223,52 @@ impl<'t, 's> Composer<'t, 's> {
     }
 
     /// Takes `node` as the key of the next value.
-    fn key(&mut self, node: Node<'t>, span: Span) {
+    fn key(&mut self, node: ManifestNode<'t>, span: TextSpan) {
         let Some(frame) = self.stack.last() else { return };
         // `{{ .Values.x }}` is to YAML a map that is the key of a map.
-        let inner = Position { column: frame.start.column.saturating_add(1), ..frame.start };
-        let template = matches!(node.content, Content::Map(_)) && node.span.start == inner;
+        let inner = TextPosition { column: frame.start.column.saturating_add(1), ..frame.start };
+        let template = matches!(node.content, NodeContent::Map(_)) && node.span.start == inner;
         let found = match node.content {
-            Content::Scalar(scalar) if scalar.plain && scalar.text == "<<" => Ok(Pending::Merge),
-            Content::Scalar(scalar) if scalar.as_text().is_some() => Ok(Pending::Key(scalar.text, span)),
-            Content::Scalar(scalar) => {
+            NodeContent::Scalar(scalar) if scalar.plain && scalar.text == "<<" => Ok(PendingValue::Merge),
+            NodeContent::Scalar(scalar) if scalar.as_text().is_some() => Ok(PendingValue::Key(scalar.text, span)),
+            NodeContent::Scalar(scalar) => {
                 let described = scalar.describe();
-                scalar::key(scalar).map(|key| Pending::Key(key, span)).ok_or(described)
+                scalar::key(scalar).map(|key| PendingValue::Key(key, span)).ok_or(described)
             }
             _ => Err(node.describe()),
         };
         let pending = found.unwrap_or_else(|found| {
             let diagnostic = self.part.error("KeyNotText", span, format!("a key must be a string, found {found}"));
             self.refuse(diagnostic.hint(if template { syntax::TEMPLATE } else { "put the key in quotes" }));
-            Pending::Skip
+            PendingValue::Skip
         });
-        if let Some(Frame { body: Body::Map(_, slot), .. }) = self.stack.last_mut() {
+        if let Some(OpenCollection { body: CollectionBody::Map(_, slot), .. }) = self.stack.last_mut() {
             *slot = pending;
         }
     }
 
     /// Hands over an item of a list of objects.
-    fn item(&mut self, node: Node<'t>) {
+    fn item(&mut self, node: ManifestNode<'t>) {
         self.left = VALUES;
         if std::mem::take(&mut self.spoiled) {
             return;
         }
-        if let [Frame { body: Body::Map(entries, _), .. }, ..] = self.stack.as_slice() {
+        if let [OpenCollection { body: CollectionBody::Map(entries, _), .. }, ..] = self.stack.as_slice() {
             self.envelope.item(node, entries, self.sink);
         }
     }
 }
 
 /// Merges `node` into `entries`, the first of several over the later ones. Whether it can be merged.
-fn merge<'t>(entries: &mut Entries<'t>, node: Node<'t>) -> bool {
+fn merge<'t>(entries: &mut MapBuilder<'t>, node: ManifestNode<'t>) -> bool {
     match node.content {
-        Content::Map(brought) => {
+        NodeContent::Map(brought) => {
             for entry in brought {
                 entries.merge(entry);
             }
             true
         }
-        Content::List(maps) if maps.iter().all(|map| matches!(map.content, Content::Map(_))) => {
+        NodeContent::List(maps) if maps.iter().all(|map| matches!(map.content, NodeContent::Map(_))) => {
             maps.into_iter().rev().all(|map| merge(entries, map))
         }
         _ => false,

@@ -1,10 +1,12 @@
-//! From bytes to text: UTF-8, or a diagnostic that says what it is instead.
+//! Text decoding: from bytes to UTF-8.
+//!
+//! Takes the bytes of a file, and returns its text, or a diagnostic that says what it is instead.
 
-use super::{
-    diagnostic::Diagnostic,
-    node::Span,
-    part::Part,
-    source::{BYTE_ORDER_MARK, Sources},
+use super::document::DocumentPart;
+use crate::diagnostic::{
+    Diagnostic,
+    position::TextSpan,
+    source::{BYTE_ORDER_MARK, SourceMap},
 };
 
 /// How much of what is no text is shown, in bytes.
@@ -14,8 +16,8 @@ const SHOWN: usize = 1024;
 ///
 /// # Errors
 /// What they are instead. Of bytes that are no text, the front is added all the same, so that the diagnostic has a line
-/// to point at; it is none of [`Sources::files`].
-pub(super) fn decode(mut bytes: Vec<u8>, name: &str, sources: &mut Sources) -> Result<(), Diagnostic> {
+/// to point at; it is none of [`SourceMap::files`].
+pub(super) fn decode(mut bytes: Vec<u8>, name: &str, sources: &mut SourceMap) -> Result<(), Diagnostic> {
     if let Some(encoding) = foreign(&bytes) {
         return Err(Diagnostic::error("Encoding", format!("{name}: the file is in {encoding}"))
             .hint("save it as UTF-8, without a byte-order mark"));
@@ -38,9 +40,9 @@ pub(super) fn decode(mut bytes: Vec<u8>, name: &str, sources: &mut Sources) -> R
     let shown = bad.iter().take(SHOWN).position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(bad.len().min(SHOWN));
     let front = error.as_bytes().get(..at + shown).unwrap_or_default();
     let file = sources.add_broken(name, String::from_utf8_lossy(front).into_owned());
-    let place = Part { file, text: sources.text(file), line: 1 }.locate(at);
+    let place = DocumentPart { file, text: sources.text(file), line: 1 }.locate(at);
     Err(Diagnostic::error("NotUtf8", format!("byte 0x{byte:02X} is not UTF-8"))
-        .at(file, Span::at(place))
+        .at(file, TextSpan::at(place))
         .hint("save the file as UTF-8; it may be in Latin-1 or Windows-1252"))
 }
 

@@ -1,18 +1,21 @@
-//! A map while it is being read: keys that occur once, and what merge keys bring along.
+//! Map builder: a map while it is being read, with what merge keys bring along.
+//!
+//! Takes entries in the order of the file, and returns them without duplicates: a key that is given twice is an error.
 
 use std::{
     borrow::Cow,
     collections::{BTreeSet, HashMap},
 };
 
-use super::node::{Entry, Span};
+use super::node::MapEntry;
+use crate::diagnostic::position::TextSpan;
 
 /// From how many keys on an index is worth its memory.
 const MANY: usize = 16;
 
 #[derive(Default)]
-pub(super) struct Entries<'t> {
-    list: Vec<Entry<'t>>,
+pub(super) struct MapBuilder<'t> {
+    list: Vec<MapEntry<'t>>,
     /// Where each key is, once there are many.
     index: Option<HashMap<Cow<'t, str>, usize>>,
     /// Which entries came by a merge key alone: these may be said again.
@@ -21,14 +24,14 @@ pub(super) struct Entries<'t> {
 
 /// A key that was said twice.
 #[derive(Debug)]
-pub(super) struct Twice<'t> {
+pub(super) struct DuplicateKey<'t> {
     pub(super) key: Cow<'t, str>,
     /// Where it stands first.
-    pub(super) first: Span,
+    pub(super) first: TextSpan,
 }
 
-impl<'t> Entries<'t> {
-    pub(super) fn get(&self, key: &str) -> Option<&Entry<'t>> {
+impl<'t> MapBuilder<'t> {
+    pub(super) fn get(&self, key: &str) -> Option<&MapEntry<'t>> {
         self.position(key).and_then(|at| self.list.get(at))
     }
 
@@ -36,13 +39,13 @@ impl<'t> Entries<'t> {
     ///
     /// # Errors
     /// Where the key was said before.
-    pub(super) fn insert(&mut self, entry: Entry<'t>) -> Result<(), Twice<'t>> {
+    pub(super) fn insert(&mut self, entry: MapEntry<'t>) -> Result<(), DuplicateKey<'t>> {
         match self.position(&entry.key) {
             None => self.push(entry),
             Some(at) if self.merged.remove(&at) => self.replace(at, entry),
             Some(at) => {
                 let first = self.list.get(at).map_or(entry.key_span, |first| first.key_span);
-                return Err(Twice { key: entry.key, first });
+                return Err(DuplicateKey { key: entry.key, first });
             }
         }
         Ok(())
@@ -50,7 +53,7 @@ impl<'t> Entries<'t> {
 
     /// Adds what a merge key brings along. It wins over what stands before it, as in kubectl, whatever the
     /// specification of merge keys says.
-    pub(super) fn merge(&mut self, entry: Entry<'t>) {
+    pub(super) fn merge(&mut self, entry: MapEntry<'t>) {
         if let Some(at) = self.position(&entry.key) {
             self.replace(at, entry);
         } else {
@@ -59,7 +62,7 @@ impl<'t> Entries<'t> {
         }
     }
 
-    pub(super) fn into_vec(self) -> Vec<Entry<'t>> {
+    pub(super) fn into_vec(self) -> Vec<MapEntry<'t>> {
         self.list
     }
 
@@ -70,7 +73,7 @@ impl<'t> Entries<'t> {
         }
     }
 
-    fn push(&mut self, entry: Entry<'t>) {
+    fn push(&mut self, entry: MapEntry<'t>) {
         let at = self.list.len();
         if let Some(index) = &mut self.index {
             index.insert(entry.key.clone(), at);
@@ -82,7 +85,7 @@ impl<'t> Entries<'t> {
         }
     }
 
-    fn replace(&mut self, at: usize, entry: Entry<'t>) {
+    fn replace(&mut self, at: usize, entry: MapEntry<'t>) {
         if let Some(old) = self.list.get_mut(at) {
             *old = entry;
         }
@@ -92,21 +95,24 @@ impl<'t> Entries<'t> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{
-        node::{Content, Node, Position},
-        scalar::Scalar,
+    use crate::{
+        diagnostic::position::TextPosition,
+        manifest::{
+            node::{ManifestNode, NodeContent},
+            scalar::YamlScalar,
+        },
     };
 
-    fn entry(key: usize) -> Entry<'static> {
-        let span = Span::at(Position { line: u32::try_from(key).unwrap() + 1, column: 1 });
-        let value = Node { span, content: Content::Scalar(Scalar::string("")) };
-        Entry { key: key.to_string().into(), key_span: span, value }
+    fn entry(key: usize) -> MapEntry<'static> {
+        let span = TextSpan::at(TextPosition { line: u32::try_from(key).unwrap() + 1, column: 1 });
+        let value = ManifestNode { span, content: NodeContent::Scalar(YamlScalar::string("")) };
+        MapEntry { key: key.to_string().into(), key_span: span, value }
     }
 
     #[test]
     fn a_second_key_is_found_among_few_and_many() {
         for count in [1, MANY - 1, MANY, MANY + 1, MANY + 2, 10 * MANY] {
-            let mut entries = Entries::default();
+            let mut entries = MapBuilder::default();
             for key in 0..count {
                 assert!(entries.insert(entry(key)).is_ok());
             }
@@ -121,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_was_merged_may_be_said_once_more() {
-        let mut entries = Entries::default();
+        let mut entries = MapBuilder::default();
         entries.merge(entry(0));
         assert!(entries.insert(entry(0)).is_ok());
         assert!(entries.insert(entry(0)).is_err());

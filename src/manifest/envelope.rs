@@ -1,4 +1,6 @@
-//! A list of objects, as `kubectl get -o yaml` prints it: its items are the objects, and it is nothing itself.
+//! List envelope: a list of objects, as `kubectl get -o yaml` prints it.
+//!
+//! Takes the items one by one, and hands each to the sink as an object; the list is nothing itself.
 //!
 //! Items are handed over one by one, so that a list of 100 MB never stands in memory as one tree. For that the reader
 //! must decide at `items`, and the kind may come later: kubectl itself prints it after. So any `items` list at the top
@@ -11,25 +13,28 @@
 use std::borrow::Cow;
 
 use super::{
-    compose::Sink,
-    entries::Entries,
-    node::{Content, Entry, Node, Span},
-    scalar::Scalar,
+    entries::MapBuilder,
+    node::{ManifestNode, MapEntry, NodeContent},
+    scalar::YamlScalar,
 };
+use crate::diagnostic::{Diagnostic, position::TextSpan};
+
+/// Who takes the objects, and what is wrong with those that cannot be had.
+pub(super) type ObjectSink<'s, 't> = &'s mut dyn FnMut(Result<ManifestNode<'t>, Diagnostic>);
 
 pub(super) const ITEMS: &str = "items";
 const KIND: &str = "kind";
 const VERSION: &str = "apiVersion";
 
 #[derive(Default)]
-pub(super) struct Envelope<'t> {
+pub(super) struct ListEnvelope<'t> {
     begun: bool,
-    held: Vec<Node<'t>>,
+    held: Vec<ManifestNode<'t>>,
 }
 
-impl<'t> Envelope<'t> {
+impl<'t> ListEnvelope<'t> {
     /// Whether an `items` list after `entries` may be one of objects.
-    pub(super) fn may_begin(&self, entries: &Entries<'t>) -> bool {
+    pub(super) fn may_begin(&self, entries: &MapBuilder<'t>) -> bool {
         !self.begun && entries.get(KIND).is_none_or(|kind| is_list_kind(&kind.value))
     }
 
@@ -38,17 +43,17 @@ impl<'t> Envelope<'t> {
     }
 
     /// Takes an item of the list that `entries` stand before.
-    pub(super) fn item(&mut self, item: Node<'t>, entries: &Entries<'t>, sink: Sink<'_, 't>) {
+    pub(super) fn item(&mut self, item: ManifestNode<'t>, entries: &MapBuilder<'t>, sink: ObjectSink<'_, 't>) {
         let kind = entries.get(KIND);
         if kind.is_none() && item.get(KIND).is_none() {
             self.held.push(item);
         } else {
-            hand_over(Heading::new(kind, entries.get(VERSION)).complete(item), sink);
+            hand_over(ListItemKind::new(kind, entries.get(VERSION)).complete(item), sink);
         }
     }
 
     /// Hands over what is left when the document ends. A document that is spoiled is not.
-    pub(super) fn finish(self, mut root: Node<'t>, spoiled: bool, sink: Sink<'_, 't>) {
+    pub(super) fn finish(self, mut root: ManifestNode<'t>, spoiled: bool, sink: ObjectSink<'_, 't>) {
         if root.is_null() {
             return;
         }
@@ -58,12 +63,12 @@ impl<'t> Envelope<'t> {
             }
             return;
         }
-        let heading = Heading::new(root.entry(KIND), root.entry(VERSION));
+        let heading = ListItemKind::new(root.entry(KIND), root.entry(VERSION));
         for item in self.held {
             hand_over(heading.complete(item), sink);
         }
         if !spoiled && !root.get(KIND).is_some_and(is_list_kind) {
-            if let Content::Map(entries) = &mut root.content {
+            if let NodeContent::Map(entries) = &mut root.content {
                 entries.retain(|entry| entry.key != ITEMS);
             }
             sink(Ok(root));
@@ -73,13 +78,13 @@ impl<'t> Envelope<'t> {
 
 /// What a list says of the kind of its items.
 #[derive(Default)]
-struct Heading<'t> {
-    kind: Option<(Cow<'t, str>, Span)>,
-    version: Option<Entry<'t>>,
+struct ListItemKind<'t> {
+    kind: Option<(Cow<'t, str>, TextSpan)>,
+    version: Option<MapEntry<'t>>,
 }
 
-impl<'t> Heading<'t> {
-    fn new(kind: Option<&Entry<'t>>, version: Option<&Entry<'t>>) -> Self {
+impl<'t> ListItemKind<'t> {
+    fn new(kind: Option<&MapEntry<'t>>, version: Option<&MapEntry<'t>>) -> Self {
         let item_kind = kind.and_then(|kind| {
             let item = kind.value.text().ok()?.strip_suffix("List").filter(|item| !item.is_empty())?;
             Some((Cow::Owned(item.to_owned()), kind.value.span))
@@ -89,37 +94,37 @@ impl<'t> Heading<'t> {
         Self { kind: item_kind, version }
     }
 
-    fn complete(&self, mut item: Node<'t>) -> Node<'t> {
+    fn complete(&self, mut item: ManifestNode<'t>) -> ManifestNode<'t> {
         let missing = |key: &str| item.get(key).is_none();
-        let kind = self.kind.as_ref().filter(|_| missing(KIND)).map(|(kind, span)| Entry {
+        let kind = self.kind.as_ref().filter(|_| missing(KIND)).map(|(kind, span)| MapEntry {
             key: Cow::Borrowed(KIND),
             key_span: *span,
-            value: Node { span: *span, content: Content::Scalar(Scalar::string(kind.clone())) },
+            value: ManifestNode { span: *span, content: NodeContent::Scalar(YamlScalar::string(kind.clone())) },
         });
         let version = self.version.clone().filter(|_| missing(VERSION));
-        if let Content::Map(entries) = &mut item.content {
+        if let NodeContent::Map(entries) = &mut item.content {
             entries.extend(version.into_iter().chain(kind));
         }
         item
     }
 }
 
-fn is_list_kind(kind: &Node<'_>) -> bool {
+fn is_list_kind(kind: &ManifestNode<'_>) -> bool {
     kind.text().is_ok_and(|kind| kind.ends_with("List"))
 }
 
 /// Hands over `node`, or its items when it is a list of objects itself.
-fn hand_over<'t>(mut node: Node<'t>, sink: Sink<'_, 't>) {
+fn hand_over<'t>(mut node: ManifestNode<'t>, sink: ObjectSink<'_, 't>) {
     // Go prints an empty list as `null`, too.
-    let is_list = |items: &Node<'_>| matches!(items.content, Content::List(_)) || items.is_null();
+    let is_list = |items: &ManifestNode<'_>| matches!(items.content, NodeContent::List(_)) || items.is_null();
     if !node.get(KIND).is_some_and(is_list_kind) || !node.get(ITEMS).is_some_and(is_list) {
         sink(Ok(node));
         return;
     }
-    let heading = Heading::new(node.entry(KIND), node.entry(VERSION));
-    let Content::Map(entries) = &mut node.content else { return };
+    let heading = ListItemKind::new(node.entry(KIND), node.entry(VERSION));
+    let NodeContent::Map(entries) = &mut node.content else { return };
     let items = entries.drain(..).find(|entry| entry.key == ITEMS).map(|entry| entry.value.content);
-    if let Some(Content::List(items)) = items {
+    if let Some(NodeContent::List(items)) = items {
         for item in items {
             hand_over(heading.complete(item), &mut *sink);
         }

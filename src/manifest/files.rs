@@ -1,4 +1,4 @@
-//! From what was named on the command line to texts.
+//! File collection: from paths named on the command line to texts.
 //!
 //! What cannot be read costs one diagnostic and nothing else. Every file is read once, however often and by whatever
 //! links it is named.
@@ -10,15 +10,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    decode::{decode, too_large},
-    diagnostic::Diagnostic,
-    source::{FileId, Sources},
+use super::decode::{decode, too_large};
+use crate::diagnostic::{
+    Diagnostic,
+    source::{FileId, SourceMap},
 };
 
 /// What was gathered.
 #[derive(Debug, Default)]
-pub struct Gathered {
+pub struct FileSet {
     /// The texts, in the order in which they were named; those of a directory by name.
     pub files: Vec<FileId>,
     /// What could not be read.
@@ -33,14 +33,19 @@ pub const STANDARD_INPUT: &str = "<stdin>";
 /// Reads `paths` into `sources`: files whatever their names, directories with all that is in them, and `-` for `stdin`.
 ///
 /// Of a directory, only `.yaml`, `.yml` and `.json` files are read, and nothing whose name begins with a point.
-pub fn gather(paths: &[PathBuf], stdin: &mut dyn Read, sources: &mut Sources) -> Gathered {
+pub fn gather(paths: &[PathBuf], stdin: &mut dyn Read, sources: &mut SourceMap) -> FileSet {
     gather_up_to(LARGEST, paths, stdin, sources)
 }
 
 /// The same, with files of at most `largest` bytes.
-pub(super) fn gather_up_to(largest: usize, paths: &[PathBuf], stdin: &mut dyn Read, sources: &mut Sources) -> Gathered {
+pub(super) fn gather_up_to(
+    largest: usize,
+    paths: &[PathBuf],
+    stdin: &mut dyn Read,
+    sources: &mut SourceMap,
+) -> FileSet {
     let before = sources.files().count();
-    let mut gatherer = Gatherer { gathered: Gathered::default(), sources, seen: HashSet::new(), largest };
+    let mut gatherer = FileCollector { gathered: FileSet::default(), sources, seen: HashSet::new(), largest };
     let mut stdin = Some(stdin);
     for path in paths {
         if path.as_os_str() == "-" {
@@ -51,19 +56,19 @@ pub(super) fn gather_up_to(largest: usize, paths: &[PathBuf], stdin: &mut dyn Re
             gatherer.named(path);
         }
     }
-    let Gatherer { gathered, sources, .. } = gatherer;
-    Gathered { files: sources.files().skip(before).collect(), ..gathered }
+    let FileCollector { gathered, sources, .. } = gatherer;
+    FileSet { files: sources.files().skip(before).collect(), ..gathered }
 }
 
-struct Gatherer<'s> {
-    gathered: Gathered,
-    sources: &'s mut Sources,
+struct FileCollector<'s> {
+    gathered: FileSet,
+    sources: &'s mut SourceMap,
     /// What was read or walked, by its path without links: links may lead in circles.
     seen: HashSet<PathBuf>,
     largest: usize,
 }
 
-impl Gatherer<'_> {
+impl FileCollector<'_> {
     fn named(&mut self, path: &Path) {
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => self.directory(path),

@@ -1,4 +1,4 @@
-//! The events of JSON, to the composer.
+//! JSON reader: from a text to the composer's events.
 //!
 //! YAML's flow style covers nearly all of JSON, but not keys of more than 1024 characters, nor control characters that
 //! JSON allows; and JSON values may follow one another without anything between them. To read JSON as what it is also
@@ -7,47 +7,49 @@
 use std::borrow::Cow;
 
 use super::{
-    compose::{Composer, Shape},
-    diagnostic::Diagnostic,
-    node::{Position, Span},
-    part::{DEPTH, Part},
-    scalar::Scalar,
+    compose::{CollectionKind, NodeComposer},
+    document::{DEPTH, DocumentPart},
+    scalar::YamlScalar,
+};
+use crate::diagnostic::{
+    Diagnostic,
+    position::{TextPosition, TextSpan},
 };
 
 /// Who is told what a text of JSON holds.
-trait Receiver<'t> {
-    fn scalar(&mut self, span: Span, scalar: Scalar<'t>) -> Result<(), Diagnostic>;
-    fn open(&mut self, shape: Shape, start: Position) -> Result<(), Diagnostic>;
-    fn close(&mut self, end: Position) -> Result<(), Diagnostic>;
+trait JsonVisitor<'t> {
+    fn scalar(&mut self, span: TextSpan, scalar: YamlScalar<'t>) -> Result<(), Diagnostic>;
+    fn open(&mut self, shape: CollectionKind, start: TextPosition) -> Result<(), Diagnostic>;
+    fn close(&mut self, end: TextPosition) -> Result<(), Diagnostic>;
 }
 
-impl<'t> Receiver<'t> for Composer<'t, '_> {
-    fn scalar(&mut self, span: Span, scalar: Scalar<'t>) -> Result<(), Diagnostic> {
+impl<'t> JsonVisitor<'t> for NodeComposer<'t, '_> {
+    fn scalar(&mut self, span: TextSpan, scalar: YamlScalar<'t>) -> Result<(), Diagnostic> {
         self.scalar(span, scalar, 0)
     }
 
-    fn open(&mut self, shape: Shape, start: Position) -> Result<(), Diagnostic> {
+    fn open(&mut self, shape: CollectionKind, start: TextPosition) -> Result<(), Diagnostic> {
         self.open(shape, start, 0)
     }
 
-    fn close(&mut self, end: Position) -> Result<(), Diagnostic> {
+    fn close(&mut self, end: TextPosition) -> Result<(), Diagnostic> {
         self.close(Some(end))
     }
 }
 
 /// Listens for whether it is JSON at all.
-struct Nobody;
+struct SyntaxCheck;
 
-impl Receiver<'_> for Nobody {
-    fn scalar(&mut self, _: Span, _: Scalar<'_>) -> Result<(), Diagnostic> {
+impl JsonVisitor<'_> for SyntaxCheck {
+    fn scalar(&mut self, _: TextSpan, _: YamlScalar<'_>) -> Result<(), Diagnostic> {
         Ok(())
     }
 
-    fn open(&mut self, _: Shape, _: Position) -> Result<(), Diagnostic> {
+    fn open(&mut self, _: CollectionKind, _: TextPosition) -> Result<(), Diagnostic> {
         Ok(())
     }
 
-    fn close(&mut self, _: Position) -> Result<(), Diagnostic> {
+    fn close(&mut self, _: TextPosition) -> Result<(), Diagnostic> {
         Ok(())
     }
 }
@@ -63,11 +65,11 @@ pub(super) struct NotJson {
 }
 
 /// Why `part`, from byte `from` on, is not JSON values one after another; `None` when it is.
-pub(super) fn check(part: Part<'_>, from: usize) -> Option<NotJson> {
-    let mut reader = Reader::new(part, from);
+pub(super) fn check(part: DocumentPart<'_>, from: usize) -> Option<NotJson> {
+    let mut reader = JsonReader::new(part, from);
     let mut values = 0;
     loop {
-        match reader.value(&mut Nobody) {
+        match reader.value(&mut SyntaxCheck) {
             Ok(true) => values += 1,
             Ok(false) => return None,
             Err(diagnostic) => return Some(NotJson { values, next: reader.peek(), diagnostic }),
@@ -79,27 +81,31 @@ pub(super) fn check(part: Part<'_>, from: usize) -> Option<NotJson> {
 ///
 /// # Errors
 /// What keeps the rest of it from being read.
-pub(super) fn compose<'t>(part: Part<'t>, from: usize, composer: &mut Composer<'t, '_>) -> Result<(), Diagnostic> {
-    let mut reader = Reader::new(part, from);
+pub(super) fn compose<'t>(
+    part: DocumentPart<'t>,
+    from: usize,
+    composer: &mut NodeComposer<'t, '_>,
+) -> Result<(), Diagnostic> {
+    let mut reader = JsonReader::new(part, from);
     while reader.value(composer)? {
         composer.finish();
     }
     Ok(())
 }
 
-struct Reader<'t> {
-    part: Part<'t>,
+struct JsonReader<'t> {
+    part: DocumentPart<'t>,
     bytes: &'t [u8],
     at: usize,
     /// The place of byte `counted`, which is not after `at`.
-    position: Position,
+    position: TextPosition,
     counted: usize,
-    open: Vec<Shape>,
+    open: Vec<CollectionKind>,
 }
 
 /// What may stand next.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
+enum ExpectedToken {
     /// A value, or the end of the list that has just begun.
     First,
     Value,
@@ -107,59 +113,59 @@ enum Next {
     Comma,
 }
 
-impl<'t> Reader<'t> {
-    fn new(part: Part<'t>, from: usize) -> Self {
-        let position = Position { line: part.line, column: 1 };
+impl<'t> JsonReader<'t> {
+    fn new(part: DocumentPart<'t>, from: usize) -> Self {
+        let position = TextPosition { line: part.line, column: 1 };
         Self { part, bytes: part.text.as_bytes(), at: from, position, counted: 0, open: Vec::new() }
     }
 
     /// Reads one value; `false` when the text is at its end.
-    fn value(&mut self, to: &mut impl Receiver<'t>) -> Result<bool, Diagnostic> {
+    fn value(&mut self, to: &mut impl JsonVisitor<'t>) -> Result<bool, Diagnostic> {
         if self.space().is_none() {
             return Ok(false);
         }
-        let mut next = Next::Value;
+        let mut next = ExpectedToken::Value;
         loop {
             let Some(byte) = self.space() else { return Err(self.unfinished()) };
             let inside = self.open.last().copied();
             match (next, byte, inside) {
-                (Next::First | Next::Comma, b']', Some(Shape::List))
-                | (Next::First | Next::Comma, b'}', Some(Shape::Map)) => {
+                (ExpectedToken::First | ExpectedToken::Comma, b']', Some(CollectionKind::List))
+                | (ExpectedToken::First | ExpectedToken::Comma, b'}', Some(CollectionKind::Map)) => {
                     self.at += 1;
                     self.open.pop();
                     to.close(self.here())?;
-                    next = Next::Comma;
+                    next = ExpectedToken::Comma;
                 }
-                (Next::Comma, b',', Some(_)) => {
+                (ExpectedToken::Comma, b',', Some(_)) => {
                     self.at += 1;
-                    next = Next::Value;
-                    if inside == Some(Shape::Map) {
+                    next = ExpectedToken::Value;
+                    if inside == Some(CollectionKind::Map) {
                         self.key(to)?;
                     }
                     continue;
                 }
-                (Next::Comma, _, Some(Shape::List)) => return Err(self.fault("expected `,` or `]`")),
-                (Next::Comma, _, _) => return Err(self.fault("expected `,` or `}`")),
-                (Next::First, _, Some(Shape::Map)) => {
+                (ExpectedToken::Comma, _, Some(CollectionKind::List)) => return Err(self.fault("expected `,` or `]`")),
+                (ExpectedToken::Comma, _, _) => return Err(self.fault("expected `,` or `}`")),
+                (ExpectedToken::First, _, Some(CollectionKind::Map)) => {
                     self.key(to)?;
-                    next = Next::Value;
+                    next = ExpectedToken::Value;
                     continue;
                 }
                 (_, b'{' | b'[', _) => {
                     let start = self.here();
                     if self.open.len() == DEPTH {
-                        return Err(self.part.too_deep(Span::at(start)));
+                        return Err(self.part.too_deep(TextSpan::at(start)));
                     }
-                    let shape = if byte == b'{' { Shape::Map } else { Shape::List };
+                    let shape = if byte == b'{' { CollectionKind::Map } else { CollectionKind::List };
                     self.at += 1;
                     self.open.push(shape);
                     to.open(shape, start)?;
-                    next = Next::First;
+                    next = ExpectedToken::First;
                     continue;
                 }
                 _ => {
                     self.scalar(to)?;
-                    next = Next::Comma;
+                    next = ExpectedToken::Comma;
                 }
             }
             if self.open.is_empty() {
@@ -168,7 +174,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn key(&mut self, to: &mut impl Receiver<'t>) -> Result<(), Diagnostic> {
+    fn key(&mut self, to: &mut impl JsonVisitor<'t>) -> Result<(), Diagnostic> {
         match self.space() {
             Some(b'"') => self.scalar(to)?,
             Some(_) => return Err(self.fault("expected a key in double quotes")),
@@ -182,10 +188,10 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    fn scalar(&mut self, to: &mut impl Receiver<'t>) -> Result<(), Diagnostic> {
+    fn scalar(&mut self, to: &mut impl JsonVisitor<'t>) -> Result<(), Diagnostic> {
         let (from, start) = (self.at, self.here());
         let scalar = if self.peek() == Some(b'"') {
-            Scalar { text: self.string(start)?, plain: false }
+            YamlScalar { text: self.string(start)?, plain: false }
         } else {
             let rest = self.bytes.get(from..).unwrap_or_default();
             let word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
@@ -195,13 +201,13 @@ impl<'t> Reader<'t> {
                 return Err(self.fault("expected a JSON value"));
             }
             self.at += length;
-            Scalar { text: Cow::Borrowed(text), plain: true }
+            YamlScalar { text: Cow::Borrowed(text), plain: true }
         };
-        to.scalar(Span { start, end: self.here() }, scalar)
+        to.scalar(TextSpan { start, end: self.here() }, scalar)
     }
 
     /// The string that begins at the quote at hand.
-    fn string(&mut self, start: Position) -> Result<Cow<'t, str>, Diagnostic> {
+    fn string(&mut self, start: TextPosition) -> Result<Cow<'t, str>, Diagnostic> {
         self.at += 1;
         let mut from = self.at;
         let mut owned: Option<String> = None;
@@ -281,12 +287,12 @@ impl<'t> Reader<'t> {
     }
 
     /// The place of the byte at hand. Counts on from the last place asked for, so that a text is counted once.
-    fn here(&mut self) -> Position {
+    fn here(&mut self) -> TextPosition {
         let passed = self.bytes.get(self.counted..self.at).unwrap_or_default();
         for (offset, byte) in passed.iter().enumerate() {
             let lone = || self.bytes.get(self.counted + offset + 1) != Some(&b'\n');
             if *byte == b'\n' || *byte == b'\r' && lone() {
-                self.position = Position { line: self.position.line.saturating_add(1), column: 1 };
+                self.position = TextPosition { line: self.position.line.saturating_add(1), column: 1 };
             } else if byte & 0xc0 != 0x80 {
                 self.position.column = self.position.column.saturating_add(1);
             }
@@ -296,17 +302,19 @@ impl<'t> Reader<'t> {
     }
 
     fn fault(&mut self, message: &str) -> Diagnostic {
-        let span = Span::at(self.here());
+        let span = TextSpan::at(self.here());
         self.part.error("Syntax", span, message)
     }
 
     fn unfinished(&mut self) -> Diagnostic {
-        let span = Span::at(self.here());
+        let span = TextSpan::at(self.here());
         self.part.error("Unfinished", span, "the JSON value ends in the middle")
     }
 
-    fn unclosed(&self, start: Position) -> Diagnostic {
-        self.part.error("QuoteUnclosed", Span::at(start), "a quoted string has no end").hint("add the missing quote")
+    fn unclosed(&self, start: TextPosition) -> Diagnostic {
+        self.part
+            .error("QuoteUnclosed", TextSpan::at(start), "a quoted string has no end")
+            .hint("add the missing quote")
     }
 }
 

@@ -1,101 +1,71 @@
-//! A tree of what a manifest says, each part of it with the place where it says so.
+//! Manifest nodes: a tree of what a manifest says, each part of it with the place where it says so.
 //!
 //! Nodes borrow the text that they were read from. Scalars keep their characters; what these mean is asked of
-//! [`Scalar::meaning`], so that nothing is lost before somebody knows what a field is for.
+//! [`YamlScalar::meaning`], so that nothing is lost before somebody knows what a field is for.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
-use super::scalar::Scalar;
-
-/// A place in a text. Both numbers count from 1, and columns count characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position {
-    /// The line.
-    pub line: u32,
-    /// The character within the line.
-    pub column: u32,
-}
-
-impl Position {
-    /// Where every text begins.
-    pub const START: Self = Self { line: 1, column: 1 };
-}
-
-/// A stretch of a text, from `start` to just before `end`. It may be empty: a value that is missing has a place too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Span {
-    /// Its first character.
-    pub start: Position,
-    /// What follows its last character.
-    pub end: Position,
-}
-
-impl Span {
-    /// The empty span at `position`.
-    #[must_use]
-    pub const fn at(position: Position) -> Self {
-        Self { start: position, end: position }
-    }
-}
+use super::scalar::{ShortScalar, YamlScalar};
+use crate::diagnostic::position::TextSpan;
 
 /// A value, with the place where it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node<'t> {
+pub struct ManifestNode<'t> {
     /// Where it stands. Of a value that an alias or a merge key repeats: where the original stands.
-    pub span: Span,
+    pub span: TextSpan,
     /// What it is.
-    pub content: Content<'t>,
+    pub content: NodeContent<'t>,
 }
 
 /// What a value is.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Content<'t> {
+pub enum NodeContent<'t> {
     /// A text, number, boolean or nothing.
-    Scalar(Scalar<'t>),
+    Scalar(YamlScalar<'t>),
     /// Values in order.
-    List(Vec<Node<'t>>),
+    List(Vec<ManifestNode<'t>>),
     /// Values by key, in the order of the file. No key occurs twice.
-    Map(Vec<Entry<'t>>),
+    Map(Vec<MapEntry<'t>>),
 }
 
 /// One key of a map, with its value.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry<'t> {
+pub struct MapEntry<'t> {
     /// The key, as kubectl would send it: an unquoted `on` is `true`.
     pub key: Cow<'t, str>,
     /// Where the key stands.
-    pub key_span: Span,
+    pub key_span: TextSpan,
     /// The value.
-    pub value: Node<'t>,
+    pub value: ManifestNode<'t>,
 }
 
-impl<'t> Node<'t> {
+impl<'t> ManifestNode<'t> {
     /// The value of `key`; `None` also when this is no map.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Node<'t>> {
+    pub fn get(&self, key: &str) -> Option<&ManifestNode<'t>> {
         self.entry(key).map(|entry| &entry.value)
     }
 
     /// The entry of `key`; `None` also when this is no map.
     #[must_use]
-    pub fn entry(&self, key: &str) -> Option<&Entry<'t>> {
+    pub fn entry(&self, key: &str) -> Option<&MapEntry<'t>> {
         self.entries().iter().find(|entry| entry.key == key)
     }
 
     /// The values of a list; none when this is no list.
     #[must_use]
-    pub fn items(&self) -> &[Node<'t>] {
+    pub fn items(&self) -> &[ManifestNode<'t>] {
         match &self.content {
-            Content::List(items) => items,
+            NodeContent::List(items) => items,
             _ => &[],
         }
     }
 
     /// The entries of a map; none when this is no map.
     #[must_use]
-    pub fn entries(&self) -> &[Entry<'t>] {
+    pub fn entries(&self) -> &[MapEntry<'t>] {
         match &self.content {
-            Content::Map(entries) => entries,
+            NodeContent::Map(entries) => entries,
             _ => &[],
         }
     }
@@ -103,7 +73,7 @@ impl<'t> Node<'t> {
     /// Whether this is `null`, `~` or nothing at all.
     #[must_use]
     pub fn is_null(&self) -> bool {
-        matches!(&self.content, Content::Scalar(scalar) if scalar.is_null())
+        matches!(&self.content, NodeContent::Scalar(scalar) if scalar.is_null())
     }
 
     /// The string that this is.
@@ -111,18 +81,18 @@ impl<'t> Node<'t> {
     /// # Errors
     /// What it is instead. An unquoted `true`, `no`, `y`, `~` or `8080` is no string to kubectl, whatever the writer
     /// thought.
-    pub fn text(&self) -> Result<&str, Mistyped> {
-        let mistyped = |hint| Mistyped { span: self.span, found: self.describe(), hint };
+    pub fn text(&self) -> Result<&str, TypeMismatch> {
+        let mistyped = |hint| TypeMismatch { span: self.span, found: self.describe(), hint };
         match &self.content {
-            Content::Scalar(scalar) => scalar.as_text().ok_or_else(|| {
+            NodeContent::Scalar(scalar) => scalar.as_text().ok_or_else(|| {
                 let written = scalar.text.as_ref();
                 mistyped(if written.is_empty() {
                     None
                 } else {
-                    Some(format!("put it in quotes: \"{}\"", Short(written)))
+                    Some(format!("put it in quotes: \"{}\"", ShortScalar(written)))
                 })
             }),
-            Content::List(_) | Content::Map(_) => Err(mistyped(None)),
+            NodeContent::List(_) | NodeContent::Map(_) => Err(mistyped(None)),
         }
     }
 
@@ -130,9 +100,9 @@ impl<'t> Node<'t> {
     #[must_use]
     pub fn describe(&self) -> String {
         match &self.content {
-            Content::Scalar(scalar) => scalar.describe(),
-            Content::List(_) => "a list".to_owned(),
-            Content::Map(_) => "a map".to_owned(),
+            NodeContent::Scalar(scalar) => scalar.describe(),
+            NodeContent::List(_) => "a list".to_owned(),
+            NodeContent::Map(_) => "a map".to_owned(),
         }
     }
 }
@@ -140,26 +110,11 @@ impl<'t> Node<'t> {
 /// A value that is not of the type that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a string, found {found}")]
-pub struct Mistyped {
+pub struct TypeMismatch {
     /// Where it stands.
-    pub span: Span,
-    /// What it is, as [`Node::describe`] says.
+    pub span: TextSpan,
+    /// What it is, as [`ManifestNode::describe`] says.
     pub found: String,
     /// What to write instead, if that can be guessed.
     pub hint: Option<String>,
-}
-
-/// The longest part of a scalar that a sentence repeats, in characters.
-const SHORT: usize = 40;
-
-/// A scalar inside a sentence, cut when it is long.
-pub(super) struct Short<'a>(pub(super) &'a str);
-
-impl fmt::Display for Short<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(SHORT) {
-            Some((end, _)) => write!(f, "{}…", self.0.get(..end).unwrap_or_default()),
-            None => f.write_str(self.0),
-        }
-    }
 }

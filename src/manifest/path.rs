@@ -1,32 +1,35 @@
-//! The way to a field, as people and API servers write it: `spec.offers[0].zones[1].country`, and
-//! `metadata.annotations[rempart.dev/sensitivity]` where a key has dots or slashes.
+//! Field paths in manifests: `spec.offers[0].zones[1].country`, or `metadata.annotations[rempart.dev/sensitivity]`
+//! where a key has dots or slashes.
+//!
+//! Takes a path, and returns the deepest node on it that exists.
 
-use super::node::{Node, Span};
+use super::node::ManifestNode;
+use crate::diagnostic::position::TextSpan;
 
 /// How far a path leads.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Found<'a, 't> {
+pub struct PathMatch<'a, 't> {
     /// The deepest node on the way that exists.
-    pub node: &'a Node<'t>,
+    pub node: &'a ManifestNode<'t>,
     /// Where the key of that node stands, or of the list that it is an item of; `None` for the root. What is missing or
     /// unknown is best shown there.
-    pub key: Option<Span>,
+    pub key: Option<TextSpan>,
     /// How much of the path leads to that node, in bytes.
     pub reached: usize,
     /// Whether that is all of it.
     pub whole: bool,
 }
 
-impl<'t> Node<'t> {
+impl<'t> ManifestNode<'t> {
     /// Follows `path` from here as far as it leads. The empty path leads here.
     #[must_use]
-    pub fn find(&self, path: &str) -> Found<'_, 't> {
-        let mut found = Found { node: self, key: None, reached: 0, whole: path.is_empty() };
+    pub fn find(&self, path: &str) -> PathMatch<'_, 't> {
+        let mut found = PathMatch { node: self, key: None, reached: 0, whole: path.is_empty() };
         let mut rest = path;
         while let Some((step, after)) = split(rest) {
             let next = match step {
-                Step::Key(key) => found.node.entry(key).map(|entry| (&entry.value, Some(entry.key_span))),
-                Step::Bracket(name) => match found.node.entry(name) {
+                PathStep::Key(key) => found.node.entry(key).map(|entry| (&entry.value, Some(entry.key_span))),
+                PathStep::Bracket(name) => match found.node.entry(name) {
                     Some(entry) => Some((&entry.value, Some(entry.key_span))),
                     None => {
                         name.parse().ok().and_then(|at: usize| found.node.items().get(at)).map(|at| (at, found.key))
@@ -35,27 +38,27 @@ impl<'t> Node<'t> {
             };
             let Some((node, key)) = next else { break };
             rest = after;
-            found = Found { node, key, reached: path.len() - rest.len(), whole: rest.is_empty() };
+            found = PathMatch { node, key, reached: path.len() - rest.len(), whole: rest.is_empty() };
         }
         found
     }
 }
 
-enum Step<'p> {
+enum PathStep<'p> {
     Key(&'p str),
     /// An index of a list, or a key of a map.
     Bracket(&'p str),
 }
 
 /// The first step of `path`, and what follows it.
-fn split(path: &str) -> Option<(Step<'_>, &str)> {
+fn split(path: &str) -> Option<(PathStep<'_>, &str)> {
     if let Some(inside) = path.strip_prefix('[') {
-        return inside.split_once(']').map(|(name, rest)| (Step::Bracket(name), rest));
+        return inside.split_once(']').map(|(name, rest)| (PathStep::Bracket(name), rest));
     }
     let path = path.strip_prefix('.').unwrap_or(path);
     if path.is_empty() {
         return None;
     }
     let (key, rest) = path.split_at(path.find(['.', '[']).unwrap_or(path.len()));
-    Some((Step::Key(key), rest))
+    Some((PathStep::Key(key), rest))
 }

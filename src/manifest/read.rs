@@ -1,30 +1,31 @@
-//! From a text to objects: one document at a time, so that a broken one costs one diagnostic and no other document.
+//! Manifest reader: from a text to objects, one document at a time.
+//!
+//! Takes a text, and gives each object, or a diagnostic in its stead, to the sink. A broken document costs no other.
 //!
 //! Documents are parted by lines, before anything is parsed. That is exact: a line that begins with `---` or `...`,
 //! followed by white space or nothing, ends a document even within a block or a quoted string.
 
 use super::{
-    compose::{Composer, Sink},
-    diagnostic::Diagnostic,
-    json,
-    node::{Node, Span},
-    part::Part,
-    source::{BYTE_ORDER_MARK, FileId, Lines},
-    syntax, yaml,
+    compose::NodeComposer, document::DocumentPart, envelope::ObjectSink, json, node::ManifestNode, syntax, yaml,
+};
+use crate::diagnostic::{
+    Diagnostic,
+    position::TextSpan,
+    source::{BYTE_ORDER_MARK, FileId, LineRanges},
 };
 
 /// Reads `text`, which is `file`, and gives each of its objects to `sink` in order, or what is wrong in its stead.
 ///
 /// An object is a document, a JSON value, or an item of a list of objects. Documents that say nothing are passed over.
 /// No text makes this panic, overflow its stack, or take more time or memory than in proportion to its size.
-pub fn read<'t>(file: FileId, text: &'t str, sink: &mut dyn FnMut(Result<Node<'t>, Diagnostic>)) {
+pub fn read<'t>(file: FileId, text: &'t str, sink: &mut dyn FnMut(Result<ManifestNode<'t>, Diagnostic>)) {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    let mut part = Part { file, text, line: 1 };
+    let mut part = DocumentPart { file, text, line: 1 };
     let mut begin = 0;
     let mut line = 1u32;
     // Whether there is only white space, comments and directives since `begin`.
     let mut bare = true;
-    for range in Lines::of(text) {
+    for range in LineRanges::of(text) {
         let bytes = text.as_bytes().get(range.clone()).unwrap_or_default();
         match bytes {
             [b'-', b'-', b'-', rest @ ..] if ends_word(rest) => {
@@ -57,17 +58,17 @@ fn says_nothing(line: &[u8]) -> bool {
     line.first() == Some(&b'%') || matches!(line.trim_ascii_start().first(), None | Some(b'#'))
 }
 
-fn read_part<'t>(part: Part<'t>, sink: Sink<'_, 't>) {
+fn read_part<'t>(part: DocumentPart<'t>, sink: ObjectSink<'_, 't>) {
     if part.text.trim_ascii().is_empty() {
         return;
     }
-    let mut composer = Composer::new(part, sink);
+    let mut composer = NodeComposer::new(part, sink);
     if let Err(diagnostic) = compose(part, &mut composer) {
         composer.refuse(diagnostic);
     }
 }
 
-fn compose<'t>(part: Part<'t>, composer: &mut Composer<'t, '_>) -> Result<(), Diagnostic> {
+fn compose<'t>(part: DocumentPart<'t>, composer: &mut NodeComposer<'t, '_>) -> Result<(), Diagnostic> {
     let Some(from) = looks_like_json(part.text) else {
         return yaml(part, composer);
     };
@@ -81,11 +82,11 @@ fn compose<'t>(part: Part<'t>, composer: &mut Composer<'t, '_>) -> Result<(), Di
     }
 }
 
-fn yaml<'t>(part: Part<'t>, composer: &mut Composer<'t, '_>) -> Result<(), Diagnostic> {
+fn yaml<'t>(part: DocumentPart<'t>, composer: &mut NodeComposer<'t, '_>) -> Result<(), Diagnostic> {
     // The parser takes this character for the end.
     if let Some(at) = part.text.find('\0') {
         let message = "the document holds a NUL character";
-        return Err(part.error("NulCharacter", Span::at(part.locate(at)), message).hint("is this a text file?"));
+        return Err(part.error("NulCharacter", TextSpan::at(part.locate(at)), message).hint("is this a text file?"));
     }
     yaml::compose(part, composer)
 }

@@ -1,15 +1,13 @@
-//! What the characters of a scalar mean, as the tools of Kubernetes read them: YAML 1.1, with its `no` and its octals.
+//! Scalars of YAML 1.1: what their characters mean to the tools of Kubernetes, with its `no` and its octals.
 //!
 //! The rules are those of the Go library that kubectl reads manifests with, down to its oddities: underscores within
 //! numbers, `0o17`, `08` as a float, dates as strings.
 
-use std::borrow::Cow;
-
-use super::node::Short;
+use std::{borrow::Cow, fmt};
 
 /// A scalar as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scalar<'t> {
+pub struct YamlScalar<'t> {
     /// Its characters, without quotes and with escapes resolved.
     pub text: Cow<'t, str>,
     /// Whether its characters say what it means. Not so when quotes, a block or a tag say that it is a string.
@@ -18,14 +16,14 @@ pub struct Scalar<'t> {
 
 /// What a scalar means.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Meaning<'a> {
+pub enum ScalarMeaning<'a> {
     /// Nothing.
     Null,
     /// A truth.
     Bool(bool),
     /// A whole number.
     Int(i64),
-    /// A whole number that is too large for [`Meaning::Int`].
+    /// A whole number that is too large for [`ScalarMeaning::Int`].
     Unsigned(u64),
     /// A number with a fraction or exponent, or not finite.
     Float(f64),
@@ -33,7 +31,7 @@ pub enum Meaning<'a> {
     Text(&'a str),
 }
 
-impl<'t> Scalar<'t> {
+impl<'t> YamlScalar<'t> {
     /// A string, whatever its characters.
     #[must_use]
     pub fn string(text: impl Into<Cow<'t, str>>) -> Self {
@@ -42,15 +40,15 @@ impl<'t> Scalar<'t> {
 
     /// What it means.
     #[must_use]
-    pub fn meaning(&self) -> Meaning<'_> {
-        if self.plain { resolve(&self.text) } else { Meaning::Text(&self.text) }
+    pub fn meaning(&self) -> ScalarMeaning<'_> {
+        if self.plain { resolve(&self.text) } else { ScalarMeaning::Text(&self.text) }
     }
 
     /// The string that it is, if it is one.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self.meaning() {
-            Meaning::Text(text) => Some(text),
+            ScalarMeaning::Text(text) => Some(text),
             _ => None,
         }
     }
@@ -58,27 +56,31 @@ impl<'t> Scalar<'t> {
     /// Whether it means nothing.
     #[must_use]
     pub fn is_null(&self) -> bool {
-        matches!(self.meaning(), Meaning::Null)
+        matches!(self.meaning(), ScalarMeaning::Null)
     }
 
     /// What it is, for a sentence.
     #[must_use]
     pub fn describe(&self) -> String {
-        let written = Short(&self.text);
+        let written = ShortScalar(&self.text);
         match self.meaning() {
-            Meaning::Null if self.text.is_empty() => "nothing".to_owned(),
-            Meaning::Null => format!("nothing (written {written})"),
-            Meaning::Bool(value) if self.text == if value { "true" } else { "false" } => format!("the boolean {value}"),
-            Meaning::Bool(value) => format!("the boolean {value} (written {written})"),
-            Meaning::Int(_) | Meaning::Unsigned(_) | Meaning::Float(_) => format!("the number {written}"),
-            Meaning::Text(_) => format!("the string \"{written}\""),
+            ScalarMeaning::Null if self.text.is_empty() => "nothing".to_owned(),
+            ScalarMeaning::Null => format!("nothing (written {written})"),
+            ScalarMeaning::Bool(value) if self.text == if value { "true" } else { "false" } => {
+                format!("the boolean {value}")
+            }
+            ScalarMeaning::Bool(value) => format!("the boolean {value} (written {written})"),
+            ScalarMeaning::Int(_) | ScalarMeaning::Unsigned(_) | ScalarMeaning::Float(_) => {
+                format!("the number {written}")
+            }
+            ScalarMeaning::Text(_) => format!("the string \"{written}\""),
         }
     }
 }
 
 /// What `text` means without quotes.
-fn resolve(text: &str) -> Meaning<'_> {
-    let Some(first) = text.bytes().next() else { return Meaning::Null };
+fn resolve(text: &str) -> ScalarMeaning<'_> {
+    let Some(first) = text.bytes().next() else { return ScalarMeaning::Null };
     let found = match first {
         b'~' | b'n' | b'N' | b'y' | b'Y' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' => word(text),
         b'0'..=b'9' => number(text),
@@ -86,30 +88,32 @@ fn resolve(text: &str) -> Meaning<'_> {
         b'.' => infinity(text).or_else(|| float(text, true)),
         _ => None,
     };
-    found.unwrap_or(Meaning::Text(text))
+    found.unwrap_or(ScalarMeaning::Text(text))
 }
 
-fn word(text: &str) -> Option<Meaning<'static>> {
+fn word(text: &str) -> Option<ScalarMeaning<'static>> {
     match text {
-        "~" | "null" | "Null" | "NULL" => Some(Meaning::Null),
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Some(Meaning::Bool(true)),
+        "~" | "null" | "Null" | "NULL" => Some(ScalarMeaning::Null),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            Some(ScalarMeaning::Bool(true))
+        }
         "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
-            Some(Meaning::Bool(false))
+            Some(ScalarMeaning::Bool(false))
         }
         _ => None,
     }
 }
 
-fn infinity(text: &str) -> Option<Meaning<'static>> {
+fn infinity(text: &str) -> Option<ScalarMeaning<'static>> {
     match text {
-        ".nan" | ".NaN" | ".NAN" => Some(Meaning::Float(f64::NAN)),
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Some(Meaning::Float(f64::INFINITY)),
-        "-.inf" | "-.Inf" | "-.INF" => Some(Meaning::Float(f64::NEG_INFINITY)),
+        ".nan" | ".NaN" | ".NAN" => Some(ScalarMeaning::Float(f64::NAN)),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Some(ScalarMeaning::Float(f64::INFINITY)),
+        "-.inf" | "-.Inf" | "-.INF" => Some(ScalarMeaning::Float(f64::NEG_INFINITY)),
         _ => None,
     }
 }
 
-fn number(text: &str) -> Option<Meaning<'static>> {
+fn number(text: &str) -> Option<ScalarMeaning<'static>> {
     let digits: Cow<'_, str> = if text.contains('_') { text.replace('_', "").into() } else { text.into() };
     let (negative, unsigned) = match digits.as_bytes().first()? {
         b'-' => (true, digits.get(1..)?),
@@ -120,7 +124,7 @@ fn number(text: &str) -> Option<Meaning<'static>> {
 }
 
 /// A whole number in the base that its prefix says. A leading zero alone says octal.
-fn integer(unsigned: &str, negative: bool, signed: bool) -> Option<Meaning<'static>> {
+fn integer(unsigned: &str, negative: bool, signed: bool) -> Option<ScalarMeaning<'static>> {
     let (base, digits) = match unsigned.as_bytes() {
         [b'0', b'x' | b'X', ..] => (16, unsigned.get(2..)?),
         [b'0', b'o' | b'O', ..] => (8, unsigned.get(2..)?),
@@ -134,23 +138,23 @@ fn integer(unsigned: &str, negative: bool, signed: bool) -> Option<Meaning<'stat
     }
     let magnitude = u64::from_str_radix(digits, base).ok()?;
     if negative {
-        return 0i64.checked_sub_unsigned(magnitude).map(Meaning::Int);
+        return 0i64.checked_sub_unsigned(magnitude).map(ScalarMeaning::Int);
     }
     match i64::try_from(magnitude) {
-        Ok(value) => Some(Meaning::Int(value)),
+        Ok(value) => Some(ScalarMeaning::Int(value)),
         // With a sign, what does not fit is left to be a float.
-        Err(_) => (!signed).then_some(Meaning::Unsigned(magnitude)),
+        Err(_) => (!signed).then_some(ScalarMeaning::Unsigned(magnitude)),
     }
 }
 
 /// A decimal float. `1e400` is a string, because no float is as large.
-fn float(text: &str, underscores: bool) -> Option<Meaning<'static>> {
+fn float(text: &str, underscores: bool) -> Option<ScalarMeaning<'static>> {
     let allowed = |byte: u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
     let text: Cow<'_, str> = if underscores && well_placed(text) { text.replace('_', "").into() } else { text.into() };
     if !text.bytes().all(allowed) {
         return None;
     }
-    text.parse().ok().filter(|value: &f64| value.is_finite()).map(Meaning::Float)
+    text.parse().ok().filter(|value: &f64| value.is_finite()).map(ScalarMeaning::Float)
 }
 
 /// Whether every underscore stands between two digits: where a float begins with a point, Go asks for that.
@@ -163,13 +167,13 @@ fn well_placed(text: &str) -> bool {
 }
 
 /// The key that `scalar` makes, if it makes one: kubectl turns truths and numbers into strings, and nothing into an error.
-pub(super) fn key(scalar: Scalar<'_>) -> Option<Cow<'_, str>> {
+pub(super) fn key(scalar: YamlScalar<'_>) -> Option<Cow<'_, str>> {
     match scalar.meaning() {
-        Meaning::Text(_) => Some(scalar.text),
-        Meaning::Bool(value) => Some(if value { "true" } else { "false" }.into()),
-        Meaning::Int(value) => Some(value.to_string().into()),
-        Meaning::Float(value) => Some(short_float(value).into()),
-        Meaning::Null | Meaning::Unsigned(_) => None,
+        ScalarMeaning::Text(_) => Some(scalar.text),
+        ScalarMeaning::Bool(value) => Some(if value { "true" } else { "false" }.into()),
+        ScalarMeaning::Int(value) => Some(value.to_string().into()),
+        ScalarMeaning::Float(value) => Some(short_float(value).into()),
+        ScalarMeaning::Null | ScalarMeaning::Unsigned(_) => None,
     }
 }
 
@@ -192,25 +196,40 @@ fn short_float(value: f64) -> String {
     }
 }
 
+/// The longest part of a scalar that a sentence repeats, in characters.
+const SHORT: usize = 40;
+
+/// A scalar inside a sentence, cut when it is long.
+pub(super) struct ShortScalar<'a>(pub(super) &'a str);
+
+impl fmt::Display for ShortScalar<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(SHORT) {
+            Some((end, _)) => write!(f, "{}…", self.0.get(..end).unwrap_or_default()),
+            None => f.write_str(self.0),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn plain(text: &str) -> Scalar<'_> {
-        Scalar { text: text.into(), plain: true }
+    fn plain(text: &str) -> YamlScalar<'_> {
+        YamlScalar { text: text.into(), plain: true }
     }
 
     /// Each expectation is what sigs.k8s.io/yaml 1.6.0 makes of the same characters.
     #[test]
     fn plain_scalars_mean_what_they_mean_to_kubectl() {
         for text in ["", "~", "null", "Null", "NULL"] {
-            assert_eq!(plain(text).meaning(), Meaning::Null, "{text}");
+            assert_eq!(plain(text).meaning(), ScalarMeaning::Null, "{text}");
         }
         for text in ["y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"] {
-            assert_eq!(plain(text).meaning(), Meaning::Bool(true), "{text}");
+            assert_eq!(plain(text).meaning(), ScalarMeaning::Bool(true), "{text}");
         }
         for text in ["n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"] {
-            assert_eq!(plain(text).meaning(), Meaning::Bool(false), "{text}");
+            assert_eq!(plain(text).meaning(), ScalarMeaning::Bool(false), "{text}");
         }
         let integers = [
             ("0", 0),
@@ -234,10 +253,10 @@ mod tests {
             ("-9223372036854775808", i64::MIN),
         ];
         for (text, value) in integers {
-            assert_eq!(plain(text).meaning(), Meaning::Int(value), "{text}");
+            assert_eq!(plain(text).meaning(), ScalarMeaning::Int(value), "{text}");
         }
         for (text, value) in [("9223372036854775808", 1 << 63), ("0xFFFFFFFFFFFFFFFF", u64::MAX)] {
-            assert_eq!(plain(text).meaning(), Meaning::Unsigned(value), "{text}");
+            assert_eq!(plain(text).meaning(), ScalarMeaning::Unsigned(value), "{text}");
         }
         let floats = [
             ("08", 8.0),
@@ -256,9 +275,9 @@ mod tests {
             ("-.Inf", f64::NEG_INFINITY),
         ];
         for (text, value) in floats {
-            assert_eq!(plain(text).meaning(), Meaning::Float(value), "{text}");
+            assert_eq!(plain(text).meaning(), ScalarMeaning::Float(value), "{text}");
         }
-        assert!(matches!(plain(".NaN").meaning(), Meaning::Float(value) if value.is_nan()));
+        assert!(matches!(plain(".NaN").meaning(), ScalarMeaning::Float(value) if value.is_nan()));
         let texts = [
             "nULL",
             "yEs",
@@ -299,14 +318,14 @@ mod tests {
             "é",
         ];
         for text in texts {
-            assert_eq!(plain(text).meaning(), Meaning::Text(text), "{text}");
+            assert_eq!(plain(text).meaning(), ScalarMeaning::Text(text), "{text}");
         }
     }
 
     #[test]
     fn quotes_make_strings() {
         for text in ["", "~", "no", "8080", "1.5"] {
-            assert_eq!(Scalar::string(text).as_text(), Some(text));
+            assert_eq!(YamlScalar::string(text).as_text(), Some(text));
             assert_eq!(plain(text).as_text(), None);
         }
     }
@@ -332,6 +351,6 @@ mod tests {
         for (text, expected) in keys {
             assert_eq!(key(plain(text)).as_deref(), expected, "{text}");
         }
-        assert_eq!(key(Scalar::string("on")).as_deref(), Some("on"));
+        assert_eq!(key(YamlScalar::string("on")).as_deref(), Some("on"));
     }
 }

@@ -1,13 +1,15 @@
-//! What the parser of YAML objects to, in words that help whoever wrote the manifest.
+//! Syntax errors of YAML, in words that help whoever wrote the manifest.
+//!
+//! Takes what the parser objects to, and returns a diagnostic.
 
 use std::borrow::Cow;
 
 use granit_parser::{ErrorKind, ScanError};
 
-use super::{
-    diagnostic::Diagnostic,
-    node::{Position, Span},
-    part::{Part, narrow},
+use super::document::{DocumentPart, narrow};
+use crate::diagnostic::{
+    Diagnostic,
+    position::{TextPosition, TextSpan},
 };
 
 /// What to do about a text with `{{` where YAML has no use for it.
@@ -17,14 +19,14 @@ const TAB: &str = "replace the tab by spaces";
 const INDENTATION: &str = "look at the indentation, and for a missing colon";
 
 /// What is wrong with `part`.
-pub(super) fn diagnose(part: Part<'_>, error: &ScanError) -> Diagnostic {
+pub(super) fn diagnose(part: DocumentPart<'_>, error: &ScanError) -> Diagnostic {
     let at = part.position(error.marker());
     if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
-        return part.too_deep(Span::at(at));
+        return part.too_deep(TextSpan::at(at));
     }
     let (code, message, hint) = explain(error.kind());
     let tab = tab(part, at, code == TAB_INDENTATION);
-    let span = Span::at(tab.filter(|_| code == TAB_INDENTATION).unwrap_or(at));
+    let span = TextSpan::at(tab.filter(|_| code == TAB_INDENTATION).unwrap_or(at));
     let diagnostic = part.error(code, span, message);
     let hint = if is_template(part, at) { Some(TEMPLATE) } else { tab.map(|_| TAB).or(hint) };
     match hint {
@@ -98,16 +100,16 @@ fn explain(kind: &ErrorKind) -> (&'static str, Cow<'static, str>, Option<&'stati
 }
 
 /// The tab that indents the line at `from`, or one beneath it: the parser may object to a text as a whole.
-fn tab(part: Part<'_>, from: Position, beneath: bool) -> Option<Position> {
+fn tab(part: DocumentPart<'_>, from: TextPosition, beneath: bool) -> Option<TextPosition> {
     let mut lines = part.lines().skip_while(|(number, _)| *number < from.line);
     let lines = lines.by_ref().take(if beneath { usize::MAX } else { 1 });
     lines.into_iter().find_map(|(line, text)| {
         let before = text.chars().take_while(|character| *character == ' ').count();
-        (text.chars().nth(before) == Some('\t')).then_some(Position { line, column: narrow(before + 1) })
+        (text.chars().nth(before) == Some('\t')).then_some(TextPosition { line, column: narrow(before + 1) })
     })
 }
 
 /// Whether `part` is not YAML because it has yet to become so.
-fn is_template(part: Part<'_>, at: Position) -> bool {
+fn is_template(part: DocumentPart<'_>, at: TextPosition) -> bool {
     part.lines().any(|(line, text)| text.trim_start().starts_with("{{") || (line == at.line && text.contains("{{")))
 }

@@ -1,21 +1,23 @@
-//! What a node would be as JSON: what kubectl would send for it.
+//! JSON values of nodes: what kubectl would send for a manifest.
+//!
+//! Takes a node, and returns its value. It never fails: a scalar that means nothing to JSON is text.
 
 use serde_json::{Map, Number, Value};
 
 use super::{
-    node::{Content, Node},
-    scalar::{Meaning, Scalar},
+    node::{ManifestNode, NodeContent},
+    scalar::{ScalarMeaning, YamlScalar},
 };
 
-impl Node<'_> {
+impl ManifestNode<'_> {
     /// The JSON that kubectl would send for this. Dates are strings; so are, since JSON has no word for them, infinity
     /// and what is not a number.
     #[must_use]
     pub fn to_json(&self) -> Value {
         match &self.content {
-            Content::Scalar(scalar) => scalar.to_json(),
-            Content::List(items) => Value::Array(items.iter().map(Node::to_json).collect()),
-            Content::Map(entries) => {
+            NodeContent::Scalar(scalar) => scalar.to_json(),
+            NodeContent::List(items) => Value::Array(items.iter().map(ManifestNode::to_json).collect()),
+            NodeContent::Map(entries) => {
                 let pairs = entries.iter().map(|entry| (entry.key.clone().into_owned(), entry.value.to_json()));
                 Value::Object(pairs.collect::<Map<_, _>>())
             }
@@ -23,18 +25,18 @@ impl Node<'_> {
     }
 }
 
-impl Scalar<'_> {
+impl YamlScalar<'_> {
     fn to_json(&self) -> Value {
         match self.meaning() {
-            Meaning::Null => Value::Null,
-            Meaning::Bool(value) => value.into(),
-            Meaning::Int(value) => value.into(),
-            Meaning::Unsigned(value) => value.into(),
-            Meaning::Float(value) => match whole(value) {
+            ScalarMeaning::Null => Value::Null,
+            ScalarMeaning::Bool(value) => value.into(),
+            ScalarMeaning::Int(value) => value.into(),
+            ScalarMeaning::Unsigned(value) => value.into(),
+            ScalarMeaning::Float(value) => match whole(value) {
                 Some(whole) => whole.into(),
                 None => Number::from_f64(value).map_or_else(|| Value::String(self.text.to_string()), Value::Number),
             },
-            Meaning::Text(text) => Value::String(text.to_owned()),
+            ScalarMeaning::Text(text) => Value::String(text.to_owned()),
         }
     }
 }

@@ -5,47 +5,46 @@ use std::borrow::Cow;
 use granit_parser::{Event, Options, Parser, ScalarStyle, Tag};
 
 use super::{
-    compose::{Composer, Shape},
-    diagnostic::Diagnostic,
-    node::Span,
-    part::{DEPTH, Part},
-    scalar::{Meaning, Scalar},
+    compose::{CollectionKind, NodeComposer},
+    document::{DEPTH, DocumentPart},
+    scalar::{ScalarMeaning, YamlScalar},
     syntax,
 };
+use crate::diagnostic::{Diagnostic, position::TextSpan};
 
 /// Reads `part` as YAML.
 ///
 /// # Errors
 /// What keeps the rest of it from being read.
-pub(super) fn compose<'t>(part: Part<'t>, composer: &mut Composer<'t, '_>) -> Result<(), Diagnostic> {
+pub(super) fn compose<'t>(part: DocumentPart<'t>, composer: &mut NodeComposer<'t, '_>) -> Result<(), Diagnostic> {
     let mut parser = Parser::new_from_str_with_options(part.text, options());
     while let Some(next) = parser.next_event() {
         let (event, at) = next.map_err(|error| syntax::diagnose(part, &error))?;
         let start = part.position(&at.start);
-        let span = || Span { start, end: part.position(&at.end) };
+        let span = || TextSpan { start, end: part.position(&at.end) };
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let mut span = span();
                 let scalar = if at.is_empty() && tag.is_none() && style == ScalarStyle::Plain {
                     // The parser says `~` for what is missing, and where it noticed, which may be some lines later.
                     span.end = span.start;
-                    Scalar { text: Cow::Borrowed(""), plain: true }
+                    YamlScalar { text: Cow::Borrowed(""), plain: true }
                 } else {
-                    Scalar { text, plain: style == ScalarStyle::Plain }
+                    YamlScalar { text, plain: style == ScalarStyle::Plain }
                 };
                 match tag {
                     None => composer.scalar(span, scalar, anchor)?,
                     Some(tag) => {
                         let scalar = tagged(scalar, &tag).unwrap_or_else(|(code, message)| {
                             composer.refuse(part.error(code, span, message));
-                            Scalar::string("")
+                            YamlScalar::string("")
                         });
                         composer.scalar(span, scalar, anchor)?;
                     }
                 }
             }
-            Event::SequenceStart(_, anchor, _) => composer.open(Shape::List, start, anchor)?,
-            Event::MappingStart(_, anchor, _) => composer.open(Shape::Map, start, anchor)?,
+            Event::SequenceStart(_, anchor, _) => composer.open(CollectionKind::List, start, anchor)?,
+            Event::MappingStart(_, anchor, _) => composer.open(CollectionKind::Map, start, anchor)?,
             Event::SequenceEnd | Event::MappingEnd => {
                 composer.close((!at.is_empty()).then(|| part.position(&at.end)))?;
             }
@@ -69,22 +68,22 @@ fn options() -> Options {
 }
 
 /// What `scalar` is when a tag says so. Tags of one's own make strings, as in kubectl.
-fn tagged<'t>(scalar: Scalar<'t>, tag: &Tag) -> Result<Scalar<'t>, (&'static str, String)> {
+fn tagged<'t>(scalar: YamlScalar<'t>, tag: &Tag) -> Result<YamlScalar<'t>, (&'static str, String)> {
     let name = tag.suffix_in_namespace("tag:yaml.org,2002:");
     let name = match name.as_deref() {
         Some("binary") => {
             return Err(("TagUnsupported", "the tag !!binary is not supported: write the text itself".to_owned()));
         }
         Some(name @ ("int" | "float" | "bool" | "null")) => name,
-        _ => return Ok(Scalar { plain: false, ..scalar }),
+        _ => return Ok(YamlScalar { plain: false, ..scalar }),
     };
-    let scalar = Scalar { plain: true, ..scalar };
+    let scalar = YamlScalar { plain: true, ..scalar };
     let fits = match scalar.meaning() {
-        Meaning::Null => name == "null",
-        Meaning::Bool(_) => name == "bool",
-        Meaning::Int(_) | Meaning::Unsigned(_) => name == "int" || name == "float",
-        Meaning::Float(_) => name == "float",
-        Meaning::Text(_) => false,
+        ScalarMeaning::Null => name == "null",
+        ScalarMeaning::Bool(_) => name == "bool",
+        ScalarMeaning::Int(_) | ScalarMeaning::Unsigned(_) => name == "int" || name == "float",
+        ScalarMeaning::Float(_) => name == "float",
+        ScalarMeaning::Text(_) => false,
     };
     if fits { Ok(scalar) } else { Err(("TagMismatch", format!("the tag !!{name} does not fit {}", scalar.describe()))) }
 }

@@ -401,7 +401,7 @@ impl Metrics {
         }
         self.cleared.clear();
         for (policy, found) in &evaluation.policies {
-            let pools = |standing: &crate::api::Standing| whole(standing.cleared_pools.len());
+            let pools = |standing: &crate::api::ClearanceStatus| whole(standing.cleared_pools.len());
             for standing in &found.levels {
                 let subject =
                     RequirementLabels { policy: policy.clone(), level: standing.name.clone(), category: String::new() };

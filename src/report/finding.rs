@@ -1,48 +1,24 @@
-//! What is wrong with an object, and where: what a pipeline shows beside the line that must change.
-
-use schemars::JsonSchema;
-use serde::Serialize;
+//! Plan findings: a diagnostic for each workload and namespace that is refused or unplaceable.
+//!
+//! Takes a plan and a lookup of locations, and returns what a pipeline shows beside the line that must change.
 
 use super::{
-    entries::{Entry, Fate},
-    origin::{Origin, Origins, Pointed},
+    entries::{EntryOutcome, ReportEntry},
+    location::{FileLocation, LocationLookup, LocationTarget},
 };
+use crate::diagnostic::Diagnostic;
 use rempart_core::{
     admission::{Refusal, Source},
     keys,
     plan::{Outcome, Plan, Planned, Stuck},
 };
 
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// It keeps something from working.
-    Error,
-    /// It may be meant, and probably is not.
-    Warning,
-}
-
-/// Something that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// How bad it is.
-    pub severity: Severity,
-    /// A stable word for what it is: the `code` of a [`Rule`].
-    pub code: &'static str,
-    /// The object, as `Deployment claims/api`; empty where it is about none.
-    pub object: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to write instead, where the message does not say so.
-    pub hint: Option<String>,
-    /// Where.
-    pub origin: Option<Origin>,
-}
+/// Something that is wrong, where a report points at it.
+pub type ReportFinding = Diagnostic<FileLocation>;
 
 /// What findings of one code have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct FindingRule {
     /// The stable word.
     pub code: &'static str,
     /// What it means, in a sentence.
@@ -55,34 +31,34 @@ pub struct Rule {
 pub const UNPLACEABLE: &str = "Unplaceable";
 
 /// Everything that [`of_plan`] finds.
-pub const PLAN_RULES: [Rule; 6] = [
-    Rule {
+pub const PLAN_RULES: [FindingRule; 6] = [
+    FindingRule {
         code: "AnnotationTooLong",
         short: "An annotation of Rempart is longer than is looked into.",
         help: "Shorten it to at most 1,024 characters: a level is one name, and categories are a list of names.",
     },
-    Rule {
+    FindingRule {
         code: "LevelUnknown",
         short: "The object asks for a sensitivity level that a policy does not have.",
         help: "Write one of the levels that the message lists. An empty value is an unknown level, not a missing one.",
     },
-    Rule {
+    FindingRule {
         code: "CategoryUnknown",
         short: "The object names a category of data that a policy does not have.",
         help: "Write one of the categories that the message lists: separated by ',' in an annotation and by '.' in a \
                namespace's label, without spaces.",
     },
-    Rule {
+    FindingRule {
         code: "AnnotationMisplaced",
         short: "An annotation of Rempart stands where it reaches no pod.",
         help: "Put it on the CronJob's metadata, or on spec.jobTemplate.spec.template.metadata.",
     },
-    Rule {
+    FindingRule {
         code: "NodeNameSet",
         short: "The object names its node itself, past the scheduler, although a policy asks for a cleared one.",
         help: "Remove nodeName, and let kube-scheduler choose among the nodes that are cleared.",
     },
-    Rule {
+    FindingRule {
         code: UNPLACEABLE,
         short: "No node could run the pods: they would stay pending.",
         help: "Correct the workload's own node selector or affinity, or record or add a pool that is \
@@ -91,63 +67,66 @@ pub const PLAN_RULES: [Rule; 6] = [
 ];
 
 /// An error for each workload and namespace of `plan` that is refused, and for each workload that is unplaceable.
-pub fn of_plan<'p>(plan: &'p Plan<'p>, origins: &'p dyn Origins) -> impl Iterator<Item = Finding> + use<'p> {
-    Entry::of(plan).into_iter().filter_map(move |entry| {
-        let (code, origin) = match (entry, entry.fate()) {
-            (Entry::Namespace(namespace), _) => {
+pub fn of_plan<'p>(
+    plan: &'p Plan<'p>,
+    origins: &'p dyn LocationLookup,
+) -> impl Iterator<Item = ReportFinding> + use<'p> {
+    ReportEntry::of(plan).into_iter().filter_map(move |entry| {
+        let (code, place) = match (entry, entry.fate()) {
+            (ReportEntry::Namespace(namespace), _) => {
                 let refusal = entry.refusal()?;
                 (refusal.code(), origins.of_namespace(namespace.name, refusal.key()?))
             }
-            (Entry::Workload(index, planned), Fate::Refused) => {
-                let (refusal, at) = (entry.refusal()?, Pointing { origins, index, planned });
+            (ReportEntry::Workload(index, planned), EntryOutcome::Refused) => {
+                let (refusal, at) = (entry.refusal()?, WorkloadLocations { origins, index, planned });
                 (refusal.code(), at.refused(refusal).or_else(|| at.object()))
             }
-            (Entry::Workload(index, planned), Fate::Unplaceable) => {
-                let at = Pointing { origins, index, planned };
+            (ReportEntry::Workload(index, planned), EntryOutcome::Unplaceable) => {
+                let at = WorkloadLocations { origins, index, planned };
                 (UNPLACEABLE, at.unplaceable().or_else(|| at.object()))
             }
-            (_, Fate::Placeable | Fate::Unrestricted) => return None,
+            (_, EntryOutcome::Placeable | EntryOutcome::Unrestricted) => return None,
         };
         let (object, message) = (entry.object().to_string(), entry.message(plan));
-        Some(Finding { severity: Severity::Error, code, object, message, hint: None, origin })
+        Some(ReportFinding { place, ..ReportFinding::error(code, message).of(object) })
     })
 }
 
 /// A workload, with what knows where it stands.
-struct Pointing<'p> {
-    origins: &'p dyn Origins,
+struct WorkloadLocations<'p> {
+    origins: &'p dyn LocationLookup,
     index: usize,
     planned: &'p Planned<'p>,
 }
 
-impl Pointing<'_> {
-    fn object(&self) -> Option<Origin> {
-        self.origins.of(self.index, Pointed::Object)
+impl WorkloadLocations<'_> {
+    fn object(&self) -> Option<FileLocation> {
+        self.origins.of(self.index, LocationTarget::Object)
     }
 
-    fn said(&self, source: Source, key: &'static str) -> Option<Origin> {
+    fn said(&self, source: Source, key: &'static str) -> Option<FileLocation> {
         match source {
             Source::Namespace => self.origins.of_namespace(&self.planned.workload.identity.namespace, key),
-            Source::Workload | Source::Pod => self.origins.of(self.index, Pointed::Said(source, key)),
+            Source::Workload | Source::Pod => self.origins.of(self.index, LocationTarget::Said(source, key)),
             Source::Default => None,
         }
     }
 
-    fn refused(&self, refusal: &Refusal<'_>) -> Option<Origin> {
+    fn refused(&self, refusal: &Refusal<'_>) -> Option<FileLocation> {
         match (refusal, refusal.source(), refusal.key()) {
-            (Refusal::Misplaced { .. }, _, Some(key)) => self.origins.of(self.index, Pointed::Misplaced(key)),
-            (Refusal::NodeName { .. }, ..) => self.origins.of(self.index, Pointed::Field("nodeName")),
+            (Refusal::Misplaced { .. }, _, Some(key)) => self.origins.of(self.index, LocationTarget::Misplaced(key)),
+            (Refusal::NodeName { .. }, ..) => self.origins.of(self.index, LocationTarget::Field("nodeName")),
             (_, Some(source), Some(key)) => self.said(source, key),
             _ => None,
         }
     }
 
     /// What the workload wishes for itself, or else whoever raised its level.
-    fn unplaceable(&self) -> Option<Origin> {
+    fn unplaceable(&self) -> Option<FileLocation> {
         let Planned { workload, judgement, outcome } = self.planned;
         if *outcome == Outcome::Unplaceable(Stuck::OwnWishes) {
             let field = if workload.wants.selector.is_empty() { "affinity" } else { "nodeSelector" };
-            return self.origins.of(self.index, Pointed::Field(field));
+            return self.origins.of(self.index, LocationTarget::Field(field));
         }
         let mut in_force = judgement.policies.iter().filter(|levelled| levelled.in_force);
         in_force.find_map(|levelled| self.said(levelled.source, keys::SENSITIVITY))

@@ -1,4 +1,4 @@
-//! Findings as SARIF 2.1.0, which code hosts show beside the lines of a change.
+//! SARIF 2.1.0 report: findings, which code hosts show beside the lines of a change.
 //!
 //! The few objects of the standard that are needed, written out: <https://docs.oasis-open.org/sarif/sarif/v2.1.0/>.
 
@@ -6,10 +6,12 @@ use std::{cell::RefCell, fmt::Write as _, io};
 
 use serde::{Serialize, Serializer};
 
+use crate::diagnostic::Severity;
+
 use super::{
     data,
-    finding::{Finding, Rule, Severity},
-    origin::Origin,
+    finding::{FindingRule, ReportFinding},
+    location::FileLocation,
 };
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -18,38 +20,42 @@ const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os
 ///
 /// # Errors
 /// Those of `out`.
-pub fn sarif(rules: &[Rule], findings: impl Iterator<Item = Finding>, out: impl io::Write) -> io::Result<()> {
+pub fn sarif(
+    rules: &[FindingRule],
+    findings: impl Iterator<Item = ReportFinding>,
+    out: impl io::Write,
+) -> io::Result<()> {
     let rules_of_tool = rules.iter().map(RuleOfTool::from).collect();
-    let driver = Driver { name: "rempart", version: env!("CARGO_PKG_VERSION"), rules: rules_of_tool };
-    let results = Results { rules, findings: RefCell::new(findings) };
-    let run = Run { tool: Tool { driver }, column_kind: "unicodeCodePoints", results };
-    data::json(&Log { schema: SCHEMA, version: "2.1.0", runs: [run] }, out)
+    let driver = SarifDriver { name: "rempart", version: env!("CARGO_PKG_VERSION"), rules: rules_of_tool };
+    let results = SarifResults { rules, findings: RefCell::new(findings) };
+    let run = SarifRun { tool: SarifTool { driver }, column_kind: "unicodeCodePoints", results };
+    data::json(&SarifLog { schema: SCHEMA, version: "2.1.0", runs: [run] }, out)
 }
 
 #[derive(Serialize)]
 #[serde(bound = "")]
-struct Log<'r, I: Iterator<Item = Finding>> {
+struct SarifLog<'r, I: Iterator<Item = ReportFinding>> {
     #[serde(rename = "$schema")]
     schema: &'static str,
     version: &'static str,
-    runs: [Run<'r, I>; 1],
+    runs: [SarifRun<'r, I>; 1],
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase", bound = "")]
-struct Run<'r, I: Iterator<Item = Finding>> {
-    tool: Tool<'r>,
+struct SarifRun<'r, I: Iterator<Item = ReportFinding>> {
+    tool: SarifTool<'r>,
     column_kind: &'static str,
-    results: Results<'r, I>,
+    results: SarifResults<'r, I>,
 }
 
 #[derive(Serialize)]
-struct Tool<'r> {
-    driver: Driver<'r>,
+struct SarifTool<'r> {
+    driver: SarifDriver<'r>,
 }
 
 #[derive(Serialize)]
-struct Driver<'r> {
+struct SarifDriver<'r> {
     name: &'static str,
     version: &'static str,
     rules: Vec<RuleOfTool<'r>>,
@@ -59,28 +65,28 @@ struct Driver<'r> {
 #[serde(rename_all = "camelCase")]
 struct RuleOfTool<'r> {
     id: &'r str,
-    short_description: Text<'r>,
-    help: Text<'r>,
+    short_description: SarifText<'r>,
+    help: SarifText<'r>,
 }
 
 #[derive(Serialize)]
-struct Text<'r> {
+struct SarifText<'r> {
     text: &'r str,
 }
 
-impl From<&Rule> for RuleOfTool<'_> {
-    fn from(rule: &Rule) -> Self {
-        Self { id: rule.code, short_description: Text { text: rule.short }, help: Text { text: rule.help } }
+impl From<&FindingRule> for RuleOfTool<'_> {
+    fn from(rule: &FindingRule) -> Self {
+        Self { id: rule.code, short_description: SarifText { text: rule.short }, help: SarifText { text: rule.help } }
     }
 }
 
 /// The findings, made into results while they are written. Written once.
-struct Results<'r, I> {
-    rules: &'r [Rule],
+struct SarifResults<'r, I> {
+    rules: &'r [FindingRule],
     findings: RefCell<I>,
 }
 
-impl<I: Iterator<Item = Finding>> Serialize for Results<'_, I> {
+impl<I: Iterator<Item = ReportFinding>> Serialize for SarifResults<'_, I> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut findings = self.findings.borrow_mut();
         serializer.collect_seq(findings.by_ref().map(|finding| ResultOfRun::new(self.rules, finding)))
@@ -96,7 +102,7 @@ struct ResultOfRun {
     level: Severity,
     message: OwnText,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    locations: Vec<Location>,
+    locations: Vec<SarifLocation>,
 }
 
 #[derive(Serialize)]
@@ -106,7 +112,7 @@ struct OwnText {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Location {
+struct SarifLocation {
     #[serde(skip_serializing_if = "Option::is_none")]
     physical_location: Option<PhysicalLocation>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -117,7 +123,7 @@ struct Location {
 #[serde(rename_all = "camelCase")]
 struct PhysicalLocation {
     artifact_location: ArtifactLocation,
-    region: Region,
+    region: SarifRegion,
 }
 
 #[derive(Serialize)]
@@ -127,7 +133,7 @@ struct ArtifactLocation {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Region {
+struct SarifRegion {
     start_line: u32,
     start_column: u32,
 }
@@ -139,27 +145,29 @@ struct LogicalLocation {
 }
 
 impl ResultOfRun {
-    fn new(rules: &[Rule], finding: Finding) -> Self {
-        let Finding { severity, code, object, message, hint, origin } = finding;
+    fn new(rules: &[FindingRule], finding: ReportFinding) -> Self {
+        let ReportFinding { severity, code, place, object, message, hint } = finding;
         // A host shows the message away from the line: it must name the object.
-        let mut text = if object.is_empty() { message } else { format!("{object}: {message}") };
+        let mut text = match &object {
+            Some(object) => format!("{object}: {message}"),
+            None => message,
+        };
         if let Some(hint) = hint {
             text.push_str("; ");
             text.push_str(&hint);
         }
-        let physical_location = origin.map(|Origin { file, line, column }| PhysicalLocation {
+        let physical_location = place.map(|FileLocation { file, line, column }| PhysicalLocation {
             artifact_location: ArtifactLocation { uri: uri(&file) },
-            region: Region { start_line: line.max(1), start_column: column.max(1) },
+            region: SarifRegion { start_line: line.max(1), start_column: column.max(1) },
         });
-        let logical_locations: Vec<_> =
-            Some(object).filter(|object| !object.is_empty()).into_iter().map(LogicalLocation::from).collect();
+        let logical_locations: Vec<_> = object.into_iter().map(LogicalLocation::from).collect();
         let known = physical_location.is_some() || !logical_locations.is_empty();
         Self {
             rule_id: code,
             rule_index: rules.iter().position(|rule| rule.code == code),
             level: severity,
             message: OwnText { text },
-            locations: known.then_some(Location { physical_location, logical_locations }).into_iter().collect(),
+            locations: known.then_some(SarifLocation { physical_location, logical_locations }).into_iter().collect(),
         }
     }
 }

@@ -6,7 +6,8 @@ use std::{fs, path::Path};
 
 use rempart::{
     api::{CloudProvider, PlacementPolicy, PlacementPool},
-    convert::{self, Problem},
+    convert,
+    diagnostic::FieldDiagnostic,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -38,7 +39,7 @@ struct Table {
 
 /// The object as the code knows it, and what the code finds wrong with it; `None` when it cannot even
 /// be decoded.
-fn read(object: &Value) -> Option<(Value, Vec<Problem>)> {
+fn read(object: &Value) -> Option<(Value, Vec<FieldDiagnostic>)> {
     fn decoded<K: DeserializeOwned + Serialize>(object: &Value) -> Option<(K, Value)> {
         let decoded: K = serde_json::from_value(object.clone()).ok()?;
         let encoded = serde_json::to_value(&decoded).unwrap();

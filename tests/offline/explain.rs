@@ -2,16 +2,18 @@
 
 use std::{fs, path::Path};
 
+use rempart::terminal::TextLayout;
 use rempart::{
-    explain::{Error, Explained, Question, Style, Target, explain},
-    gather::{Gathered, Settings, Settled},
-    manifest::{read::read, source::Sources},
+    diagnostic::source::SourceMap,
+    explain::{ExplainAnswer, ExplainError, ExplainQuestion, ExplainTarget, explain},
+    gather::{GatherSettings, GatheredObjects, LocatedInventory},
+    manifest::read::read,
 };
 use unicode_width::UnicodeWidthStr;
 
 use crate::facts::at;
 
-const PLAIN: Style = Style { width: 80, colour: false };
+const PLAIN: TextLayout = TextLayout { width: 80, colour: false };
 
 /// A question, as it is typed.
 #[derive(Clone, Copy)]
@@ -21,7 +23,7 @@ struct Asked<'q> {
     namespace: &'q str,
     pool: Option<&'q str>,
     policy: Option<&'q str>,
-    style: Style,
+    style: TextLayout,
 }
 
 fn of<'q>(scenario: &'q str, target: &'q str, namespace: &'q str) -> Asked<'q> {
@@ -29,39 +31,39 @@ fn of<'q>(scenario: &'q str, target: &'q str, namespace: &'q str) -> Asked<'q> {
 }
 
 /// The texts of a scenario, in the order of their names.
-fn sources(scenario: &str) -> Sources {
+fn sources(scenario: &str) -> SourceMap {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios").join(scenario);
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     for path in paths {
         sources.add(path.file_name().unwrap().to_str().unwrap(), fs::read_to_string(&path).unwrap());
     }
     sources
 }
 
-fn settled(sources: &Sources) -> Settled<'_> {
-    let mut gathered = Gathered::new("default");
+fn located(sources: &SourceMap) -> LocatedInventory<'_> {
+    let mut gathered = GatheredObjects::new("default");
     for file in sources.files() {
         read(file, sources.text(file), &mut |found| gathered.take(file, found));
     }
-    let settled = gathered.settle(&Settings { exempt: vec!["kube-system".to_owned()] });
-    assert!(!settled.is_faulty(), "{:?}", settled.diagnostics);
-    settled
+    let located = gathered.into_inventory(&GatherSettings { exempt: vec!["kube-system".to_owned()] });
+    assert!(!located.is_faulty(), "{:?}", located.diagnostics);
+    located
 }
 
-fn answer(asked: Asked<'_>) -> Result<Explained, Error> {
+fn answer(asked: Asked<'_>) -> Result<ExplainAnswer, ExplainError> {
     let Asked { scenario, target, namespace, pool, policy, style } = asked;
     let sources = sources(scenario);
-    let settled = settled(&sources);
-    let target = Target::parse(target, namespace).unwrap();
-    let question = Question { target, pool, policy, at: at("2026-11-22T10:00:00Z") };
-    explain(&settled, &sources, &question, style)
+    let located = located(&sources);
+    let target = ExplainTarget::parse(target, namespace).unwrap();
+    let question = ExplainQuestion { target, pool, policy, at: at("2026-11-22T10:00:00Z") };
+    explain(&located, &sources, &question, style)
 }
 
 /// The answer in full, after `answered`: what it says must be so.
 fn told(asked: Asked<'_>, placeable: bool) -> String {
-    let Explained { text, placeable: found } = answer(asked).unwrap();
+    let ExplainAnswer { text, placeable: found } = answer(asked).unwrap();
     assert_eq!(found, placeable, "{text}");
     text
 }
@@ -101,7 +103,7 @@ snapshots! {
 #[test]
 fn whatever_a_pool_lacks_there_is_a_step_or_word_that_there_is_none() {
     let files = sources("harbour");
-    let pools: Vec<String> = settled(&files).inventory.world.catalogue.pools.keys().map(ToString::to_string).collect();
+    let pools: Vec<String> = located(&files).inventory.world.catalogue.pools.keys().map(ToString::to_string).collect();
     let steps = pools.iter().map(|pool| {
         let text = told(Asked { pool: Some(pool), ..of("harbour", "level/dock", "") }, false);
         text.split_once("To have it cleared\n").unwrap().1.to_owned()
@@ -151,11 +153,11 @@ fn wrong_questions_are_answered_with_what_there_is() {
 fn lines_keep_to_the_width_and_colours_change_no_word() {
     let asked = of("hospital", "deploy/bed-board", "wards");
     for width in [40, 60, 80, 120] {
-        let text = told(Asked { style: Style { width, colour: false }, ..asked }, true);
+        let text = told(Asked { style: TextLayout { width, colour: false }, ..asked }, true);
         for line in text.lines().filter(|line| line.width() > width) {
             assert_eq!(line.split_whitespace().count(), 1, "{width}: {line}");
         }
-        let coloured = told(Asked { style: Style { width, colour: true }, ..asked }, true);
+        let coloured = told(Asked { style: TextLayout { width, colour: true }, ..asked }, true);
         assert_ne!(coloured, text);
         let mut bare = String::new();
         for part in coloured.split('\u{1b}') {
@@ -173,13 +175,13 @@ fn lines_keep_to_the_width_and_colours_change_no_word() {
 fn what_was_read_from_no_file_has_no_line() {
     let asked = of("ministry", "level/tax", "");
     let files = sources(asked.scenario);
-    let mut nameless = Sources::default();
+    let mut nameless = SourceMap::default();
     for file in files.files() {
         nameless.add("", files.text(file).to_owned());
     }
-    let settled = settled(&nameless);
-    let target = Target::parse(asked.target, "").unwrap();
-    let question = Question { target, pool: None, policy: None, at: at("2026-11-22T10:00:00Z") };
-    let text = explain(&settled, &nameless, &question, PLAIN).unwrap().text;
+    let located = located(&nameless);
+    let target = ExplainTarget::parse(asked.target, "").unwrap();
+    let question = ExplainQuestion { target, pool: None, policy: None, at: at("2026-11-22T10:00:00Z") };
+    let text = explain(&located, &nameless, &question, PLAIN).unwrap().text;
     assert!(!text.contains("yaml") && !text.contains("(:") && !text.contains("()"), "{text}");
 }

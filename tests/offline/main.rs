@@ -17,6 +17,7 @@ mod examples;
 mod explain;
 mod facts;
 mod gathered;
+mod harmless;
 mod manifests;
 mod monotonicity;
 mod plan;

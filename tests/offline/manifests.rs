@@ -1,7 +1,11 @@
 //! What holds of every text that the reader of manifests may meet.
 
 use proptest::prelude::*;
-use rempart::manifest::{diagnostic::Diagnostic, files::gather, read::read, render::Look, source::Sources};
+use rempart::{
+    diagnostic::{Diagnostic, source::SourceMap},
+    manifest::{files::gather, read::read},
+    terminal::TextLayout,
+};
 use serde_json::Value;
 
 use crate::property_runner::properties;
@@ -9,7 +13,7 @@ use crate::property_runner::properties;
 /// Each object of `text` as JSON, or `None` where something is wrong in its stead.
 fn objects(text: &str) -> Vec<Option<Value>> {
     let mut objects = Vec::new();
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     let file = sources.add("f", text.to_owned());
     read(file, sources.text(file), &mut |read| objects.push(read.ok().map(|node| node.to_json())));
     objects
@@ -17,7 +21,7 @@ fn objects(text: &str) -> Vec<Option<Value>> {
 
 /// Every diagnostic of `bytes`, rendered in all ways, and how many objects there are.
 fn survive(mut bytes: &[u8], width: usize) -> (usize, Vec<Diagnostic>) {
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     let gathered = gather(&["-".into()], &mut bytes, &mut sources);
     let (mut objects, mut diagnostics) = (0, gathered.diagnostics);
     for file in gathered.files {
@@ -27,7 +31,7 @@ fn survive(mut bytes: &[u8], width: usize) -> (usize, Vec<Diagnostic>) {
         });
     }
     for diagnostic in &diagnostics {
-        let shown = diagnostic.render(&sources, Look { colour: false, width });
+        let shown = diagnostic.render(&sources, TextLayout { colour: false, width });
         let line = diagnostic.one_line(&sources);
         assert!(!line.chars().chain(shown.chars().filter(|c| *c != '\n')).any(char::is_control), "{shown:?}");
     }

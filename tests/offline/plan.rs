@@ -1,8 +1,9 @@
 //! What a plan says of workloads, and what an impact says of edits, on a world of two hospitals' clouds.
 
 use rempart::{
-    gather::{Gathered, Settings, Settled},
-    manifest::{read::read, source::Sources},
+    diagnostic::source::SourceMap,
+    gather::{GatherSettings, GatheredObjects, LocatedInventory},
+    manifest::read::read,
 };
 use rempart_core::{
     impact::{Impact, impact},
@@ -83,14 +84,14 @@ fn workload(kind: &str, name: &str, level: &str, pod: &str) -> String {
 }
 
 /// What `manifests` come to, handed to `judge`.
-fn with<R>(manifests: &[&str], judge: impl FnOnce(&Settled<'_>) -> R) -> R {
-    let mut sources = Sources::default();
+fn with<R>(manifests: &[&str], judge: impl FnOnce(&LocatedInventory<'_>) -> R) -> R {
+    let mut sources = SourceMap::default();
     let file = sources.add("world.yaml", manifests.concat());
-    let mut gathered = Gathered::new("default");
+    let mut gathered = GatheredObjects::new("default");
     read(file, sources.text(file), &mut |found| gathered.take(file, found));
-    let settled = gathered.settle(&Settings { exempt: vec!["kube-system".to_owned()] });
-    assert!(!settled.is_faulty(), "{:?}", settled.diagnostics);
-    judge(&settled)
+    let located = gathered.into_inventory(&GatherSettings { exempt: vec!["kube-system".to_owned()] });
+    assert!(!located.is_faulty(), "{:?}", located.diagnostics);
+    judge(&located)
 }
 
 fn on(day: &str) -> Instant {
@@ -99,8 +100,8 @@ fn on(day: &str) -> Instant {
 
 /// The outcome and message of the only workload of `manifests`.
 fn told(manifests: &[&str]) -> (Outcome, String) {
-    with(manifests, |settled| {
-        let plan = plan(&settled.inventory, on("2026-11-22"), Assume::default());
+    with(manifests, |located| {
+        let plan = plan(&located.inventory, on("2026-11-22"), Assume::default());
         let planned = &plan.workloads[0];
         (planned.outcome.clone(), plan.message(planned))
     })

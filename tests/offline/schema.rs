@@ -4,7 +4,10 @@
 use std::{fs, path::Path};
 
 use proptest::{prelude::*, sample::Index};
-use rempart::api::validate::{Kind, Violation, defects, violations};
+use rempart::{
+    api::validate::{ResourceKind, defects, violations},
+    diagnostic::FieldDiagnostic,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -46,8 +49,8 @@ fn good(kind: &str) -> Value {
     table().good.into_iter().find(|object| object["kind"] == kind).unwrap()
 }
 
-fn judged(object: &Value) -> Vec<Violation> {
-    violations(Kind::parse(object["kind"].as_str().unwrap()).unwrap(), object)
+fn judged(object: &Value) -> Vec<FieldDiagnostic> {
+    violations(ResourceKind::parse(object["kind"].as_str().unwrap()).unwrap(), object)
 }
 
 /// `object` with the value at `at`, a JSON pointer, replaced, added or taken away.
@@ -65,14 +68,14 @@ fn changed(mut object: Value, at: &str, value: Option<Value>) -> Value {
 /// What is found in the good object of a kind after one change, as `path code`.
 fn found(kind: &str, at: &str, value: Option<Value>) -> Vec<String> {
     let found = judged(&changed(good(kind), at, value));
-    found.iter().map(|violation| format!("{} {}", violation.path, violation.code)).collect()
+    found.iter().map(|violation| format!("{} {}", violation.path(), violation.code)).collect()
 }
 
 /// What the change of one value says, and hints.
 fn said(kind: &str, at: &str, value: Value) -> (String, String) {
     let mut found = judged(&changed(good(kind), at, Some(value)));
     assert_eq!(found.len(), 1, "{found:?}");
-    let Violation { message, hint, .. } = found.remove(0);
+    let FieldDiagnostic { message, hint, .. } = found.remove(0);
     (message, hint.unwrap_or_default())
 }
 
@@ -108,7 +111,7 @@ fn sentence(says: &str) -> &str {
 
 #[test]
 fn everything_of_our_definitions_is_understood() {
-    for kind in Kind::ALL {
+    for kind in ResourceKind::ALL {
         assert_eq!(defects(kind), []);
     }
 }
@@ -121,9 +124,9 @@ fn what_a_cluster_refuses_is_refused_with_its_sentence() {
         let found = judged(&changed(good(kind), at, value.clone()));
         let at = dotted(at);
         let is_near = |path: &str| path.starts_with(&at) || at.starts_with(path);
-        let is_told = |violation: &Violation| match code_of(says) {
-            Some(code) => violation.code == code && violation.path == at,
-            None => violation.message.contains(sentence(says)) && is_near(&violation.path),
+        let is_told = |violation: &FieldDiagnostic| match code_of(says) {
+            Some(code) => violation.code == code && violation.path() == at,
+            None => violation.message.contains(sentence(says)) && is_near(violation.path()),
         };
         if found.iter().filter(|violation| is_told(violation)).count() != 1 {
             wrong.push(format!("{name}: {at} should say {says:?}, once\n  found {found:#?}"));
@@ -201,7 +204,7 @@ fn what_does_not_follow_from_it_is() {
     let mut policy = changed(good("PlacementPolicy"), "/spec/levels/1/require/colour", Some(json!("red")));
     policy = changed(policy, "/spec/defaultLevel", Some(json!("top")));
     policy = changed(policy, "/metadata/name", Some(json!("my.policy")));
-    let paths: Vec<_> = judged(&policy).into_iter().map(|violation| violation.path).collect();
+    let paths: Vec<_> = judged(&policy).into_iter().map(|violation| violation.path().to_owned()).collect();
     assert_eq!(paths, ["metadata.name", "spec.defaultLevel", "spec.levels[1].require.colour"]);
 }
 
@@ -252,7 +255,7 @@ fn what_every_object_has_is_looked_at() {
     assert_eq!(found(kind, "/metadata/labels", Some(json!({"a": "b c"}))), ["metadata.labels.a Invalid"]);
     assert_eq!(found(kind, "/status", Some(json!({"anything": 1}))), [""; 0]);
     assert_eq!(found(kind, "/statuses", Some(json!({}))), ["statuses UnknownField"]);
-    assert_eq!(violations(Kind::PlacementPool, &json!([]))[0].code, "WrongType");
+    assert_eq!(violations(ResourceKind::PlacementPool, &json!([]))[0].code, "WrongType");
 }
 
 #[test]
@@ -299,7 +302,7 @@ fn a_long_value_is_quoted_in_part() {
         ("/metadata/name", json!(long)),
     ] {
         for violation in judged(&changed(good("CloudProvider"), at, Some(value))) {
-            assert!(violation.path.len() < 200 && violation.message.len() < 400, "{at}: {violation:?}");
+            assert!(violation.path().len() < 200 && violation.message.len() < 400, "{at}: {violation:?}");
         }
     }
     let (message, _) = said("PlacementPool", "/spec/nodeSelector/matchLabels", json!({ long: "x" }));
@@ -354,7 +357,7 @@ properties! {
             places(&object, "", &mut all);
             *object.pointer_mut(at.get(all.as_slice()).as_str()).unwrap() = value;
         }
-        for kind in Kind::ALL {
+        for kind in ResourceKind::ALL {
             for violation in violations(kind, &object) {
                 prop_assert!(!violation.message.is_empty() && violation.code != "Unjudged");
                 prop_assert!(!violation.message.contains("the rule \""), "not spared: {violation:?}");

@@ -1,4 +1,6 @@
-//! A definition, read once into what the walk needs: of every value its shape and its rules.
+//! Kind definitions: the schema of each kind, read once into what the walk needs.
+//!
+//! Takes a generated `CustomResourceDefinition`, and returns its schema nodes and what of it is not understood.
 //!
 //! Our schemas use few keywords, and each is known here by the type that it belongs to. A keyword that is not, or a rule
 //! that cannot be compiled, is a defect: it is never left out in silence.
@@ -9,68 +11,34 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{metadata, rule::Rule};
+use super::{
+    envelope,
+    rule::CelRule,
+    shape::{SchemaNode, ValueShape},
+};
 
 /// One of our kinds.
 #[derive(Debug)]
-pub(super) struct Definition {
+pub(super) struct KindDefinition {
     /// The whole object.
-    pub(super) root: Node,
+    pub(super) root: SchemaNode,
     /// What of the definition is not understood here.
     pub(super) defects: Vec<String>,
 }
 
-/// What one value may be.
-#[derive(Debug)]
-pub(super) struct Node {
-    pub(super) shape: Shape,
-    pub(super) rules: Vec<Arc<Rule>>,
-    /// A value that would do, from the description.
-    pub(super) example: Option<String>,
-}
-
-/// The structure of a value.
-#[derive(Debug)]
-pub(super) enum Shape {
-    Fields {
-        known: BTreeMap<String, Node>,
-        required: Vec<String>,
-    },
-    Map {
-        values: Box<Node>,
-        longest: usize,
-    },
-    List {
-        item: Box<Node>,
-        shortest: usize,
-        longest: usize,
-        distinct: bool,
-    },
-    Text {
-        longest: usize,
-        allowed: Vec<String>,
-    },
-    Number {
-        least: Option<f64>,
-    },
-    Integer,
-    /// Of no concern here.
-    Anything,
-}
-
 /// The rules compiled so far, by their text: few of them differ, and compiling is most of the work of reading.
-pub(super) type Compiled = BTreeMap<String, Result<Arc<Rule>, String>>;
+pub(super) type CompiledRules = BTreeMap<String, Result<Arc<CelRule>, String>>;
 
 /// A definition being read.
-struct Reading<'c> {
-    compiled: &'c mut Compiled,
+struct DefinitionReader<'c> {
+    compiled: &'c mut CompiledRules,
     defects: Vec<String>,
 }
 
-impl Definition {
+impl KindDefinition {
     /// Reads a definition; `compiled` is shared with those read before and after.
-    pub(super) fn of(crd: &CustomResourceDefinition, compiled: &mut Compiled) -> Self {
-        let mut reading = Reading { compiled, defects: Vec::new() };
+    pub(super) fn of(crd: &CustomResourceDefinition, compiled: &mut CompiledRules) -> Self {
+        let mut reading = DefinitionReader { compiled, defects: Vec::new() };
         let schemas =
             crd.spec.versions.iter().filter_map(|version| version.schema.as_ref()?.open_api_v3_schema.as_ref());
         let mut schema = schemas.map(serde_json::to_value).next().and_then(Result::ok).unwrap_or_default();
@@ -85,23 +53,23 @@ impl Definition {
 fn complete(schema: &mut Value) {
     let Some(Value::Object(fields)) = schema.get_mut("properties") else { return };
     let name = fields.get("metadata").and_then(|metadata| metadata.pointer("/properties/name")).cloned();
-    fields.insert("metadata".to_owned(), metadata::schema(name));
+    fields.insert("metadata".to_owned(), envelope::metadata(name));
     fields.insert("apiVersion".to_owned(), json!({"type": "string"}));
     fields.insert("kind".to_owned(), json!({"type": "string"}));
-    fields.insert("status".to_owned(), metadata::anything());
+    fields.insert("status".to_owned(), envelope::anything());
     if let Some(Value::Array(required)) = schema.get_mut("required") {
         required.extend([json!("apiVersion"), json!("kind"), json!("metadata")]);
     }
 }
 
 /// The keywords of one schema, each taken once.
-struct Keywords<'r, 'c> {
+struct SchemaKeywords<'r, 'c> {
     at: &'r str,
     left: Map<String, Value>,
-    reading: &'r mut Reading<'c>,
+    reading: &'r mut DefinitionReader<'c>,
 }
 
-impl Keywords<'_, '_> {
+impl SchemaKeywords<'_, '_> {
     fn defect(&mut self, what: impl Display) {
         self.reading.defects.push(format!("{}: {what}", self.at));
     }
@@ -115,33 +83,33 @@ impl Keywords<'_, '_> {
         self.take(keyword).unwrap_or(usize::MAX)
     }
 
-    fn child(&mut self, step: &str, keyword: &str) -> Node {
+    fn child(&mut self, step: &str, keyword: &str) -> SchemaNode {
         let schema = self.take(keyword).unwrap_or_default();
         node(&format!("{}{step}", self.at), schema, self.reading)
     }
 }
 
-fn node(at: &str, schema: Value, reading: &mut Reading<'_>) -> Node {
+fn node(at: &str, schema: Value, reading: &mut DefinitionReader<'_>) -> SchemaNode {
     let Value::Object(left) = schema else {
         reading.defects.push(format!("{at}: {schema} is no schema"));
-        return Node { shape: Shape::Anything, rules: Vec::new(), example: None };
+        return SchemaNode { shape: ValueShape::Anything, rules: Vec::new(), example: None };
     };
-    let mut keywords = Keywords { at, left, reading };
+    let mut keywords = SchemaKeywords { at, left, reading };
     let shape = shape(&mut keywords);
     let example = keywords.take::<String>("description").and_then(|text| example(&text));
     let rules = rules(&mut keywords);
     for keyword in std::mem::take(&mut keywords.left).keys() {
         keywords.defect(format_args!("the keyword {keyword} is not known"));
     }
-    Node { shape, rules, example }
+    SchemaNode { shape, rules, example }
 }
 
-fn rules(keywords: &mut Keywords<'_, '_>) -> Vec<Arc<Rule>> {
+fn rules(keywords: &mut SchemaKeywords<'_, '_>) -> Vec<Arc<CelRule>> {
     let stated: Vec<Value> = keywords.take("x-kubernetes-validations").unwrap_or_default();
     let mut rules = Vec::with_capacity(stated.len());
     for rule in stated {
         let compiled = keywords.reading.compiled.entry(rule.to_string());
-        match compiled.or_insert_with(|| Rule::compile(rule).map(Arc::new)).clone() {
+        match compiled.or_insert_with(|| CelRule::compile(rule).map(Arc::new)).clone() {
             Ok(rule) => rules.push(rule),
             Err(error) => keywords.defect(error),
         }
@@ -149,12 +117,12 @@ fn rules(keywords: &mut Keywords<'_, '_>) -> Vec<Arc<Rule>> {
     rules
 }
 
-fn shape(keywords: &mut Keywords<'_, '_>) -> Shape {
+fn shape(keywords: &mut SchemaKeywords<'_, '_>) -> ValueShape {
     // How field managers share a value says nothing about what it may be.
     keywords.left.remove("x-kubernetes-map-type");
     let type_ = keywords.take::<String>("type");
     match type_.as_deref() {
-        Some("object") if keywords.left.contains_key("additionalProperties") => Shape::Map {
+        Some("object") if keywords.left.contains_key("additionalProperties") => ValueShape::Map {
             values: Box::new(keywords.child("{}", "additionalProperties")),
             longest: keywords.limit("maxProperties"),
         },
@@ -164,36 +132,37 @@ fn shape(keywords: &mut Keywords<'_, '_>) -> Shape {
                 let child = node(&format!("{}.{name}", keywords.at), schema, keywords.reading);
                 (name, child)
             });
-            Shape::Fields { known: known.collect(), required: keywords.take("required").unwrap_or_default() }
+            ValueShape::Fields { known: known.collect(), required: keywords.take("required").unwrap_or_default() }
         }
         Some("array") => list(keywords),
-        Some("string") => {
-            Shape::Text { longest: keywords.limit("maxLength"), allowed: keywords.take("enum").unwrap_or_default() }
-        }
+        Some("string") => ValueShape::Text {
+            longest: keywords.limit("maxLength"),
+            allowed: keywords.take("enum").unwrap_or_default(),
+        },
         Some("number") => {
             // JSON has no other numbers.
             if keywords.left.get("format").is_some_and(|format| format == "double") {
                 keywords.left.remove("format");
             }
-            Shape::Number { least: keywords.take("minimum") }
+            ValueShape::Number { least: keywords.take("minimum") }
         }
-        Some("integer") => Shape::Integer,
-        None if keywords.take("x-kubernetes-preserve-unknown-fields") == Some(true) => Shape::Anything,
+        Some("integer") => ValueShape::Integer,
+        None if keywords.take("x-kubernetes-preserve-unknown-fields") == Some(true) => ValueShape::Anything,
         other => {
             keywords.defect(format_args!("the type {other:?} is not known"));
-            Shape::Anything
+            ValueShape::Anything
         }
     }
 }
 
-fn list(keywords: &mut Keywords<'_, '_>) -> Shape {
+fn list(keywords: &mut SchemaKeywords<'_, '_>) -> ValueShape {
     let kind: Option<String> = keywords.take("x-kubernetes-list-type");
     // That the entries of a map differ in their keys is told by a rule of ours, whose sentence names the entry.
     let ruled = keywords.left.contains_key("x-kubernetes-validations");
     if kind.as_deref() == Some("map") && keywords.take::<Value>("x-kubernetes-list-map-keys").is_some() && !ruled {
         keywords.defect("no rule says that the entries differ in their keys");
     }
-    Shape::List {
+    ValueShape::List {
         item: Box::new(keywords.child("[]", "items")),
         shortest: keywords.take("minItems").unwrap_or_default(),
         longest: keywords.limit("maxItems"),
@@ -213,7 +182,7 @@ mod tests {
     use super::*;
 
     fn defects(schema: Value) -> Vec<String> {
-        let mut reading = Reading { compiled: &mut Compiled::new(), defects: Vec::new() };
+        let mut reading = DefinitionReader { compiled: &mut CompiledRules::new(), defects: Vec::new() };
         node("Kind", schema, &mut reading);
         reading.defects
     }

@@ -36,10 +36,10 @@ pub(super) static LIBRARY: LazyLock<Context<'static>> = LazyLock::new(|| {
 });
 
 /// A format by its name, and whether a text has it.
-type Format = (&'static str, fn(&str) -> bool);
+type FormatCheck = (&'static str, fn(&str) -> bool);
 
 /// The formats that our rules name. Another would fail where it is evaluated.
-const FORMATS: [Format; 3] =
+const FORMATS: [FormatCheck; 3] =
     [("date", form::is_date), ("labelValue", form::is_label_value), ("qualifiedName", form::is_label_key)];
 
 /// `format.date().validate(self)`: nothing when the text has the format, or else what is wrong with it.

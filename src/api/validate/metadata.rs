@@ -1,57 +1,22 @@
-//! What the API server asks of every object, whatever its kind: `apiVersion`, `kind` and `metadata`.
+//! Object metadata: the checks of `apiVersion`, `kind` and `metadata` that no schema states.
+//!
+//! Takes an object of any kind, and notes on the walk for what the API server would refuse it.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
-    form, hint,
-    path::Step::{self, Field, Key},
-    walk::Walk,
+    form,
+    path::FieldStep::{self, Field, Key},
+    walk::ObjectWalk,
 };
-use crate::api::{GROUP, VERSION};
+use crate::{
+    api::{GROUP, VERSION},
+    diagnostic::suggest,
+};
 use rempart_core::name::quoted;
 
-/// A schema that takes everything.
-pub(super) fn anything() -> Value {
-    json!({"x-kubernetes-preserve-unknown-fields": true})
-}
-
-/// The schema of `metadata`, with what a kind says of its objects' names.
-pub(super) fn schema(name: Option<Value>) -> Value {
-    let text = || json!({"type": "string"});
-    let number = || json!({"type": "integer"});
-    let texts = || json!({"type": "object", "additionalProperties": {"type": "string"}});
-    json!({
-        "type": "object",
-        "properties": {
-            "name": name.unwrap_or_else(text),
-            "generateName": text(),
-            "namespace": text(),
-            "labels": texts(),
-            "annotations": texts(),
-            "finalizers": {"type": "array", "items": text()},
-            "ownerReferences": {"type": "array", "items": anything()},
-            "managedFields": {"type": "array", "items": anything()},
-            "selfLink": text(),
-            "uid": text(),
-            "resourceVersion": text(),
-            "generation": number(),
-            "creationTimestamp": text(),
-            "deletionTimestamp": text(),
-            "deletionGracePeriodSeconds": number(),
-        },
-    })
-}
-
-/// The name that the API server would make of `generateName`, where there is no name: what it adds is of this length.
-pub(super) fn generated_name(object: &Value) -> Option<String> {
-    let metadata = object.get("metadata")?;
-    let named = metadata.get("name").is_some_and(|name| !name.is_null() && name != "");
-    let base = metadata.get("generateName")?.as_str().filter(|base| !named && !base.is_empty())?;
-    Some(base.chars().take(58).chain("xxxxx".chars()).collect())
-}
-
 /// Looks at what no schema says.
-pub(super) fn look<'a>(walk: &mut Walk<'a>, kind: &str, object: &'a Map<String, Value>) {
+pub(super) fn look<'a>(walk: &mut ObjectWalk<'a>, kind: &str, object: &'a Map<String, Value>) {
     let version = format!("{GROUP}/{VERSION}");
     for (field, expected) in [("apiVersion", version.as_str()), ("kind", kind)] {
         if let Some(Value::String(given)) = object.get(field)
@@ -93,8 +58,8 @@ pub(super) fn look<'a>(walk: &mut Walk<'a>, kind: &str, object: &'a Map<String, 
     }
 }
 
-fn look_at_name<'a>(walk: &mut Walk<'a>, metadata: &'a Map<String, Value>) {
-    const AT: [Step<'_>; 2] = [Field("metadata"), Field("name")];
+fn look_at_name<'a>(walk: &mut ObjectWalk<'a>, metadata: &'a Map<String, Value>) {
+    const AT: [FieldStep<'_>; 2] = [Field("metadata"), Field("name")];
     match metadata.get("name") {
         None | Some(Value::Null) => walk.refuse(&AT, "Required", "the object has no name: write one".to_owned()),
         Some(Value::String(name)) if name.is_empty() => {
@@ -109,7 +74,7 @@ fn look_at_name<'a>(walk: &mut Walk<'a>, metadata: &'a Map<String, Value>) {
             walk.refuse(&AT, "Invalid", message);
             let lower = name.to_lowercase().replace(['_', ' '], "-");
             if form::is_subdomain(&lower) {
-                walk.hint(hint::meant(quoted(&lower)));
+                walk.hint(suggest::meant(quoted(&lower)));
             }
         }
         Some(_) => {}

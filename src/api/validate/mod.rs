@@ -1,35 +1,40 @@
-//! What the API server would refuse in an object of ours, told without one.
+//! Offline validation: what the API server would refuse in an object of ours, told without one.
 //!
-//! The generated definitions are the only source: their structure is walked here, and their CEL rules are evaluated, with
-//! the very sentences that a cluster would answer. The function is pure. It finds everything rather than the first
-//! thing, and says of each what to write instead.
+//! Takes a kind and an object as JSON, and returns one diagnostic for each violation. The generated definitions are the
+//! only source: their structure is walked here, and their CEL rules are evaluated, with the very sentences that a
+//! cluster would answer. Everything is found rather than the first thing.
 //!
 //! It says more than the API server in two ways. A field with nothing after it is a violation: the API server cannot tell
 //! it from one that is not there, and a level whose `require:` was left empty demands nothing. And there are hints.
 //! It says less in one: a status is ignored, as the API server does with one that is sent.
 
+mod cel_value;
 mod definition;
+mod envelope;
 mod form;
 mod hint;
 mod library;
 mod metadata;
 mod path;
 mod rule;
+mod shape;
 mod walk;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::LazyLock};
 
 use serde_json::Value;
 
+use crate::diagnostic::{Diagnostic, FieldDiagnostic, FieldPath};
+
 use self::{
-    definition::{Compiled, Definition},
-    path::Step::Field,
-    walk::Walk,
+    definition::{CompiledRules, KindDefinition},
+    path::FieldStep::Field,
+    walk::ObjectWalk,
 };
 
 /// One of our kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum ResourceKind {
     /// What the offers of a provider are worth.
     CloudProvider,
     /// Which data may run where.
@@ -38,7 +43,7 @@ pub enum Kind {
     PlacementPool,
 }
 
-impl Kind {
+impl ResourceKind {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::CloudProvider, Self::PlacementPolicy, Self::PlacementPool];
 
@@ -57,56 +62,45 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ResourceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-/// Something in an object for which the API server would refuse it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// Where, as `spec.offers[0].zones[1].country` or `metadata.annotations[rempart.dev/x]`; empty for the object itself.
-    pub path: String,
-    /// What sort of violation, as one stable word for programs:
-    ///
-    /// - `UnknownField`, `Required`, `WrongType`, `TooLong`, `TooMany`, `TooFew`, `OutOfRange`, `NotSupported` and
-    ///   `Duplicate` are of the structure;
-    /// - `Empty` is a field with nothing after it;
-    /// - `Invalid`, `Forbidden` and again `Required` are of the rules, and of names;
-    /// - `Unjudged` is a part of our own definitions that is not understood here, which no released version has.
-    pub code: &'static str,
-    /// What is wrong and what would be right; repeats at most the beginning of what was written.
-    pub message: String,
-    /// What was probably meant, or what there is to choose from.
-    pub hint: Option<String>,
-}
-
 /// The definitions, read and compiled when the first object is judged.
-static DEFINITIONS: LazyLock<BTreeMap<String, Definition>> = LazyLock::new(|| {
-    let mut compiled = Compiled::new();
+static DEFINITIONS: LazyLock<BTreeMap<String, KindDefinition>> = LazyLock::new(|| {
+    let mut compiled = CompiledRules::new();
     let crds = super::crds::crds();
-    crds.iter().map(|crd| (crd.spec.names.kind.clone(), Definition::of(crd, &mut compiled))).collect()
+    crds.iter().map(|crd| (crd.spec.names.kind.clone(), KindDefinition::of(crd, &mut compiled))).collect()
 });
 
 /// Everything for which the API server would refuse to create `object`, sorted by path: entries by number, fields by
 /// name.
 ///
+/// All are errors. Their codes are stable words for programs:
+///
+/// - `UnknownField`, `Required`, `WrongType`, `TooLong`, `TooMany`, `TooFew`, `OutOfRange`, `NotSupported` and
+///   `Duplicate` are of the structure;
+/// - `Empty` is a field with nothing after it;
+/// - `Invalid`, `Forbidden` and again `Required` are of the rules, and of names;
+/// - `Unjudged` is a part of our own definitions that is not understood here, which no released version has.
+///
 /// `object` is the JSON that kubectl would send. Fields that are not known are violations, since kubectl asks for that.
-pub fn violations(kind: Kind, object: &Value) -> Vec<Violation> {
-    const NAME: [path::Step<'_>; 2] = [Field("metadata"), Field("name")];
+pub fn violations(kind: ResourceKind, object: &Value) -> Vec<FieldDiagnostic> {
+    const NAME: [path::FieldStep<'_>; 2] = [Field("metadata"), Field("name")];
     let Some(definition) = DEFINITIONS.get(kind.as_str()) else { return defects(kind) };
-    let generated = metadata::generated_name(object);
+    let generated = envelope::generated_name(object);
     let object = match &generated {
         Some(name) => Cow::Owned(named(object, name)),
         None => Cow::Borrowed(object),
     };
-    let mut walk = Walk::default();
+    let mut walk = ObjectWalk::default();
     if let Value::Object(fields) = &*object {
         metadata::look(&mut walk, kind.as_str(), fields);
     }
     walk.object(&definition.root, &object);
-    if kind == Kind::PlacementPolicy
+    if kind == ResourceKind::PlacementPolicy
         && let Some(hint) = hint::default_level(object.get("spec"))
     {
         walk.hint_at(&[Field("spec"), Field("defaultLevel")], &hint);
@@ -121,12 +115,10 @@ pub fn violations(kind: Kind, object: &Value) -> Vec<Violation> {
 
 /// What of our own definition of a kind is not understood here, so that it cannot be said that an object is right. A
 /// test holds that there is nothing.
-pub fn defects(kind: Kind) -> Vec<Violation> {
-    let unjudged = |message: &str| Violation {
-        path: String::new(),
-        code: "Unjudged",
-        message: message.to_owned(),
-        hint: Some("this is a mistake in Rempart: ask the API server with kubectl apply --dry-run=server".to_owned()),
+pub fn defects(kind: ResourceKind) -> Vec<FieldDiagnostic> {
+    let unjudged = |message: &str| {
+        let found = Diagnostic::error("Unjudged", message).at_place(FieldPath::default());
+        found.hint("this is a mistake in Rempart: ask the API server with kubectl apply --dry-run=server")
     };
     match DEFINITIONS.get(kind.as_str()) {
         Some(definition) => definition.defects.iter().map(|defect| unjudged(defect)).collect(),

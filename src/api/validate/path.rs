@@ -1,4 +1,6 @@
-//! Where in an object something stands, and how that is written for people.
+//! Paths of fields: the steps from an object to a value inside it, and how they are written for people.
+//!
+//! Plain data and a `Display`. Whatever a key holds, a path is one line.
 
 use std::fmt::{self, Write as _};
 
@@ -6,7 +8,7 @@ use rempart_core::name::quoted;
 
 /// One step from a value to a value inside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Step<'a> {
+pub(super) enum FieldStep<'a> {
     /// A field that the schema names, or should.
     Field(&'a str),
     /// An entry of a list.
@@ -17,18 +19,18 @@ pub(super) enum Step<'a> {
 
 /// Displays steps as `spec.offers[0].name`; a name that dots or slashes would blur stands in brackets, as
 /// `metadata.annotations[rempart.dev/x]`. Long names are cut, and what would break a line is replaced.
-pub(super) struct Path<'s>(pub(super) &'s [Step<'s>]);
+pub(super) struct DisplayPath<'s>(pub(super) &'s [FieldStep<'s>]);
 
-impl fmt::Display for Path<'_> {
+impl fmt::Display for DisplayPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, step) in self.0.iter().enumerate() {
             match step {
-                Step::Entry(index) => write!(f, "[{index}]")?,
-                Step::Field(name) | Step::Key(name) if is_plain(name) => {
+                FieldStep::Entry(index) => write!(f, "[{index}]")?,
+                FieldStep::Field(name) | FieldStep::Key(name) if is_plain(name) => {
                     let dot = if i == 0 { "" } else { "." };
                     write!(f, "{dot}{}", quoted(name))?;
                 }
-                Step::Field(name) | Step::Key(name) => {
+                FieldStep::Field(name) | FieldStep::Key(name) => {
                     f.write_char('[')?;
                     for c in quoted(name).chars() {
                         f.write_char(if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })?;
@@ -47,7 +49,7 @@ fn is_plain(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Path, Step::*};
+    use super::{DisplayPath, FieldStep::*};
 
     #[test]
     fn a_path_is_written_as_people_write_it() {
@@ -62,12 +64,12 @@ mod tests {
             (&[Field("a\nb")], "[a\u{fffd}b]"),
             (&[Field("spec"), Field("")], "spec[]"),
         ] {
-            assert_eq!(Path(steps).to_string(), written);
+            assert_eq!(DisplayPath(steps).to_string(), written);
         }
     }
 
     #[test]
     fn a_long_name_is_cut() {
-        assert_eq!(Path(&[Field(&"x".repeat(500))]).to_string().len(), 64);
+        assert_eq!(DisplayPath(&[Field(&"x".repeat(500))]).to_string().len(), 64);
     }
 }

@@ -1,16 +1,18 @@
-//! The walk through an object beside its definition: structure first, then the rules that can be asked.
+//! Object walk: an object beside its definition, structure first, then the rules that can be asked.
+//!
+//! Takes a schema node and a value, and returns every violation, sorted by path. A rule is not asked about a value
+//! whose structure is wrong.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
 use super::{
-    Violation,
-    definition::{Node, Shape},
-    hint,
-    path::{Path, Step},
-    rule::Rule,
+    path::{DisplayPath, FieldStep},
+    rule::CelRule,
+    shape::{SchemaNode, ValueShape},
 };
+use crate::diagnostic::{Diagnostic, FieldDiagnostic, FieldPath, suggest};
 use rempart_core::{
     name::quoted,
     text::{Brief, Few},
@@ -18,8 +20,8 @@ use rempart_core::{
 
 /// One violation, with the way to it.
 #[derive(Debug)]
-struct Found<'a> {
-    steps: Vec<Step<'a>>,
+struct FoundViolation<'a> {
+    steps: Vec<FieldStep<'a>>,
     code: &'static str,
     message: String,
     hint: Option<String>,
@@ -29,17 +31,17 @@ struct Found<'a> {
 
 /// A walk under way.
 #[derive(Debug, Default)]
-pub(super) struct Walk<'a> {
-    steps: Vec<Step<'a>>,
-    found: Vec<Found<'a>>,
+pub(super) struct ObjectWalk<'a> {
+    steps: Vec<FieldStep<'a>>,
+    found: Vec<FoundViolation<'a>>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> ObjectWalk<'a> {
     /// Notes a violation at a place that the walk is not at.
-    pub(super) fn refuse(&mut self, at: &[Step<'a>], code: &'static str, message: String) {
+    pub(super) fn refuse(&mut self, at: &[FieldStep<'a>], code: &'static str, message: String) {
         // Of the form of a text the rules judge more than was found here.
         let structural = code != "Invalid";
-        self.found.push(Found { steps: at.to_vec(), code, message, hint: None, structural });
+        self.found.push(FoundViolation { steps: at.to_vec(), code, message, hint: None, structural });
     }
 
     /// Adds a hint to the last violation.
@@ -50,43 +52,40 @@ impl<'a> Walk<'a> {
     }
 
     /// Adds a hint to every violation at a place that has none.
-    pub(super) fn hint_at(&mut self, at: &[Step<'_>], hint: &str) {
+    pub(super) fn hint_at(&mut self, at: &[FieldStep<'_>], hint: &str) {
         for found in self.found.iter_mut().filter(|found| found.steps == at) {
             found.hint.get_or_insert_with(|| hint.to_owned());
         }
     }
 
     /// Says of one place what was found at another.
-    pub(super) fn rename(&mut self, from: &[Step<'a>], to: &[Step<'a>]) {
+    pub(super) fn rename(&mut self, from: &[FieldStep<'a>], to: &[FieldStep<'a>]) {
         for found in self.found.iter_mut().filter(|found| found.steps == from) {
             found.steps = to.to_vec();
         }
     }
 
     /// Everything that was found, in the order of the object's fields by name and of its entries by number.
-    pub(super) fn into_violations(mut self) -> Vec<Violation> {
+    pub(super) fn into_violations(mut self) -> Vec<FieldDiagnostic> {
         self.found.sort_by(|a, b| (&a.steps, a.code, &a.message).cmp(&(&b.steps, b.code, &b.message)));
-        let said = self.found.into_iter().map(|Found { steps, code, message, hint, .. }| Violation {
-            path: Path(&steps).to_string(),
-            code,
-            message,
-            hint,
+        let told = self.found.into_iter().map(|FoundViolation { steps, code, message, hint, .. }| {
+            Diagnostic::error(code, message).at_place(FieldPath(DisplayPath(&steps).to_string())).hint_of(hint)
         });
-        said.collect()
+        told.collect()
     }
 
     /// Looks at a whole object, of which something may have been found already.
-    pub(super) fn object(&mut self, root: &'a Node, object: &'a Value) {
+    pub(super) fn object(&mut self, root: &'a SchemaNode, object: &'a Value) {
         self.from(0, root, object);
     }
 
     /// Looks at a value and all that is in it.
-    fn node(&mut self, node: &'a Node, value: &'a Value) {
+    fn node(&mut self, node: &'a SchemaNode, value: &'a Value) {
         self.from(self.found.len(), node, value);
     }
 
     /// Looks at a value of which something was found since `start`.
-    fn from(&mut self, start: usize, node: &'a Node, value: &'a Value) {
+    fn from(&mut self, start: usize, node: &'a SchemaNode, value: &'a Value) {
         self.shape(node, value);
         for rule in &node.rules {
             if !self.spared(rule, start) {
@@ -100,67 +99,67 @@ impl<'a> Walk<'a> {
         self.refuse(&self.steps.clone(), code, message);
     }
 
-    fn under(&mut self, step: Step<'a>, look: impl FnOnce(&mut Self)) {
+    fn under(&mut self, step: FieldStep<'a>, look: impl FnOnce(&mut Self)) {
         self.steps.push(step);
         look(self);
         self.steps.pop();
     }
 
-    fn shape(&mut self, node: &'a Node, value: &'a Value) {
+    fn shape(&mut self, node: &'a SchemaNode, value: &'a Value) {
         match (&node.shape, value) {
-            (Shape::Fields { known, required }, Value::Object(fields)) => {
+            (ValueShape::Fields { known, required }, Value::Object(fields)) => {
                 for (name, value) in fields {
-                    self.under(Step::Field(name), |walk| match known.get(name) {
+                    self.under(FieldStep::Field(name), |walk| match known.get(name) {
                         Some(node) => walk.value(node, value),
                         None => walk.unknown(name, known.keys().map(String::as_str)),
                     });
                 }
                 for name in required.iter().filter(|name| !fields.contains_key(*name)) {
                     let example = known.get(name).and_then(|node| node.example.as_deref());
-                    self.under(Step::Field(name), |walk| walk.missing(example));
+                    self.under(FieldStep::Field(name), |walk| walk.missing(example));
                 }
             }
-            (Shape::Map { values, longest }, Value::Object(entries)) => {
+            (ValueShape::Map { values, longest }, Value::Object(entries)) => {
                 self.at_most(*longest, entries.len());
                 for (key, value) in entries {
-                    self.under(Step::Key(key), |walk| walk.value(values, value));
+                    self.under(FieldStep::Key(key), |walk| walk.value(values, value));
                 }
             }
-            (Shape::List { item, shortest, longest, distinct }, Value::Array(items)) => {
+            (ValueShape::List { item, shortest, longest, distinct }, Value::Array(items)) => {
                 self.at_most(*longest, items.len());
                 if items.len() < *shortest {
                     let message = format!("{} entries, where at least {shortest} must be: write more", items.len());
                     self.wrong("TooFew", message);
                 }
                 for (i, value) in items.iter().enumerate() {
-                    self.under(Step::Entry(i), |walk| walk.value(item, value));
+                    self.under(FieldStep::Entry(i), |walk| walk.value(item, value));
                 }
                 if *distinct {
                     self.distinct(items);
                 }
             }
-            (Shape::Text { longest, allowed }, Value::String(text)) => self.text(text, *longest, allowed),
-            (Shape::Number { least }, Value::Number(number)) => {
+            (ValueShape::Text { longest, allowed }, Value::String(text)) => self.text(text, *longest, allowed),
+            (ValueShape::Number { least }, Value::Number(number)) => {
                 if let Some(least) = least.filter(|least| number.as_f64().is_some_and(|number| number < *least)) {
                     self.wrong("OutOfRange", format!("{number} is less than {least}: write at least {least}"));
                 }
             }
-            (Shape::Integer, Value::Number(number)) if number.as_f64().is_some_and(|n| n.fract() == 0.0) => {}
-            (Shape::Anything, _) => {}
+            (ValueShape::Integer, Value::Number(number)) if number.as_f64().is_some_and(|n| n.fract() == 0.0) => {}
+            (ValueShape::Anything, _) => {}
             (shape, _) => self.wrong_type(node, shape, value),
         }
     }
 
     /// Looks at a value, if there is one.
-    fn value(&mut self, node: &'a Node, value: &'a Value) {
+    fn value(&mut self, node: &'a SchemaNode, value: &'a Value) {
         if !value.is_null() {
             return self.node(node, value);
         }
         // Clients write `creationTimestamp: null`, and in metadata nothing follows from it.
-        if self.steps.len() > 1 && self.steps.first() == Some(&Step::Field("metadata")) {
+        if self.steps.len() > 1 && self.steps.first() == Some(&FieldStep::Field("metadata")) {
             return;
         }
-        let is_demand = self.steps.contains(&Step::Field("require"));
+        let is_demand = self.steps.contains(&FieldStep::Field("require"));
         self.wrong(
             "Empty",
             "nothing is written after it, which the API server reads as if it were not there: write a value, or leave \
@@ -179,7 +178,7 @@ impl<'a> Walk<'a> {
             "UnknownField",
             format!("there is no field {:?} here: correct its name, or leave it out", quoted(name)),
         );
-        if let Some(hint) = hint::nearest_or_all(name, known, "fields") {
+        if let Some(hint) = suggest::nearest_or_all(name, known, "fields") {
             self.hint(hint);
         }
     }
@@ -202,7 +201,7 @@ impl<'a> Walk<'a> {
         for (i, item) in items.iter().enumerate() {
             if !seen.insert(item.to_string()) {
                 let message = format!("{} is there twice: leave one out", Brief(&item.to_string()));
-                self.under(Step::Entry(i), |walk| walk.wrong("Duplicate", message));
+                self.under(FieldStep::Entry(i), |walk| walk.wrong("Duplicate", message));
             }
         }
     }
@@ -217,21 +216,21 @@ impl<'a> Walk<'a> {
         if !allowed.is_empty() && !allowed.iter().any(|allowed| allowed == text) {
             let message = format!("{:?} is not one of the values: write one of {}", quoted(text), Few(allowed.iter()));
             self.wrong("NotSupported", message);
-            if let Some(near) = hint::nearest(text, allowed.iter().map(String::as_str)) {
-                self.hint(hint::meant(near));
+            if let Some(near) = suggest::nearest(text, allowed.iter().map(String::as_str)) {
+                self.hint(suggest::meant(near));
             }
         }
     }
 
-    fn wrong_type(&mut self, node: &Node, shape: &Shape, value: &Value) {
+    fn wrong_type(&mut self, node: &SchemaNode, shape: &ValueShape, value: &Value) {
         let needed = match shape {
-            Shape::Fields { .. } => "fields with values",
-            Shape::Map { .. } => "keys with values",
-            Shape::List { .. } => "a list",
-            Shape::Text { .. } => "text",
-            Shape::Number { .. } => "a number",
-            Shape::Integer => "a whole number",
-            Shape::Anything => "a value",
+            ValueShape::Fields { .. } => "fields with values",
+            ValueShape::Map { .. } => "keys with values",
+            ValueShape::List { .. } => "a list",
+            ValueShape::Text { .. } => "text",
+            ValueShape::Number { .. } => "a number",
+            ValueShape::Integer => "a whole number",
+            ValueShape::Anything => "a value",
         };
         let given = match value {
             Value::Null => "nothing".to_owned(),
@@ -242,14 +241,14 @@ impl<'a> Walk<'a> {
         };
         self.wrong("WrongType", format!("{given} is there, where {needed} must be: write {needed}"));
         let hint = match (shape, value) {
-            (Shape::Text { .. }, Value::Bool(_)) => {
+            (ValueShape::Text { .. }, Value::Bool(_)) => {
                 Some("YAML reads a bare no, off, yes or on as true or false: put it in quotes".to_owned())
             }
-            (Shape::Text { .. }, Value::Number(number)) => Some(format!("put it in quotes: \"{number}\"")),
-            (Shape::Number { .. } | Shape::Integer, Value::String(text)) if text.parse::<f64>().is_ok() => {
+            (ValueShape::Text { .. }, Value::Number(number)) => Some(format!("put it in quotes: \"{number}\"")),
+            (ValueShape::Number { .. } | ValueShape::Integer, Value::String(text)) if text.parse::<f64>().is_ok() => {
                 Some(format!("leave the quotes out: {}", quoted(text)))
             }
-            (Shape::List { item, .. }, Value::String(text)) if matches!(item.shape, Shape::Text { .. }) => {
+            (ValueShape::List { item, .. }, Value::String(text)) if matches!(item.shape, ValueShape::Text { .. }) => {
                 Some(format!("put it in brackets: [{}]", quoted(text)))
             }
             _ => node.example.as_deref().map(for_example),
@@ -263,31 +262,31 @@ impl<'a> Walk<'a> {
     /// answer would only say once more, and worse, what was found since `start`.
     ///
     /// The API server likewise asks no rule when the structure is wrong; it then asks none at all.
-    fn spared(&self, rule: &Rule, start: usize) -> bool {
+    fn spared(&self, rule: &CelRule, start: usize) -> bool {
         let depth = self.steps.len();
         self.found.iter().skip(start).filter(|found| found.structural).any(|found| {
             let inside = found.steps.get(depth..).unwrap_or_default();
             // A field that is not known is not read either, but the one that was meant may be.
             let unread = usize::from(found.code == "UnknownField");
             inside.iter().take(inside.len().saturating_sub(unread)).all(|step| match step {
-                Step::Field(name) => rule.reads(name),
-                Step::Entry(_) | Step::Key(_) => true,
+                FieldStep::Field(name) => rule.reads(name),
+                FieldStep::Entry(_) | FieldStep::Key(_) => true,
             })
         })
     }
 
-    fn judge(&mut self, rule: &'a Rule, node: &'a Node, value: &'a Value) {
-        let Err(sentence) = rule.judge(node, value) else { return };
+    fn judge(&mut self, rule: &'a CelRule, node: &'a SchemaNode, value: &'a Value) {
+        let Err(sentence) = rule.judge(node.to_cel(rule, value)) else { return };
         // A rule on the keys of a map names one of them, and which is chance: each is judged alone.
-        if let (Shape::Map { .. }, Value::Object(entries)) = (&node.shape, value) {
+        if let (ValueShape::Map { .. }, Value::Object(entries)) = (&node.shape, value) {
             let mut blamed = false;
             for (key, value) in entries {
                 let alone = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
-                if let Err(sentence) = rule.judge(node, &alone) {
+                if let Err(sentence) = rule.judge(node.to_cel(rule, &alone)) {
                     blamed = true;
                     // The sentence repeats the key, which no schema bounds.
                     let sentence = if key.len() > 64 { sentence.replace(key, &quoted(key)) } else { sentence };
-                    self.under(Step::Key(key), |walk| walk.broken(rule, sentence));
+                    self.under(FieldStep::Key(key), |walk| walk.broken(rule, sentence));
                 }
             }
             if blamed {
@@ -301,10 +300,10 @@ impl<'a> Walk<'a> {
         self.broken(rule, sentence);
     }
 
-    fn broken(&mut self, rule: &'a Rule, message: String) {
-        let field = rule.field.iter().map(|name| Step::Field(name));
+    fn broken(&mut self, rule: &'a CelRule, message: String) {
+        let field = rule.field.iter().map(|name| FieldStep::Field(name));
         let steps = self.steps.iter().copied().chain(field).collect();
-        self.found.push(Found { steps, code: rule.code, message, hint: None, structural: false });
+        self.found.push(FoundViolation { steps, code: rule.code, message, hint: None, structural: false });
     }
 }
 

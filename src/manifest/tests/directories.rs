@@ -1,14 +1,11 @@
-//! What is found where the command line points.
+//! Directories and files that the command line points at.
 
 use std::{fs, path::PathBuf};
 
 use tempfile::TempDir;
 
-use super::super::{
-    diagnostic::Diagnostic,
-    files::{Gathered, gather, gather_up_to},
-    source::Sources,
-};
+use super::super::files::{FileSet, gather, gather_up_to};
+use crate::diagnostic::{Diagnostic, source::SourceMap};
 
 /// A directory with `files`, each with what it holds.
 fn with(files: &[(&str, &[u8])]) -> TempDir {
@@ -25,14 +22,14 @@ fn with(files: &[(&str, &[u8])]) -> TempDir {
 fn gathered(directory: &TempDir, paths: &[&str], mut stdin: &[u8]) -> Found {
     let paths: Vec<_> =
         paths.iter().map(|path| if *path == "-" { PathBuf::from("-") } else { directory.path().join(path) }).collect();
-    let mut sources = Sources::default();
-    let Gathered { files: _, diagnostics, passed_over } = gather(&paths, &mut stdin, &mut sources);
+    let mut sources = SourceMap::default();
+    let FileSet { files: _, diagnostics, passed_over } = gather(&paths, &mut stdin, &mut sources);
     Found { sources, diagnostics, passed_over }
 }
 
 /// What was gathered, with the texts.
 struct Found {
-    sources: Sources,
+    sources: SourceMap,
     diagnostics: Vec<Diagnostic>,
     passed_over: usize,
 }
@@ -127,7 +124,7 @@ fn what_is_no_text_is_said() {
     "#);
     let latin = found.diagnostics.iter().find(|it| it.one_line(&found.sources).contains("latin")).unwrap();
     let front = format!("{}/./", directory.path().display());
-    insta::assert_snapshot!(latin.render(&found.sources, super::Look::default()).replace(&front, ""), @r#"
+    insta::assert_snapshot!(latin.render(&found.sources, crate::terminal::TextLayout::default()).replace(&front, ""), @r#"
     error[NotUtf8]: byte 0xE9 is not UTF-8
      --> latin.yaml:2:10
       |
@@ -140,7 +137,7 @@ fn what_is_no_text_is_said() {
 #[test]
 fn the_largest_file_is_read_and_no_larger_one() {
     let directory = with(&[("four.yaml", b"a: 1"), ("five.yaml", b"a: 12")]);
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     let found = gather_up_to(4, &[directory.path().to_owned()], &mut b"".as_slice(), &mut sources);
     assert_eq!(found.files.len(), 1);
     assert_eq!(found.diagnostics.iter().map(|it| it.code).collect::<Vec<_>>(), ["TooLarge"]);
@@ -149,10 +146,10 @@ fn the_largest_file_is_read_and_no_larger_one() {
 #[test]
 fn what_has_no_end_is_too_large() {
     let mut endless = std::io::repeat(b' ');
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     let found = gather_up_to(1 << 20, &["-".into()], &mut endless, &mut sources);
     assert_eq!((found.files.len(), sources.files().count()), (0, 0));
-    insta::assert_snapshot!(found.diagnostics[0].render(&sources, super::Look::default()), @r#"
+    insta::assert_snapshot!(found.diagnostics[0].render(&sources, crate::terminal::TextLayout::default()), @r#"
     error[TooLarge]: <stdin>: the file is larger than 1 MiB
      = hint: split it into several files
     "#);

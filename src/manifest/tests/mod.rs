@@ -7,11 +7,12 @@ mod lists;
 mod nodes;
 mod rendering;
 
-use super::{node::Node, read::read, render::Look, source::Sources};
+use super::{node::ManifestNode, read::read};
+use crate::{diagnostic::source::SourceMap, terminal::TextLayout};
 
 /// Each object of `text` as JSON, or what is wrong in its stead.
 fn outcomes(text: &str) -> Vec<String> {
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     let file = sources.add("f", text.to_owned());
     let mut outcomes = Vec::new();
     read(file, sources.text(file), &mut |read| {
@@ -24,8 +25,8 @@ fn outcomes(text: &str) -> Vec<String> {
 }
 
 /// The one object of `text`.
-fn only(text: &str) -> Node<'_> {
-    let file = Sources::default().add("f", String::new());
+fn only(text: &str) -> ManifestNode<'_> {
+    let file = SourceMap::default().add("f", String::new());
     let mut nodes = Vec::new();
     read(file, text, &mut |node| nodes.push(node.unwrap()));
     assert_eq!(nodes.len(), 1, "{nodes:?}");
@@ -34,12 +35,12 @@ fn only(text: &str) -> Node<'_> {
 
 /// What is wrong with `text`, as people see it.
 fn complaints(text: &str) -> String {
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     let file = sources.add("dir/file.yaml", text.to_owned());
     let mut complaints = String::new();
     read(file, sources.text(file), &mut |read| {
         if let Err(diagnostic) = read {
-            complaints += &diagnostic.render(&sources, Look::default());
+            complaints += &diagnostic.render(&sources, TextLayout::default());
         }
     });
     complaints

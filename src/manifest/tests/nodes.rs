@@ -1,13 +1,11 @@
-//! What nodes say of themselves.
+//! Nodes, and what they say of themselves.
 
-use super::{
-    super::node::{Position, Span},
-    only,
-};
+use super::only;
+use crate::diagnostic::position::{TextPosition, TextSpan};
 
-fn span(start: (u32, u32), end: (u32, u32)) -> Span {
-    let position = |(line, column)| Position { line, column };
-    Span { start: position(start), end: position(end) }
+fn span(start: (u32, u32), end: (u32, u32)) -> TextSpan {
+    let position = |(line, column)| TextPosition { line, column };
+    TextSpan { start: position(start), end: position(end) }
 }
 
 #[test]
@@ -21,7 +19,7 @@ fn everything_has_its_place() {
     };
     assert_eq!(at(""), (None, node.span));
     assert_eq!(at("metadata").0, Some(span((2, 1), (2, 9))));
-    assert_eq!(at("metadata").1.start, Position { line: 3, column: 3 });
+    assert_eq!(at("metadata").1.start, TextPosition { line: 3, column: 3 });
     assert_eq!(at("metadata.name"), (Some(span((3, 3), (3, 7))), span((3, 9), (3, 12))));
     assert_eq!(at("metadata.labels").1, span((4, 11), (4, 30)));
     assert_eq!(at("metadata.labels.a").1, span((4, 15), (4, 18)));
@@ -35,7 +33,7 @@ fn everything_has_its_place() {
 fn places_count_in_the_file() {
     let text = "{}\n---\n\n{\"a\":\n  \"é\", \"b\": 1}\n";
     let mut places = Vec::new();
-    let file = super::Sources::default().add("f", String::new());
+    let file = crate::diagnostic::source::SourceMap::default().add("f", String::new());
     super::read(file, text, &mut |node| {
         let node = node.unwrap();
         places.extend(node.entries().iter().map(|entry| (entry.key_span, entry.value.span)));

@@ -1,18 +1,20 @@
-//! How diagnostics look.
+//! Rendered diagnostics of odd lines.
 
-use super::super::{
-    diagnostic::Diagnostic,
-    node::{Position, Span},
-    render::Look,
-    source::Sources,
+use crate::{
+    diagnostic::{
+        Diagnostic,
+        position::{TextPosition, TextSpan},
+        source::SourceMap,
+    },
+    terminal::TextLayout,
 };
 
 fn shown(line: &str, start: u32, end: u32, width: usize) -> String {
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     let file = sources.add("f", line.to_owned());
-    let at = |column| Position { line: 1, column };
-    let diagnostic = Diagnostic::warning("Odd", "m").at(file, Span { start: at(start), end: at(end) });
-    diagnostic.render(&sources, Look { colour: false, width })
+    let at = |column| TextPosition { line: 1, column };
+    let diagnostic = Diagnostic::warning("Odd", "m").at(file, TextSpan { start: at(start), end: at(end) });
+    diagnostic.render(&sources, TextLayout { colour: false, width })
 }
 
 #[test]
@@ -110,14 +112,14 @@ fn odd_lines_are_shown() {
 
 #[test]
 fn all_parts_of_a_diagnostic_are_shown() {
-    let mut sources = Sources::default();
+    let mut sources = SourceMap::default();
     let file = sources.add("dir/fi\nle.yaml", "\n".repeat(99) + "  jurisdiction: NO\n  more\n");
-    let span = Span { start: Position { line: 100, column: 17 }, end: Position { line: 101, column: 3 } };
+    let span = TextSpan { start: TextPosition { line: 100, column: 17 }, end: TextPosition { line: 101, column: 3 } };
     let diagnostic = Diagnostic::error("QualificationMissing", "no\x1bcountry\n")
         .at(file, span)
         .of("CloudProvider ovh")
         .hint("put it in quotes: \"NO\"");
-    insta::assert_snapshot!(diagnostic.render(&sources, Look::default()), @r#"
+    insta::assert_snapshot!(diagnostic.render(&sources, TextLayout::default()), @r#"
     error[QualificationMissing]: no␛country␊
        --> dir/fi␊le.yaml:100:17
         |
@@ -127,7 +129,7 @@ fn all_parts_of_a_diagnostic_are_shown() {
         = hint: put it in quotes: "NO"
     "#);
     insta::assert_snapshot!(diagnostic.one_line(&sources), @r#"dir/fi␊le.yaml:100:17: error: no␛country␊"#);
-    insta::assert_snapshot!(diagnostic.render(&sources, Look { colour: true, width: 80 }).replace('\x1b', "ESC"), @r#"
+    insta::assert_snapshot!(diagnostic.render(&sources, TextLayout { colour: true, width: 80 }).replace('\x1b', "ESC"), @r#"
     ESC[1;31merror[QualificationMissing]ESC[0mESC[1m: no␛country␊ESC[0m
        ESC[1;34m-->ESC[0m dir/fi␊le.yaml:100:17
        ESC[1;34m |ESC[0m
@@ -136,7 +138,7 @@ fn all_parts_of_a_diagnostic_are_shown() {
        ESC[1;34m =ESC[0m object: CloudProvider ovh
        ESC[1;34m =ESC[0m hint: put it in quotes: "NO"
     "#);
-    insta::assert_snapshot!(Diagnostic::warning("Empty", "nothing").hint("do").render(&sources, Look::default()), @r#"
+    insta::assert_snapshot!(Diagnostic::warning("Empty", "nothing").hint("do").render(&sources, TextLayout::default()), @r#"
     warning[Empty]: nothing
      = hint: do
     "#);

@@ -20,7 +20,7 @@ use self::{
 use crate::operator::cache::{ClusterCache, DeclaredObject, ObjectStore};
 use crate::{
     api::{self, limits},
-    convert::{self, Problem, Read},
+    convert::{self, Converted},
 };
 use rempart_core::{
     catalogue::Pool,
@@ -102,7 +102,7 @@ pub struct PoolFindings {
     /// Why it stands on nothing: a stable word and a sentence.
     pub unresolved: Option<(&'static str, String)>,
     /// Its verdicts.
-    pub verdicts: Vec<api::Verdict>,
+    pub verdicts: Vec<api::PoolVerdict>,
     /// The exceptions that let pods onto it.
     pub exceptions: Vec<api::PoolException>,
     /// The next end of a certificate that covers it.
@@ -117,11 +117,11 @@ pub struct PolicyFindings {
     /// Names in it that nothing in the catalogue bears.
     pub dangling: Vec<String>,
     /// How its levels stand.
-    pub levels: Vec<api::Standing>,
+    pub levels: Vec<api::ClearanceStatus>,
     /// How its categories stand.
-    pub categories: Vec<api::Standing>,
+    pub categories: Vec<api::ClearanceStatus>,
     /// How its exceptions stand.
-    pub exceptions: Vec<api::ExceptionStanding>,
+    pub exceptions: Vec<api::ExceptionStatus>,
     /// Whether a level has a lead time.
     pub has_lead: bool,
     /// The pools of its levels that are near their end.
@@ -133,12 +133,12 @@ pub struct PolicyFindings {
 /// Reads all records of one kind: the values, and what is wrong with each object.
 fn read<K, T>(
     records: &ObjectStore<DeclaredObject<K>>,
-    convert: impl Fn(&str, &K) -> Read<T>,
+    convert: impl Fn(&str, &K) -> Converted<T>,
 ) -> BTreeMap<String, (Option<T>, Vec<String>)> {
     let read_one = |name: &str, record: &DeclaredObject<K>| match &record.object {
         Ok(object) => {
-            let Read { value, problems } = convert(name, object);
-            (value, problems.iter().map(Problem::to_string).collect())
+            let Converted { value, problems } = convert(name, object);
+            (value, problems.iter().map(ToString::to_string).collect())
         }
         Err(error) => (None, vec![format!("the object cannot be decoded: {error}")]),
     };
@@ -260,7 +260,7 @@ impl Evaluation {
             found.exceptions = policy
                 .exceptions
                 .iter()
-                .map(|(name, exception)| api::ExceptionStanding {
+                .map(|(name, exception)| api::ExceptionStatus {
                     name: name.to_string(),
                     in_force: exception.in_force(at),
                     until: exception.until.to_string(),
@@ -298,8 +298,8 @@ fn pools_with_nodes(cache: &ClusterCache, pools: &BTreeMap<PoolName, Pool>) -> B
 /// One note for each level or category, as `what` says, whose pools are others than they were.
 fn differences<'a>(
     what: &'static str,
-    then: &'a [api::Standing],
-    now: &'a [api::Standing],
+    then: &'a [api::ClearanceStatus],
+    now: &'a [api::ClearanceStatus],
 ) -> impl Iterator<Item = String> + 'a {
     now.iter().filter_map(move |now| {
         let then = then.iter().find(|then| then.name == now.name)?;
@@ -322,10 +322,7 @@ fn differences<'a>(
 }
 
 /// One note for each exception that was in force and has ended.
-fn ended<'a>(
-    then: &'a [api::ExceptionStanding],
-    now: &'a [api::ExceptionStanding],
-) -> impl Iterator<Item = String> + 'a {
+fn ended<'a>(then: &'a [api::ExceptionStatus], now: &'a [api::ExceptionStatus]) -> impl Iterator<Item = String> + 'a {
     let ended = now.iter().filter(|now| {
         !now.in_force && then.iter().any(|then| then.name == now.name && then.in_force && then.until == now.until)
     });
@@ -386,7 +383,7 @@ impl PolicyTally {
         }
     }
 
-    fn listed(names: impl Iterator<Item = String>, tallies: Vec<PoolTally>) -> Vec<api::Standing> {
+    fn listed(names: impl Iterator<Item = String>, tallies: Vec<PoolTally>) -> Vec<api::ClearanceStatus> {
         let tallies = tallies.into_iter().chain(std::iter::repeat(PoolTally::default()));
         names
             .zip(tallies)
@@ -394,7 +391,7 @@ impl PolicyTally {
                 for pools in [&mut tally.cleared, &mut tally.leaving, &mut tally.ending] {
                     pools.truncate(limits::STATUS_LIST);
                 }
-                api::Standing {
+                api::ClearanceStatus {
                     name,
                     cleared_pools: tally.cleared,
                     leaving_pools: tally.leaving,

@@ -1,9 +1,11 @@
-//! What a linter finds, as data: `rempart.dev/lint/v1`.
+//! Lint document: `rempart.dev/lint/v1`.
+//!
+//! Takes findings, and borrows them until it is written.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::report::finding::{Finding, Severity};
+use crate::{diagnostic::Severity, report::finding::ReportFinding};
 
 /// What is wrong with files.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -44,16 +46,16 @@ struct FindingRow<'p> {
 impl<'p> LintReport<'p> {
     /// Of `findings`, in their order.
     #[must_use]
-    pub fn new(findings: &'p [Finding]) -> Self {
-        let row = |finding: &'p Finding| {
-            let Finding { severity, code, object, message, hint, origin } = finding;
+    pub fn new(findings: &'p [ReportFinding]) -> Self {
+        let row = |finding: &'p ReportFinding| {
+            let ReportFinding { severity, code, place, object, message, hint } = finding;
             FindingRow {
                 severity: *severity,
                 code,
-                file: origin.as_ref().map(|origin| origin.file.as_str()),
-                line: origin.as_ref().map(|origin| origin.line),
-                column: origin.as_ref().map(|origin| origin.column),
-                object,
+                file: place.as_ref().map(|place| place.file.as_str()),
+                line: place.as_ref().map(|place| place.line),
+                column: place.as_ref().map(|place| place.column),
+                object: object.as_deref().unwrap_or_default(),
                 message,
                 hint: hint.as_deref(),
             }

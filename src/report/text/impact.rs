@@ -1,18 +1,16 @@
-//! An impact for people: what cannot be undone comes first.
+//! Impact report for people: what cannot be undone comes first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Look,
-    page::{Page, Tone},
-    words::{counted, few},
-};
-use crate::report::entries::Object;
+use super::few;
+use crate::report::entries::ObjectName;
+use crate::terminal::{TextLayout, TextPage, Tone};
 use rempart_core::{
     admission::Refusal,
     impact::{Impact, Moved, Presence, Standing},
     name::PoolName,
     plan::{Plan, Refused},
+    text::counted,
     workload::{Identity, Workload},
 };
 
@@ -27,8 +25,8 @@ const NAMED: usize = 6;
 
 /// Says `impact`, which `new` has beside `old`.
 #[must_use]
-pub fn impact(impact: &Impact<'_>, old: &Plan<'_>, new: &Plan<'_>, look: Look) -> String {
-    let mut page = Page::new(look);
+pub fn impact(impact: &Impact<'_>, old: &Plan<'_>, new: &Plan<'_>, layout: TextLayout) -> String {
+    let mut page = super::page(layout);
     if old.at != new.at {
         page.say(&format!("From {} to {}.", old.at, new.at), Tone::Faint);
     }
@@ -46,11 +44,11 @@ pub fn impact(impact: &Impact<'_>, old: &Plan<'_>, new: &Plan<'_>, look: Look) -
     page.into_text()
 }
 
-fn list(page: &mut Page, title: &str, mark: &str, tone: Tone, lines: &[String]) {
+fn list(page: &mut TextPage, title: &str, mark: &str, tone: Tone, lines: &[String]) {
     if lines.is_empty() {
         return;
     }
-    page.heading(title);
+    page.ruled_heading(title);
     for line in lines.iter().take(MOST) {
         page.item(mark, line, tone);
     }
@@ -60,9 +58,9 @@ fn list(page: &mut Page, title: &str, mark: &str, tone: Tone, lines: &[String]) 
     }
 }
 
-fn ended(page: &mut Page, impact: &Impact<'_>) {
+fn ended(page: &mut TextPage, impact: &Impact<'_>) {
     let line = |ended: &rempart_core::impact::Ended<'_>| {
-        let object = Object::from(&ended.workload.identity);
+        let object = ObjectName::from(&ended.workload.identity);
         let pools = match &*ended.pools {
             [] => String::new(),
             pools => format!(" (it loses {})", few(pools, NAMED)),
@@ -78,7 +76,7 @@ fn ended(page: &mut Page, impact: &Impact<'_>) {
 }
 
 /// Objects that ask for what an edit removes, then what else is refused.
-fn refused(page: &mut Page, impact: &Impact<'_>, old: &Plan<'_>) {
+fn refused(page: &mut TextPage, impact: &Impact<'_>, old: &Plan<'_>) {
     let asks = |refusals: &[Refused<'_>]| {
         let gone = |refusal: &Refusal<'_>| match refusal {
             Refusal::UnknownLevel { policy, value, .. } => {
@@ -99,14 +97,14 @@ fn refused(page: &mut Page, impact: &Impact<'_>, old: &Plan<'_>) {
         if asks(&namespace.refusals) { gone.push(line) } else { others.push(line) }
     }
     for refusing in &impact.refused {
-        let line = format!("{}: {}", Object::from(&refusing.workload.identity), refusing.message());
+        let line = format!("{}: {}", ObjectName::from(&refusing.workload.identity), refusing.message());
         if asks(&refusing.refusals) { gone.push(line) } else { others.push(line) }
     }
     list(page, "Ask for a level or category that is no longer there: no restart succeeds", "!", Tone::Bad, &gone);
     list(page, "Would be refused: no restart succeeds", "·", Tone::Plain, &others);
 }
 
-fn stranded(page: &mut Page, impact: &Impact<'_>, new: &Plan<'_>) {
+fn stranded(page: &mut TextPage, impact: &Impact<'_>, new: &Plan<'_>) {
     let wanted: BTreeSet<&Identity> = impact.stranded.iter().map(|stranded| &stranded.workload.identity).collect();
     let planned = new.workloads.iter().filter(|planned| wanted.contains(&planned.workload.identity));
     let messages: BTreeMap<&Identity, String> =
@@ -121,24 +119,24 @@ fn stranded(page: &mut Page, impact: &Impact<'_>, new: &Plan<'_>) {
             pools => format!("it loses {}", few(pools, NAMED)),
         };
         match messages.get(identity) {
-            Some(message) => format!("{}: {lost}; {message}", Object::from(identity)),
-            None => format!("{}: {lost}", Object::from(identity)),
+            Some(message) => format!("{}: {lost}; {message}", ObjectName::from(identity)),
+            None => format!("{}: {lost}", ObjectName::from(identity)),
         }
     });
     list(page, "Left with nowhere to run", "·", Tone::Plain, &lines.collect::<Vec<_>>());
 }
 
 /// What an edit sets free is what a security officer must not overlook.
-fn freed(page: &mut Page, freed: &[&Workload]) {
-    let lines: Vec<String> = freed.iter().map(|workload| Object::from(&workload.identity).to_string()).collect();
+fn freed(page: &mut TextPage, freed: &[&Workload]) {
+    let lines: Vec<String> = freed.iter().map(|workload| ObjectName::from(&workload.identity).to_string()).collect();
     list(page, "No longer restricted: may run anywhere", "!", Tone::Bad, &lines);
 }
 
-fn moved(page: &mut Page, moved: &[Moved<'_>]) {
+fn moved(page: &mut TextPage, moved: &[Moved<'_>]) {
     if moved.is_empty() {
         return;
     }
-    page.heading("Moved");
+    page.ruled_heading("Moved");
     let lost = |pools: &[&PoolName]| if pools.is_empty() { "any place".to_owned() } else { few(pools, 3) };
     let mut rows: Vec<Vec<(String, Tone)>> = Vec::new();
     if moved.len() > ROWS {
@@ -151,7 +149,7 @@ fn moved(page: &mut Page, moved: &[Moved<'_>]) {
         page.say(&all, Tone::Faint);
         page.gap();
         for ((namespace, from, to), count) in groups {
-            let title = format!("{namespace}: {}", counted(count, "workload"));
+            let title = format!("{namespace}: {}", counted(count, "workload", "workloads"));
             rows.push([title, from, to, "?".to_owned()].map(|text| (text, Tone::Plain)).into());
         }
     } else {
@@ -171,16 +169,16 @@ fn moved(page: &mut Page, moved: &[Moved<'_>]) {
     rows.truncate(ROWS.saturating_mul(2));
     page.table(&["workload", "leaves", "may run on", "pods"], rows, &[0, 3]);
     if left_out > 0 {
-        page.say(&format!("And {}.", counted(left_out, "row more")), Tone::Faint);
+        page.say(&format!("And {}.", counted(left_out, "row more", "rows more")), Tone::Faint);
     }
 }
 
 /// The pools of each level and category, gained and lost.
-fn standings(page: &mut Page, standings: &[Standing<'_>]) {
+fn standings(page: &mut TextPage, standings: &[Standing<'_>]) {
     if standings.is_empty() {
         return;
     }
-    page.heading("Pools gained (+) and lost (-)");
+    page.ruled_heading("Pools gained (+) and lost (-)");
     let signed = |sign: char, pools: &[&PoolName]| pools.iter().map(|pool| format!("{sign}{pool}")).collect::<Vec<_>>();
     let mut above = None;
     let mut rows = Vec::new();
@@ -203,7 +201,7 @@ fn standings(page: &mut Page, standings: &[Standing<'_>]) {
 
 fn summary(impact: &Impact<'_>) -> String {
     let Impact { standings: _, ended, namespaces, refused, freed, moved, stranded } = impact;
-    let ended = counted(ended.len(), "DaemonSet");
+    let ended = counted(ended.len(), "DaemonSet", "DaemonSets");
     let refused = refused.len().saturating_add(namespaces.len());
     let lose = if impact.ended.len() == 1 { "loses" } else { "lose" };
     let set_free = if freed.is_empty() { String::new() } else { format!(", {} no longer restricted", freed.len()) };

@@ -1,20 +1,17 @@
-//! A plan for people.
+//! Plan report for people: what needs attention, what is refused, and where every workload may run.
 
 use std::collections::BTreeMap;
 
-use super::{
-    Detail, Look, demands,
-    page::{Page, Tone},
-    rows,
-    words::{counted, few},
-};
+use super::{ReportDetail, few, requirements, rows};
 use crate::report::{
-    entries::{Entry, Fate, Object, Tally},
-    origin::Ignored,
+    entries::{EntryOutcome, ObjectName, OutcomeCounts, ReportEntry},
+    location::IgnoredKinds,
 };
+use crate::terminal::{TextLayout, TextPage, Tone};
 use rempart_core::{
     admission::Refusal,
     plan::{Plan, Refused},
+    text::counted,
     workload::Kind,
 };
 
@@ -26,13 +23,13 @@ const NAMED: usize = 6;
 
 /// Says `plan` at the length of `detail`.
 #[must_use]
-pub fn plan(plan: &Plan<'_>, ignored: &Ignored, look: Look, detail: Detail) -> String {
-    let mut page = Page::new(look);
-    let entries = Entry::of(plan);
+pub fn plan(plan: &Plan<'_>, ignored: &IgnoredKinds, layout: TextLayout, detail: ReportDetail) -> String {
+    let mut page = super::page(layout);
+    let entries = ReportEntry::of(plan);
     let (lost, unknown, refused, stuck) = sort_out(plan, &entries);
 
     if !lost.is_empty() || !unknown.is_empty() {
-        page.heading("Needs attention at once");
+        page.ruled_heading("Needs attention at once");
         for line in lost.iter().take(MOST) {
             page.item("!", line, Tone::Bad);
         }
@@ -42,19 +39,22 @@ pub fn plan(plan: &Plan<'_>, ignored: &Ignored, look: Look, detail: Detail) -> S
     refused.print_under(&mut page, "Refused by admission");
     stuck.print_under(&mut page, "Unplaceable");
     rows::print(&mut page, plan);
-    demands::print(&mut page, plan, detail);
+    requirements::print(&mut page, plan, detail);
     page.close(&summary(plan, ignored));
     page.into_text()
 }
 
 /// What each list tells: `DaemonSet`s that lose pods, objects that ask for what no policy has, what else is refused, and
 /// what would stay pending.
-fn sort_out(plan: &Plan<'_>, entries: &[Entry<'_>]) -> (Vec<String>, Told, Told, Told) {
+fn sort_out(
+    plan: &Plan<'_>,
+    entries: &[ReportEntry<'_>],
+) -> (Vec<String>, GroupedMessages, GroupedMessages, GroupedMessages) {
     let (mut lost, mut unknown, mut refused, mut stuck) =
-        (Vec::new(), Told::default(), Told::default(), Told::default());
+        (Vec::new(), GroupedMessages::default(), GroupedMessages::default(), GroupedMessages::default());
     for entry in entries {
         let object = entry.object();
-        if let Entry::Workload(_, planned) = entry
+        if let ReportEntry::Workload(_, planned) = entry
             && let Some(reach) = plan.reach(planned).filter(|reach| !reach.lost.is_empty())
         {
             lost.push(format!("{object}: any pod of it ends at once on {}", few(&reach.lost, NAMED)));
@@ -62,10 +62,10 @@ fn sort_out(plan: &Plan<'_>, entries: &[Entry<'_>]) -> (Vec<String>, Told, Told,
         let refusals = entry.refusals();
         if refusals.iter().any(|refused| asks_for_nothing_known(plan, refused)) {
             unknown.add(spoken(entry, plan, refusals), &object);
-        } else if entry.fate() == Fate::Refused {
+        } else if entry.fate() == EntryOutcome::Refused {
             refused.add(entry.message(plan), &object);
         }
-        if entry.fate() == Fate::Unplaceable {
+        if entry.fate() == EntryOutcome::Unplaceable {
             stuck.add(entry.message(plan), &object);
         }
     }
@@ -85,9 +85,9 @@ fn asks_for_nothing_known(plan: &Plan<'_>, refused: &Refused<'_>) -> bool {
 }
 
 /// The message of `entry`; where only policies that are not in force find fault, what they would say.
-fn spoken(entry: &Entry<'_>, plan: &Plan<'_>, refusals: &[Refused<'_>]) -> String {
+fn spoken(entry: &ReportEntry<'_>, plan: &Plan<'_>, refusals: &[Refused<'_>]) -> String {
     match (entry, refusals.first()) {
-        (Entry::Workload(_, planned), Some(refused)) if entry.fate() != Fate::Refused => {
+        (ReportEntry::Workload(_, planned), Some(refused)) if entry.fate() != EntryOutcome::Refused => {
             let kind: Kind = planned.workload.identity.kind;
             let Refused { policy, refusal, .. } = refused;
             format!("{} (policy {} is in {})", refusal.told_of(kind), policy.name, policy.mode)
@@ -98,13 +98,13 @@ fn spoken(entry: &Entry<'_>, plan: &Plan<'_>, refusals: &[Refused<'_>]) -> Strin
 
 /// Messages in the order in which they first come up, each with the objects that it is about.
 #[derive(Default)]
-struct Told {
+struct GroupedMessages {
     messages: Vec<(String, Vec<String>)>,
     places: BTreeMap<String, usize>,
 }
 
-impl Told {
-    fn add(&mut self, message: String, object: &Object<'_>) {
+impl GroupedMessages {
+    fn add(&mut self, message: String, object: &ObjectName<'_>) {
         let place = *self.places.entry(message).or_insert_with_key(|message| {
             self.messages.push((message.clone(), Vec::new()));
             self.messages.len().saturating_sub(1)
@@ -118,14 +118,14 @@ impl Told {
         self.messages.is_empty()
     }
 
-    fn print_under(&self, page: &mut Page, title: &str) {
+    fn print_under(&self, page: &mut TextPage, title: &str) {
         if !self.is_empty() {
-            page.heading(title);
+            page.ruled_heading(title);
             self.print(page, "·");
         }
     }
 
-    fn print(&self, page: &mut Page, mark: &str) {
+    fn print(&self, page: &mut TextPage, mark: &str) {
         for (message, objects) in self.messages.iter().take(MOST) {
             page.item(mark, &format!("{}: {message}", few(objects, NAMED)), Tone::Plain);
         }
@@ -134,7 +134,7 @@ impl Told {
 }
 
 /// Says how many of `all` entries were left out.
-fn more(page: &mut Page, all: usize) {
+fn more(page: &mut TextPage, all: usize) {
     let left_out = all.saturating_sub(MOST);
     if left_out > 0 {
         page.say(&format!("And {left_out} more; -o json lists each."), Tone::Faint);
@@ -142,20 +142,20 @@ fn more(page: &mut Page, all: usize) {
 }
 
 /// `12 workloads: 9 placeable, 1 unplaceable, 1 refused, 1 unrestricted; 4 objects of other kinds passed over (…).`
-fn summary(plan: &Plan<'_>, ignored: &Ignored) -> String {
-    let tally = Tally::of(plan, ignored);
+fn summary(plan: &Plan<'_>, ignored: &IgnoredKinds) -> String {
+    let tally = OutcomeCounts::of(plan, ignored);
     let namespaces = plan.namespaces.iter().filter(|namespace| namespace.in_force()).count();
     let refused = tally.refused.saturating_sub(namespaces);
     let fates = format!(
         "{}: {} placeable, {} unplaceable, {refused} refused, {} unrestricted",
-        counted(plan.workloads.len(), "workload"),
+        counted(plan.workloads.len(), "workload", "workloads"),
         tally.placeable,
         tally.unplaceable,
         tally.unrestricted
     );
     let mut parts = vec![fates];
     if namespaces > 0 {
-        parts.push(format!("{} refused", counted(namespaces, "namespace")));
+        parts.push(format!("{} refused", counted(namespaces, "namespace", "namespaces")));
     }
     if tally.ignored > 0 {
         let kinds = ignored.0.iter().map(|(kind, count)| format!("{count} {kind}"));

@@ -3,7 +3,8 @@
 use std::{fs, path::Path};
 
 use insta::assert_snapshot;
-use rempart::report::{Finding, ImpactReport, LintReport, Origin, PlanReport, Severity, json, schemas, yaml};
+use rempart::diagnostic::Severity;
+use rempart::report::{FileLocation, ImpactReport, LintReport, PlanReport, ReportFinding, json, schemas, yaml};
 use rempart_core::{impact::impact, instant::Instant, plan::Assume};
 use serde::Serialize;
 use serde_json::Value;
@@ -120,15 +121,15 @@ fn an_impact_of_time_as_json() {
 
 #[test]
 fn findings_as_json() {
-    let finding = |severity, code, origin, hint: Option<&str>| Finding {
+    let finding = |severity, code, origin, hint: Option<&str>| ReportFinding {
         severity,
         code,
-        object: "Deployment claims/api".to_owned(),
+        object: Some("Deployment claims/api".to_owned()),
         message: "what is wrong".to_owned(),
         hint: hint.map(str::to_owned),
-        origin,
+        place: origin,
     };
-    let origin = Origin { file: "a.yaml".to_owned(), line: 3, column: 7 };
+    let origin = FileLocation { file: "a.yaml".to_owned(), line: 3, column: 7 };
     let findings = [
         finding(Severity::Error, "LevelUnknown", Some(origin), Some("write restricted")),
         finding(Severity::Warning, "Unplaceable", None, None),

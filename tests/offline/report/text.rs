@@ -2,15 +2,16 @@
 
 use insta::assert_snapshot;
 use rempart::report::{
-    Ignored,
-    text::{self, Detail, Look},
+    IgnoredKinds,
+    text::{self, ReportDetail},
 };
+use rempart::terminal::TextLayout;
 use rempart_core::impact::{Impact, impact};
 
 use super::world::{after, before, ignored, many, planned};
 
-const NARROW: Look = Look { width: 80, colour: false };
-const WIDE: Look = Look { width: 120, colour: false };
+const NARROW: TextLayout = TextLayout { width: 80, colour: false };
+const WIDE: TextLayout = TextLayout { width: 120, colour: false };
 
 fn lines_fit(text: &str, width: usize) {
     for line in text.lines() {
@@ -22,7 +23,7 @@ fn lines_fit(text: &str, width: usize) {
 #[test]
 fn a_plan_at_80_columns() {
     let world = before();
-    let text = text::plan(&planned(&world), &ignored(), NARROW, Detail::Brief);
+    let text = text::plan(&planned(&world), &ignored(), NARROW, ReportDetail::Brief);
     lines_fit(&text, 80);
     assert_snapshot!(text);
 }
@@ -30,7 +31,7 @@ fn a_plan_at_80_columns() {
 #[test]
 fn a_plan_at_120_columns_with_every_reason() {
     let world = before();
-    let text = text::plan(&planned(&world), &ignored(), WIDE, Detail::Full);
+    let text = text::plan(&planned(&world), &ignored(), WIDE, ReportDetail::Full);
     lines_fit(&text, 120);
     assert_snapshot!(text);
 }
@@ -42,7 +43,7 @@ fn an_impact_at_80_and_120_columns() {
     let found = impact(&old, &new);
     for (name, look) in [("impact_80", NARROW), ("impact_120", WIDE)] {
         let text = text::impact(&found, &old, &new, look);
-        lines_fit(&text, usize::from(look.width));
+        lines_fit(&text, look.width);
         assert_snapshot!(name, text);
     }
 }
@@ -87,8 +88,8 @@ fn colours_change_nothing_but_colours() {
     let (old, new) = (planned(&old), planned(&new));
     let found = impact(&old, &new);
     let of = |colour| {
-        let look = Look { colour, ..NARROW };
-        text::plan(&old, &ignored(), look, Detail::Full) + &text::impact(&found, &old, &new, look)
+        let look = TextLayout { colour, ..NARROW };
+        text::plan(&old, &ignored(), look, ReportDetail::Full) + &text::impact(&found, &old, &new, look)
     };
     let coloured = of(true);
     assert!(coloured.contains("\u{1b}["), "nothing is coloured");
@@ -108,7 +109,7 @@ fn colours_change_nothing_but_colours() {
 fn ten_thousand_workloads_are_grouped() {
     for (namespaces, each, rows) in [(10, 1000, 40), (1000, 10, 4)] {
         let world = many(namespaces, each);
-        let text = text::plan(&planned(&world), &Ignored::default(), NARROW, Detail::Brief);
+        let text = text::plan(&planned(&world), &IgnoredKinds::default(), NARROW, ReportDetail::Brief);
         lines_fit(&text, 80);
         assert!(text.lines().count() < 200, "{} lines", text.lines().count());
         assert!(text.contains("10000 workloads, those that fare alike in one row; -o json lists each."), "{text}");

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use rempart::{
     api,
-    convert::{self, Read},
-    report::{Ignored, Origin, Origins, Pointed},
+    convert::{self, Converted},
+    report::{FileLocation, IgnoredKinds, LocationLookup, LocationTarget},
 };
 use rempart_core::{
     instant::Instant,
@@ -83,7 +83,7 @@ fn entries<T: serde::de::DeserializeOwned>(yaml: &str) -> Vec<Named<T>> {
     serde_saphyr::from_str(yaml).unwrap()
 }
 
-fn good<T>(read: Read<T>) -> T {
+fn good<T>(read: Converted<T>) -> T {
     assert!(read.problems.is_empty(), "{:?}", read.problems);
     read.value.unwrap()
 }
@@ -212,28 +212,28 @@ pub(super) fn planned(inventory: &Inventory) -> Plan<'_> {
 }
 
 /// What was passed over on the way.
-pub(super) fn ignored() -> Ignored {
-    Ignored(BTreeMap::from([("Service".to_owned(), 3), ("ConfigMap".to_owned(), 1)]))
+pub(super) fn ignored() -> IgnoredKinds {
+    IgnoredKinds(BTreeMap::from([("Service".to_owned(), 3), ("ConfigMap".to_owned(), 1)]))
 }
 
 /// Every workload stands in a file of its own: what is pointed at decides the line.
 pub(super) struct Files<'a>(pub(super) &'a Inventory);
 
-impl Origins for Files<'_> {
-    fn of(&self, index: usize, pointed: Pointed) -> Option<Origin> {
+impl LocationLookup for Files<'_> {
+    fn of(&self, index: usize, pointed: LocationTarget) -> Option<FileLocation> {
         let Identity { namespace, name, .. } = &self.0.workloads[index].identity;
         let (line, column) = match pointed {
-            Pointed::Object => (1, 1),
-            Pointed::Said(_, key) if key == keys::SENSITIVITY => (7, 5),
-            Pointed::Said(..) => return None,
-            Pointed::Misplaced(_) => (9, 7),
-            Pointed::Field("nodeName") => (12, 3),
-            Pointed::Field(_) => (14, 3),
+            LocationTarget::Object => (1, 1),
+            LocationTarget::Said(_, key) if key == keys::SENSITIVITY => (7, 5),
+            LocationTarget::Said(..) => return None,
+            LocationTarget::Misplaced(_) => (9, 7),
+            LocationTarget::Field("nodeName") => (12, 3),
+            LocationTarget::Field(_) => (14, 3),
         };
-        Some(Origin { file: format!("apps of {namespace}/{name}.yaml"), line, column })
+        Some(FileLocation { file: format!("apps of {namespace}/{name}.yaml"), line, column })
     }
 
-    fn of_namespace(&self, name: &str, _: &'static str) -> Option<Origin> {
-        Some(Origin { file: "namespaces.yaml".to_owned(), line: 4, column: 5 }).filter(|_| name == "broken")
+    fn of_namespace(&self, name: &str, _: &'static str) -> Option<FileLocation> {
+        Some(FileLocation { file: "namespaces.yaml".to_owned(), line: 4, column: 5 }).filter(|_| name == "broken")
     }
 }

@@ -64,28 +64,31 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use rempart::gather::{Gathered, Settings, Settled};
-    use rempart::manifest::{read::read, source::Sources};
-    use rempart::report::Fate;
+    use rempart::manifest::read::read;
+    use rempart::report::EntryOutcome;
+    use rempart::{
+        diagnostic::source::SourceMap,
+        gather::{GatherSettings, GatheredObjects, LocatedInventory},
+    };
     use rempart_core::{
         instant::Instant,
         plan::{Assume, Plan, plan},
     };
 
-    fn sources(organisation: SyntheticOrganisation) -> Sources {
-        let mut sources = Sources::default();
+    fn sources(organisation: SyntheticOrganisation) -> SourceMap {
+        let mut sources = SourceMap::default();
         for ManifestFile { name, text } in organisation.facts().into_iter().chain(organisation.workloads()) {
             sources.add(name, text);
         }
         sources
     }
 
-    fn settle(sources: &Sources) -> Settled<'_> {
-        let mut gathered = Gathered::new("default");
+    fn into_inventory(sources: &SourceMap) -> LocatedInventory<'_> {
+        let mut gathered = GatheredObjects::new("default");
         for file in sources.files() {
             read(file, sources.text(file), &mut |found| gathered.take(file, found));
         }
-        gathered.settle(&Settings::default())
+        gathered.into_inventory(&GatherSettings::default())
     }
 
     #[test]
@@ -95,9 +98,9 @@ mod tests {
         assert_eq!(settled.diagnostics, []);
         let world = &settled.inventory.world;
         assert_eq!((world.policies.len(), world.catalogue.providers.len(), world.catalogue.pools.len()), (10, 10, 200));
-        assert_eq!((settled.inventory.namespaces.len(), settled.inventory.workloads.len()), (100, 1000));
+        assert_eq!((located.inventory.namespaces.len(), located.inventory.workloads.len()), (100, 1000));
         assert!(world.policies.values().all(|policy| policy.levels.iter().len() == 5));
-        let kinds: BTreeSet<_> = settled.inventory.workloads.iter().map(|workload| workload.identity.kind).collect();
+        let kinds: BTreeSet<_> = located.inventory.workloads.iter().map(|workload| workload.identity.kind).collect();
         assert_eq!(kinds.len(), rempart_core::workload::Kind::ALL.len());
     }
 
@@ -106,9 +109,9 @@ mod tests {
         let sources = sources(SyntheticOrganisation::of(1000));
         let settled = settle(&sources);
         let plan: Plan<'_> = plan(&settled.inventory, Instant::from_seconds(1_795_000_000), Assume::default());
-        let fates = |fate| plan.workloads.iter().filter(|planned| Fate::of(&planned.outcome) == fate).count();
-        assert!(fates(Fate::Placeable) > 500, "{}", fates(Fate::Placeable));
-        for fate in [Fate::Unplaceable, Fate::Refused] {
+        let fates = |fate| plan.workloads.iter().filter(|planned| EntryOutcome::of(&planned.outcome) == fate).count();
+        assert!(fates(EntryOutcome::Placeable) > 500, "{}", fates(EntryOutcome::Placeable));
+        for fate in [EntryOutcome::Unplaceable, EntryOutcome::Refused] {
             assert!((1..300).contains(&fates(fate)), "{fate:?}: {}", fates(fate));
         }
         assert!(plan.demands.len() > 20, "{}", plan.demands.len());

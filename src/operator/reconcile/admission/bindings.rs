@@ -13,7 +13,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta},
 };
 
-use crate::api::{Mode, PlacementPolicySpec};
+use crate::api::{PolicyMode, PlacementPolicySpec};
 use crate::operator::cache::{ClusterCache, ObservedBinding};
 use rempart_core::keys;
 
@@ -132,7 +132,7 @@ pub fn bindings(name: &str, spec: &PlacementPolicySpec, exempt: &[String]) -> Po
         ..MatchResources::default()
     };
     let mut bindings = PolicyBindings::default();
-    if spec.mode == Mode::Enforce {
+    if spec.mode == PolicyMode::Enforce {
         for (policy, binding, floor) in MUTATIONS {
             let spec = MutatingAdmissionPolicyBindingSpec {
                 policy_name: Some(policy.to_owned()),
@@ -143,9 +143,9 @@ pub fn bindings(name: &str, spec: &PlacementPolicySpec, exempt: &[String]) -> Po
         }
     }
     let action = match spec.mode {
-        Mode::Enforce => "Deny",
-        Mode::Warn => "Warn",
-        Mode::Audit => "Audit",
+        PolicyMode::Enforce => "Deny",
+        PolicyMode::Warn => "Warn",
+        PolicyMode::Audit => "Audit",
     };
     for (policy, binding, floor) in VALIDATIONS {
         let spec = ValidatingAdmissionPolicyBindingSpec {

@@ -17,7 +17,7 @@ use kube::api::ObjectMeta;
 
 use self::bindings::{POLICY_LABEL, PolicyBindings};
 use super::{CycleClocks, ReconcileOutcome, Reconciler, hold::HoldReason, view::ClusterView};
-use crate::api::{Mode, PlacementPolicy};
+use crate::api::{PolicyMode, PlacementPolicy};
 use crate::operator::{
     cache::{ClusterCache, DeclaredObject, ObservedBinding, ResourceVersioned, Revision},
     write::{FINALIZER, POLICY_LIST, WriteRequest},
@@ -156,7 +156,7 @@ impl AdmissionReconciler {
         let in_place = mutating.keys().all(|binding| round.cache.mutating_bindings.get(binding).is_some());
         round.wanted.mutating.extend(mutating);
         // A validation that acts before its mutation would refuse what the mutation is about to complete.
-        let acting = if object.spec.mode == Mode::Enforce {
+        let acting = if object.spec.mode == PolicyMode::Enforce {
             if in_place {
                 let since = *self.mutating_since.entry(name.to_owned()).or_insert(round.now);
                 round.propagated(name, since, BINDING_PROPAGATION)

@@ -4,6 +4,7 @@
 //! It remembers the facts of the last minute and, given a report, counts which pods would stand right had they stayed. A
 //! level that it stops stays so until an officer approves the move by an annotation, or nothing is left to move.
 
+use crate::api::conditions;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     hash::Hasher,
@@ -293,7 +294,7 @@ impl CircuitBreaker {
         let note = stop_message(&key.0, stop);
         tracing::warn!(policy = key.0, note, "moves are stopped");
         if let Some(record) = input.cache.policies.get(&key.0) {
-            let event = EventRequest::of_policy(&key.0, record.meta.uid.clone(), "MoveStopped", note, input.wall);
+            let event = EventRequest::of_policy(&key.0, record.meta.uid.clone(), conditions::MOVE_STOPPED, note, input.wall);
             events.push(EventRequest { action: "Stop", warning: true, ..event });
         }
         self.stopped.insert(key, stopped);

@@ -3,6 +3,7 @@
 //! Takes the entries of a view and the memory of the reconciler, and fills its list of requests. What a record follows
 //! from is kept as a number, so that a workload of which nothing has changed is not planned again.
 
+use crate::api::conditions;
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
@@ -100,7 +101,7 @@ fn events(
     // Of what is seen for the first time nobody knows whether it ever stood right.
     let lost = !compliant.holds && held(1) == Some(true);
     let stopped = migrating.reason == STOPPED && !before.is_some_and(|before| before.stopped);
-    [(blocked, "PlacementBlocked", placeable), (lost, "ClearanceLost", compliant), (stopped, STOPPED, migrating)]
+    [(blocked, conditions::PLACEMENT_BLOCKED, placeable), (lost, conditions::CLEARANCE_LOST, compliant), (stopped, STOPPED, migrating)]
         .into_iter()
         .filter(|(due, ..)| *due)
         .map(|(_, reason, said)| {

@@ -3,11 +3,12 @@
 //! Takes the object with what the evaluation found of it, and returns the status. A condition keeps the time of the one
 //! that is there where its status is the same, so that nothing is written that says nothing new.
 
+use crate::api::conditions;
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::api::{self, Mode, limits};
+use crate::api::{self, PolicyMode, limits};
 use crate::operator::{
     cache::{ClusterCache, DeclaredObject},
     evaluate::{ExpiryOutcome, PolicyFindings, PoolFindings, ProviderFindings, cut},
@@ -72,10 +73,10 @@ pub fn of_provider(
     let current = record.object.as_ref().ok().and_then(|object| object.status.as_ref());
     let ready = if found.problems.is_empty() {
         let message = format!("{} understood", counted(found.offers.len(), "offer"));
-        ConditionDraft { kind: "Ready", holds: true, reason: "Understood", message }
+        ConditionDraft { kind: conditions::READY, holds: true, reason: conditions::UNDERSTOOD, message }
     } else {
         let message = format!("what is wrong counts as unknown and clears nothing: {}", problems(&found.problems));
-        ConditionDraft { kind: "Ready", holds: false, reason: "InvalidEntries", message }
+        ConditionDraft { kind: conditions::READY, holds: false, reason: conditions::INVALID_ENTRIES, message }
     };
     let current = current.map_or(&[][..], |status| &status.conditions);
     api::CloudProviderStatus {
@@ -141,15 +142,15 @@ pub fn of_pool(
     let object = record.object.as_ref().ok();
     let current = object.and_then(|object| object.status.as_ref());
     let prefix = object.and_then(|object| object.spec.provider_id_prefix.as_deref()).unwrap_or_default();
-    let failed = |reason, message| ConditionDraft { kind: "Ready", holds: false, reason, message };
+    let failed = |reason, message| ConditionDraft { kind: conditions::READY, holds: false, reason, message };
     let ready = if !found.problems.is_empty() {
-        failed("InvalidSpec", format!("the pool claims no node: {}", problems(&found.problems)))
+        failed(conditions::INVALID_SPEC, format!("the pool claims no node: {}", problems(&found.problems)))
     } else if let Some((reason, message)) = &found.unresolved {
         failed(reason, format!("{message}; until then the pool's nodes carry no stamp"))
     } else if !census.disputed.is_empty() {
         let rivals: Vec<_> = census.rivals.iter().cloned().collect();
         failed(
-            "NodesClaimedTwice",
+            conditions::NODES_CLAIMED_TWICE,
             format!(
                 "{} also claimed by {}, so by none: {}; make the nodeSelectors exclude each other",
                 are(census.disputed.len()),
@@ -159,7 +160,7 @@ pub fn of_pool(
         )
     } else if !census.unproven.is_empty() {
         failed(
-            "ProviderIDMismatch",
+            conditions::PROVIDER_ID_MISMATCH,
             format!(
                 "{} matched by nodeSelector without a spec.providerID that begins with {prefix:?}, so not of this pool: {}",
                 are(census.unproven.len()),
@@ -171,7 +172,7 @@ pub fn of_pool(
             Ok(0) => "provider, offer and zone are known; no node carries the labels of nodeSelector".to_owned(),
             nodes => format!("provider, offer and zone are known; {}", counted(nodes.unwrap_or_default(), "node")),
         };
-        ConditionDraft { kind: "Ready", holds: true, reason: "Resolved", message }
+        ConditionDraft { kind: conditions::READY, holds: true, reason: conditions::RESOLVED, message }
     };
     let current = current.map_or(&[][..], |status| &status.conditions);
     api::PlacementPoolStatus {
@@ -216,7 +217,7 @@ pub fn of_policy(
     let object = record.object.as_ref().ok();
     let ready = if record.is_terminating() {
         let message = "the policy is being deleted: admission strips its keys, then its bindings go".to_owned();
-        ConditionDraft { kind: "Ready", holds: false, reason: "Deleting", message }
+        ConditionDraft { kind: conditions::READY, holds: false, reason: conditions::DELETING, message }
     } else if found.problems.is_empty() {
         let message = format!(
             "{} and {} judged for {}",
@@ -236,14 +237,14 @@ pub fn of_policy(
             many => format!("{message}; {many} exceptions have ended and can be removed: {}", some_of(&ended)),
         };
         if found.dangling.is_empty() {
-            ConditionDraft { kind: "Ready", holds: true, reason: "Evaluated", message }
+            ConditionDraft { kind: conditions::READY, holds: true, reason: conditions::EVALUATED, message }
         } else {
             let message = format!("{message}; nothing in the catalogue is named {}", found.dangling.join(", "));
-            ConditionDraft { kind: "Ready", holds: true, reason: "UnknownNames", message }
+            ConditionDraft { kind: conditions::READY, holds: true, reason: conditions::UNKNOWN_NAMES, message }
         }
     } else {
         let message = format!("the policy cannot be evaluated and clears nothing: {}", problems(&found.problems));
-        ConditionDraft { kind: "Ready", holds: false, reason: "InvalidSpec", message }
+        ConditionDraft { kind: conditions::READY, holds: false, reason: conditions::INVALID_SPEC, message }
     };
     let enforced =
         enforced(name, object.map(|object| object.spec.mode), record.is_terminating(), propagated, desired, cache);
@@ -271,15 +272,15 @@ pub fn of_policy(
 fn stopped(name: &str, stops: &[api::MoveStop]) -> ConditionDraft {
     match stops {
         [] => ConditionDraft {
-            kind: "MoveStopped",
+            kind: conditions::MOVE_STOPPED,
             holds: false,
-            reason: "NothingStopped",
+            reason: conditions::NOTHING_STOPPED,
             message: "pods that must move do so by themselves".to_owned(),
         },
         stops => ConditionDraft {
-            kind: "MoveStopped",
+            kind: conditions::MOVE_STOPPED,
             holds: true,
-            reason: "TooManyAtOnce",
+            reason: conditions::TOO_MANY_AT_ONCE,
             message: stops.iter().map(|stop| stop_message(name, stop)).collect::<Vec<_>>().join("; "),
         },
     }
@@ -290,7 +291,7 @@ fn ending(found: &PolicyFindings) -> Option<ConditionDraft> {
     let kind = "QualificationEnding";
     let Some(first) = found.endings.first() else {
         let message = "no pool that is cleared ends within the lead time of a level".to_owned();
-        return found.has_lead.then_some(ConditionDraft { kind, holds: false, reason: "NoneEnding", message });
+        return found.has_lead.then_some(ConditionDraft { kind, holds: false, reason: conditions::NONE_ENDING, message });
     };
     let reason = match first.outcome {
         ExpiryOutcome::Last => "LastPoolEnding",
@@ -307,13 +308,13 @@ fn ending(found: &PolicyFindings) -> Option<ConditionDraft> {
 
 fn enforced(
     name: &str,
-    mode: Option<Mode>,
+    mode: Option<PolicyMode>,
     ending: bool,
     propagated: bool,
     desired: &PolicyBindings,
     cache: &ClusterCache,
 ) -> ConditionDraft {
-    let not = |reason, message| ConditionDraft { kind: "Enforced", holds: false, reason, message };
+    let not = |reason, message| ConditionDraft { kind: conditions::ENFORCED, holds: false, reason, message };
     let (mutations, validations) = bindings::admission_policies();
     let absent = mutations
         .into_iter()
@@ -328,28 +329,41 @@ fn enforced(
         .collect::<Vec<_>>();
     let wrong: Vec<_> = desired.missing_from(cache).collect();
     match mode {
-        _ if ending => not("Deleting", "the policy is being deleted and refuses nothing".to_owned()),
-        _ if !absent.is_empty() => {
-            not("AdmissionPoliciesMissing", format!("not installed: {}; install the chart again", some_of(&absent)))
+        _ if ending => not(conditions::DELETING, "the policy is being deleted and refuses nothing".to_owned()),
+        _ if !absent.is_empty() => not(
+            conditions::ADMISSION_POLICIES_MISSING,
+            format!("not installed: {}; install the chart again", some_of(&absent)),
+        ),
+        _ if !wrong.is_empty() => not(
+            conditions::BINDINGS_MISSING,
+            format!("missing or altered, and about to be restored: {}", some_of(&wrong)),
+        ),
+        None => not(
+            conditions::UNDECODABLE,
+            format!("PlacementPolicy {name} cannot be decoded; its bindings stay as they are"),
+        ),
+        Some(PolicyMode::Enforce) if !settled => {
+            not(conditions::SETTLING, "the bindings are in place, and API servers are taking them up".to_owned())
         }
         _ if !wrong.is_empty() => {
             not("BindingsMissing", format!("missing or altered, and about to be restored: {}", some_of(&wrong)))
         }
         None => not("Undecodable", format!("PlacementPolicy {name} cannot be decoded; its bindings stay as they are")),
-        Some(Mode::Enforce) if !propagated => {
+        Some(PolicyMode::Enforce) if !propagated => {
             not("Settling", "the bindings are in place, and API servers are taking them up".to_owned())
         }
-        Some(Mode::Enforce) => ConditionDraft {
-            kind: "Enforced",
+        Some(PolicyMode::Enforce) => ConditionDraft {
+            kind: conditions::ENFORCED,
             holds: true,
-            reason: "Bound",
+            reason: conditions::BOUND,
             message: "pods are placed and violations refused, inside the API server".to_owned(),
         },
-        Some(Mode::Warn) => {
-            not("ModeWarn", "mode is Warn: applying users are warned, nothing is altered or refused".to_owned())
-        }
-        Some(Mode::Audit) => {
-            not("ModeAudit", "mode is Audit: the audit log has it, nothing is altered or refused".to_owned())
+        Some(PolicyMode::Warn) => not(
+            conditions::MODE_WARN,
+            "mode is Warn: applying users are warned, nothing is altered or refused".to_owned(),
+        ),
+        Some(PolicyMode::Audit) => {
+            not(conditions::MODE_AUDIT, "mode is Audit: the audit log has it, nothing is altered or refused".to_owned())
         }
     }
 }

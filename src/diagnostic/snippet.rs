@@ -1,10 +1,14 @@
-//! A line of a file, made fit to be shown, and where in it to underline.
+//! Snippets: a line of a file, made fit to be shown, with what of it to underline.
+//!
+//! Takes a place and the texts that it points into, and returns the line, cut to so many columns around the place. The time
+//! that it takes does not grow with the file.
 
 use std::borrow::Cow;
 
 use unicode_width::UnicodeWidthChar as _;
 
-use super::{diagnostic::Place, source::Sources};
+use super::source::{SourceMap, SourceSpan};
+use crate::terminal::harmless;
 
 /// Lines of more bytes are not shown: to find a column in them takes too long when there are many diagnostics.
 const LONGEST: usize = 1 << 20;
@@ -16,7 +20,7 @@ const NARROWEST: usize = 20;
 const TAB: usize = 4;
 
 /// A line as it is shown.
-pub(super) struct Snippet {
+pub(super) struct SourceSnippet {
     pub(super) text: String,
     /// How many columns stand before the underline.
     pub(super) indent: usize,
@@ -24,9 +28,9 @@ pub(super) struct Snippet {
     pub(super) length: usize,
 }
 
-impl Snippet {
+impl SourceSnippet {
     /// The first line of `place` in at most `columns` columns, or a few more when these are too few.
-    pub(super) fn of(place: Place, sources: &Sources, columns: usize) -> Option<Self> {
+    pub(super) fn of(place: SourceSpan, sources: &SourceMap, columns: usize) -> Option<Self> {
         let (start, end) = (place.span.start, place.span.end);
         let line = sources.line(place.file, start.line).filter(|line| line.len() <= LONGEST)?.trim_end();
         let columns = columns.max(NARROWEST);
@@ -37,12 +41,12 @@ impl Snippet {
         // A character may take no column, as an accent does; more than a handful on one letter is mischief.
         let reach = columns.saturating_mul(4);
         let from = first.saturating_sub(reach);
-        let mut cells: Vec<Cell> = line.chars().skip(from).take(reach * 2).map(Cell::of).collect();
+        let mut cells: Vec<SnippetCell> = line.chars().skip(from).take(reach * 2).map(SnippetCell::of).collect();
         let mut cut_after = line.chars().nth(from + cells.len()).is_some();
         let mut caret = (first - from).min(cells.len());
 
         // Columns before the caret: all of them when what is underlined fits then too, else about a third.
-        let length = |cells: &[Cell]| cells.iter().map(|cell| cell.columns).sum::<usize>();
+        let length = |cells: &[SnippetCell]| cells.iter().map(|cell| cell.columns).sum::<usize>();
         let underlined = cells.get(caret..cells.len().min(last.saturating_sub(from))).map_or(1, length).max(1);
         let fits = from == 0 && length(cells.get(..caret).unwrap_or_default()) + underlined < columns;
         let whole = from == 0 && !cut_after && length(&cells) <= columns;
@@ -80,43 +84,17 @@ fn take(room: &mut usize, columns: usize) -> bool {
 }
 
 /// A character as it is shown.
-struct Cell {
+struct SnippetCell {
     text: Cow<'static, str>,
     columns: usize,
 }
 
-impl Cell {
+impl SnippetCell {
     fn of(character: char) -> Self {
         if character == '\t' {
             return Self { text: " ".repeat(TAB).into(), columns: TAB };
         }
         let shown = harmless(character);
         Self { text: shown.to_string().into(), columns: shown.width().unwrap_or(0) }
-    }
-}
-
-/// `text` with everything in it visible.
-pub fn visible(text: &str) -> Cow<'_, str> {
-    if text.chars().all(|character| harmless(character) == character) {
-        return text.into();
-    }
-    text.chars().map(harmless).collect::<String>().into()
-}
-
-/// What to show of a character that does something instead of being seen.
-fn harmless(character: char) -> char {
-    match character {
-        // The pictures that Unicode has for them.
-        '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(character)).unwrap_or(char::REPLACEMENT_CHARACTER),
-        '\u{7f}' => '␡',
-        // The second set of controls, marks of direction, separators of lines, and what has no width.
-        '\u{80}'..='\u{9f}'
-        | '\u{61c}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{e0000}'..='\u{e007f}' => char::REPLACEMENT_CHARACTER,
-        other => other,
     }
 }

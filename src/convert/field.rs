@@ -1,54 +1,45 @@
-//! What is wrong with an object, and where.
+//! Converted objects, and the reader of fields that collects what cannot be converted.
+//!
+//! Takes fields one by one under their paths, and returns a diagnostic for each that cannot be used. No other field is lost
+//! for it.
 
 use std::fmt;
 
-/// A field whose value cannot be used, with what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
-    /// Where it is, as `spec.offers[0].zones[1].country`.
-    pub field: String,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.message)
-    }
-}
+use crate::diagnostic::{Diagnostic, FieldDiagnostic, FieldPath};
 
 /// What could be read of an object, and what could not.
 #[derive(Clone, Debug)]
-pub struct Read<T> {
+pub struct Converted<T> {
     /// What could be read; `None` when the object means nothing without what could not.
     pub value: Option<T>,
     /// What could not, in the order of the fields.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<FieldDiagnostic>,
 }
 
 /// Collects problems under a path of fields.
-pub(super) struct Reader<'a> {
+pub(super) struct FieldReader<'a> {
     path: String,
-    problems: &'a mut Vec<Problem>,
+    problems: &'a mut Vec<FieldDiagnostic>,
 }
 
-impl<'a> Reader<'a> {
-    pub(super) fn new(path: &str, problems: &'a mut Vec<Problem>) -> Self {
+impl<'a> FieldReader<'a> {
+    pub(super) fn new(path: &str, problems: &'a mut Vec<FieldDiagnostic>) -> Self {
         Self { path: path.to_owned(), problems }
     }
 
     /// A reader of a field of this one's.
-    pub(super) fn field(&mut self, name: &str) -> Reader<'_> {
-        Reader { path: format!("{}.{name}", self.path), problems: self.problems }
+    pub(super) fn field(&mut self, name: &str) -> FieldReader<'_> {
+        FieldReader { path: format!("{}.{name}", self.path), problems: self.problems }
     }
 
     /// A reader of an entry of this one's list.
-    pub(super) fn entry(&mut self, index: usize) -> Reader<'_> {
-        Reader { path: format!("{}[{index}]", self.path), problems: self.problems }
+    pub(super) fn entry(&mut self, index: usize) -> FieldReader<'_> {
+        FieldReader { path: format!("{}[{index}]", self.path), problems: self.problems }
     }
 
     pub(super) fn refuse(&mut self, message: impl fmt::Display) {
-        self.problems.push(Problem { field: self.path.clone(), message: message.to_string() });
+        let found = Diagnostic::error("Invalid", message.to_string());
+        self.problems.push(found.at_place(FieldPath(self.path.clone())));
     }
 
     /// The value, or a problem.

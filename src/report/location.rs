@@ -1,4 +1,6 @@
-//! Where things stand in files, as far as whoever has read them can tell.
+//! Locations of what a report is about, as far as whoever has read the files can tell.
+//!
+//! A trait that a command implements. What was read from no file has no location.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,7 +8,7 @@ use rempart_core::admission::Source;
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Origin {
+pub struct FileLocation {
     /// The file, as it was named to the command.
     pub file: String,
     /// The line, from 1.
@@ -15,7 +17,7 @@ pub struct Origin {
     pub column: u32,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for FileLocation {
     /// As editors take it: `claims.yaml:12:5`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, column } = self;
@@ -25,11 +27,11 @@ impl fmt::Display for Origin {
 
 /// What of a workload is pointed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Pointed {
+pub enum LocationTarget {
     /// The object as a whole.
     Object,
     /// The annotation of this key, where this source says it: on the workload, or on the pod's template. Never asked
-    /// for a namespace: that is [`Origins::of_namespace`].
+    /// for a namespace: that is [`LocationLookup::of_namespace`].
     Said(Source, &'static str),
     /// The annotation of this key, where it reaches no pod: on the `jobTemplate` of a `CronJob`.
     Misplaced(&'static str),
@@ -38,34 +40,34 @@ pub enum Pointed {
 }
 
 /// Where workloads and namespaces stand.
-pub trait Origins {
+pub trait LocationLookup {
     /// Where what is `pointed` at of the workload at `index` of [`Plan::workloads`](rempart_core::plan::Plan::workloads)
     /// stands. `None` where that is not known: whoever asks then asks for the object.
-    fn of(&self, index: usize, pointed: Pointed) -> Option<Origin>;
+    fn of(&self, index: usize, pointed: LocationTarget) -> Option<FileLocation>;
 
     /// Where the label `key` of the namespace `name` stands.
-    fn of_namespace(&self, name: &str, key: &'static str) -> Option<Origin>;
+    fn of_namespace(&self, name: &str, key: &'static str) -> Option<FileLocation>;
 }
 
 /// Nothing stands in a file, as when all of it comes from a cluster.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Nowhere;
+pub struct NoLocations;
 
-impl Origins for Nowhere {
-    fn of(&self, _: usize, _: Pointed) -> Option<Origin> {
+impl LocationLookup for NoLocations {
+    fn of(&self, _: usize, _: LocationTarget) -> Option<FileLocation> {
         None
     }
 
-    fn of_namespace(&self, _: &str, _: &'static str) -> Option<Origin> {
+    fn of_namespace(&self, _: &str, _: &'static str) -> Option<FileLocation> {
         None
     }
 }
 
 /// How many objects of other kinds were passed over, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ignored(pub BTreeMap<String, usize>);
+pub struct IgnoredKinds(pub BTreeMap<String, usize>);
 
-impl Ignored {
+impl IgnoredKinds {
     /// How many of all kinds.
     #[must_use]
     pub fn total(&self) -> usize {

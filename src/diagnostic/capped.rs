@@ -1,10 +1,12 @@
-//! What is told of files, so much of each that somebody may read it.
+//! Capped lists of diagnostics: so many of each file that somebody may read them.
+//!
+//! Takes diagnostics one by one, and returns those that fit with a count of the rest. Errors are never counted as warnings.
 
 use std::collections::BTreeMap;
 
-use crate::manifest::{
-    diagnostic::{Diagnostic, Place, Severity},
-    node::{Position, Span},
+use super::{
+    Diagnostic, Severity,
+    position::{TextPosition, TextSpan},
     source::FileId,
 };
 
@@ -13,13 +15,13 @@ const MOST: usize = 1000;
 
 /// Diagnostics, at most [`MOST`] of a file; the rest is counted.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
+pub struct CappedDiagnostics {
     kept: Vec<Diagnostic>,
     /// How many there are of each file, and the worst of those that are only counted.
     counted: BTreeMap<FileId, (usize, Option<Severity>)>,
 }
 
-impl Told {
+impl CappedDiagnostics {
     /// Takes in `diagnostic`.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let Some(place) = diagnostic.place else { return self.kept.push(diagnostic) };
@@ -40,15 +42,14 @@ impl Told {
         for (file, (count, worst)) in counted {
             let Some(severity) = worst else { continue };
             let message = format!("{} more of this file are not told", count.saturating_sub(MOST));
-            let place = Place { file, span: Span::at(Position::START) };
-            let rest = Diagnostic { severity, place: Some(place), ..Diagnostic::warning("AndMore", message) };
+            let rest = Diagnostic::new(severity, "AndMore", message).at(file, TextSpan::at(TextPosition::START));
             kept.push(rest.hint("correct what is told, and look again"));
         }
         kept
     }
 }
 
-impl Extend<Diagnostic> for Told {
+impl Extend<Diagnostic> for CappedDiagnostics {
     fn extend<I: IntoIterator<Item = Diagnostic>>(&mut self, diagnostics: I) {
         diagnostics.into_iter().for_each(|diagnostic| self.push(diagnostic));
     }
@@ -57,13 +58,13 @@ impl Extend<Diagnostic> for Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::source::Sources;
+    use crate::diagnostic::source::SourceMap;
 
     #[test]
     fn a_file_of_a_million_mistakes_is_told_in_part() {
-        let file = Sources::default().add("f", String::new());
-        let place = Span::at(Position::START);
-        let mut told = Told::default();
+        let file = SourceMap::default().add("f", String::new());
+        let place = TextSpan::at(TextPosition::START);
+        let mut told = CappedDiagnostics::default();
         told.extend((0..5000).map(|_| Diagnostic::warning("Wrong", "wrong").at(file, place)));
         told.push(Diagnostic::error("Wrong", "wrong").at(file, place));
         told.push(Diagnostic::error("NotFound", "elsewhere"));

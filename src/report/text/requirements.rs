@@ -1,16 +1,13 @@
-//! What is asked of places, and how the pools fare by it.
+//! Requirements section: what is asked of pools, and how each fares by it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Detail,
-    page::{Page, Tone},
-    rows::names,
-    words::counted,
-};
+use super::{ReportDetail, rows::names};
+use crate::terminal::{TextPage, Tone};
 use rempart_core::{
     plan::{Demand, Plan},
     reason::Reason,
+    text::counted,
 };
 
 /// How many reasons are told at most where not all are wanted.
@@ -18,7 +15,7 @@ const BRIEF: usize = 20;
 
 /// Writes the demands that some workload makes, and what speaks against the pools: of those that clear none when
 /// `Brief`, of all when `Full`.
-pub(super) fn print(page: &mut Page, plan: &Plan<'_>, detail: Detail) {
+pub(super) fn print(page: &mut TextPage, plan: &Plan<'_>, detail: ReportDetail) {
     let mut asked: BTreeMap<usize, usize> = BTreeMap::new();
     for demand in plan.workloads.iter().filter_map(|planned| planned.judgement.demand) {
         let count = asked.entry(demand).or_default();
@@ -27,15 +24,15 @@ pub(super) fn print(page: &mut Page, plan: &Plan<'_>, detail: Detail) {
     if asked.is_empty() {
         return;
     }
-    page.heading("What is asked of pools");
-    let mut why = Why::default();
+    page.ruled_heading("What is asked of pools");
+    let mut why = ReasonsByCode::default();
     for (index, count) in asked {
         let Some(demand) = plan.demands.get(index) else { continue };
         page.gap();
         let asks: Vec<String> = demand.asks.iter().map(ToString::to_string).collect();
-        page.say(&format!("{}: asked by {}", asks.join(", "), counted(count, "workload")), Tone::Strong);
+        page.say(&format!("{}: asked by {}", asks.join(", "), counted(count, "workload", "workloads")), Tone::Strong);
         verdicts(page, plan, demand);
-        if detail == Detail::Full || demand.cleared.is_empty() {
+        if detail == ReportDetail::Full || demand.cleared.is_empty() {
             why.add(plan, demand);
         }
     }
@@ -43,7 +40,7 @@ pub(super) fn print(page: &mut Page, plan: &Plan<'_>, detail: Detail) {
 }
 
 /// The pools that are cleared, and the others by what speaks against them.
-fn verdicts(page: &mut Page, plan: &Plan<'_>, demand: &Demand<'_>) {
+fn verdicts(page: &mut TextPage, plan: &Plan<'_>, demand: &Demand<'_>) {
     if plan.pools.is_empty() {
         page.say("there is no pool", Tone::Bad);
         return;
@@ -71,9 +68,9 @@ fn verdicts(page: &mut Page, plan: &Plan<'_>, demand: &Demand<'_>) {
 
 /// Reasons, each once, with the pools that they are about.
 #[derive(Default)]
-struct Why(BTreeMap<(String, String), BTreeSet<String>>);
+struct ReasonsByCode(BTreeMap<(String, String), BTreeSet<String>>);
 
-impl Why {
+impl ReasonsByCode {
     fn add(&mut self, plan: &Plan<'_>, demand: &Demand<'_>) {
         for pool in &plan.pools {
             for reason in demand.reasons(pool) {
@@ -83,13 +80,13 @@ impl Why {
         }
     }
 
-    fn print(self, page: &mut Page, detail: Detail) {
+    fn print(self, page: &mut TextPage, detail: ReportDetail) {
         let all = self.0.len();
         if all == 0 {
             return;
         }
-        page.heading("Why");
-        let shown = if detail == Detail::Full { all } else { all.min(BRIEF) };
+        page.ruled_heading("Why");
+        let shown = if detail == ReportDetail::Full { all } else { all.min(BRIEF) };
         let mut last = String::new();
         for ((code, message), pools) in self.0.into_iter().take(shown) {
             if code != last {
@@ -101,7 +98,10 @@ impl Why {
         }
         let left_out = all.saturating_sub(shown);
         if left_out > 0 {
-            page.say(&format!("And {}; -o json has them all.", counted(left_out, "reason more")), Tone::Faint);
+            page.say(
+                &format!("And {}; -o json has them all.", counted(left_out, "reason more", "reasons more")),
+                Tone::Faint,
+            );
         }
     }
 }

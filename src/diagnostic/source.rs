@@ -1,21 +1,33 @@
-//! What was read: the texts that nodes borrow from and diagnostics point into.
+//! Source texts: what was read, which nodes borrow from and diagnostics point into.
 //!
-//! A registry is filled first and read from afterwards; nodes hold on to it.
+//! A registry takes texts with the names that they are shown under, and returns their lines. It is filled first and read
+//! from afterwards; nodes hold on to it.
 
 use std::sync::OnceLock;
 
-/// A text of [`Sources`].
+use super::position::TextSpan;
+
+/// A text of [`SourceMap`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(u32);
 
+/// A stretch of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceSpan {
+    /// The file.
+    pub file: FileId,
+    /// The stretch of it.
+    pub span: TextSpan,
+}
+
 /// Every text that was read, with the name that it is shown under.
 #[derive(Debug, Default)]
-pub struct Sources {
-    files: Vec<Source>,
+pub struct SourceMap {
+    files: Vec<SourceText>,
 }
 
 #[derive(Debug)]
-struct Source {
+struct SourceText {
     name: String,
     text: String,
     /// Whether it is the text of the file. Otherwise it is there to be pointed into alone.
@@ -24,14 +36,14 @@ struct Source {
     lines: OnceLock<Vec<usize>>,
 }
 
-impl Sources {
+impl SourceMap {
     /// Adds a text. A byte-order mark at its front is dropped.
     pub fn add(&mut self, name: impl Into<String>, text: String) -> FileId {
         self.push(name.into(), text, true)
     }
 
     /// Adds the part of a text that a diagnostic points into, of a file that cannot be read.
-    pub(super) fn add_broken(&mut self, name: impl Into<String>, text: String) -> FileId {
+    pub(crate) fn add_broken(&mut self, name: impl Into<String>, text: String) -> FileId {
         self.push(name.into(), text, false)
     }
 
@@ -40,7 +52,7 @@ impl Sources {
             text.drain(..BYTE_ORDER_MARK.len_utf8());
         }
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        self.files.push(Source { name, text, whole, lines: OnceLock::new() });
+        self.files.push(SourceText { name, text, whole, lines: OnceLock::new() });
         id
     }
 
@@ -72,7 +84,7 @@ impl Sources {
     pub fn line(&self, file: FileId, line: u32) -> Option<&str> {
         let source = self.get(file)?;
         let starts = source.lines.get_or_init(|| {
-            let ends = Lines::of(&source.text).map(|line| line.end);
+            let ends = LineRanges::of(&source.text).map(|line| line.end);
             std::iter::once(0).chain(ends).collect()
         });
         let index = usize::try_from(line).ok()?.checked_sub(1)?;
@@ -81,27 +93,27 @@ impl Sources {
         source.text.get(start..end).map(|line| line.trim_end_matches(['\r', '\n']))
     }
 
-    fn get(&self, file: FileId) -> Option<&Source> {
+    fn get(&self, file: FileId) -> Option<&SourceText> {
         self.files.get(usize::try_from(file.0).ok()?)
     }
 }
 
 /// What some editors put in front of a text to say that it is UTF-8.
-pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The lines of a text as byte ranges, each with its line break: `\n`, `\r\n` or a lone `\r`, as YAML has it.
-pub(super) struct Lines<'t> {
+pub(crate) struct LineRanges<'t> {
     bytes: &'t [u8],
     at: usize,
 }
 
-impl<'t> Lines<'t> {
-    pub(super) fn of(text: &'t str) -> Self {
+impl<'t> LineRanges<'t> {
+    pub(crate) fn of(text: &'t str) -> Self {
         Self { bytes: text.as_bytes(), at: 0 }
     }
 }
 
-impl Iterator for Lines<'_> {
+impl Iterator for LineRanges<'_> {
     type Item = std::ops::Range<usize>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -123,7 +135,7 @@ mod tests {
 
     #[test]
     fn lines_end_as_in_yaml() {
-        let mut sources = Sources::default();
+        let mut sources = SourceMap::default();
         let file = sources.add("f", "\u{feff}a\nb\r\n\rc".to_owned());
         assert_eq!(sources.text(file), "a\nb\r\n\rc");
         let lines: Vec<_> = (0..7).map(|line| sources.line(file, line)).collect();
@@ -132,7 +144,7 @@ mod tests {
 
     #[test]
     fn an_empty_text_has_one_empty_line() {
-        let mut sources = Sources::default();
+        let mut sources = SourceMap::default();
         let file = sources.add("f", String::new());
         assert_eq!(sources.line(file, 1), Some(""));
         assert_eq!(sources.line(file, 2), None);
@@ -140,9 +152,9 @@ mod tests {
 
     #[test]
     fn a_foreign_file_is_empty() {
-        let mut sources = Sources::default();
+        let mut sources = SourceMap::default();
         let file = sources.add("f", "a".to_owned());
-        let other = Sources::default();
+        let other = SourceMap::default();
         assert_eq!((other.name(file), other.text(file), other.line(file, 1)), ("", "", None));
     }
 }

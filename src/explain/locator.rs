@@ -1,15 +1,17 @@
-//! Where facts and demands stand: from what the core found to the lines that somebody wrote.
+//! Source locator: from facts and demands that the core found to the lines that somebody wrote.
+//!
+//! Takes a subject of the core, and returns its file and line.
 //!
 //! What was read from no file has no place, and what is missing is shown at the nearest thing around it that is there.
 
 use super::paths;
 use crate::{
-    api::validate::Kind,
-    gather::{Origin, Own, Settled, Spec},
-    manifest::{
-        node::Span,
-        source::{FileId, Sources},
+    api::validate::ResourceKind,
+    diagnostic::{
+        position::TextSpan,
+        source::{FileId, SourceMap},
     },
+    gather::{LocatedInventory, OwnObject, OwnSpec, WorkloadOrigin},
 };
 use rempart_core::{
     admission::Source,
@@ -22,31 +24,31 @@ use rempart_core::{
 
 /// Finds places in what was gathered. They display as `catalogue.yaml:12`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Locator<'a> {
-    settled: &'a Settled<'a>,
-    sources: &'a Sources,
+pub(super) struct SourceLocator<'a> {
+    located: &'a LocatedInventory<'a>,
+    sources: &'a SourceMap,
 }
 
-impl<'a> Locator<'a> {
-    /// A locator in `settled`, whose texts are `sources`.
-    pub(super) fn new(settled: &'a Settled<'a>, sources: &'a Sources) -> Self {
-        Self { settled, sources }
+impl<'a> SourceLocator<'a> {
+    /// A locator in `located`, whose texts are `sources`.
+    pub(super) fn new(located: &'a LocatedInventory<'a>, sources: &'a SourceMap) -> Self {
+        Self { located, sources }
     }
 
     /// `span` of `file`, unless that was no file.
-    pub(super) fn at(&self, file: FileId, span: Span) -> Option<String> {
+    pub(super) fn at(&self, file: FileId, span: TextSpan) -> Option<String> {
         let named = || format!("{}:{}", self.sources.name(file), span.start.line);
         self.sources.is_file(file).then(named)
     }
 
     /// Where the policy says `path`.
     pub(super) fn policy(&self, policy: &Policy, path: &str) -> Option<String> {
-        self.own(Kind::PlacementPolicy, policy.name.as_str()).and_then(|own| self.field(own, path))
+        self.own(ResourceKind::PlacementPolicy, policy.name.as_str()).and_then(|own| self.field(own, path))
     }
 
     /// Where the pool says `path`.
     pub(super) fn pool(&self, pool: &Pool, path: &str) -> Option<String> {
-        self.own(Kind::PlacementPool, pool.name.as_str()).and_then(|own| self.field(own, path))
+        self.own(ResourceKind::PlacementPool, pool.name.as_str()).and_then(|own| self.field(own, path))
     }
 
     /// Where the category is defined.
@@ -56,22 +58,26 @@ impl<'a> Locator<'a> {
 
     /// Where a level or category is defined.
     pub(super) fn demander(&self, policy: &Policy, demander: Demander<'_>) -> Option<String> {
-        let Spec::Policy(spec) = &self.own(Kind::PlacementPolicy, policy.name.as_str())?.spec else { return None };
+        let OwnSpec::Policy(spec) = &self.own(ResourceKind::PlacementPolicy, policy.name.as_str())?.spec else {
+            return None;
+        };
         self.policy(policy, &crate::gather::demander(spec, demander)?)
     }
 
     /// Where the policy demands what `step` is about.
     pub(super) fn demand(&self, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {
         let policy = derivation.policy;
-        let Spec::Policy(spec) = &self.own(Kind::PlacementPolicy, policy.name.as_str())?.spec else { return None };
+        let OwnSpec::Policy(spec) = &self.own(ResourceKind::PlacementPolicy, policy.name.as_str())?.spec else {
+            return None;
+        };
         self.policy(policy, &paths::demand(spec, derivation, step)?)
     }
 
     /// Where the fact that meets or fails `step` is recorded, or where it would be.
     pub(super) fn fact(&self, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {
         let recorded = derivation.site.ok().and_then(|site| {
-            let own = self.own(Kind::CloudProvider, site.provider.name.as_str())?;
-            let Spec::Provider(spec) = &own.spec else { return None };
+            let own = self.own(ResourceKind::CloudProvider, site.provider.name.as_str())?;
+            let OwnSpec::Provider(spec) = &own.spec else { return None };
             self.field(own, &paths::fact(spec, site, step)?)
         });
         recorded.or_else(|| self.pool(derivation.pool, paths::named(step)?))
@@ -79,15 +85,15 @@ impl<'a> Locator<'a> {
 
     /// Where the offer and the zone of the pool are recorded.
     pub(super) fn site(&self, site: Site<'_>) -> Option<String> {
-        let own = self.own(Kind::CloudProvider, site.provider.name.as_str())?;
-        let Spec::Provider(spec) = &own.spec else { return None };
+        let own = self.own(ResourceKind::CloudProvider, site.provider.name.as_str())?;
+        let OwnSpec::Provider(spec) = &own.spec else { return None };
         self.field(own, &paths::zone(spec, site)?)
     }
 
     /// Where `source` says `key` about a workload of `namespace`; nothing where it does not.
-    pub(super) fn said(&self, origin: &Origin, namespace: &str, source: Source, key: &str) -> Option<String> {
+    pub(super) fn said(&self, origin: &WorkloadOrigin, namespace: &str, source: Source, key: &str) -> Option<String> {
         if source == Source::Namespace {
-            let namespace = self.settled.namespaces.get(namespace)?;
+            let namespace = self.located.namespaces.get(namespace)?;
             let (_, span) = namespace.said.iter().find(|(said, _)| *said == key)?;
             return self.at(namespace.file, *span);
         }
@@ -95,12 +101,12 @@ impl<'a> Locator<'a> {
         self.at(origin.file, *span)
     }
 
-    fn own(&self, kind: Kind, name: &str) -> Option<&'a Own<'a>> {
-        self.settled.own.get(&(kind, name.to_owned()))
+    fn own(&self, kind: ResourceKind, name: &str) -> Option<&'a OwnObject<'a>> {
+        self.located.own.get(&(kind, name.to_owned()))
     }
 
     /// Where `path` stands: the line of its key, or of the item of a list.
-    fn field(&self, own: &Own<'_>, path: &str) -> Option<String> {
+    fn field(&self, own: &OwnObject<'_>, path: &str) -> Option<String> {
         let found = own.node.find(path);
         let of_list = path.get(..found.reached).is_some_and(|reached| reached.ends_with(']'));
         let span = found.key.filter(|_| !of_list).unwrap_or(found.node.span);
