@@ -28,7 +28,12 @@ pub(super) struct Said<'a> {
 
 impl<'a> Said<'a> {
     /// What is said about `planned`, which stands at `origin`.
-    pub(super) fn new(plan: &Plan<'a>, planned: &'a Planned<'a>, origin: &'a WorkloadOrigin, locate: SourceLocator<'a>) -> Self {
+    pub(super) fn new(
+        plan: &Plan<'a>,
+        planned: &'a Planned<'a>,
+        origin: &'a WorkloadOrigin,
+        locate: SourceLocator<'a>,
+    ) -> Self {
         let namespace = plan.inventory.namespaces.get(&planned.workload.identity.namespace);
         let sensitivity = planned.workload.sensitivity(namespace.map_or(SILENT, |namespace| &namespace.statement));
         Self { planned, origin, sensitivity, at: plan.at, locate }

@@ -63,7 +63,7 @@ impl<'t> GatheredObjects<'t> {
         let world = world(&self.own, &mut diagnostics);
         let (workloads, origins) =
             self.workloads.into_iter().map(|LocatedWorkload { workload, origin }| (workload, origin)).unzip();
-        let known = |(name, found): (&Arc<str>, &Namespace)| {
+        let known = |(name, found): (&Arc<str>, &LocatedNamespace)| {
             (Arc::clone(name), rempart_core::namespace::Namespace::new(0, found.labels.clone()))
         };
         LocatedInventory {

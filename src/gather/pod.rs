@@ -29,7 +29,12 @@ fn term(term: &ManifestNode<'_>, object: &str, faults: &mut Vec<UnplacedDiagnost
             if read.is_none() {
                 let message = format!("{field} of the node affinity cannot be read: expected key, operator and values");
                 let hint = "operator is one of In, NotIn, Exists, DoesNotExist, Gt and Lt".to_owned();
-                faults.push(UnplacedDiagnostic::error("WrongType", message, demand.span).of(object.to_owned()).hint(Some(hint)));
+                faults.push(
+                    UnplacedDiagnostic::error("WrongType", message)
+                        .at_place(demand.span)
+                        .of(object.to_owned())
+                        .hint(hint),
+                );
             }
             read
         };
@@ -46,7 +51,9 @@ fn term(term: &ManifestNode<'_>, object: &str, faults: &mut Vec<UnplacedDiagnost
                 quoted(&key)
             );
             let hint = format!("ask for {NODE_NAME_FIELD} with In or NotIn");
-            faults.push(UnplacedDiagnostic::error("NotSupported", message, span).of(object.to_owned()).hint(Some(hint)));
+            faults.push(
+                UnplacedDiagnostic::error("NotSupported", message).at_place(span).of(object.to_owned()).hint(hint),
+            );
             NodeTerm::default()
         }
     }

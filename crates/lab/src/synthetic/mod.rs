@@ -94,9 +94,9 @@ mod tests {
     #[test]
     fn it_is_as_large_as_one_likes_and_nothing_is_wrong_with_it() {
         let sources = sources(SyntheticOrganisation::of(1000));
-        let settled = settle(&sources);
-        assert_eq!(settled.diagnostics, []);
-        let world = &settled.inventory.world;
+        let located = into_inventory(&sources);
+        assert_eq!(located.diagnostics, []);
+        let world = &located.inventory.world;
         assert_eq!((world.policies.len(), world.catalogue.providers.len(), world.catalogue.pools.len()), (10, 10, 200));
         assert_eq!((located.inventory.namespaces.len(), located.inventory.workloads.len()), (100, 1000));
         assert!(world.policies.values().all(|policy| policy.levels.iter().len() == 5));
@@ -107,8 +107,8 @@ mod tests {
     #[test]
     fn workloads_fare_differently_and_most_have_somewhere_to_run() {
         let sources = sources(SyntheticOrganisation::of(1000));
-        let settled = settle(&sources);
-        let plan: Plan<'_> = plan(&settled.inventory, Instant::from_seconds(1_795_000_000), Assume::default());
+        let located = into_inventory(&sources);
+        let plan: Plan<'_> = plan(&located.inventory, Instant::from_seconds(1_795_000_000), Assume::default());
         let fates = |fate| plan.workloads.iter().filter(|planned| EntryOutcome::of(&planned.outcome) == fate).count();
         assert!(fates(EntryOutcome::Placeable) > 500, "{}", fates(EntryOutcome::Placeable));
         for fate in [EntryOutcome::Unplaceable, EntryOutcome::Refused] {

@@ -13,7 +13,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta},
 };
 
-use crate::api::{PolicyMode, PlacementPolicySpec};
+use crate::api::{PlacementPolicySpec, PolicyMode};
 use crate::operator::cache::{ClusterCache, ObservedBinding};
 use rempart_core::keys;
 

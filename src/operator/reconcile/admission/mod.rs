@@ -17,7 +17,7 @@ use kube::api::ObjectMeta;
 
 use self::bindings::{POLICY_LABEL, PolicyBindings};
 use super::{CycleClocks, ReconcileOutcome, Reconciler, hold::HoldReason, view::ClusterView};
-use crate::api::{PolicyMode, PlacementPolicy};
+use crate::api::{PlacementPolicy, PolicyMode};
 use crate::operator::{
     cache::{ClusterCache, DeclaredObject, ObservedBinding, ResourceVersioned, Revision},
     write::{FINALIZER, POLICY_LIST, WriteRequest},

@@ -294,7 +294,8 @@ impl CircuitBreaker {
         let note = stop_message(&key.0, stop);
         tracing::warn!(policy = key.0, note, "moves are stopped");
         if let Some(record) = input.cache.policies.get(&key.0) {
-            let event = EventRequest::of_policy(&key.0, record.meta.uid.clone(), conditions::MOVE_STOPPED, note, input.wall);
+            let event =
+                EventRequest::of_policy(&key.0, record.meta.uid.clone(), conditions::MOVE_STOPPED, note, input.wall);
             events.push(EventRequest { action: "Stop", warning: true, ..event });
         }
         self.stopped.insert(key, stopped);

@@ -101,13 +101,15 @@ fn events(
     // Of what is seen for the first time nobody knows whether it ever stood right.
     let lost = !compliant.holds && held(1) == Some(true);
     let stopped = migrating.reason == STOPPED && !before.is_some_and(|before| before.stopped);
-    [(blocked, conditions::PLACEMENT_BLOCKED, placeable), (lost, conditions::CLEARANCE_LOST, compliant), (stopped, STOPPED, migrating)]
-        .into_iter()
-        .filter(|(due, ..)| *due)
-        .map(|(_, reason, said)| {
-            EventRequest::of_workload(&entry.identity, entry.uid, reason, said.message.clone(), at)
-        })
-        .collect()
+    [
+        (blocked, conditions::PLACEMENT_BLOCKED, placeable),
+        (lost, conditions::CLEARANCE_LOST, compliant),
+        (stopped, STOPPED, migrating),
+    ]
+    .into_iter()
+    .filter(|(due, ..)| *due)
+    .map(|(_, reason, said)| EventRequest::of_workload(&entry.identity, entry.uid, reason, said.message.clone(), at))
+    .collect()
 }
 
 fn body(name: &str, entry: &RecordEntry<'_, '_>, status: &api::WorkloadPlacementStatus) -> serde_json::Value {

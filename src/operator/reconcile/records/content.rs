@@ -233,7 +233,7 @@ fn summary(
     policies: &[api::AppliedPolicy],
     providers: &[api::ProviderPods],
     said: &[ConditionContent; 3],
-) -> api::Summary {
+) -> api::PlacementSummary {
     let level = |policy: &api::AppliedPolicy| {
         let level = policy.level.as_deref().unwrap_or("?");
         if policies.len() == 1 { level.to_owned() } else { format!("{}:{level}", policy.name) }

@@ -291,7 +291,12 @@ fn ending(found: &PolicyFindings) -> Option<ConditionDraft> {
     let kind = "QualificationEnding";
     let Some(first) = found.endings.first() else {
         let message = "no pool that is cleared ends within the lead time of a level".to_owned();
-        return found.has_lead.then_some(ConditionDraft { kind, holds: false, reason: conditions::NONE_ENDING, message });
+        return found.has_lead.then_some(ConditionDraft {
+            kind,
+            holds: false,
+            reason: conditions::NONE_ENDING,
+            message,
+        });
     };
     let reason = match first.outcome {
         ExpiryOutcome::Last => "LastPoolEnding",
@@ -342,15 +347,8 @@ fn enforced(
             conditions::UNDECODABLE,
             format!("PlacementPolicy {name} cannot be decoded; its bindings stay as they are"),
         ),
-        Some(PolicyMode::Enforce) if !settled => {
-            not(conditions::SETTLING, "the bindings are in place, and API servers are taking them up".to_owned())
-        }
-        _ if !wrong.is_empty() => {
-            not("BindingsMissing", format!("missing or altered, and about to be restored: {}", some_of(&wrong)))
-        }
-        None => not("Undecodable", format!("PlacementPolicy {name} cannot be decoded; its bindings stay as they are")),
         Some(PolicyMode::Enforce) if !propagated => {
-            not("Settling", "the bindings are in place, and API servers are taking them up".to_owned())
+            not(conditions::SETTLING, "the bindings are in place, and API servers are taking them up".to_owned())
         }
         Some(PolicyMode::Enforce) => ConditionDraft {
             kind: conditions::ENFORCED,
