@@ -70,7 +70,8 @@ impl RecordHistory {
     pub(crate) fn ever(&self, name: &str, holds: impl Fn(&Value) -> Result<()>) -> Result<()> {
         let versions = self.versions();
         let of: Vec<_> = versions.iter().filter(|version| version.name == name).map(|found| &found.status).collect();
-        ensure!(of.iter().any(|status| holds(status).is_ok()), "no version of {name} is so: {of:#?}");
+        let lines: Vec<_> = of.iter().map(|status| line(status)).collect();
+        ensure!(of.iter().any(|status| holds(status).is_ok()), "no version of {name} is so:\n{}", lines.join("\n"));
         Ok(())
     }
 
@@ -78,9 +79,13 @@ impl RecordHistory {
     pub(crate) fn consistent(&self) -> Result<()> {
         let versions = self.versions();
         ensure!(!versions.is_empty(), "the watch has seen no record");
-        let wrong: Vec<_> =
-            versions.iter().filter_map(|version| Some((version, contradiction(&version.status)?))).collect();
-        ensure!(wrong.is_empty(), "{} of {} versions contradict themselves: {wrong:#?}", wrong.len(), versions.len());
+        let wrong = versions.iter().filter_map(|RecordVersion { name, status }| {
+            let why = contradiction(status)?;
+            Some(format!("{name}: {why}: {}", line(status)))
+        });
+        let wrong: Vec<_> = wrong.collect();
+        let (number, all) = (wrong.len(), versions.len());
+        ensure!(wrong.is_empty(), "{number} of {all} versions contradict themselves:\n{}", wrong.join("\n"));
         Ok(())
     }
 }
@@ -95,6 +100,17 @@ impl Drop for RecordHistory {
 pub(crate) fn condition<'a>(status: &'a Value, kind: &str) -> &'a Value {
     let conditions = status["conditions"].as_array().into_iter().flatten();
     conditions.into_iter().find(|condition| condition["type"] == kind).unwrap_or(&Value::Null)
+}
+
+/// The counts, conditions and message of a status, in a line.
+fn line(status: &Value) -> String {
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let conditions = conditions.map(|found| {
+        let text = |field: &str| found[field].as_str().unwrap_or_default();
+        format!("{} {} {} ({})", text("type"), text("status"), text("reason"), text("message"))
+    });
+    let conditions: Vec<_> = conditions.collect();
+    format!("{}; {}; {}", status["pods"], conditions.join("; "), status["summary"]["message"])
 }
 
 /// In what a status contradicts itself.
