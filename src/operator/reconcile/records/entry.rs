@@ -54,7 +54,7 @@ impl<'s, 'a> RecordEntry<'s, 'a> {
             EntrySource::Controller(controller, _) => (&controller.saying, &controller.said.pod, &controller.wants),
             EntrySource::Pod(_, pod, _) => (&pod.said.workload, &pod.said.pod, &pod.wants),
         };
-        // EntrySource what another's template made, that template speaks.
+        // Of what another's template made, that template speaks.
         let workload = match &self.of {
             EntrySource::Controller(controller, _) if controller.owner.is_some() => &controller.said.workload,
             _ => workload,
@@ -198,7 +198,7 @@ fn waiting(entry: &RecordEntry<'_, '_>) -> i32 {
     i32::try_from(total.saturating_sub(placed)).unwrap_or(i32::MAX)
 }
 
-/// Whether the workload of the record `name` may be there still, as what `owner` identifies. EntrySource a pod nobody knows: one
+/// Whether the workload of the record `name` may be there still, as what `owner` identifies. Of a pod nobody knows: one
 /// that has ended is there, and not followed.
 pub(super) fn exists(fleet: &Fleet<'_>, name: &str, owner: Uid) -> bool {
     let (namespace, name) = split(name);
