@@ -52,6 +52,12 @@ enum Command {
         #[arg(long, default_value_t = 10, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=240))]
         minutes: u64,
     },
+    /// Drives the operator without a cluster from a script, and prints every write that it would make.
+    Simulate {
+        /// The script: manifests and commands as YAML documents.
+        #[arg(value_name = "SCRIPT")]
+        script: PathBuf,
+    },
     /// Finds the programs of the control plane, builds those that are missing, and prints their paths.
     Binaries,
 }
@@ -117,6 +123,10 @@ async fn run(command: Command, interruption: &Interruption) -> anyhow::Result<()
             let settings = chaos::Settings { seed, length, progress: Progress::detect() };
             let summary = Box::pin(chaos::run(settings)).await?;
             print(&summary.to_string())
+        }
+        Command::Simulate { script } => {
+            let text = std::fs::read_to_string(&script).with_context(|| format!("cannot read {}", script.display()))?;
+            print(&crate::simulate(&text)?)
         }
         Command::Binaries => binaries().await,
     }

@@ -27,6 +27,7 @@ mod pki;
 mod ports;
 mod process;
 mod progress;
+mod simulate;
 mod tools;
 mod wait;
 mod watchdog;
@@ -39,6 +40,7 @@ pub use self::{
     error::{Error, Result},
     nodes::NodeSpec,
     operator::{OPERATOR_ENVIRONMENT, OperatorProcess},
+    simulate::simulate,
     progress::{Progress, Step},
     tools::{Invocation, Output},
     wait::eventually,
