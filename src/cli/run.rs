@@ -19,7 +19,7 @@ use crate::operator::{self, clock::SystemClock};
 #[derive(Debug, Parser)]
 #[command(after_help = "Example:\n  rempart run --listen 127.0.0.1:8080 --exempt-namespaces kube-system,cilium")]
 pub(super) struct RunCommand {
-    /// Where /healthz, /readyz and /metrics are served
+    /// Where /healthz, /readyz, /metrics and /debug/cycle are served
     #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
 
@@ -114,7 +114,7 @@ async fn run(options: operator::Options) -> anyhow::Result<()> {
     let asked = asked_to_stop()?;
     let work = async {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
-        operator::run(client, options, Arc::new(SystemClock), stop.clone()).await?;
+        Box::pin(operator::run(client, options, Arc::new(SystemClock), stop.clone())).await?;
         anyhow::Ok(())
     };
     tokio::pin!(work);

@@ -1,4 +1,6 @@
-//! The wall clock, and the one that leases are measured by, as something that can be handed in.
+//! Clocks: the wall clock, and the one that leases are measured by, as something that can be handed in.
+//!
+//! A [`Clock`] tells the time and when a time has come. [`SystemClock`] is the only one that asks the machine.
 
 use std::{future::Future, pin::Pin, time::Duration};
 

@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod preflight;
 pub mod reconcile;
 mod serve;
+pub mod simulation;
 pub mod watch;
 pub mod write;
 

@@ -57,6 +57,12 @@ enum LabCommand {
         #[arg(long, default_value_t = 10, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=240))]
         minutes: u64,
     },
+    /// Drives the operator without a cluster from a script, and prints every write that it would make.
+    Simulate {
+        /// The script: manifests and commands as YAML documents.
+        #[arg(value_name = "SCRIPT")]
+        script: PathBuf,
+    },
     /// Finds the programs of the control plane, builds those that are missing, and prints their paths.
     Binaries,
 }
@@ -122,6 +128,10 @@ async fn run(command: LabCommand, interruption: &InterruptSignal) -> anyhow::Res
             let settings = chaos::ChaosSettings { seed, length, progress: ProgressDisplay::detect() };
             let summary = Box::pin(chaos::run(settings)).await?;
             print_result(&summary.to_string())
+        }
+        LabCommand::Simulate { script } => {
+            let text = std::fs::read_to_string(&script).with_context(|| format!("cannot read {}", script.display()))?;
+            print_result(&crate::simulate(&text)?)
         }
         LabCommand::Binaries => binaries().await,
     }

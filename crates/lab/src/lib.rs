@@ -31,6 +31,7 @@ mod program;
 mod progress;
 mod readiness_recorder;
 mod rng;
+mod simulate;
 pub mod synthetic;
 mod terminal;
 mod tools;
@@ -48,6 +49,7 @@ pub use self::{
     program::{KUBERNETES_VERSION, Program},
     progress::{ProgressDisplay, ProgressStep},
     readiness_recorder::{ReadinessRecorder, is_ready},
+    simulate::simulate,
     tools::{ToolCommand, ToolOutput},
     wait::eventually,
 };

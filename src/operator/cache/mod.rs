@@ -42,9 +42,9 @@ pub struct ClusterCache {
     pub policies: ObjectStore<DeclaredObject<PlacementPolicy>>,
     /// Nodes.
     pub nodes: ObjectStore<NodeRecord>,
-    /// PolicyBindings of mutations.
+    /// Bindings of mutations.
     pub mutating_bindings: ObjectStore<ObservedBinding<MutatingAdmissionPolicyBindingSpec>>,
-    /// PolicyBindings of validations.
+    /// Bindings of validations.
     pub validating_bindings: ObjectStore<ObservedBinding<ValidatingAdmissionPolicyBindingSpec>>,
     /// Mutations.
     pub mutating_policies: ObjectStore<ObjectPresence>,
@@ -147,14 +147,16 @@ impl ClusterCache {
         match self.nodes.observe(change) {
             TouchedObjects::Nothing => return,
             TouchedObjects::One(name) => {
-                let changed_at = self.revisions.node_objects.bump();
+                self.revisions.node_objects.bump();
+                let changed_at = self.revisions.node_objects;
                 match self.nodes.get_mut(&name) {
                     Some(node) => node.changed_at = changed_at,
-                    None => drop(self.revisions.pool_membership.bump()),
+                    None => self.revisions.pool_membership.bump(),
                 }
             }
             TouchedObjects::All => {
-                let changed_at = self.revisions.node_objects.bump();
+                self.revisions.node_objects.bump();
+                let changed_at = self.revisions.node_objects;
                 self.nodes.iter_mut().for_each(|(_, node)| node.changed_at = changed_at);
                 self.revisions.pool_membership.bump();
                 self.revisions.pool_reassignments.bump();

@@ -8,10 +8,9 @@
 pub struct Revision(u64);
 
 impl Revision {
-    /// Counts a change, and is the revision after it.
-    pub fn bump(&mut self) -> Self {
+    /// Counts a change.
+    pub fn bump(&mut self) {
         self.0 = self.0.wrapping_add(1);
-        *self
     }
 }
 

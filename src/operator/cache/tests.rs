@@ -1,4 +1,4 @@
-//! What the cache shares between objects, and which observations it counts.
+//! The cache: what it shares between objects, and which observations it counts.
 
 use std::sync::Arc;
 

@@ -66,7 +66,7 @@ pub struct Evaluation {
 pub struct ProviderFindings {
     /// What is wrong with it.
     pub problems: Vec<String>,
-    /// What its offers are offer_status now.
+    /// What its offers are worth now.
     pub offers: Vec<api::OfferStatus>,
     /// How long they have their certificates.
     pub terms: Vec<QualificationPeriod>,

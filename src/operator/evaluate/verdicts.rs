@@ -1,4 +1,6 @@
-//! The verdicts on a pool as its status says them: all of them, with as many reasons as find room.
+//! Verdicts: those on a pool as its status lists them, for every level and category of every policy.
+//!
+//! Takes the clearance of a pool and returns the verdicts with as many reasons as find room; what is left out is counted.
 
 use super::{cut, time};
 use crate::api::{self, limits};

@@ -1,4 +1,6 @@
-//! What a candidate has seen of the lease, and what follows from it. No client and no clock.
+//! Lease claims: what a candidate has seen of the lease, and whether it may take, hold or must wait for it.
+//!
+//! Takes what was read and written, each with the candidate's own uptime, and returns the next step. No client and no clock.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
-//! Whether this replica may write, asked right before it does.
+//! Leadership: until when this replica may write, asked right before each request leaves.
+//!
+//! The candidate confirms it with the uptime at which a request was sent; a guarded client asks it. Time alone ends it.
 
 use std::{sync::Arc, time::Duration};
 

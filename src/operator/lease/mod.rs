@@ -1,4 +1,4 @@
-//! Which of several replicas writes: the holder of one `Lease` of `coordination.k8s.io`.
+//! Leader election: which of several replicas writes, as the holder of one `Lease` of `coordination.k8s.io`.
 //!
 //! Every replica watches, judges and serves. A [`LeaseCandidate`] competes for the lease and tells a [`Leadership`] when the
 //! API server confirmed it; that is asked again right before each request that writes ([`guarded`]). Losing the lease is
@@ -276,10 +276,10 @@ impl LeaseCandidate {
                 error = %error.words(),
                 "may not {verb} the lease {namespace}/{NAME}, so this replica writes nothing; its Role in {namespace} \
                  must allow create on leases of coordination.k8s.io, and get and update on the one named {NAME}; \
-                 trying again"
+                 retrying"
             );
         } else {
-            tracing::warn!(error = %error.words(), "cannot {verb} the lease {namespace}/{NAME}; trying again");
+            tracing::warn!(error = %error.words(), "cannot {verb} the lease {namespace}/{NAME}; retrying");
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Replicas that are paused, cut off and answered late, on machines whose clocks agree on nothing: never do two write.
+//! Lease simulation: replicas that are paused, cut off and answered late, on machines whose clocks agree on nothing.
 //!
-//! Time goes by in steps of a tenth of a second. Each replica goes about it as a [`LeaseCandidate`](super::LeaseCandidate) does.
+//! Time goes by in steps of a tenth of a second; each replica acts as a [`LeaseCandidate`](super::LeaseCandidate) does, and
+//! never do two write.
 
 use std::time::Duration;
 

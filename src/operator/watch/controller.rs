@@ -1,4 +1,7 @@
-//! What makes pods, as little of it as decides whether and how its pods are moved.
+//! Controllers: the fields of workload controllers that decide how their pods are migrated.
+//!
+//! Takes a partial controller of any kind that Rempart knows and returns the core's [`Controller`], or why it cannot be
+//! read.
 
 use std::sync::Arc;
 
@@ -327,7 +330,7 @@ struct JobTemplateSpec {
     template: PartialTemplate,
 }
 
-/// NoFields of it matters.
+/// Of what none matters.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 pub struct NoFields {}
 

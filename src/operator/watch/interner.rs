@@ -1,4 +1,7 @@
-//! Values that many objects share, kept once.
+//! Interner: values that many objects share, in memory once.
+//!
+//! A [`ValueInterner`] takes a value and returns the shared copy of its equals; [`SharedValues`] does so for all that nodes,
+//! pods and controllers have in common. What nobody shares any more is forgotten.
 
 use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
 

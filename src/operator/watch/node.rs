@@ -1,4 +1,7 @@
-//! Nodes, as little of them as the operator needs.
+//! Nodes: the fields of a node that decide which pods may and can run on it.
+//!
+//! Takes a [`PartialNode`] and keeps a [`NodeRecord`], with stamps and foreign labels apart: whose a node is must never
+//! follow from what was made of it.
 
 use std::{
     collections::BTreeSet,

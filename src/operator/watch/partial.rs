@@ -1,5 +1,8 @@
-//! Objects of others, decoded no further than needed. Whole ones would be most of the operator's memory, and who manages
-//! which of their fields is more text than all of them besides.
+//! Partial objects: objects of others, decoded no further than needed.
+//!
+//! A [`DecodedObject`] takes the JSON of a whole object and keeps what [`FromPartial`] makes of the fields that are read, or
+//! why they cannot be. Whole objects would be most of the operator's memory, and who manages which of their fields is more
+//! text than all of them besides.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
 

@@ -1,4 +1,6 @@
-//! Pods, as little of them as decides whether and how they are moved.
+//! Pods: the fields of a pod that decide whether and how it is moved.
+//!
+//! Takes a [`PartialPod`] and returns the core's [`Pod`], or why it cannot be read. A pod that has ended is of no concern.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -75,7 +77,7 @@ struct ResourceRequirements {
     requests: Option<ResourceAmounts>,
 }
 
-/// ResourceAmounts of what pods ask for and nodes have, as they are written.
+/// Amounts of what pods ask for and nodes have, as they are written.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub struct ResourceAmounts(BTreeMap<String, String>);

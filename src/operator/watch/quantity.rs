@@ -1,4 +1,6 @@
 //! Quantities of resources, as Kubernetes writes them: `500m`, `1.5Gi`, `2e3`.
+//!
+//! Takes the text and returns whole units or thousandths, rounded up; what is no quantity is none, never a guess.
 
 /// What `text` amounts to in thousandths, rounded up. `None` when it is no quantity, or less than nothing.
 #[must_use]

@@ -1,5 +1,7 @@
-//! When each watch was last heard of: those that follow what seldom changes say nothing for hours, and are asked for anew
-//! every few minutes all the same.
+//! Watch renewal: when each watch was last heard of, or asked for anew.
+//!
+//! Wraps a client and tells the metrics of each watch that the API server answers. Watches of what seldom changes say
+//! nothing for hours, and are asked for anew every few minutes all the same.
 
 use http::{Request, Response};
 use kube::{Client, client::Body};

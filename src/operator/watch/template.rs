@@ -1,4 +1,7 @@
-//! What pods and their templates say of where they may run: the part of a pod spec that both have.
+//! Pod templates: the part of a pod spec that pods and their templates have in common, and decides where they may run.
+//!
+//! Takes partial templates, affinities and tolerations and returns the core's terms. What Kubernetes cannot read matches
+//! nothing.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,4 +1,6 @@
-//! Volumes and the claims of them, as little as tells which nodes can reach them; and namespaces, which are as small.
+//! Volumes, claims of them, and namespaces: the fields that tell which nodes can reach them, and labels.
+//!
+//! Takes partial objects and returns the core's [`Claim`], [`Volume`] and [`Namespace`].
 
 use k8s_openapi::api::core::v1 as k8s;
 use serde::Deserialize;

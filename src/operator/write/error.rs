@@ -160,28 +160,28 @@ mod tests {
         let node = WriteTarget::NodeLabels("p".into());
         let budget = json!({"causes": [{"reason": "DisruptionBudget", "message": "needs 2 healthy pods and has 2"}]});
         let here = json!({"name": "p"});
-        let none = json!(null);
+        let nothing = json!(null);
         let webhook = "admission webhook \"drain.example\" denied the request: later";
         for (target, code, message, details, expected) in [
             (&eviction, 429, "Cannot evict pod as it would violate the pod's disruption budget.", &budget, "refused"),
-            (&eviction, 429, webhook, &none, "refused"),
-            (&eviction, 503, webhook, &none, "refused"),
-            (&eviction, 429, "Too many requests, please try again later.", &none, "unreachable"),
+            (&eviction, 429, webhook, &nothing, "refused"),
+            (&eviction, 503, webhook, &nothing, "refused"),
+            (&eviction, 429, "Too many requests, please try again later.", &nothing, "unreachable"),
             (
                 &eviction,
                 500,
                 "Internal error occurred: failed calling webhook \"a\": deadline exceeded",
-                &none,
+                &nothing,
                 "refused",
             ),
-            (&node, 429, webhook, &none, "refused"),
-            (&node, 429, "Too many requests, please try again later.", &none, "unreachable"),
-            (&node, 500, "Internal error occurred: failed calling webhook \"a\": deadline exceeded", &none, "other"),
+            (&node, 429, webhook, &nothing, "refused"),
+            (&node, 429, "Too many requests, please try again later.", &nothing, "unreachable"),
+            (&node, 500, "Internal error occurred: failed calling webhook \"a\": deadline exceeded", &nothing, "other"),
             (&node, 403, "nodes \"p\" is forbidden: User \"x\" cannot patch resource \"nodes\"", &here, "forbidden"),
             (&node, 422, "metadata.labels: Invalid value", &here, "invalid"),
             (&node, 409, "the object has been modified", &here, "conflict"),
             (&node, 404, "nodes \"p\" not found", &here, "not_found"),
-            (&node, 504, "request did not complete within the allotted timeout", &none, "unreachable"),
+            (&node, 504, "request did not complete within the allotted timeout", &nothing, "unreachable"),
         ] {
             assert_eq!(classify(target, code, message, details), expected, "{target:?} {code} {message}");
         }

@@ -83,7 +83,6 @@ impl ApiWriter {
         tokio::time::timeout(DEADLINE, self.send(request)).await.map_err(|_| WriteError::Deadline)?
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each kind of request")]
     async fn send(&self, request: WriteRequest) -> Result<Option<Observation>, WriteError> {
         let client = || self.client.clone();
         let seen = match request {

@@ -155,8 +155,7 @@ impl WriteQueue {
         let version = self.in_flight.remove(target).unwrap_or(0);
         self.note_outage(target, failure, now);
         match failure {
-            None => drop(self.backoffs.remove(target)),
-            Some(WriteFailure::Gone) => drop(self.backoffs.remove(target)),
+            None | Some(WriteFailure::Gone) => drop(self.backoffs.remove(target)),
             // What keeps the pod is told in its record, and waited out there.
             Some(WriteFailure::Conflict | WriteFailure::Refused(_) | WriteFailure::Timeout) if target.moves_pods() => {
                 self.backoffs.remove(target);
@@ -241,8 +240,8 @@ mod tests {
         WriteTarget::NodeLabels(name.into())
     }
 
-    fn ended(queue: &mut WriteQueue, target: &WriteTarget, failure: Option<WriteFailure>, now: Instant) {
-        queue.on_write_result(target, failure.as_ref(), now);
+    fn ended(queue: &mut WriteQueue, target: &WriteTarget, failure: &WriteFailure, now: Instant) {
+        queue.on_write_result(target, Some(failure), now);
     }
 
     #[test]
@@ -250,9 +249,9 @@ mod tests {
         let (mut queue, now) = (WriteQueue::default(), Instant::now());
         let eviction = WriteTarget::Eviction("n/p".into());
         for _ in 0..5 {
-            ended(&mut queue, &node("slow"), Some(WriteFailure::Timeout), now);
-            ended(&mut queue, &eviction, Some(WriteFailure::Timeout), now);
-            ended(&mut queue, &eviction, Some(WriteFailure::Refused("later".into())), now);
+            ended(&mut queue, &node("slow"), &WriteFailure::Timeout, now);
+            ended(&mut queue, &eviction, &WriteFailure::Timeout, now);
+            ended(&mut queue, &eviction, &WriteFailure::Refused("later".into()), now);
         }
         assert_eq!(queue.outage_until(now), None);
         assert!(queue.backs_off_until(&node("slow"), now).is_some());
@@ -261,12 +260,12 @@ mod tests {
     #[test]
     fn an_api_server_that_answers_nobody_is_away_until_it_answers() {
         let (mut queue, now) = (WriteQueue::default(), Instant::now());
-        ended(&mut queue, &node("a"), Some(WriteFailure::Timeout), now);
-        ended(&mut queue, &node("b"), Some(WriteFailure::Timeout), now);
+        ended(&mut queue, &node("a"), &WriteFailure::Timeout, now);
+        ended(&mut queue, &node("b"), &WriteFailure::Timeout, now);
         assert!(queue.outage_until(now).is_some());
-        ended(&mut queue, &node("c"), Some(WriteFailure::Conflict), now);
+        ended(&mut queue, &node("c"), &WriteFailure::Conflict, now);
         assert_eq!(queue.outage_until(now), None);
-        ended(&mut queue, &node("a"), Some(WriteFailure::Unreachable), now);
+        ended(&mut queue, &node("a"), &WriteFailure::Unreachable, now);
         assert!(queue.outage_until(now).is_some(), "one answer that says so is enough");
     }
 }

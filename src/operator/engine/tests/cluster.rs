@@ -1,4 +1,4 @@
-//! A cluster that is a few maps, with an engine that follows it.
+//! The cluster of the engine's tests: a few maps as an API server, with an engine that follows it.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Several replicas: who follows asks for nothing, and knows everything when it leads.
+//! Leadership: a follower asks for nothing, and knows everything when it leads.
 
 use super::*;
 use crate::operator::lease::NotLeading;

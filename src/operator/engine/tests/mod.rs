@@ -1,9 +1,10 @@
-//! The decision loop against a cluster that is a few maps: what it writes, in which order, and when it rests.
+//! Engine tests against a cluster that is a few maps: what is written, in which order, and when it rests.
 
 mod cluster;
 mod leading;
 mod moves;
 mod records;
+mod reports;
 mod unobserved_loss;
 mod workloads;
 

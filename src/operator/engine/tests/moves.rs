@@ -1,4 +1,4 @@
-//! What is moved, and what keeps everything where it is.
+//! Migration as the engine drives it: what is moved, and what keeps everything where it is.
 
 use k8s_openapi::api::apps::v1 as apps;
 
@@ -10,7 +10,7 @@ use rempart_core::keys::MIGRATION;
 
 impl Cluster {
     /// A cluster where a pod of a `StatefulSet` stands on a node that nobody vouches for, beside one that is cleared.
-    fn with_db(policy: &Value) -> Self {
+    pub(super) fn with_db(policy: &Value) -> Self {
         let nodes = ["bad", "good"].map(|name| {
             let mut node = node(name, &json!({"pool": if name == "good" { "p" } else { "x" }}));
             node["status"] = json!({
@@ -30,7 +30,7 @@ impl Cluster {
     }
 
     /// Some seconds go by. Who waits for a pod to be gone does not rest.
-    fn go_on(&mut self) {
+    pub(super) fn go_on(&mut self) {
         for _ in 0..40 {
             self.wait(500);
             let _ = self.step();
@@ -43,7 +43,7 @@ impl Cluster {
 }
 
 /// A policy whose move of level `high` waits for an officer's word.
-fn stopped() -> Value {
+pub(super) fn stopped() -> Value {
     let mut policy = policy("Enforce");
     let stop =
         json!({"id": "0123456789", "level": "high", "pods": 1, "of": 1, "changes": ["CloudProvider acme is gone"]});
@@ -112,7 +112,7 @@ fn what_is_noted_on_a_namespace_is_no_fact_to_settle() {
 }
 
 /// Answers of the API server to what it does not let happen.
-fn declined(code: u16, message: &str) -> WriteError {
+pub(super) fn declined(code: u16, message: &str) -> WriteError {
     let status = kube::core::Status::failure(message, "Refused").with_code(code);
     WriteError::Api(kube::Error::Api(status.boxed()))
 }

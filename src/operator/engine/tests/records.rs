@@ -1,4 +1,4 @@
-//! The record of each workload: what it says, when it is written, and when it goes.
+//! Records of workloads: what each says, when it is written, and when it goes.
 
 use k8s_openapi::api::apps::v1 as apps;
 

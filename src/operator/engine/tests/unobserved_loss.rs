@@ -1,4 +1,4 @@
-//! What is made of stamps that nobody saw being lost.
+//! Unobserved losses at the first look: what counts as one, and what ended as it was meant to.
 
 use super::*;
 use crate::operator::reconcile::migration::UnobservedLoss;

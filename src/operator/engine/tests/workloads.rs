@@ -1,4 +1,4 @@
-//! What runs, for the tests of what becomes of it.
+//! Workloads for the tests of the engine.
 
 use k8s_openapi::api::{apps::v1 as apps, core::v1 as k8s};
 
@@ -37,7 +37,7 @@ pub(super) fn pod(name: &str, owners: &Value, node: Option<&str>) -> Value {
         "metadata": {"name": name, "namespace": "shop", "uid": uid(1000 + u32::from(name.as_bytes()[name.len() - 1])),
             "ownerReferences": owners, "annotations": {"rempart.dev/workload-sensitivity": "high"}},
         "spec": {"nodeName": node, "nodeSelector": {HIGH: "true"}, "containers": [{"name": "c"}]},
-        "status": {"phase": if node.is_some() { "LevelCounts" } else { "Pending" },
+        "status": {"phase": if node.is_some() { "Running" } else { "Pending" },
             "conditions": [{"type": "Ready", "status": if node.is_some() { "True" } else { "False" }}]},
     })
 }

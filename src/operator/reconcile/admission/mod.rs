@@ -2,7 +2,7 @@
 //! bindings, in an order that neither refuses nor frees anything for a moment.
 //!
 //! A policy begins: finalizer, entry, mutations, and when API servers act on these, validations. It ends the other way
-//! round: entry, bindings, and when API servers have let go of them, finalizer.
+//! pass: entry, bindings, and when API servers have let go of them, finalizer.
 
 pub mod bindings;
 
@@ -116,21 +116,21 @@ impl AdmissionReconciler {
     }
 
     /// Which policies' bindings are in place, and have been long enough.
-    fn propagate(&mut self, round: &mut AdmissionPass<'_>) {
-        let bound: BTreeSet<&String> = round
+    fn propagate(&mut self, pass: &mut AdmissionPass<'_>) {
+        let bound: BTreeSet<&String> = pass
             .cache
             .policies
             .iter()
             .filter(|(name, record)| {
-                !record.is_terminating() && bindings_of(name, record, round.exempt).are_in(round.cache)
+                !record.is_terminating() && bindings_of(name, record, pass.exempt).are_in(pass.cache)
             })
             .map(|(name, _)| name)
             .collect();
         self.stable_since.retain(|name, _| bound.contains(name));
         let mut policies = BTreeSet::new();
         for name in bound {
-            let since = *self.stable_since.entry(name.clone()).or_insert(round.now);
-            if round.propagated(name, since, BINDING_PROPAGATION) {
+            let since = *self.stable_since.entry(name.clone()).or_insert(pass.now);
+            if pass.propagated(name, since, BINDING_PROPAGATION) {
                 policies.insert(name.clone());
             }
         }
@@ -141,25 +141,25 @@ impl AdmissionReconciler {
         }
     }
 
-    fn begin(&mut self, round: &mut AdmissionPass<'_>, name: &str, record: &DeclaredObject<PlacementPolicy>) {
+    fn begin(&mut self, pass: &mut AdmissionPass<'_>, name: &str, record: &DeclaredObject<PlacementPolicy>) {
         let finalizers = record.meta.finalizers.clone().unwrap_or_default();
         if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
             let finalizers = finalizers.into_iter().chain([FINALIZER.to_owned()]).collect();
-            round.set_finalizers(name, record, finalizers);
-            return round.retain(name);
+            pass.set_finalizers(name, record, finalizers);
+            return pass.retain(name);
         }
-        let Ok(object) = &record.object else { return round.retain(name) };
-        if !round.listed(name) {
-            return round.retain(name);
+        let Ok(object) = &record.object else { return pass.retain(name) };
+        if !pass.listed(name) {
+            return pass.retain(name);
         }
-        let PolicyBindings { mutating, validating } = bindings_of(name, record, round.exempt);
-        let in_place = mutating.keys().all(|binding| round.cache.mutating_bindings.get(binding).is_some());
-        round.wanted.mutating.extend(mutating);
+        let PolicyBindings { mutating, validating } = bindings_of(name, record, pass.exempt);
+        let in_place = mutating.keys().all(|binding| pass.cache.mutating_bindings.get(binding).is_some());
+        pass.wanted.mutating.extend(mutating);
         // A validation that acts before its mutation would refuse what the mutation is about to complete.
         let acting = if object.spec.mode == PolicyMode::Enforce {
             if in_place {
-                let since = *self.mutating_since.entry(name.to_owned()).or_insert(round.now);
-                round.propagated(name, since, BINDING_PROPAGATION)
+                let since = *self.mutating_since.entry(name.to_owned()).or_insert(pass.now);
+                pass.propagated(name, since, BINDING_PROPAGATION)
             } else {
                 self.mutating_since.remove(name);
                 false
@@ -169,8 +169,8 @@ impl AdmissionReconciler {
             self.mutating_since.remove(name);
             true
         };
-        let cache = round.cache;
-        round.wanted.validating.extend(validating.into_iter().filter_map(|(binding, mut spec)| {
+        let cache = pass.cache;
+        pass.wanted.validating.extend(validating.into_iter().filter_map(|(binding, mut spec)| {
             if !acting {
                 // What warned until now goes on warning: to refuse would be too early for it as well.
                 let found = cache.validating_bindings.get(&binding)?.spec.as_ref()?;
@@ -180,33 +180,33 @@ impl AdmissionReconciler {
         }));
     }
 
-    fn end(&mut self, round: &mut AdmissionPass<'_>, name: &str, record: &DeclaredObject<PlacementPolicy>) {
+    fn end(&mut self, pass: &mut AdmissionPass<'_>, name: &str, record: &DeclaredObject<PlacementPolicy>) {
         let Some(uid) = record.meta.uid.clone() else { return };
         let mut ending = self.endings.get(&uid).copied().unwrap_or_default();
-        ending.unlisted_since = (!round.listed(name)).then(|| ending.unlisted_since.unwrap_or(round.now));
-        let release = ending.unlisted_since.is_some_and(|since| round.propagated(name, since, LIST_PROPAGATION));
+        ending.unlisted_since = (!pass.listed(name)).then(|| ending.unlisted_since.unwrap_or(pass.now));
+        let release = ending.unlisted_since.is_some_and(|since| pass.propagated(name, since, LIST_PROPAGATION));
         if release {
             if !std::mem::replace(&mut ending.swept, true) {
-                sweep(name, round.cache, &mut round.outcome.requests);
+                sweep(name, pass.cache, &mut pass.outcome.requests);
             }
         } else {
             // Nobody but us may end or alter them early.
-            let PolicyBindings { mutating, validating } = bindings_of(name, record, round.exempt);
-            let cache = round.cache;
+            let PolicyBindings { mutating, validating } = bindings_of(name, record, pass.exempt);
+            let cache = pass.cache;
             let there = |binding: &String| cache.mutating_bindings.get(binding).is_some();
-            round.wanted.mutating.extend(mutating.into_iter().filter(|(binding, _)| there(binding)));
+            pass.wanted.mutating.extend(mutating.into_iter().filter(|(binding, _)| there(binding)));
             let there = |binding: &String| cache.validating_bindings.get(binding).is_some();
-            round.wanted.validating.extend(validating.into_iter().filter(|(binding, _)| there(binding)));
-            round.retain(name);
+            pass.wanted.validating.extend(validating.into_iter().filter(|(binding, _)| there(binding)));
+            pass.retain(name);
         }
-        let bound = round.cache.mutating_bindings.iter().any(|(_, found)| of(name, &found.meta))
-            || round.cache.validating_bindings.iter().any(|(_, found)| of(name, &found.meta));
-        ending.unbound_since = (release && !bound).then(|| ending.unbound_since.unwrap_or(round.now));
-        if ending.unbound_since.is_some_and(|since| round.propagated(name, since, BINDING_PROPAGATION)) {
+        let bound = pass.cache.mutating_bindings.iter().any(|(_, found)| of(name, &found.meta))
+            || pass.cache.validating_bindings.iter().any(|(_, found)| of(name, &found.meta));
+        ending.unbound_since = (release && !bound).then(|| ending.unbound_since.unwrap_or(pass.now));
+        if ending.unbound_since.is_some_and(|since| pass.propagated(name, since, BINDING_PROPAGATION)) {
             let finalizers = record.meta.finalizers.iter().flatten();
             let others: Vec<String> = finalizers.clone().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();
             if others.len() < finalizers.count() {
-                round.set_finalizers(name, record, others);
+                pass.set_finalizers(name, record, others);
             }
         }
         self.endings.insert(uid, ending);
@@ -218,19 +218,19 @@ impl Reconciler for AdmissionReconciler {
         let (cache, exempt, now) = (view.cache, view.settings.exempt.as_slice(), clocks.monotonic);
         let (wanted, mut outcome) = (PolicyBindings::default(), ReconcileOutcome::default());
         policy_list(cache, &mut outcome.requests);
-        let mut round = AdmissionPass { cache, exempt, now, wanted, outcome };
+        let mut pass = AdmissionPass { cache, exempt, now, wanted, outcome };
         for (name, record) in cache.policies.iter() {
             if record.is_terminating() {
-                self.end(&mut round, name, record);
+                self.end(&mut pass, name, record);
             } else {
-                self.begin(&mut round, name, record);
+                self.begin(&mut pass, name, record);
             }
         }
-        self.propagate(&mut round);
+        self.propagate(&mut pass);
         let alive = |uid: &String| cache.policies.iter().any(|(_, record)| record.meta.uid.as_ref() == Some(uid));
         self.endings.retain(|uid, _| alive(uid));
         self.mutating_since.retain(|name, _| cache.policies.get(name).is_some());
-        let AdmissionPass { wanted, mut outcome, .. } = round;
+        let AdmissionPass { wanted, mut outcome, .. } = pass;
         keep(cache, &wanted, &mut outcome.requests);
         outcome
     }

@@ -100,7 +100,7 @@ struct OpenBreaker {
 }
 
 impl CircuitBreaker {
-    /// CircuitBreaker moves of more than `share` percent of a level's pods.
+    /// A breaker that stops moves of more than `share` percent of a level's pods.
     pub fn new(share: u8) -> Self {
         Self { share, ..Self::default() }
     }
@@ -260,7 +260,7 @@ impl CircuitBreaker {
         self.open(input, subject, stopped, events);
     }
 
-    /// CircuitBreaker what changed while no replica ran: by what is left of it on the nodes.
+    /// Stops what changed while no replica ran, by the clearance labels that nodes have lost.
     fn stop_unobserved(&mut self, input: BreakerInput<'_>, violating: &BTreeSet<&str>, events: &mut Vec<EventRequest>) {
         let BreakerInput { cache, evaluation, report, .. } = input;
         let Some(unobserved) = self.unobserved.take() else { return };

@@ -1,4 +1,4 @@
-//! When a move is over, and when what came of it is a reason to wait.
+//! Moves in flight: when one is over, and when what came of it is a reason to wait.
 
 use std::{rc::Rc, sync::Arc};
 

@@ -79,7 +79,7 @@ fn inputs(entry: &RecordEntry<'_, '_>, base: u64, migration: &MigrationStatus, e
     }
     match &entry.of {
         EntrySource::Controller(found, _) => {
-            (&found.saying, &found.said, &found.wants, found.owner.is_some()).hash(&mut hasher)
+            (&found.saying, &found.said, &found.wants, found.owner.is_some()).hash(&mut hasher);
         }
         EntrySource::Pod(_, found, _) => (&found.said, &found.wants).hash(&mut hasher),
     }
@@ -161,7 +161,7 @@ impl RecordComparison<'_, '_, '_> {
                 continue;
             }
             if records.asked.contains_key(name) {
-                // Written a moment ago: it has its turn in the next pass.
+                // Written a moment ago: it is compared again the next time.
                 records.is_due = true;
                 continue;
             }

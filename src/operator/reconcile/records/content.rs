@@ -140,7 +140,7 @@ impl RecordContent {
         Self { status, said, digest }
     }
 
-    /// What is to be written at `now`, where `before` is there: conditions that have not changed from_partial their times.
+    /// What is to be written at `now`, where `before` is there: conditions that have not changed keep their times.
     #[must_use]
     pub fn status(mut self, before: Option<&RecordDigest>, now: &Time) -> WorkloadPlacementStatus {
         let since = before.map(|before| before.since).unwrap_or_default();

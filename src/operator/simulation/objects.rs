@@ -1,0 +1,134 @@
+//! Simulated objects: from the JSON of an object to what the operator's watches would tell of it.
+//!
+//! Takes an object by its kind and name, and returns the [`Observation`] that its watch would send; decoding is the
+//! watches' own.
+
+use k8s_openapi::api::{
+    admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding},
+    apps::v1 as apps,
+    batch::v1 as batch,
+    core::v1 as k8s,
+};
+use kube::core::DeserializeGuard;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{ObjectKey, SimulationError};
+use crate::{
+    api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
+    operator::{
+        cache::{ObjectPresence, Observation, PolicyList, WatchChange},
+        reconcile::admission::bindings::admission_policies,
+        watch::{
+            decode::{declared_object, decoded, mutating_binding, validating_binding},
+            node::PartialNode,
+            partial::{DecodedObject, FromPartial},
+            record::RecordDigest,
+        },
+    },
+};
+use rempart_core::{
+    fleet::{Claim, Controller, Pod, Volume},
+    namespace::Namespace,
+    workload::Kind,
+};
+
+/// What is told of a cluster without objects, but for the chart's admission policies, when every kind has been listed.
+pub(super) fn listed() -> Vec<Observation> {
+    let mut told = vec![
+        Observation::Provider(WatchChange::Complete),
+        Observation::Pool(WatchChange::Complete),
+        Observation::Policy(WatchChange::Complete),
+        Observation::Node(WatchChange::Complete),
+        Observation::MutatingBinding(WatchChange::Complete),
+        Observation::ValidatingBinding(WatchChange::Complete),
+        Observation::MutatingPolicy(WatchChange::Complete),
+        Observation::ValidatingPolicy(WatchChange::Complete),
+        Observation::PolicyList(WatchChange::Complete),
+        Observation::Pod(WatchChange::Complete),
+        Observation::Namespace(WatchChange::Complete),
+        Observation::Claim(WatchChange::Complete),
+        Observation::Volume(WatchChange::Complete),
+        Observation::Record(WatchChange::Complete),
+    ];
+    told.extend(Kind::ALL.map(|kind| Observation::Controller(kind, WatchChange::Complete)));
+    let (mutations, validations) = admission_policies();
+    let installed = |name: &str| WatchChange::Applied(name.to_owned(), ObjectPresence { version: 1 });
+    told.extend(mutations.into_iter().map(|name| Observation::MutatingPolicy(installed(name))));
+    told.extend(validations.into_iter().map(|name| Observation::ValidatingPolicy(installed(name))));
+    told
+}
+
+fn controller_kind(kind: &str) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|known| *known != Kind::Pod && known.as_str() == kind)
+}
+
+/// What is told of the object `key` when it is made or altered.
+pub(super) fn observed(key: &ObjectKey, object: Value) -> Result<Observation, SimulationError> {
+    fn read<T: DeserializeOwned>(key: &ObjectKey, object: Value) -> Result<WatchChange<T>, SimulationError> {
+        let value = serde_json::from_value(object);
+        value
+            .map(|value| WatchChange::Applied(key.name.clone(), value))
+            .map_err(|error| SimulationError::Undecodable(key.clone(), error))
+    }
+    fn keep<K, V>(key: &ObjectKey, object: Value) -> Result<WatchChange<V>, SimulationError>
+    where
+        K: kube::Resource,
+        V: FromPartial<K>,
+    {
+        Ok(decoded(read::<DecodedObject<K, V>>(key, object)?))
+    }
+    Ok(match key.kind.as_str() {
+        "CloudProvider" => {
+            Observation::Provider(read::<DeserializeGuard<CloudProvider>>(key, object)?.map(declared_object))
+        }
+        "PlacementPool" => {
+            Observation::Pool(read::<DeserializeGuard<PlacementPool>>(key, object)?.map(declared_object))
+        }
+        "PlacementPolicy" => {
+            Observation::Policy(read::<DeserializeGuard<PlacementPolicy>>(key, object)?.map(declared_object))
+        }
+        "Node" => Observation::Node(read::<PartialNode>(key, object)?),
+        "MutatingAdmissionPolicyBinding" => {
+            Observation::MutatingBinding(read::<MutatingAdmissionPolicyBinding>(key, object)?.map(mutating_binding))
+        }
+        "ValidatingAdmissionPolicyBinding" => Observation::ValidatingBinding(
+            read::<ValidatingAdmissionPolicyBinding>(key, object)?.map(validating_binding),
+        ),
+        "ConfigMap" => Observation::PolicyList(read::<k8s::ConfigMap>(key, object)?.map(PolicyList::from)),
+        "Pod" => Observation::Pod(keep::<k8s::Pod, Pod>(key, object)?),
+        "Deployment" => Observation::Controller(Kind::Deployment, keep::<apps::Deployment, Controller>(key, object)?),
+        "ReplicaSet" => Observation::Controller(Kind::ReplicaSet, keep::<apps::ReplicaSet, Controller>(key, object)?),
+        "StatefulSet" => {
+            Observation::Controller(Kind::StatefulSet, keep::<apps::StatefulSet, Controller>(key, object)?)
+        }
+        "DaemonSet" => Observation::Controller(Kind::DaemonSet, keep::<apps::DaemonSet, Controller>(key, object)?),
+        "Job" => Observation::Controller(Kind::Job, keep::<batch::Job, Controller>(key, object)?),
+        "CronJob" => Observation::Controller(Kind::CronJob, keep::<batch::CronJob, Controller>(key, object)?),
+        "Namespace" => Observation::Namespace(keep::<k8s::Namespace, Namespace>(key, object)?),
+        "PersistentVolumeClaim" => Observation::Claim(keep::<k8s::PersistentVolumeClaim, Claim>(key, object)?),
+        "PersistentVolume" => Observation::Volume(keep::<k8s::PersistentVolume, Volume>(key, object)?),
+        "WorkloadPlacement" => Observation::Record(keep::<WorkloadPlacement, RecordDigest>(key, object)?),
+        _ => return Err(SimulationError::UnknownKind(key.kind.clone())),
+    })
+}
+
+/// What is told of the object `key` when it is gone, as of `version`.
+pub(super) fn deleted(key: &ObjectKey, version: u64) -> Option<Observation> {
+    let name = key.name.clone();
+    Some(match key.kind.as_str() {
+        "CloudProvider" => Observation::Provider(WatchChange::Deleted(name, version)),
+        "PlacementPool" => Observation::Pool(WatchChange::Deleted(name, version)),
+        "PlacementPolicy" => Observation::Policy(WatchChange::Deleted(name, version)),
+        "Node" => Observation::Node(WatchChange::Deleted(name, version)),
+        "MutatingAdmissionPolicyBinding" => Observation::MutatingBinding(WatchChange::Deleted(name, version)),
+        "ValidatingAdmissionPolicyBinding" => Observation::ValidatingBinding(WatchChange::Deleted(name, version)),
+        "ConfigMap" => Observation::PolicyList(WatchChange::Deleted(name, version)),
+        "Pod" => Observation::Pod(WatchChange::Deleted(name, version)),
+        "Namespace" => Observation::Namespace(WatchChange::Deleted(name, version)),
+        "PersistentVolumeClaim" => Observation::Claim(WatchChange::Deleted(name, version)),
+        "PersistentVolume" => Observation::Volume(WatchChange::Deleted(name, version)),
+        "WorkloadPlacement" => Observation::Record(WatchChange::Deleted(name, version)),
+        kind => Observation::Controller(controller_kind(kind)?, WatchChange::Deleted(name, version)),
+    })
+}

@@ -1,0 +1,182 @@
+//! The simulated API server: carries out write requests on objects that are JSON.
+//!
+//! Takes a [`WriteRequest`] and returns what its answer would tell. An evicted pod is gone at once; nothing makes another.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{ObjectKey, SimulatedCluster, objects::observed};
+use crate::{
+    api::{GROUP, VERSION},
+    operator::{
+        cache::{Observation, WatchChange},
+        write::{POLICY_LIST, WriteRequest},
+    },
+};
+use rempart_core::keys;
+
+/// What `request` changes, in short.
+pub(super) fn summary(request: &WriteRequest) -> String {
+    let conditions = |status: &Value| {
+        let conditions = status.get("conditions").and_then(Value::as_array).into_iter().flatten();
+        let one = |condition: &Value| {
+            let text = |field: &str| condition.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+            format!("{}={} ({})", text("type"), text("status"), text("reason"))
+        };
+        conditions.map(one).collect::<Vec<_>>().join(", ")
+    };
+    match request {
+        WriteRequest::LabelNode(_, change) => {
+            let added = change.add.iter().map(|(key, value)| format!("+{key}={value}"));
+            let removed = change.remove.iter().map(|key| format!("-{key}"));
+            removed.chain(added).collect::<Vec<_>>().join(" ")
+        }
+        WriteRequest::ApplyProviderStatus(_, status)
+        | WriteRequest::ApplyPoolStatus(_, status)
+        | WriteRequest::ApplyPolicyStatus(_, status) => conditions(status),
+        WriteRequest::ApplyRecord { body, .. } => body.get("status").map(conditions).unwrap_or_default(),
+        WriteRequest::RecordEvent(event) => format!("{}: {}", event.reason, event.note),
+        WriteRequest::CreatePolicyList(data) => format!("{data:?}"),
+        WriteRequest::PatchPolicyList(data) => format!("{data:?}"),
+        WriteRequest::SetFinalizers { finalizers, .. } => finalizers.join(" "),
+        _ if request.deletes() => "deleted".to_owned(),
+        _ => String::new(),
+    }
+}
+
+impl SimulatedCluster {
+    /// Carries out `request`, and returns what its answer tells.
+    pub(super) fn carry_out(&mut self, request: WriteRequest) -> Option<Observation> {
+        let key = |kind: &str, name: &str| ObjectKey { kind: kind.to_owned(), name: name.to_owned() };
+        match request {
+            WriteRequest::CreatePolicyList(data) => {
+                let object = json!({"kind": "ConfigMap", "metadata": {"name": POLICY_LIST}, "data": data});
+                self.answer_with(key("ConfigMap", POLICY_LIST), object)
+            }
+            WriteRequest::PatchPolicyList(patch) => self.alter(key("ConfigMap", POLICY_LIST), |object| {
+                let mut data: BTreeMap<String, String> =
+                    object.get("data").and_then(|data| serde_json::from_value(data.clone()).ok()).unwrap_or_default();
+                for (name, mode) in patch {
+                    match mode {
+                        Some(mode) => drop(data.insert(name, mode)),
+                        None => drop(data.remove(&name)),
+                    }
+                }
+                set(object, "data", json!(data));
+            }),
+            WriteRequest::SetFinalizers { policy, finalizers, .. } => {
+                let key = key("PlacementPolicy", &policy);
+                let is_ending = self
+                    .objects
+                    .get(&key)
+                    .is_some_and(|policy| policy.pointer("/metadata/deletionTimestamp").is_some());
+                if finalizers.is_empty() && is_ending {
+                    self.objects.remove(&key);
+                    let version = self.next_version();
+                    return Some(Observation::Policy(WatchChange::Deleted(policy, version)));
+                }
+                self.alter(key, |object| {
+                    if let Some(metadata) = object.get_mut("metadata") {
+                        set(metadata, "finalizers", json!(finalizers));
+                    }
+                })
+            }
+            WriteRequest::CreateMutatingBinding(name, binding)
+            | WriteRequest::ReplaceMutatingBinding(name, binding) => {
+                let object = serde_json::to_value(&*binding).unwrap_or_default();
+                self.answer_with(key("MutatingAdmissionPolicyBinding", &name), object)
+            }
+            WriteRequest::CreateValidatingBinding(name, binding)
+            | WriteRequest::ReplaceValidatingBinding(name, binding) => {
+                let object = serde_json::to_value(&*binding).unwrap_or_default();
+                self.answer_with(key("ValidatingAdmissionPolicyBinding", &name), object)
+            }
+            WriteRequest::DeleteMutatingBinding(name, version) => {
+                self.objects.remove(&key("MutatingAdmissionPolicyBinding", &name));
+                Some(Observation::MutatingBinding(WatchChange::Deleted(name, version)))
+            }
+            WriteRequest::DeleteValidatingBinding(name, version) => {
+                self.objects.remove(&key("ValidatingAdmissionPolicyBinding", &name));
+                Some(Observation::ValidatingBinding(WatchChange::Deleted(name, version)))
+            }
+            WriteRequest::LabelNode(name, change) => {
+                self.alter(key("Node", &name), |object| merge(object, &change.patch()))
+            }
+            WriteRequest::ApplyProviderStatus(name, status) => {
+                self.alter(key("CloudProvider", &name), |object| set(object, "status", status))
+            }
+            WriteRequest::ApplyPoolStatus(name, status) => {
+                self.alter(key("PlacementPool", &name), |object| set(object, "status", status))
+            }
+            WriteRequest::ApplyPolicyStatus(name, status) => {
+                self.alter(key("PlacementPolicy", &name), |object| set(object, "status", status))
+            }
+            WriteRequest::RestartRollout { ref name, ref note, .. } => {
+                let object = request.target().object();
+                let kind = object.split(' ').next().unwrap_or_default();
+                let template = json!({"metadata": {"annotations": {keys::MIGRATION: note}}});
+                self.alter(key(kind, name), |object| {
+                    let spec = match object.get("kind").and_then(Value::as_str) {
+                        Some("CronJob") => json!({"jobTemplate": {"spec": {"template": template}}}),
+                        _ => json!({"template": template}),
+                    };
+                    merge(object, &json!({"spec": spec}));
+                })
+            }
+            WriteRequest::EvictPod { name, .. } => {
+                self.objects.remove(&key("Pod", &name));
+                let version = self.next_version();
+                Some(Observation::Pod(WatchChange::Deleted(name, version)))
+            }
+            WriteRequest::ApplyRecord { name, mut body, .. } => {
+                set(&mut body, "apiVersion", json!(format!("{GROUP}/{VERSION}")));
+                self.answer_with(key("WorkloadPlacement", &name), body)
+            }
+            WriteRequest::DeleteRecord(name, version) => {
+                self.objects.remove(&key("WorkloadPlacement", &name));
+                Some(Observation::Record(WatchChange::Deleted(name, version)))
+            }
+            WriteRequest::RecordEvent(_) => None,
+        }
+    }
+
+    /// Alters an object that is there.
+    fn alter(&mut self, key: ObjectKey, with: impl FnOnce(&mut Value)) -> Option<Observation> {
+        let mut object = self.objects.get(&key)?.clone();
+        with(&mut object);
+        self.answer_with(key, object)
+    }
+
+    /// Keeps `object`, and returns what the answer to its write tells.
+    fn answer_with(&mut self, key: ObjectKey, mut object: Value) -> Option<Observation> {
+        let version = self.next_version().to_string();
+        if let Some(metadata) = object.get_mut("metadata") {
+            set(metadata, "resourceVersion", version.into());
+        }
+        self.objects.insert(key.clone(), object.clone());
+        observed(&key, object).ok()
+    }
+}
+
+fn set(object: &mut Value, field: &str, value: Value) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(field.to_owned(), value);
+    }
+}
+
+/// A JSON merge patch (RFC 7386).
+pub(super) fn merge(object: &mut Value, patch: &Value) {
+    let Some(patch) = patch.as_object() else { return object.clone_from(patch) };
+    if !object.is_object() {
+        *object = json!({});
+    }
+    let Some(fields) = object.as_object_mut() else { return };
+    for (field, value) in patch {
+        if value.is_null() {
+            fields.remove(field);
+        } else {
+            merge(fields.entry(field.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
