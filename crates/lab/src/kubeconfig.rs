@@ -1,6 +1,6 @@
 //! Kubeconfig files for the components, and for whoever a test authenticates as.
 //!
-//! [`write`] takes a server, the certificate authority and an identity; [`config`] reads such a file back as the
+//! [`write()`] takes a server, the certificate authority and an identity; [`config`] reads such a file back as the
 //! configuration of a client. Every file has one context and is readable by its owner alone.
 
 use std::path::{Path, PathBuf};

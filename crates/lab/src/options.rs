@@ -13,7 +13,7 @@ pub struct ControlPlaneOptions {
     pub controller_manager_arguments: Vec<String>,
     /// More arguments for kube-scheduler.
     pub scheduler_arguments: Vec<String>,
-    /// Write an audit log there, for [`rempart_audit::check`]; a relative path is below [`ControlPlane::dir`].
+    /// Write an audit log there, for [`rempart_audit::check`]; a relative path is below [`ControlPlane::dir`](super::ControlPlane::dir).
     pub audit_log: Option<PathBuf>,
     /// Display of the first build and the boot; as the terminal allows when absent.
     pub progress: Option<ProgressDisplay>,
