@@ -107,7 +107,7 @@ pub struct WorkloadPlacementStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_pools_omitted: Option<i32>,
 
-    /// How many pods it has, without those that have ended or are about to.
+    /// How many pods it has, without those that have ended; one that is being deleted counts where it is until it is gone.
     #[serde(default)]
     pub pods: PodCounts,
 
