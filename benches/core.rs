@@ -7,7 +7,7 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rempart::{
     diagnostic::source::SourceMap,
-    gather::{Gathered, Settings, Settled},
+    gather::{GatherSettings, GatheredObjects, LocatedInventory},
     manifest::read::read,
 };
 use rempart_core::{
@@ -34,12 +34,12 @@ fn sources() -> SourceMap {
     sources
 }
 
-fn gather(sources: &SourceMap) -> Settled<'_> {
-    let mut gathered = Gathered::new("default");
+fn gather(sources: &SourceMap) -> LocatedInventory<'_> {
+    let mut gathered = GatheredObjects::new("default");
     for file in sources.files() {
         read(file, sources.text(file), &mut |found| gathered.take(file, found));
     }
-    gathered.settle(&Settings::default())
+    gathered.settle(&GatherSettings::default())
 }
 
 /// Whether each pool is cleared for each level of each policy; what categories demand is judged along, and not counted.
@@ -81,7 +81,7 @@ fn needs(criterion: &mut Criterion, world: &World) {
 }
 
 /// A whole plan, without the sentences: those are made when they are read.
-fn plans(criterion: &mut Criterion, settled: &Settled<'_>) {
+fn plans(criterion: &mut Criterion, settled: &LocatedInventory<'_>) {
     let at = Instant::from_seconds(AT);
     let mut group = criterion.benchmark_group("plans");
     group.throughput(Throughput::Elements(settled.inventory.workloads.len() as u64));

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    rempart::cli::Cli::typed().execute()
+    rempart::cli::CommandLine::typed().execute()
 }

@@ -12,7 +12,7 @@ use crate::{
         Diagnostic,
         source::{FileId, SourceMap},
     },
-    gather::Gathered,
+    gather::GatheredObjects,
     manifest::read::read,
 };
 
@@ -21,48 +21,48 @@ const NO_FILE: &str = "";
 
 /// What a cluster has.
 #[derive(Clone, Debug)]
-pub(super) struct Snapshot {
+pub(super) struct ClusterSnapshot {
     /// The texts of our own objects, which are kept to be pointed into.
     pub(super) own: Vec<FileId>,
     /// Everything else.
-    pub(super) rest: Gathered<'static>,
+    pub(super) rest: GatheredObjects<'static>,
 }
 
 /// A resource, by its path.
-struct Resource {
+struct ListedResource {
     path: &'static str,
     plural: &'static str,
     /// Whether an answer without it is worth something.
     optional: bool,
 }
 
-const OWN: [Resource; 3] = [
-    Resource::ours("/apis/rempart.dev/v1alpha1/placementpolicies", "placementpolicies"),
-    Resource::ours("/apis/rempart.dev/v1alpha1/cloudproviders", "cloudproviders"),
-    Resource::ours("/apis/rempart.dev/v1alpha1/placementpools", "placementpools"),
+const OWN: [ListedResource; 3] = [
+    ListedResource::ours("/apis/rempart.dev/v1alpha1/placementpolicies", "placementpolicies"),
+    ListedResource::ours("/apis/rempart.dev/v1alpha1/cloudproviders", "cloudproviders"),
+    ListedResource::ours("/apis/rempart.dev/v1alpha1/placementpools", "placementpools"),
 ];
 
-const NAMESPACES: Resource = Resource { path: "/api/v1/namespaces", plural: "namespaces", optional: true };
+const NAMESPACES: ListedResource = ListedResource { path: "/api/v1/namespaces", plural: "namespaces", optional: true };
 
-const NODES: Resource = Resource { path: "/api/v1/nodes", plural: "nodes", optional: true };
+const NODES: ListedResource = ListedResource { path: "/api/v1/nodes", plural: "nodes", optional: true };
 
-const WORKLOADS: [Resource; 4] = [
-    Resource { path: "/apis/apps/v1/deployments", plural: "deployments", optional: false },
-    Resource { path: "/apis/apps/v1/statefulsets", plural: "statefulsets", optional: false },
-    Resource { path: "/apis/apps/v1/daemonsets", plural: "daemonsets", optional: false },
-    Resource { path: "/apis/batch/v1/cronjobs", plural: "cronjobs", optional: false },
+const WORKLOADS: [ListedResource; 4] = [
+    ListedResource { path: "/apis/apps/v1/deployments", plural: "deployments", optional: false },
+    ListedResource { path: "/apis/apps/v1/statefulsets", plural: "statefulsets", optional: false },
+    ListedResource { path: "/apis/apps/v1/daemonsets", plural: "daemonsets", optional: false },
+    ListedResource { path: "/apis/batch/v1/cronjobs", plural: "cronjobs", optional: false },
 ];
 
 /// Workloads of their own, or parts of the ones above: without them, one does not know whose pods stand where.
-const RUNNING: [Resource; 3] = [
-    Resource { path: "/apis/apps/v1/replicasets", plural: "replicasets", optional: true },
-    Resource { path: "/apis/batch/v1/jobs", plural: "jobs", optional: true },
-    Resource { path: "/api/v1/pods", plural: "pods", optional: true },
+const RUNNING: [ListedResource; 3] = [
+    ListedResource { path: "/apis/apps/v1/replicasets", plural: "replicasets", optional: true },
+    ListedResource { path: "/apis/batch/v1/jobs", plural: "jobs", optional: true },
+    ListedResource { path: "/api/v1/pods", plural: "pods", optional: true },
 ];
 
 /// What of a cluster is asked for beside our own objects, the namespaces and the nodes.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
+pub(super) struct SnapshotScope {
     /// The workloads.
     pub(super) workloads: bool,
     /// Whose pods stand where.
@@ -71,7 +71,7 @@ pub(super) struct Wanted {
     pub(super) namespaces: BTreeSet<String>,
 }
 
-impl Resource {
+impl ListedResource {
     const fn ours(path: &'static str, plural: &'static str) -> Self {
         Self { path, plural, optional: false }
     }
@@ -87,7 +87,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// When there is no such context, the cluster cannot be reached, or it does not let something be read without which no
 /// answer could be trusted.
-pub(super) fn snapshot(context: Option<&str>, wanted: &Wanted, sources: &mut SourceMap) -> anyhow::Result<Snapshot> {
+pub(super) fn snapshot(
+    context: Option<&str>,
+    wanted: &SnapshotScope,
+    sources: &mut SourceMap,
+) -> anyhow::Result<ClusterSnapshot> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -95,7 +99,11 @@ pub(super) fn snapshot(context: Option<&str>, wanted: &Wanted, sources: &mut Sou
         .block_on(fetch(context, wanted, sources))
 }
 
-async fn fetch(context: Option<&str>, wanted: &Wanted, sources: &mut SourceMap) -> anyhow::Result<Snapshot> {
+async fn fetch(
+    context: Option<&str>,
+    wanted: &SnapshotScope,
+    sources: &mut SourceMap,
+) -> anyhow::Result<ClusterSnapshot> {
     let config = match context {
         Some(name) => {
             let options = KubeConfigOptions { context: Some(name.to_owned()), ..KubeConfigOptions::default() };
@@ -106,11 +114,11 @@ async fn fetch(context: Option<&str>, wanted: &Wanted, sources: &mut SourceMap) 
         None => Config::infer().await.context("no cluster to ask: set KUBECONFIG to a kubeconfig file")?,
     };
     let client = Client::try_from(config).context("the cluster's address or credentials cannot be used")?;
-    let mut snapshot = Snapshot { own: Vec::new(), rest: Gathered::default() };
+    let mut snapshot = ClusterSnapshot { own: Vec::new(), rest: GatheredObjects::default() };
     for resource in &OWN {
         each_page(&client, resource, |text| snapshot.own.push(sources.add(NO_FILE, text))).await?;
     }
-    let mut rest = Rest { client: &client, sources, gathered: Gathered::default() };
+    let mut rest = StreamedObjects { client: &client, sources, gathered: GatheredObjects::default() };
     rest.namespaces(&wanted.namespaces).await?;
     rest.take(&NODES).await?;
     if wanted.workloads {
@@ -128,19 +136,19 @@ async fn fetch(context: Option<&str>, wanted: &Wanted, sources: &mut SourceMap) 
 }
 
 /// What is asked for beside our own objects. Its texts are too large to keep, and nothing points into them.
-struct Rest<'a> {
+struct StreamedObjects<'a> {
     client: &'a Client,
     sources: &'a mut SourceMap,
-    gathered: Gathered<'static>,
+    gathered: GatheredObjects<'static>,
 }
 
-impl Rest<'_> {
-    async fn take(&mut self, resource: &Resource) -> anyhow::Result<()> {
+impl StreamedObjects<'_> {
+    async fn take(&mut self, resource: &ListedResource) -> anyhow::Result<()> {
         let taken = self.list(resource).await;
         self.forgive(resource, taken)
     }
 
-    async fn list(&mut self, resource: &Resource) -> anyhow::Result<()> {
+    async fn list(&mut self, resource: &ListedResource) -> anyhow::Result<()> {
         let file = self.sources.add(NO_FILE, String::new());
         each_page(self.client, resource, |text| read(file, &text, &mut |found| self.gathered.pass(file, found))).await
     }
@@ -162,7 +170,7 @@ impl Rest<'_> {
     }
 
     /// Goes on without what an answer can do without.
-    fn forgive(&mut self, resource: &Resource, taken: anyhow::Result<()>) -> anyhow::Result<()> {
+    fn forgive(&mut self, resource: &ListedResource, taken: anyhow::Result<()>) -> anyhow::Result<()> {
         match taken {
             Err(error) if resource.optional => {
                 let message = format!("judged without {}: {error:#}", resource.plural);
@@ -176,25 +184,25 @@ impl Rest<'_> {
 
 /// What of a list tells how to go on.
 #[derive(Deserialize)]
-struct Listed {
+struct ListHeader {
     #[serde(default)]
-    metadata: Metadata,
+    metadata: ListMetadata,
 }
 
 #[derive(Default, Deserialize)]
-struct Metadata {
+struct ListMetadata {
     #[serde(rename = "continue")]
     more: Option<String>,
 }
 
 /// Some objects of a resource, and how to ask for the next ones.
-struct Page {
+struct ListPage {
     text: String,
     more: Option<String>,
 }
 
 /// Lists a resource to its end, a page at a time.
-async fn each_page(client: &Client, resource: &Resource, mut take: impl FnMut(String)) -> anyhow::Result<()> {
+async fn each_page(client: &Client, resource: &ListedResource, mut take: impl FnMut(String)) -> anyhow::Result<()> {
     let mut more = None;
     loop {
         let page = page(client, resource, more.as_deref()).await?;
@@ -206,31 +214,31 @@ async fn each_page(client: &Client, resource: &Resource, mut take: impl FnMut(St
     }
 }
 
-async fn page(client: &Client, resource: &Resource, more: Option<&str>) -> anyhow::Result<Page> {
-    let Resource { path, plural, .. } = resource;
+async fn page(client: &Client, resource: &ListedResource, more: Option<&str>) -> anyhow::Result<ListPage> {
+    let ListedResource { path, plural, .. } = resource;
     let mut uri = format!("{path}?limit={PAGE}");
     if let Some(token) = more {
         // Tokens are of the URL-safe alphabet, but for the padding.
         uri = format!("{uri}&continue={}", token.replace('=', "%3D"));
     }
     let text = ask(client, &uri).await.map_err(|error| told(error, plural))?;
-    let listed: Listed =
+    let listed: ListHeader =
         serde_json::from_str(&text).with_context(|| format!("the answer about {plural} is no list"))?;
-    Ok(Page { text, more: listed.metadata.more.filter(|token| !token.is_empty()) })
+    Ok(ListPage { text, more: listed.metadata.more.filter(|token| !token.is_empty()) })
 }
 
 /// What the API server answers, within [`PATIENCE`].
-async fn ask(client: &Client, uri: &str) -> Result<String, Unanswered> {
-    let request = Request::get(uri).body(Vec::new()).map_err(Unanswered::Request)?;
+async fn ask(client: &Client, uri: &str) -> Result<String, ListError> {
+    let request = Request::get(uri).body(Vec::new()).map_err(ListError::Request)?;
     match tokio::time::timeout(PATIENCE, client.request_text(request)).await {
-        Err(_) => Err(Unanswered::Late),
-        Ok(answer) => answer.map_err(|error| Unanswered::Refused(Box::new(error))),
+        Err(_) => Err(ListError::Late),
+        Ok(answer) => answer.map_err(|error| ListError::Refused(Box::new(error))),
     }
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-enum Unanswered {
+enum ListError {
     #[error("no request can be made of it: {0}")]
     Request(http::Error),
     #[error("no answer within {} seconds", PATIENCE.as_secs())]
@@ -240,8 +248,8 @@ enum Unanswered {
 }
 
 /// Why the objects `plural` cannot be had, and what to do.
-fn told(error: Unanswered, plural: &str) -> anyhow::Error {
-    if let Unanswered::Refused(refused) = &error
+fn told(error: ListError, plural: &str) -> anyhow::Error {
+    if let ListError::Refused(refused) = &error
         && let kube::Error::Api(status) = &**refused
     {
         match status.code {

@@ -7,12 +7,12 @@ use clap::Parser;
 
 use super::{
     FOUND,
-    input::{self, Named, Reading},
+    input::{self, InputOptions, NamedTexts},
     output,
 };
 use crate::{
     diagnostic::source::SourceMap,
-    explain::{Question, Target, explain},
+    explain::{ExplainQuestion, ExplainTarget, explain},
     terminal::layout_of_output,
 };
 use rempart_core::instant::Instant;
@@ -27,7 +27,7 @@ use rempart_core::instant::Instant;
 #[command(
     after_help = "Examples:\n  rempart explain deployment/tax-api -n ministry -f deploy/demo\n  rempart explain sts/records -n claims --cluster --pool osc-gouv\n  rempart explain level/restricted -f policies/ catalogue/ --pool osc-gouv\n  rempart explain category/health -f policies/ catalogue/ --at 2027-01-01"
 )]
-pub(super) struct Explain {
+pub(super) struct ExplainCommand {
     /// What to explain: KIND/NAME of a workload, level/NAME or category/NAME
     #[arg(value_name = "KIND/NAME")]
     target: String,
@@ -37,7 +37,7 @@ pub(super) struct Explain {
     files: Vec<PathBuf>,
 
     #[command(flatten)]
-    reading: Reading,
+    reading: InputOptions,
 
     /// One pool alone, step by step
     #[arg(long, value_name = "NAME")]
@@ -52,19 +52,19 @@ pub(super) struct Explain {
     at: Option<Instant>,
 }
 
-impl Explain {
+impl ExplainCommand {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let Self { target, files, reading, pool, policy, at } = self;
         if files.is_empty() && !reading.cluster {
             bail!("nothing to read: name files or directories with -f, or --cluster");
         }
-        let target = Target::parse(&target, &reading.namespace)?;
+        let target = ExplainTarget::parse(&target, &reading.namespace)?;
         let mut sources = SourceMap::default();
-        let named = Named::read(&files, &mut sources);
+        let named = NamedTexts::read(&files, &mut sources);
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
         let settled = reading.settled(&named, snapshot.as_ref(), &sources);
         reading.check_errors(&settled, &sources)?;
-        let question = Question { target, pool: pool.as_deref(), policy: policy.as_deref(), at: input::at(at) };
+        let question = ExplainQuestion { target, pool: pool.as_deref(), policy: policy.as_deref(), at: input::at(at) };
         let explained = explain(&settled, &sources, &question, layout_of_output(reading.color))?;
         output::print(&explained.text)?;
         Ok(if explained.placeable { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })

@@ -7,12 +7,12 @@ use clap::{Parser, ValueEnum};
 
 use super::{
     FOUND,
-    input::{self, Named, Reading},
+    input::{self, InputOptions, NamedTexts},
     output,
 };
 use crate::{
     diagnostic::source::SourceMap,
-    gather::{Gathered, Settled},
+    gather::{GatheredObjects, LocatedInventory},
     report::{self, text},
     terminal::layout_of_output,
 };
@@ -36,7 +36,7 @@ use rempart_core::{
 #[command(
     after_help = "Examples:\n  rempart impact policies/ edited/ --with catalogue/ --with workloads/\n  rempart impact --cluster edited-policy.yaml --fail-on stranded\n  rempart impact deploy/demo --at 2027-01-01\n  rempart impact --cluster --at 2027-03-31 -o json"
 )]
-pub(super) struct Impact {
+pub(super) struct ImpactCommand {
     /// The state before
     #[arg(value_name = "OLD")]
     old: Option<PathBuf>,
@@ -50,7 +50,7 @@ pub(super) struct Impact {
     with: Vec<PathBuf>,
 
     #[command(flatten)]
-    reading: Reading,
+    reading: InputOptions,
 
     /// The instant before, as 2026-11-30 or 2026-11-30T12:00:00Z; now when absent
     #[arg(long, value_name = "INSTANT", value_parser = input::instant)]
@@ -70,7 +70,7 @@ pub(super) struct Impact {
 
     /// How to say it
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    output: Format,
+    output: ImpactFormat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -82,7 +82,7 @@ enum FailOn {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum ImpactFormat {
     /// For people
     #[default]
     Text,
@@ -94,7 +94,7 @@ enum Format {
 
 /// What the two sides are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sides {
+enum ImpactSides {
     /// OLD and NEW are both named.
     Edit,
     /// One is named, and edits the cluster.
@@ -103,13 +103,13 @@ enum Sides {
     Time,
 }
 
-impl Impact {
+impl ImpactCommand {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let Self { old, new, with, reading, from, at, enforced, fail_on, output } = self;
         let sides = match (&old, &new, reading.cluster, at) {
-            (Some(_), Some(_), _, _) => Sides::Edit,
-            (Some(_), None, true, _) => Sides::EditOfCluster,
-            (Some(_), None, false, Some(_)) | (None, None, true, Some(_)) => Sides::Time,
+            (Some(_), Some(_), _, _) => ImpactSides::Edit,
+            (Some(_), None, true, _) => ImpactSides::EditOfCluster,
+            (Some(_), None, false, Some(_)) | (None, None, true, Some(_)) => ImpactSides::Time,
             (Some(_), None, false, None) => bail!(
                 "nothing to compare with: name the state after the edit too, or an instant (--at), or --cluster to \
                  compare with what runs"
@@ -121,18 +121,18 @@ impl Impact {
             bail!("standard input (-) can be read once: name files for the other side");
         }
         let mut sources = SourceMap::default();
-        let before = Named::read(&Vec::from_iter(old), &mut sources);
-        let after = Named::read(&Vec::from_iter(new), &mut sources);
-        let common = Named::read(&with, &mut sources);
+        let before = NamedTexts::read(&Vec::from_iter(old), &mut sources);
+        let after = NamedTexts::read(&Vec::from_iter(new), &mut sources);
+        let common = NamedTexts::read(&with, &mut sources);
         let snapshot = reading.snapshot(&[&before, &after, &common], true, &mut sources)?;
 
-        let gather = |named: &Named| reading.gather(&[named], &sources);
+        let gather = |named: &NamedTexts| reading.gather(&[named], &sources);
         let (mut old, mut new) = match sides {
-            Sides::Edit => (gather(&before), gather(&after)),
-            Sides::EditOfCluster => (reading.gather(&[], &sources), gather(&before)),
-            Sides::Time => (gather(&before), gather(&before)),
+            ImpactSides::Edit => (gather(&before), gather(&after)),
+            ImpactSides::EditOfCluster => (reading.gather(&[], &sources), gather(&before)),
+            ImpactSides::Time => (gather(&before), gather(&before)),
         };
-        if sides == Sides::Edit {
+        if sides == ImpactSides::Edit {
             for note in if reading.cluster { Vec::new() } else { old.lend(&mut new) } {
                 output::complain(&format!("note: {note}\n"));
             }
@@ -141,7 +141,7 @@ impl Impact {
         for (side, other) in [&mut old, &mut new].into_iter().zip(edited) {
             let mut rest = reading.complete(gather(&common), snapshot.as_ref(), &sources);
             // What only the other side names has been deleted, or is to be made, and is not taken from elsewhere.
-            if sides == Sides::Edit {
+            if sides == ImpactSides::Edit {
                 rest.own.retain(|key, _| !other.contains(key));
             }
             side.complete(rest);
@@ -155,9 +155,11 @@ impl Impact {
         let difference = impact(&before, &after);
         let report = || report::ImpactReport::new(&difference, &before, &after);
         match output {
-            Format::Text => output::print(&text::impact(&difference, &before, &after, layout_of_output(reading.color))),
-            Format::Json => output::stream(|out| report::json(&report(), out)),
-            Format::Yaml => output::stream(|out| report::yaml(&report(), out)),
+            ImpactFormat::Text => {
+                output::print(&text::impact(&difference, &before, &after, layout_of_output(reading.color)))
+            }
+            ImpactFormat::Json => output::stream(|out| report::json(&report(), out)),
+            ImpactFormat::Yaml => output::stream(|out| report::yaml(&report(), out)),
         }?;
         Ok(if fails(fail_on, &difference) { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })
     }
@@ -173,7 +175,12 @@ fn fails(on: Option<FailOn>, difference: &Difference<'_>) -> bool {
 }
 
 /// Tells what is wrong on either side; what both share, once.
-fn check(reading: &Reading, old: &Settled<'_>, new: &Settled<'_>, sources: &SourceMap) -> anyhow::Result<()> {
+fn check(
+    reading: &InputOptions,
+    old: &LocatedInventory<'_>,
+    new: &LocatedInventory<'_>,
+    sources: &SourceMap,
+) -> anyhow::Result<()> {
     let mut all = old.diagnostics.clone();
     all.extend(new.diagnostics.iter().filter(|found| !old.diagnostics.contains(found)).cloned());
     reading.report(&all, sources)?;
@@ -184,7 +191,7 @@ fn check(reading: &Reading, old: &Settled<'_>, new: &Settled<'_>, sources: &Sour
     Ok(())
 }
 
-impl Gathered<'_> {
+impl GatheredObjects<'_> {
     /// Gives each side the kinds that it does not hold at all from the other, and says so.
     fn lend(&mut self, other: &mut Self) -> Vec<String> {
         let mut notes = Vec::new();

@@ -6,9 +6,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
-    cluster::{self, Snapshot, Wanted},
+    cluster::{self, ClusterSnapshot, SnapshotScope},
     output,
-    progress::Progress,
+    progress::ProgressSpinner,
 };
 use crate::{
     diagnostic::{
@@ -16,7 +16,7 @@ use crate::{
         position::{TextPosition, TextSpan},
         source::{FileId, SourceMap, SourceSpan},
     },
-    gather::{Gathered, Settings, Settled},
+    gather::{GatherSettings, GatheredObjects, LocatedInventory},
     manifest::{files, read::read},
     report::{self, LocationLookup, LocationTarget},
     terminal::{ColourChoice, layout_of_errors},
@@ -29,7 +29,7 @@ use rempart_core::{
 
 /// From where, beside files, and how what is read is to be understood.
 #[derive(Clone, Debug, Args)]
-pub(super) struct Reading {
+pub(super) struct InputOptions {
     /// Takes what the files do not give from the cluster of the current kubeconfig context
     ///
     /// Objects of the files replace those of the same name. Workloads are taken when the files have none.
@@ -92,22 +92,22 @@ pub(super) fn at(at: Option<Instant>) -> Instant {
 
 /// Texts that were named together, and what could not be read of them.
 #[derive(Debug, Default)]
-pub(super) struct Named {
+pub(super) struct NamedTexts {
     files: Vec<FileId>,
     diagnostics: Vec<Diagnostic>,
 }
 
-impl Named {
+impl NamedTexts {
     /// Reads `paths` into `sources`.
     pub(super) fn read(paths: &[PathBuf], sources: &mut SourceMap) -> Self {
-        let _progress = Progress::of("reading files");
+        let _progress = ProgressSpinner::of("reading files");
         let files::FileSet { files, diagnostics, passed_over: _ } =
             files::gather(paths, &mut std::io::stdin(), sources);
         Self { files, diagnostics }
     }
 }
 
-impl Reading {
+impl InputOptions {
     /// What the cluster has beside `named`, if it is to be asked. Workloads are taken where `named` has none; with
     /// `running`, also where whose pods stand.
     ///
@@ -115,25 +115,25 @@ impl Reading {
     /// When it cannot be reached, or does not let something be read that is needed.
     pub(super) fn snapshot(
         &self,
-        named: &[&Named],
+        named: &[&NamedTexts],
         running: bool,
         sources: &mut SourceMap,
-    ) -> anyhow::Result<Option<Snapshot>> {
+    ) -> anyhow::Result<Option<ClusterSnapshot>> {
         if !self.cluster {
             return Ok(None);
         }
         let given = self.gather(named, sources);
         let namespaces = given.workloads.iter().map(|found| found.workload.identity.namespace.to_string()).collect();
-        let wanted = Wanted { workloads: given.workloads.is_empty(), running, namespaces };
-        let _progress = Progress::of("reading the cluster");
+        let wanted = SnapshotScope { workloads: given.workloads.is_empty(), running, namespaces };
+        let _progress = ProgressSpinner::of("reading the cluster");
         let snapshot = cluster::snapshot(self.context.as_deref(), &wanted, sources);
         Ok(Some(snapshot.context("the cluster cannot be read")?))
     }
 
     /// What `named` says, in the order of the groups: what a later one has replaces what an earlier one has.
-    pub(super) fn gather<'s>(&self, named: &[&Named], sources: &'s SourceMap) -> Gathered<'s> {
-        let _progress = Progress::of("reading manifests");
-        let mut gathered = Gathered::new(&self.namespace);
+    pub(super) fn gather<'s>(&self, named: &[&NamedTexts], sources: &'s SourceMap) -> GatheredObjects<'s> {
+        let _progress = ProgressSpinner::of("reading manifests");
+        let mut gathered = GatheredObjects::new(&self.namespace);
         for group in named {
             gathered.diagnostics.extend(group.diagnostics.iter().cloned());
             for file in &group.files {
@@ -146,12 +146,12 @@ impl Reading {
     /// The same, with what `snapshot` has beside it.
     pub(super) fn complete<'s>(
         &self,
-        mut given: Gathered<'s>,
-        snapshot: Option<&Snapshot>,
+        mut given: GatheredObjects<'s>,
+        snapshot: Option<&ClusterSnapshot>,
         sources: &'s SourceMap,
-    ) -> Gathered<'s> {
-        if let Some(Snapshot { own, rest }) = snapshot {
-            let mut found = Gathered::new(&self.namespace);
+    ) -> GatheredObjects<'s> {
+        if let Some(ClusterSnapshot { own, rest }) = snapshot {
+            let mut found = GatheredObjects::new(&self.namespace);
             for file in own {
                 read(*file, sources.text(*file), &mut |node| found.take(*file, node));
             }
@@ -164,23 +164,23 @@ impl Reading {
     /// What `named` comes to, with what `snapshot` has beside it.
     pub(super) fn settled<'s>(
         &self,
-        named: &Named,
-        snapshot: Option<&Snapshot>,
+        named: &NamedTexts,
+        snapshot: Option<&ClusterSnapshot>,
         sources: &'s SourceMap,
-    ) -> Settled<'s> {
+    ) -> LocatedInventory<'s> {
         self.settle(self.complete(self.gather(&[named], sources), snapshot, sources))
     }
 
     /// What `gathered` comes to.
-    pub(super) fn settle<'s>(&self, gathered: Gathered<'s>) -> Settled<'s> {
-        gathered.settle(&Settings { exempt: self.exempt_namespaces.clone() })
+    pub(super) fn settle<'s>(&self, gathered: GatheredObjects<'s>) -> LocatedInventory<'s> {
+        gathered.settle(&GatherSettings { exempt: self.exempt_namespaces.clone() })
     }
 
     /// Tells what is wrong in `settled`, but counts what is only worth a second look: it is about other things.
     ///
     /// # Errors
     /// When an answer could not be trusted.
-    pub(super) fn check_errors(&self, settled: &Settled<'_>, sources: &SourceMap) -> anyhow::Result<()> {
+    pub(super) fn check_errors(&self, settled: &LocatedInventory<'_>, sources: &SourceMap) -> anyhow::Result<()> {
         let (errors, warnings): (Vec<_>, Vec<_>) =
             settled.diagnostics.iter().cloned().partition(|found| found.severity == Severity::Error);
         self.report(&errors, sources)?;
@@ -195,7 +195,7 @@ impl Reading {
     ///
     /// # Errors
     /// When an answer could not be trusted.
-    pub(super) fn check(&self, settled: &Settled<'_>, sources: &SourceMap) -> anyhow::Result<()> {
+    pub(super) fn check(&self, settled: &LocatedInventory<'_>, sources: &SourceMap) -> anyhow::Result<()> {
         self.report(&settled.diagnostics, sources)?;
         if settled.inventory.world.policies.is_empty() && !self.cluster {
             bail!(
@@ -223,7 +223,7 @@ impl Reading {
 }
 
 /// Says which namespaces were taken to have no labels because nobody gave them.
-pub(super) fn warn_of_unknown_namespaces(settled: &Settled<'_>) {
+pub(super) fn warn_of_unknown_namespaces(settled: &LocatedInventory<'_>) {
     let inventory = &settled.inventory;
     let named: BTreeSet<&str> = inventory.workloads.iter().map(|workload| &*workload.identity.namespace).collect();
     let known = |name: &str| inventory.namespaces.contains_key(name) || inventory.exempt.contains(name);
@@ -240,7 +240,7 @@ pub(super) fn warn_of_unknown_namespaces(settled: &Settled<'_>) {
 
 /// Where what was settled stands, for reports.
 pub(super) struct GatheredLocations<'a> {
-    pub(super) settled: &'a Settled<'a>,
+    pub(super) settled: &'a LocatedInventory<'a>,
     pub(super) sources: &'a SourceMap,
 }
 
@@ -281,6 +281,6 @@ impl LocationLookup for GatheredLocations<'_> {
 }
 
 /// `diagnostic`, for a report.
-pub(super) fn finding(diagnostic: &Diagnostic, sources: &SourceMap) -> report::Finding {
+pub(super) fn finding(diagnostic: &Diagnostic, sources: &SourceMap) -> report::ReportFinding {
     diagnostic.clone().locate(|place| location(sources, place))
 }

@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 
 use super::{
     FOUND,
-    input::{self, Named, Reading},
+    input::{self, InputOptions, NamedTexts},
     output,
 };
 use crate::{
@@ -25,13 +25,13 @@ use rempart_core::{instant::Instant, text::counted};
 #[command(
     after_help = "Examples:\n  rempart lint policies/ catalogue/\n  rempart lint . --at 2027-01-01\n  git diff --name-only main -- '*.yaml' | xargs rempart lint -o sarif > rempart.sarif"
 )]
-pub(super) struct Lint {
+pub(super) struct LintCommand {
     /// Files and directories; - for standard input
     #[arg(value_name = "FILE|DIR", required_unless_present = "cluster")]
     files: Vec<PathBuf>,
 
     #[command(flatten)]
-    reading: Reading,
+    reading: InputOptions,
 
     /// The instant to judge at, as 2026-11-30 or 2026-11-30T12:00:00Z; now when absent
     #[arg(long, value_name = "INSTANT", value_parser = input::instant)]
@@ -39,11 +39,11 @@ pub(super) struct Lint {
 
     /// How to say it
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    output: Format,
+    output: LintFormat,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum LintFormat {
     /// For people, with the lines that are meant
     #[default]
     Text,
@@ -57,17 +57,17 @@ enum Format {
     Sarif,
 }
 
-impl Lint {
+impl LintCommand {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let Self { files, reading, at, output } = self;
         let mut sources = SourceMap::default();
-        let named = Named::read(&files, &mut sources);
+        let named = NamedTexts::read(&files, &mut sources);
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
         let settled = reading.settled(&named, snapshot.as_ref(), &sources);
         let found = lint(&settled, input::at(at));
         let findings = || -> Vec<_> { found.iter().map(|found| input::finding(found, &sources)).collect() };
         match output {
-            Format::Text => {
+            LintFormat::Text => {
                 let layout = layout_of_output(reading.color);
                 output::stream(|out| {
                     for diagnostic in &found {
@@ -76,12 +76,12 @@ impl Lint {
                     writeln!(out, "{}", summary(&found))
                 })
             }
-            Format::Line => output::stream(|out| {
+            LintFormat::Line => output::stream(|out| {
                 found.iter().try_for_each(|diagnostic| writeln!(out, "{}", diagnostic.one_line(&sources)))
             }),
-            Format::Json => output::stream(|out| report::json(&report::LintReport::new(&findings()), out)),
-            Format::Yaml => output::stream(|out| report::yaml(&report::LintReport::new(&findings()), out)),
-            Format::Sarif => output::stream(|out| report::sarif(&[], findings().into_iter(), out)),
+            LintFormat::Json => output::stream(|out| report::json(&report::LintReport::new(&findings()), out)),
+            LintFormat::Yaml => output::stream(|out| report::yaml(&report::LintReport::new(&findings()), out)),
+            LintFormat::Sarif => output::stream(|out| report::sarif(&[], findings().into_iter(), out)),
         }?;
         let error = found.iter().any(|found| found.severity == Severity::Error);
         Ok(if error { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })

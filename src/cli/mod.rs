@@ -27,27 +27,27 @@ pub const FOUND: u8 = 1;
 /// Places Kubernetes workloads on the node pools of sovereign clouds according to how sensitive their data is.
 #[derive(Debug, Parser)]
 #[command(name = "rempart", version, propagate_version = true, max_term_width = 100)]
-pub struct Cli {
+pub struct CommandLine {
     #[command(subcommand)]
-    command: Command,
+    command: CommandChoice,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    Plan(plan::Plan),
-    Explain(explain::Explain),
-    Impact(impact::Impact),
-    Lint(lint::Lint),
-    Run(run::Run),
-    Crds(crds::Crds),
-    Schemas(schemas::Schemas),
-    Completion(completion::Completion),
+enum CommandChoice {
+    Plan(plan::PlanCommand),
+    Explain(explain::ExplainCommand),
+    Impact(impact::ImpactCommand),
+    Lint(lint::LintCommand),
+    Run(run::RunCommand),
+    Crds(crds::CrdsCommand),
+    Schemas(schemas::SchemasCommand),
+    Completion(completion::CompletionCommand),
 }
 
 /// How kubectl finds a plugin.
 const PLUGIN: &str = "kubectl-rempart";
 
-impl Cli {
+impl CommandLine {
     /// What was typed on the command line of this process. Called `kubectl-rempart`, it speaks of itself as kubectl does.
     #[must_use]
     pub fn typed() -> Self {
@@ -69,14 +69,14 @@ impl Cli {
     #[must_use]
     pub fn execute(self) -> ExitCode {
         let (ended, otherwise) = match self.command {
-            Command::Plan(plan) => (plan.execute(), COULD_NOT_JUDGE),
-            Command::Explain(explain) => (explain.execute(), COULD_NOT_JUDGE),
-            Command::Impact(impact) => (impact.execute(), COULD_NOT_JUDGE),
-            Command::Lint(lint) => (lint.execute(), COULD_NOT_JUDGE),
-            Command::Run(run) => (run.execute().map(|()| ExitCode::SUCCESS), 1),
-            Command::Crds(crds) => (crds.execute().map(|()| ExitCode::SUCCESS), 1),
-            Command::Schemas(schemas) => (schemas.execute().map(|()| ExitCode::SUCCESS), 1),
-            Command::Completion(completion) => (completion.execute().map(|()| ExitCode::SUCCESS), 1),
+            CommandChoice::Plan(plan) => (plan.execute(), COULD_NOT_JUDGE),
+            CommandChoice::Explain(explain) => (explain.execute(), COULD_NOT_JUDGE),
+            CommandChoice::Impact(impact) => (impact.execute(), COULD_NOT_JUDGE),
+            CommandChoice::Lint(lint) => (lint.execute(), COULD_NOT_JUDGE),
+            CommandChoice::Run(run) => (run.execute().map(|()| ExitCode::SUCCESS), 1),
+            CommandChoice::Crds(crds) => (crds.execute().map(|()| ExitCode::SUCCESS), 1),
+            CommandChoice::Schemas(schemas) => (schemas.execute().map(|()| ExitCode::SUCCESS), 1),
+            CommandChoice::Completion(completion) => (completion.execute().map(|()| ExitCode::SUCCESS), 1),
         };
         ended.unwrap_or_else(|error| {
             output::complain(&format!("rempart: {}\n", visible(&format!("{error:#}"))));
@@ -91,12 +91,12 @@ mod tests {
 
     #[test]
     fn the_commands_are_well_formed() {
-        super::Cli::command().debug_assert();
+        super::CommandLine::command().debug_assert();
     }
 
     #[test]
     fn every_command_has_an_example() {
-        for command in super::Cli::command().get_subcommands() {
+        for command in super::CommandLine::command().get_subcommands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example"), "{}", command.get_name());
         }

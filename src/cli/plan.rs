@@ -7,9 +7,9 @@ use clap::{Parser, ValueEnum};
 
 use super::{
     FOUND,
-    input::{self, Named, Reading},
+    input::{self, InputOptions, NamedTexts},
     output,
-    stats::Stats,
+    stats::RunStatistics,
 };
 use crate::{
     diagnostic::source::SourceMap,
@@ -31,13 +31,13 @@ use rempart_core::{
 #[command(
     after_help = "Examples:\n  rempart plan deploy/demo\n  helm template api charts/api | rempart plan - policies/ --namespace claims\n  rempart plan deployment.yaml --cluster\n  rempart plan . --at 2027-01-01 -o json | jq '.workloads[] | select(.outcome != \"Placeable\")'\n  rempart plan . -o sarif > rempart.sarif"
 )]
-pub(super) struct Plan {
+pub(super) struct PlanCommand {
     /// Files and directories; - for standard input
     #[arg(value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
 
     #[command(flatten)]
-    reading: Reading,
+    reading: InputOptions,
 
     /// The instant to judge at, as 2026-11-30 or 2026-11-30T12:00:00Z; now when absent
     #[arg(long, value_name = "INSTANT", value_parser = input::instant)]
@@ -53,7 +53,7 @@ pub(super) struct Plan {
 
     /// How to say it
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
-    output: Format,
+    output: PlanFormat,
 
     /// Tells on standard error how many seconds reading, deciding and saying took, and the most memory that was used
     #[arg(long)]
@@ -61,7 +61,7 @@ pub(super) struct Plan {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum PlanFormat {
     /// For people
     #[default]
     Text,
@@ -75,15 +75,15 @@ enum Format {
     Sarif,
 }
 
-impl Plan {
+impl PlanCommand {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let Self { files, reading, at, enforced, full, output, stats: tells } = self;
-        let mut stats = Stats::begin();
+        let mut stats = RunStatistics::begin();
         if files.is_empty() && !reading.cluster {
             bail!("nothing to read: name files or directories, - for standard input, or --cluster");
         }
         let mut sources = SourceMap::default();
-        let named = Named::read(&files, &mut sources);
+        let named = NamedTexts::read(&files, &mut sources);
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
         let settled = reading.settled(&named, snapshot.as_ref(), &sources);
         reading.check(&settled, &sources)?;
@@ -93,14 +93,14 @@ impl Plan {
         let locations = input::GatheredLocations { settled: &settled, sources: &sources };
         let ignored = report::IgnoredKinds(settled.ignored.clone());
         match output {
-            Format::Text => {
-                let detail = if full { text::Detail::Full } else { text::Detail::Brief };
+            PlanFormat::Text => {
+                let detail = if full { text::ReportDetail::Full } else { text::ReportDetail::Brief };
                 output::print(&text::plan(&plan, &ignored, layout_of_output(reading.color), detail))
             }
-            Format::Json => output::stream(|out| report::json(&report::PlanReport::new(&plan, &ignored), out)),
-            Format::Yaml => output::stream(|out| report::yaml(&report::PlanReport::new(&plan, &ignored), out)),
-            Format::Junit => output::stream(|out| report::junit(&plan, out)),
-            Format::Sarif => {
+            PlanFormat::Json => output::stream(|out| report::json(&report::PlanReport::new(&plan, &ignored), out)),
+            PlanFormat::Yaml => output::stream(|out| report::yaml(&report::PlanReport::new(&plan, &ignored), out)),
+            PlanFormat::Junit => output::stream(|out| report::junit(&plan, out)),
+            PlanFormat::Sarif => {
                 let findings = report::of_plan(&plan, &locations);
                 output::stream(|out| report::sarif(&report::PLAN_RULES, findings, out))
             }

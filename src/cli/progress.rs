@@ -11,11 +11,11 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is going on, shown from now on until it is dropped; not before a second has passed, and on a terminal alone.
-pub(super) struct Progress {
+pub(super) struct ProgressSpinner {
     working: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
-impl Progress {
+impl ProgressSpinner {
     /// Says `what` is going on.
     pub(super) fn of(what: &'static str) -> Self {
         if !io::stderr().is_terminal() {
@@ -36,7 +36,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressSpinner {
     fn drop(&mut self) {
         if let Some((done, shown)) = self.working.take() {
             drop(done);

@@ -18,7 +18,7 @@ use crate::operator::{self, clock::SystemClock};
 /// that are under way.
 #[derive(Debug, Parser)]
 #[command(after_help = "Example:\n  rempart run --listen 127.0.0.1:8080 --exempt-namespaces kube-system,cilium")]
-pub(super) struct Run {
+pub(super) struct RunCommand {
     /// Where /healthz, /readyz and /metrics are served
     #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
@@ -81,7 +81,7 @@ fn name_of_its_own() -> String {
     format!("rempart-{}-{random:016x}", std::process::id())
 }
 
-impl Run {
+impl RunCommand {
     pub(super) fn execute(self) -> anyhow::Result<()> {
         let Self { listen, exempt_namespaces, namespace, identity, move_at_most, stop_moves_above, log_format, log } =
             self;

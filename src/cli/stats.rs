@@ -9,12 +9,12 @@ use std::{
 use super::output;
 
 /// A stopwatch that runs from stage to stage.
-pub(super) struct Stats {
+pub(super) struct RunStatistics {
     stages: Vec<(&'static str, Duration)>,
     since: Instant,
 }
 
-impl Stats {
+impl RunStatistics {
     /// The first stage begins.
     pub(super) fn begin() -> Self {
         Self { stages: Vec::new(), since: Instant::now() }
@@ -30,17 +30,17 @@ impl Stats {
     /// Tells it: `stats: reading 0.301 s, deciding 0.004 s, saying 0.052 s; peak memory 41.7 MiB`.
     pub(super) fn tell(&self) {
         let peak = fs::read_to_string("/proc/self/status").ok().as_deref().and_then(peak);
-        output::complain(&format!("{}\n", Told { stages: &self.stages, peak }));
+        output::complain(&format!("{}\n", StatsLine { stages: &self.stages, peak }));
     }
 }
 
 /// The line that is told. `peak` is in KiB.
-struct Told<'s> {
+struct StatsLine<'s> {
     stages: &'s [(&'static str, Duration)],
     peak: Option<u64>,
 }
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for StatsLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("stats:")?;
         for (index, (stage, took)) in self.stages.iter().enumerate() {
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn stages_are_told_in_order_and_memory_where_it_is_known() {
         let stages = [("reading", Duration::from_millis(1301)), ("saying", Duration::from_micros(2499))];
-        let told = |peak| Told { stages: &stages, peak }.to_string();
+        let told = |peak| StatsLine { stages: &stages, peak }.to_string();
         assert_eq!(told(Some(42_700)), "stats: reading 1.301 s, saying 0.002 s; peak memory 41.6 MiB");
         assert_eq!(told(None), "stats: reading 1.301 s, saying 0.002 s");
     }

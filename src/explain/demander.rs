@@ -1,9 +1,9 @@
 //! What one level or category of a policy demands, who asks for it, and which pools are cleared for it.
 
 use super::{
-    Context, Question,
-    fare::{Ask, Fare},
-    pools::{self, Detail},
+    ExplainContext, ExplainQuestion,
+    fare::{PolicyRequirements, PoolEvaluation},
+    pools::{self, PoolDetail},
     steps,
 };
 use crate::terminal::{StyledText, TextPage};
@@ -17,7 +17,7 @@ use rempart_core::{
 
 /// A level or category of one policy.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Of<'a> {
+pub(super) enum LevelOrCategory<'a> {
     /// The level at this place in the policy's order.
     Level(usize),
     /// The category.
@@ -27,26 +27,30 @@ pub(super) enum Of<'a> {
 /// Tells it all. Says whether some pool is cleared, of those that are asked about.
 pub(super) fn tell<'a>(
     page: &mut TextPage,
-    context: Context<'a>,
-    question: &Question<'_>,
+    context: ExplainContext<'a>,
+    question: &ExplainQuestion<'_>,
     policy: &'a Policy,
-    of: Of<'a>,
+    of: LevelOrCategory<'a>,
 ) -> bool {
-    let Context { plan, locate, world, .. } = context;
+    let ExplainContext { plan, locate, world, .. } = context;
     let (ask, demander) = match of {
-        Of::Level(rank) => {
+        LevelOrCategory::Level(rank) => {
             let Some(level) = policy.levels.at(rank) else { return false };
-            (Ask { policy, rank: Some(rank), exception: None, categories: Vec::new() }, Demander::Level(&level.name))
+            (
+                PolicyRequirements { policy, rank: Some(rank), exception: None, categories: Vec::new() },
+                Demander::Level(&level.name),
+            )
         }
-        Of::Category(name) => {
-            (Ask { policy, rank: None, exception: None, categories: vec![name] }, Demander::Category(name))
-        }
+        LevelOrCategory::Category(name) => (
+            PolicyRequirements { policy, rank: None, exception: None, categories: vec![name] },
+            Demander::Category(name),
+        ),
     };
     let title = format!("{demander} of policy {}, on {}", policy.name, question.at.day());
     page.line(0, StyledText::default().strong(title).at(locate.demander(policy, demander)));
     let demands = ask.demands();
     let asks = [ask];
-    let fares = Fare::all(world, &asks, question.pool, question.at);
+    let fares = PoolEvaluation::all(world, &asks, question.pool, question.at);
     let cleared = fares.iter().filter(|fare| fare.cleared()).count();
     let all = fares.len();
     let verdict = match question.pool {
@@ -64,8 +68,8 @@ pub(super) fn tell<'a>(
         return true;
     }
     let (title, detail) = match question.pool {
-        Some(_) => ("How the pool fares", Detail::Full),
-        None => ("How the pools fare", Detail::Brief),
+        Some(_) => ("How the pool fares", PoolDetail::Full),
+        None => ("How the pools fare", PoolDetail::Brief),
     };
     page.heading(title);
     pools::tell(page, &fares, detail, &|pool| ending(plan, policy, of, pool), locate);
@@ -78,22 +82,22 @@ pub(super) fn tell<'a>(
 }
 
 /// That a pool that is cleared ends within the level's lead time.
-fn ending(plan: &Plan<'_>, policy: &Policy, of: Of<'_>, pool: &str) -> Option<String> {
-    let Of::Level(rank) = of else { return None };
+fn ending(plan: &Plan<'_>, policy: &Policy, of: LevelOrCategory<'_>, pool: &str) -> Option<String> {
+    let LevelOrCategory::Level(rank) = of else { return None };
     let found = plan.pools.iter().find(|found| found.pool.name.as_str() == pool)?;
     let clearance = found.policies.iter().find(|clearance| clearance.policy().name == policy.name)?;
     clearance.ending(rank).map(|reason| reason.to_string())
 }
 
 /// What is demanded: by a level, with what the levels below it demand.
-fn accumulated(page: &mut TextPage, context: Context<'_>, policy: &Policy, of: Of<'_>) {
+fn accumulated(page: &mut TextPage, context: ExplainContext<'_>, policy: &Policy, of: LevelOrCategory<'_>) {
     page.heading("What it demands");
     let demanders: Vec<(Demander<'_>, bool)> = match of {
-        Of::Level(rank) => {
+        LevelOrCategory::Level(rank) => {
             let levels = policy.levels.iter().take(rank.saturating_add(1));
             levels.map(|level| (Demander::Level(&level.name), level.require.is_some())).collect()
         }
-        Of::Category(name) => {
+        LevelOrCategory::Category(name) => {
             let require = policy.categories.get(name).is_some_and(Option::is_some);
             vec![(Demander::Category(name), require)]
         }
@@ -118,12 +122,12 @@ fn accumulated(page: &mut TextPage, context: Context<'_>, policy: &Policy, of: O
 }
 
 /// Who asks for it.
-fn asked_by(page: &mut TextPage, plan: &Plan<'_>, policy: &Policy, of: Of<'_>) {
+fn asked_by(page: &mut TextPage, plan: &Plan<'_>, policy: &Policy, of: LevelOrCategory<'_>) {
     let asks = |planned: &&Planned<'_>| {
         let levelled = planned.judgement.policies.iter().find(|levelled| levelled.policy.name == policy.name);
         levelled.is_some_and(|levelled| match of {
-            Of::Level(rank) => levelled.rank == rank,
-            Of::Category(name) => planned.judgement.categories.contains(name),
+            LevelOrCategory::Level(rank) => levelled.rank == rank,
+            LevelOrCategory::Category(name) => planned.judgement.categories.contains(name),
         })
     };
     let names: Vec<_> = plan.workloads.iter().filter(asks).map(|planned| &planned.workload.identity).collect();

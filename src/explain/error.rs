@@ -1,12 +1,12 @@
 //! Questions about what there is not.
 
-use super::target::Target;
+use super::target::ExplainTarget;
 use crate::diagnostic::suggest::sort_by_likeness;
 use rempart_core::{name::quoted, text::Few, workload::Kind};
 
 /// Something was asked about that there is not. Displays with what there is, the nearest first.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum ExplainError {
     /// No such workload.
     #[error("there is no {wanted} in what was read; {known}")]
     Workload {
@@ -41,19 +41,19 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl ExplainError {
     /// No such workload among `known`.
-    pub(super) fn workload(wanted: &Target, known: Vec<String>) -> Self {
+    pub(super) fn workload(wanted: &ExplainTarget, known: Vec<String>) -> Self {
         let mut known = told(&wanted.to_string(), known, "workloads");
-        if let Target::Workload { kind: Kind::ReplicaSet | Kind::Job | Kind::Pod, .. } = wanted {
+        if let ExplainTarget::Workload { kind: Kind::ReplicaSet | Kind::Job | Kind::Pod, .. } = wanted {
             known.push_str("; what another workload controls is explained with that one");
         }
         Self::Workload { wanted: quoted(&wanted.to_string()), known }
     }
 
     /// No such level or category among `known`.
-    pub(super) fn demander(wanted: &Target, known: Vec<String>) -> Self {
-        let what = if matches!(wanted, Target::Level(_)) { "levels" } else { "categories" };
+    pub(super) fn demander(wanted: &ExplainTarget, known: Vec<String>) -> Self {
+        let what = if matches!(wanted, ExplainTarget::Level(_)) { "levels" } else { "categories" };
         let known = told(&wanted.to_string(), known, what);
         Self::Demander { wanted: quoted(&wanted.to_string()), known }
     }

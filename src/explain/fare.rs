@@ -12,7 +12,7 @@ use rempart_core::{
 
 /// What one policy asks of a place.
 #[derive(Clone, Debug)]
-pub(super) struct Ask<'a> {
+pub(super) struct PolicyRequirements<'a> {
     /// The policy.
     pub(super) policy: &'a Policy,
     /// How sensitive: the place of the level in the policy's order; no level when `None`.
@@ -23,7 +23,7 @@ pub(super) struct Ask<'a> {
     pub(super) categories: Vec<&'a CategoryName>,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> PolicyRequirements<'a> {
     /// What the policies in force ask, or `only`, in force or not. Those that ask for nothing are left out.
     pub(super) fn of(judgement: &Judgement<'a>, only: Option<&str>) -> Vec<Self> {
         let wanted = judgement.policies.iter().filter(|levelled| match only {
@@ -50,7 +50,7 @@ impl<'a> Ask<'a> {
 
 /// How one pool fares by everything that is asked.
 #[derive(Clone, Debug)]
-pub(super) struct Fare<'a> {
+pub(super) struct PoolEvaluation<'a> {
     /// The pool.
     pub(super) pool: &'a Pool,
     /// What it stands on.
@@ -59,9 +59,9 @@ pub(super) struct Fare<'a> {
     pub(super) derivations: Vec<Derivation<'a>>,
 }
 
-impl<'a> Fare<'a> {
+impl<'a> PoolEvaluation<'a> {
     /// Every pool of `world`, or the one called `only`: cleared ones first, then those that lack least.
-    pub(super) fn all(world: &'a World, asks: &[Ask<'a>], only: Option<&str>, at: Instant) -> Vec<Self> {
+    pub(super) fn all(world: &'a World, asks: &[PolicyRequirements<'a>], only: Option<&str>, at: Instant) -> Vec<Self> {
         let judge = Judge::new(world);
         let pools = world.catalogue.pools.values().filter(|pool| only.is_none_or(|only| pool.name.as_str() == only));
         let mut fares: Vec<Self> = pools

@@ -9,7 +9,7 @@ use crate::{
         position::TextSpan,
         source::{FileId, SourceMap},
     },
-    gather::{Origin, Own, Settled, Spec},
+    gather::{LocatedInventory, OwnObject, OwnSpec, WorkloadOrigin},
 };
 use rempart_core::{
     admission::Source,
@@ -22,14 +22,14 @@ use rempart_core::{
 
 /// Finds places in what was gathered. They display as `catalogue.yaml:12`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Locator<'a> {
-    settled: &'a Settled<'a>,
+pub(super) struct SourceLocator<'a> {
+    settled: &'a LocatedInventory<'a>,
     sources: &'a SourceMap,
 }
 
-impl<'a> Locator<'a> {
+impl<'a> SourceLocator<'a> {
     /// A locator in `settled`, whose texts are `sources`.
-    pub(super) fn new(settled: &'a Settled<'a>, sources: &'a SourceMap) -> Self {
+    pub(super) fn new(settled: &'a LocatedInventory<'a>, sources: &'a SourceMap) -> Self {
         Self { settled, sources }
     }
 
@@ -56,7 +56,7 @@ impl<'a> Locator<'a> {
 
     /// Where a level or category is defined.
     pub(super) fn demander(&self, policy: &Policy, demander: Demander<'_>) -> Option<String> {
-        let Spec::Policy(spec) = &self.own(ResourceKind::PlacementPolicy, policy.name.as_str())?.spec else {
+        let OwnSpec::Policy(spec) = &self.own(ResourceKind::PlacementPolicy, policy.name.as_str())?.spec else {
             return None;
         };
         self.policy(policy, &crate::gather::demander(spec, demander)?)
@@ -65,7 +65,7 @@ impl<'a> Locator<'a> {
     /// Where the policy demands what `step` is about.
     pub(super) fn demand(&self, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {
         let policy = derivation.policy;
-        let Spec::Policy(spec) = &self.own(ResourceKind::PlacementPolicy, policy.name.as_str())?.spec else {
+        let OwnSpec::Policy(spec) = &self.own(ResourceKind::PlacementPolicy, policy.name.as_str())?.spec else {
             return None;
         };
         self.policy(policy, &paths::demand(spec, derivation, step)?)
@@ -75,7 +75,7 @@ impl<'a> Locator<'a> {
     pub(super) fn fact(&self, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {
         let recorded = derivation.site.ok().and_then(|site| {
             let own = self.own(ResourceKind::CloudProvider, site.provider.name.as_str())?;
-            let Spec::Provider(spec) = &own.spec else { return None };
+            let OwnSpec::Provider(spec) = &own.spec else { return None };
             self.field(own, &paths::fact(spec, site, step)?)
         });
         recorded.or_else(|| self.pool(derivation.pool, paths::named(step)?))
@@ -84,12 +84,12 @@ impl<'a> Locator<'a> {
     /// Where the offer and the zone of the pool are recorded.
     pub(super) fn site(&self, site: Site<'_>) -> Option<String> {
         let own = self.own(ResourceKind::CloudProvider, site.provider.name.as_str())?;
-        let Spec::Provider(spec) = &own.spec else { return None };
+        let OwnSpec::Provider(spec) = &own.spec else { return None };
         self.field(own, &paths::zone(spec, site)?)
     }
 
     /// Where `source` says `key` about a workload of `namespace`; nothing where it does not.
-    pub(super) fn said(&self, origin: &Origin, namespace: &str, source: Source, key: &str) -> Option<String> {
+    pub(super) fn said(&self, origin: &WorkloadOrigin, namespace: &str, source: Source, key: &str) -> Option<String> {
         if source == Source::Namespace {
             let namespace = self.settled.namespaces.get(namespace)?;
             let (_, span) = namespace.said.iter().find(|(said, _)| *said == key)?;
@@ -99,12 +99,12 @@ impl<'a> Locator<'a> {
         self.at(origin.file, *span)
     }
 
-    fn own(&self, kind: ResourceKind, name: &str) -> Option<&'a Own<'a>> {
+    fn own(&self, kind: ResourceKind, name: &str) -> Option<&'a OwnObject<'a>> {
         self.settled.own.get(&(kind, name.to_owned()))
     }
 
     /// Where `path` stands: the line of its key, or of the item of a list.
-    fn field(&self, own: &Own<'_>, path: &str) -> Option<String> {
+    fn field(&self, own: &OwnObject<'_>, path: &str) -> Option<String> {
         let found = own.node.find(path);
         let of_list = path.get(..found.reached).is_some_and(|reached| reached.ends_with(']'));
         let span = found.key.filter(|_| !of_list).unwrap_or(found.node.span);

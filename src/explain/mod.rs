@@ -15,13 +15,13 @@ mod steps;
 mod target;
 mod workload;
 
-use self::{demander::Of, locate::Locator};
+use self::{demander::LevelOrCategory, locate::SourceLocator};
 pub use self::{
-    error::Error,
-    target::{InvalidTarget, Target},
+    error::ExplainError,
+    target::{ExplainTarget, InvalidTarget},
 };
 use crate::terminal::{TextLayout, TextPage};
-use crate::{diagnostic::source::SourceMap, gather::Settled};
+use crate::{diagnostic::source::SourceMap, gather::LocatedInventory};
 use rempart_core::{
     clearance::World,
     instant::Instant,
@@ -31,9 +31,9 @@ use rempart_core::{
 
 /// What is asked.
 #[derive(Clone, Debug)]
-pub struct Question<'q> {
+pub struct ExplainQuestion<'q> {
     /// About what.
-    pub target: Target,
+    pub target: ExplainTarget,
     /// How one pool fares, step by step; all of them, in brief, when `None`.
     pub pool: Option<&'q str>,
     /// By one policy alone, whether it is in force or not; by those in force when `None`.
@@ -44,7 +44,7 @@ pub struct Question<'q> {
 
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explained {
+pub struct ExplainAnswer {
     /// For people.
     pub text: String,
     /// Whether there is somewhere to run by what was asked about: a pool that will do, or the one that was named; by
@@ -54,34 +54,34 @@ pub struct Explained {
 
 /// What every part of an answer draws on.
 #[derive(Clone, Copy)]
-struct Context<'a> {
+struct ExplainContext<'a> {
     plan: &'a Plan<'a>,
     world: &'a World,
-    locate: Locator<'a>,
+    locate: SourceLocator<'a>,
 }
 
 /// Answers `question` from what was gathered in `sources`.
 ///
 /// # Errors
-/// [`Error`] when something is asked about that there is not.
+/// [`ExplainError`] when something is asked about that there is not.
 pub fn explain(
-    settled: &Settled<'_>,
+    settled: &LocatedInventory<'_>,
     sources: &SourceMap,
-    question: &Question<'_>,
+    question: &ExplainQuestion<'_>,
     layout: TextLayout,
-) -> Result<Explained, Error> {
+) -> Result<ExplainAnswer, ExplainError> {
     let world = &settled.inventory.world;
     if let Some(pool) = question.pool.filter(|pool| !world.catalogue.pools.contains_key(*pool)) {
-        return Err(Error::pool(pool, world.catalogue.pools.keys().map(ToString::to_string).collect()));
+        return Err(ExplainError::pool(pool, world.catalogue.pools.keys().map(ToString::to_string).collect()));
     }
     if let Some(policy) = question.policy.filter(|policy| !world.policies.contains_key(*policy)) {
-        return Err(Error::policy(policy, world.policies.keys().map(ToString::to_string).collect()));
+        return Err(ExplainError::policy(policy, world.policies.keys().map(ToString::to_string).collect()));
     }
     let plan = plan(&settled.inventory, question.at, Assume::default());
-    let context = Context { plan: &plan, world, locate: Locator::new(settled, sources) };
+    let context = ExplainContext { plan: &plan, world, locate: SourceLocator::new(settled, sources) };
     let mut page = TextPage::new(layout);
     let placeable = match &question.target {
-        Target::Workload { kind, namespace, name } => {
+        ExplainTarget::Workload { kind, namespace, name } => {
             let mut known = plan.workloads.iter().zip(&settled.origins);
             let found = known.find(|(planned, _)| {
                 let identity = &planned.workload.identity;
@@ -89,49 +89,51 @@ pub fn explain(
             });
             let Some((planned, origin)) = found else {
                 let known = plan.workloads.iter().map(|planned| planned.workload.identity.to_string());
-                return Err(Error::workload(&question.target, known.collect()));
+                return Err(ExplainError::workload(&question.target, known.collect()));
             };
             workload::tell(&mut page, context, question, planned, origin)
         }
-        Target::Level(name) => {
-            let of = |policy: &Policy| policy.levels.rank(name).map(Of::Level);
+        ExplainTarget::Level(name) => {
+            let of = |policy: &Policy| policy.levels.rank(name).map(LevelOrCategory::Level);
             let known = |policy: &Policy| policy.levels.iter().map(|level| level.name.to_string()).collect();
             each(&mut page, context, question, &of, &known)?
         }
-        Target::Category(name) => {
+        ExplainTarget::Category(name) => {
             let known = |policy: &Policy| policy.categories.keys().map(ToString::to_string).collect();
             each(
                 &mut page,
                 context,
                 question,
-                &|policy| policy.categories.get_key_value(name.as_str()).map(|(name, _)| Of::Category(name)),
+                &|policy| {
+                    policy.categories.get_key_value(name.as_str()).map(|(name, _)| LevelOrCategory::Category(name))
+                },
                 &known,
             )?
         }
     };
-    Ok(Explained { text: page.into_text(), placeable })
+    Ok(ExplainAnswer { text: page.into_text(), placeable })
 }
 
 /// Tells `of` of every policy that has it, and that is asked about.
 fn each<'a>(
     page: &mut TextPage,
-    context: Context<'a>,
-    question: &Question<'_>,
-    of: &dyn Fn(&'a Policy) -> Option<Of<'a>>,
+    context: ExplainContext<'a>,
+    question: &ExplainQuestion<'_>,
+    of: &dyn Fn(&'a Policy) -> Option<LevelOrCategory<'a>>,
     known: &dyn Fn(&Policy) -> Vec<String>,
-) -> Result<bool, Error> {
+) -> Result<bool, ExplainError> {
     let asked = || {
         let policies = context.world.policies.values();
         policies.filter(|policy| question.policy.is_none_or(|name| policy.name.as_str() == name))
     };
-    let found: Vec<(&Policy, Of<'_>)> = asked().filter_map(|policy| Some((policy, of(policy)?))).collect();
+    let found: Vec<(&Policy, LevelOrCategory<'_>)> = asked().filter_map(|policy| Some((policy, of(policy)?))).collect();
     if found.is_empty() {
-        let what = if matches!(question.target, Target::Level(_)) { "level" } else { "category" };
+        let what = if matches!(question.target, ExplainTarget::Level(_)) { "level" } else { "category" };
         let told = |policy: &Policy| {
             let name = policy.name.clone();
             known(policy).into_iter().map(move |known| format!("{what} {known} of policy {name}"))
         };
-        return Err(Error::demander(&question.target, asked().flat_map(told).collect()));
+        return Err(ExplainError::demander(&question.target, asked().flat_map(told).collect()));
     }
     let mut placeable = true;
     for (i, (policy, of)) in found.into_iter().enumerate() {

@@ -1,6 +1,6 @@
 //! The part that tells how each pool fares: what it stands on, and which demands it meets and fails by which facts.
 
-use super::{fare::Fare, locate::Locator};
+use super::{fare::PoolEvaluation, locate::SourceLocator};
 use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
     catalogue::{Reach, Site},
@@ -17,7 +17,7 @@ const MOST: usize = 12;
 
 /// How much is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Detail {
+pub(super) enum PoolDetail {
     /// Of a cleared pool what it is cleared by, of others what they fail.
     Brief,
     /// Every step.
@@ -25,14 +25,21 @@ pub(super) enum Detail {
 }
 
 /// What else is to be said of a pool that is cleared, by its name.
-pub(super) type Remarks<'r> = &'r dyn Fn(&str) -> Option<String>;
+pub(super) type PoolRemarks<'r> = &'r dyn Fn(&str) -> Option<String>;
 
 /// Tells `fares`.
-pub(super) fn tell(page: &mut TextPage, fares: &[Fare<'_>], detail: Detail, remarks: Remarks<'_>, locate: Locator<'_>) {
+pub(super) fn tell(
+    page: &mut TextPage,
+    fares: &[PoolEvaluation<'_>],
+    detail: PoolDetail,
+    remarks: PoolRemarks<'_>,
+    locate: SourceLocator<'_>,
+) {
     if fares.is_empty() {
         page.line(2, StyledText::of("there is none: declare a PlacementPool"));
     }
-    let (cleared, rejected): (Vec<&Fare<'_>>, Vec<&Fare<'_>>) = fares.iter().partition(|fare| fare.cleared());
+    let (cleared, rejected): (Vec<&PoolEvaluation<'_>>, Vec<&PoolEvaluation<'_>>) =
+        fares.iter().partition(|fare| fare.cleared());
     for fare in cleared {
         header(page, &[fare], locate);
         if let Some(remark) = remarks(fare.pool.name.as_str()) {
@@ -43,17 +50,17 @@ pub(super) fn tell(page: &mut TextPage, fares: &[Fare<'_>], detail: Detail, rema
             page.line(4, StyledText::mark(true).then(by_exception(policy, name, exception)).at(place));
         }
         match detail {
-            Detail::Full => steps(page, fare, fare.steps(), locate),
+            PoolDetail::Full => steps(page, fare, fare.steps(), locate),
             // What it meets is not what lets pods onto it.
-            Detail::Brief if fare.exceptions().next().is_some() => steps(page, fare, fare.failed(), locate),
-            Detail::Brief => met(page, fare, locate),
+            PoolDetail::Brief if fare.exceptions().next().is_some() => steps(page, fare, fare.failed(), locate),
+            PoolDetail::Brief => met(page, fare, locate),
         }
     }
     let alike = alike(&rejected);
     for group in alike.iter().take(MOST) {
         let Some(fare) = group.first() else { continue };
         header(page, group, locate);
-        if detail == Detail::Full {
+        if detail == PoolDetail::Full {
             steps(page, fare, fare.steps(), locate);
             continue;
         }
@@ -84,9 +91,9 @@ fn by_exception(policy: &Policy, name: &ExceptionName, exception: &Exception) ->
 }
 
 /// Pools that name the same zone of the same offer fare alike, and are told as one.
-fn alike<'f, 'a>(fares: &[&'f Fare<'a>]) -> Vec<Vec<&'f Fare<'a>>> {
-    let stands = |fare: &Fare<'a>| (&fare.pool.provider, &fare.pool.offer, &fare.pool.zone);
-    let mut groups: Vec<Vec<&'f Fare<'a>>> = Vec::new();
+fn alike<'f, 'a>(fares: &[&'f PoolEvaluation<'a>]) -> Vec<Vec<&'f PoolEvaluation<'a>>> {
+    let stands = |fare: &PoolEvaluation<'a>| (&fare.pool.provider, &fare.pool.offer, &fare.pool.zone);
+    let mut groups: Vec<Vec<&'f PoolEvaluation<'a>>> = Vec::new();
     for fare in fares {
         let group = groups.iter_mut().find(|group| group.first().is_some_and(|first| stands(first) == stands(fare)));
         match group {
@@ -98,7 +105,7 @@ fn alike<'f, 'a>(fares: &[&'f Fare<'a>]) -> Vec<Vec<&'f Fare<'a>>> {
 }
 
 /// The names of pools that fare alike, the verdict, and what they stand on.
-fn header(page: &mut TextPage, fares: &[&Fare<'_>], locate: Locator<'_>) {
+fn header(page: &mut TextPage, fares: &[&PoolEvaluation<'_>], locate: SourceLocator<'_>) {
     let Some(first) = fares.first() else { return };
     let good = first.cleared();
     let by_exception = good && first.exceptions().next().is_some();
@@ -129,7 +136,7 @@ fn header(page: &mut TextPage, fares: &[&Fare<'_>], locate: Locator<'_>) {
 }
 
 /// All that a cleared pool meets, in a few lines.
-fn met(page: &mut TextPage, fare: &Fare<'_>, locate: Locator<'_>) {
+fn met(page: &mut TextPage, fare: &PoolEvaluation<'_>, locate: SourceLocator<'_>) {
     let certificates = fare.certificates();
     let certified = |step: &Step<'_>| certificates.iter().any(|(_, known, _)| known.wanted == step.wanted);
     let mut others: Vec<String> = Vec::new();
@@ -151,9 +158,9 @@ fn met(page: &mut TextPage, fare: &Fare<'_>, locate: Locator<'_>) {
 /// Steps of one pool: what is demanded and where, and by which fact it is met or fails.
 fn steps<'f, 'a: 'f>(
     page: &mut TextPage,
-    fare: &Fare<'_>,
+    fare: &PoolEvaluation<'_>,
     steps: impl Iterator<Item = (&'f Derivation<'a>, &'f Step<'a>)>,
-    locate: Locator<'_>,
+    locate: SourceLocator<'_>,
 ) {
     for (derivation, step) in steps {
         if fare.site.is_err() {

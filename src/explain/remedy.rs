@@ -3,7 +3,7 @@
 //! A remedy is a step in imperative words. Where no fact can be put right, it says so, and what the policy would have
 //! to say instead: nobody should look for a step that does not exist.
 
-use super::{fare::Fare, locate::Locator};
+use super::{fare::PoolEvaluation, locate::SourceLocator};
 use rempart_core::{
     catalogue::{Gap, Reach, Role, Site, Unresolved},
     derivation::{Derivation, Step},
@@ -14,7 +14,7 @@ use rempart_core::{
 
 /// A step towards clearance.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Remedy {
+pub(super) struct PoolRemedy {
     /// Whether there is nothing to be done by recording, renewing or waiting.
     pub(super) hopeless: bool,
     /// The step.
@@ -25,16 +25,16 @@ pub(super) struct Remedy {
 
 /// The same remedies for one pool, or for several.
 #[derive(Clone, Debug)]
-pub(super) struct Plan<'a> {
+pub(super) struct RemedyGroup<'a> {
     /// The pools, by name.
     pub(super) pools: Vec<&'a str>,
     /// What each of them lacks; never empty.
-    pub(super) remedies: Vec<Remedy>,
+    pub(super) remedies: Vec<PoolRemedy>,
     /// Whether that is all: what a pool that stands on nothing lacks besides is known once it stands.
     pub(super) whole: bool,
 }
 
-impl Plan<'_> {
+impl RemedyGroup<'_> {
     /// How many of the remedies there are not.
     pub(super) fn hopeless(&self) -> usize {
         self.remedies.iter().filter(|remedy| remedy.hopeless).count()
@@ -42,8 +42,8 @@ impl Plan<'_> {
 }
 
 /// What to do about the pools of `fares` that are not cleared: the nearest first, pools that lack the same as one.
-pub(super) fn plans<'a>(fares: &[Fare<'a>], locate: Locator<'_>) -> Vec<Plan<'a>> {
-    let mut plans: Vec<Plan<'a>> = Vec::new();
+pub(super) fn plans<'a>(fares: &[PoolEvaluation<'a>], locate: SourceLocator<'_>) -> Vec<RemedyGroup<'a>> {
+    let mut plans: Vec<RemedyGroup<'a>> = Vec::new();
     for fare in fares.iter().filter(|fare| !fare.cleared()) {
         let mut remedies = Vec::new();
         for (derivation, step) in fare.failed() {
@@ -55,28 +55,30 @@ pub(super) fn plans<'a>(fares: &[Fare<'a>], locate: Locator<'_>) -> Vec<Plan<'a>
         }
         match plans.iter_mut().find(|plan| plan.remedies == remedies) {
             Some(plan) => plan.pools.push(fare.pool.name.as_str()),
-            None => plans.push(Plan { pools: vec![fare.pool.name.as_str()], remedies, whole: fare.site.is_ok() }),
+            None => {
+                plans.push(RemedyGroup { pools: vec![fare.pool.name.as_str()], remedies, whole: fare.site.is_ok() })
+            }
         }
     }
     plans.sort_by_key(|plan| (!plan.whole, plan.hopeless(), plan.remedies.len()));
     plans
 }
 
-fn remedy(derivation: &Derivation<'_>, step: &Step<'_>, locate: Locator<'_>) -> Remedy {
-    let Err(cause) = step.finding else { return Remedy { hopeless: true, text: String::new(), place: None } };
+fn remedy(derivation: &Derivation<'_>, step: &Step<'_>, locate: SourceLocator<'_>) -> PoolRemedy {
+    let Err(cause) = step.finding else { return PoolRemedy { hopeless: true, text: String::new(), place: None } };
     if let Some(text) = fact_to_record(derivation, cause) {
-        return Remedy { hopeless: false, text, place: locate.fact(derivation, step) };
+        return PoolRemedy { hopeless: false, text, place: locate.fact(derivation, step) };
     }
     let place = locate.demand(derivation, step);
     if let Cause::LawUnknown(law) = cause {
         let text = format!("correct the name of the law {law} in policy {}", derivation.policy.name);
-        return Remedy { hopeless: false, text, place };
+        return PoolRemedy { hopeless: false, text, place };
     }
     let (state, change) = standing(derivation, cause);
     let Derivation { policy, .. } = derivation;
     let text =
         format!("nothing to be done: {state}; {} of policy {} would have to {change}", step.demander, policy.name);
-    Remedy { hopeless: true, text, place }
+    PoolRemedy { hopeless: true, text, place }
 }
 
 /// The step that puts a fact right; `None` where none does.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::locate::Locator;
-use crate::gather::Origin;
+use super::locate::SourceLocator;
+use crate::gather::WorkloadOrigin;
 use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
     admission::{Refusal, Source, Statement},
@@ -20,15 +20,20 @@ use rempart_core::{
 pub(super) struct Said<'a> {
     /// The workload, judged.
     planned: &'a Planned<'a>,
-    origin: &'a Origin,
+    origin: &'a WorkloadOrigin,
     labels: Labels,
     at: Instant,
-    locate: Locator<'a>,
+    locate: SourceLocator<'a>,
 }
 
 impl<'a> Said<'a> {
     /// What is said about `planned`, which stands at `origin`.
-    pub(super) fn new(plan: &Plan<'a>, planned: &'a Planned<'a>, origin: &'a Origin, locate: Locator<'a>) -> Self {
+    pub(super) fn new(
+        plan: &Plan<'a>,
+        planned: &'a Planned<'a>,
+        origin: &'a WorkloadOrigin,
+        locate: SourceLocator<'a>,
+    ) -> Self {
         let (labels, _) = plan.inventory.namespace(&planned.workload.identity.namespace);
         Self { planned, origin, labels, at: plan.at, locate }
     }

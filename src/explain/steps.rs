@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{fare::Fare, locate::Locator, remedy::plans};
+use super::{fare::PoolEvaluation, locate::SourceLocator, remedy::plans};
 use crate::lint::SOON_DAYS;
 use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
@@ -15,7 +15,7 @@ use rempart_core::{
 const MOST: usize = 5;
 
 /// The steps that would clear the pools of `fares` that are not cleared.
-pub(super) fn remedies(page: &mut TextPage, title: &str, fares: &[Fare<'_>], locate: Locator<'_>) {
+pub(super) fn remedies(page: &mut TextPage, title: &str, fares: &[PoolEvaluation<'_>], locate: SourceLocator<'_>) {
     let plans = plans(fares, locate);
     if plans.is_empty() {
         return;
@@ -49,7 +49,13 @@ pub(super) fn remedies(page: &mut TextPage, title: &str, fares: &[Fare<'_>], loc
 }
 
 /// The certificates by which pools of `fares` are cleared and that end soon, and when that leaves no pool at all.
-pub(super) fn soon(page: &mut TextPage, title: &str, fares: &[Fare<'_>], at: Instant, locate: Locator<'_>) {
+pub(super) fn soon(
+    page: &mut TextPage,
+    title: &str,
+    fares: &[PoolEvaluation<'_>],
+    at: Instant,
+    locate: SourceLocator<'_>,
+) {
     let cleared = || fares.iter().filter(|fare| fare.cleared());
     let mut ending: BTreeMap<(Day, String, Option<String>), Vec<&str>> = BTreeMap::new();
     let mut first_ends: Vec<Option<Day>> = Vec::new();

@@ -6,7 +6,7 @@ use rempart_core::{name::quoted, workload::Kind};
 
 /// What is to be explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum ExplainTarget {
     /// A workload.
     Workload {
         /// Its kind.
@@ -52,7 +52,7 @@ const KINDS: [(Kind, &[&str]); 7] = [
 /// Words that are no kind of workload.
 const OTHERS: [&str; 2] = ["level", "category"];
 
-impl Target {
+impl ExplainTarget {
     /// Reads `text`, as `deployment/api`, `sts/db`, `level/restricted` or `category/health`. Workloads are those of
     /// `namespace`.
     ///
@@ -95,7 +95,7 @@ fn hint(word: &str) -> String {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for ExplainTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Workload { kind, namespace, name } => {
@@ -127,10 +127,14 @@ mod tests {
             ("po/api", Kind::Pod),
         ] {
             let name = "api".to_owned();
-            assert_eq!(Target::parse(text, "n"), Ok(Target::Workload { kind, namespace: "n".into(), name }), "{text}");
+            assert_eq!(
+                ExplainTarget::parse(text, "n"),
+                Ok(ExplainTarget::Workload { kind, namespace: "n".into(), name }),
+                "{text}"
+            );
         }
-        assert_eq!(Target::parse("level/restricted", "n"), Ok(Target::Level("restricted".into())));
-        assert_eq!(Target::parse("category/health", "n"), Ok(Target::Category("health".into())));
+        assert_eq!(ExplainTarget::parse("level/restricted", "n"), Ok(ExplainTarget::Level("restricted".into())));
+        assert_eq!(ExplainTarget::parse("category/health", "n"), Ok(ExplainTarget::Category("health".into())));
     }
 
     #[test]
@@ -155,7 +159,7 @@ mod tests {
                 r#""lvl" is no kind that can be explained: write one of deployment, statefulset, daemonset, replicaset, job, cronjob, pod, level, category"#,
             ),
         ] {
-            assert_eq!(Target::parse(text, "n").unwrap_err().to_string(), told);
+            assert_eq!(ExplainTarget::parse(text, "n").unwrap_err().to_string(), told);
         }
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Context, Question,
-    fare::{Ask, Fare},
-    pools::{self, Detail},
+    ExplainContext, ExplainQuestion,
+    fare::{PolicyRequirements, PoolEvaluation},
+    pools::{self, PoolDetail},
     said::Said,
     steps,
 };
-use crate::gather::Origin;
+use crate::gather::WorkloadOrigin;
 use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
     admission::Refusal,
@@ -22,12 +22,12 @@ use rempart_core::{
 /// Tells it all. Says whether its pods have somewhere to run: in the pool that is asked about, if one is.
 pub(super) fn tell(
     page: &mut TextPage,
-    context: Context<'_>,
-    question: &Question<'_>,
+    context: ExplainContext<'_>,
+    question: &ExplainQuestion<'_>,
     planned: &Planned<'_>,
-    origin: &Origin,
+    origin: &WorkloadOrigin,
 ) -> bool {
-    let Context { plan, locate, world, .. } = context;
+    let ExplainContext { plan, locate, world, .. } = context;
     let name = format!("{}, on {}", planned.workload.identity, question.at.day());
     page.line(0, StyledText::default().strong(name).at(locate.at(origin.file, origin.name)));
     outcome(page, plan, planned);
@@ -40,18 +40,18 @@ pub(super) fn tell(
         return false;
     }
 
-    let asks = Ask::of(&planned.judgement, question.policy);
+    let asks = PolicyRequirements::of(&planned.judgement, question.policy);
     if asks.is_empty() {
         return placeable(plan, planned, question.pool, true);
     }
-    let fares = Fare::all(world, &asks, question.pool, question.at);
+    let fares = PoolEvaluation::all(world, &asks, question.pool, question.at);
     let cleared = fares.iter().filter(|fare| fare.cleared()).count();
     let by = question.policy.map(|policy| format!(" by policy {policy} alone")).unwrap_or_default();
     page.heading(&match question.pool {
         Some(_) => format!("How the pool fares{by}"),
         None => format!("How the pools fare{by}: {cleared} of {} cleared", fares.len()),
     });
-    let detail = if question.pool.is_some() { Detail::Full } else { Detail::Brief };
+    let detail = if question.pool.is_some() { PoolDetail::Full } else { PoolDetail::Brief };
     pools::tell(page, &fares, detail, &|pool| drawback(plan, planned, pool), locate);
     nodes(page, plan, planned);
     if cleared == 0 {
@@ -123,8 +123,8 @@ fn drawback(plan: &Plan<'_>, planned: &Planned<'_>, pool: &str) -> Option<String
 }
 
 /// What keeps the pods pending though a pool is cleared.
-fn obstacle(page: &mut TextPage, context: Context<'_>, planned: &Planned<'_>) {
-    let Context { plan, locate, .. } = context;
+fn obstacle(page: &mut TextPage, context: ExplainContext<'_>, planned: &Planned<'_>) {
+    let ExplainContext { plan, locate, .. } = context;
     let Some(demand) = plan.demand(planned) else { return };
     let cleared = || demand.cleared.iter().filter_map(|index| plan.pool(*index));
     match planned.outcome {

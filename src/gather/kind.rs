@@ -9,7 +9,7 @@ use rempart_core::{name::quoted, workload::Kind};
 
 /// What an object is to Rempart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum ObjectClass {
     /// One of ours.
     Own(api::validate::ResourceKind),
     /// A namespace.
@@ -75,17 +75,17 @@ const UNKNOWN_VERSION: &str = "UnknownVersion";
 ///
 /// # Errors
 /// A diagnostic without its place, when the group is known, and what it should contain is not.
-pub(super) fn known(api_version: &str, kind: &str) -> Result<Known, Diagnostic> {
+pub(super) fn known(api_version: &str, kind: &str) -> Result<ObjectClass, Diagnostic> {
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
     if group == api::GROUP {
         return own(version, kind);
     }
     let known = match (group, kind) {
-        ("", "Namespace") => Known::Namespace,
-        ("", "Node") => Known::Node,
+        ("", "Namespace") => ObjectClass::Namespace,
+        ("", "Node") => ObjectClass::Node,
         _ => match Kind::ALL.into_iter().find(|of| of.as_str() == kind && group_of(*of) == group) {
-            Some(of) => Known::Workload(of),
-            None => return Ok(Known::Other),
+            Some(of) => ObjectClass::Workload(of),
+            None => return Ok(ObjectClass::Other),
         },
     };
     if version == "v1" {
@@ -100,10 +100,10 @@ fn group_of(kind: Kind) -> &'static str {
     kind.api_version().rsplit_once('/').map_or("", |(group, _)| group)
 }
 
-fn own(version: &str, kind: &str) -> Result<Known, Diagnostic> {
+fn own(version: &str, kind: &str) -> Result<ObjectClass, Diagnostic> {
     // Written by the operator, from what is judged here.
     if kind == "WorkloadPlacement" {
-        return Ok(Known::Other);
+        return Ok(ObjectClass::Other);
     }
     let Some(found) = api::validate::ResourceKind::parse(kind) else {
         let known = api::validate::ResourceKind::ALL.map(api::validate::ResourceKind::as_str);
@@ -113,7 +113,7 @@ fn own(version: &str, kind: &str) -> Result<Known, Diagnostic> {
         ));
     };
     if version == api::VERSION {
-        Ok(Known::Own(found))
+        Ok(ObjectClass::Own(found))
     } else {
         let message = format!("there is no version {:?} of {}", quoted(version), api::GROUP);
         Err(Diagnostic::error(UNKNOWN_VERSION, message).hint(format!("write {}/{}", api::GROUP, api::VERSION)))
@@ -135,14 +135,14 @@ mod tests {
     #[test]
     fn objects_are_told_by_group_and_kind() {
         for (version, kind, expected) in [
-            ("apps/v1", "Deployment", Known::Workload(Kind::Deployment)),
-            ("batch/v1", "CronJob", Known::Workload(Kind::CronJob)),
-            ("v1", "Pod", Known::Workload(Kind::Pod)),
-            ("v1", "Node", Known::Node),
-            ("rempart.dev/v1alpha1", "PlacementPool", Known::Own(api::validate::ResourceKind::PlacementPool)),
-            ("v1", "Service", Known::Other),
-            ("serving.knative.dev/v1", "Deployment", Known::Other),
-            ("example.org/v1", "Node", Known::Other),
+            ("apps/v1", "Deployment", ObjectClass::Workload(Kind::Deployment)),
+            ("batch/v1", "CronJob", ObjectClass::Workload(Kind::CronJob)),
+            ("v1", "Pod", ObjectClass::Workload(Kind::Pod)),
+            ("v1", "Node", ObjectClass::Node),
+            ("rempart.dev/v1alpha1", "PlacementPool", ObjectClass::Own(api::validate::ResourceKind::PlacementPool)),
+            ("v1", "Service", ObjectClass::Other),
+            ("serving.knative.dev/v1", "Deployment", ObjectClass::Other),
+            ("example.org/v1", "Node", ObjectClass::Other),
         ] {
             assert_eq!(known(version, kind).unwrap(), expected, "{version} {kind}");
         }

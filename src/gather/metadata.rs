@@ -11,7 +11,7 @@ const PREFIX: &str = "rempart.dev/";
 
 /// A text, and where it stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Text<'n> {
+pub(super) struct LocatedText<'n> {
     pub(super) said: &'n str,
     pub(super) span: TextSpan,
     /// Where its key stands.
@@ -19,24 +19,24 @@ pub(super) struct Text<'n> {
 }
 
 /// Texts by key, in the order of the file.
-pub(super) type Texts<'n> = Vec<(&'n str, Text<'n>)>;
+pub(super) type LocatedTexts<'n> = Vec<(&'n str, LocatedText<'n>)>;
 
 /// What is read of an object's metadata.
 #[derive(Debug)]
-pub(super) struct Metadata<'n> {
+pub(super) struct ObjectMetadata<'n> {
     /// The name, or the beginning of the one that the API server will make.
     pub(super) name: &'n str,
     pub(super) name_span: TextSpan,
     pub(super) namespace: Option<&'n str>,
-    pub(super) labels: Texts<'n>,
-    pub(super) annotations: Texts<'n>,
+    pub(super) labels: LocatedTexts<'n>,
+    pub(super) annotations: LocatedTexts<'n>,
     /// Whether it was read from a cluster rather than written.
     pub(super) exists: bool,
     /// The kind and name of the owner that controls it.
     pub(super) controller: Option<(&'n str, &'n str)>,
 }
 
-impl<'n> Metadata<'n> {
+impl<'n> ObjectMetadata<'n> {
     /// The metadata of `node`, an object of `kind`. Diagnostics lack their file.
     pub(super) fn of(kind: &str, node: &'n ManifestNode<'_>) -> (Option<Self>, Vec<UnplacedDiagnostic>) {
         let mut faults = Vec::new();
@@ -114,15 +114,17 @@ pub(super) fn texts<'n>(
     path: &str,
     object: &str,
     faults: &mut Vec<UnplacedDiagnostic>,
-) -> Texts<'n> {
-    let mut texts = Texts::new();
+) -> LocatedTexts<'n> {
+    let mut texts = LocatedTexts::new();
     for entry in map.map(ManifestNode::entries).unwrap_or_default() {
         match entry.value.text() {
             // The API server stores nothing as an empty text.
             Err(_) if entry.value.is_null() => {
-                texts.push((&entry.key, Text { said: "", span: entry.value.span, key: entry.key_span }));
+                texts.push((&entry.key, LocatedText { said: "", span: entry.value.span, key: entry.key_span }));
             }
-            Ok(text) => texts.push((&entry.key, Text { said: text, span: entry.value.span, key: entry.key_span })),
+            Ok(text) => {
+                texts.push((&entry.key, LocatedText { said: text, span: entry.value.span, key: entry.key_span }))
+            }
             Err(mistyped) => {
                 let message = format!("{path}[{}]: {mistyped}", quoted(&entry.key));
                 let fault = UnplacedDiagnostic::error("WrongType", message).at_place(mistyped.span);
@@ -137,7 +139,7 @@ pub(super) fn texts<'n>(
 pub(super) type UnplacedDiagnostic = Diagnostic<TextSpan>;
 
 /// The entries whose keys say a level or categories.
-pub(super) fn ours<'n>(texts: &Texts<'n>) -> impl Iterator<Item = (&'static str, Text<'n>)> {
+pub(super) fn ours<'n>(texts: &LocatedTexts<'n>) -> impl Iterator<Item = (&'static str, LocatedText<'n>)> {
     [keys::SENSITIVITY, keys::CATEGORIES]
         .into_iter()
         .filter_map(|key| texts.iter().find(|(found, _)| *found == key).map(|(_, text)| (key, *text)))
@@ -145,7 +147,7 @@ pub(super) fn ours<'n>(texts: &Texts<'n>) -> impl Iterator<Item = (&'static str,
 
 /// Where an object says something to Rempart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rules {
+pub(super) enum MarkedBy {
     /// By its labels, as namespaces do.
     Labels,
     /// By its annotations, as workloads do.
@@ -153,9 +155,9 @@ pub(super) enum Rules {
 }
 
 /// Namespaces speak by labels.
-pub(super) const NAMESPACE: Rules = Rules::Labels;
+pub(super) const NAMESPACE: MarkedBy = MarkedBy::Labels;
 /// Workloads speak by annotations.
-pub(super) const WORKLOAD: Rules = Rules::Annotations;
+pub(super) const WORKLOAD: MarkedBy = MarkedBy::Annotations;
 
 /// Keys of ours that Rempart reads or writes on objects of others.
 const KNOWN: [&str; 5] = [
@@ -167,14 +169,17 @@ const KNOWN: [&str; 5] = [
 ];
 
 /// Keys of ours where nobody reads them: misspelt, or a label in the place of an annotation.
-pub(super) fn unheard(metadata: &Metadata<'_>, rules: Rules) -> Vec<UnplacedDiagnostic> {
+pub(super) fn unheard(metadata: &ObjectMetadata<'_>, rules: MarkedBy) -> Vec<UnplacedDiagnostic> {
     let (heard, unheard, right, wrong) = match rules {
-        Rules::Labels => (&metadata.labels, &metadata.annotations, "label", "annotation"),
-        Rules::Annotations => (&metadata.annotations, &metadata.labels, "annotation", "label"),
+        MarkedBy::Labels => (&metadata.labels, &metadata.annotations, "label", "annotation"),
+        MarkedBy::Annotations => (&metadata.annotations, &metadata.labels, "annotation", "label"),
     };
     let mut found = misspelt(heard, right);
-    let who =
-        if rules == Rules::Labels { "a namespace says it by a label" } else { "a workload says it by an annotation" };
+    let who = if rules == MarkedBy::Labels {
+        "a namespace says it by a label"
+    } else {
+        "a workload says it by an annotation"
+    };
     for (key, text) in ours(unheard) {
         let message = format!("{wrong} {key} has no effect here: {who}");
         let hint = Some(format!("move it to metadata.{right}s"));
@@ -199,7 +204,7 @@ pub(super) fn unjudged(file: FileId, kind: &str, node: &ManifestNode<'_>) -> Opt
 }
 
 /// Keys with our prefix that nobody reads.
-pub(super) fn misspelt(texts: &Texts<'_>, what: &str) -> Vec<UnplacedDiagnostic> {
+pub(super) fn misspelt(texts: &LocatedTexts<'_>, what: &str) -> Vec<UnplacedDiagnostic> {
     let unknown = texts.iter().filter(|(key, _)| key.starts_with(PREFIX) && !KNOWN.contains(key));
     let looks_alike =
         texts.iter().filter(|(key, _)| !key.starts_with(PREFIX) && suggest::nearest(key, KNOWN).is_some());

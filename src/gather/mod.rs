@@ -15,10 +15,10 @@ use std::{
     sync::Arc,
 };
 
-use self::{kind::Known, metadata::Metadata};
+use self::{kind::ObjectClass, metadata::ObjectMetadata};
 pub use self::{
-    own::{Own, Spec, demander},
-    settle::{Settings, Settled},
+    own::{OwnObject, OwnSpec, demander},
+    settle::{GatherSettings, LocatedInventory},
 };
 use crate::{
     api,
@@ -35,33 +35,33 @@ use rempart_core::{
 
 /// All that was found in manifests.
 #[derive(Clone, Debug, Default)]
-pub struct Gathered<'t> {
+pub struct GatheredObjects<'t> {
     /// Our own objects, by kind and name.
-    pub own: BTreeMap<(api::validate::ResourceKind, String), Own<'t>>,
+    pub own: BTreeMap<(api::validate::ResourceKind, String), OwnObject<'t>>,
     /// The namespaces, by name.
-    pub namespaces: BTreeMap<Arc<str>, Namespace>,
+    pub namespaces: BTreeMap<Arc<str>, LocatedNamespace>,
     /// The nodes, by name.
     pub nodes: BTreeMap<Arc<str>, inventory::Node>,
     /// The workloads, in the order in which they were found.
-    pub workloads: Vec<Found>,
+    pub workloads: Vec<LocatedWorkload>,
     /// How many objects of other kinds were passed over, by kind.
     pub ignored: BTreeMap<String, usize>,
     /// What could not be read, or hardly says what was meant.
     pub diagnostics: CappedDiagnostics,
     /// Pods that claim to be of something, to be judged themselves where that is not among what was read.
-    orphans: Vec<(Controlled, Found)>,
+    orphans: Vec<(ControllerKey, LocatedWorkload)>,
     /// The namespace of objects that name none.
     default_namespace: Arc<str>,
     /// Whose pods stand where.
-    running: Vec<Running>,
+    running: Vec<RunningPod>,
     /// Who controls what itself controls pods: `ReplicaSet`s and `Job`s.
-    controllers: HashMap<Controlled, Controlled>,
+    controllers: HashMap<ControllerKey, ControllerKey>,
     names: HashMap<String, Arc<str>>,
 }
 
 /// A namespace.
 #[derive(Clone, Debug)]
-pub struct Namespace {
+pub struct LocatedNamespace {
     /// Its labels.
     pub labels: Labels,
     /// Where it stands.
@@ -74,16 +74,16 @@ pub struct Namespace {
 
 /// A workload, and where it says what.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct LocatedWorkload {
     /// The workload.
     pub workload: Workload,
     /// Where it stands.
-    pub origin: Origin,
+    pub origin: WorkloadOrigin,
 }
 
 /// Where a workload stands, and where it says what.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub struct WorkloadOrigin {
     /// The file.
     pub file: FileId,
     /// Its name.
@@ -94,7 +94,7 @@ pub struct Origin {
     pub node_name: Option<TextSpan>,
 }
 
-impl Origin {
+impl WorkloadOrigin {
     /// Where `source` says `key`; the object's name where it does not.
     #[must_use]
     pub fn of(&self, source: Option<Source>, key: Option<&str>) -> TextSpan {
@@ -104,16 +104,16 @@ impl Origin {
 }
 
 /// What owns pods, by kind, namespace and name.
-type Controlled = (String, Arc<str>, String);
+type ControllerKey = (String, Arc<str>, String);
 
 /// A pod that stands on a node on behalf of something else.
 #[derive(Clone, Debug)]
-struct Running {
-    of: Controlled,
+struct RunningPod {
+    of: ControllerKey,
     node: Arc<str>,
 }
 
-impl<'t> Gathered<'t> {
+impl<'t> GatheredObjects<'t> {
     /// Nothing yet. Objects that name no namespace belong to `default_namespace`.
     #[must_use]
     pub fn new(default_namespace: &str) -> Self {
@@ -124,7 +124,7 @@ impl<'t> Gathered<'t> {
     pub fn take(&mut self, file: FileId, found: Result<ManifestNode<'t>, Diagnostic>) {
         let Some(node) = self.read(found) else { return };
         match self.known(file, &node) {
-            Some(Known::Own(kind)) => self.own_object(file, kind, node),
+            Some(ObjectClass::Own(kind)) => self.own_object(file, kind, node),
             Some(known) => self.object(file, known, &node),
             None => {}
         }
@@ -181,7 +181,7 @@ impl<'t> Gathered<'t> {
         found.ok().filter(|node| !node.is_null())
     }
 
-    fn known(&mut self, file: FileId, node: &ManifestNode<'_>) -> Option<Known> {
+    fn known(&mut self, file: FileId, node: &ManifestNode<'_>) -> Option<ObjectClass> {
         let told = kind::of(node).map_err(|diagnostic| diagnostic.at(file, node.span));
         let known = told.and_then(|(api_version, kind)| {
             kind::known(api_version, kind).map_err(|diagnostic| {
@@ -192,12 +192,12 @@ impl<'t> Gathered<'t> {
         known.map_err(|diagnostic| self.diagnostics.push(diagnostic)).ok()
     }
 
-    fn object(&mut self, file: FileId, known: Known, node: &ManifestNode<'_>) {
+    fn object(&mut self, file: FileId, known: ObjectClass, node: &ManifestNode<'_>) {
         match known {
-            Known::Namespace => self.namespace(file, node),
-            Known::Node => self.node(file, node),
-            Known::Workload(kind) => self.workload(file, kind, node),
-            Known::Own(_) | Known::Other => {
+            ObjectClass::Namespace => self.namespace(file, node),
+            ObjectClass::Node => self.node(file, node),
+            ObjectClass::Workload(kind) => self.workload(file, kind, node),
+            ObjectClass::Own(_) | ObjectClass::Other => {
                 let kind = node.get("kind").and_then(|kind| kind.text().ok()).unwrap_or_default();
                 let said = kind::nearly(kind).map(|found| found.at(file, kind::span(node)));
                 self.diagnostics.extend(said.or_else(|| metadata::unjudged(file, kind, node)));
@@ -215,7 +215,7 @@ impl<'t> Gathered<'t> {
     }
 
     fn own_object(&mut self, file: FileId, kind: api::validate::ResourceKind, node: ManifestNode<'t>) {
-        let (own, diagnostics) = Own::read(file, kind, node);
+        let (own, diagnostics) = OwnObject::read(file, kind, node);
         self.diagnostics.extend(diagnostics);
         let Some(own) = own else { return };
         let key = (kind, own.name.clone());
@@ -233,7 +233,7 @@ impl<'t> Gathered<'t> {
     fn namespace(&mut self, file: FileId, node: &ManifestNode<'_>) {
         let Some(metadata) = self.metadata(file, "Namespace", node) else { return };
         self.misplaced(file, &metadata, "Namespace", metadata::NAMESPACE);
-        let namespace = Namespace {
+        let namespace = LocatedNamespace {
             labels: metadata.labels.iter().map(|(key, text)| ((*key).to_owned(), text.said.to_owned())).collect(),
             file,
             name: metadata.name_span,
@@ -283,14 +283,14 @@ impl<'t> Gathered<'t> {
     }
 
     /// The metadata of an object; `None` when it has none that can be used, which is told.
-    fn metadata<'n>(&mut self, file: FileId, kind: &str, node: &'n ManifestNode<'_>) -> Option<Metadata<'n>> {
-        let (metadata, diagnostics) = Metadata::of(kind, node);
+    fn metadata<'n>(&mut self, file: FileId, kind: &str, node: &'n ManifestNode<'_>) -> Option<ObjectMetadata<'n>> {
+        let (metadata, diagnostics) = ObjectMetadata::of(kind, node);
         self.diagnostics.extend(diagnostics.into_iter().map(|found| found.in_file(file)));
         metadata
     }
 
     /// Warns of keys of ours where they mean nothing.
-    fn misplaced(&mut self, file: FileId, metadata: &Metadata<'_>, kind: &str, rules: metadata::Rules) {
+    fn misplaced(&mut self, file: FileId, metadata: &ObjectMetadata<'_>, kind: &str, rules: metadata::MarkedBy) {
         let object = format!("{kind} {}", metadata.name);
         let found = metadata::unheard(metadata, rules).into_iter();
         self.diagnostics.extend(found.map(|diagnostic| diagnostic.in_file(file).of(object.clone())));

@@ -17,7 +17,7 @@ use rempart_core::{name::quoted, reason::Demander};
 
 /// An object of ours.
 #[derive(Clone, Debug)]
-pub struct Own<'t> {
+pub struct OwnObject<'t> {
     /// Its kind.
     pub kind: ResourceKind,
     /// Its name.
@@ -27,12 +27,12 @@ pub struct Own<'t> {
     /// What was written.
     pub node: ManifestNode<'t>,
     /// What that says.
-    pub spec: Spec,
+    pub spec: OwnSpec,
 }
 
 /// What an object of ours says.
 #[derive(Clone, Debug)]
-pub enum Spec {
+pub enum OwnSpec {
     /// A `CloudProvider`.
     Provider(Box<CloudProviderSpec>),
     /// A `PlacementPool`.
@@ -41,13 +41,13 @@ pub enum Spec {
     Policy(Box<PlacementPolicySpec>),
 }
 
-impl fmt::Display for Own<'_> {
+impl fmt::Display for OwnObject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind, self.name)
     }
 }
 
-impl<'t> Own<'t> {
+impl<'t> OwnObject<'t> {
     /// Reads `node`. Every violation of the definition is told; what can be decoded in spite of them is still an object.
     pub(super) fn read(file: FileId, kind: ResourceKind, node: ManifestNode<'t>) -> (Option<Self>, Vec<Diagnostic>) {
         let json = node.to_json();
@@ -64,9 +64,9 @@ impl<'t> Own<'t> {
             .collect();
         let spec = json.get("spec").cloned().unwrap_or_default();
         let spec = match kind {
-            ResourceKind::CloudProvider => decode(spec).map(|spec| Spec::Provider(Box::new(spec))),
-            ResourceKind::PlacementPool => decode(spec).map(|spec| Spec::Pool(Box::new(spec))),
-            ResourceKind::PlacementPolicy => decode(spec).map(|spec| Spec::Policy(Box::new(spec))),
+            ResourceKind::CloudProvider => decode(spec).map(|spec| OwnSpec::Provider(Box::new(spec))),
+            ResourceKind::PlacementPool => decode(spec).map(|spec| OwnSpec::Pool(Box::new(spec))),
+            ResourceKind::PlacementPolicy => decode(spec).map(|spec| OwnSpec::Policy(Box::new(spec))),
         };
         let spec = spec.map_err(|error| {
             // The definition is as strict as the type, and says it better.

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Controlled, Found, Gathered, Namespace, Own, Running, own::Spec};
+use super::{ControllerKey, GatheredObjects, LocatedNamespace, LocatedWorkload, OwnObject, RunningPod, own::OwnSpec};
 use crate::{
     api::validate::ResourceKind,
     convert::{self, Converted},
@@ -19,29 +19,29 @@ use rempart_core::{
 
 /// What is not in any manifest.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub struct GatherSettings {
     /// Namespaces that no policy governs.
     pub exempt: Vec<String>,
 }
 
 /// What was gathered, ready to be judged, and where each thing of it stands.
 #[derive(Debug)]
-pub struct Settled<'t> {
+pub struct LocatedInventory<'t> {
     /// What is judged.
     pub inventory: Inventory,
     /// Where the workloads of the inventory stand, in its order.
-    pub origins: Vec<super::Origin>,
+    pub origins: Vec<super::WorkloadOrigin>,
     /// Our own objects, with what was written.
-    pub own: BTreeMap<(ResourceKind, String), Own<'t>>,
+    pub own: BTreeMap<(ResourceKind, String), OwnObject<'t>>,
     /// Where the namespaces stand.
-    pub namespaces: BTreeMap<Arc<str>, Namespace>,
+    pub namespaces: BTreeMap<Arc<str>, LocatedNamespace>,
     /// How many objects of other kinds were passed over, by kind.
     pub ignored: BTreeMap<String, usize>,
     /// What could not be read, or hardly says what was meant.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-impl Settled<'_> {
+impl LocatedInventory<'_> {
     /// Whether something could not be read, so that no answer is to be trusted.
     #[must_use]
     pub fn is_faulty(&self) -> bool {
@@ -49,19 +49,19 @@ impl Settled<'_> {
     }
 }
 
-impl<'t> Gathered<'t> {
+impl<'t> GatheredObjects<'t> {
     /// Converts all that was gathered. What cannot be converted is left out and told.
     #[must_use]
-    pub fn settle(mut self, settings: &Settings) -> Settled<'t> {
+    pub fn settle(mut self, settings: &GatherSettings) -> LocatedInventory<'t> {
         self.adopt();
         self.place_pods();
         self.tell_twins();
         let mut diagnostics = std::mem::take(&mut self.diagnostics).into_vec();
         let world = world(&self.own, &mut diagnostics);
         let (workloads, origins) =
-            self.workloads.into_iter().map(|Found { workload, origin }| (workload, origin)).unzip();
-        let labels = |(name, found): (&Arc<str>, &Namespace)| (Arc::clone(name), found.labels.clone());
-        Settled {
+            self.workloads.into_iter().map(|LocatedWorkload { workload, origin }| (workload, origin)).unzip();
+        let labels = |(name, found): (&Arc<str>, &LocatedNamespace)| (Arc::clone(name), found.labels.clone());
+        LocatedInventory {
             inventory: Inventory {
                 world,
                 namespaces: self.namespaces.iter().map(labels).collect(),
@@ -96,7 +96,7 @@ impl<'t> Gathered<'t> {
         let mut seen: BTreeSet<&Identity> = BTreeSet::new();
         let twins = self.workloads.iter().filter(|found| !seen.insert(&found.workload.identity));
         let told: Vec<Diagnostic> = twins
-            .map(|Found { workload, origin }| {
+            .map(|LocatedWorkload { workload, origin }| {
                 let Identity { namespace, kind, name } = &workload.identity;
                 let object = format!("{kind} {namespace}/{name}");
                 let diagnostic =
@@ -112,7 +112,7 @@ impl<'t> Gathered<'t> {
     fn place_pods(&mut self) {
         let index: BTreeMap<Identity, usize> =
             self.workloads.iter().enumerate().map(|(i, found)| (found.workload.identity.clone(), i)).collect();
-        for Running { of, node } in std::mem::take(&mut self.running) {
+        for RunningPod { of, node } in std::mem::take(&mut self.running) {
             let owner = identity(self.controllers.get(&of).unwrap_or(&of));
             if let Some(found) = owner.and_then(|owner| index.get(&owner)).and_then(|i| self.workloads.get_mut(*i)) {
                 found.workload.runs_on.push(node);
@@ -121,19 +121,19 @@ impl<'t> Gathered<'t> {
     }
 }
 
-fn identity((kind, namespace, name): &Controlled) -> Option<Identity> {
+fn identity((kind, namespace, name): &ControllerKey) -> Option<Identity> {
     let kind = WorkloadKind::ALL.into_iter().find(|known| known.as_str() == kind)?;
     Some(Identity { namespace: Arc::clone(namespace), kind, name: name.as_str().into() })
 }
 
 /// Whether admission has let go of `object`: a policy that is being deleted places and refuses nothing.
-fn is_ending(object: &Own<'_>) -> bool {
+fn is_ending(object: &OwnObject<'_>) -> bool {
     let ending = object.node.get("metadata").and_then(|metadata| metadata.get("deletionTimestamp"));
     object.kind == ResourceKind::PlacementPolicy && ending.is_some_and(|ending| !ending.is_null())
 }
 
 /// The world that our own objects make.
-fn world(own: &BTreeMap<(ResourceKind, String), Own<'_>>, diagnostics: &mut Vec<Diagnostic>) -> World {
+fn world(own: &BTreeMap<(ResourceKind, String), OwnObject<'_>>, diagnostics: &mut Vec<Diagnostic>) -> World {
     let mut world = World::default();
     let faulty = |found: &&Diagnostic| found.severity == Severity::Error;
     let told: BTreeSet<String> = diagnostics.iter().filter(faulty).filter_map(|found| found.object.clone()).collect();
@@ -146,17 +146,17 @@ fn world(own: &BTreeMap<(ResourceKind, String), Own<'_>>, diagnostics: &mut Vec<
             continue;
         }
         let problems = match &object.spec {
-            Spec::Provider(spec) => {
+            OwnSpec::Provider(spec) => {
                 let Converted { value, problems } = convert::provider(&object.name, spec);
                 world.catalogue.providers.extend(value.map(|value| (value.name.clone(), value)));
                 problems
             }
-            Spec::Pool(spec) => {
+            OwnSpec::Pool(spec) => {
                 let Converted { value, problems } = convert::pool(&object.name, spec);
                 world.catalogue.pools.extend(value.map(|value| (value.name.clone(), value)));
                 problems
             }
-            Spec::Policy(spec) => {
+            OwnSpec::Policy(spec) => {
                 let Converted { value, problems } = convert::policy(&object.name, spec);
                 world.policies.extend(value.map(|value| (value.name.clone(), value)));
                 problems

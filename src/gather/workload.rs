@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Found, Gathered, Origin, Running,
-    metadata::{Metadata, Texts, UnplacedDiagnostic, misspelt, ours, texts},
+    GatheredObjects, LocatedWorkload, RunningPod, WorkloadOrigin,
+    metadata::{LocatedTexts, ObjectMetadata, UnplacedDiagnostic, misspelt, ours, texts},
     pod,
 };
 use crate::{diagnostic::source::FileId, manifest::node::ManifestNode};
@@ -16,11 +16,11 @@ use rempart_core::{
 
 /// Takes in `node`, a workload of `kind`.
 pub(super) fn take(
-    gathered: &mut Gathered<'_>,
+    gathered: &mut GatheredObjects<'_>,
     file: FileId,
     kind: Kind,
     namespace: Arc<str>,
-    metadata: &Metadata<'_>,
+    metadata: &ObjectMetadata<'_>,
     node: &ManifestNode<'_>,
 ) {
     if let Some((owner, name)) = metadata.controller {
@@ -39,7 +39,7 @@ pub(super) fn take(
                 }
                 let found = found(gathered, file, kind, namespace, metadata, node);
                 if let Some(on) = found.workload.runs_on.first() {
-                    gathered.running.push(Running { of: by.clone(), node: Arc::clone(on) });
+                    gathered.running.push(RunningPod { of: by.clone(), node: Arc::clone(on) });
                 }
                 gathered.orphans.push((by, found));
                 return;
@@ -55,13 +55,13 @@ pub(super) fn take(
 }
 
 fn found(
-    gathered: &mut Gathered<'_>,
+    gathered: &mut GatheredObjects<'_>,
     file: FileId,
     kind: Kind,
     namespace: Arc<str>,
-    metadata: &Metadata<'_>,
+    metadata: &ObjectMetadata<'_>,
     node: &ManifestNode<'_>,
-) -> Found {
+) -> LocatedWorkload {
     let object = format!("{kind} {namespace}/{}", metadata.name);
     let mut faults = Vec::new();
     let found = read(file, kind, namespace, metadata, node, &object, &mut faults, &mut |name| gathered.shared(name));
@@ -74,14 +74,14 @@ fn read(
     file: FileId,
     kind: Kind,
     namespace: Arc<str>,
-    metadata: &Metadata<'_>,
+    metadata: &ObjectMetadata<'_>,
     node: &ManifestNode<'_>,
     object: &str,
     faults: &mut Vec<UnplacedDiagnostic>,
     shared: &mut impl FnMut(&str) -> Arc<str>,
-) -> Found {
-    let mut origin = Origin { file, name: metadata.name_span, said: Vec::new(), node_name: None };
-    let mut saying = |source, texts: &Texts<'_>| {
+) -> LocatedWorkload {
+    let mut origin = WorkloadOrigin { file, name: metadata.name_span, said: Vec::new(), node_name: None };
+    let mut saying = |source, texts: &LocatedTexts<'_>| {
         let mut saying = Saying::default();
         for (key, text) in ours(texts) {
             let field = if key == keys::SENSITIVITY { &mut saying.sensitivity } else { &mut saying.categories };
@@ -120,17 +120,17 @@ fn read(
         None => (None, Vec::new()),
     };
     let identity = Identity { namespace, kind, name: metadata.name.into() };
-    Found { workload: Workload { identity, workload, pod, misplaced, node_name, wants, runs_on }, origin }
+    LocatedWorkload { workload: Workload { identity, workload, pod, misplaced, node_name, wants, runs_on }, origin }
 }
 
 /// What a pod says on behalf of its workload.
-fn mirrored(annotations: &Texts<'_>) -> Saying {
+fn mirrored(annotations: &LocatedTexts<'_>) -> Saying {
     let said = |key| annotations.iter().find(|(found, _)| *found == key).map(|(_, text)| text.said.into());
     Saying { sensitivity: said(keys::WORKLOAD_SENSITIVITY), categories: said(keys::WORKLOAD_CATEGORIES) }
 }
 
 /// The annotations of ours that a `CronJob` would hand to its jobs, and no further.
-fn misplaced(kind: Kind, node: &ManifestNode<'_>, origin: &mut Origin) -> Vec<&'static str> {
+fn misplaced(kind: Kind, node: &ManifestNode<'_>, origin: &mut WorkloadOrigin) -> Vec<&'static str> {
     let path = ["spec", "jobTemplate", "metadata", "annotations"];
     let annotations = path.into_iter().try_fold(node, |node, key| node.get(key)).filter(|_| kind == Kind::CronJob);
     let found = |key: &&'static str| {

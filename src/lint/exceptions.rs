@@ -4,7 +4,7 @@ use super::{SOON_DAYS, about};
 use crate::{
     api::validate::ResourceKind,
     diagnostic::{Diagnostic, Severity::Warning},
-    gather::{Own, Settled, Spec},
+    gather::{LocatedInventory, OwnObject, OwnSpec},
 };
 use rempart_core::{
     clearance::PolicyClearance,
@@ -17,12 +17,12 @@ use rempart_core::{
 };
 
 /// What is to be said of the exceptions in `settled`.
-pub(super) fn findings(settled: &Settled<'_>, plan: &Plan<'_>, at: Instant) -> Vec<Diagnostic> {
+pub(super) fn findings(settled: &LocatedInventory<'_>, plan: &Plan<'_>, at: Instant) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for policy in settled.inventory.world.policies.values() {
         let Some(own) = settled.own.get(&(ResourceKind::PlacementPolicy, policy.name.to_string())) else { continue };
         for (name, exception) in &policy.exceptions {
-            let this = This { own, policy, name, exception };
+            let this = PolicyException { own, policy, name, exception };
             found.extend(this.ending(at));
             found.extend(this.needless());
             found.extend(this.of_namespaces(settled));
@@ -44,22 +44,22 @@ pub(super) fn findings(settled: &Settled<'_>, plan: &Plan<'_>, at: Instant) -> V
 }
 
 /// Where the exception `name` stands in its policy.
-fn path_of(own: &Own<'_>, name: &ExceptionName) -> String {
+fn path_of(own: &OwnObject<'_>, name: &ExceptionName) -> String {
     let index = match &own.spec {
-        Spec::Policy(spec) => spec.exceptions.iter().position(|found| found.name == name.as_str()),
+        OwnSpec::Policy(spec) => spec.exceptions.iter().position(|found| found.name == name.as_str()),
         _ => None,
     };
     index.map_or_else(|| "spec.exceptions".to_owned(), |index| format!("spec.exceptions[{index}]"))
 }
 
-struct This<'s> {
-    own: &'s Own<'s>,
+struct PolicyException<'s> {
+    own: &'s OwnObject<'s>,
     policy: &'s Policy,
     name: &'s ExceptionName,
     exception: &'s Exception,
 }
 
-impl This<'_> {
+impl PolicyException<'_> {
     fn told(&self, field: &str, code: &'static str, message: String, hint: &str) -> Diagnostic {
         let path = format!("{}.{field}", path_of(self.own, self.name));
         about(self.own, &path, Warning, code, message).hint(hint)
@@ -90,7 +90,7 @@ impl This<'_> {
     }
 
     /// Namespaces that it is for and that nobody has, where any are known.
-    fn of_namespaces(&self, settled: &Settled<'_>) -> Option<Diagnostic> {
+    fn of_namespaces(&self, settled: &LocatedInventory<'_>) -> Option<Diagnostic> {
         let inventory = &settled.inventory;
         let lives = |name: &&String| {
             inventory.namespaces.contains_key(name.as_str())

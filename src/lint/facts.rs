@@ -4,7 +4,7 @@ use super::{SOON_DAYS, about};
 use crate::{
     api::{self, validate::ResourceKind},
     diagnostic::{Diagnostic, Severity::Warning},
-    gather::{Own, Settled, Spec},
+    gather::{LocatedInventory, OwnObject, OwnSpec},
 };
 use rempart_core::{
     catalogue::{Offer, Provider, Qualification},
@@ -14,10 +14,10 @@ use rempart_core::{
 };
 
 /// What is to be said of the facts in `settled`.
-pub(super) fn findings(settled: &Settled<'_>, at: Instant) -> Vec<Diagnostic> {
+pub(super) fn findings(settled: &LocatedInventory<'_>, at: Instant) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for ((kind, name), own) in &settled.own {
-        let (ResourceKind::CloudProvider, Spec::Provider(spec)) = (kind, &own.spec) else { continue };
+        let (ResourceKind::CloudProvider, OwnSpec::Provider(spec)) = (kind, &own.spec) else { continue };
         let provider = settled.inventory.world.catalogue.providers.get(name.as_str());
         for (o, listed) in spec.offers.iter().enumerate() {
             for (q, qualification) in listed.qualifications.iter().enumerate() {
@@ -39,7 +39,7 @@ pub(super) fn findings(settled: &Settled<'_>, at: Instant) -> Vec<Diagnostic> {
 }
 
 /// A certificate that nobody can check.
-fn unsourced(own: &Own<'_>, path: &str, offer: &api::Offer, found: &api::Qualification) -> Option<Diagnostic> {
+fn unsourced(own: &OwnObject<'_>, path: &str, offer: &api::Offer, found: &api::Qualification) -> Option<Diagnostic> {
     if found.source.is_some() {
         return None;
     }
@@ -55,7 +55,7 @@ fn unsourced(own: &Own<'_>, path: &str, offer: &api::Offer, found: &api::Qualifi
 
 /// A certificate that has ended or soon ends, with nothing to follow it.
 fn ending(
-    own: &Own<'_>,
+    own: &OwnObject<'_>,
     provider: &Provider,
     path: &str,
     listed: &api::Offer,

@@ -9,7 +9,7 @@ mod reach;
 
 use crate::{
     diagnostic::{Diagnostic, Severity},
-    gather::{Own, Settled},
+    gather::{LocatedInventory, OwnObject},
 };
 use rempart_core::{
     admission::{Refusal, Source},
@@ -24,7 +24,7 @@ pub const SOON_DAYS: i64 = 90;
 
 /// Everything that was found in `settled` at `at`, what could not be read included, in the order of files and lines.
 #[must_use]
-pub fn lint(settled: &Settled<'_>, at: Instant) -> Vec<Diagnostic> {
+pub fn lint(settled: &LocatedInventory<'_>, at: Instant) -> Vec<Diagnostic> {
     let plan = plan(&settled.inventory, at, Assume { enforced: true });
     let mut found = settled.diagnostics.clone();
     found.extend(exceptions::findings(settled, &plan, at));
@@ -38,7 +38,7 @@ pub fn lint(settled: &Settled<'_>, at: Instant) -> Vec<Diagnostic> {
 }
 
 /// A finding about a field of an object of ours.
-fn about(own: &Own<'_>, path: &str, severity: Severity, code: &'static str, message: String) -> Diagnostic {
+fn about(own: &OwnObject<'_>, path: &str, severity: Severity, code: &'static str, message: String) -> Diagnostic {
     Diagnostic::new(severity, code, message).at_place(own.place(path)).of(own.to_string())
 }
 
@@ -53,7 +53,7 @@ fn refused_by(refused: &Refused<'_>, message: String) -> Diagnostic {
 }
 
 /// Workloads and namespaces that admission would refuse, were every policy in Enforce.
-fn refusals(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+fn refusals(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let workloads = plan.workloads.iter().zip(&settled.origins);
     for (Planned { workload, judgement, outcome }, origin) in workloads {

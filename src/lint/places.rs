@@ -10,7 +10,7 @@ use crate::{
         Severity::{Error, Warning},
         suggest,
     },
-    gather::{Own, Settled},
+    gather::{LocatedInventory, OwnObject},
 };
 use rempart_core::{
     catalogue::{Pool, Unresolved},
@@ -20,7 +20,7 @@ use rempart_core::{
 };
 
 /// What is to be said of the places in `settled`.
-pub(super) fn findings(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+pub(super) fn findings(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut found = unresolved(settled, plan);
     found.extend(unused(settled));
     found.extend(overlapping(settled));
@@ -29,12 +29,12 @@ pub(super) fn findings(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic
     found
 }
 
-fn pool<'s, 't>(settled: &'s Settled<'t>, name: &str) -> Option<&'s Own<'t>> {
+fn pool<'s, 't>(settled: &'s LocatedInventory<'t>, name: &str) -> Option<&'s OwnObject<'t>> {
     settled.own.get(&(ResourceKind::PlacementPool, name.to_owned()))
 }
 
 /// Pools that stand on nothing that is recorded.
-fn unresolved(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+fn unresolved(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let catalogue = &settled.inventory.world.catalogue;
     if catalogue.providers.is_empty() && !plan.pools.is_empty() {
         let message = "there is no CloudProvider among what was read, so that nothing can be said of pools";
@@ -71,7 +71,7 @@ pub(super) fn nearest_of(named: &str, known: &[&str]) -> Option<String> {
 }
 
 /// Providers that no pool uses. Where no pool is given at all, nothing can be said of it.
-fn unused(settled: &Settled<'_>) -> Vec<Diagnostic> {
+fn unused(settled: &LocatedInventory<'_>) -> Vec<Diagnostic> {
     let catalogue = &settled.inventory.world.catalogue;
     let used: BTreeSet<&str> = catalogue.pools.values().map(|pool| pool.provider.as_str()).collect();
     let unused =
@@ -87,7 +87,7 @@ fn unused(settled: &Settled<'_>) -> Vec<Diagnostic> {
 }
 
 /// Pools whose selectors claim the same nodes whatever nodes there are.
-fn overlapping(settled: &Settled<'_>) -> Vec<Diagnostic> {
+fn overlapping(settled: &LocatedInventory<'_>) -> Vec<Diagnostic> {
     let pools: Vec<&Pool> = settled.inventory.world.catalogue.pools.values().collect();
     let mut found = Vec::new();
     for (i, one) in pools.iter().enumerate() {
@@ -122,7 +122,7 @@ fn swallowed<'p>(one: &'p Pool, other: &'p Pool) -> Option<(&'p Pool, &'p Pool)>
 }
 
 /// Nodes that several pools claim.
-fn disputed(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+fn disputed(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let disputed: Vec<&str> =
         plan.nodes.iter().filter(|(_, of)| **of == NodeOf::Disputed).map(|(name, _)| *name).collect();
@@ -141,7 +141,7 @@ fn disputed(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
 }
 
 /// Pools without a node, where nodes are given.
-fn empty(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+fn empty(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     if plan.nodes.is_empty() {
         return Vec::new();
     }

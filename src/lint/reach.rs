@@ -6,7 +6,7 @@ use super::{about, places::nearest_of};
 use crate::{
     api::validate::ResourceKind,
     diagnostic::{Diagnostic, Severity::Warning},
-    gather::{self, Own, Settled, Spec},
+    gather::{self, LocatedInventory, OwnObject, OwnSpec},
 };
 use rempart_core::{
     law::KNOWN_LAWS,
@@ -18,7 +18,7 @@ use rempart_core::{
 };
 
 /// What is to be said of the policies in `settled`.
-pub(super) fn findings(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+pub(super) fn findings(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for policy in settled.inventory.world.policies.values() {
         let Some(own) = settled.own.get(&(ResourceKind::PlacementPolicy, policy.name.to_string())) else { continue };
@@ -35,7 +35,7 @@ pub(super) fn findings(settled: &Settled<'_>, plan: &Plan<'_>) -> Vec<Diagnostic
 }
 
 /// Levels and categories for which no pool is cleared, or pools of one provider alone.
-fn unserved(own: &Own<'_>, policy: &Policy, plan: &Plan<'_>) -> Vec<Diagnostic> {
+fn unserved(own: &OwnObject<'_>, policy: &Policy, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let levels = policy.levels.iter().enumerate().filter(|(rank, _)| policy.levels.demands_at(*rank));
     let levels = levels.map(|(rank, level)| (Demander::Level(&level.name), rank));
     let categories = policy.categories.iter().filter(|(_, require)| require.is_some());
@@ -83,16 +83,16 @@ fn target(demander: Demander<'_>) -> String {
 }
 
 /// Where a level or category of the policy `own` is defined.
-fn defined(own: &Own<'_>, demander: Demander<'_>) -> String {
+fn defined(own: &OwnObject<'_>, demander: Demander<'_>) -> String {
     let path = match &own.spec {
-        Spec::Policy(spec) => gather::demander(spec, demander),
+        OwnSpec::Policy(spec) => gather::demander(spec, demander),
         _ => None,
     };
     path.unwrap_or_else(|| "spec".to_owned())
 }
 
 /// A name that nothing bears.
-fn dangling(settled: &Settled<'_>, own: &Own<'_>, found: &Dangling<'_>) -> Diagnostic {
+fn dangling(settled: &LocatedInventory<'_>, own: &OwnObject<'_>, found: &Dangling<'_>) -> Diagnostic {
     let catalogue = &settled.inventory.world.catalogue;
     let offers = || catalogue.providers.values().flat_map(|provider| provider.offers.values());
     let (what, known): (_, BTreeSet<&str>) = match found.field {
@@ -123,7 +123,7 @@ fn dangling(settled: &Settled<'_>, own: &Own<'_>, found: &Dangling<'_>) -> Diagn
 }
 
 /// Where a name stands in its list.
-fn path_of(own: &Own<'_>, found: &Dangling<'_>) -> String {
+fn path_of(own: &OwnObject<'_>, found: &Dangling<'_>) -> String {
     let list = format!("{}.require.{}", defined(own, found.demander), found.field);
     let listed = own.node.find(&list).node.items();
     match listed.iter().position(|node| node.text().ok() == Some(found.name)) {

@@ -14,7 +14,7 @@ use rempart_core::{
 
 /// What becomes of a workload, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
-pub enum Fate {
+pub enum EntryOutcome {
     /// Its pods have somewhere to run.
     Placeable,
     /// Its pods would stay pending.
@@ -25,7 +25,7 @@ pub enum Fate {
     Unrestricted,
 }
 
-impl Fate {
+impl EntryOutcome {
     /// Of an outcome.
     #[must_use]
     pub fn of(outcome: &Outcome) -> Self {
@@ -51,7 +51,7 @@ impl Fate {
 
 /// How many entries fare how, and how many objects of other kinds were passed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Tally {
+pub struct OutcomeCounts {
     /// Workloads whose pods have somewhere to run.
     pub placeable: usize,
     /// Workloads whose pods would stay pending.
@@ -64,18 +64,18 @@ pub struct Tally {
     pub ignored: usize,
 }
 
-impl Tally {
+impl OutcomeCounts {
     /// Of a plan.
     #[must_use]
     pub fn of(plan: &Plan<'_>, ignored: &IgnoredKinds) -> Self {
         let refused = plan.namespaces.iter().filter(|namespace| namespace.in_force()).count();
         let mut tally = Self { refused, ignored: ignored.total(), ..Self::default() };
         for planned in &plan.workloads {
-            let count = match Fate::of(&planned.outcome) {
-                Fate::Placeable => &mut tally.placeable,
-                Fate::Unplaceable => &mut tally.unplaceable,
-                Fate::Refused => &mut tally.refused,
-                Fate::Unrestricted => &mut tally.unrestricted,
+            let count = match EntryOutcome::of(&planned.outcome) {
+                EntryOutcome::Placeable => &mut tally.placeable,
+                EntryOutcome::Unplaceable => &mut tally.unplaceable,
+                EntryOutcome::Refused => &mut tally.refused,
+                EntryOutcome::Unrestricted => &mut tally.unrestricted,
             };
             *count = count.saturating_add(1);
         }
@@ -85,14 +85,14 @@ impl Tally {
 
 /// One entry of a report on a plan.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Entry<'p> {
+pub(super) enum ReportEntry<'p> {
     /// A namespace whose labels are refused in force.
     Namespace(&'p RefusedNamespace<'p>),
     /// The workload at this place of the plan.
     Workload(usize, &'p Planned<'p>),
 }
 
-impl<'p> Entry<'p> {
+impl<'p> ReportEntry<'p> {
     /// Every entry of `plan`: the namespaces first, by name, then the workloads by namespace, kind and name.
     pub(super) fn of(plan: &'p Plan<'p>) -> Vec<Self> {
         let namespaces = plan.namespaces.iter().filter(|namespace| namespace.in_force()).map(Self::Namespace);
@@ -113,10 +113,10 @@ impl<'p> Entry<'p> {
     }
 
     /// What becomes of it.
-    pub(super) fn fate(&self) -> Fate {
+    pub(super) fn fate(&self) -> EntryOutcome {
         match self {
-            Self::Namespace(_) => Fate::Refused,
-            Self::Workload(_, planned) => Fate::of(&planned.outcome),
+            Self::Namespace(_) => EntryOutcome::Refused,
+            Self::Workload(_, planned) => EntryOutcome::of(&planned.outcome),
         }
     }
 
@@ -142,10 +142,10 @@ impl<'p> Entry<'p> {
     }
 
     /// Which object it is about.
-    pub(super) fn object(&self) -> Object<'p> {
+    pub(super) fn object(&self) -> ObjectName<'p> {
         match self {
-            Self::Namespace(namespace) => Object { kind: NAMESPACE, namespace: None, name: namespace.name },
-            Self::Workload(_, planned) => Object::from(&planned.workload.identity),
+            Self::Namespace(namespace) => ObjectName { kind: NAMESPACE, namespace: None, name: namespace.name },
+            Self::Workload(_, planned) => ObjectName::from(&planned.workload.identity),
         }
     }
 }
@@ -155,19 +155,19 @@ pub(super) const NAMESPACE: &str = "Namespace";
 
 /// Which object, as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Object<'a> {
+pub(super) struct ObjectName<'a> {
     pub(super) kind: &'static str,
     pub(super) namespace: Option<&'a str>,
     pub(super) name: &'a str,
 }
 
-impl<'a> From<&'a Identity> for Object<'a> {
+impl<'a> From<&'a Identity> for ObjectName<'a> {
     fn from(identity: &'a Identity) -> Self {
         Self { kind: Kind::as_str(identity.kind), namespace: Some(&identity.namespace), name: &identity.name }
     }
 }
 
-impl fmt::Display for Object<'_> {
+impl fmt::Display for ObjectName<'_> {
     /// `Deployment claims/api`, `Namespace claims`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.namespace {

@@ -1,7 +1,7 @@
 //! What is wrong with an object, and where: what a pipeline shows beside the line that must change.
 
 use super::{
-    entries::{Entry, Fate},
+    entries::{EntryOutcome, ReportEntry},
     location::{FileLocation, LocationLookup, LocationTarget},
 };
 use crate::diagnostic::Diagnostic;
@@ -12,7 +12,7 @@ use rempart_core::{
 };
 
 /// Something that is wrong, where a report points at it.
-pub type Finding = Diagnostic<FileLocation>;
+pub type ReportFinding = Diagnostic<FileLocation>;
 
 /// What findings of one code have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,25 +65,28 @@ pub const PLAN_RULES: [FindingRule; 6] = [
 ];
 
 /// An error for each workload and namespace of `plan` that is refused, and for each workload that is unplaceable.
-pub fn of_plan<'p>(plan: &'p Plan<'p>, origins: &'p dyn LocationLookup) -> impl Iterator<Item = Finding> + use<'p> {
-    Entry::of(plan).into_iter().filter_map(move |entry| {
+pub fn of_plan<'p>(
+    plan: &'p Plan<'p>,
+    origins: &'p dyn LocationLookup,
+) -> impl Iterator<Item = ReportFinding> + use<'p> {
+    ReportEntry::of(plan).into_iter().filter_map(move |entry| {
         let (code, place) = match (entry, entry.fate()) {
-            (Entry::Namespace(namespace), _) => {
+            (ReportEntry::Namespace(namespace), _) => {
                 let refusal = entry.refusal()?;
                 (refusal.code(), origins.of_namespace(namespace.name, refusal.key()?))
             }
-            (Entry::Workload(index, planned), Fate::Refused) => {
+            (ReportEntry::Workload(index, planned), EntryOutcome::Refused) => {
                 let (refusal, at) = (entry.refusal()?, WorkloadLocations { origins, index, planned });
                 (refusal.code(), at.refused(refusal).or_else(|| at.object()))
             }
-            (Entry::Workload(index, planned), Fate::Unplaceable) => {
+            (ReportEntry::Workload(index, planned), EntryOutcome::Unplaceable) => {
                 let at = WorkloadLocations { origins, index, planned };
                 (UNPLACEABLE, at.unplaceable().or_else(|| at.object()))
             }
-            (_, Fate::Placeable | Fate::Unrestricted) => return None,
+            (_, EntryOutcome::Placeable | EntryOutcome::Unrestricted) => return None,
         };
         let (object, message) = (entry.object().to_string(), entry.message(plan));
-        Some(Finding { place, ..Finding::error(code, message).of(object) })
+        Some(ReportFinding { place, ..ReportFinding::error(code, message).of(object) })
     })
 }
 

@@ -11,7 +11,7 @@ use quick_xml::{
 };
 
 use super::{
-    entries::{Entry, Fate},
+    entries::{EntryOutcome, ReportEntry},
     finding::UNPLACEABLE,
 };
 use rempart_core::{admission::Refusal, plan::Plan};
@@ -21,11 +21,11 @@ use rempart_core::{admission::Refusal, plan::Plan};
 /// # Errors
 /// Those of `out`.
 pub fn junit(plan: &Plan<'_>, out: impl io::Write) -> io::Result<()> {
-    let mut entries = Entry::of(plan);
+    let mut entries = ReportEntry::of(plan);
     // A namespace stands in its own suite, before its workloads; those keep their order.
     entries.sort_by_key(|entry| (suite(entry), entry.object().namespace.is_some()));
 
-    let mut xml = Xml(Writer::new_with_indent(out, b' ', 2));
+    let mut xml = XmlElements(Writer::new_with_indent(out, b' ', 2));
     xml.0.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let (tests, failures) = counts(&entries);
     xml.start("testsuites", &[("name", "rempart plan"), ("tests", &tests), ("failures", &failures), ("errors", "0")])?;
@@ -53,29 +53,29 @@ pub fn junit(plan: &Plan<'_>, out: impl io::Write) -> io::Result<()> {
 }
 
 /// The name of the suite that an entry belongs to: its namespace.
-fn suite<'p>(entry: &Entry<'p>) -> &'p str {
+fn suite<'p>(entry: &ReportEntry<'p>) -> &'p str {
     let object = entry.object();
     object.namespace.unwrap_or(object.name)
 }
 
 /// How many cases there are, and how many of them fail.
-fn counts(cases: &[Entry<'_>]) -> (String, String) {
+fn counts(cases: &[ReportEntry<'_>]) -> (String, String) {
     (cases.len().to_string(), cases.iter().filter(|entry| failure(entry).is_some()).count().to_string())
 }
 
 /// The code of what fails; `None` for what passes.
-fn failure(entry: &Entry<'_>) -> Option<&'static str> {
+fn failure(entry: &ReportEntry<'_>) -> Option<&'static str> {
     match entry.fate() {
-        Fate::Placeable | Fate::Unrestricted => None,
-        Fate::Unplaceable => Some(UNPLACEABLE),
-        Fate::Refused => Some(entry.refusal().map_or("Refused", Refusal::code)),
+        EntryOutcome::Placeable | EntryOutcome::Unrestricted => None,
+        EntryOutcome::Unplaceable => Some(UNPLACEABLE),
+        EntryOutcome::Refused => Some(entry.refusal().map_or("Refused", Refusal::code)),
     }
 }
 
 /// A writer of elements.
-struct Xml<W>(Writer<W>);
+struct XmlElements<W>(Writer<W>);
 
-impl<W: io::Write> Xml<W> {
+impl<W: io::Write> XmlElements<W> {
     fn start(&mut self, name: &str, attributes: &[(&str, &str)]) -> io::Result<()> {
         self.0.write_event(Event::Start(element(name, attributes)))
     }

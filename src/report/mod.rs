@@ -1,7 +1,7 @@
 //! How the offline commands say what they found: as data, as reports for continuous integration, and as text for people.
 //!
 //! Pure functions of a [`Plan`](rempart_core::plan::Plan), an [`Impact`](rempart_core::impact::Impact) or a list of
-//! [`Finding`]s: data in, text out. Nothing is decided here, nothing is printed, and neither clock, file nor environment
+//! [`ReportFinding`]s: data in, text out. Nothing is decided here, nothing is printed, and neither clock, file nor environment
 //! is asked: the same input yields the same bytes. What may be as long as a cluster is written as a stream.
 //!
 //! | for | from a plan | from an impact | from findings |
@@ -23,8 +23,8 @@ pub mod text;
 
 pub use self::{
     data::{ImpactReport, LintReport, PlanReport, json, schemas, yaml},
-    entries::{Fate, Tally},
-    finding::{Finding, FindingRule, PLAN_RULES, UNPLACEABLE, of_plan},
+    entries::{EntryOutcome, OutcomeCounts},
+    finding::{FindingRule, PLAN_RULES, ReportFinding, UNPLACEABLE, of_plan},
     junit::junit,
     location::{FileLocation, IgnoredKinds, LocationLookup, LocationTarget, NoLocations},
     sarif::sarif,

@@ -10,7 +10,7 @@ use crate::diagnostic::Severity;
 
 use super::{
     data,
-    finding::{Finding, FindingRule},
+    finding::{FindingRule, ReportFinding},
     location::FileLocation,
 };
 
@@ -20,38 +20,42 @@ const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os
 ///
 /// # Errors
 /// Those of `out`.
-pub fn sarif(rules: &[FindingRule], findings: impl Iterator<Item = Finding>, out: impl io::Write) -> io::Result<()> {
+pub fn sarif(
+    rules: &[FindingRule],
+    findings: impl Iterator<Item = ReportFinding>,
+    out: impl io::Write,
+) -> io::Result<()> {
     let rules_of_tool = rules.iter().map(RuleOfTool::from).collect();
-    let driver = Driver { name: "rempart", version: env!("CARGO_PKG_VERSION"), rules: rules_of_tool };
-    let results = Results { rules, findings: RefCell::new(findings) };
-    let run = Run { tool: Tool { driver }, column_kind: "unicodeCodePoints", results };
-    data::json(&Log { schema: SCHEMA, version: "2.1.0", runs: [run] }, out)
+    let driver = SarifDriver { name: "rempart", version: env!("CARGO_PKG_VERSION"), rules: rules_of_tool };
+    let results = SarifResults { rules, findings: RefCell::new(findings) };
+    let run = SarifRun { tool: SarifTool { driver }, column_kind: "unicodeCodePoints", results };
+    data::json(&SarifLog { schema: SCHEMA, version: "2.1.0", runs: [run] }, out)
 }
 
 #[derive(Serialize)]
 #[serde(bound = "")]
-struct Log<'r, I: Iterator<Item = Finding>> {
+struct SarifLog<'r, I: Iterator<Item = ReportFinding>> {
     #[serde(rename = "$schema")]
     schema: &'static str,
     version: &'static str,
-    runs: [Run<'r, I>; 1],
+    runs: [SarifRun<'r, I>; 1],
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase", bound = "")]
-struct Run<'r, I: Iterator<Item = Finding>> {
-    tool: Tool<'r>,
+struct SarifRun<'r, I: Iterator<Item = ReportFinding>> {
+    tool: SarifTool<'r>,
     column_kind: &'static str,
-    results: Results<'r, I>,
+    results: SarifResults<'r, I>,
 }
 
 #[derive(Serialize)]
-struct Tool<'r> {
-    driver: Driver<'r>,
+struct SarifTool<'r> {
+    driver: SarifDriver<'r>,
 }
 
 #[derive(Serialize)]
-struct Driver<'r> {
+struct SarifDriver<'r> {
     name: &'static str,
     version: &'static str,
     rules: Vec<RuleOfTool<'r>>,
@@ -61,28 +65,28 @@ struct Driver<'r> {
 #[serde(rename_all = "camelCase")]
 struct RuleOfTool<'r> {
     id: &'r str,
-    short_description: Text<'r>,
-    help: Text<'r>,
+    short_description: SarifText<'r>,
+    help: SarifText<'r>,
 }
 
 #[derive(Serialize)]
-struct Text<'r> {
+struct SarifText<'r> {
     text: &'r str,
 }
 
 impl From<&FindingRule> for RuleOfTool<'_> {
     fn from(rule: &FindingRule) -> Self {
-        Self { id: rule.code, short_description: Text { text: rule.short }, help: Text { text: rule.help } }
+        Self { id: rule.code, short_description: SarifText { text: rule.short }, help: SarifText { text: rule.help } }
     }
 }
 
 /// The findings, made into results while they are written. Written once.
-struct Results<'r, I> {
+struct SarifResults<'r, I> {
     rules: &'r [FindingRule],
     findings: RefCell<I>,
 }
 
-impl<I: Iterator<Item = Finding>> Serialize for Results<'_, I> {
+impl<I: Iterator<Item = ReportFinding>> Serialize for SarifResults<'_, I> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut findings = self.findings.borrow_mut();
         serializer.collect_seq(findings.by_ref().map(|finding| ResultOfRun::new(self.rules, finding)))
@@ -98,7 +102,7 @@ struct ResultOfRun {
     level: Severity,
     message: OwnText,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    locations: Vec<Location>,
+    locations: Vec<SarifLocation>,
 }
 
 #[derive(Serialize)]
@@ -108,7 +112,7 @@ struct OwnText {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Location {
+struct SarifLocation {
     #[serde(skip_serializing_if = "Option::is_none")]
     physical_location: Option<PhysicalLocation>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -119,7 +123,7 @@ struct Location {
 #[serde(rename_all = "camelCase")]
 struct PhysicalLocation {
     artifact_location: ArtifactLocation,
-    region: Region,
+    region: SarifRegion,
 }
 
 #[derive(Serialize)]
@@ -129,7 +133,7 @@ struct ArtifactLocation {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Region {
+struct SarifRegion {
     start_line: u32,
     start_column: u32,
 }
@@ -141,8 +145,8 @@ struct LogicalLocation {
 }
 
 impl ResultOfRun {
-    fn new(rules: &[FindingRule], finding: Finding) -> Self {
-        let Finding { severity, code, place, object, message, hint } = finding;
+    fn new(rules: &[FindingRule], finding: ReportFinding) -> Self {
+        let ReportFinding { severity, code, place, object, message, hint } = finding;
         // A host shows the message away from the line: it must name the object.
         let mut text = match &object {
             Some(object) => format!("{object}: {message}"),
@@ -154,7 +158,7 @@ impl ResultOfRun {
         }
         let physical_location = place.map(|FileLocation { file, line, column }| PhysicalLocation {
             artifact_location: ArtifactLocation { uri: uri(&file) },
-            region: Region { start_line: line.max(1), start_column: column.max(1) },
+            region: SarifRegion { start_line: line.max(1), start_column: column.max(1) },
         });
         let logical_locations: Vec<_> = object.into_iter().map(LogicalLocation::from).collect();
         let known = physical_location.is_some() || !logical_locations.is_empty();
@@ -163,7 +167,7 @@ impl ResultOfRun {
             rule_index: rules.iter().position(|rule| rule.code == code),
             level: severity,
             message: OwnText { text },
-            locations: known.then_some(Location { physical_location, logical_locations }).into_iter().collect(),
+            locations: known.then_some(SarifLocation { physical_location, logical_locations }).into_iter().collect(),
         }
     }
 }

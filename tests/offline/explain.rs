@@ -5,8 +5,8 @@ use std::{fs, path::Path};
 use rempart::terminal::TextLayout;
 use rempart::{
     diagnostic::source::SourceMap,
-    explain::{Error, Explained, Question, Target, explain},
-    gather::{Gathered, Settings, Settled},
+    explain::{ExplainAnswer, ExplainError, ExplainQuestion, ExplainTarget, explain},
+    gather::{GatherSettings, GatheredObjects, LocatedInventory},
     manifest::read::read,
 };
 use unicode_width::UnicodeWidthStr;
@@ -42,28 +42,28 @@ fn sources(scenario: &str) -> SourceMap {
     sources
 }
 
-fn settled(sources: &SourceMap) -> Settled<'_> {
-    let mut gathered = Gathered::new("default");
+fn settled(sources: &SourceMap) -> LocatedInventory<'_> {
+    let mut gathered = GatheredObjects::new("default");
     for file in sources.files() {
         read(file, sources.text(file), &mut |found| gathered.take(file, found));
     }
-    let settled = gathered.settle(&Settings { exempt: vec!["kube-system".to_owned()] });
+    let settled = gathered.settle(&GatherSettings { exempt: vec!["kube-system".to_owned()] });
     assert!(!settled.is_faulty(), "{:?}", settled.diagnostics);
     settled
 }
 
-fn answer(asked: Asked<'_>) -> Result<Explained, Error> {
+fn answer(asked: Asked<'_>) -> Result<ExplainAnswer, ExplainError> {
     let Asked { scenario, target, namespace, pool, policy, style } = asked;
     let sources = sources(scenario);
     let settled = settled(&sources);
-    let target = Target::parse(target, namespace).unwrap();
-    let question = Question { target, pool, policy, at: at("2026-11-22T10:00:00Z") };
+    let target = ExplainTarget::parse(target, namespace).unwrap();
+    let question = ExplainQuestion { target, pool, policy, at: at("2026-11-22T10:00:00Z") };
     explain(&settled, &sources, &question, style)
 }
 
 /// The answer in full, after `answered`: what it says must be so.
 fn told(asked: Asked<'_>, placeable: bool) -> String {
-    let Explained { text, placeable: found } = answer(asked).unwrap();
+    let ExplainAnswer { text, placeable: found } = answer(asked).unwrap();
     assert_eq!(found, placeable, "{text}");
     text
 }
@@ -180,8 +180,8 @@ fn what_was_read_from_no_file_has_no_line() {
         nameless.add("", files.text(file).to_owned());
     }
     let settled = settled(&nameless);
-    let target = Target::parse(asked.target, "").unwrap();
-    let question = Question { target, pool: None, policy: None, at: at("2026-11-22T10:00:00Z") };
+    let target = ExplainTarget::parse(asked.target, "").unwrap();
+    let question = ExplainQuestion { target, pool: None, policy: None, at: at("2026-11-22T10:00:00Z") };
     let text = explain(&settled, &nameless, &question, PLAIN).unwrap().text;
     assert!(!text.contains("yaml") && !text.contains("(:") && !text.contains("()"), "{text}");
 }

@@ -2,7 +2,7 @@
 
 use rempart::{
     diagnostic::source::SourceMap,
-    gather::{Gathered, Settings, Settled},
+    gather::{GatherSettings, GatheredObjects, LocatedInventory},
     lint::lint,
     manifest::read::read,
 };
@@ -49,12 +49,12 @@ spec:
 ---
 ";
 
-fn with<R>(manifests: &[&str], judge: impl FnOnce(&Settled<'_>) -> R) -> R {
+fn with<R>(manifests: &[&str], judge: impl FnOnce(&LocatedInventory<'_>) -> R) -> R {
     let mut sources = SourceMap::default();
     let file = sources.add("world.yaml", manifests.concat());
-    let mut gathered = Gathered::new("shop");
+    let mut gathered = GatheredObjects::new("shop");
     read(file, sources.text(file), &mut |found| gathered.take(file, found));
-    judge(&gathered.settle(&Settings::default()))
+    judge(&gathered.settle(&GatherSettings::default()))
 }
 
 fn day(text: &str) -> Instant {

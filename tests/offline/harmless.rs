@@ -2,8 +2,8 @@
 
 use rempart::{
     diagnostic::source::SourceMap,
-    explain::{Question, Target, explain},
-    gather::{Gathered, Settings, Settled},
+    explain::{ExplainQuestion, ExplainTarget, explain},
+    gather::{GatherSettings, GatheredObjects, LocatedInventory},
     lint::lint,
     manifest::read::read,
     report::{IgnoredKinds, text},
@@ -77,12 +77,12 @@ kind: "Pod MISCHIEF"
 metadata: {name: other}
 "#;
 
-fn settled(sources: &SourceMap) -> Settled<'_> {
-    let mut gathered = Gathered::new("default");
+fn settled(sources: &SourceMap) -> LocatedInventory<'_> {
+    let mut gathered = GatheredObjects::new("default");
     for file in sources.files() {
         read(file, sources.text(file), &mut |found| gathered.take(file, found));
     }
-    gathered.settle(&Settings::default())
+    gathered.settle(&GatherSettings::default())
 }
 
 /// Every text that a command prints of what is called by such names, each with what it is.
@@ -100,13 +100,13 @@ fn texts(layout: TextLayout) -> Vec<(&'static str, String)> {
     let (before, after) = (of(now), of(later));
     let ignored = IgnoredKinds(settled.ignored.clone());
     let mut texts = vec![
-        ("plan", text::plan(&before, &ignored, layout, text::Detail::Full)),
+        ("plan", text::plan(&before, &ignored, layout, text::ReportDetail::Full)),
         ("impact", text::impact(&impact(&before, &after), &before, &after, layout)),
     ];
     let targets = ["deploy/api", "deploy/batch", "deploy/wrong", "level/low", "level/high"];
     for (target, pool) in targets.into_iter().flat_map(|target| [(target, None), (target, Some("pool"))]) {
-        let target = Target::parse(target, "claims").unwrap();
-        let question = Question { target, pool, policy: None, at: now };
+        let target = ExplainTarget::parse(target, "claims").unwrap();
+        let question = ExplainQuestion { target, pool, policy: None, at: now };
         texts.push(("explain", explain(&settled, &sources, &question, layout).unwrap().text));
     }
     for diagnostic in lint(&settled, now) {

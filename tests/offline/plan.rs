@@ -2,7 +2,7 @@
 
 use rempart::{
     diagnostic::source::SourceMap,
-    gather::{Gathered, Settings, Settled},
+    gather::{GatherSettings, GatheredObjects, LocatedInventory},
     manifest::read::read,
 };
 use rempart_core::{
@@ -84,12 +84,12 @@ fn workload(kind: &str, name: &str, level: &str, pod: &str) -> String {
 }
 
 /// What `manifests` come to, handed to `judge`.
-fn with<R>(manifests: &[&str], judge: impl FnOnce(&Settled<'_>) -> R) -> R {
+fn with<R>(manifests: &[&str], judge: impl FnOnce(&LocatedInventory<'_>) -> R) -> R {
     let mut sources = SourceMap::default();
     let file = sources.add("world.yaml", manifests.concat());
-    let mut gathered = Gathered::new("default");
+    let mut gathered = GatheredObjects::new("default");
     read(file, sources.text(file), &mut |found| gathered.take(file, found));
-    let settled = gathered.settle(&Settings { exempt: vec!["kube-system".to_owned()] });
+    let settled = gathered.settle(&GatherSettings { exempt: vec!["kube-system".to_owned()] });
     assert!(!settled.is_faulty(), "{:?}", settled.diagnostics);
     judge(&settled)
 }

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use rempart::{
     diagnostic::source::SourceMap,
-    gather::{Gathered, Settings},
+    gather::{GatherSettings, GatheredObjects},
     manifest::read::read,
 };
 use rempart_core::{
@@ -78,9 +78,9 @@ fn disagreement(case: &Value, fixtures: &Value) -> Option<String> {
     }
     let mut sources = SourceMap::default();
     let file = sources.add("case", manifests.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n---\n"));
-    let mut gathered = Gathered::new("default");
+    let mut gathered = GatheredObjects::new("default");
     read(file, sources.text(file), &mut |found| gathered.take(file, found));
-    let settled = gathered.settle(&Settings { exempt: vec!["kube-system".into(), "kube-public".into()] });
+    let settled = gathered.settle(&GatherSettings { exempt: vec!["kube-system".into(), "kube-public".into()] });
     if settled.is_faulty() {
         return Some(format!("cannot be read: {:?}", settled.diagnostics));
     }

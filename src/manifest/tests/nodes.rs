@@ -33,7 +33,7 @@ fn everything_has_its_place() {
 fn places_count_in_the_file() {
     let text = "{}\n---\n\n{\"a\":\n  \"é\", \"b\": 1}\n";
     let mut places = Vec::new();
-    let file = super::Sources::default().add("f", String::new());
+    let file = crate::diagnostic::source::SourceMap::default().add("f", String::new());
     super::read(file, text, &mut |node| {
         let node = node.unwrap();
         places.extend(node.entries().iter().map(|entry| (entry.key_span, entry.value.span)));

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::WorkloadName;
-use crate::report::entries::{NAMESPACE, Object};
+use super::WorkloadNameRow;
+use crate::report::entries::{NAMESPACE, ObjectName};
 use rempart_core::{impact::Impact, name::PoolName, plan::Plan, reason::Demander};
 
 /// What an edit, or time, changes.
@@ -32,11 +32,11 @@ pub struct ImpactReport<'p> {
     /// namespaces whose own labels would be refused.
     refused: Vec<RefusedRow<'p>>,
     /// The workloads that lose places and keep others.
-    moved: Vec<WorkloadName<'p>>,
+    moved: Vec<WorkloadNameRow<'p>>,
     /// The workloads that had somewhere to run and would have nowhere.
-    stranded: Vec<WorkloadName<'p>>,
+    stranded: Vec<WorkloadNameRow<'p>>,
     /// The workloads whose places were restricted and are no more: they may run anywhere.
-    freed: Vec<WorkloadName<'p>>,
+    freed: Vec<WorkloadNameRow<'p>>,
 }
 
 /// What becomes of a level.
@@ -113,7 +113,7 @@ impl<'p> ImpactReport<'p> {
             }
         }
         let daemon_sets = impact.ended.iter().map(|ended| {
-            let WorkloadName { kind, namespace, name } = (&ended.workload.identity).into();
+            let WorkloadNameRow { kind, namespace, name } = (&ended.workload.identity).into();
             DaemonSetRow { kind, namespace, name, nodes: ended.nodes.clone(), pools: names(&ended.pools) }
         });
         let namespaces = impact.namespaces.iter().map(|refused| {
@@ -121,7 +121,7 @@ impl<'p> ImpactReport<'p> {
             RefusedRow { kind: NAMESPACE, namespace: None, name: refused.name, message }
         });
         let workloads = impact.refused.iter().map(|refusing| {
-            let Object { kind, namespace, name } = (&refusing.workload.identity).into();
+            let ObjectName { kind, namespace, name } = (&refusing.workload.identity).into();
             RefusedRow { kind, namespace, name, message: refusing.message() }
         });
         Self {

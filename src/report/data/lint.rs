@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{diagnostic::Severity, report::finding::Finding};
+use crate::{diagnostic::Severity, report::finding::ReportFinding};
 
 /// What is wrong with files.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -44,9 +44,9 @@ struct FindingRow<'p> {
 impl<'p> LintReport<'p> {
     /// Of `findings`, in their order.
     #[must_use]
-    pub fn new(findings: &'p [Finding]) -> Self {
-        let row = |finding: &'p Finding| {
-            let Finding { severity, code, place, object, message, hint } = finding;
+    pub fn new(findings: &'p [ReportFinding]) -> Self {
+        let row = |finding: &'p ReportFinding| {
+            let ReportFinding { severity, code, place, object, message, hint } = finding;
             FindingRow {
                 severity: *severity,
                 code,

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use self::{impact::ImpactReport, lint::LintReport, plan::PlanReport};
-use super::entries::Object;
+use super::entries::ObjectName;
 
 /// How many bytes are written at once.
 const BUFFER: usize = 64 << 10;
@@ -39,7 +39,7 @@ pub fn yaml(report: &impl Serialize, mut out: impl io::Write) -> io::Result<()> 
 /// A workload, by what tells it from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "Workload")]
-struct WorkloadName<'a> {
+struct WorkloadNameRow<'a> {
     /// Its kind.
     kind: &'a str,
     /// Its namespace.
@@ -48,9 +48,9 @@ struct WorkloadName<'a> {
     name: &'a str,
 }
 
-impl<'a> From<&'a rempart_core::workload::Identity> for WorkloadName<'a> {
+impl<'a> From<&'a rempart_core::workload::Identity> for WorkloadNameRow<'a> {
     fn from(identity: &'a rempart_core::workload::Identity) -> Self {
-        let Object { kind, namespace, name } = identity.into();
+        let ObjectName { kind, namespace, name } = identity.into();
         Self { kind, namespace: namespace.unwrap_or_default(), name }
     }
 }

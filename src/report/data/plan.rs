@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::report::{
-    entries::{Entry, Fate, Object, Tally},
+    entries::{EntryOutcome, ObjectName, OutcomeCounts, ReportEntry},
     location::IgnoredKinds,
 };
 use rempart_core::{
@@ -32,12 +32,12 @@ pub struct PlanReport<'p> {
     /// Every workload, by namespace, kind and name. Before them, every namespace whose own labels are refused: nothing
     /// that is of a policy's concern starts in it.
     #[schemars(with = "Vec<WorkloadRow<'p>>")]
-    workloads: Workloads<'p>,
+    workloads: WorkloadRows<'p>,
     /// What the workloads ask of places, each once, in the order in which the list of workloads first asks for it.
     #[schemars(with = "Vec<DemandRow<'p>>")]
-    demands: Demands<'p>,
+    demands: DemandRows<'p>,
     /// How many fare how.
-    summary: Tally,
+    summary: OutcomeCounts,
 }
 
 /// A workload, or a namespace, and what becomes of it.
@@ -58,7 +58,7 @@ struct WorkloadRow<'p> {
     categories: Vec<&'p str>,
     /// What becomes of it. `Placeable`: its pods have somewhere to run. `Unplaceable`: they would stay pending.
     /// `Refused`: admission refuses it or its pods. `Unrestricted`: no policy asks anything of its places.
-    outcome: Fate,
+    outcome: EntryOutcome,
     /// What becomes of it and why, for people. Its words may change.
     message: String,
     /// The `id` of what it asks of places; null where nothing is asked, or it is refused.
@@ -98,7 +98,7 @@ struct DemandRow<'p> {
     id: String,
     /// Every pool, by name.
     #[schemars(with = "Vec<PoolRow<'p>>")]
-    pools: Pools<'p>,
+    pools: PoolRows<'p>,
 }
 
 /// How a pool fares.
@@ -139,11 +139,11 @@ impl<'p> PlanReport<'p> {
     /// Of `plan`.
     #[must_use]
     pub fn new(plan: &'p Plan<'p>, ignored: &IgnoredKinds) -> Self {
-        let entries = Entry::of(plan);
+        let entries = ReportEntry::of(plan);
         let mut ids = BTreeMap::new();
         let mut order = Vec::new();
         for entry in &entries {
-            let Entry::Workload(_, planned) = entry else { continue };
+            let ReportEntry::Workload(_, planned) = entry else { continue };
             let Some(index) = planned.judgement.demand else { continue };
             let Some(demand) = plan.demands.get(index) else { continue };
             ids.entry(index).or_insert_with(|| {
@@ -154,9 +154,9 @@ impl<'p> PlanReport<'p> {
         Self {
             api_version: "rempart.dev/plan/v1",
             at: plan.at.to_string(),
-            workloads: Workloads { plan, entries, ids },
-            demands: Demands { plan, order },
-            summary: Tally::of(plan, ignored),
+            workloads: WorkloadRows { plan, entries, ids },
+            demands: DemandRows { plan, order },
+            summary: OutcomeCounts::of(plan, ignored),
         }
     }
 }
@@ -167,26 +167,26 @@ fn id(number: usize) -> String {
 
 /// The entries, to be written.
 #[derive(Debug)]
-struct Workloads<'p> {
+struct WorkloadRows<'p> {
     plan: &'p Plan<'p>,
-    entries: Vec<Entry<'p>>,
+    entries: Vec<ReportEntry<'p>>,
     /// The number of each demand, by its place in the plan.
     ids: BTreeMap<usize, usize>,
 }
 
-impl Serialize for Workloads<'_> {
+impl Serialize for WorkloadRows<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.entries.iter().map(|entry| self.row(entry)))
     }
 }
 
-impl<'p> Workloads<'p> {
-    fn row(&self, entry: &Entry<'p>) -> WorkloadRow<'p> {
-        let Object { kind, namespace, name } = entry.object();
+impl<'p> WorkloadRows<'p> {
+    fn row(&self, entry: &ReportEntry<'p>) -> WorkloadRow<'p> {
+        let ObjectName { kind, namespace, name } = entry.object();
         let (outcome, message) = (entry.fate(), entry.message(self.plan));
         let judgement = match entry {
-            Entry::Namespace(_) => None,
-            Entry::Workload(_, planned) => Some(&planned.judgement),
+            ReportEntry::Namespace(_) => None,
+            ReportEntry::Workload(_, planned) => Some(&planned.judgement),
         };
         let policies = judgement.into_iter().flat_map(|judgement| &judgement.policies).map(PolicyRow::from).collect();
         let categories = judgement.into_iter().flat_map(|judgement| &judgement.categories);
@@ -212,28 +212,28 @@ impl<'p> From<&'p Levelled<'p>> for PolicyRow<'p> {
 
 /// The demands in the order of their numbers, to be written.
 #[derive(Debug)]
-struct Demands<'p> {
+struct DemandRows<'p> {
     plan: &'p Plan<'p>,
     order: Vec<&'p Demand<'p>>,
 }
 
-impl Serialize for Demands<'_> {
+impl Serialize for DemandRows<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let rows = (1..).zip(&self.order);
         serializer.collect_seq(
-            rows.map(|(number, demand)| DemandRow { id: id(number), pools: Pools { plan: self.plan, demand } }),
+            rows.map(|(number, demand)| DemandRow { id: id(number), pools: PoolRows { plan: self.plan, demand } }),
         )
     }
 }
 
 /// The pools as one demand sees them, to be written.
 #[derive(Debug)]
-struct Pools<'p> {
+struct PoolRows<'p> {
     plan: &'p Plan<'p>,
     demand: &'p Demand<'p>,
 }
 
-impl Serialize for Pools<'_> {
+impl Serialize for PoolRows<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.plan.pools.iter().map(|pool| PoolRow::new(pool, self.demand)))
     }

@@ -7,7 +7,7 @@ use super::{ImpactReport, LintReport, PlanReport};
 
 /// A JSON Schema, with the name of its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Schema {
+pub struct JsonSchemaFile {
     /// The file's name, as `plan-v1.json`.
     pub file: &'static str,
     /// The schema as JSON, ending in a newline.
@@ -16,11 +16,11 @@ pub struct Schema {
 
 /// The schema of every document.
 #[must_use]
-pub fn all() -> Vec<Schema> {
+pub fn all() -> Vec<JsonSchemaFile> {
     vec![
-        Schema { file: "impact-v1.json", text: text::<ImpactReport<'_>>() },
-        Schema { file: "lint-v1.json", text: text::<LintReport<'_>>() },
-        Schema { file: "plan-v1.json", text: text::<PlanReport<'_>>() },
+        JsonSchemaFile { file: "impact-v1.json", text: text::<ImpactReport<'_>>() },
+        JsonSchemaFile { file: "lint-v1.json", text: text::<LintReport<'_>>() },
+        JsonSchemaFile { file: "plan-v1.json", text: text::<PlanReport<'_>>() },
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Detail, rows::names};
+use super::{ReportDetail, rows::names};
 use crate::terminal::{TextPage, Tone};
 use rempart_core::{
     plan::{Demand, Plan},
@@ -15,7 +15,7 @@ const BRIEF: usize = 20;
 
 /// Writes the demands that some workload makes, and what speaks against the pools: of those that clear none when
 /// `Brief`, of all when `Full`.
-pub(super) fn print(page: &mut TextPage, plan: &Plan<'_>, detail: Detail) {
+pub(super) fn print(page: &mut TextPage, plan: &Plan<'_>, detail: ReportDetail) {
     let mut asked: BTreeMap<usize, usize> = BTreeMap::new();
     for demand in plan.workloads.iter().filter_map(|planned| planned.judgement.demand) {
         let count = asked.entry(demand).or_default();
@@ -25,14 +25,14 @@ pub(super) fn print(page: &mut TextPage, plan: &Plan<'_>, detail: Detail) {
         return;
     }
     page.ruled_heading("What is asked of pools");
-    let mut why = Why::default();
+    let mut why = ReasonsByCode::default();
     for (index, count) in asked {
         let Some(demand) = plan.demands.get(index) else { continue };
         page.gap();
         let asks: Vec<String> = demand.asks.iter().map(ToString::to_string).collect();
         page.say(&format!("{}: asked by {}", asks.join(", "), counted(count, "workload", "workloads")), Tone::Strong);
         verdicts(page, plan, demand);
-        if detail == Detail::Full || demand.cleared.is_empty() {
+        if detail == ReportDetail::Full || demand.cleared.is_empty() {
             why.add(plan, demand);
         }
     }
@@ -68,9 +68,9 @@ fn verdicts(page: &mut TextPage, plan: &Plan<'_>, demand: &Demand<'_>) {
 
 /// Reasons, each once, with the pools that they are about.
 #[derive(Default)]
-struct Why(BTreeMap<(String, String), BTreeSet<String>>);
+struct ReasonsByCode(BTreeMap<(String, String), BTreeSet<String>>);
 
-impl Why {
+impl ReasonsByCode {
     fn add(&mut self, plan: &Plan<'_>, demand: &Demand<'_>) {
         for pool in &plan.pools {
             for reason in demand.reasons(pool) {
@@ -80,13 +80,13 @@ impl Why {
         }
     }
 
-    fn print(self, page: &mut TextPage, detail: Detail) {
+    fn print(self, page: &mut TextPage, detail: ReportDetail) {
         let all = self.0.len();
         if all == 0 {
             return;
         }
         page.ruled_heading("Why");
-        let shown = if detail == Detail::Full { all } else { all.min(BRIEF) };
+        let shown = if detail == ReportDetail::Full { all } else { all.min(BRIEF) };
         let mut last = String::new();
         for ((code, message), pools) in self.0.into_iter().take(shown) {
             if code != last {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::few;
-use crate::report::entries::Object;
+use crate::report::entries::ObjectName;
 use crate::terminal::{TextLayout, TextPage, Tone};
 use rempart_core::{
     admission::Refusal,
@@ -60,7 +60,7 @@ fn list(page: &mut TextPage, title: &str, mark: &str, tone: Tone, lines: &[Strin
 
 fn ended(page: &mut TextPage, impact: &Impact<'_>) {
     let line = |ended: &rempart_core::impact::Ended<'_>| {
-        let object = Object::from(&ended.workload.identity);
+        let object = ObjectName::from(&ended.workload.identity);
         let pools = match &*ended.pools {
             [] => String::new(),
             pools => format!(" (it loses {})", few(pools, NAMED)),
@@ -97,7 +97,7 @@ fn refused(page: &mut TextPage, impact: &Impact<'_>, old: &Plan<'_>) {
         if asks(&namespace.refusals) { gone.push(line) } else { others.push(line) }
     }
     for refusing in &impact.refused {
-        let line = format!("{}: {}", Object::from(&refusing.workload.identity), refusing.message());
+        let line = format!("{}: {}", ObjectName::from(&refusing.workload.identity), refusing.message());
         if asks(&refusing.refusals) { gone.push(line) } else { others.push(line) }
     }
     list(page, "Ask for a level or category that is no longer there: no restart succeeds", "!", Tone::Bad, &gone);
@@ -119,8 +119,8 @@ fn stranded(page: &mut TextPage, impact: &Impact<'_>, new: &Plan<'_>) {
             pools => format!("it loses {}", few(pools, NAMED)),
         };
         match messages.get(identity) {
-            Some(message) => format!("{}: {lost}; {message}", Object::from(identity)),
-            None => format!("{}: {lost}", Object::from(identity)),
+            Some(message) => format!("{}: {lost}; {message}", ObjectName::from(identity)),
+            None => format!("{}: {lost}", ObjectName::from(identity)),
         }
     });
     list(page, "Left with nowhere to run", "·", Tone::Plain, &lines.collect::<Vec<_>>());
@@ -128,7 +128,7 @@ fn stranded(page: &mut TextPage, impact: &Impact<'_>, new: &Plan<'_>) {
 
 /// What an edit sets free is what a security officer must not overlook.
 fn freed(page: &mut TextPage, freed: &[&Workload]) {
-    let lines: Vec<String> = freed.iter().map(|workload| Object::from(&workload.identity).to_string()).collect();
+    let lines: Vec<String> = freed.iter().map(|workload| ObjectName::from(&workload.identity).to_string()).collect();
     list(page, "No longer restricted: may run anywhere", "!", Tone::Bad, &lines);
 }
 

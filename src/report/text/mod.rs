@@ -12,7 +12,7 @@ use crate::terminal::{TextLayout, TextPage};
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Detail {
+pub enum ReportDetail {
     /// Why a pool is not cleared, only of demands for which none is.
     #[default]
     Brief,

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Detail, demands, few, rows};
+use super::{ReportDetail, demands, few, rows};
 use crate::report::{
-    entries::{Entry, Fate, Object, Tally},
+    entries::{EntryOutcome, ObjectName, OutcomeCounts, ReportEntry},
     location::IgnoredKinds,
 };
 use crate::terminal::{TextLayout, TextPage, Tone};
@@ -23,9 +23,9 @@ const NAMED: usize = 6;
 
 /// Says `plan` at the length of `detail`.
 #[must_use]
-pub fn plan(plan: &Plan<'_>, ignored: &IgnoredKinds, layout: TextLayout, detail: Detail) -> String {
+pub fn plan(plan: &Plan<'_>, ignored: &IgnoredKinds, layout: TextLayout, detail: ReportDetail) -> String {
     let mut page = super::page(layout);
-    let entries = Entry::of(plan);
+    let entries = ReportEntry::of(plan);
     let (lost, unknown, refused, stuck) = sort_out(plan, &entries);
 
     if !lost.is_empty() || !unknown.is_empty() {
@@ -46,12 +46,15 @@ pub fn plan(plan: &Plan<'_>, ignored: &IgnoredKinds, layout: TextLayout, detail:
 
 /// What each list tells: `DaemonSet`s that lose pods, objects that ask for what no policy has, what else is refused, and
 /// what would stay pending.
-fn sort_out(plan: &Plan<'_>, entries: &[Entry<'_>]) -> (Vec<String>, Told, Told, Told) {
+fn sort_out(
+    plan: &Plan<'_>,
+    entries: &[ReportEntry<'_>],
+) -> (Vec<String>, GroupedMessages, GroupedMessages, GroupedMessages) {
     let (mut lost, mut unknown, mut refused, mut stuck) =
-        (Vec::new(), Told::default(), Told::default(), Told::default());
+        (Vec::new(), GroupedMessages::default(), GroupedMessages::default(), GroupedMessages::default());
     for entry in entries {
         let object = entry.object();
-        if let Entry::Workload(_, planned) = entry
+        if let ReportEntry::Workload(_, planned) = entry
             && let Some(reach) = plan.reach(planned).filter(|reach| !reach.lost.is_empty())
         {
             lost.push(format!("{object}: any pod of it ends at once on {}", few(&reach.lost, NAMED)));
@@ -59,10 +62,10 @@ fn sort_out(plan: &Plan<'_>, entries: &[Entry<'_>]) -> (Vec<String>, Told, Told,
         let refusals = entry.refusals();
         if refusals.iter().any(|refused| asks_for_nothing_known(plan, refused)) {
             unknown.add(spoken(entry, plan, refusals), &object);
-        } else if entry.fate() == Fate::Refused {
+        } else if entry.fate() == EntryOutcome::Refused {
             refused.add(entry.message(plan), &object);
         }
-        if entry.fate() == Fate::Unplaceable {
+        if entry.fate() == EntryOutcome::Unplaceable {
             stuck.add(entry.message(plan), &object);
         }
     }
@@ -82,9 +85,9 @@ fn asks_for_nothing_known(plan: &Plan<'_>, refused: &Refused<'_>) -> bool {
 }
 
 /// The message of `entry`; where only policies that are not in force find fault, what they would say.
-fn spoken(entry: &Entry<'_>, plan: &Plan<'_>, refusals: &[Refused<'_>]) -> String {
+fn spoken(entry: &ReportEntry<'_>, plan: &Plan<'_>, refusals: &[Refused<'_>]) -> String {
     match (entry, refusals.first()) {
-        (Entry::Workload(_, planned), Some(refused)) if entry.fate() != Fate::Refused => {
+        (ReportEntry::Workload(_, planned), Some(refused)) if entry.fate() != EntryOutcome::Refused => {
             let kind: Kind = planned.workload.identity.kind;
             let Refused { policy, refusal, .. } = refused;
             format!("{} (policy {} is in {})", refusal.told_of(kind), policy.name, policy.mode)
@@ -95,13 +98,13 @@ fn spoken(entry: &Entry<'_>, plan: &Plan<'_>, refusals: &[Refused<'_>]) -> Strin
 
 /// Messages in the order in which they first come up, each with the objects that it is about.
 #[derive(Default)]
-struct Told {
+struct GroupedMessages {
     messages: Vec<(String, Vec<String>)>,
     places: BTreeMap<String, usize>,
 }
 
-impl Told {
-    fn add(&mut self, message: String, object: &Object<'_>) {
+impl GroupedMessages {
+    fn add(&mut self, message: String, object: &ObjectName<'_>) {
         let place = *self.places.entry(message).or_insert_with_key(|message| {
             self.messages.push((message.clone(), Vec::new()));
             self.messages.len().saturating_sub(1)
@@ -140,7 +143,7 @@ fn more(page: &mut TextPage, all: usize) {
 
 /// `12 workloads: 9 placeable, 1 unplaceable, 1 refused, 1 unrestricted; 4 objects of other kinds passed over (…).`
 fn summary(plan: &Plan<'_>, ignored: &IgnoredKinds) -> String {
-    let tally = Tally::of(plan, ignored);
+    let tally = OutcomeCounts::of(plan, ignored);
     let namespaces = plan.namespaces.iter().filter(|namespace| namespace.in_force()).count();
     let refused = tally.refused.saturating_sub(namespaces);
     let fates = format!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::few;
-use crate::report::entries::Fate;
+use crate::report::entries::EntryOutcome;
 use crate::terminal::{TextPage, Tone};
 use rempart_core::{
     admission::Source,
@@ -20,7 +20,7 @@ const POOLS: usize = 3;
 
 /// A level, who said so, and the mode of its policy where that is not in force, ready to be appended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Said {
+struct LevelCell {
     level: String,
     by: &'static str,
     idle: String,
@@ -28,20 +28,20 @@ struct Said {
 
 /// How a workload fares, as its row says it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Faring {
-    levels: Vec<Said>,
+struct OutcomeCells {
+    levels: Vec<LevelCell>,
     categories: String,
-    fate: Fate,
+    fate: EntryOutcome,
     pools: String,
 }
 
-impl Faring {
+impl OutcomeCells {
     fn of(plan: &Plan<'_>, planned: &Planned<'_>) -> Self {
         let policies = &planned.judgement.policies;
         let levels = policies.iter().map(|levelled| {
             let whose = if policies.len() > 1 { format!("{}: ", levelled.policy.name) } else { String::new() };
             let idle = if levelled.in_force { String::new() } else { format!(" ({})", levelled.policy.mode) };
-            Said { level: format!("{whose}{}", levelled.level), by: said_by(levelled.source), idle }
+            LevelCell { level: format!("{whose}{}", levelled.level), by: said_by(levelled.source), idle }
         });
         let pools = match &planned.outcome {
             Outcome::Placeable(pools) => few(names(plan, pools), POOLS),
@@ -52,7 +52,7 @@ impl Faring {
         Self {
             levels: levels.collect(),
             categories: planned.judgement.categories.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
-            fate: Fate::of(&planned.outcome),
+            fate: EntryOutcome::of(&planned.outcome),
             pools,
         }
     }
@@ -73,10 +73,10 @@ pub(super) fn names<'p>(plan: &'p Plan<'_>, pools: &'p [usize]) -> impl Iterator
 }
 
 /// A row, under the namespace whose it is; of all namespaces together when `None`.
-struct Row {
+struct TableRow {
     namespace: Option<String>,
     title: String,
-    faring: Faring,
+    faring: OutcomeCells,
 }
 
 /// Writes the table.
@@ -101,41 +101,41 @@ pub(super) fn print(page: &mut TextPage, plan: &Plan<'_>) {
     }
 }
 
-fn one_by_one(plan: &Plan<'_>) -> Vec<Row> {
+fn one_by_one(plan: &Plan<'_>) -> Vec<TableRow> {
     let mut ordered: Vec<&Planned<'_>> = plan.workloads.iter().collect();
     ordered.sort_by_key(|planned| &planned.workload.identity);
     // One more than is printed tells that there are more; the sentences of the rest are not needed.
     let rows = ordered.into_iter().take(MOST.saturating_add(1)).map(|planned| {
         let Identity { namespace, kind, name } = &planned.workload.identity;
-        let faring = Faring::of(plan, planned);
-        Row { namespace: Some(namespace.to_string()), title: format!("{kind} {name}"), faring }
+        let faring = OutcomeCells::of(plan, planned);
+        TableRow { namespace: Some(namespace.to_string()), title: format!("{kind} {name}"), faring }
     });
     rows.collect()
 }
 
 /// How many fare alike, namespace by namespace.
-type Alike<'p> = BTreeMap<(&'p str, Faring), usize>;
+type RowGroups<'p> = BTreeMap<(&'p str, OutcomeCells), usize>;
 
-fn alike<'p>(plan: &'p Plan<'_>) -> Alike<'p> {
-    let mut groups = Alike::new();
+fn alike<'p>(plan: &'p Plan<'_>) -> RowGroups<'p> {
+    let mut groups = RowGroups::new();
     for planned in &plan.workloads {
-        let count = groups.entry((&planned.workload.identity.namespace, Faring::of(plan, planned))).or_default();
+        let count = groups.entry((&planned.workload.identity.namespace, OutcomeCells::of(plan, planned))).or_default();
         *count = count.saturating_add(1);
     }
     groups
 }
 
-fn by_namespace(groups: Alike<'_>) -> Vec<Row> {
+fn by_namespace(groups: RowGroups<'_>) -> Vec<TableRow> {
     let rows = groups.into_iter().map(|((namespace, faring), count)| {
         let title = counted(count, "workload", "workloads");
-        Row { namespace: Some(namespace.to_owned()), title, faring }
+        TableRow { namespace: Some(namespace.to_owned()), title, faring }
     });
     rows.collect()
 }
 
-fn of_all_namespaces(groups: Alike<'_>) -> Vec<Row> {
+fn of_all_namespaces(groups: RowGroups<'_>) -> Vec<TableRow> {
     // How many there are, and in how many namespaces.
-    let mut merged: BTreeMap<Faring, (usize, usize)> = BTreeMap::new();
+    let mut merged: BTreeMap<OutcomeCells, (usize, usize)> = BTreeMap::new();
     for ((_, faring), number) in groups {
         let (count, namespaces) = merged.entry(faring).or_default();
         (*count, *namespaces) = (count.saturating_add(number), namespaces.saturating_add(1));
@@ -146,19 +146,19 @@ fn of_all_namespaces(groups: Alike<'_>) -> Vec<Row> {
             counted(count, "workload", "workloads"),
             counted(namespaces, "namespace", "namespaces")
         );
-        Row { namespace: None, title, faring }
+        TableRow { namespace: None, title, faring }
     });
     rows.collect()
 }
 
-fn table(page: &mut TextPage, rows: Vec<Row>) {
+fn table(page: &mut TextPage, rows: Vec<TableRow>) {
     // Lines of two columns stay beside each other only where neither is broken, for which a narrow page has no room.
     let merged = page.layout().width < super::COMFORTABLE && rows.iter().any(|row| row.faring.levels.len() > 1);
     let categorised = rows.iter().any(|row| !row.faring.categories.is_empty());
     let plain = |text: String| (text, Tone::Plain);
     let mut cells = Vec::new();
     let mut last = None;
-    for Row { namespace, title, faring } in rows {
+    for TableRow { namespace, title, faring } in rows {
         let title = match &namespace {
             Some(name) => {
                 if last.as_ref() != Some(name) {
@@ -169,21 +169,21 @@ fn table(page: &mut TextPage, rows: Vec<Row>) {
             None => title,
         };
         last = namespace;
-        let Faring { levels, categories, fate, pools } = faring;
+        let OutcomeCells { levels, categories, fate, pools } = faring;
         let tone = match fate {
-            Fate::Placeable => Tone::Good,
-            Fate::Unplaceable | Fate::Refused => Tone::Bad,
-            Fate::Unrestricted => Tone::Plain,
+            EntryOutcome::Placeable => Tone::Good,
+            EntryOutcome::Unplaceable | EntryOutcome::Refused => Tone::Bad,
+            EntryOutcome::Unrestricted => Tone::Plain,
         };
-        let lines = |of: fn(&Said) -> String| match &*levels {
+        let lines = |of: fn(&LevelCell) -> String| match &*levels {
             [] => "–".to_owned(),
             levels => levels.iter().map(of).collect::<Vec<_>>().join("\n"),
         };
         let mut row = vec![plain(title)];
         if merged {
-            row.push(plain(lines(|Said { level, by, idle }| format!("{level}\n  by {by}{idle}"))));
+            row.push(plain(lines(|LevelCell { level, by, idle }| format!("{level}\n  by {by}{idle}"))));
         } else {
-            row.push(plain(lines(|Said { level, idle, .. }| format!("{level}{idle}"))));
+            row.push(plain(lines(|LevelCell { level, idle, .. }| format!("{level}{idle}"))));
             row.push((lines(|said| said.by.to_owned()), Tone::Faint));
         }
         row.extend(categorised.then(|| plain(categories)));

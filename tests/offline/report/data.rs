@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use insta::assert_snapshot;
 use rempart::diagnostic::Severity;
-use rempart::report::{FileLocation, Finding, ImpactReport, LintReport, PlanReport, json, schemas, yaml};
+use rempart::report::{FileLocation, ImpactReport, LintReport, PlanReport, ReportFinding, json, schemas, yaml};
 use rempart_core::{impact::impact, instant::Instant, plan::Assume};
 use serde::Serialize;
 use serde_json::Value;
@@ -121,7 +121,7 @@ fn an_impact_of_time_as_json() {
 
 #[test]
 fn findings_as_json() {
-    let finding = |severity, code, origin, hint: Option<&str>| Finding {
+    let finding = |severity, code, origin, hint: Option<&str>| ReportFinding {
         severity,
         code,
         object: Some("Deployment claims/api".to_owned()),

@@ -7,7 +7,7 @@ use std::{fs, path::Path, process::Command};
 
 use insta::assert_snapshot;
 use rempart::diagnostic::Severity;
-use rempart::report::{FileLocation, Finding, NoLocations, PLAN_RULES, of_plan, sarif};
+use rempart::report::{FileLocation, NoLocations, PLAN_RULES, ReportFinding, of_plan, sarif};
 use serde_json::Value;
 
 use super::world::{Files, before, many, planned};
@@ -37,7 +37,7 @@ fn schema() -> Value {
     schema
 }
 
-fn written(findings: impl Iterator<Item = Finding>) -> String {
+fn written(findings: impl Iterator<Item = ReportFinding>) -> String {
     let mut out = Vec::new();
     sarif(&PLAN_RULES, findings, &mut out).unwrap();
     String::from_utf8(out).unwrap()
@@ -60,7 +60,7 @@ fn a_plan_as_sarif() {
     for text in [
         written(of_plan(&plan, &NoLocations)),
         written(std::iter::empty()),
-        written(std::iter::once(Finding {
+        written(std::iter::once(ReportFinding {
             severity: Severity::Warning,
             code: "OfNoRule",
             object: None,
@@ -90,7 +90,7 @@ fn the_types_that_are_generated_from_the_schema_read_it_whole() {
 fn every_finding_of_a_plan_has_a_rule() {
     for world in [before(), many(3, 20)] {
         let plan = planned(&world);
-        let findings: Vec<Finding> = of_plan(&plan, &NoLocations).collect();
+        let findings: Vec<ReportFinding> = of_plan(&plan, &NoLocations).collect();
         assert!(!findings.is_empty());
         for finding in findings {
             assert!(PLAN_RULES.iter().any(|rule| rule.code == finding.code), "{}", finding.code);

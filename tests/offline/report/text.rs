@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use rempart::report::{
     IgnoredKinds,
-    text::{self, Detail},
+    text::{self, ReportDetail},
 };
 use rempart::terminal::TextLayout;
 use rempart_core::impact::{Impact, impact};
@@ -23,7 +23,7 @@ fn lines_fit(text: &str, width: usize) {
 #[test]
 fn a_plan_at_80_columns() {
     let world = before();
-    let text = text::plan(&planned(&world), &ignored(), NARROW, Detail::Brief);
+    let text = text::plan(&planned(&world), &ignored(), NARROW, ReportDetail::Brief);
     lines_fit(&text, 80);
     assert_snapshot!(text);
 }
@@ -31,7 +31,7 @@ fn a_plan_at_80_columns() {
 #[test]
 fn a_plan_at_120_columns_with_every_reason() {
     let world = before();
-    let text = text::plan(&planned(&world), &ignored(), WIDE, Detail::Full);
+    let text = text::plan(&planned(&world), &ignored(), WIDE, ReportDetail::Full);
     lines_fit(&text, 120);
     assert_snapshot!(text);
 }
@@ -89,7 +89,7 @@ fn colours_change_nothing_but_colours() {
     let found = impact(&old, &new);
     let of = |colour| {
         let look = TextLayout { colour, ..NARROW };
-        text::plan(&old, &ignored(), look, Detail::Full) + &text::impact(&found, &old, &new, look)
+        text::plan(&old, &ignored(), look, ReportDetail::Full) + &text::impact(&found, &old, &new, look)
     };
     let coloured = of(true);
     assert!(coloured.contains("\u{1b}["), "nothing is coloured");
@@ -109,7 +109,7 @@ fn colours_change_nothing_but_colours() {
 fn ten_thousand_workloads_are_grouped() {
     for (namespaces, each, rows) in [(10, 1000, 40), (1000, 10, 4)] {
         let world = many(namespaces, each);
-        let text = text::plan(&planned(&world), &IgnoredKinds::default(), NARROW, Detail::Brief);
+        let text = text::plan(&planned(&world), &IgnoredKinds::default(), NARROW, ReportDetail::Brief);
         lines_fit(&text, 80);
         assert!(text.lines().count() < 200, "{} lines", text.lines().count());
         assert!(text.contains("10000 workloads, those that fare alike in one row; -o json lists each."), "{text}");

@@ -82,10 +82,10 @@ mod tests {
 
     use super::*;
     use rempart::manifest::read::read;
-    use rempart::report::Fate;
+    use rempart::report::EntryOutcome;
     use rempart::{
         diagnostic::source::SourceMap,
-        gather::{Gathered, Settings, Settled},
+        gather::{GatherSettings, GatheredObjects, LocatedInventory},
     };
     use rempart_core::{
         instant::Instant,
@@ -100,12 +100,12 @@ mod tests {
         sources
     }
 
-    fn settle(sources: &SourceMap) -> Settled<'_> {
-        let mut gathered = Gathered::new("default");
+    fn settle(sources: &SourceMap) -> LocatedInventory<'_> {
+        let mut gathered = GatheredObjects::new("default");
         for file in sources.files() {
             read(file, sources.text(file), &mut |found| gathered.take(file, found));
         }
-        gathered.settle(&Settings::default())
+        gathered.settle(&GatherSettings::default())
     }
 
     #[test]
@@ -126,9 +126,9 @@ mod tests {
         let sources = sources(Estate::of(1000));
         let settled = settle(&sources);
         let plan: Plan<'_> = plan(&settled.inventory, Instant::from_seconds(1_795_000_000), Assume::default());
-        let fates = |fate| plan.workloads.iter().filter(|planned| Fate::of(&planned.outcome) == fate).count();
-        assert!(fates(Fate::Placeable) > 500, "{}", fates(Fate::Placeable));
-        for fate in [Fate::Unplaceable, Fate::Refused] {
+        let fates = |fate| plan.workloads.iter().filter(|planned| EntryOutcome::of(&planned.outcome) == fate).count();
+        assert!(fates(EntryOutcome::Placeable) > 500, "{}", fates(EntryOutcome::Placeable));
+        for fate in [EntryOutcome::Unplaceable, EntryOutcome::Refused] {
             assert!((1..300).contains(&fates(fate)), "{fate:?}: {}", fates(fate));
         }
         assert!(plan.demands.len() > 20, "{}", plan.demands.len());
