@@ -74,13 +74,13 @@ pub struct CloudProviderSpec {
 
     /// The company that operates the offers and signs the contract.
     /// Example: `{name: Outscale SAS, jurisdiction: FR}`.
-    pub operator: Party,
+    pub operator: PartySpec,
 
     /// Who controls the operator: its parent company or its majority owner. Default: nobody else,
     /// that is the operator itself. Laws that reach the controlling party reach the offers.
     /// Example: `{name: Dassault Systèmes SE, jurisdiction: FR}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub controlling_party: Option<Party>,
+    pub controlling_party: Option<PartySpec>,
 
     /// What the operator sells, each with facts of its own, at most 64; names are unique. A
     /// PlacementPool names one of them.
@@ -88,13 +88,13 @@ pub struct CloudProviderSpec {
     #[schemars(length(max = limits::OFFERS), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(validation = schema::unique("offer"))]
-    pub offers: Vec<Offer>,
+    pub offers: Vec<OfferSpec>,
 }
 
 /// A company or authority, and the country whose law it is under.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Party {
+pub struct PartySpec {
     /// Its legal name, at most 256 characters. Example: `Outscale SAS`.
     #[schemars(schema_with = "schema::text")]
     pub name: String,
@@ -112,7 +112,7 @@ pub struct Party {
 #[x_kube(validation = Rule::new(UNKNOWN_REGION_RULE)
     .message(Message::Expression(UNKNOWN_REGION_MESSAGE.into()))
     .field_path(".qualifications"))]
-pub struct Offer {
+pub struct OfferSpec {
     /// The name by which pools refer to the offer: at most 63 letters, digits, dashes, dots and
     /// underscores. Example: `iaas-cloudgouv`.
     #[schemars(schema_with = "schema::label")]
@@ -129,7 +129,7 @@ pub struct Offer {
     /// Example: `[{name: TINA OS, supplier: Outscale SAS, jurisdiction: FR}]`.
     #[schemars(length(max = limits::TECHNOLOGIES), extend("x-kubernetes-list-type" = "atomic"))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub technology: Vec<Technology>,
+    pub technology: Vec<TechnologySpec>,
 
     /// Extraterritorial laws that reach the offer beyond those that follow from the jurisdictions of
     /// the operator and of its controlling party, at most 32 lower-case identifiers. Default: none
@@ -144,7 +144,7 @@ pub struct Offer {
     #[schemars(length(max = limits::ZONES), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(validation = schema::unique("zone"))]
-    pub zones: Vec<Zone>,
+    pub zones: Vec<ZoneSpec>,
 
     /// Qualifications and certificates that the offer holds or held, at most 32. One that follows
     /// another of its scheme without a gap counts as its continuation, so a renewal is added beside
@@ -152,7 +152,7 @@ pub struct Offer {
     /// Example: `[{scheme: secnumcloud, validFrom: "2023-11-30", validUntil: "2026-11-30"}]`.
     #[schemars(length(max = limits::QUALIFICATIONS), extend("x-kubernetes-list-type" = "atomic"))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub qualifications: Vec<Qualification>,
+    pub qualifications: Vec<QualificationSpec>,
 }
 
 /// The scope of a qualification stays within the regions of the offer.
@@ -166,7 +166,7 @@ const UNKNOWN_REGION_MESSAGE: &str = "[has(self.zones) ? self.zones.map(z, z.reg
 /// A part of the stack that an offer runs on.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Technology {
+pub struct TechnologySpec {
     /// What it is, at most 256 characters. Example: `TINA OS`.
     #[schemars(schema_with = "schema::text")]
     pub name: String,
@@ -184,7 +184,7 @@ pub struct Technology {
 /// A site, as the provider names it, and what is known of it.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Zone {
+pub struct ZoneSpec {
     /// The provider's name of the zone: at most 63 letters, digits, dashes, dots and underscores.
     /// Example: `fr-par-2`.
     #[schemars(schema_with = "schema::label")]
@@ -221,7 +221,7 @@ pub struct Zone {
          ': write the last day in force, or leave it out when no end is known'".into(),
     ))
     .field_path(".validUntil"))]
-pub struct Qualification {
+pub struct QualificationSpec {
     /// What the offer is qualified as: a lower-case identifier, at most 63 characters. Policies
     /// demand it by this name. Examples: `secnumcloud`, `hds`, `iso-27001`, `c5`.
     #[schemars(schema_with = "schema::scheme")]

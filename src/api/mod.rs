@@ -23,18 +23,21 @@ pub mod validate;
 mod workload_placement;
 
 pub use cloud_provider::{
-    CloudProvider, CloudProviderSpec, CloudProviderStatus, Offer, OfferStatus, Party, Qualification,
-    QualificationInForce, Technology, Zone,
+    CloudProvider, CloudProviderSpec, CloudProviderStatus, OfferSpec, OfferStatus, PartySpec, QualificationInForce,
+    QualificationSpec, TechnologySpec, ZoneSpec,
 };
 pub use meta::{STAMP_DOMAIN, find_condition};
 pub use placement_policy::{
-    AllowDeny, Category, Exception, ExceptionStanding, Jurisdictions, Level, LossAction, Mode, MoveStop,
-    OnClearanceLoss, PlacementPolicy, PlacementPolicySpec, PlacementPolicyStatus, Requirements, Standing,
+    AllowDeny, CategorySpec, ClearanceLossAction, ClearanceStatus, ExceptionSpec, ExceptionStatus, JurisdictionsSpec,
+    LevelSpec, MoveStop, OnClearanceLoss, PlacementPolicy, PlacementPolicySpec, PlacementPolicyStatus, PolicyMode,
+    RequirementsSpec,
 };
-pub use placement_pool::{PlacementPool, PlacementPoolSpec, PlacementPoolStatus, PoolException, Reason, Verdict};
+pub use placement_pool::{
+    PlacementPool, PlacementPoolSpec, PlacementPoolStatus, PoolException, PoolVerdict, VerdictReason,
+};
 pub use workload_placement::{
-    AppliedPolicy, PodCounts, ProviderPods, RejectedPool, RejectionReason, Summary, WorkloadName, WorkloadPlacement,
-    WorkloadPlacementSpec, WorkloadPlacementStatus,
+    AppliedPolicy, PlacementSummary, PodCounts, ProviderPods, RejectedPool, RejectionReason, WorkloadPlacement,
+    WorkloadPlacementSpec, WorkloadPlacementStatus, WorkloadReference,
 };
 
 /// The API group.

@@ -103,7 +103,7 @@ pub struct PlacementPolicySpec {
     /// placed; `Warn` changes nothing and warns the applying user; `Audit` only reports. Nodes are
     /// labelled in every mode. Required: nobody should enforce by omission, nor fail to.
     /// Example: `Audit`, to see what a new policy would do.
-    pub mode: Mode,
+    pub mode: PolicyMode,
 
     /// The namespaces where the policy applies, by their labels. Default: every namespace but the
     /// exempt ones (kube-system, kube-public, kube-node-lease and the operator's own, unless the
@@ -124,14 +124,14 @@ pub struct PlacementPolicySpec {
     // managers may put a level where neither wrote it.
     #[schemars(length(min = 1, max = limits::LEVELS), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = schema::unique("level"))]
-    pub levels: Vec<Level>,
+    pub levels: Vec<LevelSpec>,
 
     /// Kinds of data that ask for something of their own at whatever level, at most 32; names are
     /// unique. Default: none. Example: `[{name: health, require: {qualifications: [hds]}}]`.
     #[schemars(length(max = limits::CATEGORIES), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(validation = schema::unique("category"))]
-    pub categories: Vec<Category>,
+    pub categories: Vec<CategorySpec>,
 
     /// Namespaces whose pods may, until a day, also run on pools that are not cleared for their level,
     /// at most 16; names are unique, and a namespace is in one exception at most. Each is visible on
@@ -142,12 +142,12 @@ pub struct PlacementPolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(validation = schema::unique("exception"))]
     #[x_kube(validation = schema::one_exception_a_namespace())]
-    pub exceptions: Vec<Exception>,
+    pub exceptions: Vec<ExceptionSpec>,
 }
 
 /// What a policy does about those who do not comply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
-pub enum Mode {
+pub enum PolicyMode {
     /// Pods are placed, and what cannot be placed is refused.
     Enforce,
     /// Nothing is changed; the applying user is warned.
@@ -156,7 +156,7 @@ pub enum Mode {
     Audit,
 }
 
-impl Mode {
+impl PolicyMode {
     /// The mode as it is written in a policy.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -167,7 +167,7 @@ impl Mode {
     }
 }
 
-impl std::fmt::Display for Mode {
+impl std::fmt::Display for PolicyMode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
     }
@@ -176,7 +176,7 @@ impl std::fmt::Display for Mode {
 /// A level of sensitivity.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Level {
+pub struct LevelSpec {
     /// The name that developers write in the annotation `rempart.dev/sensitivity`: at most 28
     /// lower-case letters, digits and dashes. Example: `restricted`.
     #[schemars(schema_with = "schema::short_name")]
@@ -185,7 +185,7 @@ pub struct Level {
     /// What a pool must meet, beside what the levels before this one require. Default: nothing more.
     /// A level for which nothing is required may run on any node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub require: Option<Requirements>,
+    pub require: Option<RequirementsSpec>,
 
     /// What becomes of running pods of this level when their pool is no longer cleared for it, and how
     /// long before a certificate ends they begin to leave. Default: `{action: Migrate}`, at the end.
@@ -205,9 +205,9 @@ pub struct OnClearanceLoss {
     /// in waves, within disruption budgets. `Evict`: they are evicted at once, within disruption
     /// budgets. `Report`: nothing; the officer is told. Pods that no cleared pool could take are kept
     /// and reported whatever stands here. Default: `Migrate`. Example: `Report`.
-    #[schemars(with = "LossAction")]
+    #[schemars(with = "ClearanceLossAction")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action: Option<LossAction>,
+    pub action: Option<ClearanceLossAction>,
 
     /// How long before a qualification ends a pool takes no new pods of this level and its pods begin
     /// to leave, provided that another pool stays cleared: hours, minutes and seconds. The lead times
@@ -220,7 +220,7 @@ pub struct OnClearanceLoss {
 
 /// What happens to pods that stand where they may no longer stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub enum LossAction {
+pub enum ClearanceLossAction {
     /// Replacements first, in waves, within disruption budgets.
     #[default]
     Migrate,
@@ -233,7 +233,7 @@ pub enum LossAction {
 /// Namespaces whose pods may, until a day, also run on pools that are not cleared for their level.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Exception {
+pub struct ExceptionSpec {
     /// A name for it, at most 28 lower-case letters, digits and dashes: it becomes part of a node
     /// label. Example: `legacy-claims`.
     #[schemars(schema_with = "schema::short_name")]
@@ -269,7 +269,7 @@ pub struct Exception {
 /// A kind of data, orthogonal to the levels.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Category {
+pub struct CategorySpec {
     /// The name that developers write in the annotation `rempart.dev/categories`: at most 28
     /// lower-case letters, digits and dashes. Example: `health`.
     #[schemars(schema_with = "schema::short_name")]
@@ -277,7 +277,7 @@ pub struct Category {
 
     /// What a pool must meet. Default: nothing; the category is then only a remark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub require: Option<Requirements>,
+    pub require: Option<RequirementsSpec>,
 }
 
 /// What a pool must meet: all that is stated here. A fact that is unknown meets no demand.
@@ -286,12 +286,12 @@ pub struct Category {
 #[x_kube(validation = Rule::new(SOMETHING_REQUIRED)
     .message("nothing is required: write at least one demand, or leave require out")
     .reason(Reason::FieldValueRequired))]
-pub struct Requirements {
+pub struct RequirementsSpec {
     /// Of which countries those must be who have a say: the operator, the party that controls it, the
     /// suppliers of the technology; and where the data may lie.
     /// Example: `{operator: [EU], data: [FR]}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jurisdictions: Option<Jurisdictions>,
+    pub jurisdictions: Option<JurisdictionsSpec>,
 
     /// Extraterritorial laws none of which may reach the offer, 1 to 64 lower-case identifiers. A law
     /// reaches an offer that lists it in `exposedTo`, or by the country of its operator or controlling
@@ -339,7 +339,7 @@ const SOMETHING_REQUIRED: &str = "has(self.jurisdictions) || has(self.notExposed
         "has(self.operator) || has(self.controllingParty) || has(self.technology) || has(self.data)")
     .message("no country is required: write operator, controllingParty, technology or data, or leave jurisdictions out")
     .reason(Reason::FieldValueRequired))]
-pub struct Jurisdictions {
+pub struct JurisdictionsSpec {
     /// Countries of which the operator must be, 1 to 64: codes of ISO 3166-1 such as `FR`, or the
     /// groups `EU` and `EEA`. Default: any. Example: `[EU]`.
     #[schemars(schema_with = "schema::countries")]
@@ -396,17 +396,17 @@ pub struct PlacementPolicyStatus {
     /// Where each level may run.
     #[schemars(length(max = limits::LEVELS), extend("x-kubernetes-list-type" = "atomic"))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub levels: Vec<Standing>,
+    pub levels: Vec<ClearanceStatus>,
 
     /// Where each category may run.
     #[schemars(length(max = limits::CATEGORIES), extend("x-kubernetes-list-type" = "atomic"))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub categories: Vec<Standing>,
+    pub categories: Vec<ClearanceStatus>,
 
     /// How each exception stands.
     #[schemars(length(max = limits::EXCEPTIONS), extend("x-kubernetes-list-type" = "atomic"))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub exceptions: Vec<ExceptionStanding>,
+    pub exceptions: Vec<ExceptionStatus>,
 
     /// The next instant at which a verdict on a pool changes by itself, because a qualification
     /// begins or ends, or at which the lead time of a level begins or an exception ends. Absent when
@@ -461,7 +461,7 @@ pub struct MoveStop {
 /// How an exception stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ExceptionStanding {
+pub struct ExceptionStatus {
     /// The name of the exception.
     #[schemars(schema_with = "schema::repeated")]
     #[serde(default)]
@@ -485,7 +485,7 @@ pub struct ExceptionStanding {
 /// Where a level or category may run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Standing {
+pub struct ClearanceStatus {
     /// The name of the level or category.
     #[schemars(schema_with = "schema::repeated")]
     #[serde(default)]

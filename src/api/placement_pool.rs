@@ -99,7 +99,7 @@ pub struct PlacementPoolStatus {
     /// if not, every reason.
     #[schemars(length(max = limits::STATUS_LIST), extend("x-kubernetes-list-type" = "atomic"))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<PoolVerdict>,
 
     /// The exceptions in force that let pods onto the pool though it is not cleared for their level.
     #[schemars(length(max = limits::STATUS_LIST), extend("x-kubernetes-list-type" = "atomic"))]
@@ -147,7 +147,7 @@ pub struct PoolException {
 /// Whether the pool is cleared for one level or one category of one policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Verdict {
+pub struct PoolVerdict {
     /// The PlacementPolicy.
     #[schemars(schema_with = "schema::repeated")]
     #[serde(default)]
@@ -181,13 +181,13 @@ pub struct Verdict {
     /// absent otherwise.
     #[schemars(length(max = limits::REASONS), extend("x-kubernetes-list-type" = "atomic"))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<VerdictReason>,
 }
 
 /// Why a pool is not cleared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Reason {
+pub struct VerdictReason {
     /// A stable word for programs, such as QualificationExpired.
     #[schemars(schema_with = "schema::repeated")]
     #[serde(default)]

@@ -5,7 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Reason, limits, meta, schema};
+use super::{VerdictReason, limits, meta, schema};
 
 /// There is nothing to specify: the whole of it follows from the workload, the policies and the places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, CustomResource, JsonSchema)]
@@ -80,7 +80,7 @@ pub struct WorkloadPlacementSpec {}
 pub struct WorkloadPlacementStatus {
     /// What this is about.
     #[serde(default)]
-    pub workload: WorkloadName,
+    pub workload: WorkloadReference,
 
     /// Each policy that governs the namespace, and the level that it gives the workload.
     #[schemars(length(max = limits::STATUS_LIST), extend("x-kubernetes-list-type" = "atomic"))]
@@ -118,7 +118,7 @@ pub struct WorkloadPlacementStatus {
 
     /// The above as `kubectl get` shows it.
     #[serde(default)]
-    pub summary: Summary,
+    pub summary: PlacementSummary,
 
     /// Placeable: whether some cleared pool is left for it. Compliant: whether every pod stands where
     /// it may. Migrating: whether pods of it are being moved.
@@ -130,7 +130,7 @@ pub struct WorkloadPlacementStatus {
 /// Which workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct WorkloadName {
+pub struct WorkloadReference {
     /// Its kind.
     #[schemars(schema_with = "schema::repeated")]
     #[serde(default)]
@@ -208,7 +208,7 @@ pub struct RejectionReason {
 
     /// What is missing.
     #[serde(flatten)]
-    pub reason: Reason,
+    pub reason: VerdictReason,
 }
 
 /// How many pods a workload has.
@@ -254,7 +254,7 @@ pub struct ProviderPods {
 /// A record in a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Summary {
+pub struct PlacementSummary {
     /// Kind and name of the workload.
     #[schemars(schema_with = "schema::message")]
     #[serde(default)]

@@ -49,9 +49,9 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Converted<Policy> 
         (Some(name), Some(namespaces), Some(levels)) if problems.is_empty() => Some(Policy {
             name,
             mode: match mode {
-                api::Mode::Enforce => Mode::Enforce,
-                api::Mode::Warn => Mode::Warn,
-                api::Mode::Audit => Mode::Audit,
+                api::PolicyMode::Enforce => Mode::Enforce,
+                api::PolicyMode::Warn => Mode::Warn,
+                api::PolicyMode::Audit => Mode::Audit,
             },
             namespaces,
             levels,
@@ -63,8 +63,8 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Converted<Policy> 
     Converted { value, problems }
 }
 
-fn level(level: &api::Level, mut reader: FieldReader<'_>) -> Option<Level> {
-    let api::Level { name, require, on_clearance_loss } = level;
+fn level(level: &api::LevelSpec, mut reader: FieldReader<'_>) -> Option<Level> {
+    let api::LevelSpec { name, require, on_clearance_loss } = level;
     let require = require.as_ref().map(|found| requirements(found, &mut reader.field("require")));
     let on_loss = match on_clearance_loss {
         Some(found) => on_loss(found, reader.field("onClearanceLoss")),
@@ -77,9 +77,9 @@ fn level(level: &api::Level, mut reader: FieldReader<'_>) -> Option<Level> {
 fn on_loss(found: &api::OnClearanceLoss, mut reader: FieldReader<'_>) -> OnLoss {
     let api::OnClearanceLoss { action, lead_time } = found;
     let action = match action.unwrap_or_default() {
-        api::LossAction::Migrate => LossAction::Migrate,
-        api::LossAction::Evict => LossAction::Evict,
-        api::LossAction::Report => LossAction::Report,
+        api::ClearanceLossAction::Migrate => LossAction::Migrate,
+        api::ClearanceLossAction::Evict => LossAction::Evict,
+        api::ClearanceLossAction::Report => LossAction::Report,
     };
     let mut reader = reader.field("leadTime");
     let lead = lead_time.as_deref().and_then(|text| match text.parse::<kube::core::Duration>() {
@@ -95,14 +95,14 @@ fn on_loss(found: &api::OnClearanceLoss, mut reader: FieldReader<'_>) -> OnLoss 
 
 /// Reads the exceptions of a policy with these `levels`.
 fn exceptions(
-    found: &[api::Exception],
+    found: &[api::ExceptionSpec],
     levels: &Levels,
     reader: &mut FieldReader<'_>,
 ) -> BTreeMap<ExceptionName, Exception> {
     let mut known = BTreeMap::new();
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
     for (i, exception) in found.iter().enumerate() {
-        let api::Exception { name, namespaces, level, pools, until, reason, approved_by } = exception;
+        let api::ExceptionSpec { name, namespaces, level, pools, until, reason, approved_by } = exception;
         let mut list = reader.field("exceptions");
         let mut reader = list.entry(i);
         // Which of two is meant nobody could tell from the pod.
@@ -137,8 +137,8 @@ fn exceptions(
     known
 }
 
-fn requirements(found: &api::Requirements, reader: &mut FieldReader<'_>) -> Requirements {
-    let api::Requirements {
+fn requirements(found: &api::RequirementsSpec, reader: &mut FieldReader<'_>) -> Requirements {
+    let api::RequirementsSpec {
         jurisdictions,
         not_exposed_to,
         qualifications,
@@ -147,7 +147,7 @@ fn requirements(found: &api::Requirements, reader: &mut FieldReader<'_>) -> Requ
         max_pue,
         max_carbon_intensity,
     } = found;
-    let api::Jurisdictions { operator, controlling_party, technology, data } =
+    let api::JurisdictionsSpec { operator, controlling_party, technology, data } =
         jurisdictions.clone().unwrap_or_default();
     let mut countries = reader.field("jurisdictions");
     let require = Requirements {

@@ -46,13 +46,13 @@ fn by_name<S, T, K: Ord + Clone + std::fmt::Display>(
     found.into_iter().filter_map(|(key, value)| value.map(|value| (key, value))).collect()
 }
 
-fn party(party: &api::Party, mut reader: FieldReader<'_>) -> Party {
-    let api::Party { name, jurisdiction } = party;
+fn party(party: &api::PartySpec, mut reader: FieldReader<'_>) -> Party {
+    let api::PartySpec { name, jurisdiction } = party;
     Party { name: name.clone(), jurisdiction: reader.field("jurisdiction").take(Jurisdiction::parse(jurisdiction)) }
 }
 
-fn offer(offer: &api::Offer, mut reader: FieldReader<'_>) -> Option<Offer> {
-    let api::Offer { name, display_name: _, technology, exposed_to, zones, qualifications } = offer;
+fn offer(offer: &api::OfferSpec, mut reader: FieldReader<'_>) -> Option<Offer> {
+    let api::OfferSpec { name, display_name: _, technology, exposed_to, zones, qualifications } = offer;
     let name = reader.field("name").take(OfferName::parse(name));
     let technology = technology
         .iter()
@@ -71,14 +71,14 @@ fn offer(offer: &api::Offer, mut reader: FieldReader<'_>) -> Option<Offer> {
     Some(Offer { name: name?, technology, exposed_to, zones, qualifications })
 }
 
-fn technology(part: &api::Technology, mut reader: FieldReader<'_>) -> Technology {
-    let api::Technology { name, supplier, jurisdiction } = part;
+fn technology(part: &api::TechnologySpec, mut reader: FieldReader<'_>) -> Technology {
+    let api::TechnologySpec { name, supplier, jurisdiction } = part;
     let jurisdiction = reader.field("jurisdiction").take(Jurisdiction::parse(jurisdiction));
     Technology { name: name.clone(), supplier: supplier.clone(), jurisdiction }
 }
 
-fn zone(zone: &api::Zone, mut reader: FieldReader<'_>) -> Option<Zone> {
-    let api::Zone { name, region, country, pue, carbon_intensity } = zone;
+fn zone(zone: &api::ZoneSpec, mut reader: FieldReader<'_>) -> Option<Zone> {
+    let api::ZoneSpec { name, region, country, pue, carbon_intensity } = zone;
     let name = reader.field("name").take(ZoneName::parse(name));
     let region = reader.field("region").take(RegionName::parse(region));
     let country = reader.field("country").take(Jurisdiction::parse(country));
@@ -95,8 +95,8 @@ fn figure(value: f64, least: f64, mut reader: FieldReader<'_>) -> Option<f64> {
     good.then_some(value)
 }
 
-fn qualification(found: &api::Qualification, mut reader: FieldReader<'_>) -> Option<Qualification> {
-    let api::Qualification { scheme, valid_from, valid_until, regions, reference, source } = found;
+fn qualification(found: &api::QualificationSpec, mut reader: FieldReader<'_>) -> Option<Qualification> {
+    let api::QualificationSpec { scheme, valid_from, valid_until, regions, reference, source } = found;
     let scheme = reader.field("scheme").take(Scheme::parse(scheme));
     let valid_from = reader.field("validFrom").take(Day::parse(valid_from));
     let valid_until = match valid_until {

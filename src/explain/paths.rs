@@ -3,7 +3,7 @@
 //! Pure, and by name wherever a list has names: the core has forgotten in which order things were written.
 
 use crate::{
-    api::{CloudProviderSpec, PlacementPolicySpec, Requirements},
+    api::{CloudProviderSpec, PlacementPolicySpec, RequirementsSpec},
     gather::demander,
 };
 use rempart_core::{
@@ -32,7 +32,7 @@ pub(super) fn demand(spec: &PlacementPolicySpec, derivation: &Derivation<'_>, st
 }
 
 /// The entry of a list of demands, where one entry alone demands.
-fn entry(require: &Requirements, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {
+fn entry(require: &RequirementsSpec, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {
     let index = |listed: &[String], name: &str| listed.iter().position(|found| found == name);
     let site = derivation.site.ok();
     let denied = |deny: &[String], name: &str| index(deny, name).map(|index| format!(".deny[{index}]"));
@@ -57,7 +57,7 @@ pub(super) fn zone(spec: &CloudProviderSpec, site: Site<'_>) -> Option<String> {
     Some(format!("{path}.zones[{index}]"))
 }
 
-fn offer<'s>(spec: &'s CloudProviderSpec, site: Site<'_>) -> Option<(String, &'s crate::api::Offer)> {
+fn offer<'s>(spec: &'s CloudProviderSpec, site: Site<'_>) -> Option<(String, &'s crate::api::OfferSpec)> {
     let found = spec.offers.iter().enumerate().find(|(_, offer)| offer.name == site.offer.name.as_str());
     found.map(|(index, offer)| (format!("spec.offers[{index}]"), offer))
 }
@@ -76,7 +76,7 @@ pub(super) fn fact(spec: &CloudProviderSpec, site: Site<'_>, step: &Step<'_>) ->
         Subject::Party { role: of, .. } => Some(role(of)),
         Subject::Technology(None) => Some(format!("{path}.technology")),
         Subject::Technology(Some(part)) => {
-            let is = |found: &crate::api::Technology| {
+            let is = |found: &crate::api::TechnologySpec| {
                 (&found.name, &found.supplier) == (&part.name, &part.supplier)
                     && part.jurisdiction.is_none_or(|country| country.to_string() == found.jurisdiction)
             };
@@ -135,7 +135,7 @@ pub(super) fn named(step: &Step<'_>) -> Option<&'static str> {
 }
 
 /// Whether `known` is what was made of `found`.
-fn is(known: &Qualification, found: &crate::api::Qualification) -> bool {
+fn is(known: &Qualification, found: &crate::api::QualificationSpec) -> bool {
     known.scheme.as_str() == found.scheme
         && known.valid_from.to_string() == found.valid_from
         && known.valid_until.map(|day| day.to_string()) == found.valid_until

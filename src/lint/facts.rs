@@ -39,7 +39,12 @@ pub(super) fn findings(settled: &LocatedInventory<'_>, at: Instant) -> Vec<Diagn
 }
 
 /// A certificate that nobody can check.
-fn unsourced(own: &OwnObject<'_>, path: &str, offer: &api::Offer, found: &api::Qualification) -> Option<Diagnostic> {
+fn unsourced(
+    own: &OwnObject<'_>,
+    path: &str,
+    offer: &api::OfferSpec,
+    found: &api::QualificationSpec,
+) -> Option<Diagnostic> {
     if found.source.is_some() {
         return None;
     }
@@ -58,8 +63,8 @@ fn ending(
     own: &OwnObject<'_>,
     provider: &Provider,
     path: &str,
-    listed: &api::Offer,
-    found: &api::Qualification,
+    listed: &api::OfferSpec,
+    found: &api::QualificationSpec,
     at: Instant,
 ) -> Option<Diagnostic> {
     let offer = provider.offers.get(listed.name.as_str())?;
@@ -107,7 +112,7 @@ fn in_days(days: i64) -> String {
 }
 
 /// Whether `known` is what was made of `found`.
-fn is(known: &Qualification, found: &api::Qualification) -> bool {
+fn is(known: &Qualification, found: &api::QualificationSpec) -> bool {
     let mut regions = found.regions.clone();
     regions.sort();
     regions.dedup();

@@ -17,7 +17,7 @@ use super::{
     index::{BindingRecord, Index, Record, Versioned},
     write::{FINALIZER, Key, ROSTER, Write},
 };
-use crate::api::{Mode, PlacementPolicy};
+use crate::api::{PlacementPolicy, PolicyMode};
 
 /// API servers refresh their bindings every second; twice that is safe.
 const UPTAKE: Duration = Duration::from_secs(2);
@@ -166,7 +166,7 @@ impl Admission {
         let in_place = mutating.keys().all(|binding| round.index.mutating_bindings.get(binding).is_some());
         round.wanted.mutating.extend(mutating);
         // A validation that acts before its mutation would refuse what the mutation is about to complete.
-        let acting = if object.spec.mode == Mode::Enforce {
+        let acting = if object.spec.mode == PolicyMode::Enforce {
             if in_place {
                 let since = *self.mutating_since.entry(name.to_owned()).or_insert(round.now);
                 round.passed(since, UPTAKE)

@@ -13,7 +13,7 @@ use k8s_openapi::{
 };
 
 use super::index::{BindingRecord, Index};
-use crate::api::{Mode, PlacementPolicySpec};
+use crate::api::{PlacementPolicySpec, PolicyMode};
 use rempart_core::keys;
 
 /// Every binding's label with the name of its `PlacementPolicy`.
@@ -131,7 +131,7 @@ pub fn bindings(name: &str, spec: &PlacementPolicySpec, exempt: &[String]) -> Bi
         ..MatchResources::default()
     };
     let mut bindings = Bindings::default();
-    if spec.mode == Mode::Enforce {
+    if spec.mode == PolicyMode::Enforce {
         for (policy, binding, floor) in MUTATIONS {
             let spec = MutatingAdmissionPolicyBindingSpec {
                 policy_name: Some(policy.to_owned()),
@@ -142,9 +142,9 @@ pub fn bindings(name: &str, spec: &PlacementPolicySpec, exempt: &[String]) -> Bi
         }
     }
     let action = match spec.mode {
-        Mode::Enforce => "Deny",
-        Mode::Warn => "Warn",
-        Mode::Audit => "Audit",
+        PolicyMode::Enforce => "Deny",
+        PolicyMode::Warn => "Warn",
+        PolicyMode::Audit => "Audit",
     };
     for (policy, binding, floor) in VALIDATIONS {
         let spec = ValidatingAdmissionPolicyBindingSpec {

@@ -387,7 +387,7 @@ impl Metrics {
         }
         self.cleared.clear();
         for (policy, found) in &ruling.of_policy {
-            let pools = |standing: &crate::api::Standing| whole(standing.cleared_pools.len());
+            let pools = |standing: &crate::api::ClearanceStatus| whole(standing.cleared_pools.len());
             for standing in &found.levels {
                 let subject = Subject { policy: policy.clone(), level: standing.name.clone(), category: String::new() };
                 self.cleared.get_or_create(&subject).set(pools(standing));

@@ -211,7 +211,7 @@ impl Content {
         let policies = policies(planned);
         let identity = &workload.identity;
         let mut status = WorkloadPlacementStatus {
-            workload: api::WorkloadName { kind: identity.kind.to_string(), name: identity.name.to_string() },
+            workload: api::WorkloadReference { kind: identity.kind.to_string(), name: identity.name.to_string() },
             summary: summary(identity, &policies, &providers, &said),
             policies,
             categories: judgement.categories.iter().map(ToString::to_string).collect(),
@@ -276,13 +276,16 @@ fn listed(reasons: &[Reason<'_>]) -> Vec<api::RejectionReason> {
             policy: Some(reason.policy.to_string()),
             level,
             category,
-            reason: api::Reason { code: reason.code().to_string(), message: cut(reason.to_string(), limits::MESSAGE) },
+            reason: api::VerdictReason {
+                code: reason.code().to_string(),
+                message: cut(reason.to_string(), limits::MESSAGE),
+            },
         }
     };
     let kept = if reasons.len() > LISTED { LISTED.saturating_sub(1) } else { LISTED };
     let more = reasons.len().saturating_sub(kept);
     let rest = (more > 0).then(|| api::RejectionReason {
-        reason: api::Reason { code: MORE.to_owned(), message: format!("and {more} further reasons") },
+        reason: api::VerdictReason { code: MORE.to_owned(), message: format!("and {more} further reasons") },
         ..api::RejectionReason::default()
     });
     reasons.iter().take(kept).map(entry).chain(rest).collect()
@@ -332,7 +335,7 @@ fn summary(
     policies: &[api::AppliedPolicy],
     providers: &[api::ProviderPods],
     said: &[Said; 3],
-) -> api::Summary {
+) -> api::PlacementSummary {
     let level = |policy: &api::AppliedPolicy| {
         let level = policy.level.as_deref().unwrap_or("?");
         if policies.len() == 1 { level.to_owned() } else { format!("{}:{level}", policy.name) }
@@ -347,7 +350,7 @@ fn summary(
         _ => placeable,
     };
     let line = |parts: Vec<String>| cut(parts.join(", "), limits::TEXT);
-    api::Summary {
+    api::PlacementSummary {
         workload: format!("{}/{}", identity.kind, identity.name),
         level: line(policies.iter().map(level).collect()),
         level_from: line(from),

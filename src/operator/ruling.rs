@@ -99,7 +99,7 @@ pub struct OfPool {
     /// Why it stands on nothing: a stable word and a sentence.
     pub unresolved: Option<(&'static str, String)>,
     /// Its verdicts.
-    pub verdicts: Vec<api::Verdict>,
+    pub verdicts: Vec<api::PoolVerdict>,
     /// The exceptions that let pods onto it.
     pub exceptions: Vec<api::PoolException>,
     /// The next end of a certificate that covers it.
@@ -114,11 +114,11 @@ pub struct OfPolicy {
     /// Names in it that nothing in the catalogue bears.
     pub dangling: Vec<String>,
     /// How its levels stand.
-    pub levels: Vec<api::Standing>,
+    pub levels: Vec<api::ClearanceStatus>,
     /// How its categories stand.
-    pub categories: Vec<api::Standing>,
+    pub categories: Vec<api::ClearanceStatus>,
     /// How its exceptions stand.
-    pub exceptions: Vec<api::ExceptionStanding>,
+    pub exceptions: Vec<api::ExceptionStatus>,
     /// Whether a level has a lead time.
     pub has_lead: bool,
     /// The pools of its levels that are near their end.
@@ -249,7 +249,7 @@ impl Ruling {
             found.exceptions = policy
                 .exceptions
                 .iter()
-                .map(|(name, exception)| api::ExceptionStanding {
+                .map(|(name, exception)| api::ExceptionStatus {
                     name: name.to_string(),
                     in_force: exception.in_force(at),
                     until: exception.until.to_string(),
@@ -287,8 +287,8 @@ fn peopled(index: &Index, pools: &BTreeMap<PoolName, Pool>) -> BTreeSet<PoolName
 /// One note for each level or category, as `what` says, whose pools are others than they were.
 fn differences<'a>(
     what: &'static str,
-    then: &'a [api::Standing],
-    now: &'a [api::Standing],
+    then: &'a [api::ClearanceStatus],
+    now: &'a [api::ClearanceStatus],
 ) -> impl Iterator<Item = String> + 'a {
     now.iter().filter_map(move |now| {
         let then = then.iter().find(|then| then.name == now.name)?;
@@ -311,10 +311,7 @@ fn differences<'a>(
 }
 
 /// One note for each exception that was in force and has ended.
-fn ended<'a>(
-    then: &'a [api::ExceptionStanding],
-    now: &'a [api::ExceptionStanding],
-) -> impl Iterator<Item = String> + 'a {
+fn ended<'a>(then: &'a [api::ExceptionStatus], now: &'a [api::ExceptionStatus]) -> impl Iterator<Item = String> + 'a {
     let ended = now.iter().filter(|now| {
         !now.in_force && then.iter().any(|then| then.name == now.name && then.in_force && then.until == now.until)
     });
@@ -375,7 +372,7 @@ impl Standings {
         }
     }
 
-    fn listed(names: impl Iterator<Item = String>, tallies: Vec<Tally>) -> Vec<api::Standing> {
+    fn listed(names: impl Iterator<Item = String>, tallies: Vec<Tally>) -> Vec<api::ClearanceStatus> {
         let tallies = tallies.into_iter().chain(std::iter::repeat(Tally::default()));
         names
             .zip(tallies)
@@ -383,7 +380,7 @@ impl Standings {
                 for pools in [&mut tally.cleared, &mut tally.leaving, &mut tally.ending] {
                     pools.truncate(limits::STATUS_LIST);
                 }
-                api::Standing {
+                api::ClearanceStatus {
                     name,
                     cleared_pools: tally.cleared,
                     leaving_pools: tally.leaving,

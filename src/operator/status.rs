@@ -11,7 +11,7 @@ use super::{
     node::Membership,
     ruling::{OfPolicy, OfPool, OfProvider, Outcome, cut},
 };
-use crate::api::{self, Mode, limits};
+use crate::api::{self, PolicyMode, limits};
 use rempart_core::name::PoolName;
 
 /// A condition before it is known since when it holds.
@@ -294,7 +294,14 @@ fn ending(found: &OfPolicy) -> Option<Verdict> {
     Some(Verdict { kind, holds: true, reason, message })
 }
 
-fn enforced(name: &str, mode: Option<Mode>, ending: bool, settled: bool, desired: &Bindings, index: &Index) -> Verdict {
+fn enforced(
+    name: &str,
+    mode: Option<PolicyMode>,
+    ending: bool,
+    settled: bool,
+    desired: &Bindings,
+    index: &Index,
+) -> Verdict {
     let not = |reason, message| Verdict { kind: "Enforced", holds: false, reason, message };
     let (mutations, validations) = bindings::admission_policies();
     let absent = mutations
@@ -318,19 +325,19 @@ fn enforced(name: &str, mode: Option<Mode>, ending: bool, settled: bool, desired
             not("BindingsMissing", format!("missing or altered, and about to be restored: {}", some_of(&wrong)))
         }
         None => not("Undecodable", format!("PlacementPolicy {name} cannot be decoded; its bindings stay as they are")),
-        Some(Mode::Enforce) if !settled => {
+        Some(PolicyMode::Enforce) if !settled => {
             not("Settling", "the bindings are in place, and API servers are taking them up".to_owned())
         }
-        Some(Mode::Enforce) => Verdict {
+        Some(PolicyMode::Enforce) => Verdict {
             kind: "Enforced",
             holds: true,
             reason: "Bound",
             message: "pods are placed and violations refused, inside the API server".to_owned(),
         },
-        Some(Mode::Warn) => {
+        Some(PolicyMode::Warn) => {
             not("ModeWarn", "mode is Warn: applying users are warned, nothing is altered or refused".to_owned())
         }
-        Some(Mode::Audit) => {
+        Some(PolicyMode::Audit) => {
             not("ModeAudit", "mode is Audit: the audit log has it, nothing is altered or refused".to_owned())
         }
     }

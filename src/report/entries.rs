@@ -14,6 +14,7 @@ use rempart_core::{
 
 /// What becomes of a workload, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[schemars(rename = "Fate")]
 pub enum EntryOutcome {
     /// Its pods have somewhere to run.
     Placeable,
@@ -51,6 +52,7 @@ impl EntryOutcome {
 
 /// How many entries fare how, and how many objects of other kinds were passed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Tally")]
 pub struct OutcomeCounts {
     /// Workloads whose pods have somewhere to run.
     pub placeable: usize,

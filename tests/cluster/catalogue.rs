@@ -39,8 +39,9 @@ pub(crate) async fn eventually_verdict(
     let name = world.named(pool);
     eventually(format!("the verdict of {name} on {level}"), SOON, async || {
         let status = pools.get(&name).await?.status.context("there is no status")?;
-        let own =
-            |verdict: &&rempart::api::Verdict| verdict.policy == world.id && verdict.level.as_deref() == Some(level);
+        let own = |verdict: &&rempart::api::PoolVerdict| {
+            verdict.policy == world.id && verdict.level.as_deref() == Some(level)
+        };
         let verdict = status.verdicts.iter().find(own).context("there is no verdict")?;
         let found: Vec<_> =
             verdict.reasons.iter().map(|reason| (reason.code.as_str(), reason.message.as_str())).collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use kube::Api;
-use rempart::api::{ExceptionStanding, PlacementPolicy, PlacementPool, PoolException};
+use rempart::api::{ExceptionStatus, PlacementPolicy, PlacementPool, PoolException};
 use rempart_core::keys;
 use rempart_lab::eventually;
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ fn with_exception(world: &World, namespace: &str) -> Value {
 }
 
 /// What `rempart` says of the exceptions of the policy, and of those that open the pool `open`.
-async fn told(world: &World) -> Result<(Vec<ExceptionStanding>, Vec<PoolException>, Option<String>)> {
+async fn told(world: &World) -> Result<(Vec<ExceptionStatus>, Vec<PoolException>, Option<String>)> {
     let policy = Api::<PlacementPolicy>::all(world.admin.clone()).get(&world.id).await?.status.unwrap_or_default();
     let pool = Api::<PlacementPool>::all(world.admin.clone()).get(&world.named("open")).await?.status;
     let next = policy.next_change.map(|time| time.0.to_string());
@@ -48,7 +48,7 @@ async fn told(world: &World) -> Result<(Vec<ExceptionStanding>, Vec<PoolExceptio
 
 async fn eventually_told(
     world: &World,
-    expected: (Vec<ExceptionStanding>, Vec<PoolException>, Option<String>),
+    expected: (Vec<ExceptionStatus>, Vec<PoolException>, Option<String>),
 ) -> Result<()> {
     eventually("the statuses to tell of the exception", SOON, async || {
         let found = told(world).await?;
@@ -72,7 +72,7 @@ async fn ends(context: &Context) -> Result<()> {
     };
     world.eventually_stamps(&open, &and_excepted("open")).await?;
     world.eventually_stamps(&gouv, &and_excepted("gouv")).await?;
-    let opened = |pools: &[&str], in_force| ExceptionStanding {
+    let opened = |pools: &[&str], in_force| ExceptionStatus {
         name: "legacy".to_owned(),
         in_force,
         until: "2030-06-30".to_owned(),

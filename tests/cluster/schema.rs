@@ -17,8 +17,8 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use rempart::api::{
-    CloudProviderStatus, ExceptionStanding, MoveStop, OfferStatus, PlacementPolicyStatus, PlacementPoolStatus,
-    PoolException, QualificationInForce, Reason, Standing, Verdict, crds::crds, limits,
+    ClearanceStatus, CloudProviderStatus, ExceptionStatus, MoveStop, OfferStatus, PlacementPolicyStatus,
+    PlacementPoolStatus, PoolException, PoolVerdict, QualificationInForce, VerdictReason, crds::crds, limits,
 };
 use rempart_lab::eventually;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -395,7 +395,7 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
     let stored = status_of(&client, &named("CloudProvider")?, &status).await?;
     ensure!(stored == status, "{stored:?}");
 
-    let verdict = |level: Option<&str>, category: Option<&str>, reasons: Vec<Reason>| Verdict {
+    let verdict = |level: Option<&str>, category: Option<&str>, reasons: Vec<VerdictReason>| PoolVerdict {
         policy: "state".to_owned(),
         level: level.map(str::to_owned),
         category: category.map(str::to_owned),
@@ -404,7 +404,7 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
         ends: status.next_expiry.clone(),
         reasons,
     };
-    let reason = Reason { code: "QualificationMissing".to_owned(), message: "a sentence".to_owned() };
+    let reason = VerdictReason { code: "QualificationMissing".to_owned(), message: "a sentence".to_owned() };
     let status = PlacementPoolStatus {
         nodes: Some(3),
         ready_nodes: Some(0),
@@ -421,7 +421,7 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
     let stored = status_of(&client, &named("PlacementPool")?, &status).await?;
     ensure!(stored == status, "{stored:?}");
 
-    let standing = |name: &str| Standing {
+    let standing = |name: &str| ClearanceStatus {
         name: name.to_owned(),
         cleared_pools: vec!["north".to_owned()],
         leaving_pools: vec!["north".to_owned()],
@@ -433,7 +433,7 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
     let status = PlacementPolicyStatus {
         levels: vec![standing("public"), standing("restricted")],
         categories: vec![standing("health")],
-        exceptions: vec![ExceptionStanding {
+        exceptions: vec![ExceptionStatus {
             name: "legacy".to_owned(),
             in_force: true,
             until: "2027-03-31".to_owned(),

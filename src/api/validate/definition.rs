@@ -9,7 +9,11 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{metadata, rule::CelRule};
+use super::{
+    envelope,
+    rule::CelRule,
+    shape::{SchemaNode, ValueShape},
+};
 
 /// One of our kinds.
 #[derive(Debug)]
@@ -18,44 +22,6 @@ pub(super) struct KindDefinition {
     pub(super) root: SchemaNode,
     /// What of the definition is not understood here.
     pub(super) defects: Vec<String>,
-}
-
-/// What one value may be.
-#[derive(Debug)]
-pub(super) struct SchemaNode {
-    pub(super) shape: ValueShape,
-    pub(super) rules: Vec<Arc<CelRule>>,
-    /// A value that would do, from the description.
-    pub(super) example: Option<String>,
-}
-
-/// The structure of a value.
-#[derive(Debug)]
-pub(super) enum ValueShape {
-    Fields {
-        known: BTreeMap<String, SchemaNode>,
-        required: Vec<String>,
-    },
-    Map {
-        values: Box<SchemaNode>,
-        longest: usize,
-    },
-    List {
-        item: Box<SchemaNode>,
-        shortest: usize,
-        longest: usize,
-        distinct: bool,
-    },
-    Text {
-        longest: usize,
-        allowed: Vec<String>,
-    },
-    Number {
-        least: Option<f64>,
-    },
-    Integer,
-    /// Of no concern here.
-    Anything,
 }
 
 /// The rules compiled so far, by their text: few of them differ, and compiling is most of the work of reading.
@@ -85,10 +51,10 @@ impl KindDefinition {
 fn complete(schema: &mut Value) {
     let Some(Value::Object(fields)) = schema.get_mut("properties") else { return };
     let name = fields.get("metadata").and_then(|metadata| metadata.pointer("/properties/name")).cloned();
-    fields.insert("metadata".to_owned(), metadata::schema(name));
+    fields.insert("metadata".to_owned(), envelope::metadata(name));
     fields.insert("apiVersion".to_owned(), json!({"type": "string"}));
     fields.insert("kind".to_owned(), json!({"type": "string"}));
-    fields.insert("status".to_owned(), metadata::anything());
+    fields.insert("status".to_owned(), envelope::anything());
     if let Some(Value::Array(required)) = schema.get_mut("required") {
         required.extend([json!("apiVersion"), json!("kind"), json!("metadata")]);
     }

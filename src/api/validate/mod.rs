@@ -8,13 +8,16 @@
 //! it from one that is not there, and a level whose `require:` was left empty demands nothing. And there are hints.
 //! It says less in one: a status is ignored, as the API server does with one that is sent.
 
+mod cel_value;
 mod definition;
+mod envelope;
 mod form;
 mod hint;
 mod library;
 mod metadata;
 mod path;
 mod rule;
+mod shape;
 mod walk;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::LazyLock};
@@ -87,7 +90,7 @@ static DEFINITIONS: LazyLock<BTreeMap<String, KindDefinition>> = LazyLock::new(|
 pub fn violations(kind: ResourceKind, object: &Value) -> Vec<FieldDiagnostic> {
     const NAME: [path::FieldStep<'_>; 2] = [Field("metadata"), Field("name")];
     let Some(definition) = DEFINITIONS.get(kind.as_str()) else { return defects(kind) };
-    let generated = metadata::generated_name(object);
+    let generated = envelope::generated_name(object);
     let object = match &generated {
         Some(name) => Cow::Owned(named(object, name)),
         None => Cow::Borrowed(object),

@@ -1,15 +1,12 @@
 //! The CEL rules of a definition: compiled once, and judged one value at a time.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use kube_cel::cel::{self, Program};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
-    definition::{SchemaNode, ValueShape},
-    library::LIBRARY,
-};
+use super::library::LIBRARY;
 use rempart_core::text::Brief;
 
 /// A rule on a value, with what is said when it does not hold.
@@ -85,9 +82,9 @@ impl CelRule {
     ///
     /// # Errors
     /// The sentence of the rule, when it does not hold.
-    pub(super) fn judge(&self, node: &SchemaNode, value: &Value) -> Result<(), String> {
+    pub(super) fn judge(&self, value: cel::Value) -> Result<(), String> {
         let mut scope = LIBRARY.new_inner_scope();
-        scope.add_variable_from_value("self", self.value(node, value));
+        scope.add_variable_from_value("self", value);
         match self.program.execute(&scope) {
             Ok(cel::Value::Bool(true)) => Ok(()),
             Ok(cel::Value::Bool(false)) => Err(match &self.says {
@@ -102,35 +99,4 @@ impl CelRule {
             Err(error) => Err(format!("the rule {:?} cannot be judged: {}", self.source, Brief(&error.to_string()))),
         }
     }
-
-    /// The value for CEL, with only those fields that the rule reads: the evaluator copies each entry of a list as often
-    /// as a rule looks at it, and an offer has a hundred zones of which the uniqueness of its name needs none.
-    fn value(&self, node: &SchemaNode, value: &Value) -> cel::Value {
-        match (&node.shape, value) {
-            (ValueShape::Fields { known, .. }, Value::Object(fields)) => {
-                let read = known.iter().filter(|(name, _)| self.reads(name));
-                // The API server drops a field without a value before it judges.
-                let written = read.filter_map(|(name, node)| Some((name, node, fields.get(name)?)));
-                let written = written.filter(|(.., value)| !value.is_null());
-                map(written.map(|(name, node, value)| (name, self.value(node, value))))
-            }
-            (ValueShape::Map { values, .. }, Value::Object(entries)) => {
-                map(entries.iter().map(|(key, value)| (key, self.value(values, value))))
-            }
-            (ValueShape::List { item, .. }, Value::Array(items)) => {
-                items.iter().map(|value| self.value(item, value)).collect::<Vec<_>>().into()
-            }
-            (ValueShape::Text { .. }, Value::String(text)) => cel::Value::String(Arc::new(text.clone())),
-            (ValueShape::Number { .. }, Value::Number(number)) => {
-                number.as_f64().map_or(cel::Value::Null, cel::Value::Float)
-            }
-            (ValueShape::Integer, Value::Number(number)) => number.as_i64().map_or(cel::Value::Null, cel::Value::Int),
-            // A structure that is wrong is told as such, and rules that read it are not asked.
-            _ => cel::Value::Null,
-        }
-    }
-}
-
-fn map<'n>(entries: impl Iterator<Item = (&'n String, cel::Value)>) -> cel::Value {
-    entries.map(|(name, value)| (name.clone(), value)).collect::<std::collections::HashMap<_, _>>().into()
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::{
-    definition::{SchemaNode, ValueShape},
     path::{DisplayPath, FieldStep},
     rule::CelRule,
+    shape::{SchemaNode, ValueShape},
 };
 use crate::diagnostic::{Diagnostic, FieldDiagnostic, FieldPath, suggest};
 use rempart_core::{
@@ -273,13 +273,13 @@ impl<'a> ObjectWalk<'a> {
     }
 
     fn judge(&mut self, rule: &'a CelRule, node: &'a SchemaNode, value: &'a Value) {
-        let Err(sentence) = rule.judge(node, value) else { return };
+        let Err(sentence) = rule.judge(node.to_cel(rule, value)) else { return };
         // A rule on the keys of a map names one of them, and which is chance: each is judged alone.
         if let (ValueShape::Map { .. }, Value::Object(entries)) = (&node.shape, value) {
             let mut blamed = false;
             for (key, value) in entries {
                 let alone = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
-                if let Err(sentence) = rule.judge(node, &alone) {
+                if let Err(sentence) = rule.judge(node.to_cel(rule, &alone)) {
                     blamed = true;
                     // The sentence repeats the key, which no schema bounds.
                     let sentence = if key.len() > 64 { sentence.replace(key, &quoted(key)) } else { sentence };

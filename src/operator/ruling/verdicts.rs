@@ -5,12 +5,12 @@ use crate::api::{self, limits};
 use rempart_core::{clearance::PoolClearance, reason::Reason, tenure::Tenure};
 
 /// The verdicts on a pool, for every level and category of every policy.
-pub(super) fn verdicts(clearance: &PoolClearance<'_>) -> Vec<api::Verdict> {
+pub(super) fn verdicts(clearance: &PoolClearance<'_>) -> Vec<api::PoolVerdict> {
     let mut verdicts = Vec::new();
     for found in &clearance.policies {
         let policy = found.policy();
         for (rank, level) in policy.levels.iter().enumerate() {
-            verdicts.push(api::Verdict {
+            verdicts.push(api::PoolVerdict {
                 policy: policy.name.to_string(),
                 level: Some(level.name.to_string()),
                 category: None,
@@ -21,7 +21,7 @@ pub(super) fn verdicts(clearance: &PoolClearance<'_>) -> Vec<api::Verdict> {
             });
         }
         for category in policy.categories.keys() {
-            verdicts.push(api::Verdict {
+            verdicts.push(api::PoolVerdict {
                 policy: policy.name.to_string(),
                 level: None,
                 category: Some(category.to_string()),
@@ -41,9 +41,9 @@ pub(super) fn verdicts(clearance: &PoolClearance<'_>) -> Vec<api::Verdict> {
     verdicts
 }
 
-fn reasons<'a>(found: impl Iterator<Item = Reason<'a>>) -> Vec<api::Reason> {
+fn reasons<'a>(found: impl Iterator<Item = Reason<'a>>) -> Vec<api::VerdictReason> {
     let mut reasons: Vec<_> = found
-        .map(|reason| api::Reason {
+        .map(|reason| api::VerdictReason {
             code: reason.code().to_string(),
             message: cut(reason.to_string(), limits::MESSAGE),
         })
@@ -58,8 +58,8 @@ fn reasons<'a>(found: impl Iterator<Item = Reason<'a>>) -> Vec<api::Reason> {
 const VERDICTS_SIZE: usize = 256 * 1024;
 
 /// Shortens the reasons, the same way for all, until the verdicts find room. What is left out is counted.
-fn fit(verdicts: &mut [api::Verdict]) {
-    let size = |verdicts: &[api::Verdict]| -> usize {
+fn fit(verdicts: &mut [api::PoolVerdict]) {
+    let size = |verdicts: &[api::PoolVerdict]| -> usize {
         let reasons = verdicts.iter().flat_map(|verdict| &verdict.reasons);
         reasons.map(|reason| reason.code.len().saturating_add(reason.message.len()).saturating_add(32)).sum()
     };
@@ -74,7 +74,7 @@ fn fit(verdicts: &mut [api::Verdict]) {
 }
 
 /// Keeps the first `kept` of `reasons`, and counts the rest.
-fn shorten(reasons: &mut Vec<api::Reason>, kept: usize) {
+fn shorten(reasons: &mut Vec<api::VerdictReason>, kept: usize) {
     // A count that an earlier round left stands for more than one.
     let counted = reasons.iter().position(|reason| reason.code == MORE).and_then(|at| {
         let count = reasons.remove(at);
@@ -83,7 +83,7 @@ fn shorten(reasons: &mut Vec<api::Reason>, kept: usize) {
     let left = reasons.len().saturating_sub(kept).saturating_add(counted.unwrap_or(0));
     reasons.truncate(kept);
     if left > 0 {
-        reasons.push(api::Reason { code: MORE.to_owned(), message: format!("and {left} further reasons") });
+        reasons.push(api::VerdictReason { code: MORE.to_owned(), message: format!("and {left} further reasons") });
     }
 }
 
@@ -110,8 +110,8 @@ mod tests {
 
     #[test]
     fn reasons_that_find_no_room_are_counted() {
-        let reason = |i: usize| api::Reason { code: format!("Code{i}"), message: "x".repeat(1000) };
-        let verdict = api::Verdict { reasons: (0..40).map(reason).collect(), ..api::Verdict::default() };
+        let reason = |i: usize| api::VerdictReason { code: format!("Code{i}"), message: "x".repeat(1000) };
+        let verdict = api::PoolVerdict { reasons: (0..40).map(reason).collect(), ..api::PoolVerdict::default() };
         let mut few = vec![verdict.clone(); 2];
         fit(&mut few);
         assert_eq!(few[0].reasons.len(), 40, "what finds room stays whole");

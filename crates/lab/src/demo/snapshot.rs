@@ -20,7 +20,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use rempart::api::{CloudProvider, PlacementPolicy, PlacementPool, Verdict};
+use rempart::api::{CloudProvider, PlacementPolicy, PlacementPool, PoolVerdict};
 use rempart::convert;
 use rempart_core::{
     admission::{Source, Statement, Statements},
@@ -116,7 +116,7 @@ impl Snapshot {
     }
 
     /// The verdict on `pool` for `subject`, as the pool's status has it.
-    pub(super) fn verdict(&self, pool: &str, subject: &Subject) -> Option<&Verdict> {
+    pub(super) fn verdict(&self, pool: &str, subject: &Subject) -> Option<&PoolVerdict> {
         let verdicts = &self.pools.get(pool)?.status.as_ref()?.verdicts;
         verdicts.iter().filter(|verdict| verdict.policy == self.policy_name()).find(|verdict| match subject {
             Subject::Level(level) => verdict.level.as_ref() == Some(level),
