@@ -39,7 +39,7 @@ fn gather(sources: &SourceMap) -> LocatedInventory<'_> {
     for file in sources.files() {
         read(file, sources.text(file), &mut |found| gathered.take(file, found));
     }
-    gathered.settle(&GatherSettings::default())
+    gathered.into_inventory(&GatherSettings::default())
 }
 
 /// Whether each pool is cleared for each level of each policy; what categories demand is judged along, and not counted.
@@ -81,13 +81,13 @@ fn needs(criterion: &mut Criterion, world: &World) {
 }
 
 /// A whole plan, without the sentences: those are made when they are read.
-fn plans(criterion: &mut Criterion, settled: &LocatedInventory<'_>) {
+fn plans(criterion: &mut Criterion, located: &LocatedInventory<'_>) {
     let at = Instant::from_seconds(AT);
     let mut group = criterion.benchmark_group("plans");
-    group.throughput(Throughput::Elements(settled.inventory.workloads.len() as u64));
+    group.throughput(Throughput::Elements(located.inventory.workloads.len() as u64));
     group.sample_size(20);
     group.bench_function("10000 workloads", |bencher| {
-        bencher.iter(|| plan(black_box(&settled.inventory), at, Assume::default()).workloads.len());
+        bencher.iter(|| plan(black_box(&located.inventory), at, Assume::default()).workloads.len());
     });
     group.finish();
 }
@@ -115,10 +115,10 @@ fn reading(criterion: &mut Criterion, sources: &SourceMap) {
 
 fn core(criterion: &mut Criterion) {
     let sources = sources();
-    let settled = gather(&sources);
-    verdicts(criterion, &settled.inventory.world);
-    needs(criterion, &settled.inventory.world);
-    plans(criterion, &settled);
+    let located = gather(&sources);
+    verdicts(criterion, &located.inventory.world);
+    needs(criterion, &located.inventory.world);
+    plans(criterion, &located);
     reading(criterion, &sources);
 }
 

@@ -1,4 +1,4 @@
-//! How much an object may hold.
+//! Size limits: how much an object may hold.
 //!
 //! The API server estimates the cost of CEL rules, those of the CRDs and those of the admission
 //! policies that take a `PlacementPolicy` as their parameter, from these bounds alone. They are far

@@ -1,4 +1,7 @@
-//! What a cluster has, as manifests: asked page by page and read like files, so that both are judged alike.
+//! Cluster snapshots: the objects of a cluster as manifests, listed page by page.
+//!
+//! Takes a kubeconfig context and what is asked for, and returns texts that are read like files. Files and clusters are
+//! judged alike, and nothing is written.
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -62,10 +62,10 @@ impl ExplainCommand {
         let mut sources = SourceMap::default();
         let named = NamedTexts::read(&files, &mut sources);
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
-        let settled = reading.settled(&named, snapshot.as_ref(), &sources);
-        reading.check_errors(&settled, &sources)?;
+        let located = reading.read_inventory(&named, snapshot.as_ref(), &sources);
+        reading.check_errors(&located, &sources)?;
         let question = ExplainQuestion { target, pool: pool.as_deref(), policy: policy.as_deref(), at: input::at(at) };
-        let explained = explain(&settled, &sources, &question, layout_of_output(reading.color))?;
+        let explained = explain(&located, &sources, &question, layout_of_output(reading.color))?;
         output::print(&explained.text)?;
         Ok(if explained.placeable { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
     }

@@ -1,4 +1,7 @@
-//! What the offline commands read: files, directories, standard input, a cluster, and an instant.
+//! Command input: files, directories, standard input, a cluster, and an instant.
+//!
+//! Takes the options that the offline commands share, and returns the inventory that they judge. One error among the
+//! diagnostics, and nothing is judged.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -162,27 +165,27 @@ impl InputOptions {
     }
 
     /// What `named` comes to, with what `snapshot` has beside it.
-    pub(super) fn settled<'s>(
+    pub(super) fn read_inventory<'s>(
         &self,
         named: &NamedTexts,
         snapshot: Option<&ClusterSnapshot>,
         sources: &'s SourceMap,
     ) -> LocatedInventory<'s> {
-        self.settle(self.complete(self.gather(&[named], sources), snapshot, sources))
+        self.into_inventory(self.complete(self.gather(&[named], sources), snapshot, sources))
     }
 
     /// What `gathered` comes to.
-    pub(super) fn settle<'s>(&self, gathered: GatheredObjects<'s>) -> LocatedInventory<'s> {
-        gathered.settle(&GatherSettings { exempt: self.exempt_namespaces.clone() })
+    pub(super) fn into_inventory<'s>(&self, gathered: GatheredObjects<'s>) -> LocatedInventory<'s> {
+        gathered.into_inventory(&GatherSettings { exempt: self.exempt_namespaces.clone() })
     }
 
-    /// Tells what is wrong in `settled`, but counts what is only worth a second look: it is about other things.
+    /// Tells what is wrong in `located`, but counts what is only worth a second look: it is about other things.
     ///
     /// # Errors
     /// When an answer could not be trusted.
-    pub(super) fn check_errors(&self, settled: &LocatedInventory<'_>, sources: &SourceMap) -> anyhow::Result<()> {
+    pub(super) fn check_errors(&self, located: &LocatedInventory<'_>, sources: &SourceMap) -> anyhow::Result<()> {
         let (errors, warnings): (Vec<_>, Vec<_>) =
-            settled.diagnostics.iter().cloned().partition(|found| found.severity == Severity::Error);
+            located.diagnostics.iter().cloned().partition(|found| found.severity == Severity::Error);
         self.report(&errors, sources)?;
         if !warnings.is_empty() {
             let count = counted(warnings.len(), "warning", "warnings");
@@ -191,21 +194,21 @@ impl InputOptions {
         Ok(())
     }
 
-    /// Tells what is wrong in `settled`, and what was missing from it.
+    /// Tells what is wrong in `located`, and what was missing from it.
     ///
     /// # Errors
     /// When an answer could not be trusted.
-    pub(super) fn check(&self, settled: &LocatedInventory<'_>, sources: &SourceMap) -> anyhow::Result<()> {
-        self.report(&settled.diagnostics, sources)?;
-        if settled.inventory.world.policies.is_empty() && !self.cluster {
+    pub(super) fn check(&self, located: &LocatedInventory<'_>, sources: &SourceMap) -> anyhow::Result<()> {
+        self.report(&located.diagnostics, sources)?;
+        if located.inventory.world.policies.is_empty() && !self.cluster {
             bail!(
                 "nothing was judged: there is no PlacementPolicy among what was read; give the policies too, or --cluster"
             );
         }
-        if settled.inventory.world.policies.is_empty() {
+        if located.inventory.world.policies.is_empty() {
             output::warn("there is no PlacementPolicy among what was read, so that nothing is asked of any place");
         }
-        warn_of_unknown_namespaces(settled);
+        warn_of_unknown_namespaces(located);
         Ok(())
     }
 
@@ -223,8 +226,8 @@ impl InputOptions {
 }
 
 /// Says which namespaces were taken to have no labels because nobody gave them.
-pub(super) fn warn_of_unknown_namespaces(settled: &LocatedInventory<'_>) {
-    let inventory = &settled.inventory;
+pub(super) fn warn_of_unknown_namespaces(located: &LocatedInventory<'_>) {
+    let inventory = &located.inventory;
     let named: BTreeSet<&str> = inventory.workloads.iter().map(|workload| &*workload.identity.namespace).collect();
     let known = |name: &str| inventory.namespaces.contains_key(name) || inventory.exempt.contains(name);
     let unknown: Vec<&str> = named.into_iter().filter(|name| !known(name)).collect();
@@ -238,9 +241,9 @@ pub(super) fn warn_of_unknown_namespaces(settled: &LocatedInventory<'_>) {
     ));
 }
 
-/// Where what was settled stands, for reports.
+/// Where what was gathered stands, for reports.
 pub(super) struct GatheredLocations<'a> {
-    pub(super) settled: &'a LocatedInventory<'a>,
+    pub(super) located: &'a LocatedInventory<'a>,
     pub(super) sources: &'a SourceMap,
 }
 
@@ -259,7 +262,7 @@ fn location(sources: &SourceMap, place: SourceSpan) -> Option<report::FileLocati
 
 impl LocationLookup for GatheredLocations<'_> {
     fn of(&self, index: usize, pointed: LocationTarget) -> Option<report::FileLocation> {
-        let found = self.settled.origins.get(index)?;
+        let found = self.located.origins.get(index)?;
         let said = |source: Source, key: &str| {
             let said = found.said.iter().find(|(who, what, _)| *who == source && *what == key);
             said.map(|(_, _, span)| *span)
@@ -274,7 +277,7 @@ impl LocationLookup for GatheredLocations<'_> {
     }
 
     fn of_namespace(&self, name: &str, key: &'static str) -> Option<report::FileLocation> {
-        let found = self.settled.namespaces.get(name)?;
+        let found = self.located.namespaces.get(name)?;
         let said = found.said.iter().find(|(what, _)| *what == key);
         self.at(found.file, said.map_or(found.name, |(_, span)| *span))
     }

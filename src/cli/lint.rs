@@ -63,8 +63,8 @@ impl LintCommand {
         let mut sources = SourceMap::default();
         let named = NamedTexts::read(&files, &mut sources);
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
-        let settled = reading.settled(&named, snapshot.as_ref(), &sources);
-        let found = lint(&settled, input::at(at));
+        let located = reading.read_inventory(&named, snapshot.as_ref(), &sources);
+        let found = lint(&located, input::at(at));
         let findings = || -> Vec<_> { found.iter().map(|found| input::finding(found, &sources)).collect() };
         match output {
             LintFormat::Text => {

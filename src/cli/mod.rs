@@ -1,4 +1,6 @@
-//! The command line: what was typed, and what it means.
+//! Command line: the arguments as typed, and the command that they choose.
+//!
+//! Takes the arguments of the process, and returns its exit code. Nothing is decided here.
 
 mod cluster;
 mod completion;

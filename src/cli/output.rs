@@ -1,4 +1,6 @@
-//! What a command writes, and to whom.
+//! Command output: standard output, standard error and files.
+//!
+//! Takes text that is laid out already, and writes it. A reader that has had enough is no error.
 
 use std::{
     io::{self, Write},

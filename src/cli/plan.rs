@@ -85,13 +85,13 @@ impl PlanCommand {
         let mut sources = SourceMap::default();
         let named = NamedTexts::read(&files, &mut sources);
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
-        let settled = reading.settled(&named, snapshot.as_ref(), &sources);
-        reading.check(&settled, &sources)?;
+        let located = reading.read_inventory(&named, snapshot.as_ref(), &sources);
+        reading.check(&located, &sources)?;
         stats.done("reading");
-        let plan = plan(&settled.inventory, input::at(at), Assume { enforced });
+        let plan = plan(&located.inventory, input::at(at), Assume { enforced });
         stats.done("deciding");
-        let locations = input::GatheredLocations { settled: &settled, sources: &sources };
-        let ignored = report::IgnoredKinds(settled.ignored.clone());
+        let locations = input::GatheredLocations { located: &located, sources: &sources };
+        let ignored = report::IgnoredKinds(located.ignored.clone());
         match output {
             PlanFormat::Text => {
                 let detail = if full { text::ReportDetail::Full } else { text::ReportDetail::Brief };

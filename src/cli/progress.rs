@@ -1,4 +1,6 @@
-//! A sign of life on a terminal, for what takes more than a second.
+//! Progress spinner: a sign of life for what takes more than a second.
+//!
+//! Shown until it is dropped, on a terminal alone.
 
 use std::{
     io::{self, IsTerminal},

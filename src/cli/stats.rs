@@ -1,4 +1,6 @@
-//! What a command has cost: for whoever asks with `--stats`, on standard error.
+//! Run statistics: the seconds and the memory that a command took, for whoever asks with `--stats`.
+//!
+//! Takes the end of each stage, and writes one line to standard error.
 
 use std::{
     fmt::{self, Write as _},

@@ -1,4 +1,4 @@
-//! From the API's objects, which hold text, to the core's types, which cannot hold a bad value.
+//! Conversion: from the API's objects, which hold text, to the core's types, which cannot hold a bad value.
 //!
 //! Nothing fails here: what cannot be read is left out and told by a
 //! [diagnostic](crate::diagnostic::FieldDiagnostic), and the core treats it as unknown.

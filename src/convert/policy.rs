@@ -1,4 +1,6 @@
-//! `PlacementPolicy`.
+//! Policy conversion: from a `PlacementPolicySpec` to the core's `Policy`.
+//!
+//! A policy with one field that cannot be used is no policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,6 @@
-//! `PlacementPool`.
+//! Pool conversion: from a `PlacementPoolSpec` to the core's `Pool`.
+//!
+//! A pool whose selector cannot be read, or is empty, claims no node and is none.
 
 use super::{
     field::{Converted, FieldReader},

@@ -1,4 +1,6 @@
-//! `CloudProvider`.
+//! Provider conversion: from a `CloudProviderSpec` to the core's `Provider`.
+//!
+//! A fact that cannot be used is left out, and so is unknown.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 

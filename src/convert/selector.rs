@@ -1,4 +1,6 @@
-//! Label selectors.
+//! Selector conversion: from a `LabelSelector` to the core's `Selector`.
+//!
+//! A selector with one expression that cannot be read is none: the rest alone would select more.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 

@@ -1,4 +1,6 @@
-//! Questions about what there is not.
+//! Explain errors: questions about what does not exist.
+//!
+//! Each says what there is instead, the nearest first.
 
 use super::target::ExplainTarget;
 use crate::diagnostic::suggest::sort_by_likeness;

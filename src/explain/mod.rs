@@ -1,25 +1,27 @@
-//! Why a workload, level or category may run where it may, and not elsewhere: the whole derivation, as text for people.
+//! Explanations: why a workload, level or category may run where it may, and not elsewhere.
+//!
+//! Takes what was gathered, a question and an instant, and returns the whole derivation as text.
 //!
 //! Pure: a function of what was gathered, a question and an instant. Every fact and demand is told with the line that
 //! somebody wrote, and every obstacle with the step that removes it.
 
-mod demander;
 mod error;
-mod fare;
-mod locate;
+mod evaluation;
+mod locator;
 mod paths;
 mod pools;
 mod remedy;
+mod requirement;
 mod said;
 mod steps;
 mod target;
 mod workload;
 
-use self::{demander::LevelOrCategory, locate::SourceLocator};
 pub use self::{
     error::ExplainError,
     target::{ExplainTarget, InvalidTarget},
 };
+use self::{locator::SourceLocator, requirement::LevelOrCategory};
 use crate::terminal::{TextLayout, TextPage};
 use crate::{diagnostic::source::SourceMap, gather::LocatedInventory};
 use rempart_core::{
@@ -65,24 +67,24 @@ struct ExplainContext<'a> {
 /// # Errors
 /// [`ExplainError`] when something is asked about that there is not.
 pub fn explain(
-    settled: &LocatedInventory<'_>,
+    located: &LocatedInventory<'_>,
     sources: &SourceMap,
     question: &ExplainQuestion<'_>,
     layout: TextLayout,
 ) -> Result<ExplainAnswer, ExplainError> {
-    let world = &settled.inventory.world;
+    let world = &located.inventory.world;
     if let Some(pool) = question.pool.filter(|pool| !world.catalogue.pools.contains_key(*pool)) {
         return Err(ExplainError::pool(pool, world.catalogue.pools.keys().map(ToString::to_string).collect()));
     }
     if let Some(policy) = question.policy.filter(|policy| !world.policies.contains_key(*policy)) {
         return Err(ExplainError::policy(policy, world.policies.keys().map(ToString::to_string).collect()));
     }
-    let plan = plan(&settled.inventory, question.at, Assume::default());
-    let context = ExplainContext { plan: &plan, world, locate: SourceLocator::new(settled, sources) };
+    let plan = plan(&located.inventory, question.at, Assume::default());
+    let context = ExplainContext { plan: &plan, world, locate: SourceLocator::new(located, sources) };
     let mut page = TextPage::new(layout);
     let placeable = match &question.target {
         ExplainTarget::Workload { kind, namespace, name } => {
-            let mut known = plan.workloads.iter().zip(&settled.origins);
+            let mut known = plan.workloads.iter().zip(&located.origins);
             let found = known.find(|(planned, _)| {
                 let identity = &planned.workload.identity;
                 (identity.kind, &*identity.namespace, &*identity.name) == (*kind, namespace.as_str(), name.as_str())
@@ -140,7 +142,7 @@ fn each<'a>(
         if i > 0 {
             page.gap();
         }
-        placeable &= demander::tell(page, context, question, policy, of);
+        placeable &= requirement::tell(page, context, question, policy, of);
     }
     Ok(placeable)
 }

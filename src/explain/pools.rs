@@ -1,6 +1,6 @@
-//! The part that tells how each pool fares: what it stands on, and which demands it meets and fails by which facts.
+//! Pool section: of each pool, what it stands on, and which demands it meets and fails by which facts.
 
-use super::{fare::PoolEvaluation, locate::SourceLocator};
+use super::{evaluation::PoolEvaluation, locator::SourceLocator};
 use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
     catalogue::{Reach, Site},
@@ -30,42 +30,44 @@ pub(super) type PoolRemarks<'r> = &'r dyn Fn(&str) -> Option<String>;
 /// Tells `fares`.
 pub(super) fn tell(
     page: &mut TextPage,
-    fares: &[PoolEvaluation<'_>],
+    evaluations: &[PoolEvaluation<'_>],
     detail: PoolDetail,
     remarks: PoolRemarks<'_>,
     locate: SourceLocator<'_>,
 ) {
-    if fares.is_empty() {
+    if evaluations.is_empty() {
         page.line(2, StyledText::of("there is none: declare a PlacementPool"));
     }
     let (cleared, rejected): (Vec<&PoolEvaluation<'_>>, Vec<&PoolEvaluation<'_>>) =
-        fares.iter().partition(|fare| fare.cleared());
-    for fare in cleared {
-        header(page, &[fare], locate);
-        if let Some(remark) = remarks(fare.pool.name.as_str()) {
+        evaluations.iter().partition(|evaluation| evaluation.cleared());
+    for evaluation in cleared {
+        header(page, &[evaluation], locate);
+        if let Some(remark) = remarks(evaluation.pool.name.as_str()) {
             page.line(4, StyledText::of("but ").then(remark));
         }
-        for (policy, name, exception) in fare.exceptions() {
+        for (policy, name, exception) in evaluation.exceptions() {
             let place = locate.policy(policy, "spec.exceptions");
             page.line(4, StyledText::mark(true).then(by_exception(policy, name, exception)).at(place));
         }
         match detail {
-            PoolDetail::Full => steps(page, fare, fare.steps(), locate),
+            PoolDetail::Full => steps(page, evaluation, evaluation.steps(), locate),
             // What it meets is not what lets pods onto it.
-            PoolDetail::Brief if fare.exceptions().next().is_some() => steps(page, fare, fare.failed(), locate),
-            PoolDetail::Brief => met(page, fare, locate),
+            PoolDetail::Brief if evaluation.exceptions().next().is_some() => {
+                steps(page, evaluation, evaluation.failed(), locate)
+            }
+            PoolDetail::Brief => met(page, evaluation, locate),
         }
     }
     let alike = alike(&rejected);
     for group in alike.iter().take(MOST) {
-        let Some(fare) = group.first() else { continue };
+        let Some(evaluation) = group.first() else { continue };
         header(page, group, locate);
         if detail == PoolDetail::Full {
-            steps(page, fare, fare.steps(), locate);
+            steps(page, evaluation, evaluation.steps(), locate);
             continue;
         }
-        steps(page, fare, fare.failed(), locate);
-        match fare.steps().count().saturating_sub(fare.failed().count()) {
+        steps(page, evaluation, evaluation.failed(), locate);
+        match evaluation.steps().count().saturating_sub(evaluation.failed().count()) {
             0 => {}
             1 => page.line(4, StyledText::default().faint("1 more demand is met")),
             more => page.line(4, StyledText::default().faint(format!("{more} more demands are met"))),
@@ -91,31 +93,33 @@ fn by_exception(policy: &Policy, name: &ExceptionName, exception: &Exception) ->
 }
 
 /// Pools that name the same zone of the same offer fare alike, and are told as one.
-fn alike<'f, 'a>(fares: &[&'f PoolEvaluation<'a>]) -> Vec<Vec<&'f PoolEvaluation<'a>>> {
-    let stands = |fare: &PoolEvaluation<'a>| (&fare.pool.provider, &fare.pool.offer, &fare.pool.zone);
+fn alike<'f, 'a>(evaluations: &[&'f PoolEvaluation<'a>]) -> Vec<Vec<&'f PoolEvaluation<'a>>> {
+    let stands =
+        |evaluation: &PoolEvaluation<'a>| (&evaluation.pool.provider, &evaluation.pool.offer, &evaluation.pool.zone);
     let mut groups: Vec<Vec<&'f PoolEvaluation<'a>>> = Vec::new();
-    for fare in fares {
-        let group = groups.iter_mut().find(|group| group.first().is_some_and(|first| stands(first) == stands(fare)));
+    for evaluation in evaluations {
+        let group =
+            groups.iter_mut().find(|group| group.first().is_some_and(|first| stands(first) == stands(evaluation)));
         match group {
-            Some(group) => group.push(fare),
-            None => groups.push(vec![fare]),
+            Some(group) => group.push(evaluation),
+            None => groups.push(vec![evaluation]),
         }
     }
     groups
 }
 
 /// The names of pools that fare alike, the verdict, and what they stand on.
-fn header(page: &mut TextPage, fares: &[&PoolEvaluation<'_>], locate: SourceLocator<'_>) {
-    let Some(first) = fares.first() else { return };
+fn header(page: &mut TextPage, evaluations: &[&PoolEvaluation<'_>], locate: SourceLocator<'_>) {
+    let Some(first) = evaluations.first() else { return };
     let good = first.cleared();
     let by_exception = good && first.exceptions().next().is_some();
     let mut phrase = StyledText::mark(good);
-    for (i, fare) in fares.iter().enumerate() {
+    for (i, evaluation) in evaluations.iter().enumerate() {
         let and = if i == 0 { "" } else { ", " };
-        phrase = phrase.then(and).strong(format!("pool {}", fare.pool.name));
-        phrase = phrase.at(locate.pool(fare.pool, "metadata.name"));
+        phrase = phrase.then(and).strong(format!("pool {}", evaluation.pool.name));
+        phrase = phrase.at(locate.pool(evaluation.pool, "metadata.name"));
     }
-    let verb = if fares.len() == 1 { "is" } else { "are" };
+    let verb = if evaluations.len() == 1 { "is" } else { "are" };
     page.line(
         2,
         phrase.then(format!(
@@ -129,18 +133,18 @@ fn header(page: &mut TextPage, fares: &[&PoolEvaluation<'_>], locate: SourceLoca
     );
     if let Ok(site) = first.site {
         let Site { provider, offer, zone, .. } = site;
-        let stands = if fares.len() == 1 { "stands" } else { "stand" };
+        let stands = if evaluations.len() == 1 { "stands" } else { "stand" };
         let stands = format!("{stands} on offer {}/{} in zone {}", provider.name, offer.name, zone.name);
         page.line(4, StyledText::of(stands).at(locate.site(site)));
     }
 }
 
 /// All that a cleared pool meets, in a few lines.
-fn met(page: &mut TextPage, fare: &PoolEvaluation<'_>, locate: SourceLocator<'_>) {
-    let certificates = fare.certificates();
+fn met(page: &mut TextPage, evaluation: &PoolEvaluation<'_>, locate: SourceLocator<'_>) {
+    let certificates = evaluation.certificates();
     let certified = |step: &Step<'_>| certificates.iter().any(|(_, known, _)| known.wanted == step.wanted);
     let mut others: Vec<String> = Vec::new();
-    for (_, step) in fare.steps().filter(|(_, step)| !certified(step)) {
+    for (_, step) in evaluation.steps().filter(|(_, step)| !certified(step)) {
         let wanted = step.wanted.to_string();
         if !others.contains(&wanted) {
             others.push(wanted);
@@ -158,17 +162,17 @@ fn met(page: &mut TextPage, fare: &PoolEvaluation<'_>, locate: SourceLocator<'_>
 /// Steps of one pool: what is demanded and where, and by which fact it is met or fails.
 fn steps<'f, 'a: 'f>(
     page: &mut TextPage,
-    fare: &PoolEvaluation<'_>,
+    evaluation: &PoolEvaluation<'_>,
     steps: impl Iterator<Item = (&'f Derivation<'a>, &'f Step<'a>)>,
     locate: SourceLocator<'_>,
 ) {
     for (derivation, step) in steps {
-        if fare.site.is_err() {
+        if evaluation.site.is_err() {
             // Whoever demands anything demands this first: to say it once is enough.
             page.line(4, StyledText::mark(false).then(derivation.told(step)).at(locate.fact(derivation, step)));
             return;
         }
-        let of_policy = match fare.derivations.len() {
+        let of_policy = match evaluation.derivations.len() {
             1 => String::new(),
             _ => format!(" of policy {}", derivation.policy.name),
         };

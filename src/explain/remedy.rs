@@ -1,9 +1,9 @@
-//! What to do so that a place is cleared, as data: one remedy for each thing that a pool lacks.
+//! Remedies: for each thing that a pool lacks, the step that would have it cleared.
 //!
 //! A remedy is a step in imperative words. Where no fact can be put right, it says so, and what the policy would have
 //! to say instead: nobody should look for a step that does not exist.
 
-use super::{fare::PoolEvaluation, locate::SourceLocator};
+use super::{evaluation::PoolEvaluation, locator::SourceLocator};
 use rempart_core::{
     catalogue::{Gap, Reach, Role, Site, Unresolved},
     derivation::{Derivation, Step},
@@ -42,11 +42,11 @@ impl RemedyGroup<'_> {
 }
 
 /// What to do about the pools of `fares` that are not cleared: the nearest first, pools that lack the same as one.
-pub(super) fn plans<'a>(fares: &[PoolEvaluation<'a>], locate: SourceLocator<'_>) -> Vec<RemedyGroup<'a>> {
+pub(super) fn plans<'a>(evaluations: &[PoolEvaluation<'a>], locate: SourceLocator<'_>) -> Vec<RemedyGroup<'a>> {
     let mut plans: Vec<RemedyGroup<'a>> = Vec::new();
-    for fare in fares.iter().filter(|fare| !fare.cleared()) {
+    for evaluation in evaluations.iter().filter(|evaluation| !evaluation.cleared()) {
         let mut remedies = Vec::new();
-        for (derivation, step) in fare.failed() {
+        for (derivation, step) in evaluation.failed() {
             // Two levels may demand the same of one place.
             let remedy = remedy(derivation, step, locate);
             if !remedies.contains(&remedy) {
@@ -54,10 +54,12 @@ pub(super) fn plans<'a>(fares: &[PoolEvaluation<'a>], locate: SourceLocator<'_>)
             }
         }
         match plans.iter_mut().find(|plan| plan.remedies == remedies) {
-            Some(plan) => plan.pools.push(fare.pool.name.as_str()),
-            None => {
-                plans.push(RemedyGroup { pools: vec![fare.pool.name.as_str()], remedies, whole: fare.site.is_ok() })
-            }
+            Some(plan) => plan.pools.push(evaluation.pool.name.as_str()),
+            None => plans.push(RemedyGroup {
+                pools: vec![evaluation.pool.name.as_str()],
+                remedies,
+                whole: evaluation.site.is_ok(),
+            }),
         }
     }
     plans.sort_by_key(|plan| (!plan.whole, plan.hopeless(), plan.remedies.len()));

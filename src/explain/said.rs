@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::locate::SourceLocator;
+use super::locator::SourceLocator;
 use crate::gather::WorkloadOrigin;
 use crate::terminal::{StyledText, TextPage};
 use rempart_core::{

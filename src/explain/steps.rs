@@ -1,8 +1,8 @@
-//! The part that tells what to do: the steps to a cleared place, and what ends soon where one is cleared.
+//! Steps section: what to do for a cleared place, and what ends soon where one is cleared.
 
 use std::collections::BTreeMap;
 
-use super::{fare::PoolEvaluation, locate::SourceLocator, remedy::plans};
+use super::{evaluation::PoolEvaluation, locator::SourceLocator, remedy::plans};
 use crate::lint::SOON_DAYS;
 use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
@@ -15,8 +15,13 @@ use rempart_core::{
 const MOST: usize = 5;
 
 /// The steps that would clear the pools of `fares` that are not cleared.
-pub(super) fn remedies(page: &mut TextPage, title: &str, fares: &[PoolEvaluation<'_>], locate: SourceLocator<'_>) {
-    let plans = plans(fares, locate);
+pub(super) fn remedies(
+    page: &mut TextPage,
+    title: &str,
+    evaluations: &[PoolEvaluation<'_>],
+    locate: SourceLocator<'_>,
+) {
+    let plans = plans(evaluations, locate);
     if plans.is_empty() {
         return;
     }
@@ -52,23 +57,23 @@ pub(super) fn remedies(page: &mut TextPage, title: &str, fares: &[PoolEvaluation
 pub(super) fn soon(
     page: &mut TextPage,
     title: &str,
-    fares: &[PoolEvaluation<'_>],
+    evaluations: &[PoolEvaluation<'_>],
     at: Instant,
     locate: SourceLocator<'_>,
 ) {
-    let cleared = || fares.iter().filter(|fare| fare.cleared());
+    let cleared = || evaluations.iter().filter(|evaluation| evaluation.cleared());
     let mut ending: BTreeMap<(Day, String, Option<String>), Vec<&str>> = BTreeMap::new();
     let mut first_ends: Vec<Option<Day>> = Vec::new();
-    for fare in cleared() {
+    for evaluation in cleared() {
         let mut first: Option<Day> = None;
-        for (derivation, step, until) in fare.certificates() {
+        for (derivation, step, until) in evaluation.certificates() {
             let (Some(until), Wanted::Qualification(scheme)) = (until, step.wanted) else { continue };
             if until.ends().days_since(at) > SOON_DAYS {
                 continue;
             }
             let whose = derivation.site.map(|site| format!("{}/{}", site.provider.name, site.offer.name));
             let what = format!("{scheme} of {}", whose.unwrap_or_default());
-            ending.entry((until, what, locate.fact(derivation, step))).or_default().push(fare.pool.name.as_str());
+            ending.entry((until, what, locate.fact(derivation, step))).or_default().push(evaluation.pool.name.as_str());
             first = Some(first.map_or(until, |first| first.min(until)));
         }
         first_ends.push(first);
@@ -86,7 +91,7 @@ pub(super) fn soon(
     // Where one cleared pool stays, something is left.
     let all: Option<Vec<Day>> = first_ends.into_iter().collect();
     if let Some(day) = all.and_then(|days| days.into_iter().max()) {
-        let whom = if fares.len() == 1 { "the pool is not" } else { "no pool is" };
+        let whom = if evaluations.len() == 1 { "the pool is not" } else { "no pool is" };
         page.line(2, StyledText::of(format!("Without a renewal, {whom} cleared after {day}.")));
     }
 }

@@ -1,4 +1,6 @@
-//! What is asked about, as it is typed.
+//! Explain targets: the workload, level or category that is asked about, as it is typed.
+//!
+//! Takes `KIND/NAME`, and returns the target or what to write instead.
 
 use std::fmt;
 

@@ -1,10 +1,10 @@
-//! What becomes of one workload, from what is said of it to the nodes where its pods may run.
+//! Workload section: one workload, from what is said of it to the nodes where its pods may run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     ExplainContext, ExplainQuestion,
-    fare::{PolicyRequirements, PoolEvaluation},
+    evaluation::{PolicyRequirements, PoolEvaluation},
     pools::{self, PoolDetail},
     said::Said,
     steps,
@@ -44,15 +44,15 @@ pub(super) fn tell(
     if asks.is_empty() {
         return placeable(plan, planned, question.pool, true);
     }
-    let fares = PoolEvaluation::all(world, &asks, question.pool, question.at);
-    let cleared = fares.iter().filter(|fare| fare.cleared()).count();
+    let evaluations = PoolEvaluation::all(world, &asks, question.pool, question.at);
+    let cleared = evaluations.iter().filter(|evaluation| evaluation.cleared()).count();
     let by = question.policy.map(|policy| format!(" by policy {policy} alone")).unwrap_or_default();
     page.heading(&match question.pool {
         Some(_) => format!("How the pool fares{by}"),
-        None => format!("How the pools fare{by}: {cleared} of {} cleared", fares.len()),
+        None => format!("How the pools fare{by}: {cleared} of {} cleared", evaluations.len()),
     });
     let detail = if question.pool.is_some() { PoolDetail::Full } else { PoolDetail::Brief };
-    pools::tell(page, &fares, detail, &|pool| drawback(plan, planned, pool), locate);
+    pools::tell(page, &evaluations, detail, &|pool| drawback(plan, planned, pool), locate);
     nodes(page, plan, planned);
     if cleared == 0 {
         let title = match (question.pool, question.policy) {
@@ -60,11 +60,11 @@ pub(super) fn tell(
             (None, Some(_)) => "To have a pool cleared".to_owned(),
             (None, None) => "To make it placeable".to_owned(),
         };
-        steps::remedies(page, &title, &fares, locate);
+        steps::remedies(page, &title, &evaluations, locate);
     } else {
         obstacle(page, context, planned);
     }
-    steps::soon(page, "Soon", &fares, question.at, locate);
+    steps::soon(page, "Soon", &evaluations, question.at, locate);
     placeable(plan, planned, question.pool, cleared > 0)
 }
 

@@ -1,4 +1,7 @@
-//! Which kind of object a manifest is, and whether that is a concern of Rempart's.
+//! Object classes: whether the `apiVersion` and `kind` of a manifest are a concern of Rempart's.
+//!
+//! Takes the two, and returns a class or a diagnostic. A kind that is nearly one of those judged is never passed over
+//! in silence.
 
 use crate::{
     api,

@@ -1,4 +1,6 @@
-//! The metadata of an object, as far as it says something to Rempart.
+//! Object metadata of manifests: names, labels, annotations and owners, as far as they say something to Rempart.
+//!
+//! Takes a node, and returns the metadata or diagnostics without a file.
 
 use crate::{
     diagnostic::{Diagnostic, position::TextSpan, source::FileId, suggest},

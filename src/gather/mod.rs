@@ -1,13 +1,15 @@
-//! From manifests, wherever they were read, to what the core judges: our own objects, namespaces, nodes and workloads.
+//! Manifest intake: our own objects, namespaces, nodes and workloads, wherever their manifests were read.
+//!
+//! Takes objects one by one, and returns an inventory for the core with the places of what it holds.
 //!
 //! Nothing is passed over in silence: what is no concern of Rempart's is counted by kind, and what cannot be read is a
 //! diagnostic that points at it. Files and clusters are read by the same code, so that both are judged alike.
 
 mod kind;
+mod located;
 mod metadata;
 mod own;
 mod pod;
-mod settle;
 mod workload;
 
 use std::{
@@ -17,8 +19,8 @@ use std::{
 
 use self::{kind::ObjectClass, metadata::ObjectMetadata};
 pub use self::{
+    located::{GatherSettings, LocatedInventory},
     own::{OwnObject, OwnSpec, demander},
-    settle::{GatherSettings, LocatedInventory},
 };
 use crate::{
     api,

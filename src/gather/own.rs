@@ -1,4 +1,6 @@
-//! Objects of our own: read, held against their definitions, and kept with the places of their fields.
+//! Objects of our own kinds: validated, decoded, and kept with the places of their fields.
+//!
+//! Takes a node, and returns the object, if it can be decoded, with a diagnostic for each violation.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Exceptions by themselves: those that have ended or soon end, and those that do nothing, or more than they seem to.
+//! Lints of exceptions: those that have ended or soon end, and those that do nothing, or more than they seem to.
 
 use super::{SOON_DAYS, about};
 use crate::{
@@ -16,23 +16,23 @@ use rempart_core::{
     text::Few,
 };
 
-/// What is to be said of the exceptions in `settled`.
-pub(super) fn findings(settled: &LocatedInventory<'_>, plan: &Plan<'_>, at: Instant) -> Vec<Diagnostic> {
+/// What is to be said of the exceptions in `located`.
+pub(super) fn findings(located: &LocatedInventory<'_>, plan: &Plan<'_>, at: Instant) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    for policy in settled.inventory.world.policies.values() {
-        let Some(own) = settled.own.get(&(ResourceKind::PlacementPolicy, policy.name.to_string())) else { continue };
+    for policy in located.inventory.world.policies.values() {
+        let Some(own) = located.own.get(&(ResourceKind::PlacementPolicy, policy.name.to_string())) else { continue };
         for (name, exception) in &policy.exceptions {
             let this = PolicyException { own, policy, name, exception };
             found.extend(this.ending(at));
             found.extend(this.needless());
-            found.extend(this.of_namespaces(settled));
+            found.extend(this.of_namespaces(located));
             let demands = policy.levels.demands_at(exception.rank);
             if demands && !plan.pools.is_empty() && exception.in_force(at) {
                 found.extend(this.of_pools(plan));
             }
         }
         if !plan.pools.is_empty() {
-            for (name, pool) in unknown_pools(&settled.inventory.world, policy) {
+            for (name, pool) in unknown_pools(&located.inventory.world, policy) {
                 let message =
                     format!("{:?} in pools of exception {name}: there is no such PlacementPool", pool.as_str());
                 let path = format!("{}.pools", path_of(own, name));
@@ -90,8 +90,8 @@ impl PolicyException<'_> {
     }
 
     /// Namespaces that it is for and that nobody has, where any are known.
-    fn of_namespaces(&self, settled: &LocatedInventory<'_>) -> Option<Diagnostic> {
-        let inventory = &settled.inventory;
+    fn of_namespaces(&self, located: &LocatedInventory<'_>) -> Option<Diagnostic> {
+        let inventory = &located.inventory;
         let lives = |name: &&String| {
             inventory.namespaces.contains_key(name.as_str())
                 || inventory.workloads.iter().any(|workload| *workload.identity.namespace == ***name)

@@ -1,4 +1,4 @@
-//! Facts by themselves: certificates that end, and facts that nobody can check.
+//! Lints of facts: certificates that end, and facts that nobody can check.
 
 use super::{SOON_DAYS, about};
 use crate::{
@@ -13,12 +13,12 @@ use rempart_core::{
     name::{RegionName, Scheme},
 };
 
-/// What is to be said of the facts in `settled`.
-pub(super) fn findings(settled: &LocatedInventory<'_>, at: Instant) -> Vec<Diagnostic> {
+/// What is to be said of the facts in `located`.
+pub(super) fn findings(located: &LocatedInventory<'_>, at: Instant) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    for ((kind, name), own) in &settled.own {
+    for ((kind, name), own) in &located.own {
         let (ResourceKind::CloudProvider, OwnSpec::Provider(spec)) = (kind, &own.spec) else { continue };
-        let provider = settled.inventory.world.catalogue.providers.get(name.as_str());
+        let provider = located.inventory.world.catalogue.providers.get(name.as_str());
         for (o, listed) in spec.offers.iter().enumerate() {
             for (q, qualification) in listed.qualifications.iter().enumerate() {
                 let path = format!("spec.offers[{o}].qualifications[{q}]");

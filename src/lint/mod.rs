@@ -1,4 +1,7 @@
-//! What is worth a second look in a catalogue, policies and workloads, though an API server would accept it.
+//! Lints: what is worth a second look in a catalogue, policies and workloads, though an API server would accept it.
+//!
+//! Takes what was gathered and an instant, and returns diagnostics in the order of files and lines. Each says what to
+//! do about it.
 //!
 //! Pure: a function of what was gathered and an instant. Each finding says what to do about it.
 
@@ -22,16 +25,16 @@ use rempart_core::{
 /// How many days before its end a certificate is worth a word.
 pub const SOON_DAYS: i64 = 90;
 
-/// Everything that was found in `settled` at `at`, what could not be read included, in the order of files and lines.
+/// Everything that was found in `located` at `at`, what could not be read included, in the order of files and lines.
 #[must_use]
-pub fn lint(settled: &LocatedInventory<'_>, at: Instant) -> Vec<Diagnostic> {
-    let plan = plan(&settled.inventory, at, Assume { enforced: true });
-    let mut found = settled.diagnostics.clone();
-    found.extend(exceptions::findings(settled, &plan, at));
-    found.extend(facts::findings(settled, at));
-    found.extend(places::findings(settled, &plan));
-    found.extend(reach::findings(settled, &plan));
-    found.extend(refusals(settled, &plan));
+pub fn lint(located: &LocatedInventory<'_>, at: Instant) -> Vec<Diagnostic> {
+    let plan = plan(&located.inventory, at, Assume { enforced: true });
+    let mut found = located.diagnostics.clone();
+    found.extend(exceptions::findings(located, &plan, at));
+    found.extend(facts::findings(located, at));
+    found.extend(places::findings(located, &plan));
+    found.extend(reach::findings(located, &plan));
+    found.extend(refusals(located, &plan));
     found.sort_by(|a, b| (a.place, a.severity, a.code, &a.message).cmp(&(b.place, b.severity, b.code, &b.message)));
     found.dedup();
     found
@@ -53,9 +56,9 @@ fn refused_by(refused: &Refused<'_>, message: String) -> Diagnostic {
 }
 
 /// Workloads and namespaces that admission would refuse, were every policy in Enforce.
-fn refusals(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+fn refusals(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    let workloads = plan.workloads.iter().zip(&settled.origins);
+    let workloads = plan.workloads.iter().zip(&located.origins);
     for (Planned { workload, judgement, outcome }, origin) in workloads {
         if *outcome != Outcome::Refused {
             continue;
@@ -70,7 +73,7 @@ fn refusals(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> 
             };
             // What a namespace says is told where the namespace says it.
             let of_namespace = refusal.source() == Some(Source::Namespace);
-            if of_namespace && settled.namespaces.contains_key(&workload.identity.namespace) {
+            if of_namespace && located.namespaces.contains_key(&workload.identity.namespace) {
                 continue;
             }
             let Identity { namespace, kind, name } = &workload.identity;
@@ -79,7 +82,7 @@ fn refusals(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> 
         }
     }
     for namespace in &plan.namespaces {
-        let Some(origin) = settled.namespaces.get(namespace.name) else { continue };
+        let Some(origin) = located.namespaces.get(namespace.name) else { continue };
         for refused in &namespace.refusals {
             let span = origin.said.iter().find(|(key, _)| Some(*key) == refused.refusal.key());
             let span = span.map_or(origin.name, |(_, span)| *span);

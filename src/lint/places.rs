@@ -1,4 +1,4 @@
-//! Pools and providers: what they name that is not there, whom nobody uses, and who claims the same nodes.
+//! Lints of pools and providers: what they name that is not there, whom nobody uses, and who claims the same nodes.
 
 use std::collections::BTreeSet;
 
@@ -19,23 +19,23 @@ use rempart_core::{
     text::counted,
 };
 
-/// What is to be said of the places in `settled`.
-pub(super) fn findings(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
-    let mut found = unresolved(settled, plan);
-    found.extend(unused(settled));
-    found.extend(overlapping(settled));
-    found.extend(disputed(settled, plan));
-    found.extend(empty(settled, plan));
+/// What is to be said of the places in `located`.
+pub(super) fn findings(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+    let mut found = unresolved(located, plan);
+    found.extend(unused(located));
+    found.extend(overlapping(located));
+    found.extend(disputed(located, plan));
+    found.extend(empty(located, plan));
     found
 }
 
-fn pool<'s, 't>(settled: &'s LocatedInventory<'t>, name: &str) -> Option<&'s OwnObject<'t>> {
-    settled.own.get(&(ResourceKind::PlacementPool, name.to_owned()))
+fn pool<'s, 't>(located: &'s LocatedInventory<'t>, name: &str) -> Option<&'s OwnObject<'t>> {
+    located.own.get(&(ResourceKind::PlacementPool, name.to_owned()))
 }
 
 /// Pools that stand on nothing that is recorded.
-fn unresolved(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
-    let catalogue = &settled.inventory.world.catalogue;
+fn unresolved(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+    let catalogue = &located.inventory.world.catalogue;
     if catalogue.providers.is_empty() && !plan.pools.is_empty() {
         let message = "there is no CloudProvider among what was read, so that nothing can be said of pools";
         return vec![Diagnostic::warning("CatalogueMissing", message).hint("give the catalogue too, or --cluster")];
@@ -43,7 +43,7 @@ fn unresolved(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic
     let unresolved = plan.pools.iter().filter_map(|clearance| Some((clearance.pool, clearance.site.err()?)));
     unresolved
         .filter_map(|(of, unresolved)| {
-            let own = pool(settled, of.name.as_str())?;
+            let own = pool(located, of.name.as_str())?;
             let (field, named, known): (_, _, Vec<&str>) = match unresolved {
                 Unresolved::Provider { named } => {
                     ("spec.provider", named, catalogue.providers.keys().map(ProviderName::as_str).collect())
@@ -71,11 +71,11 @@ pub(super) fn nearest_of(named: &str, known: &[&str]) -> Option<String> {
 }
 
 /// Providers that no pool uses. Where no pool is given at all, nothing can be said of it.
-fn unused(settled: &LocatedInventory<'_>) -> Vec<Diagnostic> {
-    let catalogue = &settled.inventory.world.catalogue;
+fn unused(located: &LocatedInventory<'_>) -> Vec<Diagnostic> {
+    let catalogue = &located.inventory.world.catalogue;
     let used: BTreeSet<&str> = catalogue.pools.values().map(|pool| pool.provider.as_str()).collect();
     let unused =
-        settled.own.values().filter(|own| own.kind == ResourceKind::CloudProvider && !used.contains(own.name.as_str()));
+        located.own.values().filter(|own| own.kind == ResourceKind::CloudProvider && !used.contains(own.name.as_str()));
     let unused = unused.filter(|_| !used.is_empty());
     unused
         .map(|own| {
@@ -87,13 +87,13 @@ fn unused(settled: &LocatedInventory<'_>) -> Vec<Diagnostic> {
 }
 
 /// Pools whose selectors claim the same nodes whatever nodes there are.
-fn overlapping(settled: &LocatedInventory<'_>) -> Vec<Diagnostic> {
-    let pools: Vec<&Pool> = settled.inventory.world.catalogue.pools.values().collect();
+fn overlapping(located: &LocatedInventory<'_>) -> Vec<Diagnostic> {
+    let pools: Vec<&Pool> = located.inventory.world.catalogue.pools.values().collect();
     let mut found = Vec::new();
     for (i, one) in pools.iter().enumerate() {
         for other in pools.iter().skip(i.saturating_add(1)) {
             let Some((wide, narrow)) = swallowed(one, other) else { continue };
-            let Some(own) = pool(settled, wide.name.as_str()) else { continue };
+            let Some(own) = pool(located, wide.name.as_str()) else { continue };
             let message = format!(
                 "every node of pool {} is claimed by pool {} too, and a node that two pools claim belongs to none",
                 narrow.name, wide.name
@@ -122,13 +122,13 @@ fn swallowed<'p>(one: &'p Pool, other: &'p Pool) -> Option<(&'p Pool, &'p Pool)>
 }
 
 /// Nodes that several pools claim.
-fn disputed(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+fn disputed(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let disputed: Vec<&str> =
         plan.nodes.iter().filter(|(_, of)| **of == NodeOf::Disputed).map(|(name, _)| *name).collect();
     for clearance in &plan.pools {
         let claimed: Vec<&str> = disputed.iter().copied().filter(|node| plan.claims(clearance.pool, node)).collect();
-        let (Some(first), Some(own)) = (claimed.first(), pool(settled, clearance.pool.name.as_str())) else { continue };
+        let (Some(first), Some(own)) = (claimed.first(), pool(located, clearance.pool.name.as_str())) else { continue };
         let nodes = counted(claimed.len(), "node", "nodes");
         let message = format!(
             "pool {} claims {nodes} (as {first}) that another pool claims too, so that they belong to neither",
@@ -141,7 +141,7 @@ fn disputed(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> 
 }
 
 /// Pools without a node, where nodes are given.
-fn empty(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+fn empty(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     if plan.nodes.is_empty() {
         return Vec::new();
     }
@@ -159,7 +159,7 @@ fn empty(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let pools = pools.filter(|(_, clearance)| clearance.site.is_ok() && !disputed(clearance.pool));
     pools
         .filter_map(|(_, clearance)| {
-            let own = pool(settled, clearance.pool.name.as_str())?;
+            let own = pool(located, clearance.pool.name.as_str())?;
             let message = format!("none of the {} nodes belongs to pool {}", plan.nodes.len(), own.name);
             let hint = "compare nodeSelector and providerIDPrefix with the nodes' labels and providerIDs";
             Some(about(own, "spec.nodeSelector", Warning, "PoolEmpty", message).hint(hint))

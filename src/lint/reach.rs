@@ -1,4 +1,4 @@
-//! Policies against the catalogue: levels that nothing serves, levels that only one provider serves, names of nothing.
+//! Lints of policies against the catalogue: levels that nothing serves or one provider alone, and names of nothing.
 
 use std::collections::BTreeSet;
 
@@ -17,18 +17,18 @@ use rempart_core::{
     references::{self, Dangling},
 };
 
-/// What is to be said of the policies in `settled`.
-pub(super) fn findings(settled: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
+/// What is to be said of the policies in `located`.
+pub(super) fn findings(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    for policy in settled.inventory.world.policies.values() {
-        let Some(own) = settled.own.get(&(ResourceKind::PlacementPolicy, policy.name.to_string())) else { continue };
+    for policy in located.inventory.world.policies.values() {
+        let Some(own) = located.own.get(&(ResourceKind::PlacementPolicy, policy.name.to_string())) else { continue };
         // Without a catalogue nothing is served and everything dangles, which is no news.
-        if !settled.inventory.world.catalogue.pools.is_empty() {
+        if !located.inventory.world.catalogue.pools.is_empty() {
             found.extend(unserved(own, policy, plan));
         }
-        if !settled.inventory.world.catalogue.providers.is_empty() {
-            let names = references::dangling(&settled.inventory.world, policy);
-            found.extend(names.iter().map(|name| dangling(settled, own, name)));
+        if !located.inventory.world.catalogue.providers.is_empty() {
+            let names = references::dangling(&located.inventory.world, policy);
+            found.extend(names.iter().map(|name| dangling(located, own, name)));
         }
     }
     found
@@ -92,8 +92,8 @@ fn defined(own: &OwnObject<'_>, demander: Demander<'_>) -> String {
 }
 
 /// A name that nothing bears.
-fn dangling(settled: &LocatedInventory<'_>, own: &OwnObject<'_>, found: &Dangling<'_>) -> Diagnostic {
-    let catalogue = &settled.inventory.world.catalogue;
+fn dangling(located: &LocatedInventory<'_>, own: &OwnObject<'_>, found: &Dangling<'_>) -> Diagnostic {
+    let catalogue = &located.inventory.world.catalogue;
     let offers = || catalogue.providers.values().flat_map(|provider| provider.offers.values());
     let (what, known): (_, BTreeSet<&str>) = match found.field {
         "providers.allow" | "providers.deny" => {

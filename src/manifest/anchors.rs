@@ -1,8 +1,11 @@
-//! What aliases may repeat, and what that costs.
+//! Anchors of YAML: the values that aliases may repeat, and what each costs.
+//!
+//! Takes values with their anchors, and returns them to aliases. What an alias repeats is paid for like what is
+//! written.
 
 use super::{
+    document::VALUES,
     node::{ManifestNode, NodeContent},
-    part::VALUES,
 };
 
 /// A value with a name.

@@ -1,4 +1,6 @@
-//! From the events of a text, YAML or JSON, to nodes.
+//! Node composer: from the events of a text, YAML or JSON, to nodes.
+//!
+//! Takes scalars, lists and maps as they begin and end, and hands each object to the sink.
 //!
 //! Never deeper than [`DEPTH`] nor larger than [`VALUES`], whatever aliases repeat. What is wrong with one object alone,
 //! as a key that occurs twice, costs that object; the reading goes on.
@@ -7,20 +9,17 @@ use std::borrow::Cow;
 
 use super::{
     anchors::AnchorTable,
+    document::{DEPTH, DocumentPart, VALUES},
     entries::MapBuilder,
-    envelope::{self, ListEnvelope},
-    node::{ManifestNode, MapEntry, NodeContent, ShortScalar},
-    part::{DEPTH, DocumentPart, VALUES},
-    scalar::{self, YamlScalar},
+    envelope::{self, ListEnvelope, ObjectSink},
+    node::{ManifestNode, MapEntry, NodeContent},
+    scalar::{self, ShortScalar, YamlScalar},
     syntax,
 };
 use crate::diagnostic::{
     Diagnostic,
     position::{TextPosition, TextSpan},
 };
-
-/// Who takes the objects, and what is wrong with those that cannot be had.
-pub(super) type ObjectSink<'s, 't> = &'s mut dyn FnMut(Result<ManifestNode<'t>, Diagnostic>);
 
 /// A list or a map.
 #[derive(Clone, Copy, PartialEq, Eq)]

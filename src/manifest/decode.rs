@@ -1,6 +1,8 @@
-//! From bytes to text: UTF-8, or a diagnostic that says what it is instead.
+//! Text decoding: from bytes to UTF-8.
+//!
+//! Takes the bytes of a file, and returns its text, or a diagnostic that says what it is instead.
 
-use super::part::DocumentPart;
+use super::document::DocumentPart;
 use crate::diagnostic::{
     Diagnostic,
     position::TextSpan,

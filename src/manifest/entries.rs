@@ -1,4 +1,6 @@
-//! A map while it is being read: keys that occur once, and what merge keys bring along.
+//! Map builder: a map while it is being read, with what merge keys bring along.
+//!
+//! Takes entries in the order of the file, and returns them without duplicates: a key that is given twice is an error.
 
 use std::{
     borrow::Cow,

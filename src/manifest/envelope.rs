@@ -1,4 +1,6 @@
-//! A list of objects, as `kubectl get -o yaml` prints it: its items are the objects, and it is nothing itself.
+//! List envelope: a list of objects, as `kubectl get -o yaml` prints it.
+//!
+//! Takes the items one by one, and hands each to the sink as an object; the list is nothing itself.
 //!
 //! Items are handed over one by one, so that a list of 100 MB never stands in memory as one tree. For that the reader
 //! must decide at `items`, and the kind may come later: kubectl itself prints it after. So any `items` list at the top
@@ -11,12 +13,14 @@
 use std::borrow::Cow;
 
 use super::{
-    compose::ObjectSink,
     entries::MapBuilder,
     node::{ManifestNode, MapEntry, NodeContent},
     scalar::YamlScalar,
 };
-use crate::diagnostic::position::TextSpan;
+use crate::diagnostic::{Diagnostic, position::TextSpan};
+
+/// Who takes the objects, and what is wrong with those that cannot be had.
+pub(super) type ObjectSink<'s, 't> = &'s mut dyn FnMut(Result<ManifestNode<'t>, Diagnostic>);
 
 pub(super) const ITEMS: &str = "items";
 const KIND: &str = "kind";

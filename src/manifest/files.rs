@@ -1,4 +1,4 @@
-//! From what was named on the command line to texts.
+//! File collection: from paths named on the command line to texts.
 //!
 //! What cannot be read costs one diagnostic and nothing else. Every file is read once, however often and by whatever
 //! links it is named.

@@ -1,4 +1,4 @@
-//! The events of JSON, to the composer.
+//! JSON reader: from a text to the composer's events.
 //!
 //! YAML's flow style covers nearly all of JSON, but not keys of more than 1024 characters, nor control characters that
 //! JSON allows; and JSON values may follow one another without anything between them. To read JSON as what it is also
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use super::{
     compose::{CollectionKind, NodeComposer},
-    part::{DEPTH, DocumentPart},
+    document::{DEPTH, DocumentPart},
     scalar::YamlScalar,
 };
 use crate::diagnostic::{

@@ -1,5 +1,4 @@
-//! Manifests as they lie in files: from bytes to trees of nodes that know where they stand, and diagnostics that point
-//! into files.
+//! Manifests: from bytes in files to trees of nodes that know where they stand.
 //!
 //! An edge without any knowledge of Kubernetes kinds beyond the `List` that `kubectl get` prints. It reads what kubectl
 //! would read and makes of it what kubectl would send; what is broken costs one diagnostic, never the rest.
@@ -11,12 +10,12 @@
 mod anchors;
 mod compose;
 mod decode;
+mod document;
 mod entries;
 mod envelope;
 pub mod files;
 mod json;
 pub mod node;
-mod part;
 pub mod path;
 pub mod read;
 pub mod scalar;

@@ -1,11 +1,11 @@
-//! A tree of what a manifest says, each part of it with the place where it says so.
+//! Manifest nodes: a tree of what a manifest says, each part of it with the place where it says so.
 //!
 //! Nodes borrow the text that they were read from. Scalars keep their characters; what these mean is asked of
 //! [`YamlScalar::meaning`], so that nothing is lost before somebody knows what a field is for.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
-use super::scalar::YamlScalar;
+use super::scalar::{ShortScalar, YamlScalar};
 use crate::diagnostic::position::TextSpan;
 
 /// A value, with the place where it stands.
@@ -117,19 +117,4 @@ pub struct TypeMismatch {
     pub found: String,
     /// What to write instead, if that can be guessed.
     pub hint: Option<String>,
-}
-
-/// The longest part of a scalar that a sentence repeats, in characters.
-const SHORT: usize = 40;
-
-/// A scalar inside a sentence, cut when it is long.
-pub(super) struct ShortScalar<'a>(pub(super) &'a str);
-
-impl fmt::Display for ShortScalar<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(SHORT) {
-            Some((end, _)) => write!(f, "{}…", self.0.get(..end).unwrap_or_default()),
-            None => f.write_str(self.0),
-        }
-    }
 }

@@ -1,5 +1,7 @@
-//! The way to a field, as people and API servers write it: `spec.offers[0].zones[1].country`, and
-//! `metadata.annotations[rempart.dev/sensitivity]` where a key has dots or slashes.
+//! Field paths in manifests: `spec.offers[0].zones[1].country`, or `metadata.annotations[rempart.dev/sensitivity]`
+//! where a key has dots or slashes.
+//!
+//! Takes a path, and returns the deepest node on it that exists.
 
 use super::node::ManifestNode;
 use crate::diagnostic::position::TextSpan;

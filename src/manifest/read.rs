@@ -1,14 +1,12 @@
-//! From a text to objects: one document at a time, so that a broken one costs one diagnostic and no other document.
+//! Manifest reader: from a text to objects, one document at a time.
+//!
+//! Takes a text, and gives each object, or a diagnostic in its stead, to the sink. A broken document costs no other.
 //!
 //! Documents are parted by lines, before anything is parsed. That is exact: a line that begins with `---` or `...`,
 //! followed by white space or nothing, ends a document even within a block or a quoted string.
 
 use super::{
-    compose::{NodeComposer, ObjectSink},
-    json,
-    node::ManifestNode,
-    part::DocumentPart,
-    syntax, yaml,
+    compose::NodeComposer, document::DocumentPart, envelope::ObjectSink, json, node::ManifestNode, syntax, yaml,
 };
 use crate::diagnostic::{
     Diagnostic,

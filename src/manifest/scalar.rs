@@ -1,11 +1,9 @@
-//! What the characters of a scalar mean, as the tools of Kubernetes read them: YAML 1.1, with its `no` and its octals.
+//! Scalars of YAML 1.1: what their characters mean to the tools of Kubernetes, with its `no` and its octals.
 //!
 //! The rules are those of the Go library that kubectl reads manifests with, down to its oddities: underscores within
 //! numbers, `0o17`, `08` as a float, dates as strings.
 
-use std::borrow::Cow;
-
-use super::node::ShortScalar;
+use std::{borrow::Cow, fmt};
 
 /// A scalar as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,6 +193,21 @@ fn short_float(value: f64) -> String {
             format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
         }
         _ => value.to_string(),
+    }
+}
+
+/// The longest part of a scalar that a sentence repeats, in characters.
+const SHORT: usize = 40;
+
+/// A scalar inside a sentence, cut when it is long.
+pub(super) struct ShortScalar<'a>(pub(super) &'a str);
+
+impl fmt::Display for ShortScalar<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(SHORT) {
+            Some((end, _)) => write!(f, "{}…", self.0.get(..end).unwrap_or_default()),
+            None => f.write_str(self.0),
+        }
     }
 }
 

@@ -1,10 +1,12 @@
-//! What the parser of YAML objects to, in words that help whoever wrote the manifest.
+//! Syntax errors of YAML, in words that help whoever wrote the manifest.
+//!
+//! Takes what the parser objects to, and returns a diagnostic.
 
 use std::borrow::Cow;
 
 use granit_parser::{ErrorKind, ScanError};
 
-use super::part::{DocumentPart, narrow};
+use super::document::{DocumentPart, narrow};
 use crate::diagnostic::{
     Diagnostic,
     position::{TextPosition, TextSpan},

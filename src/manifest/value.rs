@@ -1,4 +1,6 @@
-//! What a node would be as JSON: what kubectl would send for it.
+//! JSON values of nodes: what kubectl would send for a manifest.
+//!
+//! Takes a node, and returns its value. It never fails: a scalar that means nothing to JSON is text.
 
 use serde_json::{Map, Number, Value};
 

@@ -6,7 +6,7 @@ use granit_parser::{Event, Options, Parser, ScalarStyle, Tag};
 
 use super::{
     compose::{CollectionKind, NodeComposer},
-    part::{DEPTH, DocumentPart},
+    document::{DEPTH, DocumentPart},
     scalar::{ScalarMeaning, YamlScalar},
     syntax,
 };

@@ -1,4 +1,6 @@
-//! What a report has an entry for: every workload, and every namespace whose own labels are refused.
+//! Report entries: every workload, and every namespace whose own labels are refused.
+//!
+//! Takes a plan, and returns its entries in a fixed order with what becomes of each.
 
 use std::{cmp::Ordering, fmt};
 

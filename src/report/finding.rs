@@ -1,4 +1,6 @@
-//! What is wrong with an object, and where: what a pipeline shows beside the line that must change.
+//! Plan findings: a diagnostic for each workload and namespace that is refused or unplaceable.
+//!
+//! Takes a plan and a lookup of locations, and returns what a pipeline shows beside the line that must change.
 
 use super::{
     entries::{EntryOutcome, ReportEntry},

@@ -1,4 +1,6 @@
-//! Where things stand in files, as far as whoever has read them can tell.
+//! Locations of what a report is about, as far as whoever has read the files can tell.
+//!
+//! A trait that a command implements. What was read from no file has no location.
 
 use std::{collections::BTreeMap, fmt};
 

@@ -1,4 +1,4 @@
-//! How the offline commands say what they found: as data, as reports for continuous integration, and as text for people.
+//! Reports: what the offline commands found, as data, for continuous integration, and as text for people.
 //!
 //! Pure functions of a [`Plan`](rempart_core::plan::Plan), an [`Impact`](rempart_core::impact::Impact) or a list of
 //! [`ReportFinding`]s: data in, text out. Nothing is decided here, nothing is printed, and neither clock, file nor environment

@@ -1,4 +1,4 @@
-//! Findings as SARIF 2.1.0, which code hosts show beside the lines of a change.
+//! SARIF 2.1.0 report: findings, which code hosts show beside the lines of a change.
 //!
 //! The few objects of the standard that are needed, written out: <https://docs.oasis-open.org/sarif/sarif/v2.1.0/>.
 

@@ -42,23 +42,23 @@ fn sources(scenario: &str) -> SourceMap {
     sources
 }
 
-fn settled(sources: &SourceMap) -> LocatedInventory<'_> {
+fn located(sources: &SourceMap) -> LocatedInventory<'_> {
     let mut gathered = GatheredObjects::new("default");
     for file in sources.files() {
         read(file, sources.text(file), &mut |found| gathered.take(file, found));
     }
-    let settled = gathered.settle(&GatherSettings { exempt: vec!["kube-system".to_owned()] });
-    assert!(!settled.is_faulty(), "{:?}", settled.diagnostics);
-    settled
+    let located = gathered.into_inventory(&GatherSettings { exempt: vec!["kube-system".to_owned()] });
+    assert!(!located.is_faulty(), "{:?}", located.diagnostics);
+    located
 }
 
 fn answer(asked: Asked<'_>) -> Result<ExplainAnswer, ExplainError> {
     let Asked { scenario, target, namespace, pool, policy, style } = asked;
     let sources = sources(scenario);
-    let settled = settled(&sources);
+    let located = located(&sources);
     let target = ExplainTarget::parse(target, namespace).unwrap();
     let question = ExplainQuestion { target, pool, policy, at: at("2026-11-22T10:00:00Z") };
-    explain(&settled, &sources, &question, style)
+    explain(&located, &sources, &question, style)
 }
 
 /// The answer in full, after `answered`: what it says must be so.
@@ -103,7 +103,7 @@ snapshots! {
 #[test]
 fn whatever_a_pool_lacks_there_is_a_step_or_word_that_there_is_none() {
     let files = sources("harbour");
-    let pools: Vec<String> = settled(&files).inventory.world.catalogue.pools.keys().map(ToString::to_string).collect();
+    let pools: Vec<String> = located(&files).inventory.world.catalogue.pools.keys().map(ToString::to_string).collect();
     let steps = pools.iter().map(|pool| {
         let text = told(Asked { pool: Some(pool), ..of("harbour", "level/dock", "") }, false);
         text.split_once("To have it cleared\n").unwrap().1.to_owned()
@@ -179,9 +179,9 @@ fn what_was_read_from_no_file_has_no_line() {
     for file in files.files() {
         nameless.add("", files.text(file).to_owned());
     }
-    let settled = settled(&nameless);
+    let located = located(&nameless);
     let target = ExplainTarget::parse(asked.target, "").unwrap();
     let question = ExplainQuestion { target, pool: None, policy: None, at: at("2026-11-22T10:00:00Z") };
-    let text = explain(&settled, &nameless, &question, PLAIN).unwrap().text;
+    let text = explain(&located, &nameless, &question, PLAIN).unwrap().text;
     assert!(!text.contains("yaml") && !text.contains("(:") && !text.contains("()"), "{text}");
 }

@@ -54,7 +54,7 @@ fn with<R>(manifests: &[&str], judge: impl FnOnce(&LocatedInventory<'_>) -> R) -
     let file = sources.add("world.yaml", manifests.concat());
     let mut gathered = GatheredObjects::new("shop");
     read(file, sources.text(file), &mut |found| gathered.take(file, found));
-    judge(&gathered.settle(&GatherSettings::default()))
+    judge(&gathered.into_inventory(&GatherSettings::default()))
 }
 
 fn day(text: &str) -> Instant {
@@ -63,15 +63,15 @@ fn day(text: &str) -> Instant {
 
 /// Each workload of `manifests`, beside the world and its policy, with what becomes of it.
 fn fates(manifests: &str) -> Vec<(String, Outcome)> {
-    with(&[WORLD, POLICY, manifests], |settled| {
-        let plan = plan(&settled.inventory, day("2026-11-22"), Assume::default());
+    with(&[WORLD, POLICY, manifests], |located| {
+        let plan = plan(&located.inventory, day("2026-11-22"), Assume::default());
         plan.workloads.iter().map(|it| (it.workload.identity.to_string(), it.outcome.clone())).collect()
     })
 }
 
 /// The codes of what is said of `manifests`, beside the world and its policy.
 fn told(manifests: &str) -> Vec<&'static str> {
-    with(&[WORLD, POLICY, manifests], |settled| settled.diagnostics.iter().map(|found| found.code).collect())
+    with(&[WORLD, POLICY, manifests], |located| located.diagnostics.iter().map(|found| found.code).collect())
 }
 
 fn pod(affinity: &str) -> String {
@@ -128,10 +128,10 @@ fn what_has_finished_is_no_concern() {
 fn a_policy_on_its_way_out_refuses_nothing() {
     let ending = POLICY.replace("{name: till}", "{name: till, deletionTimestamp: \"2026-11-22T00:00:00Z\"}");
     let pod = "{apiVersion: v1, kind: Pod, metadata: {name: p, annotations: {rempart.dev/sensitivity: none}}}";
-    with(&[WORLD, &ending, pod], |settled| {
-        let plan = plan(&settled.inventory, day("2026-11-22"), Assume::default());
+    with(&[WORLD, &ending, pod], |located| {
+        let plan = plan(&located.inventory, day("2026-11-22"), Assume::default());
         assert!(matches!(plan.workloads[0].outcome, Outcome::Unrestricted(_)));
-        assert_eq!(settled.diagnostics.iter().map(|found| found.code).collect::<Vec<_>>(), ["PolicyEnding"]);
+        assert_eq!(located.diagnostics.iter().map(|found| found.code).collect::<Vec<_>>(), ["PolicyEnding"]);
     });
 }
 
@@ -153,9 +153,9 @@ fn twins_are_told() {
 fn twins_are_compared_each_with_its_like() {
     let twins = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d, annotations: {rempart.dev/sensitivity: open}}}\n---\n\
                  {apiVersion: apps/v1, kind: Deployment, metadata: {name: d}}\n---\n";
-    with(&[WORLD, POLICY, twins], |settled| {
-        let now = plan(&settled.inventory, day("2026-11-22"), Assume::default());
-        let then = plan(&settled.inventory, day("2026-12-12"), Assume::default());
+    with(&[WORLD, POLICY, twins], |located| {
+        let now = plan(&located.inventory, day("2026-11-22"), Assume::default());
+        let then = plan(&located.inventory, day("2026-12-12"), Assume::default());
         let found = impact(&now, &then);
         assert_eq!((found.stranded.len(), found.moved.len(), found.freed.len()), (1, 0, 0));
         assert!(!found.stranded[0].lost.is_empty());
@@ -200,8 +200,8 @@ fn what_would_be_judged_is_never_passed_over() {
 
 /// What a review says of `manifests`: code and message.
 fn reviewed(manifests: &[&str]) -> Vec<(&'static str, String)> {
-    with(manifests, |settled| {
-        lint(settled, day("2026-11-22")).into_iter().map(|found| (found.code, found.message)).collect()
+    with(manifests, |located| {
+        lint(located, day("2026-11-22")).into_iter().map(|found| (found.code, found.message)).collect()
     })
 }
 

@@ -77,12 +77,12 @@ kind: "Pod MISCHIEF"
 metadata: {name: other}
 "#;
 
-fn settled(sources: &SourceMap) -> LocatedInventory<'_> {
+fn located(sources: &SourceMap) -> LocatedInventory<'_> {
     let mut gathered = GatheredObjects::new("default");
     for file in sources.files() {
         read(file, sources.text(file), &mut |found| gathered.take(file, found));
     }
-    gathered.settle(&GatherSettings::default())
+    gathered.into_inventory(&GatherSettings::default())
 }
 
 /// Every text that a command prints of what is called by such names, each with what it is.
@@ -94,11 +94,11 @@ fn texts(layout: TextLayout) -> Vec<(&'static str, String)> {
     sources.add(format!("file {MISCHIEF}.yaml"), MANIFESTS.replace("MISCHIEF", &escaped));
     // YAML takes some of it unescaped: these stand in the lines that diagnostics show.
     sources.add(format!("broken {MISCHIEF}.yaml"), "a: [\u{202e}\u{2066}\u{200b}\u{ad}\u{200e}, b\nc: d".to_owned());
-    let settled = settled(&sources);
+    let located = located(&sources);
     let (now, later) = (at("2026-11-22T10:00:00Z"), at("2027-04-01T10:00:00Z"));
-    let of = |instant| plan(&settled.inventory, instant, Assume::default());
+    let of = |instant| plan(&located.inventory, instant, Assume::default());
     let (before, after) = (of(now), of(later));
-    let ignored = IgnoredKinds(settled.ignored.clone());
+    let ignored = IgnoredKinds(located.ignored.clone());
     let mut texts = vec![
         ("plan", text::plan(&before, &ignored, layout, text::ReportDetail::Full)),
         ("impact", text::impact(&impact(&before, &after), &before, &after, layout)),
@@ -107,9 +107,9 @@ fn texts(layout: TextLayout) -> Vec<(&'static str, String)> {
     for (target, pool) in targets.into_iter().flat_map(|target| [(target, None), (target, Some("pool"))]) {
         let target = ExplainTarget::parse(target, "claims").unwrap();
         let question = ExplainQuestion { target, pool, policy: None, at: now };
-        texts.push(("explain", explain(&settled, &sources, &question, layout).unwrap().text));
+        texts.push(("explain", explain(&located, &sources, &question, layout).unwrap().text));
     }
-    for diagnostic in lint(&settled, now) {
+    for diagnostic in lint(&located, now) {
         texts.push(("lint", diagnostic.render(&sources, layout)));
         texts.push(("lint -o line", diagnostic.one_line(&sources)));
     }

@@ -89,9 +89,9 @@ fn with<R>(manifests: &[&str], judge: impl FnOnce(&LocatedInventory<'_>) -> R) -
     let file = sources.add("world.yaml", manifests.concat());
     let mut gathered = GatheredObjects::new("default");
     read(file, sources.text(file), &mut |found| gathered.take(file, found));
-    let settled = gathered.settle(&GatherSettings { exempt: vec!["kube-system".to_owned()] });
-    assert!(!settled.is_faulty(), "{:?}", settled.diagnostics);
-    judge(&settled)
+    let located = gathered.into_inventory(&GatherSettings { exempt: vec!["kube-system".to_owned()] });
+    assert!(!located.is_faulty(), "{:?}", located.diagnostics);
+    judge(&located)
 }
 
 fn on(day: &str) -> Instant {
@@ -100,8 +100,8 @@ fn on(day: &str) -> Instant {
 
 /// The outcome and message of the only workload of `manifests`.
 fn told(manifests: &[&str]) -> (Outcome, String) {
-    with(manifests, |settled| {
-        let plan = plan(&settled.inventory, on("2026-11-22"), Assume::default());
+    with(manifests, |located| {
+        let plan = plan(&located.inventory, on("2026-11-22"), Assume::default());
         let planned = &plan.workloads[0];
         (planned.outcome.clone(), plan.message(planned))
     })

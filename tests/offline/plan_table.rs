@@ -80,11 +80,11 @@ fn disagreement(case: &Value, fixtures: &Value) -> Option<String> {
     let file = sources.add("case", manifests.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n---\n"));
     let mut gathered = GatheredObjects::new("default");
     read(file, sources.text(file), &mut |found| gathered.take(file, found));
-    let settled = gathered.settle(&GatherSettings { exempt: vec!["kube-system".into(), "kube-public".into()] });
-    if settled.is_faulty() {
-        return Some(format!("cannot be read: {:?}", settled.diagnostics));
+    let located = gathered.into_inventory(&GatherSettings { exempt: vec!["kube-system".into(), "kube-public".into()] });
+    if located.is_faulty() {
+        return Some(format!("cannot be read: {:?}", located.diagnostics));
     }
-    let plan = plan(&settled.inventory, Instant::from_seconds(1_800_000_000), Assume::default());
+    let plan = plan(&located.inventory, Instant::from_seconds(1_800_000_000), Assume::default());
     if own { of_namespace(&case, &plan) } else { of_workload(&case, &plan) }
 }
 

@@ -1,4 +1,6 @@
-//! A definition, read once into what the walk needs: of every value its shape and its rules.
+//! Kind definitions: the schema of each kind, read once into what the walk needs.
+//!
+//! Takes a generated `CustomResourceDefinition`, and returns its schema nodes and what of it is not understood.
 //!
 //! Our schemas use few keywords, and each is known here by the type that it belongs to. A keyword that is not, or a rule
 //! that cannot be compiled, is a defect: it is never left out in silence.

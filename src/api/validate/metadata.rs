@@ -1,4 +1,6 @@
-//! What the API server asks of every object, whatever its kind: `apiVersion`, `kind` and `metadata`.
+//! Object metadata: the checks of `apiVersion`, `kind` and `metadata` that no schema states.
+//!
+//! Takes an object of any kind, and notes on the walk for what the API server would refuse it.
 
 use serde_json::{Map, Value};
 

@@ -1,8 +1,8 @@
-//! What the API server would refuse in an object of ours, told without one.
+//! Offline validation: what the API server would refuse in an object of ours, told without one.
 //!
-//! The generated definitions are the only source: their structure is walked here, and their CEL rules are evaluated, with
-//! the very sentences that a cluster would answer. The function is pure. It finds everything rather than the first
-//! thing, and says of each what to write instead.
+//! Takes a kind and an object as JSON, and returns one diagnostic for each violation. The generated definitions are the
+//! only source: their structure is walked here, and their CEL rules are evaluated, with the very sentences that a
+//! cluster would answer. Everything is found rather than the first thing.
 //!
 //! It says more than the API server in two ways. A field with nothing after it is a violation: the API server cannot tell
 //! it from one that is not there, and a level whose `require:` was left empty demands nothing. And there are hints.

@@ -1,4 +1,6 @@
-//! Where in an object something stands, and how that is written for people.
+//! Paths of fields: the steps from an object to a value inside it, and how they are written for people.
+//!
+//! Plain data and a `Display`. Whatever a key holds, a path is one line.
 
 use std::fmt::{self, Write as _};
 

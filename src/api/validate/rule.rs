@@ -1,4 +1,7 @@
-//! The CEL rules of a definition: compiled once, and judged one value at a time.
+//! CEL rules: those of a definition, compiled once, and judged one value at a time.
+//!
+//! Takes a value for CEL, and returns the rule's own sentence when it does not hold. A rule that cannot be evaluated is
+//! a violation, never a pass.
 
 use std::collections::BTreeSet;
 

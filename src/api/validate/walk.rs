@@ -1,4 +1,7 @@
-//! The walk through an object beside its definition: structure first, then the rules that can be asked.
+//! Object walk: an object beside its definition, structure first, then the rules that can be asked.
+//!
+//! Takes a schema node and a value, and returns every violation, sorted by path. A rule is not asked about a value
+//! whose structure is wrong.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What is found where the command line points.
+//! Directories and files that the command line points at.
 
 use std::{fs, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! Which objects a text holds.
+//! Documents of a text, and the objects that they hold.
 
 use super::outcomes;
 

@@ -1,4 +1,4 @@
-//! What is said of texts that cannot be read, and that nothing makes the reader fail.
+//! Faults of texts that cannot be read, and that none makes the reader fail.
 
 use std::ops::Range;
 

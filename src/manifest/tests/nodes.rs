@@ -1,4 +1,4 @@
-//! What nodes say of themselves.
+//! Nodes, and what they say of themselves.
 
 use super::only;
 use crate::diagnostic::position::{TextPosition, TextSpan};

@@ -1,4 +1,4 @@
-//! How diagnostics look.
+//! Rendered diagnostics of odd lines.
 
 use crate::{
     diagnostic::{

@@ -1,4 +1,6 @@
-//! An impact as data: `rempart.dev/impact/v1`.
+//! Impact document: `rempart.dev/impact/v1`.
+//!
+//! Takes an impact and its two plans, and borrows them until it is written.
 
 use schemars::JsonSchema;
 use serde::Serialize;

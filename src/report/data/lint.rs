@@ -1,4 +1,6 @@
-//! What a linter finds, as data: `rempart.dev/lint/v1`.
+//! Lint document: `rempart.dev/lint/v1`.
+//!
+//! Takes findings, and borrows them until it is written.
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Reports as data, for programs: versioned documents as JSON or YAML, written as they are made.
+//! Report documents for programs: JSON or YAML, versioned, written as they are made.
 
 mod impact;
 mod lint;

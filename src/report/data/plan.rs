@@ -1,4 +1,4 @@
-//! A plan as data: `rempart.dev/plan/v1`.
+//! Plan document: `rempart.dev/plan/v1`.
 //!
 //! The report borrows the plan. Its long lists are made entry by entry while they are written, so that the sentences of
 //! ten thousand workloads never lie in memory together.

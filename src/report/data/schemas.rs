@@ -1,4 +1,4 @@
-//! The schemas of the documents, generated from the types that write them.
+//! JSON schemas of the documents, generated from the types that write them.
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! An impact for people: what cannot be undone comes first.
+//! Impact report for people: what cannot be undone comes first.
 
 use std::collections::{BTreeMap, BTreeSet};
 

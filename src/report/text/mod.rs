@@ -1,8 +1,8 @@
 //! Reports for people: what needs them first, then the rest, then a sentence that sums it up.
 
-mod demands;
 mod impact;
 mod plan;
+mod requirements;
 mod rows;
 
 use std::fmt::Display;

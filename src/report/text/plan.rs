@@ -1,8 +1,8 @@
-//! A plan for people.
+//! Plan report for people: what needs attention, what is refused, and where every workload may run.
 
 use std::collections::BTreeMap;
 
-use super::{ReportDetail, demands, few, rows};
+use super::{ReportDetail, few, requirements, rows};
 use crate::report::{
     entries::{EntryOutcome, ObjectName, OutcomeCounts, ReportEntry},
     location::IgnoredKinds,
@@ -39,7 +39,7 @@ pub fn plan(plan: &Plan<'_>, ignored: &IgnoredKinds, layout: TextLayout, detail:
     refused.print_under(&mut page, "Refused by admission");
     stuck.print_under(&mut page, "Unplaceable");
     rows::print(&mut page, plan);
-    demands::print(&mut page, plan, detail);
+    requirements::print(&mut page, plan, detail);
     page.close(&summary(plan, ignored));
     page.into_text()
 }

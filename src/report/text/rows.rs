@@ -1,4 +1,4 @@
-//! The table of workloads: one row each, or one for all that fare alike where they are many.
+//! Workload table: one row each, or one for all that fare alike where they are many.
 
 use std::collections::BTreeMap;
 

@@ -100,32 +100,32 @@ mod tests {
         sources
     }
 
-    fn settle(sources: &SourceMap) -> LocatedInventory<'_> {
+    fn into_inventory(sources: &SourceMap) -> LocatedInventory<'_> {
         let mut gathered = GatheredObjects::new("default");
         for file in sources.files() {
             read(file, sources.text(file), &mut |found| gathered.take(file, found));
         }
-        gathered.settle(&GatherSettings::default())
+        gathered.into_inventory(&GatherSettings::default())
     }
 
     #[test]
     fn it_is_as_large_as_one_likes_and_nothing_is_wrong_with_it() {
         let sources = sources(Estate::of(1000));
-        let settled = settle(&sources);
-        assert_eq!(settled.diagnostics, []);
-        let world = &settled.inventory.world;
+        let located = settle(&sources);
+        assert_eq!(located.diagnostics, []);
+        let world = &located.inventory.world;
         assert_eq!((world.policies.len(), world.catalogue.providers.len(), world.catalogue.pools.len()), (10, 10, 200));
-        assert_eq!((settled.inventory.namespaces.len(), settled.inventory.workloads.len()), (100, 1000));
+        assert_eq!((located.inventory.namespaces.len(), located.inventory.workloads.len()), (100, 1000));
         assert!(world.policies.values().all(|policy| policy.levels.iter().len() == 5));
-        let kinds: BTreeSet<_> = settled.inventory.workloads.iter().map(|workload| workload.identity.kind).collect();
+        let kinds: BTreeSet<_> = located.inventory.workloads.iter().map(|workload| workload.identity.kind).collect();
         assert_eq!(kinds.len(), rempart_core::workload::Kind::ALL.len());
     }
 
     #[test]
     fn workloads_fare_differently_and_most_have_somewhere_to_run() {
         let sources = sources(Estate::of(1000));
-        let settled = settle(&sources);
-        let plan: Plan<'_> = plan(&settled.inventory, Instant::from_seconds(1_795_000_000), Assume::default());
+        let located = settle(&sources);
+        let plan: Plan<'_> = plan(&located.inventory, Instant::from_seconds(1_795_000_000), Assume::default());
         let fates = |fate| plan.workloads.iter().filter(|planned| EntryOutcome::of(&planned.outcome) == fate).count();
         assert!(fates(EntryOutcome::Placeable) > 500, "{}", fates(EntryOutcome::Placeable));
         for fate in [EntryOutcome::Unplaceable, EntryOutcome::Refused] {

@@ -1,4 +1,7 @@
-//! A document, or what is taken for one: a part of a file that is read on its own, with places counted in the file.
+//! Document parts: a part of a file that is read on its own, with places counted in the file.
+//!
+//! Takes offsets and marks within the part, and returns positions in the file. Bounds on depth and size are stated
+//! here.
 
 use granit_parser::Marker;
 

@@ -1,4 +1,4 @@
-//! What is asked of places, and how the pools fare by it.
+//! Requirements section: what is asked of pools, and how each fares by it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

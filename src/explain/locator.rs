@@ -1,4 +1,6 @@
-//! Where facts and demands stand: from what the core found to the lines that somebody wrote.
+//! Source locator: from facts and demands that the core found to the lines that somebody wrote.
+//!
+//! Takes a subject of the core, and returns its file and line.
 //!
 //! What was read from no file has no place, and what is missing is shown at the nearest thing around it that is there.
 
@@ -23,14 +25,14 @@ use rempart_core::{
 /// Finds places in what was gathered. They display as `catalogue.yaml:12`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SourceLocator<'a> {
-    settled: &'a LocatedInventory<'a>,
+    located: &'a LocatedInventory<'a>,
     sources: &'a SourceMap,
 }
 
 impl<'a> SourceLocator<'a> {
-    /// A locator in `settled`, whose texts are `sources`.
-    pub(super) fn new(settled: &'a LocatedInventory<'a>, sources: &'a SourceMap) -> Self {
-        Self { settled, sources }
+    /// A locator in `located`, whose texts are `sources`.
+    pub(super) fn new(located: &'a LocatedInventory<'a>, sources: &'a SourceMap) -> Self {
+        Self { located, sources }
     }
 
     /// `span` of `file`, unless that was no file.
@@ -91,7 +93,7 @@ impl<'a> SourceLocator<'a> {
     /// Where `source` says `key` about a workload of `namespace`; nothing where it does not.
     pub(super) fn said(&self, origin: &WorkloadOrigin, namespace: &str, source: Source, key: &str) -> Option<String> {
         if source == Source::Namespace {
-            let namespace = self.settled.namespaces.get(namespace)?;
+            let namespace = self.located.namespaces.get(namespace)?;
             let (_, span) = namespace.said.iter().find(|(said, _)| *said == key)?;
             return self.at(namespace.file, *span);
         }
@@ -100,7 +102,7 @@ impl<'a> SourceLocator<'a> {
     }
 
     fn own(&self, kind: ResourceKind, name: &str) -> Option<&'a OwnObject<'a>> {
-        self.settled.own.get(&(kind, name.to_owned()))
+        self.located.own.get(&(kind, name.to_owned()))
     }
 
     /// Where `path` stands: the line of its key, or of the item of a list.

@@ -1,4 +1,6 @@
-//! How pools fare by what is asked of them: the derivations of each, the best first.
+//! Pool evaluations: every pool by every requirement of a question, the best pool first.
+//!
+//! Takes what policies require, and returns for each pool the core's derivations. Nothing is judged here.
 
 use rempart_core::{
     catalogue::{Pool, Site, Unresolved},
@@ -64,7 +66,7 @@ impl<'a> PoolEvaluation<'a> {
     pub(super) fn all(world: &'a World, asks: &[PolicyRequirements<'a>], only: Option<&str>, at: Instant) -> Vec<Self> {
         let judge = Judge::new(world);
         let pools = world.catalogue.pools.values().filter(|pool| only.is_none_or(|only| pool.name.as_str() == only));
-        let mut fares: Vec<Self> = pools
+        let mut evaluations: Vec<Self> = pools
             .map(|pool| Self {
                 pool,
                 site: judge.resolve(pool),
@@ -75,8 +77,9 @@ impl<'a> PoolEvaluation<'a> {
             })
             .collect();
         // A stable sort: pools that lack as much stay in the order of their names.
-        fares.sort_by_key(|fare| (fare.site.is_err() && !fare.cleared(), fare.failed().count()));
-        fares
+        evaluations
+            .sort_by_key(|evaluation| (evaluation.site.is_err() && !evaluation.cleared(), evaluation.failed().count()));
+        evaluations
     }
 
     /// Whether every demand is met.

@@ -1,8 +1,8 @@
-//! What one level or category of a policy demands, who asks for it, and which pools are cleared for it.
+//! Requirement section: what one level or category demands, who asks for it, and which pools are cleared for it.
 
 use super::{
     ExplainContext, ExplainQuestion,
-    fare::{PolicyRequirements, PoolEvaluation},
+    evaluation::{PolicyRequirements, PoolEvaluation},
     pools::{self, PoolDetail},
     steps,
 };
@@ -50,9 +50,9 @@ pub(super) fn tell<'a>(
     page.line(0, StyledText::default().strong(title).at(locate.demander(policy, demander)));
     let demands = ask.demands();
     let asks = [ask];
-    let fares = PoolEvaluation::all(world, &asks, question.pool, question.at);
-    let cleared = fares.iter().filter(|fare| fare.cleared()).count();
-    let all = fares.len();
+    let evaluations = PoolEvaluation::all(world, &asks, question.pool, question.at);
+    let cleared = evaluations.iter().filter(|evaluation| evaluation.cleared()).count();
+    let all = evaluations.len();
     let verdict = match question.pool {
         _ if !demands => "requires nothing, so every pool and every other node will do".to_owned(),
         Some(pool) if cleared > 0 => format!("pool {pool} is cleared for it"),
@@ -72,12 +72,12 @@ pub(super) fn tell<'a>(
         None => ("How the pools fare", PoolDetail::Brief),
     };
     page.heading(title);
-    pools::tell(page, &fares, detail, &|pool| ending(plan, policy, of, pool), locate);
+    pools::tell(page, &evaluations, detail, &|pool| ending(plan, policy, of, pool), locate);
     if cleared == 0 {
         let title = if question.pool.is_some() { "To have it cleared" } else { "To have a pool cleared" };
-        steps::remedies(page, title, &fares, locate);
+        steps::remedies(page, title, &evaluations, locate);
     }
-    steps::soon(page, "Soon", &fares, question.at, locate);
+    steps::soon(page, "Soon", &evaluations, question.at, locate);
     cleared > 0
 }
 

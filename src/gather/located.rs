@@ -1,4 +1,7 @@
-//! What was gathered, as the core judges it.
+//! Located inventory: what was gathered, as the core judges it, with the places where all of it stands.
+//!
+//! Takes what was gathered, and returns an inventory, locations and diagnostics. What cannot be converted is left out
+//! and told.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,7 +55,7 @@ impl LocatedInventory<'_> {
 impl<'t> GatheredObjects<'t> {
     /// Converts all that was gathered. What cannot be converted is left out and told.
     #[must_use]
-    pub fn settle(mut self, settings: &GatherSettings) -> LocatedInventory<'t> {
+    pub fn into_inventory(mut self, settings: &GatherSettings) -> LocatedInventory<'t> {
         self.adopt();
         self.place_pods();
         self.tell_twins();
