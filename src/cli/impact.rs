@@ -146,7 +146,7 @@ impl ImpactCommand {
             }
             side.complete(rest);
         }
-        let (old, new) = (reading.into_inventory(old), reading.into_inventory(new));
+        let (old, new) = (reading.locate(old), reading.locate(new));
         check(&reading, &old, &new, &sources)?;
 
         let from = input::at(from);

@@ -171,11 +171,11 @@ impl InputOptions {
         snapshot: Option<&ClusterSnapshot>,
         sources: &'s SourceMap,
     ) -> LocatedInventory<'s> {
-        self.into_inventory(self.complete(self.gather(&[named], sources), snapshot, sources))
+        self.locate(self.complete(self.gather(&[named], sources), snapshot, sources))
     }
 
     /// What `gathered` comes to.
-    pub(super) fn into_inventory<'s>(&self, gathered: GatheredObjects<'s>) -> LocatedInventory<'s> {
+    pub(super) fn locate<'s>(&self, gathered: GatheredObjects<'s>) -> LocatedInventory<'s> {
         gathered.into_inventory(&GatherSettings { exempt: self.exempt_namespaces.clone() })
     }
 

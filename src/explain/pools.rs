@@ -53,7 +53,7 @@ pub(super) fn tell(
             PoolDetail::Full => steps(page, evaluation, evaluation.steps(), locate),
             // What it meets is not what lets pods onto it.
             PoolDetail::Brief if evaluation.exceptions().next().is_some() => {
-                steps(page, evaluation, evaluation.failed(), locate)
+                steps(page, evaluation, evaluation.failed(), locate);
             }
             PoolDetail::Brief => met(page, evaluation, locate),
         }

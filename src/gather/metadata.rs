@@ -125,7 +125,7 @@ pub(super) fn texts<'n>(
                 texts.push((&entry.key, LocatedText { said: "", span: entry.value.span, key: entry.key_span }));
             }
             Ok(text) => {
-                texts.push((&entry.key, LocatedText { said: text, span: entry.value.span, key: entry.key_span }))
+                texts.push((&entry.key, LocatedText { said: text, span: entry.value.span, key: entry.key_span }));
             }
             Err(mistyped) => {
                 let message = format!("{path}[{}]: {mistyped}", quoted(&entry.key));

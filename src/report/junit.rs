@@ -1,4 +1,4 @@
-//! JUnit report: a plan as `JUnit` XML, a suite for each namespace, a case for each workload.
+//! Report for continuous integration: a plan as `JUnit` XML, a suite for each namespace, a case for each workload.
 //!
 //! Written by hand, and not by a library for `JUnit`: of the dialects this one is kept to what Jenkins' `junit-10.xsd`
 //! allows, which is the narrowest in wide use. No element carries a time, so that two runs on the same files are equal.
