@@ -32,6 +32,7 @@ use super::{
     ruling::Ruling,
     write::{Key, Notice, Write, WriteError},
 };
+use crate::api::conditions;
 use crate::api::limits;
 use rempart_core::{fleet::Uid, instant::Instant};
 
@@ -437,7 +438,7 @@ impl Engine {
             let note = super::ruling::cut(note, limits::MESSAGE);
             tracing::info!(policy, note, "clearances changed");
             let Some(record) = self.index.policies.get(&policy) else { continue };
-            let notice = Notice::of_policy(&policy, record.meta.uid.clone(), "ClearanceChanged", note);
+            let notice = Notice::of_policy(&policy, record.meta.uid.clone(), conditions::CLEARANCE_CHANGED, note);
             due.push((notice.key(at), Write::Notice(Box::new(notice))));
         }
     }

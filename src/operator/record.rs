@@ -20,7 +20,11 @@ use super::{
     ruling::{cut, verdicts::MORE},
     slim::Kept,
 };
-use crate::api::{self, WorkloadPlacement, WorkloadPlacementStatus, limits};
+use crate::api::{
+    self, WorkloadPlacement, WorkloadPlacementStatus,
+    conditions::{COMPLIANT, MIGRATING, MOVE_STOPPED, PLACEABLE},
+    limits,
+};
 use rempart_core::{
     clearance::PoolClearance,
     fleet::Uid,
@@ -32,10 +36,10 @@ use rempart_core::{
 };
 
 /// The conditions of a record, in their order.
-pub const CONDITIONS: [&str; 3] = ["Placeable", "Compliant", "Migrating"];
+pub const CONDITIONS: [&str; 3] = [PLACEABLE, COMPLIANT, MIGRATING];
 
 /// Why a workload is not moved when an officer is to say so first, and the reason of the event that tells of it.
-pub const STOPPED: &str = "MoveStopped";
+pub const STOPPED: &str = MOVE_STOPPED;
 
 /// A record, decoded to take its digest.
 #[derive(Clone, Debug, Deserialize, Resource)]

@@ -11,7 +11,7 @@ use super::{
     node::Membership,
     ruling::{OfPolicy, OfPool, OfProvider, Outcome, cut},
 };
-use crate::api::{self, PolicyMode, limits};
+use crate::api::{self, PolicyMode, conditions, limits};
 use rempart_core::name::PoolName;
 
 /// A condition before it is known since when it holds.
@@ -62,10 +62,10 @@ pub fn of_provider(record: &Record<api::CloudProvider>, found: &OfProvider, now:
     let current = record.object.as_ref().ok().and_then(|object| object.status.as_ref());
     let ready = if found.problems.is_empty() {
         let message = format!("{} understood", counted(found.offers.len(), "offer"));
-        Verdict { kind: "Ready", holds: true, reason: "Understood", message }
+        Verdict { kind: conditions::READY, holds: true, reason: conditions::UNDERSTOOD, message }
     } else {
         let message = format!("what is wrong counts as unknown and clears nothing: {}", problems(&found.problems));
-        Verdict { kind: "Ready", holds: false, reason: "InvalidEntries", message }
+        Verdict { kind: conditions::READY, holds: false, reason: conditions::INVALID_ENTRIES, message }
     };
     let current = current.map_or(&[][..], |status| &status.conditions);
     api::CloudProviderStatus {
@@ -131,15 +131,15 @@ pub fn of_pool(
     let object = record.object.as_ref().ok();
     let current = object.and_then(|object| object.status.as_ref());
     let prefix = object.and_then(|object| object.spec.provider_id_prefix.as_deref()).unwrap_or_default();
-    let failed = |reason, message| Verdict { kind: "Ready", holds: false, reason, message };
+    let failed = |reason, message| Verdict { kind: conditions::READY, holds: false, reason, message };
     let ready = if !found.problems.is_empty() {
-        failed("InvalidSpec", format!("the pool claims no node: {}", problems(&found.problems)))
+        failed(conditions::INVALID_SPEC, format!("the pool claims no node: {}", problems(&found.problems)))
     } else if let Some((reason, message)) = &found.unresolved {
         failed(reason, format!("{message}; until then the pool's nodes carry no stamp"))
     } else if !census.disputed.is_empty() {
         let rivals: Vec<_> = census.rivals.iter().cloned().collect();
         failed(
-            "NodesClaimedTwice",
+            conditions::NODES_CLAIMED_TWICE,
             format!(
                 "{} also claimed by {}, so by none: {}; make the nodeSelectors exclude each other",
                 are(census.disputed.len()),
@@ -149,7 +149,7 @@ pub fn of_pool(
         )
     } else if !census.unproven.is_empty() {
         failed(
-            "ProviderIDMismatch",
+            conditions::PROVIDER_ID_MISMATCH,
             format!(
                 "{} matched by nodeSelector without a spec.providerID that begins with {prefix:?}, so not of this pool: {}",
                 are(census.unproven.len()),
@@ -161,7 +161,7 @@ pub fn of_pool(
             Ok(0) => "provider, offer and zone are known; no node carries the labels of nodeSelector".to_owned(),
             nodes => format!("provider, offer and zone are known; {}", counted(nodes.unwrap_or_default(), "node")),
         };
-        Verdict { kind: "Ready", holds: true, reason: "Resolved", message }
+        Verdict { kind: conditions::READY, holds: true, reason: conditions::RESOLVED, message }
     };
     let current = current.map_or(&[][..], |status| &status.conditions);
     api::PlacementPoolStatus {
@@ -206,7 +206,7 @@ pub fn of_policy(
     let object = record.object.as_ref().ok();
     let ready = if record.ending() {
         let message = "the policy is being deleted: admission strips its keys, then its bindings go".to_owned();
-        Verdict { kind: "Ready", holds: false, reason: "Deleting", message }
+        Verdict { kind: conditions::READY, holds: false, reason: conditions::DELETING, message }
     } else if found.problems.is_empty() {
         let message = format!(
             "{} and {} judged for {}",
@@ -226,14 +226,14 @@ pub fn of_policy(
             many => format!("{message}; {many} exceptions have ended and can be removed: {}", some_of(&ended)),
         };
         if found.dangling.is_empty() {
-            Verdict { kind: "Ready", holds: true, reason: "Evaluated", message }
+            Verdict { kind: conditions::READY, holds: true, reason: conditions::EVALUATED, message }
         } else {
             let message = format!("{message}; nothing in the catalogue is named {}", found.dangling.join(", "));
-            Verdict { kind: "Ready", holds: true, reason: "UnknownNames", message }
+            Verdict { kind: conditions::READY, holds: true, reason: conditions::UNKNOWN_NAMES, message }
         }
     } else {
         let message = format!("the policy cannot be evaluated and clears nothing: {}", problems(&found.problems));
-        Verdict { kind: "Ready", holds: false, reason: "InvalidSpec", message }
+        Verdict { kind: conditions::READY, holds: false, reason: conditions::INVALID_SPEC, message }
     };
     let enforced = enforced(name, object.map(|object| object.spec.mode), record.ending(), settled, desired, index);
     let current = object.and_then(|object| object.status.as_ref()).map_or(&[][..], |status| &status.conditions);
@@ -260,15 +260,15 @@ pub fn of_policy(
 fn stopped(name: &str, stops: &[api::MoveStop]) -> Verdict {
     match stops {
         [] => Verdict {
-            kind: "MoveStopped",
+            kind: conditions::MOVE_STOPPED,
             holds: false,
-            reason: "NothingStopped",
+            reason: conditions::NOTHING_STOPPED,
             message: "pods that must move do so by themselves".to_owned(),
         },
         stops => Verdict {
-            kind: "MoveStopped",
+            kind: conditions::MOVE_STOPPED,
             holds: true,
-            reason: "TooManyAtOnce",
+            reason: conditions::TOO_MANY_AT_ONCE,
             message: stops.iter().map(|stop| stops::said(name, stop)).collect::<Vec<_>>().join("; "),
         },
     }
@@ -276,15 +276,15 @@ fn stopped(name: &str, stops: &[api::MoveStop]) -> Verdict {
 
 /// Whether pools of the policy's levels are near their end; nothing where no level has a lead time.
 fn ending(found: &OfPolicy) -> Option<Verdict> {
-    let kind = "QualificationEnding";
+    let kind = conditions::QUALIFICATION_ENDING;
     let Some(first) = found.endings.first() else {
         let message = "no pool that is cleared ends within the lead time of a level".to_owned();
-        return found.has_lead.then_some(Verdict { kind, holds: false, reason: "NoneEnding", message });
+        return found.has_lead.then_some(Verdict { kind, holds: false, reason: conditions::NONE_ENDING, message });
     };
     let reason = match first.outcome {
-        Outcome::Last => "LastPoolEnding",
-        Outcome::Leaving => "PoolsLeaving",
-        Outcome::Reported => "Reported",
+        Outcome::Last => conditions::LAST_POOL_ENDING,
+        Outcome::Leaving => conditions::POOLS_LEAVING,
+        Outcome::Reported => conditions::REPORTED,
     };
     let shown: Vec<&str> = found.endings.iter().take(NAMED).map(|ending| ending.message.as_str()).collect();
     let message = match found.endings.len().saturating_sub(NAMED) {
@@ -302,7 +302,7 @@ fn enforced(
     desired: &Bindings,
     index: &Index,
 ) -> Verdict {
-    let not = |reason, message| Verdict { kind: "Enforced", holds: false, reason, message };
+    let not = |reason, message| Verdict { kind: conditions::ENFORCED, holds: false, reason, message };
     let (mutations, validations) = bindings::admission_policies();
     let absent = mutations
         .into_iter()
@@ -317,28 +317,34 @@ fn enforced(
         .collect::<Vec<_>>();
     let wrong: Vec<_> = desired.missing_from(index).collect();
     match mode {
-        _ if ending => not("Deleting", "the policy is being deleted and refuses nothing".to_owned()),
-        _ if !absent.is_empty() => {
-            not("AdmissionPoliciesMissing", format!("not installed: {}; install the chart again", some_of(&absent)))
-        }
-        _ if !wrong.is_empty() => {
-            not("BindingsMissing", format!("missing or altered, and about to be restored: {}", some_of(&wrong)))
-        }
-        None => not("Undecodable", format!("PlacementPolicy {name} cannot be decoded; its bindings stay as they are")),
+        _ if ending => not(conditions::DELETING, "the policy is being deleted and refuses nothing".to_owned()),
+        _ if !absent.is_empty() => not(
+            conditions::ADMISSION_POLICIES_MISSING,
+            format!("not installed: {}; install the chart again", some_of(&absent)),
+        ),
+        _ if !wrong.is_empty() => not(
+            conditions::BINDINGS_MISSING,
+            format!("missing or altered, and about to be restored: {}", some_of(&wrong)),
+        ),
+        None => not(
+            conditions::UNDECODABLE,
+            format!("PlacementPolicy {name} cannot be decoded; its bindings stay as they are"),
+        ),
         Some(PolicyMode::Enforce) if !settled => {
-            not("Settling", "the bindings are in place, and API servers are taking them up".to_owned())
+            not(conditions::SETTLING, "the bindings are in place, and API servers are taking them up".to_owned())
         }
         Some(PolicyMode::Enforce) => Verdict {
-            kind: "Enforced",
+            kind: conditions::ENFORCED,
             holds: true,
-            reason: "Bound",
+            reason: conditions::BOUND,
             message: "pods are placed and violations refused, inside the API server".to_owned(),
         },
-        Some(PolicyMode::Warn) => {
-            not("ModeWarn", "mode is Warn: applying users are warned, nothing is altered or refused".to_owned())
-        }
+        Some(PolicyMode::Warn) => not(
+            conditions::MODE_WARN,
+            "mode is Warn: applying users are warned, nothing is altered or refused".to_owned(),
+        ),
         Some(PolicyMode::Audit) => {
-            not("ModeAudit", "mode is Audit: the audit log has it, nothing is altered or refused".to_owned())
+            not(conditions::MODE_AUDIT, "mode is Audit: the audit log has it, nothing is altered or refused".to_owned())
         }
     }
 }

@@ -14,6 +14,7 @@ use std::{
 use k8s_openapi::api::core::v1::ObjectReference;
 
 use super::{Engine, MoveLimits, backoff, ground::Basis, stops::Stops};
+use crate::api::conditions;
 use crate::operator::{
     metrics::Metrics,
     record::Motion,
@@ -327,7 +328,7 @@ impl Moves {
             metrics.moved(due.why.as_str(), "begun");
             let note = said(due, unit);
             let about = about.clone();
-            notices.push(Notice { about, reason: "Migrating", note, action: "Migrate", warning: false });
+            notices.push(Notice { about, reason: conditions::MIGRATING, note, action: "Migrate", warning: false });
         }
         let until = if pods.is_empty() {
             Until::Rolled(note)
@@ -359,10 +360,10 @@ impl Moves {
                 .map_or(0, |unit| unit.misplaced.iter().filter(|pod| pod.worst() != Footing::Sound).count());
             if !done {
                 rest(&mut self.resting, unit, Kept::Stuck, now);
-                notices.push(flight.notice("MigrationFailed", Kept::Stuck.to_string(), true));
+                notices.push(flight.notice(conditions::MIGRATION_FAILED, Kept::Stuck.to_string(), true));
             } else if left == 0 {
                 self.resting.remove(&unit);
-                notices.push(flight.notice("Migrated", "all its pods run where they may".to_owned(), false));
+                notices.push(flight.notice(conditions::MIGRATED, "all its pods run where they may".to_owned(), false));
             } else if matches!(flight.until, Until::Rolled(_)) && !flight.inherited && !self.changed_since(flight.since)
             {
                 // Its controller has done what was asked, and it did not help: not again at once.

@@ -17,6 +17,7 @@ use serde_json::json;
 use self::entry::{Entry, Of, entries, exists, levels};
 pub(in crate::operator) use self::entry::{Running, Standings};
 use super::{Engine, ground::Basis, statuses::whole_seconds};
+use crate::api::conditions;
 use crate::{
     api,
     operator::{
@@ -134,8 +135,8 @@ fn notices(entry: &Entry<'_, '_>, before: Option<&Recorded>, said: &[Said; 3]) -
     let lost = !compliant.holds && held(1) == Some(true);
     let stopped = migrating.reason == record::STOPPED && !before.is_some_and(|before| before.stopped);
     [
-        (blocked, "PlacementBlocked", placeable),
-        (lost, "ClearanceLost", compliant),
+        (blocked, conditions::PLACEMENT_BLOCKED, placeable),
+        (lost, conditions::CLEARANCE_LOST, compliant),
         (stopped, record::STOPPED, migrating),
     ]
     .into_iter()

@@ -263,7 +263,7 @@ impl Stops {
         let note = said(&key.0, stop);
         tracing::warn!(policy = key.0, note, "moves are stopped");
         if let Some(record) = index.policies.get(&key.0) {
-            let notice = Notice::of_policy(&key.0, record.meta.uid.clone(), "MoveStopped", note);
+            let notice = Notice::of_policy(&key.0, record.meta.uid.clone(), crate::api::conditions::MOVE_STOPPED, note);
             notices.push(Notice { action: "Stop", warning: true, ..notice });
         }
         self.stopped.insert(key, stopped);

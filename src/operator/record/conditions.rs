@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::api::conditions;
+
 use super::{Motion, Said, Subject, number};
 use rempart_core::{
     plan::{Free, Outcome, Outlook, Planned, Stuck},
@@ -12,18 +14,20 @@ use rempart_core::{
 /// Whether some cleared pool is left. With `aside`, that comes first, and nobody is kept from anything.
 pub(super) fn placeable<'a>(outlook: Outlook<'_, 'a>, planned: &Planned<'a>, aside: Option<&str>) -> Said {
     let (holds, reason) = match planned.outcome {
-        Outcome::Placeable(_) => (true, "PoolsCleared"),
-        Outcome::Unrestricted(Free::NotEnforced) => (true, "NotEnforced"),
-        Outcome::Unrestricted(_) => (true, "NothingRequired"),
-        Outcome::Unplaceable(Stuck::NoPool) => (false, "NoClearedPool"),
-        Outcome::Unplaceable(Stuck::NoNode) => (false, "NoClearedNode"),
-        Outcome::Unplaceable(Stuck::OwnWishes) => (false, "OwnWishes"),
-        Outcome::Refused => (false, "Refused"),
+        Outcome::Placeable(_) => (true, conditions::POOLS_CLEARED),
+        Outcome::Unrestricted(Free::NotEnforced) => (true, conditions::NOT_ENFORCED),
+        Outcome::Unrestricted(_) => (true, conditions::NOTHING_REQUIRED),
+        Outcome::Unplaceable(Stuck::NoPool) => (false, conditions::NO_CLEARED_POOL),
+        Outcome::Unplaceable(Stuck::NoNode) => (false, conditions::NO_CLEARED_NODE),
+        Outcome::Unplaceable(Stuck::OwnWishes) => (false, conditions::OWN_WISHES),
+        Outcome::Refused => (false, conditions::REFUSED),
     };
     let message = outlook.message(planned);
     match aside {
         // Nobody is kept from anything.
-        Some(aside) => Said { holds: true, reason: "NotEnforced", message: format!("{aside}; in Enforce, {message}") },
+        Some(aside) => {
+            Said { holds: true, reason: conditions::NOT_ENFORCED, message: format!("{aside}; in Enforce, {message}") }
+        }
         None => Said { holds, reason, message },
     }
 }
@@ -47,7 +51,7 @@ pub(super) fn compliant<'a>(
         } else {
             format!("; {} on nodes whose clearance is about to end", number(leaving, "of them is", "of them are"))
         };
-        return Said { holds: true, reason: "AllCleared", message: format!("{message}{ending}") };
+        return Said { holds: true, reason: conditions::ALL_CLEARED, message: format!("{message}{ending}") };
     }
     let mut places: BTreeMap<(Option<usize>, String), u32> = BTreeMap::new();
     for pod in subject.misplaced.iter().filter(|pod| pod.footings.contains(&Footing::Violating)) {
@@ -61,7 +65,7 @@ pub(super) fn compliant<'a>(
     let of = number(placed, "pod", "pods");
     let stand = if violating == 1 { "stands where it" } else { "stand where they" };
     let message = format!("{violating} of {of} {stand} may not: {}", Few(told.iter()));
-    Said { holds: false, reason: "Violating", message }
+    Said { holds: false, reason: conditions::VIOLATING, message }
 }
 
 /// Why `pod` may not be on `node`, of `pool`.
@@ -95,11 +99,11 @@ pub(super) fn migrating(motion: &Motion) -> Said {
     let Motion { moving, waiting, kept } = motion;
     if *moving > 0 {
         let message = format!("{} being moved", number(*moving, "pod is", "pods are"));
-        return Said { holds: true, reason: "Moving", message };
+        return Said { holds: true, reason: conditions::MOVING, message };
     }
     if *waiting {
         let message = "its pods are moved when it is their turn".to_owned();
-        return Said { holds: true, reason: "Waiting", message };
+        return Said { holds: true, reason: conditions::WAITING, message };
     }
     match kept.iter().next() {
         Some((name, (code, sentence))) => {
@@ -107,6 +111,10 @@ pub(super) fn migrating(motion: &Motion) -> Said {
             let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
             Said { holds: false, reason: code, message: format!("pod {name}{more}: {sentence}") }
         }
-        None => Said { holds: false, reason: "NothingToMove", message: "no pod of it is to be moved".to_owned() },
+        None => Said {
+            holds: false,
+            reason: conditions::NOTHING_TO_MOVE,
+            message: "no pod of it is to be moved".to_owned(),
+        },
     }
 }
