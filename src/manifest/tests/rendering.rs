@@ -130,13 +130,13 @@ fn all_parts_of_a_diagnostic_are_shown() {
     "#);
     insta::assert_snapshot!(diagnostic.one_line(&sources), @r#"dir/fi␊le.yaml:100:17: error: no␛country␊"#);
     insta::assert_snapshot!(diagnostic.render(&sources, TextLayout { colour: true, width: 80 }).replace('\x1b', "ESC"), @r#"
-    ESC[1;31merror[QualificationMissing]ESC[0mESC[1m: no␛country␊ESC[0m
-       ESC[1;34m-->ESC[0m dir/fi␊le.yaml:100:17
-       ESC[1;34m |ESC[0m
-    ESC[1;34m100ESC[0mESC[1;34m |ESC[0m   jurisdiction: NO
-       ESC[1;34m |ESC[0m                 ESC[1;31m^^ESC[0m
-       ESC[1;34m =ESC[0m object: CloudProvider ovh
-       ESC[1;34m =ESC[0m hint: put it in quotes: "NO"
+    ESC[1mESC[31merror[QualificationMissing]ESC[0mESC[1m: no␛country␊ESC[0m
+       ESC[1mESC[34m-->ESC[0m dir/fi␊le.yaml:100:17
+       ESC[1mESC[34m |ESC[0m
+    ESC[1mESC[34m100ESC[0mESC[1mESC[34m |ESC[0m   jurisdiction: NO
+       ESC[1mESC[34m |ESC[0m                 ESC[1mESC[31m^^ESC[0m
+       ESC[1mESC[34m =ESC[0m object: CloudProvider ovh
+       ESC[1mESC[34m =ESC[0m hint: put it in quotes: "NO"
     "#);
     insta::assert_snapshot!(Diagnostic::warning("Empty", "nothing").hint("do").render(&sources, TextLayout::default()), @r#"
     warning[Empty]: nothing

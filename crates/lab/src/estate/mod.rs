@@ -100,7 +100,7 @@ mod tests {
         sources
     }
 
-    fn into_inventory(sources: &SourceMap) -> LocatedInventory<'_> {
+    fn settle(sources: &SourceMap) -> LocatedInventory<'_> {
         let mut gathered = GatheredObjects::new("default");
         for file in sources.files() {
             read(file, sources.text(file), &mut |found| gathered.take(file, found));
