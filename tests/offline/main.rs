@@ -24,5 +24,6 @@ mod properties_of_parts;
 mod references;
 mod report;
 mod schema;
+mod simulate;
 mod tenure;
 mod worlds;

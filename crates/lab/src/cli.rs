@@ -126,7 +126,7 @@ async fn run(command: Command, interruption: &Interruption) -> anyhow::Result<()
         }
         Command::Simulate { script } => {
             let text = std::fs::read_to_string(&script).with_context(|| format!("cannot read {}", script.display()))?;
-            print(&crate::simulate(&text)?)
+            print(crate::simulate(&text)?.trim_end())
         }
         Command::Binaries => binaries().await,
     }

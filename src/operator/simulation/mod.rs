@@ -73,7 +73,9 @@ impl SimulatedFailure {
         };
         match self {
             Self::Timeout => WriteError::Deadline,
-            Self::Unreachable => status(503, "the server is currently unable to handle the request", "ServiceUnavailable"),
+            Self::Unreachable => {
+                status(503, "the server is currently unable to handle the request", "ServiceUnavailable")
+            }
             Self::Conflict => status(409, "the object has been modified", "Conflict"),
             Self::Refused(code, said) => {
                 let said = format!("admission webhook \"simulated.example\" denied the request: {said}");
@@ -148,7 +150,7 @@ impl SimulatedCluster {
         server::merge(&mut merged, object);
         let generation = before.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
         let is_same = before.get("spec") == merged.get("spec") && !before.is_null();
-        let number = self.objects.len().saturating_add(1);
+        let number = self.version.saturating_add(1);
         if let Some(metadata) = merged.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.entry("uid").or_insert_with(|| format!("00000000-0000-0000-0000-{number:012}").into());
             metadata.insert("generation".to_owned(), generation.saturating_add(i64::from(!is_same)).into());
@@ -237,9 +239,10 @@ impl SimulatedCluster {
     fn answer(&mut self, request: WriteRequest) -> SimulatedWrite {
         let target = request.target();
         let (write, change) = (format!("{} {}", target.kind(), target.object()), server::summary(&request));
-        let injected = self.failures.iter_mut().find(|injected| {
-            injected.times > 0 && (injected.write == write || injected.write == target.kind())
-        });
+        let injected = self
+            .failures
+            .iter_mut()
+            .find(|injected| injected.times > 0 && (injected.write == write || injected.write == target.kind()));
         let outcome = match injected {
             Some(injected) => {
                 injected.times = injected.times.saturating_sub(1);

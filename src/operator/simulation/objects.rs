@@ -88,9 +88,9 @@ pub(super) fn observed(key: &ObjectKey, object: Value) -> Result<Observation, Si
             Observation::Policy(read::<DeserializeGuard<PlacementPolicy>>(key, object)?.map(declared_object))
         }
         "Node" => Observation::Node(read::<PartialNode>(key, object)?),
-        "MutatingAdmissionPolicyBinding" => Observation::MutatingBinding(
-            read::<MutatingAdmissionPolicyBinding>(key, object)?.map(mutating_binding),
-        ),
+        "MutatingAdmissionPolicyBinding" => {
+            Observation::MutatingBinding(read::<MutatingAdmissionPolicyBinding>(key, object)?.map(mutating_binding))
+        }
         "ValidatingAdmissionPolicyBinding" => Observation::ValidatingBinding(
             read::<ValidatingAdmissionPolicyBinding>(key, object)?.map(validating_binding),
         ),

@@ -67,7 +67,10 @@ impl SimulatedCluster {
             }),
             WriteRequest::SetFinalizers { policy, finalizers, .. } => {
                 let key = key("PlacementPolicy", &policy);
-                let is_ending = self.objects.get(&key).is_some_and(|policy| policy.pointer("/metadata/deletionTimestamp").is_some());
+                let is_ending = self
+                    .objects
+                    .get(&key)
+                    .is_some_and(|policy| policy.pointer("/metadata/deletionTimestamp").is_some());
                 if finalizers.is_empty() && is_ending {
                     self.objects.remove(&key);
                     let version = self.next_version();
@@ -97,7 +100,9 @@ impl SimulatedCluster {
                 self.objects.remove(&key("ValidatingAdmissionPolicyBinding", &name));
                 Some(Observation::ValidatingBinding(WatchChange::Deleted(name, version)))
             }
-            WriteRequest::LabelNode(name, change) => self.alter(key("Node", &name), |object| merge(object, &change.patch())),
+            WriteRequest::LabelNode(name, change) => {
+                self.alter(key("Node", &name), |object| merge(object, &change.patch()))
+            }
             WriteRequest::ApplyProviderStatus(name, status) => {
                 self.alter(key("CloudProvider", &name), |object| set(object, "status", status))
             }
