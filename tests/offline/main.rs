@@ -29,5 +29,6 @@ mod property_runner;
 mod references;
 mod report;
 mod schema;
+mod simulate;
 mod tenure;
 mod worlds;

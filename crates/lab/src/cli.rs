@@ -131,7 +131,7 @@ async fn run(command: LabCommand, interruption: &InterruptSignal) -> anyhow::Res
         }
         LabCommand::Simulate { script } => {
             let text = std::fs::read_to_string(&script).with_context(|| format!("cannot read {}", script.display()))?;
-            print_result(&crate::simulate(&text)?)
+            print_result(crate::simulate(&text)?.trim_end())
         }
         LabCommand::Binaries => binaries().await,
     }

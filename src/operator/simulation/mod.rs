@@ -150,7 +150,7 @@ impl SimulatedCluster {
         server::merge(&mut merged, object);
         let generation = before.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
         let is_same = before.get("spec") == merged.get("spec") && !before.is_null();
-        let number = self.objects.len().saturating_add(1);
+        let number = self.version.saturating_add(1);
         if let Some(metadata) = merged.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.entry("uid").or_insert_with(|| format!("00000000-0000-0000-0000-{number:012}").into());
             metadata.insert("generation".to_owned(), generation.saturating_add(i64::from(!is_same)).into());

@@ -95,7 +95,8 @@ fn held(report: &Value, output: &mut String) -> std::fmt::Result {
             let examples = held.get("examples").and_then(Value::as_array).into_iter().flatten();
             let examples: Vec<_> = examples.filter_map(Value::as_str).collect();
             let count = held.get("count").unwrap_or(&Value::Null);
-            writeln!(output, "  {stage}: {reason} ({count}): {}", examples.join(", "))?;
+            let named = if examples.is_empty() { String::new() } else { format!(": {}", examples.join(", ")) };
+            writeln!(output, "  {stage}: {reason} ({count}){named}")?;
         }
     }
     Ok(())

@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn it_is_as_large_as_one_likes_and_nothing_is_wrong_with_it() {
         let sources = sources(SyntheticOrganisation::of(1000));
-        let located = into_inventory(&sources);
+        let located = settle(&sources);
         assert_eq!(located.diagnostics, []);
         let world = &located.inventory.world;
         assert_eq!((world.policies.len(), world.catalogue.providers.len(), world.catalogue.pools.len()), (10, 10, 200));
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn workloads_fare_differently_and_most_have_somewhere_to_run() {
         let sources = sources(SyntheticOrganisation::of(1000));
-        let located = into_inventory(&sources);
+        let located = settle(&sources);
         let plan: Plan<'_> = plan(&located.inventory, Instant::from_seconds(1_795_000_000), Assume::default());
         let fates = |fate| plan.workloads.iter().filter(|planned| EntryOutcome::of(&planned.outcome) == fate).count();
         assert!(fates(EntryOutcome::Placeable) > 500, "{}", fates(EntryOutcome::Placeable));

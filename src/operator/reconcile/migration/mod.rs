@@ -209,7 +209,8 @@ impl MigrationReconciler {
                 (step, &mut flight.until)
             {
                 let failures = self.refused.get(&pod).map_or(1, |refused| refused.failures.saturating_add(1));
-                let not_before = now + backoff(failures, LONGEST_REFUSAL);
+                // Longer than until the next look, in which others have their turn.
+                let not_before = now + backoff(failures, LONGEST_REFUSAL).max(PACE.saturating_mul(2));
                 self.refused.insert(pod, RefusedEviction { failures, not_before, said });
                 pods.remove(&pod);
                 pods.is_empty()
