@@ -33,7 +33,7 @@ struct KindLabels {
 struct WriteLabels {
     kind: &'static str,
     outcome: &'static str,
-    /// MigrationCause it failed; empty, which Prometheus takes for absent, where it did not.
+    /// Why it failed; empty, which Prometheus takes for absent, where it did not.
     reason: &'static str,
 }
 

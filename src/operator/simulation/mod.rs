@@ -125,7 +125,9 @@ impl SimulatedCluster {
     #[must_use]
     pub fn new(settings: Settings, wall: Timestamp) -> Self {
         let mut engine = Engine::new(settings, Metrics::default());
-        listed().into_iter().for_each(|observation| engine.observe(observation));
+        for observation in listed() {
+            engine.observe(observation);
+        }
         engine.lead(true);
         let monotonic = Instant::now();
         Self { engine, objects: BTreeMap::new(), version: 0, wall, monotonic, failures: Vec::new() }

@@ -154,8 +154,9 @@ impl SimulatedCluster {
         if let Some(metadata) = object.get_mut("metadata") {
             set(metadata, "resourceVersion", version.into());
         }
-        self.objects.insert(key.clone(), object.clone());
-        observed(&key, object).ok()
+        let observation = observed(&key, object.clone()).ok();
+        self.objects.insert(key, object);
+        observation
     }
 }
 

@@ -6,6 +6,7 @@
 mod breaker;
 mod in_flight;
 mod sentence;
+mod status;
 #[cfg(test)]
 mod tests;
 mod unobserved_loss;
@@ -15,12 +16,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::breaker::{CircuitBreaker, stop_message};
 #[cfg(test)]
 pub use self::unobserved_loss::UnobservedLoss;
 use self::{
     breaker::BreakerInput,
     in_flight::{InFlightMove, reference},
+    status::{FactRevisions, LookRevisions},
+};
+pub use self::{
+    breaker::{CircuitBreaker, stop_message},
+    status::{MigrationStatus, MigrationStatuses},
 };
 use super::{
     CycleClocks, ReconcileOutcome, Reconciler,
@@ -29,7 +34,7 @@ use super::{
     view::ClusterView,
 };
 use crate::operator::{
-    cache::{LastSeen, Revision},
+    cache::LastSeen,
     metrics::Metrics,
     write::{EventRequest, TemplateKind, WriteFailure, WriteRequest, WriteTarget, queue::backoff},
 };
@@ -54,71 +59,6 @@ const LONGEST_REST: Duration = Duration::from_hours(1);
 /// How long a refused eviction is waited out at most.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(30);
 
-/// How the migration of a workload's pods stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct MigrationStatus {
-    /// How many of its pods are on the move.
-    pub moving: u32,
-    /// Whether pods of it wait for their turn.
-    pub waiting: bool,
-    /// MigrationCause pods stay although they should not, by their names: a stable word and a sentence.
-    pub kept: BTreeMap<String, (&'static str, String)>,
-}
-
-/// How the migration of each workload stands, by its identifier.
-#[derive(Clone, Debug, Default)]
-pub struct MigrationStatuses {
-    /// Those of which there is something to say.
-    pub workloads: BTreeMap<Uid, MigrationStatus>,
-    /// How often they have changed.
-    pub revision: Revision,
-}
-
-impl MigrationStatuses {
-    /// Those of a cycle in which nothing was looked at.
-    pub fn none() -> &'static Self {
-        static NONE: std::sync::LazyLock<MigrationStatuses> = std::sync::LazyLock::new(MigrationStatuses::default);
-        &NONE
-    }
-}
-
-/// The revisions of the facts by which a pod may be where it is: they must be stable before pods are moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FactRevisions {
-    evaluation: u64,
-    pool_reassignments: Revision,
-    namespace_labels: Revision,
-    propagation: Revision,
-}
-
-/// The revisions of everything that a look at what runs follows from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct LookRevisions {
-    facts: FactRevisions,
-    nodes: Revision,
-    workloads: Revision,
-    namespaces: Revision,
-    policies: Revision,
-}
-
-impl LookRevisions {
-    fn of(view: &ClusterView<'_>) -> Self {
-        let revisions = &view.cache.revisions;
-        Self {
-            facts: FactRevisions {
-                evaluation: view.evaluation.serial,
-                pool_reassignments: revisions.pool_reassignments,
-                namespace_labels: revisions.namespace_labels,
-                propagation: view.propagation.revision,
-            },
-            nodes: revisions.nodes,
-            workloads: revisions.workloads,
-            namespaces: revisions.namespaces,
-            policies: revisions.policies,
-        }
-    }
-}
-
 /// What there is to remember.
 #[derive(Default)]
 pub struct MigrationReconciler {
@@ -139,7 +79,7 @@ pub struct MigrationReconciler {
     looked_at: Option<Instant>,
     breaker: CircuitBreaker,
     statuses: MigrationStatuses,
-    /// MigrationCause moves did not begin when it last looked.
+    /// Why moves did not begin when it last looked.
     holds: Holds,
     metrics: Metrics,
 }

@@ -1,0 +1,75 @@
+//! Migration status: what the records of workloads are told of moves, and the revisions that a look at them follows from.
+//!
+//! A [`MigrationStatus`] says of one workload what moves, what waits and why pods stay. Facts that must be stable before
+//! pods are moved are told from all else that a look follows from.
+
+use std::collections::BTreeMap;
+
+use crate::operator::{cache::Revision, reconcile::view::ClusterView};
+use rempart_core::fleet::Uid;
+
+/// How the migration of a workload's pods stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct MigrationStatus {
+    /// How many of its pods are on the move.
+    pub moving: u32,
+    /// Whether pods of it wait for their turn.
+    pub waiting: bool,
+    /// Why pods stay although they should not, by their names: a stable word and a sentence.
+    pub kept: BTreeMap<String, (&'static str, String)>,
+}
+
+/// How the migration of each workload stands, by its identifier.
+#[derive(Clone, Debug, Default)]
+pub struct MigrationStatuses {
+    /// Those of which there is something to say.
+    pub workloads: BTreeMap<Uid, MigrationStatus>,
+    /// How often they have changed.
+    pub revision: Revision,
+}
+
+impl MigrationStatuses {
+    /// Those of a cycle in which nothing was looked at.
+    pub fn none() -> &'static Self {
+        static NONE: std::sync::LazyLock<MigrationStatuses> = std::sync::LazyLock::new(MigrationStatuses::default);
+        &NONE
+    }
+}
+
+/// The revisions of the facts by which a pod may be where it is: they must be stable before pods are moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FactRevisions {
+    evaluation: u64,
+    pool_reassignments: Revision,
+    namespace_labels: Revision,
+    propagation: Revision,
+}
+
+/// The revisions of everything that a look at what runs follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LookRevisions {
+    pub(super) facts: FactRevisions,
+    nodes: Revision,
+    workloads: Revision,
+    namespaces: Revision,
+    policies: Revision,
+}
+
+impl LookRevisions {
+    /// Those of `view`.
+    pub(super) fn of(view: &ClusterView<'_>) -> Self {
+        let revisions = &view.cache.revisions;
+        Self {
+            facts: FactRevisions {
+                evaluation: view.evaluation.serial,
+                pool_reassignments: revisions.pool_reassignments,
+                namespace_labels: revisions.namespace_labels,
+                propagation: view.propagation.revision,
+            },
+            nodes: revisions.nodes,
+            workloads: revisions.workloads,
+            namespaces: revisions.namespaces,
+            policies: revisions.policies,
+        }
+    }
+}
