@@ -41,7 +41,7 @@ static FRESH_SEED: LazyLock<u64> = LazyLock::new(|| {
 
 /// One property, as a test of this package.
 #[derive(Debug)]
-pub(crate) struct Property {
+pub(crate) struct SeededProperty {
     /// Its crate, modules and name.
     pub(crate) path: &'static str,
     /// The names of its inputs.
@@ -50,17 +50,18 @@ pub(crate) struct Property {
     pub(crate) cases: u32,
 }
 
-impl Property {
+impl SeededProperty {
     /// Checks that `test` holds of what `strategy` makes.
     pub(crate) fn check<S: Strategy>(&self, strategy: &S, test: impl Fn(S::Value) -> TestCaseResult) {
+        let cases = variable(CASES_VARIABLE);
         if let Some(seed) = variable(SEED_VARIABLE) {
-            return self.check_from(seed, variable(CASES_VARIABLE).unwrap_or(self.cases), strategy, &test);
+            return self.check_from(seed, cases.unwrap_or(self.cases), strategy, &test);
         }
+        let fresh = *FRESH_SEED;
         self.check_from(FIXED_SEED, self.cases, strategy, &test);
-        let cases: Option<u32> = variable(CASES_VARIABLE);
-        self.check_from(*FRESH_SEED, cases.unwrap_or(self.cases), strategy, &test);
+        self.check_from(fresh, cases.unwrap_or(self.cases), strategy, &test);
         if let Some(cases) = cases {
-            announce(&format!("properties: {} holds in {cases} cases from seed {}", self.path, *FRESH_SEED));
+            announce(&format!("properties: {} holds in {cases} cases from seed {fresh}", self.path));
         }
     }
 
@@ -87,7 +88,7 @@ impl Property {
     fn replay(&self, seed: u64) -> String {
         let package = env!("CARGO_PKG_NAME");
         let (target, test) = self.path.split_once("::").unwrap_or_default();
-        let target = if target == package { "--lib".to_owned() } else { format!("--test {target}") };
+        let target = if target == package.replace('-', "_") { "--lib".to_owned() } else { format!("--test {target}") };
         format!("replay: {SEED_VARIABLE}={seed} cargo test --package {package} {target} -- --exact {test}")
     }
 }
@@ -107,7 +108,7 @@ fn one_case(seed: u64) -> Config {
 fn variable<T: FromStr>(name: &str) -> Option<T> {
     #[expect(clippy::disallowed_methods, reason = "whoever runs the tests says so by the variables of proptest")]
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text:?} is not a number from 0 to the largest that fits")))
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text:?} is not a whole number, or too large a one")))
 }
 
 /// Writes `line` where the test harness does not capture it: a seed is of use when the run that it began hangs or is
@@ -125,7 +126,7 @@ macro_rules! properties {
     )+) => {$(
         $(#[$attribute])*
         fn $name() {
-            let property = $crate::property_runner::Property {
+            let property = $crate::property_runner::SeededProperty {
                 path: concat!(module_path!(), "::", stringify!($name)),
                 inputs: stringify!(($($input),+)),
                 cases: $cases,

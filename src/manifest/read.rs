@@ -55,6 +55,10 @@ fn ends_word(rest: &[u8]) -> bool {
 }
 
 fn says_nothing(line: &[u8]) -> bool {
+    // A comment that cannot be read is at fault by itself, and not a part of the document that follows.
+    if line.contains(&b'\0') {
+        return false;
+    }
     line.first() == Some(&b'%') || matches!(line.trim_ascii_start().first(), None | Some(b'#'))
 }
 

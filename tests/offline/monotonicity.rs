@@ -17,7 +17,7 @@ use rempart_core::{
 
 use crate::{
     property_runner::properties,
-    worlds::{Names, cleared, ending_worlds, full_requirements, instants, worlds},
+    worlds::{NameLength, any_worlds, cleared, ending_worlds, full_requirements, instants},
 };
 
 fn demands(policy: &Policy) -> Vec<Option<Requirements>> {
@@ -128,8 +128,8 @@ fn stricter(held: Option<&Requirements>, further: &Requirements) -> Vec<Requirem
 /// The areas of `further` where everything is allowed, and one area less where several are.
 fn fewer(held: Option<&Areas>, further: Option<&Areas>) -> Option<Areas> {
     let Some(held) = held else { return further.cloned() };
-    let last = held.iter().count() - 1;
-    Some(held.iter().skip(last.min(1)).copied().collect())
+    let others = held.iter().count() - 1;
+    Some(held.iter().skip(others.min(1)).copied().collect())
 }
 
 fn narrow<T: Ord + Clone>(held: &mut Option<BTreeSet<T>>, further: Option<&BTreeSet<T>>) {
@@ -224,10 +224,6 @@ fn stamps_only_come_back(
     Ok(())
 }
 
-fn any_world() -> impl Strategy<Value = World> {
-    prop_oneof![worlds(Names::Short), ending_worlds()]
-}
-
 /// Some of the names of pools: those with a node.
 fn with_nodes() -> impl Strategy<Value = Vec<&'static str>> {
     subsequence(&["p1", "p2", "p3"][..], 0..=3)
@@ -237,7 +233,7 @@ properties! {
     cases: 128;
 
     #[test]
-    fn to_lose_what_speaks_for_a_place_never_clears_more(world in any_world(), at in instants()) {
+    fn to_lose_what_speaks_for_a_place_never_clears_more(world in any_worlds(), at in instants()) {
         let before = cleared(&world, at);
         for (lost, poorer) in poorer(&world) {
             let after = cleared(&poorer, at);
@@ -247,7 +243,7 @@ properties! {
 
     #[test]
     fn to_lose_what_speaks_for_a_place_gives_a_stamp_back_to_the_last_pool_alone(
-        world in any_world(),
+        world in any_worlds(),
         at in instants(),
         with_nodes in with_nodes(),
     ) {
@@ -266,7 +262,7 @@ properties! {
     }
 
     #[test]
-    fn to_demand_more_never_clears_more(world in any_world(), further in full_requirements(Names::Short), at in instants()) {
+    fn to_demand_more_never_clears_more(world in any_worlds(), further in full_requirements(NameLength::Short), at in instants()) {
         let before = cleared(&world, at);
         for (demand, more) in more_demanding(&world, &further) {
             let after = cleared(&more, at);
@@ -276,8 +272,8 @@ properties! {
 
     #[test]
     fn to_demand_more_gives_a_stamp_back_to_the_last_pool_alone(
-        world in any_world(),
-        further in full_requirements(Names::Short),
+        world in any_worlds(),
+        further in full_requirements(NameLength::Short),
         at in instants(),
         with_nodes in with_nodes(),
     ) {
@@ -295,7 +291,7 @@ properties! {
 #[test]
 fn pools_are_taken_back_often_enough() {
     let mut runner = TestRunner::deterministic();
-    let strategy = (ending_worlds(), full_requirements(Names::Short), instants());
+    let strategy = (ending_worlds(), full_requirements(NameLength::Short), instants());
     let (mut poor, mut demanded) = (0, 0);
     for _ in 0..200 {
         let (world, further, at) = strategy.new_tree(&mut runner).unwrap().current();

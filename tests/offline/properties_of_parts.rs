@@ -1,4 +1,4 @@
-//! What holds of the parts: claims, admission's twin, and whatever people may type.
+//! Properties of the parts: of the claims of pools, of admission's twin, and of whatever people may type.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use rempart_core::{
 
 use crate::{
     property_runner::properties,
-    worlds::{Names, labels, policies, pools, selectors},
+    worlds::{NameLength, labels, policies, pools, selectors},
 };
 
 fn by_name(pools: Vec<Pool>) -> BTreeMap<PoolName, Pool> {
@@ -88,7 +88,7 @@ properties! {
 
     #[test]
     fn a_place_has_one_owner_or_none(
-        declared in many::vec(pools(Names::Short), 0..4),
+        declared in many::vec(pools(NameLength::Short), 0..4),
         labels in labels(),
         id in provider_ids(),
     ) {
@@ -111,8 +111,8 @@ properties! {
 
     #[test]
     fn a_further_claim_ends_ownership_and_a_further_pool_never_moves_it(
-        declared in many::vec(pools(Names::Short), 0..4),
-        further in pools(Names::Short),
+        declared in many::vec(pools(NameLength::Short), 0..4),
+        further in pools(NameLength::Short),
         labels in labels(),
         id in provider_ids(),
     ) {
@@ -136,7 +136,7 @@ properties! {
     }
 
     #[test]
-    fn the_effective_level_is_the_most_sensitive_that_is_said(policy in policies(Names::Short), said in said()) {
+    fn the_effective_level_is_the_most_sensitive_that_is_said(policy in policies(NameLength::Short), said in said()) {
         let ranks: Vec<Option<usize>> =
             said.iter().filter_map(|(level, _)| level.as_deref()).map(|level| policy.levels.rank(level)).collect();
         let categories: BTreeSet<&str> = said
@@ -173,7 +173,7 @@ properties! {
     }
 
     #[test]
-    fn a_level_has_a_key_once_it_or_a_level_below_demands(policy in policies(Names::Short)) {
+    fn a_level_has_a_key_once_it_or_a_level_below_demands(policy in policies(NameLength::Short)) {
         let mut demanded = false;
         for (rank, level) in policy.levels.iter().enumerate() {
             demanded |= level.require.is_some();
@@ -188,7 +188,7 @@ properties! {
     }
 
     #[test]
-    fn who_says_it_never_matters(policy in policies(Names::Short), said in said()) {
+    fn who_says_it_never_matters(policy in policies(NameLength::Short), said in said()) {
         let level_and_keys = |need: Need<'_>| (need.rank, need.keys);
         let turned = {
             let [namespace, workload, pod] = said.clone();
@@ -202,7 +202,7 @@ properties! {
 
     #[test]
     fn to_raise_one_statement_never_lowers_the_level(
-        policy in policies(Names::Short),
+        policy in policies(NameLength::Short),
         said in said(),
         who in 0..3_usize,
         to in any::<prop::sample::Index>(),
@@ -223,7 +223,7 @@ properties! {
 
     #[test]
     fn completion_is_idempotent_and_keeps_to_its_own_keys(
-        policy in policies(Names::Short),
+        policy in policies(NameLength::Short),
         said in said(),
         selector in node_selectors(),
     ) {
@@ -244,7 +244,7 @@ properties! {
     }
 
     #[test]
-    fn a_level_that_is_not_there_is_never_judged(policy in policies(Names::Short), level in any::<String>(), who in 0..3_usize) {
+    fn a_level_that_is_not_there_is_never_judged(policy in policies(NameLength::Short), level in any::<String>(), who in 0..3_usize) {
         prop_assume!(policy.levels.rank(&level).is_none());
         let mut said = Said::default();
         said[who].0 = Some(level.clone());
@@ -256,7 +256,7 @@ properties! {
     }
 
     #[test]
-    fn a_refusal_is_bounded_whatever_is_said(policy in policies(Names::Short), level in any::<String>(), times in 1..2000_usize) {
+    fn a_refusal_is_bounded_whatever_is_said(policy in policies(NameLength::Short), level in any::<String>(), times in 1..2000_usize) {
         let long = level.repeat(times);
         let said = [(Some(long.clone()), Some(long.clone())), (Some(long.clone()), Some(long.clone())), (None, Some(long))];
         if let Err(refusals) = need(&policy, &said) {
@@ -309,7 +309,7 @@ properties! {
     cases: 256;
 
     #[test]
-    fn what_only_looks_like_a_level_is_refused(policy in policies(Names::Short), i in any::<prop::sample::Index>()) {
+    fn what_only_looks_like_a_level_is_refused(policy in policies(NameLength::Short), i in any::<prop::sample::Index>()) {
         let names: Vec<_> = policy.levels.iter().map(|level| level.name.to_string()).collect();
         let name = i.get(&names);
         prop_assert!(!refuses(&policy, name));

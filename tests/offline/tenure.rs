@@ -6,9 +6,9 @@ use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use rempart_core::{
     catalogue::{Offer, Provider},
     clearance::{Judge, PolicyClearance, World},
-    instant::Instant,
-    name::PoolName,
-    policy::{LossAction, OnLoss},
+    instant::{Day, Instant},
+    name::{ExceptionName, PoolName},
+    policy::{Exception, LossAction, OnLoss},
     tenure::{Kept, Tenure},
 };
 
@@ -102,6 +102,32 @@ fn a_withdrawn_pool_is_taken_back_when_what_outlasts_it_is_lost() {
     world.catalogue.pools.remove("west");
     let found = standing(&world, "2026-12-20T00:00:00Z", |_| true);
     assert!(found[0].0 && found[0].1.contains("no pool with nodes outlasts it, so that it is kept"), "{found:?}");
+}
+
+#[test]
+fn an_exception_loses_a_withdrawn_pool_with_its_level_unless_it_names_it() {
+    let mut world = two_pools(ending(["2026-12-31", "2027-06-30"]), LossAction::Migrate);
+    let policy = world.policies.get_mut("state").unwrap();
+    for (name, pool) in [("shared", "west"), ("named", "gouv")] {
+        let exception = Exception {
+            namespaces: ["claims".to_owned()].into(),
+            rank: 1,
+            pools: [PoolName::parse(pool).unwrap()].into(),
+            until: Day::parse("2027-03-31").unwrap(),
+            reason: "migration".to_owned(),
+            approved_by: "CISO".to_owned(),
+        };
+        policy.exceptions.insert(ExceptionName::parse(name).unwrap(), exception);
+    }
+    let gouv = |instant| {
+        let stamps = Judge::new(&world).pools(at(instant)).next().unwrap().stamps();
+        ["shared", "named"]
+            .map(|name| stamps.contains_key(&format!("exception.rempart.node-restriction.kubernetes.io/state.{name}")))
+    };
+    assert_eq!(gouv("2026-12-01T23:59:59Z"), [true, true]);
+    assert_eq!(gouv("2026-12-02T00:00:00Z"), [false, true], "withdrawn");
+    assert_eq!(gouv("2027-01-01T00:00:00Z"), [false, true], "not cleared");
+    assert_eq!(gouv("2027-04-01T00:00:00Z"), [false, false], "the exception has ended");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Small worlds for properties: few names, countries and days, so that collisions, gaps, overlaps, unknown facts and
+//! Generators of small worlds for properties: few names, countries and days, so that collisions, gaps, overlaps, unknown facts and
 //! unresolved pools are frequent.
 
 use std::{
@@ -24,14 +24,14 @@ const TEXTS: [&str; 4] = ["Acme SAS", "", "a\nb\u{7f}", "Ünnamed \u{1f512} \u{2
 
 /// How names look: short, or as long as a name may be.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Names {
+pub(crate) enum NameLength {
     /// One or two letters.
     Short,
     /// The longest that are allowed, and free texts that are longer than any.
     Longest,
 }
 
-impl Names {
+impl NameLength {
     fn of(self, name: &str, longest: usize) -> String {
         match self {
             Self::Short => name.to_owned(),
@@ -86,11 +86,11 @@ pub(crate) fn instants() -> impl Strategy<Value = Instant> {
         .prop_map(move |(day, offset)| Instant::from_seconds(new_year + day * 86_400 + offset))
 }
 
-fn party(names: Names) -> impl Strategy<Value = Party> {
+fn party(names: NameLength) -> impl Strategy<Value = Party> {
     (names.text(), country()).prop_map(|(name, jurisdiction)| Party { name, jurisdiction })
 }
 
-fn technology(names: Names) -> impl Strategy<Value = Technology> {
+fn technology(names: NameLength) -> impl Strategy<Value = Technology> {
     (names.text(), names.text(), country()).prop_map(|(name, supplier, jurisdiction)| Technology {
         name,
         supplier,
@@ -98,7 +98,7 @@ fn technology(names: Names) -> impl Strategy<Value = Technology> {
     })
 }
 
-fn qualification(names: Names) -> impl Strategy<Value = Qualification> {
+fn qualification(names: NameLength) -> impl Strategy<Value = Qualification> {
     let scope = option::weighted(0.25, many::btree_set(names.any(&["r1", "r2", "r3"]), 0..3));
     let reference = option::of(names.text());
     (names.any(&["snc", "hds"]), day(), option::weighted(0.8, day()), scope, reference).prop_map(
@@ -118,7 +118,7 @@ fn figure(figures: &'static [f64]) -> impl Strategy<Value = Option<f64>> {
     option::weighted(0.8, select(figures))
 }
 
-fn zone(names: Names) -> impl Strategy<Value = Zone> {
+fn zone(names: NameLength) -> impl Strategy<Value = Zone> {
     let facts = (country(), figure(&[1.0, 1.2, 1.5]), figure(&[0.0, 44.0, 615.0]));
     (names.any(&["z1", "z2"]), names.any(&["r1", "r2"]), facts).prop_map(
         |(name, region, (country, pue, carbon_intensity))| Zone {
@@ -131,7 +131,7 @@ fn zone(names: Names) -> impl Strategy<Value = Zone> {
     )
 }
 
-fn offer(names: Names) -> impl Strategy<Value = Offer> {
+fn offer(names: NameLength) -> impl Strategy<Value = Offer> {
     (
         names.any(&["x", "y"]),
         many::vec(technology(names), 0..3),
@@ -148,7 +148,7 @@ fn offer(names: Names) -> impl Strategy<Value = Offer> {
         })
 }
 
-fn provider(names: Names) -> impl Strategy<Value = Provider> {
+fn provider(names: NameLength) -> impl Strategy<Value = Provider> {
     (names.any(&["a", "b"]), party(names), option::of(party(names)), many::vec(offer(names), 2..5)).prop_map(
         |(name, operator, controlling_party, offers)| Provider {
             name: parse!(ProviderName, name),
@@ -178,7 +178,7 @@ pub(crate) fn labels() -> impl Strategy<Value = Labels> {
 }
 
 /// A pool, most often of a provider, offer and zone that may exist.
-pub(crate) fn pools(names: Names) -> impl Strategy<Value = Pool> {
+pub(crate) fn pools(names: NameLength) -> impl Strategy<Value = Pool> {
     (
         names.any(&["p1", "p2", "p3"]),
         prop_oneof![39 => names.any(&["a", "b"]), 1 => names.text()],
@@ -198,7 +198,7 @@ pub(crate) fn pools(names: Names) -> impl Strategy<Value = Pool> {
 }
 
 /// Each of the ten demands.
-pub(crate) fn full_requirements(names: Names) -> impl Strategy<Value = Requirements> {
+pub(crate) fn full_requirements(names: NameLength) -> impl Strategy<Value = Requirements> {
     let areas = || {
         let listed = many::vec(select(&AREAS[..]).prop_map(|area| parsed(area, Area::parse)), 1..3);
         listed.prop_map(|areas| Some(areas.into_iter().collect()))
@@ -235,7 +235,7 @@ pub(crate) fn full_requirements(names: Names) -> impl Strategy<Value = Requireme
 }
 
 /// One or two demands of the ten: few, so that places often pass, and each is often what decides.
-pub(crate) fn requirements(names: Names) -> impl Strategy<Value = Requirements> {
+pub(crate) fn requirements(names: NameLength) -> impl Strategy<Value = Requirements> {
     let kept = many::vec(select(&[0, 1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 6, 7, 8, 9][..]), 1..3);
     (full_requirements(names), kept)
         .prop_map(|(all, kept)| kept.into_iter().fold(Requirements::default(), |some, kind| with(some, &all, kind)))
@@ -267,13 +267,13 @@ fn on_loss() -> impl Strategy<Value = OnLoss> {
 }
 
 /// Of an exception: what level it is for, which pools it names, one of which there never is, and its last day.
-fn exception(names: Names) -> impl Strategy<Value = (prop::sample::Index, BTreeSet<String>, Day)> {
+fn exception(names: NameLength) -> impl Strategy<Value = (prop::sample::Index, BTreeSet<String>, Day)> {
     (any::<prop::sample::Index>(), many::btree_set(names.any(&["p1", "p2", "p3", "p4"]), 1..4), day())
 }
 
 /// A policy of one to four levels, `l0` the least sensitive, of the categories `c0` and `c1` or fewer, and of the
 /// exceptions `e0`, of the namespaces `n0` and `m0`, and `e1`, or fewer.
-pub(crate) fn policies(names: Names) -> impl Strategy<Value = Policy> {
+pub(crate) fn policies(names: NameLength) -> impl Strategy<Value = Policy> {
     let demands = move || (option::weighted(0.5, requirements(names)), on_loss());
     let of_categories = move || option::weighted(0.5, requirements(names));
     (
@@ -319,7 +319,7 @@ pub(crate) fn policies(names: Names) -> impl Strategy<Value = Policy> {
 }
 
 /// A world of up to two providers, three pools and two policies.
-pub(crate) fn worlds(names: Names) -> impl Strategy<Value = World> {
+pub(crate) fn worlds(names: NameLength) -> impl Strategy<Value = World> {
     (many::vec(provider(names), 2..5), many::vec(pools(names), 1..4), many::vec(policies(names), 1..3)).prop_map(
         |(providers, pools, policies)| World {
             catalogue: Catalogue {
@@ -345,9 +345,9 @@ pub(crate) fn ending_worlds() -> impl Strategy<Value = World> {
             source: None,
         })
     };
-    let certificates = move || many::vec(prop_oneof![in_force(), qualification(Names::Short)], 2..6);
+    let certificates = move || many::vec(prop_oneof![in_force(), qualification(NameLength::Short)], 2..6);
     let place = || (select(&["x", "y"][..]), select(&["z1", "z2"][..]));
-    (worlds(Names::Short), certificates(), certificates(), many::vec(place(), 3)).prop_map(
+    (worlds(NameLength::Short), certificates(), certificates(), many::vec(place(), 3)).prop_map(
         |(mut world, x, y, places)| {
             let provider = ["a", "b"].iter().find_map(|name| world.catalogue.providers.get(*name)).unwrap().clone();
             let (a, mut offer) = (provider.name.clone(), provider.offers.values().next().unwrap().clone());
@@ -391,6 +391,11 @@ pub(crate) fn ending_worlds() -> impl Strategy<Value = World> {
     )
 }
 
+/// A world of any kind, its names short.
+pub(crate) fn any_worlds() -> impl Strategy<Value = World> {
+    prop_oneof![worlds(NameLength::Short), ending_worlds()]
+}
+
 /// `world` with the same `on_loss` in every level.
 pub(crate) fn with_on_loss(world: &World, on_loss: OnLoss) -> World {
     let mut world = world.clone();
@@ -403,13 +408,13 @@ pub(crate) fn with_on_loss(world: &World, on_loss: OnLoss) -> World {
 }
 
 /// What a verdict is about: pool, policy, and level or category.
-pub(crate) type About = (String, String, String);
+pub(crate) type VerdictSubject = (String, String, String);
 
 /// Whether cleared, and every reason as code and sentence.
 pub(crate) type Verdict = (bool, Vec<String>);
 
 /// Every verdict of `world` at `at`.
-pub(crate) fn verdicts(world: &World, at: Instant) -> BTreeMap<About, Verdict> {
+pub(crate) fn verdicts(world: &World, at: Instant) -> BTreeMap<VerdictSubject, Verdict> {
     let mut verdicts = BTreeMap::new();
     for pool in Judge::new(world).pools(at) {
         for clearance in &pool.policies {
@@ -436,7 +441,7 @@ pub(crate) fn verdicts(world: &World, at: Instant) -> BTreeMap<About, Verdict> {
 }
 
 /// What is cleared in `world` at `at`, lead times left aside. Of an exception: whether its pods may stand there.
-pub(crate) fn cleared(world: &World, at: Instant) -> BTreeSet<About> {
+pub(crate) fn cleared(world: &World, at: Instant) -> BTreeSet<VerdictSubject> {
     let mut cleared = BTreeSet::new();
     for pool in Judge::new(world).pools(at) {
         for clearance in &pool.policies {

@@ -39,6 +39,7 @@ fn a_broken_document_costs_no_other() {
             r#"{"c":3}"#,
         ],
     );
+    gives("# c\0\n---\na: 2\n", &["f:1:4: error: the document holds a NUL character", r#"{"a":2}"#]);
 }
 
 #[test]
