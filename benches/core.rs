@@ -11,9 +11,9 @@ use rempart::{
     manifest::read::read,
 };
 use rempart_core::{
-    clearance::{Judge, World},
-    instant::Instant,
-    plan::{Assume, plan},
+    clearance::{ClearanceInput, Judge},
+    instant::Timestamp,
+    plan::{PlanAssumptions, plan},
     sensitivity::{PodSensitivity, SensitivityStatement, TemplateStatements},
 };
 use rempart_lab::synthetic::SyntheticOrganisation;
@@ -43,8 +43,8 @@ fn gather(sources: &SourceMap) -> LocatedInventory<'_> {
 }
 
 /// Whether each pool is cleared for each level of each policy; what categories demand is judged along, and not counted.
-fn verdicts(criterion: &mut Criterion, world: &World) {
-    let at = Instant::from_seconds(AT);
+fn verdicts(criterion: &mut Criterion, world: &ClearanceInput) {
+    let at = Timestamp::from_seconds(AT);
     let levels: usize = world.policies.values().map(|policy| policy.levels.iter().len()).sum();
     let mut group = criterion.benchmark_group("verdicts");
     group.throughput(Throughput::Elements((world.catalogue.pools.len() * levels) as u64));
@@ -64,7 +64,7 @@ fn verdicts(criterion: &mut Criterion, world: &World) {
 }
 
 /// What a policy makes of statements that it understands.
-fn needs(criterion: &mut Criterion, world: &World) {
+fn needs(criterion: &mut Criterion, world: &ClearanceInput) {
     let statement = |sensitivity: &str, categories: Option<&str>| SensitivityStatement {
         sensitivity: Some(sensitivity.into()),
         categories: categories.map(Into::into),
@@ -83,12 +83,12 @@ fn needs(criterion: &mut Criterion, world: &World) {
 
 /// A whole plan, without the sentences: those are made when they are read.
 fn plans(criterion: &mut Criterion, located: &LocatedInventory<'_>) {
-    let at = Instant::from_seconds(AT);
+    let at = Timestamp::from_seconds(AT);
     let mut group = criterion.benchmark_group("plans");
     group.throughput(Throughput::Elements(located.inventory.workloads.len() as u64));
     group.sample_size(20);
     group.bench_function("10000 workloads", |bencher| {
-        bencher.iter(|| plan(black_box(&located.inventory), at, Assume::default()).workloads.len());
+        bencher.iter(|| plan(black_box(&located.inventory), at, PlanAssumptions::default()).workloads.len());
     });
     group.finish();
 }

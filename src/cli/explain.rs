@@ -15,7 +15,7 @@ use crate::{
     explain::{ExplainQuestion, ExplainTarget, explain},
     terminal::layout_of_output,
 };
-use rempart_core::instant::Instant;
+use rempart_core::instant::Timestamp;
 
 /// Tells how an answer comes about: who said the level, what each line of the policy demands, which fact meets it or does
 /// not, and what would have to change
@@ -49,7 +49,7 @@ pub(super) struct ExplainCommand {
 
     /// The instant to judge at, as 2026-11-30 or 2026-11-30T12:00:00Z; now when absent
     #[arg(long, value_name = "INSTANT", value_parser = input::instant)]
-    at: Option<Instant>,
+    at: Option<Timestamp>,
 }
 
 impl ExplainCommand {

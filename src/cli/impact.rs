@@ -17,9 +17,9 @@ use crate::{
     terminal::layout_of_output,
 };
 use rempart_core::{
-    impact::{Impact as Difference, impact},
-    instant::Instant,
-    plan::{Assume, plan},
+    impact::{PlanImpact as Difference, impact},
+    instant::Timestamp,
+    plan::{PlanAssumptions, plan},
 };
 
 /// Says what edited policies, providers or pools change: pools gained and lost, workloads that would move, workloads that
@@ -54,11 +54,11 @@ pub(super) struct ImpactCommand {
 
     /// The instant before, as 2026-11-30 or 2026-11-30T12:00:00Z; now when absent
     #[arg(long, value_name = "INSTANT", value_parser = input::instant)]
-    from: Option<Instant>,
+    from: Option<Timestamp>,
 
     /// The instant after; the same as before when absent
     #[arg(long, value_name = "INSTANT", value_parser = input::instant)]
-    at: Option<Instant>,
+    at: Option<Timestamp>,
 
     /// Judges as if every policy were in Enforce
     #[arg(long)]
@@ -150,7 +150,7 @@ impl ImpactCommand {
         check(&reading, &old, &new, &sources)?;
 
         let from = input::at(from);
-        let assume = Assume { enforced };
+        let assume = PlanAssumptions { enforced };
         let (before, after) = (plan(&old.inventory, from, assume), plan(&new.inventory, at.unwrap_or(from), assume));
         let difference = impact(&before, &after);
         let report = || report::ImpactReport::new(&difference, &before, &after);

@@ -25,8 +25,8 @@ use crate::{
     terminal::{ColourChoice, layout_of_errors},
 };
 use rempart_core::{
-    admission::Source,
-    instant::{Day, Instant},
+    admission::SensitivitySource,
+    instant::{CalendarDay, Timestamp},
     text::counted,
 };
 
@@ -77,20 +77,20 @@ pub(super) fn namespace(text: &str) -> Result<String, String> {
 }
 
 /// An instant, or a day, which stands for its beginning (UTC).
-pub(super) fn instant(text: &str) -> Result<Instant, String> {
-    if let Ok(day) = Day::parse(text) {
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
+    if let Ok(day) = CalendarDay::parse(text) {
         return Ok(day.starts());
     }
     let instant = text.parse::<jiff::Timestamp>();
     instant
-        .map(Instant::from)
+        .map(Timestamp::from)
         .map_err(|_| "write a day, as 2026-11-30, or an instant, as 2026-11-30T12:00:00Z".to_owned())
 }
 
 /// `at`, or now, to the second.
 #[expect(clippy::disallowed_methods, reason = "the command line asks what time it is, once, where nobody says")]
-pub(super) fn at(at: Option<Instant>) -> Instant {
-    at.unwrap_or_else(|| Instant::from_seconds(jiff::Timestamp::now().as_second()))
+pub(super) fn at(at: Option<Timestamp>) -> Timestamp {
+    at.unwrap_or_else(|| Timestamp::from_seconds(jiff::Timestamp::now().as_second()))
 }
 
 /// Texts that were named together, and what could not be read of them.
@@ -263,14 +263,14 @@ fn location(sources: &SourceMap, place: SourceSpan) -> Option<report::FileLocati
 impl LocationLookup for GatheredLocations<'_> {
     fn of(&self, index: usize, pointed: LocationTarget) -> Option<report::FileLocation> {
         let found = self.located.origins.get(index)?;
-        let said = |source: Source, key: &str| {
+        let said = |source: SensitivitySource, key: &str| {
             let said = found.said.iter().find(|(who, what, _)| *who == source && *what == key);
             said.map(|(_, _, span)| *span)
         };
         let span = match pointed {
             LocationTarget::Object => Some(found.name),
             LocationTarget::Said(source, key) => said(source, key),
-            LocationTarget::Misplaced(key) => said(Source::Default, key),
+            LocationTarget::Misplaced(key) => said(SensitivitySource::Default, key),
             LocationTarget::Field(_) => found.node_name,
         };
         span.and_then(|span| self.at(found.file, span))

@@ -15,7 +15,7 @@ use crate::{
     report,
     terminal::layout_of_output,
 };
-use rempart_core::{instant::Instant, text::counted};
+use rempart_core::{instant::Timestamp, text::counted};
 
 /// Finds what the API server would refuse, and what it cannot see: names of nothing, certificates about to end, levels
 /// that nothing serves
@@ -35,7 +35,7 @@ pub(super) struct LintCommand {
 
     /// The instant to judge at, as 2026-11-30 or 2026-11-30T12:00:00Z; now when absent
     #[arg(long, value_name = "INSTANT", value_parser = input::instant)]
-    at: Option<Instant>,
+    at: Option<Timestamp>,
 
     /// How to say it
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]

@@ -17,8 +17,8 @@ use crate::{
     terminal::layout_of_output,
 };
 use rempart_core::{
-    instant::Instant,
-    plan::{Assume, Outcome, plan},
+    instant::Timestamp,
+    plan::{PlacementOutcome, PlanAssumptions, plan},
 };
 
 /// Says where workloads would run, why not elsewhere, and what admission would refuse
@@ -41,7 +41,7 @@ pub(super) struct PlanCommand {
 
     /// The instant to judge at, as 2026-11-30 or 2026-11-30T12:00:00Z; now when absent
     #[arg(long, value_name = "INSTANT", value_parser = input::instant)]
-    at: Option<Instant>,
+    at: Option<Timestamp>,
 
     /// Judges as if every policy were in Enforce
     #[arg(long)]
@@ -88,7 +88,7 @@ impl PlanCommand {
         let located = reading.read_inventory(&named, snapshot.as_ref(), &sources);
         reading.check(&located, &sources)?;
         stats.done("reading");
-        let plan = plan(&located.inventory, input::at(at), Assume { enforced });
+        let plan = plan(&located.inventory, input::at(at), PlanAssumptions { enforced });
         stats.done("deciding");
         let locations = input::GatheredLocations { located: &located, sources: &sources };
         let ignored = report::IgnoredKinds(located.ignored.clone());
@@ -109,7 +109,9 @@ impl PlanCommand {
         if tells {
             stats.tell();
         }
-        let bad = |outcome: &Outcome| matches!(outcome, Outcome::Refused | Outcome::Unplaceable(_));
+        let bad = |outcome: &PlacementOutcome| {
+            matches!(outcome, PlacementOutcome::Refused | PlacementOutcome::Unplaceable(_))
+        };
         let refused = plan.namespaces.iter().any(|namespace| namespace.refusals.iter().any(|refused| refused.in_force));
         let found = refused || plan.workloads.iter().any(|planned| bad(&planned.outcome));
         Ok(if found { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })

@@ -10,13 +10,16 @@ use super::{
 };
 use crate::api;
 use rempart_core::{
-    instant::Day,
-    jurisdiction::{Area, Areas},
+    instant::CalendarDay,
+    jurisdiction::{JurisdictionArea, JurisdictionAreas},
     name::{
         CategoryName, ExceptionName, InvalidName, Law, LevelName, PolicyName, PoolName, ProviderName, RegionName,
         Scheme,
     },
-    policy::{Exception, Filter, Level, Levels, LossAction, Mode, OnLoss, Policy, Requirements},
+    policy::{
+        EnforcementMode, Exception, Level, LevelRequirements, LossAction, NameFilter, OnClearanceLoss, Policy,
+        PolicyLevels,
+    },
     selector::Selector,
 };
 
@@ -35,7 +38,8 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Converted<Policy> 
         self::level(level, reader.entry(i))
     });
     let ordered: Vec<_> = ordered.collect();
-    let levels = (ordered.len() == levels.len()).then(|| reader.take(Levels::new(ordered, default_level))).flatten();
+    let levels =
+        (ordered.len() == levels.len()).then(|| reader.take(PolicyLevels::new(ordered, default_level))).flatten();
     let mut known = BTreeMap::new();
     for (i, found) in categories.iter().enumerate() {
         let mut reader = reader.field("categories");
@@ -51,9 +55,9 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Converted<Policy> 
         (Some(name), Some(namespaces), Some(levels)) if problems.is_empty() => Some(Policy {
             name,
             mode: match mode {
-                api::PolicyMode::Enforce => Mode::Enforce,
-                api::PolicyMode::Warn => Mode::Warn,
-                api::PolicyMode::Audit => Mode::Audit,
+                api::PolicyMode::Enforce => EnforcementMode::Enforce,
+                api::PolicyMode::Warn => EnforcementMode::Warn,
+                api::PolicyMode::Audit => EnforcementMode::Audit,
             },
             namespaces,
             levels,
@@ -70,13 +74,13 @@ fn level(level: &api::LevelSpec, mut reader: FieldReader<'_>) -> Option<Level> {
     let require = require.as_ref().map(|found| requirements(found, &mut reader.field("require")));
     let on_loss = match on_clearance_loss {
         Some(found) => on_loss(found, reader.field("onClearanceLoss")),
-        None => OnLoss::default(),
+        None => OnClearanceLoss::default(),
     };
     let name = reader.field("name").take(LevelName::parse(name))?;
     Some(Level { name, require, on_loss })
 }
 
-fn on_loss(found: &api::OnClearanceLoss, mut reader: FieldReader<'_>) -> OnLoss {
+fn on_loss(found: &api::OnClearanceLoss, mut reader: FieldReader<'_>) -> OnClearanceLoss {
     let api::OnClearanceLoss { action, lead_time } = found;
     let action = match action.unwrap_or_default() {
         api::ClearanceLossAction::Migrate => LossAction::Migrate,
@@ -92,13 +96,13 @@ fn on_loss(found: &api::OnClearanceLoss, mut reader: FieldReader<'_>) -> OnLoss 
             None
         }
     });
-    OnLoss { action, lead: lead.unwrap_or_default() }
+    OnClearanceLoss { action, lead: lead.unwrap_or_default() }
 }
 
 /// Reads the exceptions of a policy with these `levels`.
 fn exceptions(
     found: &[api::ExceptionSpec],
-    levels: &Levels,
+    levels: &PolicyLevels,
     reader: &mut FieldReader<'_>,
 ) -> BTreeMap<ExceptionName, Exception> {
     let mut known = BTreeMap::new();
@@ -116,12 +120,12 @@ fn exceptions(
         }
         let rank = levels.rank(level);
         if rank.is_none() {
-            let known = rempart_core::text::Listed(levels.iter().map(|level| &level.name)).to_string();
+            let known = rempart_core::text::ListDisplay(levels.iter().map(|level| &level.name)).to_string();
             let level = rempart_core::name::quoted(level);
             reader.field("level").refuse(format_args!("{level:?} is none of the levels: write one of {known}"));
         }
         let pools = reader.field("pools").each(pools, PoolName::parse);
-        let until = reader.field("until").take(Day::parse(until));
+        let until = reader.field("until").take(CalendarDay::parse(until));
         let parsed = reader.field("name").take(ExceptionName::parse(name));
         let (Some(name), Some(rank), Some(until)) = (parsed, rank, until) else { continue };
         let exception = Exception {
@@ -139,7 +143,7 @@ fn exceptions(
     known
 }
 
-fn requirements(found: &api::RequirementsSpec, reader: &mut FieldReader<'_>) -> Requirements {
+fn requirements(found: &api::RequirementsSpec, reader: &mut FieldReader<'_>) -> LevelRequirements {
     let api::RequirementsSpec {
         jurisdictions,
         not_exposed_to,
@@ -152,7 +156,7 @@ fn requirements(found: &api::RequirementsSpec, reader: &mut FieldReader<'_>) -> 
     let api::JurisdictionsSpec { operator, controlling_party, technology, data } =
         jurisdictions.clone().unwrap_or_default();
     let mut countries = reader.field("jurisdictions");
-    let require = Requirements {
+    let require = LevelRequirements {
         operator: areas(&operator, countries.field("operator")),
         controlling_party: areas(&controlling_party, countries.field("controllingParty")),
         technology: areas(&technology, countries.field("technology")),
@@ -166,25 +170,25 @@ fn requirements(found: &api::RequirementsSpec, reader: &mut FieldReader<'_>) -> 
             .and_then(|limit| limit_of(limit, reader.field("maxCarbonIntensity"))),
     };
     // Admission adds a key wherever `require` stands; a demand for nothing is a slip, not a wish.
-    if require == Requirements::default() {
+    if require == LevelRequirements::default() {
         reader.refuse("demands nothing: say what is required, or leave it out");
     }
     require
 }
 
 /// An empty list allows nothing further than an absent one: it demands nothing.
-fn areas(listed: &[String], mut reader: FieldReader<'_>) -> Option<Areas> {
-    (!listed.is_empty()).then(|| reader.each(listed, Area::parse))
+fn areas(listed: &[String], mut reader: FieldReader<'_>) -> Option<JurisdictionAreas> {
+    (!listed.is_empty()).then(|| reader.each(listed, JurisdictionArea::parse))
 }
 
 fn filter<T: Ord>(
     found: Option<&api::AllowDeny>,
     mut reader: FieldReader<'_>,
     parse: fn(&str) -> Result<T, InvalidName>,
-) -> Filter<T> {
-    let Some(api::AllowDeny { allow, deny }) = found else { return Filter::default() };
+) -> NameFilter<T> {
+    let Some(api::AllowDeny { allow, deny }) = found else { return NameFilter::default() };
     let allowed: BTreeSet<T> = reader.field("allow").each(allow, parse);
-    Filter { allow: (!allow.is_empty()).then_some(allowed), deny: reader.field("deny").each(deny, parse) }
+    NameFilter { allow: (!allow.is_empty()).then_some(allowed), deny: reader.field("deny").each(deny, parse) }
 }
 
 fn limit_of(limit: f64, mut reader: FieldReader<'_>) -> Option<f64> {
@@ -224,7 +228,7 @@ mod tests {
         let policy =
             read("{mode: Warn, defaultLevel: low, levels: [{name: low}, {name: high, require: {maxPUE: 1.5}}]}");
         let policy = policy.value.unwrap();
-        assert_eq!(policy.mode, Mode::Warn);
+        assert_eq!(policy.mode, EnforcementMode::Warn);
         assert_eq!(policy.clearance_key(0), None);
         assert!(policy.clearance_key(1).unwrap().ends_with("/state.high"));
     }

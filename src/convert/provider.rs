@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use super::field::{Converted, FieldReader};
 use crate::api;
 use rempart_core::{
-    catalogue::{Offer, Party, Provider, Qualification, Technology, Zone},
-    instant::Day,
+    catalogue::{LegalParty, Offer, Provider, Qualification, TechnologyComponent, Zone},
+    instant::CalendarDay,
     jurisdiction::Jurisdiction,
     name::{Law, OfferName, ProviderName, RegionName, Scheme, ZoneName},
 };
@@ -48,9 +48,12 @@ fn by_name<S, T, K: Ord + Clone + std::fmt::Display>(
     found.into_iter().filter_map(|(key, value)| value.map(|value| (key, value))).collect()
 }
 
-fn party(party: &api::PartySpec, mut reader: FieldReader<'_>) -> Party {
+fn party(party: &api::PartySpec, mut reader: FieldReader<'_>) -> LegalParty {
     let api::PartySpec { name, jurisdiction } = party;
-    Party { name: name.clone(), jurisdiction: reader.field("jurisdiction").take(Jurisdiction::parse(jurisdiction)) }
+    LegalParty {
+        name: name.clone(),
+        jurisdiction: reader.field("jurisdiction").take(Jurisdiction::parse(jurisdiction)),
+    }
 }
 
 fn offer(offer: &api::OfferSpec, mut reader: FieldReader<'_>) -> Option<Offer> {
@@ -73,10 +76,10 @@ fn offer(offer: &api::OfferSpec, mut reader: FieldReader<'_>) -> Option<Offer> {
     Some(Offer { name: name?, technology, exposed_to, zones, qualifications })
 }
 
-fn technology(part: &api::TechnologySpec, mut reader: FieldReader<'_>) -> Technology {
+fn technology(part: &api::TechnologySpec, mut reader: FieldReader<'_>) -> TechnologyComponent {
     let api::TechnologySpec { name, supplier, jurisdiction } = part;
     let jurisdiction = reader.field("jurisdiction").take(Jurisdiction::parse(jurisdiction));
-    Technology { name: name.clone(), supplier: supplier.clone(), jurisdiction }
+    TechnologyComponent { name: name.clone(), supplier: supplier.clone(), jurisdiction }
 }
 
 fn zone(zone: &api::ZoneSpec, mut reader: FieldReader<'_>) -> Option<Zone> {
@@ -100,9 +103,9 @@ fn figure(value: f64, least: f64, mut reader: FieldReader<'_>) -> Option<f64> {
 fn qualification(found: &api::QualificationSpec, mut reader: FieldReader<'_>) -> Option<Qualification> {
     let api::QualificationSpec { scheme, valid_from, valid_until, regions, reference, source } = found;
     let scheme = reader.field("scheme").take(Scheme::parse(scheme));
-    let valid_from = reader.field("validFrom").take(Day::parse(valid_from));
+    let valid_from = reader.field("validFrom").take(CalendarDay::parse(valid_from));
     let valid_until = match valid_until {
-        Some(text) => Some(reader.field("validUntil").take(Day::parse(text))?),
+        Some(text) => Some(reader.field("validUntil").take(CalendarDay::parse(text))?),
         None => None,
     };
     // A region that cannot be read is left out of the scope; without any left, the scope is empty, not the whole offer.

@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use rempart_core::{name::quoted, text::Few};
+use rempart_core::{name::quoted, text::FewDisplay};
 
 /// The one of `known` that is nearly `written`, and not exactly.
 pub fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
@@ -46,7 +46,7 @@ pub fn nearest_or_all<'k>(
     let known = known.into_iter();
     nearest(written, known.clone())
         .map(meant)
-        .or_else(|| known.clone().next().map(|_| format!("the {kind} are {}", Few(known.map(quoted)))))
+        .or_else(|| known.clone().next().map(|_| format!("the {kind} are {}", FewDisplay(known.map(quoted)))))
 }
 
 /// Sorts `known` by likeness to `written`, the most alike first, and leaves each out but once.

@@ -4,7 +4,7 @@
 
 use super::target::ExplainTarget;
 use crate::diagnostic::suggest::sort_by_likeness;
-use rempart_core::{name::quoted, text::Few, workload::Kind};
+use rempart_core::{name::quoted, text::FewDisplay, workload::WorkloadKind};
 
 /// Something was asked about that there is not. Displays with what there is, the nearest first.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +47,10 @@ impl ExplainError {
     /// No such workload among `known`.
     pub(super) fn workload(wanted: &ExplainTarget, known: Vec<String>) -> Self {
         let mut known = told(&wanted.to_string(), known, "workloads");
-        if let ExplainTarget::Workload { kind: Kind::ReplicaSet | Kind::Job | Kind::Pod, .. } = wanted {
+        if let ExplainTarget::Workload {
+            kind: WorkloadKind::ReplicaSet | WorkloadKind::Job | WorkloadKind::Pod, ..
+        } = wanted
+        {
             known.push_str("; what another workload controls is explained with that one");
         }
         Self::Workload { wanted: quoted(&wanted.to_string()), known }
@@ -74,5 +77,9 @@ impl ExplainError {
 /// What there is, the nearest to `wanted` first.
 fn told(wanted: &str, mut known: Vec<String>, what: &str) -> String {
     sort_by_likeness(wanted, &mut known);
-    if known.is_empty() { format!("there are no {what} at all") } else { format!("there is {}", Few(known.iter())) }
+    if known.is_empty() {
+        format!("there are no {what} at all")
+    } else {
+        format!("there is {}", FewDisplay(known.iter()))
+    }
 }

@@ -3,12 +3,12 @@
 //! Takes what policies require, and returns for each pool the core's derivations. Nothing is judged here.
 
 use rempart_core::{
-    catalogue::{Pool, Site, Unresolved},
-    clearance::{Judge, World},
-    derivation::{Derivation, Fact, Step},
-    instant::{Day, Instant},
+    catalogue::{Pool, ResolvedPool, UnresolvedReference},
+    clearance::{ClearanceInput, Judge},
+    derivation::{Derivation, RequirementEvidence, Step},
+    instant::{CalendarDay, Timestamp},
     name::{CategoryName, ExceptionName},
-    plan::Judgement,
+    plan::WorkloadJudgement,
     policy::{Exception, Policy},
 };
 
@@ -27,7 +27,7 @@ pub(super) struct PolicyRequirements<'a> {
 
 impl<'a> PolicyRequirements<'a> {
     /// What the policies in force ask, or `only`, in force or not. Those that ask for nothing are left out.
-    pub(super) fn of(judgement: &Judgement<'a>, only: Option<&str>) -> Vec<Self> {
+    pub(super) fn of(judgement: &WorkloadJudgement<'a>, only: Option<&str>) -> Vec<Self> {
         let wanted = judgement.policies.iter().filter(|levelled| match only {
             Some(name) => levelled.policy.name.as_str() == name,
             None => levelled.in_force,
@@ -56,14 +56,19 @@ pub(super) struct PoolEvaluation<'a> {
     /// The pool.
     pub(super) pool: &'a Pool,
     /// What it stands on.
-    pub(super) site: Result<Site<'a>, Unresolved<'a>>,
+    pub(super) site: Result<ResolvedPool<'a>, UnresolvedReference<'a>>,
     /// By each ask.
     pub(super) derivations: Vec<Derivation<'a>>,
 }
 
 impl<'a> PoolEvaluation<'a> {
     /// Every pool of `world`, or the one called `only`: cleared ones first, then those that lack least.
-    pub(super) fn all(world: &'a World, asks: &[PolicyRequirements<'a>], only: Option<&str>, at: Instant) -> Vec<Self> {
+    pub(super) fn all(
+        world: &'a ClearanceInput,
+        asks: &[PolicyRequirements<'a>],
+        only: Option<&str>,
+        at: Timestamp,
+    ) -> Vec<Self> {
         let judge = Judge::new(world);
         let pools = world.catalogue.pools.values().filter(|pool| only.is_none_or(|only| pool.name.as_str() == only));
         let mut evaluations: Vec<Self> = pools
@@ -107,12 +112,12 @@ impl<'a> PoolEvaluation<'a> {
     }
 
     /// The certificates that it is cleared by, each once, with the steps that they meet and their last days, if known.
-    pub(super) fn certificates(&self) -> Vec<(&Derivation<'a>, &Step<'a>, Option<Day>)> {
-        let mut found: Vec<(&Derivation<'a>, &Step<'a>, Option<Day>)> = Vec::new();
+    pub(super) fn certificates(&self) -> Vec<(&Derivation<'a>, &Step<'a>, Option<CalendarDay>)> {
+        let mut found: Vec<(&Derivation<'a>, &Step<'a>, Option<CalendarDay>)> = Vec::new();
         for (derivation, step) in self.steps() {
-            let Ok(Fact::Certificate { until, .. }) = step.finding else { continue };
+            let Ok(RequirementEvidence::Certificate { until, .. }) = step.finding else { continue };
             if !found.iter().any(|(_, known, _)| known.wanted == step.wanted) {
-                found.push((derivation, step, until.map(Day::ending_at)));
+                found.push((derivation, step, until.map(CalendarDay::ending_at)));
             }
         }
         found

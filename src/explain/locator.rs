@@ -14,12 +14,12 @@ use crate::{
     gather::{LocatedInventory, OwnObject, OwnSpec, WorkloadOrigin},
 };
 use rempart_core::{
-    admission::Source,
-    catalogue::{Pool, Site},
+    admission::SensitivitySource,
+    catalogue::{Pool, ResolvedPool},
     derivation::{Derivation, Step},
     name::CategoryName,
     policy::Policy,
-    reason::Demander,
+    reason::RequirementSource,
 };
 
 /// Finds places in what was gathered. They display as `catalogue.yaml:12`.
@@ -53,11 +53,11 @@ impl<'a> SourceLocator<'a> {
 
     /// Where the category is defined.
     pub(super) fn category(&self, policy: &Policy, category: &CategoryName) -> Option<String> {
-        self.demander(policy, Demander::Category(category))
+        self.demander(policy, RequirementSource::Category(category))
     }
 
     /// Where a level or category is defined.
-    pub(super) fn demander(&self, policy: &Policy, demander: Demander<'_>) -> Option<String> {
+    pub(super) fn demander(&self, policy: &Policy, demander: RequirementSource<'_>) -> Option<String> {
         let OwnSpec::Policy(spec) = &self.own(ResourceKind::PlacementPolicy, policy.name.as_str())?.spec else {
             return None;
         };
@@ -84,15 +84,21 @@ impl<'a> SourceLocator<'a> {
     }
 
     /// Where the offer and the zone of the pool are recorded.
-    pub(super) fn site(&self, site: Site<'_>) -> Option<String> {
+    pub(super) fn site(&self, site: ResolvedPool<'_>) -> Option<String> {
         let own = self.own(ResourceKind::CloudProvider, site.provider.name.as_str())?;
         let OwnSpec::Provider(spec) = &own.spec else { return None };
         self.field(own, &paths::zone(spec, site)?)
     }
 
     /// Where `source` says `key` about a workload of `namespace`; nothing where it does not.
-    pub(super) fn said(&self, origin: &WorkloadOrigin, namespace: &str, source: Source, key: &str) -> Option<String> {
-        if source == Source::Namespace {
+    pub(super) fn said(
+        &self,
+        origin: &WorkloadOrigin,
+        namespace: &str,
+        source: SensitivitySource,
+        key: &str,
+    ) -> Option<String> {
+        if source == SensitivitySource::Namespace {
             let namespace = self.located.namespaces.get(namespace)?;
             let (_, span) = namespace.said.iter().find(|(said, _)| *said == key)?;
             return self.at(namespace.file, *span);

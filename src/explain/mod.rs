@@ -25,9 +25,9 @@ use self::{locator::SourceLocator, requirement::LevelOrCategory};
 use crate::terminal::{TextLayout, TextPage};
 use crate::{diagnostic::source::SourceMap, gather::LocatedInventory};
 use rempart_core::{
-    clearance::World,
-    instant::Instant,
-    plan::{Assume, Plan, plan},
+    clearance::ClearanceInput,
+    instant::Timestamp,
+    plan::{Plan, PlanAssumptions, plan},
     policy::Policy,
 };
 
@@ -41,7 +41,7 @@ pub struct ExplainQuestion<'q> {
     /// By one policy alone, whether it is in force or not; by those in force when `None`.
     pub policy: Option<&'q str>,
     /// When.
-    pub at: Instant,
+    pub at: Timestamp,
 }
 
 /// The answer.
@@ -58,7 +58,7 @@ pub struct ExplainAnswer {
 #[derive(Clone, Copy)]
 struct ExplainContext<'a> {
     plan: &'a Plan<'a>,
-    world: &'a World,
+    world: &'a ClearanceInput,
     locate: SourceLocator<'a>,
 }
 
@@ -79,7 +79,7 @@ pub fn explain(
     if let Some(policy) = question.policy.filter(|policy| !world.policies.contains_key(*policy)) {
         return Err(ExplainError::policy(policy, world.policies.keys().map(ToString::to_string).collect()));
     }
-    let plan = plan(&located.inventory, question.at, Assume::default());
+    let plan = plan(&located.inventory, question.at, PlanAssumptions::default());
     let context = ExplainContext { plan: &plan, world, locate: SourceLocator::new(located, sources) };
     let mut page = TextPage::new(layout);
     let placeable = match &question.target {

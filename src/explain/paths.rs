@@ -7,18 +7,18 @@ use crate::{
     gather::demander,
 };
 use rempart_core::{
-    catalogue::{Gap, Qualification, Reach, Role, Site, Unresolved},
-    derivation::{Derivation, Fact, Step, Wanted},
-    reason::{Cause, Demander, Subject},
+    catalogue::{ExposureGap, LawReach, PartyRole, Qualification, ResolvedPool, UnresolvedReference},
+    derivation::{Derivation, OfferRequirement, RequirementEvidence, Step},
+    reason::{Cause, JurisdictionSubject, RequirementSource},
 };
 
 /// Where a policy demands what `step` of `derivation` is about.
 pub(super) fn demand(spec: &PlacementPolicySpec, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {
     let require = match step.demander {
-        Demander::Level(name) => {
+        RequirementSource::Level(name) => {
             spec.levels.iter().find(|level| level.name == name.as_str()).and_then(|level| level.require.as_ref())
         }
-        Demander::Category(name) => {
+        RequirementSource::Category(name) => {
             spec.categories.iter().find(|found| found.name == name.as_str()).and_then(|found| found.require.as_ref())
         }
     };
@@ -37,10 +37,10 @@ fn entry(require: &RequirementsSpec, derivation: &Derivation<'_>, step: &Step<'_
     let site = derivation.site.ok();
     let denied = |deny: &[String], name: &str| index(deny, name).map(|index| format!(".deny[{index}]"));
     match (step.wanted, step.finding) {
-        (Wanted::Qualification(scheme), _) => {
+        (OfferRequirement::Qualification(scheme), _) => {
             index(&require.qualifications, scheme.as_str()).map(|index| format!("[{index}]"))
         }
-        (Wanted::NotExposedTo(law), _) => {
+        (OfferRequirement::NotExposedTo(law), _) => {
             index(&require.not_exposed_to, law.as_str()).map(|index| format!("[{index}]"))
         }
         (_, Err(Cause::ProviderDenied)) => denied(&require.providers.as_ref()?.deny, site?.provider.name.as_str()),
@@ -51,38 +51,38 @@ fn entry(require: &RequirementsSpec, derivation: &Derivation<'_>, step: &Step<'_
 }
 
 /// Where the zone of `site` is recorded.
-pub(super) fn zone(spec: &CloudProviderSpec, site: Site<'_>) -> Option<String> {
+pub(super) fn zone(spec: &CloudProviderSpec, site: ResolvedPool<'_>) -> Option<String> {
     let (path, offer) = offer(spec, site)?;
     let index = offer.zones.iter().position(|zone| zone.name == site.zone.name.as_str())?;
     Some(format!("{path}.zones[{index}]"))
 }
 
-fn offer<'s>(spec: &'s CloudProviderSpec, site: Site<'_>) -> Option<(String, &'s crate::api::OfferSpec)> {
+fn offer<'s>(spec: &'s CloudProviderSpec, site: ResolvedPool<'_>) -> Option<(String, &'s crate::api::OfferSpec)> {
     let found = spec.offers.iter().enumerate().find(|(_, offer)| offer.name == site.offer.name.as_str());
     found.map(|(index, offer)| (format!("spec.offers[{index}]"), offer))
 }
 
 /// Where a provider's manifest records what meets or fails `step`; `None` where it is the pool that says it.
-pub(super) fn fact(spec: &CloudProviderSpec, site: Site<'_>, step: &Step<'_>) -> Option<String> {
+pub(super) fn fact(spec: &CloudProviderSpec, site: ResolvedPool<'_>, step: &Step<'_>) -> Option<String> {
     let (path, offer) = offer(spec, site)?;
     let zone = |field: &str| zone(spec, site).map(|path| format!("{path}.{field}"));
-    let role = |role: Role| match role {
-        Role::ControllingParty if site.provider.controlling_party.is_some() => {
+    let role = |role: PartyRole| match role {
+        PartyRole::ControllingParty if site.provider.controlling_party.is_some() => {
             "spec.controllingParty.jurisdiction".to_owned()
         }
         _ => "spec.operator.jurisdiction".to_owned(),
     };
-    let subject = |subject: Subject<'_>| match subject {
-        Subject::Party { role: of, .. } => Some(role(of)),
-        Subject::Technology(None) => Some(format!("{path}.technology")),
-        Subject::Technology(Some(part)) => {
+    let subject = |subject: JurisdictionSubject<'_>| match subject {
+        JurisdictionSubject::Party { role: of, .. } => Some(role(of)),
+        JurisdictionSubject::Technology(None) => Some(format!("{path}.technology")),
+        JurisdictionSubject::Technology(Some(part)) => {
             let is = |found: &crate::api::TechnologySpec| {
                 (&found.name, &found.supplier) == (&part.name, &part.supplier)
                     && part.jurisdiction.is_none_or(|country| country.to_string() == found.jurisdiction)
             };
             offer.technology.iter().position(is).map(|index| format!("{path}.technology[{index}].jurisdiction"))
         }
-        Subject::Data => zone("country"),
+        JurisdictionSubject::Data => zone("country"),
     };
     let certificate = |of: &Qualification| {
         let index = offer.qualifications.iter().position(|found| is(of, found))?;
@@ -90,13 +90,13 @@ pub(super) fn fact(spec: &CloudProviderSpec, site: Site<'_>, step: &Step<'_>) ->
     };
     match step.finding {
         Ok(fact) => match fact {
-            Fact::Country(of, _) => subject(of),
-            Fact::NotExposed => Some(role(Role::ControllingParty)),
-            Fact::Certificate { by, .. } => certificate(by),
-            Fact::Provider => None,
-            Fact::Region => zone("region"),
-            Fact::Pue(_) => zone("pue"),
-            Fact::CarbonIntensity(_) => zone("carbonIntensity"),
+            RequirementEvidence::Country(of, _) => subject(of),
+            RequirementEvidence::NotExposed => Some(role(PartyRole::ControllingParty)),
+            RequirementEvidence::Certificate { by, .. } => certificate(by),
+            RequirementEvidence::Provider => None,
+            RequirementEvidence::Region => zone("region"),
+            RequirementEvidence::Pue(_) => zone("pue"),
+            RequirementEvidence::CarbonIntensity(_) => zone("carbonIntensity"),
         },
         Err(cause) => match cause {
             Cause::Unresolved(_) | Cause::ProviderDenied | Cause::ProviderNotAllowed(_) | Cause::LawUnknown(_) => None,
@@ -106,14 +106,13 @@ pub(super) fn fact(spec: &CloudProviderSpec, site: Site<'_>, step: &Step<'_>) ->
             | Cause::QualificationOutOfScope(of) => certificate(of),
             Cause::QualificationEnding { end, .. } => certificate(end.by),
             Cause::JurisdictionNotAllowed(of, ..) | Cause::JurisdictionUnknown(of, _) => subject(of),
-            Cause::ExposedToLaw(law, Reach::Listed) => {
+            Cause::ExposedToLaw(law, LawReach::Listed) => {
                 let index = offer.exposed_to.iter().position(|found| found == law.as_str())?;
                 Some(format!("{path}.exposedTo[{index}]"))
             }
-            Cause::ExposedToLaw(_, Reach::Through { role: of, .. }) | Cause::ExposureUnknown(_, Gap::Country(of)) => {
-                Some(role(of))
-            }
-            Cause::ExposureUnknown(_, Gap::List) => Some(format!("{path}.exposedTo")),
+            Cause::ExposedToLaw(_, LawReach::Through { role: of, .. })
+            | Cause::ExposureUnknown(_, ExposureGap::Country(of)) => Some(role(of)),
+            Cause::ExposureUnknown(_, ExposureGap::List) => Some(format!("{path}.exposedTo")),
             Cause::RegionDenied | Cause::RegionNotAllowed(_) => zone("region"),
             Cause::PueTooHigh(..) | Cause::PueUnknown(_) => zone("pue"),
             Cause::CarbonTooHigh(..) | Cause::CarbonUnknown(_) => zone("carbonIntensity"),
@@ -124,12 +123,14 @@ pub(super) fn fact(spec: &CloudProviderSpec, site: Site<'_>, step: &Step<'_>) ->
 /// The field of a pool that says what meets or fails `step`, where the pool says it.
 pub(super) fn named(step: &Step<'_>) -> Option<&'static str> {
     match step.finding {
-        Ok(Fact::Provider)
-        | Err(Cause::ProviderDenied | Cause::ProviderNotAllowed(_) | Cause::Unresolved(Unresolved::Provider { .. })) => {
-            Some("spec.provider")
-        }
-        Err(Cause::Unresolved(Unresolved::Offer { .. })) => Some("spec.offer"),
-        Err(Cause::Unresolved(Unresolved::Zone { .. })) => Some("spec.zone"),
+        Ok(RequirementEvidence::Provider)
+        | Err(
+            Cause::ProviderDenied
+            | Cause::ProviderNotAllowed(_)
+            | Cause::Unresolved(UnresolvedReference::Provider { .. }),
+        ) => Some("spec.provider"),
+        Err(Cause::Unresolved(UnresolvedReference::Offer { .. })) => Some("spec.offer"),
+        Err(Cause::Unresolved(UnresolvedReference::Zone { .. })) => Some("spec.zone"),
         _ => None,
     }
 }

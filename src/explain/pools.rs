@@ -3,13 +3,13 @@
 use super::{evaluation::PoolEvaluation, locator::SourceLocator};
 use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
-    catalogue::{Reach, Site},
-    derivation::{Derivation, Fact, Step},
+    catalogue::{LawReach, ResolvedPool},
+    derivation::{Derivation, RequirementEvidence, Step},
     law::KNOWN_LAWS,
     name::ExceptionName,
     policy::{Exception, Policy},
     reason::Cause,
-    text::Listed,
+    text::ListDisplay,
 };
 
 /// How many pools that are not cleared are told; the others only counted.
@@ -132,7 +132,7 @@ fn header(page: &mut TextPage, evaluations: &[&PoolEvaluation<'_>], locate: Sour
         )),
     );
     if let Ok(site) = first.site {
-        let Site { provider, offer, zone, .. } = site;
+        let ResolvedPool { provider, offer, zone, .. } = site;
         let stands = if evaluations.len() == 1 { "stands" } else { "stand" };
         let stands = format!("{stands} on offer {}/{} in zone {}", provider.name, offer.name, zone.name);
         page.line(4, StyledText::of(stands).at(locate.site(site)));
@@ -151,7 +151,7 @@ fn met(page: &mut TextPage, evaluation: &PoolEvaluation<'_>, locate: SourceLocat
         }
     }
     if !others.is_empty() {
-        page.line(4, StyledText::mark(true).then(Listed(others.iter())));
+        page.line(4, StyledText::mark(true).then(ListDisplay(others.iter())));
     }
     for (derivation, step, _) in &certificates {
         page.line(4, StyledText::mark(true).then(derivation.told(step)).at(locate.fact(derivation, step)));
@@ -187,13 +187,13 @@ fn steps<'f, 'a: 'f>(
 /// Where to check the fact that `step` turns on.
 fn source(page: &mut TextPage, step: &Step<'_>) {
     let address = match step.finding {
-        Ok(Fact::Certificate { by: found, .. })
+        Ok(RequirementEvidence::Certificate { by: found, .. })
         | Err(
             Cause::QualificationExpired(found, _)
             | Cause::QualificationNotYetValid(found)
             | Cause::QualificationOutOfScope(found),
         ) => found.source.as_deref(),
-        Err(Cause::ExposedToLaw(law, Reach::Through { .. })) => {
+        Err(Cause::ExposedToLaw(law, LawReach::Through { .. })) => {
             KNOWN_LAWS.iter().find(|known| known.name == law.as_str()).map(|known| known.source)
         }
         _ => None,

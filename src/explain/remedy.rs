@@ -5,11 +5,11 @@
 
 use super::{evaluation::PoolEvaluation, locator::SourceLocator};
 use rempart_core::{
-    catalogue::{Gap, Reach, Role, Site, Unresolved},
+    catalogue::{ExposureGap, LawReach, PartyRole, ResolvedPool, UnresolvedReference},
     derivation::{Derivation, Step},
     name::quoted,
-    reason::{Cause, Subject},
-    text::{Brief, Figure},
+    reason::{Cause, JurisdictionSubject},
+    text::{BriefDisplay, FigureDisplay},
 };
 
 /// A step towards clearance.
@@ -88,13 +88,13 @@ fn fact_to_record(derivation: &Derivation<'_>, cause: Cause<'_>) -> Option<Strin
     let pool = &derivation.pool.name;
     if let Cause::Unresolved(unresolved) = cause {
         return Some(match unresolved {
-            Unresolved::Provider { named } => {
+            UnresolvedReference::Provider { named } => {
                 format!("record CloudProvider {}, or correct spec.provider of pool {pool}", quoted(named))
             }
-            Unresolved::Offer { provider, named } => {
+            UnresolvedReference::Offer { provider, named } => {
                 format!("record offer {} of provider {provider}, or correct spec.offer of pool {pool}", quoted(named))
             }
-            Unresolved::Zone { provider, offer, named } => {
+            UnresolvedReference::Zone { provider, offer, named } => {
                 format!(
                     "record zone {} of offer {provider}/{offer}, or correct spec.zone of pool {pool}",
                     quoted(named)
@@ -102,11 +102,11 @@ fn fact_to_record(derivation: &Derivation<'_>, cause: Cause<'_>) -> Option<Strin
             }
         });
     }
-    let Site { provider, offer, zone, .. } = derivation.site.ok()?;
+    let ResolvedPool { provider, offer, zone, .. } = derivation.site.ok()?;
     let (whose, zone_name, region) = (format!("{}/{}", provider.name, offer.name), &zone.name, &zone.region);
-    let party = |role: Role| match role {
-        Role::ControllingParty if provider.controlling_party.is_some() => Role::ControllingParty,
-        _ => Role::Operator,
+    let party = |role: PartyRole| match role {
+        PartyRole::ControllingParty if provider.controlling_party.is_some() => PartyRole::ControllingParty,
+        _ => PartyRole::Operator,
     };
     Some(match cause {
         Cause::QualificationExpired(q, on) => format!("renew {} of {whose}: ended {on}", q.scheme),
@@ -117,15 +117,20 @@ fn fact_to_record(derivation: &Derivation<'_>, cause: Cause<'_>) -> Option<Strin
         Cause::QualificationOutOfScope(q) => {
             format!("record {} of {whose} for region {region}, once it covers that", q.scheme)
         }
-        Cause::JurisdictionUnknown(Subject::Party { role, .. }, _) | Cause::ExposureUnknown(_, Gap::Country(role)) => {
+        Cause::JurisdictionUnknown(JurisdictionSubject::Party { role, .. }, _)
+        | Cause::ExposureUnknown(_, ExposureGap::Country(role)) => {
             format!("record the country of the {} of provider {}", party(role), provider.name)
         }
-        Cause::JurisdictionUnknown(Subject::Technology(None), _) => format!("record the technology of {whose}"),
-        Cause::JurisdictionUnknown(Subject::Technology(Some(part)), _) => {
-            format!("record the country of the supplier of technology {} of {whose}", Brief(&part.name))
+        Cause::JurisdictionUnknown(JurisdictionSubject::Technology(None), _) => {
+            format!("record the technology of {whose}")
         }
-        Cause::JurisdictionUnknown(Subject::Data, _) => format!("record the country of zone {zone_name} of {whose}"),
-        Cause::ExposureUnknown(_, Gap::List) => format!("correct exposedTo of {whose}"),
+        Cause::JurisdictionUnknown(JurisdictionSubject::Technology(Some(part)), _) => {
+            format!("record the country of the supplier of technology {} of {whose}", BriefDisplay(&part.name))
+        }
+        Cause::JurisdictionUnknown(JurisdictionSubject::Data, _) => {
+            format!("record the country of zone {zone_name} of {whose}")
+        }
+        Cause::ExposureUnknown(_, ExposureGap::List) => format!("correct exposedTo of {whose}"),
         Cause::PueUnknown(_) => format!("record the PUE of zone {zone_name} of {whose}"),
         Cause::CarbonUnknown(_) => format!("record the carbon intensity of zone {zone_name} of {whose}"),
         _ => return None,
@@ -134,26 +139,28 @@ fn fact_to_record(derivation: &Derivation<'_>, cause: Cause<'_>) -> Option<Strin
 
 /// What is as it is, and what would have to be demanded instead.
 fn standing(derivation: &Derivation<'_>, cause: Cause<'_>) -> (String, String) {
-    let Ok(Site { provider, offer, zone, .. }) = derivation.site else {
+    let Ok(ResolvedPool { provider, offer, zone, .. }) = derivation.site else {
         return ("the pool is not recorded".to_owned(), "demand nothing".to_owned());
     };
     let whose = format!("{}/{}", provider.name, offer.name);
     match cause {
         Cause::JurisdictionNotAllowed(subject, country, _) => {
             let (state, field) = match subject {
-                Subject::Party { role: Role::Operator, .. } => (format!("operator of {country}"), "operator"),
-                Subject::Party { role: Role::ControllingParty, .. } => {
+                JurisdictionSubject::Party { role: PartyRole::Operator, .. } => {
+                    (format!("operator of {country}"), "operator")
+                }
+                JurisdictionSubject::Party { role: PartyRole::ControllingParty, .. } => {
                     (format!("controlled from {country}"), "controllingParty")
                 }
-                Subject::Technology(_) => (format!("technology of {country} origin"), "technology"),
-                Subject::Data => (format!("data of zone {} lies in {country}", zone.name), "data"),
+                JurisdictionSubject::Technology(_) => (format!("technology of {country} origin"), "technology"),
+                JurisdictionSubject::Data => (format!("data of zone {} lies in {country}", zone.name), "data"),
             };
             (state, format!("allow {country} in jurisdictions.{field}"))
         }
         Cause::ExposedToLaw(law, reach) => {
             let how = match reach {
-                Reach::Listed => String::new(),
-                Reach::Through { role, .. } => format!(" through its {role}"),
+                LawReach::Listed => String::new(),
+                LawReach::Through { role, .. } => format!(" through its {role}"),
             };
             (format!("{law} reaches {whose}{how}"), format!("leave {law} out of notExposedTo"))
         }
@@ -170,11 +177,11 @@ fn standing(derivation: &Derivation<'_>, cause: Cause<'_>) -> (String, String) {
             (format!("in region {}", zone.region), format!("list {} in regions.allow", zone.region))
         }
         Cause::PueTooHigh(fact, _) => {
-            let fact = Figure(fact);
+            let fact = FigureDisplay(fact);
             (format!("PUE of zone {} is {fact}", zone.name), format!("allow a maxPUE of {fact}"))
         }
         Cause::CarbonTooHigh(fact, _) => {
-            let fact = Figure(fact);
+            let fact = FigureDisplay(fact);
             let state = format!("carbon intensity of zone {} is {fact} gCO2e/kWh", zone.name);
             (state, format!("allow a maxCarbonIntensity of {fact}"))
         }

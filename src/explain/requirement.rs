@@ -9,10 +9,10 @@ use super::{
 use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
     name::CategoryName,
-    plan::{Plan, Planned},
-    policy::{Mode, Policy},
-    reason::Demander,
-    text::Few,
+    plan::{Plan, PlannedWorkload},
+    policy::{EnforcementMode, Policy},
+    reason::RequirementSource,
+    text::FewDisplay,
 };
 
 /// A level or category of one policy.
@@ -38,12 +38,12 @@ pub(super) fn tell<'a>(
             let Some(level) = policy.levels.at(rank) else { return false };
             (
                 PolicyRequirements { policy, rank: Some(rank), exception: None, categories: Vec::new() },
-                Demander::Level(&level.name),
+                RequirementSource::Level(&level.name),
             )
         }
         LevelOrCategory::Category(name) => (
             PolicyRequirements { policy, rank: None, exception: None, categories: vec![name] },
-            Demander::Category(name),
+            RequirementSource::Category(name),
         ),
     };
     let title = format!("{demander} of policy {}, on {}", policy.name, question.at.day());
@@ -92,21 +92,21 @@ fn ending(plan: &Plan<'_>, policy: &Policy, of: LevelOrCategory<'_>, pool: &str)
 /// What is demanded: by a level, with what the levels below it demand.
 fn accumulated(page: &mut TextPage, context: ExplainContext<'_>, policy: &Policy, of: LevelOrCategory<'_>) {
     page.heading("What it demands");
-    let demanders: Vec<(Demander<'_>, bool)> = match of {
+    let demanders: Vec<(RequirementSource<'_>, bool)> = match of {
         LevelOrCategory::Level(rank) => {
             let levels = policy.levels.iter().take(rank.saturating_add(1));
-            levels.map(|level| (Demander::Level(&level.name), level.require.is_some())).collect()
+            levels.map(|level| (RequirementSource::Level(&level.name), level.require.is_some())).collect()
         }
         LevelOrCategory::Category(name) => {
             let require = policy.categories.get(name).is_some_and(Option::is_some);
-            vec![(Demander::Category(name), require)]
+            vec![(RequirementSource::Category(name), require)]
         }
     };
-    let requirements = |demander: Demander<'_>| match demander {
-        Demander::Level(name) => {
+    let requirements = |demander: RequirementSource<'_>| match demander {
+        RequirementSource::Level(name) => {
             policy.levels.rank(name.as_str()).and_then(|rank| policy.levels.at(rank)?.require.as_ref())
         }
-        Demander::Category(name) => policy.categories.get(name).and_then(Option::as_ref),
+        RequirementSource::Category(name) => policy.categories.get(name).and_then(Option::as_ref),
     };
     for (demander, demands) in demanders {
         let phrase = StyledText::of(demander.to_string()).at(context.locate.demander(policy, demander));
@@ -123,7 +123,7 @@ fn accumulated(page: &mut TextPage, context: ExplainContext<'_>, policy: &Policy
 
 /// Who asks for it.
 fn asked_by(page: &mut TextPage, plan: &Plan<'_>, policy: &Policy, of: LevelOrCategory<'_>) {
-    let asks = |planned: &&Planned<'_>| {
+    let asks = |planned: &&PlannedWorkload<'_>| {
         let levelled = planned.judgement.policies.iter().find(|levelled| levelled.policy.name == policy.name);
         levelled.is_some_and(|levelled| match of {
             LevelOrCategory::Level(rank) => levelled.rank == rank,
@@ -136,9 +136,9 @@ fn asked_by(page: &mut TextPage, plan: &Plan<'_>, policy: &Policy, of: LevelOrCa
         page.line(2, StyledText::of("no workload that was read"));
     } else {
         let what = if names.len() == 1 { "workload" } else { "workloads" };
-        page.line(2, StyledText::of(format!("{} {what}: {}", names.len(), Few(names.iter()))));
+        page.line(2, StyledText::of(format!("{} {what}: {}", names.len(), FewDisplay(names.iter()))));
     }
-    if policy.mode != Mode::Enforce {
+    if policy.mode != EnforcementMode::Enforce {
         page.line(2, StyledText::of(format!("policy {} is in {}, and places nothing yet", policy.name, policy.mode)));
     }
 }

@@ -6,23 +6,23 @@ use super::locator::SourceLocator;
 use crate::gather::WorkloadOrigin;
 use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
-    admission::{Refusal, Source},
-    instant::Instant,
+    admission::{AdmissionRefusal, SensitivitySource},
+    instant::Timestamp,
     keys,
     name::{PolicyName, quoted},
-    plan::{Judgement, Levelled, Plan, Planned},
-    policy::{Mode, Policy},
+    plan::{EffectiveLevel, Plan, PlannedWorkload, WorkloadJudgement},
+    policy::{EnforcementMode, Policy},
     sensitivity::{PodSensitivity, SILENT, SensitivityStatement},
-    workload::Kind,
+    workload::WorkloadKind,
 };
 
 /// All that is said about one workload, and where.
 pub(super) struct Said<'a> {
     /// The workload, judged.
-    planned: &'a Planned<'a>,
+    planned: &'a PlannedWorkload<'a>,
     origin: &'a WorkloadOrigin,
     sensitivity: PodSensitivity<'a>,
-    at: Instant,
+    at: Timestamp,
     locate: SourceLocator<'a>,
 }
 
@@ -30,7 +30,7 @@ impl<'a> Said<'a> {
     /// What is said about `planned`, which stands at `origin`.
     pub(super) fn new(
         plan: &Plan<'a>,
-        planned: &'a Planned<'a>,
+        planned: &'a PlannedWorkload<'a>,
         origin: &'a WorkloadOrigin,
         locate: SourceLocator<'a>,
     ) -> Self {
@@ -39,7 +39,7 @@ impl<'a> Said<'a> {
         Self { planned, origin, sensitivity, at: plan.at, locate }
     }
 
-    fn each(&self) -> impl Iterator<Item = (Source, &'a SensitivityStatement)> + '_ {
+    fn each(&self) -> impl Iterator<Item = (SensitivitySource, &'a SensitivityStatement)> + '_ {
         self.sensitivity.statements()
     }
 
@@ -70,7 +70,7 @@ impl<'a> Said<'a> {
     fn statements(&self, page: &mut TextPage) {
         let namespace = &self.planned.workload.identity.namespace;
         let mut silent = Vec::new();
-        for source in [Source::Namespace, Source::Workload, Source::Pod] {
+        for source in [SensitivitySource::Namespace, SensitivitySource::Workload, SensitivitySource::Pod] {
             let who = self.called(source);
             let mut nothing = true;
             for (_, statement) in self.each().filter(|(found, _)| *found == source) {
@@ -82,12 +82,14 @@ impl<'a> Said<'a> {
                 }
             }
             // A pod of nobody's has no workload that could say anything.
-            if nothing && !(source == Source::Workload && self.planned.workload.identity.kind == Kind::Pod) {
+            if nothing
+                && !(source == SensitivitySource::Workload && self.planned.workload.identity.kind == WorkloadKind::Pod)
+            {
                 silent.push(who);
             }
         }
         for key in &self.planned.workload.misplaced {
-            let place = self.locate.said(self.origin, namespace, Source::Default, key);
+            let place = self.locate.said(self.origin, namespace, SensitivitySource::Default, key);
             page.line(2, StyledText::of(format!("spec.jobTemplate says {key}, which reaches no pod")).at(place));
         }
         if !silent.is_empty() {
@@ -101,15 +103,15 @@ impl<'a> Said<'a> {
     }
 
     /// Who `source` is to this workload.
-    fn called(&self, source: Source) -> String {
+    fn called(&self, source: SensitivitySource) -> String {
         let identity = &self.planned.workload.identity;
         match (source, identity.kind) {
-            (Source::Namespace, _) => format!("namespace {}", identity.namespace),
-            (Source::Workload, Kind::Pod) => "its workload".to_owned(),
-            (Source::Workload, kind) => format!("the {kind}"),
-            (Source::Pod, Kind::Pod) => "the Pod".to_owned(),
-            (Source::Pod, _) => "its pod template".to_owned(),
-            (Source::Default, _) => "nobody".to_owned(),
+            (SensitivitySource::Namespace, _) => format!("namespace {}", identity.namespace),
+            (SensitivitySource::Workload, WorkloadKind::Pod) => "its workload".to_owned(),
+            (SensitivitySource::Workload, kind) => format!("the {kind}"),
+            (SensitivitySource::Pod, WorkloadKind::Pod) => "the Pod".to_owned(),
+            (SensitivitySource::Pod, _) => "its pod template".to_owned(),
+            (SensitivitySource::Default, _) => "nobody".to_owned(),
         }
     }
 
@@ -117,8 +119,8 @@ impl<'a> Said<'a> {
         StyledText::default().strong(format!("policy {}", policy.name)).at(self.locate.policy(policy, "metadata.name"))
     }
 
-    fn levelled(&self, page: &mut TextPage, levelled: &Levelled<'a>) {
-        let Levelled { policy, level, rank, source, exception, .. } = levelled;
+    fn levelled(&self, page: &mut TextPage, levelled: &EffectiveLevel<'a>) {
+        let EffectiveLevel { policy, level, rank, source, exception, .. } = levelled;
         let count = policy.levels.iter().len();
         page.line(2, self.name(policy).then(format!(" makes of it level {level}, {}", among(*rank, count))));
         let (why, place) = self.why(policy, *rank, *source);
@@ -128,7 +130,7 @@ impl<'a> Said<'a> {
         }
         if let Some((name, found)) = exception.and_then(|name| policy.exceptions.get_key_value(name)) {
             let top = policy.levels.at(found.rank).map(|level| level.name.to_string()).unwrap_or_default();
-            let pools = rempart_core::text::Few(found.pools.iter());
+            let pools = rempart_core::text::FewDisplay(found.pools.iter());
             let text = match found.end(self.at) {
                 Some(_) => {
                     format!("under exception {name}: pools cleared for level {top}, and until {} {pools}", found.until)
@@ -142,19 +144,19 @@ impl<'a> Said<'a> {
         }
         self.categories(page, policy, &self.planned.judgement);
         self.mode(page, policy);
-        if policy.mode != Mode::Enforce {
+        if policy.mode != EnforcementMode::Enforce {
             let text = format!("--policy {} tells how the pools fare by it", policy.name);
             page.line(4, StyledText::default().faint(text));
         }
     }
 
     /// Why it is the level at `rank` that counts, and where the policy says so, if it does.
-    fn why(&self, policy: &Policy, rank: usize, source: Source) -> (String, Option<String>) {
-        if source == Source::Default {
+    fn why(&self, policy: &Policy, rank: usize, source: SensitivitySource) -> (String, Option<String>) {
+        if source == SensitivitySource::Default {
             let text = "nobody says a level, so the policy's defaultLevel counts".to_owned();
             return (text, self.locate.policy(policy, "spec.defaultLevel"));
         }
-        let said: Vec<(Source, usize)> = self
+        let said: Vec<(SensitivitySource, usize)> = self
             .each()
             .filter_map(|(who, statement)| Some((who, policy.levels.rank(statement.sensitivity.as_deref()?)?)))
             .collect();
@@ -175,11 +177,11 @@ impl<'a> Said<'a> {
         (text, None)
     }
 
-    fn categories(&self, page: &mut TextPage, policy: &Policy, judgement: &Judgement<'a>) {
+    fn categories(&self, page: &mut TextPage, policy: &Policy, judgement: &WorkloadJudgement<'a>) {
         for category in &judgement.categories {
             let Some((_, require)) = policy.categories.get_key_value(category.as_str()) else { continue };
-            let says = |(source, statement): (Source, &SensitivityStatement)| {
-                let separator = if source == Source::Namespace { '.' } else { ',' };
+            let says = |(source, statement): (SensitivitySource, &SensitivityStatement)| {
+                let separator = if source == SensitivitySource::Namespace { '.' } else { ',' };
                 let joined = statement.categories.as_deref()?;
                 joined.split(separator).any(|name| name == category.as_str()).then(|| self.called(source))
             };
@@ -194,16 +196,19 @@ impl<'a> Said<'a> {
     /// What the mode means, where the policy does not place.
     fn mode(&self, page: &mut TextPage, policy: &Policy) {
         let means = match policy.mode {
-            Mode::Enforce => return,
-            Mode::Warn => "whoever applies it is warned of what is wrong, and nothing is placed or refused",
-            Mode::Audit => "what is wrong is reported and nobody is warned, and nothing is placed or refused",
+            EnforcementMode::Enforce => return,
+            EnforcementMode::Warn => "whoever applies it is warned of what is wrong, and nothing is placed or refused",
+            EnforcementMode::Audit => {
+                "what is wrong is reported and nobody is warned, and nothing is placed or refused"
+            }
         };
         let text = format!("it is in {}: {means}", policy.mode);
         page.line(4, StyledText::of(text).at(self.locate.policy(policy, "spec.mode")));
     }
 
     fn refused(&self, page: &mut TextPage, policy: &Policy) {
-        let verb = if policy.mode == Mode::Enforce { "refuses" } else { "would refuse, if it were in Enforce," };
+        let verb =
+            if policy.mode == EnforcementMode::Enforce { "refuses" } else { "would refuse, if it were in Enforce," };
         page.line(2, self.name(policy).then(format!(" {verb} what is said")));
         self.refusals(page, policy);
         self.mode(page, policy);
@@ -220,8 +225,8 @@ impl<'a> Said<'a> {
     }
 
     /// Where what is refused stands.
-    pub(super) fn place(&self, refusal: &Refusal<'_>) -> Option<String> {
-        let source = refusal.source().unwrap_or(Source::Default);
+    pub(super) fn place(&self, refusal: &AdmissionRefusal<'_>) -> Option<String> {
+        let source = refusal.source().unwrap_or(SensitivitySource::Default);
         let namespace = &self.planned.workload.identity.namespace;
         match refusal.key() {
             Some(key) => self.locate.said(self.origin, namespace, source, key),

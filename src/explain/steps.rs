@@ -6,9 +6,9 @@ use super::{evaluation::PoolEvaluation, locator::SourceLocator, remedy::plans};
 use crate::lint::SOON_DAYS;
 use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
-    derivation::Wanted,
-    instant::{Day, Instant},
-    text::Few,
+    derivation::OfferRequirement,
+    instant::{CalendarDay, Timestamp},
+    text::FewDisplay,
 };
 
 /// How many ways are told; the others only counted.
@@ -37,7 +37,9 @@ pub(super) fn remedies(
         };
         page.line(
             2,
-            StyledText::default().strong(format!("{pools} {}", Few(plan.pools.iter()))).then(format!(": {note}")),
+            StyledText::default()
+                .strong(format!("{pools} {}", FewDisplay(plan.pools.iter())))
+                .then(format!(": {note}")),
         );
         for remedy in &plan.remedies {
             page.line(4, StyledText::of("• ").then(&remedy.text).at(remedy.place.clone()));
@@ -58,16 +60,16 @@ pub(super) fn soon(
     page: &mut TextPage,
     title: &str,
     evaluations: &[PoolEvaluation<'_>],
-    at: Instant,
+    at: Timestamp,
     locate: SourceLocator<'_>,
 ) {
     let cleared = || evaluations.iter().filter(|evaluation| evaluation.cleared());
-    let mut ending: BTreeMap<(Day, String, Option<String>), Vec<&str>> = BTreeMap::new();
-    let mut first_ends: Vec<Option<Day>> = Vec::new();
+    let mut ending: BTreeMap<(CalendarDay, String, Option<String>), Vec<&str>> = BTreeMap::new();
+    let mut first_ends: Vec<Option<CalendarDay>> = Vec::new();
     for evaluation in cleared() {
-        let mut first: Option<Day> = None;
+        let mut first: Option<CalendarDay> = None;
         for (derivation, step, until) in evaluation.certificates() {
-            let (Some(until), Wanted::Qualification(scheme)) = (until, step.wanted) else { continue };
+            let (Some(until), OfferRequirement::Qualification(scheme)) = (until, step.wanted) else { continue };
             if until.ends().days_since(at) > SOON_DAYS {
                 continue;
             }
@@ -85,11 +87,12 @@ pub(super) fn soon(
     for ((until, what, place), pools) in ending {
         let days = until.ends().days_since(at);
         let of = if pools.len() == 1 { "pool" } else { "pools" };
-        let text = format!("• renew {what}: ends {until}, {}, and clears {of} {}", in_days(days), Few(pools.iter()));
+        let text =
+            format!("• renew {what}: ends {until}, {}, and clears {of} {}", in_days(days), FewDisplay(pools.iter()));
         page.line(2, StyledText::of(text).at(place));
     }
     // Where one cleared pool stays, something is left.
-    let all: Option<Vec<Day>> = first_ends.into_iter().collect();
+    let all: Option<Vec<CalendarDay>> = first_ends.into_iter().collect();
     if let Some(day) = all.and_then(|days| days.into_iter().max()) {
         let whom = if evaluations.len() == 1 { "the pool is not" } else { "no pool is" };
         page.line(2, StyledText::of(format!("Without a renewal, {whom} cleared after {day}.")));

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use rempart_core::{name::quoted, workload::Kind};
+use rempart_core::{name::quoted, workload::WorkloadKind};
 
 /// What is to be explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum ExplainTarget {
     /// A workload.
     Workload {
         /// Its kind.
-        kind: Kind,
+        kind: WorkloadKind,
         /// Its namespace.
         namespace: String,
         /// Its name.
@@ -41,14 +41,14 @@ pub enum InvalidTarget {
 }
 
 /// Every word for a kind: the full one first, then what kubectl takes as well.
-const KINDS: [(Kind, &[&str]); 7] = [
-    (Kind::Deployment, &["deployment", "deployments", "deploy"]),
-    (Kind::StatefulSet, &["statefulset", "statefulsets", "sts"]),
-    (Kind::DaemonSet, &["daemonset", "daemonsets", "ds"]),
-    (Kind::ReplicaSet, &["replicaset", "replicasets", "rs"]),
-    (Kind::Job, &["job", "jobs"]),
-    (Kind::CronJob, &["cronjob", "cronjobs", "cj"]),
-    (Kind::Pod, &["pod", "pods", "po"]),
+const KINDS: [(WorkloadKind, &[&str]); 7] = [
+    (WorkloadKind::Deployment, &["deployment", "deployments", "deploy"]),
+    (WorkloadKind::StatefulSet, &["statefulset", "statefulsets", "sts"]),
+    (WorkloadKind::DaemonSet, &["daemonset", "daemonsets", "ds"]),
+    (WorkloadKind::ReplicaSet, &["replicaset", "replicasets", "rs"]),
+    (WorkloadKind::Job, &["job", "jobs"]),
+    (WorkloadKind::CronJob, &["cronjob", "cronjobs", "cj"]),
+    (WorkloadKind::Pod, &["pod", "pods", "po"]),
 ];
 
 /// Words that are no kind of workload.
@@ -73,7 +73,7 @@ impl ExplainTarget {
             _ => {}
         }
         // `kubectl get -o name` says the group too.
-        let bare = |of: Kind| {
+        let bare = |of: WorkloadKind| {
             let group = of.api_version().split_once('/').map_or("", |(group, _)| group);
             word.strip_suffix(group).and_then(|word| word.strip_suffix('.')).unwrap_or(&word)
         };
@@ -116,17 +116,17 @@ mod tests {
     #[test]
     fn kinds_are_typed_as_for_kubectl() {
         for (text, kind) in [
-            ("deployment/api", Kind::Deployment),
-            ("Deployment/api", Kind::Deployment),
-            ("deployment.apps/api", Kind::Deployment),
-            ("deploy/api", Kind::Deployment),
-            ("sts/api", Kind::StatefulSet),
-            ("ds/api", Kind::DaemonSet),
-            ("rs/api", Kind::ReplicaSet),
-            ("job/api", Kind::Job),
-            ("cronjob.batch/api", Kind::CronJob),
-            ("cj/api", Kind::CronJob),
-            ("po/api", Kind::Pod),
+            ("deployment/api", WorkloadKind::Deployment),
+            ("Deployment/api", WorkloadKind::Deployment),
+            ("deployment.apps/api", WorkloadKind::Deployment),
+            ("deploy/api", WorkloadKind::Deployment),
+            ("sts/api", WorkloadKind::StatefulSet),
+            ("ds/api", WorkloadKind::DaemonSet),
+            ("rs/api", WorkloadKind::ReplicaSet),
+            ("job/api", WorkloadKind::Job),
+            ("cronjob.batch/api", WorkloadKind::CronJob),
+            ("cj/api", WorkloadKind::CronJob),
+            ("po/api", WorkloadKind::Pod),
         ] {
             let name = "api".to_owned();
             assert_eq!(

@@ -12,11 +12,11 @@ use super::{
 use crate::gather::WorkloadOrigin;
 use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
-    admission::Refusal,
+    admission::AdmissionRefusal,
     keys,
-    plan::{NodeOf, Outcome, Plan, Planned, Stuck, Wished},
-    reason::Code,
-    text::Few,
+    plan::{NodeOwnership, NodeWishesDisplay, PlacementOutcome, Plan, PlannedWorkload, UnplaceableReason},
+    reason::ReasonCode,
+    text::FewDisplay,
 };
 
 /// Tells it all. Says whether its pods have somewhere to run: in the pool that is asked about, if one is.
@@ -24,7 +24,7 @@ pub(super) fn tell(
     page: &mut TextPage,
     context: ExplainContext<'_>,
     question: &ExplainQuestion<'_>,
-    planned: &Planned<'_>,
+    planned: &PlannedWorkload<'_>,
     origin: &WorkloadOrigin,
 ) -> bool {
     let ExplainContext { plan, locate, world, .. } = context;
@@ -34,7 +34,7 @@ pub(super) fn tell(
 
     let said = Said::new(plan, planned, origin, locate);
     said.tell(page, &world.policies);
-    if planned.outcome == Outcome::Refused {
+    if planned.outcome == PlacementOutcome::Refused {
         page.heading("To have it admitted");
         refusals(page, planned, &said);
         return false;
@@ -69,33 +69,33 @@ pub(super) fn tell(
 }
 
 /// What becomes of it, in a sentence. What is refused is told where it stands, so that it is not told here.
-fn outcome<'a>(page: &mut TextPage, plan: &Plan<'a>, planned: &Planned<'a>) {
+fn outcome<'a>(page: &mut TextPage, plan: &Plan<'a>, planned: &PlannedWorkload<'a>) {
     let (good, word) = match planned.outcome {
-        Outcome::Placeable(_) => (true, "placeable"),
-        Outcome::Unplaceable(_) => (false, "not placeable"),
-        Outcome::Refused => {
+        PlacementOutcome::Placeable(_) => (true, "placeable"),
+        PlacementOutcome::Unplaceable(_) => (false, "not placeable"),
+        PlacementOutcome::Refused => {
             let refused = planned.judgement.refusals.iter().filter(|refused| refused.in_force);
             let policies: BTreeSet<_> = refused.map(|refused| &refused.policy.name).collect();
             let what = if policies.len() == 1 { "policy" } else { "policies" };
-            page.line(0, StyledText::mark(false).then(format!("refused by {what} {}", Few(policies.iter()))));
+            page.line(0, StyledText::mark(false).then(format!("refused by {what} {}", FewDisplay(policies.iter()))));
             return;
         }
-        Outcome::Unrestricted(_) => (true, "may run anywhere"),
+        PlacementOutcome::Unrestricted(_) => (true, "may run anywhere"),
     };
     page.line(0, StyledText::mark(good).then(format!("{word}: {}", plan.message(planned))));
 }
 
-fn placeable(plan: &Plan<'_>, planned: &Planned<'_>, pool: Option<&str>, cleared: bool) -> bool {
+fn placeable(plan: &Plan<'_>, planned: &PlannedWorkload<'_>, pool: Option<&str>, cleared: bool) -> bool {
     let is = |index: &usize| plan.pool(*index).is_some_and(|found| Some(found.name.as_str()) == pool);
     match &planned.outcome {
-        Outcome::Placeable(pools) => cleared && (pool.is_none() || pools.iter().any(is)),
-        Outcome::Unrestricted(_) => cleared,
-        Outcome::Unplaceable(_) | Outcome::Refused => false,
+        PlacementOutcome::Placeable(pools) => cleared && (pool.is_none() || pools.iter().any(is)),
+        PlacementOutcome::Unrestricted(_) => cleared,
+        PlacementOutcome::Unplaceable(_) | PlacementOutcome::Refused => false,
     }
 }
 
 /// Why a pool that is cleared takes none of its pods all the same, or will not for long.
-fn drawback(plan: &Plan<'_>, planned: &Planned<'_>, pool: &str) -> Option<String> {
+fn drawback(plan: &Plan<'_>, planned: &PlannedWorkload<'_>, pool: &str) -> Option<String> {
     let demand = plan.demand(planned)?;
     let holds =
         |pools: &[usize]| pools.iter().any(|index| plan.pool(*index).is_some_and(|found| found.name.as_str() == pool));
@@ -103,7 +103,7 @@ fn drawback(plan: &Plan<'_>, planned: &Planned<'_>, pool: &str) -> Option<String
     let ending = clearance.and_then(|found| demand.endings(found).next());
     let leaving = clearance.is_some_and(|found| {
         let obstacles = demand.reasons(found);
-        obstacles.iter().any(|reason| reason.code() == Code::QualificationEnding)
+        obstacles.iter().any(|reason| reason.code() == ReasonCode::QualificationEnding)
     });
     if let Some(reason) = ending.as_ref().filter(|_| leaving) {
         return Some(format!("new pods are withheld from it: {reason}"));
@@ -115,20 +115,20 @@ fn drawback(plan: &Plan<'_>, planned: &Planned<'_>, pool: &str) -> Option<String
     if !holds(&demand.with_nodes) {
         return Some("no node belongs to it".to_owned());
     }
-    let taken = matches!(&planned.outcome, Outcome::Placeable(pools) if holds(pools));
+    let taken = matches!(&planned.outcome, PlacementOutcome::Placeable(pools) if holds(pools));
     if !taken {
-        return Some(format!("{} accepts none of its nodes", Wished(&planned.workload.wants)));
+        return Some(format!("{} accepts none of its nodes", NodeWishesDisplay(&planned.workload.wants)));
     }
     ending.map(|reason| reason.to_string())
 }
 
 /// What keeps the pods pending though a pool is cleared.
-fn obstacle(page: &mut TextPage, context: ExplainContext<'_>, planned: &Planned<'_>) {
+fn obstacle(page: &mut TextPage, context: ExplainContext<'_>, planned: &PlannedWorkload<'_>) {
     let ExplainContext { plan, locate, .. } = context;
     let Some(demand) = plan.demand(planned) else { return };
     let cleared = || demand.cleared.iter().filter_map(|index| plan.pool(*index));
     match planned.outcome {
-        Outcome::Unplaceable(Stuck::NoNode) => {
+        PlacementOutcome::Unplaceable(UnplaceableReason::NoNode) => {
             page.heading("To make it placeable");
             for pool in cleared() {
                 let text =
@@ -136,18 +136,18 @@ fn obstacle(page: &mut TextPage, context: ExplainContext<'_>, planned: &Planned<
                 page.line(2, StyledText::of(text).at(locate.pool(pool, "spec.nodeSelector")));
             }
         }
-        Outcome::Unplaceable(Stuck::OwnWishes) => {
+        PlacementOutcome::Unplaceable(UnplaceableReason::OwnWishes) => {
             page.heading("To make it placeable");
             let names = demand.with_nodes.iter().filter_map(|index| plan.pool(*index)).map(|pool| &pool.name);
-            let wished = Wished(&planned.workload.wants);
-            page.line(2, StyledText::of(format!("• let {wished} accept nodes of {}", Few(names))));
+            let wished = NodeWishesDisplay(&planned.workload.wants);
+            page.line(2, StyledText::of(format!("• let {wished} accept nodes of {}", FewDisplay(names))));
         }
         _ => {}
     }
 }
 
 /// Where the pods of a `DaemonSet` run, and where they end.
-fn nodes<'a>(page: &mut TextPage, plan: &Plan<'a>, planned: &Planned<'a>) {
+fn nodes<'a>(page: &mut TextPage, plan: &Plan<'a>, planned: &PlannedWorkload<'a>) {
     let Some(reach) = plan.reach(planned) else { return };
     page.heading("On which nodes");
     let mut runs: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -155,18 +155,24 @@ fn nodes<'a>(page: &mut TextPage, plan: &Plan<'a>, planned: &Planned<'a>) {
     for (nodes, by_pool) in [(&reach.cleared, &mut runs), (&reach.lost, &mut ends)] {
         for node in nodes {
             let of = match plan.nodes.get(node) {
-                Some(NodeOf::Pool(index)) => plan.pool(*index).map(|pool| format!("of pool {}", pool.name)),
-                Some(NodeOf::Disputed) => Some("claimed by several pools, so of none".to_owned()),
-                Some(NodeOf::Nobody) | None => None,
+                Some(NodeOwnership::Pool(index)) => plan.pool(*index).map(|pool| format!("of pool {}", pool.name)),
+                Some(NodeOwnership::Disputed) => Some("claimed by several pools, so of none".to_owned()),
+                Some(NodeOwnership::Nobody) | None => None,
             };
             by_pool.entry(of.unwrap_or_else(|| "of no pool".to_owned())).or_default().push(node);
         }
     }
     for (of, nodes) in &runs {
-        page.line(2, StyledText::mark(true).then(format!("runs on {} {of}: {}", counted(nodes), Few(nodes.iter()))));
+        page.line(
+            2,
+            StyledText::mark(true).then(format!("runs on {} {of}: {}", counted(nodes), FewDisplay(nodes.iter()))),
+        );
     }
     for (of, nodes) in &ends {
-        page.line(2, StyledText::mark(false).then(format!("ends on {} {of}: {}", counted(nodes), Few(nodes.iter()))));
+        page.line(
+            2,
+            StyledText::mark(false).then(format!("ends on {} {of}: {}", counted(nodes), FewDisplay(nodes.iter()))),
+        );
     }
     if !ends.is_empty() {
         page.line(2, StyledText::of("Kubernetes ends those pods at once, whatever disruption budgets say."));
@@ -178,30 +184,34 @@ fn counted(nodes: &[&str]) -> String {
 }
 
 /// What to write in the place of what is refused.
-fn refusals(page: &mut TextPage, planned: &Planned<'_>, said: &Said<'_>) {
+fn refusals(page: &mut TextPage, planned: &PlannedWorkload<'_>, said: &Said<'_>) {
     let mut told = Vec::new();
     for refused in planned.judgement.refusals.iter().filter(|refused| refused.in_force) {
         let step = match &refused.refusal {
-            Refusal::TooLong { categories: false, .. } => {
+            AdmissionRefusal::TooLong { categories: false, .. } => {
                 let levels = refused.policy.levels.iter().map(|level| &level.name);
-                format!("in {} write one of {}", keys::SENSITIVITY, Few(levels))
+                format!("in {} write one of {}", keys::SENSITIVITY, FewDisplay(levels))
             }
-            Refusal::TooLong { categories: true, .. } => {
-                format!("in {} write some of {}", keys::CATEGORIES, Few(refused.policy.categories.keys()))
+            AdmissionRefusal::TooLong { categories: true, .. } => {
+                format!("in {} write some of {}", keys::CATEGORIES, FewDisplay(refused.policy.categories.keys()))
             }
-            Refusal::UnknownLevel { policy, .. } => {
-                format!("in {} write one of {}", keys::SENSITIVITY, Few(policy.levels.iter().map(|level| &level.name)))
+            AdmissionRefusal::UnknownLevel { policy, .. } => {
+                format!(
+                    "in {} write one of {}",
+                    keys::SENSITIVITY,
+                    FewDisplay(policy.levels.iter().map(|level| &level.name))
+                )
             }
-            Refusal::UnknownCategory { policy, value, .. } if policy.categories.is_empty() => {
+            AdmissionRefusal::UnknownCategory { policy, value, .. } if policy.categories.is_empty() => {
                 format!("remove {value:?}: policy {} has no categories", policy.name)
             }
-            Refusal::UnknownCategory { policy, value, .. } => {
-                format!("instead of {value:?} write one of {}", Few(policy.categories.keys()))
+            AdmissionRefusal::UnknownCategory { policy, value, .. } => {
+                format!("instead of {value:?} write one of {}", FewDisplay(policy.categories.keys()))
             }
-            Refusal::Misplaced { keys } => {
-                format!("move {} to metadata or to spec.jobTemplate.spec.template.metadata", Few(keys.iter()))
+            AdmissionRefusal::Misplaced { keys } => {
+                format!("move {} to metadata or to spec.jobTemplate.spec.template.metadata", FewDisplay(keys.iter()))
             }
-            Refusal::NodeName { .. } => "remove spec.nodeName".to_owned(),
+            AdmissionRefusal::NodeName { .. } => "remove spec.nodeName".to_owned(),
         };
         let hint = refused.refusal.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
         let step = (format!("{step}{hint}"), said.place(&refused.refusal));

@@ -8,7 +8,7 @@ use crate::{
     diagnostic::{Diagnostic, position::TextSpan, suggest},
     manifest::node::ManifestNode,
 };
-use rempart_core::{name::quoted, workload::Kind};
+use rempart_core::{name::quoted, workload::WorkloadKind};
 
 /// What an object is to Rempart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) enum ObjectClass {
     /// A node.
     Node,
     /// Something with pods.
-    Workload(Kind),
+    Workload(WorkloadKind),
     /// No concern of ours.
     Other,
 }
@@ -54,7 +54,7 @@ pub(super) fn of<'n>(node: &'n ManifestNode<'_>) -> Result<(&'n str, &'n str), D
 /// The `apiVersion` of `kind`, where that is one that is judged.
 fn version_of(kind: &str) -> Option<String> {
     let own = api::validate::ResourceKind::parse(kind).map(|_| format!("{}/{}", api::GROUP, api::VERSION));
-    let workload = || Kind::ALL.into_iter().find(|known| known.as_str() == kind);
+    let workload = || WorkloadKind::ALL.into_iter().find(|known| known.as_str() == kind);
     own.or_else(|| workload().map(|kind| kind.api_version().to_owned()))
         .or_else(|| matches!(kind, "Namespace" | "Node").then(|| "v1".to_owned()))
 }
@@ -86,7 +86,7 @@ pub(super) fn known(api_version: &str, kind: &str) -> Result<ObjectClass, Diagno
     let known = match (group, kind) {
         ("", "Namespace") => ObjectClass::Namespace,
         ("", "Node") => ObjectClass::Node,
-        _ => match Kind::ALL.into_iter().find(|of| of.as_str() == kind && group_of(*of) == group) {
+        _ => match WorkloadKind::ALL.into_iter().find(|of| of.as_str() == kind && group_of(*of) == group) {
             Some(of) => ObjectClass::Workload(of),
             None => return Ok(ObjectClass::Other),
         },
@@ -99,7 +99,7 @@ pub(super) fn known(api_version: &str, kind: &str) -> Result<ObjectClass, Diagno
     Err(Diagnostic::error(UNKNOWN_VERSION, message).hint(format!("write {right}")))
 }
 
-fn group_of(kind: Kind) -> &'static str {
+fn group_of(kind: WorkloadKind) -> &'static str {
     kind.api_version().rsplit_once('/').map_or("", |(group, _)| group)
 }
 
@@ -125,7 +125,8 @@ fn own(version: &str, kind: &str) -> Result<ObjectClass, Diagnostic> {
 
 /// A warning when `kind` is nearly one that would have been judged.
 pub(super) fn nearly(kind: &str) -> Option<Diagnostic> {
-    let judged: Vec<&str> = Kind::ALL.map(Kind::as_str).into_iter().chain(["Namespace", "Node"]).collect();
+    let judged: Vec<&str> =
+        WorkloadKind::ALL.map(WorkloadKind::as_str).into_iter().chain(["Namespace", "Node"]).collect();
     let meant = suggest::nearest(kind, judged.iter().copied())?;
     let message = format!("passed over: nothing is known of kind {:?}", quoted(kind));
     Some(Diagnostic::warning("UnknownKind", message).hint(suggest::meant(meant)))
@@ -138,9 +139,9 @@ mod tests {
     #[test]
     fn objects_are_told_by_group_and_kind() {
         for (version, kind, expected) in [
-            ("apps/v1", "Deployment", ObjectClass::Workload(Kind::Deployment)),
-            ("batch/v1", "CronJob", ObjectClass::Workload(Kind::CronJob)),
-            ("v1", "Pod", ObjectClass::Workload(Kind::Pod)),
+            ("apps/v1", "Deployment", ObjectClass::Workload(WorkloadKind::Deployment)),
+            ("batch/v1", "CronJob", ObjectClass::Workload(WorkloadKind::CronJob)),
+            ("v1", "Pod", ObjectClass::Workload(WorkloadKind::Pod)),
             ("v1", "Node", ObjectClass::Node),
             ("rempart.dev/v1alpha1", "PlacementPool", ObjectClass::Own(api::validate::ResourceKind::PlacementPool)),
             ("v1", "Service", ObjectClass::Other),

@@ -15,9 +15,9 @@ use crate::{
     diagnostic::{Diagnostic, Severity},
 };
 use rempart_core::{
-    clearance::World,
-    inventory::Inventory,
-    workload::{Identity, Kind as WorkloadKind},
+    clearance::ClearanceInput,
+    inventory::PlanInventory,
+    workload::{WorkloadIdentity, WorkloadKind},
 };
 
 /// What is not in any manifest.
@@ -31,7 +31,7 @@ pub struct GatherSettings {
 #[derive(Debug)]
 pub struct LocatedInventory<'t> {
     /// What is judged.
-    pub inventory: Inventory,
+    pub inventory: PlanInventory,
     /// Where the workloads of the inventory stand, in its order.
     pub origins: Vec<super::WorkloadOrigin>,
     /// Our own objects, with what was written.
@@ -67,7 +67,7 @@ impl<'t> GatheredObjects<'t> {
             (Arc::clone(name), rempart_core::namespace::Namespace::new(0, found.labels.clone()))
         };
         LocatedInventory {
-            inventory: Inventory {
+            inventory: PlanInventory {
                 world,
                 namespaces: self.namespaces.iter().map(known).collect(),
                 exempt: settings.exempt.iter().cloned().collect(),
@@ -84,7 +84,8 @@ impl<'t> GatheredObjects<'t> {
 
     /// Judges pods themselves where nothing that was read speaks for them; counts the others.
     fn adopt(&mut self) {
-        let known: BTreeSet<Identity> = self.workloads.iter().map(|found| found.workload.identity.clone()).collect();
+        let known: BTreeSet<WorkloadIdentity> =
+            self.workloads.iter().map(|found| found.workload.identity.clone()).collect();
         for (by, found) in std::mem::take(&mut self.orphans) {
             let owner = self.controllers.get(&by).unwrap_or(&by);
             if identity(owner).is_some_and(|owner| known.contains(&owner)) {
@@ -98,11 +99,11 @@ impl<'t> GatheredObjects<'t> {
 
     /// Warns of workloads that are given more than once: each is judged.
     fn tell_twins(&mut self) {
-        let mut seen: BTreeSet<&Identity> = BTreeSet::new();
+        let mut seen: BTreeSet<&WorkloadIdentity> = BTreeSet::new();
         let twins = self.workloads.iter().filter(|found| !seen.insert(&found.workload.identity));
         let told: Vec<Diagnostic> = twins
             .map(|LocatedWorkload { workload, origin }| {
-                let Identity { namespace, kind, name } = &workload.identity;
+                let WorkloadIdentity { namespace, kind, name } = &workload.identity;
                 let object = format!("{kind} {namespace}/{name}");
                 let diagnostic =
                     Diagnostic::warning("DuplicateObject", format!("{object} is given twice, and judged twice"));
@@ -115,7 +116,7 @@ impl<'t> GatheredObjects<'t> {
 
     /// Tells each workload on which nodes its pods stand.
     fn place_pods(&mut self) {
-        let index: BTreeMap<Identity, usize> =
+        let index: BTreeMap<WorkloadIdentity, usize> =
             self.workloads.iter().enumerate().map(|(i, found)| (found.workload.identity.clone(), i)).collect();
         for RunningPod { of, node } in std::mem::take(&mut self.running) {
             let owner = identity(self.controllers.get(&of).unwrap_or(&of));
@@ -126,9 +127,9 @@ impl<'t> GatheredObjects<'t> {
     }
 }
 
-fn identity((kind, namespace, name): &ControllerKey) -> Option<Identity> {
+fn identity((kind, namespace, name): &ControllerKey) -> Option<WorkloadIdentity> {
     let kind = WorkloadKind::ALL.into_iter().find(|known| known.as_str() == kind)?;
-    Some(Identity { namespace: Arc::clone(namespace), kind, name: name.as_str().into() })
+    Some(WorkloadIdentity { namespace: Arc::clone(namespace), kind, name: name.as_str().into() })
 }
 
 /// Whether admission has let go of `object`: a policy that is being deleted places and refuses nothing.
@@ -138,8 +139,8 @@ fn is_ending(object: &OwnObject<'_>) -> bool {
 }
 
 /// The world that our own objects make.
-fn world(own: &BTreeMap<(ResourceKind, String), OwnObject<'_>>, diagnostics: &mut Vec<Diagnostic>) -> World {
-    let mut world = World::default();
+fn world(own: &BTreeMap<(ResourceKind, String), OwnObject<'_>>, diagnostics: &mut Vec<Diagnostic>) -> ClearanceInput {
+    let mut world = ClearanceInput::default();
     let faulty = |found: &&Diagnostic| found.severity == Severity::Error;
     let told: BTreeSet<String> = diagnostics.iter().filter(faulty).filter_map(|found| found.object.clone()).collect();
     for object in own.values() {

@@ -28,11 +28,11 @@ use crate::{
     manifest::node::ManifestNode,
 };
 use rempart_core::{
-    admission::Source,
+    admission::SensitivitySource,
     inventory,
     name::quoted,
     selector::Labels,
-    workload::{Kind, Workload},
+    workload::{Workload, WorkloadKind},
 };
 
 /// All that was found in manifests.
@@ -91,7 +91,7 @@ pub struct WorkloadOrigin {
     /// Its name.
     pub name: TextSpan,
     /// The annotations of ours.
-    pub said: Vec<(Source, &'static str, TextSpan)>,
+    pub said: Vec<(SensitivitySource, &'static str, TextSpan)>,
     /// The field `nodeName`, where somebody wrote it.
     pub node_name: Option<TextSpan>,
 }
@@ -99,7 +99,7 @@ pub struct WorkloadOrigin {
 impl WorkloadOrigin {
     /// Where `source` says `key`; the object's name where it does not.
     #[must_use]
-    pub fn of(&self, source: Option<Source>, key: Option<&str>) -> TextSpan {
+    pub fn of(&self, source: Option<SensitivitySource>, key: Option<&str>) -> TextSpan {
         let said = self.said.iter().find(|(who, what, _)| Some(*who) == source && Some(*what) == key);
         said.map_or(self.name, |(_, _, span)| *span)
     }
@@ -274,7 +274,7 @@ impl<'t> GatheredObjects<'t> {
         }
     }
 
-    fn workload(&mut self, file: FileId, kind: Kind, node: &ManifestNode<'_>) {
+    fn workload(&mut self, file: FileId, kind: WorkloadKind, node: &ManifestNode<'_>) {
         let Some(metadata) = self.metadata(file, kind.as_str(), node) else { return };
         self.misplaced(file, &metadata, kind.as_str(), metadata::WORKLOAD);
         let namespace = match metadata.namespace {

@@ -15,7 +15,7 @@ use crate::{
     },
     manifest::node::ManifestNode,
 };
-use rempart_core::{name::quoted, reason::Demander};
+use rempart_core::{name::quoted, reason::RequirementSource};
 
 /// An object of ours.
 #[derive(Clone, Debug)]
@@ -100,13 +100,13 @@ fn decode<T: DeserializeOwned>(spec: serde_json::Value) -> Result<T, serde_json:
 
 /// The path of a level or category within its policy.
 #[must_use]
-pub fn demander(spec: &PlacementPolicySpec, demander: Demander<'_>) -> Option<String> {
+pub fn demander(spec: &PlacementPolicySpec, demander: RequirementSource<'_>) -> Option<String> {
     match demander {
-        Demander::Level(name) => {
+        RequirementSource::Level(name) => {
             let index = spec.levels.iter().position(|level| level.name == name.as_str())?;
             Some(format!("spec.levels[{index}]"))
         }
-        Demander::Category(name) => {
+        RequirementSource::Category(name) => {
             let index = spec.categories.iter().position(|category| category.name == name.as_str())?;
             Some(format!("spec.categories[{index}]"))
         }

@@ -4,17 +4,22 @@ use super::metadata::{UnplacedDiagnostic, texts};
 use crate::manifest::node::ManifestNode;
 use rempart_core::{
     name::quoted,
-    selector::Operator,
-    workload::{NODE_NAME_FIELD, NodeTerm, UnreadTerm, Wants},
+    selector::SelectorOperator,
+    workload::{NODE_NAME_FIELD, NodeRequirements, NodeTerm, UnreadTerm},
 };
 
 /// What `spec`, at `path` of `object`, wants of nodes.
-pub(super) fn wants(spec: &ManifestNode<'_>, path: &str, object: &str, faults: &mut Vec<UnplacedDiagnostic>) -> Wants {
+pub(super) fn wants(
+    spec: &ManifestNode<'_>,
+    path: &str,
+    object: &str,
+    faults: &mut Vec<UnplacedDiagnostic>,
+) -> NodeRequirements {
     let selector = texts(spec.get("nodeSelector"), &format!("{path}.nodeSelector"), object, faults);
     let affinity = ["affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"]
         .into_iter()
         .try_fold(spec, |node, key| node.get(key));
-    Wants {
+    NodeRequirements {
         selector: selector.into_iter().map(|(key, text)| (key.to_owned(), text.said.to_owned())).collect(),
         affinity: affinity.map(|terms| terms.items().iter().map(|term| self::term(term, object, faults)).collect()),
     }
@@ -22,7 +27,7 @@ pub(super) fn wants(spec: &ManifestNode<'_>, path: &str, object: &str, faults: &
 
 fn term(term: &ManifestNode<'_>, object: &str, faults: &mut Vec<UnplacedDiagnostic>) -> NodeTerm {
     let span = term.span;
-    let mut demands = |field: &str| -> Vec<Option<(String, Operator)>> {
+    let mut demands = |field: &str| -> Vec<Option<(String, SelectorOperator)>> {
         let listed = term.get(field).map(ManifestNode::items).unwrap_or_default();
         let mut read = |demand: &ManifestNode<'_>| {
             let read = self::demand(demand);
@@ -59,9 +64,9 @@ fn term(term: &ManifestNode<'_>, object: &str, faults: &mut Vec<UnplacedDiagnost
     }
 }
 
-fn demand(demand: &ManifestNode<'_>) -> Option<(String, Operator)> {
+fn demand(demand: &ManifestNode<'_>) -> Option<(String, SelectorOperator)> {
     let key = demand.get("key")?.text().ok()?;
     let values = demand.get("values").map(ManifestNode::items).unwrap_or_default();
     let values: Option<Vec<_>> = values.iter().map(|value| value.text().ok().map(str::to_owned)).collect();
-    Some((key.to_owned(), Operator::of_node_affinity(demand.get("operator")?.text().ok()?, values?)?))
+    Some((key.to_owned(), SelectorOperator::of_node_affinity(demand.get("operator")?.text().ok()?, values?)?))
 }

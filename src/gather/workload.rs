@@ -9,17 +9,17 @@ use super::{
 };
 use crate::{diagnostic::source::FileId, manifest::node::ManifestNode};
 use rempart_core::{
-    admission::Source,
+    admission::SensitivitySource,
     keys,
     sensitivity::{SensitivityStatement, TemplateStatements},
-    workload::{Identity, Kind, Workload},
+    workload::{Workload, WorkloadIdentity, WorkloadKind},
 };
 
 /// Takes in `node`, a workload of `kind`.
 pub(super) fn take(
     gathered: &mut GatheredObjects<'_>,
     file: FileId,
-    kind: Kind,
+    kind: WorkloadKind,
     namespace: Arc<str>,
     metadata: &ObjectMetadata<'_>,
     node: &ManifestNode<'_>,
@@ -29,12 +29,12 @@ pub(super) fn take(
         let by = (owner.to_owned(), Arc::clone(&namespace), name.to_owned());
         match (kind, owner) {
             // Their owner's template is complete, and speaks for them.
-            (Kind::ReplicaSet, "Deployment") | (Kind::Job, "CronJob") => {
+            (WorkloadKind::ReplicaSet, "Deployment") | (WorkloadKind::Job, "CronJob") => {
                 gathered.controllers.insert(controlled(), by);
                 return gathered.ignore(&format!("{kind} of a {owner}"));
             }
             // Whoever writes a pod may claim any owner for it: only what a cluster has seen is believed.
-            (Kind::Pod, "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job") if metadata.exists => {
+            (WorkloadKind::Pod, "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job") if metadata.exists => {
                 if finished(kind, node) {
                     return gathered.ignore("Pod that has finished");
                 }
@@ -58,7 +58,7 @@ pub(super) fn take(
 fn found(
     gathered: &mut GatheredObjects<'_>,
     file: FileId,
-    kind: Kind,
+    kind: WorkloadKind,
     namespace: Arc<str>,
     metadata: &ObjectMetadata<'_>,
     node: &ManifestNode<'_>,
@@ -73,7 +73,7 @@ fn found(
 #[expect(clippy::too_many_arguments, reason = "each is another thing")]
 fn read(
     file: FileId,
-    kind: Kind,
+    kind: WorkloadKind,
     namespace: Arc<str>,
     metadata: &ObjectMetadata<'_>,
     node: &ManifestNode<'_>,
@@ -97,13 +97,13 @@ fn read(
         let annotations = texts(annotations, &format!("{path}.metadata.annotations"), object, faults);
         faults.extend(misspelt(&annotations, "annotation").into_iter().map(|fault| fault.of(object.to_owned())));
         let heard = kind.speaks_for_pods(metadata.controller.map(|(kind, _)| kind));
-        let own = heard.then(|| statement(Source::Workload, &metadata.annotations));
+        let own = heard.then(|| statement(SensitivitySource::Workload, &metadata.annotations));
         // Of what is applied, admission writes the mirror anew; what exists has the one that its next pods will carry.
         let workload = if heard && !metadata.exists { SensitivityStatement::default() } else { mirrored(&annotations) };
-        (own, TemplateStatements { workload, pod: statement(Source::Pod, &annotations) })
+        (own, TemplateStatements { workload, pod: statement(SensitivitySource::Pod, &annotations) })
     } else {
         let workload = mirrored(&metadata.annotations);
-        (None, TemplateStatements { workload, pod: statement(Source::Pod, &metadata.annotations) })
+        (None, TemplateStatements { workload, pod: statement(SensitivitySource::Pod, &metadata.annotations) })
     };
     let misplaced = misplaced(kind, node, &mut origin);
     let (path, spec) = match template {
@@ -115,14 +115,14 @@ fn read(
     let named = named.filter(|(name, _)| !name.is_empty());
     // Of a pod that exists, the scheduler has said it.
     let (node_name, runs_on) = match named {
-        Some((name, _)) if metadata.exists && kind == Kind::Pod => (None, vec![shared(name)]),
+        Some((name, _)) if metadata.exists && kind == WorkloadKind::Pod => (None, vec![shared(name)]),
         Some((name, span)) => {
             origin.node_name = Some(span);
             (Some(name.into()), Vec::new())
         }
         None => (None, Vec::new()),
     };
-    let identity = Identity { namespace, kind, name: metadata.name.into() };
+    let identity = WorkloadIdentity { namespace, kind, name: metadata.name.into() };
     LocatedWorkload {
         workload: Workload { identity, own, template: template_says, misplaced, node_name, wants, runs_on },
         origin,
@@ -136,26 +136,27 @@ fn mirrored(annotations: &LocatedTexts<'_>) -> SensitivityStatement {
 }
 
 /// The annotations of ours that a `CronJob` would hand to its jobs, and no further.
-fn misplaced(kind: Kind, node: &ManifestNode<'_>, origin: &mut WorkloadOrigin) -> Vec<&'static str> {
+fn misplaced(kind: WorkloadKind, node: &ManifestNode<'_>, origin: &mut WorkloadOrigin) -> Vec<&'static str> {
     let path = ["spec", "jobTemplate", "metadata", "annotations"];
-    let annotations = path.into_iter().try_fold(node, |node, key| node.get(key)).filter(|_| kind == Kind::CronJob);
+    let annotations =
+        path.into_iter().try_fold(node, |node, key| node.get(key)).filter(|_| kind == WorkloadKind::CronJob);
     let found = |key: &&'static str| {
         let entry = annotations.and_then(|map| map.entry(key))?;
-        origin.said.push((Source::Default, key, entry.key_span));
+        origin.said.push((SensitivitySource::Default, key, entry.key_span));
         Some(*key)
     };
     [keys::SENSITIVITY, keys::CATEGORIES].iter().filter_map(found).collect()
 }
 
 /// Whether nothing of it runs any more, or ever will.
-fn finished(kind: Kind, node: &ManifestNode<'_>) -> bool {
+fn finished(kind: WorkloadKind, node: &ManifestNode<'_>) -> bool {
     let Some(status) = node.get("status") else { return false };
     let is = |node: &ManifestNode<'_>, field: &str, values: &[&str]| {
         node.get(field).and_then(|found| found.text().ok()).is_some_and(|found| values.contains(&found))
     };
     match kind {
-        Kind::Pod => is(status, "phase", &["Succeeded", "Failed"]),
-        Kind::Job => {
+        WorkloadKind::Pod => is(status, "phase", &["Succeeded", "Failed"]),
+        WorkloadKind::Job => {
             let ended = |condition: &ManifestNode<'_>| {
                 is(condition, "type", &["Complete", "Failed"]) && is(condition, "status", &["True"])
             };

@@ -8,16 +8,16 @@ use crate::{
 };
 use rempart_core::{
     clearance::PolicyClearance,
-    instant::Instant,
+    instant::Timestamp,
     name::{ExceptionName, PoolName},
     plan::Plan,
     policy::{Exception, Policy},
     references::unknown_pools,
-    text::Few,
+    text::FewDisplay,
 };
 
 /// What is to be said of the exceptions in `located`.
-pub(super) fn findings(located: &LocatedInventory<'_>, plan: &Plan<'_>, at: Instant) -> Vec<Diagnostic> {
+pub(super) fn findings(located: &LocatedInventory<'_>, plan: &Plan<'_>, at: Timestamp) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for policy in located.inventory.world.policies.values() {
         let Some(own) = located.own.get(&(ResourceKind::PlacementPolicy, policy.name.to_string())) else { continue };
@@ -65,7 +65,7 @@ impl PolicyException<'_> {
         about(self.own, &path, Warning, code, message).hint(hint)
     }
 
-    fn ending(&self, at: Instant) -> Option<Diagnostic> {
+    fn ending(&self, at: Timestamp) -> Option<Diagnostic> {
         let Self { name, policy, exception, .. } = self;
         let Some(end) = exception.end(at) else {
             let message = format!("exception {name} of policy {} ended with {}", policy.name, exception.until);
@@ -104,7 +104,7 @@ impl PolicyException<'_> {
             "exception {} of policy {} is for {}, which was not read",
             self.name,
             self.policy.name,
-            Few(unknown.iter())
+            FewDisplay(unknown.iter())
         );
         Some(self.told("namespaces", "ExceptionUnused", message, "correct the name of the namespace, or take it out"))
     }
@@ -123,7 +123,7 @@ impl PolicyException<'_> {
         if !anyway.is_empty() {
             let message = format!(
                 "exception {name} names {}, cleared for level {level} of policy {} anyway",
-                Few(anyway.iter()),
+                FewDisplay(anyway.iter()),
                 policy.name
             );
             found.push(self.told(
@@ -144,7 +144,7 @@ impl PolicyException<'_> {
                     "exception {name} is for level {level} of policy {} and those below: pods of level {} in its namespaces may no longer run on {}",
                     policy.name,
                     below.name,
-                    Few(lost.iter())
+                    FewDisplay(lost.iter())
                 );
                 found.push(self.told("level", "ExceptionNarrows", message, "add these pools to the exception"));
             }

@@ -9,12 +9,12 @@ use crate::{
 use rempart_core::{
     catalogue::{Offer, Provider, Qualification},
     coverage::Coverage,
-    instant::{Day, Instant},
+    instant::{CalendarDay, Timestamp},
     name::{RegionName, Scheme},
 };
 
 /// What is to be said of the facts in `located`.
-pub(super) fn findings(located: &LocatedInventory<'_>, at: Instant) -> Vec<Diagnostic> {
+pub(super) fn findings(located: &LocatedInventory<'_>, at: Timestamp) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for ((kind, name), own) in &located.own {
         let (ResourceKind::CloudProvider, OwnSpec::Provider(spec)) = (kind, &own.spec) else { continue };
@@ -65,11 +65,11 @@ fn ending(
     path: &str,
     listed: &api::OfferSpec,
     found: &api::QualificationSpec,
-    at: Instant,
+    at: Timestamp,
 ) -> Option<Diagnostic> {
     let offer = provider.offers.get(listed.name.as_str())?;
     let scheme = Scheme::parse(&found.scheme).ok()?;
-    let last = Day::parse(found.valid_until.as_deref()?).ok()?;
+    let last = CalendarDay::parse(found.valid_until.as_deref()?).ok()?;
     let read = offer.qualifications.iter().find(|known| is(known, found))?;
     let what =
         format!("{} of offer {}/{}", certificate(&found.scheme, found.reference.as_deref()), provider.name, offer.name);
@@ -93,7 +93,7 @@ fn ending(
 }
 
 /// When the next certificate begins that covers something of what `found` covers.
-fn successor(offer: &Offer, found: &Qualification, last: Day) -> Option<Day> {
+fn successor(offer: &Offer, found: &Qualification, last: CalendarDay) -> Option<CalendarDay> {
     let shares = |next: &&Qualification| match (&found.regions, &next.regions) {
         (Some(mine), Some(theirs)) => !mine.is_disjoint(theirs),
         _ => true,
@@ -124,7 +124,7 @@ fn is(known: &Qualification, found: &api::QualificationSpec) -> bool {
 }
 
 /// Whether every region that `found` covers is covered at `then` all the same.
-fn followed(offer: &Offer, scheme: &Scheme, found: &Qualification, then: Instant) -> bool {
+fn followed(offer: &Offer, scheme: &Scheme, found: &Qualification, then: Timestamp) -> bool {
     let in_force = |coverage: Coverage<'_>| matches!(coverage, Coverage::InForce { .. });
     let of_offer = || offer.zones.values().map(|zone| &zone.region);
     let regions: Vec<&RegionName> =

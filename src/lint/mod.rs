@@ -15,11 +15,11 @@ use crate::{
     gather::{LocatedInventory, OwnObject},
 };
 use rempart_core::{
-    admission::{Refusal, Source},
-    instant::Instant,
-    plan::{Assume, Outcome, Plan, Planned, Refused, plan},
-    policy::Mode,
-    workload::Identity,
+    admission::{AdmissionRefusal, SensitivitySource},
+    instant::Timestamp,
+    plan::{PlacementOutcome, Plan, PlanAssumptions, PlannedWorkload, PolicyRefusal, plan},
+    policy::EnforcementMode,
+    workload::WorkloadIdentity,
 };
 
 /// How many days before its end a certificate is worth a word.
@@ -27,8 +27,8 @@ pub const SOON_DAYS: i64 = 90;
 
 /// Everything that was found in `located` at `at`, what could not be read included, in the order of files and lines.
 #[must_use]
-pub fn lint(located: &LocatedInventory<'_>, at: Instant) -> Vec<Diagnostic> {
-    let plan = plan(&located.inventory, at, Assume { enforced: true });
+pub fn lint(located: &LocatedInventory<'_>, at: Timestamp) -> Vec<Diagnostic> {
+    let plan = plan(&located.inventory, at, PlanAssumptions { enforced: true });
     let mut found = located.diagnostics.clone();
     found.extend(exceptions::findings(located, &plan, at));
     found.extend(facts::findings(located, at));
@@ -46,10 +46,10 @@ fn about(own: &OwnObject<'_>, path: &str, severity: Severity, code: &'static str
 }
 
 /// An error where admission refuses; a warning where it only would, were the policy in Enforce.
-fn refused_by(refused: &Refused<'_>, message: String) -> Diagnostic {
+fn refused_by(refused: &PolicyRefusal<'_>, message: String) -> Diagnostic {
     let refusal = &refused.refusal;
     let found = match refused.policy.mode {
-        Mode::Enforce => Diagnostic::error(refusal.code(), message),
+        EnforcementMode::Enforce => Diagnostic::error(refusal.code(), message),
         mode => Diagnostic::warning(refusal.code(), format!("{message} (in {mode}, which does not refuse it)")),
     };
     Diagnostic { hint: refusal.hint(), ..found }
@@ -59,24 +59,24 @@ fn refused_by(refused: &Refused<'_>, message: String) -> Diagnostic {
 fn refusals(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let workloads = plan.workloads.iter().zip(&located.origins);
-    for (Planned { workload, judgement, outcome }, origin) in workloads {
-        if *outcome != Outcome::Refused {
+    for (PlannedWorkload { workload, judgement, outcome }, origin) in workloads {
+        if *outcome != PlacementOutcome::Refused {
             continue;
         }
         for refused in &judgement.refusals {
             let refusal = &refused.refusal;
             let message = refusal.told_of(workload.identity.kind).to_string();
             let span = match refusal {
-                Refusal::Misplaced { .. } => origin.of(Some(Source::Default), refusal.key()),
-                Refusal::NodeName { .. } => origin.node_name.unwrap_or(origin.name),
+                AdmissionRefusal::Misplaced { .. } => origin.of(Some(SensitivitySource::Default), refusal.key()),
+                AdmissionRefusal::NodeName { .. } => origin.node_name.unwrap_or(origin.name),
                 _ => origin.of(refusal.source(), refusal.key()),
             };
             // What a namespace says is told where the namespace says it.
-            let of_namespace = refusal.source() == Some(Source::Namespace);
+            let of_namespace = refusal.source() == Some(SensitivitySource::Namespace);
             if of_namespace && located.namespaces.contains_key(&workload.identity.namespace) {
                 continue;
             }
-            let Identity { namespace, kind, name } = &workload.identity;
+            let WorkloadIdentity { namespace, kind, name } = &workload.identity;
             let object = format!("{kind} {namespace}/{name}");
             found.push(refused_by(refused, message).at(origin.file, span).of(object));
         }

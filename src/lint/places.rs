@@ -13,9 +13,9 @@ use crate::{
     gather::{LocatedInventory, OwnObject},
 };
 use rempart_core::{
-    catalogue::{Pool, Unresolved},
+    catalogue::{Pool, UnresolvedReference},
     name::ProviderName,
-    plan::{NodeOf, Plan},
+    plan::{NodeOwnership, Plan},
     text::counted,
 };
 
@@ -45,14 +45,14 @@ fn unresolved(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic
         .filter_map(|(of, unresolved)| {
             let own = pool(located, of.name.as_str())?;
             let (field, named, known): (_, _, Vec<&str>) = match unresolved {
-                Unresolved::Provider { named } => {
+                UnresolvedReference::Provider { named } => {
                     ("spec.provider", named, catalogue.providers.keys().map(ProviderName::as_str).collect())
                 }
-                Unresolved::Offer { provider, named } => {
+                UnresolvedReference::Offer { provider, named } => {
                     let offers = catalogue.providers.get(provider).map(|provider| &provider.offers);
                     ("spec.offer", named, offers.into_iter().flatten().map(|(name, _)| name.as_str()).collect())
                 }
-                Unresolved::Zone { provider, offer, named } => {
+                UnresolvedReference::Zone { provider, offer, named } => {
                     let offer = catalogue.providers.get(provider).and_then(|provider| provider.offers.get(offer));
                     let zones = offer.map(|offer| &offer.zones);
                     ("spec.zone", named, zones.into_iter().flatten().map(|(name, _)| name.as_str()).collect())
@@ -125,7 +125,7 @@ fn swallowed<'p>(one: &'p Pool, other: &'p Pool) -> Option<(&'p Pool, &'p Pool)>
 fn disputed(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let disputed: Vec<&str> =
-        plan.nodes.iter().filter(|(_, of)| **of == NodeOf::Disputed).map(|(name, _)| *name).collect();
+        plan.nodes.iter().filter(|(_, of)| **of == NodeOwnership::Disputed).map(|(name, _)| *name).collect();
     for clearance in &plan.pools {
         let claimed: Vec<&str> = disputed.iter().copied().filter(|node| plan.claims(clearance.pool, node)).collect();
         let (Some(first), Some(own)) = (claimed.first(), pool(located, clearance.pool.name.as_str())) else { continue };
@@ -149,12 +149,13 @@ fn empty(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
         .nodes
         .values()
         .filter_map(|of| match of {
-            NodeOf::Pool(pool) => Some(*pool),
+            NodeOwnership::Pool(pool) => Some(*pool),
             _ => None,
         })
         .collect();
     // A pool whose nodes are disputed, or that stands on nothing, has been told of already.
-    let disputed = |pool: &Pool| plan.nodes.iter().any(|(node, of)| *of == NodeOf::Disputed && plan.claims(pool, node));
+    let disputed =
+        |pool: &Pool| plan.nodes.iter().any(|(node, of)| *of == NodeOwnership::Disputed && plan.claims(pool, node));
     let pools = plan.pools.iter().enumerate().filter(|(index, _)| !peopled.contains(index));
     let pools = pools.filter(|(_, clearance)| clearance.site.is_ok() && !disputed(clearance.pool));
     pools

@@ -13,8 +13,8 @@ use rempart_core::{
     name::{Law, ProviderName},
     plan::Plan,
     policy::Policy,
-    reason::Demander,
-    references::{self, Dangling},
+    reason::RequirementSource,
+    references::{self, DanglingReference},
 };
 
 /// What is to be said of the policies in `located`.
@@ -37,9 +37,9 @@ pub(super) fn findings(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<D
 /// Levels and categories for which no pool is cleared, or pools of one provider alone.
 fn unserved(own: &OwnObject<'_>, policy: &Policy, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let levels = policy.levels.iter().enumerate().filter(|(rank, _)| policy.levels.demands_at(*rank));
-    let levels = levels.map(|(rank, level)| (Demander::Level(&level.name), rank));
+    let levels = levels.map(|(rank, level)| (RequirementSource::Level(&level.name), rank));
     let categories = policy.categories.iter().filter(|(_, require)| require.is_some());
-    let categories = categories.map(|(name, _)| (Demander::Category(name), 0));
+    let categories = categories.map(|(name, _)| (RequirementSource::Category(name), 0));
     levels
         .chain(categories)
         .filter_map(|(demander, rank)| {
@@ -47,8 +47,8 @@ fn unserved(own: &OwnObject<'_>, policy: &Policy, plan: &Plan<'_>) -> Vec<Diagno
             let cleared = plan.pools.iter().filter(|pool| {
                 let clearance = pool.policies.iter().find(|found| found.policy().name == policy.name);
                 clearance.is_some_and(|clearance| match demander {
-                    Demander::Level(_) => clearance.cleared(rank),
-                    Demander::Category(category) => clearance.cleared_category(category),
+                    RequirementSource::Level(_) => clearance.cleared(rank),
+                    RequirementSource::Category(category) => clearance.cleared_category(category),
                 })
             });
             let providers: BTreeSet<&ProviderName> =
@@ -75,15 +75,15 @@ fn unserved(own: &OwnObject<'_>, policy: &Policy, plan: &Plan<'_>) -> Vec<Diagno
         .collect()
 }
 
-fn target(demander: Demander<'_>) -> String {
+fn target(demander: RequirementSource<'_>) -> String {
     match demander {
-        Demander::Level(level) => format!("level/{level}"),
-        Demander::Category(category) => format!("category/{category}"),
+        RequirementSource::Level(level) => format!("level/{level}"),
+        RequirementSource::Category(category) => format!("category/{category}"),
     }
 }
 
 /// Where a level or category of the policy `own` is defined.
-fn defined(own: &OwnObject<'_>, demander: Demander<'_>) -> String {
+fn defined(own: &OwnObject<'_>, demander: RequirementSource<'_>) -> String {
     let path = match &own.spec {
         OwnSpec::Policy(spec) => gather::demander(spec, demander),
         _ => None,
@@ -92,7 +92,7 @@ fn defined(own: &OwnObject<'_>, demander: Demander<'_>) -> String {
 }
 
 /// A name that nothing bears.
-fn dangling(located: &LocatedInventory<'_>, own: &OwnObject<'_>, found: &Dangling<'_>) -> Diagnostic {
+fn dangling(located: &LocatedInventory<'_>, own: &OwnObject<'_>, found: &DanglingReference<'_>) -> Diagnostic {
     let catalogue = &located.inventory.world.catalogue;
     let offers = || catalogue.providers.values().flat_map(|provider| provider.offers.values());
     let (what, known): (_, BTreeSet<&str>) = match found.field {
@@ -123,7 +123,7 @@ fn dangling(located: &LocatedInventory<'_>, own: &OwnObject<'_>, found: &Danglin
 }
 
 /// Where a name stands in its list.
-fn path_of(own: &OwnObject<'_>, found: &Dangling<'_>) -> String {
+fn path_of(own: &OwnObject<'_>, found: &DanglingReference<'_>) -> String {
     let list = format!("{}.require.{}", defined(own, found.demander), found.field);
     let listed = own.node.find(&list).node.items();
     match listed.iter().position(|node| node.text().ok() == Some(found.name)) {

@@ -4,7 +4,7 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-use rempart_core::instant::Instant as Timestamp;
+use rempart_core::instant::Timestamp;
 
 /// Tells the time, and when a time has come.
 pub trait Clock: Send + Sync + 'static {

@@ -22,7 +22,7 @@ use super::{
     evaluate::{Evaluation, offer_status::QualificationPeriod},
     reconcile::records::{LevelCounts, PolicyLevelCounts},
 };
-use rempart_core::{instant::Instant as Timestamp, migration::MigrationCause};
+use rempart_core::{instant::Timestamp, migration::MigrationCause};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {

@@ -33,7 +33,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use rempart_core::instant::Instant as Timestamp;
+use rempart_core::instant::Timestamp;
 
 use cache::Observation;
 use clock::Clock;

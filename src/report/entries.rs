@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::location::IgnoredKinds;
 use rempart_core::{
-    admission::Refusal,
-    plan::{Outcome, Plan, Planned, Refused, RefusedNamespace},
-    workload::{Identity, Kind},
+    admission::AdmissionRefusal,
+    plan::{PlacementOutcome, Plan, PlannedWorkload, PolicyRefusal, RefusedNamespace},
+    workload::{WorkloadIdentity, WorkloadKind},
 };
 
 /// What becomes of a workload, in a word.
@@ -31,12 +31,12 @@ pub enum EntryOutcome {
 impl EntryOutcome {
     /// Of an outcome.
     #[must_use]
-    pub fn of(outcome: &Outcome) -> Self {
+    pub fn of(outcome: &PlacementOutcome) -> Self {
         match outcome {
-            Outcome::Placeable(_) => Self::Placeable,
-            Outcome::Unplaceable(_) => Self::Unplaceable,
-            Outcome::Refused => Self::Refused,
-            Outcome::Unrestricted(_) => Self::Unrestricted,
+            PlacementOutcome::Placeable(_) => Self::Placeable,
+            PlacementOutcome::Unplaceable(_) => Self::Unplaceable,
+            PlacementOutcome::Refused => Self::Refused,
+            PlacementOutcome::Unrestricted(_) => Self::Unrestricted,
         }
     }
 
@@ -93,7 +93,7 @@ pub(super) enum ReportEntry<'p> {
     /// A namespace whose labels are refused in force.
     Namespace(&'p RefusedNamespace<'p>),
     /// The workload at this place of the plan.
-    Workload(usize, &'p Planned<'p>),
+    Workload(usize, &'p PlannedWorkload<'p>),
 }
 
 impl<'p> ReportEntry<'p> {
@@ -133,7 +133,7 @@ impl<'p> ReportEntry<'p> {
     }
 
     /// All that policies refuse of it, those that are not in force included.
-    pub(super) fn refusals(&self) -> &'p [Refused<'p>] {
+    pub(super) fn refusals(&self) -> &'p [PolicyRefusal<'p>] {
         match self {
             Self::Namespace(namespace) => &namespace.refusals,
             Self::Workload(_, planned) => &planned.judgement.refusals,
@@ -141,7 +141,7 @@ impl<'p> ReportEntry<'p> {
     }
 
     /// Its first refusal that is in force: the API server, too, tells one.
-    pub(super) fn refusal(&self) -> Option<&'p Refusal<'p>> {
+    pub(super) fn refusal(&self) -> Option<&'p AdmissionRefusal<'p>> {
         self.refusals().iter().find(|refused| refused.in_force).map(|refused| &refused.refusal)
     }
 
@@ -165,9 +165,9 @@ pub(super) struct ObjectName<'a> {
     pub(super) name: &'a str,
 }
 
-impl<'a> From<&'a Identity> for ObjectName<'a> {
-    fn from(identity: &'a Identity) -> Self {
-        Self { kind: Kind::as_str(identity.kind), namespace: Some(&identity.namespace), name: &identity.name }
+impl<'a> From<&'a WorkloadIdentity> for ObjectName<'a> {
+    fn from(identity: &'a WorkloadIdentity) -> Self {
+        Self { kind: WorkloadKind::as_str(identity.kind), namespace: Some(&identity.namespace), name: &identity.name }
     }
 }
 

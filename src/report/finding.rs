@@ -8,9 +8,9 @@ use super::{
 };
 use crate::diagnostic::Diagnostic;
 use rempart_core::{
-    admission::{Refusal, Source},
+    admission::{AdmissionRefusal, SensitivitySource},
     keys,
-    plan::{Outcome, Plan, Planned, Stuck},
+    plan::{PlacementOutcome, Plan, PlannedWorkload, UnplaceableReason},
 };
 
 /// Something that is wrong, where a report points at it.
@@ -96,7 +96,7 @@ pub fn of_plan<'p>(
 struct WorkloadLocations<'p> {
     origins: &'p dyn LocationLookup,
     index: usize,
-    planned: &'p Planned<'p>,
+    planned: &'p PlannedWorkload<'p>,
 }
 
 impl WorkloadLocations<'_> {
@@ -104,18 +104,22 @@ impl WorkloadLocations<'_> {
         self.origins.of(self.index, LocationTarget::Object)
     }
 
-    fn said(&self, source: Source, key: &'static str) -> Option<FileLocation> {
+    fn said(&self, source: SensitivitySource, key: &'static str) -> Option<FileLocation> {
         match source {
-            Source::Namespace => self.origins.of_namespace(&self.planned.workload.identity.namespace, key),
-            Source::Workload | Source::Pod => self.origins.of(self.index, LocationTarget::Said(source, key)),
-            Source::Default => None,
+            SensitivitySource::Namespace => self.origins.of_namespace(&self.planned.workload.identity.namespace, key),
+            SensitivitySource::Workload | SensitivitySource::Pod => {
+                self.origins.of(self.index, LocationTarget::Said(source, key))
+            }
+            SensitivitySource::Default => None,
         }
     }
 
-    fn refused(&self, refusal: &Refusal<'_>) -> Option<FileLocation> {
+    fn refused(&self, refusal: &AdmissionRefusal<'_>) -> Option<FileLocation> {
         match (refusal, refusal.source(), refusal.key()) {
-            (Refusal::Misplaced { .. }, _, Some(key)) => self.origins.of(self.index, LocationTarget::Misplaced(key)),
-            (Refusal::NodeName { .. }, ..) => self.origins.of(self.index, LocationTarget::Field("nodeName")),
+            (AdmissionRefusal::Misplaced { .. }, _, Some(key)) => {
+                self.origins.of(self.index, LocationTarget::Misplaced(key))
+            }
+            (AdmissionRefusal::NodeName { .. }, ..) => self.origins.of(self.index, LocationTarget::Field("nodeName")),
             (_, Some(source), Some(key)) => self.said(source, key),
             _ => None,
         }
@@ -123,8 +127,8 @@ impl WorkloadLocations<'_> {
 
     /// What the workload wishes for itself, or else whoever raised its level.
     fn unplaceable(&self) -> Option<FileLocation> {
-        let Planned { workload, judgement, outcome } = self.planned;
-        if *outcome == Outcome::Unplaceable(Stuck::OwnWishes) {
+        let PlannedWorkload { workload, judgement, outcome } = self.planned;
+        if *outcome == PlacementOutcome::Unplaceable(UnplaceableReason::OwnWishes) {
             let field = if workload.wants.selector.is_empty() { "affinity" } else { "nodeSelector" };
             return self.origins.of(self.index, LocationTarget::Field(field));
         }

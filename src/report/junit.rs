@@ -14,7 +14,7 @@ use super::{
     entries::{EntryOutcome, ReportEntry},
     finding::UNPLACEABLE,
 };
-use rempart_core::{admission::Refusal, plan::Plan};
+use rempart_core::{admission::AdmissionRefusal, plan::Plan};
 
 /// Writes `plan`. Refused and unplaceable are failures, with the code as their type; anything else passes.
 ///
@@ -68,7 +68,7 @@ fn failure(entry: &ReportEntry<'_>) -> Option<&'static str> {
     match entry.fate() {
         EntryOutcome::Placeable | EntryOutcome::Unrestricted => None,
         EntryOutcome::Unplaceable => Some(UNPLACEABLE),
-        EntryOutcome::Refused => Some(entry.refusal().map_or("Refused", Refusal::code)),
+        EntryOutcome::Refused => Some(entry.refusal().map_or("Refused", AdmissionRefusal::code)),
     }
 }
 

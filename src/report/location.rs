@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use rempart_core::admission::Source;
+use rempart_core::admission::SensitivitySource;
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,7 +32,7 @@ pub enum LocationTarget {
     Object,
     /// The annotation of this key, where this source says it: on the workload, or on the pod's template. Never asked
     /// for a namespace: that is [`LocationLookup::of_namespace`].
-    Said(Source, &'static str),
+    Said(SensitivitySource, &'static str),
     /// The annotation of this key, where it reaches no pod: on the `jobTemplate` of a `CronJob`.
     Misplaced(&'static str),
     /// This field of the pod's `spec`, or of its template's, as `nodeName`.

@@ -1,6 +1,6 @@
 //! Reports: what the offline commands found, as data, for continuous integration, and as text for people.
 //!
-//! Pure functions of a [`Plan`](rempart_core::plan::Plan), an [`Impact`](rempart_core::impact::Impact) or a list of
+//! Pure functions of a [`Plan`](rempart_core::plan::Plan), an [`PlanImpact`](rempart_core::impact::Impact) or a list of
 //! [`ReportFinding`]s: data in, text out. Nothing is decided here, nothing is printed, and neither clock, file nor environment
 //! is asked: the same input yields the same bytes. What may be as long as a cluster is written as a stream.
 //!

@@ -17,7 +17,7 @@ use rempart::{
         clock::{Clock, SystemClock},
     },
 };
-use rempart_core::instant::Instant;
+use rempart_core::instant::Timestamp;
 use rempart_lab::eventually;
 use serde_json::{Value, json};
 use tokio::{
@@ -44,7 +44,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// A clock that stands still until it is turned.
-pub(crate) struct TrialClock(watch::Sender<Instant>);
+pub(crate) struct TrialClock(watch::Sender<Timestamp>);
 
 impl TrialClock {
     pub(crate) fn turn(&self, time: &str) -> Result<()> {
@@ -53,12 +53,12 @@ impl TrialClock {
     }
 }
 
-fn instant(time: &str) -> Result<Instant> {
+fn instant(time: &str) -> Result<Timestamp> {
     Ok(time.parse::<jiff::Timestamp>().with_context(|| format!("{time} is no time"))?.into())
 }
 
 impl Clock for TrialClock {
-    fn now(&self) -> Instant {
+    fn now(&self) -> Timestamp {
         *self.0.borrow()
     }
 
@@ -67,7 +67,7 @@ impl Clock for TrialClock {
         SystemClock.uptime()
     }
 
-    fn sleep_until(&self, instant: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         let mut time = self.0.subscribe();
         Box::pin(async move {
             // The clock outlives those who sleep by it.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use rempart::convert;
 use rempart_core::{
-    policy::{Mode, Policy},
+    policy::{EnforcementMode, Policy},
     selector::Labels,
     sensitivity::{PodSensitivity, SensitivityStatement, TemplateStatements},
 };
@@ -81,7 +81,7 @@ fn disagreement(case: &Value, policies: &BTreeMap<String, Policy>) -> Option<Str
     for policy in governing {
         match policy.need(case["named"].as_str().unwrap_or("claims"), &said) {
             Ok(need) => {
-                if policy.mode == Mode::Enforce {
+                if policy.mode == EnforcementMode::Enforce {
                     selector = policy.complete(&need, &selector);
                 }
                 let level = serde_json::json!({"level": need.level.as_str(), "from": need.source.to_string()});

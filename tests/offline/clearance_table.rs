@@ -3,7 +3,7 @@
 use rempart_core::{
     clearance::Judge,
     name::{Law, ProviderName, RegionName},
-    policy::{Filter, Requirements},
+    policy::{LevelRequirements, NameFilter},
 };
 
 use crate::facts::{
@@ -80,7 +80,7 @@ fn a_successor_counts_as_one_unless_there_is_a_gap() {
 
 #[test]
 fn technology_is_judged_by_its_supplier_and_not_by_the_operator() {
-    let require = Requirements {
+    let require = LevelRequirements {
         operator: Some(areas(&["EU"])),
         controlling_party: Some(areas(&["EU"])),
         technology: Some(areas(&["EU"])),
@@ -110,7 +110,7 @@ fn technology_is_judged_by_its_supplier_and_not_by_the_operator() {
 
 #[test]
 fn who_controls_the_operator_counts() {
-    let require = Requirements {
+    let require = LevelRequirements {
         operator: Some(areas(&["EU"])),
         controlling_party: Some(areas(&["EU", "CH"])),
         ..laws(&["cn-national-intelligence-law"])
@@ -194,7 +194,8 @@ fn a_law_reaches_an_offer_by_its_parties_or_by_its_own_word() {
 
 #[test]
 fn figures_must_be_known_and_within_the_limit() {
-    let require = Requirements { max_pue: Some(1.45), max_carbon_intensity: Some(100.0), ..Requirements::default() };
+    let require =
+        LevelRequirements { max_pue: Some(1.45), max_carbon_intensity: Some(100.0), ..LevelRequirements::default() };
     assert_eq!(against(&require, scaleway(), "kapsule", "fr-par-1", NOW), CLEARED, "at most 1.45 allows 1.45");
     assert_eq!(
         against(&require, scaleway(), "kapsule", "pl-waw-3", NOW),
@@ -218,7 +219,7 @@ fn figures_must_be_known_and_within_the_limit() {
 
 #[test]
 fn data_lies_where_the_zone_says() {
-    let require = Requirements { data: Some(areas(&["FR", "CH"])), ..Requirements::default() };
+    let require = LevelRequirements { data: Some(areas(&["FR", "CH"])), ..LevelRequirements::default() };
     assert_eq!(against(&require, scaleway(), "kapsule", "fr-par-2", NOW), CLEARED);
     assert_eq!(
         against(&require, scaleway(), "kapsule", "pl-waw-3", NOW),
@@ -238,10 +239,10 @@ fn data_lies_where_the_zone_says() {
 fn a_denial_outdoes_an_allowance() {
     let names = |names: &[&str]| names.iter().map(|name| ProviderName::parse(name).unwrap()).collect();
     let regions = |names: &[&str]| names.iter().map(|name| RegionName::parse(name).unwrap()).collect();
-    let denied = Requirements {
-        providers: Filter { allow: Some(names(&["scaleway"])), deny: names(&["scaleway"]) },
-        regions: Filter { allow: Some(regions(&["fr-par"])), deny: regions(&["fr-par"]) },
-        ..Requirements::default()
+    let denied = LevelRequirements {
+        providers: NameFilter { allow: Some(names(&["scaleway"])), deny: names(&["scaleway"]) },
+        regions: NameFilter { allow: Some(regions(&["fr-par"])), deny: regions(&["fr-par"]) },
+        ..LevelRequirements::default()
     };
     assert_eq!(
         against(&denied, scaleway(), "kapsule", "fr-par-2", NOW),
@@ -252,13 +253,13 @@ fn a_denial_outdoes_an_allowance() {
           denies that region: use another region"
         ]
     );
-    let others = Requirements {
-        providers: Filter { allow: Some(names(&["numspot", "outscale"])), deny: [].into() },
-        regions: Filter {
+    let others = LevelRequirements {
+        providers: NameFilter { allow: Some(names(&["numspot", "outscale"])), deny: [].into() },
+        regions: NameFilter {
             allow: Some(regions(&["nl-ams", "r1", "r2", "r3", "r4", "r5", "r6", "r7"])),
             deny: [].into(),
         },
-        ..Requirements::default()
+        ..LevelRequirements::default()
     };
     assert_eq!(
         against(&others, scaleway(), "kapsule", "fr-par-2", NOW),

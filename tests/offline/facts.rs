@@ -1,16 +1,16 @@
 //! The published facts of real offers, and short ways to write them and to judge by them.
 
 use rempart_core::{
-    catalogue::{Catalogue, Offer, Party, Pool, Provider, Qualification, Technology, Zone},
-    clearance::{Judge, World},
-    instant::{Day, Instant},
-    jurisdiction::{Area, Areas, Jurisdiction},
+    catalogue::{Catalogue, LegalParty, Offer, Pool, Provider, Qualification, TechnologyComponent, Zone},
+    clearance::{ClearanceInput, Judge},
+    instant::{CalendarDay, Timestamp},
+    jurisdiction::{Jurisdiction, JurisdictionArea, JurisdictionAreas},
     name::{Law, LevelName, OfferName, PolicyName, PoolName, ProviderName, RegionName, Scheme, ZoneName},
-    policy::{Level, Levels, Mode, OnLoss, Policy, Requirements},
+    policy::{EnforcementMode, Level, LevelRequirements, OnClearanceLoss, Policy, PolicyLevels},
     selector::Selector,
 };
 
-pub(crate) fn at(text: &str) -> Instant {
+pub(crate) fn at(text: &str) -> Timestamp {
     text.parse::<jiff::Timestamp>().unwrap().into()
 }
 
@@ -18,12 +18,12 @@ pub(crate) fn country(code: &str) -> Option<Jurisdiction> {
     (!code.is_empty()).then(|| Jurisdiction::parse(code).unwrap())
 }
 
-pub(crate) fn party(name: &str, code: &str) -> Party {
-    Party { name: name.to_owned(), jurisdiction: country(code) }
+pub(crate) fn party(name: &str, code: &str) -> LegalParty {
+    LegalParty { name: name.to_owned(), jurisdiction: country(code) }
 }
 
-pub(crate) fn technology(name: &str, supplier: &str, code: &str) -> Technology {
-    Technology { name: name.to_owned(), supplier: supplier.to_owned(), jurisdiction: country(code) }
+pub(crate) fn technology(name: &str, supplier: &str, code: &str) -> TechnologyComponent {
+    TechnologyComponent { name: name.to_owned(), supplier: supplier.to_owned(), jurisdiction: country(code) }
 }
 
 pub(crate) fn zone(name: &str, region: &str, code: &str, pue: Option<f64>, carbon_intensity: Option<f64>) -> Zone {
@@ -34,8 +34,8 @@ pub(crate) fn zone(name: &str, region: &str, code: &str, pue: Option<f64>, carbo
 pub(crate) fn qualification(scheme: &str, from: &str, until: &str, regions: &[&str], reference: &str) -> Qualification {
     Qualification {
         scheme: Scheme::parse(scheme).unwrap(),
-        valid_from: Day::parse(from).unwrap(),
-        valid_until: (!until.is_empty()).then(|| Day::parse(until).unwrap()),
+        valid_from: CalendarDay::parse(from).unwrap(),
+        valid_until: (!until.is_empty()).then(|| CalendarDay::parse(until).unwrap()),
         regions: (!regions.is_empty()).then(|| regions.iter().map(|r| RegionName::parse(r).unwrap()).collect()),
         reference: (!reference.is_empty()).then(|| reference.to_owned()),
         source: None,
@@ -44,7 +44,7 @@ pub(crate) fn qualification(scheme: &str, from: &str, until: &str, regions: &[&s
 
 pub(crate) fn offer(
     name: &str,
-    technology: Vec<Technology>,
+    technology: Vec<TechnologyComponent>,
     zones: Vec<Zone>,
     qualifications: Vec<Qualification>,
 ) -> Offer {
@@ -57,7 +57,12 @@ pub(crate) fn offer(
     }
 }
 
-pub(crate) fn provider(name: &str, operator: Party, controlling_party: Option<Party>, offers: Vec<Offer>) -> Provider {
+pub(crate) fn provider(
+    name: &str,
+    operator: LegalParty,
+    controlling_party: Option<LegalParty>,
+    offers: Vec<Offer>,
+) -> Provider {
     let offers = offers.into_iter().map(|offer| (offer.name.clone(), offer)).collect();
     Provider { name: ProviderName::parse(name).unwrap(), operator, controlling_party, offers }
 }
@@ -102,19 +107,22 @@ pub(crate) fn scaleway() -> Provider {
     provider("scaleway", party("Scaleway SAS", "FR"), None, vec![offer("kapsule", stack, zones, vec![])])
 }
 
-pub(crate) fn areas(codes: &[&str]) -> Areas {
-    codes.iter().map(|code| Area::parse(code).unwrap()).collect()
+pub(crate) fn areas(codes: &[&str]) -> JurisdictionAreas {
+    codes.iter().map(|code| JurisdictionArea::parse(code).unwrap()).collect()
 }
 
-pub(crate) fn schemes(names: &[&str]) -> Requirements {
-    Requirements {
+pub(crate) fn schemes(names: &[&str]) -> LevelRequirements {
+    LevelRequirements {
         qualifications: names.iter().map(|n| Scheme::parse(n).unwrap()).collect(),
-        ..Requirements::default()
+        ..LevelRequirements::default()
     }
 }
 
-pub(crate) fn laws(names: &[&str]) -> Requirements {
-    Requirements { not_exposed_to: names.iter().map(|n| Law::parse(n).unwrap()).collect(), ..Requirements::default() }
+pub(crate) fn laws(names: &[&str]) -> LevelRequirements {
+    LevelRequirements {
+        not_exposed_to: names.iter().map(|n| Law::parse(n).unwrap()).collect(),
+        ..LevelRequirements::default()
+    }
 }
 
 /// A pool that names its place thus, and claims nothing.
@@ -132,7 +140,7 @@ pub(crate) fn pool(name: &str, provider: &str, offer: &str, zone: &str) -> Pool 
 /// The codes and sentences against one pool at `offer` in `zone` of `provider`, by level `restricted` of policy `state`
 /// that demands `require`.
 pub(crate) fn against(
-    require: &Requirements,
+    require: &LevelRequirements,
     provider: Provider,
     offer: &str,
     zone: &str,
@@ -143,24 +151,24 @@ pub(crate) fn against(
 }
 
 /// The world of `provider` and `pools`, and of policy `state` whose level `restricted` demands `require`.
-pub(crate) fn world(require: &Requirements, provider: Provider, pools: Vec<Pool>) -> World {
+pub(crate) fn world(require: &LevelRequirements, provider: Provider, pools: Vec<Pool>) -> ClearanceInput {
     let levels = vec![
-        Level { name: LevelName::parse("public").unwrap(), require: None, on_loss: OnLoss::default() },
+        Level { name: LevelName::parse("public").unwrap(), require: None, on_loss: OnClearanceLoss::default() },
         Level {
             name: LevelName::parse("restricted").unwrap(),
             require: Some(require.clone()),
-            on_loss: OnLoss::default(),
+            on_loss: OnClearanceLoss::default(),
         },
     ];
     let policy = Policy {
         name: PolicyName::parse("state").unwrap(),
-        mode: Mode::Enforce,
+        mode: EnforcementMode::Enforce,
         namespaces: Selector::default(),
-        levels: Levels::new(levels, "public").unwrap(),
+        levels: PolicyLevels::new(levels, "public").unwrap(),
         categories: [].into(),
         exceptions: [].into(),
     };
-    World {
+    ClearanceInput {
         catalogue: Catalogue {
             providers: [(provider.name.clone(), provider)].into(),
             pools: pools.into_iter().map(|pool| (pool.name.clone(), pool)).collect(),
@@ -170,7 +178,7 @@ pub(crate) fn world(require: &Requirements, provider: Provider, pools: Vec<Pool>
 }
 
 /// As [`against`], for a pool that may name what there is not.
-pub(crate) fn against_pool(require: &Requirements, provider: Provider, pool: Pool, instant: &str) -> Vec<String> {
+pub(crate) fn against_pool(require: &LevelRequirements, provider: Provider, pool: Pool, instant: &str) -> Vec<String> {
     let world = world(require, provider, vec![pool]);
     let judge = Judge::new(&world);
     let clearance = judge.pools(at(instant)).next().unwrap();

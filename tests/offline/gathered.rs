@@ -8,8 +8,8 @@ use rempart::{
 };
 use rempart_core::{
     impact::impact,
-    instant::{Day, Instant},
-    plan::{Assume, Outcome, Stuck, plan},
+    instant::{CalendarDay, Timestamp},
+    plan::{PlacementOutcome, PlanAssumptions, UnplaceableReason, plan},
 };
 
 const WORLD: &str = r#"
@@ -57,14 +57,14 @@ fn with<R>(manifests: &[&str], judge: impl FnOnce(&LocatedInventory<'_>) -> R) -
     judge(&gathered.into_inventory(&GatherSettings::default()))
 }
 
-fn day(text: &str) -> Instant {
-    Day::parse(text).unwrap().starts()
+fn day(text: &str) -> Timestamp {
+    CalendarDay::parse(text).unwrap().starts()
 }
 
 /// Each workload of `manifests`, beside the world and its policy, with what becomes of it.
-fn fates(manifests: &str) -> Vec<(String, Outcome)> {
+fn fates(manifests: &str) -> Vec<(String, PlacementOutcome)> {
     with(&[WORLD, POLICY, manifests], |located| {
-        let plan = plan(&located.inventory, day("2026-11-22"), Assume::default());
+        let plan = plan(&located.inventory, day("2026-11-22"), PlanAssumptions::default());
         plan.workloads.iter().map(|it| (it.workload.identity.to_string(), it.outcome.clone())).collect()
     })
 }
@@ -87,10 +87,10 @@ fn an_affinity_may_name_nodes_and_rule_them_out() {
         let term = format!("{{matchFields: [{{key: metadata.name, operator: {operator}, values: [{name}]}}]}}");
         fates(&pod(&term)).pop().unwrap().1
     };
-    assert_eq!(named("In", "i1"), Outcome::Placeable([0].into()));
-    assert_eq!(named("In", "x1"), Outcome::Unplaceable(Stuck::OwnWishes));
-    assert_eq!(named("NotIn", "x1"), Outcome::Placeable([0].into()));
-    assert_eq!(named("NotIn", "i1"), Outcome::Unplaceable(Stuck::OwnWishes));
+    assert_eq!(named("In", "i1"), PlacementOutcome::Placeable([0].into()));
+    assert_eq!(named("In", "x1"), PlacementOutcome::Unplaceable(UnplaceableReason::OwnWishes));
+    assert_eq!(named("NotIn", "x1"), PlacementOutcome::Placeable([0].into()));
+    assert_eq!(named("NotIn", "i1"), PlacementOutcome::Unplaceable(UnplaceableReason::OwnWishes));
     assert_eq!(told(&pod("{matchFields: [{key: metadata.name, operator: Exists}]}")), ["NotSupported"]);
 }
 
@@ -99,9 +99,9 @@ fn a_scheduler_says_where_a_pod_runs_and_a_template_never_does() {
     let existing = |kind: &str, spec: &str| {
         fates(&format!("{{apiVersion: {kind}, metadata: {{name: a, uid: u}}, spec: {spec}}}")).pop().unwrap().1
     };
-    assert_eq!(existing("v1, kind: Pod", "{nodeName: i1}"), Outcome::Placeable([0].into()));
+    assert_eq!(existing("v1, kind: Pod", "{nodeName: i1}"), PlacementOutcome::Placeable([0].into()));
     let template = "{template: {spec: {nodeName: i1}}}";
-    assert_eq!(existing("apps/v1, kind: Deployment", template), Outcome::Refused);
+    assert_eq!(existing("apps/v1, kind: Deployment", template), PlacementOutcome::Refused);
 }
 
 #[test]
@@ -129,8 +129,8 @@ fn a_policy_on_its_way_out_refuses_nothing() {
     let ending = POLICY.replace("{name: till}", "{name: till, deletionTimestamp: \"2026-11-22T00:00:00Z\"}");
     let pod = "{apiVersion: v1, kind: Pod, metadata: {name: p, annotations: {rempart.dev/sensitivity: none}}}";
     with(&[WORLD, &ending, pod], |located| {
-        let plan = plan(&located.inventory, day("2026-11-22"), Assume::default());
-        assert!(matches!(plan.workloads[0].outcome, Outcome::Unrestricted(_)));
+        let plan = plan(&located.inventory, day("2026-11-22"), PlanAssumptions::default());
+        assert!(matches!(plan.workloads[0].outcome, PlacementOutcome::Unrestricted(_)));
         assert_eq!(located.diagnostics.iter().map(|found| found.code).collect::<Vec<_>>(), ["PolicyEnding"]);
     });
 }
@@ -154,8 +154,8 @@ fn twins_are_compared_each_with_its_like() {
     let twins = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d, annotations: {rempart.dev/sensitivity: open}}}\n---\n\
                  {apiVersion: apps/v1, kind: Deployment, metadata: {name: d}}\n---\n";
     with(&[WORLD, POLICY, twins], |located| {
-        let now = plan(&located.inventory, day("2026-11-22"), Assume::default());
-        let then = plan(&located.inventory, day("2026-12-12"), Assume::default());
+        let now = plan(&located.inventory, day("2026-11-22"), PlanAssumptions::default());
+        let then = plan(&located.inventory, day("2026-12-12"), PlanAssumptions::default());
         let found = impact(&now, &then);
         assert_eq!((found.stranded.len(), found.moved.len(), found.freed.len()), (1, 0, 0));
         assert!(!found.stranded[0].lost.is_empty());
@@ -167,8 +167,8 @@ fn what_an_edit_sets_free_is_told() {
     let deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}}\n---\n";
     with(&[WORLD, POLICY, deployment], |before| {
         with(&[WORLD, &POLICY.replace("defaultLevel: card", "defaultLevel: open"), deployment], |after| {
-            let old = plan(&before.inventory, day("2026-11-22"), Assume::default());
-            let new = plan(&after.inventory, day("2026-11-22"), Assume::default());
+            let old = plan(&before.inventory, day("2026-11-22"), PlanAssumptions::default());
+            let new = plan(&after.inventory, day("2026-11-22"), PlanAssumptions::default());
             assert_eq!(impact(&old, &new).freed.len(), 1);
             let back = impact(&new, &old);
             assert_eq!((back.freed.len(), back.moved.len()), (0, 1), "another node may run it now, and may not then");

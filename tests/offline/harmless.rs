@@ -11,7 +11,7 @@ use rempart::{
 };
 use rempart_core::{
     impact::impact,
-    plan::{Assume, plan},
+    plan::{PlanAssumptions, plan},
 };
 
 use crate::facts::at;
@@ -25,7 +25,7 @@ kind: CloudProvider
 metadata: {name: acme}
 spec:
   displayName: "Acme MISCHIEF"
-  operator: {name: "Operator MISCHIEF", jurisdiction: US}
+  operator: {name: "SelectorOperator MISCHIEF", jurisdiction: US}
   controllingParty: {name: "Parent MISCHIEF", jurisdiction: CN}
   offers:
   - name: iaas
@@ -96,7 +96,7 @@ fn texts(layout: TextLayout) -> Vec<(&'static str, String)> {
     sources.add(format!("broken {MISCHIEF}.yaml"), "a: [\u{202e}\u{2066}\u{200b}\u{ad}\u{200e}, b\nc: d".to_owned());
     let located = located(&sources);
     let (now, later) = (at("2026-11-22T10:00:00Z"), at("2027-04-01T10:00:00Z"));
-    let of = |instant| plan(&located.inventory, instant, Assume::default());
+    let of = |instant| plan(&located.inventory, instant, PlanAssumptions::default());
     let (before, after) = (of(now), of(later));
     let ignored = IgnoredKinds(located.ignored.clone());
     let mut texts = vec![

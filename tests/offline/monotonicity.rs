@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use proptest::{prelude::*, sample::subsequence, strategy::ValueTree, test_runner::TestRunner};
 use rempart_core::{
     catalogue::{Offer, Provider},
-    clearance::{Judge, PolicyClearance, PoolClearance, World},
-    instant::Instant,
-    jurisdiction::Areas,
-    policy::{Level, Levels, Policy, Requirements},
-    tenure::{Kept, Tenure},
+    clearance::{ClearanceInput, Judge, PolicyClearance, PoolClearance},
+    instant::Timestamp,
+    jurisdiction::JurisdictionAreas,
+    policy::{Level, LevelRequirements, Policy, PolicyLevels},
+    tenure::{ClearanceValidity, RetainReason},
 };
 
 use crate::{
@@ -20,13 +20,13 @@ use crate::{
     worlds::{NameLength, any_worlds, cleared, ending_worlds, full_requirements, instants},
 };
 
-fn demands(policy: &Policy) -> Vec<Option<Requirements>> {
+fn demands(policy: &Policy) -> Vec<Option<LevelRequirements>> {
     let levels = policy.levels.iter().map(|level| level.require.clone());
     levels.chain(policy.categories.values().cloned()).collect()
 }
 
 /// `policy` with its demands, levels first and categories after, replaced by `demands`.
-fn with_demands(policy: &Policy, demands: &[Option<Requirements>]) -> Policy {
+fn with_demands(policy: &Policy, demands: &[Option<LevelRequirements>]) -> Policy {
     let mut demands = demands.iter().cloned();
     let default = policy.levels.at(policy.levels.default_rank()).unwrap().name.to_string();
     let mut levels = Vec::new();
@@ -34,16 +34,16 @@ fn with_demands(policy: &Policy, demands: &[Option<Requirements>]) -> Policy {
         levels.push(Level { name: level.name.clone(), require: demands.next().unwrap(), on_loss: level.on_loss });
     }
     let categories = policy.categories.keys().map(|name| (name.clone(), demands.next().unwrap())).collect();
-    Policy { levels: Levels::new(levels, &default).unwrap(), categories, ..policy.clone() }
+    Policy { levels: PolicyLevels::new(levels, &default).unwrap(), categories, ..policy.clone() }
 }
 
 /// Every world that lacks one fact that spoke for a place, with what was taken away.
 ///
 /// Not of that kind, so absent: one `exposedTo` entry, one foreign technology among several, and a foreign controlling
 /// party as a whole, without which the operator stands for itself. To lose those may clear more.
-fn poorer(world: &World) -> Vec<(String, World)> {
+fn poorer(world: &ClearanceInput) -> Vec<(String, ClearanceInput)> {
     let mut found = Vec::new();
-    let mut take = |what: String, change: &dyn Fn(&mut World)| {
+    let mut take = |what: String, change: &dyn Fn(&mut ClearanceInput)| {
         let mut poorer = world.clone();
         change(&mut poorer);
         found.push((what, poorer));
@@ -55,15 +55,16 @@ fn poorer(world: &World) -> Vec<(String, World)> {
         });
     }
     for (p, provider) in &world.catalogue.providers {
-        let of =
-            |world: &mut World, change: &dyn Fn(&mut Provider)| change(world.catalogue.providers.get_mut(p).unwrap());
+        let of = |world: &mut ClearanceInput, change: &dyn Fn(&mut Provider)| {
+            change(world.catalogue.providers.get_mut(p).unwrap())
+        };
         take(format!("provider {p}"), &|world| drop(world.catalogue.providers.remove(p)));
         take(format!("operator's country of {p}"), &|world| of(world, &|p| p.operator.jurisdiction = None));
         take(format!("controlling party's country of {p}"), &|world| {
             of(world, &|p| p.controlling_party.iter_mut().for_each(|party| party.jurisdiction = None));
         });
         for (o, offer) in &provider.offers {
-            let of = |world: &mut World, change: &dyn Fn(&mut Offer)| {
+            let of = |world: &mut ClearanceInput, change: &dyn Fn(&mut Offer)| {
                 of(world, &|provider| change(provider.offers.get_mut(o).unwrap()));
             };
             take(format!("offer {p}/{o}"), &|world| {
@@ -85,7 +86,7 @@ fn poorer(world: &World) -> Vec<(String, World)> {
                 });
             }
             for z in offer.zones.keys() {
-                let zone = |world: &mut World, change: &dyn Fn(&mut rempart_core::catalogue::Zone)| {
+                let zone = |world: &mut ClearanceInput, change: &dyn Fn(&mut rempart_core::catalogue::Zone)| {
                     of(world, &|offer| change(offer.zones.get_mut(z).unwrap()));
                 };
                 take(format!("zone {p}/{o}/{z}"), &|world| of(world, &|offer| drop(offer.zones.remove(z))));
@@ -102,10 +103,10 @@ fn poorer(world: &World) -> Vec<(String, World)> {
 }
 
 /// `held` with one demand of `further` added, for each of the ten. An allowance narrows the one that stands.
-fn stricter(held: Option<&Requirements>, further: &Requirements) -> Vec<Requirements> {
+fn stricter(held: Option<&LevelRequirements>, further: &LevelRequirements) -> Vec<LevelRequirements> {
     let held = held.cloned().unwrap_or_default();
     let mut found = Vec::new();
-    let mut add = |change: &dyn Fn(&mut Requirements)| {
+    let mut add = |change: &dyn Fn(&mut LevelRequirements)| {
         let mut stricter = held.clone();
         change(&mut stricter);
         found.push(stricter);
@@ -126,7 +127,7 @@ fn stricter(held: Option<&Requirements>, further: &Requirements) -> Vec<Requirem
 }
 
 /// The areas of `further` where everything is allowed, and one area less where several are.
-fn fewer(held: Option<&Areas>, further: Option<&Areas>) -> Option<Areas> {
+fn fewer(held: Option<&JurisdictionAreas>, further: Option<&JurisdictionAreas>) -> Option<JurisdictionAreas> {
     let Some(held) = held else { return further.cloned() };
     let others = held.iter().count() - 1;
     Some(held.iter().skip(others.min(1)).copied().collect())
@@ -143,7 +144,7 @@ fn lower(held: Option<f64>, further: Option<f64>) -> Option<f64> {
 }
 
 /// Every world with the same facts in which one demand is stricter, with that demand.
-fn more_demanding(world: &World, further: &Requirements) -> Vec<(String, World)> {
+fn more_demanding(world: &ClearanceInput, further: &LevelRequirements) -> Vec<(String, ClearanceInput)> {
     let mut found = Vec::new();
     for (name, policy) in &world.policies {
         let held = demands(policy);
@@ -162,12 +163,12 @@ fn more_demanding(world: &World, further: &Requirements) -> Vec<(String, World)>
 }
 
 /// Every pool of `world` at `at`, of which those `with_nodes` have a node.
-fn judged<'a>(world: &'a World, at: Instant, with_nodes: &[&str]) -> Vec<PoolClearance<'a>> {
+fn judged<'a>(world: &'a ClearanceInput, at: Timestamp, with_nodes: &[&str]) -> Vec<PoolClearance<'a>> {
     Judge::new(world).pools_where(at, |name| with_nodes.contains(&name.as_str()))
 }
 
 /// Every key that some policy of `world` has.
-fn keys(world: &World) -> BTreeSet<String> {
+fn keys(world: &ClearanceInput) -> BTreeSet<String> {
     let of = |policy: &Policy| {
         let levels = (0..policy.levels.iter().len()).filter_map(|rank| policy.clearance_key(rank));
         let categories = policy.categories.keys().filter_map(|name| policy.category_key(name.as_str()));
@@ -194,8 +195,8 @@ fn taken_back(before: &PolicyClearance<'_>, after: &PolicyClearance<'_>) -> Resu
             );
         }
         if after.admits(rank) && !before.admits(rank) {
-            prop_assert!(matches!(was, Tenure::Leaving(_)), "{:?}", was);
-            prop_assert!(matches!(is, Tenure::Ending(_, Kept::Last)), "{:?}", is);
+            prop_assert!(matches!(was, ClearanceValidity::Leaving(_)), "{:?}", was);
+            prop_assert!(matches!(is, ClearanceValidity::Ending(_, RetainReason::Last)), "{:?}", is);
             let exceptions = policy.exceptions.iter().filter(|(_, exception)| exception.rank == rank);
             keys.extend(exceptions.filter_map(|(name, _)| policy.exception_key(name.as_str())));
             keys.extend(policy.clearance_key(rank));
@@ -248,7 +249,7 @@ properties! {
         with_nodes in with_nodes(),
     ) {
         let (before, known) = (judged(&world, at, &with_nodes), keys(&world));
-        let check = |lost: &str, world: &World, with_nodes: &[&str]| {
+        let check = |lost: &str, world: &ClearanceInput, with_nodes: &[&str]| {
             let found = stamps_only_come_back(&before, &judged(world, at, with_nodes), &known);
             found.map_err(|error| TestCaseError::fail(format!("without {lost}: {error}")))
         };
@@ -297,7 +298,7 @@ fn pools_are_taken_back_often_enough() {
         let (world, further, at) = strategy.new_tree(&mut runner).unwrap().current();
         let all = ["p1", "p2", "p3"];
         let before = judged(&world, at, &all);
-        let count = |worlds: &[(String, World)]| {
+        let count = |worlds: &[(String, ClearanceInput)]| {
             let after = worlds.iter().flat_map(|(_, world)| judged(world, at, &all));
             after.map(|is| back(&before, &is)).sum::<usize>()
         };

@@ -6,9 +6,9 @@ use rempart::{
     manifest::read::read,
 };
 use rempart_core::{
-    impact::{Impact, impact},
-    instant::Instant,
-    plan::{Assume, Outcome, Plan, Stuck, plan},
+    impact::{PlanImpact, impact},
+    instant::Timestamp,
+    plan::{PlacementOutcome, Plan, PlanAssumptions, UnplaceableReason, plan},
 };
 
 const CATALOGUE: &str = r#"
@@ -94,14 +94,14 @@ fn with<R>(manifests: &[&str], judge: impl FnOnce(&LocatedInventory<'_>) -> R) -
     judge(&located)
 }
 
-fn on(day: &str) -> Instant {
-    rempart_core::instant::Day::parse(day).unwrap().starts()
+fn on(day: &str) -> Timestamp {
+    rempart_core::instant::CalendarDay::parse(day).unwrap().starts()
 }
 
 /// The outcome and message of the only workload of `manifests`.
-fn told(manifests: &[&str]) -> (Outcome, String) {
+fn told(manifests: &[&str]) -> (PlacementOutcome, String) {
     with(manifests, |located| {
-        let plan = plan(&located.inventory, on("2026-11-22"), Assume::default());
+        let plan = plan(&located.inventory, on("2026-11-22"), PlanAssumptions::default());
         let planned = &plan.workloads[0];
         (planned.outcome.clone(), plan.message(planned))
     })
@@ -110,10 +110,10 @@ fn told(manifests: &[&str]) -> (Outcome, String) {
 #[test]
 fn a_workload_may_run_on_what_is_cleared_for_its_level() {
     let (outcome, message) = told(&[CATALOGUE, POLICY, &workload("Deployment", "files", "patient", "")]);
-    assert_eq!(outcome, Outcome::Placeable([0, 1].into()));
+    assert_eq!(outcome, PlacementOutcome::Placeable([0, 1].into()));
     assert_eq!(message, "2 of 2 pools are cleared: lyon, ulm");
     let (outcome, message) = told(&[CATALOGUE, POLICY, &workload("Deployment", "reads", "genome", "")]);
-    assert_eq!(outcome, Outcome::Placeable([0].into()));
+    assert_eq!(outcome, PlacementOutcome::Placeable([0].into()));
     assert_eq!(message, "1 of 2 pools is cleared: lyon");
 }
 
@@ -121,16 +121,16 @@ fn a_workload_may_run_on_what_is_cleared_for_its_level() {
 fn a_cleared_pool_without_a_node_takes_nobody() {
     let only_ulm = "{apiVersion: v1, kind: Node, metadata: {name: u1, labels: {pool: ulm}}}\n---\n";
     let (outcome, message) = told(&[CATALOGUE, POLICY, only_ulm, &workload("Deployment", "reads", "genome", "")]);
-    assert_eq!(outcome, Outcome::Unplaceable(Stuck::NoNode));
+    assert_eq!(outcome, PlacementOutcome::Unplaceable(UnplaceableReason::NoNode));
     assert!(message.contains("no node belongs to what is cleared for level genome of policy care (lyon)"), "{message}");
 }
 
 #[test]
 fn the_own_wishes_of_a_workload_are_held_against_nodes() {
     let wishes = |pod: &str| told(&[CATALOGUE, POLICY, NODES, &workload("Deployment", "files", "patient", pod)]);
-    assert_eq!(wishes("nodeSelector: {disk: ssd}").0, Outcome::Placeable([0].into()));
+    assert_eq!(wishes("nodeSelector: {disk: ssd}").0, PlacementOutcome::Placeable([0].into()));
     let (outcome, message) = wishes("nodeSelector: {disk: nvme}");
-    assert_eq!(outcome, Outcome::Unplaceable(Stuck::OwnWishes));
+    assert_eq!(outcome, PlacementOutcome::Unplaceable(UnplaceableReason::OwnWishes));
     assert!(message.contains("its own nodeSelector (disk=nvme) accepts no node"), "{message}");
     let affinity = |terms: &str| {
         wishes(&format!(
@@ -140,35 +140,35 @@ fn the_own_wishes_of_a_workload_are_held_against_nodes() {
     };
     assert_eq!(
         affinity("[{matchExpressions: [{key: disk, operator: In, values: [hdd]}]}]"),
-        Outcome::Placeable([1].into())
+        PlacementOutcome::Placeable([1].into())
     );
     assert_eq!(
         affinity("[{matchFields: [{key: metadata.name, operator: In, values: [l1]}]}]"),
-        Outcome::Placeable([0].into())
+        PlacementOutcome::Placeable([0].into())
     );
     assert_eq!(
         affinity("[{matchExpressions: [{key: disk, operator: Exists}]}, {}]"),
-        Outcome::Placeable([0, 1].into())
+        PlacementOutcome::Placeable([0, 1].into())
     );
-    assert_eq!(affinity("[{}]"), Outcome::Unplaceable(Stuck::OwnWishes));
+    assert_eq!(affinity("[{}]"), PlacementOutcome::Unplaceable(UnplaceableReason::OwnWishes));
 }
 
 #[test]
 fn stamps_that_a_workload_selects_by_are_known_without_nodes() {
     let wishes = |pod: &str| told(&[CATALOGUE, POLICY, &workload("Deployment", "files", "patient", pod)]).0;
     let provider = "nodeSelector: {rempart.node-restriction.kubernetes.io/provider: galenus, disk: ssd}";
-    assert_eq!(wishes(provider), Outcome::Placeable([1].into()));
+    assert_eq!(wishes(provider), PlacementOutcome::Placeable([1].into()));
     // What a pod asks of a policy is put right by admission, and that of a policy that is gone is taken away.
     let forged = "nodeSelector: {clearance.rempart.node-restriction.kubernetes.io/care.genome: \"true\", \
                   clearance.rempart.node-restriction.kubernetes.io/gone.x: \"true\"}";
-    assert_eq!(wishes(forged), Outcome::Placeable([0, 1].into()));
+    assert_eq!(wishes(forged), PlacementOutcome::Placeable([0, 1].into()));
 }
 
 #[test]
 fn a_daemon_set_names_the_nodes_on_which_its_pods_end() {
     let daemon = workload("DaemonSet", "agent", "patient", "nodeSelector: {disk: ssd}");
     let (outcome, message) = told(&[CATALOGUE, POLICY, NODES, &daemon]);
-    assert_eq!(outcome, Outcome::Placeable([0].into()));
+    assert_eq!(outcome, PlacementOutcome::Placeable([0].into()));
     assert_eq!(
         message,
         "1 of 2 cleared pools will do: lyon; it runs on 1 of 2 nodes, and any pod of it on stray ends at once"
@@ -179,14 +179,14 @@ fn a_daemon_set_names_the_nodes_on_which_its_pods_end() {
 fn edited(old: &[&str], new: &[&str], days: [&str; 2]) -> Vec<String> {
     with(old, |old| {
         with(new, |new| {
-            let before = plan(&old.inventory, on(days[0]), Assume::default());
-            let after = plan(&new.inventory, on(days[1]), Assume::default());
+            let before = plan(&old.inventory, on(days[0]), PlanAssumptions::default());
+            let after = plan(&new.inventory, on(days[1]), PlanAssumptions::default());
             lines(&impact(&before, &after), &after)
         })
     })
 }
 
-fn lines(impact: &Impact<'_>, after: &Plan<'_>) -> Vec<String> {
+fn lines(impact: &PlanImpact<'_>, after: &Plan<'_>) -> Vec<String> {
     let standings = impact.standings.iter().map(|found| {
         format!("{} {}: +{:?} -{:?} {:?}", found.policy, found.demander, found.gained, found.lost, found.presence)
     });

@@ -13,10 +13,10 @@ use rempart::{
     manifest::read::read,
 };
 use rempart_core::{
-    instant::Instant,
+    instant::Timestamp,
     keys,
-    plan::{Assume, Free, Outcome, Plan, plan},
-    policy::Mode,
+    plan::{PlacementOutcome, Plan, PlanAssumptions, UnrestrictedReason, plan},
+    policy::EnforcementMode,
 };
 use serde_json::{Value, json};
 
@@ -84,7 +84,7 @@ fn disagreement(case: &Value, fixtures: &Value) -> Option<String> {
     if located.is_faulty() {
         return Some(format!("cannot be read: {:?}", located.diagnostics));
     }
-    let plan = plan(&located.inventory, Instant::from_seconds(1_800_000_000), Assume::default());
+    let plan = plan(&located.inventory, Timestamp::from_seconds(1_800_000_000), PlanAssumptions::default());
     if own { of_namespace(&case, &plan) } else { of_workload(&case, &plan) }
 }
 
@@ -108,16 +108,18 @@ fn of_workload(case: &Value, plan: &Plan<'_>) -> Option<String> {
     let (expect, message) = (&case["expect"], plan.message(planned));
     if let Some(expected) = expect["refused"].as_str() {
         let expected = expected.split_once(": ").map_or(expected, |(_, message)| message);
-        let told = planned.outcome == Outcome::Refused && message.contains(expected);
+        let told = planned.outcome == PlacementOutcome::Refused && message.contains(expected);
         return (!told).then(|| format!("is {:?} with {message:?}, not refused with {expected:?}", planned.outcome));
     }
     for warning in expect["warned"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         let warning = warning.split_once(": ").map_or(warning, |(_, message)| message);
-        if planned.outcome != Outcome::Unrestricted(Free::NotEnforced) || !message.contains(warning) {
+        if planned.outcome != PlacementOutcome::Unrestricted(UnrestrictedReason::NotEnforced)
+            || !message.contains(warning)
+        {
             return Some(format!("is {:?} with {message:?}, and does not warn of {warning:?}", planned.outcome));
         }
     }
-    if planned.outcome == Outcome::Refused {
+    if planned.outcome == PlacementOutcome::Refused {
         return Some(format!("is refused with {message:?}"));
     }
     for (name, expected) in expect["levels"].as_object().into_iter().flatten() {
@@ -130,7 +132,7 @@ fn of_workload(case: &Value, plan: &Plan<'_>) -> Option<String> {
     if let Some(selector) = expect["nodeSelector"].as_object() {
         let governing = |key: &&String| {
             let policy = keys::policy_asked(key).and_then(|policy| plan.inventory.world.policies.get(policy));
-            policy.is_some_and(|policy| policy.mode == Mode::Enforce)
+            policy.is_some_and(|policy| policy.mode == EnforcementMode::Enforce)
         };
         let expected: BTreeSet<String> = selector.keys().filter(governing).cloned().collect();
         let asks = plan.demand(planned).map(|demand| demand.asks.as_slice()).unwrap_or_default();

@@ -8,12 +8,12 @@ use std::{
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use rempart_core::{
     catalogue::{Catalogue, Offer},
-    clearance::{Judge, World},
-    instant::Instant,
+    clearance::{ClearanceInput, Judge},
+    instant::Timestamp,
     keys,
     name::{PolicyName, PoolName},
-    policy::Requirements,
-    reason::Demander,
+    policy::LevelRequirements,
+    reason::RequirementSource,
 };
 
 use crate::{
@@ -21,14 +21,14 @@ use crate::{
     worlds::{NameLength, Verdict, VerdictSubject, any_worlds, instants, policies, stamps, verdicts, worlds},
 };
 
-fn offers(world: &mut World) -> impl Iterator<Item = &mut Offer> {
+fn offers(world: &mut ClearanceInput) -> impl Iterator<Item = &mut Offer> {
     world.catalogue.providers.values_mut().flat_map(|provider| provider.offers.values_mut())
 }
 
 /// `world`, told in another order.
-fn retold(world: &World) -> World {
-    let World { catalogue: Catalogue { providers, pools }, policies } = world.clone();
-    let mut retold = World {
+fn retold(world: &ClearanceInput) -> ClearanceInput {
+    let ClearanceInput { catalogue: Catalogue { providers, pools }, policies } = world.clone();
+    let mut retold = ClearanceInput {
         catalogue: Catalogue {
             providers: providers.into_iter().rev().collect(),
             pools: pools.into_iter().rev().collect(),
@@ -51,7 +51,7 @@ struct PolicyState {
 }
 
 /// The state of each policy.
-fn per_policy(world: &World, at: Instant) -> BTreeMap<String, PolicyState> {
+fn per_policy(world: &ClearanceInput, at: Timestamp) -> BTreeMap<String, PolicyState> {
     let mut found: BTreeMap<String, PolicyState> = BTreeMap::new();
     for (about, verdict) in verdicts(world, at) {
         found.entry(about.1.clone()).or_default().verdicts.insert(about, verdict);
@@ -79,7 +79,7 @@ fn per_policy(world: &World, at: Instant) -> BTreeMap<String, PolicyState> {
 
 /// Each instant at which any fact of `world` may begin or cease to count, and its neighbours. Found without the core's
 /// own list of boundaries.
-fn probes(world: &World) -> BTreeSet<Instant> {
+fn probes(world: &ClearanceInput) -> BTreeSet<Timestamp> {
     let providers = world.catalogue.providers.values();
     let terms = providers.flat_map(|provider| provider.offers.values()).flat_map(|offer| &offer.qualifications);
     let days = terms.flat_map(|term| std::iter::once(term.valid_from).chain(term.valid_until));
@@ -88,12 +88,12 @@ fn probes(world: &World) -> BTreeSet<Instant> {
     let instants = days.flat_map(|day| [day.starts(), day.ends()]);
     let levels = || world.policies.values().flat_map(|policy| policy.levels.iter());
     let leads: BTreeSet<Duration> = levels().map(|level| level.on_loss.lead).chain([Duration::ZERO]).collect();
-    let before = |instant: Instant| leads.iter().map(move |lead| instant.before(*lead));
+    let before = |instant: Timestamp| leads.iter().map(move |lead| instant.before(*lead));
     instants
         .flat_map(before)
         .flat_map(|instant| {
             let second = instant.timestamp().as_second();
-            [-1, 0, 1, 43_200].map(|offset| Instant::from_seconds(second + offset))
+            [-1, 0, 1, 43_200].map(|offset| Timestamp::from_seconds(second + offset))
         })
         .collect()
 }
@@ -207,8 +207,8 @@ properties! {
             // Technology is one demand, and a step for each part of the stack.
             steps.dedup();
             let wanted = policy.levels.iter().flat_map(|level| {
-                let require = level.require.iter().flat_map(Requirements::wanted);
-                require.map(|wanted| (Demander::Level(&level.name), wanted))
+                let require = level.require.iter().flat_map(LevelRequirements::wanted);
+                require.map(|wanted| (RequirementSource::Level(&level.name), wanted))
             });
             prop_assert_eq!(steps, wanted.collect::<Vec<_>>());
         }
@@ -233,7 +233,7 @@ properties! {
         world in any_worlds(),
         at in instants(),
     ) {
-        let announced: BTreeMap<String, Instant> =
+        let announced: BTreeMap<String, Timestamp> =
             Judge::new(&world).next_changes(at).into_iter().map(|(name, next)| (name.to_string(), next)).collect();
         let now = per_policy(&world, at);
         for (policy, next) in &announced {

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection as many, option, prelude::*, sample::select};
 use rempart_core::{
-    admission::{Need, Refusal, Source},
+    admission::{AdmissionRefusal, PolicyNeed, SensitivitySource},
     catalogue::Pool,
-    instant::{Day, Instant},
-    jurisdiction::{Area, Jurisdiction},
+    instant::{CalendarDay, Timestamp},
+    jurisdiction::{Jurisdiction, JurisdictionArea},
     keys,
     name::{CategoryName, Law, LevelName, PolicyName, PoolName, ProviderName, RegionName, Scheme},
-    places::{Place, claims},
+    places::{NodeIdentity, claims},
     policy::Policy,
     selector::{Labels, Selector},
     sensitivity::{PodSensitivity, SensitivityStatement, TemplateStatements},
@@ -61,7 +61,7 @@ fn statements([namespace, workload, pod]: &Said) -> (SensitivityStatement, Templ
 }
 
 /// What `policy` makes of it.
-fn need<'a>(policy: &'a Policy, said: &Said) -> Result<Need<'a>, Vec<Refusal<'a>>> {
+fn need<'a>(policy: &'a Policy, said: &Said) -> Result<PolicyNeed<'a>, Vec<AdmissionRefusal<'a>>> {
     let (namespace, template) = statements(said);
     policy.need(HERE, &PodSensitivity::new(&namespace, [], Some(&template)))
 }
@@ -93,7 +93,7 @@ properties! {
         id in provider_ids(),
     ) {
         let declared = by_name(declared);
-        let place = Place { labels: &labels, provider_id: id.as_deref() };
+        let place = NodeIdentity { labels: &labels, provider_id: id.as_deref() };
         let found = claims(&declared, place);
         prop_assert_eq!(found.owner().is_some(), found.by.len() == 1);
         for (name, pool) in &declared {
@@ -117,7 +117,7 @@ properties! {
         id in provider_ids(),
     ) {
         let declared = by_name(declared);
-        let place = Place { labels: &labels, provider_id: id.as_deref() };
+        let place = NodeIdentity { labels: &labels, provider_id: id.as_deref() };
         let Some(owner) = claims(&declared, place).owner() else { return Ok(()) };
         let name = PoolName::parse("further").unwrap();
         let mut more = declared.clone();
@@ -154,7 +154,7 @@ properties! {
         prop_assert_eq!(need.rank, expected.unwrap_or(policy.levels.default_rank()));
         prop_assert_eq!(need.level, &policy.levels.at(need.rank).unwrap().name);
         let first = said.iter().position(|(level, _)| level.as_deref() == Some(need.level.as_str()));
-        let source = first.map_or(Source::Default, |i| [Source::Namespace, Source::Workload, Source::Pod][i]);
+        let source = first.map_or(SensitivitySource::Default, |i| [SensitivitySource::Namespace, SensitivitySource::Workload, SensitivitySource::Pod][i]);
         prop_assert_eq!(need.source, source, "a tie is credited to the first");
         prop_assert_eq!(need.categories.iter().map(|name| name.as_str()).collect::<BTreeSet<_>>(), categories.clone());
         let applies = policy.exceptions.iter().find(|(_, exception)| exception.namespaces.contains(HERE));
@@ -189,7 +189,7 @@ properties! {
 
     #[test]
     fn who_says_it_never_matters(policy in policies(NameLength::Short), said in said()) {
-        let level_and_keys = |need: Need<'_>| (need.rank, need.keys);
+        let level_and_keys = |need: PolicyNeed<'_>| (need.rank, need.keys);
         let turned = {
             let [namespace, workload, pod] = said.clone();
             // Levels change hands; categories stay, for a namespace joins them by another sign.
@@ -273,13 +273,13 @@ properties! {
         for text in [text.as_str(), &String::from_utf8_lossy(&bytes), &text.to_uppercase()] {
             let _ = (LevelName::parse(text), CategoryName::parse(text), PoolName::parse(text), Scheme::parse(text));
             let _ = (Law::parse(text), RegionName::parse(text), ProviderName::parse(text));
-            let _ = (Jurisdiction::parse(text), Area::parse(text), keys::is_stamp(text), keys::asks_of(&policy, text));
-            if let Ok(day) = Day::parse(text) {
+            let _ = (Jurisdiction::parse(text), JurisdictionArea::parse(text), keys::is_stamp(text), keys::asks_of(&policy, text));
+            if let Ok(day) = CalendarDay::parse(text) {
                 prop_assert!(day.starts() < day.ends());
             }
             for refused in [
                 LevelName::parse(text).err().map(|error| error.to_string()),
-                Day::parse(text).err().map(|error| error.to_string()),
+                CalendarDay::parse(text).err().map(|error| error.to_string()),
                 Jurisdiction::parse(text).err().map(|error| error.to_string()),
             ] {
                 prop_assert!(refused.is_none_or(|message| (20..1000).contains(&message.len())));
@@ -290,12 +290,12 @@ properties! {
     #[test]
     fn a_day_is_its_instants(days in 0..400_000_i64, second in 0..86_400_i64) {
         // From year 1970 to beyond 3000.
-        let instant = Instant::from_seconds(days * 86_400 + second);
+        let instant = Timestamp::from_seconds(days * 86_400 + second);
         let text: String = instant.to_string().chars().take(10).collect();
-        let day = Day::parse(&text).unwrap();
+        let day = CalendarDay::parse(&text).unwrap();
         prop_assert!(day.starts() <= instant && instant < day.ends());
         prop_assert_eq!(day.to_string(), text);
-        prop_assert_eq!(Day::ending_at(day.ends()), day);
+        prop_assert_eq!(CalendarDay::ending_at(day.ends()), day);
     }
 }
 

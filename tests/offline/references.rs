@@ -1,11 +1,11 @@
 //! Names in policies that nothing in the catalogue bears.
 
 use rempart::convert;
-use rempart_core::{clearance::World, references::dangling};
+use rempart_core::{clearance::ClearanceInput, references::dangling};
 
 #[test]
 fn a_misspelt_name_is_told_and_a_known_one_is_not() {
-    let mut world = World::default();
+    let mut world = ClearanceInput::default();
     let provider = serde_saphyr::from_str(
         "{operator: {name: A, jurisdiction: FR}, offers: [{name: o, exposedTo: [xx-law], zones: [{name: z, region: r1, country: FR}], qualifications: [{scheme: hds, validFrom: \"2020-01-01\"}]}]}",
     )

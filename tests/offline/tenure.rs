@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, time::Duration};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use rempart_core::{
     catalogue::{Offer, Provider},
-    clearance::{Judge, PolicyClearance, World},
-    instant::{Day, Instant},
+    clearance::{ClearanceInput, Judge, PolicyClearance},
+    instant::{CalendarDay, Timestamp},
     name::{ExceptionName, PoolName},
-    policy::{Exception, LossAction, OnLoss},
-    tenure::{Kept, Tenure},
+    policy::{Exception, LossAction, OnClearanceLoss},
+    tenure::{ClearanceValidity, RetainReason},
 };
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 
 const KEY: &str = "clearance.rempart.node-restriction.kubernetes.io/state.restricted";
 
-fn offers(world: &mut World) -> impl Iterator<Item = &mut Offer> {
+fn offers(world: &mut ClearanceInput) -> impl Iterator<Item = &mut Offer> {
     world.catalogue.providers.values_mut().flat_map(|provider| provider.offers.values_mut())
 }
 
@@ -34,15 +34,15 @@ fn ending(until: [&str; 2]) -> Provider {
 }
 
 /// A pool in each region, and a level with a lead time of 30 days.
-fn two_pools(provider: Provider, action: LossAction) -> World {
+fn two_pools(provider: Provider, action: LossAction) -> ClearanceInput {
     let pools =
         vec![pool("gouv", "outscale", "iaas", "cloudgouv-eu-west-1a"), pool("west", "outscale", "iaas", "eu-west-2a")];
     let world = world(&schemes(&["hds"]), provider, pools);
-    with_on_loss(&world, OnLoss { action, lead: Duration::from_hours(30 * 24) })
+    with_on_loss(&world, OnClearanceLoss { action, lead: Duration::from_hours(30 * 24) })
 }
 
 /// Of each pool: whether it carries the stamp, and what is said of its end.
-fn standing(world: &World, instant: &str, peopled: impl Fn(&PoolName) -> bool) -> Vec<(bool, String)> {
+fn standing(world: &ClearanceInput, instant: &str, peopled: impl Fn(&PoolName) -> bool) -> Vec<(bool, String)> {
     let pools = Judge::new(world).pools_where(at(instant), peopled);
     let standing = pools.iter().map(|pool| {
         assert!(pool.policies[0].cleared(1), "lead time takes no clearance");
@@ -113,7 +113,7 @@ fn an_exception_loses_a_withdrawn_pool_with_its_level_unless_it_names_it() {
             namespaces: ["claims".to_owned()].into(),
             rank: 1,
             pools: [PoolName::parse(pool).unwrap()].into(),
-            until: Day::parse("2027-03-31").unwrap(),
+            until: CalendarDay::parse("2027-03-31").unwrap(),
             reason: "migration".to_owned(),
             approved_by: "CISO".to_owned(),
         };
@@ -151,9 +151,15 @@ fn report_withdraws_nothing_and_says_it_all_the_same() {
 
 /// The first instant after `at`, of those at which some certificate begins or ends, at which the pool of `name` is not
 /// cleared for the level at `rank` of `policy`: found by judging anew at each.
-fn first_failure(world: &World, name: &PoolName, policy: usize, rank: usize, at: Instant) -> Option<Instant> {
+fn first_failure(
+    world: &ClearanceInput,
+    name: &PoolName,
+    policy: usize,
+    rank: usize,
+    at: Timestamp,
+) -> Option<Timestamp> {
     let offers = world.catalogue.providers.values().flat_map(|provider| provider.offers.values());
-    let instants: BTreeSet<Instant> = offers.flat_map(|offer| offer.boundaries(at)).collect();
+    let instants: BTreeSet<Timestamp> = offers.flat_map(|offer| offer.boundaries(at)).collect();
     instants.into_iter().find(|then| {
         let found = Judge::new(world).pools(*then).find(|found| found.pool.name == *name).unwrap();
         !found.policies[policy].cleared(rank)
@@ -161,7 +167,7 @@ fn first_failure(world: &World, name: &PoolName, policy: usize, rank: usize, at:
 }
 
 fn leaving(clearance: &PolicyClearance<'_>, rank: usize) -> bool {
-    matches!(clearance.tenure(rank), Tenure::Leaving(_))
+    matches!(clearance.tenure(rank), ClearanceValidity::Leaving(_))
 }
 
 properties! {
@@ -186,15 +192,15 @@ properties! {
                     });
                     let report = level.on_loss.action == LossAction::Report;
                     match clearance.tenure(rank) {
-                        Tenure::Lasting => prop_assert!(!within, "{name} ends at {:?}", end(name)),
-                        Tenure::Leaving(found) => {
+                        ClearanceValidity::Lasting => prop_assert!(!within, "{name} ends at {:?}", end(name)),
+                        ClearanceValidity::Leaving(found) => {
                             prop_assert_eq!(Some(found.at), end(name));
                             prop_assert!(within && outlasted && !report);
                         }
-                        Tenure::Ending(found, kept) => {
+                        ClearanceValidity::Ending(found, kept) => {
                             prop_assert_eq!(Some(found.at), end(name));
                             prop_assert!(within && (report || !outlasted));
-                            prop_assert_eq!(kept, if report { Kept::Report } else { Kept::Last });
+                            prop_assert_eq!(kept, if report { RetainReason::Report } else { RetainReason::Last });
                         }
                     }
                     if let Some(found) = clearance.tenure(rank).end() {
@@ -205,7 +211,7 @@ properties! {
                 for pool in &pools {
                     let clearance = &pool.policies[index];
                     prop_assert_eq!(clearance.obstacles(rank).next().is_none(), clearance.admits(rank));
-                    prop_assert!(clearance.cleared(rank) || clearance.tenure(rank) == Tenure::Lasting);
+                    prop_assert!(clearance.cleared(rank) || clearance.tenure(rank) == ClearanceValidity::Lasting);
                 }
             }
         }
@@ -219,14 +225,14 @@ properties! {
         }
         for pool in Judge::new(&renewed).pools(at) {
             for (clearance, rank) in pool.policies.iter().flat_map(|found| (0..4).map(move |rank| (found, rank))) {
-                prop_assert_eq!(clearance.tenure(rank), Tenure::Lasting);
+                prop_assert_eq!(clearance.tenure(rank), ClearanceValidity::Lasting);
             }
         }
     }
 
     #[test]
     fn report_leaves_every_stamp_as_it_would_be_without_lead_times(world in ending_worlds(), at in instants()) {
-        let report = |lead| with_on_loss(&world, OnLoss { action: LossAction::Report, lead: Duration::from_hours(lead) });
+        let report = |lead| with_on_loss(&world, OnClearanceLoss { action: LossAction::Report, lead: Duration::from_hours(lead) });
         prop_assert_eq!(stamps(&report(4 * 24), at), stamps(&report(0), at));
     }
 }
@@ -242,10 +248,10 @@ fn pools_leave_and_are_kept_often_enough() {
         for pool in Judge::new(&world).pools(at) {
             for (clearance, rank) in pool.policies.iter().flat_map(|found| (0..4).map(move |rank| (found, rank))) {
                 match clearance.tenure(rank) {
-                    Tenure::Lasting => {}
-                    Tenure::Leaving(_) => leaving += 1,
-                    Tenure::Ending(_, Kept::Last) => last += 1,
-                    Tenure::Ending(_, Kept::Report) => report += 1,
+                    ClearanceValidity::Lasting => {}
+                    ClearanceValidity::Leaving(_) => leaving += 1,
+                    ClearanceValidity::Ending(_, RetainReason::Last) => last += 1,
+                    ClearanceValidity::Ending(_, RetainReason::Report) => report += 1,
                 }
             }
         }

@@ -8,13 +8,16 @@ use std::{
 
 use proptest::{collection as many, option, prelude::*, sample::select};
 use rempart_core::{
-    catalogue::{Catalogue, Offer, Party, Pool, Provider, Qualification, Technology, Zone},
-    clearance::{Judge, World},
-    instant::{Day, Instant},
-    jurisdiction::{Area, Jurisdiction},
+    catalogue::{Catalogue, LegalParty, Offer, Pool, Provider, Qualification, TechnologyComponent, Zone},
+    clearance::{ClearanceInput, Judge},
+    instant::{CalendarDay, Timestamp},
+    jurisdiction::{Jurisdiction, JurisdictionArea},
     name::{CategoryName, ExceptionName, LevelName, PolicyName},
-    policy::{Exception, Filter, Level, Levels, LossAction, Mode, OnLoss, Policy, Requirements},
-    selector::{Labels, Operator, Selector},
+    policy::{
+        EnforcementMode, Exception, Level, LevelRequirements, LossAction, NameFilter, OnClearanceLoss, Policy,
+        PolicyLevels,
+    },
+    selector::{Labels, Selector, SelectorOperator},
 };
 
 const COUNTRIES: [&str; 6] = ["FR", "FR", "DE", "CH", "US", "CN"];
@@ -71,27 +74,27 @@ fn country() -> impl Strategy<Value = Option<Jurisdiction>> {
 }
 
 /// A day of ten, so that terms meet, overlap and leave gaps.
-fn day() -> impl Strategy<Value = Day> {
+fn day() -> impl Strategy<Value = CalendarDay> {
     (1..=10_u8).prop_map(january)
 }
 
-fn january(day: u8) -> Day {
-    parsed(&format!("2026-01-{day:02}"), Day::parse)
+fn january(day: u8) -> CalendarDay {
+    parsed(&format!("2026-01-{day:02}"), CalendarDay::parse)
 }
 
 /// An instant about those days, often a boundary.
-pub(crate) fn instants() -> impl Strategy<Value = Instant> {
-    let new_year = parsed("2026-01-01", Day::parse).starts().timestamp().as_second();
+pub(crate) fn instants() -> impl Strategy<Value = Timestamp> {
+    let new_year = parsed("2026-01-01", CalendarDay::parse).starts().timestamp().as_second();
     (-2..13_i64, select(&[0, 0, -1, 1, 43_200][..]))
-        .prop_map(move |(day, offset)| Instant::from_seconds(new_year + day * 86_400 + offset))
+        .prop_map(move |(day, offset)| Timestamp::from_seconds(new_year + day * 86_400 + offset))
 }
 
-fn party(names: NameLength) -> impl Strategy<Value = Party> {
-    (names.text(), country()).prop_map(|(name, jurisdiction)| Party { name, jurisdiction })
+fn party(names: NameLength) -> impl Strategy<Value = LegalParty> {
+    (names.text(), country()).prop_map(|(name, jurisdiction)| LegalParty { name, jurisdiction })
 }
 
-fn technology(names: NameLength) -> impl Strategy<Value = Technology> {
-    (names.text(), names.text(), country()).prop_map(|(name, supplier, jurisdiction)| Technology {
+fn technology(names: NameLength) -> impl Strategy<Value = TechnologyComponent> {
+    (names.text(), names.text(), country()).prop_map(|(name, supplier, jurisdiction)| TechnologyComponent {
         name,
         supplier,
         jurisdiction,
@@ -163,10 +166,10 @@ fn provider(names: NameLength) -> impl Strategy<Value = Provider> {
 pub(crate) fn selectors() -> impl Strategy<Value = Selector> {
     let values = || many::btree_set(select(&["1", "2"][..]).prop_map(str::to_owned), 0..3);
     let operator = prop_oneof![
-        3 => values().prop_map(Operator::In),
-        1 => values().prop_map(Operator::NotIn),
-        1 => Just(Operator::Exists),
-        1 => Just(Operator::DoesNotExist),
+        3 => values().prop_map(SelectorOperator::In),
+        1 => values().prop_map(SelectorOperator::NotIn),
+        1 => Just(SelectorOperator::Exists),
+        1 => Just(SelectorOperator::DoesNotExist),
     ];
     many::vec((select(&["k", "l"][..]).prop_map(str::to_owned), operator), 0..3).prop_map(Selector::new)
 }
@@ -198,9 +201,9 @@ pub(crate) fn pools(names: NameLength) -> impl Strategy<Value = Pool> {
 }
 
 /// Each of the ten demands.
-pub(crate) fn full_requirements(names: NameLength) -> impl Strategy<Value = Requirements> {
+pub(crate) fn full_requirements(names: NameLength) -> impl Strategy<Value = LevelRequirements> {
     let areas = || {
-        let listed = many::vec(select(&AREAS[..]).prop_map(|area| parsed(area, Area::parse)), 1..3);
+        let listed = many::vec(select(&AREAS[..]).prop_map(|area| parsed(area, JurisdictionArea::parse)), 1..3);
         listed.prop_map(|areas| Some(areas.into_iter().collect()))
     };
     let name = |known: &'static [&'static str]| many::btree_set(names.any(known), 1..3);
@@ -213,18 +216,18 @@ pub(crate) fn full_requirements(names: NameLength) -> impl Strategy<Value = Requ
     )
         .prop_map(|(areas, (laws, schemes), (providers, regions), (pue, carbon))| {
             let (operator, controlling_party, technology, data) = areas;
-            Requirements {
+            LevelRequirements {
                 operator,
                 controlling_party,
                 technology,
                 data,
                 not_exposed_to: laws.iter().map(|law| parse!(Law, law)).collect(),
                 qualifications: schemes.iter().map(|scheme| parse!(Scheme, scheme)).collect(),
-                providers: Filter {
+                providers: NameFilter {
                     allow: providers.0.map(|names| names.iter().map(|p| parse!(ProviderName, p)).collect()),
                     deny: providers.1.iter().map(|p| parse!(ProviderName, p)).collect(),
                 },
-                regions: Filter {
+                regions: NameFilter {
                     allow: regions.0.map(|names| names.iter().map(|r| parse!(RegionName, r)).collect()),
                     deny: regions.1.iter().map(|r| parse!(RegionName, r)).collect(),
                 },
@@ -235,14 +238,15 @@ pub(crate) fn full_requirements(names: NameLength) -> impl Strategy<Value = Requ
 }
 
 /// One or two demands of the ten: few, so that places often pass, and each is often what decides.
-pub(crate) fn requirements(names: NameLength) -> impl Strategy<Value = Requirements> {
+pub(crate) fn requirements(names: NameLength) -> impl Strategy<Value = LevelRequirements> {
     let kept = many::vec(select(&[0, 1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 6, 7, 8, 9][..]), 1..3);
-    (full_requirements(names), kept)
-        .prop_map(|(all, kept)| kept.into_iter().fold(Requirements::default(), |some, kind| with(some, &all, kind)))
+    (full_requirements(names), kept).prop_map(|(all, kept)| {
+        kept.into_iter().fold(LevelRequirements::default(), |some, kind| with(some, &all, kind))
+    })
 }
 
 /// `some` with the demand `kind` of `all`.
-fn with(mut some: Requirements, all: &Requirements, kind: u8) -> Requirements {
+fn with(mut some: LevelRequirements, all: &LevelRequirements, kind: u8) -> LevelRequirements {
     let all = all.clone();
     match kind {
         0 => some.operator = all.operator,
@@ -260,14 +264,14 @@ fn with(mut some: Requirements, all: &Requirements, kind: u8) -> Requirements {
 }
 
 /// What becomes of pods, most often with a lead time of hours or a few days.
-fn on_loss() -> impl Strategy<Value = OnLoss> {
+fn on_loss() -> impl Strategy<Value = OnClearanceLoss> {
     let action = select(&[LossAction::Migrate, LossAction::Migrate, LossAction::Evict, LossAction::Report][..]);
     let hours = select(&[0, 0, 1, 24, 36, 96][..]);
-    (action, hours).prop_map(|(action, hours)| OnLoss { action, lead: Duration::from_hours(hours) })
+    (action, hours).prop_map(|(action, hours)| OnClearanceLoss { action, lead: Duration::from_hours(hours) })
 }
 
 /// Of an exception: what level it is for, which pools it names, one of which there never is, and its last day.
-fn exception(names: NameLength) -> impl Strategy<Value = (prop::sample::Index, BTreeSet<String>, Day)> {
+fn exception(names: NameLength) -> impl Strategy<Value = (prop::sample::Index, BTreeSet<String>, CalendarDay)> {
     (any::<prop::sample::Index>(), many::btree_set(names.any(&["p1", "p2", "p3", "p4"]), 1..4), day())
 }
 
@@ -309,9 +313,9 @@ pub(crate) fn policies(names: NameLength) -> impl Strategy<Value = Policy> {
                 .map(|(i, require)| (parsed(&short(&format!("c{i}")), CategoryName::parse), require));
             Policy {
                 name: parsed(&short(name), PolicyName::parse),
-                mode: Mode::Enforce,
+                mode: EnforcementMode::Enforce,
                 namespaces: Selector::default(),
-                levels: Levels::new(levels.collect(), &default).unwrap(),
+                levels: PolicyLevels::new(levels.collect(), &default).unwrap(),
                 categories: categories.collect(),
                 exceptions,
             }
@@ -319,9 +323,9 @@ pub(crate) fn policies(names: NameLength) -> impl Strategy<Value = Policy> {
 }
 
 /// A world of up to two providers, three pools and two policies.
-pub(crate) fn worlds(names: NameLength) -> impl Strategy<Value = World> {
+pub(crate) fn worlds(names: NameLength) -> impl Strategy<Value = ClearanceInput> {
     (many::vec(provider(names), 2..5), many::vec(pools(names), 1..4), many::vec(policies(names), 1..3)).prop_map(
-        |(providers, pools, policies)| World {
+        |(providers, pools, policies)| ClearanceInput {
             catalogue: Catalogue {
                 providers: providers.into_iter().map(|provider| (provider.name.clone(), provider)).collect(),
                 pools: pools.into_iter().map(|pool| (pool.name.clone(), pool)).collect(),
@@ -332,7 +336,7 @@ pub(crate) fn worlds(names: NameLength) -> impl Strategy<Value = World> {
 }
 
 /// A world in which certificates alone decide, so that pools are often cleared and often near their end.
-pub(crate) fn ending_worlds() -> impl Strategy<Value = World> {
+pub(crate) fn ending_worlds() -> impl Strategy<Value = ClearanceInput> {
     // In force from the first day on, so that the ends of the two offers differ, and often lie within a lead time.
     let in_force = || {
         let scheme = select(&["snc", "snc", "hds"][..]);
@@ -375,16 +379,16 @@ pub(crate) fn ending_worlds() -> impl Strategy<Value = World> {
             world.catalogue.pools = pools.collect();
             for policy in world.policies.values_mut() {
                 let default = policy.levels.at(policy.levels.default_rank()).unwrap().name.to_string();
-                let alone = |require: &Requirements| {
+                let alone = |require: &LevelRequirements| {
                     let mut qualifications = require.qualifications.clone();
                     if qualifications.is_empty() {
                         qualifications.insert(parse!(Scheme, "snc"));
                     }
-                    Requirements { qualifications, ..Requirements::default() }
+                    LevelRequirements { qualifications, ..LevelRequirements::default() }
                 };
                 let levels = policy.levels.iter();
                 let levels = levels.map(|level| Level { require: level.require.as_ref().map(alone), ..level.clone() });
-                policy.levels = Levels::new(levels.collect(), &default).unwrap();
+                policy.levels = PolicyLevels::new(levels.collect(), &default).unwrap();
             }
             world
         },
@@ -392,17 +396,17 @@ pub(crate) fn ending_worlds() -> impl Strategy<Value = World> {
 }
 
 /// A world of any kind, its names short.
-pub(crate) fn any_worlds() -> impl Strategy<Value = World> {
+pub(crate) fn any_worlds() -> impl Strategy<Value = ClearanceInput> {
     prop_oneof![worlds(NameLength::Short), ending_worlds()]
 }
 
 /// `world` with the same `on_loss` in every level.
-pub(crate) fn with_on_loss(world: &World, on_loss: OnLoss) -> World {
+pub(crate) fn with_on_loss(world: &ClearanceInput, on_loss: OnClearanceLoss) -> ClearanceInput {
     let mut world = world.clone();
     for policy in world.policies.values_mut() {
         let default = policy.levels.at(policy.levels.default_rank()).unwrap().name.to_string();
         let levels = policy.levels.iter().map(|level| Level { on_loss, ..level.clone() }).collect();
-        policy.levels = Levels::new(levels, &default).unwrap();
+        policy.levels = PolicyLevels::new(levels, &default).unwrap();
     }
     world
 }
@@ -414,7 +418,7 @@ pub(crate) type VerdictSubject = (String, String, String);
 pub(crate) type Verdict = (bool, Vec<String>);
 
 /// Every verdict of `world` at `at`.
-pub(crate) fn verdicts(world: &World, at: Instant) -> BTreeMap<VerdictSubject, Verdict> {
+pub(crate) fn verdicts(world: &ClearanceInput, at: Timestamp) -> BTreeMap<VerdictSubject, Verdict> {
     let mut verdicts = BTreeMap::new();
     for pool in Judge::new(world).pools(at) {
         for clearance in &pool.policies {
@@ -441,7 +445,7 @@ pub(crate) fn verdicts(world: &World, at: Instant) -> BTreeMap<VerdictSubject, V
 }
 
 /// What is cleared in `world` at `at`, lead times left aside. Of an exception: whether its pods may stand there.
-pub(crate) fn cleared(world: &World, at: Instant) -> BTreeSet<VerdictSubject> {
+pub(crate) fn cleared(world: &ClearanceInput, at: Timestamp) -> BTreeSet<VerdictSubject> {
     let mut cleared = BTreeSet::new();
     for pool in Judge::new(world).pools(at) {
         for clearance in &pool.policies {
@@ -463,6 +467,6 @@ pub(crate) fn cleared(world: &World, at: Instant) -> BTreeSet<VerdictSubject> {
 }
 
 /// The stamps of every pool of `world` at `at`.
-pub(crate) fn stamps(world: &World, at: Instant) -> BTreeMap<String, Labels> {
+pub(crate) fn stamps(world: &ClearanceInput, at: Timestamp) -> BTreeMap<String, Labels> {
     Judge::new(world).pools(at).map(|pool| (pool.pool.name.to_string(), pool.stamps())).collect()
 }

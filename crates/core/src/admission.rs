@@ -16,19 +16,19 @@ use super::{
     name::{CategoryName, ExceptionName, LevelName, quoted},
     policy::Policy,
     selector::Labels,
-    sensitivity::{PodSensitivity, SensitivitySource},
-    text::Listed,
-    workload::Kind,
+    sensitivity::PodSensitivity,
+    text::ListDisplay,
+    workload::WorkloadKind,
 };
 
-pub use super::sensitivity::SensitivitySource as Source;
+pub use super::sensitivity::SensitivitySource;
 
 /// The longest annotation that is looked into, in characters.
 pub const LONGEST_ANNOTATION: usize = 1024;
 
 /// What a policy makes of what is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Need<'a> {
+pub struct PolicyNeed<'a> {
     /// The effective level.
     pub level: &'a LevelName,
     /// Its place in the policy's order, from 0.
@@ -45,7 +45,7 @@ pub struct Need<'a> {
 
 /// Something about a pod that a policy does not let pass. Displays as the API server says it of the pod itself.
 #[derive(Clone, Debug)]
-pub enum Refusal<'a> {
+pub enum AdmissionRefusal<'a> {
     /// Longer than [`LONGEST_ANNOTATION`].
     TooLong {
         /// Who says it.
@@ -89,7 +89,7 @@ pub enum Refusal<'a> {
     },
 }
 
-impl Refusal<'_> {
+impl AdmissionRefusal<'_> {
     /// The order in which the API server looks for faults: of several, it tells the first.
     fn order(&self) -> u8 {
         match self {
@@ -157,50 +157,52 @@ impl Refusal<'_> {
 
     /// The refusal in the words that the author of an object of `kind` reads.
     #[must_use]
-    pub fn told_of(&self, kind: Kind) -> impl fmt::Display {
-        Told { refusal: self, reader: Reader::Of(kind) }
+    pub fn told_of(&self, kind: WorkloadKind) -> impl fmt::Display {
+        RefusalDisplay { refusal: self, reader: RefusalReader::Of(kind) }
     }
 
     /// The refusal in the words that the author of the namespace reads.
     #[must_use]
     pub fn told_of_namespace(&self) -> impl fmt::Display {
-        Told { refusal: self, reader: Reader::OfNamespace }
+        RefusalDisplay { refusal: self, reader: RefusalReader::OfNamespace }
     }
 }
 
-impl fmt::Display for Refusal<'_> {
+impl fmt::Display for AdmissionRefusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.told_of(Kind::Pod).fmt(f)
+        self.told_of(WorkloadKind::Pod).fmt(f)
     }
 }
 
-struct Told<'a> {
-    refusal: &'a Refusal<'a>,
-    reader: Reader,
+struct RefusalDisplay<'a> {
+    refusal: &'a AdmissionRefusal<'a>,
+    reader: RefusalReader,
 }
 
 /// What the reader of a refusal has written.
 #[derive(Clone, Copy)]
-enum Reader {
-    Of(Kind),
+enum RefusalReader {
+    Of(WorkloadKind),
     OfNamespace,
 }
 
 /// Where a statement stands, for the reader of an object of a kind.
-struct Standing {
+struct StatementPlace {
     source: SensitivitySource,
     key: &'static str,
-    reader: Reader,
+    reader: RefusalReader,
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for StatementPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { source, key, reader } = self;
         match (source, reader) {
-            (SensitivitySource::Namespace, Reader::OfNamespace) => write!(f, "label {key}"),
-            (SensitivitySource::Namespace, Reader::Of(_)) => write!(f, "label {key} of the namespace"),
-            (SensitivitySource::Workload, Reader::Of(Kind::Pod)) => write!(f, "annotation {key} of the workload"),
-            (SensitivitySource::Pod, Reader::Of(kind)) => match kind.template_at() {
+            (SensitivitySource::Namespace, RefusalReader::OfNamespace) => write!(f, "label {key}"),
+            (SensitivitySource::Namespace, RefusalReader::Of(_)) => write!(f, "label {key} of the namespace"),
+            (SensitivitySource::Workload, RefusalReader::Of(WorkloadKind::Pod)) => {
+                write!(f, "annotation {key} of the workload")
+            }
+            (SensitivitySource::Pod, RefusalReader::Of(kind)) => match kind.template_at() {
                 Some(template) => write!(f, "annotation {key} of {template}"),
                 None => write!(f, "annotation {key}"),
             },
@@ -209,37 +211,37 @@ impl fmt::Display for Standing {
     }
 }
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for RefusalDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { refusal, reader } = *self;
-        let standing = |source: &SensitivitySource, key| Standing { source: *source, key, reader };
+        let standing = |source: &SensitivitySource, key| StatementPlace { source: *source, key, reader };
         match refusal {
-            Refusal::TooLong { source, categories, length } => {
+            AdmissionRefusal::TooLong { source, categories, length } => {
                 let key = if *categories { keys::CATEGORIES } else { keys::SENSITIVITY };
                 let place = standing(source, key);
                 write!(f, "{place} has {length} characters; at most {LONGEST_ANNOTATION} are allowed")
             }
-            Refusal::UnknownLevel { policy, source, value } => write!(
+            AdmissionRefusal::UnknownLevel { policy, source, value } => write!(
                 f,
                 "{} is {value:?}: no such level in PlacementPolicy {}; levels, least to most sensitive: {}",
                 standing(source, keys::SENSITIVITY),
                 policy.name,
-                Listed(policy.levels.iter().map(|level| &level.name))
+                ListDisplay(policy.levels.iter().map(|level| &level.name))
             ),
-            Refusal::UnknownCategory { policy, source, value } => write!(
+            AdmissionRefusal::UnknownCategory { policy, source, value } => write!(
                 f,
                 "{} has {value:?}: no such category in PlacementPolicy {}; categories: {}",
                 standing(source, keys::CATEGORIES),
                 policy.name,
-                Listed(policy.categories.keys())
+                ListDisplay(policy.categories.keys())
             ),
-            Refusal::Misplaced { keys } => write!(
+            AdmissionRefusal::Misplaced { keys } => write!(
                 f,
                 "annotation {} of spec.jobTemplate would reach the Job but never its pods; put it on the CronJob's \
                  metadata or on spec.jobTemplate.spec.template.metadata",
-                Listed(keys.iter())
+                ListDisplay(keys.iter())
             ),
-            Refusal::NodeName { policy, node, demand } => write!(
+            AdmissionRefusal::NodeName { policy, node, demand } => write!(
                 f,
                 "spec.nodeName is {node:?}, but {demand} of PlacementPolicy {} is placed by kube-scheduler on cleared \
                  nodes; remove spec.nodeName",
@@ -249,7 +251,7 @@ impl fmt::Display for Told<'_> {
     }
 }
 
-impl Need<'_> {
+impl PolicyNeed<'_> {
     /// Whether `stamps` hold all that it asks for.
     #[must_use]
     pub fn met_by(&self, stamps: &Labels) -> bool {
@@ -271,7 +273,11 @@ impl Policy {
     ///
     /// # Errors
     /// Every statement that this policy cannot judge.
-    pub fn need(&self, namespace: &str, said: &PodSensitivity<'_>) -> Result<Need<'_>, Vec<Refusal<'_>>> {
+    pub fn need(
+        &self,
+        namespace: &str,
+        said: &PodSensitivity<'_>,
+    ) -> Result<PolicyNeed<'_>, Vec<AdmissionRefusal<'_>>> {
         let mut refusals = Vec::new();
         let mut effective: Option<(usize, SensitivitySource)> = None;
         let mut categories = BTreeSet::new();
@@ -290,7 +296,7 @@ impl Policy {
                 }
             }
         }
-        refusals.sort_by_key(Refusal::order);
+        refusals.sort_by_key(AdmissionRefusal::order);
         let (rank, source) = effective.unwrap_or((self.levels.default_rank(), SensitivitySource::Default));
         let level = match self.levels.at(rank) {
             Some(level) if refusals.is_empty() => &level.name,
@@ -302,21 +308,29 @@ impl Policy {
             .into_iter()
             .chain(categories.iter().filter_map(|category| self.category_key(category.as_str())))
             .collect();
-        Ok(Need { level, rank, source, exception, categories, keys })
+        Ok(PolicyNeed { level, rank, source, exception, categories, keys })
     }
 
-    fn rank_said(&self, source: SensitivitySource, value: &str) -> Result<usize, Refusal<'_>> {
+    fn rank_said(&self, source: SensitivitySource, value: &str) -> Result<usize, AdmissionRefusal<'_>> {
         let length = value.chars().count();
         if length > LONGEST_ANNOTATION {
-            return Err(Refusal::TooLong { source, categories: false, length });
+            return Err(AdmissionRefusal::TooLong { source, categories: false, length });
         }
-        self.levels.rank(value).ok_or_else(|| Refusal::UnknownLevel { policy: self, source, value: quoted(value) })
+        self.levels.rank(value).ok_or_else(|| AdmissionRefusal::UnknownLevel {
+            policy: self,
+            source,
+            value: quoted(value),
+        })
     }
 
-    fn categories_said(&self, source: SensitivitySource, joined: &str) -> Result<Vec<&CategoryName>, Refusal<'_>> {
+    fn categories_said(
+        &self,
+        source: SensitivitySource,
+        joined: &str,
+    ) -> Result<Vec<&CategoryName>, AdmissionRefusal<'_>> {
         let length = joined.chars().count();
         if length > LONGEST_ANNOTATION {
-            return Err(Refusal::TooLong { source, categories: true, length });
+            return Err(AdmissionRefusal::TooLong { source, categories: true, length });
         }
         // A label's value cannot hold a comma.
         let separator = if source == SensitivitySource::Namespace { '.' } else { ',' };
@@ -324,14 +338,14 @@ impl Policy {
             .split(separator)
             .map(|name| match self.categories.get_key_value(name) {
                 Some((known, _)) => Ok(known),
-                None => Err(Refusal::UnknownCategory { policy: self, source, value: quoted(name) }),
+                None => Err(AdmissionRefusal::UnknownCategory { policy: self, source, value: quoted(name) }),
             })
             .collect()
     }
 
     /// `selector`, a pod's `nodeSelector`, with the keys that it needs and without those of this policy that it does not.
     #[must_use]
-    pub fn complete(&self, need: &Need<'_>, selector: &Labels) -> Labels {
+    pub fn complete(&self, need: &PolicyNeed<'_>, selector: &Labels) -> Labels {
         let kept = selector.iter().filter(|(key, _)| !keys::asks_of(&self.name, key));
         let needed = need.keys.iter().map(|key| (key.clone(), keys::GRANTED.to_owned()));
         kept.map(|(key, value)| (key.clone(), value.clone())).chain(needed).collect()

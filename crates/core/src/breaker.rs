@@ -11,7 +11,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::{
     compliance::{Compliance, ComplianceReport},
-    fleet::{Fleet, split},
+    fleet::{ClusterObjects, split},
     name::PolicyName,
     namespace::NamespaceFacts,
     pod_requirements::LevelRef,
@@ -21,7 +21,7 @@ use super::{
 
 /// The facts as they were a while ago.
 #[derive(Debug)]
-pub struct Baseline<'a> {
+pub struct LossBaseline<'a> {
     /// The policies of then.
     pub policies: &'a BTreeMap<PolicyName, Policy>,
     /// The stamps that each node, by name, would now have by the facts of then.
@@ -30,7 +30,7 @@ pub struct Baseline<'a> {
 
 /// How many of a level's pods were lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Loss {
+pub struct ClearanceLoss {
     /// Pods that would stand right had the facts stayed.
     pub lost: u32,
     /// All pods of the level.
@@ -39,7 +39,7 @@ pub struct Loss {
     pub nodes: BTreeSet<String>,
 }
 
-impl Loss {
+impl ClearanceLoss {
     /// Whether more than `share` percent were lost.
     #[must_use]
     pub fn exceeds(&self, share: u8) -> bool {
@@ -50,11 +50,11 @@ impl Loss {
 /// What each level lost since `baseline`; levels that lost nothing are left out.
 #[must_use]
 pub fn losses<'a>(
-    fleet: &Fleet<'_>,
+    fleet: &ClusterObjects<'_>,
     report: &ComplianceReport<'a>,
-    baseline: &Baseline<'_>,
-) -> BTreeMap<LevelRef<'a>, Loss> {
-    let mut losses: BTreeMap<LevelRef<'a>, Loss> = BTreeMap::new();
+    baseline: &LossBaseline<'_>,
+) -> BTreeMap<LevelRef<'a>, ClearanceLoss> {
+    let mut losses: BTreeMap<LevelRef<'a>, ClearanceLoss> = BTreeMap::new();
     for pod in report.workloads.values().flat_map(|owned| &owned.misplaced) {
         let (namespace, _) = split(pod.key);
         let Some(known) = fleet.namespaces.get(namespace).map(NamespaceFacts::Known) else { continue };
@@ -90,9 +90,12 @@ mod tests {
 
     #[test]
     fn more_than_the_share_trips_and_the_share_itself_does_not() {
-        let loss = |lost, total| Loss { lost, total, ..Loss::default() }.exceeds(50);
+        let loss = |lost, total| ClearanceLoss { lost, total, ..ClearanceLoss::default() }.exceeds(50);
         assert!(loss(1, 1) && loss(2, 3) && loss(501, 1000));
         assert!(!loss(0, 0) && !loss(1, 2) && !loss(500, 1000) && !loss(0, 5));
-        assert!(!Loss { lost: 7, total: 7, ..Loss::default() }.exceeds(100), "at 100 % it never trips");
+        assert!(
+            !ClearanceLoss { lost: 7, total: 7, ..ClearanceLoss::default() }.exceeds(100),
+            "at 100 % it never trips"
+        );
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    instant::Day,
+    instant::CalendarDay,
     jurisdiction::Jurisdiction,
     law::laws_of,
     name::{Law, OfferName, PoolName, ProviderName, RegionName, Scheme, ZoneName},
@@ -24,7 +24,7 @@ pub struct Catalogue {
 
 /// Who operates, or controls who operates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Party {
+pub struct LegalParty {
     /// Its legal name.
     pub name: String,
     /// The country whose law binds it; `None` when nobody has said so validly.
@@ -37,9 +37,9 @@ pub struct Provider {
     /// Its name.
     pub name: ProviderName,
     /// Who operates the offers.
-    pub operator: Party,
+    pub operator: LegalParty,
     /// Who controls the operator; the operator itself when `None`.
-    pub controlling_party: Option<Party>,
+    pub controlling_party: Option<LegalParty>,
     /// Its offers, by name.
     pub offers: BTreeMap<OfferName, Offer>,
 }
@@ -50,7 +50,7 @@ pub struct Offer {
     /// Its name.
     pub name: OfferName,
     /// Who supplies the stack; empty when nobody has said so.
-    pub technology: Vec<Technology>,
+    pub technology: Vec<TechnologyComponent>,
     /// Laws that reach it beyond those that follow from the jurisdictions; `None` when an entry could not be read.
     pub exposed_to: Option<BTreeSet<Law>>,
     /// Where it is to be had, by zone.
@@ -61,7 +61,7 @@ pub struct Offer {
 
 /// One part of an offer's stack.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Technology {
+pub struct TechnologyComponent {
     /// What it is.
     pub name: String,
     /// Who supplies it.
@@ -91,9 +91,9 @@ pub struct Qualification {
     /// The scheme that it belongs to.
     pub scheme: Scheme,
     /// The first day in force.
-    pub valid_from: Day,
+    pub valid_from: CalendarDay,
     /// The last day in force; no end known when `None`.
-    pub valid_until: Option<Day>,
+    pub valid_until: Option<CalendarDay>,
     /// The regions that it covers; the whole offer when `None`.
     pub regions: Option<BTreeSet<RegionName>>,
     /// The certificate's number.
@@ -121,7 +121,7 @@ pub struct Pool {
 
 /// A pool with the facts that it stands on.
 #[derive(Clone, Copy, Debug)]
-pub struct Site<'a> {
+pub struct ResolvedPool<'a> {
     /// The pool.
     pub pool: &'a Pool,
     /// Its provider.
@@ -134,7 +134,7 @@ pub struct Site<'a> {
 
 /// Why a pool stands on nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unresolved<'a> {
+pub enum UnresolvedReference<'a> {
     /// No provider has the name.
     Provider {
         /// The name that the pool gives.
@@ -162,44 +162,46 @@ impl Catalogue {
     /// Finds what `pool` stands on.
     ///
     /// # Errors
-    /// [`Unresolved`]: the first of provider, offer and zone that is not recorded.
-    pub fn resolve<'a>(&'a self, pool: &'a Pool) -> Result<Site<'a>, Unresolved<'a>> {
-        let provider =
-            self.providers.get(pool.provider.as_str()).ok_or(Unresolved::Provider { named: &pool.provider })?;
+    /// [`UnresolvedReference`]: the first of provider, offer and zone that is not recorded.
+    pub fn resolve<'a>(&'a self, pool: &'a Pool) -> Result<ResolvedPool<'a>, UnresolvedReference<'a>> {
+        let provider = self
+            .providers
+            .get(pool.provider.as_str())
+            .ok_or(UnresolvedReference::Provider { named: &pool.provider })?;
         let offer = provider
             .offers
             .get(pool.offer.as_str())
-            .ok_or(Unresolved::Offer { provider: &provider.name, named: &pool.offer })?;
-        let zone = offer.zones.get(pool.zone.as_str()).ok_or(Unresolved::Zone {
+            .ok_or(UnresolvedReference::Offer { provider: &provider.name, named: &pool.offer })?;
+        let zone = offer.zones.get(pool.zone.as_str()).ok_or(UnresolvedReference::Zone {
             provider: &provider.name,
             offer: &offer.name,
             named: &pool.zone,
         })?;
-        Ok(Site { pool, provider, offer, zone })
+        Ok(ResolvedPool { pool, provider, offer, zone })
     }
 }
 
 impl Provider {
     /// Who has the last word: the controlling party, or the operator where none is recorded.
     #[must_use]
-    pub fn controller(&self) -> &Party {
+    pub fn controller(&self) -> &LegalParty {
         self.controlling_party.as_ref().unwrap_or(&self.operator)
     }
 
     /// The parties whose jurisdiction makes laws apply.
-    fn parties(&self) -> impl Iterator<Item = (Role, &Party)> {
-        core::iter::once((Role::Operator, &self.operator))
-            .chain(self.controlling_party.iter().map(|party| (Role::ControllingParty, party)))
+    fn parties(&self) -> impl Iterator<Item = (PartyRole, &LegalParty)> {
+        core::iter::once((PartyRole::Operator, &self.operator))
+            .chain(self.controlling_party.iter().map(|party| (PartyRole::ControllingParty, party)))
     }
 
     /// Every law that reaches `offer`, with how it does. `None` when a fact that decides it is unknown.
     #[must_use]
-    pub fn exposure<'a>(&'a self, offer: &'a Offer) -> Option<BTreeMap<&'a str, Reach<'a>>> {
-        let mut laws: BTreeMap<&str, Reach<'_>> =
-            offer.exposed_to.as_ref()?.iter().map(|law| (law.as_str(), Reach::Listed)).collect();
+    pub fn exposure<'a>(&'a self, offer: &'a Offer) -> Option<BTreeMap<&'a str, LawReach<'a>>> {
+        let mut laws: BTreeMap<&str, LawReach<'_>> =
+            offer.exposed_to.as_ref()?.iter().map(|law| (law.as_str(), LawReach::Listed)).collect();
         for (role, party) in self.parties() {
             for law in laws_of(party.jurisdiction?) {
-                laws.entry(law.name).or_insert(Reach::Through { role, party });
+                laws.entry(law.name).or_insert(LawReach::Through { role, party });
             }
         }
         Some(laws)
@@ -207,54 +209,54 @@ impl Provider {
 
     /// Whether `law` reaches `offer`, and how. What is recorded against it counts even where other facts are missing.
     #[must_use]
-    pub fn exposure_to<'a>(&'a self, offer: &'a Offer, law: &Law) -> Exposure<'a> {
+    pub fn exposure_to<'a>(&'a self, offer: &'a Offer, law: &Law) -> LawExposure<'a> {
         if offer.exposed_to.as_ref().is_some_and(|listed| listed.contains(law)) {
-            return Exposure::Reached(Reach::Listed);
+            return LawExposure::Reached(LawReach::Listed);
         }
-        let binds = |party: &Party| {
+        let binds = |party: &LegalParty| {
             party.jurisdiction.is_some_and(|country| laws_of(country).any(|known| known.name == law.as_str()))
         };
         match self.parties().find(|(_, party)| binds(party)) {
-            Some((role, party)) => Exposure::Reached(Reach::Through { role, party }),
-            None if offer.exposed_to.is_none() => Exposure::Unknown(Gap::List),
+            Some((role, party)) => LawExposure::Reached(LawReach::Through { role, party }),
+            None if offer.exposed_to.is_none() => LawExposure::Unknown(ExposureGap::List),
             None => self
                 .parties()
                 .find(|(_, party)| party.jurisdiction.is_none())
-                .map_or(Exposure::None, |(role, _)| Exposure::Unknown(Gap::Country(role))),
+                .map_or(LawExposure::None, |(role, _)| LawExposure::Unknown(ExposureGap::Country(role))),
         }
     }
 }
 
 /// Whether a law reaches an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exposure<'a> {
+pub enum LawExposure<'a> {
     /// It does.
-    Reached(Reach<'a>),
+    Reached(LawReach<'a>),
     /// It does not, by all that is recorded.
     None,
     /// It cannot be told.
-    Unknown(Gap),
+    Unknown(ExposureGap),
 }
 
 /// The missing fact for want of which exposure cannot be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gap {
+pub enum ExposureGap {
     /// An entry of the offer's list could not be read.
     List,
     /// A party's country is not recorded.
-    Country(Role),
+    Country(PartyRole),
 }
 
 /// What a party is to an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
+pub enum PartyRole {
     /// It operates the offer.
     Operator,
     /// It controls the operator.
     ControllingParty,
 }
 
-impl core::fmt::Display for Role {
+impl core::fmt::Display for PartyRole {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::Operator => "operator",
@@ -265,19 +267,19 @@ impl core::fmt::Display for Role {
 
 /// How a law reaches an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach<'a> {
+pub enum LawReach<'a> {
     /// The offer lists it.
     Listed,
     /// It follows from a party's jurisdiction.
     Through {
         /// What the party is to the offer.
-        role: Role,
+        role: PartyRole,
         /// The party.
-        party: &'a Party,
+        party: &'a LegalParty,
     },
 }
 
-impl Unresolved<'_> {
+impl UnresolvedReference<'_> {
     /// A stable word for what is missing.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -4,41 +4,41 @@
 
 use super::{
     catalogue::Qualification,
-    instant::Instant,
-    jurisdiction::{Areas, Jurisdiction},
+    instant::Timestamp,
+    jurisdiction::{Jurisdiction, JurisdictionAreas},
     name::{Law, ProviderName, RegionName, Scheme},
-    policy::{Filter, Requirements},
-    reason::{Cause, Subject},
+    policy::{LevelRequirements, NameFilter},
+    reason::{Cause, JurisdictionSubject},
 };
 
 /// One thing that a level or category demands.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Wanted<'a> {
+pub enum OfferRequirement<'a> {
     /// A pool whose provider, offer and zone are recorded. Whoever demands anything demands this first.
     Recorded,
     /// An operator bound by the law of one of these.
-    Operator(&'a Areas),
+    Operator(&'a JurisdictionAreas),
     /// A controlling party bound by the law of one of these.
-    ControllingParty(&'a Areas),
+    ControllingParty(&'a JurisdictionAreas),
     /// Suppliers of technology bound by the law of one of these.
-    Technology(&'a Areas),
+    Technology(&'a JurisdictionAreas),
     /// Data that lies in one of these.
-    Data(&'a Areas),
+    Data(&'a JurisdictionAreas),
     /// An offer that this law does not reach.
     NotExposedTo(&'a Law),
     /// A certificate of this scheme, in force, for the pool's region.
     Qualification(&'a Scheme),
     /// A provider that passes.
-    Providers(&'a Filter<ProviderName>),
+    Providers(&'a NameFilter<ProviderName>),
     /// A region that passes.
-    Regions(&'a Filter<RegionName>),
+    Regions(&'a NameFilter<RegionName>),
     /// A power usage effectiveness of at most this (ratio).
     MaxPue(f64),
     /// A carbon intensity of at most this (gCO2e/kWh).
     MaxCarbonIntensity(f64),
 }
 
-impl Wanted<'_> {
+impl OfferRequirement<'_> {
     /// The field of a `require` that demands it; empty where all of them do.
     #[must_use]
     pub fn field(&self) -> &'static str {
@@ -58,9 +58,9 @@ impl Wanted<'_> {
     }
 }
 
-impl Requirements {
+impl LevelRequirements {
     /// Each thing that is demanded, in the order in which it is judged.
-    pub fn wanted(&self) -> impl Iterator<Item = Wanted<'_>> {
+    pub fn wanted(&self) -> impl Iterator<Item = OfferRequirement<'_>> {
         // Destructured whole, so that a new demand does not compile until it is told here.
         let Self {
             operator,
@@ -75,31 +75,31 @@ impl Requirements {
             max_carbon_intensity,
         } = self;
         let areas = [
-            operator.as_ref().map(Wanted::Operator),
-            controlling_party.as_ref().map(Wanted::ControllingParty),
-            technology.as_ref().map(Wanted::Technology),
-            data.as_ref().map(Wanted::Data),
+            operator.as_ref().map(OfferRequirement::Operator),
+            controlling_party.as_ref().map(OfferRequirement::ControllingParty),
+            technology.as_ref().map(OfferRequirement::Technology),
+            data.as_ref().map(OfferRequirement::Data),
         ];
         let rest = [
-            providers.says_anything().then_some(Wanted::Providers(providers)),
-            regions.says_anything().then_some(Wanted::Regions(regions)),
-            max_pue.map(Wanted::MaxPue),
-            max_carbon_intensity.map(Wanted::MaxCarbonIntensity),
+            providers.says_anything().then_some(OfferRequirement::Providers(providers)),
+            regions.says_anything().then_some(OfferRequirement::Regions(regions)),
+            max_pue.map(OfferRequirement::MaxPue),
+            max_carbon_intensity.map(OfferRequirement::MaxCarbonIntensity),
         ];
         areas
             .into_iter()
             .flatten()
-            .chain(not_exposed_to.iter().map(Wanted::NotExposedTo))
-            .chain(qualifications.iter().map(Wanted::Qualification))
+            .chain(not_exposed_to.iter().map(OfferRequirement::NotExposedTo))
+            .chain(qualifications.iter().map(OfferRequirement::Qualification))
             .chain(rest.into_iter().flatten())
     }
 }
 
 /// What meets a demand.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fact<'a> {
+pub enum RequirementEvidence<'a> {
     /// The country of a party or supplier, or of the data.
-    Country(Subject<'a>, Jurisdiction),
+    Country(JurisdictionSubject<'a>, Jurisdiction),
     /// The law does not reach the offer, by all that is recorded.
     NotExposed,
     /// A certificate in force.
@@ -107,7 +107,7 @@ pub enum Fact<'a> {
         /// The certificate.
         by: &'a Qualification,
         /// When it ends, its successors counted; no end known when `None`.
-        until: Option<Instant>,
+        until: Option<Timestamp>,
     },
     /// The provider passes.
     Provider,
@@ -120,4 +120,4 @@ pub enum Fact<'a> {
 }
 
 /// What became of a demand.
-pub type Finding<'a> = Result<Fact<'a>, Cause<'a>>;
+pub type CheckResult<'a> = Result<RequirementEvidence<'a>, Cause<'a>>;

@@ -9,23 +9,25 @@ use alloc::vec::Vec;
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    catalogue::{Catalogue, Exposure, Party, Pool, Role, Site, Technology, Unresolved},
-    check::{Fact, Finding, Wanted},
+    catalogue::{
+        Catalogue, LawExposure, LegalParty, PartyRole, Pool, ResolvedPool, TechnologyComponent, UnresolvedReference,
+    },
+    check::{CheckResult, OfferRequirement, RequirementEvidence},
     coverage::Coverage,
-    instant::Instant,
-    jurisdiction::{Areas, Jurisdiction},
+    instant::Timestamp,
+    jurisdiction::{Jurisdiction, JurisdictionAreas},
     keys,
     law::KNOWN_LAWS,
     name::{CategoryName, ExceptionName, PolicyName, PoolName},
-    policy::{Exception, Filtered, Policy, Requirements},
-    reason::{Cause, Demander, Reason, Subject},
+    policy::{Exception, FilterResult, LevelRequirements, Policy},
+    reason::{Cause, JurisdictionSubject, Reason, RequirementSource},
     selector::Labels,
-    tenure::{End, Tenure},
+    tenure::{ClearanceEnd, ClearanceValidity},
 };
 
 /// Everything that a judgement depends on, but for the instant.
 #[derive(Clone, Debug, Default)]
-pub struct World {
+pub struct ClearanceInput {
     /// What is known of offers and pools.
     pub catalogue: Catalogue,
     /// What officers demand, by name.
@@ -35,7 +37,7 @@ pub struct World {
 /// A judge of one world. Holds what all pools share, so that it is worked out once.
 #[derive(Debug)]
 pub struct Judge<'a> {
-    world: &'a World,
+    world: &'a ClearanceInput,
     known_laws: BTreeSet<&'a str>,
 }
 
@@ -45,7 +47,7 @@ pub struct PoolClearance<'a> {
     /// The pool's name and claims.
     pub pool: &'a Pool,
     /// What it stands on, or why on nothing.
-    pub site: Result<Site<'a>, Unresolved<'a>>,
+    pub site: Result<ResolvedPool<'a>, UnresolvedReference<'a>>,
     /// How it fares, in the order of the policies' names.
     pub policies: Vec<PolicyClearance<'a>>,
 }
@@ -55,20 +57,20 @@ pub struct PoolClearance<'a> {
 pub struct PolicyClearance<'a> {
     policy: &'a Policy,
     pool: &'a Pool,
-    site: Option<Site<'a>>,
+    site: Option<ResolvedPool<'a>>,
     /// What speaks against the pool by the demands of each level's own, in the order of the levels.
     levels: Vec<Vec<Cause<'a>>>,
     categories: BTreeMap<&'a CategoryName, Vec<Cause<'a>>>,
     /// The exceptions in force that name the pool.
     exceptions: BTreeSet<&'a ExceptionName>,
     /// The levels for which the pool is cleared and near its end, by rank.
-    ends: BTreeMap<usize, Tenure<'a>>,
+    ends: BTreeMap<usize, ClearanceValidity<'a>>,
 }
 
 impl<'a> Judge<'a> {
     /// A judge of `world`.
     #[must_use]
-    pub fn new(world: &'a World) -> Self {
+    pub fn new(world: &'a ClearanceInput) -> Self {
         let listed = world
             .catalogue
             .providers
@@ -83,20 +85,20 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     /// The first of its provider, offer and zone that is not recorded.
-    pub fn resolve(&self, pool: &'a Pool) -> Result<Site<'a>, Unresolved<'a>> {
+    pub fn resolve(&self, pool: &'a Pool) -> Result<ResolvedPool<'a>, UnresolvedReference<'a>> {
         self.world.catalogue.resolve(pool)
     }
 
     /// Judges every pool at `at`, in the order of their names, where nobody knows which pools have a place in them: each
     /// is taken to have one.
-    pub fn pools(&self, at: Instant) -> impl Iterator<Item = PoolClearance<'a>> {
+    pub fn pools(&self, at: Timestamp) -> impl Iterator<Item = PoolClearance<'a>> {
         self.pools_where(at, |_| true).into_iter()
     }
 
     /// Judges every pool at `at`, in the order of their names. Pods could go to those that are `peopled`.
     ///
     /// Always all of them: whether one that ends soon is withdrawn depends on the others.
-    pub fn pools_where(&self, at: Instant, peopled: impl Fn(&PoolName) -> bool) -> Vec<PoolClearance<'a>> {
+    pub fn pools_where(&self, at: Timestamp, peopled: impl Fn(&PoolName) -> bool) -> Vec<PoolClearance<'a>> {
         let mut pools: Vec<_> = self.world.catalogue.pools.values().map(|pool| self.pool(pool, at)).collect();
         let peopled: Vec<bool> = pools.iter().map(|found| peopled(&found.pool.name)).collect();
         for (index, policy) in self.world.policies.values().enumerate() {
@@ -107,7 +109,9 @@ impl<'a> Judge<'a> {
                 });
                 let (places, cleared): (Vec<usize>, Vec<_>) = cleared.unzip();
                 let tenures = policy.levels.tenures(rank, &cleared, at);
-                for (i, tenure) in places.into_iter().zip(tenures).filter(|(_, tenure)| *tenure != Tenure::Lasting) {
+                for (i, tenure) in
+                    places.into_iter().zip(tenures).filter(|(_, tenure)| *tenure != ClearanceValidity::Lasting)
+                {
                     if let Some(clearance) = pools.get_mut(i).and_then(|pool| pool.policies.get_mut(index)) {
                         clearance.ends.insert(rank, tenure);
                     }
@@ -118,7 +122,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges `pool` at `at`, without its tenure.
-    fn pool(&self, pool: &'a Pool, at: Instant) -> PoolClearance<'a> {
+    fn pool(&self, pool: &'a Pool, at: Timestamp) -> PoolClearance<'a> {
         let site = self.world.catalogue.resolve(pool);
         let policies = self.world.policies.values().map(|policy| self.policy(policy, pool, site, at)).collect();
         PoolClearance { pool, site, policies }
@@ -128,10 +132,10 @@ impl<'a> Judge<'a> {
         &self,
         policy: &'a Policy,
         pool: &'a Pool,
-        site: Result<Site<'a>, Unresolved<'a>>,
-        at: Instant,
+        site: Result<ResolvedPool<'a>, UnresolvedReference<'a>>,
+        at: Timestamp,
     ) -> PolicyClearance<'a> {
-        let against = |require: &'a Option<Requirements>| match (require, site) {
+        let against = |require: &'a Option<LevelRequirements>| match (require, site) {
             (None, _) => Vec::new(),
             (Some(_), Err(unresolved)) => vec![Cause::Unresolved(unresolved)],
             (Some(require), Ok(site)) => self.against(require, site, at),
@@ -152,7 +156,7 @@ impl<'a> Judge<'a> {
     }
 
     /// All that speaks against `site` by `require`.
-    fn against(&self, require: &'a Requirements, site: Site<'a>, at: Instant) -> Vec<Cause<'a>> {
+    fn against(&self, require: &'a LevelRequirements, site: ResolvedPool<'a>, at: Timestamp) -> Vec<Cause<'a>> {
         let mut causes = Vec::new();
         self.examine(require, site, at, |_, finding| causes.extend(finding.err()));
         causes
@@ -161,55 +165,59 @@ impl<'a> Judge<'a> {
     /// Holds `site` against `require`, demand by demand, and tells each finding to `tell`.
     pub(super) fn examine(
         &self,
-        require: &'a Requirements,
-        site: Site<'a>,
-        at: Instant,
-        mut tell: impl FnMut(Wanted<'a>, Finding<'a>),
+        require: &'a LevelRequirements,
+        site: ResolvedPool<'a>,
+        at: Timestamp,
+        mut tell: impl FnMut(OfferRequirement<'a>, CheckResult<'a>),
     ) {
-        let Site { pool: _, provider, offer, zone } = site;
+        let ResolvedPool { pool: _, provider, offer, zone } = site;
         for wanted in require.wanted() {
             let finding = match wanted {
                 // Whoever has a site has this.
-                Wanted::Recorded => continue,
-                Wanted::Operator(areas) => party_within(areas, Role::Operator, &provider.operator),
-                Wanted::ControllingParty(areas) => party_within(areas, Role::ControllingParty, provider.controller()),
-                Wanted::Technology(areas) if offer.technology.is_empty() => {
-                    Err(Cause::JurisdictionUnknown(Subject::Technology(None), areas))
+                OfferRequirement::Recorded => continue,
+                OfferRequirement::Operator(areas) => party_within(areas, PartyRole::Operator, &provider.operator),
+                OfferRequirement::ControllingParty(areas) => {
+                    party_within(areas, PartyRole::ControllingParty, provider.controller())
                 }
-                Wanted::Technology(areas) => {
+                OfferRequirement::Technology(areas) if offer.technology.is_empty() => {
+                    Err(Cause::JurisdictionUnknown(JurisdictionSubject::Technology(None), areas))
+                }
+                OfferRequirement::Technology(areas) => {
                     for part in parts(&offer.technology) {
-                        tell(wanted, within(areas, Subject::Technology(Some(part)), part.jurisdiction));
+                        tell(wanted, within(areas, JurisdictionSubject::Technology(Some(part)), part.jurisdiction));
                     }
                     continue;
                 }
-                Wanted::Data(areas) => within(areas, Subject::Data, zone.country),
-                Wanted::NotExposedTo(law) => match provider.exposure_to(offer, law) {
-                    Exposure::Reached(reach) => Err(Cause::ExposedToLaw(law, reach)),
+                OfferRequirement::Data(areas) => within(areas, JurisdictionSubject::Data, zone.country),
+                OfferRequirement::NotExposedTo(law) => match provider.exposure_to(offer, law) {
+                    LawExposure::Reached(reach) => Err(Cause::ExposedToLaw(law, reach)),
                     _ if !self.known_laws.contains(law.as_str()) => Err(Cause::LawUnknown(law)),
-                    Exposure::None => Ok(Fact::NotExposed),
-                    Exposure::Unknown(gap) => Err(Cause::ExposureUnknown(law, gap)),
+                    LawExposure::None => Ok(RequirementEvidence::NotExposed),
+                    LawExposure::Unknown(gap) => Err(Cause::ExposureUnknown(law, gap)),
                 },
-                Wanted::Qualification(scheme) => match offer.coverage(scheme, &zone.region, at) {
-                    Coverage::InForce { by, until } => Ok(Fact::Certificate { by, until }),
+                OfferRequirement::Qualification(scheme) => match offer.coverage(scheme, &zone.region, at) {
+                    Coverage::InForce { by, until } => Ok(RequirementEvidence::Certificate { by, until }),
                     Coverage::NotYet { next } => Err(Cause::QualificationNotYetValid(next)),
                     Coverage::Ended { last, on } => Err(Cause::QualificationExpired(last, on)),
                     Coverage::OutOfScope { other } => Err(Cause::QualificationOutOfScope(other)),
                     Coverage::Missing => Err(Cause::QualificationMissing(scheme)),
                 },
-                Wanted::Providers(filter) => match filter.judge(&provider.name) {
-                    Filtered::Passes => Ok(Fact::Provider),
-                    Filtered::Denied => Err(Cause::ProviderDenied),
-                    Filtered::NotAmong(allowed) => Err(Cause::ProviderNotAllowed(allowed)),
+                OfferRequirement::Providers(filter) => match filter.judge(&provider.name) {
+                    FilterResult::Passes => Ok(RequirementEvidence::Provider),
+                    FilterResult::Denied => Err(Cause::ProviderDenied),
+                    FilterResult::NotAmong(allowed) => Err(Cause::ProviderNotAllowed(allowed)),
                 },
-                Wanted::Regions(filter) => match filter.judge(&zone.region) {
-                    Filtered::Passes => Ok(Fact::Region),
-                    Filtered::Denied => Err(Cause::RegionDenied),
-                    Filtered::NotAmong(allowed) => Err(Cause::RegionNotAllowed(allowed)),
+                OfferRequirement::Regions(filter) => match filter.judge(&zone.region) {
+                    FilterResult::Passes => Ok(RequirementEvidence::Region),
+                    FilterResult::Denied => Err(Cause::RegionDenied),
+                    FilterResult::NotAmong(allowed) => Err(Cause::RegionNotAllowed(allowed)),
                 },
-                Wanted::MaxPue(limit) => below(zone.pue, limit, Cause::PueTooHigh, Cause::PueUnknown).map(Fact::Pue),
-                Wanted::MaxCarbonIntensity(limit) => {
+                OfferRequirement::MaxPue(limit) => {
+                    below(zone.pue, limit, Cause::PueTooHigh, Cause::PueUnknown).map(RequirementEvidence::Pue)
+                }
+                OfferRequirement::MaxCarbonIntensity(limit) => {
                     let finding = below(zone.carbon_intensity, limit, Cause::CarbonTooHigh, Cause::CarbonUnknown);
-                    finding.map(Fact::CarbonIntensity)
+                    finding.map(RequirementEvidence::CarbonIntensity)
                 }
             };
             tell(wanted, finding);
@@ -219,16 +227,16 @@ impl<'a> Judge<'a> {
     /// For each policy, the next instant after `at` at which a verdict changes by itself, reasons included, at which a
     /// pool comes so near to its end that a level's lead time begins, or at which an exception ends.
     #[must_use]
-    pub fn next_changes(&self, at: Instant) -> BTreeMap<&'a PolicyName, Instant> {
+    pub fn next_changes(&self, at: Timestamp) -> BTreeMap<&'a PolicyName, Timestamp> {
         let first_end = |policy: &Policy| policy.exceptions.values().filter_map(|exception| exception.end(at)).min();
         let policies = self.world.policies.iter();
-        let mut next: BTreeMap<&'a PolicyName, Instant> =
+        let mut next: BTreeMap<&'a PolicyName, Timestamp> =
             policies.filter_map(|(name, policy)| first_end(policy).map(|end| (name, end))).collect();
         for pool in self.world.catalogue.pools.values() {
             let Ok(site) = self.world.catalogue.resolve(pool) else {
                 continue;
             };
-            let boundaries: BTreeSet<Instant> = site.offer.boundaries(at).collect();
+            let boundaries: BTreeSet<Timestamp> = site.offer.boundaries(at).collect();
             for (name, policy) in &self.world.policies {
                 let now = self.policy(policy, pool, Ok(site), at);
                 let change =
@@ -247,24 +255,28 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn within<'a>(areas: &'a Areas, subject: Subject<'a>, country: Option<Jurisdiction>) -> Finding<'a> {
+fn within<'a>(
+    areas: &'a JurisdictionAreas,
+    subject: JurisdictionSubject<'a>,
+    country: Option<Jurisdiction>,
+) -> CheckResult<'a> {
     match country {
         None => Err(Cause::JurisdictionUnknown(subject, areas)),
-        Some(country) if areas.contain(country) => Ok(Fact::Country(subject, country)),
+        Some(country) if areas.contain(country) => Ok(RequirementEvidence::Country(subject, country)),
         Some(country) => Err(Cause::JurisdictionNotAllowed(subject, country, areas)),
     }
 }
 
 /// The parts of a stack, each once, in an order that does not depend on how they were listed.
-fn parts(listed: &[Technology]) -> impl Iterator<Item = &Technology> {
-    let mut parts: Vec<&Technology> = listed.iter().collect();
+fn parts(listed: &[TechnologyComponent]) -> impl Iterator<Item = &TechnologyComponent> {
+    let mut parts: Vec<&TechnologyComponent> = listed.iter().collect();
     parts.sort();
     parts.dedup();
     parts.into_iter()
 }
 
-fn party_within<'a>(areas: &'a Areas, role: Role, party: &'a Party) -> Finding<'a> {
-    within(areas, Subject::Party { role, party }, party.jurisdiction)
+fn party_within<'a>(areas: &'a JurisdictionAreas, role: PartyRole, party: &'a LegalParty) -> CheckResult<'a> {
+    within(areas, JurisdictionSubject::Party { role, party }, party.jurisdiction)
 }
 
 fn below<'a>(
@@ -295,18 +307,18 @@ impl<'a> PolicyClearance<'a> {
 
     /// How the pool stands in time, of a level at `rank` that it is cleared for.
     #[must_use]
-    pub fn tenure(&self, rank: usize) -> Tenure<'a> {
-        self.ends.get(&rank).copied().unwrap_or(Tenure::Lasting)
+    pub fn tenure(&self, rank: usize) -> ClearanceValidity<'a> {
+        self.ends.get(&rank).copied().unwrap_or(ClearanceValidity::Lasting)
     }
 
     /// Whether new pods of the level at `rank` may go to the pool: it is cleared, and not withdrawn ahead of its end.
     #[must_use]
     pub fn admits(&self, rank: usize) -> bool {
-        self.cleared(rank) && !matches!(self.tenure(rank), Tenure::Leaving(_))
+        self.cleared(rank) && !matches!(self.tenure(rank), ClearanceValidity::Leaving(_))
     }
 
     /// When the pool ceases to be cleared for the level at `rank`, for which it is cleared at `at`.
-    fn end(&self, rank: usize, at: Instant) -> Option<End<'a>> {
+    fn end(&self, rank: usize, at: Timestamp) -> Option<ClearanceEnd<'a>> {
         self.policy.end(rank, self.site?, at)
     }
 
@@ -347,7 +359,9 @@ impl<'a> PolicyClearance<'a> {
     /// there, none if and only if the pool is cleared for it.
     pub fn reasons(&self, rank: usize) -> impl Iterator<Item = Reason<'a>> {
         let levels = self.policy.levels.iter().zip(&self.levels).take(rank.saturating_add(1));
-        levels.flat_map(|(level, causes)| causes.iter().map(|cause| self.reason(Demander::Level(&level.name), *cause)))
+        levels.flat_map(|(level, causes)| {
+            causes.iter().map(|cause| self.reason(RequirementSource::Level(&level.name), *cause))
+        })
     }
 
     /// That the pool, which is cleared for the level at `rank`, ends soon, and what follows from that.
@@ -357,7 +371,7 @@ impl<'a> PolicyClearance<'a> {
         let tenure = self.tenure(rank);
         let end = tenure.end()?;
         let cause = Cause::QualificationEnding { end, tenure, lead: self.policy.levels.lead_at(rank) };
-        Some(self.reason(Demander::Level(&level.name), cause))
+        Some(self.reason(RequirementSource::Level(&level.name), cause))
     }
 
     /// All that keeps new pods of the level at `rank` from the pool: none if and only if it admits them.
@@ -369,9 +383,9 @@ impl<'a> PolicyClearance<'a> {
     /// All that keeps the pool from `category`.
     pub fn category_reasons(&self, category: &CategoryName) -> impl Iterator<Item = Reason<'a>> {
         let found = self.categories.get_key_value(category);
-        found
-            .into_iter()
-            .flat_map(|(category, causes)| causes.iter().map(|cause| self.reason(Demander::Category(category), *cause)))
+        found.into_iter().flat_map(|(category, causes)| {
+            causes.iter().map(|cause| self.reason(RequirementSource::Category(category), *cause))
+        })
     }
 
     /// Whether a verdict or a reason differs, both being about one pool and one policy.
@@ -379,7 +393,7 @@ impl<'a> PolicyClearance<'a> {
         self.levels != other.levels || self.categories != other.categories || self.exceptions != other.exceptions
     }
 
-    fn reason(&self, demander: Demander<'a>, cause: Cause<'a>) -> Reason<'a> {
+    fn reason(&self, demander: RequirementSource<'a>, cause: Cause<'a>) -> Reason<'a> {
         Reason { policy: &self.policy.name, demander, pool: self.pool, site: self.site, cause }
     }
 }

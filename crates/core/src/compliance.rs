@@ -17,35 +17,35 @@ use alloc::{
 use core::iter;
 
 use super::{
-    clearance::World,
-    fleet::{Controller, Fleet, Owner, Pod, Spot, Stage, Uid, split},
+    clearance::ClearanceInput,
+    fleet::{ClusterObjects, Controller, NodeView, ObjectUid, OwnerRef, Pod, PodPhase, split},
     keys,
     name::{PolicyName, PoolName},
     namespace::NamespaceFacts,
     pod_requirements::{LevelRef, PodRequirements, PolicyRequirement, RequirementsResolver},
     selector::Labels,
     sensitivity::{ControllerStatements, PodSensitivity, SensitivityStatement, TemplateStatements},
-    workload::Kind,
+    workload::WorkloadKind,
 };
 
 /// What compliance is assessed against, beside what runs.
 #[derive(Clone, Copy, Debug)]
 pub struct PlacementFacts<'a> {
     /// The policies and the catalogue.
-    pub world: &'a World,
+    pub world: &'a ClearanceInput,
     /// The policies whose admission every API server acts on by now: only what is admitted anew by them may be moved for
     /// them.
     pub propagated: &'a BTreeSet<PolicyName>,
     /// Namespaces that no policy governs.
     pub exempt: &'a BTreeSet<String>,
     /// The nodes, sorted by name.
-    pub nodes: &'a [Spot<'a>],
+    pub nodes: &'a [NodeView<'a>],
 }
 
 impl<'a> PlacementFacts<'a> {
     /// The node `name`.
     #[must_use]
-    pub fn node(&self, name: &str) -> Option<&'a Spot<'a>> {
+    pub fn node(&self, name: &str) -> Option<&'a NodeView<'a>> {
         self.nodes.get(self.node_index(name)?)
     }
 
@@ -201,7 +201,7 @@ pub enum PodOwner<'a> {
     /// A controller of a kind that Rempart knows, with its name.
     Known(&'a str, &'a Controller),
     /// A controller of another kind, or one that is not there.
-    Unknown(&'a Owner),
+    Unknown(&'a OwnerRef),
     /// Nothing: a pod of its own, with its name.
     None(&'a str, &'a Pod),
 }
@@ -210,7 +210,7 @@ pub enum PodOwner<'a> {
 #[derive(Debug)]
 pub struct OwnedPods<'a> {
     /// The identifier of the controller, or of the pod that has none.
-    pub uid: Uid,
+    pub uid: ObjectUid,
     /// Its namespace.
     pub namespace: &'a str,
     /// What makes its pods.
@@ -234,7 +234,7 @@ pub struct OwnedPods<'a> {
 }
 
 impl<'a> OwnedPods<'a> {
-    fn new(uid: Uid, namespace: &'a str, owner: PodOwner<'a>, requirements: Rc<PodRequirements<'a>>) -> Self {
+    fn new(uid: ObjectUid, namespace: &'a str, owner: PodOwner<'a>, requirements: Rc<PodRequirements<'a>>) -> Self {
         Self {
             uid,
             namespace,
@@ -251,11 +251,11 @@ impl<'a> OwnedPods<'a> {
 
     /// Its kind, where Rempart knows it.
     #[must_use]
-    pub fn kind(&self) -> Option<Kind> {
+    pub fn kind(&self) -> Option<WorkloadKind> {
         match self.owner {
             PodOwner::Known(_, controller) => Some(controller.form.kind()),
             PodOwner::Unknown(_) => None,
-            PodOwner::None(..) => Some(Kind::Pod),
+            PodOwner::None(..) => Some(WorkloadKind::Pod),
         }
     }
 
@@ -265,7 +265,7 @@ impl<'a> OwnedPods<'a> {
         match self.owner {
             PodOwner::Unknown(owner) => &owner.kind_said,
             PodOwner::Known(_, controller) => controller.form.kind().as_str(),
-            PodOwner::None(..) => Kind::Pod.as_str(),
+            PodOwner::None(..) => WorkloadKind::Pod.as_str(),
         }
     }
 
@@ -283,14 +283,14 @@ impl<'a> OwnedPods<'a> {
 #[derive(Debug, Default)]
 pub struct ComplianceReport<'a> {
     /// The workloads that some policy governs, by the identifier of what makes their pods.
-    pub workloads: BTreeMap<Uid, OwnedPods<'a>>,
+    pub workloads: BTreeMap<ObjectUid, OwnedPods<'a>>,
     /// Pods by level, of every policy that governs them.
     pub levels: BTreeMap<LevelRef<'a>, PodCounts>,
 }
 
 /// Assesses all of `fleet`.
 #[must_use]
-pub fn assess<'a>(fleet: &Fleet<'a>, facts: &PlacementFacts<'a>) -> ComplianceReport<'a> {
+pub fn assess<'a>(fleet: &ClusterObjects<'a>, facts: &PlacementFacts<'a>) -> ComplianceReport<'a> {
     let mut assessor = Assessor {
         fleet,
         facts,
@@ -301,14 +301,14 @@ pub fn assess<'a>(fleet: &Fleet<'a>, facts: &PlacementFacts<'a>) -> ComplianceRe
     let mut report = ComplianceReport::default();
     assessor.controllers(&mut report);
     for (key, pod) in fleet.pods {
-        if pod.stage != Stage::Done {
+        if pod.stage != PodPhase::Done {
             assessor.pod(key, pod, &mut report);
         }
     }
     report
 }
 
-impl<'a> Fleet<'a> {
+impl<'a> ClusterObjects<'a> {
     /// What is said of a pod of `owner` in `namespace`, which says `statement`: by its controllers as they are now, and by
     /// `pod`, where there is one.
     #[must_use]
@@ -316,7 +316,7 @@ impl<'a> Fleet<'a> {
         &self,
         namespace: &str,
         statement: &'a SensitivityStatement,
-        owner: Option<&Owner>,
+        owner: Option<&OwnerRef>,
         pod: Option<&'a TemplateStatements>,
     ) -> PodSensitivity<'a> {
         let controller = owner.and_then(|owner| self.controller(namespace, owner));
@@ -347,14 +347,14 @@ impl Controller {
 /// The last pod's answers: the next one is most often of the same workload.
 struct LastPod<'a> {
     namespace: &'a str,
-    owner: Option<&'a Arc<Owner>>,
+    owner: Option<&'a Arc<OwnerRef>>,
     said: &'a Arc<TemplateStatements>,
     requirements: Rc<PodRequirements<'a>>,
-    uid: Option<Uid>,
+    uid: Option<ObjectUid>,
 }
 
 struct Assessor<'s, 'a> {
-    fleet: &'s Fleet<'a>,
+    fleet: &'s ClusterObjects<'a>,
     facts: &'s PlacementFacts<'a>,
     resolver: RequirementsResolver<'a>,
     /// By requirements and pool.
@@ -388,12 +388,15 @@ impl<'a> Assessor<'_, 'a> {
     /// Every controller is a workload, with pods or without.
     fn controllers(&mut self, report: &mut ComplianceReport<'a>) {
         let fleet = self.fleet;
-        for kind in Kind::ALL {
+        for kind in WorkloadKind::ALL {
             for (key, controller) in fleet.controllers.of(kind).into_iter().flatten() {
                 let (namespace, name) = split(key);
                 let above = controller.owner.as_deref().and_then(|owner| fleet.controller(namespace, owner));
                 // What a Deployment controls is moved by way of the Deployment.
-                if controller.ending || !self.is_looked_at(namespace) || (kind == Kind::ReplicaSet && above.is_some()) {
+                if controller.ending
+                    || !self.is_looked_at(namespace)
+                    || (kind == WorkloadKind::ReplicaSet && above.is_some())
+                {
                     continue;
                 }
                 let required = self.requirements(namespace, |statement| {
@@ -408,7 +411,7 @@ impl<'a> Assessor<'_, 'a> {
                 let template_behind = !Rc::ptr_eq(&admitted, &required) && !required.covered_by(&admitted);
                 let owner = PodOwner::Known(name, controller);
                 let pods = OwnedPods::new(controller.uid, namespace, owner, required);
-                report.workloads.insert(controller.uid, OwnedPods { surplus, template_behind, ..pods });
+                report.workloads.insert(controller.uid, OwnedPods { template_behind, surplus, ..pods });
             }
         }
     }
@@ -416,7 +419,7 @@ impl<'a> Assessor<'_, 'a> {
     fn pod(&mut self, key: &'a str, pod: &'a Pod, report: &mut ComplianceReport<'a>) {
         let (namespace, name) = split(key);
         let (required, uid) = self.whose(namespace, pod);
-        let waits = pod.stage == Stage::Unschedulable && !pod.ending && self.is_looked_at(namespace);
+        let waits = pod.stage == PodPhase::Unschedulable && !pod.ending && self.is_looked_at(namespace);
         let stale = waits.then(|| self.stale(key, pod, &required)).flatten();
         if required.is_ungoverned() && stale.is_none() {
             return;
@@ -453,7 +456,7 @@ impl<'a> Assessor<'_, 'a> {
     }
 
     /// What `pod` needs, and who makes it anew: nobody where that is `None`.
-    fn whose(&mut self, namespace: &'a str, pod: &'a Pod) -> (Rc<PodRequirements<'a>>, Option<Uid>) {
+    fn whose(&mut self, namespace: &'a str, pod: &'a Pod) -> (Rc<PodRequirements<'a>>, Option<ObjectUid>) {
         if let Some(last) = &self.last {
             let same_owner = match (last.owner, &pod.owner) {
                 (Some(a), Some(b)) => Arc::ptr_eq(a, b),
@@ -469,7 +472,7 @@ impl<'a> Assessor<'_, 'a> {
             fleet.sensitivity(namespace, statement, pod.owner.as_deref(), Some(&pod.said))
         });
         let uid = pod.owner.as_ref().map(|owner| {
-            let above = fleet.controller(namespace, owner).filter(|_| owner.kind == Some(Kind::ReplicaSet));
+            let above = fleet.controller(namespace, owner).filter(|_| owner.kind == Some(WorkloadKind::ReplicaSet));
             let above = above.and_then(|found| fleet.controller(namespace, found.owner.as_deref()?));
             above.map_or(owner.uid, |above| above.uid)
         });
@@ -511,7 +514,7 @@ impl<'a> Assessor<'_, 'a> {
 fn verdicts<'a>(
     known: &mut BTreeMap<(usize, Option<&'a PoolName>), Rc<[Compliance]>>,
     required: &Rc<PodRequirements<'a>>,
-    node: &Spot<'a>,
+    node: &NodeView<'a>,
 ) -> Rc<[Compliance]> {
     // The address tells requirements apart for as long as the resolver holds them, which it does to its end.
     let address = core::ptr::from_ref::<PodRequirements<'_>>(required).addr();

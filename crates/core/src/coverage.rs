@@ -2,7 +2,7 @@
 
 use super::{
     catalogue::{Offer, Qualification},
-    instant::{Day, Instant},
+    instant::{CalendarDay, Timestamp},
     name::{RegionName, Scheme},
 };
 
@@ -14,7 +14,7 @@ pub enum Coverage<'a> {
         /// The certificate in force now, the longest-lived where several are.
         by: &'a Qualification,
         /// When it ends, if that is known.
-        until: Option<Instant>,
+        until: Option<Timestamp>,
     },
     /// Not in force yet.
     NotYet {
@@ -26,7 +26,7 @@ pub enum Coverage<'a> {
         /// The last one.
         last: &'a Qualification,
         /// Its last day.
-        on: Day,
+        on: CalendarDay,
     },
     /// There are certificates, none of which covers the region.
     OutOfScope {
@@ -46,30 +46,30 @@ impl Qualification {
 
     /// The first instant at which it counts no more; `None` when no end is known.
     #[must_use]
-    pub fn ends(&self) -> Option<Instant> {
-        self.valid_until.map(Day::ends)
+    pub fn ends(&self) -> Option<Timestamp> {
+        self.valid_until.map(CalendarDay::ends)
     }
 
-    fn in_force(&self, day: Day) -> bool {
+    fn in_force(&self, day: CalendarDay) -> bool {
         self.valid_from <= day && self.valid_until.is_none_or(|last| day <= last)
     }
 }
 
 /// No end sorts after every end.
-fn lasting(end: Option<Day>) -> (bool, Option<Day>) {
+fn lasting(end: Option<CalendarDay>) -> (bool, Option<CalendarDay>) {
     (end.is_none(), end)
 }
 
 impl Offer {
     /// What the certificates of `scheme` are worth in `region` at `at`.
     #[must_use]
-    pub fn coverage(&self, scheme: &Scheme, region: &RegionName, at: Instant) -> Coverage<'_> {
+    pub fn coverage(&self, scheme: &Scheme, region: &RegionName, at: Timestamp) -> Coverage<'_> {
         self.coverage_where(scheme, |found| found.covers(region), at)
     }
 
     /// What the certificates of `scheme` that cover the offer as a whole are worth at `at`.
     #[must_use]
-    pub fn coverage_of_whole(&self, scheme: &Scheme, at: Instant) -> Coverage<'_> {
+    pub fn coverage_of_whole(&self, scheme: &Scheme, at: Timestamp) -> Coverage<'_> {
         self.coverage_where(scheme, |found| found.regions.is_none(), at)
     }
 
@@ -77,14 +77,14 @@ impl Offer {
         &self,
         scheme: &Scheme,
         covers: impl Fn(&Qualification) -> bool + Copy,
-        at: Instant,
+        at: Timestamp,
     ) -> Coverage<'_> {
         // Whole days are compared, which is what terms are made of, and cheap.
         let day = at.day();
         let of_scheme = || self.qualifications.iter().filter(|q| q.scheme == *scheme);
         let in_scope = || of_scheme().filter(move |q| covers(q));
         if let Some(by) = in_scope().filter(|q| q.in_force(day)).max_by_key(|q| (lasting(q.valid_until), *q)) {
-            return Coverage::InForce { by, until: end_of_chain(by.valid_until, &in_scope()).map(Day::ends) };
+            return Coverage::InForce { by, until: end_of_chain(by.valid_until, &in_scope()).map(CalendarDay::ends) };
         }
         if let Some(next) = in_scope().filter(|q| q.valid_from > day).min_by_key(|q| (q.valid_from, *q)) {
             return Coverage::NotYet { next };
@@ -97,7 +97,7 @@ impl Offer {
     }
 
     /// The instants after `at` at which a certificate begins or ends to count.
-    pub fn boundaries(&self, at: Instant) -> impl Iterator<Item = Instant> {
+    pub fn boundaries(&self, at: Timestamp) -> impl Iterator<Item = Timestamp> {
         self.qualifications
             .iter()
             .flat_map(|q| core::iter::once(q.valid_from.starts()).chain(q.ends()))
@@ -106,7 +106,7 @@ impl Offer {
 }
 
 /// Follows `last`, a last day in force, through the certificates that take over by the day after it.
-fn end_of_chain<'a, I>(mut last: Option<Day>, certificates: &I) -> Option<Day>
+fn end_of_chain<'a, I>(mut last: Option<CalendarDay>, certificates: &I) -> Option<CalendarDay>
 where
     I: Iterator<Item = &'a Qualification> + Clone,
 {

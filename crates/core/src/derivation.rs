@@ -4,25 +4,25 @@
 
 use alloc::vec::Vec;
 
-pub use super::check::{Fact, Finding, Wanted};
+pub use super::check::{CheckResult, OfferRequirement, RequirementEvidence};
 use super::{
-    catalogue::{Pool, Site, Unresolved},
+    catalogue::{Pool, ResolvedPool, UnresolvedReference},
     clearance::Judge,
-    instant::Instant,
+    instant::Timestamp,
     name::{CategoryName, ExceptionName},
     policy::{Exception, Policy},
-    reason::{Cause, Demander, Reason},
+    reason::{Cause, Reason, RequirementSource},
 };
 
 /// A demand, who makes it, and what became of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
     /// The level or category that demands.
-    pub demander: Demander<'a>,
+    pub demander: RequirementSource<'a>,
     /// What is demanded.
-    pub wanted: Wanted<'a>,
+    pub wanted: OfferRequirement<'a>,
     /// What became of it.
-    pub finding: Finding<'a>,
+    pub finding: CheckResult<'a>,
 }
 
 /// How `pool` fares by the demands of one level and some categories, step by step.
@@ -33,7 +33,7 @@ pub struct Derivation<'a> {
     /// The pool.
     pub pool: &'a Pool,
     /// What it stands on; without that, no demand can be met.
-    pub site: Result<Site<'a>, Unresolved<'a>>,
+    pub site: Result<ResolvedPool<'a>, UnresolvedReference<'a>>,
     /// Every demand: those of the levels from the least sensitive up, then those of the categories.
     pub steps: Vec<Step<'a>>,
     /// The exception in force that lets pods onto the pool whatever the levels demand of it, where they demand what it
@@ -53,7 +53,7 @@ impl<'a> Derivation<'a> {
     /// Whether every demand is met, but for those of levels that an exception waives.
     #[must_use]
     pub fn cleared(&self) -> bool {
-        let waived = |step: &Step<'_>| self.waived.is_some() && matches!(step.demander, Demander::Level(_));
+        let waived = |step: &Step<'_>| self.waived.is_some() && matches!(step.demander, RequirementSource::Level(_));
         self.steps.iter().all(|step| step.finding.is_ok() || waived(step))
     }
 }
@@ -69,7 +69,7 @@ impl<'a> Judge<'a> {
         exception: Option<&ExceptionName>,
         categories: &[&'a CategoryName],
         pool: &'a Pool,
-        at: Instant,
+        at: Timestamp,
     ) -> Derivation<'a> {
         let site = self.resolve(pool);
         let exception = exception.and_then(|name| policy.exceptions.get_key_value(name));
@@ -78,21 +78,21 @@ impl<'a> Judge<'a> {
             .levels
             .iter()
             .take(rank.map_or(0, |rank| rank.saturating_add(1)))
-            .map(|level| (Demander::Level(&level.name), level.require.as_ref()));
+            .map(|level| (RequirementSource::Level(&level.name), level.require.as_ref()));
         let categories = categories
             .iter()
             .filter_map(|name| policy.categories.get_key_value(name.as_str()))
-            .map(|(name, require)| (Demander::Category(name), require.as_ref()));
+            .map(|(name, require)| (RequirementSource::Category(name), require.as_ref()));
         let mut steps = Vec::new();
         for (demander, require) in levels.chain(categories) {
             let Some(require) = require else { continue };
             let mut tell = |wanted, finding| steps.push(Step { demander, wanted, finding });
             match site {
                 Ok(site) => self.examine(require, site, at, tell),
-                Err(unresolved) => tell(Wanted::Recorded, Err(Cause::Unresolved(unresolved))),
+                Err(unresolved) => tell(OfferRequirement::Recorded, Err(Cause::Unresolved(unresolved))),
             }
         }
-        let fails = |step: &Step<'_>| step.finding.is_err() && matches!(step.demander, Demander::Level(_));
+        let fails = |step: &Step<'_>| step.finding.is_err() && matches!(step.demander, RequirementSource::Level(_));
         let named = |exception: &Exception| exception.in_force(at) && exception.pools.contains(&pool.name);
         let waived = exception.filter(|(_, found)| site.is_ok() && named(found) && steps.iter().any(fails));
         Derivation { policy, pool, site, steps, waived }

@@ -15,14 +15,14 @@ use super::{
     namespace::Namespace,
     selector::Labels,
     sensitivity::{SensitivityStatement, TemplateStatements},
-    workload::{Kind, NodeTerm, Wants},
+    workload::{NodeRequirements, NodeTerm, WorkloadKind},
 };
 
 /// The unique identifier of an object: a UUID, as the number that it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Uid(pub u128);
+pub struct ObjectUid(pub u128);
 
-impl Uid {
+impl ObjectUid {
     /// Reads a UUID. `None` when it is none.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -31,7 +31,7 @@ impl Uid {
     }
 }
 
-impl fmt::Display for Uid {
+impl fmt::Display for ObjectUid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(number) = self;
         let part = |shift: u32, mask: u128| (number >> shift) & mask;
@@ -49,15 +49,15 @@ impl fmt::Display for Uid {
 
 /// What controls an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Owner {
+pub struct OwnerRef {
     /// Its kind; `None` for one that Rempart does not know, a node of a mirror pod among them.
-    pub kind: Option<Kind>,
+    pub kind: Option<WorkloadKind>,
     /// Its kind as it is written.
     pub kind_said: Arc<str>,
     /// Its name.
     pub name: Arc<str>,
     /// Its identifier.
-    pub uid: Uid,
+    pub uid: ObjectUid,
 }
 
 /// A pod.
@@ -66,23 +66,23 @@ pub struct Pod {
     /// The resource version.
     pub version: u64,
     /// Its identifier.
-    pub uid: Uid,
+    pub uid: ObjectUid,
     /// What controls it; nobody makes it anew where nothing does.
-    pub owner: Option<Arc<Owner>>,
+    pub owner: Option<Arc<OwnerRef>>,
     /// What its annotations say.
     pub said: Arc<TemplateStatements>,
     /// Its node selector, stamps included, and its required node affinity.
-    pub wants: Arc<Wants>,
+    pub wants: Arc<NodeRequirements>,
     /// What else it demands of a node, or bears of it.
-    pub terms: Arc<Terms>,
+    pub terms: Arc<SchedulingConstraints>,
     /// The claims of its volumes, by their names in its namespace, but for those that are made and end with it.
     pub claims: Arc<[Arc<str>]>,
     /// What it asks for of what every pod does.
-    pub requests: Resources,
+    pub requests: ComputeResources,
     /// Where it is.
     pub node: Option<Arc<str>>,
     /// How far it is.
-    pub stage: Stage,
+    pub stage: PodPhase,
     /// Whether its deletion has been asked for.
     pub ending: bool,
     /// Whether it is the image of a static pod, which no API moves.
@@ -91,27 +91,27 @@ pub struct Pod {
 
 /// On what terms a pod goes to a node, beside its selector and affinity.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Terms {
+pub struct SchedulingConstraints {
     /// What it bears.
-    pub tolerations: Box<[Toleration]>,
+    pub tolerations: Box<[PodToleration]>,
     /// What it asks for of resources that not every pod asks for: devices, huge pages, ephemeral storage.
-    pub others: Others,
+    pub others: ExtendedResources,
     /// Keys of node labels: where one of its like is, it cannot be on a node with the same value.
     pub apart: Box<[Box<str>]>,
 }
 
 /// Amounts of resources by name, none of them 0.
-pub type Others = BTreeMap<Box<str>, u64>;
+pub type ExtendedResources = BTreeMap<Box<str>, u64>;
 
 /// Whether `asked` finds room in `left`.
 #[must_use]
-pub fn has_others(left: &Others, asked: &Others) -> bool {
+pub fn has_others(left: &ExtendedResources, asked: &ExtendedResources) -> bool {
     asked.iter().all(|(name, amount)| left.get(name).is_some_and(|left| left >= amount))
 }
 
 /// How far a pod is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
+pub enum PodPhase {
     /// A gate holds it back from being scheduled.
     Gated,
     /// No node has been chosen for it yet.
@@ -132,19 +132,19 @@ impl Pod {
     /// Whether it takes up a place or waits for one.
     #[must_use]
     pub fn counts(&self) -> bool {
-        self.stage != Stage::Done && !self.ending
+        self.stage != PodPhase::Done && !self.ending
     }
 
     /// Whether it is ready and stays.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.stage == Stage::Ready && !self.ending
+        self.stage == PodPhase::Ready && !self.ending
     }
 }
 
 /// Amounts of what pods ask for and nodes have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Resources {
+pub struct ComputeResources {
     /// Thousandths of a processor.
     pub cpu_milli: u64,
     /// Bytes of memory.
@@ -153,7 +153,7 @@ pub struct Resources {
     pub pods: u32,
 }
 
-impl Resources {
+impl ComputeResources {
     /// Whether `asked` finds room in it.
     #[must_use]
     pub fn has_room_for(&self, asked: &Self) -> bool {
@@ -173,18 +173,18 @@ impl Resources {
 
 /// What keeps pods off a node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Taint {
+pub struct NodeTaint {
     /// Its key.
     pub key: Arc<str>,
     /// Its value.
     pub value: Arc<str>,
     /// Whether it keeps new pods off at all: `PreferNoSchedule` does not.
-    pub effect: Effect,
+    pub effect: TaintEffect,
 }
 
 /// What a taint does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Effect {
+pub enum TaintEffect {
     /// New pods are kept off.
     NoSchedule,
     /// New pods prefer to be elsewhere.
@@ -195,17 +195,17 @@ pub enum Effect {
 
 /// What a pod bears. Absent means: any.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Toleration {
+pub struct PodToleration {
     /// The key of the taint.
     pub key: Option<Arc<str>>,
     /// Its value.
     pub value: Option<Arc<str>>,
     /// Its effect.
-    pub effect: Option<Effect>,
+    pub effect: Option<TaintEffect>,
 }
 
-impl Toleration {
-    fn bears(&self, taint: &Taint) -> bool {
+impl PodToleration {
+    fn bears(&self, taint: &NodeTaint) -> bool {
         self.key.as_ref().is_none_or(|key| *key == taint.key)
             && self.value.as_ref().is_none_or(|value| *value == taint.value)
             && self.effect.is_none_or(|effect| effect == taint.effect)
@@ -214,8 +214,8 @@ impl Toleration {
 
 /// Whether a pod with `tolerations` is let onto a node with `taints`.
 #[must_use]
-pub fn bears(tolerations: &[Toleration], taints: &[Taint]) -> bool {
-    let keeps_off = |taint: &&Taint| taint.effect != Effect::PreferNoSchedule;
+pub fn bears(tolerations: &[PodToleration], taints: &[NodeTaint]) -> bool {
+    let keeps_off = |taint: &&NodeTaint| taint.effect != TaintEffect::PreferNoSchedule;
     taints.iter().filter(keeps_off).all(|taint| tolerations.iter().any(|toleration| toleration.bears(taint)))
 }
 
@@ -225,15 +225,15 @@ pub struct Controller {
     /// The resource version.
     pub version: u64,
     /// Its identifier.
-    pub uid: Uid,
+    pub uid: ObjectUid,
     /// What controls it in turn.
-    pub owner: Option<Arc<Owner>>,
+    pub owner: Option<Arc<OwnerRef>>,
     /// What its own annotations say.
     pub saying: SensitivityStatement,
     /// What its template's annotations say.
     pub said: Arc<TemplateStatements>,
     /// Its template's node selector, stamps included, and required node affinity.
-    pub wants: Arc<Wants>,
+    pub wants: Arc<NodeRequirements>,
     /// When Rempart last moved it: the template's annotation.
     pub migration: Option<Box<str>>,
     /// Whether its deletion has been asked for.
@@ -243,18 +243,18 @@ pub struct Controller {
     /// Whether its controller has seen the latest change of it.
     pub observed: bool,
     /// What else there is to know of its kind.
-    pub form: Form,
+    pub form: ControllerSpec,
 }
 
 /// What there is to know of a kind of controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum ControllerSpec {
     /// A `Deployment`.
     Deployment {
         /// Whether its rollout is paused.
         paused: bool,
         /// How it replaces pods.
-        strategy: Strategy,
+        strategy: RolloutStrategy,
         /// Pods there are, of whatever template.
         total: u32,
         /// Pods of the latest template.
@@ -293,24 +293,24 @@ pub enum Form {
     CronJob,
 }
 
-impl Form {
+impl ControllerSpec {
     /// The kind.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> WorkloadKind {
         match self {
-            Self::Deployment { .. } => Kind::Deployment,
-            Self::ReplicaSet => Kind::ReplicaSet,
-            Self::StatefulSet { .. } => Kind::StatefulSet,
-            Self::DaemonSet { .. } => Kind::DaemonSet,
-            Self::Job { .. } => Kind::Job,
-            Self::CronJob => Kind::CronJob,
+            Self::Deployment { .. } => WorkloadKind::Deployment,
+            Self::ReplicaSet => WorkloadKind::ReplicaSet,
+            Self::StatefulSet { .. } => WorkloadKind::StatefulSet,
+            Self::DaemonSet { .. } => WorkloadKind::DaemonSet,
+            Self::Job { .. } => WorkloadKind::Job,
+            Self::CronJob => WorkloadKind::CronJob,
         }
     }
 }
 
 /// How a `Deployment` replaces pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strategy {
+pub enum RolloutStrategy {
     /// All are ended before new ones are made.
     Recreate,
     /// Some at a time.
@@ -342,41 +342,41 @@ pub struct Volume {
 
 /// A node as a place for pods.
 #[derive(Clone, Debug)]
-pub struct Spot<'a> {
+pub struct NodeView<'a> {
     /// Its name.
     pub name: &'a str,
     /// The pool that it belongs to.
     pub pool: Option<&'a PoolName>,
     /// Its labels, those of others and the stamps that it should carry.
-    pub labels: SpotLabels<'a>,
+    pub labels: NodeViewLabels<'a>,
     /// The stamps that it would carry if no pool were withdrawn ahead of the end of a certificate.
     pub held: &'a Labels,
     /// What keeps pods off.
-    pub taints: &'a [Taint],
+    pub taints: &'a [NodeTaint],
     /// Whether its kubelet says that it is ready, and nobody has closed it.
     pub open: bool,
     /// What it has for pods.
-    pub allocatable: Resources,
+    pub allocatable: ComputeResources,
     /// What else it has for them.
-    pub others: &'a Others,
+    pub others: &'a ExtendedResources,
 }
 
 /// The labels of a node: those of others, and the stamps that it should carry.
 #[derive(Clone, Copy)]
-pub struct SpotLabels<'a> {
+pub struct NodeViewLabels<'a> {
     /// Those of others.
     pub own: &'a dyn super::selector::LabelSource,
     /// The stamps.
     pub stamps: &'a Labels,
 }
 
-impl fmt::Debug for SpotLabels<'_> {
+impl fmt::Debug for NodeViewLabels<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SpotLabels").field("stamps", self.stamps).finish_non_exhaustive()
     }
 }
 
-impl super::selector::LabelSource for SpotLabels<'_> {
+impl super::selector::LabelSource for NodeViewLabels<'_> {
     fn label(&self, key: &str) -> Option<&str> {
         match self.stamps.get(key) {
             Some(stamp) => Some(stamp),
@@ -387,11 +387,11 @@ impl super::selector::LabelSource for SpotLabels<'_> {
 
 /// Everything that runs. Objects with a namespace are found by `namespace/name`.
 #[derive(Clone, Copy, Debug)]
-pub struct Fleet<'a> {
+pub struct ClusterObjects<'a> {
     /// Pods.
     pub pods: &'a BTreeMap<String, Pod>,
     /// What makes them.
-    pub controllers: Controllers<'a>,
+    pub controllers: ControllersByKind<'a>,
     /// Namespaces by name.
     pub namespaces: &'a BTreeMap<String, Namespace>,
     /// Claims of volumes.
@@ -402,7 +402,7 @@ pub struct Fleet<'a> {
 
 /// What makes pods, kind by kind.
 #[derive(Clone, Copy, Debug)]
-pub struct Controllers<'a> {
+pub struct ControllersByKind<'a> {
     /// Of `apps/v1`.
     pub deployments: &'a BTreeMap<String, Controller>,
     /// Of `apps/v1`.
@@ -417,26 +417,26 @@ pub struct Controllers<'a> {
     pub cron_jobs: &'a BTreeMap<String, Controller>,
 }
 
-impl<'a> Controllers<'a> {
+impl<'a> ControllersByKind<'a> {
     /// Those of `kind`; none of pods.
     #[must_use]
-    pub fn of(&self, kind: Kind) -> Option<&'a BTreeMap<String, Controller>> {
+    pub fn of(&self, kind: WorkloadKind) -> Option<&'a BTreeMap<String, Controller>> {
         match kind {
-            Kind::Deployment => Some(self.deployments),
-            Kind::ReplicaSet => Some(self.replica_sets),
-            Kind::StatefulSet => Some(self.stateful_sets),
-            Kind::DaemonSet => Some(self.daemon_sets),
-            Kind::Job => Some(self.jobs),
-            Kind::CronJob => Some(self.cron_jobs),
-            Kind::Pod => None,
+            WorkloadKind::Deployment => Some(self.deployments),
+            WorkloadKind::ReplicaSet => Some(self.replica_sets),
+            WorkloadKind::StatefulSet => Some(self.stateful_sets),
+            WorkloadKind::DaemonSet => Some(self.daemon_sets),
+            WorkloadKind::Job => Some(self.jobs),
+            WorkloadKind::CronJob => Some(self.cron_jobs),
+            WorkloadKind::Pod => None,
         }
     }
 }
 
-impl<'a> Fleet<'a> {
+impl<'a> ClusterObjects<'a> {
     /// What controls what `owner` says, when it is there and is what is meant.
     #[must_use]
-    pub fn controller(&self, namespace: &str, owner: &Owner) -> Option<&'a Controller> {
+    pub fn controller(&self, namespace: &str, owner: &OwnerRef) -> Option<&'a Controller> {
         let known = self.controllers.of(owner.kind?)?.get(&format!("{namespace}/{}", owner.name))?;
         (known.uid == owner.uid).then_some(known)
     }
@@ -457,24 +457,24 @@ mod tests {
     #[test]
     fn an_identifier_is_read_and_written_back() {
         let text = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
-        assert_eq!(Uid::parse(text).unwrap().to_string(), text);
+        assert_eq!(ObjectUid::parse(text).unwrap().to_string(), text);
         for bad in ["", "0a1b2c3d", "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8fg", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"] {
-            assert_eq!(Uid::parse(bad), None, "{bad}");
+            assert_eq!(ObjectUid::parse(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn a_taint_is_borne_by_key_value_and_effect() {
-        let taint = |effect| Taint { key: "gpu".into(), value: "a".into(), effect };
+        let taint = |effect| NodeTaint { key: "gpu".into(), value: "a".into(), effect };
         let bearing = |key: Option<&str>, value: Option<&str>, effect| {
-            vec![Toleration { key: key.map(Into::into), value: value.map(Into::into), effect }]
+            vec![PodToleration { key: key.map(Into::into), value: value.map(Into::into), effect }]
         };
-        let closed = [taint(Effect::NoSchedule)];
+        let closed = [taint(TaintEffect::NoSchedule)];
         assert!(!bears(&[], &closed));
-        assert!(bears(&[], &[taint(Effect::PreferNoSchedule)]));
+        assert!(bears(&[], &[taint(TaintEffect::PreferNoSchedule)]));
         assert!(bears(&bearing(None, None, None), &closed));
-        assert!(bears(&bearing(Some("gpu"), Some("a"), Some(Effect::NoSchedule)), &closed));
+        assert!(bears(&bearing(Some("gpu"), Some("a"), Some(TaintEffect::NoSchedule)), &closed));
         assert!(!bears(&bearing(Some("gpu"), Some("b"), None), &closed));
-        assert!(!bears(&bearing(Some("gpu"), None, Some(Effect::NoExecute)), &closed));
+        assert!(!bears(&bearing(Some("gpu"), None, Some(TaintEffect::NoExecute)), &closed));
     }
 }

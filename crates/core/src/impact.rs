@@ -7,39 +7,39 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::{
     name::{CategoryName, LevelName, PolicyName, PoolName},
-    plan::{Outcome, Plan, Planned, Refused, RefusedNamespace, refused},
-    reason::Demander,
-    workload::{Identity, Kind, Workload},
+    plan::{PlacementOutcome, Plan, PlannedWorkload, PolicyRefusal, RefusedNamespace, refused},
+    reason::RequirementSource,
+    workload::{Workload, WorkloadIdentity, WorkloadKind},
 };
 
 /// The difference between two plans.
 #[derive(Debug, Default)]
-pub struct Impact<'a> {
+pub struct PlanImpact<'a> {
     /// Pools gained and lost, by policy, levels before categories, least to most sensitive. Only those that differ.
-    pub standings: Vec<Standing<'a>>,
+    pub standings: Vec<ClearanceChange<'a>>,
     /// `DaemonSet`s whose pods Kubernetes ends at once: no wave and no budget applies to them.
-    pub ended: Vec<Ended<'a>>,
+    pub ended: Vec<EndedDaemonSet<'a>>,
     /// Namespaces whose labels were understood and would be refused: nothing starts in them.
     pub namespaces: Vec<RefusedNamespace<'a>>,
     /// Workloads that were admitted and would be refused, so that their pods do not come back.
-    pub refused: Vec<Refusing<'a>>,
+    pub refused: Vec<NewlyRefused<'a>>,
     /// Workloads whose places were restricted and would be no more: they may run anywhere.
     pub freed: Vec<&'a Workload>,
     /// Workloads that lose places and keep others.
-    pub moved: Vec<Moved<'a>>,
+    pub moved: Vec<MovedWorkload<'a>>,
     /// Workloads that had somewhere to run and would have nowhere.
-    pub stranded: Vec<Stranded<'a>>,
+    pub stranded: Vec<StrandedWorkload<'a>>,
 }
 
 /// What becomes of one level or category.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing<'a> {
+pub struct ClearanceChange<'a> {
     /// The policy.
     pub policy: &'a PolicyName,
     /// The level or category.
-    pub demander: Demander<'a>,
+    pub demander: RequirementSource<'a>,
     /// Whether it is there before and after.
-    pub presence: Presence,
+    pub presence: SourcePresence,
     /// Pools that become cleared.
     pub gained: Vec<&'a PoolName>,
     /// Pools that cease to be cleared.
@@ -48,7 +48,7 @@ pub struct Standing<'a> {
 
 /// Whether a level or category is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
+pub enum SourcePresence {
     /// Before and after.
     Kept,
     /// After alone.
@@ -59,7 +59,7 @@ pub enum Presence {
 
 /// A `DaemonSet` that loses pods at once.
 #[derive(Clone, Debug)]
-pub struct Ended<'a> {
+pub struct EndedDaemonSet<'a> {
     /// The `DaemonSet`.
     pub workload: &'a Workload,
     /// The nodes on which its pods end; empty where no node is known.
@@ -70,16 +70,16 @@ pub struct Ended<'a> {
 
 /// A workload that would be refused.
 #[derive(Clone, Debug)]
-pub struct Refusing<'a> {
+pub struct NewlyRefused<'a> {
     /// The workload.
     pub workload: &'a Workload,
     /// Why.
-    pub refusals: Vec<Refused<'a>>,
+    pub refusals: Vec<PolicyRefusal<'a>>,
 }
 
 /// A workload that would move.
 #[derive(Clone, Debug)]
-pub struct Moved<'a> {
+pub struct MovedWorkload<'a> {
     /// The workload.
     pub workload: &'a Workload,
     /// The pools that it loses; empty where it was free to run anywhere.
@@ -92,16 +92,16 @@ pub struct Moved<'a> {
 
 /// A workload that would have nowhere to go.
 #[derive(Clone, Debug)]
-pub struct Stranded<'a> {
+pub struct StrandedWorkload<'a> {
     /// The workload.
     pub workload: &'a Workload,
     /// What becomes of it.
-    pub outcome: Outcome,
+    pub outcome: PlacementOutcome,
     /// The pools that it loses; empty where it was free to run anywhere.
     pub lost: Vec<&'a PoolName>,
 }
 
-impl Impact<'_> {
+impl PlanImpact<'_> {
     /// Whether nothing differs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -116,7 +116,7 @@ impl Impact<'_> {
     }
 }
 
-impl Refusing<'_> {
+impl NewlyRefused<'_> {
     /// Why, in the words that its author reads.
     #[must_use]
     pub fn message(&self) -> String {
@@ -126,13 +126,14 @@ impl Refusing<'_> {
 
 /// What `new` changes of `old`. Workloads that are in one of them alone are no part of it.
 #[must_use]
-pub fn impact<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Impact<'a> {
-    let mut impact = Impact { standings: standings(old, new), namespaces: namespaces(old, new), ..Impact::default() };
+pub fn impact<'a>(old: &Plan<'a>, new: &Plan<'a>) -> PlanImpact<'a> {
+    let mut impact =
+        PlanImpact { standings: standings(old, new), namespaces: namespaces(old, new), ..PlanImpact::default() };
     // One that is given twice is compared with itself, each time with its like.
-    let before: BTreeMap<(&Identity, usize), &Planned<'a>> = numbered(old).collect();
+    let before: BTreeMap<(&WorkloadIdentity, usize), &PlannedWorkload<'a>> = numbered(old).collect();
     for (key, after) in numbered(new) {
         if let Some(before) = before.get(&key) {
-            Comparison { old, new, before, after }.report(&mut impact);
+            PlanComparison { old, new, before, after }.report(&mut impact);
         }
     }
     impact.freed.sort_by_key(|workload| &workload.identity);
@@ -144,8 +145,10 @@ pub fn impact<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Impact<'a> {
 }
 
 /// The workloads of `plan`, each with how many of the same identity came before it.
-fn numbered<'p, 'a>(plan: &'p Plan<'a>) -> impl Iterator<Item = ((&'a Identity, usize), &'p Planned<'a>)> {
-    let mut seen: BTreeMap<&Identity, usize> = BTreeMap::new();
+fn numbered<'p, 'a>(
+    plan: &'p Plan<'a>,
+) -> impl Iterator<Item = ((&'a WorkloadIdentity, usize), &'p PlannedWorkload<'a>)> {
+    let mut seen: BTreeMap<&WorkloadIdentity, usize> = BTreeMap::new();
     plan.workloads.iter().map(move |planned| {
         let workload: &'a Workload = planned.workload;
         let count = seen.entry(&workload.identity).or_insert(0);
@@ -165,11 +168,11 @@ fn namespaces<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Vec<RefusedNamespace<'a>> {
 }
 
 /// One workload, before and after.
-struct Comparison<'a, 'p> {
+struct PlanComparison<'a, 'p> {
     old: &'p Plan<'a>,
     new: &'p Plan<'a>,
-    before: &'p Planned<'a>,
-    after: &'p Planned<'a>,
+    before: &'p PlannedWorkload<'a>,
+    after: &'p PlannedWorkload<'a>,
 }
 
 /// The places where a workload may run.
@@ -178,26 +181,26 @@ enum Places<'a> {
     Pools(BTreeSet<&'a PoolName>),
 }
 
-fn places<'a>(plan: &Plan<'a>, planned: &Planned<'_>) -> Places<'a> {
+fn places<'a>(plan: &Plan<'a>, planned: &PlannedWorkload<'_>) -> Places<'a> {
     match &planned.outcome {
-        Outcome::Unrestricted(_) => Places::Anywhere,
-        Outcome::Placeable(pools) => {
+        PlacementOutcome::Unrestricted(_) => Places::Anywhere,
+        PlacementOutcome::Placeable(pools) => {
             Places::Pools(pools.iter().filter_map(|index| plan.pool(*index)).map(|pool| &pool.name).collect())
         }
-        Outcome::Refused | Outcome::Unplaceable(_) => Places::Pools(BTreeSet::new()),
+        PlacementOutcome::Refused | PlacementOutcome::Unplaceable(_) => Places::Pools(BTreeSet::new()),
     }
 }
 
-impl<'a> Comparison<'a, '_> {
-    fn report(&self, impact: &mut Impact<'a>) {
+impl<'a> PlanComparison<'a, '_> {
+    fn report(&self, impact: &mut PlanImpact<'a>) {
         let Self { old, new, before, after } = self;
         let workload = after.workload;
-        if after.outcome == Outcome::Refused && before.outcome != Outcome::Refused {
+        if after.outcome == PlacementOutcome::Refused && before.outcome != PlacementOutcome::Refused {
             let refusals = after.judgement.refusals.iter().filter(|refused| refused.in_force).cloned().collect();
-            impact.refused.push(Refusing { workload, refusals });
+            impact.refused.push(NewlyRefused { workload, refusals });
         }
         let (lost, left) = match (places(old, before), places(new, after)) {
-            (Places::Pools(_), Places::Anywhere) if before.outcome != Outcome::Refused => {
+            (Places::Pools(_), Places::Anywhere) if before.outcome != PlacementOutcome::Refused => {
                 impact.freed.push(workload);
                 return;
             }
@@ -214,7 +217,7 @@ impl<'a> Comparison<'a, '_> {
         };
         self.end(impact, &lost);
         if left.is_empty() {
-            impact.stranded.push(Stranded { workload, outcome: after.outcome.clone(), lost });
+            impact.stranded.push(StrandedWorkload { workload, outcome: after.outcome.clone(), lost });
             return;
         }
         let pods = (!workload.runs_on.is_empty()).then(|| {
@@ -222,19 +225,19 @@ impl<'a> Comparison<'a, '_> {
             workload.runs_on.iter().filter(displaced).count()
         });
         if pods != Some(0) {
-            impact.moved.push(Moved { workload, lost, left: left.into_iter().collect(), pods });
+            impact.moved.push(MovedWorkload { workload, lost, left: left.into_iter().collect(), pods });
         }
     }
 
     /// Tells what ends of a `DaemonSet`.
-    fn end(&self, impact: &mut Impact<'a>, lost: &[&'a PoolName]) {
+    fn end(&self, impact: &mut PlanImpact<'a>, lost: &[&'a PoolName]) {
         let Self { old, new, before, after } = self;
-        if after.workload.identity.kind != Kind::DaemonSet {
+        if after.workload.identity.kind != WorkloadKind::DaemonSet {
             return;
         }
         let stood: Option<BTreeSet<_>> = old.reach(before).map(|reach| reach.cleared.into_iter().collect());
-        let gone = if after.outcome == Outcome::Refused {
-            if matches!(before.outcome, Outcome::Unrestricted(_)) {
+        let gone = if after.outcome == PlacementOutcome::Refused {
+            if matches!(before.outcome, PlacementOutcome::Unrestricted(_)) {
                 // Its template stays as it is, and asks for nothing that a node could lose.
                 return;
             }
@@ -246,7 +249,7 @@ impl<'a> Comparison<'a, '_> {
         };
         if gone.as_ref().is_none_or(|nodes| !nodes.is_empty()) {
             let nodes = gone.unwrap_or_default();
-            impact.ended.push(Ended { workload: after.workload, nodes, pools: lost.to_vec() });
+            impact.ended.push(EndedDaemonSet { workload: after.workload, nodes, pools: lost.to_vec() });
         }
     }
 }
@@ -291,31 +294,31 @@ fn resolved<'a>(plan: &Plan<'a>) -> BTreeSet<&'a PoolName> {
     plan.pools.iter().filter(|pool| pool.site.is_ok()).map(|pool| &pool.pool.name).collect()
 }
 
-fn standings<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Vec<Standing<'a>> {
+fn standings<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Vec<ClearanceChange<'a>> {
     let (before, after) = (cleared(old), cleared(new));
     let (all_before, all_after) = (resolved(old), resolved(new));
     let nothing = BTreeSet::new();
     let all: BTreeSet<&Demanding<'a>> = before.keys().chain(after.keys()).collect();
-    let mut standings: Vec<Standing<'a>> = all
+    let mut standings: Vec<ClearanceChange<'a>> = all
         .into_iter()
         .filter_map(|key| {
             let (presence, had, has) = match (before.get(key), after.get(key)) {
-                (None, has) => (Presence::Added, &nothing, has.and_then(Option::as_ref).unwrap_or(&nothing)),
-                (had, None) => (Presence::Removed, had.and_then(Option::as_ref).unwrap_or(&nothing), &nothing),
+                (None, has) => (SourcePresence::Added, &nothing, has.and_then(Option::as_ref).unwrap_or(&nothing)),
+                (had, None) => (SourcePresence::Removed, had.and_then(Option::as_ref).unwrap_or(&nothing), &nothing),
                 // Where nothing is demanded, no pool is won or lost.
                 (Some(None), Some(None)) => return None,
                 (Some(had), Some(has)) => {
-                    (Presence::Kept, had.as_ref().unwrap_or(&all_before), has.as_ref().unwrap_or(&all_after))
+                    (SourcePresence::Kept, had.as_ref().unwrap_or(&all_before), has.as_ref().unwrap_or(&all_after))
                 }
             };
             let (gained, lost): (Vec<_>, Vec<_>) =
                 (has.difference(had).copied().collect(), had.difference(has).copied().collect());
-            let differs = presence != Presence::Kept || !gained.is_empty() || !lost.is_empty();
+            let differs = presence != SourcePresence::Kept || !gained.is_empty() || !lost.is_empty();
             let demander = match key.1 {
-                Rank::Level(level) => Demander::Level(level),
-                Rank::Category(category) => Demander::Category(category),
+                Rank::Level(level) => RequirementSource::Level(level),
+                Rank::Category(category) => RequirementSource::Category(category),
             };
-            differs.then_some(Standing { policy: key.0, demander, presence, gained, lost })
+            differs.then_some(ClearanceChange { policy: key.0, demander, presence, gained, lost })
         })
         .collect();
     standings.sort_by_key(|standing| (standing.policy, place(old, new, standing)));
@@ -323,13 +326,13 @@ fn standings<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Vec<Standing<'a>> {
 }
 
 /// Where a level or category stands within its policy: levels as the policy orders them, then categories by name.
-fn place<'a>(old: &Plan<'a>, new: &Plan<'a>, standing: &Standing<'a>) -> (usize, &'a str) {
+fn place<'a>(old: &Plan<'a>, new: &Plan<'a>, standing: &ClearanceChange<'a>) -> (usize, &'a str) {
     match standing.demander {
-        Demander::Level(level) => {
+        RequirementSource::Level(level) => {
             let rank =
                 |plan: &Plan<'_>| plan.inventory.world.policies.get(standing.policy)?.levels.rank(level.as_str());
             (rank(new).or_else(|| rank(old)).unwrap_or(usize::MAX), level.as_str())
         }
-        Demander::Category(category) => (usize::MAX, category.as_str()),
+        RequirementSource::Category(category) => (usize::MAX, category.as_str()),
     }
 }

@@ -8,9 +8,9 @@ use jiff::{civil, tz::Offset};
 
 /// A point in time (UTC).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(jiff::Timestamp);
+pub struct Timestamp(jiff::Timestamp);
 
-impl Instant {
+impl Timestamp {
     /// The instant `seconds` after 1970-01-01T00:00:00Z, or the nearest one that can be represented.
     #[must_use]
     pub fn from_seconds(seconds: i64) -> Self {
@@ -35,8 +35,8 @@ impl Instant {
 
     /// The day that it lies in.
     #[must_use]
-    pub fn day(self) -> Day {
-        Day(Offset::UTC.to_datetime(self.0).date())
+    pub fn day(self) -> CalendarDay {
+        CalendarDay(Offset::UTC.to_datetime(self.0).date())
     }
 
     /// The timestamp, for edges that write it down.
@@ -46,19 +46,19 @@ impl Instant {
     }
 }
 
-impl From<jiff::Timestamp> for Instant {
+impl From<jiff::Timestamp> for Timestamp {
     fn from(timestamp: jiff::Timestamp) -> Self {
         Self(timestamp)
     }
 }
 
-impl fmt::Display for Instant {
+impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl fmt::Debug for Instant {
+impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -66,14 +66,14 @@ impl fmt::Debug for Instant {
 
 /// A calendar day, as certificates give their terms. It begins at 00:00 UTC and ends at 24:00 UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Day(civil::Date);
+pub struct CalendarDay(civil::Date);
 
 /// A text that is no day of the calendar.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a day: write year-month-day, as 2026-11-30")]
 pub struct InvalidDay(String);
 
-impl Day {
+impl CalendarDay {
     /// Reads `2026-11-30`, and nothing looser.
     ///
     /// # Errors
@@ -90,16 +90,16 @@ impl Day {
 
     /// Its first instant.
     #[must_use]
-    pub fn starts(self) -> Instant {
+    pub fn starts(self) -> Timestamp {
         // What lies beyond the representable must stay beyond: a day at the end of the calendar has not begun.
         let beyond = if self.0.year() > 0 { jiff::Timestamp::MAX } else { jiff::Timestamp::MIN };
-        Instant(Offset::UTC.to_timestamp(self.0.at(0, 0, 0, 0)).unwrap_or(beyond))
+        Timestamp(Offset::UTC.to_timestamp(self.0.at(0, 0, 0, 0)).unwrap_or(beyond))
     }
 
     /// The first instant after it.
     #[must_use]
-    pub fn ends(self) -> Instant {
-        self.0.tomorrow().map_or(Instant(jiff::Timestamp::MAX), |next| Self(next).starts())
+    pub fn ends(self) -> Timestamp {
+        self.0.tomorrow().map_or(Timestamp(jiff::Timestamp::MAX), |next| Self(next).starts())
     }
 
     /// The day after it; the last of the calendar is its own.
@@ -110,19 +110,19 @@ impl Day {
 
     /// The day whose [`ends`](Self::ends) is `instant`, rounded down to whole days.
     #[must_use]
-    pub fn ending_at(instant: Instant) -> Self {
+    pub fn ending_at(instant: Timestamp) -> Self {
         let Self(date) = instant.day();
         Self(date.yesterday().unwrap_or(date))
     }
 }
 
-impl fmt::Display for Day {
+impl fmt::Display for CalendarDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl fmt::Debug for Day {
+impl fmt::Debug for CalendarDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -136,24 +136,24 @@ mod tests {
 
     #[test]
     fn a_day_lasts_from_midnight_to_midnight_utc() {
-        let day = Day::parse("2026-11-30").unwrap();
+        let day = CalendarDay::parse("2026-11-30").unwrap();
         assert_eq!(day.starts().to_string(), "2026-11-30T00:00:00Z");
         assert_eq!(day.ends().to_string(), "2026-12-01T00:00:00Z");
-        assert_eq!(Day::ending_at(day.ends()), day);
+        assert_eq!(CalendarDay::ending_at(day.ends()), day);
     }
 
     #[test]
     fn the_ends_of_the_calendar_do_not_panic() {
         for text in ["0000-01-01", "0001-01-01", "9999-12-31"] {
-            let day = Day::parse(text).unwrap();
+            let day = CalendarDay::parse(text).unwrap();
             assert!(day.starts() <= day.ends());
-            let _ = Day::ending_at(day.starts());
+            let _ = CalendarDay::ending_at(day.starts());
         }
-        let now = Instant::from_seconds(1_800_000_000);
-        assert!(Day::parse("9999-12-31").unwrap().starts() > now, "a day of that year has not begun");
-        assert!(Day::parse("9999-12-30").unwrap().ends() > now, "nor has its eve ended");
-        assert!(Day::parse("0000-01-01").unwrap().ends() < now);
-        assert!(Instant::from_seconds(i64::MIN) < Instant::from_seconds(i64::MAX));
+        let now = Timestamp::from_seconds(1_800_000_000);
+        assert!(CalendarDay::parse("9999-12-31").unwrap().starts() > now, "a day of that year has not begun");
+        assert!(CalendarDay::parse("9999-12-30").unwrap().ends() > now, "nor has its eve ended");
+        assert!(CalendarDay::parse("0000-01-01").unwrap().ends() < now);
+        assert!(Timestamp::from_seconds(i64::MIN) < Timestamp::from_seconds(i64::MAX));
     }
 
     #[test]
@@ -170,8 +170,8 @@ mod tests {
             "+026-11-30",
             "２026-11-30",
         ] {
-            assert!(Day::parse(bad).is_err(), "{bad}");
+            assert!(CalendarDay::parse(bad).is_err(), "{bad}");
         }
-        assert!(Day::parse("2028-02-29").is_ok());
+        assert!(CalendarDay::parse("2028-02-29").is_ok());
     }
 }

@@ -9,7 +9,7 @@ use alloc::{
 };
 
 use super::{
-    clearance::World,
+    clearance::ClearanceInput,
     namespace::{Namespace, NamespaceFacts},
     selector::Labels,
     workload::Workload,
@@ -17,9 +17,9 @@ use super::{
 
 /// Facts, demands, places and workloads.
 #[derive(Clone, Debug, Default)]
-pub struct Inventory {
+pub struct PlanInventory {
     /// What is known of offers and pools, and what officers demand.
-    pub world: World,
+    pub world: ClearanceInput,
     /// The namespaces that are known.
     pub namespaces: BTreeMap<Arc<str>, Namespace>,
     /// Namespaces that no policy governs.
@@ -39,7 +39,7 @@ pub struct Node {
     pub provider_id: Option<String>,
 }
 
-impl Inventory {
+impl PlanInventory {
     /// What is known of the namespace `name`.
     #[must_use]
     pub fn namespace(&self, name: &str) -> NamespaceFacts<'_> {

@@ -88,7 +88,7 @@ impl fmt::Debug for Jurisdiction {
 
 /// What a policy may demand: one country, or a group of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Area {
+pub enum JurisdictionArea {
     /// One country.
     Country(Jurisdiction),
     /// The European Union.
@@ -97,7 +97,7 @@ pub enum Area {
     Eea,
 }
 
-impl Area {
+impl JurisdictionArea {
     /// Reads a country's code, `EU` or `EEA`.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ impl Area {
     }
 }
 
-impl fmt::Display for Area {
+impl fmt::Display for JurisdictionArea {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Country(country) => country.fmt(f),
@@ -133,9 +133,9 @@ impl fmt::Display for Area {
 
 /// The areas that one demand allows; never empty where it demands something.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Areas(BTreeSet<Area>);
+pub struct JurisdictionAreas(BTreeSet<JurisdictionArea>);
 
-impl Areas {
+impl JurisdictionAreas {
     /// Whether one of the areas contains `place`.
     #[must_use]
     pub fn contain(&self, place: Jurisdiction) -> bool {
@@ -143,20 +143,20 @@ impl Areas {
     }
 }
 
-impl Areas {
+impl JurisdictionAreas {
     /// The areas, in a stable order.
-    pub fn iter(&self) -> impl Iterator<Item = &Area> + Clone {
+    pub fn iter(&self) -> impl Iterator<Item = &JurisdictionArea> + Clone {
         self.0.iter()
     }
 }
 
-impl FromIterator<Area> for Areas {
-    fn from_iter<I: IntoIterator<Item = Area>>(areas: I) -> Self {
+impl FromIterator<JurisdictionArea> for JurisdictionAreas {
+    fn from_iter<I: IntoIterator<Item = JurisdictionArea>>(areas: I) -> Self {
         Self(areas.into_iter().collect())
     }
 }
 
-impl fmt::Display for Areas {
+impl fmt::Display for JurisdictionAreas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         super::text::list(f, self.0.iter())
     }
@@ -183,10 +183,10 @@ mod tests {
     #[test]
     fn groups_contain_their_members_alone() {
         let place = |code| Jurisdiction::parse(code).unwrap();
-        assert!(Area::Eu.contains(place("FR")) && Area::Eea.contains(place("FR")));
-        assert!(!Area::Eu.contains(place("NO")) && Area::Eea.contains(place("NO")));
+        assert!(JurisdictionArea::Eu.contains(place("FR")) && JurisdictionArea::Eea.contains(place("FR")));
+        assert!(!JurisdictionArea::Eu.contains(place("NO")) && JurisdictionArea::Eea.contains(place("NO")));
         for outside in ["CH", "GB", "US", "CN", "RE"] {
-            assert!(!Area::Eea.contains(place(outside)), "{outside}");
+            assert!(!JurisdictionArea::Eea.contains(place(outside)), "{outside}");
         }
     }
 
@@ -196,6 +196,6 @@ mod tests {
             assert!(Jurisdiction::parse(bad).is_err(), "{bad}");
         }
         assert!(Jurisdiction::parse("UK").unwrap_err().to_string().contains("GB"));
-        assert!(Area::parse("EFTA").unwrap_err().to_string().contains("EEA"));
+        assert!(JurisdictionArea::parse("EFTA").unwrap_err().to_string().contains("EEA"));
     }
 }

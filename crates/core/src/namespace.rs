@@ -97,19 +97,19 @@ impl<'a> NamespaceFacts<'a> {
     pub fn governed_by(&self, policy: &Policy, name: &str) -> bool {
         match self {
             Self::Exempt { .. } | Self::Absent => false,
-            Self::Known(namespace) => policy.namespaces.matches(&Named { labels: Some(&namespace.labels), name }),
-            Self::Unread => policy.namespaces.matches(&Named { labels: None, name }),
+            Self::Known(namespace) => policy.namespaces.matches(&NamedLabels { labels: Some(&namespace.labels), name }),
+            Self::Unread => policy.namespaces.matches(&NamedLabels { labels: None, name }),
         }
     }
 }
 
 /// Labels with the one that the API server adds.
-struct Named<'a> {
+struct NamedLabels<'a> {
     labels: Option<&'a Labels>,
     name: &'a str,
 }
 
-impl LabelSource for Named<'_> {
+impl LabelSource for NamedLabels<'_> {
     fn label(&self, key: &str) -> Option<&str> {
         let written = self.labels.and_then(|labels| labels.get(key)).map(String::as_str);
         written.or_else(|| (key == NAMESPACE_NAME).then_some(self.name))

@@ -8,7 +8,7 @@ use super::{catalogue::Pool, name::PoolName, selector::LabelSource};
 
 /// What tells whose a place is.
 #[derive(Clone, Copy)]
-pub struct Place<'a> {
+pub struct NodeIdentity<'a> {
     /// Its labels.
     pub labels: &'a dyn LabelSource,
     /// The provider's identifier of it, where it has one.
@@ -17,14 +17,14 @@ pub struct Place<'a> {
 
 /// Whose a place is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Claims<'a> {
+pub struct PoolClaims<'a> {
     /// The pools that claim it: it belongs to the one that stands alone.
     pub by: Vec<&'a PoolName>,
     /// The pools whose labels it has, but not their provider identifier.
     pub mismatched: Vec<&'a PoolName>,
 }
 
-impl<'a> Claims<'a> {
+impl<'a> PoolClaims<'a> {
     /// The pool that the place belongs to. None where several claim it.
     #[must_use]
     pub fn owner(&self) -> Option<&'a PoolName> {
@@ -37,8 +37,8 @@ impl<'a> Claims<'a> {
 
 /// Who claims `place` among `pools`. A selector that demands nothing claims nothing.
 #[must_use]
-pub fn claims<'a>(pools: &'a BTreeMap<PoolName, Pool>, place: Place<'_>) -> Claims<'a> {
-    let mut claims = Claims::default();
+pub fn claims<'a>(pools: &'a BTreeMap<PoolName, Pool>, place: NodeIdentity<'_>) -> PoolClaims<'a> {
+    let mut claims = PoolClaims::default();
     for (name, pool) in pools {
         if pool.selector.is_empty() || !pool.selector.matches(place.labels) {
             continue;
@@ -57,7 +57,7 @@ mod tests {
     use std::prelude::v1::*;
 
     use super::*;
-    use crate::selector::{Labels, Operator, Selector};
+    use crate::selector::{Labels, Selector, SelectorOperator};
 
     fn pools(entries: &[(&str, &str, Option<&str>)]) -> BTreeMap<PoolName, Pool> {
         let pool = |(name, value, prefix): &(&str, &str, Option<&str>)| Pool {
@@ -65,7 +65,7 @@ mod tests {
             provider: "p".into(),
             offer: "o".into(),
             zone: "z".into(),
-            selector: Selector::new(vec![("pool".into(), Operator::In([(*value).to_owned()].into()))]),
+            selector: Selector::new(vec![("pool".into(), SelectorOperator::In([(*value).to_owned()].into()))]),
             provider_id_prefix: prefix.map(Into::into),
         };
         entries.iter().map(pool).map(|pool| (pool.name.clone(), pool)).collect()
@@ -83,7 +83,7 @@ mod tests {
             (None, vec![("one", "a", Some("aws:///x/"))], None),
         ] {
             let pools = pools(&entries);
-            let found = claims(&pools, Place { labels: &labels, provider_id });
+            let found = claims(&pools, NodeIdentity { labels: &labels, provider_id });
             assert_eq!(found.owner().map(PoolName::as_str), owner, "{entries:?} {provider_id:?}");
         }
     }
@@ -94,6 +94,6 @@ mod tests {
         for pool in pools.values_mut() {
             pool.selector = Selector::default();
         }
-        assert_eq!(claims(&pools, Place { labels: &Labels::new(), provider_id: None }), Claims::default());
+        assert_eq!(claims(&pools, NodeIdentity { labels: &Labels::new(), provider_id: None }), PoolClaims::default());
     }
 }

@@ -6,8 +6,8 @@
 use alloc::{collections::BTreeMap, rc::Rc, string::String, vec::Vec};
 
 use super::{
-    admission::{Need, Refusal},
-    clearance::World,
+    admission::{AdmissionRefusal, PolicyNeed},
+    clearance::ClearanceInput,
     keys,
     name::{LevelName, PolicyName},
     namespace::NamespaceFacts,
@@ -46,7 +46,7 @@ pub struct PolicyRequirement<'a> {
     /// Whether it places and refuses; otherwise it only warns or watches.
     pub in_force: bool,
     /// What it asks, or why nobody can say.
-    pub need: Result<Need<'a>, Vec<Refusal<'a>>>,
+    pub need: Result<PolicyNeed<'a>, Vec<AdmissionRefusal<'a>>>,
 }
 
 impl<'a> PolicyRequirement<'a> {
@@ -79,7 +79,7 @@ impl<'a> PodRequirements<'a> {
 
     /// The first thing for which a policy in force would refuse the pod if it were created now.
     #[must_use]
-    pub fn refusal(&self) -> Option<&Refusal<'a>> {
+    pub fn refusal(&self) -> Option<&AdmissionRefusal<'a>> {
         self.in_force().find_map(|required| required.need.as_ref().err()?.first())
     }
 
@@ -127,7 +127,7 @@ struct GovernedNamespace<'a> {
 
 /// Works out requirements, once for all pods of which the same is said.
 pub struct RequirementsResolver<'a> {
-    world: &'a World,
+    world: &'a ClearanceInput,
     all_in_force: bool,
     namespaces: BTreeMap<&'a str, GovernedNamespace<'a>>,
 }
@@ -135,7 +135,7 @@ pub struct RequirementsResolver<'a> {
 impl<'a> RequirementsResolver<'a> {
     /// By the policies of `world`; with `all_in_force` as if each of them were in `Enforce`.
     #[must_use]
-    pub fn new(world: &'a World, all_in_force: bool) -> Self {
+    pub fn new(world: &'a ClearanceInput, all_in_force: bool) -> Self {
         Self { world, all_in_force, namespaces: BTreeMap::new() }
     }
 

@@ -8,8 +8,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 
 use super::{
-    instant::{Day, Instant},
-    jurisdiction::Areas,
+    instant::{CalendarDay, Timestamp},
+    jurisdiction::JurisdictionAreas,
     keys,
     name::{CategoryName, ExceptionName, Law, LevelName, PolicyName, PoolName, ProviderName, RegionName, Scheme},
     selector::{Labels, Selector},
@@ -17,7 +17,7 @@ use super::{
 
 /// What becomes of what the policy does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum EnforcementMode {
     /// Pods are placed, and what cannot be judged is refused.
     Enforce,
     /// The applying user is warned; nothing is altered.
@@ -26,7 +26,7 @@ pub enum Mode {
     Audit,
 }
 
-impl core::fmt::Display for Mode {
+impl core::fmt::Display for EnforcementMode {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::Enforce => "Enforce",
@@ -42,13 +42,13 @@ pub struct Policy {
     /// Its name.
     pub name: PolicyName,
     /// What becomes of what it does not allow.
-    pub mode: Mode,
+    pub mode: EnforcementMode,
     /// The namespaces that it governs.
     pub namespaces: Selector,
     /// Its levels.
-    pub levels: Levels,
+    pub levels: PolicyLevels,
     /// Its categories; `None` for one that demands nothing.
-    pub categories: BTreeMap<CategoryName, Option<Requirements>>,
+    pub categories: BTreeMap<CategoryName, Option<LevelRequirements>>,
     /// Its exceptions. No namespace is in two of them.
     pub exceptions: BTreeMap<ExceptionName, Exception>,
 }
@@ -63,7 +63,7 @@ pub struct Exception {
     /// The pools that these pods may use beside the cleared ones.
     pub pools: BTreeSet<PoolName>,
     /// The last day on which it holds.
-    pub until: Day,
+    pub until: CalendarDay,
     /// Why it was granted.
     pub reason: String,
     /// Who answers for it.
@@ -73,20 +73,20 @@ pub struct Exception {
 impl Exception {
     /// Whether it holds at `at`.
     #[must_use]
-    pub fn in_force(&self, at: Instant) -> bool {
+    pub fn in_force(&self, at: Timestamp) -> bool {
         at < self.until.ends()
     }
 
     /// When it ends; `None` when it has at `at`.
     #[must_use]
-    pub fn end(&self, at: Instant) -> Option<Instant> {
+    pub fn end(&self, at: Timestamp) -> Option<Timestamp> {
         Some(self.until.ends()).filter(|end| at < *end)
     }
 }
 
 /// What becomes of running pods whose pool is no longer cleared for their level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OnLoss {
+pub struct OnClearanceLoss {
     /// What is done to them.
     pub action: LossAction,
     /// How long before the end of a certificate they begin to leave.
@@ -107,7 +107,7 @@ pub enum LossAction {
 
 /// The levels of a policy, least to most sensitive, with a default among them.
 #[derive(Clone, Debug)]
-pub struct Levels {
+pub struct PolicyLevels {
     ordered: Vec<Level>,
     default: usize,
 }
@@ -118,9 +118,9 @@ pub struct Level {
     /// Its name.
     pub name: LevelName,
     /// What it demands beyond the levels below; `None` for nothing.
-    pub require: Option<Requirements>,
+    pub require: Option<LevelRequirements>,
     /// What becomes of running pods whose pool is no longer cleared for it.
-    pub on_loss: OnLoss,
+    pub on_loss: OnClearanceLoss,
 }
 
 /// Levels that make no order, or a default that is none of them.
@@ -139,7 +139,7 @@ pub enum InvalidLevels {
     },
 }
 
-impl Levels {
+impl PolicyLevels {
     /// Takes `ordered`, least to most sensitive, and the name of the default among them.
     ///
     /// # Errors
@@ -153,7 +153,7 @@ impl Levels {
             Some(default) => Ok(Self { ordered, default }),
             None => Err(InvalidLevels::Default {
                 default: super::name::quoted(default),
-                known: super::text::Listed(ordered.iter().map(|level| &level.name)).to_string(),
+                known: super::text::ListDisplay(ordered.iter().map(|level| &level.name)).to_string(),
             }),
         }
     }
@@ -205,8 +205,8 @@ impl Policy {
     #[must_use]
     pub fn is_in_force(&self) -> bool {
         match self.mode {
-            Mode::Enforce => true,
-            Mode::Warn | Mode::Audit => false,
+            EnforcementMode::Enforce => true,
+            EnforcementMode::Warn | EnforcementMode::Audit => false,
         }
     }
 
@@ -249,23 +249,23 @@ impl Policy {
 
 /// What one level or category demands of a place. Absent means: nothing in this respect.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Requirements {
+pub struct LevelRequirements {
     /// Countries that the operator may be bound by.
-    pub operator: Option<Areas>,
+    pub operator: Option<JurisdictionAreas>,
     /// Countries that the controlling party may be bound by.
-    pub controlling_party: Option<Areas>,
+    pub controlling_party: Option<JurisdictionAreas>,
     /// Countries that every supplier of technology may be bound by.
-    pub technology: Option<Areas>,
+    pub technology: Option<JurisdictionAreas>,
     /// Countries in which the data may lie.
-    pub data: Option<Areas>,
+    pub data: Option<JurisdictionAreas>,
     /// Laws that must not reach the offer.
     pub not_exposed_to: BTreeSet<Law>,
     /// Certificates that must be in force, all of them.
     pub qualifications: BTreeSet<Scheme>,
     /// Providers that may, and may not.
-    pub providers: Filter<ProviderName>,
+    pub providers: NameFilter<ProviderName>,
     /// Regions that may, and may not.
-    pub regions: Filter<RegionName>,
+    pub regions: NameFilter<RegionName>,
     /// The highest power usage effectiveness (ratio).
     pub max_pue: Option<f64>,
     /// The highest carbon intensity (gCO2e/kWh).
@@ -274,14 +274,14 @@ pub struct Requirements {
 
 /// Names that are allowed (all when `None`), and names that are denied even so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter<T> {
+pub struct NameFilter<T> {
     /// Only these, when given.
     pub allow: Option<BTreeSet<T>>,
     /// Never these.
     pub deny: BTreeSet<T>,
 }
 
-impl<T> Default for Filter<T> {
+impl<T> Default for NameFilter<T> {
     fn default() -> Self {
         Self { allow: None, deny: BTreeSet::new() }
     }
@@ -289,7 +289,7 @@ impl<T> Default for Filter<T> {
 
 /// What a filter makes of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filtered<'a, T> {
+pub enum FilterResult<'a, T> {
     /// It may pass.
     Passes,
     /// It is on the list of the denied.
@@ -298,7 +298,7 @@ pub enum Filtered<'a, T> {
     NotAmong(&'a BTreeSet<T>),
 }
 
-impl<T: Ord> Filter<T> {
+impl<T: Ord> NameFilter<T> {
     /// Whether it demands anything.
     #[must_use]
     pub fn says_anything(&self) -> bool {
@@ -306,11 +306,11 @@ impl<T: Ord> Filter<T> {
     }
 
     /// What it makes of `name`.
-    pub fn judge(&self, name: &T) -> Filtered<'_, T> {
+    pub fn judge(&self, name: &T) -> FilterResult<'_, T> {
         match &self.allow {
-            _ if self.deny.contains(name) => Filtered::Denied,
-            Some(allow) if !allow.contains(name) => Filtered::NotAmong(allow),
-            _ => Filtered::Passes,
+            _ if self.deny.contains(name) => FilterResult::Denied,
+            Some(allow) if !allow.contains(name) => FilterResult::NotAmong(allow),
+            _ => FilterResult::Passes,
         }
     }
 }

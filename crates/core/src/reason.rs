@@ -4,16 +4,19 @@ use alloc::collections::BTreeSet;
 use core::{fmt, time::Duration};
 
 use super::{
-    catalogue::{Gap, Party, Pool, Qualification, Reach, Role, Site, Technology, Unresolved},
-    instant::Day,
-    jurisdiction::{Areas, Jurisdiction},
+    catalogue::{
+        ExposureGap, LawReach, LegalParty, PartyRole, Pool, Qualification, ResolvedPool, TechnologyComponent,
+        UnresolvedReference,
+    },
+    instant::CalendarDay,
+    jurisdiction::{Jurisdiction, JurisdictionAreas},
     name::{CategoryName, Law, LevelName, PolicyName, ProviderName, RegionName, Scheme},
-    tenure::{End, Tenure},
+    tenure::{ClearanceEnd, ClearanceValidity},
 };
 
 /// A stable word for a kind of reason. Never renamed: alerts and pipelines match on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Code {
+pub enum ReasonCode {
     /// The pool names a provider, offer or zone that is not recorded.
     PoolUnresolved,
     /// No certificate of the scheme is recorded.
@@ -50,7 +53,7 @@ pub enum Code {
     CarbonUnknown,
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for ReasonCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
@@ -58,14 +61,14 @@ impl fmt::Display for Code {
 
 /// Who demands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Demander<'a> {
+pub enum RequirementSource<'a> {
     /// A level.
     Level(&'a LevelName),
     /// A category.
     Category(&'a CategoryName),
 }
 
-impl fmt::Display for Demander<'_> {
+impl fmt::Display for RequirementSource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Level(level) => write!(f, "level {level}"),
@@ -76,16 +79,16 @@ impl fmt::Display for Demander<'_> {
 
 /// Which of an offer's countries a demand is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject<'a> {
+pub enum JurisdictionSubject<'a> {
     /// The operator's or the controlling party's.
     Party {
         /// What the party is to the offer.
-        role: Role,
+        role: PartyRole,
         /// The party.
-        party: &'a Party,
+        party: &'a LegalParty,
     },
     /// A supplier's; `None` when no technology is recorded at all.
-    Technology(Option<&'a Technology>),
+    Technology(Option<&'a TechnologyComponent>),
     /// Where the data lies.
     Data,
 }
@@ -94,11 +97,11 @@ pub enum Subject<'a> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cause<'a> {
     /// It stands on nothing.
-    Unresolved(Unresolved<'a>),
+    Unresolved(UnresolvedReference<'a>),
     /// No certificate of this scheme.
     QualificationMissing(&'a Scheme),
     /// It ended on this day.
-    QualificationExpired(&'a Qualification, Day),
+    QualificationExpired(&'a Qualification, CalendarDay),
     /// It is to come.
     QualificationNotYetValid(&'a Qualification),
     /// It covers other regions.
@@ -106,20 +109,20 @@ pub enum Cause<'a> {
     /// It ends within the lead time. No cause to lose clearance, but perhaps to be withdrawn from new pods.
     QualificationEnding {
         /// The end.
-        end: End<'a>,
+        end: ClearanceEnd<'a>,
         /// What follows from it.
-        tenure: Tenure<'a>,
+        tenure: ClearanceValidity<'a>,
         /// The lead time.
         lead: Duration,
     },
     /// The country is not among these.
-    JurisdictionNotAllowed(Subject<'a>, Jurisdiction, &'a Areas),
+    JurisdictionNotAllowed(JurisdictionSubject<'a>, Jurisdiction, &'a JurisdictionAreas),
     /// The country is not recorded.
-    JurisdictionUnknown(Subject<'a>, &'a Areas),
+    JurisdictionUnknown(JurisdictionSubject<'a>, &'a JurisdictionAreas),
     /// The law reaches the offer.
-    ExposedToLaw(&'a Law, Reach<'a>),
+    ExposedToLaw(&'a Law, LawReach<'a>),
     /// A fact is missing that would tell whether the law reaches the offer.
-    ExposureUnknown(&'a Law, Gap),
+    ExposureUnknown(&'a Law, ExposureGap),
     /// Nobody has heard of the law.
     LawUnknown(&'a Law),
     /// The provider is on the list of the denied.
@@ -143,25 +146,25 @@ pub enum Cause<'a> {
 impl Cause<'_> {
     /// Its stable word.
     #[must_use]
-    pub fn code(&self) -> Code {
+    pub fn code(&self) -> ReasonCode {
         match self {
-            Self::Unresolved(_) => Code::PoolUnresolved,
-            Self::QualificationMissing(_) => Code::QualificationMissing,
-            Self::QualificationExpired(..) => Code::QualificationExpired,
-            Self::QualificationNotYetValid(_) => Code::QualificationNotYetValid,
-            Self::QualificationOutOfScope(_) => Code::QualificationOutOfScope,
-            Self::QualificationEnding { .. } => Code::QualificationEnding,
-            Self::JurisdictionNotAllowed(..) => Code::JurisdictionNotAllowed,
-            Self::JurisdictionUnknown(..) => Code::JurisdictionUnknown,
-            Self::ExposedToLaw(..) => Code::ExposedToLaw,
-            Self::ExposureUnknown(..) => Code::ExposureUnknown,
-            Self::LawUnknown(_) => Code::LawUnknown,
-            Self::ProviderDenied | Self::ProviderNotAllowed(_) => Code::ProviderDenied,
-            Self::RegionDenied | Self::RegionNotAllowed(_) => Code::RegionDenied,
-            Self::PueTooHigh(..) => Code::PUETooHigh,
-            Self::PueUnknown(_) => Code::PUEUnknown,
-            Self::CarbonTooHigh(..) => Code::CarbonTooHigh,
-            Self::CarbonUnknown(_) => Code::CarbonUnknown,
+            Self::Unresolved(_) => ReasonCode::PoolUnresolved,
+            Self::QualificationMissing(_) => ReasonCode::QualificationMissing,
+            Self::QualificationExpired(..) => ReasonCode::QualificationExpired,
+            Self::QualificationNotYetValid(_) => ReasonCode::QualificationNotYetValid,
+            Self::QualificationOutOfScope(_) => ReasonCode::QualificationOutOfScope,
+            Self::QualificationEnding { .. } => ReasonCode::QualificationEnding,
+            Self::JurisdictionNotAllowed(..) => ReasonCode::JurisdictionNotAllowed,
+            Self::JurisdictionUnknown(..) => ReasonCode::JurisdictionUnknown,
+            Self::ExposedToLaw(..) => ReasonCode::ExposedToLaw,
+            Self::ExposureUnknown(..) => ReasonCode::ExposureUnknown,
+            Self::LawUnknown(_) => ReasonCode::LawUnknown,
+            Self::ProviderDenied | Self::ProviderNotAllowed(_) => ReasonCode::ProviderDenied,
+            Self::RegionDenied | Self::RegionNotAllowed(_) => ReasonCode::RegionDenied,
+            Self::PueTooHigh(..) => ReasonCode::PUETooHigh,
+            Self::PueUnknown(_) => ReasonCode::PUEUnknown,
+            Self::CarbonTooHigh(..) => ReasonCode::CarbonTooHigh,
+            Self::CarbonUnknown(_) => ReasonCode::CarbonUnknown,
         }
     }
 }
@@ -172,11 +175,11 @@ pub struct Reason<'a> {
     /// The policy.
     pub policy: &'a PolicyName,
     /// Its level or category.
-    pub demander: Demander<'a>,
+    pub demander: RequirementSource<'a>,
     /// The pool.
     pub pool: &'a Pool,
     /// What the pool stands on; `None` when it stands on nothing.
-    pub site: Option<Site<'a>>,
+    pub site: Option<ResolvedPool<'a>>,
     /// What speaks against it.
     pub cause: Cause<'a>,
 }
@@ -184,7 +187,7 @@ pub struct Reason<'a> {
 impl Reason<'_> {
     /// Its stable word.
     #[must_use]
-    pub fn code(&self) -> Code {
+    pub fn code(&self) -> ReasonCode {
         self.cause.code()
     }
 }

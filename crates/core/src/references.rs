@@ -9,25 +9,25 @@ use alloc::collections::BTreeSet;
 use core::fmt;
 
 use super::{
-    clearance::World,
+    clearance::ClearanceInput,
     law::KNOWN_LAWS,
     name::{ExceptionName, Law, PoolName, RegionName, Scheme},
-    policy::{Policy, Requirements},
-    reason::Demander,
+    policy::{LevelRequirements, Policy},
+    reason::RequirementSource,
 };
 
 /// A name that resolves to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dangling<'a> {
+pub struct DanglingReference<'a> {
     /// Who names it.
-    pub demander: Demander<'a>,
+    pub demander: RequirementSource<'a>,
     /// The list of demands that it stands in, as the API spells it.
     pub field: &'static str,
     /// The name.
     pub name: &'a str,
 }
 
-impl fmt::Display for Dangling<'_> {
+impl fmt::Display for DanglingReference<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} in {} of {}", self.name, self.field, self.demander)
     }
@@ -35,36 +35,36 @@ impl fmt::Display for Dangling<'_> {
 
 /// The names in `policy` that nothing in `world` bears, in the order of its levels and categories.
 #[must_use]
-pub fn dangling<'a>(world: &'a World, policy: &'a Policy) -> Vec<Dangling<'a>> {
-    let known = Known::of(world);
-    let levels = policy.levels.iter().map(|level| (Demander::Level(&level.name), &level.require));
-    let categories = policy.categories.iter().map(|(name, require)| (Demander::Category(name), require));
+pub fn dangling<'a>(world: &'a ClearanceInput, policy: &'a Policy) -> Vec<DanglingReference<'a>> {
+    let known = KnownNames::of(world);
+    let levels = policy.levels.iter().map(|level| (RequirementSource::Level(&level.name), &level.require));
+    let categories = policy.categories.iter().map(|(name, require)| (RequirementSource::Category(name), require));
     levels
         .chain(categories)
         .filter_map(|(demander, require)| require.as_ref().map(|require| (demander, require)))
         .flat_map(|(demander, require)| {
-            known.missing_from(world, require).map(move |(field, name)| Dangling { demander, field, name })
+            known.missing_from(world, require).map(move |(field, name)| DanglingReference { demander, field, name })
         })
         .collect()
 }
 
 /// The pools that exceptions of `policy` name and that are not in `world`, in the order of the exceptions' names.
 pub fn unknown_pools<'a>(
-    world: &'a World,
+    world: &'a ClearanceInput,
     policy: &'a Policy,
 ) -> impl Iterator<Item = (&'a ExceptionName, &'a PoolName)> {
     let named = policy.exceptions.iter().flat_map(|(name, found)| found.pools.iter().map(move |pool| (name, pool)));
     named.filter(|(_, pool)| !world.catalogue.pools.contains_key(*pool))
 }
 
-struct Known<'a> {
+struct KnownNames<'a> {
     regions: BTreeSet<&'a RegionName>,
     schemes: BTreeSet<&'a Scheme>,
     laws: BTreeSet<&'a Law>,
 }
 
-impl<'a> Known<'a> {
-    fn of(world: &'a World) -> Self {
+impl<'a> KnownNames<'a> {
+    fn of(world: &'a ClearanceInput) -> Self {
         let offers = || world.catalogue.providers.values().flat_map(|provider| provider.offers.values());
         Self {
             regions: offers().flat_map(|offer| offer.zones.values()).map(|zone| &zone.region).collect(),
@@ -75,8 +75,8 @@ impl<'a> Known<'a> {
 
     fn missing_from<'r>(
         &self,
-        world: &World,
-        require: &'r Requirements,
+        world: &ClearanceInput,
+        require: &'r LevelRequirements,
     ) -> impl Iterator<Item = (&'static str, &'r str)> + use<'r> {
         let mut missing = Vec::new();
         let providers = &world.catalogue.providers;

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::fmt;
 
-use super::text::{Few, list};
+use super::text::{FewDisplay, list};
 
 /// Labels of a node or namespace.
 pub type Labels = BTreeMap<String, String>;
@@ -25,7 +25,7 @@ impl LabelSource for Labels {
 
 /// What one key of a selector demands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operator {
+pub enum SelectorOperator {
     /// The label is there, with one of these values.
     In(BTreeSet<String>),
     /// The label is missing, or has none of these values.
@@ -40,7 +40,7 @@ pub enum Operator {
     Lt(i64),
 }
 
-impl Operator {
+impl SelectorOperator {
     /// Reads a demand of a node affinity as Kubernetes writes it. `None` where Kubernetes would not take it.
     #[must_use]
     pub fn of_node_affinity(operator: &str, values: Vec<String>) -> Option<Self> {
@@ -70,19 +70,19 @@ impl Operator {
 
 /// A conjunction of demands on labels. Without any it matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Selector(Vec<(String, Operator)>);
+pub struct Selector(Vec<(String, SelectorOperator)>);
 
 impl Selector {
     /// A selector that demands all of `terms`.
     #[must_use]
-    pub fn new(terms: Vec<(String, Operator)>) -> Self {
+    pub fn new(terms: Vec<(String, SelectorOperator)>) -> Self {
         Self(terms)
     }
 
     /// Whether it demands nothing, and so matches everything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.iter().all(|(_, operator)| matches!(operator, Operator::NotIn(values) if values.is_empty()))
+        self.0.iter().all(|(_, operator)| matches!(operator, SelectorOperator::NotIn(values) if values.is_empty()))
     }
 
     /// Whether it was written without any term.
@@ -110,14 +110,14 @@ impl Selector {
     #[must_use]
     pub fn matches<L: LabelSource + ?Sized>(&self, labels: &L) -> bool {
         self.0.iter().all(|(key, operator)| match (operator, labels.label(key)) {
-            (Operator::In(values), Some(value)) => values.contains(value),
-            (Operator::NotIn(values), Some(value)) => !values.contains(value),
-            (Operator::Exists, found) => found.is_some(),
-            (Operator::DoesNotExist, found) => found.is_none(),
-            (Operator::Gt(least), Some(value)) => value.parse::<i64>().is_ok_and(|number| number > *least),
-            (Operator::Lt(most), Some(value)) => value.parse::<i64>().is_ok_and(|number| number < *most),
-            (Operator::In(_) | Operator::Gt(_) | Operator::Lt(_), None) => false,
-            (Operator::NotIn(_), None) => true,
+            (SelectorOperator::In(values), Some(value)) => values.contains(value),
+            (SelectorOperator::NotIn(values), Some(value)) => !values.contains(value),
+            (SelectorOperator::Exists, found) => found.is_some(),
+            (SelectorOperator::DoesNotExist, found) => found.is_none(),
+            (SelectorOperator::Gt(least), Some(value)) => value.parse::<i64>().is_ok_and(|number| number > *least),
+            (SelectorOperator::Lt(most), Some(value)) => value.parse::<i64>().is_ok_and(|number| number < *most),
+            (SelectorOperator::In(_) | SelectorOperator::Gt(_) | SelectorOperator::Lt(_), None) => false,
+            (SelectorOperator::NotIn(_), None) => true,
         })
     }
 }
@@ -125,27 +125,27 @@ impl Selector {
 impl fmt::Display for Selector {
     /// As kubectl takes it: `team=lab, tier in (gold, silver), !legacy`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        list(f, self.0.iter().map(|(key, operator)| Term { key, operator }))
+        list(f, self.0.iter().map(|(key, operator)| SelectorTerm { key, operator }))
     }
 }
 
 /// One demand of a selector.
-struct Term<'a> {
+struct SelectorTerm<'a> {
     key: &'a str,
-    operator: &'a Operator,
+    operator: &'a SelectorOperator,
 }
 
-impl fmt::Display for Term<'_> {
+impl fmt::Display for SelectorTerm<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, operator } = self;
         match operator {
-            Operator::In(values) if values.len() == 1 => write!(f, "{key}={}", Few(values.iter())),
-            Operator::In(values) => write!(f, "{key} in ({})", Few(values.iter())),
-            Operator::NotIn(values) => write!(f, "{key} notin ({})", Few(values.iter())),
-            Operator::Exists => f.write_str(key),
-            Operator::DoesNotExist => write!(f, "!{key}"),
-            Operator::Gt(least) => write!(f, "{key}>{least}"),
-            Operator::Lt(most) => write!(f, "{key}<{most}"),
+            SelectorOperator::In(values) if values.len() == 1 => write!(f, "{key}={}", FewDisplay(values.iter())),
+            SelectorOperator::In(values) => write!(f, "{key} in ({})", FewDisplay(values.iter())),
+            SelectorOperator::NotIn(values) => write!(f, "{key} notin ({})", FewDisplay(values.iter())),
+            SelectorOperator::Exists => f.write_str(key),
+            SelectorOperator::DoesNotExist => write!(f, "!{key}"),
+            SelectorOperator::Gt(least) => write!(f, "{key}>{least}"),
+            SelectorOperator::Lt(most) => write!(f, "{key}<{most}"),
         }
     }
 }
@@ -161,22 +161,22 @@ mod tests {
         let labels: Labels = [("tier".to_owned(), "gold".to_owned()), ("cores".to_owned(), "16".to_owned())].into();
         let values = |values: &[&str]| values.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
         for (key, operator, expected) in [
-            ("tier", Operator::In(values(&["gold", "silver"])), true),
-            ("tier", Operator::In(values(&["silver"])), false),
-            ("zone", Operator::In(values(&["gold"])), false),
-            ("tier", Operator::NotIn(values(&["silver"])), true),
-            ("tier", Operator::NotIn(values(&["gold"])), false),
-            ("zone", Operator::NotIn(values(&["gold"])), true),
-            ("tier", Operator::Exists, true),
-            ("zone", Operator::Exists, false),
-            ("tier", Operator::DoesNotExist, false),
-            ("zone", Operator::DoesNotExist, true),
-            ("cores", Operator::Gt(15), true),
-            ("cores", Operator::Gt(16), false),
-            ("cores", Operator::Lt(17), true),
-            ("cores", Operator::Lt(16), false),
-            ("tier", Operator::Gt(0), false),
-            ("zone", Operator::Lt(1), false),
+            ("tier", SelectorOperator::In(values(&["gold", "silver"])), true),
+            ("tier", SelectorOperator::In(values(&["silver"])), false),
+            ("zone", SelectorOperator::In(values(&["gold"])), false),
+            ("tier", SelectorOperator::NotIn(values(&["silver"])), true),
+            ("tier", SelectorOperator::NotIn(values(&["gold"])), false),
+            ("zone", SelectorOperator::NotIn(values(&["gold"])), true),
+            ("tier", SelectorOperator::Exists, true),
+            ("zone", SelectorOperator::Exists, false),
+            ("tier", SelectorOperator::DoesNotExist, false),
+            ("zone", SelectorOperator::DoesNotExist, true),
+            ("cores", SelectorOperator::Gt(15), true),
+            ("cores", SelectorOperator::Gt(16), false),
+            ("cores", SelectorOperator::Lt(17), true),
+            ("cores", SelectorOperator::Lt(16), false),
+            ("tier", SelectorOperator::Gt(0), false),
+            ("zone", SelectorOperator::Lt(1), false),
         ] {
             let selector = Selector::new(vec![(key.to_owned(), operator)]);
             assert_eq!(selector.matches(&labels), expected, "{selector:?}");
@@ -187,31 +187,31 @@ mod tests {
     #[test]
     fn the_narrower_selector_implies_the_wider() {
         let set = |values: &[&str]| values.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
-        let of = |terms: &[(&str, Operator)]| {
+        let of = |terms: &[(&str, SelectorOperator)]| {
             Selector::new(terms.iter().map(|(key, operator)| ((*key).to_owned(), operator.clone())).collect())
         };
-        let gold = of(&[("tier", Operator::In(set(&["gold"])))]);
-        let metal = of(&[("tier", Operator::In(set(&["gold", "silver"])))]);
-        let gold_here = of(&[("tier", Operator::In(set(&["gold"]))), ("zone", Operator::Exists)]);
-        let not_lead = of(&[("tier", Operator::NotIn(set(&["lead"])))]);
+        let gold = of(&[("tier", SelectorOperator::In(set(&["gold"])))]);
+        let metal = of(&[("tier", SelectorOperator::In(set(&["gold", "silver"])))]);
+        let gold_here = of(&[("tier", SelectorOperator::In(set(&["gold"]))), ("zone", SelectorOperator::Exists)]);
+        let not_lead = of(&[("tier", SelectorOperator::NotIn(set(&["lead"])))]);
         for (narrow, wide) in [(&gold, &metal), (&gold_here, &gold), (&gold_here, &metal), (&metal, &not_lead)] {
             assert!(narrow.implies(wide), "{narrow:?} {wide:?}");
             assert!(!wide.implies(narrow), "{wide:?} {narrow:?}");
         }
         assert!(gold.implies(&gold) && gold.implies(&Selector::default()));
-        assert!(!of(&[("zone", Operator::Exists)]).implies(&gold));
+        assert!(!of(&[("zone", SelectorOperator::Exists)]).implies(&gold));
     }
 
     #[test]
     fn a_selector_reads_as_kubectl_takes_it() {
         let set = |values: &[&str]| values.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
         let terms = [
-            ("team", Operator::In(set(&["lab"]))),
-            ("tier", Operator::In(set(&["gold", "silver"]))),
-            ("zone", Operator::NotIn(set(&["a"]))),
-            ("kept", Operator::Exists),
-            ("legacy", Operator::DoesNotExist),
-            ("cores", Operator::Gt(8)),
+            ("team", SelectorOperator::In(set(&["lab"]))),
+            ("tier", SelectorOperator::In(set(&["gold", "silver"]))),
+            ("zone", SelectorOperator::NotIn(set(&["a"]))),
+            ("kept", SelectorOperator::Exists),
+            ("legacy", SelectorOperator::DoesNotExist),
+            ("cores", SelectorOperator::Gt(8)),
         ];
         let selector = Selector::new(terms.map(|(key, operator)| (key.to_owned(), operator)).to_vec());
         assert_eq!(selector.to_string(), "team=lab, tier in (gold, silver), zone notin (a), kept, !legacy, cores>8");

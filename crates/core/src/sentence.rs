@@ -6,12 +6,15 @@ use alloc::collections::BTreeSet;
 use core::fmt;
 
 use super::{
-    catalogue::{Gap, Offer, Party, Qualification, Reach, Role, Site, Technology, Unresolved},
+    catalogue::{
+        ExposureGap, LawReach, LegalParty, Offer, PartyRole, Qualification, ResolvedPool, TechnologyComponent,
+        UnresolvedReference,
+    },
     law::KNOWN_LAWS,
     name::{Law, RegionName},
-    reason::{Cause, Reason, Subject},
-    tenure::{Kept, Tenure},
-    text::{Brief, Few, Figure, Span},
+    reason::{Cause, JurisdictionSubject, Reason},
+    tenure::{ClearanceValidity, RetainReason},
+    text::{BriefDisplay, DurationDisplay, FewDisplay, FigureDisplay},
 };
 
 impl fmt::Display for Reason<'_> {
@@ -24,13 +27,13 @@ impl fmt::Display for Reason<'_> {
 }
 
 /// The first part of a reason: what is the case.
-struct Fact<'r, 'a>(&'r Reason<'a>);
+struct ReasonFact<'r, 'a>(&'r Reason<'a>);
 
-impl fmt::Display for Fact<'_, '_> {
+impl fmt::Display for ReasonFact<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Reason { pool, site, cause, .. } = self.0;
         match (cause, site) {
-            (Cause::Unresolved(unresolved), _) => write!(f, "pool {}: {}", pool.name, Missing(*unresolved)),
+            (Cause::Unresolved(unresolved), _) => write!(f, "pool {}: {}", pool.name, MissingFact(*unresolved)),
             (_, None) => write!(f, "pool {}: {}", pool.name, cause.code()),
             (_, Some(site)) => self.0.write_fact(f, *site),
         }
@@ -40,18 +43,18 @@ impl fmt::Display for Fact<'_, '_> {
 impl<'a> Reason<'a> {
     /// What speaks against the place, without who demands otherwise and what to do about it.
     pub fn fact<'r>(&'r self) -> impl fmt::Display + use<'r, 'a> {
-        Fact(self)
+        ReasonFact(self)
     }
 
-    fn write_fact(&self, f: &mut fmt::Formatter<'_>, site: Site<'_>) -> fmt::Result {
-        let Site { pool, provider, offer, zone } = site;
-        let (whose, region) = (Whose(site), &zone.region);
+    fn write_fact(&self, f: &mut fmt::Formatter<'_>, site: ResolvedPool<'_>) -> fmt::Result {
+        let ResolvedPool { pool, provider, offer, zone } = site;
+        let (whose, region) = (OfferOwner(site), &zone.region);
         match self.cause {
             Cause::Unresolved(_) => Ok(()),
             Cause::QualificationMissing(scheme) => write!(f, "{whose} has no {scheme} qualification"),
-            Cause::QualificationExpired(q, on) => write!(f, "{} of {whose} ended on {on}", Certificate(q)),
+            Cause::QualificationExpired(q, on) => write!(f, "{} of {whose} ended on {on}", CertificateDisplay(q)),
             Cause::QualificationNotYetValid(q) => {
-                write!(f, "{} of {whose} ", Certificate(q))?;
+                write!(f, "{} of {whose} ", CertificateDisplay(q))?;
                 match predecessor(offer, q, region) {
                     Some(before) => write!(f, "begins on {}, after a gap since {before}", q.valid_from),
                     None => write!(f, "begins on {}", q.valid_from),
@@ -64,51 +67,57 @@ impl<'a> Reason<'a> {
                     .filter(|other| other.scheme == q.scheme)
                     .flat_map(|other| other.regions.iter().flatten())
                     .collect();
-                write!(f, "{} of {whose} covers ", Certificate(q))?;
-                if scope.is_empty() { f.write_str("no region at all") } else { write!(f, "{}", Few(scope.iter())) }?;
+                write!(f, "{} of {whose} covers ", CertificateDisplay(q))?;
+                if scope.is_empty() {
+                    f.write_str("no region at all")
+                } else {
+                    write!(f, "{}", FewDisplay(scope.iter()))
+                }?;
                 write!(f, ", not region {region} of pool {}", pool.name)
             }
             Cause::QualificationEnding { end, .. } => {
                 write!(
                     f,
                     "{} of {whose}, on which pool {} stands, ends on {}",
-                    Certificate(end.by),
+                    CertificateDisplay(end.by),
                     pool.name,
                     end.last_day()
                 )
             }
             Cause::JurisdictionNotAllowed(subject, country, _) => match subject {
-                Subject::Party { role, party } => {
+                JurisdictionSubject::Party { role, party } => {
                     let party = PartyOf { role, party, site };
                     write!(f, "{party} is bound by the law of {country}")
                 }
-                Subject::Technology(part) => {
-                    write!(f, "{} of {whose} comes from a supplier bound by the law of {country}", Part(part))
+                JurisdictionSubject::Technology(part) => {
+                    write!(f, "{} of {whose} comes from a supplier bound by the law of {country}", PartDisplay(part))
                 }
-                Subject::Data => write!(f, "data in zone {} of {whose} lies in {country}", zone.name),
+                JurisdictionSubject::Data => write!(f, "data in zone {} of {whose} lies in {country}", zone.name),
             },
             Cause::JurisdictionUnknown(subject, _) => match subject {
-                Subject::Party { role, party } => {
+                JurisdictionSubject::Party { role, party } => {
                     write!(f, "the country of {} is not known", PartyOf { role, party, site })
                 }
-                Subject::Technology(None) => write!(f, "{whose} does not say whose technology it runs"),
-                Subject::Technology(part) => {
-                    write!(f, "the country of the supplier of {} of {whose} is not known", Part(part))
+                JurisdictionSubject::Technology(None) => write!(f, "{whose} does not say whose technology it runs"),
+                JurisdictionSubject::Technology(part) => {
+                    write!(f, "the country of the supplier of {} of {whose} is not known", PartDisplay(part))
                 }
-                Subject::Data => write!(f, "the country of zone {} of {whose} is not known", zone.name),
+                JurisdictionSubject::Data => write!(f, "the country of zone {} of {whose} is not known", zone.name),
             },
-            Cause::ExposedToLaw(law, Reach::Listed) => {
+            Cause::ExposedToLaw(law, LawReach::Listed) => {
                 write!(f, "{law} reaches {whose}, which lists it in exposedTo")
             }
-            Cause::ExposedToLaw(law, Reach::Through { role, party }) => {
+            Cause::ExposedToLaw(law, LawReach::Through { role, party }) => {
                 write!(f, "{law} reaches {whose} through {}", PartyOf { role, party, site })?;
                 party.jurisdiction.map_or(Ok(()), |country| write!(f, ", bound by the law of {country}"))
             }
             Cause::ExposureUnknown(law, gap) => {
                 write!(f, "whether {law} reaches {whose} is not known, because ")?;
                 match gap {
-                    Gap::List => f.write_str("an entry of the offer's exposedTo cannot be read"),
-                    Gap::Country(role) => write!(f, "the country of the {role} of provider {} is not", provider.name),
+                    ExposureGap::List => f.write_str("an entry of the offer's exposedTo cannot be read"),
+                    ExposureGap::Country(role) => {
+                        write!(f, "the country of the {role} of provider {} is not", provider.name)
+                    }
                 }
             }
             Cause::LawUnknown(law) => write!(
@@ -121,10 +130,10 @@ impl<'a> Reason<'a> {
             Cause::RegionDenied | Cause::RegionNotAllowed(_) => {
                 write!(f, "pool {} is in region {region} of {whose}", pool.name)
             }
-            Cause::PueTooHigh(fact, _) => write!(f, "PUE of zone {} of {whose} is {}", zone.name, Figure(fact)),
+            Cause::PueTooHigh(fact, _) => write!(f, "PUE of zone {} of {whose} is {}", zone.name, FigureDisplay(fact)),
             Cause::PueUnknown(_) => write!(f, "PUE of zone {} of {whose} is not known", zone.name),
             Cause::CarbonTooHigh(fact, _) => {
-                write!(f, "carbon intensity of zone {} of {whose} is {} gCO2e/kWh", zone.name, Figure(fact))
+                write!(f, "carbon intensity of zone {} of {whose} is {} gCO2e/kWh", zone.name, FigureDisplay(fact))
             }
             Cause::CarbonUnknown(_) => write!(f, "carbon intensity of zone {} of {whose} is not known", zone.name),
         }
@@ -138,36 +147,38 @@ impl<'a> Reason<'a> {
             }
             Cause::QualificationOutOfScope(_) => f.write_str("requires one that covers the pool's region"),
             Cause::QualificationEnding { tenure, lead, .. } => {
-                write!(f, "has a lead time of {}, ", Span(lead))?;
+                write!(f, "has a lead time of {}, ", DurationDisplay(lead))?;
                 f.write_str(match tenure {
-                    Tenure::Leaving(_) => "so that new pods go to pools that outlast it",
-                    Tenure::Ending(_, Kept::Report) => "and only reports it",
-                    Tenure::Ending(_, Kept::Last) | Tenure::Lasting => {
+                    ClearanceValidity::Leaving(_) => "so that new pods go to pools that outlast it",
+                    ClearanceValidity::Ending(_, RetainReason::Report) => "and only reports it",
+                    ClearanceValidity::Ending(_, RetainReason::Last) | ClearanceValidity::Lasting => {
                         "but no pool with nodes outlasts it, so that it is kept"
                     }
                 })
             }
             Cause::JurisdictionNotAllowed(subject, _, allowed) | Cause::JurisdictionUnknown(subject, allowed) => {
                 match subject {
-                    Subject::Party { role: Role::Operator, .. } => f.write_str("allows operators of "),
-                    Subject::Party { role: Role::ControllingParty, .. } => {
+                    JurisdictionSubject::Party { role: PartyRole::Operator, .. } => f.write_str("allows operators of "),
+                    JurisdictionSubject::Party { role: PartyRole::ControllingParty, .. } => {
                         f.write_str("allows controlling parties of ")
                     }
-                    Subject::Technology(_) => f.write_str("allows technology from "),
-                    Subject::Data => f.write_str("allows data in "),
+                    JurisdictionSubject::Technology(_) => f.write_str("allows technology from "),
+                    JurisdictionSubject::Data => f.write_str("allows data in "),
                 }?;
-                write!(f, "{} only", Few(allowed.iter()))
+                write!(f, "{} only", FewDisplay(allowed.iter()))
             }
             Cause::ExposedToLaw(..) | Cause::ExposureUnknown(..) | Cause::LawUnknown(_) => {
                 f.write_str("forbids exposure to it")
             }
             Cause::ProviderDenied => f.write_str("denies that provider"),
-            Cause::ProviderNotAllowed(allowed) => write!(f, "allows {} only", Few(allowed.iter())),
+            Cause::ProviderNotAllowed(allowed) => write!(f, "allows {} only", FewDisplay(allowed.iter())),
             Cause::RegionDenied => f.write_str("denies that region"),
-            Cause::RegionNotAllowed(allowed) => write!(f, "allows {} only", Few(allowed.iter())),
-            Cause::PueTooHigh(_, limit) | Cause::PueUnknown(limit) => write!(f, "allows at most {}", Figure(limit)),
+            Cause::RegionNotAllowed(allowed) => write!(f, "allows {} only", FewDisplay(allowed.iter())),
+            Cause::PueTooHigh(_, limit) | Cause::PueUnknown(limit) => {
+                write!(f, "allows at most {}", FigureDisplay(limit))
+            }
             Cause::CarbonTooHigh(_, limit) | Cause::CarbonUnknown(limit) => {
-                write!(f, "allows at most {} gCO2e/kWh", Figure(limit))
+                write!(f, "allows at most {} gCO2e/kWh", FigureDisplay(limit))
             }
         }
     }
@@ -179,33 +190,38 @@ impl<'a> Reason<'a> {
             Cause::QualificationExpired(..) => "record its renewal, or use another offer",
             Cause::QualificationNotYetValid(_) => "wait for that day, or use another offer",
             Cause::QualificationOutOfScope(_) => "use a zone in scope, or record one for this region",
-            Cause::QualificationEnding { tenure: Tenure::Leaving(_), .. } => {
+            Cause::QualificationEnding { tenure: ClearanceValidity::Leaving(_), .. } => {
                 "record its renewal, and the pool is taken back"
             }
-            Cause::QualificationEnding { tenure: Tenure::Ending(_, Kept::Last) | Tenure::Lasting, .. } => {
-                "record its renewal, or add a pool"
+            Cause::QualificationEnding {
+                tenure: ClearanceValidity::Ending(_, RetainReason::Last) | ClearanceValidity::Lasting,
+                ..
+            } => "record its renewal, or add a pool",
+            Cause::QualificationEnding { tenure: ClearanceValidity::Ending(_, RetainReason::Report), .. } => {
+                "record its renewal"
             }
-            Cause::QualificationEnding { tenure: Tenure::Ending(_, Kept::Report), .. } => "record its renewal",
             Cause::JurisdictionNotAllowed(subject, ..) => match subject {
-                Subject::Party { .. } => "use another provider",
-                Subject::Technology(_) => "use another offer",
-                Subject::Data => "use another zone",
+                JurisdictionSubject::Party { .. } => "use another provider",
+                JurisdictionSubject::Technology(_) => "use another offer",
+                JurisdictionSubject::Data => "use another zone",
             },
             Cause::JurisdictionUnknown(subject, _) => match subject {
-                Subject::Party { role: Role::Operator, .. } => "record operator.jurisdiction of the CloudProvider",
-                Subject::Party { role: Role::ControllingParty, .. } => match self.site {
-                    Some(Site { provider, .. }) if provider.controlling_party.is_some() => {
+                JurisdictionSubject::Party { role: PartyRole::Operator, .. } => {
+                    "record operator.jurisdiction of the CloudProvider"
+                }
+                JurisdictionSubject::Party { role: PartyRole::ControllingParty, .. } => match self.site {
+                    Some(ResolvedPool { provider, .. }) if provider.controlling_party.is_some() => {
                         "record controllingParty.jurisdiction of the CloudProvider"
                     }
                     _ => "record operator.jurisdiction of the CloudProvider",
                 },
-                Subject::Technology(None) => "record the offer's technology",
-                Subject::Technology(_) => "record its jurisdiction",
-                Subject::Data => "record the zone's country",
+                JurisdictionSubject::Technology(None) => "record the offer's technology",
+                JurisdictionSubject::Technology(_) => "record its jurisdiction",
+                JurisdictionSubject::Data => "record the zone's country",
             },
             Cause::ExposedToLaw(..) => "use another offer",
-            Cause::ExposureUnknown(_, Gap::List) => "correct the list",
-            Cause::ExposureUnknown(_, Gap::Country(_)) => "record it",
+            Cause::ExposureUnknown(_, ExposureGap::List) => "correct the list",
+            Cause::ExposureUnknown(_, ExposureGap::Country(_)) => "record it",
             Cause::LawUnknown(law) => {
                 f.write_str("correct its name in notExposedTo")?;
                 return near(law).map_or(Ok(()), |meant| write!(f, " (perhaps {meant} is meant)"));
@@ -219,69 +235,69 @@ impl<'a> Reason<'a> {
     }
 }
 
-impl fmt::Display for Unresolved<'_> {
+impl fmt::Display for UnresolvedReference<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: record it, or correct the pool", Missing(*self))
+        write!(f, "{}: record it, or correct the pool", MissingFact(*self))
     }
 }
 
 /// What a pool names that is not recorded.
-struct Missing<'a>(Unresolved<'a>);
+struct MissingFact<'a>(UnresolvedReference<'a>);
 
-impl fmt::Display for Missing<'_> {
+impl fmt::Display for MissingFact<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Unresolved::Provider { named } => {
-                write!(f, "spec.provider is \"{}\", and there is no such CloudProvider", Brief(named))
+            UnresolvedReference::Provider { named } => {
+                write!(f, "spec.provider is \"{}\", and there is no such CloudProvider", BriefDisplay(named))
             }
-            Unresolved::Offer { provider, named } => {
-                write!(f, "spec.offer is \"{}\", which CloudProvider {provider} does not have", Brief(named))
+            UnresolvedReference::Offer { provider, named } => {
+                write!(f, "spec.offer is \"{}\", which CloudProvider {provider} does not have", BriefDisplay(named))
             }
-            Unresolved::Zone { provider, offer, named } => {
-                write!(f, "spec.zone is \"{}\", which offer {provider}/{offer} does not have", Brief(named))
+            UnresolvedReference::Zone { provider, offer, named } => {
+                write!(f, "spec.zone is \"{}\", which offer {provider}/{offer} does not have", BriefDisplay(named))
             }
         }
     }
 }
 
 /// The offer, with its provider.
-pub(super) struct Whose<'a>(pub(super) Site<'a>);
+pub(super) struct OfferOwner<'a>(pub(super) ResolvedPool<'a>);
 
-impl fmt::Display for Whose<'_> {
+impl fmt::Display for OfferOwner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "offer {}/{}", self.0.provider.name, self.0.offer.name)
     }
 }
 
 /// A certificate by its scheme, and by its number where that is known.
-pub(super) struct Certificate<'a>(pub(super) &'a Qualification);
+pub(super) struct CertificateDisplay<'a>(pub(super) &'a Qualification);
 
-impl fmt::Display for Certificate<'_> {
+impl fmt::Display for CertificateDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} qualification", self.0.scheme)?;
         match self.0.reference.as_deref() {
             None | Some("") => Ok(()),
-            Some(reference) => write!(f, " {}", Brief(reference)),
+            Some(reference) => write!(f, " {}", BriefDisplay(reference)),
         }
     }
 }
 
 /// A party in its role. An operator that nobody is recorded to control is its own controlling party.
 pub(super) struct PartyOf<'a> {
-    pub(super) role: Role,
-    pub(super) party: &'a Party,
-    pub(super) site: Site<'a>,
+    pub(super) role: PartyRole,
+    pub(super) party: &'a LegalParty,
+    pub(super) site: ResolvedPool<'a>,
 }
 
 impl fmt::Display for PartyOf<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { role, party, site: Site { provider, .. } } = self;
-        let itself = *role == Role::ControllingParty && provider.controlling_party.is_none();
+        let Self { role, party, site: ResolvedPool { provider, .. } } = self;
+        let itself = *role == PartyRole::ControllingParty && provider.controlling_party.is_none();
         write!(
             f,
             "{} {} of provider {}",
-            if itself { Role::Operator } else { *role },
-            Brief(&party.name),
+            if itself { PartyRole::Operator } else { *role },
+            BriefDisplay(&party.name),
             provider.name
         )?;
         if itself { f.write_str(", under nobody else's recorded control,") } else { Ok(()) }
@@ -289,19 +305,19 @@ impl fmt::Display for PartyOf<'_> {
 }
 
 /// One part of a stack, with its supplier.
-pub(super) struct Part<'a>(pub(super) Option<&'a Technology>);
+pub(super) struct PartDisplay<'a>(pub(super) Option<&'a TechnologyComponent>);
 
-impl fmt::Display for Part<'_> {
+impl fmt::Display for PartDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             None => f.write_str("technology"),
-            Some(part) => write!(f, "technology {} by {}", Brief(&part.name), Brief(&part.supplier)),
+            Some(part) => write!(f, "technology {} by {}", BriefDisplay(&part.name), BriefDisplay(&part.supplier)),
         }
     }
 }
 
 /// The last day before `next` on which a certificate of its scheme covered `region`.
-fn predecessor(offer: &Offer, next: &Qualification, region: &RegionName) -> Option<super::instant::Day> {
+fn predecessor(offer: &Offer, next: &Qualification, region: &RegionName) -> Option<super::instant::CalendarDay> {
     let before = offer.qualifications.iter().filter(|q| q.scheme == next.scheme && q.covers(region));
     before.filter_map(|q| q.valid_until).filter(|until| *until < next.valid_from).max()
 }

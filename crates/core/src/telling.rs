@@ -7,47 +7,47 @@ use alloc::string::ToString;
 use core::fmt;
 
 use super::{
-    catalogue::{Role, Site},
-    derivation::{Derivation, Fact, Step, Wanted},
-    instant::Day,
-    policy::Filter,
-    reason::Subject,
-    sentence::{Certificate, Part, PartyOf, Whose},
-    text::{Few, Figure},
+    catalogue::{PartyRole, ResolvedPool},
+    derivation::{Derivation, OfferRequirement, RequirementEvidence, Step},
+    instant::CalendarDay,
+    policy::NameFilter,
+    reason::JurisdictionSubject,
+    sentence::{CertificateDisplay, OfferOwner, PartDisplay, PartyOf},
+    text::{FewDisplay, FigureDisplay},
 };
 
-impl fmt::Display for Wanted<'_> {
+impl fmt::Display for OfferRequirement<'_> {
     /// As the object of a sentence: `level restricted demands data in FR`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Recorded => f.write_str("a pool that is recorded"),
-            Self::Operator(areas) => write!(f, "an operator of {}", Few(areas.iter())),
-            Self::ControllingParty(areas) => write!(f, "a controlling party of {}", Few(areas.iter())),
-            Self::Technology(areas) => write!(f, "technology from {}", Few(areas.iter())),
-            Self::Data(areas) => write!(f, "data in {}", Few(areas.iter())),
+            Self::Operator(areas) => write!(f, "an operator of {}", FewDisplay(areas.iter())),
+            Self::ControllingParty(areas) => write!(f, "a controlling party of {}", FewDisplay(areas.iter())),
+            Self::Technology(areas) => write!(f, "technology from {}", FewDisplay(areas.iter())),
+            Self::Data(areas) => write!(f, "data in {}", FewDisplay(areas.iter())),
             Self::NotExposedTo(law) => write!(f, "no exposure to {law}"),
             Self::Qualification(scheme) => write!(f, "{scheme} in force"),
-            Self::Providers(filter) => Passing("provider", filter).fmt(f),
-            Self::Regions(filter) => Passing("region", filter).fmt(f),
-            Self::MaxPue(limit) => write!(f, "a PUE of at most {}", Figure(*limit)),
-            Self::MaxCarbonIntensity(limit) => write!(f, "at most {} gCO2e/kWh", Figure(*limit)),
+            Self::Providers(filter) => PassingDisplay("provider", filter).fmt(f),
+            Self::Regions(filter) => PassingDisplay("region", filter).fmt(f),
+            Self::MaxPue(limit) => write!(f, "a PUE of at most {}", FigureDisplay(*limit)),
+            Self::MaxCarbonIntensity(limit) => write!(f, "at most {} gCO2e/kWh", FigureDisplay(*limit)),
         }
     }
 }
 
 /// The names that pass a filter: `provider a or b, and none of c`.
-struct Passing<'a, T>(&'static str, &'a Filter<T>);
+struct PassingDisplay<'a, T>(&'static str, &'a NameFilter<T>);
 
-impl<T: fmt::Display> fmt::Display for Passing<'_, T> {
+impl<T: fmt::Display> fmt::Display for PassingDisplay<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(what, Filter { allow, deny }) = self;
+        let Self(what, NameFilter { allow, deny }) = self;
         match allow {
-            Some(allow) if allow.len() == 1 => write!(f, "{what} {}", Few(allow.iter()))?,
-            Some(allow) => write!(f, "a {what} among {}", Few(allow.iter()))?,
-            None => write!(f, "a {what} other than {}", Few(deny.iter()))?,
+            Some(allow) if allow.len() == 1 => write!(f, "{what} {}", FewDisplay(allow.iter()))?,
+            Some(allow) => write!(f, "a {what} among {}", FewDisplay(allow.iter()))?,
+            None => write!(f, "a {what} other than {}", FewDisplay(deny.iter()))?,
         }
         match allow {
-            Some(_) if !deny.is_empty() => write!(f, " and other than {}", Few(deny.iter())),
+            Some(_) if !deny.is_empty() => write!(f, " and other than {}", FewDisplay(deny.iter())),
             _ => Ok(()),
         }
     }
@@ -57,58 +57,58 @@ impl<'a> Derivation<'a> {
     /// What became of `step`, a step of this derivation, in words: the fact that meets or fails it, with its object.
     pub fn told(&self, step: &Step<'a>) -> impl fmt::Display {
         match (step.finding, self.site) {
-            (Ok(fact), Ok(site)) => Met { wanted: step.wanted, fact, site }.to_string(),
+            (Ok(fact), Ok(site)) => MetRequirement { wanted: step.wanted, fact, site }.to_string(),
             _ => self.reason(step).map(|reason| reason.fact().to_string()).unwrap_or_default(),
         }
     }
 }
 
 /// A fact that meets what is wanted.
-struct Met<'a> {
-    wanted: Wanted<'a>,
-    fact: Fact<'a>,
-    site: Site<'a>,
+struct MetRequirement<'a> {
+    wanted: OfferRequirement<'a>,
+    fact: RequirementEvidence<'a>,
+    site: ResolvedPool<'a>,
 }
 
-impl fmt::Display for Met<'_> {
+impl fmt::Display for MetRequirement<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { wanted, fact, site } = *self;
-        let Site { pool: _, provider, offer: _, zone } = site;
+        let ResolvedPool { pool: _, provider, offer: _, zone } = site;
         match fact {
-            Fact::Country(subject, country) => match subject {
-                Subject::Party { role, party } => {
+            RequirementEvidence::Country(subject, country) => match subject {
+                JurisdictionSubject::Party { role, party } => {
                     write!(f, "{} is bound by the law of {country}", PartyOf { role, party, site })
                 }
-                Subject::Technology(part) => {
-                    write!(f, "{} comes from a supplier bound by the law of {country}", Part(part))
+                JurisdictionSubject::Technology(part) => {
+                    write!(f, "{} comes from a supplier bound by the law of {country}", PartDisplay(part))
                 }
-                Subject::Data => write!(f, "data in zone {} lies in {country}", zone.name),
+                JurisdictionSubject::Data => write!(f, "data in zone {} lies in {country}", zone.name),
             },
-            Fact::NotExposed => {
+            RequirementEvidence::NotExposed => {
                 match wanted {
-                    Wanted::NotExposedTo(law) => write!(f, "{law} does not reach {}", Whose(site)),
-                    _ => write!(f, "{} is not exposed", Whose(site)),
+                    OfferRequirement::NotExposedTo(law) => write!(f, "{law} does not reach {}", OfferOwner(site)),
+                    _ => write!(f, "{} is not exposed", OfferOwner(site)),
                 }?;
-                write!(f, ", which does not list it; its {}", Role::Operator)?;
+                write!(f, ", which does not list it; its {}", PartyRole::Operator)?;
                 provider.operator.jurisdiction.map_or(Ok(()), |country| write!(f, " is of {country}"))?;
                 let controller = provider.controlling_party.as_ref().and_then(|party| party.jurisdiction);
-                controller.map_or(Ok(()), |country| write!(f, " and its {} of {country}", Role::ControllingParty))
+                controller.map_or(Ok(()), |country| write!(f, " and its {} of {country}", PartyRole::ControllingParty))
             }
-            Fact::Certificate { by, until } => {
-                write!(f, "{} is in force since {}", Certificate(by), by.valid_from)?;
+            RequirementEvidence::Certificate { by, until } => {
+                write!(f, "{} is in force since {}", CertificateDisplay(by), by.valid_from)?;
                 match until {
                     None => f.write_str(", with no end recorded"),
                     Some(until) if by.ends().is_none_or(|own| own < until) => {
-                        write!(f, " until {}, its successors counted", Day::ending_at(until))
+                        write!(f, " until {}, its successors counted", CalendarDay::ending_at(until))
                     }
-                    Some(until) => write!(f, " until {}", Day::ending_at(until)),
+                    Some(until) => write!(f, " until {}", CalendarDay::ending_at(until)),
                 }
             }
-            Fact::Provider => write!(f, "the provider is {}", provider.name),
-            Fact::Region => write!(f, "zone {} is in region {}", zone.name, zone.region),
-            Fact::Pue(figure) => write!(f, "PUE of zone {} is {}", zone.name, Figure(figure)),
-            Fact::CarbonIntensity(figure) => {
-                write!(f, "carbon intensity of zone {} is {} gCO2e/kWh", zone.name, Figure(figure))
+            RequirementEvidence::Provider => write!(f, "the provider is {}", provider.name),
+            RequirementEvidence::Region => write!(f, "zone {} is in region {}", zone.name, zone.region),
+            RequirementEvidence::Pue(figure) => write!(f, "PUE of zone {} is {}", zone.name, FigureDisplay(figure)),
+            RequirementEvidence::CarbonIntensity(figure) => {
+                write!(f, "carbon intensity of zone {} is {} gCO2e/kWh", zone.name, FigureDisplay(figure))
             }
         }
     }

@@ -9,45 +9,45 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{
-    catalogue::{Qualification, Site},
+    catalogue::{Qualification, ResolvedPool},
     coverage::Coverage,
-    instant::{Day, Instant},
-    policy::{Levels, LossAction, Policy},
+    instant::{CalendarDay, Timestamp},
+    policy::{LossAction, Policy, PolicyLevels},
 };
 
 /// How a pool that is cleared for a level stands in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tenure<'a> {
+pub enum ClearanceValidity<'a> {
     /// No end is known, or none within the lead time.
     Lasting,
     /// It ends within the lead time, and is kept until then.
-    Ending(End<'a>, Kept),
+    Ending(ClearanceEnd<'a>, RetainReason),
     /// It ends within the lead time, and new pods go elsewhere.
-    Leaving(End<'a>),
+    Leaving(ClearanceEnd<'a>),
 }
 
 /// The end of a clearance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct End<'a> {
+pub struct ClearanceEnd<'a> {
     /// The first instant at which the pool will not be cleared, by what is recorded.
-    pub at: Instant,
+    pub at: Timestamp,
     /// The certificate that ends then.
     pub by: &'a Qualification,
 }
 
 /// Why a pool that ends is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum RetainReason {
     /// No other pool with a place in it outlasts it.
     Last,
     /// The level only wants to be told.
     Report,
 }
 
-impl<'a> Tenure<'a> {
+impl<'a> ClearanceValidity<'a> {
     /// The end, where it is within the lead time.
     #[must_use]
-    pub fn end(&self) -> Option<End<'a>> {
+    pub fn end(&self) -> Option<ClearanceEnd<'a>> {
         match self {
             Self::Lasting => None,
             Self::Ending(end, _) | Self::Leaving(end) => Some(*end),
@@ -55,19 +55,19 @@ impl<'a> Tenure<'a> {
     }
 }
 
-impl End<'_> {
+impl ClearanceEnd<'_> {
     /// The last day on which the pool is cleared.
     #[must_use]
-    pub fn last_day(&self) -> Day {
-        Day::ending_at(self.at)
+    pub fn last_day(&self) -> CalendarDay {
+        CalendarDay::ending_at(self.at)
     }
 }
 
 impl Policy {
     /// The first end of a certificate that the levels up to `rank` ask `site` for, successors counted. Of a site that
     /// is cleared for that level at `at`.
-    pub(super) fn end<'a>(&'a self, rank: usize, site: Site<'a>, at: Instant) -> Option<End<'a>> {
-        let Site { offer, zone, .. } = site;
+    pub(super) fn end<'a>(&'a self, rank: usize, site: ResolvedPool<'a>, at: Timestamp) -> Option<ClearanceEnd<'a>> {
+        let ResolvedPool { offer, zone, .. } = site;
         let levels = self.levels.iter().take(rank.saturating_add(1));
         let schemes = levels.flat_map(|level| &level.require).flat_map(|require| &require.qualifications);
         let ends = schemes.filter_map(|scheme| {
@@ -77,37 +77,42 @@ impl Policy {
             let in_scope = offer.qualifications.iter().filter(|q| q.scheme == *scheme && q.covers(&zone.region));
             // Of a chain of successors the one is named that nothing succeeds.
             let last = in_scope.filter(|q| q.ends() == Some(until)).max();
-            Some(End { at: until, by: last.unwrap_or(by) })
+            Some(ClearanceEnd { at: until, by: last.unwrap_or(by) })
         });
         ends.min()
     }
 }
 
-impl Levels {
+impl PolicyLevels {
     /// How each of the pools that are cleared for the level at `rank` stands at `at`, in the order in which their ends
     /// (`None`: no end is known) are given, each with whether the pool has a place in it.
-    pub(super) fn tenures<'a>(&self, rank: usize, cleared: &[(Option<End<'a>>, bool)], at: Instant) -> Vec<Tenure<'a>> {
+    pub(super) fn tenures<'a>(
+        &self,
+        rank: usize,
+        cleared: &[(Option<ClearanceEnd<'a>>, bool)],
+        at: Timestamp,
+    ) -> Vec<ClearanceValidity<'a>> {
         let lead = self.lead_at(rank);
         let report = self.at(rank).is_some_and(|level| level.on_loss.action == LossAction::Report);
         // What outlasts everything else, of the pools that pods can go to. No end sorts after every end.
-        let lasting = |end: Option<End<'_>>| (end.is_none(), end.map(|end| end.at));
+        let lasting = |end: Option<ClearanceEnd<'_>>| (end.is_none(), end.map(|end| end.at));
         let longest = cleared.iter().filter(|(_, peopled)| *peopled).map(|(end, _)| lasting(*end)).max();
-        let tenure = |(end, _): &(Option<End<'a>>, bool)| match end {
+        let tenure = |(end, _): &(Option<ClearanceEnd<'a>>, bool)| match end {
             Some(end) if ends_within(*end, lead, at) => {
                 if report {
-                    Tenure::Ending(*end, Kept::Report)
+                    ClearanceValidity::Ending(*end, RetainReason::Report)
                 } else if longest > Some(lasting(Some(*end))) {
-                    Tenure::Leaving(*end)
+                    ClearanceValidity::Leaving(*end)
                 } else {
-                    Tenure::Ending(*end, Kept::Last)
+                    ClearanceValidity::Ending(*end, RetainReason::Last)
                 }
             }
-            _ => Tenure::Lasting,
+            _ => ClearanceValidity::Lasting,
         };
         cleared.iter().map(tenure).collect()
     }
 }
 
-fn ends_within(end: End<'_>, lead: Duration, at: Instant) -> bool {
+fn ends_within(end: ClearanceEnd<'_>, lead: Duration, at: Timestamp) -> bool {
     !lead.is_zero() && end.at.before(lead) <= at
 }

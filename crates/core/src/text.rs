@@ -25,9 +25,9 @@ pub fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: impl IntoIterato
 }
 
 /// An iterator that displays as `a, b, c`, or as `none` when it is empty.
-pub struct Listed<I>(pub I);
+pub struct ListDisplay<I>(pub I);
 
-impl<I: Iterator<Item: fmt::Display> + Clone> fmt::Display for Listed<I> {
+impl<I: Iterator<Item: fmt::Display> + Clone> fmt::Display for ListDisplay<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.clone().next().is_none() {
             return f.write_str("none");
@@ -37,9 +37,9 @@ impl<I: Iterator<Item: fmt::Display> + Clone> fmt::Display for Listed<I> {
 }
 
 /// A span of time in the largest unit that tells it whole: `30 days`, `36 hours`.
-pub struct Span(pub Duration);
+pub struct DurationDisplay(pub Duration);
 
-impl fmt::Display for Span {
+impl fmt::Display for DurationDisplay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
         let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
@@ -54,11 +54,11 @@ impl fmt::Display for Span {
 const FEW: usize = 6;
 
 /// Displays as `a, b, c`, or as `a, b, c, d, e, f and 12 more`; as `none` when it is empty.
-pub struct Few<I>(pub I);
+pub struct FewDisplay<I>(pub I);
 
-impl<I: Iterator<Item: fmt::Display> + Clone> fmt::Display for Few<I> {
+impl<I: Iterator<Item: fmt::Display> + Clone> fmt::Display for FewDisplay<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Listed(self.0.clone().take(FEW)).fmt(f)?;
+        ListDisplay(self.0.clone().take(FEW)).fmt(f)?;
         match self.0.clone().skip(FEW).count() {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
@@ -70,9 +70,9 @@ impl<I: Iterator<Item: fmt::Display> + Clone> fmt::Display for Few<I> {
 const BRIEF: usize = 80;
 
 /// A free text inside a sentence: on one line, and cut when it is long.
-pub struct Brief<'a>(pub &'a str);
+pub struct BriefDisplay<'a>(pub &'a str);
 
-impl fmt::Display for Brief<'_> {
+impl fmt::Display for BriefDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut left = self.0.chars();
         for c in left.by_ref().take(BRIEF) {
@@ -83,9 +83,9 @@ impl fmt::Display for Brief<'_> {
 }
 
 /// A number inside a sentence, short however large or small it is.
-pub struct Figure(pub f64);
+pub struct FigureDisplay(pub f64);
 
-impl fmt::Display for Figure {
+impl fmt::Display for FigureDisplay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = self.0.abs();
         if size == 0.0 || (1e-6..1e9).contains(&size) { write!(f, "{}", self.0) } else { write!(f, "{:e}", self.0) }

@@ -9,13 +9,13 @@ use core::fmt;
 
 use super::{
     keys,
-    selector::{LabelSource, Labels, Operator, Selector},
+    selector::{LabelSource, Labels, Selector, SelectorOperator},
     sensitivity::{ControllerStatements, PodSensitivity, SensitivityStatement, TemplateStatements},
 };
 
 /// What has pods, or is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum WorkloadKind {
     /// `apps/v1`.
     Deployment,
     /// `apps/v1`.
@@ -32,7 +32,7 @@ pub enum Kind {
     Pod,
 }
 
-impl Kind {
+impl WorkloadKind {
     /// Every kind.
     pub const ALL: [Self; 7] =
         [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::ReplicaSet, Self::Job, Self::CronJob, Self::Pod];
@@ -88,7 +88,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for WorkloadKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -96,16 +96,16 @@ impl fmt::Display for Kind {
 
 /// Which workload. Ordered as people look for it: by namespace, kind and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Identity {
+pub struct WorkloadIdentity {
     /// Its namespace.
     pub namespace: Arc<str>,
     /// Its kind.
-    pub kind: Kind,
+    pub kind: WorkloadKind,
     /// Its name.
     pub name: Arc<str>,
 }
 
-impl fmt::Display for Identity {
+impl fmt::Display for WorkloadIdentity {
     /// As admission names it: `deployment claims/api`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}/{}", self.kind.as_str().to_ascii_lowercase(), self.namespace, self.name)
@@ -116,7 +116,7 @@ impl fmt::Display for Identity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// Which one.
-    pub identity: Identity,
+    pub identity: WorkloadIdentity,
     /// What its own annotations say, where its pods hear them; of a pod, nothing.
     pub own: Option<SensitivityStatement>,
     /// What the annotations of its pod template say; of a pod, its own.
@@ -126,7 +126,7 @@ pub struct Workload {
     /// The node that its author names, past the scheduler.
     pub node_name: Option<Box<str>>,
     /// Where its pods want to run, whatever the policies say.
-    pub wants: Wants,
+    pub wants: NodeRequirements,
     /// The nodes on which its pods run now, one entry a pod; empty where nobody has looked.
     pub runs_on: Vec<Arc<str>>,
 }
@@ -148,7 +148,7 @@ impl Workload {
 
 /// Where pods want to run: their node selector and their required node affinity.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Wants {
+pub struct NodeRequirements {
     /// Labels that the node must have.
     pub selector: Labels,
     /// Alternatives, one of which must hold; no demand when `None`.
@@ -175,7 +175,7 @@ pub enum UnreadTerm {
     Field(String),
 }
 
-impl Wants {
+impl NodeRequirements {
     /// Whether any node will do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -226,19 +226,19 @@ impl NodeTerm {
     /// Whether it is a field that is not understood: the only one that Kubernetes lets an affinity ask for is
     /// [`NODE_NAME_FIELD`], and only with `In` and `NotIn`. What Kubernetes does not understand matches nothing.
     pub fn read(
-        labels: impl IntoIterator<Item = Option<(String, Operator)>>,
-        fields: impl IntoIterator<Item = Option<(String, Operator)>>,
+        labels: impl IntoIterator<Item = Option<(String, SelectorOperator)>>,
+        fields: impl IntoIterator<Item = Option<(String, SelectorOperator)>>,
     ) -> Result<Self, UnreadTerm> {
         let labels: Option<Vec<_>> = labels.into_iter().collect();
         let mut term = Self { labels: Selector::new(labels.ok_or(UnreadTerm::Demand)?), ..Self::default() };
         for field in fields {
             match field.ok_or(UnreadTerm::Demand)? {
-                (key, Operator::In(names)) if key == NODE_NAME_FIELD => {
+                (key, SelectorOperator::In(names)) if key == NODE_NAME_FIELD => {
                     let known = term.names.take();
                     let both = known.map(|known| known.intersection(&names).cloned().collect());
                     term.names = Some(both.unwrap_or(names));
                 }
-                (key, Operator::NotIn(names)) if key == NODE_NAME_FIELD => term.other_than.extend(names),
+                (key, SelectorOperator::NotIn(names)) if key == NODE_NAME_FIELD => term.other_than.extend(names),
                 (key, _) => return Err(UnreadTerm::Field(key)),
             }
         }

@@ -3,11 +3,11 @@
 //! It is written in Go, and Go's idea of a URL or a date is not that of the libraries at hand: what they accept beyond
 //! it would pass here and be refused by a cluster.
 
-use rempart_core::instant::Day;
+use rempart_core::instant::CalendarDay;
 
 /// A day of the calendar, written year-month-day.
 pub(super) fn is_date(text: &str) -> bool {
-    Day::parse(text).is_ok()
+    CalendarDay::parse(text).is_ok()
 }
 
 /// Whether `text` begins and ends with an ASCII letter or digit and has nothing but those and `others` between.

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use crate::diagnostic::suggest::{meant, nearest};
-use rempart_core::{name::quoted, text::Few};
+use rempart_core::{name::quoted, text::FewDisplay};
 
 /// Of a `defaultLevel` that is no level: the levels that there are, and the nearest.
 pub(super) fn default_level(spec: Option<&Value>) -> Option<String> {
@@ -16,7 +16,7 @@ pub(super) fn default_level(spec: Option<&Value>) -> Option<String> {
     if names.is_empty() || names.contains(&given) {
         return None;
     }
-    let all = format!("the levels are {}", Few(names.iter().map(|name| quoted(name))));
+    let all = format!("the levels are {}", FewDisplay(names.iter().map(|name| quoted(name))));
     Some(match nearest(given, names.iter().copied()) {
         Some(near) => format!("{}; {all}", meant(quoted(near))),
         None => all,

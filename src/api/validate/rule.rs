@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::library::LIBRARY;
-use rempart_core::text::Brief;
+use rempart_core::text::BriefDisplay;
 
 /// A rule on a value, with what is said when it does not hold.
 #[derive(Debug)]
@@ -99,7 +99,9 @@ impl CelRule {
                 },
             }),
             Ok(_) => Err(format!("the rule {:?} has no answer", self.source)),
-            Err(error) => Err(format!("the rule {:?} cannot be judged: {}", self.source, Brief(&error.to_string()))),
+            Err(error) => {
+                Err(format!("the rule {:?} cannot be judged: {}", self.source, BriefDisplay(&error.to_string())))
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::diagnostic::{Diagnostic, FieldDiagnostic, FieldPath, suggest};
 use rempart_core::{
     name::quoted,
-    text::{Brief, Few},
+    text::{BriefDisplay, FewDisplay},
 };
 
 /// One violation, with the way to it.
@@ -200,7 +200,7 @@ impl<'a> ObjectWalk<'a> {
         let mut seen = BTreeSet::new();
         for (i, item) in items.iter().enumerate() {
             if !seen.insert(item.to_string()) {
-                let message = format!("{} is there twice: leave one out", Brief(&item.to_string()));
+                let message = format!("{} is there twice: leave one out", BriefDisplay(&item.to_string()));
                 self.under(FieldStep::Entry(i), |walk| walk.wrong("Duplicate", message));
             }
         }
@@ -214,7 +214,8 @@ impl<'a> ObjectWalk<'a> {
             self.wrong("TooLong", message);
         }
         if !allowed.is_empty() && !allowed.iter().any(|allowed| allowed == text) {
-            let message = format!("{:?} is not one of the values: write one of {}", quoted(text), Few(allowed.iter()));
+            let message =
+                format!("{:?} is not one of the values: write one of {}", quoted(text), FewDisplay(allowed.iter()));
             self.wrong("NotSupported", message);
             if let Some(near) = suggest::nearest(text, allowed.iter().map(String::as_str)) {
                 self.hint(suggest::meant(near));

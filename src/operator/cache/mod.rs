@@ -26,9 +26,9 @@ use super::watch::{
 };
 use crate::api::{CloudProvider, PlacementPolicy, PlacementPool};
 use rempart_core::{
-    fleet::{Claim, Controller, Controllers, Fleet, Pod, Volume},
+    fleet::{Claim, ClusterObjects, Controller, ControllersByKind, Pod, Volume},
     namespace::Namespace,
-    workload::Kind,
+    workload::WorkloadKind,
 };
 
 /// Everything observed.
@@ -252,10 +252,10 @@ impl ClusterCache {
 
     /// Everything that runs.
     #[must_use]
-    pub fn fleet(&self) -> Fleet<'_> {
-        Fleet {
+    pub fn fleet(&self) -> ClusterObjects<'_> {
+        ClusterObjects {
             pods: self.pods.live(),
-            controllers: Controllers {
+            controllers: ControllersByKind {
                 deployments: self.deployments.live(),
                 replica_sets: self.replica_sets.live(),
                 stateful_sets: self.stateful_sets.live(),
@@ -270,15 +270,15 @@ impl ClusterCache {
     }
 
     /// What makes pods, of `kind`; nothing of pods.
-    pub fn controllers_of(&mut self, kind: Kind) -> Option<&mut ObjectStore<Controller>> {
+    pub fn controllers_of(&mut self, kind: WorkloadKind) -> Option<&mut ObjectStore<Controller>> {
         match kind {
-            Kind::Deployment => Some(&mut self.deployments),
-            Kind::ReplicaSet => Some(&mut self.replica_sets),
-            Kind::StatefulSet => Some(&mut self.stateful_sets),
-            Kind::DaemonSet => Some(&mut self.daemon_sets),
-            Kind::Job => Some(&mut self.jobs),
-            Kind::CronJob => Some(&mut self.cron_jobs),
-            Kind::Pod => None,
+            WorkloadKind::Deployment => Some(&mut self.deployments),
+            WorkloadKind::ReplicaSet => Some(&mut self.replica_sets),
+            WorkloadKind::StatefulSet => Some(&mut self.stateful_sets),
+            WorkloadKind::DaemonSet => Some(&mut self.daemon_sets),
+            WorkloadKind::Job => Some(&mut self.jobs),
+            WorkloadKind::CronJob => Some(&mut self.cron_jobs),
+            WorkloadKind::Pod => None,
         }
     }
 

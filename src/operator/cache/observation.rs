@@ -20,7 +20,7 @@ use crate::{
 use rempart_core::{
     fleet::{Claim, Controller, Pod, Volume},
     namespace::Namespace,
-    workload::Kind,
+    workload::WorkloadKind,
 };
 
 /// One of our own objects, or what is left of one that cannot be decoded.
@@ -118,7 +118,7 @@ pub enum Observation {
     /// Of a pod. Names of what has a namespace are `namespace/name`, here and below.
     Pod(WatchChange<Pod>),
     /// Of a controller of this kind.
-    Controller(Kind, WatchChange<Controller>),
+    Controller(WorkloadKind, WatchChange<Controller>),
     /// Of a namespace.
     Namespace(WatchChange<Namespace>),
     /// Of a claim of a volume.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::operator::watch::partial::DecodedObject;
-use rempart_core::{fleet::Pod, workload::Kind};
+use rempart_core::{fleet::Pod, workload::WorkloadKind};
 
 fn pod(name: &str, version: &str) -> Pod {
     let selector = json!({"clearance.rempart.node-restriction.kubernetes.io/state.high": "true"});
@@ -45,7 +45,7 @@ fn news_of_what_runs_is_noted_and_old_news_is_not() {
         (Observation::Pod(WatchChange::Unreadable("n/a".into())), false),
         (Observation::Pod(WatchChange::Restarted), false),
         (Observation::Pod(WatchChange::Complete), true),
-        (Observation::Controller(Kind::Job, WatchChange::Complete), true),
+        (Observation::Controller(WorkloadKind::Job, WatchChange::Complete), true),
         (Observation::Namespace(WatchChange::Complete), true),
         (Observation::Claim(WatchChange::Complete), true),
         (Observation::Volume(WatchChange::Complete), true),

@@ -35,7 +35,7 @@ use super::{
     write::{EventRequest, WriteError, WriteFailure, WriteRequest, WriteTarget, queue::WriteQueue},
 };
 use crate::api::limits;
-use rempart_core::instant::Instant as Timestamp;
+use rempart_core::instant::Timestamp;
 
 /// How far a clock may go back, as clocks that are kept right do, before facts are evaluated anew.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use std::{
 use serde::Serialize;
 
 use crate::operator::{reconcile::hold::Holds, write::WriteRequest};
-use rempart_core::instant::Instant as Timestamp;
+use rempart_core::instant::Timestamp;
 
 /// A stage of the cycle that may hold something back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

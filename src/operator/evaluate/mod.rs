@@ -24,13 +24,13 @@ use crate::{
 };
 use rempart_core::{
     catalogue::Pool,
-    clearance::{Judge, PolicyClearance, PoolClearance, World},
-    instant::Instant as Timestamp,
+    clearance::{ClearanceInput, Judge, PolicyClearance, PoolClearance},
+    instant::Timestamp,
     name::PoolName,
-    places::{Place, claims},
+    places::{NodeIdentity, claims},
     references::{dangling, unknown_pools},
     selector::Labels,
-    tenure::{Kept, Tenure},
+    tenure::{ClearanceValidity, RetainReason},
 };
 
 /// All that follows from the catalogue, the policies and the instant.
@@ -40,7 +40,7 @@ pub struct Evaluation {
     /// then.
     pub next: Option<Timestamp>,
     /// What was read of the catalogue and of the policies.
-    pub world: Arc<World>,
+    pub world: Arc<ClearanceInput>,
     /// Which evaluation it is: no two have the same number.
     pub serial: u64,
     /// When it was made.
@@ -149,7 +149,7 @@ impl Evaluation {
     /// Evaluates `cache` at `at`.
     #[must_use]
     pub fn new(cache: &ClusterCache, at: Timestamp) -> Self {
-        let mut world = World::default();
+        let mut world = ClearanceInput::default();
         let mut evaluation = Self { at: Some(at), ..Self::default() };
 
         for (name, (value, problems)) in read(&cache.providers, |name, found| convert::provider(name, &found.spec)) {
@@ -219,7 +219,7 @@ impl Evaluation {
         Judge::new(&self.world).pools_where(at, |name| self.has_nodes(name))
     }
 
-    fn judge(&mut self, world: &World, at: Timestamp) {
+    fn judge(&mut self, world: &ClearanceInput, at: Timestamp) {
         let judge = Judge::new(world);
         let mut standings: BTreeMap<&str, PolicyTally> = BTreeMap::new();
         for clearance in judge.pools_where(at, |name| self.has_nodes(name)) {
@@ -287,7 +287,7 @@ impl Evaluation {
 fn pools_with_nodes(cache: &ClusterCache, pools: &BTreeMap<PoolName, Pool>) -> BTreeSet<PoolName> {
     let mut found: BTreeSet<PoolName> = BTreeSet::new();
     for (_, node) in cache.nodes.iter() {
-        let place = Place { labels: node, provider_id: node.provider_id.as_deref() };
+        let place = NodeIdentity { labels: node, provider_id: node.provider_id.as_deref() };
         if let Some(pool) = claims(pools, place).owner().filter(|pool| !found.contains(*pool)) {
             found.insert(pool.clone());
         }
@@ -364,10 +364,10 @@ impl PolicyTally {
         for (rank, tally) in self.levels.iter_mut().enumerate() {
             tally.count(pool, clearance.cleared(rank));
             let outcome = match clearance.tenure(rank) {
-                Tenure::Lasting => continue,
-                Tenure::Leaving(_) => ExpiryOutcome::Leaving,
-                Tenure::Ending(_, Kept::Last) => ExpiryOutcome::Last,
-                Tenure::Ending(_, Kept::Report) => ExpiryOutcome::Reported,
+                ClearanceValidity::Lasting => continue,
+                ClearanceValidity::Leaving(_) => ExpiryOutcome::Leaving,
+                ClearanceValidity::Ending(_, RetainReason::Last) => ExpiryOutcome::Last,
+                ClearanceValidity::Ending(_, RetainReason::Report) => ExpiryOutcome::Reported,
             };
             let pools = if outcome == ExpiryOutcome::Leaving { &mut tally.leaving } else { &mut tally.ending };
             pools.push(pool.to_string());

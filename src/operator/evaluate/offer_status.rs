@@ -12,7 +12,7 @@ use crate::api::{self, limits};
 use rempart_core::{
     catalogue::{Offer, Provider, Qualification},
     coverage::Coverage,
-    instant::{Day, Instant as Timestamp},
+    instant::{CalendarDay, Timestamp},
     name::{RegionName, Scheme},
 };
 
@@ -93,7 +93,7 @@ fn in_force(terms: &[QualificationPeriod], at: Timestamp) -> Vec<api::Qualificat
         .into_iter()
         .map(|((scheme, until), regions)| api::QualificationInForce {
             scheme: scheme.to_owned(),
-            until: until.map(|until| Day::ending_at(until).to_string()),
+            until: until.map(|until| CalendarDay::ending_at(until).to_string()),
             regions: regions.into_iter().map(str::to_owned).collect(),
         })
         .take(limits::QUALIFICATIONS)
@@ -173,7 +173,7 @@ mod tests {
             .map(|QualificationPeriod { scheme, region, ends, .. }| {
                 format!(
                     "{scheme} {region} {}",
-                    ends.map_or("never".to_owned(), |ends| Day::ending_at(ends).to_string())
+                    ends.map_or("never".to_owned(), |ends| CalendarDay::ending_at(ends).to_string())
                 )
             })
             .collect();

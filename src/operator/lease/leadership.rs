@@ -77,7 +77,7 @@ mod tests {
     };
 
     use super::*;
-    use rempart_core::instant::Instant as Timestamp;
+    use rempart_core::instant::Timestamp;
 
     const SECOND: Duration = Duration::from_secs(1);
 

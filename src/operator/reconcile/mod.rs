@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use self::{hold::Holds, view::ClusterView};
 use super::write::{EventRequest, WriteRequest};
-use rempart_core::instant::Instant as Timestamp;
+use rempart_core::instant::Timestamp;
 
 /// The two clocks, as they stand in a cycle.
 #[derive(Clone, Copy, Debug)]

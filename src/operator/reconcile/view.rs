@@ -18,7 +18,7 @@ use super::{
 use crate::operator::{cache::ClusterCache, evaluate::Evaluation, watch::node::NodeRecord, write::queue::WriteQueue};
 use rempart_core::{
     compliance::{ComplianceReport, PlacementFacts, assess},
-    fleet::{Fleet, Spot, SpotLabels},
+    fleet::{ClusterObjects, NodeView, NodeViewLabels},
     name::{PolicyName, PoolName},
     selector::Labels,
 };
@@ -31,7 +31,7 @@ static NONE: Labels = BTreeMap::new();
 pub struct DerivedState<'a> {
     propagated: OnceCell<BTreeSet<PolicyName>>,
     exempt: OnceCell<BTreeSet<String>>,
-    spots: OnceCell<Vec<Spot<'a>>>,
+    spots: OnceCell<Vec<NodeView<'a>>>,
     report: OnceCell<ComplianceReport<'a>>,
 }
 
@@ -82,7 +82,7 @@ impl<'a> ClusterView<'a> {
     }
 
     /// Everything that runs.
-    pub fn fleet(&self) -> Fleet<'a> {
+    pub fn fleet(&self) -> ClusterObjects<'a> {
         self.cache.fleet()
     }
 
@@ -108,17 +108,17 @@ impl<'a> ClusterView<'a> {
 }
 
 /// Every node, by name, with the stamps that it should carry.
-fn spots<'a>(cache: &'a ClusterCache, evaluation: &'a Evaluation) -> Vec<Spot<'a>> {
+fn spots<'a>(cache: &'a ClusterCache, evaluation: &'a Evaluation) -> Vec<NodeView<'a>> {
     let spot = |(name, node): (&'a String, &'a NodeRecord)| {
         let pool = node.membership.pool();
         let of = |stamps: &'a BTreeMap<PoolName, Arc<Labels>>| {
             pool.and_then(|pool| stamps.get(pool)).map_or(&NONE, |stamps| &**stamps)
         };
         let stamps = of(&evaluation.stamps);
-        Spot {
+        NodeView {
             name,
             pool,
-            labels: SpotLabels { own: node, stamps },
+            labels: NodeViewLabels { own: node, stamps },
             held: of(&evaluation.held),
             taints: &node.taints,
             open: node.ready && !node.cordoned,

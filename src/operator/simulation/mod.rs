@@ -21,7 +21,7 @@ use super::{
     metrics::Metrics,
     write::{WriteError, WriteRequest},
 };
-use rempart_core::instant::Instant as Timestamp;
+use rempart_core::instant::Timestamp;
 
 /// An object of the cluster: its kind, and its name with the namespace before it where it has one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

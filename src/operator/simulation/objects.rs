@@ -30,7 +30,7 @@ use crate::{
 use rempart_core::{
     fleet::{Claim, Controller, Pod, Volume},
     namespace::Namespace,
-    workload::Kind,
+    workload::WorkloadKind,
 };
 
 /// What is told of a cluster without objects, but for the chart's admission policies, when every kind has been listed.
@@ -51,7 +51,7 @@ pub(super) fn listed() -> Vec<Observation> {
         Observation::Volume(WatchChange::Complete),
         Observation::Record(WatchChange::Complete),
     ];
-    told.extend(Kind::ALL.map(|kind| Observation::Controller(kind, WatchChange::Complete)));
+    told.extend(WorkloadKind::ALL.map(|kind| Observation::Controller(kind, WatchChange::Complete)));
     let (mutations, validations) = admission_policies();
     let installed = |name: &str| WatchChange::Applied(name.to_owned(), ObjectPresence { version: 1 });
     told.extend(mutations.into_iter().map(|name| Observation::MutatingPolicy(installed(name))));
@@ -59,8 +59,8 @@ pub(super) fn listed() -> Vec<Observation> {
     told
 }
 
-fn controller_kind(kind: &str) -> Option<Kind> {
-    Kind::ALL.into_iter().find(|known| *known != Kind::Pod && known.as_str() == kind)
+fn controller_kind(kind: &str) -> Option<WorkloadKind> {
+    WorkloadKind::ALL.into_iter().find(|known| *known != WorkloadKind::Pod && known.as_str() == kind)
 }
 
 /// What is told of the object `key` when it is made or altered.
@@ -97,14 +97,20 @@ pub(super) fn observed(key: &ObjectKey, object: Value) -> Result<Observation, Si
         ),
         "ConfigMap" => Observation::PolicyList(read::<k8s::ConfigMap>(key, object)?.map(PolicyList::from)),
         "Pod" => Observation::Pod(keep::<k8s::Pod, Pod>(key, object)?),
-        "Deployment" => Observation::Controller(Kind::Deployment, keep::<apps::Deployment, Controller>(key, object)?),
-        "ReplicaSet" => Observation::Controller(Kind::ReplicaSet, keep::<apps::ReplicaSet, Controller>(key, object)?),
-        "StatefulSet" => {
-            Observation::Controller(Kind::StatefulSet, keep::<apps::StatefulSet, Controller>(key, object)?)
+        "Deployment" => {
+            Observation::Controller(WorkloadKind::Deployment, keep::<apps::Deployment, Controller>(key, object)?)
         }
-        "DaemonSet" => Observation::Controller(Kind::DaemonSet, keep::<apps::DaemonSet, Controller>(key, object)?),
-        "Job" => Observation::Controller(Kind::Job, keep::<batch::Job, Controller>(key, object)?),
-        "CronJob" => Observation::Controller(Kind::CronJob, keep::<batch::CronJob, Controller>(key, object)?),
+        "ReplicaSet" => {
+            Observation::Controller(WorkloadKind::ReplicaSet, keep::<apps::ReplicaSet, Controller>(key, object)?)
+        }
+        "StatefulSet" => {
+            Observation::Controller(WorkloadKind::StatefulSet, keep::<apps::StatefulSet, Controller>(key, object)?)
+        }
+        "DaemonSet" => {
+            Observation::Controller(WorkloadKind::DaemonSet, keep::<apps::DaemonSet, Controller>(key, object)?)
+        }
+        "Job" => Observation::Controller(WorkloadKind::Job, keep::<batch::Job, Controller>(key, object)?),
+        "CronJob" => Observation::Controller(WorkloadKind::CronJob, keep::<batch::CronJob, Controller>(key, object)?),
         "Namespace" => Observation::Namespace(keep::<k8s::Namespace, Namespace>(key, object)?),
         "PersistentVolumeClaim" => Observation::Claim(keep::<k8s::PersistentVolumeClaim, Claim>(key, object)?),
         "PersistentVolume" => Observation::Volume(keep::<k8s::PersistentVolume, Volume>(key, object)?),

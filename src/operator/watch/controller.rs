@@ -18,7 +18,7 @@ use crate::operator::{
     watch::template::{self, PartialTemplate},
 };
 use rempart_core::{
-    fleet::{Controller, Form, Strategy},
+    fleet::{Controller, ControllerSpec, RolloutStrategy},
     sensitivity::SensitivityStatement,
 };
 
@@ -35,7 +35,7 @@ struct CommonFields {
     replicas: u32,
     /// The latest generation that its controller has seen; `None` where the kind does not tell.
     observed: Option<i64>,
-    form: Form,
+    form: ControllerSpec,
 }
 
 impl CommonFields {
@@ -130,7 +130,7 @@ impl AppSpec {
 }
 
 /// Joins what the kinds of `apps/v1` have in common.
-fn of_app<K>(partial: PartialObject<K, AppSpec, AppStatus>, replicas: u32, form: Form) -> Controller {
+fn of_app<K>(partial: PartialObject<K, AppSpec, AppStatus>, replicas: u32, form: ControllerSpec) -> Controller {
     let observed = Some(partial.status.observed_generation);
     CommonFields { metadata: partial.metadata, template: partial.spec.template, replicas, observed, form }.controller()
 }
@@ -146,7 +146,7 @@ impl FromPartial<apps::Deployment> for Controller {
                 && condition.status == "False"
                 && condition.reason == "ProgressDeadlineExceeded"
         };
-        let form = Form::Deployment {
+        let form = ControllerSpec::Deployment {
             paused: spec.paused,
             strategy: strategy(&spec.strategy, replicas)?,
             total: count(status.replicas),
@@ -158,9 +158,9 @@ impl FromPartial<apps::Deployment> for Controller {
     }
 }
 
-fn strategy(strategy: &PartialStrategy, replicas: u32) -> Result<Strategy, String> {
+fn strategy(strategy: &PartialStrategy, replicas: u32) -> Result<RolloutStrategy, String> {
     if strategy.kind == "Recreate" {
-        return Ok(Strategy::Recreate);
+        return Ok(RolloutStrategy::Recreate);
     }
     let rolling = strategy.rolling_update.as_ref();
     let of = |found: Option<&IntOrString>, round: fn(u64, u64) -> u64| match found {
@@ -172,7 +172,7 @@ fn strategy(strategy: &PartialStrategy, replicas: u32) -> Result<Strategy, Strin
     let unavailable = of(rolling.and_then(|rolling| rolling.max_unavailable.as_ref()), down)?;
     // Without either nothing could ever be replaced.
     let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
-    Ok(Strategy::Rolling { surge, unavailable })
+    Ok(RolloutStrategy::Rolling { surge, unavailable })
 }
 
 /// So many, or such a share, of `replicas`.
@@ -196,7 +196,7 @@ impl FromPartial<apps::ReplicaSet> for Controller {
         let seen = partial.metadata.generation.is_none_or(|latest| status.observed_generation >= latest);
         // What is left of earlier rollouts: a Deployment keeps ten of them.
         let past = partial.metadata.owner_references.is_some() && replicas == 0 && status.replicas == 0 && seen;
-        Ok((!past).then(|| of_app(partial, replicas, Form::ReplicaSet)))
+        Ok((!past).then(|| of_app(partial, replicas, ControllerSpec::ReplicaSet)))
     }
 }
 
@@ -210,7 +210,7 @@ impl FromPartial<apps::StatefulSet> for Controller {
         let partition = u64::from(partition.map_or(0, count));
         let first_updated = if partition == 0 { 0 } else { start.saturating_add(partition) };
         let last_ordinal = start.saturating_add(u64::from(replicas)).saturating_sub(1);
-        Ok(Some(of_app(partial, replicas, Form::StatefulSet { on_delete, first_updated, last_ordinal })))
+        Ok(Some(of_app(partial, replicas, ControllerSpec::StatefulSet { on_delete, first_updated, last_ordinal })))
     }
 }
 
@@ -219,7 +219,7 @@ impl FromPartial<apps::DaemonSet> for Controller {
 
     fn from_partial(partial: Self::Partial) -> Result<Option<Self>, String> {
         let (replicas, on_delete) = (count(partial.status.desired_number_scheduled), partial.spec.on_delete());
-        Ok(Some(of_app(partial, replicas, Form::DaemonSet { on_delete })))
+        Ok(Some(of_app(partial, replicas, ControllerSpec::DaemonSet { on_delete })))
     }
 }
 
@@ -304,7 +304,7 @@ impl FromPartial<batch::Job> for Controller {
             _ => Some(count(failures)),
         };
         let started = !spec.suspend || status.start_time.is_some();
-        let form = Form::Job { finished, started, patience };
+        let form = ControllerSpec::Job { finished, started, patience };
         let replicas = if finished || spec.suspend { 0 } else { replicas };
         Ok(Some(CommonFields { metadata, template: spec.template, replicas, observed: None, form }.controller()))
     }
@@ -339,7 +339,7 @@ impl FromPartial<batch::CronJob> for Controller {
 
     fn from_partial(partial: Self::Partial) -> Result<Option<Self>, String> {
         let template = partial.spec.job_template.spec.template;
-        let form = Form::CronJob;
+        let form = ControllerSpec::CronJob;
         Ok(Some(CommonFields { metadata: partial.metadata, template, replicas: 0, observed: None, form }.controller()))
     }
 }
@@ -385,8 +385,9 @@ mod tests {
         let found = read::<apps::Deployment>(&spec, &status);
         assert_common(&found);
         assert_eq!((found.replicas, found.observed), (7, false));
-        let strategy = Strategy::Rolling { surge: 3, unavailable: 2 };
-        let form = Form::Deployment { paused: true, strategy, total: 8, updated: 3, available: 6, stuck: true };
+        let strategy = RolloutStrategy::Rolling { surge: 3, unavailable: 2 };
+        let form =
+            ControllerSpec::Deployment { paused: true, strategy, total: 8, updated: 3, available: 6, stuck: true };
         assert_eq!(found.form, form);
         let found = read::<apps::Deployment>(&json!({}), &json!({"observedGeneration": 3}));
         assert_eq!((found.replicas, found.observed), (1, true));
@@ -407,16 +408,22 @@ mod tests {
         ] {
             let rolling = json!({"maxSurge": surge, "maxUnavailable": unavailable});
             let spec = json!({"replicas": replicas, "strategy": {"rollingUpdate": rolling}});
-            let Form::Deployment { strategy, .. } = read::<apps::Deployment>(&spec, &json!({})).form else { panic!() };
-            let expected = Strategy::Rolling { surge: expected.0, unavailable: expected.1 };
+            let ControllerSpec::Deployment { strategy, .. } = read::<apps::Deployment>(&spec, &json!({})).form else {
+                panic!()
+            };
+            let expected = RolloutStrategy::Rolling { surge: expected.0, unavailable: expected.1 };
             assert_eq!(strategy, expected, "{spec}");
         }
         let spec = json!({"replicas": 8});
-        let Form::Deployment { strategy, .. } = read::<apps::Deployment>(&spec, &json!({})).form else { panic!() };
-        assert_eq!(strategy, Strategy::Rolling { surge: 2, unavailable: 2 });
+        let ControllerSpec::Deployment { strategy, .. } = read::<apps::Deployment>(&spec, &json!({})).form else {
+            panic!()
+        };
+        assert_eq!(strategy, RolloutStrategy::Rolling { surge: 2, unavailable: 2 });
         let recreate = json!({"strategy": {"type": "Recreate"}});
-        let Form::Deployment { strategy, .. } = read::<apps::Deployment>(&recreate, &json!({})).form else { panic!() };
-        assert_eq!(strategy, Strategy::Recreate);
+        let ControllerSpec::Deployment { strategy, .. } = read::<apps::Deployment>(&recreate, &json!({})).form else {
+            panic!()
+        };
+        assert_eq!(strategy, RolloutStrategy::Recreate);
     }
 
     #[test]
@@ -427,20 +434,23 @@ mod tests {
         assert_common(&found);
         assert_eq!(
             (found.replicas, found.form),
-            (2, Form::StatefulSet { on_delete: true, first_updated: 0, last_ordinal: 1 })
+            (2, ControllerSpec::StatefulSet { on_delete: true, first_updated: 0, last_ordinal: 1 })
         );
         let found = read::<apps::DaemonSet>(&spec, &status);
         assert_common(&found);
-        assert_eq!((found.replicas, found.form), (9, Form::DaemonSet { on_delete: true }));
+        assert_eq!((found.replicas, found.form), (9, ControllerSpec::DaemonSet { on_delete: true }));
         let found = read::<apps::ReplicaSet>(&spec, &status);
         assert_common(&found);
-        assert_eq!((found.replicas, found.form), (2, Form::ReplicaSet));
+        assert_eq!((found.replicas, found.form), (2, ControllerSpec::ReplicaSet));
         let rolling = read::<apps::StatefulSet>(&json!({"updateStrategy": {"type": "RollingUpdate"}}), &json!({}));
-        assert_eq!(rolling.form, Form::StatefulSet { on_delete: false, first_updated: 0, last_ordinal: 0 });
+        assert_eq!(rolling.form, ControllerSpec::StatefulSet { on_delete: false, first_updated: 0, last_ordinal: 0 });
         let partition =
             json!({"replicas": 4, "ordinals": {"start": 3}, "updateStrategy": {"rollingUpdate": {"partition": 2}}});
         let partitioned = read::<apps::StatefulSet>(&partition, &json!({}));
-        assert_eq!(partitioned.form, Form::StatefulSet { on_delete: false, first_updated: 5, last_ordinal: 6 });
+        assert_eq!(
+            partitioned.form,
+            ControllerSpec::StatefulSet { on_delete: false, first_updated: 5, last_ordinal: 6 }
+        );
     }
 
     #[test]
@@ -461,7 +471,7 @@ mod tests {
         ] {
             let found = read::<batch::Job>(&spec, &status);
             let (finished, started, patience) = form;
-            assert_eq!(found.form, Form::Job { finished, started, patience }, "{spec} {status}");
+            assert_eq!(found.form, ControllerSpec::Job { finished, started, patience }, "{spec} {status}");
             assert_eq!((found.replicas, found.observed), (replicas, true), "{spec} {status}");
         }
         assert_common(&read::<batch::Job>(&json!({"template": template()}), &json!({})));
@@ -473,7 +483,7 @@ mod tests {
             "spec": {"template": template()}}});
         let found = read::<batch::CronJob>(&spec, &json!({}));
         assert_common(&found);
-        assert_eq!(found.form, Form::CronJob);
+        assert_eq!(found.form, ControllerSpec::CronJob);
     }
 
     #[test]

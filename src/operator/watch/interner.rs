@@ -7,9 +7,9 @@ use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
 
 use crate::operator::watch::node::LabelEntries;
 use rempart_core::{
-    fleet::{Claim, Controller, Others, Owner, Pod, Terms},
+    fleet::{Claim, Controller, ExtendedResources, OwnerRef, Pod, SchedulingConstraints},
     sensitivity::TemplateStatements,
-    workload::Wants,
+    workload::NodeRequirements,
 };
 
 /// Values that many objects share, kept once.
@@ -61,11 +61,11 @@ impl<T: ?Sized + Ord> ValueInterner<T> {
 pub struct SharedValues {
     /// Texts: keys and values of labels, names.
     pub texts: ValueInterner<str>,
-    owners: ValueInterner<Owner>,
+    owners: ValueInterner<OwnerRef>,
     said: ValueInterner<TemplateStatements>,
-    wants: ValueInterner<Wants>,
-    terms: ValueInterner<Terms>,
-    others: ValueInterner<Others>,
+    wants: ValueInterner<NodeRequirements>,
+    terms: ValueInterner<SchedulingConstraints>,
+    others: ValueInterner<ExtendedResources>,
     entries: ValueInterner<LabelEntries>,
     claims: ValueInterner<[Arc<str>]>,
 }
@@ -84,7 +84,7 @@ impl SharedValues {
     }
 
     /// What others have too of `others`.
-    pub fn others(&mut self, others: Others) -> Arc<Others> {
+    pub fn others(&mut self, others: ExtendedResources) -> Arc<ExtendedResources> {
         self.others.intern(others)
     }
 
@@ -119,7 +119,7 @@ impl SharedValues {
         self.texts.sweep();
     }
 
-    fn owner(&mut self, owner: &mut Option<Arc<Owner>>) {
+    fn owner(&mut self, owner: &mut Option<Arc<OwnerRef>>) {
         let Some(owner) = owner else { return };
         if let Some(fresh) = Arc::get_mut(owner) {
             self.texts.share(&mut fresh.kind_said);
@@ -146,8 +146,9 @@ mod tests {
 
     #[test]
     fn equals_become_one() {
-        let mut interner = ValueInterner::<Wants>::default();
-        let wants = || Arc::new(Wants { selector: [("a".to_owned(), "b".to_owned())].into(), affinity: None });
+        let mut interner = ValueInterner::<NodeRequirements>::default();
+        let wants =
+            || Arc::new(NodeRequirements { selector: [("a".to_owned(), "b".to_owned())].into(), affinity: None });
         let (mut one, mut other) = (wants(), wants());
         interner.share(&mut one);
         interner.share(&mut other);

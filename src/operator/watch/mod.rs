@@ -52,7 +52,7 @@ use super::{
 use crate::api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement};
 use rempart_core::{
     fleet::{self, Controller},
-    workload::Kind,
+    workload::WorkloadKind,
 };
 
 /// Idle watches die unnoticed behind load balancers, which commonly close them after four minutes.
@@ -147,20 +147,20 @@ pub fn tasks(
         all.partial::<Node, PartialNode>(&config, "nodes", |change| Observation::Node(decoded(change))),
         all.partial::<k8s::Pod, fleet::Pod>(&config, "pods", |change| Observation::Pod(decoded(change))),
         all.controllers::<Deployment>(&config, "deployments", |change| {
-            Observation::Controller(Kind::Deployment, decoded(change))
+            Observation::Controller(WorkloadKind::Deployment, decoded(change))
         }),
         all.controllers::<ReplicaSet>(&config, "replicasets", |change| {
-            Observation::Controller(Kind::ReplicaSet, decoded(change))
+            Observation::Controller(WorkloadKind::ReplicaSet, decoded(change))
         }),
         all.controllers::<StatefulSet>(&config, "statefulsets", |change| {
-            Observation::Controller(Kind::StatefulSet, decoded(change))
+            Observation::Controller(WorkloadKind::StatefulSet, decoded(change))
         }),
         all.controllers::<DaemonSet>(&config, "daemonsets", |change| {
-            Observation::Controller(Kind::DaemonSet, decoded(change))
+            Observation::Controller(WorkloadKind::DaemonSet, decoded(change))
         }),
-        all.controllers::<Job>(&config, "jobs", |change| Observation::Controller(Kind::Job, decoded(change))),
+        all.controllers::<Job>(&config, "jobs", |change| Observation::Controller(WorkloadKind::Job, decoded(change))),
         all.controllers::<CronJob>(&config, "cronjobs", |change| {
-            Observation::Controller(Kind::CronJob, decoded(change))
+            Observation::Controller(WorkloadKind::CronJob, decoded(change))
         }),
         all.partial::<k8s::Namespace, rempart_core::namespace::Namespace>(&config, "namespaces", |change| {
             Observation::Namespace(decoded(change))

@@ -20,7 +20,7 @@ use crate::operator::{
     watch::template,
 };
 use rempart_core::{
-    fleet::{Effect, Others, Resources, Taint},
+    fleet::{ComputeResources, ExtendedResources, NodeTaint, TaintEffect},
     keys,
     name::PoolName,
     selector::{LabelSource, Labels},
@@ -83,11 +83,11 @@ pub struct NodeRecord {
     /// Whether somebody has cordoned it to new pods.
     pub cordoned: bool,
     /// What keeps pods off.
-    pub taints: Box<[Taint]>,
+    pub taints: Box<[NodeTaint]>,
     /// What it has for pods; nothing where that cannot be read.
-    pub allocatable: Resources,
+    pub allocatable: ComputeResources,
     /// What else it has for them; likewise.
-    pub others: Arc<Others>,
+    pub others: Arc<ExtendedResources>,
     /// Whose it is.
     pub membership: PoolMembership,
     /// Whether that has been worked out.
@@ -138,9 +138,9 @@ impl NodeRecord {
             .partition(|(key, _)| keys::is_stamp(key));
         let mut taint = |taint: PartialTaint| {
             // What an effect that nobody has heard of does is not known: as if it kept pods off.
-            let effect = template::effect(&taint.effect).unwrap_or(Effect::NoSchedule);
+            let effect = template::effect(&taint.effect).unwrap_or(TaintEffect::NoSchedule);
             let texts = &mut shared.texts;
-            Taint { key: texts.intern(taint.key.as_str()), value: texts.intern(taint.value.as_str()), effect }
+            NodeTaint { key: texts.intern(taint.key.as_str()), value: texts.intern(taint.value.as_str()), effect }
         };
         let taints = spec.taints.into_iter().map(&mut taint).collect();
         let (allocatable, others) = status.allocatable.read().unwrap_or_default();
@@ -291,12 +291,12 @@ mod tests {
         let node = NodeRecord::new(node, &mut SharedValues::default());
         let taints: Vec<_> = node.taints.iter().map(|taint| (&*taint.key, &*taint.value, taint.effect)).collect();
         let expected = [
-            ("gpu", "a", Effect::NoExecute),
-            ("cordoned", "", Effect::PreferNoSchedule),
-            ("new", "", Effect::NoSchedule),
+            ("gpu", "a", TaintEffect::NoExecute),
+            ("cordoned", "", TaintEffect::PreferNoSchedule),
+            ("new", "", TaintEffect::NoSchedule),
         ];
         assert_eq!(taints, expected);
-        assert_eq!(node.allocatable, Resources { cpu_milli: 3920, memory: 8 << 30, pods: 110 });
+        assert_eq!(node.allocatable, ComputeResources { cpu_milli: 3920, memory: 8 << 30, pods: 110 });
         assert!(node.ready && node.cordoned);
     }
 }

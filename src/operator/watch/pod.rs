@@ -17,7 +17,7 @@ use crate::operator::{
     watch::quantity,
     watch::template::{self, PartialAffinity, PartialToleration},
 };
-use rempart_core::fleet::{Others, Pod, Resources, Stage, Terms, Uid};
+use rempart_core::fleet::{ComputeResources, ExtendedResources, ObjectUid, Pod, PodPhase, SchedulingConstraints};
 use rempart_core::sensitivity::TemplateStatements;
 
 /// A pod, decoded no further than needed.
@@ -84,8 +84,8 @@ pub struct ResourceAmounts(BTreeMap<String, String>);
 
 impl ResourceAmounts {
     /// They, read, or which of them cannot be.
-    pub fn read(&self) -> Result<(Resources, Others), String> {
-        let (mut common, mut others) = (Resources::default(), Others::new());
+    pub fn read(&self) -> Result<(ComputeResources, ExtendedResources), String> {
+        let (mut common, mut others) = (ComputeResources::default(), ExtendedResources::new());
         for (name, text) in &self.0 {
             let with = if name == "cpu" { quantity::thousandths } else { quantity::units };
             let amount = with(text).ok_or_else(|| format!("{name}: {text:?} is no quantity"))?;
@@ -136,7 +136,7 @@ impl FromPartial<k8s::Pod> for Pod {
         let (requests, others) = requests(&partial.spec)?;
         let stage = stage(&partial);
         // It takes no place, and waits for none.
-        if stage == Stage::Done {
+        if stage == PodPhase::Done {
             return Ok(None);
         }
         let PartialPod { metadata, spec, .. } = partial;
@@ -150,7 +150,7 @@ impl FromPartial<k8s::Pod> for Pod {
             owner: template::owner(&metadata),
             said: Arc::new(annotations.map(TemplateStatements::of).unwrap_or_default()),
             wants: Arc::new(template::wants(spec.node_selector, spec.affinity)),
-            terms: Arc::new(Terms { tolerations, others, apart }),
+            terms: Arc::new(SchedulingConstraints { tolerations, others, apart }),
             claims: claims.map(|claim| claim.claim_name.into()).collect(),
             requests,
             node: spec.node_name.filter(|name| !name.is_empty()).map(Into::into),
@@ -162,23 +162,23 @@ impl FromPartial<k8s::Pod> for Pod {
 }
 
 /// Reads an identifier.
-pub fn uid(text: Option<&str>) -> Uid {
-    text.and_then(Uid::parse).unwrap_or_default()
+pub fn uid(text: Option<&str>) -> ObjectUid {
+    text.and_then(ObjectUid::parse).unwrap_or_default()
 }
 
-fn stage(pod: &PartialPod) -> Stage {
+fn stage(pod: &PartialPod) -> PodPhase {
     let condition = |kind: &str| pod.status.conditions.iter().find(|condition| condition.kind == kind);
     let scheduled = condition("PodScheduled").filter(|condition| condition.status == "False");
     let placed = pod.spec.node_name.as_ref().is_some_and(|name| !name.is_empty());
     match (pod.status.phase.as_str(), scheduled.map(|condition| condition.reason.as_str())) {
-        ("Succeeded" | "Failed", _) => Stage::Done,
-        _ if placed && condition("Ready").is_some_and(|condition| condition.status == "True") => Stage::Ready,
-        ("Running", _) if placed => Stage::Running,
-        _ if placed => Stage::Starting,
-        (_, Some("SchedulingGated")) => Stage::Gated,
-        _ if !pod.spec.scheduling_gates.is_empty() => Stage::Gated,
-        (_, Some("Unschedulable")) => Stage::Unschedulable,
-        _ => Stage::Waiting,
+        ("Succeeded" | "Failed", _) => PodPhase::Done,
+        _ if placed && condition("Ready").is_some_and(|condition| condition.status == "True") => PodPhase::Ready,
+        ("Running", _) if placed => PodPhase::Running,
+        _ if placed => PodPhase::Starting,
+        (_, Some("SchedulingGated")) => PodPhase::Gated,
+        _ if !pod.spec.scheduling_gates.is_empty() => PodPhase::Gated,
+        (_, Some("Unschedulable")) => PodPhase::Unschedulable,
+        _ => PodPhase::Waiting,
     }
 }
 
@@ -195,7 +195,7 @@ fn apart(metadata: &ObjectMeta, spec: &PodSpec) -> Box<[Box<str>]> {
     keys.into_iter().collect()
 }
 
-type TotalRequests = (Resources, Others);
+type TotalRequests = (ComputeResources, ExtendedResources);
 
 /// What the scheduler counts for a pod: the most that its containers ask for at any time of its life.
 fn requests(spec: &PodSpec) -> Result<TotalRequests, String> {
@@ -227,11 +227,12 @@ fn requests(spec: &PodSpec) -> Result<TotalRequests, String> {
     }
     let overhead = spec.overhead.as_ref().map_or(Ok(TotalRequests::default()), ResourceAmounts::read)?;
     let (common, others) = sum(&all, &overhead);
-    Ok((Resources { pods: 1, ..common }, others))
+    Ok((ComputeResources { pods: 1, ..common }, others))
 }
 
 fn each((a, more): &TotalRequests, (b, others): &TotalRequests, with: fn(u64, u64) -> u64) -> TotalRequests {
-    let common = Resources { cpu_milli: with(a.cpu_milli, b.cpu_milli), memory: with(a.memory, b.memory), pods: 0 };
+    let common =
+        ComputeResources { cpu_milli: with(a.cpu_milli, b.cpu_milli), memory: with(a.memory, b.memory), pods: 0 };
     let mut all = more.clone();
     for (name, amount) in others {
         let known = all.entry(name.clone()).or_default();
@@ -255,8 +256,8 @@ mod tests {
     use super::*;
     use crate::operator::watch::partial::DecodedObject;
     use rempart_core::{
-        fleet::{Effect, Toleration},
-        workload::Kind,
+        fleet::{PodToleration, TaintEffect},
+        workload::WorkloadKind,
     };
 
     fn read(pod: Value) -> Option<Pod> {
@@ -306,7 +307,7 @@ mod tests {
         .unwrap();
         assert_eq!((pod.version, pod.uid.to_string().as_str()), (42, UID));
         let owner = pod.owner.unwrap();
-        assert_eq!((owner.kind, &*owner.name), (Some(Kind::ReplicaSet), "api"));
+        assert_eq!((owner.kind, &*owner.name), (Some(WorkloadKind::ReplicaSet), "api"));
         assert_eq!(pod.said.pod.sensitivity.as_deref(), Some("high"));
         assert_eq!(pod.said.workload.sensitivity.as_deref(), Some("low"));
         assert_eq!(pod.said.workload.categories.as_deref(), Some("a,b"));
@@ -316,20 +317,23 @@ mod tests {
         assert_eq!(terms[0].names, Some(["n1".to_owned(), "n2".to_owned()].into()));
         assert_eq!(terms[0].other_than, ["n2".to_owned()].into());
         assert!(terms[1].labels.is_without_terms(), "what Kubernetes cannot read matches nothing");
-        let bears = |key: Option<&str>, value: Option<&str>, effect| Toleration {
+        let bears = |key: Option<&str>, value: Option<&str>, effect| PodToleration {
             key: key.map(Into::into),
             value: value.map(Into::into),
             effect,
         };
         let expected = [
-            bears(Some("gpu"), None, Some(Effect::NoSchedule)),
+            bears(Some("gpu"), None, Some(TaintEffect::NoSchedule)),
             bears(Some("a"), Some("b"), None),
             bears(None, None, None),
         ];
         assert_eq!(*pod.terms.tolerations, expected);
         assert_eq!(*pod.claims, ["data".into()]);
-        assert_eq!(pod.requests, Resources { cpu_milli: 100, memory: 1 << 20, pods: 1 });
-        assert_eq!((pod.node.as_deref(), pod.stage, pod.ending, pod.mirror), (Some("n1"), Stage::Ready, true, false));
+        assert_eq!(pod.requests, ComputeResources { cpu_milli: 100, memory: 1 << 20, pods: 1 });
+        assert_eq!(
+            (pod.node.as_deref(), pod.stage, pod.ending, pod.mirror),
+            (Some("n1"), PodPhase::Ready, true, false)
+        );
     }
 
     #[test]
@@ -337,15 +341,15 @@ mod tests {
         let scheduled = |reason: &str| json!([{"type": "PodScheduled", "status": "False", "reason": reason}]);
         let ready = |status: &str| json!([{"type": "Ready", "status": status}]);
         for (spec, phase, conditions, expected) in [
-            (json!({}), "Pending", json!([]), Stage::Waiting),
-            (json!({}), "Pending", scheduled("Unschedulable"), Stage::Unschedulable),
-            (json!({}), "Pending", scheduled("SchedulerError"), Stage::Waiting),
-            (json!({}), "Pending", scheduled("SchedulingGated"), Stage::Gated),
-            (json!({"schedulingGates": [{"name": "g"}]}), "Pending", json!([]), Stage::Gated),
-            (json!({"nodeName": "n"}), "Pending", json!([]), Stage::Starting),
-            (json!({"nodeName": "n"}), "Pending", scheduled("Unschedulable"), Stage::Starting),
-            (json!({"nodeName": "n"}), "Running", ready("False"), Stage::Running),
-            (json!({"nodeName": "n"}), "Running", ready("True"), Stage::Ready),
+            (json!({}), "Pending", json!([]), PodPhase::Waiting),
+            (json!({}), "Pending", scheduled("Unschedulable"), PodPhase::Unschedulable),
+            (json!({}), "Pending", scheduled("SchedulerError"), PodPhase::Waiting),
+            (json!({}), "Pending", scheduled("SchedulingGated"), PodPhase::Gated),
+            (json!({"schedulingGates": [{"name": "g"}]}), "Pending", json!([]), PodPhase::Gated),
+            (json!({"nodeName": "n"}), "Pending", json!([]), PodPhase::Starting),
+            (json!({"nodeName": "n"}), "Pending", scheduled("Unschedulable"), PodPhase::Starting),
+            (json!({"nodeName": "n"}), "Running", ready("False"), PodPhase::Running),
+            (json!({"nodeName": "n"}), "Running", ready("True"), PodPhase::Ready),
         ] {
             let said = format!("{spec} {phase} {conditions}");
             let pod = json!({
@@ -415,8 +419,8 @@ mod tests {
     #[test]
     fn a_kind_of_another_group_is_another_kind() {
         for (version, kind, expected) in [
-            ("apps/v1", "StatefulSet", Some(Kind::StatefulSet)),
-            ("batch/v1", "Job", Some(Kind::Job)),
+            ("apps/v1", "StatefulSet", Some(WorkloadKind::StatefulSet)),
+            ("batch/v1", "Job", Some(WorkloadKind::Job)),
             ("apps.kruise.io/v1beta1", "StatefulSet", None),
             ("batch.volcano.sh/v1alpha1", "Job", None),
             ("v1", "Pod", None),

@@ -14,7 +14,7 @@ use crate::{
     api::{self, WorkloadPlacement, WorkloadPlacementStatus},
     operator::cache::{ResourceVersioned, version},
 };
-use rempart_core::fleet::Uid;
+use rempart_core::fleet::ObjectUid;
 
 /// The conditions of a record, in their order.
 pub const CONDITIONS: [&str; 3] = ["Placeable", "Compliant", "Migrating"];
@@ -37,7 +37,7 @@ pub struct RecordDigest {
     /// The resource version.
     pub version: u64,
     /// The identifier of the workload.
-    pub owner: Uid,
+    pub owner: ObjectUid,
     /// The digest of what it says.
     pub digest: u64,
     /// Whether each of [`CONDITIONS`] holds, and since when, in seconds.

@@ -10,11 +10,11 @@ use serde::Deserialize;
 
 use crate::operator::watch::partial::OwnAnnotations;
 use rempart_core::{
-    fleet::{Effect, Owner, Toleration, Uid},
+    fleet::{ObjectUid, OwnerRef, PodToleration, TaintEffect},
     keys,
-    selector::{Operator, Selector},
+    selector::{Selector, SelectorOperator},
     sensitivity::TemplateStatements,
-    workload::{Kind, NodeTerm, Wants},
+    workload::{NodeRequirements, NodeTerm, WorkloadKind},
 };
 
 /// A pod template, as much of it as is read.
@@ -51,7 +51,7 @@ impl PartialTemplate {
     }
 
     /// Where its pods want to run.
-    pub fn wants(self) -> Wants {
+    pub fn wants(self) -> NodeRequirements {
         wants(self.spec.node_selector, self.spec.affinity)
     }
 }
@@ -148,9 +148,9 @@ struct SelectorRequirement {
 }
 
 /// Where a pod of this node selector and affinity wants to run.
-pub fn wants(selector: Option<BTreeMap<String, String>>, affinity: Option<PartialAffinity>) -> Wants {
+pub fn wants(selector: Option<BTreeMap<String, String>>, affinity: Option<PartialAffinity>) -> NodeRequirements {
     let required = affinity.and_then(|affinity| affinity.node_affinity).and_then(|affinity| affinity.required);
-    Wants { selector: selector.unwrap_or_default(), affinity: required.map(terms) }
+    NodeRequirements { selector: selector.unwrap_or_default(), affinity: required.map(terms) }
 }
 
 /// The alternatives of `selector`.
@@ -164,9 +164,9 @@ fn term(term: NodeSelectorTerm) -> Option<NodeTerm> {
     NodeTerm::read(labels, fields).ok()
 }
 
-fn demand(demand: SelectorRequirement) -> Option<(String, Operator)> {
+fn demand(demand: SelectorRequirement) -> Option<(String, SelectorOperator)> {
     let SelectorRequirement { key, operator, values } = demand;
-    Some((key, Operator::of_node_affinity(&operator, values)?))
+    Some((key, SelectorOperator::of_node_affinity(&operator, values)?))
 }
 
 /// What a pod bears, as it is written.
@@ -184,7 +184,7 @@ pub struct PartialToleration {
 
 impl PartialToleration {
     /// It, read; `None` when it bears nothing that Rempart knows of.
-    pub fn read(&self) -> Option<Toleration> {
+    pub fn read(&self) -> Option<PodToleration> {
         let value = match self.operator.as_str() {
             "Exists" => None,
             "" | "Equal" => Some(self.value.as_str().into()),
@@ -195,16 +195,16 @@ impl PartialToleration {
             other => Some(effect(other)?),
         };
         let key = Some(self.key.as_str()).filter(|key| !key.is_empty()).map(Into::into);
-        Some(Toleration { key, value, effect })
+        Some(PodToleration { key, value, effect })
     }
 }
 
 /// Reads what a taint does.
-pub fn effect(text: &str) -> Option<Effect> {
+pub fn effect(text: &str) -> Option<TaintEffect> {
     match text {
-        "NoSchedule" => Some(Effect::NoSchedule),
-        "PreferNoSchedule" => Some(Effect::PreferNoSchedule),
-        "NoExecute" => Some(Effect::NoExecute),
+        "NoSchedule" => Some(TaintEffect::NoSchedule),
+        "PreferNoSchedule" => Some(TaintEffect::PreferNoSchedule),
+        "NoExecute" => Some(TaintEffect::NoExecute),
         _ => None,
     }
 }
@@ -214,17 +214,19 @@ fn text(annotations: &BTreeMap<String, String>, key: &str) -> Option<Box<str>> {
 }
 
 /// What controls the object of `metadata`.
-pub fn owner(metadata: &ObjectMeta) -> Option<Arc<Owner>> {
+pub fn owner(metadata: &ObjectMeta) -> Option<Arc<OwnerRef>> {
     let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
     // The same kind of another group is another kind.
     let group = |version: &str| version.split_once('/').map_or(String::new(), |(group, _)| group.to_owned());
-    let known = |kind: &Kind| {
-        *kind != Kind::Pod && kind.as_str() == owner.kind && group(kind.api_version()) == group(&owner.api_version)
+    let known = |kind: &WorkloadKind| {
+        *kind != WorkloadKind::Pod
+            && kind.as_str() == owner.kind
+            && group(kind.api_version()) == group(&owner.api_version)
     };
-    Some(Arc::new(Owner {
-        kind: Kind::ALL.into_iter().find(known),
+    Some(Arc::new(OwnerRef {
+        kind: WorkloadKind::ALL.into_iter().find(known),
         kind_said: owner.kind.as_str().into(),
         name: owner.name.as_str().into(),
-        uid: Uid::parse(&owner.uid).unwrap_or_default(),
+        uid: ObjectUid::parse(&owner.uid).unwrap_or_default(),
     }))
 }

@@ -9,9 +9,9 @@ use kube::Resource;
 use super::WriteTarget;
 use crate::api::PlacementPolicy;
 use rempart_core::{
-    fleet::Uid,
-    instant::Instant as Timestamp,
-    workload::{Identity, Kind},
+    fleet::ObjectUid,
+    instant::Timestamp,
+    workload::{WorkloadIdentity, WorkloadKind},
 };
 
 /// Something that people should hear of.
@@ -47,8 +47,14 @@ impl EventRequest {
 
     /// That something is wrong with the workload `identity`.
     #[must_use]
-    pub fn of_workload(identity: &Identity, uid: Uid, reason: &'static str, note: String, at: Timestamp) -> Self {
-        let Identity { namespace, kind, name } = identity;
+    pub fn of_workload(
+        identity: &WorkloadIdentity,
+        uid: ObjectUid,
+        reason: &'static str,
+        note: String,
+        at: Timestamp,
+    ) -> Self {
+        let WorkloadIdentity { namespace, kind, name } = identity;
         let about = workload_reference(Some(*kind), kind.as_str(), namespace, name, uid);
         Self { about, reason, action: "Place", note, warning: true, at }
     }
@@ -66,7 +72,13 @@ impl EventRequest {
 
 /// What an event about a workload refers to, of a `kind` that Rempart knows or of another, which is `said`.
 #[must_use]
-pub fn workload_reference(kind: Option<Kind>, said: &str, namespace: &str, name: &str, uid: Uid) -> ObjectReference {
+pub fn workload_reference(
+    kind: Option<WorkloadKind>,
+    said: &str,
+    namespace: &str,
+    name: &str,
+    uid: ObjectUid,
+) -> ObjectReference {
     ObjectReference {
         api_version: kind.map(|kind| kind.api_version().to_owned()),
         kind: Some(said.to_owned()),

@@ -45,7 +45,7 @@ use super::{
 };
 use crate::api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement};
 use rempart_core::{
-    fleet::{Uid, split},
+    fleet::{ObjectUid, split},
     keys,
 };
 
@@ -185,7 +185,13 @@ impl ApiWriter {
     }
 
     /// Notes in the template of the controller found by `key` when its pods were moved.
-    async fn restart_rollout(&self, kind: TemplateKind, key: &str, note: &str, uid: Uid) -> Result<(), kube::Error> {
+    async fn restart_rollout(
+        &self,
+        kind: TemplateKind,
+        key: &str,
+        note: &str,
+        uid: ObjectUid,
+    ) -> Result<(), kube::Error> {
         let (namespace, name) = split(key);
         let template = json!({ "metadata": { "annotations": { keys::MIGRATION: note } } });
         let spec = match kind {

@@ -10,9 +10,9 @@ use k8s_openapi::api::admissionregistration::v1::{MutatingAdmissionPolicyBinding
 use super::{EventRequest, POLICY_LIST};
 use crate::operator::watch::node::StampChange;
 use rempart_core::{
-    fleet::{Uid, split},
-    instant::Instant as Timestamp,
-    workload::Kind,
+    fleet::{ObjectUid, split},
+    instant::Timestamp,
+    workload::WorkloadKind,
 };
 
 /// What to do to make one object what it should be. Names of objects in a namespace are `namespace/name`.
@@ -60,14 +60,14 @@ pub enum WriteRequest {
         /// What is noted.
         note: String,
         /// The controller's identifier: one of the same name is another.
-        uid: Uid,
+        uid: ObjectUid,
     },
     /// Asks for the eviction of a pod.
     EvictPod {
         /// The pod.
         name: String,
         /// Its identifier: one of the same name is another.
-        uid: Uid,
+        uid: ObjectUid,
     },
     /// Applies the record of a workload, and tells of what it says that is new.
     ApplyRecord {
@@ -104,26 +104,26 @@ pub enum TemplateKind {
 impl TemplateKind {
     /// That of a controller of `kind`; a pod has no template.
     #[must_use]
-    pub fn of(kind: Kind) -> Option<Self> {
+    pub fn of(kind: WorkloadKind) -> Option<Self> {
         Some(match kind {
-            Kind::Deployment => Self::Deployment,
-            Kind::ReplicaSet => Self::ReplicaSet,
-            Kind::StatefulSet => Self::StatefulSet,
-            Kind::DaemonSet => Self::DaemonSet,
-            Kind::Job => Self::Job,
-            Kind::CronJob => Self::CronJob,
-            Kind::Pod => return None,
+            WorkloadKind::Deployment => Self::Deployment,
+            WorkloadKind::ReplicaSet => Self::ReplicaSet,
+            WorkloadKind::StatefulSet => Self::StatefulSet,
+            WorkloadKind::DaemonSet => Self::DaemonSet,
+            WorkloadKind::Job => Self::Job,
+            WorkloadKind::CronJob => Self::CronJob,
+            WorkloadKind::Pod => return None,
         })
     }
 
-    fn kind(self) -> Kind {
+    fn kind(self) -> WorkloadKind {
         match self {
-            Self::Deployment => Kind::Deployment,
-            Self::ReplicaSet => Kind::ReplicaSet,
-            Self::StatefulSet => Kind::StatefulSet,
-            Self::DaemonSet => Kind::DaemonSet,
-            Self::Job => Kind::Job,
-            Self::CronJob => Kind::CronJob,
+            Self::Deployment => WorkloadKind::Deployment,
+            Self::ReplicaSet => WorkloadKind::ReplicaSet,
+            Self::StatefulSet => WorkloadKind::StatefulSet,
+            Self::DaemonSet => WorkloadKind::DaemonSet,
+            Self::Job => WorkloadKind::Job,
+            Self::CronJob => WorkloadKind::CronJob,
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::WorkloadNameRow;
 use crate::report::entries::{NAMESPACE, ObjectName};
-use rempart_core::{impact::Impact, name::PoolName, plan::Plan, reason::Demander};
+use rempart_core::{impact::PlanImpact, name::PoolName, plan::Plan, reason::RequirementSource};
 
 /// What an edit, or time, changes.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -102,14 +102,16 @@ struct RefusedRow<'p> {
 impl<'p> ImpactReport<'p> {
     /// Of `impact`, which `new` has beside `old`.
     #[must_use]
-    pub fn new(impact: &'p Impact<'p>, old: &Plan<'_>, new: &Plan<'_>) -> Self {
+    pub fn new(impact: &'p PlanImpact<'p>, old: &Plan<'_>, new: &Plan<'_>) -> Self {
         let (mut levels, mut categories) = (Vec::new(), Vec::new());
         for standing in &impact.standings {
             let policy = standing.policy.as_str();
             let (gained, lost) = (names(&standing.gained), names(&standing.lost));
             match standing.demander {
-                Demander::Level(level) => levels.push(LevelRow { policy, level: level.as_str(), gained, lost }),
-                Demander::Category(category) => {
+                RequirementSource::Level(level) => {
+                    levels.push(LevelRow { policy, level: level.as_str(), gained, lost })
+                }
+                RequirementSource::Category(category) => {
                     categories.push(CategoryRow { policy, category: category.as_str(), gained, lost });
                 }
             }

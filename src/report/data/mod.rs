@@ -48,8 +48,8 @@ struct WorkloadNameRow<'a> {
     name: &'a str,
 }
 
-impl<'a> From<&'a rempart_core::workload::Identity> for WorkloadNameRow<'a> {
-    fn from(identity: &'a rempart_core::workload::Identity) -> Self {
+impl<'a> From<&'a rempart_core::workload::WorkloadIdentity> for WorkloadNameRow<'a> {
+    fn from(identity: &'a rempart_core::workload::WorkloadIdentity) -> Self {
         let ObjectName { kind, namespace, name } = identity.into();
         Self { kind, namespace: namespace.unwrap_or_default(), name }
     }

@@ -14,8 +14,8 @@ use crate::report::{
 };
 use rempart_core::{
     clearance::PoolClearance,
-    plan::{Demand, Levelled, Plan},
-    reason::{Code, Demander, Reason},
+    plan::{EffectiveLevel, PlacementDemand, Plan},
+    reason::{Reason, ReasonCode, RequirementSource},
 };
 
 /// Where each workload may run, and why not elsewhere.
@@ -196,14 +196,14 @@ impl<'p> WorkloadRows<'p> {
     }
 }
 
-impl<'p> From<&'p Levelled<'p>> for PolicyRow<'p> {
-    fn from(levelled: &'p Levelled<'p>) -> Self {
-        use rempart_core::admission::Source;
+impl<'p> From<&'p EffectiveLevel<'p>> for PolicyRow<'p> {
+    fn from(levelled: &'p EffectiveLevel<'p>) -> Self {
+        use rempart_core::admission::SensitivitySource;
         let level_from = match levelled.source {
-            Source::Namespace => LevelFrom::Namespace,
-            Source::Workload => LevelFrom::Workload,
-            Source::Pod => LevelFrom::Pod,
-            Source::Default => LevelFrom::Default,
+            SensitivitySource::Namespace => LevelFrom::Namespace,
+            SensitivitySource::Workload => LevelFrom::Workload,
+            SensitivitySource::Pod => LevelFrom::Pod,
+            SensitivitySource::Default => LevelFrom::Default,
         };
         let exception = levelled.exception.map(rempart_core::name::ExceptionName::as_str);
         Self { name: levelled.policy.name.as_str(), level: levelled.level.as_str(), level_from, exception }
@@ -214,7 +214,7 @@ impl<'p> From<&'p Levelled<'p>> for PolicyRow<'p> {
 #[derive(Debug)]
 struct DemandRows<'p> {
     plan: &'p Plan<'p>,
-    order: Vec<&'p Demand<'p>>,
+    order: Vec<&'p PlacementDemand<'p>>,
 }
 
 impl Serialize for DemandRows<'_> {
@@ -230,7 +230,7 @@ impl Serialize for DemandRows<'_> {
 #[derive(Debug)]
 struct PoolRows<'p> {
     plan: &'p Plan<'p>,
-    demand: &'p Demand<'p>,
+    demand: &'p PlacementDemand<'p>,
 }
 
 impl Serialize for PoolRows<'_> {
@@ -240,9 +240,9 @@ impl Serialize for PoolRows<'_> {
 }
 
 impl<'p> PoolRow<'p> {
-    fn new(pool: &'p PoolClearance<'p>, demand: &'p Demand<'p>) -> Self {
+    fn new(pool: &'p PoolClearance<'p>, demand: &'p PlacementDemand<'p>) -> Self {
         let obstacles = demand.reasons(pool);
-        let cleared = obstacles.iter().all(|reason| reason.code() == Code::QualificationEnding);
+        let cleared = obstacles.iter().all(|reason| reason.code() == ReasonCode::QualificationEnding);
         let withdrawn = cleared && !obstacles.is_empty();
         let kept = demand.endings(pool).filter(|_| cleared && !withdrawn);
         let reasons = obstacles.into_iter().chain(kept);
@@ -254,8 +254,8 @@ impl<'p> PoolRow<'p> {
 impl<'p> From<&Reason<'p>> for ReasonRow<'p> {
     fn from(reason: &Reason<'p>) -> Self {
         let (level, category) = match reason.demander {
-            Demander::Level(level) => (Some(level.as_str()), None),
-            Demander::Category(category) => (None, Some(category.as_str())),
+            RequirementSource::Level(level) => (Some(level.as_str()), None),
+            RequirementSource::Category(category) => (None, Some(category.as_str())),
         };
         let (code, message) = (reason.code().to_string(), reason.to_string());
         Self { policy: reason.policy.as_str(), level, category, code, message }

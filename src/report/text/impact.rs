@@ -6,12 +6,12 @@ use super::few;
 use crate::report::entries::ObjectName;
 use crate::terminal::{TextLayout, TextPage, Tone};
 use rempart_core::{
-    admission::Refusal,
-    impact::{Impact, Moved, Presence, Standing},
+    admission::AdmissionRefusal,
+    impact::{ClearanceChange, MovedWorkload, PlanImpact, SourcePresence},
     name::PoolName,
-    plan::{Plan, Refused},
+    plan::{Plan, PolicyRefusal},
     text::counted,
-    workload::{Identity, Workload},
+    workload::{Workload, WorkloadIdentity},
 };
 
 /// How many entries a list has at most.
@@ -25,7 +25,7 @@ const NAMED: usize = 6;
 
 /// Says `impact`, which `new` has beside `old`.
 #[must_use]
-pub fn impact(impact: &Impact<'_>, old: &Plan<'_>, new: &Plan<'_>, layout: TextLayout) -> String {
+pub fn impact(impact: &PlanImpact<'_>, old: &Plan<'_>, new: &Plan<'_>, layout: TextLayout) -> String {
     let mut page = super::page(layout);
     if old.at != new.at {
         page.say(&format!("From {} to {}.", old.at, new.at), Tone::Faint);
@@ -58,8 +58,8 @@ fn list(page: &mut TextPage, title: &str, mark: &str, tone: Tone, lines: &[Strin
     }
 }
 
-fn ended(page: &mut TextPage, impact: &Impact<'_>) {
-    let line = |ended: &rempart_core::impact::Ended<'_>| {
+fn ended(page: &mut TextPage, impact: &PlanImpact<'_>) {
+    let line = |ended: &rempart_core::impact::EndedDaemonSet<'_>| {
         let object = ObjectName::from(&ended.workload.identity);
         let pools = match &*ended.pools {
             [] => String::new(),
@@ -76,14 +76,14 @@ fn ended(page: &mut TextPage, impact: &Impact<'_>) {
 }
 
 /// Objects that ask for what an edit removes, then what else is refused.
-fn refused(page: &mut TextPage, impact: &Impact<'_>, old: &Plan<'_>) {
-    let asks = |refusals: &[Refused<'_>]| {
-        let gone = |refusal: &Refusal<'_>| match refusal {
-            Refusal::UnknownLevel { policy, value, .. } => {
+fn refused(page: &mut TextPage, impact: &PlanImpact<'_>, old: &Plan<'_>) {
+    let asks = |refusals: &[PolicyRefusal<'_>]| {
+        let gone = |refusal: &AdmissionRefusal<'_>| match refusal {
+            AdmissionRefusal::UnknownLevel { policy, value, .. } => {
                 let before = old.inventory.world.policies.get(&policy.name);
                 before.is_some_and(|before| before.levels.rank(value).is_some())
             }
-            Refusal::UnknownCategory { policy, value, .. } => {
+            AdmissionRefusal::UnknownCategory { policy, value, .. } => {
                 let before = old.inventory.world.policies.get(&policy.name);
                 before.is_some_and(|before| before.categories.contains_key(value.as_str()))
             }
@@ -104,13 +104,14 @@ fn refused(page: &mut TextPage, impact: &Impact<'_>, old: &Plan<'_>) {
     list(page, "Would be refused: no restart succeeds", "·", Tone::Plain, &others);
 }
 
-fn stranded(page: &mut TextPage, impact: &Impact<'_>, new: &Plan<'_>) {
-    let wanted: BTreeSet<&Identity> = impact.stranded.iter().map(|stranded| &stranded.workload.identity).collect();
+fn stranded(page: &mut TextPage, impact: &PlanImpact<'_>, new: &Plan<'_>) {
+    let wanted: BTreeSet<&WorkloadIdentity> =
+        impact.stranded.iter().map(|stranded| &stranded.workload.identity).collect();
     let planned = new.workloads.iter().filter(|planned| wanted.contains(&planned.workload.identity));
-    let messages: BTreeMap<&Identity, String> =
+    let messages: BTreeMap<&WorkloadIdentity, String> =
         planned.map(|planned| (&planned.workload.identity, new.message(planned))).collect();
     // What is refused has been told of already.
-    let told: BTreeSet<&Identity> = impact.refused.iter().map(|refusing| &refusing.workload.identity).collect();
+    let told: BTreeSet<&WorkloadIdentity> = impact.refused.iter().map(|refusing| &refusing.workload.identity).collect();
     let untold = impact.stranded.iter().filter(|stranded| !told.contains(&stranded.workload.identity));
     let lines = untold.map(|stranded| {
         let identity = &stranded.workload.identity;
@@ -132,7 +133,7 @@ fn freed(page: &mut TextPage, freed: &[&Workload]) {
     list(page, "No longer restricted: may run anywhere", "!", Tone::Bad, &lines);
 }
 
-fn moved(page: &mut TextPage, moved: &[Moved<'_>]) {
+fn moved(page: &mut TextPage, moved: &[MovedWorkload<'_>]) {
     if moved.is_empty() {
         return;
     }
@@ -141,7 +142,7 @@ fn moved(page: &mut TextPage, moved: &[Moved<'_>]) {
     let mut rows: Vec<Vec<(String, Tone)>> = Vec::new();
     if moved.len() > ROWS {
         let mut groups: BTreeMap<(&str, String, String), usize> = BTreeMap::new();
-        for Moved { workload, lost: pools, left, .. } in moved {
+        for MovedWorkload { workload, lost: pools, left, .. } in moved {
             let count = groups.entry((&workload.identity.namespace, lost(pools), few(left, 3))).or_default();
             *count = count.saturating_add(1);
         }
@@ -154,8 +155,8 @@ fn moved(page: &mut TextPage, moved: &[Moved<'_>]) {
         }
     } else {
         let mut above = None;
-        for Moved { workload, lost: pools, left, pods } in moved {
-            let Identity { namespace, kind, name } = &workload.identity;
+        for MovedWorkload { workload, lost: pools, left, pods } in moved {
+            let WorkloadIdentity { namespace, kind, name } = &workload.identity;
             if above != Some(namespace) {
                 rows.push(vec![(namespace.to_string(), Tone::Strong)]);
                 above = Some(namespace);
@@ -174,7 +175,7 @@ fn moved(page: &mut TextPage, moved: &[Moved<'_>]) {
 }
 
 /// The pools of each level and category, gained and lost.
-fn standings(page: &mut TextPage, standings: &[Standing<'_>]) {
+fn standings(page: &mut TextPage, standings: &[ClearanceChange<'_>]) {
     if standings.is_empty() {
         return;
     }
@@ -182,15 +183,15 @@ fn standings(page: &mut TextPage, standings: &[Standing<'_>]) {
     let signed = |sign: char, pools: &[&PoolName]| pools.iter().map(|pool| format!("{sign}{pool}")).collect::<Vec<_>>();
     let mut above = None;
     let mut rows = Vec::new();
-    for Standing { policy, demander, presence, gained, lost } in standings {
+    for ClearanceChange { policy, demander, presence, gained, lost } in standings {
         if above != Some(policy) {
             rows.push(vec![(format!("policy {policy}"), Tone::Strong)]);
             above = Some(policy);
         }
         let note = match presence {
-            Presence::Kept => "",
-            Presence::Added => " (new)",
-            Presence::Removed => " (removed)",
+            SourcePresence::Kept => "",
+            SourcePresence::Added => " (new)",
+            SourcePresence::Removed => " (removed)",
         };
         let (gained, lost) = (signed('+', gained).join(", "), signed('-', lost).join(", "));
         let row = [(format!("  {demander}{note}"), Tone::Plain), (gained, Tone::Good), (lost, Tone::Bad)];
@@ -199,8 +200,8 @@ fn standings(page: &mut TextPage, standings: &[Standing<'_>]) {
     page.table(&["for", "gained", "lost"], rows, &[0]);
 }
 
-fn summary(impact: &Impact<'_>) -> String {
-    let Impact { standings: _, ended, namespaces, refused, freed, moved, stranded } = impact;
+fn summary(impact: &PlanImpact<'_>) -> String {
+    let PlanImpact { standings: _, ended, namespaces, refused, freed, moved, stranded } = impact;
     let ended = counted(ended.len(), "DaemonSet", "DaemonSets");
     let refused = refused.len().saturating_add(namespaces.len());
     let lose = if impact.ended.len() == 1 { "loses" } else { "lose" };

@@ -9,10 +9,10 @@ use crate::report::{
 };
 use crate::terminal::{TextLayout, TextPage, Tone};
 use rempart_core::{
-    admission::Refusal,
-    plan::{Plan, Refused},
+    admission::AdmissionRefusal,
+    plan::{Plan, PolicyRefusal},
     text::counted,
-    workload::Kind,
+    workload::WorkloadKind,
 };
 
 /// How many entries a list has at most.
@@ -73,23 +73,25 @@ fn sort_out(
 }
 
 /// Whether an object asks for a level or category that is of no policy at all.
-fn asks_for_nothing_known(plan: &Plan<'_>, refused: &Refused<'_>) -> bool {
+fn asks_for_nothing_known(plan: &Plan<'_>, refused: &PolicyRefusal<'_>) -> bool {
     let mut policies = plan.inventory.world.policies.values();
     match &refused.refusal {
-        Refusal::UnknownLevel { value, .. } => !policies.any(|policy| policy.levels.rank(value).is_some()),
-        Refusal::UnknownCategory { value, .. } => {
+        AdmissionRefusal::UnknownLevel { value, .. } => !policies.any(|policy| policy.levels.rank(value).is_some()),
+        AdmissionRefusal::UnknownCategory { value, .. } => {
             !policies.any(|policy| policy.categories.contains_key(value.as_str()))
         }
-        Refusal::TooLong { .. } | Refusal::Misplaced { .. } | Refusal::NodeName { .. } => false,
+        AdmissionRefusal::TooLong { .. } | AdmissionRefusal::Misplaced { .. } | AdmissionRefusal::NodeName { .. } => {
+            false
+        }
     }
 }
 
 /// The message of `entry`; where only policies that are not in force find fault, what they would say.
-fn spoken(entry: &ReportEntry<'_>, plan: &Plan<'_>, refusals: &[Refused<'_>]) -> String {
+fn spoken(entry: &ReportEntry<'_>, plan: &Plan<'_>, refusals: &[PolicyRefusal<'_>]) -> String {
     match (entry, refusals.first()) {
         (ReportEntry::Workload(_, planned), Some(refused)) if entry.fate() != EntryOutcome::Refused => {
-            let kind: Kind = planned.workload.identity.kind;
-            let Refused { policy, refusal, .. } = refused;
+            let kind: WorkloadKind = planned.workload.identity.kind;
+            let PolicyRefusal { policy, refusal, .. } = refused;
             format!("{} (policy {} is in {})", refusal.told_of(kind), policy.name, policy.mode)
         }
         _ => entry.message(plan),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{ReportDetail, rows::names};
 use crate::terminal::{TextPage, Tone};
 use rempart_core::{
-    plan::{Demand, Plan},
+    plan::{PlacementDemand, Plan},
     reason::Reason,
     text::counted,
 };
@@ -40,7 +40,7 @@ pub(super) fn print(page: &mut TextPage, plan: &Plan<'_>, detail: ReportDetail) 
 }
 
 /// The pools that are cleared, and the others by what speaks against them.
-fn verdicts(page: &mut TextPage, plan: &Plan<'_>, demand: &Demand<'_>) {
+fn verdicts(page: &mut TextPage, plan: &Plan<'_>, demand: &PlacementDemand<'_>) {
     if plan.pools.is_empty() {
         page.say("there is no pool", Tone::Bad);
         return;
@@ -71,7 +71,7 @@ fn verdicts(page: &mut TextPage, plan: &Plan<'_>, demand: &Demand<'_>) {
 struct ReasonsByCode(BTreeMap<(String, String), BTreeSet<String>>);
 
 impl ReasonsByCode {
-    fn add(&mut self, plan: &Plan<'_>, demand: &Demand<'_>) {
+    fn add(&mut self, plan: &Plan<'_>, demand: &PlacementDemand<'_>) {
         for pool in &plan.pools {
             for reason in demand.reasons(pool) {
                 let pools = self.0.entry((reason.code().to_string(), reason.to_string())).or_default();

@@ -6,10 +6,10 @@ use super::few;
 use crate::report::entries::EntryOutcome;
 use crate::terminal::{TextPage, Tone};
 use rempart_core::{
-    admission::Source,
-    plan::{Outcome, Plan, Planned},
+    admission::SensitivitySource,
+    plan::{PlacementOutcome, Plan, PlannedWorkload},
     text::counted,
-    workload::Identity,
+    workload::WorkloadIdentity,
 };
 
 /// How many rows are read at most.
@@ -36,7 +36,7 @@ struct OutcomeCells {
 }
 
 impl OutcomeCells {
-    fn of(plan: &Plan<'_>, planned: &Planned<'_>) -> Self {
+    fn of(plan: &Plan<'_>, planned: &PlannedWorkload<'_>) -> Self {
         let policies = &planned.judgement.policies;
         let levels = policies.iter().map(|levelled| {
             let whose = if policies.len() > 1 { format!("{}: ", levelled.policy.name) } else { String::new() };
@@ -44,10 +44,10 @@ impl OutcomeCells {
             LevelCell { level: format!("{whose}{}", levelled.level), by: said_by(levelled.source), idle }
         });
         let pools = match &planned.outcome {
-            Outcome::Placeable(pools) => few(names(plan, pools), POOLS),
-            Outcome::Unplaceable(_) => "none".to_owned(),
-            Outcome::Refused => "–".to_owned(),
-            Outcome::Unrestricted(_) => "any".to_owned(),
+            PlacementOutcome::Placeable(pools) => few(names(plan, pools), POOLS),
+            PlacementOutcome::Unplaceable(_) => "none".to_owned(),
+            PlacementOutcome::Refused => "–".to_owned(),
+            PlacementOutcome::Unrestricted(_) => "any".to_owned(),
         };
         Self {
             levels: levels.collect(),
@@ -58,12 +58,12 @@ impl OutcomeCells {
     }
 }
 
-fn said_by(source: Source) -> &'static str {
+fn said_by(source: SensitivitySource) -> &'static str {
     match source {
-        Source::Namespace => "namespace",
-        Source::Workload => "workload",
-        Source::Pod => "pod",
-        Source::Default => "policy",
+        SensitivitySource::Namespace => "namespace",
+        SensitivitySource::Workload => "workload",
+        SensitivitySource::Pod => "pod",
+        SensitivitySource::Default => "policy",
     }
 }
 
@@ -102,11 +102,11 @@ pub(super) fn print(page: &mut TextPage, plan: &Plan<'_>) {
 }
 
 fn one_by_one(plan: &Plan<'_>) -> Vec<TableRow> {
-    let mut ordered: Vec<&Planned<'_>> = plan.workloads.iter().collect();
+    let mut ordered: Vec<&PlannedWorkload<'_>> = plan.workloads.iter().collect();
     ordered.sort_by_key(|planned| &planned.workload.identity);
     // One more than is printed tells that there are more; the sentences of the rest are not needed.
     let rows = ordered.into_iter().take(MOST.saturating_add(1)).map(|planned| {
-        let Identity { namespace, kind, name } = &planned.workload.identity;
+        let WorkloadIdentity { namespace, kind, name } = &planned.workload.identity;
         let faring = OutcomeCells::of(plan, planned);
         TableRow { namespace: Some(namespace.to_string()), title: format!("{kind} {name}"), faring }
     });

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use insta::assert_snapshot;
 use rempart::diagnostic::Severity;
 use rempart::report::{FileLocation, ImpactReport, LintReport, PlanReport, ReportFinding, json, schemas, yaml};
-use rempart_core::{impact::impact, instant::Instant, plan::Assume};
+use rempart_core::{impact::impact, instant::Timestamp, plan::PlanAssumptions};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -111,8 +111,8 @@ fn an_impact_as_json() {
 #[test]
 fn an_impact_of_time_as_json() {
     let world = before();
-    let later = Instant::from_seconds(noon().timestamp().as_second() + 60 * 86_400);
-    let (old, new) = (planned(&world), rempart_core::plan::plan(&world, later, Assume::default()));
+    let later = Timestamp::from_seconds(noon().timestamp().as_second() + 60 * 86_400);
+    let (old, new) = (planned(&world), rempart_core::plan::plan(&world, later, PlanAssumptions::default()));
     let found = impact(&old, &new);
     let text = written(&ImpactReport::new(&found, &old, &new));
     keeps_to("impact-v1.json", &text);

@@ -92,7 +92,7 @@ fn breaches(xml: &str) -> Vec<String> {
     found
 }
 
-fn written(world: &rempart_core::inventory::Inventory) -> String {
+fn written(world: &rempart_core::inventory::PlanInventory) -> String {
     let mut out = Vec::new();
     junit(&planned(world), &mut out).unwrap();
     String::from_utf8(out).unwrap()
@@ -107,7 +107,7 @@ fn a_plan_as_junit() {
 
 #[test]
 fn another_reader_finds_what_is_counted() {
-    for world in [before(), many(5, 9), rempart_core::inventory::Inventory::default()] {
+    for world in [before(), many(5, 9), rempart_core::inventory::PlanInventory::default()] {
         let text = written(&world);
         assert_eq!(breaches(&text), [""; 0]);
         let read = quick_junit::Report::deserialize_from_str(&text).unwrap();

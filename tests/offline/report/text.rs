@@ -6,7 +6,7 @@ use rempart::report::{
     text::{self, ReportDetail},
 };
 use rempart::terminal::TextLayout;
-use rempart_core::impact::{Impact, impact};
+use rempart_core::impact::{PlanImpact, impact};
 
 use super::world::{after, before, ignored, many, planned};
 
@@ -69,7 +69,8 @@ fn a_daemon_set_that_becomes_refused_loses_the_pods_that_it_has_and_no_others() 
 fn a_namespace_whose_label_is_no_longer_understood_is_named() {
     let (old, new) = (before(), after());
     let (old, new) = (planned(&old), planned(&new));
-    let names = |found: &Impact<'_>| found.namespaces.iter().map(|refused| refused.name.to_owned()).collect::<Vec<_>>();
+    let names =
+        |found: &PlanImpact<'_>| found.namespaces.iter().map(|refused| refused.name.to_owned()).collect::<Vec<_>>();
     // `broken` was refused before.
     assert_eq!(names(&impact(&old, &new)), ["shop"]);
     assert_eq!(names(&impact(&new, &old)), [""; 0]);

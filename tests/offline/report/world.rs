@@ -8,14 +8,14 @@ use rempart::{
     report::{FileLocation, IgnoredKinds, LocationLookup, LocationTarget},
 };
 use rempart_core::{
-    instant::Instant,
-    inventory::{Inventory, Node},
+    instant::Timestamp,
+    inventory::{Node, PlanInventory},
     keys,
     namespace::Namespace,
-    plan::{Assume, Plan, plan},
+    plan::{Plan, PlanAssumptions, plan},
     selector::Labels,
     sensitivity::{SensitivityStatement, TemplateStatements},
-    workload::{Identity, Kind, Wants, Workload},
+    workload::{NodeRequirements, Workload, WorkloadIdentity, WorkloadKind},
 };
 
 const CATALOGUE: &str = r#"
@@ -92,14 +92,14 @@ fn labels<const N: usize>(entries: [(&str, &str); N]) -> Labels {
     entries.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 
-fn workload(kind: Kind, namespace: &str, name: &str) -> Workload {
+fn workload(kind: WorkloadKind, namespace: &str, name: &str) -> Workload {
     Workload {
-        identity: Identity { namespace: namespace.into(), kind, name: name.into() },
-        own: (kind != Kind::Pod).then(SensitivityStatement::default),
+        identity: WorkloadIdentity { namespace: namespace.into(), kind, name: name.into() },
+        own: (kind != WorkloadKind::Pod).then(SensitivityStatement::default),
         template: TemplateStatements::default(),
         misplaced: Vec::new(),
         node_name: None,
-        wants: Wants::default(),
+        wants: NodeRequirements::default(),
         runs_on: Vec::new(),
     }
 }
@@ -113,37 +113,37 @@ fn workloads() -> Vec<Workload> {
         of.own = Some(saying(Some(sensitivity), None));
         of
     };
-    let mut api = says(workload(Kind::Deployment, "claims", "api"), "restricted");
+    let mut api = says(workload(WorkloadKind::Deployment, "claims", "api"), "restricted");
     api.runs_on = vec!["n-gov".into(), "n-gov".into()];
-    let mut pinned = workload(Kind::Pod, "claims", "pinned");
+    let mut pinned = workload(WorkloadKind::Pod, "claims", "pinned");
     pinned.node_name = Some("n-us".into());
     pinned.template.pod = saying(Some("restricted"), None);
-    let mut report = workload(Kind::CronJob, "claims", "report");
+    let mut report = workload(WorkloadKind::CronJob, "claims", "report");
     report.template.pod = saying(None, Some("health"));
-    let mut misplaced = workload(Kind::CronJob, "claims", "rotate");
+    let mut misplaced = workload(WorkloadKind::CronJob, "claims", "rotate");
     misplaced.misplaced = vec![keys::SENSITIVITY];
-    let mut batch = workload(Kind::Job, "claims", "batch");
+    let mut batch = workload(WorkloadKind::Job, "claims", "batch");
     batch.runs_on = vec!["n-std".into()];
-    let mut db = workload(Kind::StatefulSet, "shop", "db");
+    let mut db = workload(WorkloadKind::StatefulSet, "shop", "db");
     db.wants.selector = labels([("disk", "ssd")]);
     vec![
-        says(workload(Kind::Deployment, "claims", "typo"), "restrictd"),
+        says(workload(WorkloadKind::Deployment, "claims", "typo"), "restrictd"),
         api,
         pinned,
         report,
         misplaced,
         batch,
-        workload(Kind::DaemonSet, "shop", "agent"),
+        workload(WorkloadKind::DaemonSet, "shop", "agent"),
         db,
-        workload(Kind::Deployment, "broken", "cart"),
-        workload(Kind::Deployment, "kube-system", "dns"),
-        says(workload(Kind::Deployment, "site", "front"), "public"),
-        workload(Kind::DaemonSet, "site", "logs"),
+        workload(WorkloadKind::Deployment, "broken", "cart"),
+        workload(WorkloadKind::Deployment, "kube-system", "dns"),
+        says(workload(WorkloadKind::Deployment, "site", "front"), "public"),
+        workload(WorkloadKind::DaemonSet, "site", "logs"),
     ]
 }
 
-fn of(policies: &str) -> Inventory {
-    let mut inventory = Inventory { exempt: ["kube-system".to_owned()].into(), ..Inventory::default() };
+fn of(policies: &str) -> PlanInventory {
+    let mut inventory = PlanInventory { exempt: ["kube-system".to_owned()].into(), ..PlanInventory::default() };
     for Named { name, spec } in entries::<api::CloudProviderSpec>(CATALOGUE) {
         let provider = good(convert::provider(&name, &spec));
         inventory.world.catalogue.providers.insert(provider.name.clone(), provider);
@@ -178,22 +178,23 @@ struct Pool {
 }
 
 /// The world as it is.
-pub(super) fn before() -> Inventory {
+pub(super) fn before() -> PlanInventory {
     of(POLICIES)
 }
 
 /// The world after the edit.
-pub(super) fn after() -> Inventory {
+pub(super) fn after() -> PlanInventory {
     of(EDITED)
 }
 
 /// As the world is, with this many workloads in each of this many namespaces.
-pub(super) fn many(namespaces: usize, each: usize) -> Inventory {
+pub(super) fn many(namespaces: usize, each: usize) -> PlanInventory {
     let mut inventory = before();
     let level = |i: usize| ["public", "internal", "restricted", "unheard-of"][i % 4];
     inventory.workloads = (0..namespaces * each)
         .map(|i| {
-            let mut one = workload(Kind::Deployment, &format!("ns-{:03}", i % namespaces), &format!("w-{i:05}"));
+            let mut one =
+                workload(WorkloadKind::Deployment, &format!("ns-{:03}", i % namespaces), &format!("w-{i:05}"));
             one.own = Some(saying(Some(level(i / namespaces)), None));
             one
         })
@@ -202,13 +203,13 @@ pub(super) fn many(namespaces: usize, each: usize) -> Inventory {
 }
 
 /// The instant at which everything is judged.
-pub(super) fn noon() -> Instant {
+pub(super) fn noon() -> Timestamp {
     "2026-11-22T12:00:00Z".parse::<jiff::Timestamp>().unwrap().into()
 }
 
 /// The plan of `inventory` at [`noon`].
-pub(super) fn planned(inventory: &Inventory) -> Plan<'_> {
-    plan(inventory, noon(), Assume::default())
+pub(super) fn planned(inventory: &PlanInventory) -> Plan<'_> {
+    plan(inventory, noon(), PlanAssumptions::default())
 }
 
 /// What was passed over on the way.
@@ -217,11 +218,11 @@ pub(super) fn ignored() -> IgnoredKinds {
 }
 
 /// Every workload stands in a file of its own: what is pointed at decides the line.
-pub(super) struct Files<'a>(pub(super) &'a Inventory);
+pub(super) struct Files<'a>(pub(super) &'a PlanInventory);
 
 impl LocationLookup for Files<'_> {
     fn of(&self, index: usize, pointed: LocationTarget) -> Option<FileLocation> {
-        let Identity { namespace, name, .. } = &self.0.workloads[index].identity;
+        let WorkloadIdentity { namespace, name, .. } = &self.0.workloads[index].identity;
         let (line, column) = match pointed {
             LocationTarget::Object => (1, 1),
             LocationTarget::Said(_, key) if key == keys::SENSITIVITY => (7, 5),

@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::fmt;
 
 use super::fit::NoFit;
-use crate::workload::Kind;
+use crate::workload::WorkloadKind;
 
 /// Why a pod stays though it should not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,9 +24,9 @@ pub enum BlockedReason {
     /// Its Deployment ends all pods before it makes new ones.
     Recreate,
     /// Its controller replaces pods by hand alone.
-    OnDelete(Kind),
+    OnDelete(WorkloadKind),
     /// A rollout of its own controller is about to replace it.
-    RolloutUnderWay(Kind),
+    RolloutUnderWay(WorkloadKind),
     /// Kubernetes itself ends it.
     DaemonSet,
     /// Nobody would make it anew.
@@ -193,8 +193,8 @@ mod tests {
             Blocked::Stopped(_) => Blocked::Paused,
             Blocked::Paused => Blocked::Partitioned,
             Blocked::Partitioned => Blocked::Recreate,
-            Blocked::Recreate => Blocked::OnDelete(Kind::StatefulSet),
-            Blocked::OnDelete(_) => Blocked::RolloutUnderWay(Kind::Deployment),
+            Blocked::Recreate => Blocked::OnDelete(WorkloadKind::StatefulSet),
+            Blocked::OnDelete(_) => Blocked::RolloutUnderWay(WorkloadKind::Deployment),
             Blocked::RolloutUnderWay(_) => Blocked::DaemonSet,
             Blocked::DaemonSet => Blocked::Unmanaged,
             Blocked::Unmanaged => Blocked::Static,

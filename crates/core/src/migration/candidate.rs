@@ -14,11 +14,11 @@ use super::{
 };
 use crate::{
     compliance::{Compliance, MisplacedPod, OwnedPods, PlacementFacts, PodOwner, StalePod},
-    fleet::{Controller, Form, Pod, Strategy, Uid, split},
+    fleet::{Controller, ControllerSpec, ObjectUid, Pod, RolloutStrategy, split},
     keys,
     pod_requirements::{PodRequirements, PolicyRequirement},
     policy::LossAction,
-    workload::Kind,
+    workload::WorkloadKind,
 };
 
 /// A workload of which something could be moved.
@@ -33,9 +33,9 @@ pub(super) struct Candidate<'u, 'a> {
 /// What would be done.
 enum CandidateSteps<'a> {
     /// Change the template of the controller of this kind and name.
-    Template { kind: Kind, name: &'a str },
+    Template { kind: WorkloadKind, name: &'a str },
     /// Evict pods, by name and identifier.
-    Evictions(Vec<(&'a str, Uid)>),
+    Evictions(Vec<(&'a str, ObjectUid)>),
 }
 
 impl<'a> Candidate<'_, 'a> {
@@ -96,7 +96,7 @@ pub(super) fn candidate<'u, 'a>(
     facts: &PlacementFacts<'_>,
     fit: &mut FitChecker<'_, 'a>,
     context: &MigrationContext<'_>,
-    blocked: &mut BTreeMap<Uid, BTreeMap<&'a str, BlockedReason>>,
+    blocked: &mut BTreeMap<ObjectUid, BTreeMap<&'a str, BlockedReason>>,
 ) -> Option<Candidate<'u, 'a>> {
     let mut notes = BTreeMap::new();
     let found = misplaced(owned, facts, fit, context, &mut notes);
@@ -174,7 +174,7 @@ fn misplaced<'u, 'a>(
     None
 }
 
-fn named<'a>(key: &'a str, pod: &Pod) -> (&'a str, Uid) {
+fn named<'a>(key: &'a str, pod: &Pod) -> (&'a str, ObjectUid) {
     (split(key).1, pod.uid)
 }
 
@@ -240,9 +240,11 @@ fn place(
         // It restarts nothing.
         (MigrationMethod::CompleteTemplate, _) => return Ok(()),
         // Kubernetes ends its pods wherever the completed template does not match.
-        (MigrationMethod::RestartRollout, Some(Kind::DaemonSet)) => return fit.anywhere(&owned.requirements),
-        (MigrationMethod::RestartRollout, Some(Kind::Deployment)) if gone_first(owned) == 0 => FitRequirement::Fits,
-        (MigrationMethod::RestartRollout, Some(Kind::Deployment)) => FitRequirement::Room,
+        (MigrationMethod::RestartRollout, Some(WorkloadKind::DaemonSet)) => return fit.anywhere(&owned.requirements),
+        (MigrationMethod::RestartRollout, Some(WorkloadKind::Deployment)) if gone_first(owned) == 0 => {
+            FitRequirement::Fits
+        }
+        (MigrationMethod::RestartRollout, Some(WorkloadKind::Deployment)) => FitRequirement::Room,
         (MigrationMethod::RestartRollout | MigrationMethod::EvictOneByOne | MigrationMethod::EvictAll, _) => {
             FitRequirement::Apart
         }
@@ -253,7 +255,7 @@ fn place(
 /// Whether the template of `owned` says, and for a `DaemonSet` selects, all that its pods need.
 fn template_state(owned: &OwnedPods<'_>) -> TemplateState {
     let lacks = match owned.owner {
-        PodOwner::Known(_, controller @ Controller { form: Form::DaemonSet { .. }, .. }) => {
+        PodOwner::Known(_, controller @ Controller { form: ControllerSpec::DaemonSet { .. }, .. }) => {
             lacks(controller, &owned.requirements)
         }
         PodOwner::Known(..) | PodOwner::Unknown(_) | PodOwner::None(..) => false,
@@ -265,10 +267,13 @@ fn template_state(owned: &OwnedPods<'_>) -> TemplateState {
 fn gone_first(owned: &OwnedPods<'_>) -> u32 {
     match owned.owner {
         PodOwner::Known(_, controller) => match &controller.form {
-            Form::Deployment { strategy: Strategy::Rolling { unavailable, .. }, .. } => *unavailable,
-            Form::Deployment { strategy: Strategy::Recreate, .. } => u32::MAX,
-            Form::StatefulSet { .. } => 1,
-            Form::ReplicaSet | Form::DaemonSet { .. } | Form::Job { .. } | Form::CronJob => 0,
+            ControllerSpec::Deployment { strategy: RolloutStrategy::Rolling { unavailable, .. }, .. } => *unavailable,
+            ControllerSpec::Deployment { strategy: RolloutStrategy::Recreate, .. } => u32::MAX,
+            ControllerSpec::StatefulSet { .. } => 1,
+            ControllerSpec::ReplicaSet
+            | ControllerSpec::DaemonSet { .. }
+            | ControllerSpec::Job { .. }
+            | ControllerSpec::CronJob => 0,
         },
         PodOwner::Unknown(_) | PodOwner::None(..) => 0,
     }
@@ -292,17 +297,19 @@ fn others_ready(owned: &OwnedPods<'_>, pod: &Pod) -> bool {
     let others = owned.pods.ready.saturating_sub(u32::from(pod.is_ready()));
     let wanted = match &owned.owner {
         PodOwner::Known(_, controller) => match &controller.form {
-            Form::Deployment { strategy: Strategy::Rolling { unavailable, .. }, available, .. } => {
+            ControllerSpec::Deployment {
+                strategy: RolloutStrategy::Rolling { unavailable, .. }, available, ..
+            } => {
                 // What its own rollout would leave standing.
                 let floor = controller.replicas.saturating_sub(*unavailable);
                 return controller.observed && others.min(available.saturating_sub(u32::from(pod.is_ready()))) >= floor;
             }
-            Form::Job { .. } => return true,
-            Form::Deployment { strategy: Strategy::Recreate, .. }
-            | Form::ReplicaSet
-            | Form::StatefulSet { .. }
-            | Form::DaemonSet { .. }
-            | Form::CronJob => controller.replicas.saturating_sub(1),
+            ControllerSpec::Job { .. } => return true,
+            ControllerSpec::Deployment { strategy: RolloutStrategy::Recreate, .. }
+            | ControllerSpec::ReplicaSet
+            | ControllerSpec::StatefulSet { .. }
+            | ControllerSpec::DaemonSet { .. }
+            | ControllerSpec::CronJob => controller.replicas.saturating_sub(1),
         },
         PodOwner::Unknown(_) => owned.pods.staying().saturating_sub(1),
         PodOwner::None(..) => 0,
@@ -338,9 +345,12 @@ fn stale<'u, 'a>(
     if let PodOwner::Known(name, controller) = owned.owner {
         // None of its pods has a node yet: a rollout costs nothing, and mends the template as well.
         let rollout = match &controller.form {
-            Form::Deployment { paused, .. } => !paused && owned.pods.placed == 0,
-            Form::DaemonSet { .. } => true,
-            Form::ReplicaSet | Form::StatefulSet { .. } | Form::Job { .. } | Form::CronJob => false,
+            ControllerSpec::Deployment { paused, .. } => !paused && owned.pods.placed == 0,
+            ControllerSpec::DaemonSet { .. } => true,
+            ControllerSpec::ReplicaSet
+            | ControllerSpec::StatefulSet { .. }
+            | ControllerSpec::Job { .. }
+            | ControllerSpec::CronJob => false,
         };
         if rollout {
             let steps = CandidateSteps::Template { kind: controller.form.kind(), name };
@@ -363,18 +373,22 @@ fn may_be_replaced(
     match &owned.owner {
         PodOwner::None(..) => Err(BlockedReason::Unmanaged),
         PodOwner::Known(_, controller) => match &controller.form {
-            Form::Job { patience: Some(0), .. } => Err(BlockedReason::JobWouldFail),
+            ControllerSpec::Job { patience: Some(0), .. } => Err(BlockedReason::JobWouldFail),
             // Its controller would make the same pod again, and again.
-            Form::DaemonSet { on_delete: true } => Err(BlockedReason::OnDelete(Kind::DaemonSet)),
-            Form::DaemonSet { on_delete: false } if template_state(owned) == TemplateState::Complete => {
-                if stale.surplus.is_empty() { Err(BlockedReason::DaemonSet) } else { Ok(()) }
+            ControllerSpec::DaemonSet { on_delete: true } => Err(BlockedReason::OnDelete(WorkloadKind::DaemonSet)),
+            ControllerSpec::DaemonSet { on_delete: false } if template_state(owned) == TemplateState::Complete => {
+                if stale.surplus.is_empty() {
+                    Err(BlockedReason::DaemonSet)
+                } else {
+                    Ok(())
+                }
             }
-            Form::DaemonSet { on_delete: false }
-            | Form::Job { patience: None | Some(1..), .. }
-            | Form::Deployment { .. }
-            | Form::ReplicaSet
-            | Form::StatefulSet { .. }
-            | Form::CronJob => Ok(()),
+            ControllerSpec::DaemonSet { on_delete: false }
+            | ControllerSpec::Job { patience: None | Some(1..), .. }
+            | ControllerSpec::Deployment { .. }
+            | ControllerSpec::ReplicaSet
+            | ControllerSpec::StatefulSet { .. }
+            | ControllerSpec::CronJob => Ok(()),
         },
         PodOwner::Unknown(_) => Ok(()),
     }
@@ -383,10 +397,10 @@ fn may_be_replaced(
 /// The keys of its template that its pods would not be given now, where taking them away restarts nothing.
 fn stale_template(owned: &OwnedPods<'_>, controller: &Controller) -> Option<String> {
     let free = match &controller.form {
-        Form::CronJob => true,
-        Form::Deployment { .. } | Form::ReplicaSet => controller.replicas == 0,
-        Form::StatefulSet { on_delete, .. } => *on_delete || controller.replicas == 0,
-        Form::DaemonSet { .. } | Form::Job { .. } => false,
+        ControllerSpec::CronJob => true,
+        ControllerSpec::Deployment { .. } | ControllerSpec::ReplicaSet => controller.replicas == 0,
+        ControllerSpec::StatefulSet { on_delete, .. } => *on_delete || controller.replicas == 0,
+        ControllerSpec::DaemonSet { .. } | ControllerSpec::Job { .. } => false,
     };
     if !free || refused(&owned.requirements).is_err() || owned.surplus.is_empty() {
         return None;

@@ -18,11 +18,14 @@ use core::fmt;
 
 use crate::{
     compliance::PlacementFacts,
-    fleet::{Fleet, Others, Pod, Resources, Spot, Stage, Uid, bears, has_others, split},
+    fleet::{
+        ClusterObjects, ComputeResources, ExtendedResources, NodeView, ObjectUid, Pod, PodPhase, bears, has_others,
+        split,
+    },
     keys,
     pod_requirements::PodRequirements,
     selector::LabelSource as _,
-    workload::{NodeTerm, Wants},
+    workload::{NodeRequirements, NodeTerm},
 };
 
 /// Why no node could take a pod.
@@ -85,29 +88,29 @@ pub enum FitRequirement {
 const AWAITED: usize = 128;
 
 /// What a place must have left for `pod`.
-fn asked(pod: &Pod) -> Resources {
-    Resources { pods: 1, ..pod.requests }
+fn asked(pod: &Pod) -> ComputeResources {
+    ComputeResources { pods: 1, ..pod.requests }
 }
 
 /// Whether the node `spot` takes new pods, and `pod`, which `wants` that, among them.
-fn lets_in(spot: &Spot<'_>, pod: &Pod, wants: &Wants) -> bool {
+fn lets_in(spot: &NodeView<'_>, pod: &Pod, wants: &NodeRequirements) -> bool {
     spot.open && bears(&pod.terms.tolerations, spot.taints) && wants.accept(spot.name, &spot.labels)
 }
 
 /// What is left on a node.
-struct Left {
-    common: Resources,
+struct RemainingCapacity {
+    common: ComputeResources,
     /// Of other resources, once some of them are taken; all of them before.
-    others: Option<Others>,
+    others: Option<ExtendedResources>,
 }
 
-impl Left {
-    fn has_room_for(&self, pod: &Pod, spot: &Spot<'_>) -> bool {
+impl RemainingCapacity {
+    fn has_room_for(&self, pod: &Pod, spot: &NodeView<'_>) -> bool {
         let others = self.others.as_ref().unwrap_or(spot.others);
         self.common.has_room_for(&asked(pod)) && has_others(others, &pod.terms.others)
     }
 
-    fn take(&mut self, pod: &Pod, spot: &Spot<'_>) {
+    fn take(&mut self, pod: &Pod, spot: &NodeView<'_>) {
         self.common = self.common.without(&asked(pod));
         if pod.terms.others.is_empty() {
             return;
@@ -123,31 +126,31 @@ impl Left {
 
 /// What tells pods apart that look for a place, but for their claims. Addresses stand for what is shared.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Class {
+struct PodClass {
     needs: usize,
     wants: usize,
     terms: usize,
-    requests: Resources,
+    requests: ComputeResources,
     required: FitRequirement,
     /// Which pod it is, where its like matter: it is none of them itself.
-    one: Option<Uid>,
+    one: Option<ObjectUid>,
 }
 
 /// What is known of the places for a class of pods. While pods are planned, places only become fewer: what would not do
 /// once is not looked at again.
-struct Search {
+struct NodeSearch {
     /// What they want, but for stamps, which admission gives them anew.
-    wants: Wants,
+    wants: NodeRequirements,
     /// Labels of the nodes where their like are.
-    taken: BTreeSet<Domain>,
+    taken: BTreeSet<TopologyDomain>,
     /// The first spot that may still do.
     from: usize,
     /// How far the best of those before it got.
-    furthest: Stop,
+    furthest: FitFailure,
 }
 
 /// A claim that is bound to a volume which not every node can reach.
-struct Reach<'a> {
+struct VolumeReach<'a> {
     claim: Arc<str>,
     volume: Arc<str>,
     /// The nodes that can.
@@ -156,7 +159,7 @@ struct Reach<'a> {
 
 /// At what a spot fails, in the order in which it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stop {
+enum FitFailure {
     NotCleared,
     NoEntry,
     TooSmall,
@@ -168,22 +171,22 @@ enum Stop {
 
 /// The places that there are.
 pub struct FitChecker<'s, 'a> {
-    fleet: &'s Fleet<'a>,
+    fleet: &'s ClusterObjects<'a>,
     facts: &'s PlacementFacts<'a>,
     /// What is left on each node, in the order of the spots; worked out when it is first asked for.
-    left: Option<Vec<Left>>,
-    searches: BTreeMap<Class, Search>,
+    left: Option<Vec<RemainingCapacity>>,
+    searches: BTreeMap<PodClass, NodeSearch>,
     /// Labels of the nodes that pods of an owner were given, where they must be apart.
-    given: BTreeMap<Uid, BTreeSet<Domain>>,
+    given: BTreeMap<ObjectUid, BTreeSet<TopologyDomain>>,
 }
 
 /// A label of nodes that a pod shares with none of its like.
-type Domain = (Box<str>, String);
+type TopologyDomain = (Box<str>, String);
 
 impl<'s, 'a> FitChecker<'s, 'a> {
     /// The places of `facts`.
     #[must_use]
-    pub fn new(fleet: &'s Fleet<'a>, facts: &'s PlacementFacts<'a>) -> Self {
+    pub fn new(fleet: &'s ClusterObjects<'a>, facts: &'s PlacementFacts<'a>) -> Self {
         Self { fleet, facts, left: None, searches: BTreeMap::new(), given: BTreeMap::new() }
     }
 
@@ -228,7 +231,7 @@ impl<'s, 'a> FitChecker<'s, 'a> {
     /// # Errors
     /// That none has.
     pub fn anywhere(&self, needs: &PodRequirements<'_>) -> Result<(), NoFit> {
-        let cleared = |spot: &&Spot<'_>| needs.met_by(spot.labels.stamps);
+        let cleared = |spot: &&NodeView<'_>| needs.met_by(spot.labels.stamps);
         let mut found = Err(NoFit::NoPool);
         for spot in self.facts.nodes.iter().filter(cleared) {
             if spot.open {
@@ -253,12 +256,12 @@ impl<'s, 'a> FitChecker<'s, 'a> {
         let (namespace, _) = split(key);
         let reaches: Vec<_> = pod.claims.iter().filter_map(|claim| self.reach(namespace, claim)).collect();
         let (fleet, facts) = (self.fleet, self.facts);
-        let search = self.searches.entry(class(pod, needs, required)).or_insert_with(|| Search {
+        let search = self.searches.entry(class(pod, needs, required)).or_insert_with(|| NodeSearch {
             wants: pod.wants.selecting(|key| keys::policy_asked(key).is_none()),
             taken: if required == FitRequirement::Apart { taken(fleet, facts, key, pod) } else { BTreeSet::new() },
             from: 0,
             // A node that needs no clearance is no worse than closed.
-            furthest: if needs.keys().next().is_some() { Stop::NotCleared } else { Stop::NoEntry },
+            furthest: if needs.keys().next().is_some() { FitFailure::NotCleared } else { FitFailure::NoEntry },
         });
         let given = pod.owner.as_ref().and_then(|owner| self.given.get(&owner.uid));
         let mut furthest = search.furthest;
@@ -279,29 +282,29 @@ impl<'s, 'a> FitChecker<'s, 'a> {
             (search.from, search.furthest) = (at, furthest);
         }
         found.ok_or_else(|| match furthest {
-            Stop::NotCleared => NoFit::NoPool,
-            Stop::NoEntry => NoFit::NoNode,
-            Stop::TooSmall => NoFit::TooSmall,
-            Stop::OutOfReach(claim) => match reaches.into_iter().nth(claim) {
-                Some(Reach { claim, volume, .. }) => NoFit::Volume { claim, volume },
+            FitFailure::NotCleared => NoFit::NoPool,
+            FitFailure::NoEntry => NoFit::NoNode,
+            FitFailure::TooSmall => NoFit::TooSmall,
+            FitFailure::OutOfReach(claim) => match reaches.into_iter().nth(claim) {
+                Some(VolumeReach { claim, volume, .. }) => NoFit::Volume { claim, volume },
                 None => NoFit::NoNode,
             },
-            Stop::Crowded => NoFit::Crowded,
-            Stop::Full => NoFit::Full,
+            FitFailure::Crowded => NoFit::Crowded,
+            FitFailure::Full => NoFit::Full,
         })
     }
 
     /// The volume of `claim`, with the nodes that can reach it, where these are limited.
-    fn reach(&self, namespace: &str, claim: &Arc<str>) -> Option<Reach<'a>> {
+    fn reach(&self, namespace: &str, claim: &Arc<str>) -> Option<VolumeReach<'a>> {
         let volume = self.fleet.claims.get(&format!("{namespace}/{claim}"))?.volume.as_ref()?;
         let nodes = self.fleet.volumes.get(&**volume)?.reach.as_deref()?;
-        Some(Reach { claim: Arc::clone(claim), volume: Arc::clone(volume), nodes })
+        Some(VolumeReach { claim: Arc::clone(claim), volume: Arc::clone(volume), nodes })
     }
 }
 
-fn class(pod: &Pod, needs: &PodRequirements<'_>, required: FitRequirement) -> Class {
+fn class(pod: &Pod, needs: &PodRequirements<'_>, required: FitRequirement) -> PodClass {
     let apart = required == FitRequirement::Apart && !pod.terms.apart.is_empty();
-    Class {
+    PodClass {
         needs: core::ptr::from_ref(needs).addr(),
         wants: Arc::as_ptr(&pod.wants).addr(),
         terms: Arc::as_ptr(&pod.terms).addr(),
@@ -313,40 +316,40 @@ fn class(pod: &Pod, needs: &PodRequirements<'_>, required: FitRequirement) -> Cl
 
 /// At what `spot` fails, if at anything.
 fn stop(
-    spot: &Spot<'_>,
+    spot: &NodeView<'_>,
     pod: &Pod,
     needs: &PodRequirements<'_>,
-    (search, given): (&Search, Option<&BTreeSet<Domain>>),
-    left: Option<&Left>,
-    reaches: &[Reach<'_>],
-) -> Option<Stop> {
+    (search, given): (&NodeSearch, Option<&BTreeSet<TopologyDomain>>),
+    left: Option<&RemainingCapacity>,
+    reaches: &[VolumeReach<'_>],
+) -> Option<FitFailure> {
     if !needs.met_by(spot.labels.stamps) {
-        return Some(Stop::NotCleared);
+        return Some(FitFailure::NotCleared);
     }
     if !lets_in(spot, pod, &search.wants) {
-        return Some(Stop::NoEntry);
+        return Some(FitFailure::NoEntry);
     }
     if !spot.allocatable.has_room_for(&asked(pod)) || !has_others(spot.others, &pod.terms.others) {
-        return Some(Stop::TooSmall);
+        return Some(FitFailure::TooSmall);
     }
-    let within = |reach: &Reach<'_>| reach.nodes.iter().any(|term| term.accepts(spot.name, &spot.labels));
+    let within = |reach: &VolumeReach<'_>| reach.nodes.iter().any(|term| term.accepts(spot.name, &spot.labels));
     if let Some(claim) = reaches.iter().position(|reach| !within(reach)) {
-        return Some(Stop::OutOfReach(claim));
+        return Some(FitFailure::OutOfReach(claim));
     }
     let taken = |domain| search.taken.contains(&domain) || given.is_some_and(|given| given.contains(&domain));
     if domains(pod, spot).any(taken) {
-        return Some(Stop::Crowded);
+        return Some(FitFailure::Crowded);
     }
-    (!left.is_none_or(|left| left.has_room_for(pod, spot))).then_some(Stop::Full)
+    (!left.is_none_or(|left| left.has_room_for(pod, spot))).then_some(FitFailure::Full)
 }
 
 /// The labels of `spot` that nodes with the like of `pod` may not have.
-fn domains<'p>(pod: &'p Pod, spot: &'p Spot<'_>) -> impl Iterator<Item = Domain> + 'p {
+fn domains<'p>(pod: &'p Pod, spot: &'p NodeView<'_>) -> impl Iterator<Item = TopologyDomain> + 'p {
     pod.terms.apart.iter().filter_map(|key| Some((key.clone(), spot.labels.label(key)?.to_owned())))
 }
 
 /// The labels of the nodes where the like of `pod` are: pods of the same owner.
-fn taken(fleet: &Fleet<'_>, facts: &PlacementFacts<'_>, key: &str, pod: &Pod) -> BTreeSet<Domain> {
+fn taken(fleet: &ClusterObjects<'_>, facts: &PlacementFacts<'_>, key: &str, pod: &Pod) -> BTreeSet<TopologyDomain> {
     let (namespace, _) = split(key);
     let Some(owner) = pod.owner.as_ref().filter(|_| !pod.terms.apart.is_empty()) else { return BTreeSet::new() };
     let neighbours = fleet.pods.range(format!("{namespace}/")..);
@@ -359,23 +362,25 @@ fn taken(fleet: &Fleet<'_>, facts: &PlacementFacts<'_>, key: &str, pod: &Pod) ->
 }
 
 /// What is left on each node.
-fn left(fleet: &Fleet<'_>, facts: &PlacementFacts<'_>) -> Vec<Left> {
-    let mut left: Vec<_> = facts.nodes.iter().map(|spot| Left { common: spot.allocatable, others: None }).collect();
+fn left(fleet: &ClusterObjects<'_>, facts: &PlacementFacts<'_>) -> Vec<RemainingCapacity> {
+    let mut left: Vec<_> =
+        facts.nodes.iter().map(|spot| RemainingCapacity { common: spot.allocatable, others: None }).collect();
     let mut take = |place: usize, pod: &Pod| {
         if let (Some(left), Some(spot)) = (left.get_mut(place), facts.nodes.get(place)) {
             left.take(pod, spot);
         }
     };
-    for pod in fleet.pods.values().filter(|pod| pod.stage != Stage::Done) {
+    for pod in fleet.pods.values().filter(|pod| pod.stage != PodPhase::Done) {
         if let Some(place) = pod.node.as_deref().and_then(|node| facts.node_index(node)) {
             take(place, pod);
         }
     }
     // Who waits for a node, as a successor of what was moved a moment ago does, is about to have one.
-    let waits = |pod: &&Pod| pod.counts() && pod.node.is_none() && pod.stage != Stage::Gated;
+    let waits = |pod: &&Pod| pod.counts() && pod.node.is_none() && pod.stage != PodPhase::Gated;
     for pod in fleet.pods.values().filter(waits).take(AWAITED) {
-        let has_room =
-            |(spot, left): &(&Spot<'_>, &mut Left)| lets_in(spot, pod, &pod.wants) && left.has_room_for(pod, spot);
+        let has_room = |(spot, left): &(&NodeView<'_>, &mut RemainingCapacity)| {
+            lets_in(spot, pod, &pod.wants) && left.has_room_for(pod, spot)
+        };
         if let Some((spot, left)) = facts.nodes.iter().zip(&mut left).find(has_room) {
             left.take(pod, spot);
         }

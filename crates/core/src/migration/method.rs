@@ -7,9 +7,9 @@
 use super::blocked::BlockedReason;
 use crate::{
     compliance::{MisplacedPod, OwnedPods, PodOwner, PodRevision},
-    fleet::{Form, Strategy, split},
+    fleet::{ControllerSpec, RolloutStrategy, split},
     policy::LossAction,
-    workload::Kind,
+    workload::WorkloadKind,
 };
 
 /// How pods are moved.
@@ -109,13 +109,13 @@ impl ReplacementStrategy {
     pub fn of(owned: &OwnedPods<'_>, pod: Option<&MisplacedPod<'_>>) -> Self {
         match owned.owner {
             PodOwner::Known(_, controller) => match &controller.form {
-                Form::Deployment { paused: true, .. } => Self::Paused,
-                Form::Deployment { strategy: Strategy::Recreate, .. } => Self::Recreate,
-                Form::Deployment { strategy: Strategy::Rolling { surge: 0, .. }, .. } => Self::InPlace,
-                Form::Deployment { strategy: Strategy::Rolling { surge: 1.., .. }, .. } => Self::Surge,
-                Form::ReplicaSet => Self::NewPodsOnly,
-                Form::StatefulSet { on_delete: true, .. } => Self::OnDelete,
-                Form::StatefulSet { on_delete: false, first_updated, last_ordinal } => {
+                ControllerSpec::Deployment { paused: true, .. } => Self::Paused,
+                ControllerSpec::Deployment { strategy: RolloutStrategy::Recreate, .. } => Self::Recreate,
+                ControllerSpec::Deployment { strategy: RolloutStrategy::Rolling { surge: 0, .. }, .. } => Self::InPlace,
+                ControllerSpec::Deployment { strategy: RolloutStrategy::Rolling { surge: 1.., .. }, .. } => Self::Surge,
+                ControllerSpec::ReplicaSet => Self::NewPodsOnly,
+                ControllerSpec::StatefulSet { on_delete: true, .. } => Self::OnDelete,
+                ControllerSpec::StatefulSet { on_delete: false, first_updated, last_ordinal } => {
                     let below = match pod {
                         Some(pod) => ordinal(pod.key) < *first_updated,
                         // All there are.
@@ -123,11 +123,11 @@ impl ReplacementStrategy {
                     };
                     if below { Self::Partitioned } else { Self::Ordered }
                 }
-                Form::DaemonSet { on_delete: true } => Self::EveryNodeOnDelete,
-                Form::DaemonSet { on_delete: false } => Self::EveryNode,
-                Form::Job { started: false, .. } => Self::NotStarted,
-                Form::Job { patience, .. } => Self::Started { bears_failure: *patience != Some(0) },
-                Form::CronJob => Self::NewJobsOnly,
+                ControllerSpec::DaemonSet { on_delete: true } => Self::EveryNodeOnDelete,
+                ControllerSpec::DaemonSet { on_delete: false } => Self::EveryNode,
+                ControllerSpec::Job { started: false, .. } => Self::NotStarted,
+                ControllerSpec::Job { patience, .. } => Self::Started { bears_failure: *patience != Some(0) },
+                ControllerSpec::CronJob => Self::NewJobsOnly,
             },
             PodOwner::Unknown(_) => Self::UnknownOwner,
             PodOwner::None(..) => Self::NoOwner,
@@ -158,6 +158,7 @@ impl ReplacementStrategy {
     ///
     /// # Errors
     /// Why it stays.
+    #[expect(clippy::unnested_or_patterns, reason = "a table: each line is a row of it")]
     pub fn method(
         self,
         template: TemplateState,
@@ -180,9 +181,11 @@ impl ReplacementStrategy {
 
             // The template is right and the pod is of a former one: its controller is replacing it, or is kept from that.
             (Self::Surge | Self::InPlace | Self::Recreate, Complete, Former, Migrate | Evict) => {
-                Err(Blocked::RolloutUnderWay(Kind::Deployment))
+                Err(Blocked::RolloutUnderWay(WorkloadKind::Deployment))
             }
-            (Self::Ordered, Complete, Former, Migrate | Evict) => Err(Blocked::RolloutUnderWay(Kind::StatefulSet)),
+            (Self::Ordered, Complete, Former, Migrate | Evict) => {
+                Err(Blocked::RolloutUnderWay(WorkloadKind::StatefulSet))
+            }
             (Self::Paused, Behind, Current | Former, Migrate | Evict)
             | (Self::Paused, Complete, Former, Migrate | Evict)
             | (Self::Paused, Complete, Current, Migrate) => Err(Blocked::Paused),
@@ -194,9 +197,11 @@ impl ReplacementStrategy {
             (Self::Recreate, Complete, Current, Migrate) | (Self::Recreate, Behind, Current | Former, Migrate) => {
                 Err(Blocked::Recreate)
             }
-            (Self::OnDelete, Complete | Behind, Current | Former, Migrate) => Err(Blocked::OnDelete(Kind::StatefulSet)),
+            (Self::OnDelete, Complete | Behind, Current | Former, Migrate) => {
+                Err(Blocked::OnDelete(WorkloadKind::StatefulSet))
+            }
             (Self::EveryNodeOnDelete, Behind, Current | Former, Migrate | Evict) => {
-                Err(Blocked::OnDelete(Kind::DaemonSet))
+                Err(Blocked::OnDelete(WorkloadKind::DaemonSet))
             }
             (Self::EveryNode | Self::EveryNodeOnDelete, Complete, Current | Former, Migrate | Evict) => {
                 Err(Blocked::DaemonSet)

@@ -29,8 +29,8 @@ pub use self::{
 };
 use super::{
     compliance::{Compliance, ComplianceReport, PlacementFacts},
-    fleet::{Fleet, Uid},
-    workload::Kind,
+    fleet::{ClusterObjects, ObjectUid},
+    workload::WorkloadKind,
 };
 
 /// How much may be on the move at a time.
@@ -52,13 +52,13 @@ pub struct MigrationContext<'a> {
     /// How much may be on the move at a time.
     pub limits: MigrationLimits,
     /// What is on the move, by the identifier of what makes the pods, with how many of its pods are.
-    pub moving: &'a BTreeMap<Uid, u32>,
+    pub moving: &'a BTreeMap<ObjectUid, u32>,
     /// What is to be left alone for now, after a move in vain.
-    pub resting: &'a BTreeMap<Uid, BlockedReason>,
+    pub resting: &'a BTreeMap<ObjectUid, BlockedReason>,
     /// Pods whose eviction a disruption budget has just refused, with what the API server said.
-    pub forbidden: &'a BTreeMap<Uid, String>,
+    pub forbidden: &'a BTreeMap<ObjectUid, String>,
     /// Workloads of which stale pods were replaced, with the keys that these waited for.
-    pub replaced: &'a BTreeMap<Uid, String>,
+    pub replaced: &'a BTreeMap<ObjectUid, String>,
     /// Levels, by the names of their policies and their own, whose moves wait for an officer's word, with what to say of
     /// it.
     pub stopped: &'a BTreeMap<(String, String), String>,
@@ -70,7 +70,7 @@ pub enum MigrationStep<'a> {
     /// Note the move in the template, so that its controller replaces the pods, or that the next ones are right.
     AnnotateTemplate {
         /// The controller's kind.
-        kind: Kind,
+        kind: WorkloadKind,
         /// Its name.
         name: &'a str,
     },
@@ -79,7 +79,7 @@ pub enum MigrationStep<'a> {
         /// The pod's name.
         name: &'a str,
         /// Its identifier.
-        pod: Uid,
+        pod: ObjectUid,
     },
 }
 
@@ -87,7 +87,7 @@ pub enum MigrationStep<'a> {
 #[derive(Clone, Debug)]
 pub struct PlannedMigration<'a> {
     /// What makes the pods.
-    pub owner: Uid,
+    pub owner: ObjectUid,
     /// The namespace.
     pub namespace: &'a str,
     /// Why.
@@ -155,15 +155,15 @@ pub struct MigrationPlan<'a> {
     /// The migrations that are due now, the most pressing first.
     pub migrations: Vec<PlannedMigration<'a>>,
     /// Why pods of a workload stay although they should not, pod by pod.
-    pub blocked: BTreeMap<Uid, BTreeMap<&'a str, BlockedReason>>,
+    pub blocked: BTreeMap<ObjectUid, BTreeMap<&'a str, BlockedReason>>,
     /// Workloads that wait for their turn.
-    pub waiting: BTreeSet<Uid>,
+    pub waiting: BTreeSet<ObjectUid>,
 }
 
 /// What is to be done about the pods that `report` found misplaced or stale, and about templates that say too little.
 #[must_use]
 pub fn plan_migrations<'a>(
-    fleet: &Fleet<'a>,
+    fleet: &ClusterObjects<'a>,
     facts: &PlacementFacts<'a>,
     report: &ComplianceReport<'a>,
     context: &MigrationContext<'_>,

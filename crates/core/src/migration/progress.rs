@@ -10,8 +10,8 @@ use core::time::Duration;
 
 use super::MigrationCause;
 use crate::{
-    compliance::{OwnedPods, PodOwner},
-    fleet::{Controller, Form, Uid},
+    compliance::{MisplacedPod, OwnedPods, PodOwner},
+    fleet::{Controller, ControllerSpec, ObjectUid},
 };
 
 /// How long a step may take before it counts as failed: as long as Kubernetes gives a rollout.
@@ -30,7 +30,7 @@ pub enum AwaitedChange {
     /// That these pods are gone, and as many are ready as were.
     Replacement {
         /// The pods, by their identifiers.
-        pods: BTreeSet<Uid>,
+        pods: BTreeSet<ObjectUid>,
         /// How many of the workload's pods were ready.
         ready: u32,
     },
@@ -89,10 +89,9 @@ pub fn progress(
             RolloutState::Unobserved | RolloutState::NoteGone => unless_late(waited, STEP_DEADLINE),
         },
         (AwaitedChange::Rollout { note }, MigrationCause::Violating | MigrationCause::Expiring) => {
-            match (rollout(owned, note), owned.misplaced.iter().any(|pod| pod.is_to_move())) {
-                (RolloutState::Complete, _) => MigrationProgress::Done,
+            match (rollout(owned, note), owned.misplaced.iter().any(MisplacedPod::is_to_move)) {
+                (RolloutState::Complete, _) | (RolloutState::NoteGone, false) => MigrationProgress::Done,
                 (RolloutState::Stuck, _) => MigrationProgress::Failed,
-                (RolloutState::NoteGone, false) => MigrationProgress::Done,
                 (RolloutState::NoteGone | RolloutState::Unobserved, _) => unless_late(waited, STEP_DEADLINE),
                 (RolloutState::Rolling, _) => match patience(owned) {
                     Some(patience) => unless_late(waited, patience),
@@ -129,10 +128,13 @@ fn unless_late(waited: Duration, patience: Duration) -> MigrationProgress {
 fn patience(owned: &OwnedPods<'_>) -> Option<Duration> {
     match owned.owner {
         PodOwner::Known(_, controller) => match &controller.form {
-            Form::Deployment { .. } => None,
+            ControllerSpec::Deployment { .. } => None,
             // Pod by pod.
-            Form::StatefulSet { .. } => Some(STEP_DEADLINE.saturating_mul(owned.pods.total.max(1))),
-            Form::ReplicaSet | Form::DaemonSet { .. } | Form::Job { .. } | Form::CronJob => Some(STEP_DEADLINE),
+            ControllerSpec::StatefulSet { .. } => Some(STEP_DEADLINE.saturating_mul(owned.pods.total.max(1))),
+            ControllerSpec::ReplicaSet
+            | ControllerSpec::DaemonSet { .. }
+            | ControllerSpec::Job { .. }
+            | ControllerSpec::CronJob => Some(STEP_DEADLINE),
         },
         PodOwner::Unknown(_) | PodOwner::None(..) => Some(STEP_DEADLINE),
     }
@@ -148,15 +150,15 @@ fn rollout(owned: &OwnedPods<'_>, note: &str) -> RolloutState {
     if !*observed {
         return RolloutState::Unobserved;
     }
-    let none_misplaced = !owned.misplaced.iter().any(|pod| pod.is_to_move());
+    let none_misplaced = !owned.misplaced.iter().any(MisplacedPod::is_to_move);
     let complete = match form {
-        Form::Deployment { stuck: true, .. } => return RolloutState::Stuck,
-        Form::Deployment { stuck: false, total, updated, available, .. } => {
+        ControllerSpec::Deployment { stuck: true, .. } => return RolloutState::Stuck,
+        ControllerSpec::Deployment { stuck: false, total, updated, available, .. } => {
             updated >= replicas && total <= updated && available >= replicas
         }
-        Form::StatefulSet { .. } | Form::DaemonSet { .. } => none_misplaced,
+        ControllerSpec::StatefulSet { .. } | ControllerSpec::DaemonSet { .. } => none_misplaced,
         // Their templates are for pods to come.
-        Form::ReplicaSet | Form::Job { .. } | Form::CronJob => true,
+        ControllerSpec::ReplicaSet | ControllerSpec::Job { .. } | ControllerSpec::CronJob => true,
     };
     if complete { RolloutState::Complete } else { RolloutState::Rolling }
 }
@@ -166,12 +168,12 @@ fn awaited_ready(owned: &OwnedPods<'_>, before: u32) -> u32 {
     match &owned.owner {
         PodOwner::Known(_, controller) => match &controller.form {
             // Pods that have come to their end are not ready any more.
-            Form::Job { .. } => 0,
-            Form::Deployment { .. }
-            | Form::ReplicaSet
-            | Form::StatefulSet { .. }
-            | Form::DaemonSet { .. }
-            | Form::CronJob => before.min(controller.replicas),
+            ControllerSpec::Job { .. } => 0,
+            ControllerSpec::Deployment { .. }
+            | ControllerSpec::ReplicaSet
+            | ControllerSpec::StatefulSet { .. }
+            | ControllerSpec::DaemonSet { .. }
+            | ControllerSpec::CronJob => before.min(controller.replicas),
         },
         PodOwner::Unknown(_) | PodOwner::None(..) => before,
     }
@@ -182,12 +184,12 @@ fn awaited_ready(owned: &OwnedPods<'_>, before: u32) -> u32 {
 fn is_counted(owned: &OwnedPods<'_>, waited: Duration) -> bool {
     match &owned.owner {
         PodOwner::Known(_, controller) => match &controller.form {
-            Form::Job { .. } => waited >= JOB_COUNTS_WITHIN,
-            Form::Deployment { .. }
-            | Form::ReplicaSet
-            | Form::StatefulSet { .. }
-            | Form::DaemonSet { .. }
-            | Form::CronJob => true,
+            ControllerSpec::Job { .. } => waited >= JOB_COUNTS_WITHIN,
+            ControllerSpec::Deployment { .. }
+            | ControllerSpec::ReplicaSet
+            | ControllerSpec::StatefulSet { .. }
+            | ControllerSpec::DaemonSet { .. }
+            | ControllerSpec::CronJob => true,
         },
         PodOwner::Unknown(_) | PodOwner::None(..) => true,
     }

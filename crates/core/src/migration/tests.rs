@@ -12,19 +12,19 @@ use alloc::sync::Arc;
 
 use super::*;
 use crate::{
-    clearance::World,
+    clearance::ClearanceInput,
     compliance::{PodCounts, PodRevision, assess},
     fleet::{
-        Claim, Controller, Controllers, Form, Others, Owner, Pod, Resources, Spot, SpotLabels, Stage, Strategy, Terms,
-        Volume,
+        Claim, ComputeResources, Controller, ControllerSpec, ControllersByKind, ExtendedResources, NodeView,
+        NodeViewLabels, OwnerRef, Pod, PodPhase, RolloutStrategy, SchedulingConstraints, Volume,
     },
     name::{LevelName, PolicyName, PoolName},
     namespace::Namespace,
     policy::LossAction,
-    policy::{Level, Levels, Mode, OnLoss, Policy, Requirements},
+    policy::{EnforcementMode, Level, LevelRequirements, OnClearanceLoss, Policy, PolicyLevels},
     selector::{Labels, Selector},
     sensitivity::{SensitivityStatement, TemplateStatements},
-    workload::{NodeTerm, Wants},
+    workload::{NodeRequirements, NodeTerm},
 };
 
 const RESTRICTED: &str = "clearance.rempart.node-restriction.kubernetes.io/state.restricted";
@@ -33,9 +33,9 @@ const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// A small cluster: `good` is cleared for level `restricted`, `bad` is not, and `ending` is withdrawn.
 struct Scene {
-    world: World,
+    world: ClearanceInput,
     pods: BTreeMap<String, Pod>,
-    controllers: BTreeMap<Kind, BTreeMap<String, Controller>>,
+    controllers: BTreeMap<WorkloadKind, BTreeMap<String, Controller>>,
     namespaces: BTreeMap<String, Namespace>,
     claims: BTreeMap<String, Claim>,
     volumes: BTreeMap<String, Volume>,
@@ -45,10 +45,10 @@ struct Scene {
     propagated: bool,
     room: u32,
     /// What `good` has beside processors and memory.
-    others: Others,
-    moving: BTreeMap<Uid, u32>,
-    forbidden: BTreeMap<Uid, String>,
-    replaced: BTreeMap<Uid, String>,
+    others: ExtendedResources,
+    moving: BTreeMap<ObjectUid, u32>,
+    forbidden: BTreeMap<ObjectUid, String>,
+    replaced: BTreeMap<ObjectUid, String>,
     stopped: BTreeMap<(String, String), String>,
     uids: u128,
 }
@@ -57,14 +57,14 @@ fn policy(action: LossAction) -> Policy {
     let level = |name: &str, require| Level {
         name: LevelName::parse(name).unwrap(),
         require,
-        on_loss: OnLoss { action, ..OnLoss::default() },
+        on_loss: OnClearanceLoss { action, ..OnClearanceLoss::default() },
     };
-    let demand = Requirements { max_pue: Some(1.5), ..Requirements::default() };
+    let demand = LevelRequirements { max_pue: Some(1.5), ..LevelRequirements::default() };
     Policy {
         name: PolicyName::parse("state").unwrap(),
-        mode: Mode::Enforce,
+        mode: EnforcementMode::Enforce,
         namespaces: Selector::default(),
-        levels: Levels::new(vec![level("public", None), level("restricted", Some(demand))], "public").unwrap(),
+        levels: PolicyLevels::new(vec![level("public", None), level("restricted", Some(demand))], "public").unwrap(),
         categories: [].into(),
         exceptions: [].into(),
     }
@@ -75,9 +75,9 @@ impl Scene {
         let policy = policy(LossAction::Migrate);
         let namespace = Namespace::new(1, Labels::new());
         Self {
-            world: World { policies: [(policy.name.clone(), policy)].into(), ..World::default() },
+            world: ClearanceInput { policies: [(policy.name.clone(), policy)].into(), ..ClearanceInput::default() },
             pods: BTreeMap::new(),
-            controllers: Kind::ALL.map(|kind| (kind, BTreeMap::new())).into(),
+            controllers: WorkloadKind::ALL.map(|kind| (kind, BTreeMap::new())).into(),
             namespaces: [("shop".to_owned(), namespace)].into(),
             claims: BTreeMap::new(),
             volumes: BTreeMap::new(),
@@ -85,7 +85,7 @@ impl Scene {
             good: true,
             propagated: true,
             room: 100,
-            others: Others::new(),
+            others: ExtendedResources::new(),
             moving: BTreeMap::new(),
             forbidden: BTreeMap::new(),
             replaced: BTreeMap::new(),
@@ -94,9 +94,9 @@ impl Scene {
         }
     }
 
-    fn uid(&mut self) -> Uid {
+    fn uid(&mut self) -> ObjectUid {
         self.uids += 1;
-        Uid(self.uids)
+        ObjectUid(self.uids)
     }
 
     fn action(mut self, action: LossAction) -> Self {
@@ -106,10 +106,10 @@ impl Scene {
     }
 
     /// A controller with `pods` ready pods of level `restricted` on `node`, its template complete.
-    fn with(mut self, name: &str, form: Form, pods: u32, node: &str) -> Self {
+    fn with(mut self, name: &str, form: ControllerSpec, pods: u32, node: &str) -> Self {
         let uid = self.uid();
         let kind = form.kind();
-        let wants = Arc::new(Wants { selector: selecting(&[RESTRICTED]), affinity: None });
+        let wants = Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED]), affinity: None });
         let controller = Controller {
             version: 1,
             uid,
@@ -124,17 +124,17 @@ impl Scene {
             form,
         };
         self.controllers.get_mut(&kind).unwrap().insert(format!("shop/{name}"), controller);
-        let (owner, owner_name, owner_kind) = if kind == Kind::Deployment {
+        let (owner, owner_name, owner_kind) = if kind == WorkloadKind::Deployment {
             let set = self.uid();
-            let above = Arc::new(Owner { kind: Some(kind), kind_said: "Deployment".into(), name: name.into(), uid });
+            let above = Arc::new(OwnerRef { kind: Some(kind), kind_said: "Deployment".into(), name: name.into(), uid });
             let template = self.controllers[&kind][&format!("shop/{name}")].clone();
-            let replica_set = Controller { uid: set, owner: Some(above), form: Form::ReplicaSet, ..template };
-            self.controllers.get_mut(&Kind::ReplicaSet).unwrap().insert(format!("shop/{name}-1"), replica_set);
-            (set, format!("{name}-1"), Kind::ReplicaSet)
+            let replica_set = Controller { uid: set, owner: Some(above), form: ControllerSpec::ReplicaSet, ..template };
+            self.controllers.get_mut(&WorkloadKind::ReplicaSet).unwrap().insert(format!("shop/{name}-1"), replica_set);
+            (set, format!("{name}-1"), WorkloadKind::ReplicaSet)
         } else {
             (uid, name.to_owned(), kind)
         };
-        let owner = Arc::new(Owner {
+        let owner = Arc::new(OwnerRef {
             kind: Some(owner_kind),
             kind_said: owner_kind.as_str().into(),
             name: owner_name.as_str().into(),
@@ -146,18 +146,18 @@ impl Scene {
         self
     }
 
-    fn pod(mut self, name: &str, owner: Option<Arc<Owner>>, node: &str) -> Self {
+    fn pod(mut self, name: &str, owner: Option<Arc<OwnerRef>>, node: &str) -> Self {
         let pod = Pod {
             version: 1,
             uid: self.uid(),
             owner,
             said: restricted(),
-            wants: Arc::new(Wants { selector: selecting(&[RESTRICTED]), affinity: None }),
+            wants: Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED]), affinity: None }),
             terms: Arc::default(),
             claims: [].into(),
-            requests: Resources { cpu_milli: 100, memory: 1 << 20, pods: 1 },
+            requests: ComputeResources { cpu_milli: 100, memory: 1 << 20, pods: 1 },
             node: (!node.is_empty()).then(|| node.into()),
-            stage: if node.is_empty() { Stage::Unschedulable } else { Stage::Ready },
+            stage: if node.is_empty() { PodPhase::Unschedulable } else { PodPhase::Ready },
             ending: false,
             mirror: false,
         };
@@ -180,38 +180,41 @@ impl Scene {
         self.assessed(|_, _, report| report.workloads.values().find(|owned| owned.name() == name).unwrap().pods)
     }
 
-    fn assessed<T>(&self, tell: impl for<'a> FnOnce(&Fleet<'a>, &PlacementFacts<'a>, &ComplianceReport<'a>) -> T) -> T {
+    fn assessed<T>(
+        &self,
+        tell: impl for<'a> FnOnce(&ClusterObjects<'a>, &PlacementFacts<'a>, &ComplianceReport<'a>) -> T,
+    ) -> T {
         let cleared: Labels = selecting(&[RESTRICTED]);
         let none = Labels::new();
-        let nothing = Others::new();
+        let nothing = ExtendedResources::new();
         let names = ["bad-1", "ending-1", "good-1"];
         let own = names.map(|name| {
             Labels::from([("kubernetes.io/hostname".to_owned(), name.to_owned()), (ZONE.to_owned(), "z".to_owned())])
         });
         let pools = ["bad", "ending", "good"].map(|name| PoolName::parse(name).unwrap());
-        let spot = |at: usize, stamps, held| Spot {
+        let spot = |at: usize, stamps, held| NodeView {
             name: names[at],
             pool: pools.get(at),
-            labels: SpotLabels { own: &own[at], stamps },
+            labels: NodeViewLabels { own: &own[at], stamps },
             held,
             taints: &[],
             open: self.open,
-            allocatable: Resources { cpu_milli: 1_000_000, memory: 1 << 40, pods: self.room },
+            allocatable: ComputeResources { cpu_milli: 1_000_000, memory: 1 << 40, pods: self.room },
             others: if at == 2 { &self.others } else { &nothing },
         };
         let good = if self.good { &cleared } else { &none };
         let spots = [spot(0, &none, &none), spot(1, &none, &cleared), spot(2, good, good)];
         let propagated = if self.propagated { self.world.policies.keys().cloned().collect() } else { BTreeSet::new() };
         let of = |kind| &self.controllers[&kind];
-        let fleet = Fleet {
+        let fleet = ClusterObjects {
             pods: &self.pods,
-            controllers: Controllers {
-                deployments: of(Kind::Deployment),
-                replica_sets: of(Kind::ReplicaSet),
-                stateful_sets: of(Kind::StatefulSet),
-                daemon_sets: of(Kind::DaemonSet),
-                jobs: of(Kind::Job),
-                cron_jobs: of(Kind::CronJob),
+            controllers: ControllersByKind {
+                deployments: of(WorkloadKind::Deployment),
+                replica_sets: of(WorkloadKind::ReplicaSet),
+                stateful_sets: of(WorkloadKind::StatefulSet),
+                daemon_sets: of(WorkloadKind::DaemonSet),
+                jobs: of(WorkloadKind::Job),
+                cron_jobs: of(WorkloadKind::CronJob),
             },
             namespaces: &self.namespaces,
             claims: &self.claims,
@@ -223,7 +226,12 @@ impl Scene {
         tell(&fleet, &facts, &report)
     }
 
-    fn lines<'a>(&self, fleet: &Fleet<'a>, facts: &PlacementFacts<'a>, report: &ComplianceReport<'a>) -> Vec<String> {
+    fn lines<'a>(
+        &self,
+        fleet: &ClusterObjects<'a>,
+        facts: &PlacementFacts<'a>,
+        report: &ComplianceReport<'a>,
+    ) -> Vec<String> {
         let context = MigrationContext {
             limits: MigrationLimits::default(),
             moving: &self.moving,
@@ -254,30 +262,39 @@ fn restricted() -> Arc<TemplateStatements> {
     Arc::new(TemplateStatements { pod, ..TemplateStatements::default() })
 }
 
-fn stateful(on_delete: bool) -> Form {
-    Form::StatefulSet { on_delete, first_updated: 0, last_ordinal: 9 }
+fn stateful(on_delete: bool) -> ControllerSpec {
+    ControllerSpec::StatefulSet { on_delete, first_updated: 0, last_ordinal: 9 }
 }
 
-fn rolling(pods: u32, surge: u32, unavailable: u32) -> Form {
-    let strategy = Strategy::Rolling { surge, unavailable };
-    Form::Deployment { paused: false, strategy, total: pods, updated: pods, available: pods, stuck: false }
+fn rolling(pods: u32, surge: u32, unavailable: u32) -> ControllerSpec {
+    let strategy = RolloutStrategy::Rolling { surge, unavailable };
+    ControllerSpec::Deployment { paused: false, strategy, total: pods, updated: pods, available: pods, stuck: false }
 }
 
 #[test]
 fn each_kind_has_its_road_or_its_reason_to_stay() {
-    let deployment =
-        |strategy, paused| Form::Deployment { paused, strategy, total: 2, updated: 2, available: 2, stuck: false };
-    let surging = Strategy::Rolling { surge: 1, unavailable: 0 };
-    let job = |patience| Form::Job { finished: false, started: true, patience };
+    let deployment = |strategy, paused| ControllerSpec::Deployment {
+        paused,
+        strategy,
+        total: 2,
+        updated: 2,
+        available: 2,
+        stuck: false,
+    };
+    let surging = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
+    let job = |patience| ControllerSpec::Job { finished: false, started: true, patience };
     for (form, expected) in [
         (rolling(2, 1, 0), vec!["violating: touch Deployment app"]),
         (rolling(2, 0, 1), vec!["violating: evict app-1"]),
         (deployment(surging, true), vec!["shop/app-0: RolloutPaused", "shop/app-1: RolloutPaused"]),
-        (deployment(Strategy::Recreate, false), vec!["shop/app-0: StrategyRecreate", "shop/app-1: StrategyRecreate"]),
+        (
+            deployment(RolloutStrategy::Recreate, false),
+            vec!["shop/app-0: StrategyRecreate", "shop/app-1: StrategyRecreate"],
+        ),
         (stateful(false), vec!["violating: evict app-1"]),
         (stateful(true), vec!["shop/app-0: StrategyOnDelete", "shop/app-1: StrategyOnDelete"]),
-        (Form::ReplicaSet, vec!["violating: evict app-1"]),
-        (Form::DaemonSet { on_delete: false }, vec!["shop/app-0: DaemonSet", "shop/app-1: DaemonSet"]),
+        (ControllerSpec::ReplicaSet, vec!["violating: evict app-1"]),
+        (ControllerSpec::DaemonSet { on_delete: false }, vec!["shop/app-0: DaemonSet", "shop/app-1: DaemonSet"]),
         (job(Some(3)), vec!["violating: evict app-1"]),
         (job(None), vec!["violating: evict app-1"]),
         (job(Some(0)), vec!["shop/app-0: JobWouldFail", "shop/app-1: JobWouldFail"]),
@@ -312,7 +329,7 @@ fn nothing_is_stranded() {
     assert_eq!(full.plan(), ["violating: touch Deployment app", "shop/db-0: NoCapacity"]);
     let picky = scene().alter("app-0", |pod| {
         let selector = selecting(&[RESTRICTED, "disk"]);
-        pod.wants = Arc::new(Wants { selector, affinity: None });
+        pod.wants = Arc::new(NodeRequirements { selector, affinity: None });
     });
     assert!(picky.plan().contains(&"shop/app-0: NoClearedNode".to_owned()), "its own selector accepts no cleared node");
 }
@@ -359,17 +376,18 @@ fn a_volume_that_no_cleared_node_reaches_keeps_its_pod_and_is_named() {
 fn pods_go_one_by_one_while_the_others_are_ready() {
     let scene = Scene::new().with("db", stateful(false), 3, "bad-1");
     assert_eq!(scene.plan(), ["violating: evict db-2"]);
-    let waits = scene.alter("db-1", |pod| pod.stage = Stage::Running);
+    let waits = scene.alter("db-1", |pod| pod.stage = PodPhase::Running);
     assert_eq!(waits.plan().first().unwrap(), "shop/db-0: OthersNotReady");
-    let first = waits.alter("db-1", |pod| pod.stage = Stage::Ready).alter("db-2", |pod| pod.stage = Stage::Running);
+    let first =
+        waits.alter("db-1", |pod| pod.stage = PodPhase::Ready).alter("db-2", |pod| pod.stage = PodPhase::Running);
     assert_eq!(first.plan(), ["violating: evict db-2"], "who is not ready anyway may go");
 }
 
 #[test]
 fn a_rollout_that_may_not_surge_keeps_to_its_own_floor() {
-    let form = |available| Form::Deployment {
+    let form = |available| ControllerSpec::Deployment {
         paused: false,
-        strategy: Strategy::Rolling { surge: 0, unavailable: 1 },
+        strategy: RolloutStrategy::Rolling { surge: 0, unavailable: 1 },
         total: 3,
         updated: 3,
         available,
@@ -399,7 +417,7 @@ fn a_tenth_of_a_level_moves_at_a_time_and_at_least_one_workload() {
     assert_eq!(scene(5).plan().len(), 1);
     assert_eq!(scene(30).plan().len(), 3);
     let mut busy = scene(30);
-    busy.moving = [(busy.controllers[&Kind::Deployment]["shop/app00"].uid, 1)].into();
+    busy.moving = [(busy.controllers[&WorkloadKind::Deployment]["shop/app00"].uid, 1)].into();
     assert_eq!(busy.plan().len(), 2, "what is on the move counts");
     let large = scene(1).with("large", rolling(40, 1, 0), 40, "bad-1");
     assert_eq!(large.plan(), ["violating: touch Deployment app00"], "a large one waits until nothing else moves");
@@ -421,31 +439,32 @@ fn a_budget_that_forbids_is_the_reason_until_it_is_asked_again() {
 
 #[test]
 fn a_template_that_lacks_its_selector_is_touched_for_daemon_sets_alone() {
-    let bare = |mut scene: Scene, kind: Kind| {
+    let bare = |mut scene: Scene, kind: WorkloadKind| {
         let controller = scene.controllers.get_mut(&kind).unwrap().get_mut("shop/app").unwrap();
         controller.wants = Arc::default();
         scene
     };
-    let daemons = Scene::new().with("app", Form::DaemonSet { on_delete: false }, 2, "bad-1");
-    let daemons = bare(daemons, Kind::DaemonSet);
+    let daemons = Scene::new().with("app", ControllerSpec::DaemonSet { on_delete: false }, 2, "bad-1");
+    let daemons = bare(daemons, WorkloadKind::DaemonSet);
     assert_eq!(daemons.plan(), ["violating: touch DaemonSet app"]);
     // Kubernetes would end all its pods.
     assert_eq!(Scene { good: false, ..daemons }.plan(), ["shop/app-0: NoClearedPool", "shop/app-1: NoClearedPool"]);
-    let by_hand = Scene::new().with("app", Form::DaemonSet { on_delete: true }, 1, "bad-1");
-    assert_eq!(bare(by_hand, Kind::DaemonSet).plan(), ["shop/app-0: StrategyOnDelete"]);
+    let by_hand = Scene::new().with("app", ControllerSpec::DaemonSet { on_delete: true }, 1, "bad-1");
+    assert_eq!(bare(by_hand, WorkloadKind::DaemonSet).plan(), ["shop/app-0: StrategyOnDelete"]);
     let sound = Scene::new().with("app", rolling(1, 1, 0), 1, "good-1");
-    assert!(bare(sound, Kind::Deployment).plan().is_empty(), "who stands right is not restarted");
+    assert!(bare(sound, WorkloadKind::Deployment).plan().is_empty(), "who stands right is not restarted");
 }
 
 #[test]
 fn who_waits_for_what_is_gone_is_replaced_once() {
     let gone = "clearance.rempart.node-restriction.kubernetes.io/former.secret";
-    let waits =
-        |pod: &mut Pod| pod.wants = Arc::new(Wants { selector: selecting(&[RESTRICTED, gone]), affinity: None });
+    let waits = |pod: &mut Pod| {
+        pod.wants = Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED, gone]), affinity: None })
+    };
     let scene = Scene::new().with("db", stateful(false), 1, "").alter("db-0", waits);
     assert_eq!(scene.plan(), ["stale: evict db-0"]);
     let mut again = scene;
-    again.replaced = [(again.controllers[&Kind::StatefulSet]["shop/db"].uid, gone.to_owned())].into();
+    again.replaced = [(again.controllers[&WorkloadKind::StatefulSet]["shop/db"].uid, gone.to_owned())].into();
     assert_eq!(again.plan(), ["shop/db-0: ReplacedInVain"]);
     // Nobody stands yet: the rollout that mends the template costs nothing.
     let app = Scene::new().with("app", rolling(1, 1, 0), 1, "").alter("app-0", waits);
@@ -454,7 +473,7 @@ fn who_waits_for_what_is_gone_is_replaced_once() {
     let half = Scene::new()
         .with("app", rolling(2, 1, 0), 2, "good-1")
         .alter("app-1", waits)
-        .alter("app-1", |pod| (pod.node, pod.stage) = (None, Stage::Unschedulable));
+        .alter("app-1", |pod| (pod.node, pod.stage) = (None, PodPhase::Unschedulable));
     assert_eq!(half.plan(), ["stale: evict app-1"]);
     let patient = Scene::new().with("app", rolling(1, 1, 0), 1, "");
     assert!(patient.plan().is_empty(), "who waits for room by the right selector waits");
@@ -499,29 +518,34 @@ fn of_pods_that_go_at_once_those_without_room_stay_behind() {
 
 #[test]
 fn a_device_that_no_cleared_node_has_left_keeps_its_pod() {
-    let gpu = |amount: u64| Others::from([("vendor.example/gpu".into(), amount)]);
-    let asks = |pod: &mut Pod| pod.terms = Arc::new(Terms { others: gpu(1), ..Terms::default() });
+    let gpu = |amount: u64| ExtendedResources::from([("vendor.example/gpu".into(), amount)]);
+    let asks = |pod: &mut Pod| {
+        pod.terms = Arc::new(SchedulingConstraints { others: gpu(1), ..SchedulingConstraints::default() })
+    };
     let scene = |number| {
         let scene = Scene::new()
             .with("app", rolling(1, 1, 0), 1, "bad-1")
             .with("db", stateful(false), 1, "bad-1")
             .alter("app-0", asks)
             .alter("db-0", asks);
-        Scene { others: if number == 0 { Others::new() } else { gpu(number) }, ..scene }
+        Scene { others: if number == 0 { ExtendedResources::new() } else { gpu(number) }, ..scene }
     };
     // Not even a replacement that stands first would ever stand.
     assert_eq!(scene(0).plan(), ["shop/app-0: NodesTooSmall", "shop/db-0: NodesTooSmall"]);
     let taken = scene(1).pod("other", None, "good-1").alter("other", asks);
     assert_eq!(taken.plan(), ["violating: touch Deployment app", "shop/db-0: NoCapacity"]);
     let mut free = scene(2);
-    free.moving = [(free.controllers[&Kind::Deployment]["shop/app"].uid, 0)].into();
+    free.moving = [(free.controllers[&WorkloadKind::Deployment]["shop/app"].uid, 0)].into();
     assert!(!free.plan().contains(&"shop/db-0: NoCapacity".to_owned()), "{:?}", free.plan());
 }
 
 #[test]
 fn pods_that_must_be_apart_from_their_like_need_a_node_without_one() {
     let apart = |pod: &mut Pod| {
-        pod.terms = Arc::new(Terms { apart: ["kubernetes.io/hostname".into()].into(), ..Terms::default() });
+        pod.terms = Arc::new(SchedulingConstraints {
+            apart: ["kubernetes.io/hostname".into()].into(),
+            ..SchedulingConstraints::default()
+        });
     };
     let scene = |on| {
         Scene::new()
@@ -536,7 +560,7 @@ fn pods_that_must_be_apart_from_their_like_need_a_node_without_one() {
     assert_eq!(strangers.plan(), ["violating: evict db-1"], "others are not its like");
     // All nodes are in one zone: one that goes makes room for its own successor, and two need two zones.
     let zoned = |pod: &mut Pod| {
-        pod.terms = Arc::new(Terms { apart: [ZONE.into()].into(), ..Terms::default() });
+        pod.terms = Arc::new(SchedulingConstraints { apart: [ZONE.into()].into(), ..SchedulingConstraints::default() });
     };
     let one = Scene::new().with("db", stateful(false), 1, "bad-1").alter("db-0", zoned);
     assert_eq!(one.plan(), ["violating: evict db-0"]);
@@ -549,7 +573,7 @@ fn pods_that_must_be_apart_from_their_like_need_a_node_without_one() {
 
 /// The scene with a controller that says `restricted` on itself, while neither its template nor its pods repeat it: it was
 /// annotated before the policy was in force.
-fn annotated_before(form: Form, pods: u32) -> Scene {
+fn annotated_before(form: ControllerSpec, pods: u32) -> Scene {
     let kind = form.kind();
     let mut scene = Scene::new().with("app", form, pods, "bad-1");
     let silent: Arc<TemplateStatements> = Arc::default();
@@ -567,25 +591,34 @@ fn annotated_before(form: Form, pods: u32) -> Scene {
 }
 
 /// The same, with its template completed, as admission does when it is touched.
-fn completed(mut scene: Scene, kind: Kind) -> Scene {
+fn completed(mut scene: Scene, kind: WorkloadKind) -> Scene {
     let controller = scene.controllers.get_mut(&kind).unwrap().get_mut("shop/app").unwrap();
     let workload = controller.saying.clone();
     controller.said = Arc::new(TemplateStatements { workload, ..TemplateStatements::default() });
-    controller.wants = Arc::new(Wants { selector: selecting(&[RESTRICTED]), affinity: None });
+    controller.wants = Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED]), affinity: None });
     scene
 }
 
 #[test]
 fn what_was_annotated_before_its_policy_was_in_force_is_moved_by_its_template() {
-    let deployment =
-        |strategy, paused| Form::Deployment { paused, strategy, total: 2, updated: 2, available: 2, stuck: false };
-    let surging = Strategy::Rolling { surge: 1, unavailable: 0 };
-    let partitioned = |first_updated| Form::StatefulSet { on_delete: false, first_updated, last_ordinal: 1 };
-    let job = |started| Form::Job { finished: false, started, patience: Some(3) };
+    let deployment = |strategy, paused| ControllerSpec::Deployment {
+        paused,
+        strategy,
+        total: 2,
+        updated: 2,
+        available: 2,
+        stuck: false,
+    };
+    let surging = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
+    let partitioned = |first_updated| ControllerSpec::StatefulSet { on_delete: false, first_updated, last_ordinal: 1 };
+    let job = |started| ControllerSpec::Job { finished: false, started, patience: Some(3) };
     for (form, expected) in [
         (rolling(2, 1, 0), vec!["violating: touch Deployment app"]),
         (rolling(2, 0, 1), vec!["violating: touch Deployment app"]),
-        (deployment(Strategy::Recreate, false), vec!["shop/app-0: StrategyRecreate", "shop/app-1: StrategyRecreate"]),
+        (
+            deployment(RolloutStrategy::Recreate, false),
+            vec!["shop/app-0: StrategyRecreate", "shop/app-1: StrategyRecreate"],
+        ),
         // To complete the template restarts nothing, and whatever comes next is right.
         (
             deployment(surging, true),
@@ -601,9 +634,12 @@ fn what_was_annotated_before_its_policy_was_in_force_is_moved_by_its_template() 
             vec!["template: touch StatefulSet app", "shop/app-0: RolloutPartitioned", "shop/app-1: RolloutPartitioned"],
         ),
         (partitioned(1), vec!["violating: touch StatefulSet app", "shop/app-0: RolloutPartitioned"]),
-        (Form::ReplicaSet, vec!["template: touch ReplicaSet app"]),
-        (Form::DaemonSet { on_delete: false }, vec!["violating: touch DaemonSet app"]),
-        (Form::DaemonSet { on_delete: true }, vec!["shop/app-0: StrategyOnDelete", "shop/app-1: StrategyOnDelete"]),
+        (ControllerSpec::ReplicaSet, vec!["template: touch ReplicaSet app"]),
+        (ControllerSpec::DaemonSet { on_delete: false }, vec!["violating: touch DaemonSet app"]),
+        (
+            ControllerSpec::DaemonSet { on_delete: true },
+            vec!["shop/app-0: StrategyOnDelete", "shop/app-1: StrategyOnDelete"],
+        ),
         (job(true), vec!["shop/app-0: JobStarted", "shop/app-1: JobStarted"]),
         (job(false), vec!["template: touch Job app"]),
     ] {
@@ -611,7 +647,7 @@ fn what_was_annotated_before_its_policy_was_in_force_is_moved_by_its_template() 
         assert_eq!(annotated_before(form, 2).plan(), expected, "{said}");
     }
     // No pod yet: the next one is to be right.
-    for form in [rolling(0, 1, 0), stateful(false), Form::CronJob] {
+    for form in [rolling(0, 1, 0), stateful(false), ControllerSpec::CronJob] {
         let kind = form.kind();
         assert_eq!(annotated_before(form, 0).plan(), [format!("template: touch {kind} app")]);
     }
@@ -619,20 +655,26 @@ fn what_was_annotated_before_its_policy_was_in_force_is_moved_by_its_template() 
 
 #[test]
 fn what_a_completed_template_leaves_behind_is_its_controllers_or_is_named() {
-    let deployment =
-        |strategy, paused| Form::Deployment { paused, strategy, total: 2, updated: 0, available: 2, stuck: false };
-    let surging = Strategy::Rolling { surge: 1, unavailable: 0 };
-    let partitioned = Form::StatefulSet { on_delete: false, first_updated: 2, last_ordinal: 1 };
+    let deployment = |strategy, paused| ControllerSpec::Deployment {
+        paused,
+        strategy,
+        total: 2,
+        updated: 0,
+        available: 2,
+        stuck: false,
+    };
+    let surging = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
+    let partitioned = ControllerSpec::StatefulSet { on_delete: false, first_updated: 2, last_ordinal: 1 };
     let twice = |code: &str| vec![format!("shop/app-0: {code}"), format!("shop/app-1: {code}")];
     for (form, expected) in [
         (deployment(surging, false), twice("RolloutUnderWay")),
-        (deployment(Strategy::Recreate, false), twice("RolloutUnderWay")),
+        (deployment(RolloutStrategy::Recreate, false), twice("RolloutUnderWay")),
         (deployment(surging, true), twice("RolloutPaused")),
         (stateful(false), twice("RolloutUnderWay")),
         (stateful(true), twice("StrategyOnDelete")),
         (partitioned, twice("RolloutPartitioned")),
-        (Form::ReplicaSet, vec!["violating: evict app-1".to_owned()]),
-        (Form::DaemonSet { on_delete: false }, twice("DaemonSet")),
+        (ControllerSpec::ReplicaSet, vec!["violating: evict app-1".to_owned()]),
+        (ControllerSpec::DaemonSet { on_delete: false }, twice("DaemonSet")),
     ] {
         let (said, kind) = (format!("{form:?}"), form.kind());
         assert_eq!(completed(annotated_before(form, 2), kind).plan(), expected, "{said}");
@@ -641,7 +683,7 @@ fn what_a_completed_template_leaves_behind_is_its_controllers_or_is_named() {
 
 #[test]
 fn nothing_is_evicted_into_a_template_that_says_less() {
-    for form in [rolling(2, 1, 0), rolling(2, 0, 1), stateful(false), stateful(true), Form::ReplicaSet] {
+    for form in [rolling(2, 1, 0), rolling(2, 0, 1), stateful(false), stateful(true), ControllerSpec::ReplicaSet] {
         let kind = form.kind();
         let plan = annotated_before(form, 2).action(LossAction::Evict).plan();
         assert!(plan.iter().any(|line| line.ends_with(&format!("touch {kind} app"))), "{kind}: {plan:?}");
@@ -657,20 +699,21 @@ fn nothing_is_evicted_into_a_template_that_says_less() {
 
 #[test]
 fn the_pods_of_a_job_hear_its_cron_job() {
-    let job = Form::Job { finished: false, started: true, patience: Some(3) };
+    let job = ControllerSpec::Job { finished: false, started: true, patience: Some(3) };
     let mut scene = annotated_before(job, 1);
     let uid = scene.uid();
     let cron = Controller {
         uid,
         saying: SensitivityStatement { sensitivity: Some("restricted".into()), categories: None },
-        form: Form::CronJob,
+        form: ControllerSpec::CronJob,
         owner: None,
         replicas: 0,
-        ..scene.controllers[&Kind::Job]["shop/app"].clone()
+        ..scene.controllers[&WorkloadKind::Job]["shop/app"].clone()
     };
-    scene.controllers.get_mut(&Kind::CronJob).unwrap().insert("shop/nightly".into(), cron);
-    let above = Owner { kind: Some(Kind::CronJob), kind_said: "CronJob".into(), name: "nightly".into(), uid };
-    let job = scene.controllers.get_mut(&Kind::Job).unwrap().get_mut("shop/app").unwrap();
+    scene.controllers.get_mut(&WorkloadKind::CronJob).unwrap().insert("shop/nightly".into(), cron);
+    let above =
+        OwnerRef { kind: Some(WorkloadKind::CronJob), kind_said: "CronJob".into(), name: "nightly".into(), uid };
+    let job = scene.controllers.get_mut(&WorkloadKind::Job).unwrap().get_mut("shop/app").unwrap();
     (job.owner, job.saying) = (Some(Arc::new(above)), SensitivityStatement::default());
     assert_eq!(scene.plan(), ["template: touch CronJob nightly", "shop/app-0: JobStarted"]);
 }

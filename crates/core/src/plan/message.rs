@@ -8,41 +8,49 @@ use alloc::vec::Vec;
 
 use core::fmt;
 
-use super::{Ask, Demand, Free, Outcome, Outlook, Planned, Refused, RefusedNamespace, Stuck};
+use super::{
+    PlacementDemand, PlacementOutcome, PlanContext, PlannedWorkload, PolicyDemand, PolicyRefusal, RefusedNamespace,
+    UnplaceableReason, UnrestrictedReason,
+};
 use crate::{
-    admission::Refusal,
+    admission::AdmissionRefusal,
     clearance::PoolClearance,
     compliance::PodCounts,
     policy::Exception,
-    text::{Few, Listed, counted, list},
-    workload::{Kind, Wants, Workload},
+    text::{FewDisplay, ListDisplay, counted, list},
+    workload::{NodeRequirements, Workload, WorkloadKind},
 };
 
-impl<'a> Outlook<'_, 'a> {
+impl<'a> PlanContext<'_, 'a> {
     /// What becomes of `planned` and why, in a sentence or two. Where it is known how many pods it has, nothing is said of
     /// pods that are not there.
     #[must_use]
-    pub fn message(&self, planned: &Planned<'a>, pods: Option<&PodCounts>) -> String {
+    pub fn message(&self, planned: &PlannedWorkload<'a>, pods: Option<&PodCounts>) -> String {
         match &planned.outcome {
-            Outcome::Placeable(pools) => self.placeable(planned, pools),
-            Outcome::Unplaceable(stuck) => self.demand(planned).map_or_else(String::new, |demand| {
+            PlacementOutcome::Placeable(pools) => self.placeable(planned, pools),
+            PlacementOutcome::Unplaceable(stuck) => self.demand(planned).map_or_else(String::new, |demand| {
                 let why = self.stuck(*stuck, planned.workload, demand);
                 format!("{}: {why}", unplaced(pods))
             }),
-            Outcome::Refused => refusals(planned, true),
-            Outcome::Unrestricted(free) => unrestricted(*free, planned),
+            PlacementOutcome::Refused => refusals(planned, true),
+            PlacementOutcome::Unrestricted(free) => unrestricted(*free, planned),
         }
     }
 
-    fn placeable(&self, planned: &Planned<'a>, pools: &[usize]) -> String {
+    fn placeable(&self, planned: &PlannedWorkload<'a>, pools: &[usize]) -> String {
         let names = pools.iter().filter_map(|index| self.pool(*index)).map(|pool| &pool.name);
         let cleared = self.demand(planned).map_or(0, |demand| demand.cleared.len());
         let mut message = if pools.len() == cleared {
             let verb = if pools.len() == 1 { "is" } else { "are" };
-            format!("{} of {} {verb} cleared: {}", pools.len(), counted(self.pools.len(), "pool", "pools"), Few(names))
+            format!(
+                "{} of {} {verb} cleared: {}",
+                pools.len(),
+                counted(self.pools.len(), "pool", "pools"),
+                FewDisplay(names)
+            )
         } else {
             let cleared = counted(cleared, "cleared pool", "cleared pools");
-            format!("{} of {cleared} will do: {}", pools.len(), Few(names))
+            format!("{} of {cleared} will do: {}", pools.len(), FewDisplay(names))
         };
         for (ask, exception) in self.exceptions(planned) {
             let used = pools.iter().filter_map(|index| self.pools.get(*index));
@@ -51,7 +59,7 @@ impl<'a> Outlook<'_, 'a> {
             if let (false, Some(name)) = (used.is_empty(), ask.exception) {
                 let verb = if used.len() == 1 { "is" } else { "are" };
                 let (policy, until) = (ask.policy, exception.until);
-                let names = Few(used.iter());
+                let names = FewDisplay(used.iter());
                 message =
                     format!("{message}; {names} {verb} so by exception {name} of policy {policy} alone, until {until}");
             }
@@ -60,7 +68,7 @@ impl<'a> Outlook<'_, 'a> {
         if !withdrawn.is_empty() {
             let names = withdrawn.iter().filter_map(|index| self.pool(*index)).map(|pool| &pool.name);
             let verb = if withdrawn.len() == 1 { "is" } else { "are" };
-            message = format!("{message}; {} {verb} withdrawn ahead of the end of a certificate", Few(names));
+            message = format!("{message}; {} {verb} withdrawn ahead of the end of a certificate", FewDisplay(names));
         }
         if let Some(reach) = self.reach(planned).filter(|reach| !reach.lost.is_empty()) {
             let all = reach.cleared.len().saturating_add(reach.lost.len());
@@ -68,14 +76,14 @@ impl<'a> Outlook<'_, 'a> {
                 "{message}; it runs on {} of {}, and any pod of it on {} ends at once",
                 reach.cleared.len(),
                 counted(all, "node", "nodes"),
-                Few(reach.lost.iter())
+                FewDisplay(reach.lost.iter())
             );
         }
         message
     }
 
     /// What `planned` asks under exceptions.
-    fn exceptions(&self, planned: &Planned<'_>) -> impl Iterator<Item = (&Ask<'a>, &'a Exception)> {
+    fn exceptions(&self, planned: &PlannedWorkload<'_>) -> impl Iterator<Item = (&PolicyDemand<'a>, &'a Exception)> {
         let asks = self.demand(planned).map(|demand| demand.asks.iter()).into_iter().flatten();
         asks.filter_map(|ask| {
             let policy = self.estate.world().policies.get(ask.policy)?;
@@ -83,27 +91,31 @@ impl<'a> Outlook<'_, 'a> {
         })
     }
 
-    fn stuck(&self, stuck: Stuck, workload: &Workload, demand: &Demand<'a>) -> String {
-        let asked = Asked(demand);
+    fn stuck(&self, stuck: UnplaceableReason, workload: &Workload, demand: &PlacementDemand<'a>) -> String {
+        let asked = DemandDisplay(demand);
         let cleared = demand.cleared.iter().filter_map(|index| self.pool(*index)).map(|pool| &pool.name);
         match stuck {
-            Stuck::NoPool if self.pools.is_empty() => {
+            UnplaceableReason::NoPool if self.pools.is_empty() => {
                 format!("there is no pool at all, and {asked} asks for a cleared one")
             }
-            Stuck::NoPool => {
+            UnplaceableReason::NoPool => {
                 let nearest =
-                    demand.nearest.and_then(|nearest| self.pools.get(nearest)).map(|pool| Nearest { pool, demand });
+                    demand.nearest.and_then(|nearest| self.pools.get(nearest)).map(|pool| NearestPool { pool, demand });
                 let nearest = nearest.map_or_else(String::new, |nearest| format!("; {nearest}"));
                 let pools = counted(self.pools.len(), "pool", "pools");
                 format!("none of {pools} is cleared for {asked}{nearest}")
             }
-            Stuck::NoNode => format!(
+            UnplaceableReason::NoNode => format!(
                 "no node belongs to what is cleared for {asked} ({}); add nodes, or correct the \
                  pool's nodeSelector or providerIDPrefix",
-                Few(cleared)
+                FewDisplay(cleared)
             ),
-            Stuck::OwnWishes => {
-                format!("{} accepts no node of what is cleared for {asked} ({})", Wished(&workload.wants), Few(cleared))
+            UnplaceableReason::OwnWishes => {
+                format!(
+                    "{} accepts no node of what is cleared for {asked} ({})",
+                    NodeWishesDisplay(&workload.wants),
+                    FewDisplay(cleared)
+                )
             }
         }
     }
@@ -121,14 +133,14 @@ fn unplaced(pods: Option<&PodCounts>) -> String {
 }
 
 /// What the policies refuse (`in_force`), or would refuse if they were in Enforce.
-fn refusals(planned: &Planned<'_>, in_force: bool) -> String {
+fn refusals(planned: &PlannedWorkload<'_>, in_force: bool) -> String {
     let kind = planned.workload.identity.kind;
     told(&planned.judgement.refusals, in_force, |refusal| refusal.told_of(kind).to_string())
 }
 
 /// The refusals of the policies that are `in_force`, or of the others. Several policies may say the same of what none of
 /// them can judge: each sentence stands once.
-fn told(refusals: &[Refused<'_>], in_force: bool, tell: impl Fn(&Refusal<'_>) -> String) -> String {
+fn told(refusals: &[PolicyRefusal<'_>], in_force: bool, tell: impl Fn(&AdmissionRefusal<'_>) -> String) -> String {
     let mut said: Vec<String> = Vec::new();
     for refused in refusals.iter().filter(|refused| refused.in_force == in_force) {
         let sentence = tell(&refused.refusal);
@@ -140,7 +152,7 @@ fn told(refusals: &[Refused<'_>], in_force: bool, tell: impl Fn(&Refusal<'_>) ->
 }
 
 /// What the policies in force refuse of an object of `kind`, as one sentence.
-pub(crate) fn refused(kind: Kind, refusals: &[Refused<'_>]) -> String {
+pub(crate) fn refused(kind: WorkloadKind, refusals: &[PolicyRefusal<'_>]) -> String {
     told(refusals, true, |refusal| refusal.told_of(kind).to_string())
 }
 
@@ -158,14 +170,14 @@ impl RefusedNamespace<'_> {
     }
 }
 
-fn unrestricted(free: Free, planned: &Planned<'_>) -> String {
-    let Planned { workload, judgement, .. } = planned;
+fn unrestricted(free: UnrestrictedReason, planned: &PlannedWorkload<'_>) -> String {
+    let PlannedWorkload { workload, judgement, .. } = planned;
     let namespace = &workload.identity.namespace;
     let unheard = if workload.is_silent() { "" } else { ", so that its annotations have no effect" };
     match free {
-        Free::Exempt => format!("namespace {namespace} is exempt from every policy{unheard}"),
-        Free::Ungoverned => format!("no policy governs namespace {namespace}{unheard}"),
-        Free::NotEnforced => {
+        UnrestrictedReason::Exempt => format!("namespace {namespace} is exempt from every policy{unheard}"),
+        UnrestrictedReason::Ungoverned => format!("no policy governs namespace {namespace}{unheard}"),
+        UnrestrictedReason::NotEnforced => {
             let modes = judgement.policies.iter().map(|levelled| levelled.policy);
             let modes = modes.chain(judgement.refusals.iter().map(|refused| refused.policy));
             let mut modes: Vec<_> =
@@ -174,34 +186,34 @@ fn unrestricted(free: Free, planned: &Planned<'_>) -> String {
             modes.dedup();
             let refused = refusals(planned, false);
             let refused = if refused.is_empty() { refused } else { format!("; in Enforce it would refuse: {refused}") };
-            format!("{}, which places and refuses nothing{refused}", Listed(modes.iter()))
+            format!("{}, which places and refuses nothing{refused}", ListDisplay(modes.iter()))
         }
-        Free::NothingRequired => {
+        UnrestrictedReason::NothingRequired => {
             let levels = judgement.policies.iter().filter(|levelled| levelled.in_force);
             let levels: Vec<_> =
                 levels.map(|levelled| format!("level {} of policy {}", levelled.level, levelled.policy.name)).collect();
             let verb = if levels.len() == 1 { "requires" } else { "require" };
-            format!("{} {verb} nothing", Listed(levels.iter()))
+            format!("{} {verb} nothing", ListDisplay(levels.iter()))
         }
     }
 }
 
 /// What a demand asks, policy by policy.
-struct Asked<'a, 'd>(&'d Demand<'a>);
+struct DemandDisplay<'a, 'd>(&'d PlacementDemand<'a>);
 
-impl fmt::Display for Asked<'_, '_> {
+impl fmt::Display for DemandDisplay<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         list(f, &self.0.asks)
     }
 }
 
 /// The pool that lacks least, and what it lacks.
-struct Nearest<'a, 'd> {
+struct NearestPool<'a, 'd> {
     pool: &'d PoolClearance<'a>,
-    demand: &'d Demand<'a>,
+    demand: &'d PlacementDemand<'a>,
 }
 
-impl fmt::Display for Nearest<'_, '_> {
+impl fmt::Display for NearestPool<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reasons = self.demand.reasons(self.pool);
         let Some(first) = reasons.first() else { return Ok(()) };
@@ -214,15 +226,15 @@ impl fmt::Display for Nearest<'_, '_> {
 }
 
 /// What a workload wants of nodes itself, by name of the field.
-pub struct Wished<'a>(pub &'a Wants);
+pub struct NodeWishesDisplay<'a>(pub &'a NodeRequirements);
 
-impl fmt::Display for Wished<'_> {
+impl fmt::Display for NodeWishesDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Wants { selector, affinity } = self.0;
+        let NodeRequirements { selector, affinity } = self.0;
         let labels = selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
         match (labels.is_empty(), affinity) {
-            (false, None) => write!(f, "its own nodeSelector ({})", Few(labels.iter())),
-            (false, Some(_)) => write!(f, "its own nodeSelector ({}) and node affinity", Few(labels.iter())),
+            (false, None) => write!(f, "its own nodeSelector ({})", FewDisplay(labels.iter())),
+            (false, Some(_)) => write!(f, "its own nodeSelector ({}) and node affinity", FewDisplay(labels.iter())),
             (true, _) => f.write_str("its own node affinity"),
         }
     }

@@ -16,49 +16,49 @@ use alloc::{
 };
 use core::fmt;
 
-pub use self::message::Wished;
+pub use self::message::NodeWishesDisplay;
 pub(super) use self::message::refused;
 pub use self::planner::{Planner, plan};
 use super::{
-    admission::Refusal,
+    admission::AdmissionRefusal,
     catalogue::Pool,
-    clearance::{PoolClearance, World},
+    clearance::{ClearanceInput, PoolClearance},
     compliance::PodCounts,
-    instant::Instant,
-    inventory::Inventory,
+    instant::Timestamp,
+    inventory::PlanInventory,
     name::{CategoryName, ExceptionName, LevelName, PolicyName},
     namespace::NamespaceFacts,
-    places::{Place, claims},
+    places::{NodeIdentity, claims},
     policy::Policy,
-    reason::{Code, Reason},
+    reason::{Reason, ReasonCode},
     selector::LabelSource,
     sensitivity::SensitivitySource,
     text::list,
-    workload::{Kind, Workload},
+    workload::{Workload, WorkloadKind},
 };
 
 /// An inventory, judged.
 #[derive(Debug)]
 pub struct Plan<'a> {
     /// The instant.
-    pub at: Instant,
+    pub at: Timestamp,
     /// What was judged.
-    pub inventory: &'a Inventory,
+    pub inventory: &'a PlanInventory,
     /// Every pool, in the order of their names, with how it fares under every policy.
     pub pools: Vec<PoolClearance<'a>>,
     /// How each workload fares, in the order of the inventory.
-    pub workloads: Vec<Planned<'a>>,
+    pub workloads: Vec<PlannedWorkload<'a>>,
     /// The namespaces whose labels some policy refuses, by name.
     pub namespaces: Vec<RefusedNamespace<'a>>,
     /// What is asked of places, each once, in the order in which it was first asked.
-    pub demands: Vec<Demand<'a>>,
+    pub demands: Vec<PlacementDemand<'a>>,
     /// Which nodes are whose, by name.
-    pub nodes: BTreeMap<&'a str, NodeOf>,
+    pub nodes: BTreeMap<&'a str, NodeOwnership>,
 }
 
 /// Whose a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeOf {
+pub enum NodeOwnership {
     /// Nobody's: no pool claims it with proof.
     Nobody,
     /// Nobody's, because several pools claim it.
@@ -69,35 +69,35 @@ pub enum NodeOf {
 
 /// How a workload fares.
 #[derive(Clone, Debug)]
-pub struct Planned<'a> {
+pub struct PlannedWorkload<'a> {
     /// The workload.
     pub workload: &'a Workload,
     /// What the policies make of what is said.
-    pub judgement: Rc<Judgement<'a>>,
+    pub judgement: Rc<WorkloadJudgement<'a>>,
     /// What becomes of it.
-    pub outcome: Outcome,
+    pub outcome: PlacementOutcome,
 }
 
 /// What the policies make of what is said about a workload.
 #[derive(Clone, Debug)]
-pub struct Judgement<'a> {
+pub struct WorkloadJudgement<'a> {
     /// Whether its namespace is exempt from every policy.
     pub exempt: bool,
     /// Whether the labels of its namespace are known. They are taken to say nothing where they are not.
     pub namespace_known: bool,
     /// Its level under each policy that governs its namespace and understands what is said.
-    pub policies: Vec<Levelled<'a>>,
+    pub policies: Vec<EffectiveLevel<'a>>,
     /// Its categories.
     pub categories: BTreeSet<&'a CategoryName>,
     /// What the policies refuse; those that are in force refuse the pods.
-    pub refusals: Vec<Refused<'a>>,
+    pub refusals: Vec<PolicyRefusal<'a>>,
     /// What the policies that are in force ask of its places; the index of the demand.
     pub demand: Option<usize>,
 }
 
 /// A workload's level under one policy.
 #[derive(Clone, Debug)]
-pub struct Levelled<'a> {
+pub struct EffectiveLevel<'a> {
     /// The policy.
     pub policy: &'a Policy,
     /// Whether it places and refuses; otherwise it only warns or watches.
@@ -114,13 +114,13 @@ pub struct Levelled<'a> {
 
 /// What one policy refuses.
 #[derive(Clone, Debug)]
-pub struct Refused<'a> {
+pub struct PolicyRefusal<'a> {
     /// The policy.
     pub policy: &'a Policy,
     /// Whether it refuses; otherwise it only warns or watches.
     pub in_force: bool,
     /// What it refuses.
-    pub refusal: Refusal<'a>,
+    pub refusal: AdmissionRefusal<'a>,
 }
 
 /// A namespace whose labels are refused: nothing that is of a policy's concern starts in it.
@@ -129,14 +129,14 @@ pub struct RefusedNamespace<'a> {
     /// Its name.
     pub name: &'a str,
     /// What the policies refuse; never empty.
-    pub refusals: Vec<Refused<'a>>,
+    pub refusals: Vec<PolicyRefusal<'a>>,
 }
 
 /// What a workload asks of the places where it runs.
 #[derive(Clone, Debug)]
-pub struct Demand<'a> {
+pub struct PlacementDemand<'a> {
     /// What each policy asks; never empty.
-    pub asks: Vec<Ask<'a>>,
+    pub asks: Vec<PolicyDemand<'a>>,
     /// The pools that meet all of it and admit new pods: places of [`Plan::pools`].
     pub cleared: Vec<usize>,
     /// The pools that are cleared for all of it, and from which new pods are withheld ahead of their end.
@@ -151,7 +151,7 @@ pub struct Demand<'a> {
 
 /// What one policy asks of a place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ask<'a> {
+pub struct PolicyDemand<'a> {
     /// The place of the policy among those of the world, in the order of their names.
     index: usize,
     /// The policy.
@@ -166,20 +166,20 @@ pub struct Ask<'a> {
 
 /// What becomes of a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum PlacementOutcome {
     /// Its pods have somewhere to run: these places of [`Plan::pools`].
     Placeable(Rc<[usize]>),
     /// Its pods would stay pending.
-    Unplaceable(Stuck),
+    Unplaceable(UnplaceableReason),
     /// Admission refuses it, or its pods.
     Refused,
     /// No policy asks anything of its places.
-    Unrestricted(Free),
+    Unrestricted(UnrestrictedReason),
 }
 
 /// Why pods would stay pending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stuck {
+pub enum UnplaceableReason {
     /// No pool is cleared.
     NoPool,
     /// No cleared pool has a node.
@@ -190,7 +190,7 @@ pub enum Stuck {
 
 /// Why nothing is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Free {
+pub enum UnrestrictedReason {
     /// Its namespace is exempt.
     Exempt,
     /// No policy governs its namespace.
@@ -203,12 +203,12 @@ pub enum Free {
 
 /// Under which assumptions to plan.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Assume {
+pub struct PlanAssumptions {
     /// That every policy is in Enforce.
     pub enforced: bool,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> PolicyDemand<'a> {
     fn met_by(&self, pool: &PoolClearance<'_>) -> bool {
         pool.policies.get(self.index).is_some_and(|clearance| {
             let level = |(rank, _)| match self.exception {
@@ -221,7 +221,7 @@ impl<'a> Ask<'a> {
 
     /// Whether nothing but the coming end of a certificate keeps `pool` from meeting it.
     fn outstayed(&self, pool: &PoolClearance<'a>) -> bool {
-        self.reasons(pool).all(|reason| reason.code() == Code::QualificationEnding)
+        self.reasons(pool).all(|reason| reason.code() == ReasonCode::QualificationEnding)
     }
 
     /// Whether it is an exception that lets its pods onto `pool`, which is not cleared for their level.
@@ -243,7 +243,7 @@ impl<'a> Ask<'a> {
     }
 }
 
-impl fmt::Display for Ask<'_> {
+impl fmt::Display for PolicyDemand<'_> {
     /// As people say it: `level restricted, category health of policy state`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let level = self.level.map(|(_, level)| match self.exception {
@@ -256,7 +256,7 @@ impl fmt::Display for Ask<'_> {
     }
 }
 
-impl<'a> Demand<'a> {
+impl<'a> PlacementDemand<'a> {
     /// That `pool` ends within the lead time of a level that is asked for, withdrawn or kept.
     pub fn endings<'p>(&'p self, pool: &'p PoolClearance<'a>) -> impl Iterator<Item = Reason<'a>> + 'p {
         self.asks.iter().filter_map(|ask| {
@@ -280,7 +280,7 @@ impl<'a> Demand<'a> {
 
 /// How far a `DaemonSet` reaches, of the nodes that its own selector and affinity accept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reach<'a> {
+pub struct DaemonSetReach<'a> {
     /// The nodes on which it may run.
     pub cleared: Vec<&'a str>,
     /// The nodes on which it may not: Kubernetes ends its pods there at once, whatever budgets say.
@@ -290,23 +290,23 @@ pub struct Reach<'a> {
 impl<'a> Plan<'a> {
     /// What its workloads have to reckon with.
     #[must_use]
-    pub fn outlook(&self) -> Outlook<'_, 'a> {
-        Outlook { pools: &self.pools, demands: &self.demands, nodes: &self.nodes, estate: self.inventory }
+    pub fn outlook(&self) -> PlanContext<'_, 'a> {
+        PlanContext { pools: &self.pools, demands: &self.demands, nodes: &self.nodes, estate: self.inventory }
     }
 
     /// The demand of `planned`.
     #[must_use]
-    pub fn demand(&self, planned: &Planned<'_>) -> Option<&Demand<'a>> {
+    pub fn demand(&self, planned: &PlannedWorkload<'_>) -> Option<&PlacementDemand<'a>> {
         self.demands.get(planned.judgement.demand?)
     }
 
     /// Whether a pod of `planned` may run on the node `name` by what is asked of its places.
     #[must_use]
-    pub fn allows(&self, planned: &Planned<'_>, name: &str) -> bool {
+    pub fn allows(&self, planned: &PlannedWorkload<'_>, name: &str) -> bool {
         match planned.outcome {
-            Outcome::Unrestricted(_) => true,
-            Outcome::Refused => false,
-            Outcome::Placeable(_) | Outcome::Unplaceable(_) => {
+            PlacementOutcome::Unrestricted(_) => true,
+            PlacementOutcome::Refused => false,
+            PlacementOutcome::Placeable(_) | PlacementOutcome::Unplaceable(_) => {
                 self.demand(planned).is_some_and(|demand| demand.nodes.binary_search(&name).is_ok())
             }
         }
@@ -316,21 +316,21 @@ impl<'a> Plan<'a> {
     #[must_use]
     pub fn claims(&self, pool: &Pool, name: &str) -> bool {
         let Some(node) = self.inventory.nodes.get(name) else { return false };
-        let place = Place { labels: &node.labels, provider_id: node.provider_id.as_deref() };
+        let place = NodeIdentity { labels: &node.labels, provider_id: node.provider_id.as_deref() };
         claims(&self.inventory.world.catalogue.pools, place).by.contains(&&pool.name)
     }
 
     /// Whether what is asked of the places of `planned` is met by every place that is known.
     #[must_use]
-    pub fn everywhere(&self, planned: &Planned<'_>) -> bool {
-        let met = |demand: &Demand<'_>| {
+    pub fn everywhere(&self, planned: &PlannedWorkload<'_>) -> bool {
+        let met = |demand: &PlacementDemand<'_>| {
             if self.nodes.is_empty() {
                 demand.cleared.len() == self.pools.len()
             } else {
                 demand.nodes.len() == self.nodes.len()
             }
         };
-        matches!(planned.outcome, Outcome::Unrestricted(_) | Outcome::Placeable(_))
+        matches!(planned.outcome, PlacementOutcome::Unrestricted(_) | PlacementOutcome::Placeable(_))
             && self.demand(planned).is_none_or(met)
     }
 
@@ -342,7 +342,7 @@ impl<'a> Plan<'a> {
 
     /// What becomes of `planned` and why, in a sentence or two.
     #[must_use]
-    pub fn message(&self, planned: &Planned<'a>) -> String {
+    pub fn message(&self, planned: &PlannedWorkload<'a>) -> String {
         let placed = u32::try_from(planned.workload.runs_on.len()).unwrap_or(u32::MAX);
         let pods = (placed > 0).then(|| PodCounts { total: placed, placed, ..PodCounts::default() });
         self.outlook().message(planned, pods.as_ref())
@@ -350,29 +350,29 @@ impl<'a> Plan<'a> {
 
     /// The pool that lacks least to meet `demand`, where none meets it.
     #[must_use]
-    pub fn nearest(&self, demand: &Demand<'a>) -> Option<&PoolClearance<'a>> {
+    pub fn nearest(&self, demand: &PlacementDemand<'a>) -> Option<&PoolClearance<'a>> {
         self.pools.get(demand.nearest?)
     }
 
-    /// See [`Outlook::reach`].
+    /// See [`PlanContext::reach`].
     #[must_use]
-    pub fn reach(&self, planned: &Planned<'a>) -> Option<Reach<'a>> {
+    pub fn reach(&self, planned: &PlannedWorkload<'a>) -> Option<DaemonSetReach<'a>> {
         self.outlook().reach(planned)
     }
 }
 
 /// Where workloads are, and could be: an inventory, or the mirror of a cluster that is followed.
-pub trait Estate {
+pub trait ClusterSource {
     /// What is known of offers and pools, and what officers demand.
-    fn world(&self) -> &World;
+    fn world(&self) -> &ClearanceInput;
     /// What is known of the namespace `name`.
     fn namespace(&self, name: &str) -> NamespaceFacts<'_>;
     /// The labels of a node, without stamps; nothing of one that is not known.
     fn labels_of(&self, node: &str) -> Option<&dyn LabelSource>;
 }
 
-impl Estate for Inventory {
-    fn world(&self) -> &World {
+impl ClusterSource for PlanInventory {
+    fn world(&self) -> &ClearanceInput {
         &self.world
     }
 
@@ -387,17 +387,17 @@ impl Estate for Inventory {
 
 /// What workloads have to reckon with: the pools, the demands on them, and whose the nodes are.
 #[derive(Clone, Copy)]
-pub struct Outlook<'p, 'a> {
+pub struct PlanContext<'p, 'a> {
     pools: &'p [PoolClearance<'a>],
-    demands: &'p [Demand<'a>],
-    nodes: &'p BTreeMap<&'a str, NodeOf>,
-    estate: &'a dyn Estate,
+    demands: &'p [PlacementDemand<'a>],
+    nodes: &'p BTreeMap<&'a str, NodeOwnership>,
+    estate: &'a dyn ClusterSource,
 }
 
-impl<'p, 'a> Outlook<'p, 'a> {
+impl<'p, 'a> PlanContext<'p, 'a> {
     /// The demand of `planned`.
     #[must_use]
-    pub fn demand(&self, planned: &Planned<'_>) -> Option<&'p Demand<'a>> {
+    pub fn demand(&self, planned: &PlannedWorkload<'_>) -> Option<&'p PlacementDemand<'a>> {
         self.demands.get(planned.judgement.demand?)
     }
 
@@ -416,8 +416,8 @@ impl<'p, 'a> Outlook<'p, 'a> {
     /// Where the pods of the `DaemonSet` `planned` run, and where they end. Of other kinds, and where nothing is asked
     /// or no node is known, nothing.
     #[must_use]
-    pub fn reach(&self, planned: &Planned<'a>) -> Option<Reach<'a>> {
-        let demand = self.demand(planned).filter(|_| planned.workload.identity.kind == Kind::DaemonSet)?;
+    pub fn reach(&self, planned: &PlannedWorkload<'a>) -> Option<DaemonSetReach<'a>> {
+        let demand = self.demand(planned).filter(|_| planned.workload.identity.kind == WorkloadKind::DaemonSet)?;
         if self.nodes.is_empty() {
             return None;
         }
@@ -428,6 +428,6 @@ impl<'p, 'a> Outlook<'p, 'a> {
             .copied()
             .filter(|name| self.estate.labels_of(name).is_some_and(|labels| wants.accept(name, labels)))
             .partition(|name| demand.nodes.binary_search(name).is_ok());
-        Some(Reach { cleared, lost })
+        Some(DaemonSetReach { cleared, lost })
     }
 }

@@ -9,34 +9,35 @@ use alloc::{
 use core::cell::OnceCell;
 
 use super::{
-    Ask, Assume, Demand, Estate, Free, Judgement, Levelled, NodeOf, Outcome, Outlook, Plan, Planned, Refused,
-    RefusedNamespace, Stuck,
+    ClusterSource, EffectiveLevel, NodeOwnership, PlacementDemand, PlacementOutcome, Plan, PlanAssumptions,
+    PlanContext, PlannedWorkload, PolicyDemand, PolicyRefusal, RefusedNamespace, UnplaceableReason, UnrestrictedReason,
+    WorkloadJudgement,
 };
 use crate::{
-    admission::{Need, Refusal},
+    admission::{AdmissionRefusal, PolicyNeed},
     clearance::{Judge, PoolClearance},
-    fleet::SpotLabels,
-    instant::Instant,
-    inventory::{Inventory, Node},
+    fleet::NodeViewLabels,
+    instant::Timestamp,
+    inventory::{Node, PlanInventory},
     keys,
     name::{CategoryName, PoolName, quoted},
-    places::{Place, claims},
+    places::{NodeIdentity, claims},
     pod_requirements::{PodRequirements, PolicyRequirement, RequirementsResolver},
     policy::Policy,
     selector::Labels,
     sensitivity::{PodSensitivity, SensitivityStatement, TemplateStatements},
-    workload::{Kind, Wants, Workload},
+    workload::{NodeRequirements, Workload, WorkloadKind},
 };
 
 /// Judges `inventory` at `at`.
 #[must_use]
-pub fn plan(inventory: &Inventory, at: Instant, assume: Assume) -> Plan<'_> {
+pub fn plan(inventory: &PlanInventory, at: Timestamp, assume: PlanAssumptions) -> Plan<'_> {
     let nodes = owners(inventory);
     let peopled: BTreeSet<usize> = nodes
         .values()
         .filter_map(|of| match of {
-            NodeOf::Pool(pool) => Some(*pool),
-            NodeOf::Nobody | NodeOf::Disputed => None,
+            NodeOwnership::Pool(pool) => Some(*pool),
+            NodeOwnership::Nobody | NodeOwnership::Disputed => None,
         })
         .collect();
     let names: BTreeMap<&PoolName, usize> = inventory.world.catalogue.pools.keys().zip(0..).collect();
@@ -49,15 +50,15 @@ pub fn plan(inventory: &Inventory, at: Instant, assume: Assume) -> Plan<'_> {
     Plan { at, inventory, pools, workloads, namespaces, demands, nodes }
 }
 
-fn owners(inventory: &Inventory) -> BTreeMap<&str, NodeOf> {
+fn owners(inventory: &PlanInventory) -> BTreeMap<&str, NodeOwnership> {
     let index: BTreeMap<&PoolName, usize> = inventory.world.catalogue.pools.keys().zip(0..).collect();
     let of = |node: &Node| {
-        let place = Place { labels: &node.labels, provider_id: node.provider_id.as_deref() };
+        let place = NodeIdentity { labels: &node.labels, provider_id: node.provider_id.as_deref() };
         let claims = claims(&inventory.world.catalogue.pools, place);
         match claims.owner().and_then(|name| index.get(name)) {
-            Some(pool) => NodeOf::Pool(*pool),
-            None if claims.by.len() > 1 => NodeOf::Disputed,
-            None => NodeOf::Nobody,
+            Some(pool) => NodeOwnership::Pool(*pool),
+            None if claims.by.len() > 1 => NodeOwnership::Disputed,
+            None => NodeOwnership::Nobody,
         }
     };
     inventory.nodes.iter().map(|(name, node)| (&**name, of(node))).collect()
@@ -67,7 +68,7 @@ fn owners(inventory: &Inventory) -> BTreeMap<&str, NodeOf> {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct JudgementKey<'a> {
     namespace: &'a str,
-    kind: Kind,
+    kind: WorkloadKind,
     own: Option<&'a SensitivityStatement>,
     template: &'a TemplateStatements,
     misplaced: &'a [&'static str],
@@ -76,15 +77,15 @@ struct JudgementKey<'a> {
 
 /// Judges workloads one by one, and remembers what they share.
 pub struct Planner<'a, 'p> {
-    estate: &'a dyn Estate,
+    estate: &'a dyn ClusterSource,
     resolver: RequirementsResolver<'a>,
     pools: &'p [PoolClearance<'a>],
-    nodes: &'p BTreeMap<&'a str, NodeOf>,
-    judged: BTreeMap<JudgementKey<'a>, Rc<Judgement<'a>>>,
-    demands: Vec<Demand<'a>>,
-    known: BTreeMap<Vec<Ask<'a>>, usize>,
+    nodes: &'p BTreeMap<&'a str, NodeOwnership>,
+    judged: BTreeMap<JudgementKey<'a>, Rc<WorkloadJudgement<'a>>>,
+    demands: Vec<PlacementDemand<'a>>,
+    known: BTreeMap<Vec<PolicyDemand<'a>>, usize>,
     /// Outcomes of workloads with wishes of their own, by demand and wishes.
-    wished: BTreeMap<(usize, Wants), Outcome>,
+    wished: BTreeMap<(usize, NodeRequirements), PlacementOutcome>,
     /// The stamps of every pool, once some workload has wished something.
     stamps: OnceCell<Vec<Labels>>,
 }
@@ -94,10 +95,10 @@ impl<'a, 'p> Planner<'a, 'p> {
     /// theirs.
     #[must_use]
     pub fn new(
-        estate: &'a dyn Estate,
-        assume: Assume,
+        estate: &'a dyn ClusterSource,
+        assume: PlanAssumptions,
         pools: &'p [PoolClearance<'a>],
-        nodes: &'p BTreeMap<&'a str, NodeOf>,
+        nodes: &'p BTreeMap<&'a str, NodeOwnership>,
     ) -> Self {
         Self {
             estate,
@@ -114,12 +115,12 @@ impl<'a, 'p> Planner<'a, 'p> {
 
     /// What the workloads that were judged so far have to reckon with.
     #[must_use]
-    pub fn outlook(&self) -> Outlook<'_, 'a> {
-        Outlook { pools: self.pools, demands: &self.demands, nodes: self.nodes, estate: self.estate }
+    pub fn outlook(&self) -> PlanContext<'_, 'a> {
+        PlanContext { pools: self.pools, demands: &self.demands, nodes: self.nodes, estate: self.estate }
     }
 
     /// Judges `workload`.
-    pub fn workload(&mut self, workload: &'a Workload) -> Planned<'a> {
+    pub fn workload(&mut self, workload: &'a Workload) -> PlannedWorkload<'a> {
         let said = JudgementKey {
             namespace: &workload.identity.namespace,
             kind: workload.identity.kind,
@@ -136,7 +137,7 @@ impl<'a, 'p> Planner<'a, 'p> {
             new
         };
         let outcome = self.outcome(workload, &judgement);
-        Planned { workload, judgement, outcome }
+        PlannedWorkload { workload, judgement, outcome }
     }
 
     /// What is refused of the labels of the namespace `name`, if anything is.
@@ -145,7 +146,7 @@ impl<'a, 'p> Planner<'a, 'p> {
         let refused = |required: &PolicyRequirement<'a>| {
             let PolicyRequirement { policy, in_force, .. } = *required;
             let refusals = required.need.as_ref().err().cloned().unwrap_or_default();
-            refusals.into_iter().map(move |refusal| Refused { policy, in_force, refusal })
+            refusals.into_iter().map(move |refusal| PolicyRefusal { policy, in_force, refusal })
         };
         let refusals: Vec<_> = required.policies.iter().flat_map(refused).collect();
         (!refusals.is_empty()).then_some(RefusedNamespace { name, refusals })
@@ -160,11 +161,11 @@ impl<'a, 'p> Planner<'a, 'p> {
         self.resolver.requirements(namespace, || estate.namespace(namespace), said)
     }
 
-    fn judge(&mut self, workload: &'a Workload) -> Judgement<'a> {
+    fn judge(&mut self, workload: &'a Workload) -> WorkloadJudgement<'a> {
         let namespace: &'a str = &workload.identity.namespace;
         let facts = self.estate.namespace(namespace);
         let required = self.requirements(namespace, |statement| workload.sensitivity(statement));
-        let mut judgement = Judgement {
+        let mut judgement = WorkloadJudgement {
             exempt: facts.is_exempt(),
             namespace_known: facts.is_known(),
             policies: Vec::new(),
@@ -175,9 +176,9 @@ impl<'a, 'p> Planner<'a, 'p> {
         let mut asks = Vec::new();
         for required in &required.policies {
             let PolicyRequirement { policy, index, in_force, .. } = *required;
-            let mut refuse = |refusal| judgement.refusals.push(Refused { policy, in_force, refusal });
+            let mut refuse = |refusal| judgement.refusals.push(PolicyRefusal { policy, in_force, refusal });
             if !workload.misplaced.is_empty() {
-                refuse(Refusal::Misplaced { keys: workload.misplaced.clone() });
+                refuse(AdmissionRefusal::Misplaced { keys: workload.misplaced.clone() });
             }
             let need = match &required.need {
                 Ok(need) => need,
@@ -188,21 +189,21 @@ impl<'a, 'p> Planner<'a, 'p> {
             };
             if let Some(node) = workload.node_name.as_deref().filter(|_| !need.keys.is_empty()) {
                 let node = quoted(node);
-                refuse(Refusal::NodeName { policy, node, demand: need.demand(policy) });
+                refuse(AdmissionRefusal::NodeName { policy, node, demand: need.demand(policy) });
             }
             if in_force && !need.keys.is_empty() {
                 asks.push(ask(index, policy, need));
             }
-            let Need { level, rank, source, exception, ref categories, keys: _ } = *need;
+            let PolicyNeed { level, rank, source, exception, ref categories, keys: _ } = *need;
             judgement.categories.extend(categories);
-            judgement.policies.push(Levelled { policy, in_force, level, rank, source, exception });
+            judgement.policies.push(EffectiveLevel { policy, in_force, level, rank, source, exception });
         }
         let refused = judgement.refusals.iter().any(|refused| refused.in_force);
         judgement.demand = (!refused && !asks.is_empty()).then(|| self.demand(asks));
         judgement
     }
 
-    fn demand(&mut self, asks: Vec<Ask<'a>>) -> usize {
+    fn demand(&mut self, asks: Vec<PolicyDemand<'a>>) -> usize {
         if let Some(known) = self.known.get(&asks) {
             return *known;
         }
@@ -214,7 +215,7 @@ impl<'a, 'p> Planner<'a, 'p> {
         let nodes: Vec<&'a str> = self
             .nodes
             .iter()
-            .filter(|(_, of)| matches!(of, NodeOf::Pool(pool) if cleared.binary_search(pool).is_ok()))
+            .filter(|(_, of)| matches!(of, NodeOwnership::Pool(pool) if cleared.binary_search(pool).is_ok()))
             .map(|(name, _)| *name)
             .collect();
         let peopled: BTreeSet<usize> = nodes.iter().filter_map(|name| self.pool_of(name)).collect();
@@ -225,55 +226,60 @@ impl<'a, 'p> Planner<'a, 'p> {
         let pools = (0..).zip(self.pools).filter(|_| cleared.is_empty());
         // What stands on nothing lacks one thing, and nobody knows how many more.
         let nearest = pools.min_by_key(|(_, pool)| (pool.site.is_err(), lacks(pool))).map(|(i, _)| i);
-        self.demands.push(Demand { asks: asks.clone(), cleared, withdrawn, with_nodes, nodes, nearest });
+        self.demands.push(PlacementDemand { asks: asks.clone(), cleared, withdrawn, with_nodes, nodes, nearest });
         self.known.insert(asks, id);
         id
     }
 
     fn pool_of(&self, node: &str) -> Option<usize> {
         match self.nodes.get(node) {
-            Some(NodeOf::Pool(pool)) => Some(*pool),
+            Some(NodeOwnership::Pool(pool)) => Some(*pool),
             _ => None,
         }
     }
 
-    fn outcome(&mut self, workload: &'a Workload, judgement: &Judgement<'a>) -> Outcome {
+    fn outcome(&mut self, workload: &'a Workload, judgement: &WorkloadJudgement<'a>) -> PlacementOutcome {
         let Some(id) = judgement.demand else {
             return match judgement {
-                Judgement { refusals, .. } if refusals.iter().any(|refused| refused.in_force) => Outcome::Refused,
-                Judgement { exempt: true, .. } => Outcome::Unrestricted(Free::Exempt),
-                Judgement { policies, refusals, .. } if policies.is_empty() && refusals.is_empty() => {
-                    Outcome::Unrestricted(Free::Ungoverned)
+                WorkloadJudgement { refusals, .. } if refusals.iter().any(|refused| refused.in_force) => {
+                    PlacementOutcome::Refused
                 }
-                Judgement { policies, .. } if !policies.iter().any(|levelled| levelled.in_force) => {
-                    Outcome::Unrestricted(Free::NotEnforced)
+                WorkloadJudgement { exempt: true, .. } => PlacementOutcome::Unrestricted(UnrestrictedReason::Exempt),
+                WorkloadJudgement { policies, refusals, .. } if policies.is_empty() && refusals.is_empty() => {
+                    PlacementOutcome::Unrestricted(UnrestrictedReason::Ungoverned)
                 }
-                _ => Outcome::Unrestricted(Free::NothingRequired),
+                WorkloadJudgement { policies, .. } if !policies.iter().any(|levelled| levelled.in_force) => {
+                    PlacementOutcome::Unrestricted(UnrestrictedReason::NotEnforced)
+                }
+                _ => PlacementOutcome::Unrestricted(UnrestrictedReason::NothingRequired),
             };
         };
-        let Some(demand) = self.demands.get(id) else { return Outcome::Refused };
+        let Some(demand) = self.demands.get(id) else { return PlacementOutcome::Refused };
         if demand.cleared.is_empty() {
-            return Outcome::Unplaceable(Stuck::NoPool);
+            return PlacementOutcome::Unplaceable(UnplaceableReason::NoPool);
         }
         if demand.with_nodes.is_empty() {
-            return Outcome::Unplaceable(Stuck::NoNode);
+            return PlacementOutcome::Unplaceable(UnplaceableReason::NoNode);
         }
         let wants = self.wants(workload, judgement);
         if wants.is_empty() {
-            return Outcome::Placeable(demand.with_nodes.as_slice().into());
+            return PlacementOutcome::Placeable(demand.with_nodes.as_slice().into());
         }
         if let Some(known) = self.wished.get(&(id, wants.clone())) {
             return known.clone();
         }
         let suited = self.suited(id, &wants);
-        let outcome =
-            if suited.is_empty() { Outcome::Unplaceable(Stuck::OwnWishes) } else { Outcome::Placeable(suited.into()) };
+        let outcome = if suited.is_empty() {
+            PlacementOutcome::Unplaceable(UnplaceableReason::OwnWishes)
+        } else {
+            PlacementOutcome::Placeable(suited.into())
+        };
         self.wished.insert((id, wants), outcome.clone());
         outcome
     }
 
     /// What the workload wants of nodes once admission has put its own keys right.
-    fn wants(&self, workload: &Workload, judgement: &Judgement<'_>) -> Wants {
+    fn wants(&self, workload: &Workload, judgement: &WorkloadJudgement<'_>) -> NodeRequirements {
         let ours = |key: &str| {
             keys::policy_asked(key).is_some_and(|policy| {
                 !self.estate.world().policies.contains_key(policy)
@@ -284,7 +290,7 @@ impl<'a, 'p> Planner<'a, 'p> {
     }
 
     /// The pools of the demand `id` in which some node suits `wants`.
-    fn suited(&mut self, id: usize, wants: &Wants) -> Vec<usize> {
+    fn suited(&mut self, id: usize, wants: &NodeRequirements) -> Vec<usize> {
         let Some(demand) = self.demands.get(id) else { return Vec::new() };
         let stamps = self.stamps.get_or_init(|| self.pools.iter().map(PoolClearance::stamps).collect());
         if self.nodes.is_empty() {
@@ -295,12 +301,12 @@ impl<'a, 'p> Planner<'a, 'p> {
         }
         let mut suited = BTreeSet::new();
         for name in &demand.nodes {
-            let Some(NodeOf::Pool(pool)) = self.nodes.get(name).copied() else { continue };
+            let Some(NodeOwnership::Pool(pool)) = self.nodes.get(name).copied() else { continue };
             if suited.contains(&pool) {
                 continue;
             }
             let (Some(own), Some(stamps)) = (self.estate.labels_of(name), stamps.get(pool)) else { continue };
-            if wants.accept(name, &SpotLabels { own, stamps }) {
+            if wants.accept(name, &NodeViewLabels { own, stamps }) {
                 suited.insert(pool);
             }
         }
@@ -308,10 +314,10 @@ impl<'a, 'p> Planner<'a, 'p> {
     }
 }
 
-fn ask<'a>(index: usize, policy: &'a Policy, need: &Need<'a>) -> Ask<'a> {
+fn ask<'a>(index: usize, policy: &'a Policy, need: &PolicyNeed<'a>) -> PolicyDemand<'a> {
     let demanding = |name: &&CategoryName| policy.categories.get(name.as_str()).is_some_and(Option::is_some);
     let categories = need.categories.iter().copied().filter(demanding).collect();
     // A level that demands nothing, beside a category that does, asks for nothing itself.
     let level = policy.levels.demands_at(need.rank).then_some((need.rank, need.level));
-    Ask { index, policy: &policy.name, level, exception: need.exception, categories }
+    PolicyDemand { index, policy: &policy.name, level, exception: need.exception, categories }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::snapshot::{ClearanceSubject, ClusterSnapshot, ObservedPod, ObservedWorkload};
 use crate::terminal::{TerminalOutput, TextStyle, counted, listed};
-use rempart_core::{admission::Source, keys};
+use rempart_core::{admission::SensitivitySource, keys};
 
 /// From so many pods on, nodes are counted instead of named.
 const MANY: usize = 6;
@@ -23,11 +23,11 @@ pub(super) fn print(terminal: TerminalOutput, seen: &ClusterSnapshot) -> Result<
             rows.push(vec![(namespace.to_owned(), TextStyle::Strong)]);
         }
         let source = match workload.need.source {
-            Source::Namespace => "namespace",
-            Source::Workload => "workload",
-            Source::Pod if workload.kind == "Pod" => "pod",
-            Source::Pod => "template",
-            Source::Default => "policy",
+            SensitivitySource::Namespace => "namespace",
+            SensitivitySource::Workload => "workload",
+            SensitivitySource::Pod if workload.kind == "Pod" => "pod",
+            SensitivitySource::Pod => "template",
+            SensitivitySource::Default => "policy",
         };
         let (place, look) = whereabouts(terminal, seen, workload);
         rows.push(vec![

@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use rempart::api::{CloudProvider, PlacementPolicy, PlacementPool, PoolVerdict};
 use rempart::convert;
 use rempart_core::{
-    admission::Source,
+    admission::SensitivitySource,
     keys,
     policy::Policy,
     selector::Labels,
@@ -67,7 +67,7 @@ pub(super) struct ObservedWorkload {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WorkloadNeed {
     pub(super) level: String,
-    pub(super) source: Source,
+    pub(super) source: SensitivitySource,
     pub(super) categories: Vec<String>,
     pub(super) keys: BTreeSet<String>,
 }

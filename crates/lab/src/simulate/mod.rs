@@ -12,7 +12,7 @@ use rempart::operator::{
     MoveLimits, Settings,
     simulation::{SimulatedCluster, SimulatedWrite},
 };
-use rempart_core::instant::Instant as Timestamp;
+use rempart_core::instant::Timestamp;
 use serde_json::Value;
 
 use self::script::{Expectation, ObjectField, ReportFormat, ScriptCommand, ScriptStep};

@@ -71,8 +71,8 @@ mod tests {
         gather::{GatherSettings, GatheredObjects, LocatedInventory},
     };
     use rempart_core::{
-        instant::Instant,
-        plan::{Assume, Plan, plan},
+        instant::Timestamp,
+        plan::{Plan, PlanAssumptions, plan},
     };
 
     fn sources(organisation: SyntheticOrganisation) -> SourceMap {
@@ -101,14 +101,15 @@ mod tests {
         assert_eq!((located.inventory.namespaces.len(), located.inventory.workloads.len()), (100, 1000));
         assert!(world.policies.values().all(|policy| policy.levels.iter().len() == 5));
         let kinds: BTreeSet<_> = located.inventory.workloads.iter().map(|workload| workload.identity.kind).collect();
-        assert_eq!(kinds.len(), rempart_core::workload::Kind::ALL.len());
+        assert_eq!(kinds.len(), rempart_core::workload::WorkloadKind::ALL.len());
     }
 
     #[test]
     fn workloads_fare_differently_and_most_have_somewhere_to_run() {
         let sources = sources(SyntheticOrganisation::of(1000));
         let located = settle(&sources);
-        let plan: Plan<'_> = plan(&located.inventory, Instant::from_seconds(1_795_000_000), Assume::default());
+        let plan: Plan<'_> =
+            plan(&located.inventory, Timestamp::from_seconds(1_795_000_000), PlanAssumptions::default());
         let fates = |fate| plan.workloads.iter().filter(|planned| EntryOutcome::of(&planned.outcome) == fate).count();
         assert!(fates(EntryOutcome::Placeable) > 500, "{}", fates(EntryOutcome::Placeable));
         for fate in [EntryOutcome::Unplaceable, EntryOutcome::Refused] {

@@ -6,7 +6,7 @@ use super::{
     policies::{CATEGORIES, LEVELS},
     sampling::{pick, roll},
 };
-use rempart_core::workload::Kind;
+use rempart_core::workload::WorkloadKind;
 
 /// Scheduling constraints of a few workloads' own, as lines of their pod specs.
 const WISHES: [&str; 5] = [
@@ -39,20 +39,20 @@ pub(super) fn workload(index: usize, namespace: &str) -> String {
     );
     let template = format!("{labels}spec:\n{}", indented(&spec, 2));
     match kind {
-        Kind::Pod => text.push_str(&indented(&spec, 2)),
-        Kind::Job => {
+        WorkloadKind::Pod => text.push_str(&indented(&spec, 2)),
+        WorkloadKind::Job => {
             text.push_str("  backoffLimit: 3\n  template:\n");
             text.push_str(&indented(&template, 4));
         }
-        Kind::CronJob => {
+        WorkloadKind::CronJob => {
             text.push_str("  schedule: \"15 3 * * *\"\n  jobTemplate:\n    spec:\n      template:\n");
             text.push_str(&indented(&template, 8));
         }
-        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet => {
-            if kind != Kind::DaemonSet {
+        WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet | WorkloadKind::ReplicaSet => {
+            if kind != WorkloadKind::DaemonSet {
                 let _ = writeln!(text, "  replicas: {}", 1 + index % 3);
             }
-            if kind == Kind::StatefulSet {
+            if kind == WorkloadKind::StatefulSet {
                 let _ = writeln!(text, "  serviceName: {name}");
             }
             let _ = writeln!(text, "  selector:\n    matchLabels:\n      app.kubernetes.io/name: {name}\n  template:");
@@ -63,15 +63,15 @@ pub(super) fn workload(index: usize, namespace: &str) -> String {
 }
 
 /// All kinds, as often as teams use them.
-fn kind(index: usize) -> Kind {
+fn kind(index: usize) -> WorkloadKind {
     match roll(20, index, 20) {
-        0..3 => Kind::StatefulSet,
-        3 => Kind::DaemonSet,
-        4 => Kind::CronJob,
-        5 => Kind::Job,
-        6 => Kind::ReplicaSet,
-        7 => Kind::Pod,
-        _ => Kind::Deployment,
+        0..3 => WorkloadKind::StatefulSet,
+        3 => WorkloadKind::DaemonSet,
+        4 => WorkloadKind::CronJob,
+        5 => WorkloadKind::Job,
+        6 => WorkloadKind::ReplicaSet,
+        7 => WorkloadKind::Pod,
+        _ => WorkloadKind::Deployment,
     }
 }
 

@@ -116,7 +116,7 @@ impl Cluster {
         list!(ValidatingPolicy, []);
         list!(PolicyList, []);
         list!(Pod, []);
-        for kind in Kind::ALL {
+        for kind in WorkloadKind::ALL {
             self.engine.observe(Observation::Controller(kind, WatchChange::Restarted));
             self.engine.observe(Observation::Controller(kind, WatchChange::Complete));
         }

@@ -27,7 +27,7 @@ use crate::{
         write::{FINALIZER, POLICY_LIST},
     },
 };
-use rempart_core::workload::Kind;
+use rempart_core::workload::WorkloadKind;
 
 #[test]
 fn nothing_is_written_before_every_kind_is_listed() {

@@ -24,7 +24,7 @@ impl Cluster {
         cluster.space(&json!({}));
         let mut db = deployment("db", 1);
         db["spec"]["replicas"] = json!(1);
-        cluster.run::<apps::StatefulSet>(Kind::StatefulSet, &db);
+        cluster.run::<apps::StatefulSet>(WorkloadKind::StatefulSet, &db);
         cluster.put(&pod("db-0", &owned_by("StatefulSet", "db", 1), Some("bad")));
         cluster
     }
@@ -86,10 +86,10 @@ fn a_rollout_that_another_replica_began_is_waited_for() {
             api["spec"]["template"]["metadata"]["annotations"][MIGRATION] = json!("2026-03-01T11:59:00Z");
         }
         api["status"] = json!({"observedGeneration": 1, "replicas": 3, "updatedReplicas": 1, "availableReplicas": 2});
-        cluster.run::<apps::Deployment>(Kind::Deployment, &api);
+        cluster.run::<apps::Deployment>(WorkloadKind::Deployment, &api);
         let mut set = deployment("api-1", 3);
         set["metadata"]["ownerReferences"] = owned_by("Deployment", "api", 2);
-        cluster.run::<apps::ReplicaSet>(Kind::ReplicaSet, &set);
+        cluster.run::<apps::ReplicaSet>(WorkloadKind::ReplicaSet, &set);
         cluster.put(&pod("api-1-a", &owned_by("ReplicaSet", "api-1", 3), Some("bad")));
         cluster.engine.lead(true);
         cluster.go_on();

@@ -46,7 +46,7 @@ fn a_record_is_written_once_for_each_change() {
     let before = cluster.records["shop/deployment-api"].clone();
     // Nothing that it says differs.
     cluster.put(&pod("api-1-a", &owned_by("ReplicaSet", "api-1", 2), Some("n")));
-    cluster.run::<apps::Deployment>(Kind::Deployment, &deployment("api", 1));
+    cluster.run::<apps::Deployment>(WorkloadKind::Deployment, &deployment("api", 1));
     cluster.rest();
     assert_eq!(cluster.record_writes().len(), 1);
     // A pod after the other within a pace is one change.
@@ -111,7 +111,7 @@ fn a_record_goes_when_no_policy_governs_its_workload_any_more() {
 #[test]
 fn a_record_of_a_workload_that_is_gone_is_left_to_the_garbage_collector() {
     let mut cluster = Cluster::with_api("Enforce");
-    for (kind, name) in [(Kind::Deployment, "api"), (Kind::ReplicaSet, "api-1")] {
+    for (kind, name) in [(WorkloadKind::Deployment, "api"), (WorkloadKind::ReplicaSet, "api-1")] {
         cluster.engine.observe(Observation::Controller(kind, WatchChange::Deleted(format!("shop/{name}"), u64::MAX)));
     }
     for name in ["api-1-a", "api-1-b"] {
@@ -127,13 +127,13 @@ fn who_has_a_record() {
     cluster.space(&json!({}));
     let mut job = deployment("nightly-7", 4);
     job["metadata"]["ownerReferences"] = owned_by("CronJob", "nightly", 3);
-    cluster.run::<k8s_openapi::api::batch::v1::Job>(Kind::Job, &job);
+    cluster.run::<k8s_openapi::api::batch::v1::Job>(WorkloadKind::Job, &job);
     let mut cron = deployment("nightly", 3);
     cron["spec"] = json!({"jobTemplate": {"spec": {"template": cron["spec"]["template"]}}});
-    cluster.run::<k8s_openapi::api::batch::v1::CronJob>(Kind::CronJob, &cron);
+    cluster.run::<k8s_openapi::api::batch::v1::CronJob>(WorkloadKind::CronJob, &cron);
     cluster.put(&pod("nightly-7-a", &owned_by("Job", "nightly-7", 4), Some("n")));
-    cluster.run::<apps::StatefulSet>(Kind::StatefulSet, &deployment("db", 5));
-    cluster.run::<apps::ReplicaSet>(Kind::ReplicaSet, &deployment("lone", 6));
+    cluster.run::<apps::StatefulSet>(WorkloadKind::StatefulSet, &deployment("db", 5));
+    cluster.run::<apps::ReplicaSet>(WorkloadKind::ReplicaSet, &deployment("lone", 6));
     cluster.put(&pod("own-b", &json!([]), Some("n")));
     let foreign =
         json!([{"apiVersion": "x.example/v1", "kind": "Cluster", "name": "pg", "uid": uid(9), "controller": true}]);

@@ -49,7 +49,7 @@ impl Cluster {
         serde_json::from_value::<DecodedObject<K, V>>(object).unwrap().value.unwrap().unwrap()
     }
 
-    pub(super) fn run<K>(&mut self, kind: Kind, object: &Value)
+    pub(super) fn run<K>(&mut self, kind: WorkloadKind, object: &Value)
     where
         Controller: FromPartial<K>,
     {
@@ -73,10 +73,10 @@ impl Cluster {
     pub(super) fn with_api(mode: &str) -> Self {
         let mut cluster = Self::listed(&[policy(mode)], &[pool("p"), pool("q")], &[node("n", &json!({"pool": "p"}))]);
         cluster.space(&json!({}));
-        cluster.run::<apps::Deployment>(Kind::Deployment, &deployment("api", 1));
+        cluster.run::<apps::Deployment>(WorkloadKind::Deployment, &deployment("api", 1));
         let mut set = deployment("api-1", 2);
         set["metadata"]["ownerReferences"] = owned_by("Deployment", "api", 1);
-        cluster.run::<apps::ReplicaSet>(Kind::ReplicaSet, &set);
+        cluster.run::<apps::ReplicaSet>(WorkloadKind::ReplicaSet, &set);
         cluster.put(&pod("api-1-a", &owned_by("ReplicaSet", "api-1", 2), Some("n")));
         cluster.put(&pod("api-1-b", &owned_by("ReplicaSet", "api-1", 2), None));
         cluster.rest();

@@ -24,12 +24,12 @@ use crate::{
     },
 };
 use rempart_core::{
-    breaker::{Baseline, Loss, losses},
-    clearance::{Judge, World},
+    breaker::{ClearanceLoss, LossBaseline, losses},
+    clearance::{ClearanceInput, Judge},
     compliance::{Compliance, ComplianceReport},
-    instant::Instant as Timestamp,
+    instant::Timestamp,
     name::PoolName,
-    places::{Place, claims},
+    places::{NodeIdentity, claims},
     pod_requirements::LevelRef,
     selector::Labels,
 };
@@ -54,7 +54,7 @@ type FactVersions = BTreeMap<FactKey, FactVersion>;
 #[derive(Clone, Debug)]
 struct FactsSnapshot {
     since: Instant,
-    world: Arc<World>,
+    world: Arc<ClearanceInput>,
     facts: Arc<FactVersions>,
 }
 
@@ -106,7 +106,7 @@ impl CircuitBreaker {
     }
 
     /// Takes in the facts of a new evaluation.
-    pub fn observe_facts(&mut self, cache: &ClusterCache, world: &Arc<World>, now: Instant) {
+    pub fn observe_facts(&mut self, cache: &ClusterCache, world: &Arc<ClearanceInput>, now: Instant) {
         if self.history.back().is_some_and(|last| Arc::ptr_eq(&last.world, world)) {
             return;
         }
@@ -185,7 +185,7 @@ impl CircuitBreaker {
             .filter_map(|pod| pod.pod.node.as_deref())
             .collect();
         // The facts by which most would stand right; of several, the latest, which the fewest changes separate from now.
-        let mut worst: BTreeMap<LevelRef<'_>, (Loss, FactsSnapshot)> = BTreeMap::new();
+        let mut worst: BTreeMap<LevelRef<'_>, (ClearanceLoss, FactsSnapshot)> = BTreeMap::new();
         let ends = self.history.iter().skip(1).map(|next| Some(next.since)).chain([None]);
         for (epoch, end) in self.history.iter().zip(ends).filter(|_| !violating.is_empty()) {
             for (subject, loss) in lost(cache, report, epoch, evaluation, &violating, at) {
@@ -240,7 +240,7 @@ impl CircuitBreaker {
         &mut self,
         input: BreakerInput<'_>,
         subject: LevelRef<'_>,
-        loss: &Loss,
+        loss: &ClearanceLoss,
         before: &FactsSnapshot,
         events: &mut Vec<EventRequest>,
     ) {
@@ -304,7 +304,12 @@ impl CircuitBreaker {
 }
 
 /// The stop of a `loss` that follows from `changes`.
-fn stop_of(subject: LevelRef<'_>, loss: &Loss, id: String, changes: Vec<(FactKey, String, String)>) -> api::MoveStop {
+fn stop_of(
+    subject: LevelRef<'_>,
+    loss: &ClearanceLoss,
+    id: String,
+    changes: Vec<(FactKey, String, String)>,
+) -> api::MoveStop {
     api::MoveStop {
         id,
         level: subject.level.to_string(),
@@ -389,11 +394,11 @@ fn involved(
     evaluation: &Evaluation,
     before: &FactsSnapshot,
     subject: LevelRef<'_>,
-    loss: &Loss,
+    loss: &ClearanceLoss,
 ) -> BTreeSet<FactKey> {
     let mut involved: BTreeSet<FactKey> = [("PlacementPolicy", subject.policy.to_string())].into();
     for node in loss.nodes.iter().filter_map(|name| cache.nodes.get(name)) {
-        let place = Place { labels: node, provider_id: node.provider_id.as_deref() };
+        let place = NodeIdentity { labels: node, provider_id: node.provider_id.as_deref() };
         for world in [&before.world, &evaluation.world] {
             for pool in claims(&world.catalogue.pools, place).by {
                 involved.insert(("PlacementPool", pool.to_string()));
@@ -421,7 +426,7 @@ fn lost<'a>(
     evaluation: &Evaluation,
     nodes: &BTreeSet<&str>,
     at: Timestamp,
-) -> BTreeMap<LevelRef<'a>, Loss> {
+) -> BTreeMap<LevelRef<'a>, ClearanceLoss> {
     if Arc::ptr_eq(&before.world, &evaluation.world) {
         return BTreeMap::new();
     }
@@ -429,9 +434,9 @@ fn lost<'a>(
         Judge::new(&before.world).pools(at).map(|clearance| (clearance.pool.name.clone(), clearance.held())).collect();
     let nodes = nodes.iter().filter_map(|name| {
         let node = cache.nodes.get(name)?;
-        let place = Place { labels: node, provider_id: node.provider_id.as_deref() };
+        let place = NodeIdentity { labels: node, provider_id: node.provider_id.as_deref() };
         Some((*name, stamps.get(claims(&before.world.catalogue.pools, place).owner()?)?))
     });
-    let baseline = Baseline { policies: &before.world.policies, nodes: nodes.collect() };
+    let baseline = LossBaseline { policies: &before.world.policies, nodes: nodes.collect() };
     losses(&cache.fleet(), report, &baseline)
 }

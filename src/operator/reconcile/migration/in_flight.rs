@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use crate::operator::write::{EventRequest, WriteRequest, WriteTarget, workload_reference};
 use rempart_core::{
     compliance::OwnedPods,
-    instant::Instant as Timestamp,
+    instant::Timestamp,
     migration::{AwaitedChange, MigrationCause, MigrationProgress, STEP_DEADLINE, progress},
 };
 

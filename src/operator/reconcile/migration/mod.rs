@@ -40,12 +40,12 @@ use crate::operator::{
 };
 use rempart_core::{
     compliance::{Compliance, ComplianceReport, MisplacedPod, OwnedPods, PodOwner},
-    fleet::{Form, Uid, split},
+    fleet::{ControllerSpec, ObjectUid, split},
     migration::{
         AwaitedChange, BlockedReason, JOB_COUNTS_WITHIN, MigrationCause, MigrationContext, MigrationLimits,
         MigrationPlan, MigrationProgress, MigrationStep, PlannedMigration, STEP_DEADLINE, plan_migrations,
     },
-    workload::Kind,
+    workload::WorkloadKind,
 };
 
 /// How long facts must have been what they are before running pods are moved.
@@ -62,13 +62,13 @@ const LONGEST_REFUSAL: Duration = Duration::from_secs(30);
 /// What there is to remember.
 #[derive(Default)]
 pub struct MigrationReconciler {
-    in_flight: BTreeMap<Uid, InFlightMove>,
+    in_flight: BTreeMap<ObjectUid, InFlightMove>,
     /// What is left alone after a move in vain.
-    resting: BTreeMap<Uid, MoveBackoff>,
+    resting: BTreeMap<ObjectUid, MoveBackoff>,
     /// Pods whose eviction was refused.
-    refused: BTreeMap<Uid, RefusedEviction>,
+    refused: BTreeMap<ObjectUid, RefusedEviction>,
     /// Workloads of which stale pods were replaced, with the keys that these waited for.
-    replaced: BTreeMap<Uid, String>,
+    replaced: BTreeMap<ObjectUid, String>,
     facts: LastSeen<FactRevisions>,
     /// Since when facts have been what they are.
     stable_since: Option<Instant>,
@@ -169,7 +169,8 @@ impl MigrationReconciler {
         let rests = self.resting.values().map(|rest| rest.not_before);
         let refusals = self.refused.values().map(|refused| refused.not_before);
         let deadlines = self.in_flight.values().map(|flight| flight.since + STEP_DEADLINE);
-        let jobs = self.in_flight.values().filter(|flight| flight.about.kind.as_deref() == Some(Kind::Job.as_str()));
+        let jobs =
+            self.in_flight.values().filter(|flight| flight.about.kind.as_deref() == Some(WorkloadKind::Job.as_str()));
         let counted = jobs.map(|flight| flight.since + JOB_COUNTS_WITHIN);
         let stable = self.stable_since.map(|since| since + SETTLING);
         rests.chain(refusals).chain(deadlines).chain(counted).chain(stable).filter(|instant| *instant > now).min()
@@ -186,7 +187,7 @@ impl MigrationReconciler {
     }
 }
 
-fn rest(resting: &mut BTreeMap<Uid, MoveBackoff>, unit: Uid, why: BlockedReason, now: Instant) {
+fn rest(resting: &mut BTreeMap<ObjectUid, MoveBackoff>, unit: ObjectUid, why: BlockedReason, now: Instant) {
     let failures = resting.get(&unit).map_or(1, |rest| rest.failures.saturating_add(1));
     let wait = REST.saturating_mul(1 << failures.saturating_sub(1).min(6)).min(LONGEST_REST);
     resting.insert(unit, MoveBackoff { failures, not_before: now + wait, why });
@@ -306,7 +307,7 @@ impl MigrationReconciler {
             report.workloads.iter().filter(|(_, unit)| unit.misplaced.iter().any(MisplacedPod::is_to_move))
         {
             let PodOwner::Known(_, controller) = unit.owner else { continue };
-            let (&Form::Deployment { stuck: false, paused: false, total, updated, .. }, Some(note)) =
+            let (&ControllerSpec::Deployment { stuck: false, paused: false, total, updated, .. }, Some(note)) =
                 (&controller.form, &controller.migration)
             else {
                 continue;
@@ -435,8 +436,8 @@ impl MigrationReconciler {
     }
 
     /// What records say of it.
-    fn workload_statuses(&self, plan: &MigrationPlan<'_>) -> BTreeMap<Uid, MigrationStatus> {
-        let mut statuses: BTreeMap<Uid, MigrationStatus> = BTreeMap::new();
+    fn workload_statuses(&self, plan: &MigrationPlan<'_>) -> BTreeMap<ObjectUid, MigrationStatus> {
+        let mut statuses: BTreeMap<ObjectUid, MigrationStatus> = BTreeMap::new();
         for (unit, flight) in &self.in_flight {
             statuses.entry(*unit).or_default().moving = flight.weight;
         }
@@ -455,7 +456,7 @@ impl MigrationReconciler {
         self.replaced.retain(|unit, _| report.workloads.contains_key(unit));
         self.resting.retain(|unit, _| report.workloads.contains_key(unit));
         if self.refused.len() > plan.blocked.len().saturating_mul(2).saturating_add(1024) {
-            let pods: BTreeSet<Uid> =
+            let pods: BTreeSet<ObjectUid> =
                 report.workloads.values().flat_map(|unit| &unit.misplaced).map(|pod| pod.pod.uid).collect();
             self.refused.retain(|pod, _| pods.contains(pod));
         }

@@ -3,13 +3,13 @@
 use rempart_core::{
     compliance::OwnedPods,
     migration::{MigrationCause, MigrationStep, PlannedMigration},
-    workload::Kind,
+    workload::WorkloadKind,
 };
 
 /// What is done to `unit`, and why, in a sentence.
 pub(super) fn sentence(due: &PlannedMigration<'_>, unit: &OwnedPods<'_>) -> String {
     let how = match due.steps.as_slice() {
-        [MigrationStep::AnnotateTemplate { kind: Kind::Deployment | Kind::StatefulSet, .. }]
+        [MigrationStep::AnnotateTemplate { kind: WorkloadKind::Deployment | WorkloadKind::StatefulSet, .. }]
             if !due.cause.concerns_template_alone() =>
         {
             "its pods are replaced by a rollout".to_owned()

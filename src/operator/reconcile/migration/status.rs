@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::operator::{cache::Revision, reconcile::view::ClusterView};
-use rempart_core::fleet::Uid;
+use rempart_core::fleet::ObjectUid;
 
 /// How the migration of a workload's pods stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -23,7 +23,7 @@ pub struct MigrationStatus {
 #[derive(Clone, Debug, Default)]
 pub struct MigrationStatuses {
     /// Those of which there is something to say.
-    pub workloads: BTreeMap<Uid, MigrationStatus>,
+    pub workloads: BTreeMap<ObjectUid, MigrationStatus>,
     /// How often they have changed.
     pub revision: Revision,
 }

@@ -6,44 +6,44 @@ use super::*;
 use k8s_openapi::api::core::v1::ObjectReference;
 use rempart_core::{
     compliance::{PodCounts, PodRevision},
-    fleet::{Controller, Pod, Resources, Stage, Strategy},
-    instant::Instant as Timestamp,
+    fleet::{ComputeResources, Controller, Pod, PodPhase, RolloutStrategy},
+    instant::Timestamp,
     name::{LevelName, PolicyName},
     pod_requirements::{PodRequirements, PolicyRequirement},
-    policy::{Level, Levels, Mode, OnLoss, Policy},
+    policy::{EnforcementMode, Level, OnClearanceLoss, Policy, PolicyLevels},
     selector::Selector,
     sensitivity::{SensitivityStatement, TemplateStatements},
-    workload::Wants,
+    workload::NodeRequirements,
 };
 
-const UID: Uid = Uid(1);
-fn clocks(monotonic: Instant) -> CycleClocks {
+const UID: ObjectUid = ObjectUid(1);
+fn clocks(monotonic: Timestamp) -> CycleClocks {
     CycleClocks { wall: Timestamp::from_seconds(0), monotonic }
 }
 
 const NOTE: &str = "2026-03-01T12:00:00Z";
 
 fn policy() -> Policy {
-    let level = Level { name: LevelName::parse("public").unwrap(), require: None, on_loss: OnLoss::default() };
+    let level = Level { name: LevelName::parse("public").unwrap(), require: None, on_loss: OnClearanceLoss::default() };
     Policy {
         name: PolicyName::parse("state").unwrap(),
-        mode: Mode::Enforce,
+        mode: EnforcementMode::Enforce,
         namespaces: Selector::default(),
-        levels: Levels::new(vec![level], "public").unwrap(),
+        levels: PolicyLevels::new(vec![level], "public").unwrap(),
         categories: [].into(),
         exceptions: [].into(),
     }
 }
 
 /// A controller that should have `replicas` pods, and has rolled them all.
-fn controller(replicas: u32, form: Form) -> Controller {
+fn controller(replicas: u32, form: ControllerSpec) -> Controller {
     Controller {
         version: 1,
         uid: UID,
         owner: None,
         saying: SensitivityStatement::default(),
         said: Arc::new(TemplateStatements::default()),
-        wants: Arc::new(Wants::default()),
+        wants: Arc::new(NodeRequirements::default()),
         migration: Some(NOTE.into()),
         ending: false,
         replicas,
@@ -53,24 +53,24 @@ fn controller(replicas: u32, form: Form) -> Controller {
 }
 
 fn deployment(replicas: u32) -> Controller {
-    let strategy = Strategy::Rolling { surge: 1, unavailable: 0 };
+    let strategy = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
     let (total, updated, available) = (replicas, replicas, replicas);
-    let form = Form::Deployment { paused: false, strategy, total, updated, available, stuck: false };
+    let form = ControllerSpec::Deployment { paused: false, strategy, total, updated, available, stuck: false };
     controller(replicas, form)
 }
 
 fn pod() -> Pod {
     Pod {
         version: 1,
-        uid: Uid(2),
+        uid: ObjectUid(2),
         owner: None,
         said: Arc::new(TemplateStatements::default()),
-        wants: Arc::new(Wants::default()),
+        wants: Arc::new(NodeRequirements::default()),
         terms: Arc::default(),
         claims: [].into(),
-        requests: Resources::default(),
+        requests: ComputeResources::default(),
         node: Some("node".into()),
-        stage: Stage::Ready,
+        stage: PodPhase::Ready,
         ending: false,
         mirror: false,
     }
@@ -92,7 +92,7 @@ fn unit(controller: &Controller, ready: u32) -> OwnedPods<'_> {
     }
 }
 
-fn flight(since: Instant, until: AwaitedChange) -> InFlightMove {
+fn flight(since: Timestamp, until: AwaitedChange) -> InFlightMove {
     let about = ObjectReference::default();
     InFlightMove {
         since,
@@ -107,26 +107,26 @@ fn flight(since: Instant, until: AwaitedChange) -> InFlightMove {
 
 #[test]
 fn an_eviction_waits_for_no_more_ready_pods_than_there_should_be() {
-    let now = Instant::now();
+    let now = Timestamp::now();
     let over = |controller: &Controller, before: u32, ready: u32| {
-        let flight = flight(now, AwaitedChange::Replacement { pods: [Uid(9)].into(), ready: before });
+        let flight = flight(now, AwaitedChange::Replacement { pods: [ObjectUid(9)].into(), ready: before });
         matches!(flight.progress(Some(&unit(controller, ready)), now + JOB_COUNTS_WITHIN), MigrationProgress::Done)
     };
     let web = deployment(2);
     assert!(!over(&web, 2, 1), "the successor is not ready yet");
     assert!(over(&web, 2, 2));
     assert!(over(&web, 6, 2), "somebody has scaled it down meanwhile");
-    let form = Form::Job { finished: false, started: true, patience: Some(3) };
+    let form = ControllerSpec::Job { finished: false, started: true, patience: Some(3) };
     assert!(over(&controller(2, form), 2, 0), "pods of a Job come to their end");
-    let flight = flight(now, AwaitedChange::Replacement { pods: [Uid(9)].into(), ready: 2 });
-    let form = Form::Job { finished: false, started: true, patience: Some(3) };
+    let flight = flight(now, AwaitedChange::Replacement { pods: [ObjectUid(9)].into(), ready: 2 });
+    let form = ControllerSpec::Job { finished: false, started: true, patience: Some(3) };
     let early = flight.progress(Some(&unit(&controller(2, form), 2)), now + JOB_COUNTS_WITHIN / 2);
     assert!(matches!(early, MigrationProgress::UnderWay), "the Job has not counted it yet");
 }
 
 #[test]
 fn a_rollout_is_not_in_vain_when_facts_changed_during_it() {
-    let began = Instant::now();
+    let began = Timestamp::now();
     let (policy, pod, web) = (policy(), pod(), deployment(1));
     let asked = || vec![PolicyRequirement { policy: &policy, index: 0, in_force: true, need: Err(vec![]) }];
     for (changed, rests) in [(began, true), (began + Duration::from_secs(1), false)] {
@@ -152,13 +152,14 @@ fn a_rollout_is_not_in_vain_when_facts_changed_during_it() {
 
 #[test]
 fn who_takes_over_goes_on_with_the_rollouts_that_are_in_flight() {
-    let now = Instant::now();
+    let now = Timestamp::now();
     let (policy, pod) = (policy(), pod());
-    let strategy = Strategy::Rolling { surge: 1, unavailable: 0 };
-    let half =
-        |stuck| controller(2, Form::Deployment { paused: false, strategy, total: 3, updated: 1, available: 2, stuck });
+    let strategy = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
+    let half = |stuck| {
+        controller(2, ControllerSpec::Deployment { paused: false, strategy, total: 3, updated: 1, available: 2, stuck })
+    };
     let unasked = Controller { migration: None, ..half(false) };
-    let form = Form::Deployment { paused: false, strategy, total: 2, updated: 2, available: 1, stuck: false };
+    let form = ControllerSpec::Deployment { paused: false, strategy, total: 2, updated: 2, available: 1, stuck: false };
     let crashing = controller(2, form);
     let all = [(half(false), true), (half(true), false), (unasked, false), (deployment(2), false), (crashing, false)];
     for (web, inherited) in all {
@@ -183,9 +184,9 @@ fn who_takes_over_goes_on_with_the_rollouts_that_are_in_flight() {
 
 #[test]
 fn a_rollout_is_late_only_when_its_note_is_gone() {
-    let now = Instant::now();
-    let strategy = Strategy::Rolling { surge: 1, unavailable: 0 };
-    let form = Form::Deployment { paused: false, strategy, total: 3, updated: 1, available: 2, stuck: false };
+    let now = Timestamp::now();
+    let strategy = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
+    let form = ControllerSpec::Deployment { paused: false, strategy, total: 3, updated: 1, available: 2, stuck: false };
     let half = controller(2, form);
     let flight = flight(now, AwaitedChange::Rollout { note: NOTE.to_owned() });
     assert!(matches!(flight.progress(Some(&unit(&half, 2)), now + 2 * STEP_DEADLINE), MigrationProgress::UnderWay));

@@ -12,11 +12,11 @@ use crate::operator::{
     cache::ClusterCache, evaluate::Evaluation, reconcile::node_labels::stamp_change, watch::node::NodeRecord,
 };
 use rempart_core::{
-    breaker::{Baseline, Loss, losses},
+    breaker::{ClearanceLoss, LossBaseline, losses},
     catalogue::Qualification,
-    clearance::{Judge, World},
+    clearance::{ClearanceInput, Judge},
     compliance::ComplianceReport,
-    instant::Instant as Timestamp,
+    instant::Timestamp,
     keys,
     name::PoolName,
     pod_requirements::LevelRef,
@@ -67,13 +67,13 @@ impl UnobservedLoss {
         report: &ComplianceReport<'a>,
         evaluation: &Evaluation,
         nodes: &BTreeSet<&str>,
-    ) -> BTreeMap<LevelRef<'a>, Loss> {
+    ) -> BTreeMap<LevelRef<'a>, ClearanceLoss> {
         let nodes = nodes.iter().filter_map(|name| Some((*name, self.nodes.get(*name)?))).collect();
-        losses(&cache.fleet(), report, &Baseline { policies: &evaluation.world.policies, nodes })
+        losses(&cache.fleet(), report, &LossBaseline { policies: &evaluation.world.policies, nodes })
     }
 
     /// The objects that the nodes of `loss` were stamped by, as kind and name.
-    pub(super) fn involved(&self, policy: &str, loss: &Loss) -> BTreeSet<(&'static str, String)> {
+    pub(super) fn involved(&self, policy: &str, loss: &ClearanceLoss) -> BTreeSet<(&'static str, String)> {
         let stamps = loss.nodes.iter().filter_map(|node| self.nodes.get(node));
         let named = stamps.flat_map(|stamps| {
             [("PlacementPool", keys::POOL), ("CloudProvider", keys::PROVIDER)]
@@ -85,7 +85,7 @@ impl UnobservedLoss {
 }
 
 /// What these very facts granted to each pool just before each of the last ends until `at`.
-fn granted_before(world: &World, at: Timestamp) -> Vec<BTreeMap<PoolName, Labels>> {
+fn granted_before(world: &ClearanceInput, at: Timestamp) -> Vec<BTreeMap<PoolName, Labels>> {
     let offers = world.catalogue.providers.values().flat_map(|provider| provider.offers.values());
     let certificates = offers.flat_map(|offer| offer.qualifications.iter().filter_map(Qualification::ends));
     let exceptions =

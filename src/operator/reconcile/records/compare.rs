@@ -35,10 +35,10 @@ use crate::{
 };
 use rempart_core::{
     clearance::PoolClearance,
-    fleet::{Fleet, split},
-    instant::Instant as Timestamp,
+    fleet::{ClusterObjects, split},
+    instant::Timestamp,
     namespace::NamespaceFacts,
-    plan::{Assume, Estate, Free, NodeOf, Outcome, Planner},
+    plan::{ClusterSource, NodeOwnership, PlacementOutcome, PlanAssumptions, Planner, UnrestrictedReason},
     selector::LabelSource,
     workload::Workload,
 };
@@ -55,8 +55,8 @@ pub(super) struct CachedCluster<'a> {
     pub(super) exempt: &'a BTreeSet<String>,
 }
 
-impl Estate for CachedCluster<'_> {
-    fn world(&self) -> &rempart_core::clearance::World {
+impl ClusterSource for CachedCluster<'_> {
+    fn world(&self) -> &rempart_core::clearance::ClearanceInput {
         &self.evaluation.world
     }
 
@@ -192,7 +192,7 @@ impl RecordComparison<'_, '_, '_> {
     }
 
     /// Has records ended whose workloads no policy governs any more.
-    pub(super) fn end(&self, fleet: &Fleet<'_>, records: &mut RecordReconciler) {
+    pub(super) fn end(&self, fleet: &ClusterObjects<'_>, records: &mut RecordReconciler) {
         for (name, found) in self.estate.cache.records.iter().filter(|(name, _)| !self.entries.contains_key(*name)) {
             // With its workload it is ended by the garbage collector.
             if exists(fleet, name, found.owner) && !records.asked.contains_key(name) {
@@ -203,12 +203,12 @@ impl RecordComparison<'_, '_, '_> {
 }
 
 /// Whose each node is.
-fn nodes<'a>(cache: &'a ClusterCache, pools: &[PoolClearance<'_>]) -> BTreeMap<&'a str, NodeOf> {
+fn nodes<'a>(cache: &'a ClusterCache, pools: &[PoolClearance<'_>]) -> BTreeMap<&'a str, NodeOwnership> {
     let places: BTreeMap<_, _> = pools.iter().enumerate().map(|(place, pool)| (&pool.pool.name, place)).collect();
     let of = |membership: &PoolMembership| match membership {
-        PoolMembership::Of(pool) => places.get(pool).map_or(NodeOf::Nobody, |place| NodeOf::Pool(*place)),
-        PoolMembership::Disputed(_) => NodeOf::Disputed,
-        PoolMembership::None | PoolMembership::Unproven(_) => NodeOf::Nobody,
+        PoolMembership::Of(pool) => places.get(pool).map_or(NodeOwnership::Nobody, |place| NodeOwnership::Pool(*place)),
+        PoolMembership::Disputed(_) => NodeOwnership::Disputed,
+        PoolMembership::None | PoolMembership::Unproven(_) => NodeOwnership::Nobody,
     };
     cache.nodes.iter().map(|(name, node)| (name.as_str(), of(&node.membership))).collect()
 }
@@ -226,7 +226,7 @@ fn base(estate: &CachedCluster<'_>) -> u64 {
 
 /// Judges workloads, and works out what their records should say.
 struct RecordComposer<'a, 'p> {
-    nodes: &'p BTreeMap<&'a str, NodeOf>,
+    nodes: &'p BTreeMap<&'a str, NodeOwnership>,
     planner: Planner<'a, 'p>,
     /// As if every policy were in Enforce.
     enforced: Planner<'a, 'p>,
@@ -236,10 +236,14 @@ impl<'a, 'p> RecordComposer<'a, 'p> {
     fn new(
         estate: &'a CachedCluster<'a>,
         pools: &'p [PoolClearance<'a>],
-        nodes: &'p BTreeMap<&'a str, NodeOf>,
+        nodes: &'p BTreeMap<&'a str, NodeOwnership>,
     ) -> Self {
         let planner = |assume| Planner::new(estate, assume, pools, nodes);
-        Self { nodes, planner: planner(Assume::default()), enforced: planner(Assume { enforced: true }) }
+        Self {
+            nodes,
+            planner: planner(PlanAssumptions::default()),
+            enforced: planner(PlanAssumptions { enforced: true }),
+        }
     }
 
     fn compose(
@@ -251,11 +255,11 @@ impl<'a, 'p> RecordComposer<'a, 'p> {
         let (pods, nodes, misplaced) = entry.pods();
         let subject = RecordSubject { pods, nodes: &nodes, misplaced: &misplaced, migration };
         let pool_of = |node: &str| match self.nodes.get(node) {
-            Some(NodeOf::Pool(pool)) => Some(*pool),
+            Some(NodeOwnership::Pool(pool)) => Some(*pool),
             _ => None,
         };
         let planned = self.planner.workload(workload);
-        if planned.outcome != Outcome::Unrestricted(Free::NotEnforced) {
+        if planned.outcome != PlacementOutcome::Unrestricted(UnrestrictedReason::NotEnforced) {
             return RecordContent::new(self.planner.outlook(), &planned, None, &subject, &pool_of);
         }
         // What a policy that only watches would do is what it is there to tell.

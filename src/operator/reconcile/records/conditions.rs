@@ -8,26 +8,26 @@ use super::content::{ConditionContent, RecordSubject, number};
 use crate::{api::conditions, operator::reconcile::migration::MigrationStatus};
 use rempart_core::{
     compliance::{Compliance, MisplacedPod, PodCounts},
-    plan::{Free, Outcome, Outlook, Planned, Stuck},
-    text::{Few, counted},
+    plan::{PlacementOutcome, PlanContext, PlannedWorkload, UnplaceableReason, UnrestrictedReason},
+    text::{FewDisplay, counted},
 };
 
 /// `Placeable`: at least one cleared pool remains. With `aside` (policy not enforced) the condition is True and the text
 /// begins with it.
 pub(super) fn placeable<'a>(
-    outlook: Outlook<'_, 'a>,
-    planned: &Planned<'a>,
+    outlook: PlanContext<'_, 'a>,
+    planned: &PlannedWorkload<'a>,
     aside: Option<&str>,
     pods: &PodCounts,
 ) -> ConditionContent {
     let (holds, reason) = match planned.outcome {
-        Outcome::Placeable(_) => (true, conditions::POOLS_CLEARED),
-        Outcome::Unrestricted(Free::NotEnforced) => (true, conditions::NOT_ENFORCED),
-        Outcome::Unrestricted(_) => (true, conditions::NOTHING_REQUIRED),
-        Outcome::Unplaceable(Stuck::NoPool) => (false, conditions::NO_CLEARED_POOL),
-        Outcome::Unplaceable(Stuck::NoNode) => (false, conditions::NO_CLEARED_NODE),
-        Outcome::Unplaceable(Stuck::OwnWishes) => (false, conditions::OWN_WISHES),
-        Outcome::Refused => (false, conditions::REFUSED),
+        PlacementOutcome::Placeable(_) => (true, conditions::POOLS_CLEARED),
+        PlacementOutcome::Unrestricted(UnrestrictedReason::NotEnforced) => (true, conditions::NOT_ENFORCED),
+        PlacementOutcome::Unrestricted(_) => (true, conditions::NOTHING_REQUIRED),
+        PlacementOutcome::Unplaceable(UnplaceableReason::NoPool) => (false, conditions::NO_CLEARED_POOL),
+        PlacementOutcome::Unplaceable(UnplaceableReason::NoNode) => (false, conditions::NO_CLEARED_NODE),
+        PlacementOutcome::Unplaceable(UnplaceableReason::OwnWishes) => (false, conditions::OWN_WISHES),
+        PlacementOutcome::Refused => (false, conditions::REFUSED),
     };
     let message = outlook.message(planned, Some(pods));
     match aside {
@@ -43,8 +43,8 @@ pub(super) fn placeable<'a>(
 
 /// `Compliant`: every pod stands where it may.
 pub(super) fn compliant<'a>(
-    outlook: Outlook<'_, 'a>,
-    planned: &Planned<'a>,
+    outlook: PlanContext<'_, 'a>,
+    planned: &PlannedWorkload<'a>,
     subject: &RecordSubject<'_, '_>,
     pool_of: &dyn Fn(&str) -> Option<usize>,
 ) -> ConditionContent {
@@ -77,14 +77,14 @@ pub(super) fn compliant<'a>(
     let told: Vec<_> = places.keys().map(|(_, why)| why.as_str()).collect();
     let of = number(placed, "pod", "pods");
     let stand = if violating == 1 { "stands where it" } else { "stand where they" };
-    let message = format!("{violating} of {of} {stand} may not: {}", Few(told.iter()));
+    let message = format!("{violating} of {of} {stand} may not: {}", FewDisplay(told.iter()));
     ConditionContent { holds: false, reason: conditions::VIOLATING, message }
 }
 
 /// Why `pod` may not be on `node`, of `pool`.
 fn why<'a>(
-    outlook: Outlook<'_, 'a>,
-    planned: &Planned<'a>,
+    outlook: PlanContext<'_, 'a>,
+    planned: &PlannedWorkload<'a>,
     pod: &MisplacedPod<'_>,
     node: &str,
     pool: Option<usize>,

@@ -17,15 +17,15 @@ use crate::operator::{
 use rempart_core::{
     clearance::PoolClearance,
     compliance::{MisplacedPod, PodCounts},
-    plan::{Outcome, Outlook, Planned},
-    reason::{Demander, Reason},
+    plan::{PlacementOutcome, PlanContext, PlannedWorkload},
+    reason::{Reason, RequirementSource},
     text::counted,
-    workload::Identity,
+    workload::WorkloadIdentity,
 };
 
 /// The name of the record of the workload `identity`.
 #[must_use]
-pub fn name(identity: &Identity) -> String {
+pub fn name(identity: &WorkloadIdentity) -> String {
     let whole = format!("{}-{}", identity.kind.as_str().to_ascii_lowercase(), identity.name);
     if whole.len() <= limits::OBJECT_NAME {
         return whole;
@@ -80,17 +80,17 @@ impl RecordContent {
     /// its place among the pools. With `aside`, that comes first, and the judgement is what would be in Enforce.
     #[must_use]
     pub fn new<'a>(
-        outlook: Outlook<'_, 'a>,
-        planned: &Planned<'a>,
+        outlook: PlanContext<'_, 'a>,
+        planned: &PlannedWorkload<'a>,
         aside: Option<&str>,
         subject: &RecordSubject<'_, '_>,
         pool_of: &dyn Fn(&str) -> Option<usize>,
     ) -> Self {
-        let Planned { workload, judgement, outcome } = planned;
+        let PlannedWorkload { workload, judgement, outcome } = planned;
         let demand = outlook.demand(planned);
         let allows = |index: usize| match demand {
             Some(demand) => demand.cleared.contains(&index),
-            None => *outcome != Outcome::Refused,
+            None => *outcome != PlacementOutcome::Refused,
         };
         let (allowed, rejected): (Vec<_>, Vec<_>) = (0..).zip(outlook.pools()).partition(|(index, _)| allows(*index));
         let rejected = if demand.is_some() { rejected } else { Vec::new() };
@@ -167,8 +167,8 @@ const LISTED: usize = 8;
 fn listed(reasons: &[Reason<'_>]) -> Vec<api::RejectionReason> {
     let entry = |reason: &Reason<'_>| {
         let (level, category) = match reason.demander {
-            Demander::Level(level) => (Some(level.to_string()), None),
-            Demander::Category(category) => (None, Some(category.to_string())),
+            RequirementSource::Level(level) => (Some(level.to_string()), None),
+            RequirementSource::Category(category) => (None, Some(category.to_string())),
         };
         api::RejectionReason {
             policy: Some(reason.policy.to_string()),
@@ -189,8 +189,8 @@ fn listed(reasons: &[Reason<'_>]) -> Vec<api::RejectionReason> {
     reasons.iter().take(kept).map(entry).chain(rest).collect()
 }
 
-fn policies(planned: &Planned<'_>) -> Vec<api::AppliedPolicy> {
-    let Planned { workload, judgement, .. } = planned;
+fn policies(planned: &PlannedWorkload<'_>) -> Vec<api::AppliedPolicy> {
+    let PlannedWorkload { workload, judgement, .. } = planned;
     let mut found: BTreeMap<&str, api::AppliedPolicy> = BTreeMap::new();
     for levelled in &judgement.policies {
         let entry = api::AppliedPolicy {
@@ -214,7 +214,7 @@ fn policies(planned: &Planned<'_>) -> Vec<api::AppliedPolicy> {
 }
 
 fn providers(
-    outlook: Outlook<'_, '_>,
+    outlook: PlanContext<'_, '_>,
     subject: &RecordSubject<'_, '_>,
     pool_of: &dyn Fn(&str) -> Option<usize>,
 ) -> Vec<api::ProviderPods> {
@@ -229,7 +229,7 @@ fn providers(
 }
 
 fn summary(
-    identity: &Identity,
+    identity: &WorkloadIdentity,
     policies: &[api::AppliedPolicy],
     providers: &[api::ProviderPods],
     said: &[ConditionContent; 3],
@@ -260,28 +260,28 @@ fn summary(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rempart_core::workload::Kind;
+    use rempart_core::workload::WorkloadKind;
 
-    fn named(kind: Kind, name: &str) -> String {
-        super::name(&Identity { namespace: "n".into(), kind, name: name.into() })
+    fn named(kind: WorkloadKind, name: &str) -> String {
+        super::name(&WorkloadIdentity { namespace: "n".into(), kind, name: name.into() })
     }
 
     #[test]
     fn a_record_is_named_after_its_workload() {
-        assert_eq!(named(Kind::StatefulSet, "db"), "statefulset-db");
-        assert_eq!(named(Kind::Pod, "db.0"), "pod-db.0");
+        assert_eq!(named(WorkloadKind::StatefulSet, "db"), "statefulset-db");
+        assert_eq!(named(WorkloadKind::Pod, "db.0"), "pod-db.0");
         let fits = "x".repeat(253 - "deployment-".len());
-        assert_eq!(named(Kind::Deployment, &fits), format!("deployment-{fits}"));
+        assert_eq!(named(WorkloadKind::Deployment, &fits), format!("deployment-{fits}"));
     }
 
     #[test]
     fn names_that_do_not_fit_are_cut_and_told_apart() {
-        let long = |end: &str| named(Kind::Deployment, &format!("{}{end}", "x".repeat(250)));
+        let long = |end: &str| named(WorkloadKind::Deployment, &format!("{}{end}", "x".repeat(250)));
         let (one, other) = (long("a"), long("b"));
         assert!(one.len() <= 253 && other.len() <= 253 && one != other, "{one} {other}");
         assert_eq!(long("a"), one);
         // Where it is cut, no dot stands before the mark.
-        let dotted = named(Kind::Deployment, &format!("{}.{}", "x".repeat(224), "y".repeat(28)));
+        let dotted = named(WorkloadKind::Deployment, &format!("{}.{}", "x".repeat(224), "y".repeat(28)));
         assert!(!dotted.contains(".-"), "{dotted}");
     }
 }

@@ -9,9 +9,9 @@ use super::content;
 use crate::operator::{cache::ObjectStore, evaluate::Evaluation, watch::record::RecordDigest};
 use rempart_core::{
     compliance::{Compliance, ComplianceReport, MisplacedPod, OwnedPods, PodCounts, PodOwner},
-    fleet::{Controller, Fleet, Pod, Uid, split},
+    fleet::{ClusterObjects, Controller, ObjectUid, Pod, split},
     pod_requirements::LevelRef,
-    workload::{Identity, Kind, Workload},
+    workload::{Workload, WorkloadIdentity, WorkloadKind},
 };
 
 /// What runs of the levels of each policy, least sensitive first.
@@ -33,9 +33,9 @@ pub struct LevelCounts {
 /// A workload of which there is to be a record.
 pub(super) struct RecordEntry<'s, 'a> {
     /// Which one.
-    pub(super) identity: Identity,
+    pub(super) identity: WorkloadIdentity,
     /// Its identifier.
-    pub(super) uid: Uid,
+    pub(super) uid: ObjectUid,
     /// What it is.
     pub(super) of: EntrySource<'s, 'a>,
 }
@@ -98,21 +98,21 @@ impl<'s, 'a> RecordEntry<'s, 'a> {
 
 /// The records that there are to be, by namespace and name.
 pub(super) fn entries<'s, 'a>(
-    fleet: &Fleet<'a>,
+    fleet: &ClusterObjects<'a>,
     report: &'s ComplianceReport<'a>,
 ) -> BTreeMap<String, RecordEntry<'s, 'a>> {
     let mut entries: BTreeMap<String, RecordEntry<'s, 'a>> = BTreeMap::new();
-    let mut foreign: BTreeMap<Uid, &'s OwnedPods<'a>> = BTreeMap::new();
+    let mut foreign: BTreeMap<ObjectUid, &'s OwnedPods<'a>> = BTreeMap::new();
     let governed = report.workloads.values().filter(|unit| !unit.requirements.is_ungoverned());
     for unit in governed {
         match unit.owner {
             PodOwner::Known(name, controller) => {
                 // The jobs of a CronJob come and go: what there is to say of them is said of it.
-                let above = controller.owner.as_deref().filter(|_| controller.form.kind() == Kind::Job);
+                let above = controller.owner.as_deref().filter(|_| controller.form.kind() == WorkloadKind::Job);
                 let above = above.and_then(|above| Some((above, fleet.controller(unit.namespace, above)?)));
                 let (name, top) = above.map_or((name, controller), |(above, top)| (&*above.name, top));
                 let kind = top.form.kind();
-                let identity = Identity { namespace: unit.namespace.into(), kind, name: name.into() };
+                let identity = WorkloadIdentity { namespace: unit.namespace.into(), kind, name: name.into() };
                 let entry = entries.entry(key(&identity)).or_insert_with(|| RecordEntry {
                     identity,
                     uid: top.uid,
@@ -132,13 +132,13 @@ pub(super) fn entries<'s, 'a>(
         let owner = pod.owner.as_ref().map_or(pod.uid, |owner| owner.uid);
         let Some(unit) = foreign.get(&owner) else { continue };
         let (namespace, name) = split(path);
-        let identity = Identity { namespace: namespace.into(), kind: Kind::Pod, name: name.into() };
+        let identity = WorkloadIdentity { namespace: namespace.into(), kind: WorkloadKind::Pod, name: name.into() };
         entries.insert(key(&identity), RecordEntry { identity, uid: pod.uid, of: EntrySource::Pod(path, pod, unit) });
     }
     entries
 }
 
-fn key(identity: &Identity) -> String {
+fn key(identity: &WorkloadIdentity) -> String {
     format!("{}/{}", identity.namespace, content::name(identity))
 }
 
@@ -196,9 +196,9 @@ fn waiting(entry: &RecordEntry<'_, '_>) -> i32 {
 
 /// Whether the workload of the record `name` may be there still, as what `owner` identifies. Of a pod nobody knows: one
 /// that has ended is there, and not followed.
-pub(super) fn exists(fleet: &Fleet<'_>, name: &str, owner: Uid) -> bool {
+pub(super) fn exists(fleet: &ClusterObjects<'_>, name: &str, owner: ObjectUid) -> bool {
     let (namespace, name) = split(name);
-    Kind::ALL.iter().any(|kind| {
+    WorkloadKind::ALL.iter().any(|kind| {
         let Some(rest) = name.strip_prefix(&format!("{}-", kind.as_str().to_ascii_lowercase())) else { return false };
         let path = format!("{namespace}/{rest}");
         let found = match fleet.controllers.of(*kind) {

@@ -21,7 +21,7 @@ use crate::operator::{
     metrics::Metrics,
     write::{FINALIZER, WriteRequest, WriteTarget},
 };
-use rempart_core::instant::Instant as Timestamp;
+use rempart_core::instant::Timestamp;
 
 /// How often statuses are compared while things keep changing.
 const PACE: Duration = Duration::from_millis(500);
