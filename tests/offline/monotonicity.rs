@@ -56,7 +56,7 @@ fn poorer(world: &ClearanceInput) -> Vec<(String, ClearanceInput)> {
     }
     for (p, provider) in &world.catalogue.providers {
         let of = |world: &mut ClearanceInput, change: &dyn Fn(&mut Provider)| {
-            change(world.catalogue.providers.get_mut(p).unwrap())
+            change(world.catalogue.providers.get_mut(p).unwrap());
         };
         take(format!("provider {p}"), &|world| drop(world.catalogue.providers.remove(p)));
         take(format!("operator's country of {p}"), &|world| of(world, &|p| p.operator.jurisdiction = None));

@@ -302,7 +302,7 @@ properties! {
 /// Whether `policy` refuses `level` alone.
 fn refuses(policy: &Policy, level: &str) -> bool {
     let said = [(Some(level.to_owned()), None), (None, None), (None, None)];
-    need(&policy, &said).is_err()
+    need(policy, &said).is_err()
 }
 
 properties! {

@@ -109,7 +109,7 @@ impl<'p> ImpactReport<'p> {
             let (gained, lost) = (names(&standing.gained), names(&standing.lost));
             match standing.demander {
                 RequirementSource::Level(level) => {
-                    levels.push(LevelRow { policy, level: level.as_str(), gained, lost })
+                    levels.push(LevelRow { policy, level: level.as_str(), gained, lost });
                 }
                 RequirementSource::Category(category) => {
                     categories.push(CategoryRow { policy, category: category.as_str(), gained, lost });

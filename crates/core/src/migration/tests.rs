@@ -459,7 +459,7 @@ fn a_template_that_lacks_its_selector_is_touched_for_daemon_sets_alone() {
 fn who_waits_for_what_is_gone_is_replaced_once() {
     let gone = "clearance.rempart.node-restriction.kubernetes.io/former.secret";
     let waits = |pod: &mut Pod| {
-        pod.wants = Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED, gone]), affinity: None })
+        pod.wants = Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED, gone]), affinity: None });
     };
     let scene = Scene::new().with("db", stateful(false), 1, "").alter("db-0", waits);
     assert_eq!(scene.plan(), ["stale: evict db-0"]);
@@ -520,7 +520,7 @@ fn of_pods_that_go_at_once_those_without_room_stay_behind() {
 fn a_device_that_no_cleared_node_has_left_keeps_its_pod() {
     let gpu = |amount: u64| ExtendedResources::from([("vendor.example/gpu".into(), amount)]);
     let asks = |pod: &mut Pod| {
-        pod.terms = Arc::new(SchedulingConstraints { others: gpu(1), ..SchedulingConstraints::default() })
+        pod.terms = Arc::new(SchedulingConstraints { others: gpu(1), ..SchedulingConstraints::default() });
     };
     let scene = |number| {
         let scene = Scene::new()
