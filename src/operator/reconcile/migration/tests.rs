@@ -17,7 +17,7 @@ use rempart_core::{
 };
 
 const UID: ObjectUid = ObjectUid(1);
-fn clocks(monotonic: Timestamp) -> CycleClocks {
+fn clocks(monotonic: Instant) -> CycleClocks {
     CycleClocks { wall: Timestamp::from_seconds(0), monotonic }
 }
 
@@ -92,7 +92,7 @@ fn unit(controller: &Controller, ready: u32) -> OwnedPods<'_> {
     }
 }
 
-fn flight(since: Timestamp, until: AwaitedChange) -> InFlightMove {
+fn flight(since: Instant, until: AwaitedChange) -> InFlightMove {
     let about = ObjectReference::default();
     InFlightMove {
         since,
@@ -107,7 +107,7 @@ fn flight(since: Timestamp, until: AwaitedChange) -> InFlightMove {
 
 #[test]
 fn an_eviction_waits_for_no_more_ready_pods_than_there_should_be() {
-    let now = Timestamp::now();
+    let now = Instant::now();
     let over = |controller: &Controller, before: u32, ready: u32| {
         let flight = flight(now, AwaitedChange::Replacement { pods: [ObjectUid(9)].into(), ready: before });
         matches!(flight.progress(Some(&unit(controller, ready)), now + JOB_COUNTS_WITHIN), MigrationProgress::Done)
@@ -126,7 +126,7 @@ fn an_eviction_waits_for_no_more_ready_pods_than_there_should_be() {
 
 #[test]
 fn a_rollout_is_not_in_vain_when_facts_changed_during_it() {
-    let began = Timestamp::now();
+    let began = Instant::now();
     let (policy, pod, web) = (policy(), pod(), deployment(1));
     let asked = || vec![PolicyRequirement { policy: &policy, index: 0, in_force: true, need: Err(vec![]) }];
     for (changed, rests) in [(began, true), (began + Duration::from_secs(1), false)] {
@@ -152,7 +152,7 @@ fn a_rollout_is_not_in_vain_when_facts_changed_during_it() {
 
 #[test]
 fn who_takes_over_goes_on_with_the_rollouts_that_are_in_flight() {
-    let now = Timestamp::now();
+    let now = Instant::now();
     let (policy, pod) = (policy(), pod());
     let strategy = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
     let half = |stuck| {
@@ -184,7 +184,7 @@ fn who_takes_over_goes_on_with_the_rollouts_that_are_in_flight() {
 
 #[test]
 fn a_rollout_is_late_only_when_its_note_is_gone() {
-    let now = Timestamp::now();
+    let now = Instant::now();
     let strategy = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
     let form = ControllerSpec::Deployment { paused: false, strategy, total: 3, updated: 1, available: 2, stuck: false };
     let half = controller(2, form);
