@@ -1,4 +1,4 @@
-//! What a pod spec says of where its pods may run.
+//! Pod specs of manifests: the node selector and the required node affinity, read as the operator reads them.
 
 use super::metadata::{UnplacedDiagnostic, texts};
 use crate::manifest::node::ManifestNode;

@@ -1,4 +1,5 @@
-//! What a pod needs, from what is said about it: the twin of the expressions that run inside the API server.
+//! Admission decisions: what a policy asks of a pod, from what is said about it. The twin of the expressions that run inside
+//! the API server.
 //!
 //! The operator never calls this for admission itself. Commands that answer offline do, and a table of cases that runs
 //! against both keeps them one.

@@ -1,5 +1,7 @@
-//! How many pods ceased to be compliant because recorded facts changed: what guards running pods against facts that
-//! were lost by mistake.
+//! Clearance losses: how many pods ceased to be compliant because recorded facts changed.
+//!
+//! Takes a compliance report and the facts as they were, and gives the loss of each level: what guards running pods against
+//! facts that were lost by mistake.
 //!
 //! The measure is what would be, now, if the facts had stayed what they were. What ends by its own date has ended in
 //! both, and what is new in scope (a label, an annotation, a policy that was not in force) was in neither.

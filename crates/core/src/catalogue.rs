@@ -1,4 +1,4 @@
-//! What is known of offers and pools. A fact that is not known is absent, and absence never clears anything.
+//! The catalogue: all that is recorded of offers and pools. A fact that is not known is absent, and absence never clears anything.
 
 use alloc::string::String;
 use alloc::vec::Vec;

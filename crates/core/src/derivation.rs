@@ -1,4 +1,4 @@
-//! How a verdict came about: every demand with the fact that meets it or the cause that fails it.
+//! Derivations: every requirement of a verdict, with the evidence that meets it or the cause that fails it.
 //!
 //! The judgement itself keeps only what speaks against a place. This is the same judgement, told in full.
 

@@ -1,4 +1,4 @@
-//! What runs: pods, what made them and where they could be, as much of it as decides whether and how they are moved.
+//! Cluster objects: pods, their controllers, volumes and nodes, as much of each as decides whether and how pods are moved.
 //!
 //! Kept small on purpose: there is one [`Pod`] for every pod of a cluster, and what many of them share is shared.
 

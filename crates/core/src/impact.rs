@@ -1,4 +1,4 @@
-//! What an edit, or time, changes: two plans compared.
+//! Impact: the differences of two plans, which an edit, or time, makes.
 
 use alloc::string::String;
 use alloc::vec::Vec;

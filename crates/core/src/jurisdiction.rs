@@ -1,4 +1,4 @@
-//! Whose law applies: countries, and the groups of countries that policies name.
+//! Jurisdictions: countries, and the groups of countries that policies name.
 
 use alloc::string::String;
 

@@ -1,4 +1,4 @@
-//! Which place belongs to which pool. A place is whatever carries labels: a node today.
+//! Pool membership: which place belongs to which pool. A place is whatever carries labels: a node today.
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,4 @@
-//! What officers demand: levels from least to most sensitive, and categories beside them.
+//! Policies: what officers demand, as levels from least to most sensitive, and categories beside them.
 
 use alloc::string::String;
 use alloc::string::ToString;

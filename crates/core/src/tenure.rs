@@ -1,4 +1,5 @@
-//! How long a cleared pool stays cleared, and whether it is withdrawn before its end: the lead time of a level.
+//! Clearance validity: how long a cleared pool stays cleared, and whether it is withdrawn before its end, by the lead time
+//! of a level.
 //!
 //! What ends within the lead time is *ending*. It is *withdrawn* from new pods while another pool, one with a place in
 //! it, is cleared for the level and outlasts it; otherwise it is kept to its end. So of the pools that are cleared for a

@@ -1,6 +1,6 @@
-//! Whether there is a node that could take a pod if it were created now.
+//! Fit checks: whether there is a node that could take a pod if it were created now.
 //!
-//! What the scheduler asks of a node is asked here too, as far as it can make a move end with nowhere to go: its labels,
+//! Takes a pod with its requirements and gives a node, or the demand at which the best node fails. What the scheduler asks of a node is asked here too, as far as it can make a move end with nowhere to go: its labels,
 //! taints and resources, the reach of volumes, and distance from a pod's own like. Not asked are affinity to other pods,
 //! distance from other workloads and topology spread.
 

@@ -1,4 +1,4 @@
-//! What is moved, by what road and how much at a time; and what stays, with why.
+//! Migration plans: by what method and how much at a time pods are moved, and why the others stay.
 
 use alloc::borrow::ToOwned;
 use alloc::format;

@@ -1,4 +1,4 @@
-//! What becomes of a workload, as sentences for people.
+//! Plan messages: what becomes of a workload, as sentences for people.
 
 use alloc::borrow::ToOwned;
 use alloc::format;

@@ -1,4 +1,4 @@
-//! Where each workload may run, and why not elsewhere: an inventory judged whole at one instant.
+//! Plans: where each workload of an inventory may run at one instant, and why not elsewhere.
 //!
 //! Workloads of whom the same is said in one namespace share a judgement, and judgements that ask for the same places
 //! share a demand, so that ten thousand workloads cost little more than their number.
