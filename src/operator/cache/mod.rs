@@ -5,8 +5,8 @@
 
 mod membership;
 mod observation;
-mod revision;
-mod store;
+pub mod revision;
+pub mod store;
 #[cfg(test)]
 mod tests;
 

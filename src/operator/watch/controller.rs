@@ -12,9 +12,9 @@ use k8s_openapi::{
 use serde::Deserialize;
 
 use crate::operator::{
-    cache::{ResourceVersioned, version},
+    cache::store::{ResourceVersioned, version},
     watch::partial::{FromPartial, PartialObject},
-    watch::pod::{PartialCondition, uid},
+    watch::fields::{PartialCondition, uid},
     watch::template::{self, PartialTemplate},
 };
 use rempart_core::{

@@ -5,7 +5,7 @@
 
 use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
 
-use crate::operator::watch::node::LabelEntries;
+use crate::operator::watch::fields::LabelEntries;
 use rempart_core::{
     fleet::{Claim, Controller, ExtendedResources, OwnerRef, Pod, SchedulingConstraints},
     sensitivity::TemplateStatements,

@@ -6,6 +6,7 @@
 mod backoff;
 mod controller;
 pub mod decode;
+pub mod fields;
 pub mod interner;
 pub mod node;
 pub mod partial;

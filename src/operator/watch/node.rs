@@ -13,10 +13,10 @@ use k8s_openapi::api::core::v1::Node;
 use serde::Deserialize;
 
 use crate::operator::{
-    cache::{Revision, version},
+    cache::{revision::Revision, store::version},
     watch::interner::SharedValues,
     watch::partial::{FromPartial, PartialObject},
-    watch::pod::{PartialCondition, ResourceAmounts},
+    watch::fields::{HOSTNAME, LabelEntries, PartialCondition, ResourceAmounts},
     watch::template,
 };
 use rempart_core::{
@@ -95,12 +95,6 @@ pub struct NodeRecord {
     /// At which revision of node objects it last changed.
     pub changed_at: Revision,
 }
-
-/// Labels, sorted by key.
-pub type LabelEntries = [(Arc<str>, Arc<str>)];
-
-/// The label that no two nodes have the same of.
-pub const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// Whose a node is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

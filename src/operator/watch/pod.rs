@@ -11,8 +11,8 @@ use k8s_openapi::{api::core::v1 as k8s, apimachinery::pkg::apis::meta::v1::Objec
 use serde::Deserialize;
 
 use crate::operator::{
-    cache::{ResourceVersioned, version},
-    watch::node::HOSTNAME,
+    cache::store::{ResourceVersioned, version},
+    watch::fields::{HOSTNAME, PartialCondition, ResourceAmounts, uid},
     watch::partial::{FromPartial, MIRROR, PartialObject, list},
     watch::quantity,
     watch::template::{self, PartialAffinity, PartialToleration},
@@ -77,30 +77,6 @@ struct ResourceRequirements {
     requests: Option<ResourceAmounts>,
 }
 
-/// Amounts of what pods ask for and nodes have, as they are written.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(transparent)]
-pub struct ResourceAmounts(BTreeMap<String, String>);
-
-impl ResourceAmounts {
-    /// They, read, or which of them cannot be.
-    pub fn read(&self) -> Result<(ComputeResources, ExtendedResources), String> {
-        let (mut common, mut others) = (ComputeResources::default(), ExtendedResources::new());
-        for (name, text) in &self.0 {
-            let with = if name == "cpu" { quantity::thousandths } else { quantity::units };
-            let amount = with(text).ok_or_else(|| format!("{name}: {text:?} is no quantity"))?;
-            match name.as_str() {
-                "cpu" => common.cpu_milli = amount,
-                "memory" => common.memory = amount,
-                "pods" => common.pods = u32::try_from(amount).unwrap_or(u32::MAX),
-                _ if amount == 0 => {}
-                other => drop(others.insert(other.into(), amount)),
-            }
-        }
-        Ok((common, others))
-    }
-}
-
 /// What matters of a pod's status.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct PodStatus {
@@ -108,19 +84,6 @@ pub struct PodStatus {
     phase: String,
     #[serde(default)]
     conditions: Vec<PartialCondition>,
-}
-
-/// A condition of an object of others.
-#[derive(Clone, Debug, Deserialize)]
-pub struct PartialCondition {
-    /// Which.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Whether it holds.
-    pub status: String,
-    /// Why.
-    #[serde(default)]
-    pub reason: String,
 }
 
 impl ResourceVersioned for Pod {
@@ -159,11 +122,6 @@ impl FromPartial<k8s::Pod> for Pod {
             mirror: annotations.is_some_and(|annotations| annotations.contains_key(MIRROR)),
         }))
     }
-}
-
-/// Reads an identifier.
-pub fn uid(text: Option<&str>) -> ObjectUid {
-    text.and_then(ObjectUid::parse).unwrap_or_default()
 }
 
 fn stage(pod: &PartialPod) -> PodPhase {
@@ -220,7 +178,7 @@ fn requests(spec: &PodSpec) -> Result<TotalRequests, String> {
     // What the pod asks for as a whole takes the place of what its containers do.
     if let Some(whole) = spec.resources.as_ref().and_then(|demands| demands.requests.as_ref()) {
         let (common, others) = whole.read()?;
-        let (cpu, memory) = (whole.0.contains_key("cpu"), whole.0.contains_key("memory"));
+        let (cpu, memory) = (whole.has("cpu"), whole.has("memory"));
         all.0.cpu_milli = if cpu { common.cpu_milli } else { all.0.cpu_milli };
         all.0.memory = if memory { common.memory } else { all.0.memory };
         all.1.extend(others);

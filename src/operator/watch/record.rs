@@ -9,10 +9,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use serde::Deserialize;
 
-use super::{partial::FromPartial, pod::uid};
+use super::{fields::uid, partial::FromPartial};
 use crate::{
     api::{self, WorkloadPlacement, WorkloadPlacementStatus},
-    operator::cache::{ResourceVersioned, version},
+    operator::cache::store::{ResourceVersioned, version},
 };
 use rempart_core::fleet::ObjectUid;
 

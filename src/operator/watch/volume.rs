@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1 as k8s;
 use serde::Deserialize;
 
 use crate::operator::{
-    cache::{ResourceVersioned, version},
+    cache::store::{ResourceVersioned, version},
     watch::controller::NoFields,
     watch::partial::{FromPartial, PartialObject},
     watch::template::{NodeSelector, terms},
