@@ -13,8 +13,8 @@ use serde::Deserialize;
 
 use crate::operator::{
     cache::store::{ResourceVersioned, version},
-    watch::partial::{FromPartial, PartialObject},
     watch::fields::{PartialCondition, uid},
+    watch::partial::{FromPartial, PartialObject},
     watch::template::{self, PartialTemplate},
 };
 use rempart_core::{
@@ -116,6 +116,8 @@ pub struct AppStatus {
     #[serde(default)]
     desired_number_scheduled: i32,
     #[serde(default)]
+    terminating_replicas: i32,
+    #[serde(default)]
     conditions: Vec<PartialCondition>,
 }
 
@@ -195,7 +197,11 @@ impl FromPartial<apps::ReplicaSet> for Controller {
         let status = &partial.status;
         let seen = partial.metadata.generation.is_none_or(|latest| status.observed_generation >= latest);
         // What is left of earlier rollouts: a Deployment keeps ten of them.
-        let past = partial.metadata.owner_references.is_some() && replicas == 0 && status.replicas == 0 && seen;
+        let past = partial.metadata.owner_references.is_some()
+            && replicas == 0
+            && status.replicas == 0
+            && status.terminating_replicas == 0
+            && seen;
         Ok((!past).then(|| of_app(partial, replicas, ControllerSpec::ReplicaSet)))
     }
 }
@@ -230,6 +236,7 @@ pub struct JobSpec {
     parallelism: Option<i32>,
     completions: Option<i32>,
     backoff_limit: Option<i32>,
+    backoff_limit_per_index: Option<i32>,
     #[serde(default)]
     suspend: bool,
     pod_failure_policy: Option<FailurePolicy>,
@@ -297,6 +304,8 @@ impl FromPartial<batch::Job> for Controller {
         let left = spec.completions.map_or(u32::MAX, |wanted| count(wanted.saturating_sub(status.succeeded)));
         let replicas = spec.parallelism.map_or(1, count).min(left);
         let failures = spec.backoff_limit.unwrap_or(BACKOFF_LIMIT).saturating_sub(status.failed);
+        // An index that may not fail is lost with its pod.
+        let failures = spec.backoff_limit_per_index.map_or(failures, |index| failures.min(index));
         let patience = match spec.pod_failure_policy.as_ref().and_then(FailurePolicy::of_disrupted) {
             Some("Ignore") => None,
             // With the pod the whole Job fails, or its index.

@@ -14,9 +14,9 @@ use serde::Deserialize;
 
 use crate::operator::{
     cache::{revision::Revision, store::version},
+    watch::fields::{HOSTNAME, LabelEntries, PartialCondition, ResourceAmounts},
     watch::interner::SharedValues,
     watch::partial::{FromPartial, PartialObject},
-    watch::fields::{HOSTNAME, LabelEntries, PartialCondition, ResourceAmounts},
     watch::template,
 };
 use rempart_core::{

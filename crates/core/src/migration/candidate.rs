@@ -13,7 +13,7 @@ use super::{
     PlannedMigration, ReplacementStrategy, TemplateEffect, TemplateState, WantedAction, method::ordinal,
 };
 use crate::{
-    compliance::{Compliance, MisplacedPod, OwnedPods, PlacementFacts, PodOwner, StalePod},
+    compliance::{Compliance, MisplacedPod, OwnedPods, PlacementFacts, PodOwner, PodRevision, StalePod},
     fleet::{Controller, ControllerSpec, ObjectUid, Pod, RolloutStrategy, split},
     keys,
     pod_requirements::{PodRequirements, PolicyRequirement},
@@ -48,6 +48,7 @@ impl<'a> Candidate<'_, 'a> {
     /// How many pods would be on the move.
     pub(super) fn weight(&self) -> u32 {
         match &self.steps {
+            CandidateSteps::Template { .. } if self.cause == MigrationCause::TemplateBehind => 0,
             CandidateSteps::Template { .. } => self.owned.pods.staying(),
             CandidateSteps::Evictions(pods) => u32::try_from(pods.len()).unwrap_or(u32::MAX),
         }
@@ -65,8 +66,10 @@ impl<'a> Candidate<'_, 'a> {
         match &mut self.steps {
             CandidateSteps::Template { .. } => {
                 let first = usize::try_from(gone_first(self.owned)).unwrap_or(usize::MAX);
-                let goes = misplaced.iter().filter(|pod| pod.is_to_move());
-                goes.take(first).all(|pod| take(pod, FitRequirement::Room))
+                let mut goes: Vec<_> = misplaced.iter().filter(|pod| pod.is_to_move()).collect();
+                // An ordered controller begins with the last.
+                goes.sort_by_key(|pod| (Reverse(ordinal(pod.key)), pod.key));
+                goes.into_iter().take(first).all(|pod| take(pod, FitRequirement::Room))
             }
             CandidateSteps::Evictions(pods) => {
                 pods.retain(|(_, uid)| {
@@ -158,7 +161,10 @@ fn misplaced<'u, 'a>(
     }
     if let PodOwner::Known(name, controller) = owned.owner {
         let steps = CandidateSteps::Template { kind: controller.form.kind(), name };
-        if by(MigrationMethod::RestartRollout).next().is_some() {
+        // Its controller takes them in its own order, and does not pass over one that has nowhere to go.
+        let one_is_stranded = controller.form.kind() == WorkloadKind::StatefulSet
+            && notes.values().any(|why| matches!(why, BlockedReason::NoFit(_)));
+        if by(MigrationMethod::RestartRollout).next().is_some() && !one_is_stranded {
             return Some(Candidate { owned, steps, cause, paced: true });
         }
         if by(MigrationMethod::CompleteTemplate).next().is_some() {
@@ -218,7 +224,9 @@ fn method_of(
     if let Some(why) = context.resting.get(&owned.uid) {
         return Err(why.clone());
     }
-    let method = ReplacementStrategy::of(owned, Some(pod)).method(template_state(owned), pod.revision, action)?;
+    let method = ReplacementStrategy::of(owned, Some(pod)).method(template_state(owned), pod.revision, action);
+    let method =
+        method.map_err(|why| if is_stuck(owned) && why.is_under_way() { BlockedReason::Stuck } else { why })?;
     place(owned, pod, method, fit).map_err(BlockedReason::NoFit)?;
     if let Some(said) = context.forbidden.get(&pod.pod.uid)
         && !context.moving.contains_key(&owned.uid)
@@ -227,6 +235,11 @@ fn method_of(
         return Err(BlockedReason::Budget(said.clone()));
     }
     if acted_on(&pod.requirements, facts) { Ok(method) } else { Err(BlockedReason::AdmissionPending) }
+}
+
+/// Whether the controller of `owned` says that its rollout does not go on.
+fn is_stuck(owned: &OwnedPods<'_>) -> bool {
+    matches!(owned.owner, PodOwner::Known(_, Controller { form: ControllerSpec::Deployment { stuck: true, .. }, .. }))
 }
 
 /// Whether there is a node for the successor of `pod`, as sure as `method` asks it.
@@ -332,6 +345,9 @@ fn stale<'u, 'a>(
     if let Some(steps) = of_template {
         return Some(Candidate { owned, steps, cause: MigrationCause::Stale, paced: false });
     }
+    if owned.template_behind && !owned.stale.is_empty() {
+        return stale_behind(owned, notes);
+    }
     let mut pods = Vec::new();
     for pod in &owned.stale {
         match may_be_replaced(owned, pod, context) {
@@ -359,6 +375,28 @@ fn stale<'u, 'a>(
     }
     let steps = CandidateSteps::Evictions(pods);
     Some(Candidate { owned, steps, cause: MigrationCause::Stale, paced: false })
+}
+
+/// To change a template that says less than is said now: whoever is replaced before would wait, or stand, as before.
+fn stale_behind<'u, 'a>(
+    owned: &'u OwnedPods<'a>,
+    notes: &mut BTreeMap<&'a str, BlockedReason>,
+) -> Option<Candidate<'u, 'a>> {
+    let strategy = ReplacementStrategy::of(owned, None);
+    let method = strategy.method(TemplateState::Behind, PodRevision::Former, WantedAction::Migrate);
+    match (refused(&owned.requirements).and(method), owned.owner) {
+        (Ok(_), PodOwner::Known(name, controller)) => {
+            let steps = CandidateSteps::Template { kind: controller.form.kind(), name };
+            // Pods that stand are restarted with those that wait.
+            let paced = owned.pods.placed > 0 && strategy.template_effect() == TemplateEffect::Restarts;
+            Some(Candidate { owned, steps, cause: MigrationCause::Stale, paced })
+        }
+        (Ok(_), PodOwner::Unknown(_) | PodOwner::None(..)) => None,
+        (Err(why), _) => {
+            notes.extend(owned.stale.iter().map(|pod| (pod.key, why.clone())));
+            None
+        }
+    }
 }
 
 fn may_be_replaced(

@@ -125,7 +125,8 @@ impl ReplacementStrategy {
                 }
                 ControllerSpec::DaemonSet { on_delete: true } => Self::EveryNodeOnDelete,
                 ControllerSpec::DaemonSet { on_delete: false } => Self::EveryNode,
-                ControllerSpec::Job { started: false, .. } => Self::NotStarted,
+                // Admission leaves the template of a CronJob's Job as it was made.
+                ControllerSpec::Job { started: false, .. } if controller.statements().own.is_some() => Self::NotStarted,
                 ControllerSpec::Job { patience, .. } => Self::Started { bears_failure: *patience != Some(0) },
                 ControllerSpec::CronJob => Self::NewJobsOnly,
             },

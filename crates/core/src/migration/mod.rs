@@ -25,7 +25,7 @@ pub use self::{
     blocked::BlockedReason,
     fit::{FitChecker, FitRequirement, NoFit},
     method::{MigrationMethod, ReplacementStrategy, TemplateEffect, TemplateState, WantedAction},
-    progress::{AwaitedChange, JOB_COUNTS_WITHIN, MigrationProgress, STEP_DEADLINE, progress},
+    progress::{AwaitedChange, JOB_COUNTS_WITHIN, MigrationProgress, NOTE_SEEN_WITHIN, STEP_DEADLINE, progress},
 };
 use super::{
     compliance::{Compliance, ComplianceReport, PlacementFacts},

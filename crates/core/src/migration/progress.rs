@@ -16,6 +16,8 @@ use crate::{
 
 /// How long a step may take before it counts as failed: as long as Kubernetes gives a rollout.
 pub const STEP_DEADLINE: Duration = Duration::from_mins(10);
+/// How long the watch may take to tell of a note that was written.
+pub const NOTE_SEEN_WITHIN: Duration = Duration::from_secs(30);
 /// How long a Job may take to count a pod that was evicted.
 pub const JOB_COUNTS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -45,6 +47,8 @@ pub enum MigrationProgress {
     Done,
     /// It has not, and will not by itself.
     Failed,
+    /// Somebody has paused it: it is over, and whatever keeps its pods is told of them.
+    Paused,
 }
 
 /// How the rollout of a template stands.
@@ -58,6 +62,8 @@ enum RolloutState {
     Rolling,
     /// Its controller says that it does not go on.
     Stuck,
+    /// Somebody has paused it.
+    Paused,
     /// It is complete.
     Complete,
 }
@@ -77,27 +83,29 @@ pub fn progress(
             match (owned.template_behind, rollout(owned, note)) {
                 (false, _) => MigrationProgress::Done,
                 (true, RolloutState::Unobserved) => unless_late(waited, STEP_DEADLINE),
+                // The watch may not have told of the note yet.
+                (true, RolloutState::NoteGone) => unless_late(waited, NOTE_SEEN_WITHIN),
                 // It was completed, and says less again or still.
-                (
-                    true,
-                    RolloutState::NoteGone | RolloutState::Rolling | RolloutState::Stuck | RolloutState::Complete,
-                ) => MigrationProgress::Failed,
+                (true, RolloutState::Rolling | RolloutState::Paused | RolloutState::Stuck | RolloutState::Complete) => {
+                    MigrationProgress::Failed
+                }
             }
         }
         (AwaitedChange::Rollout { note }, MigrationCause::Stale) => match rollout(owned, note) {
-            RolloutState::Rolling | RolloutState::Stuck | RolloutState::Complete => MigrationProgress::Done,
+            RolloutState::Rolling | RolloutState::Stuck | RolloutState::Paused | RolloutState::Complete => {
+                MigrationProgress::Done
+            }
             RolloutState::Unobserved | RolloutState::NoteGone => unless_late(waited, STEP_DEADLINE),
         },
         (AwaitedChange::Rollout { note }, MigrationCause::Violating | MigrationCause::Expiring) => {
             match (rollout(owned, note), owned.misplaced.iter().any(MisplacedPod::is_to_move)) {
-                (RolloutState::Complete, _) | (RolloutState::NoteGone, false) => MigrationProgress::Done,
+                (RolloutState::Complete, _) | (RolloutState::NoteGone | RolloutState::Rolling, false) => {
+                    MigrationProgress::Done
+                }
+                (RolloutState::Paused, _) => MigrationProgress::Paused,
                 (RolloutState::Stuck, _) => MigrationProgress::Failed,
                 (RolloutState::NoteGone | RolloutState::Unobserved, _) => unless_late(waited, STEP_DEADLINE),
-                (RolloutState::Rolling, _) => match patience(owned) {
-                    Some(patience) => unless_late(waited, patience),
-                    // However large it is: Kubernetes says when it does not go on.
-                    None => MigrationProgress::UnderWay,
-                },
+                (RolloutState::Rolling, true) => unless_late(waited, patience(owned)),
             }
         }
         (AwaitedChange::Replacement { pods, ready }, cause) => {
@@ -124,20 +132,10 @@ fn unless_late(waited: Duration, patience: Duration) -> MigrationProgress {
     if waited >= patience { MigrationProgress::Failed } else { MigrationProgress::UnderWay }
 }
 
-/// How long a rollout that goes on may go on; for ever where its controller says when it does not.
-fn patience(owned: &OwnedPods<'_>) -> Option<Duration> {
-    match owned.owner {
-        PodOwner::Known(_, controller) => match &controller.form {
-            ControllerSpec::Deployment { .. } => None,
-            // Pod by pod.
-            ControllerSpec::StatefulSet { .. } => Some(STEP_DEADLINE.saturating_mul(owned.pods.total.max(1))),
-            ControllerSpec::ReplicaSet
-            | ControllerSpec::DaemonSet { .. }
-            | ControllerSpec::Job { .. }
-            | ControllerSpec::CronJob => Some(STEP_DEADLINE),
-        },
-        PodOwner::Unknown(_) | PodOwner::None(..) => Some(STEP_DEADLINE),
-    }
+/// How long a rollout that goes on may go on: a deadline for each pod, and one to begin with. Kubernetes says earlier when
+/// one is stuck, unless its author has told it never to.
+fn patience(owned: &OwnedPods<'_>) -> Duration {
+    STEP_DEADLINE.saturating_mul(owned.pods.total.saturating_add(1))
 }
 
 /// How the rollout of the template with `note` stands.
@@ -150,13 +148,17 @@ fn rollout(owned: &OwnedPods<'_>, note: &str) -> RolloutState {
     if !*observed {
         return RolloutState::Unobserved;
     }
-    let none_misplaced = !owned.misplaced.iter().any(MisplacedPod::is_to_move);
+    let none_misplaced =
+        |from: u64| !owned.misplaced.iter().any(|pod| pod.is_to_move() && super::method::ordinal(pod.key) >= from);
     let complete = match form {
+        ControllerSpec::Deployment { paused: true, .. } => return RolloutState::Paused,
         ControllerSpec::Deployment { stuck: true, .. } => return RolloutState::Stuck,
-        ControllerSpec::Deployment { stuck: false, total, updated, available, .. } => {
+        ControllerSpec::Deployment { paused: false, stuck: false, total, updated, available, .. } => {
             updated >= replicas && total <= updated && available >= replicas
         }
-        ControllerSpec::StatefulSet { .. } | ControllerSpec::DaemonSet { .. } => none_misplaced,
+        // Those below a partition are not reached.
+        ControllerSpec::StatefulSet { first_updated, .. } => none_misplaced(*first_updated),
+        ControllerSpec::DaemonSet { .. } => none_misplaced(0),
         // Their templates are for pods to come.
         ControllerSpec::ReplicaSet | ControllerSpec::Job { .. } | ControllerSpec::CronJob => true,
     };

@@ -39,9 +39,19 @@ impl InFlightMove {
     /// How far it is, where its workload was found as `owned`.
     pub(super) fn progress(&self, owned: Option<&OwnedPods<'_>>, now: Instant) -> MigrationProgress {
         let waited = now.saturating_duration_since(self.since);
-        if !self.steps.is_empty() && owned.is_some() {
+        let goes_on = |owned: &OwnedPods<'_>| match self.why {
+            MigrationCause::Violating | MigrationCause::Expiring => {
+                owned.misplaced.iter().any(rempart_core::compliance::MisplacedPod::is_to_move)
+            }
+            MigrationCause::Stale | MigrationCause::TemplateBehind => true,
+        };
+        // What waits to be written is dropped when nothing stands wrong any more.
+        if !self.steps.is_empty() && owned.is_some_and(goes_on) {
             // Not even begun: the API server has not answered.
             return if waited >= STEP_DEADLINE { MigrationProgress::Failed } else { MigrationProgress::UnderWay };
+        }
+        if !self.steps.is_empty() {
+            return MigrationProgress::Done;
         }
         progress(&self.until, self.why, owned, waited)
     }

@@ -388,6 +388,7 @@ impl MigrationReconciler {
     /// Looks how far the moves in flight are.
     fn progress(&mut self, report: &ComplianceReport<'_>, clocks: CycleClocks, events: &mut Vec<EventRequest>) {
         let CycleClocks { wall: at, monotonic: now } = clocks;
+        let mut paused = Vec::new();
         let ended: Vec<_> = self
             .in_flight
             .iter()
@@ -395,8 +396,17 @@ impl MigrationReconciler {
                 MigrationProgress::UnderWay => None,
                 MigrationProgress::Done => Some((*unit, true)),
                 MigrationProgress::Failed => Some((*unit, false)),
+                MigrationProgress::Paused => {
+                    paused.push(*unit);
+                    None
+                }
             })
             .collect();
+        for unit in paused {
+            if let Some(flight) = self.in_flight.remove(&unit) {
+                self.metrics.moved(flight.why.as_str(), "failed");
+            }
+        }
         for (unit, done) in ended {
             let Some(flight) = self.in_flight.remove(&unit) else { continue };
             self.metrics.moved(flight.why.as_str(), if done { "done" } else { "failed" });

@@ -19,6 +19,29 @@ pub struct MigrationStatus {
     pub kept: BTreeMap<String, (&'static str, String)>,
 }
 
+impl MigrationStatus {
+    /// That of several controllers whose pods have one record.
+    pub fn joined(all: &[&Self]) -> Self {
+        Self {
+            moving: all.iter().fold(0, |sum, status| sum.saturating_add(status.moving)),
+            waiting: all.iter().any(|status| status.waiting),
+            kept: all.iter().flat_map(|status| status.kept.clone()).collect(),
+        }
+    }
+
+    /// What of it concerns the pod `name` alone, which does not stand where it should: why it stays, or else that it is
+    /// moved or waits with the others.
+    pub fn of_pod(&self, name: &str) -> Self {
+        let kept = self.kept.get_key_value(name).map(|(name, why)| (name.clone(), why.clone()));
+        let stays = kept.is_some();
+        Self {
+            moving: if stays { 0 } else { self.moving.min(1) },
+            waiting: self.waiting && !stays,
+            kept: kept.into_iter().collect(),
+        }
+    }
+}
+
 /// How the migration of each workload stands, by its identifier.
 #[derive(Clone, Debug, Default)]
 pub struct MigrationStatuses {

@@ -149,13 +149,13 @@ impl RecordComparison<'_, '_, '_> {
         records.asked.retain(|_, asked| *asked + PACE > now);
         (records.is_due, records.has_more, records.not_before) = (false, false, Some(now + PACE));
         records.ready.clear();
-        let (pools, still) = (estate.evaluation.clearances(at), MigrationStatus::default());
+        let pools = estate.evaluation.clearances(at);
         let nodes = nodes(estate.cache, &pools);
         let base = base(estate);
         let mut changed = Vec::new();
         for (name, entry) in entries {
-            let migration = migrations.workloads.get(&entry.uid).unwrap_or(&still);
-            let from = inputs(entry, base, migration, estate);
+            let migration = entry.migration(migrations);
+            let from = inputs(entry, base, &migration, estate);
             let record = estate.cache.records.get(name).map(|record| record.version);
             if record.is_some_and(|record| records.verified.get(name) == Some(&VerifiedRecord { from, record })) {
                 continue;

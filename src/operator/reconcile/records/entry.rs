@@ -3,10 +3,15 @@
 //! Takes what runs and the report of it, and returns an entry for each workload that some policy governs, by the record's
 //! name.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, iter};
 
 use super::content;
-use crate::operator::{cache::ObjectStore, evaluate::Evaluation, watch::record::RecordDigest};
+use crate::operator::{
+    cache::ObjectStore,
+    evaluate::Evaluation,
+    reconcile::migration::{MigrationStatus, MigrationStatuses},
+    watch::record::RecordDigest,
+};
 use rempart_core::{
     compliance::{Compliance, ComplianceReport, MisplacedPod, OwnedPods, PodCounts, PodOwner},
     fleet::{ClusterObjects, Controller, ObjectUid, Pod, split},
@@ -65,6 +70,29 @@ impl<'s, 'a> RecordEntry<'s, 'a> {
             node_name: None,
             wants: (**wants).clone(),
             runs_on: Vec::new(),
+        }
+    }
+
+    /// How the migration of its pods stands: of a `CronJob` that of its jobs, and of a pod what is said of it among those of
+    /// its owner.
+    pub(super) fn migration<'m>(&self, statuses: &'m MigrationStatuses) -> Cow<'m, MigrationStatus> {
+        let of = |uid: &ObjectUid| statuses.workloads.get(uid);
+        let found: Vec<&MigrationStatus> = match &self.of {
+            EntrySource::Controller(_, units) => {
+                let others = units.iter().map(|unit| &unit.uid).filter(|uid| **uid != self.uid);
+                iter::once(&self.uid).chain(others).filter_map(of).collect()
+            }
+            EntrySource::Pod(key, _, unit) => {
+                let stands_wrong =
+                    unit.misplaced.iter().any(|pod| pod.key == *key) || unit.stale.iter().any(|pod| pod.key == *key);
+                of(&unit.uid).filter(|_| stands_wrong).into_iter().collect()
+            }
+        };
+        match (found.as_slice(), &self.of) {
+            ([], _) => Cow::Owned(MigrationStatus::default()),
+            ([one], EntrySource::Controller(..)) => Cow::Borrowed(*one),
+            ([one, ..], EntrySource::Pod(key, ..)) => Cow::Owned(one.of_pod(split(key).1)),
+            (all, EntrySource::Controller(..)) => Cow::Owned(MigrationStatus::joined(all)),
         }
     }
 

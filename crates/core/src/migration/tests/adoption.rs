@@ -215,3 +215,28 @@ fn each_strategy_has_a_method_or_a_reason_for_every_state() {
     ];
     assert_eq!(table.map(|row| row), expected);
 }
+
+#[test]
+fn who_waits_by_a_template_that_says_less_is_not_evicted_into_it_again() {
+    let waiting = |form: ControllerSpec| {
+        let mut scene = annotated_before(form, 2);
+        for pod in scene.pods.values_mut() {
+            (pod.node, pod.stage) = (None, PodPhase::Unschedulable);
+        }
+        scene
+    };
+    let job = ControllerSpec::Job { finished: false, started: true, patience: Some(6) };
+    assert_eq!(waiting(job).plan(), ["shop/app-0: JobStarted", "shop/app-1: JobStarted"]);
+    assert_eq!(waiting(stateful(false)).plan(), ["stale: touch StatefulSet app"]);
+    assert_eq!(waiting(rolling(2, 1, 0)).plan(), ["stale: touch Deployment app"]);
+}
+
+#[test]
+fn an_ordered_rollout_does_not_begin_while_one_of_its_pods_has_nowhere_to_go() {
+    let mut scene = annotated_before(stateful(false), 2).alter("app-1", |pod| pod.claims = ["data".into()].into());
+    let claim = Claim { version: 1, volume: Some("pv".into()) };
+    scene.claims.insert("shop/data".into(), claim);
+    let only = NodeTerm { names: Some(["bad-1".to_owned()].into()), ..NodeTerm::default() };
+    scene.volumes.insert("pv".into(), Volume { version: 1, reach: Some(vec![only]) });
+    assert_eq!(scene.plan(), ["shop/app-1: VolumePinned"]);
+}
