@@ -14,10 +14,9 @@ use crate::operator::{
     cache::store::{ResourceVersioned, version},
     watch::fields::{HOSTNAME, PartialCondition, ResourceAmounts, uid},
     watch::partial::{FromPartial, MIRROR, PartialObject, list},
-    watch::quantity,
     watch::template::{self, PartialAffinity, PartialToleration},
 };
-use rempart_core::fleet::{ComputeResources, ExtendedResources, ObjectUid, Pod, PodPhase, SchedulingConstraints};
+use rempart_core::fleet::{ComputeResources, ExtendedResources, Pod, PodPhase, SchedulingConstraints};
 use rempart_core::sensitivity::TemplateStatements;
 
 /// A pod, decoded no further than needed.

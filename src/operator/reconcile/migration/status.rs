@@ -21,6 +21,7 @@ pub struct MigrationStatus {
 
 impl MigrationStatus {
     /// That of several controllers whose pods have one record.
+    #[must_use]
     pub fn joined(all: &[&Self]) -> Self {
         Self {
             moving: all.iter().fold(0, |sum, status| sum.saturating_add(status.moving)),
@@ -31,6 +32,7 @@ impl MigrationStatus {
 
     /// What of it concerns the pod `name` alone, which does not stand where it should: why it stays, or else that it is
     /// moved or waits with the others.
+    #[must_use]
     pub fn of_pod(&self, name: &str) -> Self {
         let kept = self.kept.get_key_value(name).map(|(name, why)| (name.clone(), why.clone()));
         let stays = kept.is_some();

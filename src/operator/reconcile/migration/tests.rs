@@ -189,17 +189,24 @@ fn a_rollout_is_late_only_when_its_note_is_gone() {
     let form = ControllerSpec::Deployment { paused: false, strategy, total: 3, updated: 1, available: 2, stuck: false };
     let half = controller(2, form);
     let flight = flight(now, AwaitedChange::Rollout { note: NOTE.to_owned() });
-    assert!(matches!(flight.progress(Some(&unit(&half, 2)), now + 2 * STEP_DEADLINE), MigrationProgress::UnderWay));
-    let replaced = Controller { migration: None, ..half };
+    let replaced = Controller { migration: None, ..half.clone() };
+    let form = ControllerSpec::Deployment { paused: true, strategy, total: 3, updated: 1, available: 2, stuck: false };
+    let paused = controller(2, form);
     let (policy, pod) = (policy(), pod());
     let asked = PolicyRequirement { policy: &policy, index: 0, in_force: true, need: Err(vec![]) };
     let requirements = Rc::new(PodRequirements { policies: vec![asked] });
     let compliance = Rc::from([Compliance::Violating]);
     let misplaced =
         MisplacedPod { key: "shop/web-0", pod: &pod, requirements, compliance, revision: PodRevision::Current };
-    let stands_wrong = OwnedPods { misplaced: vec![misplaced], ..unit(&replaced, 2) };
-    assert_eq!(flight.progress(Some(&stands_wrong), now + STEP_DEADLINE / 2), MigrationProgress::UnderWay);
-    assert_eq!(flight.progress(Some(&stands_wrong), now + 2 * STEP_DEADLINE), MigrationProgress::Failed);
+    let after = |controller: &Controller, waited: Duration| {
+        let stands_wrong = OwnedPods { misplaced: vec![misplaced.clone()], ..unit(controller, 2) };
+        flight.progress(Some(&stands_wrong), now + waited)
+    };
+    assert_eq!(after(&half, 2 * STEP_DEADLINE), MigrationProgress::UnderWay, "a deadline for each pod");
+    assert_eq!(after(&half, 3 * STEP_DEADLINE), MigrationProgress::Failed, "whatever its author has set");
+    assert_eq!(after(&replaced, STEP_DEADLINE / 2), MigrationProgress::UnderWay);
+    assert_eq!(after(&replaced, 2 * STEP_DEADLINE), MigrationProgress::Failed);
+    assert_eq!(after(&paused, Duration::ZERO), MigrationProgress::Paused, "it gives its turn back");
     assert_eq!(
         flight.progress(Some(&unit(&replaced, 2)), now),
         MigrationProgress::Done,
