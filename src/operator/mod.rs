@@ -217,16 +217,15 @@ async fn decide(
                 }
                 batch.drain(..).for_each(|observation| engine.observe(observation));
             }
-            Some(ended) = under_way.join_next() => {
-                take_write_result(&mut engine, ended)?;
-                while let Some(ended) = under_way.try_join_next() {
-                    take_write_result(&mut engine, ended)?;
-                }
-            }
+            Some(ended) = under_way.join_next() => take_write_result(&mut engine, ended)?,
             Ok(()) = changes.changed() => {}
             () = sleep_until(wake) => {}
             () = come(&*clock, next_change) => {}
             _ = beat.tick() => {}
+        }
+        // Whatever woke it: what ended meanwhile makes room for what waits, however busy the watches are.
+        while let Some(ended) = under_way.try_join_next() {
+            take_write_result(&mut engine, ended)?;
         }
         engine.lead(leadership.may_write(clock.uptime()));
         let began = Instant::now();
