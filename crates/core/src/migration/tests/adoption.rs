@@ -34,14 +34,6 @@ fn completed(mut scene: Scene, kind: WorkloadKind) -> Scene {
 
 #[test]
 fn what_was_annotated_before_its_policy_was_in_force_is_moved_by_its_template() {
-    let deployment = |strategy, paused| ControllerSpec::Deployment {
-        paused,
-        strategy,
-        total: 2,
-        updated: 2,
-        available: 2,
-        stuck: false,
-    };
     let surging = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
     let partitioned = |first_updated| ControllerSpec::StatefulSet { on_delete: false, first_updated, last_ordinal: 1 };
     let job = |started| ControllerSpec::Job { finished: false, started, patience: Some(3) };

@@ -269,20 +269,21 @@ fn stateful(on_delete: bool) -> ControllerSpec {
 }
 
 fn rolling(pods: u32, surge: u32, unavailable: u32) -> ControllerSpec {
-    let strategy = RolloutStrategy::Rolling { surge, unavailable };
-    ControllerSpec::Deployment { paused: false, strategy, total: pods, updated: pods, available: pods, stuck: false }
+    complete(pods, RolloutStrategy::Rolling { surge, unavailable }, false)
+}
+
+/// Two pods, both of the current template.
+fn deployment(strategy: RolloutStrategy, paused: bool) -> ControllerSpec {
+    complete(2, strategy, paused)
+}
+
+/// A Deployment whose `pods` are all of the current template.
+fn complete(pods: u32, strategy: RolloutStrategy, paused: bool) -> ControllerSpec {
+    ControllerSpec::Deployment { paused, strategy, total: pods, updated: pods, available: pods, stuck: false }
 }
 
 #[test]
 fn each_kind_has_its_road_or_its_reason_to_stay() {
-    let deployment = |strategy, paused| ControllerSpec::Deployment {
-        paused,
-        strategy,
-        total: 2,
-        updated: 2,
-        available: 2,
-        stuck: false,
-    };
     let surging = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
     let job = |patience| ControllerSpec::Job { finished: false, started: true, patience };
     for (form, expected) in [
