@@ -26,7 +26,6 @@ impl std::fmt::Display for ErrorChain<'_> {
 
 /// What the API server said, without the shape in which the client holds it.
 fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
-    use super::write::WriteError;
     let spoken = |status: &kube::core::Status| format!("{} ({} {})", status.message, status.code, status.reason);
     if let Some(error) = error.downcast_ref::<watcher::Error>() {
         return match error {
@@ -37,8 +36,8 @@ fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
             watcher::Error::NoResourceVersion => error.to_string(),
         };
     }
-    match (error.downcast_ref::<kube::Error>(), error.downcast_ref::<WriteError>()) {
-        (Some(kube::Error::Api(status)), _) | (_, Some(WriteError::Api(kube::Error::Api(status)))) => spoken(status),
+    match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) => spoken(status),
         _ => error.to_string(),
     }
 }

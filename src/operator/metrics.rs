@@ -20,7 +20,7 @@ use prometheus_client::{
 use super::{
     cache::ClusterCache,
     evaluate::{Evaluation, offer_status::QualificationPeriod},
-    reconcile::records::{LevelCounts, PolicyLevelCounts},
+    reconcile::records::counts::{LevelCounts, PolicyLevelCounts},
 };
 use rempart_core::{instant::Timestamp, migration::MigrationCause};
 

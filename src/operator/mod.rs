@@ -5,13 +5,16 @@
 //! which of several replicas may. An [`engine::Engine`] ties them together and is tested without a cluster; everything that
 //! waits or talks is in [`run`].
 
+mod backoff;
 pub mod cache;
 pub mod clock;
 pub mod engine;
 mod error_chain;
 mod evaluate;
+pub mod hold;
 pub mod lease;
 pub mod metrics;
+pub mod names;
 pub mod preflight;
 pub mod reconcile;
 mod serve;
@@ -83,7 +86,7 @@ const BACKLOG: usize = 256;
 /// Node patches under way at a time. More makes the API server slower, not faster.
 const CONCURRENCY: usize = 32;
 /// How long writes that are under way may take to end after a stop is asked for: as long as they may take at all.
-const DRAIN: Duration = write::DEADLINE.saturating_add(Duration::from_secs(1));
+const DRAIN: Duration = lease::WRITE_DEADLINE.saturating_add(Duration::from_secs(1));
 /// How long giving the lease back may take.
 const RELEASE: Duration = Duration::from_secs(5);
 /// How often the decision loop comes round when nothing happens, to show that it is alive.
@@ -141,7 +144,7 @@ pub async fn run(
     let candidate = LeaseCandidate::new(
         client.clone(),
         &options.namespace,
-        options.identity,
+        options.identity.clone(),
         Arc::clone(&clock),
         leadership.clone(),
         metrics.clone(),
@@ -149,7 +152,7 @@ pub async fn run(
     let (listed, resign) = (Arc::new(Notify::new()), CancellationToken::new());
     tasks.spawn(compete(candidate, Arc::clone(&listed), resign.clone()));
     let guarded = lease::guarded(client, leadership.clone(), Arc::clone(&clock));
-    let writer = ApiWriter::new(guarded, options.namespace);
+    let writer = ApiWriter::new(guarded, options.namespace, options.identity);
 
     let drained = tokio::select! {
         decided = decide(engine, writer, observations, leadership, listed, health, metrics, clock, stop) => decided?,

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::Retryable;
 use http::{Request, header::DATE};
 use kube::Client;
 
-use super::{clock::Clock, error_chain::ErrorChain};
+use super::{backoff::doubling, clock::Clock, error_chain::ErrorChain};
 
 /// How far the clock may differ from the API server's.
 const TOLERANCE: Duration = Duration::from_mins(1);
 /// How long one question may take.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The longest wait before it is asked again.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Why the operator does not start.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +59,7 @@ enum ProbeError {
 /// [`PreflightError`], when what it answers rules out starting.
 pub async fn check(client: &Client, clock: &dyn Clock) -> Result<(), PreflightError> {
     let (version, served, date) = (|| ask(client))
-        .retry(ExponentialBuilder::default().with_max_delay(Duration::from_secs(10)).without_max_times())
+        .retry(doubling(LONGEST_WAIT))
         .notify(|error: &ProbeError, wait: Duration| {
             tracing::warn!(error = %ErrorChain(error), ?wait, "the API server does not answer yet; retrying");
         })

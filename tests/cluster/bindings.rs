@@ -266,22 +266,29 @@ async fn warn_and_audit(context: &Context) -> Result<()> {
 
 async fn takes_hold(context: &Context) -> Result<()> {
     context.rempart().await?;
-    let world = World::recorded(context, "dawn").await?;
-    let namespace = world.namespace(context, &[]).await?;
-    let floor = world.namespace(context, &[(keys::SENSITIVITY, "restricted")]).await?;
-    let bad = pod(&namespace, "bad", &[(keys::SENSITIVITY, "top")]);
-    let bad_on_floor = pod(&floor, "bad", &[(keys::SENSITIVITY, "top")]);
-    let (mut created, mut refused) = (0, false);
-    // Good pods are made all the while, until bad ones are refused.
-    while !refused {
-        for namespace in [&namespace, &floor] {
-            let good = pod(namespace, "good", &[(keys::SENSITIVITY, "restricted")]);
-            create_dry(&world.admin, &good).await.with_context(|| format!("after {created} pods"))?;
-            created += 1;
+    let world = World::ungoverned(context, "dawn").await?;
+    let namespaces =
+        [world.namespace(context, &[]).await?, world.namespace(context, &[(keys::SENSITIVITY, "restricted")]).await?];
+    let made = async |name: &str, level: &str| {
+        let mut made = Vec::new();
+        for namespace in &namespaces {
+            made.push(create_dry(&world.admin, &pod(namespace, name, &[(keys::SENSITIVITY, level)])).await);
         }
-        refused =
-            create_dry(&world.admin, &bad).await.is_err() && create_dry(&world.admin, &bad_on_floor).await.is_err();
+        made.into_iter().collect::<kube::Result<Vec<_>>>()
+    };
+    made("bad", "top").await.context("nothing governs these namespaces yet")?;
+    world.apply(world.policy()).await?;
+    // Good pods are made all the while, until bad ones are refused in both.
+    for round in 1.. {
+        made("good", "restricted").await.with_context(|| format!("refused in round {round}"))?;
+        let mut refused = 0;
+        for namespace in &namespaces {
+            let bad = pod(namespace, "bad", &[(keys::SENSITIVITY, "top")]);
+            refused += usize::from(create_dry(&world.admin, &bad).await.is_err());
+        }
+        if refused == namespaces.len() {
+            break;
+        }
     }
-    ensure!(created > 20, "only {created} pods were made before the policy took hold");
     Ok(())
 }

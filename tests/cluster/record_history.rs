@@ -22,6 +22,7 @@ use crate::world::{SOON, World};
 #[derive(Clone, Debug)]
 struct RecordVersion {
     name: String,
+    resource_version: Option<String>,
     status: Value,
 }
 
@@ -45,7 +46,11 @@ impl RecordHistory {
             let mut events = std::pin::pin!(events);
             while let Some(event) = events.next().await {
                 if let Ok(watcher::Event::Apply(record) | watcher::Event::InitApply(record)) = event {
-                    let version = RecordVersion { name: record.name_any(), status: record.data["status"].clone() };
+                    let version = RecordVersion {
+                        name: record.name_any(),
+                        resource_version: record.resource_version(),
+                        status: record.data["status"].clone(),
+                    };
                     kept.lock().unwrap_or_else(PoisonError::into_inner).push(version);
                 }
             }
@@ -75,11 +80,18 @@ impl RecordHistory {
         Ok(())
     }
 
+    /// Every version of the record `name`, oldest first: what is listed anew is told once.
+    pub(crate) fn of(&self, name: &str) -> Vec<Value> {
+        let mut versions: Vec<_> = self.versions().iter().filter(|version| version.name == name).cloned().collect();
+        versions.dedup_by(|later, earlier| later.resource_version == earlier.resource_version);
+        versions.into_iter().map(|version| version.status).collect()
+    }
+
     /// Fails when a version contradicts itself, or none was seen.
     pub(crate) fn consistent(&self) -> Result<()> {
         let versions = self.versions();
         ensure!(!versions.is_empty(), "the watch has seen no record");
-        let wrong = versions.iter().filter_map(|RecordVersion { name, status }| {
+        let wrong = versions.iter().filter_map(|RecordVersion { name, status, .. }| {
             let why = contradiction(status)?;
             Some(format!("{name}: {why}: {}", line(status)))
         });

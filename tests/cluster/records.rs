@@ -8,10 +8,11 @@ use kube::{
 };
 use rempart_core::keys;
 use rempart_lab::eventually;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     harness::{Context, Trial},
+    record_history::RecordHistory,
     world::{SOON, World, create, workload},
 };
 
@@ -115,11 +116,15 @@ async fn collected(context: &Context) -> Result<()> {
 }
 
 async fn written(context: &Context) -> Result<()> {
-    let (world, namespace) = with_api(context, "written").await?;
-    let before = eventually_recorded(&world, &namespace, "deployment-api", 2).await?;
-    // Without a status of its own, each write that alters a record makes a new generation of it.
-    ensure!(before.metadata.generation <= Some(4), "{:?} writes for one Deployment", before.metadata.generation);
-    let managers = before.metadata.managed_fields.clone().unwrap_or_default();
+    let world = World::new(context, "written").await?;
+    world.node(context, "gouv").await?;
+    let namespace = world.namespace(context, &[]).await?;
+    let history = RecordHistory::watch(&world, &namespace);
+    let mut deployment = workload("Deployment", &namespace, "api", &RESTRICTED);
+    deployment["spec"]["replicas"] = json!(2);
+    create(&world.admin, &deployment).await?;
+    let record = eventually_recorded(&world, &namespace, "deployment-api", 2).await?;
+    let managers = record.metadata.managed_fields.clone().unwrap_or_default();
     ensure!(managers.len() == 1, "one writer, by one kind of request: {managers:?}");
     // What the record does not speak of.
     context.cluster.kubectl(["label", "deployment", "api", "seen=true", "-n", &namespace]).run().await?;
@@ -127,16 +132,28 @@ async fn written(context: &Context) -> Result<()> {
     other["spec"]["replicas"] = json!(1);
     create(&world.admin, &other).await?;
     eventually_recorded(&world, &namespace, "deployment-other", 1).await?;
-    let after = records(&world, &namespace).get("deployment-api").await?;
-    let said = |record: &DynamicObject| {
-        let mut status = record.data["status"].clone();
-        // Of what goes on in the trials beside this one.
+    let last = records(&world, &namespace).get("deployment-api").await?.data["status"].clone();
+    eventually("the watch to have seen the record as it is", SOON, async || {
+        ensure!(history.of("deployment-api").last() == Some(&last), "it lags behind");
+        anyhow::Ok(())
+    })
+    .await?;
+    let versions = history.of("deployment-api");
+    for pair in versions.windows(2) {
+        ensure!(pair[0] != pair[1], "it was written though nothing had changed: {:#}", pair[1]);
+    }
+    // Pools of the trials beside this one come and go among the rejected ones; everything else is of this workload.
+    let said = |status: &Value| {
+        let mut status = status.clone();
         for field in ["rejectedPools", "rejectedPoolsOmitted"] {
             status.as_object_mut().map(|status| status.remove(field));
         }
         status
     };
-    ensure!(said(&after) == said(&before), "it says {:#} and said {:#}", said(&after), said(&before));
+    let placed = versions.iter().position(|status| said(status) == said(&last)).context("it was never as it is")?;
+    for status in &versions[placed..] {
+        ensure!(said(status) == said(&last), "it changed though its workload did not: {status:#}, then {last:#}");
+    }
     Ok(())
 }
 
@@ -170,7 +187,7 @@ async fn guarded(context: &Context) -> Result<()> {
 async fn longest(context: &Context) -> Result<()> {
     let (world, namespace) = with_api(context, "longest").await?;
     let name = "x".repeat(253);
-    let mut deployment = workload("Deployment", &namespace, &name, &RESTRICTED);
+    let mut deployment = workload("Deployment", &namespace, &name, &[(keys::SENSITIVITY, "secret")]);
     // Its ReplicaSet would have no name.
     deployment["spec"]["replicas"] = json!(0);
     // Labels are shorter.
@@ -185,7 +202,20 @@ async fn longest(context: &Context) -> Result<()> {
         anyhow::Ok(())
     })
     .await?;
+    // An event has a name as well, and one that begins with the object's.
+    eventually_told(&world, &namespace, "PlacementBlocked", &name).await?;
     Ok(())
+}
+
+/// Waits until an event tells of the workload `name` for `reason`, and gives its note.
+async fn eventually_told(world: &World, namespace: &str, reason: &str, name: &str) -> Result<String> {
+    let events: Api<Event> = Api::namespaced(world.admin.clone(), namespace);
+    let note = eventually(format!("the event {reason}"), SOON, async || {
+        let events = events.list(&ListParams::default().fields(&format!("reason={reason}"))).await?.items;
+        let about = |event: &&Event| event.regarding.as_ref().is_some_and(|about| about.name.as_deref() == Some(name));
+        events.iter().find(about).and_then(|event| event.note.clone()).context("it is not there")
+    });
+    Ok(note.await?)
 }
 
 async fn blocked(context: &Context) -> Result<()> {
@@ -205,16 +235,7 @@ async fn blocked(context: &Context) -> Result<()> {
         anyhow::Ok(())
     })
     .await?;
-    let events: Api<Event> = Api::namespaced(world.admin.clone(), &namespace);
-    eventually("the event", SOON, async || {
-        let events = events.list(&ListParams::default().fields("reason=PlacementBlocked")).await?.items;
-        let about = |event: &Event| {
-            event.regarding.as_ref().is_some_and(|on| on.name.as_deref() == Some("vault"))
-                && event.note.as_deref().is_some_and(|note| message.starts_with(note.trim_end_matches('…')))
-        };
-        ensure!(events.iter().any(about), "{events:#?}");
-        anyhow::Ok(())
-    })
-    .await?;
+    let note = eventually_told(&world, &namespace, "PlacementBlocked", "vault").await?;
+    ensure!(message.starts_with(note.trim_end_matches('…')), "the event says {note}");
     Ok(())
 }

@@ -81,6 +81,13 @@ impl World {
 
     /// A world whose catalogue, pools and policy are recorded, for whoever looks.
     pub(crate) async fn recorded(context: &Context, prefix: &str) -> Result<Self> {
+        let world = Self::ungoverned(context, prefix).await?;
+        world.apply(world.policy()).await?;
+        Ok(world)
+    }
+
+    /// A world whose catalogue and pools are recorded, and whose policy is not yet.
+    pub(crate) async fn ungoverned(context: &Context, prefix: &str) -> Result<Self> {
         let world = Self { id: context.unique(prefix), admin: context.cluster.admin() };
         // Worlds that are shared are made outside of any trial.
         let _ = MADE.try_with(|made| made.borrow_mut().push(world.id.clone()));
@@ -88,7 +95,6 @@ impl World {
             world.apply(world.provider(pool)).await?;
             world.apply(world.pool(pool)).await?;
         }
-        world.apply(world.policy()).await?;
         Ok(world)
     }
 

@@ -18,13 +18,13 @@ use super::{
     cache::{ClusterCache, LastSeen, Observation, Revision, WatchChange},
     error_chain::ErrorChain,
     evaluate::{Evaluation, cut},
+    hold::{HoldReason, Holds},
     metrics::Metrics,
     reconcile::{
         CycleClocks, ReconcileOutcome, Reconciler,
         admission::AdmissionReconciler,
         earliest,
         events::EventReconciler,
-        hold::{HoldReason, Holds},
         migration::MigrationReconciler,
         node_labels::NodeLabelReconciler,
         records::RecordReconciler,
@@ -298,13 +298,20 @@ impl Engine {
         let failure = outcome.as_ref().err().map(|error| error.classify(target));
         let version = self.writes.on_write_result(target, failure.as_ref(), now);
         self.migration.on_write_result(target, failure.as_ref(), now);
+        let told = self.records.on_write_result(target, failure.as_ref());
+        self.events.enqueue(told);
         match &failure {
             None => self.metrics.wrote(target.kind()),
             Some(WriteFailure::NotLeading) => self.metrics.write_not_sent(target.kind()),
             Some(failure) => self.metrics.write_failed(target.kind(), failure.reason()),
         }
         match (outcome, &failure) {
-            (Ok(seen), _) => seen.into_iter().for_each(|seen| self.observe(seen)),
+            (Ok(seen), _) => {
+                self.events.on_write_result(target, None);
+                if let Some(seen) = seen {
+                    self.observe(seen);
+                }
+            }
             (Err(error), Some(failure)) => self.on_failure(target, &error, failure, version, now),
             (Err(_), None) => {}
         }
@@ -340,18 +347,24 @@ impl Engine {
             WriteFailure::Timeout if target.moves_pods() => {
                 tracing::warn!(object, "not moved: no answer in time; somebody's webhook may hold it up");
             }
+            failure if matches!(target, WriteTarget::Event { .. }) => {
+                let (reason, error) = (failure.reason(), ErrorChain(error.cause()));
+                if self.events.on_write_result(target, Some(failure)) {
+                    self.writes.give_up(target);
+                    tracing::warn!(object, reason, %error, "an event was not recorded");
+                } else {
+                    tracing::debug!(object, reason, %error, "an event was not recorded; it is sent again");
+                }
+            }
             WriteFailure::Gone => {
                 tracing::debug!(object, "gone before it could be written");
                 self.forget(target, version);
-            }
-            _ if matches!(target, WriteTarget::Event(..)) => {
-                tracing::warn!(object, error = %ErrorChain(error), "an event was not recorded");
             }
             _ => {
                 self.records.put_off(target);
                 self.statuses.put_off(target);
                 if *failure != WriteFailure::Conflict && self.writes.may_log(target.kind(), now) {
-                    let (kind, reason, error) = (target.kind(), failure.reason(), ErrorChain(error));
+                    let (kind, reason, error) = (target.kind(), failure.reason(), ErrorChain(error.cause()));
                     tracing::warn!(object, kind, reason, %error, "write failed; retrying");
                 }
             }
@@ -374,7 +387,7 @@ impl Engine {
             }
             WriteTarget::Record(key) => Observation::Record(WatchChange::Deleted(key.clone(), version)),
             // The watch tells.
-            WriteTarget::Template(..) | WriteTarget::Eviction(_) | WriteTarget::Event(..) => return,
+            WriteTarget::Template(..) | WriteTarget::Eviction(_) | WriteTarget::Event { .. } => return,
         });
     }
 

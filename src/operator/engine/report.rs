@@ -10,7 +10,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::operator::{reconcile::hold::Holds, write::WriteRequest};
+use crate::operator::{hold::Holds, write::WriteRequest};
 use rempart_core::instant::Timestamp;
 
 /// A stage of the cycle that may hold something back.

@@ -48,12 +48,7 @@ use kube::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    clock::Clock,
-    error_chain::ErrorChain,
-    metrics::Metrics,
-    write::{self, FIELD_MANAGER},
-};
+use super::{clock::Clock, error_chain::ErrorChain, metrics::Metrics, names::FIELD_MANAGER};
 use claim::{ClaimStep, LeaseClaim};
 pub use leadership::{Leadership, NotLeading, guarded};
 
@@ -69,6 +64,9 @@ const MARGIN: Duration = Duration::from_secs(5);
 const RENEW: Duration = Duration::from_secs(2);
 /// How often a follower looks at the lease. A released one is taken that soon.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long a write may take: longer than any answer of an API server that is well, and shorter than what is left of the
+/// lease when it begins.
+pub const WRITE_DEADLINE: Duration = Duration::from_secs(4);
 /// How long one request about the lease may take.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// How soon after a request that failed the next one is made.
@@ -78,7 +76,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 /// How often a lease that cannot be read or written is told of.
 const COMPLAINT_PACE: Duration = Duration::from_secs(10);
 
-const _: () = assert!(write::DEADLINE.as_millis() < MARGIN.as_millis(), "a write must end while the lease is held");
+const _: () = assert!(WRITE_DEADLINE.as_millis() < MARGIN.as_millis(), "a write must end while the lease is held");
 const _: () = assert!(RENEW.as_millis() + 2 * DEADLINE.as_millis() < (LEASE.as_millis() - MARGIN.as_millis()));
 
 /// A request about the lease that failed.

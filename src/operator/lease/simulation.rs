@@ -13,11 +13,11 @@ use k8s_openapi::{
 use proptest::prelude::*;
 
 use super::{
-    DEADLINE, LOOK, RENEW, RETRY,
+    DEADLINE, LOOK, RENEW, RETRY, WRITE_DEADLINE,
     claim::{ClaimStep, LeaseClaim},
     leadership::Leadership,
 };
-use crate::{operator::write, property_runner::properties};
+use crate::property_runner::properties;
 
 fn ticks(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis() / 100).unwrap()
@@ -227,7 +227,7 @@ fn simulate(fates: &[ReplicaFate]) -> Result<(), TestCaseError> {
                 let others = replicas.iter().enumerate().filter(|(other, _)| *other != i);
                 for (other, wrote) in others.filter_map(|(other, replica)| Some((other, replica.wrote?))) {
                     prop_assert!(
-                        now > wrote + ticks(write::DEADLINE),
+                        now > wrote + ticks(WRITE_DEADLINE),
                         "{i} writes at {now}, while a write of {other} from {wrote} may be under way"
                     );
                 }

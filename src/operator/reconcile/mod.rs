@@ -6,7 +6,6 @@
 
 pub mod admission;
 pub mod events;
-pub mod hold;
 pub mod migration;
 pub mod node_labels;
 pub mod records;
@@ -16,8 +15,11 @@ pub mod view;
 
 use std::time::Instant;
 
-use self::{hold::Holds, view::ClusterView};
-use super::write::{EventRequest, WriteRequest};
+use self::view::ClusterView;
+use super::{
+    hold::Holds,
+    write::{EventRequest, WriteRequest},
+};
 use rempart_core::instant::Timestamp;
 
 /// The two clocks, as they stand in a cycle.

@@ -5,19 +5,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::Instant,
 };
 
-use super::{CycleClocks, ReconcileOutcome, Reconciler, hold::HoldReason, view::ClusterView};
+use super::{CycleClocks, ReconcileOutcome, Reconciler, view::ClusterView};
 use crate::operator::{
     cache::{ClusterCache, LastSeen, Revision},
     evaluate::Evaluation,
+    hold::HoldReason,
     metrics::Metrics,
-    watch::node::{NodeRecord, StampChange},
+    watch::node::NodeRecord,
     write::{WriteRequest, WriteTarget, queue::WriteQueue},
 };
-use rempart_core::{name::PoolName, selector::Labels};
 
 /// How soon a node's stamps must be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,14 +27,6 @@ enum StampUrgency {
     New,
     /// It gains something, or a value changes.
     Gains,
-}
-
-/// What separates the stamps of `node` from those that are `granted` to its pool.
-pub fn stamp_change(node: &NodeRecord, granted: &BTreeMap<PoolName, Arc<Labels>>) -> StampChange {
-    match node.membership.pool().and_then(|pool| granted.get(pool)) {
-        Some(stamps) => node.differences(stamps),
-        None => node.differences(&Labels::new()),
-    }
 }
 
 /// The nodes whose stamps are not what they should be.
@@ -91,7 +82,7 @@ impl NodeLabelReconciler {
 
     /// Queues the node `name` when its stamps are not what they should be, and says whether they are.
     fn queue(&mut self, name: &str, node: &NodeRecord, evaluation: &Evaluation, now: Instant) -> bool {
-        let change = stamp_change(node, &evaluation.stamps);
+        let change = node.stamp_change(&evaluation.stamps);
         if change.is_empty() {
             return true;
         }
@@ -139,7 +130,7 @@ impl Reconciler for NodeLabelReconciler {
             if view.writes.is_in_flight(&target) {
                 continue;
             }
-            let change = view.cache.nodes.get(&name).map(|node| stamp_change(node, &view.evaluation.stamps));
+            let change = view.cache.nodes.get(&name).map(|node| node.stamp_change(&view.evaluation.stamps));
             let Some(change) = change.filter(|change| !change.is_empty()) else {
                 self.since.remove(&name);
                 continue;

@@ -10,9 +10,9 @@ use std::{
 };
 
 use super::{
-    admission::Propagation,
-    migration::{CircuitBreaker, MigrationStatuses},
-    records::PolicyLevelCounts,
+    admission::propagation::Propagation,
+    migration::{breaker::CircuitBreaker, status::MigrationStatuses},
+    records::counts::PolicyLevelCounts,
     settings::Settings,
 };
 use crate::operator::{cache::ClusterCache, evaluate::Evaluation, watch::node::NodeRecord, write::queue::WriteQueue};

@@ -65,6 +65,17 @@ pub enum SimulatedFailure {
     Refused(u16, String),
 }
 
+impl fmt::Display for SimulatedFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("timeout"),
+            Self::Unreachable => f.write_str("unreachable"),
+            Self::Conflict => f.write_str("conflict"),
+            Self::Refused(code, said) => write!(f, "refused {code} {said:?}"),
+        }
+    }
+}
+
 impl SimulatedFailure {
     fn error(&self) -> WriteError {
         let status = |code, message: &str, reason: &str| {

@@ -11,7 +11,8 @@ use crate::{
     api::{GROUP, VERSION},
     operator::{
         cache::{Observation, WatchChange},
-        write::{POLICY_LIST, WriteRequest},
+        names::POLICY_LIST,
+        write::WriteRequest,
     },
 };
 use rempart_core::keys;
@@ -35,10 +36,18 @@ pub(super) fn summary(request: &WriteRequest) -> String {
         WriteRequest::ApplyProviderStatus(_, status)
         | WriteRequest::ApplyPoolStatus(_, status)
         | WriteRequest::ApplyPolicyStatus(_, status) => conditions(status),
-        WriteRequest::ApplyRecord { body, .. } => body.get("status").map(conditions).unwrap_or_default(),
+        WriteRequest::ApplyRecord(_, body) => body.get("status").map(conditions).unwrap_or_default(),
         WriteRequest::RecordEvent(event) => format!("{}: {}", event.reason, event.note),
-        WriteRequest::CreatePolicyList(data) => format!("{data:?}"),
-        WriteRequest::PatchPolicyList(data) => format!("{data:?}"),
+        WriteRequest::CreatePolicyList(data) => {
+            data.iter().map(|(policy, mode)| format!("+{policy}={mode}")).collect::<Vec<_>>().join(" ")
+        }
+        WriteRequest::PatchPolicyList(data) => {
+            let entry = |(policy, mode): (&String, &Option<String>)| match mode {
+                Some(mode) => format!("+{policy}={mode}"),
+                None => format!("-{policy}"),
+            };
+            data.iter().map(entry).collect::<Vec<_>>().join(" ")
+        }
         WriteRequest::SetFinalizers { finalizers, .. } => finalizers.join(" "),
         _ if request.deletes() => "deleted".to_owned(),
         _ => String::new(),
@@ -129,7 +138,7 @@ impl SimulatedCluster {
                 let version = self.next_version();
                 Some(Observation::Pod(WatchChange::Deleted(name, version)))
             }
-            WriteRequest::ApplyRecord { name, mut body, .. } => {
+            WriteRequest::ApplyRecord(name, mut body) => {
                 set(&mut body, "apiVersion", json!(format!("{GROUP}/{VERSION}")));
                 self.answer_with(key("WorkloadPlacement", &name), body)
             }

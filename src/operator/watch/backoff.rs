@@ -4,19 +4,13 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::BackoffBuilder;
 use kube::runtime::watcher;
+
+use crate::operator::backoff::doubling;
 
 /// The longest wait before a watch that broke off is taken up again.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
-/// How a watch that broke off is taken up again. Gentle on an API server in trouble, and soon there when it is back.
-const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
-    .with_min_delay(Duration::from_millis(200))
-    .with_max_delay(LONGEST_WAIT)
-    .with_factor(2.0)
-    .with_jitter()
-    .without_max_times();
 
 /// How long to wait after each failure of one watch.
 pub struct WatchBackoff {
@@ -27,7 +21,8 @@ pub struct WatchBackoff {
 
 impl Default for WatchBackoff {
     fn default() -> Self {
-        Self { backoff: BACKOFF.build(), expired: false }
+        // With jitter: watches that broke off together are not taken up again together.
+        Self { backoff: doubling(LONGEST_WAIT).with_jitter().build(), expired: false }
     }
 }
 

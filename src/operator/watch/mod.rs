@@ -47,8 +47,7 @@ use super::{
     cache::{Observation, PolicyList, WatchChange, version},
     error_chain::ErrorChain,
     metrics::Metrics,
-    reconcile::admission::bindings::MANAGED_BY,
-    write::POLICY_LIST,
+    names::{MANAGED_BY, POLICY_LIST},
 };
 use crate::api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement};
 use rempart_core::{

@@ -4,7 +4,7 @@
 //! follow from what was made of it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     hash::{Hash, Hasher},
     sync::Arc,
 };
@@ -155,8 +155,16 @@ impl NodeRecord {
         }
     }
 
+    /// What separates its stamps from those that are `granted` to its pool.
+    pub fn stamp_change(&self, granted: &BTreeMap<PoolName, Arc<Labels>>) -> StampChange {
+        match self.membership.pool().and_then(|pool| granted.get(pool)) {
+            Some(stamps) => self.differences(stamps),
+            None => self.differences(&Labels::new()),
+        }
+    }
+
     /// What separates its stamps from `desired`.
-    pub fn differences(&self, desired: &Labels) -> StampChange {
+    fn differences(&self, desired: &Labels) -> StampChange {
         let add = desired
             .iter()
             .filter(|(key, value)| find(&self.stamps, key) != Some(value))

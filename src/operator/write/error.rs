@@ -3,8 +3,8 @@
 //! A [`WriteError`] is what the client returned. [`WriteError::classify`] takes the [`WriteTarget`] with it, because one
 //! answer means different things: a webhook's 429 to an eviction refuses that eviction, and says nothing of the API server.
 
-use super::{DEADLINE, WriteTarget};
-use crate::operator::lease::NotLeading;
+use super::WriteTarget;
+use crate::operator::lease::{NotLeading, WRITE_DEADLINE};
 
 /// A write that failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,7 @@ pub enum WriteError {
     #[error(transparent)]
     NotLeading(NotLeading),
     /// No answer in time.
-    #[error("the API server did not answer within {} s", DEADLINE.as_secs())]
+    #[error("the API server did not answer within {} s", WRITE_DEADLINE.as_secs())]
     Deadline,
 }
 
@@ -77,6 +77,16 @@ impl WriteFailure {
 }
 
 impl WriteError {
+    /// What failed, as it is told to people: what the API server said, where it said something.
+    #[must_use]
+    pub fn cause(&self) -> &(dyn std::error::Error + 'static) {
+        match self {
+            Self::Api(error) => error,
+            Self::NotLeading(error) => error,
+            Self::Deadline => self,
+        }
+    }
+
     /// What it means for a request about `target`.
     #[must_use]
     pub fn classify(&self, target: &WriteTarget) -> WriteFailure {

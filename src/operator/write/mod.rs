@@ -8,7 +8,7 @@ mod event;
 pub mod queue;
 mod request;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -17,13 +17,13 @@ use k8s_openapi::{
         apps::v1 as apps,
         batch::v1 as batch,
         core::v1::{ConfigMap, Pod},
+        events::v1::Event,
     },
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{DeleteParams, EvictParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
     core::DeserializeGuard,
-    runtime::events::{Event, EventType, Recorder},
 };
 use serde_json::json;
 
@@ -34,8 +34,8 @@ pub use self::{
 };
 use super::{
     cache::{Observation, PolicyList, WatchChange, version},
-    error_chain::ErrorChain,
-    reconcile::admission::bindings::MANAGED_BY,
+    lease::WRITE_DEADLINE,
+    names::{FIELD_MANAGER, MANAGED_BY, POLICY_LIST},
     watch::{
         decode::{declared_object, decoded, mutating_binding, validating_binding},
         node::PartialNode,
@@ -49,30 +49,20 @@ use rempart_core::{
     keys,
 };
 
-/// Who the API server records as the writer.
-pub const FIELD_MANAGER: &str = "rempart";
-/// The `ConfigMap` of the policies that exist.
-pub const POLICY_LIST: &str = "rempart-policies";
-/// What holds a policy until admission has let go of it.
-pub const FINALIZER: &str = "rempart.dev/admission";
-
-/// Longer than any answer of an API server that is well, and shorter than what is left of the lease when a write begins.
-pub(super) const DEADLINE: Duration = Duration::from_secs(4);
-/// The longest note of an event that the API server takes, in bytes.
-const NOTE: usize = 1024;
-
 /// Executes writes.
 #[derive(Clone)]
 pub struct ApiWriter {
     client: Client,
     namespace: String,
+    identity: String,
 }
 
 impl ApiWriter {
-    /// A writer that keeps the list of policies in `namespace`, by a client that is [`guarded`](crate::operator::lease::guarded).
+    /// A writer that keeps the list of policies in `namespace` and signs events as the replica `identity`, by a client that
+    /// is [`guarded`](crate::operator::lease::guarded).
     #[must_use]
-    pub fn new(client: Client, namespace: String) -> Self {
-        Self { client, namespace }
+    pub fn new(client: Client, namespace: String, identity: String) -> Self {
+        Self { client, namespace, identity }
     }
 
     /// Carries out `request`, and says what was seen of the object afterwards.
@@ -80,7 +70,7 @@ impl ApiWriter {
     /// # Errors
     /// [`WriteError`]: nothing was written, or nobody knows.
     pub async fn perform(&self, request: WriteRequest) -> Result<Option<Observation>, WriteError> {
-        tokio::time::timeout(DEADLINE, self.send(request)).await.map_err(|_| WriteError::Deadline)?
+        tokio::time::timeout(WRITE_DEADLINE, self.send(request)).await.map_err(|_| WriteError::Deadline)?
     }
 
     async fn send(&self, request: WriteRequest) -> Result<Option<Observation>, WriteError> {
@@ -157,17 +147,11 @@ impl ApiWriter {
                 pods.evict(name, &EvictParams { delete_options: Some(delete), post_options: post() }).await?;
                 return Ok(None);
             }
-            WriteRequest::ApplyRecord { name: key, body, events } => {
+            WriteRequest::ApplyRecord(key, body) => {
                 let (namespace, name) = split(&key);
                 let records: Api<DecodedObject<WorkloadPlacement, RecordDigest>> = Api::namespaced(client(), namespace);
                 let params = PatchParams::apply(FIELD_MANAGER).force();
                 let seen = records.patch(name, &params, &Patch::Apply(body)).await?;
-                for event in events {
-                    // What is told is said in the record as well.
-                    if let Err(error) = self.record_event(event).await {
-                        tracing::warn!(object = key, error = %ErrorChain(&error), "an event was not recorded");
-                    }
-                }
                 Observation::Record(decoded(WatchChange::Applied(key, seen)))
             }
             WriteRequest::DeleteRecord(key, version) => {
@@ -211,15 +195,14 @@ impl ApiWriter {
     }
 
     async fn record_event(&self, event: EventRequest) -> Result<(), kube::Error> {
-        let EventRequest { about, reason, action, note, warning, at: _ } = event;
-        let event = Event {
-            type_: if warning { EventType::Warning } else { EventType::Normal },
-            reason: reason.to_owned(),
-            note: Some(fitting(note, NOTE)),
-            action: action.to_owned(),
-            secondary: None,
-        };
-        Recorder::new(self.client.clone(), FIELD_MANAGER.into()).publish(&event, &about).await
+        let event = event.into_event(&self.identity);
+        let namespace = event.metadata.namespace.clone().unwrap_or_default();
+        let events: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        match events.create(&post(), &event).await {
+            // It arrived when it was first sent.
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            outcome => outcome.map(drop),
+        }
     }
 
     async fn apply_status<K>(&self, name: &str, status: serde_json::Value) -> Result<DeserializeGuard<K>, kube::Error>
@@ -289,27 +272,5 @@ fn policy_list(data: BTreeMap<String, String>) -> ConfigMap {
 impl From<ConfigMap> for PolicyList {
     fn from(map: ConfigMap) -> Self {
         Self { version: version(map.resource_version().as_deref()), data: map.data.unwrap_or_default() }
-    }
-}
-
-/// At most `longest` bytes of `text`.
-fn fitting(mut text: String, longest: usize) -> String {
-    const MORE: &str = "…";
-    if text.len() > longest {
-        text.truncate(text.floor_char_boundary(longest.saturating_sub(MORE.len())));
-        text.push_str(MORE);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn notes_fit_and_are_cut_between_characters() {
-        assert_eq!(fitting("déjà".into(), 6), "déjà");
-        assert_eq!(fitting("déjà vu".into(), 7), "déj…");
-        assert_eq!(fitting("€".repeat(500), NOTE).len(), 3 * 340 + 3);
     }
 }

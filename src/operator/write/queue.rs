@@ -10,12 +10,11 @@ use std::{
 
 use super::{WriteFailure, WriteRequest, WriteTarget};
 use crate::operator::{
+    backoff,
     cache::{ClusterCache, ResourceVersioned},
-    reconcile::hold::{HoldReason, Holds},
+    hold::{HoldReason, Holds},
 };
 
-/// The first wait after a failed write; it doubles with each further failure.
-const FIRST_RETRY: Duration = Duration::from_millis(200);
 /// The longest wait after a failed write.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// The longest wait of all writes while the API server is away: so late may they resume when it is back.
@@ -25,11 +24,6 @@ const LONGEST_ABSENCE: Duration = Duration::from_secs(5);
 pub const SHARE: usize = 4;
 /// How often a kind of write that fails is logged: with an API server that is away, every one fails.
 const LOG_PACE: Duration = Duration::from_secs(1);
-
-/// How long to wait after so many failures in a row.
-pub fn backoff(failures: u32, longest: Duration) -> Duration {
-    FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(longest)
-}
 
 /// Failures in a row, and what is waited for after the last.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +101,11 @@ impl WriteQueue {
         self.outage.map(|outage| outage.not_before).filter(|not_before| *not_before > now)
     }
 
+    /// Writes about `target` are given up: how they fared says nothing any more.
+    pub fn give_up(&mut self, target: &WriteTarget) {
+        self.backoffs.remove(target);
+    }
+
     /// What became of own writes, if there ever were any, says nothing any more.
     pub fn forget_failures(&mut self) {
         self.backoffs.clear();
@@ -161,12 +160,10 @@ impl WriteQueue {
                 self.backoffs.remove(target);
             }
             Some(WriteFailure::NotLeading) => {}
-            // One that is lost is not told again.
-            Some(_) if matches!(target, WriteTarget::Event(..)) => {}
             Some(_) => {
                 let before = self.backoffs.get(target).map_or(0, |backoff| backoff.failures);
                 let failures = if self.outage.is_some() { before.max(1) } else { before.saturating_add(1) };
-                let not_before = now + backoff(failures, LONGEST_RETRY);
+                let not_before = now + backoff::after(failures, LONGEST_RETRY);
                 self.backoffs.insert(target.clone(), FailureBackoff { failures, not_before });
             }
         }
@@ -198,7 +195,7 @@ impl WriteQueue {
             Some(outage) if outage.not_before > now => Some(outage),
             outage => {
                 let failures = outage.map_or(0, |outage| outage.failures).saturating_add(1);
-                Some(FailureBackoff { failures, not_before: now + backoff(failures, LONGEST_ABSENCE) })
+                Some(FailureBackoff { failures, not_before: now + backoff::after(failures, LONGEST_ABSENCE) })
             }
         };
     }
@@ -227,7 +224,7 @@ fn version(cache: &ClusterCache, target: &WriteTarget) -> u64 {
             cache.policies.get(name).map(ResourceVersioned::version)
         }
         WriteTarget::Record(key) => cache.records.get(key).map(ResourceVersioned::version),
-        WriteTarget::Template(..) | WriteTarget::Eviction(_) | WriteTarget::Event(..) => None,
+        WriteTarget::Template(..) | WriteTarget::Eviction(_) | WriteTarget::Event { .. } => None,
     }
     .unwrap_or(0)
 }

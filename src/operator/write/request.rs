@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding};
 
-use super::{EventRequest, POLICY_LIST};
-use crate::operator::watch::node::StampChange;
+use super::EventRequest;
+use crate::operator::{names::POLICY_LIST, watch::node::StampChange};
 use rempart_core::{
     fleet::{ObjectUid, split},
-    instant::Timestamp,
     workload::WorkloadKind,
 };
 
@@ -69,18 +68,11 @@ pub enum WriteRequest {
         /// Its identifier: one of the same name is another.
         uid: ObjectUid,
     },
-    /// Applies the record of a workload, and tells of what it says that is new.
-    ApplyRecord {
-        /// The record's name.
-        name: String,
-        /// The record.
-        body: serde_json::Value,
-        /// What there is to tell.
-        events: Vec<EventRequest>,
-    },
+    /// Applies the record of a workload.
+    ApplyRecord(String, serde_json::Value),
     /// Deletes the record of a workload, as of a resource version.
     DeleteRecord(String, u64),
-    /// Records an event, once: one that is lost is not told again.
+    /// Records an event.
     RecordEvent(Box<EventRequest>),
 }
 
@@ -147,7 +139,7 @@ impl WriteRequest {
             Self::ApplyPolicyStatus(name, _) => WriteTarget::PolicyStatus(name.clone()),
             Self::RestartRollout { kind, name, .. } => WriteTarget::Template(*kind, name.clone()),
             Self::EvictPod { name, .. } => WriteTarget::Eviction(name.clone()),
-            Self::ApplyRecord { name, .. } | Self::DeleteRecord(name, _) => WriteTarget::Record(name.clone()),
+            Self::ApplyRecord(name, _) | Self::DeleteRecord(name, _) => WriteTarget::Record(name.clone()),
             Self::RecordEvent(event) => event.target(),
         }
     }
@@ -184,8 +176,13 @@ pub enum WriteTarget {
     Eviction(String),
     /// The record of a workload.
     Record(String),
-    /// An event on an object, of this instant: the object for people, and the event's reason.
-    Event(String, &'static str, Timestamp),
+    /// An event.
+    Event {
+        /// The object that it is about, for people.
+        object: String,
+        /// The name of the event.
+        name: String,
+    },
 }
 
 impl WriteTarget {
@@ -201,7 +198,7 @@ impl WriteTarget {
             Self::Template(..) => "migration",
             Self::Eviction(_) => "eviction",
             Self::Record(_) => "record",
-            Self::Event(..) => "event",
+            Self::Event { .. } => "event",
         }
     }
 
@@ -228,9 +225,9 @@ impl WriteTarget {
             | Self::NodeLabels(name)
             | Self::ProviderStatus(name)
             | Self::PoolStatus(name)
-            | Self::PolicyStatus(name) => name,
+            | Self::PolicyStatus(name)
+            | Self::Event { name, .. } => name,
             Self::Record(key) | Self::Template(_, key) | Self::Eviction(key) => split(key).1,
-            Self::Event(about, ..) => about,
         }
     }
 
@@ -248,7 +245,7 @@ impl WriteTarget {
             Self::PoolStatus(name) => format!("PlacementPool {name}"),
             Self::Template(kind, key) => format!("{} {key}", kind.kind()),
             Self::Eviction(key) => format!("Pod {key}"),
-            Self::Event(about, ..) => about.clone(),
+            Self::Event { object, .. } => object.clone(),
         }
     }
 }

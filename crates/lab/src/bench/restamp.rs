@@ -33,7 +33,7 @@ use super::{
     machine::{self, BackgroundLoad, ProcessMemory, mib},
 };
 use crate::{Component, ControlPlane, OperatorProcess, ProgressDisplay, kubeconfig};
-use rempart::operator::write::FIELD_MANAGER;
+use rempart::operator::names::FIELD_MANAGER;
 
 /// Patches under way at a time, of the operator and of the bare client.
 pub(super) const CONCURRENCY: usize = 32;

@@ -61,7 +61,7 @@ fn take(cluster: &mut SimulatedCluster, step: ScriptStep, output: &mut String) -
             writeln!(output, "> {}", if leads { "lead" } else { "follow" })?;
         }
         ScriptStep::Run(ScriptCommand::Fail(failure)) => {
-            writeln!(output, "> fail {} {:?} times {}", failure.write, failure.failure(), failure.times)?;
+            writeln!(output, "> fail {} with {} times {}", failure.write, failure.failure(), failure.times)?;
             cluster.fail(failure.write.clone(), failure.failure(), failure.times);
         }
         ScriptStep::Run(ScriptCommand::Show(ObjectField { object, at })) => {

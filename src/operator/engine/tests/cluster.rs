@@ -239,11 +239,7 @@ impl Cluster {
                 let binding = ObservedBinding { meta, spec: Some(binding.spec) };
                 Observation::ValidatingBinding(WatchChange::Applied(name, binding))
             }
-            WriteRequest::ApplyRecord { name, mut body, events } => {
-                for event in &events {
-                    let WriteTarget::Event(about, reason, _) = event.target() else { unreachable!() };
-                    self.told.push(format!("{about}: {reason}: {}", event.note));
-                }
+            WriteRequest::ApplyRecord(name, mut body) => {
                 body["metadata"]["resourceVersion"] = self.next_version().into();
                 self.records.insert(name.clone(), body.clone());
                 let seen: DecodedObject<WorkloadPlacement, RecordDigest> = serde_json::from_value(body).unwrap();
@@ -259,9 +255,11 @@ impl Cluster {
             WriteRequest::DeleteValidatingBinding(name, version) => {
                 Observation::ValidatingBinding(WatchChange::Deleted(name, version))
             }
-            WriteRequest::RestartRollout { .. } | WriteRequest::EvictPod { .. } | WriteRequest::RecordEvent(_) => {
+            WriteRequest::RecordEvent(event) => {
+                self.told.push(format!("{}: {}: {}", event.object(), event.reason, event.note));
                 return None;
             }
+            WriteRequest::RestartRollout { .. } | WriteRequest::EvictPod { .. } => return None,
         })
     }
 

@@ -22,9 +22,9 @@ use crate::{
     api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
     operator::{
         cache::{DeclaredObject, ObjectPresence, ObservedBinding, PolicyList},
+        names::{FINALIZER, POLICY_LIST},
         reconcile::{events::UNSENT, settings::MoveLimits},
         watch::{node::PartialNode, partial::DecodedObject, record::RecordDigest},
-        write::{FINALIZER, POLICY_LIST},
     },
 };
 use rempart_core::workload::WorkloadKind;
@@ -466,7 +466,7 @@ fn however_much_people_are_to_be_told_it_waits_its_turn() {
     cluster.engine.events.enqueue((0..UNSENT + 10).map(told));
     let sent = cluster.engine.cycle(cluster.at, cluster.now);
     let sent: Vec<_> =
-        targets(&sent).iter().filter(|key| matches!(key, WriteTarget::Event(..))).map(WriteTarget::object).collect();
+        targets(&sent).iter().filter(|key| matches!(key, WriteTarget::Event { .. })).map(WriteTarget::object).collect();
     assert_eq!(sent, ["PlacementPolicy policy-10"], "the oldest are dropped when there are too many");
     assert_eq!(cluster.engine.events.waiting(), UNSENT - 1);
     assert!(cluster.engine.cycle(cluster.at, cluster.now).is_empty(), "the next when that one has ended");

@@ -126,7 +126,7 @@ fn an_eviction_that_is_refused_again_and_again_is_told_once() {
         cluster.wait(500);
         for request in cluster.engine.cycle(cluster.at, cluster.now) {
             let key = request.target();
-            told += usize::from(matches!(&key, WriteTarget::Event(_, reason, _) if *reason == "Migrating"));
+            told += usize::from(matches!(&request, WriteRequest::RecordEvent(event) if event.reason == "Migrating"));
             if matches!(key, WriteTarget::Eviction(_)) {
                 evictions += 1;
                 cluster.engine.on_write_result(&key, Err(declined(403, "not now")), cluster.now);

@@ -34,6 +34,47 @@ fn a_record_says_what_became_of_its_workload() {
     assert_eq!((&levels[0]["workloads"], &levels[0]["violatingPods"]), (&json!(0), &json!(0)), "{levels:#}");
 }
 
+/// Cycles in which writes of records get no answer in time, and `arrive` or do not. Returns what was told meanwhile.
+fn unanswered(arrive: bool) -> Vec<String> {
+    let mut cluster = Cluster::with_api("Enforce");
+    cluster.at = instant("2026-07-01T00:00:00Z");
+    for _ in 0..8 {
+        cluster.wait(500);
+        for request in cluster.engine.cycle(cluster.at, cluster.now) {
+            let target = request.target();
+            if !matches!(target, WriteTarget::Record(_)) {
+                let seen = cluster.perform(request);
+                cluster.engine.on_write_result(&target, Ok(seen), cluster.now);
+                continue;
+            }
+            let seen = if arrive { cluster.perform(request) } else { None };
+            cluster.engine.on_write_result(&target, Err(WriteError::Deadline), cluster.now);
+            if let Some(seen) = seen {
+                cluster.engine.observe(seen);
+            }
+        }
+    }
+    let before = cluster.told.len();
+    if !arrive {
+        assert_eq!(before, 1, "of the policy alone: {:#?}", cluster.told);
+    }
+    cluster.rest();
+    cluster.told
+}
+
+#[test]
+fn what_a_record_says_is_told_once_whatever_became_of_the_answer() {
+    let told = |arrive| {
+        let reasons = unanswered(arrive).into_iter().filter_map(|told| Some(told.split(": ").nth(1)?.to_owned()));
+        let mut reasons: Vec<String> = reasons.collect();
+        reasons.sort_unstable();
+        reasons
+    };
+    for arrive in [true, false] {
+        assert_eq!(told(arrive), ["ClearanceChanged", "ClearanceLost", "PlacementBlocked"], "arrived: {arrive}");
+    }
+}
+
 #[test]
 fn a_policy_that_only_watches_has_it_recorded_what_it_would_do() {
     let cluster = Cluster::with_api("Audit");

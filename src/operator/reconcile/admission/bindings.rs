@@ -14,13 +14,14 @@ use k8s_openapi::{
 };
 
 use crate::api::{PlacementPolicySpec, PolicyMode};
-use crate::operator::cache::{ClusterCache, ObservedBinding};
+use crate::operator::{
+    cache::{ClusterCache, ObservedBinding},
+    names::MANAGED_BY,
+};
 use rempart_core::keys;
 
 /// Every binding's label with the name of its `PlacementPolicy`.
 pub const POLICY_LABEL: &str = "rempart.dev/policy";
-/// Every binding's label that says whose it is.
-pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "rempart");
 
 /// The mutations that policies are bound to: the admission policy, how the binding's name begins, and the namespaces.
 ///

@@ -5,6 +5,7 @@
 //! pass: entry, bindings, and when API servers have let go of them, finalizer.
 
 pub mod bindings;
+pub mod propagation;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,27 +16,23 @@ use std::{
 use k8s_openapi::api::admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding};
 use kube::api::ObjectMeta;
 
-use self::bindings::{POLICY_LABEL, PolicyBindings};
-use super::{CycleClocks, ReconcileOutcome, Reconciler, hold::HoldReason, view::ClusterView};
+use self::{
+    bindings::{POLICY_LABEL, PolicyBindings},
+    propagation::Propagation,
+};
+use super::{CycleClocks, ReconcileOutcome, Reconciler, view::ClusterView};
 use crate::api::{PlacementPolicy, PolicyMode};
 use crate::operator::{
-    cache::{ClusterCache, DeclaredObject, ObservedBinding, ResourceVersioned, Revision},
-    write::{FINALIZER, POLICY_LIST, WriteRequest},
+    cache::{ClusterCache, DeclaredObject, ObservedBinding, ResourceVersioned},
+    hold::HoldReason,
+    names::{FINALIZER, POLICY_LIST},
+    write::WriteRequest,
 };
 
 /// API servers refresh their bindings every second; twice that is safe.
 const BINDING_PROPAGATION: Duration = Duration::from_secs(2);
 /// Parameters are watched, and arrive sooner.
 const LIST_PROPAGATION: Duration = Duration::from_secs(1);
-
-/// The policies whose bindings every API server acts on.
-#[derive(Debug, Default)]
-pub struct Propagation {
-    /// By name, the policies whose bindings are as they must be, and have been long enough for every API server.
-    pub policies: BTreeSet<String>,
-    /// How often they have changed.
-    pub revision: Revision,
-}
 
 /// How far each policy has come with its bindings.
 #[derive(Debug, Default)]

@@ -3,10 +3,11 @@
 //! What to move and how is the core's to say, from the report of the view. Here is what needs a memory: facts that must
 //! have been stable for a while, moves in flight, refusals that are waited out, and what was replaced before.
 
-mod breaker;
+pub mod breaker;
 mod in_flight;
+mod revisions;
 mod sentence;
-mod status;
+pub mod status;
 #[cfg(test)]
 mod tests;
 mod unobserved_loss;
@@ -19,24 +20,18 @@ use std::{
 #[cfg(test)]
 pub use self::unobserved_loss::UnobservedLoss;
 use self::{
-    breaker::BreakerInput,
+    breaker::{BreakerInput, CircuitBreaker},
     in_flight::{InFlightMove, reference},
-    status::{FactRevisions, LookRevisions},
-};
-pub use self::{
-    breaker::{CircuitBreaker, stop_message},
+    revisions::{FactRevisions, LookRevisions},
     status::{MigrationStatus, MigrationStatuses},
 };
-use super::{
-    CycleClocks, ReconcileOutcome, Reconciler,
-    hold::{HoldReason, Holds},
-    settings::MoveLimits,
-    view::ClusterView,
-};
+use super::{CycleClocks, ReconcileOutcome, Reconciler, settings::MoveLimits, view::ClusterView};
 use crate::operator::{
+    backoff,
     cache::LastSeen,
+    hold::{HoldReason, Holds},
     metrics::Metrics,
-    write::{EventRequest, TemplateKind, WriteFailure, WriteRequest, WriteTarget, queue::backoff},
+    write::{EventRequest, TemplateKind, WriteFailure, WriteRequest, WriteTarget},
 };
 use rempart_core::{
     compliance::{Compliance, ComplianceReport, MisplacedPod, OwnedPods, PodOwner},
@@ -150,7 +145,7 @@ impl MigrationReconciler {
             {
                 let failures = self.refused.get(&pod).map_or(1, |refused| refused.failures.saturating_add(1));
                 // Longer than until the next look, in which others have their turn.
-                let not_before = now + backoff(failures, LONGEST_REFUSAL).max(PACE.saturating_mul(2));
+                let not_before = now + backoff::after(failures, LONGEST_REFUSAL).max(PACE.saturating_mul(2));
                 self.refused.insert(pod, RefusedEviction { failures, not_before, said });
                 pods.remove(&pod);
                 pods.is_empty()

@@ -1,11 +1,10 @@
-//! Migration status: what the records of workloads are told of moves, and the revisions that a look at them follows from.
+//! Migration status: what the records of workloads are told of moves.
 //!
-//! A [`MigrationStatus`] says of one workload what moves, what waits and why pods stay. Facts that must be stable before
-//! pods are moved are told from all else that a look follows from.
+//! A [`MigrationStatus`] says of one workload what moves, what waits and why pods stay.
 
 use std::collections::BTreeMap;
 
-use crate::operator::{cache::Revision, reconcile::view::ClusterView};
+use crate::operator::cache::Revision;
 use rempart_core::fleet::ObjectUid;
 
 /// How the migration of a workload's pods stands.
@@ -58,43 +57,5 @@ impl MigrationStatuses {
     pub fn none() -> &'static Self {
         static NONE: std::sync::LazyLock<MigrationStatuses> = std::sync::LazyLock::new(MigrationStatuses::default);
         &NONE
-    }
-}
-
-/// The revisions of the facts by which a pod may be where it is: they must be stable before pods are moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FactRevisions {
-    evaluation: u64,
-    pool_reassignments: Revision,
-    namespace_labels: Revision,
-    propagation: Revision,
-}
-
-/// The revisions of everything that a look at what runs follows from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LookRevisions {
-    pub(super) facts: FactRevisions,
-    nodes: Revision,
-    workloads: Revision,
-    namespaces: Revision,
-    policies: Revision,
-}
-
-impl LookRevisions {
-    /// Those of `view`.
-    pub(super) fn of(view: &ClusterView<'_>) -> Self {
-        let revisions = &view.cache.revisions;
-        Self {
-            facts: FactRevisions {
-                evaluation: view.evaluation.serial,
-                pool_reassignments: revisions.pool_reassignments,
-                namespace_labels: revisions.namespace_labels,
-                propagation: view.propagation.revision,
-            },
-            nodes: revisions.nodes,
-            workloads: revisions.workloads,
-            namespaces: revisions.namespaces,
-            policies: revisions.policies,
-        }
     }
 }

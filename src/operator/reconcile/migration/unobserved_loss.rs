@@ -8,9 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::operator::{
-    cache::ClusterCache, evaluate::Evaluation, reconcile::node_labels::stamp_change, watch::node::NodeRecord,
-};
+use crate::operator::{cache::ClusterCache, evaluate::Evaluation, watch::node::NodeRecord};
 use rempart_core::{
     breaker::{ClearanceLoss, LossBaseline, losses},
     catalogue::Qualification,
@@ -40,9 +38,10 @@ pub struct UnobservedLoss {
 
 impl UnobservedLoss {
     /// Looks at all nodes; `None` where there is none such, which is nearly always.
-    pub fn find(cache: &ClusterCache, evaluation: &Evaluation, at: Timestamp, now: Instant) -> Option<Self> {
+    pub fn find<'c>(cache: &'c ClusterCache, evaluation: &Evaluation, at: Timestamp, now: Instant) -> Option<Self> {
         // Not even a pool that is being left is granted them.
-        let lost = |(name, node)| (name, node, stamp_change(node, &evaluation.held).remove);
+        let lost =
+            |(name, node): (&'c String, &'c NodeRecord)| (name, node, node.stamp_change(&evaluation.held).remove);
         let losing: Vec<_> = cache.nodes.iter().map(lost).filter(|(.., lost)| !lost.is_empty()).collect();
         if losing.is_empty() {
             return None;

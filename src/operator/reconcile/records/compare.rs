@@ -13,9 +13,10 @@ use std::{
 use serde_json::json;
 
 use super::{
-    PACE, RecordReconciler, VerifiedRecord,
-    content::{ConditionContent, RecordContent, RecordSubject},
+    PACE, RecordReconciler, RecordWrite, VerifiedRecord,
+    content::RecordContent,
     entry::{EntrySource, RecordEntry, exists},
+    subject::{ConditionContent, RecordSubject},
 };
 use crate::{
     api,
@@ -23,7 +24,7 @@ use crate::{
         cache::ClusterCache,
         evaluate::{Evaluation, time},
         reconcile::{
-            migration::{MigrationStatus, MigrationStatuses},
+            migration::status::{MigrationStatus, MigrationStatuses},
             statuses::whole_seconds,
         },
         watch::{
@@ -143,8 +144,8 @@ pub(super) struct RecordComparison<'e, 's, 'a> {
 }
 
 impl RecordComparison<'_, '_, '_> {
-    /// Works out what is to be written.
-    pub(super) fn compare(&self, records: &mut RecordReconciler) {
+    /// Works out what is to be written, and returns what is to be told of records that say it already.
+    pub(super) fn compare(&self, records: &mut RecordReconciler) -> Vec<EventRequest> {
         let Self { entries, estate, migrations, at, now } = *self;
         records.asked.retain(|_, asked| *asked + PACE > now);
         (records.is_due, records.has_more, records.not_before) = (false, false, Some(now + PACE));
@@ -152,7 +153,7 @@ impl RecordComparison<'_, '_, '_> {
         let pools = estate.evaluation.clearances(at);
         let nodes = nodes(estate.cache, &pools);
         let base = base(estate);
-        let mut changed = Vec::new();
+        let (mut changed, mut told) = (Vec::new(), Vec::new());
         for (name, entry) in entries {
             let migration = entry.migration(migrations);
             let from = inputs(entry, base, &migration, estate);
@@ -182,13 +183,16 @@ impl RecordComparison<'_, '_, '_> {
                 {
                     let verified = VerifiedRecord { from: *from, record: before.version };
                     records.verified.insert((*name).clone(), verified);
+                    told.extend(records.untold.remove(*name).unwrap_or_default());
                     continue;
                 }
                 let events = events(entry, before, &content.said, at);
                 let body = body(name, entry, &content.status(before, &time(whole_seconds(at))));
-                records.ready.push_back(WriteRequest::ApplyRecord { name: (*name).clone(), body, events });
+                let request = WriteRequest::ApplyRecord((*name).clone(), body);
+                records.ready.push_back(RecordWrite { request, events });
             }
         }
+        told
     }
 
     /// Has records ended whose workloads no policy governs any more.
@@ -196,7 +200,8 @@ impl RecordComparison<'_, '_, '_> {
         for (name, found) in self.estate.cache.records.iter().filter(|(name, _)| !self.entries.contains_key(*name)) {
             // With its workload it is ended by the garbage collector.
             if exists(fleet, name, found.owner) && !records.asked.contains_key(name) {
-                records.ready.push_back(WriteRequest::DeleteRecord(name.clone(), found.version));
+                let request = WriteRequest::DeleteRecord(name.clone(), found.version);
+                records.ready.push_back(RecordWrite { request, events: Vec::new() });
             }
         }
     }

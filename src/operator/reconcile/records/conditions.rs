@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::content::{ConditionContent, RecordSubject, number};
-use crate::{api::conditions, operator::reconcile::migration::MigrationStatus};
+use super::subject::{ConditionContent, RecordSubject, number};
+use crate::{api::conditions, operator::reconcile::migration::status::MigrationStatus};
 use rempart_core::{
     compliance::{Compliance, MisplacedPod, PodCounts},
     plan::{PlacementOutcome, PlanContext, PlannedWorkload, UnplaceableReason, UnrestrictedReason},

@@ -3,23 +3,24 @@
 //! Takes what the planner judged and what the report found, and returns the status with the digest by which it is compared
 //! with the record that is there. It holds no time but those of conditions that have changed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, hash::Hasher};
 
+use fnv::FnvHasher;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::conditions;
+use super::{
+    conditions,
+    subject::{ConditionContent, RecordSubject},
+};
 use crate::api::{self, WorkloadPlacementStatus, limits};
 use crate::operator::{
     evaluate::{cut, verdicts::MORE},
-    reconcile::migration::MigrationStatus,
     watch::record::{CONDITIONS, RecordDigest, digest},
 };
 use rempart_core::{
     clearance::PoolClearance,
-    compliance::{MisplacedPod, PodCounts},
     plan::{PlacementOutcome, PlanContext, PlannedWorkload},
     reason::{Reason, RequirementSource},
-    text::counted,
     workload::WorkloadIdentity,
 };
 
@@ -31,38 +32,11 @@ pub fn name(identity: &WorkloadIdentity) -> String {
         return whole;
     }
     // Names of objects are ASCII; the mark tells those apart that begin alike.
-    let mark = format!("-{:016x}", fnv(whole.as_bytes()));
+    let mut hasher = FnvHasher::default();
+    hasher.write(whole.as_bytes());
+    let mark = format!("-{:016x}", hasher.finish());
     let kept = whole.get(..limits::OBJECT_NAME.saturating_sub(mark.len())).unwrap_or_default();
     format!("{}{mark}", kept.trim_end_matches(['-', '.']))
-}
-
-/// The 64-bit FNV-1a hash: names that are kept must not depend on the version of a library.
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// A workload, with what is known of its pods.
-#[derive(Debug)]
-pub struct RecordSubject<'s, 'a> {
-    /// How many pods it has.
-    pub pods: PodCounts,
-    /// How many of its pods are on each node.
-    pub nodes: &'s BTreeMap<&'a str, u32>,
-    /// Its pods that do not stand where they should.
-    pub misplaced: &'s [&'s MisplacedPod<'a>],
-    /// How their move goes.
-    pub migration: &'s MigrationStatus,
-}
-
-/// What one condition says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConditionContent {
-    /// Whether it holds.
-    pub holds: bool,
-    /// Why, as a stable word.
-    pub reason: &'static str,
-    /// Why, as a sentence.
-    pub message: String,
 }
 
 /// What a record should say.
@@ -151,10 +125,6 @@ impl RecordContent {
         }
         self.status
     }
-}
-
-pub(super) fn number(count: u32, one: &str, many: &str) -> String {
-    counted(usize::try_from(count).unwrap_or(usize::MAX), one, many)
 }
 
 fn whole(number: impl TryInto<i32>) -> i32 {

@@ -5,11 +5,14 @@
 
 use std::{borrow::Cow, collections::BTreeMap, iter};
 
-use super::content;
+use super::{
+    content,
+    counts::{LevelCounts, PolicyLevelCounts},
+};
 use crate::operator::{
     cache::ObjectStore,
     evaluate::Evaluation,
-    reconcile::migration::{MigrationStatus, MigrationStatuses},
+    reconcile::migration::status::{MigrationStatus, MigrationStatuses},
     watch::record::RecordDigest,
 };
 use rempart_core::{
@@ -18,22 +21,6 @@ use rempart_core::{
     pod_requirements::LevelRef,
     workload::{Workload, WorkloadIdentity, WorkloadKind},
 };
-
-/// What runs of the levels of each policy, least sensitive first.
-pub type PolicyLevelCounts = BTreeMap<String, Vec<LevelCounts>>;
-
-/// What runs of a level.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LevelCounts {
-    /// Workloads.
-    pub workloads: i32,
-    /// Pods on nodes that are not cleared for them.
-    pub violating: i32,
-    /// Since when, in seconds of Unix time, the first of those workloads with such pods has any, by its record.
-    pub violating_since: Option<i64>,
-    /// Pods without a node, of workloads for whose pods there is no place, by their records.
-    pub unplaceable: i32,
-}
 
 /// A workload of which there is to be a record.
 pub(super) struct RecordEntry<'s, 'a> {

@@ -7,23 +7,26 @@
 mod compare;
 mod conditions;
 mod content;
+pub mod counts;
 mod entry;
+mod subject;
 
 use std::{
     collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
-pub use self::entry::{LevelCounts, PolicyLevelCounts};
 use self::{
     compare::{CachedCluster, RecordComparison},
+    counts::PolicyLevelCounts,
     entry::{entries, levels},
 };
-use super::{CycleClocks, ReconcileOutcome, Reconciler, hold::HoldReason, view::ClusterView};
+use super::{CycleClocks, ReconcileOutcome, Reconciler, view::ClusterView};
 use crate::operator::{
     cache::{LastSeen, Revision},
+    hold::HoldReason,
     metrics::Metrics,
-    write::{WriteRequest, WriteTarget},
+    write::{EventRequest, WriteFailure, WriteRequest, WriteTarget},
 };
 
 /// How often everything that runs is looked at while it keeps changing.
@@ -65,6 +68,12 @@ struct VerifiedRecord {
     record: u64,
 }
 
+/// A write of a record, and what there is to tell once it is made.
+struct RecordWrite {
+    request: WriteRequest,
+    events: Vec<EventRequest>,
+}
+
 /// How the records stand.
 #[derive(Default)]
 pub struct RecordReconciler {
@@ -74,7 +83,9 @@ pub struct RecordReconciler {
     /// Whether the last comparison found more to write than it worked out.
     has_more: bool,
     not_before: Option<Instant>,
-    ready: VecDeque<WriteRequest>,
+    ready: VecDeque<RecordWrite>,
+    /// What there is to tell of records that are being written, once they are known to say it.
+    untold: BTreeMap<String, Vec<EventRequest>>,
     verified: BTreeMap<String, VerifiedRecord>,
     /// When a record was last asked for.
     asked: BTreeMap<String, Instant>,
@@ -98,23 +109,35 @@ impl RecordReconciler {
         self.is_due |= matches!(target, WriteTarget::Record(_));
     }
 
-    fn compare(&mut self, view: &ClusterView<'_>, clocks: CycleClocks) {
+    /// Takes in how a write ended, and returns what there is to tell. Of a record that may have been written it is told
+    /// when the record is seen to say it.
+    pub fn on_write_result(&mut self, target: &WriteTarget, failure: Option<&WriteFailure>) -> Vec<EventRequest> {
+        match target {
+            WriteTarget::Record(name) if failure.is_none() => self.untold.remove(name).unwrap_or_default(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Compares every record, and returns what there is to tell of those that were written without an answer.
+    fn compare(&mut self, view: &ClusterView<'_>, clocks: CycleClocks) -> Vec<EventRequest> {
         let (fleet, report) = (view.fleet(), view.report());
         let entries = entries(&fleet, report);
         let levels = levels(report, &entries, view.evaluation, &view.cache.records);
         let estate = CachedCluster { evaluation: view.evaluation, cache: view.cache, exempt: view.exempt() };
         let (at, now) = (clocks.wall, clocks.monotonic);
         let comparison = RecordComparison { entries: &entries, estate: &estate, migrations: view.migrations, at, now };
-        comparison.compare(self);
+        let told = comparison.compare(self);
         comparison.end(&fleet, self);
-        for request in &self.ready {
-            if let WriteTarget::Record(name) = request.target() {
+        for write in &self.ready {
+            if let WriteTarget::Record(name) = write.request.target() {
                 self.asked.insert(name, now);
             }
         }
         self.verified.retain(|name, _| entries.contains_key(name));
+        self.untold.retain(|name, _| entries.contains_key(name));
         self.metrics.surveyed(view.evaluation, &levels);
         self.levels = levels;
+        told
     }
 }
 
@@ -126,11 +149,17 @@ impl Reconciler for RecordReconciler {
         self.is_due |= self.seen.update(RecordRevisions::of(view));
         let waits = self.not_before.is_some_and(|not_before| not_before > now);
         let again = self.has_more && self.ready.is_empty() && free > 0;
-        if again || (self.is_due && !waits) {
-            self.compare(view, clocks);
-        }
         let mut outcome = ReconcileOutcome::default();
-        outcome.requests.extend(self.ready.drain(..free.min(self.ready.len())));
+        if again || (self.is_due && !waits) {
+            outcome.events = self.compare(view, clocks);
+        }
+        for RecordWrite { request, events } in self.ready.drain(..free.min(self.ready.len())) {
+            if let WriteTarget::Record(name) = request.target() {
+                // What an earlier write that failed had to tell is told anew, or is not so any more.
+                self.untold.insert(name, events);
+            }
+            outcome.requests.push(request);
+        }
         outcome.holds.count(HoldReason::Concurrency, self.ready.len());
         if self.is_due {
             outcome.holds.count(HoldReason::Pace, 1);

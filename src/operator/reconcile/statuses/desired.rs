@@ -14,8 +14,8 @@ use crate::operator::{
     evaluate::{ExpiryOutcome, PolicyFindings, PoolFindings, ProviderFindings, cut},
     reconcile::{
         admission::bindings::{self, PolicyBindings},
-        migration::stop_message,
-        records::LevelCounts,
+        migration::breaker::stop_message,
+        records::counts::LevelCounts,
     },
     watch::node::PoolMembership,
 };

@@ -12,14 +12,16 @@ use std::{
 
 use self::desired::{EnforcementState, NodeCensus, census, of_policy, of_pool, of_provider};
 use super::{
-    CycleClocks, ReconcileOutcome, Reconciler, admission::bindings_of, hold::HoldReason, migration::CircuitBreaker,
-    records::PolicyLevelCounts, view::ClusterView,
+    CycleClocks, ReconcileOutcome, Reconciler, admission::bindings_of, migration::breaker::CircuitBreaker,
+    records::counts::PolicyLevelCounts, view::ClusterView,
 };
 use crate::operator::{
     cache::{LastSeen, Revision},
     evaluate::time,
+    hold::HoldReason,
     metrics::Metrics,
-    write::{FINALIZER, WriteRequest, WriteTarget},
+    names::FINALIZER,
+    write::{WriteRequest, WriteTarget},
 };
 use rempart_core::instant::Timestamp;
 
