@@ -264,7 +264,7 @@ impl LocationLookup for GatheredLocations<'_> {
     fn of(&self, index: usize, pointed: LocationTarget) -> Option<report::FileLocation> {
         let found = self.located.origins.get(index)?;
         let said = |source: SensitivitySource, key: &str| {
-            let said = found.said.iter().find(|(who, what, _)| *who == source && *what == key);
+            let said = found.statements.iter().find(|(who, what, _)| *who == source && *what == key);
             said.map(|(_, _, span)| *span)
         };
         let span = match pointed {
@@ -278,7 +278,7 @@ impl LocationLookup for GatheredLocations<'_> {
 
     fn of_namespace(&self, name: &str, key: &'static str) -> Option<report::FileLocation> {
         let found = self.located.namespaces.get(name)?;
-        let said = found.said.iter().find(|(what, _)| *what == key);
+        let said = found.statements.iter().find(|(what, _)| *what == key);
         self.at(found.file, said.map_or(found.name, |(_, span)| *span))
     }
 }

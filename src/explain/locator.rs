@@ -100,10 +100,10 @@ impl<'a> SourceLocator<'a> {
     ) -> Option<String> {
         if source == SensitivitySource::Namespace {
             let namespace = self.located.namespaces.get(namespace)?;
-            let (_, span) = namespace.said.iter().find(|(said, _)| *said == key)?;
+            let (_, span) = namespace.statements.iter().find(|(said, _)| *said == key)?;
             return self.at(namespace.file, *span);
         }
-        let (_, _, span) = origin.said.iter().find(|(who, what, _)| *who == source && *what == key)?;
+        let (_, _, span) = origin.statements.iter().find(|(who, what, _)| *who == source && *what == key)?;
         self.at(origin.file, *span)
     }
 

@@ -12,7 +12,7 @@ mod paths;
 mod pools;
 mod remedy;
 mod requirement;
-mod said;
+mod statements;
 mod steps;
 mod target;
 mod workload;

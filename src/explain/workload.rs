@@ -6,7 +6,7 @@ use super::{
     ExplainContext, ExplainQuestion,
     evaluation::{PolicyRequirements, PoolEvaluation},
     pools::{self, PoolDetail},
-    said::Said,
+    statements::Said,
     steps,
 };
 use crate::gather::WorkloadOrigin;
@@ -117,7 +117,7 @@ fn drawback(plan: &Plan<'_>, planned: &PlannedWorkload<'_>, pool: &str) -> Optio
     }
     let taken = matches!(&planned.outcome, PlacementOutcome::Placeable(pools) if holds(pools));
     if !taken {
-        return Some(format!("{} accepts none of its nodes", NodeWishesDisplay(&planned.workload.wants)));
+        return Some(format!("{} accepts none of its nodes", NodeWishesDisplay(&planned.workload.node_requirements)));
     }
     ending.map(|reason| reason.to_string())
 }
@@ -139,7 +139,7 @@ fn obstacle(page: &mut TextPage, context: ExplainContext<'_>, planned: &PlannedW
         PlacementOutcome::Unplaceable(UnplaceableReason::OwnWishes) => {
             page.heading("To make it placeable");
             let names = demand.with_nodes.iter().filter_map(|index| plan.pool(*index)).map(|pool| &pool.name);
-            let wished = NodeWishesDisplay(&planned.workload.wants);
+            let wished = NodeWishesDisplay(&planned.workload.node_requirements);
             page.line(2, StyledText::of(format!("• let {wished} accept nodes of {}", FewDisplay(names))));
         }
         _ => {}

@@ -71,7 +71,7 @@ pub struct LocatedNamespace {
     /// Where its name stands.
     pub name: TextSpan,
     /// Where its labels of ours stand.
-    pub said: Vec<(&'static str, TextSpan)>,
+    pub statements: Vec<(&'static str, TextSpan)>,
 }
 
 /// A workload, and where it says what.
@@ -91,7 +91,7 @@ pub struct WorkloadOrigin {
     /// Its name.
     pub name: TextSpan,
     /// The annotations of ours.
-    pub said: Vec<(SensitivitySource, &'static str, TextSpan)>,
+    pub statements: Vec<(SensitivitySource, &'static str, TextSpan)>,
     /// The field `nodeName`, where somebody wrote it.
     pub node_name: Option<TextSpan>,
 }
@@ -100,7 +100,7 @@ impl WorkloadOrigin {
     /// Where `source` says `key`; the object's name where it does not.
     #[must_use]
     pub fn of(&self, source: Option<SensitivitySource>, key: Option<&str>) -> TextSpan {
-        let said = self.said.iter().find(|(who, what, _)| Some(*who) == source && Some(*what) == key);
+        let said = self.statements.iter().find(|(who, what, _)| Some(*who) == source && Some(*what) == key);
         said.map_or(self.name, |(_, _, span)| *span)
     }
 }
@@ -239,7 +239,7 @@ impl<'t> GatheredObjects<'t> {
             labels: metadata.labels.iter().map(|(key, text)| ((*key).to_owned(), text.said.to_owned())).collect(),
             file,
             name: metadata.name_span,
-            said: metadata::ours(&metadata.labels).map(|(key, text)| (key, text.span)).collect(),
+            statements: metadata::ours(&metadata.labels).map(|(key, text)| (key, text.span)).collect(),
         };
         let name = self.shared(metadata.name);
         let (span, labels) = (metadata.name_span, namespace.labels.clone());

@@ -9,7 +9,7 @@ use rempart_core::{
 };
 
 /// What `spec`, at `path` of `object`, wants of nodes.
-pub(super) fn wants(
+pub(super) fn node_requirements(
     spec: &ManifestNode<'_>,
     path: &str,
     object: &str,

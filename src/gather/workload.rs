@@ -81,13 +81,13 @@ fn read(
     faults: &mut Vec<UnplacedDiagnostic>,
     shared: &mut impl FnMut(&str) -> Arc<str>,
 ) -> LocatedWorkload {
-    let mut origin = WorkloadOrigin { file, name: metadata.name_span, said: Vec::new(), node_name: None };
+    let mut origin = WorkloadOrigin { file, name: metadata.name_span, statements: Vec::new(), node_name: None };
     let mut statement = |source, texts: &LocatedTexts<'_>| {
         let mut statement = SensitivityStatement::default();
         for (key, text) in ours(texts) {
             let field = if key == keys::SENSITIVITY { &mut statement.sensitivity } else { &mut statement.categories };
             *field = Some(text.said.into());
-            origin.said.push((source, key, text.span));
+            origin.statements.push((source, key, text.span));
         }
         statement
     };
@@ -110,7 +110,7 @@ fn read(
         Some((path, template)) => (format!("{path}.spec"), template.and_then(|template| template.get("spec"))),
         None => ("spec".to_owned(), node.get("spec")),
     };
-    let wants = spec.map(|spec| pod::wants(spec, &path, object, faults)).unwrap_or_default();
+    let node_requirements = spec.map(|spec| pod::node_requirements(spec, &path, object, faults)).unwrap_or_default();
     let named = spec.and_then(|spec| spec.get("nodeName")).and_then(|name| Some((name.text().ok()?, name.span)));
     let named = named.filter(|(name, _)| !name.is_empty());
     // Of a pod that exists, the scheduler has said it.
@@ -124,7 +124,7 @@ fn read(
     };
     let identity = WorkloadIdentity { namespace, kind, name: metadata.name.into() };
     LocatedWorkload {
-        workload: Workload { identity, own, template: template_says, misplaced, node_name, wants, runs_on },
+        workload: Workload { identity, own, template: template_says, misplaced, node_name, node_requirements, runs_on },
         origin,
     }
 }
@@ -142,7 +142,7 @@ fn misplaced(kind: WorkloadKind, node: &ManifestNode<'_>, origin: &mut WorkloadO
         path.into_iter().try_fold(node, |node, key| node.get(key)).filter(|_| kind == WorkloadKind::CronJob);
     let found = |key: &&'static str| {
         let entry = annotations.and_then(|map| map.entry(key))?;
-        origin.said.push((SensitivitySource::Default, key, entry.key_span));
+        origin.statements.push((SensitivitySource::Default, key, entry.key_span));
         Some(*key)
     };
     [keys::SENSITIVITY, keys::CATEGORIES].iter().filter_map(found).collect()

@@ -7,7 +7,7 @@
 
 mod exceptions;
 mod facts;
-mod places;
+mod pools;
 mod reach;
 
 use crate::{
@@ -32,7 +32,7 @@ pub fn lint(located: &LocatedInventory<'_>, at: Timestamp) -> Vec<Diagnostic> {
     let mut found = located.diagnostics.clone();
     found.extend(exceptions::findings(located, &plan, at));
     found.extend(facts::findings(located, at));
-    found.extend(places::findings(located, &plan));
+    found.extend(pools::findings(located, &plan));
     found.extend(reach::findings(located, &plan));
     found.extend(refusals(located, &plan));
     found.sort_by(|a, b| (a.place, a.severity, a.code, &a.message).cmp(&(b.place, b.severity, b.code, &b.message)));
@@ -84,7 +84,7 @@ fn refusals(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> 
     for namespace in &plan.namespaces {
         let Some(origin) = located.namespaces.get(namespace.name) else { continue };
         for refused in &namespace.refusals {
-            let span = origin.said.iter().find(|(key, _)| Some(*key) == refused.refusal.key());
+            let span = origin.statements.iter().find(|(key, _)| Some(*key) == refused.refusal.key());
             let span = span.map_or(origin.name, |(_, span)| *span);
             let message = refused.refusal.told_of_namespace().to_string();
             let object = format!("Namespace {}", namespace.name);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{about, places::nearest_of};
+use super::{about, pools::nearest_of};
 use crate::{
     api::validate::ResourceKind,
     diagnostic::{Diagnostic, Severity::Warning},

@@ -392,8 +392,10 @@ impl Metrics {
             self.policies.get_or_create(&of).set(1);
         }
         self.expiry.clear();
-        for (provider, term) in
-            evaluation.providers.iter().flat_map(|(name, found)| found.terms.iter().map(move |term| (name, term)))
+        for (provider, term) in evaluation
+            .providers
+            .iter()
+            .flat_map(|(name, found)| found.qualification_periods.iter().map(move |term| (name, term)))
         {
             let QualificationPeriod { offer, scheme, region, ends } = term.clone();
             let certificates = QualificationLabels { provider: provider.clone(), offer, scheme, region };

@@ -129,7 +129,7 @@ impl WorkloadLocations<'_> {
     fn unplaceable(&self) -> Option<FileLocation> {
         let PlannedWorkload { workload, judgement, outcome } = self.planned;
         if *outcome == PlacementOutcome::Unplaceable(UnplaceableReason::OwnWishes) {
-            let field = if workload.wants.selector.is_empty() { "affinity" } else { "nodeSelector" };
+            let field = if workload.node_requirements.selector.is_empty() { "affinity" } else { "nodeSelector" };
             return self.origins.of(self.index, LocationTarget::Field(field));
         }
         let mut in_force = judgement.policies.iter().filter(|levelled| levelled.in_force);

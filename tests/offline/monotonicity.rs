@@ -12,7 +12,7 @@ use rempart_core::{
     instant::Timestamp,
     jurisdiction::JurisdictionAreas,
     policy::{Level, LevelRequirements, Policy, PolicyLevels},
-    tenure::{ClearanceValidity, RetainReason},
+    validity::{ClearanceValidity, RetainReason},
 };
 
 use crate::{
@@ -195,8 +195,8 @@ fn taken_back(before: &PolicyClearance<'_>, after: &PolicyClearance<'_>) -> Resu
             );
         }
         if after.admits(rank) && !before.admits(rank) {
-            prop_assert!(matches!(was, ClearanceValidity::Leaving(_)), "{:?}", was);
-            prop_assert!(matches!(is, ClearanceValidity::Ending(_, RetainReason::Last)), "{:?}", is);
+            prop_assert!(matches!(was, ClearanceValidity::Withdrawn(_)), "{:?}", was);
+            prop_assert!(matches!(is, ClearanceValidity::Expiring(_, RetainReason::Last)), "{:?}", is);
             let exceptions = policy.exceptions.iter().filter(|(_, exception)| exception.rank == rank);
             keys.extend(exceptions.filter_map(|(name, _)| policy.exception_key(name.as_str())));
             keys.extend(policy.clearance_key(rank));

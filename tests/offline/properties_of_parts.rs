@@ -10,8 +10,8 @@ use rempart_core::{
     jurisdiction::{Jurisdiction, JurisdictionArea},
     keys,
     name::{CategoryName, Law, LevelName, PolicyName, PoolName, ProviderName, RegionName, Scheme},
-    places::{NodeIdentity, claims},
     policy::Policy,
+    pool_membership::{NodeIdentity, claims},
     selector::{Labels, Selector},
     sensitivity::{PodSensitivity, SensitivityStatement, TemplateStatements},
 };

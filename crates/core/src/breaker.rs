@@ -12,8 +12,8 @@ use alloc::string::String;
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    cluster_objects::{ClusterObjects, split},
     compliance::{Compliance, ComplianceReport},
-    fleet::{ClusterObjects, split},
     name::PolicyName,
     namespace::NamespaceFacts,
     pod_requirements::LevelRef,
@@ -52,14 +52,14 @@ impl ClearanceLoss {
 /// What each level lost since `baseline`; levels that lost nothing are left out.
 #[must_use]
 pub fn losses<'a>(
-    fleet: &ClusterObjects<'_>,
+    objects: &ClusterObjects<'_>,
     report: &ComplianceReport<'a>,
     baseline: &LossBaseline<'_>,
 ) -> BTreeMap<LevelRef<'a>, ClearanceLoss> {
     let mut losses: BTreeMap<LevelRef<'a>, ClearanceLoss> = BTreeMap::new();
     for pod in report.workloads.values().flat_map(|owned| &owned.misplaced) {
         let (namespace, _) = split(pod.key);
-        let Some(known) = fleet.namespaces.get(namespace).map(NamespaceFacts::Known) else { continue };
+        let Some(known) = objects.namespaces.get(namespace).map(NamespaceFacts::Known) else { continue };
         let stamps = pod.pod.node.as_deref().and_then(|node| baseline.nodes.get(node));
         for (required, compliance) in pod.unsatisfied() {
             let (Some(level), Compliance::Violating, Some(stamps)) = (required.level(), compliance, stamps) else {
@@ -67,7 +67,8 @@ pub fn losses<'a>(
             };
             let then = baseline.policies.get(&required.policy.name);
             let then = then.filter(|then| then.is_in_force() && known.governed_by(then, namespace));
-            let said = fleet.sensitivity(namespace, known.statement(), pod.pod.owner.as_deref(), Some(&pod.pod.said));
+            let said =
+                objects.sensitivity(namespace, known.statement(), pod.pod.owner.as_deref(), Some(&pod.pod.statements));
             let stood = then.is_some_and(|then| then.need(namespace, &said).is_ok_and(|need| need.met_by(stamps)));
             if stood {
                 let loss = losses.entry(level).or_default();

@@ -22,7 +22,7 @@ use super::{
     policy::{Exception, FilterResult, LevelRequirements, Policy},
     reason::{Cause, JurisdictionSubject, Reason, RequirementSource},
     selector::Labels,
-    tenure::{ClearanceEnd, ClearanceValidity},
+    validity::{ClearanceEnd, ClearanceValidity},
 };
 
 /// Everything that a judgement depends on, but for the instant.
@@ -110,7 +110,7 @@ impl<'a> Judge<'a> {
                 let (places, cleared): (Vec<usize>, Vec<_>) = cleared.unzip();
                 let tenures = policy.levels.tenures(rank, &cleared, at);
                 for (i, tenure) in
-                    places.into_iter().zip(tenures).filter(|(_, tenure)| *tenure != ClearanceValidity::Lasting)
+                    places.into_iter().zip(tenures).filter(|(_, tenure)| *tenure != ClearanceValidity::Open)
                 {
                     if let Some(clearance) = pools.get_mut(i).and_then(|pool| pool.policies.get_mut(index)) {
                         clearance.ends.insert(rank, tenure);
@@ -308,13 +308,13 @@ impl<'a> PolicyClearance<'a> {
     /// How the pool stands in time, of a level at `rank` that it is cleared for.
     #[must_use]
     pub fn tenure(&self, rank: usize) -> ClearanceValidity<'a> {
-        self.ends.get(&rank).copied().unwrap_or(ClearanceValidity::Lasting)
+        self.ends.get(&rank).copied().unwrap_or(ClearanceValidity::Open)
     }
 
     /// Whether new pods of the level at `rank` may go to the pool: it is cleared, and not withdrawn ahead of its end.
     #[must_use]
     pub fn admits(&self, rank: usize) -> bool {
-        self.cleared(rank) && !matches!(self.tenure(rank), ClearanceValidity::Leaving(_))
+        self.cleared(rank) && !matches!(self.tenure(rank), ClearanceValidity::Withdrawn(_))
     }
 
     /// When the pool ceases to be cleared for the level at `rank`, for which it is cleared at `at`.
@@ -408,7 +408,7 @@ impl<'a> PoolClearance<'a> {
     /// The labels that a place of this pool would carry if no pool were ever withdrawn ahead of its end: what is among
     /// them and not among the stamps is what pods are to leave, though they violate nothing.
     #[must_use]
-    pub fn held(&self) -> Labels {
+    pub fn retained(&self) -> Labels {
         self.labels(PolicyClearance::cleared)
     }
 

@@ -18,7 +18,7 @@ use core::iter;
 
 use super::{
     clearance::ClearanceInput,
-    fleet::{ClusterObjects, Controller, NodeView, ObjectUid, OwnerRef, Pod, PodPhase, split},
+    cluster_objects::{ClusterObjects, Controller, NodeView, ObjectUid, OwnerRef, Pod, PodPhase, split},
     keys,
     name::{PolicyName, PoolName},
     namespace::NamespaceFacts,
@@ -70,9 +70,9 @@ pub enum Compliance {
 impl PolicyRequirement<'_> {
     /// How a pod stands where these stamps are, and where these would be if no pool were withdrawn ahead of time.
     #[must_use]
-    pub fn compliance(&self, stamps: &Labels, held: &Labels) -> Compliance {
+    pub fn compliance(&self, stamps: &Labels, retained: &Labels) -> Compliance {
         let Ok(need) = &self.need else { return Compliance::Violating };
-        match (need.met_by(stamps), need.met_by(held)) {
+        match (need.met_by(stamps), need.met_by(retained)) {
             (true, _) => Compliance::Compliant,
             (false, true) => Compliance::Expiring,
             (false, false) => Compliance::Violating,
@@ -171,7 +171,7 @@ impl PodCounts {
             total: 1,
             placed: u32::from(pod.node.is_some()),
             ready: u32::from(pod.is_ready()),
-            terminating: u32::from(pod.ending),
+            terminating: u32::from(pod.terminating),
             violating: u32::from(compliance == Compliance::Violating),
             expiring: u32::from(compliance == Compliance::Expiring),
         }
@@ -253,7 +253,7 @@ impl<'a> OwnedPods<'a> {
     #[must_use]
     pub fn kind(&self) -> Option<WorkloadKind> {
         match self.owner {
-            PodOwner::Known(_, controller) => Some(controller.form.kind()),
+            PodOwner::Known(_, controller) => Some(controller.spec.kind()),
             PodOwner::Unknown(_) => None,
             PodOwner::None(..) => Some(WorkloadKind::Pod),
         }
@@ -264,7 +264,7 @@ impl<'a> OwnedPods<'a> {
     pub fn kind_said(&self) -> &'a str {
         match self.owner {
             PodOwner::Unknown(owner) => &owner.kind_said,
-            PodOwner::Known(_, controller) => controller.form.kind().as_str(),
+            PodOwner::Known(_, controller) => controller.spec.kind().as_str(),
             PodOwner::None(..) => WorkloadKind::Pod.as_str(),
         }
     }
@@ -288,11 +288,11 @@ pub struct ComplianceReport<'a> {
     pub levels: BTreeMap<LevelRef<'a>, PodCounts>,
 }
 
-/// Assesses all of `fleet`.
+/// Assesses all of `objects`.
 #[must_use]
-pub fn assess<'a>(fleet: &ClusterObjects<'a>, facts: &PlacementFacts<'a>) -> ComplianceReport<'a> {
+pub fn assess<'a>(objects: &ClusterObjects<'a>, facts: &PlacementFacts<'a>) -> ComplianceReport<'a> {
     let mut assessor = Assessor {
-        fleet,
+        objects,
         facts,
         resolver: RequirementsResolver::new(facts.world, false),
         verdicts: BTreeMap::new(),
@@ -300,8 +300,8 @@ pub fn assess<'a>(fleet: &ClusterObjects<'a>, facts: &PlacementFacts<'a>) -> Com
     };
     let mut report = ComplianceReport::default();
     assessor.controllers(&mut report);
-    for (key, pod) in fleet.pods {
-        if pod.stage != PodPhase::Done {
+    for (key, pod) in objects.pods {
+        if pod.phase != PodPhase::Done {
             assessor.pod(key, pod, &mut report);
         }
     }
@@ -339,8 +339,8 @@ impl Controller {
     #[must_use]
     pub fn statements(&self) -> ControllerStatements<'_> {
         let controlled_by = self.owner.as_deref().map(|owner| &*owner.kind_said);
-        let own = self.form.kind().speaks_for_pods(controlled_by).then_some(&self.saying);
-        ControllerStatements { own, template: &self.said }
+        let own = self.spec.kind().speaks_for_pods(controlled_by).then_some(&self.statement);
+        ControllerStatements { own, template: &self.template_statements }
     }
 }
 
@@ -354,7 +354,7 @@ struct LastPod<'a> {
 }
 
 struct Assessor<'s, 'a> {
-    fleet: &'s ClusterObjects<'a>,
+    objects: &'s ClusterObjects<'a>,
     facts: &'s PlacementFacts<'a>,
     resolver: RequirementsResolver<'a>,
     /// By requirements and pool.
@@ -364,7 +364,7 @@ struct Assessor<'s, 'a> {
 
 impl<'a> Assessor<'_, 'a> {
     fn namespace(&self, name: &str) -> NamespaceFacts<'a> {
-        NamespaceFacts::of_cluster(self.fleet.namespaces, self.facts.exempt, name)
+        NamespaceFacts::of_cluster(self.objects.namespaces, self.facts.exempt, name)
     }
 
     fn requirements(
@@ -372,8 +372,8 @@ impl<'a> Assessor<'_, 'a> {
         namespace: &'a str,
         said: impl FnOnce(&'a SensitivityStatement) -> PodSensitivity<'a>,
     ) -> Rc<PodRequirements<'a>> {
-        let (fleet, facts) = (self.fleet, self.facts);
-        let look = || NamespaceFacts::of_cluster(fleet.namespaces, facts.exempt, namespace);
+        let (objects, facts) = (self.objects, self.facts);
+        let look = || NamespaceFacts::of_cluster(objects.namespaces, facts.exempt, namespace);
         self.resolver.requirements(namespace, look, said)
     }
 
@@ -387,27 +387,28 @@ impl<'a> Assessor<'_, 'a> {
 
     /// Every controller is a workload, with pods or without.
     fn controllers(&mut self, report: &mut ComplianceReport<'a>) {
-        let fleet = self.fleet;
+        let objects = self.objects;
         for kind in WorkloadKind::ALL {
-            for (key, controller) in fleet.controllers.of(kind).into_iter().flatten() {
+            for (key, controller) in objects.controllers.of(kind).into_iter().flatten() {
                 let (namespace, name) = split(key);
-                let above = controller.owner.as_deref().and_then(|owner| fleet.controller(namespace, owner));
+                let above = controller.owner.as_deref().and_then(|owner| objects.controller(namespace, owner));
                 // What a Deployment controls is moved by way of the Deployment.
-                if controller.ending
+                if controller.terminating
                     || !self.is_looked_at(namespace)
                     || (kind == WorkloadKind::ReplicaSet && above.is_some())
                 {
                     continue;
                 }
                 let required = self.requirements(namespace, |statement| {
-                    PodSensitivity::new(statement, fleet.statements(namespace, Some(controller)), None)
+                    PodSensitivity::new(statement, objects.statements(namespace, Some(controller)), None)
                 });
-                let surplus = self.surplus(&controller.wants.selector, &required);
+                let surplus = self.surplus(&controller.node_requirements.selector, &required);
                 if required.is_ungoverned() && surplus.is_empty() {
                     continue;
                 }
-                let admitted = self
-                    .requirements(namespace, |statement| PodSensitivity::new(statement, [], Some(&controller.said)));
+                let admitted = self.requirements(namespace, |statement| {
+                    PodSensitivity::new(statement, [], Some(&controller.template_statements))
+                });
                 let template_behind = !Rc::ptr_eq(&admitted, &required) && !required.covered_by(&admitted);
                 let owner = PodOwner::Known(name, controller);
                 let pods = OwnedPods::new(controller.uid, namespace, owner, required);
@@ -419,7 +420,7 @@ impl<'a> Assessor<'_, 'a> {
     fn pod(&mut self, key: &'a str, pod: &'a Pod, report: &mut ComplianceReport<'a>) {
         let (namespace, name) = split(key);
         let (required, uid) = self.whose(namespace, pod);
-        let waits = pod.stage == PodPhase::Unschedulable && !pod.ending && self.is_looked_at(namespace);
+        let waits = pod.phase == PodPhase::Unschedulable && !pod.terminating && self.is_looked_at(namespace);
         let stale = waits.then(|| self.stale(key, pod, &required)).flatten();
         if required.is_ungoverned() && stale.is_none() {
             return;
@@ -446,7 +447,7 @@ impl<'a> Assessor<'_, 'a> {
         owned.stale.extend(stale);
         if worst != Compliance::Compliant {
             let admitted =
-                self.requirements(namespace, |statement| PodSensitivity::new(statement, [], Some(&pod.said)));
+                self.requirements(namespace, |statement| PodSensitivity::new(statement, [], Some(&pod.statements)));
             let revision = if required.covered_by(&admitted) { PodRevision::Current } else { PodRevision::Former };
             let misplaced = MisplacedPod { key, pod, requirements: required, compliance: verdicts, revision };
             if let Some(owned) = report.workloads.get_mut(&uid) {
@@ -463,21 +464,21 @@ impl<'a> Assessor<'_, 'a> {
                 (None, None) => true,
                 (Some(_), None) | (None, Some(_)) => false,
             };
-            if last.namespace == namespace && same_owner && Arc::ptr_eq(last.said, &pod.said) {
+            if last.namespace == namespace && same_owner && Arc::ptr_eq(last.said, &pod.statements) {
                 return (Rc::clone(&last.requirements), last.uid);
             }
         }
-        let fleet = self.fleet;
+        let objects = self.objects;
         let required = self.requirements(namespace, |statement| {
-            fleet.sensitivity(namespace, statement, pod.owner.as_deref(), Some(&pod.said))
+            objects.sensitivity(namespace, statement, pod.owner.as_deref(), Some(&pod.statements))
         });
         let uid = pod.owner.as_ref().map(|owner| {
-            let above = fleet.controller(namespace, owner).filter(|_| owner.kind == Some(WorkloadKind::ReplicaSet));
-            let above = above.and_then(|found| fleet.controller(namespace, found.owner.as_deref()?));
+            let above = objects.controller(namespace, owner).filter(|_| owner.kind == Some(WorkloadKind::ReplicaSet));
+            let above = above.and_then(|found| objects.controller(namespace, found.owner.as_deref()?));
             above.map_or(owner.uid, |above| above.uid)
         });
         let requirements = Rc::clone(&required);
-        self.last = Some(LastPod { namespace, owner: pod.owner.as_ref(), said: &pod.said, requirements, uid });
+        self.last = Some(LastPod { namespace, owner: pod.owner.as_ref(), said: &pod.statements, requirements, uid });
         (required, uid)
     }
 
@@ -501,10 +502,10 @@ impl<'a> Assessor<'_, 'a> {
 
     /// What of the selector of `pod` it would be given differently now.
     fn stale(&self, key: &'a str, pod: &'a Pod, required: &PodRequirements<'a>) -> Option<StalePod<'a>> {
-        let surplus = self.surplus(&pod.wants.selector, required);
+        let surplus = self.surplus(&pod.node_requirements.selector, required);
         let acted_on = |required: &&PolicyRequirement<'_>| self.facts.propagated.contains(&required.policy.name);
         let needs = required.in_force().filter(acted_on).filter_map(|required| required.need.as_ref().ok());
-        let lacks = |key: &&String| !keys::grants(&pod.wants.selector, key);
+        let lacks = |key: &&String| !keys::grants(&pod.node_requirements.selector, key);
         let missing: Vec<_> = needs.flat_map(|need| need.keys.iter()).filter(lacks).cloned().collect();
         (!surplus.is_empty() || !missing.is_empty()).then_some(StalePod { key, pod, surplus, missing })
     }
@@ -518,7 +519,7 @@ fn verdicts<'a>(
 ) -> Rc<[Compliance]> {
     // The address tells requirements apart for as long as the resolver holds them, which it does to its end.
     let address = core::ptr::from_ref::<PodRequirements<'_>>(required).addr();
-    let compliance = |required: &PolicyRequirement<'_>| required.compliance(node.labels.stamps, node.held);
+    let compliance = |required: &PolicyRequirement<'_>| required.compliance(node.labels.stamps, node.retained);
     let judged =
         known.entry((address, node.pool)).or_insert_with(|| required.policies.iter().map(compliance).collect());
     Rc::clone(judged)

@@ -11,7 +11,7 @@ use super::{
     instant::CalendarDay,
     jurisdiction::{Jurisdiction, JurisdictionAreas},
     name::{CategoryName, Law, LevelName, PolicyName, ProviderName, RegionName, Scheme},
-    tenure::{ClearanceEnd, ClearanceValidity},
+    validity::{ClearanceEnd, ClearanceValidity},
 };
 
 /// A stable word for a kind of reason. Never renamed: alerts and pipelines match on it.

@@ -13,8 +13,8 @@ use super::{
     law::KNOWN_LAWS,
     name::{Law, RegionName},
     reason::{Cause, JurisdictionSubject, Reason},
-    tenure::{ClearanceValidity, RetainReason},
     text::{BriefDisplay, DurationDisplay, FewDisplay, FigureDisplay},
+    validity::{ClearanceValidity, RetainReason},
 };
 
 impl fmt::Display for Reason<'_> {
@@ -149,9 +149,9 @@ impl<'a> Reason<'a> {
             Cause::QualificationEnding { tenure, lead, .. } => {
                 write!(f, "has a lead time of {}, ", DurationDisplay(lead))?;
                 f.write_str(match tenure {
-                    ClearanceValidity::Leaving(_) => "so that new pods go to pools that outlast it",
-                    ClearanceValidity::Ending(_, RetainReason::Report) => "and only reports it",
-                    ClearanceValidity::Ending(_, RetainReason::Last) | ClearanceValidity::Lasting => {
+                    ClearanceValidity::Withdrawn(_) => "so that new pods go to pools that outlast it",
+                    ClearanceValidity::Expiring(_, RetainReason::Report) => "and only reports it",
+                    ClearanceValidity::Expiring(_, RetainReason::Last) | ClearanceValidity::Open => {
                         "but no pool with nodes outlasts it, so that it is kept"
                     }
                 })
@@ -190,14 +190,14 @@ impl<'a> Reason<'a> {
             Cause::QualificationExpired(..) => "record its renewal, or use another offer",
             Cause::QualificationNotYetValid(_) => "wait for that day, or use another offer",
             Cause::QualificationOutOfScope(_) => "use a zone in scope, or record one for this region",
-            Cause::QualificationEnding { tenure: ClearanceValidity::Leaving(_), .. } => {
+            Cause::QualificationEnding { tenure: ClearanceValidity::Withdrawn(_), .. } => {
                 "record its renewal, and the pool is taken back"
             }
             Cause::QualificationEnding {
-                tenure: ClearanceValidity::Ending(_, RetainReason::Last) | ClearanceValidity::Lasting,
+                tenure: ClearanceValidity::Expiring(_, RetainReason::Last) | ClearanceValidity::Open,
                 ..
             } => "record its renewal, or add a pool",
-            Cause::QualificationEnding { tenure: ClearanceValidity::Ending(_, RetainReason::Report), .. } => {
+            Cause::QualificationEnding { tenure: ClearanceValidity::Expiring(_, RetainReason::Report), .. } => {
                 "record its renewal"
             }
             Cause::JurisdictionNotAllowed(subject, ..) => match subject {

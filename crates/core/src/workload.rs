@@ -126,7 +126,7 @@ pub struct Workload {
     /// The node that its author names, past the scheduler.
     pub node_name: Option<Box<str>>,
     /// Where its pods want to run, whatever the policies say.
-    pub wants: NodeRequirements,
+    pub node_requirements: NodeRequirements,
     /// The nodes on which its pods run now, one entry a pod; empty where nobody has looked.
     pub runs_on: Vec<Arc<str>>,
 }

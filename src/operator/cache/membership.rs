@@ -10,7 +10,7 @@ use crate::operator::watch::node::{NodeRecord, PoolMembership};
 use rempart_core::{
     catalogue::Pool,
     name::PoolName,
-    places::{NodeIdentity, claims},
+    pool_membership::{NodeIdentity, claims},
 };
 
 /// The membership of `node` among `pools`.

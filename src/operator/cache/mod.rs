@@ -26,7 +26,7 @@ use super::watch::{
 };
 use crate::api::{CloudProvider, PlacementPolicy, PlacementPool};
 use rempart_core::{
-    fleet::{Claim, ClusterObjects, Controller, ControllersByKind, Pod, Volume},
+    cluster_objects::{Claim, ClusterObjects, Controller, ControllersByKind, Pod, Volume},
     namespace::Namespace,
     workload::WorkloadKind,
 };
@@ -252,7 +252,7 @@ impl ClusterCache {
 
     /// Everything that runs.
     #[must_use]
-    pub fn fleet(&self) -> ClusterObjects<'_> {
+    pub fn objects(&self) -> ClusterObjects<'_> {
         ClusterObjects {
             pods: self.pods.live(),
             controllers: ControllersByKind {

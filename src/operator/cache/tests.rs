@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::operator::watch::partial::DecodedObject;
-use rempart_core::{fleet::Pod, workload::WorkloadKind};
+use rempart_core::{cluster_objects::Pod, workload::WorkloadKind};
 
 fn pod(name: &str, version: &str) -> Pod {
     let selector = json!({"clearance.rempart.node-restriction.kubernetes.io/state.high": "true"});
@@ -28,12 +28,12 @@ fn what_many_pods_share_is_kept_once() {
     for name in ["a", "b"] {
         cache.observe(applied(name, "1"));
     }
-    let fleet = cache.fleet();
-    let (a, b) = (&fleet.pods["n/a"], &fleet.pods["n/b"]);
-    assert!(Arc::ptr_eq(&a.wants, &b.wants) && Arc::ptr_eq(&a.said, &b.said));
-    assert!(Arc::ptr_eq(&a.terms, &b.terms) && Arc::ptr_eq(&a.claims, &b.claims));
+    let objects = cache.objects();
+    let (a, b) = (&objects.pods["n/a"], &objects.pods["n/b"]);
+    assert!(Arc::ptr_eq(&a.node_requirements, &b.node_requirements) && Arc::ptr_eq(&a.statements, &b.statements));
+    assert!(Arc::ptr_eq(&a.scheduling, &b.scheduling) && Arc::ptr_eq(&a.claims, &b.claims));
     assert!(Arc::ptr_eq(a.node.as_ref().unwrap(), b.node.as_ref().unwrap()));
-    assert!(Arc::strong_count(&a.wants) == 3, "two pods and the interner");
+    assert!(Arc::strong_count(&a.node_requirements) == 3, "two pods and the interner");
 }
 
 #[test]

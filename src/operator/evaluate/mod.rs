@@ -27,10 +27,10 @@ use rempart_core::{
     clearance::{ClearanceInput, Judge, PolicyClearance, PoolClearance},
     instant::Timestamp,
     name::PoolName,
-    places::{NodeIdentity, claims},
+    pool_membership::{NodeIdentity, claims},
     references::{dangling, unknown_pools},
     selector::Labels,
-    tenure::{ClearanceValidity, RetainReason},
+    validity::{ClearanceValidity, RetainReason},
 };
 
 /// All that follows from the catalogue, the policies and the instant.
@@ -50,7 +50,7 @@ pub struct Evaluation {
     /// What the nodes of each pool carry.
     pub stamps: BTreeMap<PoolName, Arc<Labels>>,
     /// What they would carry if no pool were withdrawn ahead of its end.
-    pub held: BTreeMap<PoolName, Arc<Labels>>,
+    pub retained: BTreeMap<PoolName, Arc<Labels>>,
     /// What there is to say of each `CloudProvider`.
     pub providers: BTreeMap<String, ProviderFindings>,
     /// What there is to say of each `PlacementPool`.
@@ -69,7 +69,7 @@ pub struct ProviderFindings {
     /// What its offers are worth now.
     pub offers: Vec<api::OfferStatus>,
     /// How long they have their certificates.
-    pub terms: Vec<QualificationPeriod>,
+    pub qualification_periods: Vec<QualificationPeriod>,
     /// The next end of a certificate.
     pub next_expiry: Option<Time>,
 }
@@ -155,7 +155,7 @@ impl Evaluation {
         for (name, (value, problems)) in read(&cache.providers, |name, found| convert::provider(name, &found.spec)) {
             let mut found = ProviderFindings { problems, ..ProviderFindings::default() };
             if let Some(provider) = value {
-                (found.offers, found.terms, found.next_expiry) = offer_worth(&provider, at);
+                (found.offers, found.qualification_periods, found.next_expiry) = offer_worth(&provider, at);
                 world.catalogue.providers.insert(provider.name.clone(), provider);
             }
             evaluation.providers.insert(name, found);
@@ -224,8 +224,9 @@ impl Evaluation {
         let mut standings: BTreeMap<&str, PolicyTally> = BTreeMap::new();
         for clearance in judge.pools_where(at, |name| self.has_nodes(name)) {
             let name = &clearance.pool.name;
-            let (stamps, held) = (Arc::new(clearance.stamps()), clearance.held());
-            self.held.insert(name.clone(), if held == *stamps { Arc::clone(&stamps) } else { Arc::new(held) });
+            let (stamps, retained) = (Arc::new(clearance.stamps()), clearance.retained());
+            self.retained
+                .insert(name.clone(), if retained == *stamps { Arc::clone(&stamps) } else { Arc::new(retained) });
             self.stamps.insert(name.clone(), stamps);
             for policy in &clearance.policies {
                 standings.entry(policy.policy().name.as_str()).or_default().count(name, policy);
@@ -364,10 +365,10 @@ impl PolicyTally {
         for (rank, tally) in self.levels.iter_mut().enumerate() {
             tally.count(pool, clearance.cleared(rank));
             let outcome = match clearance.tenure(rank) {
-                ClearanceValidity::Lasting => continue,
-                ClearanceValidity::Leaving(_) => ExpiryOutcome::Leaving,
-                ClearanceValidity::Ending(_, RetainReason::Last) => ExpiryOutcome::Last,
-                ClearanceValidity::Ending(_, RetainReason::Report) => ExpiryOutcome::Reported,
+                ClearanceValidity::Open => continue,
+                ClearanceValidity::Withdrawn(_) => ExpiryOutcome::Leaving,
+                ClearanceValidity::Expiring(_, RetainReason::Last) => ExpiryOutcome::Last,
+                ClearanceValidity::Expiring(_, RetainReason::Report) => ExpiryOutcome::Reported,
             };
             let pools = if outcome == ExpiryOutcome::Leaving { &mut tally.leaving } else { &mut tally.ending };
             pools.push(pool.to_string());

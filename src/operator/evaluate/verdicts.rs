@@ -4,7 +4,7 @@
 
 use super::{cut, time};
 use crate::api::{self, limits};
-use rempart_core::{clearance::PoolClearance, reason::Reason, tenure::ClearanceValidity};
+use rempart_core::{clearance::PoolClearance, reason::Reason, validity::ClearanceValidity};
 
 /// The verdicts on a pool, for every level and category of every policy.
 pub(super) fn verdicts(clearance: &PoolClearance<'_>) -> Vec<api::PoolVerdict> {
@@ -17,7 +17,7 @@ pub(super) fn verdicts(clearance: &PoolClearance<'_>) -> Vec<api::PoolVerdict> {
                 level: Some(level.name.to_string()),
                 category: None,
                 cleared: found.cleared(rank),
-                leaving: matches!(found.tenure(rank), ClearanceValidity::Leaving(_)),
+                leaving: matches!(found.tenure(rank), ClearanceValidity::Withdrawn(_)),
                 ends: found.tenure(rank).end().map(|end| time(end.at)),
                 reasons: reasons(found.reasons(rank).chain(found.ending(rank))),
             });

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::operator::{cache::ClusterCache, evaluate::Evaluation, watch::node::NodeRecord, write::queue::WriteQueue};
 use rempart_core::{
+    cluster_objects::{ClusterObjects, NodeView, NodeViewLabels},
     compliance::{ComplianceReport, PlacementFacts, assess},
-    fleet::{ClusterObjects, NodeView, NodeViewLabels},
     name::{PolicyName, PoolName},
     selector::Labels,
 };
@@ -31,7 +31,7 @@ static NONE: Labels = BTreeMap::new();
 pub struct DerivedState<'a> {
     propagated: OnceCell<BTreeSet<PolicyName>>,
     exempt: OnceCell<BTreeSet<String>>,
-    spots: OnceCell<Vec<NodeView<'a>>>,
+    node_views: OnceCell<Vec<NodeView<'a>>>,
     report: OnceCell<ComplianceReport<'a>>,
 }
 
@@ -82,8 +82,8 @@ impl<'a> ClusterView<'a> {
     }
 
     /// Everything that runs.
-    pub fn fleet(&self) -> ClusterObjects<'a> {
-        self.cache.fleet()
+    pub fn objects(&self) -> ClusterObjects<'a> {
+        self.cache.objects()
     }
 
     /// The namespaces that no policy governs.
@@ -97,19 +97,19 @@ impl<'a> ClusterView<'a> {
             .derived
             .propagated
             .get_or_init(|| self.propagation.policies.iter().filter_map(|name| PolicyName::parse(name).ok()).collect());
-        let nodes = self.derived.spots.get_or_init(|| spots(self.cache, self.evaluation));
+        let nodes = self.derived.node_views.get_or_init(|| node_views(self.cache, self.evaluation));
         PlacementFacts { world: &self.evaluation.world, propagated, exempt: self.exempt(), nodes }
     }
 
     /// How everything that runs stands.
     pub fn report(&self) -> &'a ComplianceReport<'a> {
-        self.derived.report.get_or_init(|| assess(&self.fleet(), &self.facts()))
+        self.derived.report.get_or_init(|| assess(&self.objects(), &self.facts()))
     }
 }
 
 /// Every node, by name, with the stamps that it should carry.
-fn spots<'a>(cache: &'a ClusterCache, evaluation: &'a Evaluation) -> Vec<NodeView<'a>> {
-    let spot = |(name, node): (&'a String, &'a NodeRecord)| {
+fn node_views<'a>(cache: &'a ClusterCache, evaluation: &'a Evaluation) -> Vec<NodeView<'a>> {
+    let view = |(name, node): (&'a String, &'a NodeRecord)| {
         let pool = node.membership.pool();
         let of = |stamps: &'a BTreeMap<PoolName, Arc<Labels>>| {
             pool.and_then(|pool| stamps.get(pool)).map_or(&NONE, |stamps| &**stamps)
@@ -119,12 +119,12 @@ fn spots<'a>(cache: &'a ClusterCache, evaluation: &'a Evaluation) -> Vec<NodeVie
             name,
             pool,
             labels: NodeViewLabels { own: node, stamps },
-            held: of(&evaluation.held),
+            retained: of(&evaluation.retained),
             taints: &node.taints,
-            open: node.ready && !node.cordoned,
+            schedulable: node.ready && !node.cordoned,
             allocatable: node.allocatable,
             others: &node.others,
         }
     };
-    cache.nodes.iter().map(spot).collect()
+    cache.nodes.iter().map(view).collect()
 }

@@ -28,7 +28,7 @@ use crate::{
     },
 };
 use rempart_core::{
-    fleet::{Claim, Controller, Pod, Volume},
+    cluster_objects::{Claim, Controller, Pod, Volume},
     namespace::Namespace,
     workload::WorkloadKind,
 };

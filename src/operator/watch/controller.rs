@@ -18,7 +18,7 @@ use crate::operator::{
     watch::template::{self, PartialTemplate},
 };
 use rempart_core::{
-    fleet::{Controller, ControllerSpec, RolloutStrategy},
+    cluster_objects::{Controller, ControllerSpec, RolloutStrategy},
     sensitivity::SensitivityStatement,
 };
 
@@ -35,24 +35,27 @@ struct CommonFields {
     replicas: u32,
     /// The latest generation that its controller has seen; `None` where the kind does not tell.
     observed: Option<i64>,
-    form: ControllerSpec,
+    controller_spec: ControllerSpec,
 }
 
 impl CommonFields {
     fn controller(self) -> Controller {
-        let Self { metadata, template, replicas, observed, form } = self;
+        let Self { metadata, template, replicas, observed, controller_spec } = self;
         Controller {
             version: version(metadata.resource_version.as_deref()),
             uid: uid(metadata.uid.as_deref()),
             owner: template::owner(&metadata),
-            saying: metadata.annotations.as_ref().map_or_else(SensitivityStatement::default, SensitivityStatement::of),
-            said: Arc::new(template.said()),
+            statement: metadata
+                .annotations
+                .as_ref()
+                .map_or_else(SensitivityStatement::default, SensitivityStatement::of),
+            template_statements: Arc::new(template.said()),
             migration: template.migration(),
-            wants: Arc::new(template.wants()),
-            ending: metadata.deletion_timestamp.is_some(),
+            node_requirements: Arc::new(template.node_requirements()),
+            terminating: metadata.deletion_timestamp.is_some(),
             replicas,
             observed: observed.is_none_or(|seen| metadata.generation.is_none_or(|latest| seen >= latest)),
-            form,
+            spec: controller_spec,
         }
     }
 }
@@ -132,9 +135,14 @@ impl AppSpec {
 }
 
 /// Joins what the kinds of `apps/v1` have in common.
-fn of_app<K>(partial: PartialObject<K, AppSpec, AppStatus>, replicas: u32, form: ControllerSpec) -> Controller {
+fn of_app<K>(
+    partial: PartialObject<K, AppSpec, AppStatus>,
+    replicas: u32,
+    controller_spec: ControllerSpec,
+) -> Controller {
     let observed = Some(partial.status.observed_generation);
-    CommonFields { metadata: partial.metadata, template: partial.spec.template, replicas, observed, form }.controller()
+    CommonFields { metadata: partial.metadata, template: partial.spec.template, replicas, observed, controller_spec }
+        .controller()
 }
 
 impl FromPartial<apps::Deployment> for Controller {
@@ -148,7 +156,7 @@ impl FromPartial<apps::Deployment> for Controller {
                 && condition.status == "False"
                 && condition.reason == "ProgressDeadlineExceeded"
         };
-        let form = ControllerSpec::Deployment {
+        let controller_spec = ControllerSpec::Deployment {
             paused: spec.paused,
             strategy: strategy(&spec.strategy, replicas)?,
             total: count(status.replicas),
@@ -156,7 +164,7 @@ impl FromPartial<apps::Deployment> for Controller {
             available: count(status.available_replicas),
             stuck: status.conditions.iter().any(stuck),
         };
-        Ok(Some(of_app(partial, replicas, form)))
+        Ok(Some(of_app(partial, replicas, controller_spec)))
     }
 }
 
@@ -313,9 +321,11 @@ impl FromPartial<batch::Job> for Controller {
             _ => Some(count(failures)),
         };
         let started = !spec.suspend || status.start_time.is_some();
-        let form = ControllerSpec::Job { finished, started, patience };
+        let controller_spec = ControllerSpec::Job { finished, started, patience };
         let replicas = if finished || spec.suspend { 0 } else { replicas };
-        Ok(Some(CommonFields { metadata, template: spec.template, replicas, observed: None, form }.controller()))
+        Ok(Some(
+            CommonFields { metadata, template: spec.template, replicas, observed: None, controller_spec }.controller(),
+        ))
     }
 }
 
@@ -348,8 +358,11 @@ impl FromPartial<batch::CronJob> for Controller {
 
     fn from_partial(partial: Self::Partial) -> Result<Option<Self>, String> {
         let template = partial.spec.job_template.spec.template;
-        let form = ControllerSpec::CronJob;
-        Ok(Some(CommonFields { metadata: partial.metadata, template, replicas: 0, observed: None, form }.controller()))
+        let controller_spec = ControllerSpec::CronJob;
+        Ok(Some(
+            CommonFields { metadata: partial.metadata, template, replicas: 0, observed: None, controller_spec }
+                .controller(),
+        ))
     }
 }
 
@@ -378,10 +391,10 @@ mod tests {
     }
 
     fn assert_common(found: &Controller) {
-        assert_eq!(found.saying.sensitivity.as_deref(), Some("high"));
-        assert_eq!(found.said.workload.sensitivity.as_deref(), Some("high"));
+        assert_eq!(found.statement.sensitivity.as_deref(), Some("high"));
+        assert_eq!(found.template_statements.workload.sensitivity.as_deref(), Some("high"));
         assert_eq!(found.migration.as_deref(), Some("m1"));
-        assert_eq!(found.wants.selector, [("disk".to_owned(), "ssd".to_owned())].into());
+        assert_eq!(found.node_requirements.selector, [("disk".to_owned(), "ssd".to_owned())].into());
         assert_eq!(found.version, 5);
     }
 
@@ -395,9 +408,9 @@ mod tests {
         assert_common(&found);
         assert_eq!((found.replicas, found.observed), (7, false));
         let strategy = RolloutStrategy::Rolling { surge: 3, unavailable: 2 };
-        let form =
+        let controller_spec =
             ControllerSpec::Deployment { paused: true, strategy, total: 8, updated: 3, available: 6, stuck: true };
-        assert_eq!(found.form, form);
+        assert_eq!(found.spec, controller_spec);
         let found = read::<apps::Deployment>(&json!({}), &json!({"observedGeneration": 3}));
         assert_eq!((found.replicas, found.observed), (1, true));
         assert!(!read::<apps::Deployment>(&json!({}), &json!({})).observed, "nobody has seen it yet");
@@ -417,19 +430,19 @@ mod tests {
         ] {
             let rolling = json!({"maxSurge": surge, "maxUnavailable": unavailable});
             let spec = json!({"replicas": replicas, "strategy": {"rollingUpdate": rolling}});
-            let ControllerSpec::Deployment { strategy, .. } = read::<apps::Deployment>(&spec, &json!({})).form else {
+            let ControllerSpec::Deployment { strategy, .. } = read::<apps::Deployment>(&spec, &json!({})).spec else {
                 panic!()
             };
             let expected = RolloutStrategy::Rolling { surge: expected.0, unavailable: expected.1 };
             assert_eq!(strategy, expected, "{spec}");
         }
         let spec = json!({"replicas": 8});
-        let ControllerSpec::Deployment { strategy, .. } = read::<apps::Deployment>(&spec, &json!({})).form else {
+        let ControllerSpec::Deployment { strategy, .. } = read::<apps::Deployment>(&spec, &json!({})).spec else {
             panic!()
         };
         assert_eq!(strategy, RolloutStrategy::Rolling { surge: 2, unavailable: 2 });
         let recreate = json!({"strategy": {"type": "Recreate"}});
-        let ControllerSpec::Deployment { strategy, .. } = read::<apps::Deployment>(&recreate, &json!({})).form else {
+        let ControllerSpec::Deployment { strategy, .. } = read::<apps::Deployment>(&recreate, &json!({})).spec else {
             panic!()
         };
         assert_eq!(strategy, RolloutStrategy::Recreate);
@@ -442,22 +455,22 @@ mod tests {
         let found = read::<apps::StatefulSet>(&spec, &status);
         assert_common(&found);
         assert_eq!(
-            (found.replicas, found.form),
+            (found.replicas, found.spec),
             (2, ControllerSpec::StatefulSet { on_delete: true, first_updated: 0, last_ordinal: 1 })
         );
         let found = read::<apps::DaemonSet>(&spec, &status);
         assert_common(&found);
-        assert_eq!((found.replicas, found.form), (9, ControllerSpec::DaemonSet { on_delete: true }));
+        assert_eq!((found.replicas, found.spec), (9, ControllerSpec::DaemonSet { on_delete: true }));
         let found = read::<apps::ReplicaSet>(&spec, &status);
         assert_common(&found);
-        assert_eq!((found.replicas, found.form), (2, ControllerSpec::ReplicaSet));
+        assert_eq!((found.replicas, found.spec), (2, ControllerSpec::ReplicaSet));
         let rolling = read::<apps::StatefulSet>(&json!({"updateStrategy": {"type": "RollingUpdate"}}), &json!({}));
-        assert_eq!(rolling.form, ControllerSpec::StatefulSet { on_delete: false, first_updated: 0, last_ordinal: 0 });
+        assert_eq!(rolling.spec, ControllerSpec::StatefulSet { on_delete: false, first_updated: 0, last_ordinal: 0 });
         let partition =
             json!({"replicas": 4, "ordinals": {"start": 3}, "updateStrategy": {"rollingUpdate": {"partition": 2}}});
         let partitioned = read::<apps::StatefulSet>(&partition, &json!({}));
         assert_eq!(
-            partitioned.form,
+            partitioned.spec,
             ControllerSpec::StatefulSet { on_delete: false, first_updated: 5, last_ordinal: 6 }
         );
     }
@@ -465,7 +478,7 @@ mod tests {
     #[test]
     fn a_job_bears_so_many_failures() {
         let on = |action: &str, condition: &str| json!({"rules": [{"action": action, "onPodConditions": [{"type": condition, "status": "True"}]}]});
-        for (spec, status, replicas, form) in [
+        for (spec, status, replicas, controller_spec) in [
             (json!({}), json!({}), 1, (false, true, Some(6))),
             (json!({"backoffLimit": 4}), json!({"failed": 1}), 1, (false, true, Some(3))),
             (json!({"backoffLimit": 1}), json!({"failed": 3}), 1, (false, true, Some(0))),
@@ -479,8 +492,8 @@ mod tests {
             (json!({}), json!({"conditions": [{"type": "Failed", "status": "False"}]}), 1, (false, true, Some(6))),
         ] {
             let found = read::<batch::Job>(&spec, &status);
-            let (finished, started, patience) = form;
-            assert_eq!(found.form, ControllerSpec::Job { finished, started, patience }, "{spec} {status}");
+            let (finished, started, patience) = controller_spec;
+            assert_eq!(found.spec, ControllerSpec::Job { finished, started, patience }, "{spec} {status}");
             assert_eq!((found.replicas, found.observed), (replicas, true), "{spec} {status}");
         }
         assert_common(&read::<batch::Job>(&json!({"template": template()}), &json!({})));
@@ -492,7 +505,7 @@ mod tests {
             "spec": {"template": template()}}});
         let found = read::<batch::CronJob>(&spec, &json!({}));
         assert_common(&found);
-        assert_eq!(found.form, ControllerSpec::CronJob);
+        assert_eq!(found.spec, ControllerSpec::CronJob);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::Deserialize;
 
 use super::quantity;
-use rempart_core::fleet::{ComputeResources, ExtendedResources, ObjectUid};
+use rempart_core::cluster_objects::{ComputeResources, ExtendedResources, ObjectUid};
 
 /// The label that no two nodes have the same of.
 pub const HOSTNAME: &str = "kubernetes.io/hostname";

@@ -7,7 +7,7 @@ use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
 
 use crate::operator::watch::fields::LabelEntries;
 use rempart_core::{
-    fleet::{Claim, Controller, ExtendedResources, OwnerRef, Pod, SchedulingConstraints},
+    cluster_objects::{Claim, Controller, ExtendedResources, OwnerRef, Pod, SchedulingConstraints},
     sensitivity::TemplateStatements,
     workload::NodeRequirements,
 };
@@ -63,7 +63,7 @@ pub struct SharedValues {
     pub texts: ValueInterner<str>,
     owners: ValueInterner<OwnerRef>,
     said: ValueInterner<TemplateStatements>,
-    wants: ValueInterner<NodeRequirements>,
+    node_requirements: ValueInterner<NodeRequirements>,
     terms: ValueInterner<SchedulingConstraints>,
     others: ValueInterner<ExtendedResources>,
     entries: ValueInterner<LabelEntries>,
@@ -74,9 +74,9 @@ impl SharedValues {
     /// Has `pod` share what others have too.
     pub fn pod(&mut self, pod: &mut Pod) {
         self.owner(&mut pod.owner);
-        self.said.share(&mut pod.said);
-        self.wants.share(&mut pod.wants);
-        self.terms.share(&mut pod.terms);
+        self.said.share(&mut pod.statements);
+        self.node_requirements.share(&mut pod.node_requirements);
+        self.terms.share(&mut pod.scheduling);
         self.claims.share(&mut pod.claims);
         if let Some(node) = &mut pod.node {
             self.texts.share(node);
@@ -96,8 +96,8 @@ impl SharedValues {
     /// Has `controller` share what others have too.
     pub fn controller(&mut self, controller: &mut Controller) {
         self.owner(&mut controller.owner);
-        self.said.share(&mut controller.said);
-        self.wants.share(&mut controller.wants);
+        self.said.share(&mut controller.template_statements);
+        self.node_requirements.share(&mut controller.node_requirements);
     }
 
     /// Has `claim` share what others have too.
@@ -111,7 +111,7 @@ impl SharedValues {
     pub fn sweep(&mut self) {
         self.owners.sweep();
         self.said.sweep();
-        self.wants.sweep();
+        self.node_requirements.sweep();
         self.terms.sweep();
         self.others.sweep();
         self.entries.sweep();
@@ -147,9 +147,9 @@ mod tests {
     #[test]
     fn equals_become_one() {
         let mut interner = ValueInterner::<NodeRequirements>::default();
-        let wants =
+        let node_requirements =
             || Arc::new(NodeRequirements { selector: [("a".to_owned(), "b".to_owned())].into(), affinity: None });
-        let (mut one, mut other) = (wants(), wants());
+        let (mut one, mut other) = (node_requirements(), node_requirements());
         interner.share(&mut one);
         interner.share(&mut other);
         assert!(Arc::ptr_eq(&one, &other));

@@ -51,7 +51,7 @@ use super::{
 };
 use crate::api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement};
 use rempart_core::{
-    fleet::{self, Controller},
+    cluster_objects::{self, Controller},
     workload::WorkloadKind,
 };
 
@@ -145,7 +145,7 @@ pub fn tasks(
             Observation::Policy(change.map(declared_object))
         }),
         all.partial::<Node, PartialNode>(&config, "nodes", |change| Observation::Node(decoded(change))),
-        all.partial::<k8s::Pod, fleet::Pod>(&config, "pods", |change| Observation::Pod(decoded(change))),
+        all.partial::<k8s::Pod, cluster_objects::Pod>(&config, "pods", |change| Observation::Pod(decoded(change))),
         all.controllers::<Deployment>(&config, "deployments", |change| {
             Observation::Controller(WorkloadKind::Deployment, decoded(change))
         }),
@@ -165,10 +165,12 @@ pub fn tasks(
         all.partial::<k8s::Namespace, rempart_core::namespace::Namespace>(&config, "namespaces", |change| {
             Observation::Namespace(decoded(change))
         }),
-        all.partial::<k8s::PersistentVolumeClaim, fleet::Claim>(&config, "persistentvolumeclaims", |change| {
-            Observation::Claim(decoded(change))
-        }),
-        all.partial::<k8s::PersistentVolume, fleet::Volume>(&config, "persistentvolumes", |change| {
+        all.partial::<k8s::PersistentVolumeClaim, cluster_objects::Claim>(
+            &config,
+            "persistentvolumeclaims",
+            |change| Observation::Claim(decoded(change)),
+        ),
+        all.partial::<k8s::PersistentVolume, cluster_objects::Volume>(&config, "persistentvolumes", |change| {
             Observation::Volume(decoded(change))
         }),
         all.objects::<MutatingAdmissionPolicyBinding>(&ours, "mutatingadmissionpolicybindings", |change| {

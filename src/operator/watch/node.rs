@@ -20,7 +20,7 @@ use crate::operator::{
     watch::template,
 };
 use rempart_core::{
-    fleet::{ComputeResources, ExtendedResources, NodeTaint, TaintEffect},
+    cluster_objects::{ComputeResources, ExtendedResources, NodeTaint, TaintEffect},
     keys,
     name::PoolName,
     selector::{LabelSource, Labels},

@@ -16,7 +16,7 @@ use crate::operator::{
     watch::partial::{FromPartial, MIRROR, PartialObject, list},
     watch::template::{self, PartialAffinity, PartialToleration},
 };
-use rempart_core::fleet::{ComputeResources, ExtendedResources, Pod, PodPhase, SchedulingConstraints};
+use rempart_core::cluster_objects::{ComputeResources, ExtendedResources, Pod, PodPhase, SchedulingConstraints};
 use rempart_core::sensitivity::TemplateStatements;
 
 /// A pod, decoded no further than needed.
@@ -96,9 +96,9 @@ impl FromPartial<k8s::Pod> for Pod {
 
     fn from_partial(partial: PartialPod) -> Result<Option<Self>, String> {
         let (requests, others) = requests(&partial.spec)?;
-        let stage = stage(&partial);
+        let phase = phase(&partial);
         // It takes no place, and waits for none.
-        if stage == PodPhase::Done {
+        if phase == PodPhase::Done {
             return Ok(None);
         }
         let PartialPod { metadata, spec, .. } = partial;
@@ -110,20 +110,20 @@ impl FromPartial<k8s::Pod> for Pod {
             version: version(metadata.resource_version.as_deref()),
             uid: uid(metadata.uid.as_deref()),
             owner: template::owner(&metadata),
-            said: Arc::new(annotations.map(TemplateStatements::of).unwrap_or_default()),
-            wants: Arc::new(template::wants(spec.node_selector, spec.affinity)),
-            terms: Arc::new(SchedulingConstraints { tolerations, others, apart }),
+            statements: Arc::new(annotations.map(TemplateStatements::of).unwrap_or_default()),
+            node_requirements: Arc::new(template::node_requirements(spec.node_selector, spec.affinity)),
+            scheduling: Arc::new(SchedulingConstraints { tolerations, others, apart }),
             claims: claims.map(|claim| claim.claim_name.into()).collect(),
             requests,
             node: spec.node_name.filter(|name| !name.is_empty()).map(Into::into),
-            stage,
-            ending: metadata.deletion_timestamp.is_some(),
+            phase,
+            terminating: metadata.deletion_timestamp.is_some(),
             mirror: annotations.is_some_and(|annotations| annotations.contains_key(MIRROR)),
         }))
     }
 }
 
-fn stage(pod: &PartialPod) -> PodPhase {
+fn phase(pod: &PartialPod) -> PodPhase {
     let condition = |kind: &str| pod.status.conditions.iter().find(|condition| condition.kind == kind);
     let scheduled = condition("PodScheduled").filter(|condition| condition.status == "False");
     let placed = pod.spec.node_name.as_ref().is_some_and(|name| !name.is_empty());
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
     use crate::operator::watch::partial::DecodedObject;
     use rempart_core::{
-        fleet::{PodToleration, TaintEffect},
+        cluster_objects::{PodToleration, TaintEffect},
         workload::WorkloadKind,
     };
 
@@ -265,11 +265,11 @@ mod tests {
         assert_eq!((pod.version, pod.uid.to_string().as_str()), (42, UID));
         let owner = pod.owner.unwrap();
         assert_eq!((owner.kind, &*owner.name), (Some(WorkloadKind::ReplicaSet), "api"));
-        assert_eq!(pod.said.pod.sensitivity.as_deref(), Some("high"));
-        assert_eq!(pod.said.workload.sensitivity.as_deref(), Some("low"));
-        assert_eq!(pod.said.workload.categories.as_deref(), Some("a,b"));
-        assert_eq!(pod.wants.selector, [("disk".to_owned(), "ssd".to_owned())].into());
-        let terms = pod.wants.affinity.as_ref().unwrap();
+        assert_eq!(pod.statements.pod.sensitivity.as_deref(), Some("high"));
+        assert_eq!(pod.statements.workload.sensitivity.as_deref(), Some("low"));
+        assert_eq!(pod.statements.workload.categories.as_deref(), Some("a,b"));
+        assert_eq!(pod.node_requirements.selector, [("disk".to_owned(), "ssd".to_owned())].into());
+        let terms = pod.node_requirements.affinity.as_ref().unwrap();
         assert_eq!(terms[0].labels.to_string(), "cores>8");
         assert_eq!(terms[0].names, Some(["n1".to_owned(), "n2".to_owned()].into()));
         assert_eq!(terms[0].other_than, ["n2".to_owned()].into());
@@ -284,11 +284,11 @@ mod tests {
             bears(Some("a"), Some("b"), None),
             bears(None, None, None),
         ];
-        assert_eq!(*pod.terms.tolerations, expected);
+        assert_eq!(*pod.scheduling.tolerations, expected);
         assert_eq!(*pod.claims, ["data".into()]);
         assert_eq!(pod.requests, ComputeResources { cpu_milli: 100, memory: 1 << 20, pods: 1 });
         assert_eq!(
-            (pod.node.as_deref(), pod.stage, pod.ending, pod.mirror),
+            (pod.node.as_deref(), pod.phase, pod.terminating, pod.mirror),
             (Some("n1"), PodPhase::Ready, true, false)
         );
     }
@@ -312,7 +312,7 @@ mod tests {
             let pod = json!({
                 "metadata": {"name": "p"}, "spec": spec, "status": {"phase": phase, "conditions": conditions},
             });
-            assert_eq!(read(pod).unwrap().stage, expected, "{said}");
+            assert_eq!(read(pod).unwrap().phase, expected, "{said}");
         }
         for (spec, phase) in [(json!({"nodeName": "n"}), "Succeeded"), (json!({}), "Failed")] {
             let pod = json!({"metadata": {"name": "p"}, "spec": spec, "status": {"phase": phase}});

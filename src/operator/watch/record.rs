@@ -14,7 +14,7 @@ use crate::{
     api::{self, WorkloadPlacement, WorkloadPlacementStatus},
     operator::cache::store::{ResourceVersioned, version},
 };
-use rempart_core::fleet::ObjectUid;
+use rempart_core::cluster_objects::ObjectUid;
 
 /// The conditions of a record, in their order.
 pub const CONDITIONS: [&str; 3] = ["Placeable", "Compliant", "Migrating"];

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::operator::watch::partial::OwnAnnotations;
 use rempart_core::{
-    fleet::{ObjectUid, OwnerRef, PodToleration, TaintEffect},
+    cluster_objects::{ObjectUid, OwnerRef, PodToleration, TaintEffect},
     keys,
     selector::{Selector, SelectorOperator},
     sensitivity::TemplateStatements,
@@ -51,8 +51,8 @@ impl PartialTemplate {
     }
 
     /// Where its pods want to run.
-    pub fn wants(self) -> NodeRequirements {
-        wants(self.spec.node_selector, self.spec.affinity)
+    pub fn node_requirements(self) -> NodeRequirements {
+        node_requirements(self.spec.node_selector, self.spec.affinity)
     }
 }
 
@@ -148,7 +148,10 @@ struct SelectorRequirement {
 }
 
 /// Where a pod of this node selector and affinity wants to run.
-pub fn wants(selector: Option<BTreeMap<String, String>>, affinity: Option<PartialAffinity>) -> NodeRequirements {
+pub fn node_requirements(
+    selector: Option<BTreeMap<String, String>>,
+    affinity: Option<PartialAffinity>,
+) -> NodeRequirements {
     let required = affinity.and_then(|affinity| affinity.node_affinity).and_then(|affinity| affinity.required);
     NodeRequirements { selector: selector.unwrap_or_default(), affinity: required.map(terms) }
 }

@@ -12,7 +12,7 @@ use crate::operator::{
     watch::template::{NodeSelector, terms},
 };
 use rempart_core::{
-    fleet::{Claim, Volume},
+    cluster_objects::{Claim, Volume},
     namespace::Namespace,
 };
 

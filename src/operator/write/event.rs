@@ -14,7 +14,7 @@ use kube::{Resource, api::ObjectMeta};
 use super::WriteTarget;
 use crate::{api::PlacementPolicy, operator::names::FIELD_MANAGER};
 use rempart_core::{
-    fleet::ObjectUid,
+    cluster_objects::ObjectUid,
     instant::Timestamp,
     workload::{WorkloadIdentity, WorkloadKind},
 };

@@ -45,7 +45,7 @@ use super::{
 };
 use crate::api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement};
 use rempart_core::{
-    fleet::{ObjectUid, split},
+    cluster_objects::{ObjectUid, split},
     keys,
 };
 

@@ -10,7 +10,7 @@ use k8s_openapi::api::admissionregistration::v1::{MutatingAdmissionPolicyBinding
 use super::EventRequest;
 use crate::operator::{names::POLICY_LIST, watch::node::StampChange};
 use rempart_core::{
-    fleet::{ObjectUid, split},
+    cluster_objects::{ObjectUid, split},
     workload::WorkloadKind,
 };
 

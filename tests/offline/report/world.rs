@@ -99,7 +99,7 @@ fn workload(kind: WorkloadKind, namespace: &str, name: &str) -> Workload {
         template: TemplateStatements::default(),
         misplaced: Vec::new(),
         node_name: None,
-        wants: NodeRequirements::default(),
+        node_requirements: NodeRequirements::default(),
         runs_on: Vec::new(),
     }
 }
@@ -125,7 +125,7 @@ fn workloads() -> Vec<Workload> {
     let mut batch = workload(WorkloadKind::Job, "claims", "batch");
     batch.runs_on = vec!["n-std".into()];
     let mut db = workload(WorkloadKind::StatefulSet, "shop", "db");
-    db.wants.selector = labels([("disk", "ssd")]);
+    db.node_requirements.selector = labels([("disk", "ssd")]);
     vec![
         says(workload(WorkloadKind::Deployment, "claims", "typo"), "restrictd"),
         api,

@@ -13,8 +13,8 @@ use super::{
     PlannedMigration, ReplacementStrategy, TemplateEffect, TemplateState, WantedAction, method::ordinal,
 };
 use crate::{
+    cluster_objects::{Controller, ControllerSpec, ObjectUid, Pod, RolloutStrategy, split},
     compliance::{Compliance, MisplacedPod, OwnedPods, PlacementFacts, PodOwner, PodRevision, StalePod},
-    fleet::{Controller, ControllerSpec, ObjectUid, Pod, RolloutStrategy, split},
     keys,
     pod_requirements::{PodRequirements, PolicyRequirement},
     policy::LossAction,
@@ -131,7 +131,7 @@ fn incomplete_template<'u, 'a>(
     if !(owned.template_behind && free && may && refused(&owned.requirements).is_ok()) {
         return None;
     }
-    let steps = CandidateSteps::Template { kind: controller.form.kind(), name };
+    let steps = CandidateSteps::Template { kind: controller.spec.kind(), name };
     Some(Candidate { owned, steps, cause: MigrationCause::TemplateBehind, paced: false })
 }
 
@@ -160,9 +160,9 @@ fn misplaced<'u, 'a>(
         return Some(Candidate { owned, steps: evictions(at_once), cause, paced: false });
     }
     if let PodOwner::Known(name, controller) = owned.owner {
-        let steps = CandidateSteps::Template { kind: controller.form.kind(), name };
+        let steps = CandidateSteps::Template { kind: controller.spec.kind(), name };
         // Its controller takes them in its own order, and does not pass over one that has nowhere to go.
-        let one_is_stranded = controller.form.kind() == WorkloadKind::StatefulSet
+        let one_is_stranded = controller.spec.kind() == WorkloadKind::StatefulSet
             && notes.values().any(|why| matches!(why, BlockedReason::NoFit(_)));
         if by(MigrationMethod::RestartRollout).next().is_some() && !one_is_stranded {
             return Some(Candidate { owned, steps, cause, paced: true });
@@ -239,7 +239,7 @@ fn method_of(
 
 /// Whether the controller of `owned` says that its rollout does not go on.
 fn is_stuck(owned: &OwnedPods<'_>) -> bool {
-    matches!(owned.owner, PodOwner::Known(_, Controller { form: ControllerSpec::Deployment { stuck: true, .. }, .. }))
+    matches!(owned.owner, PodOwner::Known(_, Controller { spec: ControllerSpec::Deployment { stuck: true, .. }, .. }))
 }
 
 /// Whether there is a node for the successor of `pod`, as sure as `method` asks it.
@@ -268,7 +268,7 @@ fn place(
 /// Whether the template of `owned` says, and for a `DaemonSet` selects, all that its pods need.
 fn template_state(owned: &OwnedPods<'_>) -> TemplateState {
     let lacks = match owned.owner {
-        PodOwner::Known(_, controller @ Controller { form: ControllerSpec::DaemonSet { .. }, .. }) => {
+        PodOwner::Known(_, controller @ Controller { spec: ControllerSpec::DaemonSet { .. }, .. }) => {
             lacks(controller, &owned.requirements)
         }
         PodOwner::Known(..) | PodOwner::Unknown(_) | PodOwner::None(..) => false,
@@ -279,7 +279,7 @@ fn template_state(owned: &OwnedPods<'_>) -> TemplateState {
 /// How many pods of `owned` its rollout would end before any successor stands.
 fn gone_first(owned: &OwnedPods<'_>) -> u32 {
     match owned.owner {
-        PodOwner::Known(_, controller) => match &controller.form {
+        PodOwner::Known(_, controller) => match &controller.spec {
             ControllerSpec::Deployment { strategy: RolloutStrategy::Rolling { unavailable, .. }, .. } => *unavailable,
             ControllerSpec::Deployment { strategy: RolloutStrategy::Recreate, .. } => u32::MAX,
             ControllerSpec::StatefulSet { .. } => 1,
@@ -302,14 +302,14 @@ fn refused(required: &PodRequirements<'_>) -> Result<(), BlockedReason> {
 
 /// Whether the template of `controller` lacks an entry of the selector that its pods need.
 fn lacks(controller: &Controller, required: &PodRequirements<'_>) -> bool {
-    required.keys().any(|key| !keys::grants(&controller.wants.selector, key))
+    required.keys().any(|key| !keys::grants(&controller.node_requirements.selector, key))
 }
 
 /// Whether all of the workload but `pod`, which is about to go, is ready, as far as its own strategy asks.
 fn others_ready(owned: &OwnedPods<'_>, pod: &Pod) -> bool {
     let others = owned.pods.ready.saturating_sub(u32::from(pod.is_ready()));
     let wanted = match &owned.owner {
-        PodOwner::Known(_, controller) => match &controller.form {
+        PodOwner::Known(_, controller) => match &controller.spec {
             ControllerSpec::Deployment {
                 strategy: RolloutStrategy::Rolling { unavailable, .. }, available, ..
             } => {
@@ -339,7 +339,7 @@ fn stale<'u, 'a>(
     let of_template = match owned.owner {
         PodOwner::Known(name, controller) => stale_template(owned, controller)
             .filter(|keys| context.replaced.get(&owned.uid) != Some(keys))
-            .map(|_| CandidateSteps::Template { kind: controller.form.kind(), name }),
+            .map(|_| CandidateSteps::Template { kind: controller.spec.kind(), name }),
         PodOwner::Unknown(_) | PodOwner::None(..) => None,
     };
     if let Some(steps) = of_template {
@@ -360,7 +360,7 @@ fn stale<'u, 'a>(
     }
     if let PodOwner::Known(name, controller) = owned.owner {
         // None of its pods has a node yet: a rollout costs nothing, and mends the template as well.
-        let rollout = match &controller.form {
+        let rollout = match &controller.spec {
             ControllerSpec::Deployment { paused, .. } => !paused && owned.pods.placed == 0,
             ControllerSpec::DaemonSet { .. } => true,
             ControllerSpec::ReplicaSet
@@ -369,7 +369,7 @@ fn stale<'u, 'a>(
             | ControllerSpec::CronJob => false,
         };
         if rollout {
-            let steps = CandidateSteps::Template { kind: controller.form.kind(), name };
+            let steps = CandidateSteps::Template { kind: controller.spec.kind(), name };
             return Some(Candidate { owned, steps, cause: MigrationCause::Stale, paced: false });
         }
     }
@@ -386,7 +386,7 @@ fn stale_behind<'u, 'a>(
     let method = strategy.method(TemplateState::Behind, PodRevision::Former, WantedAction::Migrate);
     match (refused(&owned.requirements).and(method), owned.owner) {
         (Ok(_), PodOwner::Known(name, controller)) => {
-            let steps = CandidateSteps::Template { kind: controller.form.kind(), name };
+            let steps = CandidateSteps::Template { kind: controller.spec.kind(), name };
             // Pods that stand are restarted with those that wait.
             let paced = owned.pods.placed > 0 && strategy.template_effect() == TemplateEffect::Restarts;
             Some(Candidate { owned, steps, cause: MigrationCause::Stale, paced })
@@ -410,7 +410,7 @@ fn may_be_replaced(
     }
     match &owned.owner {
         PodOwner::None(..) => Err(BlockedReason::Unmanaged),
-        PodOwner::Known(_, controller) => match &controller.form {
+        PodOwner::Known(_, controller) => match &controller.spec {
             ControllerSpec::Job { patience: Some(0), .. } => Err(BlockedReason::JobWouldFail),
             // Its controller would make the same pod again, and again.
             ControllerSpec::DaemonSet { on_delete: true } => Err(BlockedReason::OnDelete(WorkloadKind::DaemonSet)),
@@ -434,7 +434,7 @@ fn may_be_replaced(
 
 /// The keys of its template that its pods would not be given now, where taking them away restarts nothing.
 fn stale_template(owned: &OwnedPods<'_>, controller: &Controller) -> Option<String> {
-    let free = match &controller.form {
+    let free = match &controller.spec {
         ControllerSpec::CronJob => true,
         ControllerSpec::Deployment { .. } | ControllerSpec::ReplicaSet => controller.replicas == 0,
         ControllerSpec::StatefulSet { on_delete, .. } => *on_delete || controller.replicas == 0,
@@ -451,6 +451,6 @@ impl MisplacedPod<'_> {
     /// way out.
     #[must_use]
     pub fn is_to_move(&self) -> bool {
-        !self.pod.ending && self.worst() != Compliance::Compliant
+        !self.pod.terminating && self.worst() != Compliance::Compliant
     }
 }

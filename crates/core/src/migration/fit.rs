@@ -17,11 +17,11 @@ use alloc::{
 use core::fmt;
 
 use crate::{
-    compliance::PlacementFacts,
-    fleet::{
+    cluster_objects::{
         ClusterObjects, ComputeResources, ExtendedResources, NodeView, ObjectUid, Pod, PodPhase, bears, has_others,
         split,
     },
+    compliance::PlacementFacts,
     keys,
     pod_requirements::PodRequirements,
     selector::LabelSource as _,
@@ -92,9 +92,11 @@ fn asked(pod: &Pod) -> ComputeResources {
     ComputeResources { pods: 1, ..pod.requests }
 }
 
-/// Whether the node `spot` takes new pods, and `pod`, which `wants` that, among them.
-fn lets_in(spot: &NodeView<'_>, pod: &Pod, wants: &NodeRequirements) -> bool {
-    spot.open && bears(&pod.terms.tolerations, spot.taints) && wants.accept(spot.name, &spot.labels)
+/// Whether the node `node` takes new pods, and `pod`, which `wants` that, among them.
+fn lets_in(node: &NodeView<'_>, pod: &Pod, node_requirements: &NodeRequirements) -> bool {
+    node.schedulable
+        && bears(&pod.scheduling.tolerations, node.taints)
+        && node_requirements.accept(node.name, &node.labels)
 }
 
 /// What is left on a node.
@@ -105,18 +107,18 @@ struct RemainingCapacity {
 }
 
 impl RemainingCapacity {
-    fn has_room_for(&self, pod: &Pod, spot: &NodeView<'_>) -> bool {
-        let others = self.others.as_ref().unwrap_or(spot.others);
-        self.common.has_room_for(&asked(pod)) && has_others(others, &pod.terms.others)
+    fn has_room_for(&self, pod: &Pod, node: &NodeView<'_>) -> bool {
+        let others = self.others.as_ref().unwrap_or(node.others);
+        self.common.has_room_for(&asked(pod)) && has_others(others, &pod.scheduling.others)
     }
 
-    fn take(&mut self, pod: &Pod, spot: &NodeView<'_>) {
+    fn take(&mut self, pod: &Pod, node: &NodeView<'_>) {
         self.common = self.common.without(&asked(pod));
-        if pod.terms.others.is_empty() {
+        if pod.scheduling.others.is_empty() {
             return;
         }
-        let others = self.others.get_or_insert_with(|| spot.others.clone());
-        for (name, amount) in &pod.terms.others {
+        let others = self.others.get_or_insert_with(|| node.others.clone());
+        for (name, amount) in &pod.scheduling.others {
             if let Some(left) = others.get_mut(name) {
                 *left = left.saturating_sub(*amount);
             }
@@ -128,7 +130,7 @@ impl RemainingCapacity {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct PodClass {
     needs: usize,
-    wants: usize,
+    node_requirements: usize,
     terms: usize,
     requests: ComputeResources,
     required: FitRequirement,
@@ -140,10 +142,10 @@ struct PodClass {
 /// once is not looked at again.
 struct NodeSearch {
     /// What they want, but for stamps, which admission gives them anew.
-    wants: NodeRequirements,
+    node_requirements: NodeRequirements,
     /// Labels of the nodes where their like are.
     taken: BTreeSet<TopologyDomain>,
-    /// The first spot that may still do.
+    /// The first node that may still do.
     from: usize,
     /// How far the best of those before it got.
     furthest: FitFailure,
@@ -157,7 +159,7 @@ struct VolumeReach<'a> {
     nodes: &'a [NodeTerm],
 }
 
-/// At what a spot fails, in the order in which it is looked at.
+/// At what a node fails, in the order in which it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum FitFailure {
     NotCleared,
@@ -171,9 +173,9 @@ enum FitFailure {
 
 /// The places that there are.
 pub struct FitChecker<'s, 'a> {
-    fleet: &'s ClusterObjects<'a>,
+    objects: &'s ClusterObjects<'a>,
     facts: &'s PlacementFacts<'a>,
-    /// What is left on each node, in the order of the spots; worked out when it is first asked for.
+    /// What is left on each node, in the order of the nodes; worked out when it is first asked for.
     left: Option<Vec<RemainingCapacity>>,
     searches: BTreeMap<PodClass, NodeSearch>,
     /// Labels of the nodes that pods of an owner were given, where they must be apart.
@@ -186,8 +188,8 @@ type TopologyDomain = (Box<str>, String);
 impl<'s, 'a> FitChecker<'s, 'a> {
     /// The places of `facts`.
     #[must_use]
-    pub fn new(fleet: &'s ClusterObjects<'a>, facts: &'s PlacementFacts<'a>) -> Self {
-        Self { fleet, facts, left: None, searches: BTreeMap::new(), given: BTreeMap::new() }
+    pub fn new(objects: &'s ClusterObjects<'a>, facts: &'s PlacementFacts<'a>) -> Self {
+        Self { objects, facts, left: None, searches: BTreeMap::new(), given: BTreeMap::new() }
     }
 
     /// Whether some node could take `pod`, found under `key`, if it were created now with what it `needs`.
@@ -216,12 +218,12 @@ impl<'s, 'a> FitChecker<'s, 'a> {
         required: FitRequirement,
     ) -> Result<(), NoFit> {
         let place = self.find(key, pod, needs, required)?;
-        let Some(spot) = self.facts.nodes.get(place) else { return Ok(()) };
+        let Some(node) = self.facts.nodes.get(place) else { return Ok(()) };
         if let Some(left) = self.left.as_mut().and_then(|left| left.get_mut(place)) {
-            left.take(pod, spot);
+            left.take(pod, node);
         }
-        if let Some(owner) = pod.owner.as_ref().filter(|_| !pod.terms.apart.is_empty()) {
-            self.given.entry(owner.uid).or_default().extend(domains(pod, spot));
+        if let Some(owner) = pod.owner.as_ref().filter(|_| !pod.scheduling.apart.is_empty()) {
+            self.given.entry(owner.uid).or_default().extend(domains(pod, node));
         }
         Ok(())
     }
@@ -231,10 +233,10 @@ impl<'s, 'a> FitChecker<'s, 'a> {
     /// # Errors
     /// That none has.
     pub fn anywhere(&self, needs: &PodRequirements<'_>) -> Result<(), NoFit> {
-        let cleared = |spot: &&NodeView<'_>| needs.met_by(spot.labels.stamps);
+        let cleared = |node: &&NodeView<'_>| needs.met_by(node.labels.stamps);
         let mut found = Err(NoFit::NoPool);
-        for spot in self.facts.nodes.iter().filter(cleared) {
-            if spot.open {
+        for node in self.facts.nodes.iter().filter(cleared) {
+            if node.schedulable {
                 return Ok(());
             }
             found = Err(NoFit::NoNode);
@@ -242,7 +244,7 @@ impl<'s, 'a> FitChecker<'s, 'a> {
         found
     }
 
-    /// The first node that will do, by its place among the spots.
+    /// The first node that will do, by its place among the nodes.
     fn find(
         &mut self,
         key: &str,
@@ -251,14 +253,14 @@ impl<'s, 'a> FitChecker<'s, 'a> {
         required: FitRequirement,
     ) -> Result<usize, NoFit> {
         if required > FitRequirement::Fits && self.left.is_none() {
-            self.left = Some(left(self.fleet, self.facts));
+            self.left = Some(left(self.objects, self.facts));
         }
         let (namespace, _) = split(key);
         let reaches: Vec<_> = pod.claims.iter().filter_map(|claim| self.reach(namespace, claim)).collect();
-        let (fleet, facts) = (self.fleet, self.facts);
+        let (objects, facts) = (self.objects, self.facts);
         let search = self.searches.entry(class(pod, needs, required)).or_insert_with(|| NodeSearch {
-            wants: pod.wants.selecting(|key| keys::policy_asked(key).is_none()),
-            taken: if required == FitRequirement::Apart { taken(fleet, facts, key, pod) } else { BTreeSet::new() },
+            node_requirements: pod.node_requirements.selecting(|key| keys::policy_asked(key).is_none()),
+            taken: if required == FitRequirement::Apart { taken(objects, facts, key, pod) } else { BTreeSet::new() },
             from: 0,
             // A node that needs no clearance is no worse than closed.
             furthest: if needs.keys().next().is_some() { FitFailure::NotCleared } else { FitFailure::NoEntry },
@@ -266,9 +268,9 @@ impl<'s, 'a> FitChecker<'s, 'a> {
         let given = pod.owner.as_ref().and_then(|owner| self.given.get(&owner.uid));
         let mut furthest = search.furthest;
         let (mut at, mut found) = (search.from, None);
-        while let Some(spot) = facts.nodes.get(at) {
+        while let Some(node) = facts.nodes.get(at) {
             let left = self.left.as_ref().and_then(|left| left.get(at)).filter(|_| required > FitRequirement::Fits);
-            match stop(spot, pod, needs, (search, given), left, &reaches) {
+            match stop(node, pod, needs, (search, given), left, &reaches) {
                 None => {
                     found = Some(at);
                     break;
@@ -296,93 +298,93 @@ impl<'s, 'a> FitChecker<'s, 'a> {
 
     /// The volume of `claim`, with the nodes that can reach it, where these are limited.
     fn reach(&self, namespace: &str, claim: &Arc<str>) -> Option<VolumeReach<'a>> {
-        let volume = self.fleet.claims.get(&format!("{namespace}/{claim}"))?.volume.as_ref()?;
-        let nodes = self.fleet.volumes.get(&**volume)?.reach.as_deref()?;
+        let volume = self.objects.claims.get(&format!("{namespace}/{claim}"))?.volume.as_ref()?;
+        let nodes = self.objects.volumes.get(&**volume)?.reach.as_deref()?;
         Some(VolumeReach { claim: Arc::clone(claim), volume: Arc::clone(volume), nodes })
     }
 }
 
 fn class(pod: &Pod, needs: &PodRequirements<'_>, required: FitRequirement) -> PodClass {
-    let apart = required == FitRequirement::Apart && !pod.terms.apart.is_empty();
+    let apart = required == FitRequirement::Apart && !pod.scheduling.apart.is_empty();
     PodClass {
         needs: core::ptr::from_ref(needs).addr(),
-        wants: Arc::as_ptr(&pod.wants).addr(),
-        terms: Arc::as_ptr(&pod.terms).addr(),
+        node_requirements: Arc::as_ptr(&pod.node_requirements).addr(),
+        terms: Arc::as_ptr(&pod.scheduling).addr(),
         requests: pod.requests,
         required,
         one: apart.then_some(pod.uid),
     }
 }
 
-/// At what `spot` fails, if at anything.
+/// At what `node` fails, if at anything.
 fn stop(
-    spot: &NodeView<'_>,
+    node: &NodeView<'_>,
     pod: &Pod,
     needs: &PodRequirements<'_>,
     (search, given): (&NodeSearch, Option<&BTreeSet<TopologyDomain>>),
     left: Option<&RemainingCapacity>,
     reaches: &[VolumeReach<'_>],
 ) -> Option<FitFailure> {
-    if !needs.met_by(spot.labels.stamps) {
+    if !needs.met_by(node.labels.stamps) {
         return Some(FitFailure::NotCleared);
     }
-    if !lets_in(spot, pod, &search.wants) {
+    if !lets_in(node, pod, &search.node_requirements) {
         return Some(FitFailure::NoEntry);
     }
-    if !spot.allocatable.has_room_for(&asked(pod)) || !has_others(spot.others, &pod.terms.others) {
+    if !node.allocatable.has_room_for(&asked(pod)) || !has_others(node.others, &pod.scheduling.others) {
         return Some(FitFailure::TooSmall);
     }
-    let within = |reach: &VolumeReach<'_>| reach.nodes.iter().any(|term| term.accepts(spot.name, &spot.labels));
+    let within = |reach: &VolumeReach<'_>| reach.nodes.iter().any(|term| term.accepts(node.name, &node.labels));
     if let Some(claim) = reaches.iter().position(|reach| !within(reach)) {
         return Some(FitFailure::OutOfReach(claim));
     }
     let taken = |domain| search.taken.contains(&domain) || given.is_some_and(|given| given.contains(&domain));
-    if domains(pod, spot).any(taken) {
+    if domains(pod, node).any(taken) {
         return Some(FitFailure::Crowded);
     }
-    (!left.is_none_or(|left| left.has_room_for(pod, spot))).then_some(FitFailure::Full)
+    (!left.is_none_or(|left| left.has_room_for(pod, node))).then_some(FitFailure::Full)
 }
 
-/// The labels of `spot` that nodes with the like of `pod` may not have.
-fn domains<'p>(pod: &'p Pod, spot: &'p NodeView<'_>) -> impl Iterator<Item = TopologyDomain> + 'p {
-    pod.terms.apart.iter().filter_map(|key| Some((key.clone(), spot.labels.label(key)?.to_owned())))
+/// The labels of `node` that nodes with the like of `pod` may not have.
+fn domains<'p>(pod: &'p Pod, node: &'p NodeView<'_>) -> impl Iterator<Item = TopologyDomain> + 'p {
+    pod.scheduling.apart.iter().filter_map(|key| Some((key.clone(), node.labels.label(key)?.to_owned())))
 }
 
 /// The labels of the nodes where the like of `pod` are: pods of the same owner.
-fn taken(fleet: &ClusterObjects<'_>, facts: &PlacementFacts<'_>, key: &str, pod: &Pod) -> BTreeSet<TopologyDomain> {
+fn taken(objects: &ClusterObjects<'_>, facts: &PlacementFacts<'_>, key: &str, pod: &Pod) -> BTreeSet<TopologyDomain> {
     let (namespace, _) = split(key);
-    let Some(owner) = pod.owner.as_ref().filter(|_| !pod.terms.apart.is_empty()) else { return BTreeSet::new() };
-    let neighbours = fleet.pods.range(format!("{namespace}/")..);
+    let Some(owner) = pod.owner.as_ref().filter(|_| !pod.scheduling.apart.is_empty()) else { return BTreeSet::new() };
+    let neighbours = objects.pods.range(format!("{namespace}/")..);
     let neighbours = neighbours.take_while(|(key, _)| split(key).0 == namespace).map(|(_, pod)| pod);
     let like = |other: &&Pod| {
         other.uid != pod.uid && other.counts() && other.owner.as_ref().is_some_and(|other| other.uid == owner.uid)
     };
-    let spots = neighbours.filter(like).filter_map(|other| facts.node(other.node.as_deref()?));
-    spots.flat_map(|spot| domains(pod, spot)).collect()
+    let nodes = neighbours.filter(like).filter_map(|other| facts.node(other.node.as_deref()?));
+    nodes.flat_map(|node| domains(pod, node)).collect()
 }
 
 /// What is left on each node.
-fn left(fleet: &ClusterObjects<'_>, facts: &PlacementFacts<'_>) -> Vec<RemainingCapacity> {
+fn left(objects: &ClusterObjects<'_>, facts: &PlacementFacts<'_>) -> Vec<RemainingCapacity> {
     let mut left: Vec<_> =
-        facts.nodes.iter().map(|spot| RemainingCapacity { common: spot.allocatable, others: None }).collect();
+        facts.nodes.iter().map(|node| RemainingCapacity { common: node.allocatable, others: None }).collect();
     let mut take = |place: usize, pod: &Pod| {
-        if let (Some(left), Some(spot)) = (left.get_mut(place), facts.nodes.get(place)) {
-            left.take(pod, spot);
+        if let (Some(left), Some(node)) = (left.get_mut(place), facts.nodes.get(place)) {
+            left.take(pod, node);
         }
     };
-    for pod in fleet.pods.values().filter(|pod| pod.stage != PodPhase::Done) {
+    for pod in objects.pods.values().filter(|pod| pod.phase != PodPhase::Done) {
         if let Some(place) = pod.node.as_deref().and_then(|node| facts.node_index(node)) {
             take(place, pod);
         }
     }
     // Who waits for a node, as a successor of what was moved a moment ago does, is about to have one.
-    let waits = |pod: &&Pod| pod.counts() && pod.node.is_none() && pod.stage != PodPhase::Gated;
-    for pod in fleet.pods.values().filter(waits).take(AWAITED) {
-        let has_room = |(spot, left): &(&NodeView<'_>, &mut RemainingCapacity)| {
-            lets_in(spot, pod, &pod.wants) && left.has_room_for(pod, spot)
+    let waits = |pod: &&Pod| pod.counts() && pod.node.is_none() && pod.phase != PodPhase::Gated;
+    for pod in objects.pods.values().filter(waits).take(AWAITED) {
+        let has_room = |(node, left): &(&NodeView<'_>, &mut RemainingCapacity)| {
+            lets_in(node, pod, &pod.node_requirements) && left.has_room_for(pod, node)
         };
-        if let Some((spot, left)) = facts.nodes.iter().zip(&mut left).find(has_room) {
-            left.take(pod, spot);
+        if let Some((node, left)) = facts.nodes.iter().zip(&mut left).find(has_room) {
+            left.take(pod, node);
         }
     }
     left

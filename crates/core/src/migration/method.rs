@@ -6,8 +6,8 @@
 
 use super::blocked::BlockedReason;
 use crate::{
+    cluster_objects::{ControllerSpec, RolloutStrategy, split},
     compliance::{MisplacedPod, OwnedPods, PodOwner, PodRevision},
-    fleet::{ControllerSpec, RolloutStrategy, split},
     policy::LossAction,
     workload::WorkloadKind,
 };
@@ -108,7 +108,7 @@ impl ReplacementStrategy {
     #[must_use]
     pub fn of(owned: &OwnedPods<'_>, pod: Option<&MisplacedPod<'_>>) -> Self {
         match owned.owner {
-            PodOwner::Known(_, controller) => match &controller.form {
+            PodOwner::Known(_, controller) => match &controller.spec {
                 ControllerSpec::Deployment { paused: true, .. } => Self::Paused,
                 ControllerSpec::Deployment { strategy: RolloutStrategy::Recreate, .. } => Self::Recreate,
                 ControllerSpec::Deployment { strategy: RolloutStrategy::Rolling { surge: 0, .. }, .. } => Self::InPlace,

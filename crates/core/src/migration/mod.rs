@@ -28,8 +28,8 @@ pub use self::{
     progress::{AwaitedChange, JOB_COUNTS_WITHIN, MigrationProgress, NOTE_SEEN_WITHIN, STEP_DEADLINE, progress},
 };
 use super::{
+    cluster_objects::{ClusterObjects, ObjectUid},
     compliance::{Compliance, ComplianceReport, PlacementFacts},
-    fleet::{ClusterObjects, ObjectUid},
     workload::WorkloadKind,
 };
 
@@ -163,7 +163,7 @@ pub struct MigrationPlan<'a> {
 /// What is to be done about the pods that `report` found misplaced or stale, and about templates that say too little.
 #[must_use]
 pub fn plan_migrations<'a>(
-    fleet: &ClusterObjects<'a>,
+    objects: &ClusterObjects<'a>,
     facts: &PlacementFacts<'a>,
     report: &ComplianceReport<'a>,
     context: &MigrationContext<'_>,
@@ -171,7 +171,7 @@ pub fn plan_migrations<'a>(
     let mut plan = MigrationPlan::default();
     let mut budget = ConcurrencyBudget::new(report, context);
     let mut candidates = Vec::new();
-    let mut fit = FitChecker::new(fleet, facts);
+    let mut fit = FitChecker::new(objects, facts);
     for owned in report.workloads.values() {
         candidates.extend(candidate::candidate(owned, facts, &mut fit, context, &mut plan.blocked));
     }

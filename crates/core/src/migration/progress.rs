@@ -10,8 +10,8 @@ use core::time::Duration;
 
 use super::MigrationCause;
 use crate::{
+    cluster_objects::{Controller, ControllerSpec, ObjectUid},
     compliance::{MisplacedPod, OwnedPods, PodOwner},
-    fleet::{Controller, ControllerSpec, ObjectUid},
 };
 
 /// How long a step may take before it counts as failed: as long as Kubernetes gives a rollout.
@@ -109,7 +109,7 @@ pub fn progress(
             }
         }
         (AwaitedChange::Replacement { pods, ready }, cause) => {
-            let stays = |pod: &crate::fleet::Pod| !pod.ending && pods.contains(&pod.uid);
+            let stays = |pod: &crate::cluster_objects::Pod| !pod.terminating && pods.contains(&pod.uid);
             let gone = !owned.misplaced.iter().any(|found| stays(found.pod))
                 && !owned.stale.iter().any(|found| stays(found.pod));
             let replaced = match cause {
@@ -141,7 +141,7 @@ fn patience(owned: &OwnedPods<'_>) -> Duration {
 /// How the rollout of the template with `note` stands.
 fn rollout(owned: &OwnedPods<'_>, note: &str) -> RolloutState {
     let PodOwner::Known(_, controller) = owned.owner else { return RolloutState::Complete };
-    let Controller { migration, observed, replicas, form, .. } = controller;
+    let Controller { migration, observed, replicas, spec, .. } = controller;
     if migration.as_deref() != Some(note) {
         return RolloutState::NoteGone;
     }
@@ -150,7 +150,7 @@ fn rollout(owned: &OwnedPods<'_>, note: &str) -> RolloutState {
     }
     let none_misplaced =
         |from: u64| !owned.misplaced.iter().any(|pod| pod.is_to_move() && super::method::ordinal(pod.key) >= from);
-    let complete = match form {
+    let complete = match spec {
         ControllerSpec::Deployment { paused: true, .. } => return RolloutState::Paused,
         ControllerSpec::Deployment { stuck: true, .. } => return RolloutState::Stuck,
         ControllerSpec::Deployment { paused: false, stuck: false, total, updated, available, .. } => {
@@ -168,7 +168,7 @@ fn rollout(owned: &OwnedPods<'_>, note: &str) -> RolloutState {
 /// How many pods of `owned` are to be ready after an eviction where `before` were: no more than it should still have.
 fn awaited_ready(owned: &OwnedPods<'_>, before: u32) -> u32 {
     match &owned.owner {
-        PodOwner::Known(_, controller) => match &controller.form {
+        PodOwner::Known(_, controller) => match &controller.spec {
             // Pods that have come to their end are not ready any more.
             ControllerSpec::Job { .. } => 0,
             ControllerSpec::Deployment { .. }
@@ -185,7 +185,7 @@ fn awaited_ready(owned: &OwnedPods<'_>, before: u32) -> u32 {
 /// many more it bears is decided by that.
 fn is_counted(owned: &OwnedPods<'_>, waited: Duration) -> bool {
     match &owned.owner {
-        PodOwner::Known(_, controller) => match &controller.form {
+        PodOwner::Known(_, controller) => match &controller.spec {
             ControllerSpec::Job { .. } => waited >= JOB_COUNTS_WITHIN,
             ControllerSpec::Deployment { .. }
             | ControllerSpec::ReplicaSet

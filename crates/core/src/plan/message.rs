@@ -113,7 +113,7 @@ impl<'a> PlanContext<'_, 'a> {
             UnplaceableReason::OwnWishes => {
                 format!(
                     "{} accepts no node of what is cleared for {asked} ({})",
-                    NodeWishesDisplay(&workload.wants),
+                    NodeWishesDisplay(&workload.node_requirements),
                     FewDisplay(cleared)
                 )
             }

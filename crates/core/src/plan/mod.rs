@@ -28,8 +28,8 @@ use super::{
     inventory::PlanInventory,
     name::{CategoryName, ExceptionName, LevelName, PolicyName},
     namespace::NamespaceFacts,
-    places::{NodeIdentity, claims},
     policy::Policy,
+    pool_membership::{NodeIdentity, claims},
     reason::{Reason, ReasonCode},
     selector::LabelSource,
     sensitivity::SensitivitySource,
@@ -421,12 +421,12 @@ impl<'p, 'a> PlanContext<'p, 'a> {
         if self.nodes.is_empty() {
             return None;
         }
-        let wants = planned.workload.wants.without_stamps();
+        let node_requirements = planned.workload.node_requirements.without_stamps();
         let (cleared, lost) = self
             .nodes
             .keys()
             .copied()
-            .filter(|name| self.estate.labels_of(name).is_some_and(|labels| wants.accept(name, labels)))
+            .filter(|name| self.estate.labels_of(name).is_some_and(|labels| node_requirements.accept(name, labels)))
             .partition(|name| demand.nodes.binary_search(name).is_ok());
         Some(DaemonSetReach { cleared, lost })
     }

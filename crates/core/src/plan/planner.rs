@@ -16,14 +16,14 @@ use super::{
 use crate::{
     admission::{AdmissionRefusal, PolicyNeed},
     clearance::{Judge, PoolClearance},
-    fleet::NodeViewLabels,
+    cluster_objects::NodeViewLabels,
     instant::Timestamp,
     inventory::{Node, PlanInventory},
     keys,
     name::{CategoryName, PoolName, quoted},
-    places::{NodeIdentity, claims},
     pod_requirements::{PodRequirements, PolicyRequirement, RequirementsResolver},
     policy::Policy,
+    pool_membership::{NodeIdentity, claims},
     selector::Labels,
     sensitivity::{PodSensitivity, SensitivityStatement, TemplateStatements},
     workload::{NodeRequirements, Workload, WorkloadKind},
@@ -261,41 +261,41 @@ impl<'a, 'p> Planner<'a, 'p> {
         if demand.with_nodes.is_empty() {
             return PlacementOutcome::Unplaceable(UnplaceableReason::NoNode);
         }
-        let wants = self.wants(workload, judgement);
-        if wants.is_empty() {
+        let node_requirements = self.node_requirements(workload, judgement);
+        if node_requirements.is_empty() {
             return PlacementOutcome::Placeable(demand.with_nodes.as_slice().into());
         }
-        if let Some(known) = self.wished.get(&(id, wants.clone())) {
+        if let Some(known) = self.wished.get(&(id, node_requirements.clone())) {
             return known.clone();
         }
-        let suited = self.suited(id, &wants);
+        let suited = self.suited(id, &node_requirements);
         let outcome = if suited.is_empty() {
             PlacementOutcome::Unplaceable(UnplaceableReason::OwnWishes)
         } else {
             PlacementOutcome::Placeable(suited.into())
         };
-        self.wished.insert((id, wants), outcome.clone());
+        self.wished.insert((id, node_requirements), outcome.clone());
         outcome
     }
 
     /// What the workload wants of nodes once admission has put its own keys right.
-    fn wants(&self, workload: &Workload, judgement: &WorkloadJudgement<'_>) -> NodeRequirements {
+    fn node_requirements(&self, workload: &Workload, judgement: &WorkloadJudgement<'_>) -> NodeRequirements {
         let ours = |key: &str| {
             keys::policy_asked(key).is_some_and(|policy| {
                 !self.estate.world().policies.contains_key(policy)
                     || judgement.policies.iter().any(|of| of.in_force && of.policy.name.as_str() == policy)
             })
         };
-        workload.wants.selecting(|key| !ours(key))
+        workload.node_requirements.selecting(|key| !ours(key))
     }
 
     /// The pools of the demand `id` in which some node suits `wants`.
-    fn suited(&mut self, id: usize, wants: &NodeRequirements) -> Vec<usize> {
+    fn suited(&mut self, id: usize, node_requirements: &NodeRequirements) -> Vec<usize> {
         let Some(demand) = self.demands.get(id) else { return Vec::new() };
         let stamps = self.stamps.get_or_init(|| self.pools.iter().map(PoolClearance::stamps).collect());
         if self.nodes.is_empty() {
             // Of nodes that nobody has listed only the stamps are known.
-            let known = wants.of_stamps_alone();
+            let known = node_requirements.of_stamps_alone();
             let accepted = |pool: &usize| stamps.get(*pool).is_some_and(|stamps| known.accept("", stamps));
             return demand.with_nodes.iter().copied().filter(accepted).collect();
         }
@@ -306,7 +306,7 @@ impl<'a, 'p> Planner<'a, 'p> {
                 continue;
             }
             let (Some(own), Some(stamps)) = (self.estate.labels_of(name), stamps.get(pool)) else { continue };
-            if wants.accept(name, &NodeViewLabels { own, stamps }) {
+            if node_requirements.accept(name, &NodeViewLabels { own, stamps }) {
                 suited.insert(pool);
             }
         }

@@ -100,7 +100,7 @@ fn a_pool_is_withdrawn_while_another_that_outlasts_it_has_a_node() {
     due(&mut cluster);
     assert!(!cluster.stamped("first", CLEARED) && cluster.stamped("second", CLEARED));
     let ruling = &cluster.engine.evaluation;
-    let held = &ruling.held["p"];
+    let held = &ruling.retained["p"];
     assert!(held.contains_key(CLEARED) && !ruling.stamps["p"].contains_key(CLEARED), "it is cleared all the same");
 
     let version = cluster.next_version().parse().unwrap();

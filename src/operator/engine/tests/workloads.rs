@@ -5,7 +5,7 @@ use k8s_openapi::api::{apps::v1 as apps, core::v1 as k8s};
 use super::*;
 use crate::operator::watch::partial::FromPartial;
 use rempart_core::{
-    fleet::{Controller, Pod},
+    cluster_objects::{Controller, Pod},
     namespace::Namespace,
 };
 

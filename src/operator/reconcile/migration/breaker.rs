@@ -29,8 +29,8 @@ use rempart_core::{
     compliance::{Compliance, ComplianceReport},
     instant::Timestamp,
     name::PoolName,
-    places::{NodeIdentity, claims},
     pod_requirements::LevelRef,
+    pool_membership::{NodeIdentity, claims},
     selector::Labels,
 };
 
@@ -430,13 +430,15 @@ fn lost<'a>(
     if Arc::ptr_eq(&before.world, &evaluation.world) {
         return BTreeMap::new();
     }
-    let stamps: BTreeMap<PoolName, Labels> =
-        Judge::new(&before.world).pools(at).map(|clearance| (clearance.pool.name.clone(), clearance.held())).collect();
+    let stamps: BTreeMap<PoolName, Labels> = Judge::new(&before.world)
+        .pools(at)
+        .map(|clearance| (clearance.pool.name.clone(), clearance.retained()))
+        .collect();
     let nodes = nodes.iter().filter_map(|name| {
         let node = cache.nodes.get(name)?;
         let place = NodeIdentity { labels: node, provider_id: node.provider_id.as_deref() };
         Some((*name, stamps.get(claims(&before.world.catalogue.pools, place).owner()?)?))
     });
     let baseline = LossBaseline { policies: &before.world.policies, nodes: nodes.collect() };
-    losses(&cache.fleet(), report, &baseline)
+    losses(&cache.objects(), report, &baseline)
 }

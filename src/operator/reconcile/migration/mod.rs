@@ -34,8 +34,8 @@ use crate::operator::{
     write::{EventRequest, TemplateKind, WriteFailure, WriteRequest, WriteTarget},
 };
 use rempart_core::{
+    cluster_objects::{ControllerSpec, ObjectUid, split},
     compliance::{Compliance, ComplianceReport, MisplacedPod, OwnedPods, PodOwner},
-    fleet::{ControllerSpec, ObjectUid, split},
     migration::{
         AwaitedChange, BlockedReason, JOB_COUNTS_WITHIN, MigrationCause, MigrationContext, MigrationLimits,
         MigrationPlan, MigrationProgress, MigrationStep, PlannedMigration, STEP_DEADLINE, plan_migrations,
@@ -231,7 +231,7 @@ impl MigrationReconciler {
     /// Looks at what runs, begins what may begin, and says why the rest does not.
     fn look(&mut self, view: &ClusterView<'_>, clocks: CycleClocks, events: &mut Vec<EventRequest>) -> Holds {
         let CycleClocks { wall, monotonic: now } = clocks;
-        let (fleet, facts, report) = (view.fleet(), view.facts(), view.report());
+        let (objects, facts, report) = (view.objects(), view.facts(), view.report());
 
         self.inherit(report, now);
         self.progress(report, clocks, events);
@@ -258,7 +258,7 @@ impl MigrationReconciler {
             replaced: &self.replaced,
             stopped: &stopped,
         };
-        let plan = plan_migrations(&fleet, &facts, report, &context);
+        let plan = plan_migrations(&objects, &facts, report, &context);
         let mut holds = Holds::default();
         for due in &plan.migrations {
             let Some(unit) = report.workloads.get(&due.owner) else { continue };
@@ -303,7 +303,7 @@ impl MigrationReconciler {
         {
             let PodOwner::Known(_, controller) = unit.owner else { continue };
             let (&ControllerSpec::Deployment { stuck: false, paused: false, total, updated, .. }, Some(note)) =
-                (&controller.form, &controller.migration)
+                (&controller.spec, &controller.migration)
             else {
                 continue;
             };

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::operator::cache::Revision;
-use rempart_core::fleet::ObjectUid;
+use rempart_core::cluster_objects::ObjectUid;
 
 /// How the migration of a workload's pods stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -5,8 +5,8 @@ use std::{rc::Rc, sync::Arc};
 use super::*;
 use k8s_openapi::api::core::v1::ObjectReference;
 use rempart_core::{
+    cluster_objects::{ComputeResources, Controller, Pod, PodPhase, RolloutStrategy},
     compliance::{PodCounts, PodRevision},
-    fleet::{ComputeResources, Controller, Pod, PodPhase, RolloutStrategy},
     instant::Timestamp,
     name::{LevelName, PolicyName},
     pod_requirements::{PodRequirements, PolicyRequirement},
@@ -41,14 +41,14 @@ fn controller(replicas: u32, form: ControllerSpec) -> Controller {
         version: 1,
         uid: UID,
         owner: None,
-        saying: SensitivityStatement::default(),
-        said: Arc::new(TemplateStatements::default()),
-        wants: Arc::new(NodeRequirements::default()),
+        statement: SensitivityStatement::default(),
+        template_statements: Arc::new(TemplateStatements::default()),
+        node_requirements: Arc::new(NodeRequirements::default()),
         migration: Some(NOTE.into()),
-        ending: false,
+        terminating: false,
         replicas,
         observed: true,
-        form,
+        spec: form,
     }
 }
 
@@ -64,14 +64,14 @@ fn pod() -> Pod {
         version: 1,
         uid: ObjectUid(2),
         owner: None,
-        said: Arc::new(TemplateStatements::default()),
-        wants: Arc::new(NodeRequirements::default()),
-        terms: Arc::default(),
+        statements: Arc::new(TemplateStatements::default()),
+        node_requirements: Arc::new(NodeRequirements::default()),
+        scheduling: Arc::default(),
         claims: [].into(),
         requests: ComputeResources::default(),
         node: Some("node".into()),
-        stage: PodPhase::Ready,
-        ending: false,
+        phase: PodPhase::Ready,
+        terminating: false,
         mirror: false,
     }
 }

@@ -41,7 +41,7 @@ impl UnobservedLoss {
     pub fn find<'c>(cache: &'c ClusterCache, evaluation: &Evaluation, at: Timestamp, now: Instant) -> Option<Self> {
         // Not even a pool that is being left is granted them.
         let lost =
-            |(name, node): (&'c String, &'c NodeRecord)| (name, node, node.stamp_change(&evaluation.held).remove);
+            |(name, node): (&'c String, &'c NodeRecord)| (name, node, node.stamp_change(&evaluation.retained).remove);
         let losing: Vec<_> = cache.nodes.iter().map(lost).filter(|(.., lost)| !lost.is_empty()).collect();
         if losing.is_empty() {
             return None;
@@ -68,7 +68,7 @@ impl UnobservedLoss {
         nodes: &BTreeSet<&str>,
     ) -> BTreeMap<LevelRef<'a>, ClearanceLoss> {
         let nodes = nodes.iter().filter_map(|name| Some((*name, self.nodes.get(*name)?))).collect();
-        losses(&cache.fleet(), report, &LossBaseline { policies: &evaluation.world.policies, nodes })
+        losses(&cache.objects(), report, &LossBaseline { policies: &evaluation.world.policies, nodes })
     }
 
     /// The objects that the nodes of `loss` were stamped by, as kind and name.
@@ -93,7 +93,7 @@ fn granted_before(world: &ClearanceInput, at: Timestamp) -> Vec<BTreeMap<PoolNam
     let judge = Judge::new(world);
     let granted = |end: &Timestamp| {
         let pools = judge.pools(end.before(Duration::from_secs(1)));
-        pools.map(|clearance| (clearance.pool.name.clone(), clearance.held())).collect()
+        pools.map(|clearance| (clearance.pool.name.clone(), clearance.retained())).collect()
     };
     ends.iter().rev().take(ENDS).map(granted).collect()
 }

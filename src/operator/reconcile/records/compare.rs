@@ -36,7 +36,7 @@ use crate::{
 };
 use rempart_core::{
     clearance::PoolClearance,
-    fleet::{ClusterObjects, split},
+    cluster_objects::{ClusterObjects, split},
     instant::Timestamp,
     namespace::NamespaceFacts,
     plan::{ClusterSource, NodeOwnership, PlacementOutcome, PlanAssumptions, Planner, UnrestrictedReason},
@@ -80,9 +80,10 @@ fn inputs(entry: &RecordEntry<'_, '_>, base: u64, migration: &MigrationStatus, e
     }
     match &entry.of {
         EntrySource::Controller(found, _) => {
-            (&found.saying, &found.said, &found.wants, found.owner.is_some()).hash(&mut hasher);
+            (&found.statement, &found.template_statements, &found.node_requirements, found.owner.is_some())
+                .hash(&mut hasher);
         }
-        EntrySource::Pod(_, found, _) => (&found.said, &found.wants).hash(&mut hasher),
+        EntrySource::Pod(_, found, _) => (&found.statements, &found.node_requirements).hash(&mut hasher),
     }
     estate.cache.namespaces.get(&entry.identity.namespace).map(|known| &known.labels).hash(&mut hasher);
     hasher.finish()
@@ -186,7 +187,7 @@ impl RecordComparison<'_, '_, '_> {
                     told.extend(records.untold.remove(*name).unwrap_or_default());
                     continue;
                 }
-                let events = events(entry, before, &content.said, at);
+                let events = events(entry, before, &content.conditions, at);
                 let body = body(name, entry, &content.status(before, &time(whole_seconds(at))));
                 let request = WriteRequest::ApplyRecord((*name).clone(), body);
                 records.ready.push_back(RecordWrite { request, events });
@@ -196,10 +197,10 @@ impl RecordComparison<'_, '_, '_> {
     }
 
     /// Has records ended whose workloads no policy governs any more.
-    pub(super) fn end(&self, fleet: &ClusterObjects<'_>, records: &mut RecordReconciler) {
+    pub(super) fn end(&self, objects: &ClusterObjects<'_>, records: &mut RecordReconciler) {
         for (name, found) in self.estate.cache.records.iter().filter(|(name, _)| !self.entries.contains_key(*name)) {
             // With its workload it is ended by the garbage collector.
-            if exists(fleet, name, found.owner) && !records.asked.contains_key(name) {
+            if exists(objects, name, found.owner) && !records.asked.contains_key(name) {
                 let request = WriteRequest::DeleteRecord(name.clone(), found.version);
                 records.ready.push_back(RecordWrite { request, events: Vec::new() });
             }

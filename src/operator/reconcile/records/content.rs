@@ -44,7 +44,7 @@ pub fn name(identity: &WorkloadIdentity) -> String {
 pub struct RecordContent {
     status: WorkloadPlacementStatus,
     /// What its [`CONDITIONS`] say.
-    pub said: [ConditionContent; 3],
+    pub conditions: [ConditionContent; 3],
     /// The digest.
     pub digest: u64,
 }
@@ -111,14 +111,14 @@ impl RecordContent {
         });
         status.conditions = conditions.collect();
         let digest = digest(&mut status);
-        Self { status, said, digest }
+        Self { status, conditions: said, digest }
     }
 
     /// What is to be written at `now`, where `before` is there: conditions that have not changed keep their times.
     #[must_use]
     pub fn status(mut self, before: Option<&RecordDigest>, now: &Time) -> WorkloadPlacementStatus {
         let since = before.map(|before| before.since).unwrap_or_default();
-        for ((condition, said), since) in self.status.conditions.iter_mut().zip(&self.said).zip(since) {
+        for ((condition, said), since) in self.status.conditions.iter_mut().zip(&self.conditions).zip(since) {
             let kept = since.filter(|(held, _)| *held == said.holds);
             let kept = kept.and_then(|(_, seconds)| jiff::Timestamp::from_second(seconds).ok());
             condition.last_transition_time = kept.map_or_else(|| now.clone(), Time);

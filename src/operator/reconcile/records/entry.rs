@@ -16,8 +16,8 @@ use crate::operator::{
     watch::record::RecordDigest,
 };
 use rempart_core::{
+    cluster_objects::{ClusterObjects, Controller, ObjectUid, Pod, split},
     compliance::{Compliance, ComplianceReport, MisplacedPod, OwnedPods, PodCounts, PodOwner},
-    fleet::{ClusterObjects, Controller, ObjectUid, Pod, split},
     pod_requirements::LevelRef,
     workload::{Workload, WorkloadIdentity, WorkloadKind},
 };
@@ -43,11 +43,11 @@ pub(super) enum EntrySource<'s, 'a> {
 impl<'s, 'a> RecordEntry<'s, 'a> {
     /// It, to be judged.
     pub(super) fn workload(&self) -> Workload {
-        let (own, template, wants) = match &self.of {
+        let (own, template, node_requirements) = match &self.of {
             EntrySource::Controller(controller, _) => {
-                (controller.statements().own, &controller.said, &controller.wants)
+                (controller.statements().own, &controller.template_statements, &controller.node_requirements)
             }
-            EntrySource::Pod(_, pod, _) => (None, &pod.said, &pod.wants),
+            EntrySource::Pod(_, pod, _) => (None, &pod.statements, &pod.node_requirements),
         };
         Workload {
             identity: self.identity.clone(),
@@ -55,7 +55,7 @@ impl<'s, 'a> RecordEntry<'s, 'a> {
             template: (**template).clone(),
             misplaced: Vec::new(),
             node_name: None,
-            wants: (**wants).clone(),
+            node_requirements: (**node_requirements).clone(),
             runs_on: Vec::new(),
         }
     }
@@ -113,7 +113,7 @@ impl<'s, 'a> RecordEntry<'s, 'a> {
 
 /// The records that there are to be, by namespace and name.
 pub(super) fn entries<'s, 'a>(
-    fleet: &ClusterObjects<'a>,
+    objects: &ClusterObjects<'a>,
     report: &'s ComplianceReport<'a>,
 ) -> BTreeMap<String, RecordEntry<'s, 'a>> {
     let mut entries: BTreeMap<String, RecordEntry<'s, 'a>> = BTreeMap::new();
@@ -123,10 +123,10 @@ pub(super) fn entries<'s, 'a>(
         match unit.owner {
             PodOwner::Known(name, controller) => {
                 // The jobs of a CronJob come and go: what there is to say of them is said of it.
-                let above = controller.owner.as_deref().filter(|_| controller.form.kind() == WorkloadKind::Job);
-                let above = above.and_then(|above| Some((above, fleet.controller(unit.namespace, above)?)));
+                let above = controller.owner.as_deref().filter(|_| controller.spec.kind() == WorkloadKind::Job);
+                let above = above.and_then(|above| Some((above, objects.controller(unit.namespace, above)?)));
                 let (name, top) = above.map_or((name, controller), |(above, top)| (&*above.name, top));
-                let kind = top.form.kind();
+                let kind = top.spec.kind();
                 let identity = WorkloadIdentity { namespace: unit.namespace.into(), kind, name: name.into() };
                 let entry = entries.entry(key(&identity)).or_insert_with(|| RecordEntry {
                     identity,
@@ -143,7 +143,7 @@ pub(super) fn entries<'s, 'a>(
     if foreign.is_empty() {
         return entries;
     }
-    for (path, pod) in fleet.pods.iter().filter(|(_, pod)| pod.counts()) {
+    for (path, pod) in objects.pods.iter().filter(|(_, pod)| pod.counts()) {
         let owner = pod.owner.as_ref().map_or(pod.uid, |owner| owner.uid);
         let Some(unit) = foreign.get(&owner) else { continue };
         let (namespace, name) = split(path);
@@ -211,12 +211,12 @@ fn waiting(entry: &RecordEntry<'_, '_>) -> i32 {
 
 /// Whether the workload of the record `name` may be there still, as what `owner` identifies. Of a pod nobody knows: one
 /// that has ended is there, and not followed.
-pub(super) fn exists(fleet: &ClusterObjects<'_>, name: &str, owner: ObjectUid) -> bool {
+pub(super) fn exists(objects: &ClusterObjects<'_>, name: &str, owner: ObjectUid) -> bool {
     let (namespace, name) = split(name);
     WorkloadKind::ALL.iter().any(|kind| {
         let Some(rest) = name.strip_prefix(&format!("{}-", kind.as_str().to_ascii_lowercase())) else { return false };
         let path = format!("{namespace}/{rest}");
-        let found = match fleet.controllers.of(*kind) {
+        let found = match objects.controllers.of(*kind) {
             Some(controllers) => controllers.get(&path).map(|found| found.uid),
             None => Some(owner),
         };

@@ -120,14 +120,14 @@ impl RecordReconciler {
 
     /// Compares every record, and returns what there is to tell of those that were written without an answer.
     fn compare(&mut self, view: &ClusterView<'_>, clocks: CycleClocks) -> Vec<EventRequest> {
-        let (fleet, report) = (view.fleet(), view.report());
-        let entries = entries(&fleet, report);
+        let (objects, report) = (view.objects(), view.report());
+        let entries = entries(&objects, report);
         let levels = levels(report, &entries, view.evaluation, &view.cache.records);
         let estate = CachedCluster { evaluation: view.evaluation, cache: view.cache, exempt: view.exempt() };
         let (at, now) = (clocks.wall, clocks.monotonic);
         let comparison = RecordComparison { entries: &entries, estate: &estate, migrations: view.migrations, at, now };
         let told = comparison.compare(self);
-        comparison.end(&fleet, self);
+        comparison.end(&objects, self);
         for write in &self.ready {
             if let WriteTarget::Record(name) = write.request.target() {
                 self.asked.insert(name, now);

@@ -12,13 +12,13 @@ fn annotated_before(form: ControllerSpec, pods: u32) -> Scene {
     let silent: Arc<TemplateStatements> = Arc::default();
     for controllers in scene.controllers.values_mut() {
         for controller in controllers.values_mut() {
-            (controller.said, controller.wants) = (Arc::clone(&silent), Arc::default());
+            (controller.template_statements, controller.node_requirements) = (Arc::clone(&silent), Arc::default());
         }
     }
     let controller = scene.controllers.get_mut(&kind).unwrap().get_mut("shop/app").unwrap();
-    controller.saying = SensitivityStatement { sensitivity: Some("restricted".into()), categories: None };
+    controller.statement = SensitivityStatement { sensitivity: Some("restricted".into()), categories: None };
     for pod in scene.pods.values_mut() {
-        (pod.said, pod.wants) = (Arc::clone(&silent), Arc::default());
+        (pod.statements, pod.node_requirements) = (Arc::clone(&silent), Arc::default());
     }
     scene
 }
@@ -26,9 +26,9 @@ fn annotated_before(form: ControllerSpec, pods: u32) -> Scene {
 /// The same, with its template completed, as admission does when it is touched.
 fn completed(mut scene: Scene, kind: WorkloadKind) -> Scene {
     let controller = scene.controllers.get_mut(&kind).unwrap().get_mut("shop/app").unwrap();
-    let workload = controller.saying.clone();
-    controller.said = Arc::new(TemplateStatements { workload, ..TemplateStatements::default() });
-    controller.wants = Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED]), affinity: None });
+    let workload = controller.statement.clone();
+    controller.template_statements = Arc::new(TemplateStatements { workload, ..TemplateStatements::default() });
+    controller.node_requirements = Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED]), affinity: None });
     scene
 }
 
@@ -129,8 +129,8 @@ fn the_pods_of_a_job_hear_its_cron_job() {
     let uid = scene.uid();
     let cron = Controller {
         uid,
-        saying: SensitivityStatement { sensitivity: Some("restricted".into()), categories: None },
-        form: ControllerSpec::CronJob,
+        statement: SensitivityStatement { sensitivity: Some("restricted".into()), categories: None },
+        spec: ControllerSpec::CronJob,
         owner: None,
         replicas: 0,
         ..scene.controllers[&WorkloadKind::Job]["shop/app"].clone()
@@ -139,15 +139,15 @@ fn the_pods_of_a_job_hear_its_cron_job() {
     let above =
         OwnerRef { kind: Some(WorkloadKind::CronJob), kind_said: "CronJob".into(), name: "nightly".into(), uid };
     let job = scene.controllers.get_mut(&WorkloadKind::Job).unwrap().get_mut("shop/app").unwrap();
-    (job.owner, job.saying) = (Some(Arc::new(above)), SensitivityStatement::default());
+    (job.owner, job.statement) = (Some(Arc::new(above)), SensitivityStatement::default());
     assert_eq!(scene.plan(), ["template: touch CronJob nightly", "shop/app-0: JobStarted"]);
 }
 
 #[test]
 fn what_is_being_deleted_counts_where_it_stands_and_is_not_moved() {
-    let scene = Scene::new().with("app", rolling(2, 1, 0), 2, "bad-1").alter("app-0", |pod| pod.ending = true);
+    let scene = Scene::new().with("app", rolling(2, 1, 0), 2, "bad-1").alter("app-0", |pod| pod.terminating = true);
     assert_eq!(scene.plan(), ["violating: touch Deployment app"]);
-    let gone = scene.alter("app-1", |pod| pod.ending = true);
+    let gone = scene.alter("app-1", |pod| pod.terminating = true);
     assert!(gone.plan().is_empty());
     let counts = gone.counts("app");
     assert_eq!((counts.total, counts.placed, counts.violating, counts.terminating, counts.ready), (2, 2, 2, 2, 0));
@@ -213,7 +213,7 @@ fn who_waits_by_a_template_that_says_less_is_not_evicted_into_it_again() {
     let waiting = |form: ControllerSpec| {
         let mut scene = annotated_before(form, 2);
         for pod in scene.pods.values_mut() {
-            (pod.node, pod.stage) = (None, PodPhase::Unschedulable);
+            (pod.node, pod.phase) = (None, PodPhase::Unschedulable);
         }
         scene
     };

@@ -15,11 +15,11 @@ use alloc::sync::Arc;
 use super::*;
 use crate::{
     clearance::ClearanceInput,
-    compliance::{PodCounts, PodRevision, assess},
-    fleet::{
+    cluster_objects::{
         Claim, ComputeResources, Controller, ControllerSpec, ControllersByKind, ExtendedResources, NodeView,
         NodeViewLabels, OwnerRef, Pod, PodPhase, RolloutStrategy, SchedulingConstraints, Volume,
     },
+    compliance::{PodCounts, PodRevision, assess},
     name::{LevelName, PolicyName, PoolName},
     namespace::Namespace,
     policy::LossAction,
@@ -111,26 +111,26 @@ impl Scene {
     fn with(mut self, name: &str, form: ControllerSpec, pods: u32, node: &str) -> Self {
         let uid = self.uid();
         let kind = form.kind();
-        let wants = Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED]), affinity: None });
+        let node_requirements = Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED]), affinity: None });
         let controller = Controller {
             version: 1,
             uid,
             owner: None,
-            saying: SensitivityStatement::default(),
-            said: restricted(),
-            wants: Arc::clone(&wants),
+            statement: SensitivityStatement::default(),
+            template_statements: restricted(),
+            node_requirements: Arc::clone(&node_requirements),
             migration: None,
-            ending: false,
+            terminating: false,
             replicas: pods,
             observed: true,
-            form,
+            spec: form,
         };
         self.controllers.get_mut(&kind).unwrap().insert(format!("shop/{name}"), controller);
         let (owner, owner_name, owner_kind) = if kind == WorkloadKind::Deployment {
             let set = self.uid();
             let above = Arc::new(OwnerRef { kind: Some(kind), kind_said: "Deployment".into(), name: name.into(), uid });
             let template = self.controllers[&kind][&format!("shop/{name}")].clone();
-            let replica_set = Controller { uid: set, owner: Some(above), form: ControllerSpec::ReplicaSet, ..template };
+            let replica_set = Controller { uid: set, owner: Some(above), spec: ControllerSpec::ReplicaSet, ..template };
             self.controllers.get_mut(&WorkloadKind::ReplicaSet).unwrap().insert(format!("shop/{name}-1"), replica_set);
             (set, format!("{name}-1"), WorkloadKind::ReplicaSet)
         } else {
@@ -153,14 +153,14 @@ impl Scene {
             version: 1,
             uid: self.uid(),
             owner,
-            said: restricted(),
-            wants: Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED]), affinity: None }),
-            terms: Arc::default(),
+            statements: restricted(),
+            node_requirements: Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED]), affinity: None }),
+            scheduling: Arc::default(),
             claims: [].into(),
             requests: ComputeResources { cpu_milli: 100, memory: 1 << 20, pods: 1 },
             node: (!node.is_empty()).then(|| node.into()),
-            stage: if node.is_empty() { PodPhase::Unschedulable } else { PodPhase::Ready },
-            ending: false,
+            phase: if node.is_empty() { PodPhase::Unschedulable } else { PodPhase::Ready },
+            terminating: false,
             mirror: false,
         };
         self.pods.insert(format!("shop/{name}"), pod);
@@ -174,7 +174,7 @@ impl Scene {
 
     /// What is moved, one line a move, and what stays, one line a pod.
     fn plan(&self) -> Vec<String> {
-        self.assessed(|fleet, facts, report| self.lines(fleet, facts, report))
+        self.assessed(|objects, facts, report| self.lines(objects, facts, report))
     }
 
     /// How many pods the workload `name` has.
@@ -198,9 +198,9 @@ impl Scene {
             name: names[at],
             pool: pools.get(at),
             labels: NodeViewLabels { own: &own[at], stamps },
-            held,
+            retained: held,
             taints: &[],
-            open: self.open,
+            schedulable: self.open,
             allocatable: ComputeResources { cpu_milli: 1_000_000, memory: 1 << 40, pods: self.room },
             others: if at == 2 { &self.others } else { &nothing },
         };
@@ -208,7 +208,7 @@ impl Scene {
         let spots = [spot(0, &none, &none), spot(1, &none, &cleared), spot(2, good, good)];
         let propagated = if self.propagated { self.world.policies.keys().cloned().collect() } else { BTreeSet::new() };
         let of = |kind| &self.controllers[&kind];
-        let fleet = ClusterObjects {
+        let objects = ClusterObjects {
             pods: &self.pods,
             controllers: ControllersByKind {
                 deployments: of(WorkloadKind::Deployment),
@@ -224,13 +224,13 @@ impl Scene {
         };
         let facts =
             PlacementFacts { world: &self.world, propagated: &propagated, exempt: &BTreeSet::new(), nodes: &spots };
-        let report = assess(&fleet, &facts);
-        tell(&fleet, &facts, &report)
+        let report = assess(&objects, &facts);
+        tell(&objects, &facts, &report)
     }
 
     fn lines<'a>(
         &self,
-        fleet: &ClusterObjects<'a>,
+        objects: &ClusterObjects<'a>,
         facts: &PlacementFacts<'a>,
         report: &ComplianceReport<'a>,
     ) -> Vec<String> {
@@ -242,7 +242,7 @@ impl Scene {
             replaced: &self.replaced,
             stopped: &self.stopped,
         };
-        let plan = plan_migrations(fleet, facts, report, &context);
+        let plan = plan_migrations(objects, facts, report, &context);
         let moves = plan.migrations.iter().map(|due| {
             let steps = due.steps.iter().map(|step| match step {
                 MigrationStep::AnnotateTemplate { kind, name } => format!("touch {kind} {name}"),
@@ -332,7 +332,7 @@ fn nothing_is_stranded() {
     assert_eq!(full.plan(), ["violating: touch Deployment app", "shop/db-0: NoCapacity"]);
     let picky = scene().alter("app-0", |pod| {
         let selector = selecting(&[RESTRICTED, "disk"]);
-        pod.wants = Arc::new(NodeRequirements { selector, affinity: None });
+        pod.node_requirements = Arc::new(NodeRequirements { selector, affinity: None });
     });
     assert!(picky.plan().contains(&"shop/app-0: NoClearedNode".to_owned()), "its own selector accepts no cleared node");
 }
@@ -379,10 +379,10 @@ fn a_volume_that_no_cleared_node_reaches_keeps_its_pod_and_is_named() {
 fn pods_go_one_by_one_while_the_others_are_ready() {
     let scene = Scene::new().with("db", stateful(false), 3, "bad-1");
     assert_eq!(scene.plan(), ["violating: evict db-2"]);
-    let waits = scene.alter("db-1", |pod| pod.stage = PodPhase::Running);
+    let waits = scene.alter("db-1", |pod| pod.phase = PodPhase::Running);
     assert_eq!(waits.plan().first().unwrap(), "shop/db-0: OthersNotReady");
     let first =
-        waits.alter("db-1", |pod| pod.stage = PodPhase::Ready).alter("db-2", |pod| pod.stage = PodPhase::Running);
+        waits.alter("db-1", |pod| pod.phase = PodPhase::Ready).alter("db-2", |pod| pod.phase = PodPhase::Running);
     assert_eq!(first.plan(), ["violating: evict db-2"], "who is not ready anyway may go");
 }
 
@@ -444,7 +444,7 @@ fn a_budget_that_forbids_is_the_reason_until_it_is_asked_again() {
 fn a_template_that_lacks_its_selector_is_touched_for_daemon_sets_alone() {
     let bare = |mut scene: Scene, kind: WorkloadKind| {
         let controller = scene.controllers.get_mut(&kind).unwrap().get_mut("shop/app").unwrap();
-        controller.wants = Arc::default();
+        controller.node_requirements = Arc::default();
         scene
     };
     let daemons = Scene::new().with("app", ControllerSpec::DaemonSet { on_delete: false }, 2, "bad-1");
@@ -462,7 +462,7 @@ fn a_template_that_lacks_its_selector_is_touched_for_daemon_sets_alone() {
 fn who_waits_for_what_is_gone_is_replaced_once() {
     let gone = "clearance.rempart.node-restriction.kubernetes.io/former.secret";
     let waits = |pod: &mut Pod| {
-        pod.wants = Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED, gone]), affinity: None });
+        pod.node_requirements = Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED, gone]), affinity: None });
     };
     let scene = Scene::new().with("db", stateful(false), 1, "").alter("db-0", waits);
     assert_eq!(scene.plan(), ["stale: evict db-0"]);
@@ -476,7 +476,7 @@ fn who_waits_for_what_is_gone_is_replaced_once() {
     let half = Scene::new()
         .with("app", rolling(2, 1, 0), 2, "good-1")
         .alter("app-1", waits)
-        .alter("app-1", |pod| (pod.node, pod.stage) = (None, PodPhase::Unschedulable));
+        .alter("app-1", |pod| (pod.node, pod.phase) = (None, PodPhase::Unschedulable));
     assert_eq!(half.plan(), ["stale: evict app-1"]);
     let patient = Scene::new().with("app", rolling(1, 1, 0), 1, "");
     assert!(patient.plan().is_empty(), "who waits for room by the right selector waits");
@@ -488,7 +488,7 @@ fn who_waits_for_what_is_gone_is_replaced_once() {
 fn a_level_that_is_gone_stops_every_move_and_says_so() {
     let scene = Scene::new().with("app", rolling(1, 1, 0), 1, "good-1").alter("app-0", |pod| {
         let pod_says = SensitivityStatement { sensitivity: Some("former".into()), categories: None };
-        pod.said = Arc::new(TemplateStatements { pod: pod_says, ..TemplateStatements::default() });
+        pod.statements = Arc::new(TemplateStatements { pod: pod_says, ..TemplateStatements::default() });
     });
     assert_eq!(scene.plan(), ["shop/app-0: Refused"]);
 }
@@ -523,7 +523,7 @@ fn of_pods_that_go_at_once_those_without_room_stay_behind() {
 fn a_device_that_no_cleared_node_has_left_keeps_its_pod() {
     let gpu = |amount: u64| ExtendedResources::from([("vendor.example/gpu".into(), amount)]);
     let asks = |pod: &mut Pod| {
-        pod.terms = Arc::new(SchedulingConstraints { others: gpu(1), ..SchedulingConstraints::default() });
+        pod.scheduling = Arc::new(SchedulingConstraints { others: gpu(1), ..SchedulingConstraints::default() });
     };
     let scene = |number| {
         let scene = Scene::new()
@@ -545,7 +545,7 @@ fn a_device_that_no_cleared_node_has_left_keeps_its_pod() {
 #[test]
 fn pods_that_must_be_apart_from_their_like_need_a_node_without_one() {
     let apart = |pod: &mut Pod| {
-        pod.terms = Arc::new(SchedulingConstraints {
+        pod.scheduling = Arc::new(SchedulingConstraints {
             apart: ["kubernetes.io/hostname".into()].into(),
             ..SchedulingConstraints::default()
         });
@@ -563,7 +563,8 @@ fn pods_that_must_be_apart_from_their_like_need_a_node_without_one() {
     assert_eq!(strangers.plan(), ["violating: evict db-1"], "others are not its like");
     // All nodes are in one zone: one that goes makes room for its own successor, and two need two zones.
     let zoned = |pod: &mut Pod| {
-        pod.terms = Arc::new(SchedulingConstraints { apart: [ZONE.into()].into(), ..SchedulingConstraints::default() });
+        pod.scheduling =
+            Arc::new(SchedulingConstraints { apart: [ZONE.into()].into(), ..SchedulingConstraints::default() });
     };
     let one = Scene::new().with("db", stateful(false), 1, "bad-1").alter("db-0", zoned);
     assert_eq!(one.plan(), ["violating: evict db-0"]);

@@ -70,11 +70,11 @@ pub struct Pod {
     /// What controls it; nobody makes it anew where nothing does.
     pub owner: Option<Arc<OwnerRef>>,
     /// What its annotations say.
-    pub said: Arc<TemplateStatements>,
+    pub statements: Arc<TemplateStatements>,
     /// Its node selector, stamps included, and its required node affinity.
-    pub wants: Arc<NodeRequirements>,
+    pub node_requirements: Arc<NodeRequirements>,
     /// What else it demands of a node, or bears of it.
-    pub terms: Arc<SchedulingConstraints>,
+    pub scheduling: Arc<SchedulingConstraints>,
     /// The claims of its volumes, by their names in its namespace, but for those that are made and end with it.
     pub claims: Arc<[Arc<str>]>,
     /// What it asks for of what every pod does.
@@ -82,9 +82,9 @@ pub struct Pod {
     /// Where it is.
     pub node: Option<Arc<str>>,
     /// How far it is.
-    pub stage: PodPhase,
+    pub phase: PodPhase,
     /// Whether its deletion has been asked for.
-    pub ending: bool,
+    pub terminating: bool,
     /// Whether it is the image of a static pod, which no API moves.
     pub mirror: bool,
 }
@@ -132,13 +132,13 @@ impl Pod {
     /// Whether it takes up a place or waits for one.
     #[must_use]
     pub fn counts(&self) -> bool {
-        self.stage != PodPhase::Done && !self.ending
+        self.phase != PodPhase::Done && !self.terminating
     }
 
     /// Whether it is ready and stays.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.stage == PodPhase::Ready && !self.ending
+        self.phase == PodPhase::Ready && !self.terminating
     }
 }
 
@@ -229,21 +229,21 @@ pub struct Controller {
     /// What controls it in turn.
     pub owner: Option<Arc<OwnerRef>>,
     /// What its own annotations say.
-    pub saying: SensitivityStatement,
+    pub statement: SensitivityStatement,
     /// What its template's annotations say.
-    pub said: Arc<TemplateStatements>,
+    pub template_statements: Arc<TemplateStatements>,
     /// Its template's node selector, stamps included, and required node affinity.
-    pub wants: Arc<NodeRequirements>,
+    pub node_requirements: Arc<NodeRequirements>,
     /// When Rempart last moved it: the template's annotation.
     pub migration: Option<Box<str>>,
     /// Whether its deletion has been asked for.
-    pub ending: bool,
+    pub terminating: bool,
     /// How many pods it should have.
     pub replicas: u32,
     /// Whether its controller has seen the latest change of it.
     pub observed: bool,
     /// What else there is to know of its kind.
-    pub form: ControllerSpec,
+    pub spec: ControllerSpec,
 }
 
 /// What there is to know of a kind of controller.
@@ -350,11 +350,11 @@ pub struct NodeView<'a> {
     /// Its labels, those of others and the stamps that it should carry.
     pub labels: NodeViewLabels<'a>,
     /// The stamps that it would carry if no pool were withdrawn ahead of the end of a certificate.
-    pub held: &'a Labels,
+    pub retained: &'a Labels,
     /// What keeps pods off.
     pub taints: &'a [NodeTaint],
     /// Whether its kubelet says that it is ready, and nobody has closed it.
-    pub open: bool,
+    pub schedulable: bool,
     /// What it has for pods.
     pub allocatable: ComputeResources,
     /// What else it has for them.

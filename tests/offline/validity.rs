@@ -9,7 +9,7 @@ use rempart_core::{
     instant::{CalendarDay, Timestamp},
     name::{ExceptionName, PoolName},
     policy::{Exception, LossAction, OnClearanceLoss},
-    tenure::{ClearanceValidity, RetainReason},
+    validity::{ClearanceValidity, RetainReason},
 };
 
 use crate::{
@@ -167,7 +167,7 @@ fn first_failure(
 }
 
 fn leaving(clearance: &PolicyClearance<'_>, rank: usize) -> bool {
-    matches!(clearance.tenure(rank), ClearanceValidity::Leaving(_))
+    matches!(clearance.tenure(rank), ClearanceValidity::Withdrawn(_))
 }
 
 properties! {
@@ -192,12 +192,12 @@ properties! {
                     });
                     let report = level.on_loss.action == LossAction::Report;
                     match clearance.tenure(rank) {
-                        ClearanceValidity::Lasting => prop_assert!(!within, "{name} ends at {:?}", end(name)),
-                        ClearanceValidity::Leaving(found) => {
+                        ClearanceValidity::Open => prop_assert!(!within, "{name} ends at {:?}", end(name)),
+                        ClearanceValidity::Withdrawn(found) => {
                             prop_assert_eq!(Some(found.at), end(name));
                             prop_assert!(within && outlasted && !report);
                         }
-                        ClearanceValidity::Ending(found, kept) => {
+                        ClearanceValidity::Expiring(found, kept) => {
                             prop_assert_eq!(Some(found.at), end(name));
                             prop_assert!(within && (report || !outlasted));
                             prop_assert_eq!(kept, if report { RetainReason::Report } else { RetainReason::Last });
@@ -211,7 +211,7 @@ properties! {
                 for pool in &pools {
                     let clearance = &pool.policies[index];
                     prop_assert_eq!(clearance.obstacles(rank).next().is_none(), clearance.admits(rank));
-                    prop_assert!(clearance.cleared(rank) || clearance.tenure(rank) == ClearanceValidity::Lasting);
+                    prop_assert!(clearance.cleared(rank) || clearance.tenure(rank) == ClearanceValidity::Open);
                 }
             }
         }
@@ -225,7 +225,7 @@ properties! {
         }
         for pool in Judge::new(&renewed).pools(at) {
             for (clearance, rank) in pool.policies.iter().flat_map(|found| (0..4).map(move |rank| (found, rank))) {
-                prop_assert_eq!(clearance.tenure(rank), ClearanceValidity::Lasting);
+                prop_assert_eq!(clearance.tenure(rank), ClearanceValidity::Open);
             }
         }
     }
@@ -248,10 +248,10 @@ fn pools_leave_and_are_kept_often_enough() {
         for pool in Judge::new(&world).pools(at) {
             for (clearance, rank) in pool.policies.iter().flat_map(|found| (0..4).map(move |rank| (found, rank))) {
                 match clearance.tenure(rank) {
-                    ClearanceValidity::Lasting => {}
-                    ClearanceValidity::Leaving(_) => leaving += 1,
-                    ClearanceValidity::Ending(_, RetainReason::Last) => last += 1,
-                    ClearanceValidity::Ending(_, RetainReason::Report) => report += 1,
+                    ClearanceValidity::Open => {}
+                    ClearanceValidity::Withdrawn(_) => leaving += 1,
+                    ClearanceValidity::Expiring(_, RetainReason::Last) => last += 1,
+                    ClearanceValidity::Expiring(_, RetainReason::Report) => report += 1,
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Clearance validity: how long a cleared pool stays cleared, and whether it is withdrawn before its end, by the lead time
 //! of a level.
 //!
-//! What ends within the lead time is *ending*. It is *withdrawn* from new pods while another pool, one with a place in
+//! What ends within the lead time is *expiring*. It is *withdrawn* from new pods while another pool, one with a node in
 //! it, is cleared for the level and outlasts it; otherwise it is kept to its end. So of the pools that are cleared for a
 //! level the last to end is always kept: never are all of them withdrawn. Clearance itself is not touched by any of this.
 
@@ -20,11 +20,11 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClearanceValidity<'a> {
     /// No end is known, or none within the lead time.
-    Lasting,
+    Open,
     /// It ends within the lead time, and is kept until then.
-    Ending(ClearanceEnd<'a>, RetainReason),
+    Expiring(ClearanceEnd<'a>, RetainReason),
     /// It ends within the lead time, and new pods go elsewhere.
-    Leaving(ClearanceEnd<'a>),
+    Withdrawn(ClearanceEnd<'a>),
 }
 
 /// The end of a clearance.
@@ -50,8 +50,8 @@ impl<'a> ClearanceValidity<'a> {
     #[must_use]
     pub fn end(&self) -> Option<ClearanceEnd<'a>> {
         match self {
-            Self::Lasting => None,
-            Self::Ending(end, _) | Self::Leaving(end) => Some(*end),
+            Self::Open => None,
+            Self::Expiring(end, _) | Self::Withdrawn(end) => Some(*end),
         }
     }
 }
@@ -101,14 +101,14 @@ impl PolicyLevels {
         let tenure = |(end, _): &(Option<ClearanceEnd<'a>>, bool)| match end {
             Some(end) if ends_within(*end, lead, at) => {
                 if report {
-                    ClearanceValidity::Ending(*end, RetainReason::Report)
+                    ClearanceValidity::Expiring(*end, RetainReason::Report)
                 } else if longest > Some(lasting(Some(*end))) {
-                    ClearanceValidity::Leaving(*end)
+                    ClearanceValidity::Withdrawn(*end)
                 } else {
-                    ClearanceValidity::Ending(*end, RetainReason::Last)
+                    ClearanceValidity::Expiring(*end, RetainReason::Last)
                 }
             }
-            _ => ClearanceValidity::Lasting,
+            _ => ClearanceValidity::Open,
         };
         cleared.iter().map(tenure).collect()
     }
