@@ -1,4 +1,4 @@
-//! How fast the core decides, and how fast manifests are read: in memory, on the manifests that plans are measured on.
+//! Benchmarks of the core and of the manifest reader, in memory, on the manifests that plans are measured on.
 //!
 //! `cargo bench --bench core`. What a whole command costs is measured by `rempart-lab bench`.
 

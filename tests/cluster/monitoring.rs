@@ -1,5 +1,5 @@
-//! What the chart gives Prometheus and Grafana: the rules by Prometheus's own checker, the dashboard by what Grafana
-//! takes for granted and its queries by the same checker.
+//! Monitoring: the chart's rules by Prometheus's own checker, its dashboard by what Grafana takes for granted and its
+//! queries by the same checker.
 
 use std::{collections::BTreeSet, path::Path};
 

@@ -1,4 +1,4 @@
-//! What is killed, stopped or cut off, at a bad moment, and what comes of it: nothing.
+//! Outages: components that are killed, stopped or cut off at a bad moment, and nothing that comes of it.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! What the API server makes of the definitions: their rules within its cost budget, and what it says
-//! to the authors of wrong objects.
+//! Definitions on a real API server: their rules within its cost budget, and what it says to the authors of wrong
+//! objects.
 //!
 //! The definitions are installed under a group of their own, so that no policy of these trials
 //! applies to the pods of others, whoever installs the chart beside them.

@@ -1,4 +1,4 @@
-//! What nodes are stamped with, and who may say so.
+//! Stamps: the labels that nodes are given, and who may write them.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What keeps the operator from starting or from working is said in a sentence.
+//! Start-up: whatever keeps the operator from starting or from working is said in a sentence.
 
 use std::{
     fmt::Write as _,

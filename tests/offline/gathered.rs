@@ -1,4 +1,4 @@
-//! What manifests are taken for: the odd ones that clusters and charts really hold.
+//! Gathered inventories: the odd manifests that clusters and charts really hold, and what they are taken for.
 
 use rempart::{
     diagnostic::source::SourceMap,

@@ -1,4 +1,4 @@
-//! What holds of every text that the reader of manifests may meet.
+//! Properties of the manifest reader, on every text that it may meet.
 
 use proptest::prelude::*;
 use rempart::{

@@ -1,4 +1,4 @@
-//! What a plan says of workloads, and what an impact says of edits, on a world of two hospitals' clouds.
+//! Plans and impacts: what they say of workloads and of edits, on a world of two hospitals' clouds.
 
 use rempart::{
     diagnostic::source::SourceMap,

@@ -1,5 +1,5 @@
-//! What is told without a cluster is what a cluster says: the table that the API server is tested with, and objects that
-//! it accepts.
+//! Definitions without a cluster: they say what a cluster says, of the table that the API server is tested with, and of
+//! objects that it accepts.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! What programs read: whole documents, and the schemas that document them.
+//! Documents for programs: JSON and YAML as a whole, and the schemas that document them.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! What code hosts read, held against the schema of SARIF 2.1.0.
+//! SARIF reports, held against the schema of SARIF 2.1.0.
 //!
 //! The schema is the one that the package serde-sarif ships. It is read where cargo keeps that package, so that no copy
 //! of it is kept here.

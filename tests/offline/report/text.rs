@@ -1,4 +1,4 @@
-//! What people read.
+//! Text reports: what people read, whole.
 
 use insta::assert_snapshot;
 use rempart::report::{

@@ -1,7 +1,0 @@
-//! What the offline commands say: whole outputs, held against snapshots and against the public schemas of their formats.
-
-mod data;
-mod junit;
-mod sarif;
-mod text;
-mod world;
