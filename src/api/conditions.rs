@@ -134,7 +134,9 @@ pub const ROLLOUT_PAUSED: &str = "RolloutPaused";
 pub const ROLLOUT_PARTITIONED: &str = "RolloutPartitioned";
 /// `Migrating`: the workload's own rollout is replacing the pod.
 pub const ROLLOUT_UNDER_WAY: &str = "RolloutUnderWay";
-/// `Migrating`: the Job has started from a template that says less than is said now.
+/// `Migrating`: the workload is being deleted.
+pub const OWNER_TERMINATING: &str = "OwnerTerminating";
+/// `Migrating`: the Job was made from a template that says less than is said now.
 pub const JOB_STARTED: &str = "JobStarted";
 /// `Migrating`: not every API server acts on the policy yet.
 pub const ADMISSION_PENDING: &str = "AdmissionPending";
@@ -232,6 +234,7 @@ pub const CONDITION_TYPES: [ConditionType; 9] = [
             ROLLOUT_PARTITIONED,
             ROLLOUT_UNDER_WAY,
             JOB_STARTED,
+            OWNER_TERMINATING,
             ADMISSION_PENDING,
             TEMPLATE_REVERTED,
             STRATEGY_RECREATE,

@@ -393,10 +393,7 @@ impl<'a> Assessor<'_, 'a> {
                 let (namespace, name) = split(key);
                 let above = controller.owner.as_deref().and_then(|owner| objects.controller(namespace, owner));
                 // What a Deployment controls is moved by way of the Deployment.
-                if controller.terminating
-                    || !self.is_looked_at(namespace)
-                    || (kind == WorkloadKind::ReplicaSet && above.is_some())
-                {
+                if !self.is_looked_at(namespace) || (kind == WorkloadKind::ReplicaSet && above.is_some()) {
                     continue;
                 }
                 let required = self.requirements(namespace, |statement| {

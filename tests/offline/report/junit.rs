@@ -1,4 +1,4 @@
-//! JUnit reports, held against what `junit-10.xsd` allows.
+//! `JUnit` reports, held against what `junit-10.xsd` allows.
 //!
 //! That schema, of Jenkins' xunit plugin (github.com/jenkinsci/xunit-plugin, `src/main/resources/org/jenkinsci/plugins/
 //! xunit/types/model/xsd/junit-10.xsd`), is in no package, and no package of ours validates by an XSD. So its rules for

@@ -29,11 +29,13 @@ pub enum BlockedReason {
     RolloutUnderWay(WorkloadKind),
     /// Kubernetes itself ends it.
     DaemonSet,
+    /// Its workload is being deleted.
+    OwnerTerminating(WorkloadKind),
     /// Nobody would make it anew.
     Unmanaged,
     /// It is the image of a static pod.
     Static,
-    /// Its Job has started from a template that says less than is said now, and that can no longer change.
+    /// Its Job was made from a template that says less than is said now, and that can no longer change.
     JobStarted,
     /// Its Job would take it for one failure too many.
     JobWouldFail,
@@ -53,7 +55,7 @@ pub enum BlockedReason {
 
 impl BlockedReason {
     /// Every [`Self::code`].
-    pub const CODES: [&str; 25] = [
+    pub const CODES: [&str; 26] = [
         "NoClearedPool",
         "NoClearedNode",
         "NodesTooSmall",
@@ -69,6 +71,7 @@ impl BlockedReason {
         "StrategyOnDelete",
         "RolloutUnderWay",
         "DaemonSet",
+        "OwnerTerminating",
         "Unmanaged",
         "StaticPod",
         "JobStarted",
@@ -100,6 +103,7 @@ impl BlockedReason {
             Self::OnDelete(_) => "StrategyOnDelete",
             Self::RolloutUnderWay(_) => "RolloutUnderWay",
             Self::DaemonSet => "DaemonSet",
+            Self::OwnerTerminating(_) => "OwnerTerminating",
             Self::Unmanaged => "Unmanaged",
             Self::Static => "StaticPod",
             Self::JobStarted => "JobStarted",
@@ -141,12 +145,17 @@ impl fmt::Display for BlockedReason {
             }
             Self::RolloutUnderWay(kind) => write!(f, "is about to be replaced by the rollout of its {kind}"),
             Self::DaemonSet => f.write_str("the pod of a DaemonSet: Kubernetes ends it by itself"),
+            Self::OwnerTerminating(kind) => write!(
+                f,
+                "kept, since its {kind} is being deleted and its pods go with it; if that does not end, see what its \
+                 metadata.finalizers wait for"
+            ),
             Self::Unmanaged => {
                 f.write_str("kept, since nothing controls it, and nobody would make it anew; delete it, and create it again")
             }
             Self::Static => f.write_str("kept, since it is a static pod; take its manifest off the node"),
             Self::JobStarted => f.write_str(
-                "kept, since its Job has started from a template that says less than is said now, and that can no longer \
+                "kept, since its Job was made from a template that says less than is said now, and that can no longer \
                  change; let it end, or delete the Job and create it again",
             ),
             Self::JobWouldFail => {
@@ -196,7 +205,8 @@ mod tests {
             Blocked::Recreate => Blocked::OnDelete(WorkloadKind::StatefulSet),
             Blocked::OnDelete(_) => Blocked::RolloutUnderWay(WorkloadKind::Deployment),
             Blocked::RolloutUnderWay(_) => Blocked::DaemonSet,
-            Blocked::DaemonSet => Blocked::Unmanaged,
+            Blocked::DaemonSet => Blocked::OwnerTerminating(WorkloadKind::Deployment),
+            Blocked::OwnerTerminating(_) => Blocked::Unmanaged,
             Blocked::Unmanaged => Blocked::Static,
             Blocked::Static => Blocked::JobStarted,
             Blocked::JobStarted => Blocked::JobWouldFail,

@@ -180,6 +180,28 @@ fn misplaced<'u, 'a>(
     None
 }
 
+/// Whether a step of a move that began for `cause`, and that has not been asked for yet, is still to be: the eviction of
+/// `pod`, or without one the change of the template. `stopped` are the levels whose moves wait for an officer's word.
+#[must_use]
+pub fn is_still_due(
+    owned: &OwnedPods<'_>,
+    cause: MigrationCause,
+    pod: Option<ObjectUid>,
+    stopped: &BTreeMap<(String, String), String>,
+) -> bool {
+    let mut misplaced =
+        owned.misplaced.iter().filter(|found| found.is_to_move() && found.stopped_by(stopped).is_none());
+    match (cause, pod) {
+        (MigrationCause::Violating | MigrationCause::Expiring, Some(pod)) => {
+            misplaced.any(|found| found.pod.uid == pod)
+        }
+        (MigrationCause::Violating | MigrationCause::Expiring, None) => misplaced.next().is_some(),
+        (MigrationCause::Stale, Some(pod)) => owned.stale.iter().any(|found| found.pod.uid == pod),
+        (MigrationCause::Stale, None) => true,
+        (MigrationCause::TemplateBehind, _) => owned.template_behind,
+    }
+}
+
 fn named<'a>(key: &'a str, pod: &Pod) -> (&'a str, ObjectUid) {
     (split(key).1, pod.uid)
 }
@@ -215,8 +237,7 @@ fn method_of(
         return Err(BlockedReason::Static);
     }
     refused(&pod.requirements)?;
-    let mut stopped = pod.unsatisfied().filter_map(|(required, _)| context.stopped.get(&required.level()?.named()));
-    if let Some(how) = stopped.next() {
+    if let Some(how) = pod.stopped_by(context.stopped) {
         return Err(BlockedReason::Stopped(how.clone()));
     }
     let action = action_of(pod.unsatisfied().map(|(required, _)| required)).and_then(WantedAction::of);
@@ -337,6 +358,7 @@ fn stale<'u, 'a>(
     notes: &mut BTreeMap<&'a str, BlockedReason>,
 ) -> Option<Candidate<'u, 'a>> {
     let of_template = match owned.owner {
+        PodOwner::Known(_, controller) if controller.terminating => None,
         PodOwner::Known(name, controller) => stale_template(owned, controller)
             .filter(|keys| context.replaced.get(&owned.uid) != Some(keys))
             .map(|_| CandidateSteps::Template { kind: controller.spec.kind(), name }),
@@ -410,6 +432,9 @@ fn may_be_replaced(
     }
     match &owned.owner {
         PodOwner::None(..) => Err(BlockedReason::Unmanaged),
+        PodOwner::Known(_, controller) if controller.terminating => {
+            Err(BlockedReason::OwnerTerminating(controller.spec.kind()))
+        }
         PodOwner::Known(_, controller) => match &controller.spec {
             ControllerSpec::Job { patience: Some(0), .. } => Err(BlockedReason::JobWouldFail),
             // Its controller would make the same pod again, and again.
@@ -452,5 +477,10 @@ impl MisplacedPod<'_> {
     #[must_use]
     pub fn is_to_move(&self) -> bool {
         !self.pod.terminating && self.worst() != Compliance::Compliant
+    }
+
+    /// What to say of the first of its levels whose moves are `stopped`.
+    fn stopped_by<'s>(&self, stopped: &'s BTreeMap<(String, String), String>) -> Option<&'s String> {
+        self.unsatisfied().find_map(|(required, _)| stopped.get(&required.level()?.named()))
     }
 }

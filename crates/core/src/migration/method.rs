@@ -57,6 +57,11 @@ pub enum ReplacementStrategy {
     NotStarted,
     /// A `CronJob`: its template is for new jobs.
     NewJobsOnly,
+    /// A workload that is being deleted.
+    Terminating {
+        /// Which one.
+        kind: WorkloadKind,
+    },
     /// By a controller of a kind that Rempart does not know.
     UnknownOwner,
     /// Nobody makes it anew.
@@ -85,7 +90,7 @@ pub enum TemplateEffect {
 
 impl ReplacementStrategy {
     /// Every one, for the table.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Surge,
         Self::InPlace,
         Self::Recreate,
@@ -100,6 +105,8 @@ impl ReplacementStrategy {
         Self::Started { bears_failure: false },
         Self::NotStarted,
         Self::NewJobsOnly,
+        Self::Terminating { kind: WorkloadKind::Deployment },
+        Self::Terminating { kind: WorkloadKind::StatefulSet },
         Self::UnknownOwner,
         Self::NoOwner,
     ];
@@ -108,6 +115,9 @@ impl ReplacementStrategy {
     #[must_use]
     pub fn of(owned: &OwnedPods<'_>, pod: Option<&MisplacedPod<'_>>) -> Self {
         match owned.owner {
+            PodOwner::Known(_, controller) if controller.terminating => {
+                Self::Terminating { kind: controller.spec.kind() }
+            }
             PodOwner::Known(_, controller) => match &controller.spec {
                 ControllerSpec::Deployment { paused: true, .. } => Self::Paused,
                 ControllerSpec::Deployment { strategy: RolloutStrategy::Recreate, .. } => Self::Recreate,
@@ -151,7 +161,9 @@ impl ReplacementStrategy {
             | Self::NewPodsOnly
             | Self::NotStarted
             | Self::NewJobsOnly => TemplateEffect::RestartsNothing,
-            Self::Started { .. } | Self::UnknownOwner | Self::NoOwner => TemplateEffect::Immutable,
+            Self::Started { .. } | Self::Terminating { .. } | Self::UnknownOwner | Self::NoOwner => {
+                TemplateEffect::Immutable
+            }
         }
     }
 
@@ -209,6 +221,11 @@ impl ReplacementStrategy {
             }
             (Self::Started { bears_failure: false }, Complete, Current, Migrate) => Err(Blocked::JobWouldFail),
             (Self::NoOwner, Complete | Behind, Current | Former, Migrate) => Err(Blocked::Unmanaged),
+            (Self::Terminating { kind }, Complete | Behind, Current | Former, Migrate)
+            // Its ReplicaSet is not being deleted yet, and makes the pod anew by the former template.
+            | (Self::Terminating { kind: kind @ WorkloadKind::Deployment }, Complete | Behind, Current | Former, Evict) => {
+                Err(Blocked::OwnerTerminating(kind))
+            }
 
             (Self::InPlace | Self::Ordered | Self::Partitioned, Complete, Current, Migrate)
             | (Self::Started { bears_failure: true }, Complete, Current, Migrate)
@@ -232,7 +249,22 @@ impl ReplacementStrategy {
                 Current | Former,
                 Evict,
             )
-            | (Self::UnknownOwner | Self::NoOwner, Complete | Behind, Current | Former, Evict) => Ok(EvictAll),
+            | (
+                Self::UnknownOwner
+                | Self::NoOwner
+                | Self::Terminating {
+                    kind:
+                        WorkloadKind::ReplicaSet
+                        | WorkloadKind::StatefulSet
+                        | WorkloadKind::DaemonSet
+                        | WorkloadKind::Job
+                        | WorkloadKind::CronJob
+                        | WorkloadKind::Pod,
+                },
+                Complete | Behind,
+                Current | Former,
+                Evict,
+            ) => Ok(EvictAll),
         }
     }
 }

@@ -23,6 +23,7 @@ use core::fmt;
 use self::budget::ConcurrencyBudget;
 pub use self::{
     blocked::BlockedReason,
+    candidate::is_still_due,
     fit::{FitChecker, FitRequirement, NoFit},
     method::{MigrationMethod, ReplacementStrategy, TemplateEffect, TemplateState, WantedAction},
     progress::{AwaitedChange, JOB_COUNTS_WITHIN, MigrationProgress, NOTE_SEEN_WITHIN, STEP_DEADLINE, progress},

@@ -162,3 +162,40 @@ fn a_node_that_cannot_be_written_to_does_not_hold_up_what_stands_elsewhere() {
     }
     assert_eq!(evictions, 1);
 }
+
+#[test]
+fn an_eviction_that_was_not_sent_yet_is_dropped_when_its_reason_has_gone() {
+    let mut policy = policy("Enforce");
+    policy["spec"]["levels"][1]["onClearanceLoss"] = json!({"action": "Evict"});
+    let mut cluster = Cluster::with_db(&policy);
+    let place = |cluster: &mut Cluster, pool: &str| {
+        let mut node = node("other", &json!({"pool": pool}));
+        node["status"] = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+        let slim = cluster.slim(&node);
+        cluster.nodes.insert("other".into(), node);
+        cluster.engine.observe(Observation::Node(WatchChange::Applied("other".into(), slim)));
+    };
+    place(&mut cluster, "x");
+    cluster.put(&pod("db-1", &owned_by("StatefulSet", "db", 1), Some("other")));
+    cluster.engine.lead(true);
+    let mut evictions = Vec::new();
+    for round in 0..60 {
+        cluster.wait(500);
+        for request in cluster.engine.cycle(cluster.at, cluster.now) {
+            let target = request.target();
+            if matches!(target, WriteTarget::Eviction(_)) {
+                evictions.push(target);
+            } else {
+                let seen = cluster.perform(request);
+                cluster.engine.on_write_result(&target, Ok(seen), cluster.now);
+            }
+        }
+        match round {
+            // One eviction may be on its way at a time, and the other waits: now its node is vouched for.
+            20 => place(&mut cluster, "p"),
+            30 => cluster.engine.on_write_result(&evictions[0], Ok(None), cluster.now),
+            _ => {}
+        }
+    }
+    assert_eq!(evictions, [WriteTarget::Eviction("shop/db-0".into())]);
+}

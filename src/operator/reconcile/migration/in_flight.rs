@@ -11,7 +11,7 @@ use crate::operator::write::{EventRequest, WriteRequest, WriteTarget, workload_r
 use rempart_core::{
     compliance::OwnedPods,
     instant::Timestamp,
-    migration::{AwaitedChange, MigrationCause, MigrationProgress, STEP_DEADLINE, progress},
+    migration::{AwaitedChange, MigrationCause, MigrationProgress, STEP_DEADLINE, is_still_due, progress},
 };
 
 /// A move that has begun.
@@ -34,6 +34,38 @@ impl InFlightMove {
     /// What there is to tell of it at `at`.
     pub(super) fn event(&self, reason: &'static str, note: String, warning: bool, at: Timestamp) -> EventRequest {
         EventRequest { about: self.about.clone(), reason, note, action: "Migrate", warning, at }
+    }
+
+    /// Drops steps that are not to be taken any more and that are not on their way by `is_sent`, and returns whether
+    /// anything of the move is left.
+    pub(super) fn drop_unsent(
+        &mut self,
+        owned: &OwnedPods<'_>,
+        stopped: &BTreeMap<(String, String), String>,
+        is_sent: impl Fn(&WriteTarget) -> bool,
+    ) -> bool {
+        let (why, until) = (self.why, &mut self.until);
+        let (mut dropped, mut is_left) = (false, true);
+        self.steps.retain(|target, request| {
+            let pod = match request {
+                WriteRequest::EvictPod { uid, .. } => Some(*uid),
+                _ => None,
+            };
+            let is_kept = is_sent(target) || is_still_due(owned, why, pod, stopped);
+            if !is_kept {
+                dropped = true;
+                match (pod, &mut *until) {
+                    (Some(pod), AwaitedChange::Replacement { pods, .. }) => {
+                        pods.remove(&pod);
+                        is_left = !pods.is_empty();
+                    }
+                    // A template is changed as a whole.
+                    (Some(_) | None, _) => is_left = false,
+                }
+            }
+            is_kept
+        });
+        !dropped || is_left
     }
 
     /// How far it is, where its workload was found as `owned`.

@@ -237,6 +237,7 @@ impl MigrationReconciler {
         self.progress(report, clocks, events);
         let input = BreakerInput { cache: view.cache, evaluation: view.evaluation, report, wall, now };
         let stopped = self.breaker.update(input, events);
+        self.drop_unsent(view, report, &stopped);
 
         let policies = view.evaluation.world.policies.keys();
         self.metrics.stopped(policies.map(|name| {
@@ -438,6 +439,25 @@ impl MigrationReconciler {
                 rest(&mut self.resting, unit, BlockedReason::Stuck, now);
             }
         }
+    }
+
+    /// Drops steps that have not been asked for yet and whose reason has gone, pod by pod, or whose level is `stopped`. A
+    /// move of which nothing is left gives its turn back.
+    fn drop_unsent(
+        &mut self,
+        view: &ClusterView<'_>,
+        report: &ComplianceReport<'_>,
+        stopped: &BTreeMap<(String, String), String>,
+    ) {
+        self.in_flight.retain(|owner, flight| {
+            let Some(owned) = report.workloads.get(owner) else { return true };
+            let is_sent = |target: &WriteTarget| view.writes.is_in_flight(target);
+            let is_left = flight.drop_unsent(owned, stopped, is_sent);
+            if !is_left {
+                self.metrics.moved(flight.why.as_str(), "failed");
+            }
+            is_left
+        });
     }
 
     /// What records say of it.

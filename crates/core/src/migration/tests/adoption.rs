@@ -202,6 +202,8 @@ fn each_strategy_has_a_method_or_a_reason_for_every_state() {
         "Started { bears_failure: false } [Immutable]: JobWouldFail/EvictAll, JobStarted, JobStarted",
         "NotStarted [RestartsNothing]: EvictOneByOne/EvictAll, EvictOneByOne/EvictAll, CompleteTemplate",
         "NewJobsOnly [RestartsNothing]: EvictOneByOne/EvictAll, EvictOneByOne/EvictAll, CompleteTemplate",
+        "Terminating { kind: Deployment } [Immutable]: OwnerTerminating, OwnerTerminating, OwnerTerminating",
+        "Terminating { kind: StatefulSet } [Immutable]: OwnerTerminating/EvictAll, OwnerTerminating/EvictAll, OwnerTerminating/EvictAll",
         "UnknownOwner [Immutable]: EvictOneByOne/EvictAll, EvictOneByOne/EvictAll, EvictOneByOne/EvictAll",
         "NoOwner [Immutable]: Unmanaged/EvictAll, Unmanaged/EvictAll, Unmanaged/EvictAll",
     ];
@@ -231,4 +233,39 @@ fn an_ordered_rollout_does_not_begin_while_one_of_its_pods_has_nowhere_to_go() {
     let only = NodeTerm { names: Some(["bad-1".to_owned()].into()), ..NodeTerm::default() };
     scene.volumes.insert("pv".into(), Volume { version: 1, reach: Some(vec![only]) });
     assert_eq!(scene.plan(), ["shop/app-1: VolumePinned"]);
+}
+
+#[test]
+fn nothing_is_done_about_pods_of_a_workload_that_is_being_deleted_where_they_would_come_back() {
+    let scene = |form: ControllerSpec, action| {
+        let kind = form.kind();
+        let mut scene = Scene::new().with("app", form, 1, "bad-1").action(action);
+        scene.controllers.get_mut(&kind).unwrap().get_mut("shop/app").unwrap().terminating = true;
+        scene.plan()
+    };
+    for action in [LossAction::Migrate, LossAction::Evict] {
+        assert_eq!(scene(rolling(1, 1, 0), action), ["shop/app-0: OwnerTerminating"], "its ReplicaSet makes it anew");
+    }
+    assert_eq!(scene(stateful(false), LossAction::Migrate), ["shop/app-0: OwnerTerminating"]);
+    assert_eq!(scene(stateful(false), LossAction::Evict), ["violating: evict app-0"]);
+}
+
+#[test]
+fn steps_that_were_not_taken_yet_are_dropped_when_their_reason_has_gone_or_an_officer_is_to_speak() {
+    let scene =
+        Scene::new().with("app", stateful(false), 2, "bad-1").alter("app-1", |pod| pod.node = Some("good-1".into()));
+    let uid = |name: &str| scene.pods[&format!("shop/{name}")].uid;
+    let none = BTreeMap::new();
+    let stopped = BTreeMap::from([(("state".to_owned(), "restricted".to_owned()), "stopped".to_owned())]);
+    scene.assessed(|_, _, report| {
+        let owned = report.workloads.values().find(|owned| owned.name() == "app").unwrap();
+        let due = |cause, pod, stopped| is_still_due(owned, cause, pod, stopped);
+        let cause = MigrationCause::Violating;
+        assert!(due(cause, Some(uid("app-0")), &none));
+        assert!(!due(cause, Some(uid("app-1")), &none), "it stands right");
+        assert!(due(cause, None, &none));
+        assert!(!due(cause, Some(uid("app-0")), &stopped) && !due(cause, None, &stopped));
+        assert!(!due(MigrationCause::Stale, Some(uid("app-0")), &none), "it does not wait");
+        assert!(!due(MigrationCause::TemplateBehind, None, &none));
+    });
 }
