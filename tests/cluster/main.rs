@@ -25,6 +25,8 @@ mod outages;
 mod placement;
 mod record_history;
 mod records;
+#[path = "../refused_table.rs"]
+mod refused_table;
 mod schema;
 mod smoke;
 mod stamps;

@@ -21,11 +21,14 @@ use rempart::api::{
     PlacementPoolStatus, PoolException, PoolVerdict, QualificationInForce, VerdictReason, crds::crds, limits,
 };
 use rempart_lab::eventually;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::harness::{Context, Trial};
+use crate::{
+    harness::{Context, Trial},
+    refused_table::{RefusedTable, changed},
+};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -116,73 +119,23 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     serde_saphyr::from_multiple(&text).with_context(|| format!("{} is not what is expected", path.display()))
 }
 
-/// `tests/api/refused.yaml`.
-#[derive(Deserialize)]
-struct Table {
-    good: Vec<Value>,
-    refused: Vec<Case>,
-}
-
-fn table() -> Result<Table> {
-    read(&in_repository("tests/api/refused.yaml"))?.pop().context("the table is empty")
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Case {
-    name: String,
-    kind: String,
-    at: String,
-    /// `None` when the field is to go; `null` is a value.
-    #[serde(default, deserialize_with = "some")]
-    value: Option<Value>,
-    says: String,
-}
-
-fn some<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
-}
-
-impl Case {
-    /// The good object with the one change that makes it wrong.
-    fn object(&self, good: &[Value]) -> Result<Value> {
-        let mut object = good
-            .iter()
-            .find(|object| object["kind"] == self.kind.as_str())
-            .with_context(|| format!("there is no good {}", self.kind))?
-            .clone();
-        let (parent, field) = self.at.rsplit_once('/').with_context(|| format!("{:?} is no JSON pointer", self.at))?;
-        let parent = object.pointer_mut(parent).with_context(|| format!("{parent} is not in the good object"))?;
-        match (parent, self.value.clone()) {
-            (Value::Object(fields), Some(value)) => drop(fields.insert(field.to_owned(), value)),
-            (Value::Object(fields), None) => {
-                fields.remove(field).with_context(|| format!("{} is not in the good object", self.at))?;
-            }
-            (Value::Array(items), Some(value)) => {
-                *items.get_mut(field.parse::<usize>()?).context("the good object has no such entry")? = value;
-            }
-            _ => bail!("{} is neither a field nor an entry", self.at),
-        }
-        Ok(object)
-    }
-}
-
 async fn what_is_wrong_is_refused(context: &Context) -> Result<()> {
     let client = install(context).await?;
-    let Table { good, refused } = table()?;
-    for object in &good {
+    let table = RefusedTable::read()?;
+    for object in &table.good {
         create(&client, object, true).await.context("the good object itself is refused")?;
     }
     let mut wrong = Vec::new();
-    for case in &refused {
-        let object = case.object(&good).with_context(|| case.name.clone())?;
+    for case in &table.refused {
+        let good = table.good(&case.kind)?;
+        let object = changed(good, &case.at, case.value.clone()).with_context(|| case.name.clone())?;
         match create(&client, &object, true).await {
             Ok(_) => wrong.push(format!("{}: accepted", case.name)),
             Err(error) if error.to_string().contains(&case.says) => {}
             Err(error) => wrong.push(format!("{}\n  should say: {}\n  says:       {error}", case.name, case.says)),
         }
     }
-    ensure!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), refused.len(), wrong.join("\n"));
+    ensure!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), table.refused.len(), wrong.join("\n"));
     Ok(())
 }
 
@@ -372,7 +325,7 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
         "lastTransitionTime": "2026-11-22T10:00:00Z",
         "observedGeneration": 1,
     }))?];
-    let Table { good, .. } = table()?;
+    let RefusedTable { good, .. } = RefusedTable::read()?;
     let named = |kind: &str| -> Result<Value> {
         let mut object = good.iter().find(|object| object["kind"] == kind).context("no good object")?.clone();
         object["metadata"]["name"] = json!("status");

@@ -28,6 +28,8 @@ mod properties_of_parts;
 #[path = "../property_runner.rs"]
 mod property_runner;
 mod references;
+#[path = "../refused_table.rs"]
+mod refused_table;
 mod report;
 mod schema;
 mod simulate;

@@ -8,10 +8,13 @@ use rempart::{
     api::validate::{ResourceKind, defects, violations},
     diagnostic::FieldDiagnostic,
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::property_runner::properties;
+use crate::{
+    property_runner::properties,
+    refused_table::{self, RefusedCase, RefusedTable},
+};
 
 fn read<T: DeserializeOwned>(path: impl AsRef<Path>) -> Vec<T> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -19,50 +22,20 @@ fn read<T: DeserializeOwned>(path: impl AsRef<Path>) -> Vec<T> {
     serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// `tests/api/refused.yaml`.
-#[derive(Deserialize)]
-struct Table {
-    good: Vec<Value>,
-    refused: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    kind: String,
-    at: String,
-    /// `None` when the field is to go; `null` is a value.
-    #[serde(default, deserialize_with = "some")]
-    value: Option<Value>,
-    says: String,
-}
-
-fn some<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
-}
-
-fn table() -> Table {
-    read("tests/api/refused.yaml").pop().unwrap()
+fn table() -> RefusedTable {
+    RefusedTable::read().unwrap()
 }
 
 fn good(kind: &str) -> Value {
-    table().good.into_iter().find(|object| object["kind"] == kind).unwrap()
+    table().good(kind).unwrap()
 }
 
 fn judged(object: &Value) -> Vec<FieldDiagnostic> {
     violations(ResourceKind::parse(object["kind"].as_str().unwrap()).unwrap(), object)
 }
 
-/// `object` with the value at `at`, a JSON pointer, replaced, added or taken away.
-fn changed(mut object: Value, at: &str, value: Option<Value>) -> Value {
-    let (parent, field) = at.rsplit_once('/').unwrap();
-    match (object.pointer_mut(parent).unwrap(), value) {
-        (Value::Object(fields), Some(value)) => drop(fields.insert(field.to_owned(), value)),
-        (Value::Object(fields), None) => drop(fields.remove(field).unwrap()),
-        (Value::Array(items), Some(value)) => items[field.parse::<usize>().unwrap()] = value,
-        (parent, value) => panic!("{at} of {parent} cannot become {value:?}"),
-    }
-    object
+fn changed(object: Value, at: &str, value: Option<Value>) -> Value {
+    refused_table::changed(object, at, value).unwrap()
 }
 
 /// What is found in the good object of a kind after one change, as `path code`.
@@ -118,9 +91,9 @@ fn everything_of_our_definitions_is_understood() {
 
 #[test]
 fn what_a_cluster_refuses_is_refused_with_its_sentence() {
-    let Table { refused, .. } = table();
+    let RefusedTable { refused, .. } = table();
     let mut wrong = Vec::new();
-    for Case { name, kind, at, value, says } in &refused {
+    for RefusedCase { name, kind, at, value, says } in &refused {
         let found = judged(&changed(good(kind), at, value.clone()));
         let at = dotted(at);
         let is_near = |path: &str| path.starts_with(&at) || at.starts_with(path);
@@ -138,7 +111,7 @@ fn what_a_cluster_refuses_is_refused_with_its_sentence() {
 
 #[test]
 fn one_mistake_is_told_once() {
-    for Case { name, kind, at, value, says } in table().refused {
+    for RefusedCase { name, kind, at, value, says } in table().refused {
         let found = judged(&changed(good(&kind), &at, value));
         // A region that is no name is not one of the offer's either, and a level without its name is nobody's default.
         assert!(found.len() == 1 || says.contains("Invalid value"), "{name}: {found:#?}");
