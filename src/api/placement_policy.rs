@@ -415,6 +415,12 @@ pub struct PlacementPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_change: Option<Time>,
 
+    /// Pods of which the policy refuses what is said, for a level or category that it does not know: nobody can say where
+    /// they may be, and they count as violating. Absent when there are none.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unjudged_pods: Option<i32>,
+
     /// Moves of running pods that wait for an officer's word, because more pods than may be would
     /// have moved within a minute after recorded facts changed.
     #[schemars(length(max = limits::LEVELS), extend("x-kubernetes-list-type" = "atomic"))]

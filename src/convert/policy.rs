@@ -62,6 +62,7 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Converted<Policy> 
             namespaces,
             levels,
             categories: known,
+            terminating: false,
             exceptions: exceptions.unwrap_or_default(),
         }),
         _ => None,

@@ -162,11 +162,12 @@ pub(super) const NAMESPACE: MarkedBy = MarkedBy::Labels;
 pub(super) const WORKLOAD: MarkedBy = MarkedBy::Annotations;
 
 /// Keys of ours that Rempart reads or writes on objects of others.
-const KNOWN: [&str; 5] = [
+const KNOWN: [&str; 6] = [
     keys::SENSITIVITY,
     keys::CATEGORIES,
     keys::WORKLOAD_SENSITIVITY,
     keys::WORKLOAD_CATEGORIES,
+    keys::MIGRATION,
     "rempart.dev/approve-move",
 ];
 

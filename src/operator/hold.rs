@@ -27,7 +27,7 @@ pub enum HoldReason {
     /// So many pods would move at once that an officer is to approve it first.
     CircuitBreaker,
     /// Pods that stay although they should not, for the reason that their record gives.
-    NotMigratable,
+    Blocked,
     /// It was compared a moment ago, and is compared again when it is time.
     Pace,
     /// As many requests of its kind are on their way as may be.

@@ -37,6 +37,32 @@ struct WriteLabels {
     reason: &'static str,
 }
 
+/// What became of a move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MoveOutcome {
+    /// It has begun.
+    Begun,
+    /// What it was begun for has come about.
+    Done,
+    /// It was in vain.
+    Failed,
+    /// Nobody wants it any more: it was paused or stopped, or its workload is gone.
+    Dropped,
+}
+
+impl MoveOutcome {
+    const ALL: [Self; 4] = [Self::Begun, Self::Done, Self::Failed, Self::Dropped];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct MoveLabels {
     why: &'static str,
@@ -145,11 +171,9 @@ impl Default for Metrics {
         };
         let mut registry = Registry::with_prefix("rempart");
         // As those of watches when they begin.
-        for why in
-            [MigrationCause::Violating, MigrationCause::Expiring, MigrationCause::Stale, MigrationCause::TemplateBehind]
-        {
-            for outcome in ["begun", "done", "failed"] {
-                drop(metrics.moves.get_or_create(&MoveLabels { why: why.as_str(), outcome }));
+        for why in MigrationCause::ALL {
+            for outcome in MoveOutcome::ALL {
+                drop(metrics.moves.get_or_create(&MoveLabels { why: why.as_str(), outcome: outcome.as_str() }));
             }
         }
         metrics.register_placement(&mut registry);
@@ -208,7 +232,7 @@ impl Metrics {
         );
         registry.register(
             "migrations",
-            "Moves of workloads, by why (violating, leaving, stale) and outcome (begun, done, failed)",
+            "Moves of workloads, by why (violating, leaving, stale, template) and outcome (begun, done, failed, dropped)",
             self.moves.clone(),
         );
     }
@@ -277,9 +301,9 @@ impl Metrics {
         self.writes.get_or_create(&WriteLabels { kind, outcome, reason }).inc();
     }
 
-    /// A move has begun, or has ended in `outcome`.
-    pub fn moved(&self, why: &'static str, outcome: &'static str) {
-        self.moves.get_or_create(&MoveLabels { why, outcome }).inc();
+    /// A move for `why` has begun, or has ended in `outcome`.
+    pub fn moved(&self, why: MigrationCause, outcome: MoveOutcome) {
+        self.moves.get_or_create(&MoveLabels { why: why.as_str(), outcome: outcome.as_str() }).inc();
     }
 
     /// This replica has begun or ceased to lead.
@@ -333,10 +357,9 @@ impl Metrics {
     pub fn surveyed(&self, evaluation: &Evaluation, levels: &PolicyLevelCounts) {
         self.forget_survey();
         for policy in evaluation.world.policies.values() {
-            let found = levels.get(policy.name.as_str()).into_iter().flatten();
-            for (level, running) in policy.levels.iter().zip(found) {
+            for (level, running) in levels.get(policy.name.as_str()).into_iter().flatten() {
                 let LevelCounts { workloads, violating, violating_since, unplaceable } = *running;
-                let level = LevelLabels { policy: policy.name.to_string(), level: level.name.to_string() };
+                let level = LevelLabels { policy: policy.name.to_string(), level: level.clone() };
                 self.workloads.get_or_create(&level).set(workloads.into());
                 self.violating.get_or_create(&level).set(violating.into());
                 self.unplaceable_pods.get_or_create(&level).set(unplaceable.into());
@@ -453,7 +476,7 @@ mod tests {
         let kind = KindLabels { kind: "k" };
         let level = LevelLabels { policy: "p".into(), level: "l".into() };
         metrics.wrote("k");
-        metrics.moved("w", "o");
+        metrics.moved(MigrationCause::Stale, MoveOutcome::Begun);
         metrics.watch_spoke("k");
         metrics.watch_failed("k");
         metrics.unreadable("k");

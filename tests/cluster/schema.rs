@@ -392,6 +392,7 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
             until: "2027-03-31".to_owned(),
             opened_pools: vec!["north".to_owned()],
         }],
+        unjudged_pods: Some(i32::MAX),
         next_change: status.next_expiry,
         stops: vec![MoveStop {
             id: "0123456789".to_owned(),

@@ -166,6 +166,7 @@ pub(crate) fn world(require: &LevelRequirements, provider: Provider, pools: Vec<
         namespaces: Selector::default(),
         levels: PolicyLevels::new(levels, "public").unwrap(),
         categories: [].into(),
+        terminating: false,
         exceptions: [].into(),
     };
     ClearanceInput {

@@ -317,6 +317,7 @@ pub(crate) fn policies(names: NameLength) -> impl Strategy<Value = Policy> {
                 namespaces: Selector::default(),
                 levels: PolicyLevels::new(levels.collect(), &default).unwrap(),
                 categories: categories.collect(),
+                terminating: false,
                 exceptions,
             }
         })

@@ -286,6 +286,8 @@ pub struct ComplianceReport<'a> {
     pub workloads: BTreeMap<ObjectUid, OwnedPods<'a>>,
     /// Pods by level, of every policy that governs them.
     pub levels: BTreeMap<LevelRef<'a>, PodCounts>,
+    /// Pods of which a policy refuses what is said, by the policy: a level or category that it does not know.
+    pub unjudged: BTreeMap<&'a PolicyName, PodCounts>,
 }
 
 /// Assesses all of `objects`.
@@ -431,9 +433,11 @@ impl<'a> Assessor<'_, 'a> {
         let verdicts = node.map_or_else(|| Rc::from([]), |node| verdicts(&mut self.verdicts, &required, node));
         let all = required.policies.iter().zip(verdicts.iter().copied().chain(iter::repeat(Compliance::Compliant)));
         for (required, compliance) in all {
-            if let Some(level) = required.level() {
-                report.levels.entry(level).or_default().add(&PodCounts::of(pod, compliance));
-            }
+            let counts = match required.level() {
+                Some(level) => report.levels.entry(level).or_default(),
+                None => report.unjudged.entry(&required.policy.name).or_default(),
+            };
+            counts.add(&PodCounts::of(pod, compliance));
         }
         if let Some(node) = node {
             let count = owned.nodes.entry(node.name).or_default();

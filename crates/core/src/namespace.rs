@@ -92,10 +92,11 @@ impl<'a> NamespaceFacts<'a> {
         }
     }
 
-    /// Whether `policy` governs it, which is called `name`.
+    /// Whether `policy` governs it, which is called `name`. One that is being deleted governs nothing, as admission has it.
     #[must_use]
     pub fn governed_by(&self, policy: &Policy, name: &str) -> bool {
         match self {
+            _ if policy.terminating => false,
             Self::Exempt { .. } | Self::Absent => false,
             Self::Known(namespace) => policy.namespaces.matches(&NamedLabels { labels: Some(&namespace.labels), name }),
             Self::Unread => policy.namespaces.matches(&NamedLabels { labels: None, name }),

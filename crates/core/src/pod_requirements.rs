@@ -139,12 +139,6 @@ impl<'a> RequirementsResolver<'a> {
         Self { world, all_in_force, namespaces: BTreeMap::new() }
     }
 
-    /// Whether `policy` places and refuses, and does not only warn or watch: the one answer to that.
-    #[must_use]
-    pub fn is_in_force(&self, policy: &Policy) -> bool {
-        self.all_in_force || policy.is_in_force()
-    }
-
     /// What is asked in `namespace`, of which `look` tells what is known, of a pod of which `said` is said beside what the
     /// namespace says.
     pub fn requirements(

@@ -12,7 +12,7 @@ use super::{
     jurisdiction::JurisdictionAreas,
     keys,
     name::{CategoryName, ExceptionName, Law, LevelName, PolicyName, PoolName, ProviderName, RegionName, Scheme},
-    selector::{Labels, Selector},
+    selector::Selector,
 };
 
 /// What becomes of what the policy does not allow.
@@ -43,6 +43,9 @@ pub struct Policy {
     pub name: PolicyName,
     /// What becomes of what it does not allow.
     pub mode: EnforcementMode,
+    /// Whether it is being deleted. Then it governs no namespace any more, as admission has it; its stamps stay until it
+    /// is gone, since pods select by them.
+    pub terminating: bool,
     /// The namespaces that it governs.
     pub namespaces: Selector,
     /// Its levels.
@@ -208,12 +211,6 @@ impl Policy {
             EnforcementMode::Enforce => true,
             EnforcementMode::Warn | EnforcementMode::Audit => false,
         }
-    }
-
-    /// Whether the policy governs the namespace with these labels.
-    #[must_use]
-    pub fn governs(&self, namespace: &Labels) -> bool {
-        self.namespaces.matches(namespace)
     }
 
     /// The key that a pod of the level at `rank` selects by; `None` where nothing is demanded.

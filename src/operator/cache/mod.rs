@@ -239,6 +239,8 @@ impl ClusterCache {
         self.nodes.drop_tombstones();
         self.mutating_bindings.drop_tombstones();
         self.validating_bindings.drop_tombstones();
+        self.mutating_policies.drop_tombstones();
+        self.validating_policies.drop_tombstones();
         self.policy_list.drop_tombstones();
         self.pods.drop_tombstones();
         for controllers in self.controllers_mut() {
@@ -343,7 +345,9 @@ fn observe_declared<K>(
     store: &mut ObjectStore<DeclaredObject<K>>,
     change: WatchChange<DeclaredObject<K>>,
 ) -> DeclaredChange {
-    let facts = |found: &DeclaredObject<K>| (found.meta.uid.clone(), found.meta.generation, found.object.is_ok());
+    let facts = |found: &DeclaredObject<K>| {
+        (found.meta.uid.clone(), found.meta.generation, found.object.is_ok(), found.is_terminating())
+    };
     let before = match &change {
         WatchChange::Applied(name, _) => store.get(name).map(facts),
         _ => None,

@@ -32,7 +32,10 @@ use super::{
         statuses::StatusReconciler,
         view::{ClusterView, DerivedState},
     },
-    write::{EventRequest, WriteError, WriteFailure, WriteRequest, WriteTarget, queue::WriteQueue},
+    write::{
+        EventRequest, WriteError, WriteFailure, WriteRequest, WriteTarget,
+        queue::{WriteEnd, WriteQueue},
+    },
 };
 use crate::api::limits;
 use rempart_core::instant::Timestamp;
@@ -161,9 +164,9 @@ impl Engine {
         let due = self.reconcile(clocks, report);
         // 6. What of it may go out now.
         let admitted = self.writes.admit(due, &self.cache, self.settings.concurrency, clocks.monotonic);
-        for target in &admitted.put_off {
-            self.records.put_off(target);
-            self.statuses.put_off(target);
+        for (target, not_before) in &admitted.put_off {
+            self.records.put_off(target, *not_before);
+            self.statuses.put_off(target, *not_before);
         }
         self.wake_at(admitted.wake);
         report.hold(CycleStage::Writes, &admitted.holds);
@@ -296,18 +299,30 @@ impl Engine {
         now: Instant,
     ) {
         let failure = outcome.as_ref().err().map(|error| error.classify(target));
-        let version = self.writes.on_write_result(target, failure.as_ref(), now);
+        let WriteEnd { version, is_undone } = self.writes.on_write_result(target, failure.as_ref(), now);
+        self.admission.on_write_result(target, failure.as_ref());
         self.migration.on_write_result(target, failure.as_ref(), now);
         let told = self.records.on_write_result(target, failure.as_ref());
         self.events.enqueue(told);
         match &failure {
+            None if is_undone => {
+                self.metrics.write_failed(target.kind(), "undone");
+                if self.writes.may_log(target.kind(), now) {
+                    let (kind, object) = (target.kind(), target.object());
+                    tracing::warn!(
+                        object,
+                        kind,
+                        "somebody undoes what is written; it is written again, ever more slowly"
+                    );
+                }
+            }
             None => self.metrics.wrote(target.kind()),
             Some(WriteFailure::NotLeading) => self.metrics.write_not_sent(target.kind()),
             Some(failure) => self.metrics.write_failed(target.kind(), failure.reason()),
         }
         match (outcome, &failure) {
             (Ok(seen), _) => {
-                self.events.on_write_result(target, None);
+                self.events.on_write_result(target, None, false);
                 if let Some(seen) = seen {
                     self.observe(seen);
                 }
@@ -349,7 +364,8 @@ impl Engine {
             }
             failure if matches!(target, WriteTarget::Event { .. }) => {
                 let (reason, error) = (failure.reason(), ErrorChain(error.cause()));
-                if self.events.on_write_result(target, Some(failure)) {
+                let is_away = self.writes.outage_until(now).is_some();
+                if self.events.on_write_result(target, Some(failure), is_away) {
                     self.writes.give_up(target);
                     tracing::warn!(object, reason, %error, "an event was not recorded");
                 } else {
@@ -361,8 +377,9 @@ impl Engine {
                 self.forget(target, version);
             }
             _ => {
-                self.records.put_off(target);
-                self.statuses.put_off(target);
+                let not_before = self.writes.backs_off_until(target, now);
+                self.records.put_off(target, not_before);
+                self.statuses.put_off(target, not_before);
                 if *failure != WriteFailure::Conflict && self.writes.may_log(target.kind(), now) {
                     let (kind, reason, error) = (target.kind(), failure.reason(), ErrorChain(error.cause()));
                     tracing::warn!(object, kind, reason, %error, "write failed; retrying");

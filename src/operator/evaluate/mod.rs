@@ -27,6 +27,7 @@ use rempart_core::{
     clearance::{ClearanceInput, Judge, PolicyClearance, PoolClearance},
     instant::Timestamp,
     name::PoolName,
+    policy::Policy,
     pool_membership::{NodeIdentity, claims},
     references::{dangling, unknown_pools},
     selector::Labels,
@@ -167,9 +168,9 @@ impl Evaluation {
             evaluation.pools.insert(name, PoolFindings { problems, ..PoolFindings::default() });
         }
         for (name, (value, problems)) in read(&cache.policies, |name, found| convert::policy(name, &found.spec)) {
-            // One that is on its way out still counts: pods that select by its stamps stay until it is gone.
             if let Some(policy) = value {
-                world.policies.insert(policy.name.clone(), policy);
+                let terminating = cache.policies.get(&name).is_some_and(DeclaredObject::is_terminating);
+                world.policies.insert(policy.name.clone(), Policy { terminating, ..policy });
             }
             evaluation.policies.insert(name, PolicyFindings { problems, ..PolicyFindings::default() });
         }

@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use super::{CycleClocks, ReconcileOutcome, Reconciler, view::ClusterView};
+use super::{CycleClocks, ReconcileOutcome, Reconciler, earliest, view::ClusterView};
 use crate::operator::{
     hold::HoldReason,
     metrics::Metrics,
@@ -77,7 +77,8 @@ pub struct EventReconciler {
     /// The reasons, in the order of their turns.
     turns: VecDeque<&'static str>,
     sent: BTreeMap<WriteTarget, SentEvent>,
-    failed: BTreeMap<WriteTarget, SentEvent>,
+    /// Those that failed and are sent again, in the order of their failures.
+    failed: VecDeque<SentEvent>,
     metrics: Metrics,
 }
 
@@ -119,11 +120,13 @@ impl EventReconciler {
 
     /// Drops what is too much, of the reason of which the most wait.
     fn drop_surplus(&mut self) {
-        for _ in UNSENT..self.waiting() {
-            let Some(dropped) = self.waiting.values_mut().max_by_key(|queue| queue.len).and_then(ReasonQueue::pop)
-            else {
-                return;
+        for _ in UNSENT..self.waiting().saturating_add(self.failed.len()) {
+            let longest = self.waiting.values_mut().max_by_key(|queue| queue.len);
+            let dropped = match self.failed.pop_front() {
+                Some(SentEvent { event, .. }) => Some(event),
+                None => longest.and_then(ReasonQueue::pop),
             };
+            let Some(dropped) = dropped else { return };
             self.metrics.write_failed(dropped.target().kind(), "dropped");
             tracing::warn!(
                 object = dropped.object(),
@@ -135,20 +138,30 @@ impl EventReconciler {
 
     /// Those that failed and whose wait is over, up to `count`, and when the wait of another is.
     fn take_failed(&mut self, count: usize, writes: &WriteQueue, now: Instant) -> (Vec<SentEvent>, Option<Instant>) {
-        let waits = |target: &WriteTarget| writes.backs_off_until(target, now);
-        let due: Vec<_> = self.failed.keys().filter(|target| waits(target).is_none()).take(count).cloned().collect();
-        let due = due.iter().filter_map(|target| self.failed.remove(target)).collect();
-        (due, self.failed.keys().filter_map(waits).min())
+        let (mut due, mut wake) = (Vec::new(), None);
+        for sent in std::mem::take(&mut self.failed) {
+            let not_before = writes.backs_off_until(&sent.event.target(), now);
+            if not_before.is_none() && due.len() < count {
+                due.push(sent);
+            } else {
+                wake = earliest(wake, not_before);
+                self.failed.push_back(sent);
+            }
+        }
+        (due, wake)
     }
 
-    /// Takes in how the event `target` ended, and returns whether that was in vain and it is not sent again.
-    pub fn on_write_result(&mut self, target: &WriteTarget, failure: Option<&WriteFailure>) -> bool {
+    /// Takes in how the event `target` ended, and returns whether that was in vain and it is not sent again. While the API
+    /// server `is_away` no attempt counts.
+    pub fn on_write_result(&mut self, target: &WriteTarget, failure: Option<&WriteFailure>, is_away: bool) -> bool {
         let Some(SentEvent { event, failures }) = self.sent.remove(target) else { return false };
         let failures = match failure {
-            // Another replica leads, and tells.
+            // Another replica leads, and tells of what it sees from now on.
             None | Some(WriteFailure::NotLeading) => return false,
-            Some(WriteFailure::Unreachable) => failures,
-            Some(WriteFailure::Timeout | WriteFailure::Other | WriteFailure::Conflict) => failures.saturating_add(1),
+            Some(WriteFailure::Unreachable) if is_away => failures,
+            Some(WriteFailure::Unreachable | WriteFailure::Timeout | WriteFailure::Other | WriteFailure::Conflict) => {
+                failures.saturating_add(1)
+            }
             // The object or its namespace is gone, or no other attempt would fare better.
             Some(
                 WriteFailure::Gone
@@ -159,12 +172,12 @@ impl EventReconciler {
             ) => ATTEMPTS,
         };
         if failures < ATTEMPTS {
-            self.failed.insert(target.clone(), SentEvent { event, failures });
+            self.failed.push_back(SentEvent { event, failures });
         }
         failures >= ATTEMPTS
     }
 
-    /// Another replica leads, and tells.
+    /// Another replica leads, and tells of what it sees from now on.
     pub fn clear(&mut self) {
         *self = Self::new(self.metrics.clone());
     }
@@ -175,11 +188,12 @@ impl Reconciler for EventReconciler {
         self.drop_surplus();
         let sending = view.writes.in_flight(|target| matches!(target, WriteTarget::Event { .. }));
         let free = view.settings.concurrency.div_ceil(SHARE).saturating_sub(sending);
-        let (mut due, wake) = self.take_failed(free, view.writes, clocks.monotonic);
+        // Half of the room is for what is new, however much has failed.
+        let (mut due, wake) = self.take_failed(free.div_ceil(2), view.writes, clocks.monotonic);
         while due.len() < free {
             let Some(event) = self.pop() else { break };
             // What is told word for word of the same object at the same time is the same event.
-            if !self.sent.contains_key(&event.target()) && !self.failed.contains_key(&event.target()) {
+            if !self.sent.contains_key(&event.target()) {
                 due.push(SentEvent { event, failures: 0 });
             }
         }
@@ -247,9 +261,10 @@ mod tests {
         let target = event.target();
         events.sent.insert(target.clone(), SentEvent { event, failures: 0 });
         for attempt in 1..=ATTEMPTS {
-            // While the API server is away no attempt counts.
-            for (failure, lost) in [(WriteFailure::Unreachable, false), (WriteFailure::Timeout, attempt == ATTEMPTS)] {
-                assert_eq!(events.on_write_result(&target, Some(&failure)), lost, "{failure:?} {attempt}");
+            for (failure, is_away, lost) in
+                [(WriteFailure::Unreachable, true, false), (WriteFailure::Unreachable, false, attempt == ATTEMPTS)]
+            {
+                assert_eq!(events.on_write_result(&target, Some(&failure), is_away), lost, "{failure:?} {attempt}");
                 let (due, _) = events.take_failed(1, &queue, now);
                 assert_eq!(due.len(), usize::from(!lost));
                 events.sent.extend(due.into_iter().map(|sent| (sent.event.target(), sent)));

@@ -222,7 +222,7 @@ fn find<'a>(sorted: &'a LabelEntries, key: &str) -> Option<&'a str> {
 }
 
 /// What a node's stamps need.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StampChange {
     /// Stamps to set.
     pub add: Labels,

@@ -38,6 +38,8 @@ pub struct RecordDigest {
     pub version: u64,
     /// The identifier of the workload.
     pub owner: ObjectUid,
+    /// Whether no object owns it any more, as when its workload was deleted and its dependents were kept: nobody else ends it.
+    pub is_orphaned: bool,
     /// The digest of what it says.
     pub digest: u64,
     /// Whether each of [`CONDITIONS`] holds, and since when, in seconds.
@@ -83,6 +85,7 @@ impl FromPartial<WorkloadPlacement> for RecordDigest {
             stopped,
             version: version(metadata.resource_version.as_deref()),
             owner: uid(owner.map(|owner| owner.uid.as_str())),
+            is_orphaned: owner.is_none(),
             digest: digest(&mut status),
             since,
         }))

@@ -102,7 +102,7 @@ impl ApiWriter {
             }
             WriteRequest::DeleteMutatingBinding(name, version) => {
                 let bindings: Api<MutatingAdmissionPolicyBinding> = Api::all(client());
-                bindings.delete(&name, &DeleteParams::default()).await?;
+                bindings.delete(&name, &as_of(version)).await?;
                 Observation::MutatingBinding(WatchChange::Deleted(name, version))
             }
             WriteRequest::CreateValidatingBinding(name, binding) => {
@@ -115,7 +115,7 @@ impl ApiWriter {
             }
             WriteRequest::DeleteValidatingBinding(name, version) => {
                 let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client());
-                bindings.delete(&name, &DeleteParams::default()).await?;
+                bindings.delete(&name, &as_of(version)).await?;
                 Observation::ValidatingBinding(WatchChange::Deleted(name, version))
             }
             WriteRequest::LabelNode(name, change) => {
@@ -157,7 +157,7 @@ impl ApiWriter {
             WriteRequest::DeleteRecord(key, version) => {
                 let (namespace, name) = split(&key);
                 let records: Api<DecodedObject<WorkloadPlacement, RecordDigest>> = Api::namespaced(client(), namespace);
-                records.delete(name, &DeleteParams::default()).await?;
+                records.delete(name, &as_of(version)).await?;
                 Observation::Record(WatchChange::Deleted(key, version))
             }
             WriteRequest::RecordEvent(event) => {
@@ -246,6 +246,13 @@ where
         }
         outcome => outcome,
     }
+}
+
+/// To delete what is there at `version`; at 0, which no object has, whatever is there.
+fn as_of(version: u64) -> DeleteParams {
+    let resource_version = (version > 0).then(|| version.to_string());
+    let preconditions = resource_version.map(|version| Preconditions { uid: None, resource_version: Some(version) });
+    DeleteParams { preconditions, ..DeleteParams::default() }
 }
 
 fn patch_params() -> PatchParams {

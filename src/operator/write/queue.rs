@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
     time::{Duration, Instant},
 };
 
@@ -25,6 +26,41 @@ pub const SHARE: usize = 4;
 /// How often a kind of write that fails is logged: with an API server that is away, every one fails.
 const LOG_PACE: Duration = Duration::from_secs(1);
 
+/// The longest wait for what somebody undoes again and again, of stamps: others must not wait long for one node.
+const LONGEST_UNDONE_STAMP: Duration = Duration::from_secs(5);
+/// The same write within this time of the last, which succeeded, means that somebody has undone it.
+const UNDONE_WITHIN: Duration = Duration::from_mins(1);
+/// So many times in a row it is made at once.
+const UNDONE_AT_ONCE: u32 = 1;
+/// Writes that succeeded a while ago are forgotten when there are more of them.
+const REMEMBERED: usize = 1024;
+
+/// A write that succeeded: what it was, and how often it was made in a row before.
+#[derive(Clone, Copy, Debug)]
+struct RecentWrite {
+    fingerprint: u64,
+    again: u32,
+    at: Instant,
+}
+
+/// A request that is on its way.
+#[derive(Clone, Copy, Debug)]
+struct InFlightWrite {
+    /// The version of the object that it followed from.
+    version: u64,
+    /// What it asks for, as a number.
+    fingerprint: u64,
+}
+
+/// How a request ended, for whoever made it.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteEnd {
+    /// The version of the object that it followed from.
+    pub version: u64,
+    /// Whether the very same write has succeeded before, again and again: somebody undoes it.
+    pub is_undone: bool,
+}
+
 /// Failures in a row, and what is waited for after the last.
 #[derive(Clone, Copy, Debug)]
 struct FailureBackoff {
@@ -35,8 +71,9 @@ struct FailureBackoff {
 /// What is on its way, and what must wait.
 #[derive(Debug, Default)]
 pub struct WriteQueue {
-    /// By target, the version of the object that the request followed from.
-    in_flight: BTreeMap<WriteTarget, u64>,
+    in_flight: BTreeMap<WriteTarget, InFlightWrite>,
+    /// Writes that succeeded of late, by a number for their target.
+    recent: BTreeMap<u64, RecentWrite>,
     backoffs: BTreeMap<WriteTarget, FailureBackoff>,
     /// Set while the API server is away: then no object is to blame, and one write in vain does for all.
     outage: Option<FailureBackoff>,
@@ -52,8 +89,8 @@ pub struct WriteQueue {
 pub struct AdmittedWrites {
     /// Those to carry out now.
     pub requests: Vec<WriteRequest>,
-    /// Targets of those that wait.
-    pub put_off: Vec<WriteTarget>,
+    /// Targets of those that wait, and until when, where they wait out failures.
+    pub put_off: Vec<(WriteTarget, Option<Instant>)>,
     /// When one of them may go out though nothing happens.
     pub wake: Option<Instant>,
     /// Why they wait.
@@ -129,45 +166,85 @@ impl WriteQueue {
             if let Some(not_before) = self.backs_off_until(&target, now) {
                 admitted.wake = admitted.wake.map_or(Some(not_before), |wake| Some(wake.min(not_before)));
                 admitted.holds.add(HoldReason::Backoff, target.object());
-                admitted.put_off.push(target);
-            } else if self.in_flight.contains_key(&target) {
+                admitted.put_off.push((target, Some(not_before)));
+            } else if self.is_in_flight(&target) {
                 admitted.holds.add(HoldReason::InFlight, target.object());
-                admitted.put_off.push(target);
+                admitted.put_off.push((target, None));
             } else if target.is_status() && statuses >= concurrency {
                 // However many statuses differ, the connection is for stamps as well.
                 admitted.holds.add(HoldReason::Concurrency, target.object());
-                admitted.put_off.push(target);
+                admitted.put_off.push((target, None));
             } else if target.moves_pods() && moves >= concurrency.div_ceil(SHARE) {
                 admitted.holds.add(HoldReason::Concurrency, target.object());
             } else {
                 moves = moves.saturating_add(usize::from(target.moves_pods()));
                 statuses = statuses.saturating_add(usize::from(target.is_status()));
-                self.in_flight.insert(target.clone(), version(cache, &target));
+                let write = InFlightWrite { version: version(cache, &target), fingerprint: fingerprint(&request) };
+                self.in_flight.insert(target, write);
                 admitted.requests.push(request);
             }
         }
         admitted
     }
 
-    /// Takes in that the request about `target` has ended, and says from which version of the object it followed.
-    pub fn on_write_result(&mut self, target: &WriteTarget, failure: Option<&WriteFailure>, now: Instant) -> u64 {
-        let version = self.in_flight.remove(target).unwrap_or(0);
+    /// Takes in that the request about `target` has ended.
+    pub fn on_write_result(&mut self, target: &WriteTarget, failure: Option<&WriteFailure>, now: Instant) -> WriteEnd {
+        let write = self.in_flight.remove(target).unwrap_or(InFlightWrite { version: 0, fingerprint: 0 });
         self.note_outage(target, failure, now);
+        let mut is_undone = false;
         match failure {
-            None | Some(WriteFailure::Gone) => drop(self.backoffs.remove(target)),
+            None => {
+                let again = self.note_success(target, write.fingerprint, now);
+                is_undone = again > UNDONE_AT_ONCE;
+                if is_undone {
+                    let failures = again.saturating_sub(UNDONE_AT_ONCE);
+                    let not_before = now + backoff::after(failures, longest_undone(target));
+                    self.backoffs.insert(target.clone(), FailureBackoff { failures, not_before });
+                } else {
+                    self.backoffs.remove(target);
+                }
+            }
+            Some(WriteFailure::Gone) => drop(self.backoffs.remove(target)),
             // What keeps the pod is told in its record, and waited out there.
             Some(WriteFailure::Conflict | WriteFailure::Refused(_) | WriteFailure::Timeout) if target.moves_pods() => {
                 self.backoffs.remove(target);
             }
             Some(WriteFailure::NotLeading) => {}
-            Some(_) => {
+            Some(
+                WriteFailure::Conflict
+                | WriteFailure::NotFound
+                | WriteFailure::Refused(_)
+                | WriteFailure::Forbidden
+                | WriteFailure::Invalid
+                | WriteFailure::Unreachable
+                | WriteFailure::Timeout
+                | WriteFailure::Other,
+            ) => {
                 let before = self.backoffs.get(target).map_or(0, |backoff| backoff.failures);
                 let failures = if self.outage.is_some() { before.max(1) } else { before.saturating_add(1) };
                 let not_before = now + backoff::after(failures, LONGEST_RETRY);
                 self.backoffs.insert(target.clone(), FailureBackoff { failures, not_before });
             }
         }
-        version
+        WriteEnd { version: write.version, is_undone }
+    }
+
+    /// Notes that a write succeeded, and returns how often the same has before, each time soon after the last.
+    fn note_success(&mut self, target: &WriteTarget, fingerprint: u64, now: Instant) -> u32 {
+        if !is_declarative(target) {
+            return 0;
+        }
+        if self.recent.len() > REMEMBERED {
+            self.recent.retain(|_, write| write.at + UNDONE_WITHIN > now);
+            // Nor is it remembered for ever of what failed and is not asked for any more.
+            self.backoffs.retain(|_, backoff| backoff.not_before + UNDONE_WITHIN > now);
+        }
+        let key = number(target);
+        let last =
+            self.recent.get(&key).filter(|last| last.fingerprint == fingerprint && last.at + UNDONE_WITHIN > now);
+        let again = last.map_or(0, |last| last.again.saturating_add(1));
+        self.recent.insert(key, RecentWrite { fingerprint, again, at: now });
+        again
     }
 
     /// Takes in whether the API server was there. What was sent before it was known to be away says nothing new.
@@ -175,6 +252,10 @@ impl WriteQueue {
         let is_away = match failure {
             // It was not asked.
             Some(WriteFailure::NotLeading) => return,
+            // Events may be limited, and kept in a store of their own: how they fare says nothing of other writes.
+            Some(WriteFailure::Unreachable | WriteFailure::Timeout) if matches!(target, WriteTarget::Event { .. }) => {
+                return;
+            }
             Some(WriteFailure::Unreachable) => true,
             // Somebody's webhook may hold it up, and that is no reason to keep others waiting.
             Some(WriteFailure::Timeout) if target.moves_pods() => return,
@@ -185,7 +266,17 @@ impl WriteQueue {
                 }
                 true
             }
-            _ => {
+            // An answer, whatever it says.
+            None
+            | Some(
+                WriteFailure::Conflict
+                | WriteFailure::Gone
+                | WriteFailure::NotFound
+                | WriteFailure::Refused(_)
+                | WriteFailure::Forbidden
+                | WriteFailure::Invalid
+                | WriteFailure::Other,
+            ) => {
                 self.unanswered.clear();
                 false
             }
@@ -208,6 +299,59 @@ impl WriteQueue {
         }
         !silent
     }
+}
+
+/// Whether a write about `target` makes an object what it should be, so that the same again means that it was not. Bindings
+/// are restored at once however often somebody alters them: what they hold is the rule itself.
+fn is_declarative(target: &WriteTarget) -> bool {
+    match target {
+        WriteTarget::NodeLabels(_)
+        | WriteTarget::ProviderStatus(_)
+        | WriteTarget::PoolStatus(_)
+        | WriteTarget::PolicyStatus(_)
+        | WriteTarget::Record(_) => true,
+        WriteTarget::PolicyList
+        | WriteTarget::Finalizer(_)
+        | WriteTarget::MutatingBinding(_)
+        | WriteTarget::ValidatingBinding(_)
+        | WriteTarget::Template(..)
+        | WriteTarget::Eviction(_)
+        | WriteTarget::Event { .. } => false,
+    }
+}
+
+fn longest_undone(target: &WriteTarget) -> Duration {
+    if matches!(target, WriteTarget::NodeLabels(_)) { LONGEST_UNDONE_STAMP } else { LONGEST_RETRY }
+}
+
+/// What `request` asks for, as a number; 0 where nobody asks.
+fn fingerprint(request: &WriteRequest) -> u64 {
+    match request {
+        WriteRequest::LabelNode(_, change) => number(change),
+        WriteRequest::ApplyProviderStatus(_, body)
+        | WriteRequest::ApplyPoolStatus(_, body)
+        | WriteRequest::ApplyPolicyStatus(_, body)
+        | WriteRequest::ApplyRecord(_, body) => number(&body.to_string()),
+        WriteRequest::CreatePolicyList(_)
+        | WriteRequest::PatchPolicyList(_)
+        | WriteRequest::SetFinalizers { .. }
+        | WriteRequest::CreateMutatingBinding(..)
+        | WriteRequest::ReplaceMutatingBinding(..)
+        | WriteRequest::DeleteMutatingBinding(..)
+        | WriteRequest::CreateValidatingBinding(..)
+        | WriteRequest::ReplaceValidatingBinding(..)
+        | WriteRequest::DeleteValidatingBinding(..)
+        | WriteRequest::RestartRollout { .. }
+        | WriteRequest::EvictPod { .. }
+        | WriteRequest::DeleteRecord(..)
+        | WriteRequest::RecordEvent(_) => 0,
+    }
+}
+
+fn number(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The version of the object in `cache` that a write about `target` follows from; 0 when there is none.
@@ -252,6 +396,39 @@ mod tests {
         }
         assert_eq!(queue.outage_until(now), None);
         assert!(queue.backs_off_until(&node("slow"), now).is_some());
+    }
+
+    #[test]
+    fn what_somebody_undoes_again_and_again_is_written_ever_more_slowly() {
+        let (mut queue, mut now) = (WriteQueue::default(), Instant::now());
+        let request = || WriteRequest::ApplyPoolStatus("p".into(), serde_json::json!({"nodes": 1}));
+        let target = request().target();
+        let mut waits = Vec::new();
+        for _ in 0..5 {
+            assert_eq!(queue.admit(vec![request()], &ClusterCache::default(), 4, now).requests.len(), 1);
+            let end = queue.on_write_result(&target, None, now);
+            let wait = queue.backs_off_until(&target, now).map_or(Duration::ZERO, |then| then - now);
+            waits.push((end.is_undone, wait.as_millis()));
+            now += wait;
+        }
+        assert_eq!(waits, [(false, 0), (false, 0), (true, 200), (true, 400), (true, 800)]);
+        // Another write is none that was undone, and neither is the same after a while.
+        let other = WriteRequest::ApplyPoolStatus("p".into(), serde_json::json!({"nodes": 2}));
+        queue.admit(vec![other], &ClusterCache::default(), 4, now);
+        assert!(!queue.on_write_result(&target, None, now).is_undone);
+        queue.admit(vec![request()], &ClusterCache::default(), 4, now);
+        assert!(!queue.on_write_result(&target, None, now).is_undone);
+    }
+
+    #[test]
+    fn events_that_nobody_answers_hold_up_no_other_write() {
+        let (mut queue, now) = (WriteQueue::default(), Instant::now());
+        for name in ["a", "b", "c"] {
+            let event = WriteTarget::Event { object: "Pod n/p".into(), name: name.into() };
+            ended(&mut queue, &event, &WriteFailure::Timeout, now);
+            ended(&mut queue, &event, &WriteFailure::Unreachable, now);
+        }
+        assert_eq!(queue.outage_until(now), None);
     }
 
     #[test]

@@ -34,13 +34,13 @@ pub enum WriteRequest {
     CreateMutatingBinding(String, Box<MutatingAdmissionPolicyBinding>),
     /// Replaces the binding of a mutation.
     ReplaceMutatingBinding(String, Box<MutatingAdmissionPolicyBinding>),
-    /// Deletes the binding of a mutation, as of a resource version.
+    /// Deletes the binding of a mutation, as of a resource version; at 0, whatever is there.
     DeleteMutatingBinding(String, u64),
     /// Creates the binding of a validation.
     CreateValidatingBinding(String, Box<ValidatingAdmissionPolicyBinding>),
     /// Replaces the binding of a validation.
     ReplaceValidatingBinding(String, Box<ValidatingAdmissionPolicyBinding>),
-    /// Deletes the binding of a validation, as of a resource version.
+    /// Deletes the binding of a validation, as of a resource version; at 0, whatever is there.
     DeleteValidatingBinding(String, u64),
     /// Sets and removes stamps of a node.
     LabelNode(String, StampChange),
@@ -77,7 +77,7 @@ pub enum WriteRequest {
 }
 
 /// Which kind of controller a pod template is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TemplateKind {
     /// A `Deployment`.
     Deployment,
@@ -152,7 +152,7 @@ impl WriteRequest {
 }
 
 /// What a request is about. One is on its way for each at a time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WriteTarget {
     /// The list of policies that exist.
     PolicyList,

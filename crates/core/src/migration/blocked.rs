@@ -25,6 +25,8 @@ pub enum BlockedReason {
     Recreate,
     /// Its controller replaces pods by hand alone.
     OnDelete(WorkloadKind),
+    /// So does its `DaemonSet`, whose template says less than is said now.
+    OnDeleteBehind,
     /// A rollout of its own controller is about to replace it.
     RolloutUnderWay(WorkloadKind),
     /// Kubernetes itself ends it.
@@ -100,7 +102,7 @@ impl BlockedReason {
             Self::Paused => "RolloutPaused",
             Self::Partitioned => "RolloutPartitioned",
             Self::Recreate => "StrategyRecreate",
-            Self::OnDelete(_) => "StrategyOnDelete",
+            Self::OnDelete(_) | Self::OnDeleteBehind => "StrategyOnDelete",
             Self::RolloutUnderWay(_) => "RolloutUnderWay",
             Self::DaemonSet => "DaemonSet",
             Self::OwnerTerminating(_) => "OwnerTerminating",
@@ -115,6 +117,12 @@ impl BlockedReason {
             Self::TemplateReverted => "TemplateReverted",
             Self::InVain(_) => "ReplacedInVain",
         }
+    }
+
+    /// Whether its remedy takes the pod away before a successor stands.
+    #[must_use]
+    pub fn advises_removal(&self) -> bool {
+        matches!(self, Self::Recreate | Self::OnDelete(_) | Self::Unmanaged)
     }
 
     /// Whether it is on its way all the same, by somebody else's doing.
@@ -143,6 +151,11 @@ impl fmt::Display for BlockedReason {
             Self::OnDelete(kind) => {
                 write!(f, "kept, since the update strategy of its {kind} is OnDelete; delete the pod when it may be away")
             }
+            Self::OnDeleteBehind => f.write_str(
+                "kept, since the update strategy of its DaemonSet is OnDelete and its template says less than is said now, so \
+                 that a pod that is deleted comes back as it was; apply the DaemonSet again when its pods may be away: its \
+                 template is completed then, and Kubernetes ends them wherever they may not be",
+            ),
             Self::RolloutUnderWay(kind) => write!(f, "is about to be replaced by the rollout of its {kind}"),
             Self::DaemonSet => f.write_str("the pod of a DaemonSet: Kubernetes ends it by itself"),
             Self::OwnerTerminating(kind) => write!(
@@ -159,7 +172,10 @@ impl fmt::Display for BlockedReason {
                  change; let it end, or delete the Job and create it again",
             ),
             Self::JobWouldFail => {
-                f.write_str("kept, since its Job has no failure left in backoffLimit; it ends with the Job")
+                f.write_str(
+                    "kept, since its Job would count the eviction as a failure that it may not have any more (backoffLimit, \
+                     backoffLimitPerIndex, podFailurePolicy); it ends with the Job",
+                )
             }
             Self::OthersNotReady => f.write_str("waits until the other pods of its workload are ready"),
             Self::Budget(said) => write!(f, "waits, since the API server refuses to let it go for now: {said}"),
@@ -203,7 +219,8 @@ mod tests {
             Blocked::Paused => Blocked::Partitioned,
             Blocked::Partitioned => Blocked::Recreate,
             Blocked::Recreate => Blocked::OnDelete(WorkloadKind::StatefulSet),
-            Blocked::OnDelete(_) => Blocked::RolloutUnderWay(WorkloadKind::Deployment),
+            Blocked::OnDelete(_) => Blocked::OnDeleteBehind,
+            Blocked::OnDeleteBehind => Blocked::RolloutUnderWay(WorkloadKind::Deployment),
             Blocked::RolloutUnderWay(_) => Blocked::DaemonSet,
             Blocked::DaemonSet => Blocked::OwnerTerminating(WorkloadKind::Deployment),
             Blocked::OwnerTerminating(_) => Blocked::Unmanaged,
@@ -224,7 +241,10 @@ mod tests {
     fn each_has_a_word_of_its_own_and_a_sentence() {
         let all = core::iter::successors(Some(BlockedReason::NoFit(NoFit::NoPool)), next);
         let told: Vec<_> = all.map(|reason| (reason.code(), reason.to_string())).collect();
-        assert_eq!(told.iter().map(|(code, _)| *code).collect::<Vec<_>>(), BlockedReason::CODES);
+        let mut codes: Vec<_> = told.iter().map(|(code, _)| *code).collect();
+        // A word may have a sentence for each remedy.
+        codes.dedup();
+        assert_eq!(codes, BlockedReason::CODES);
         assert!(told.iter().all(|(_, sentence)| !sentence.is_empty()));
     }
 }

@@ -69,7 +69,9 @@ impl<'a> Candidate<'_, 'a> {
                 let mut goes: Vec<_> = misplaced.iter().filter(|pod| pod.is_to_move()).collect();
                 // An ordered controller begins with the last.
                 goes.sort_by_key(|pod| (Reverse(ordinal(pod.key)), pod.key));
-                goes.into_iter().take(first).all(|pod| take(pod, FitRequirement::Room))
+                let is_ordered = self.owned.kind() == Some(WorkloadKind::StatefulSet);
+                let required = if is_ordered { FitRequirement::Apart } else { FitRequirement::Room };
+                goes.into_iter().take(first).all(|pod| take(pod, required))
             }
             CandidateSteps::Evictions(pods) => {
                 pods.retain(|(_, uid)| {
@@ -246,8 +248,12 @@ fn method_of(
         return Err(why.clone());
     }
     let method = ReplacementStrategy::of(owned, Some(pod)).method(template_state(owned), pod.revision, action);
-    let method =
-        method.map_err(|why| if is_stuck(owned) && why.is_under_way() { BlockedReason::Stuck } else { why })?;
+    let method = method.map_err(|why| if is_stuck(owned) && why.is_under_way() { BlockedReason::Stuck } else { why });
+    // Nobody is told to take away what has nowhere to go.
+    if method.as_ref().is_err_and(BlockedReason::advises_removal) {
+        fit.for_pod(pod.key, pod.pod, &pod.requirements, FitRequirement::Apart).map_err(BlockedReason::NoFit)?;
+    }
+    let method = method?;
     place(owned, pod, method, fit).map_err(BlockedReason::NoFit)?;
     if let Some(said) = context.forbidden.get(&pod.pod.uid)
         && !context.moving.contains_key(&owned.uid)
@@ -302,8 +308,9 @@ fn gone_first(owned: &OwnedPods<'_>) -> u32 {
     match owned.owner {
         PodOwner::Known(_, controller) => match &controller.spec {
             ControllerSpec::Deployment { strategy: RolloutStrategy::Rolling { unavailable, .. }, .. } => *unavailable,
-            ControllerSpec::Deployment { strategy: RolloutStrategy::Recreate, .. } => u32::MAX,
-            ControllerSpec::StatefulSet { .. } => 1,
+            ControllerSpec::Deployment { strategy: RolloutStrategy::Recreate, .. }
+            // One by one, and none is passed over: each must have a place.
+            | ControllerSpec::StatefulSet { .. } => u32::MAX,
             ControllerSpec::ReplicaSet
             | ControllerSpec::DaemonSet { .. }
             | ControllerSpec::Job { .. }
@@ -360,7 +367,7 @@ fn stale<'u, 'a>(
     let of_template = match owned.owner {
         PodOwner::Known(_, controller) if controller.terminating => None,
         PodOwner::Known(name, controller) => stale_template(owned, controller)
-            .filter(|keys| context.replaced.get(&owned.uid) != Some(keys))
+            .filter(|keys| context.replaced.get(&owned.uid).is_none_or(|before| before.keys != *keys))
             .map(|_| CandidateSteps::Template { kind: controller.spec.kind(), name }),
         PodOwner::Unknown(_) | PodOwner::None(..) => None,
     };
@@ -427,8 +434,14 @@ fn may_be_replaced(
     context: &MigrationContext<'_>,
 ) -> Result<(), BlockedReason> {
     refused(&owned.requirements)?;
-    if let Some(before) = context.replaced.get(&owned.uid).filter(|before| **before == stale.keys()) {
-        return Err(BlockedReason::InVain(before.clone()));
+    if let Some(before) = context.replaced.get(&owned.uid).filter(|before| before.keys == stale.keys()) {
+        match (before.pods.contains(&stale.pod.uid), owned.kind()) {
+            // Its template is right by now, and its controller has not come to it yet.
+            (true, Some(kind)) if before.by_template => return Err(BlockedReason::RolloutUnderWay(kind)),
+            // Its eviction was refused.
+            (true, _) => {}
+            (false, _) => return Err(BlockedReason::InVain(before.keys.clone())),
+        }
     }
     match &owned.owner {
         PodOwner::None(..) => Err(BlockedReason::Unmanaged),

@@ -214,7 +214,7 @@ impl ReplacementStrategy {
                 Err(Blocked::OnDelete(WorkloadKind::StatefulSet))
             }
             (Self::EveryNodeOnDelete, Behind, Current | Former, Migrate | Evict) => {
-                Err(Blocked::OnDelete(WorkloadKind::DaemonSet))
+                Err(Blocked::OnDeleteBehind)
             }
             (Self::EveryNode | Self::EveryNodeOnDelete, Complete, Current | Former, Migrate | Evict) => {
                 Err(Blocked::DaemonSet)

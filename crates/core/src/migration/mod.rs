@@ -26,7 +26,10 @@ pub use self::{
     candidate::is_still_due,
     fit::{FitChecker, FitRequirement, NoFit},
     method::{MigrationMethod, ReplacementStrategy, TemplateEffect, TemplateState, WantedAction},
-    progress::{AwaitedChange, JOB_COUNTS_WITHIN, MigrationProgress, NOTE_SEEN_WITHIN, STEP_DEADLINE, progress},
+    progress::{
+        AwaitedChange, JOB_COUNTS_WITHIN, MigrationProgress, NOTE_SEEN_WITHIN, STEP_DEADLINE, progress,
+        rollout_deadline,
+    },
 };
 use super::{
     cluster_objects::{ClusterObjects, ObjectUid},
@@ -58,11 +61,22 @@ pub struct MigrationContext<'a> {
     pub resting: &'a BTreeMap<ObjectUid, BlockedReason>,
     /// Pods whose eviction a disruption budget has just refused, with what the API server said.
     pub forbidden: &'a BTreeMap<ObjectUid, String>,
-    /// Workloads of which stale pods were replaced, with the keys that these waited for.
-    pub replaced: &'a BTreeMap<ObjectUid, String>,
+    /// Workloads of which stale pods were replaced.
+    pub replaced: &'a BTreeMap<ObjectUid, ReplacedPods>,
     /// Levels, by the names of their policies and their own, whose moves wait for an officer's word, with what to say of
     /// it.
     pub stopped: &'a BTreeMap<(String, String), String>,
+}
+
+/// Stale pods of a workload that were replaced, or whose template was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplacedPods {
+    /// What they waited for.
+    pub keys: String,
+    /// The pods, by their identifiers: they are none of their successors.
+    pub pods: BTreeSet<ObjectUid>,
+    /// Whether that was by a change of their template, and their controller is to replace them.
+    pub by_template: bool,
 }
 
 /// A thing to do.
@@ -113,6 +127,9 @@ pub enum MigrationCause {
 }
 
 impl MigrationCause {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Violating, Self::Expiring, Self::Stale, Self::TemplateBehind];
+
     /// Why a pod that stands so is moved; `None` where it stands right.
     #[must_use]
     pub fn of(compliance: Compliance) -> Option<Self> {

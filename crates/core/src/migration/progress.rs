@@ -105,7 +105,7 @@ pub fn progress(
                 (RolloutState::Paused, _) => MigrationProgress::Paused,
                 (RolloutState::Stuck, _) => MigrationProgress::Failed,
                 (RolloutState::NoteGone | RolloutState::Unobserved, _) => unless_late(waited, STEP_DEADLINE),
-                (RolloutState::Rolling, true) => unless_late(waited, patience(owned)),
+                (RolloutState::Rolling, true) => unless_late(waited, rollout_deadline(owned)),
             }
         }
         (AwaitedChange::Replacement { pods, ready }, cause) => {
@@ -128,13 +128,14 @@ pub fn progress(
     }
 }
 
-fn unless_late(waited: Duration, patience: Duration) -> MigrationProgress {
-    if waited >= patience { MigrationProgress::Failed } else { MigrationProgress::UnderWay }
+fn unless_late(waited: Duration, deadline: Duration) -> MigrationProgress {
+    if waited >= deadline { MigrationProgress::Failed } else { MigrationProgress::UnderWay }
 }
 
 /// How long a rollout that goes on may go on: a deadline for each pod, and one to begin with. Kubernetes says earlier when
 /// one is stuck, unless its author has told it never to.
-fn patience(owned: &OwnedPods<'_>) -> Duration {
+#[must_use]
+pub fn rollout_deadline(owned: &OwnedPods<'_>) -> Duration {
     STEP_DEADLINE.saturating_mul(owned.pods.total.saturating_add(1))
 }
 

@@ -26,6 +26,7 @@ use rempart::convert;
 use rempart_core::{
     admission::SensitivitySource,
     keys,
+    namespace::NamespaceFacts,
     policy::Policy,
     selector::Labels,
     sensitivity::{ControllerStatements, PodSensitivity, SensitivityStatement, TemplateStatements},
@@ -295,7 +296,11 @@ async fn workloads(client: &Client, policy: &Policy) -> Result<Vec<ObservedWorkl
         .await?
         .into_iter()
         .map(|namespace| (namespace.name_any(), namespace.metadata.labels.unwrap_or_default()))
-        .filter(|(name, labels)| !name.starts_with("kube-") && name != "rempart-system" && policy.governs(labels))
+        .filter(|(name, labels)| {
+            let namespace = rempart_core::namespace::Namespace::new(1, labels.clone());
+            let is_governed = NamespaceFacts::Known(&namespace).governed_by(policy, name);
+            !name.starts_with("kube-") && name != "rempart-system" && is_governed
+        })
         .collect();
     let namespaces = &namespaces;
 

@@ -456,6 +456,36 @@ fn the_end_of_a_policy_ends_bindings_that_are_out_of_sight_too() {
 }
 
 #[test]
+fn a_policy_is_held_until_a_binding_that_is_out_of_sight_is_known_to_be_gone() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+    cluster.rest();
+    let hidden = WriteTarget::ValidatingBinding(index_name(&cluster));
+    cluster.edit_policy(|policy| policy["metadata"]["deletionTimestamp"] = json!("2026-03-01T12:00:00Z"));
+    cluster.engine.observe(Observation::ValidatingBinding(WatchChange::Deleted(hidden.name().to_owned(), u64::MAX)));
+    let (mut asked, mut released) = (0, None);
+    for round in 0..60 {
+        cluster.wait(500);
+        for request in cluster.engine.cycle(cluster.at, cluster.now) {
+            let target = request.target();
+            let is_hidden = target == hidden;
+            if let WriteRequest::SetFinalizers { .. } = request {
+                released = released.or(Some(round));
+            }
+            asked += usize::from(is_hidden);
+            // For ten seconds it is refused.
+            let outcome = if is_hidden && round < 30 {
+                Err(moves::declined(403, "not now"))
+            } else {
+                Ok(cluster.perform(request))
+            };
+            cluster.engine.on_write_result(&target, outcome, cluster.now);
+        }
+    }
+    assert!(asked > 2, "{asked}");
+    assert!(released.is_some_and(|round| round >= 30), "{released:?}");
+}
+
+#[test]
 fn however_much_people_are_to_be_told_it_waits_its_turn() {
     let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[]);
     cluster.rest();

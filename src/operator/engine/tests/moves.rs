@@ -199,3 +199,55 @@ fn an_eviction_that_was_not_sent_yet_is_dropped_when_its_reason_has_gone() {
     }
     assert_eq!(evictions, [WriteTarget::Eviction("shop/db-0".into())]);
 }
+
+#[test]
+fn a_move_that_waits_for_a_stamp_says_so_and_begins_when_it_is_written_though_nothing_else_happens() {
+    let mut cluster = Cluster::with_db(&policy("Enforce"));
+    let stale = node("slow", &json!({"pool": "x", CLEARED: "true"}));
+    let slim = cluster.slim(&stale);
+    cluster.nodes.insert("slow".into(), stale);
+    cluster.engine.observe(Observation::Node(WatchChange::Applied("slow".into(), slim)));
+    cluster.engine.lead(true);
+    let (mut held, mut evicted) = (None, None);
+    for round in 0..60 {
+        cluster.wait(500);
+        for request in cluster.engine.cycle(cluster.at, cluster.now) {
+            let target = request.target();
+            match target {
+                WriteTarget::NodeLabels(ref name) if name == "slow" => held = Some(request),
+                _ => {
+                    evicted = evicted.or(matches!(target, WriteTarget::Eviction(_)).then_some(round));
+                    let seen = cluster.perform(request);
+                    cluster.engine.on_write_result(&target, Ok(seen), cluster.now);
+                }
+            }
+        }
+        if round == 30 {
+            let migrating = &cluster.records["shop/statefulset-db"]["status"]["conditions"][2];
+            let expected = "its pods are moved when nodes that have lost a clearance carry it no more";
+            assert_eq!((&migrating["reason"], &migrating["message"]), (&json!("Waiting"), &json!(expected)));
+            let request = held.take().unwrap();
+            let (target, seen) = (request.target(), cluster.perform(request));
+            cluster.engine.on_write_result(&target, Ok(seen), cluster.now);
+        }
+    }
+    assert!(evicted.is_some_and(|round| (31..=33).contains(&round)), "{evicted:?}");
+}
+
+#[test]
+fn facts_that_never_come_to_rest_hold_up_a_move_for_half_a_minute_at_most() {
+    let mut cluster = Cluster::with_db(&policy("Enforce"));
+    cluster.engine.lead(true);
+    let mut evicted = None;
+    for round in 0..100 {
+        // Somebody labels a namespace every second.
+        if round % 2 == 0 {
+            cluster.space(&json!({"beat": format!("{round}")}));
+        }
+        cluster.wait(500);
+        let before = cluster.evictions();
+        let _ = cluster.step();
+        evicted = evicted.or((cluster.evictions() > before).then_some(round));
+    }
+    assert!(evicted.is_some_and(|round| (58..=66).contains(&round)), "{evicted:?}");
+}

@@ -175,6 +175,14 @@ fn who_has_a_record() {
     cluster.put(&pod("nightly-7-a", &owned_by("Job", "nightly-7", 4), Some("n")));
     cluster.run::<apps::StatefulSet>(WorkloadKind::StatefulSet, &deployment("db", 5));
     cluster.run::<apps::ReplicaSet>(WorkloadKind::ReplicaSet, &deployment("lone", 6));
+    // An operator that runs as a Deployment makes jobs of its own.
+    let mut made = deployment("made", 7);
+    made["metadata"]["ownerReferences"] = owned_by("StatefulSet", "db", 5);
+    cluster.run::<k8s_openapi::api::batch::v1::Job>(WorkloadKind::Job, &made);
+    // One that is being deleted counts where it stands until it is gone.
+    let mut leaving = pod("own-x", &json!([]), Some("n"));
+    leaving["metadata"]["deletionTimestamp"] = json!("2026-03-01T12:00:00Z");
+    cluster.put(&leaving);
     cluster.put(&pod("own-b", &json!([]), Some("n")));
     let foreign =
         json!([{"apiVersion": "x.example/v1", "kind": "Cluster", "name": "pg", "uid": uid(9), "controller": true}]);
@@ -191,6 +199,40 @@ fn who_has_a_record() {
         })
         .collect();
     insta::assert_yaml_snapshot!("who_has_a_record", lines);
+}
+
+#[test]
+fn a_policy_that_is_being_deleted_governs_nothing_whoever_holds_it() {
+    let mut cluster = Cluster::with_api("Enforce");
+    cluster.at = instant("2026-07-01T00:00:00Z");
+    cluster.rest();
+    assert_eq!(cluster.records.len(), 1);
+    cluster.edit_policy(|policy| {
+        policy["metadata"]["deletionTimestamp"] = json!("2026-07-01T00:00:00Z");
+        policy["metadata"]["finalizers"].as_array_mut().unwrap().push(json!("somebody.example/else"));
+    });
+    cluster.rest();
+    assert!(cluster.records.is_empty(), "{:#?}", cluster.records);
+    assert_eq!(cluster.condition("Enforced").1, "Deleting");
+    let violating = cluster.engine.metrics.text();
+    let violating = violating.lines().find(|line| line.starts_with("rempart_violating_pods{") && line.contains("high"));
+    assert!(violating.is_some_and(|line| line.ends_with(" 0")), "{violating:?}");
+}
+
+#[test]
+fn pods_of_a_level_that_is_gone_are_violating_and_counted() {
+    let mut cluster = Cluster::with_api("Enforce");
+    cluster.edit_policy(|policy| {
+        policy["spec"]["levels"][1]["name"] = json!("top");
+        policy["metadata"]["generation"] = json!(2);
+    });
+    cluster.rest();
+    assert_eq!(cluster.records["shop/deployment-api"]["status"]["pods"]["violating"], 1);
+    assert_eq!(cluster.policies["state"]["status"]["unjudgedPods"], 1);
+    let text = cluster.engine.metrics.text();
+    let counted =
+        text.lines().find(|line| line.starts_with("rempart_violating_pods{") && line.contains(r#"level="?""#));
+    assert!(counted.is_some_and(|line| line.ends_with(" 1")), "{counted:?}");
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn a_report_says_why_pods_are_not_moved() {
             cluster.engine.on_write_result(&key, outcome, cluster.now);
         }
         settling |= examples(&cluster, "migration", "FactsSettling") == json!(["StatefulSet shop/db"]);
-        refused |= examples(&cluster, "migration", "NotMigratable") == json!(["Pod shop/db-0: DisruptionBudget"]);
+        refused |= examples(&cluster, "migration", "Blocked") == json!(["Pod shop/db-0: DisruptionBudget"]);
     }
     assert!(settling && refused, "settling: {settling}, refused: {refused}");
 

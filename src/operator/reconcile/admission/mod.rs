@@ -26,7 +26,7 @@ use crate::operator::{
     cache::{ClusterCache, DeclaredObject, ObservedBinding, ResourceVersioned},
     hold::HoldReason,
     names::{FINALIZER, POLICY_LIST},
-    write::WriteRequest,
+    write::{WriteFailure, WriteRequest, WriteTarget},
 };
 
 /// API servers refresh their bindings every second; twice that is safe.
@@ -45,10 +45,11 @@ pub struct AdmissionReconciler {
 }
 
 /// How far a policy has ended, by its unique identifier.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct PolicyTermination {
     unlisted_since: Option<Instant>,
-    swept: bool,
+    /// Bindings out of sight whose deletion has not been answered yet; `None` before any was asked for.
+    unswept: Option<BTreeSet<WriteTarget>>,
     unbound_since: Option<Instant>,
 }
 
@@ -110,6 +111,15 @@ impl AdmissionReconciler {
     #[must_use]
     pub fn propagation(&self) -> Arc<Propagation> {
         Arc::clone(&self.propagation)
+    }
+
+    /// Takes in how the write about `target` ended.
+    pub fn on_write_result(&mut self, target: &WriteTarget, failure: Option<&WriteFailure>) {
+        if matches!(failure, None | Some(WriteFailure::Gone)) {
+            for unswept in self.endings.values_mut().filter_map(|ending| ending.unswept.as_mut()) {
+                unswept.remove(target);
+            }
+        }
     }
 
     /// Which policies' bindings are in place, and have been long enough.
@@ -179,13 +189,14 @@ impl AdmissionReconciler {
 
     fn end(&mut self, pass: &mut AdmissionPass<'_>, name: &str, record: &DeclaredObject<PlacementPolicy>) {
         let Some(uid) = record.meta.uid.clone() else { return };
-        let mut ending = self.endings.get(&uid).copied().unwrap_or_default();
+        let mut ending = self.endings.get(&uid).cloned().unwrap_or_default();
         ending.unlisted_since = (!pass.listed(name)).then(|| ending.unlisted_since.unwrap_or(pass.now));
         let release = ending.unlisted_since.is_some_and(|since| pass.propagated(name, since, LIST_PROPAGATION));
         if release {
-            if !std::mem::replace(&mut ending.swept, true) {
-                sweep(name, pass.cache, &mut pass.outcome.requests);
-            }
+            let deletions = sweep(name, pass.cache);
+            let unswept = ending.unswept.get_or_insert_with(|| deletions.iter().map(WriteRequest::target).collect());
+            // Asked for until it is answered: a binding that is left behind would refuse everything.
+            pass.outcome.requests.extend(deletions.into_iter().filter(|request| unswept.contains(&request.target())));
         } else {
             // Nobody but us may end or alter them early.
             let PolicyBindings { mutating, validating } = bindings_of(name, record, pass.exempt);
@@ -198,7 +209,8 @@ impl AdmissionReconciler {
         }
         let bound = pass.cache.mutating_bindings.iter().any(|(_, found)| of(name, &found.meta))
             || pass.cache.validating_bindings.iter().any(|(_, found)| of(name, &found.meta));
-        ending.unbound_since = (release && !bound).then(|| ending.unbound_since.unwrap_or(pass.now));
+        let is_swept = ending.unswept.as_ref().is_some_and(BTreeSet::is_empty);
+        ending.unbound_since = (release && !bound && is_swept).then(|| ending.unbound_since.unwrap_or(pass.now));
         if ending.unbound_since.is_some_and(|since| pass.propagated(name, since, BINDING_PROPAGATION)) {
             let finalizers = record.meta.finalizers.iter().flatten();
             let others: Vec<String> = finalizers.clone().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();
@@ -235,7 +247,7 @@ impl Reconciler for AdmissionReconciler {
     /// What was asked for until now was not asked of this replica, and is asked for again. Its waits go on: what they
     /// wait for was seen, whoever did it.
     fn take_over(&mut self, _: &ClusterView<'_>) {
-        self.endings.values_mut().for_each(|ending| ending.swept = false);
+        self.endings.values_mut().for_each(|ending| ending.unswept = None);
     }
 }
 
@@ -246,12 +258,12 @@ fn of(name: &str, meta: &ObjectMeta) -> bool {
 
 /// Ends the bindings that a policy of this `name` can have and that are not seen: one whose labels somebody took is out
 /// of our sight, and would refuse everything once its policy is gone.
-fn sweep(name: &str, cache: &ClusterCache, due: &mut Vec<WriteRequest>) {
+fn sweep(name: &str, cache: &ClusterCache) -> Vec<WriteRequest> {
     let (mutating, validating) = bindings::names(name);
     let mutating = mutating.filter(|binding| cache.mutating_bindings.get(binding).is_none());
     let validating = validating.filter(|binding| cache.validating_bindings.get(binding).is_none());
-    due.extend(mutating.map(|binding| WriteRequest::DeleteMutatingBinding(binding, 0)));
-    due.extend(validating.map(|binding| WriteRequest::DeleteValidatingBinding(binding, 0)));
+    let mutating = mutating.map(|binding| WriteRequest::DeleteMutatingBinding(binding, 0));
+    mutating.chain(validating.map(|binding| WriteRequest::DeleteValidatingBinding(binding, 0))).collect()
 }
 
 /// The policies that exist, for the mutation that strips the keys of all others.

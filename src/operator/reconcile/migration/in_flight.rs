@@ -3,7 +3,10 @@
 //! [`InFlightMove::progress`] takes what the report says of the workload and the monotonic clock, and returns whether the
 //! move goes on, is done or has failed. A rollout that goes on is never late: Kubernetes says when one is stuck.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 
@@ -11,7 +14,10 @@ use crate::operator::write::{EventRequest, WriteRequest, WriteTarget, workload_r
 use rempart_core::{
     compliance::OwnedPods,
     instant::Timestamp,
-    migration::{AwaitedChange, MigrationCause, MigrationProgress, STEP_DEADLINE, is_still_due, progress},
+    migration::{
+        AwaitedChange, JOB_COUNTS_WITHIN, MigrationCause, MigrationProgress, NOTE_SEEN_WITHIN, STEP_DEADLINE,
+        is_still_due, progress,
+    },
 };
 
 /// A move that has begun.
@@ -28,9 +34,18 @@ pub(super) struct InFlightMove {
     pub(super) until: AwaitedChange,
     /// Whether somebody else began it: nobody knows by which facts.
     pub(super) inherited: bool,
+    /// How long a rollout of it may go on, by the pods that it had when it was last looked at.
+    pub(super) rollout_deadline: Duration,
 }
 
 impl InFlightMove {
+    /// When it may be over though nothing is observed.
+    pub(super) fn deadlines(&self) -> impl Iterator<Item = Instant> {
+        let waits = [NOTE_SEEN_WITHIN, JOB_COUNTS_WITHIN, STEP_DEADLINE, self.rollout_deadline];
+        let since = self.since;
+        waits.into_iter().map(move |wait| since + wait)
+    }
+
     /// What there is to tell of it at `at`.
     pub(super) fn event(&self, reason: &'static str, note: String, warning: bool, at: Timestamp) -> EventRequest {
         EventRequest { about: self.about.clone(), reason, note, action: "Migrate", warning, at }

@@ -23,28 +23,30 @@ use self::{
     breaker::{BreakerInput, CircuitBreaker},
     in_flight::{InFlightMove, reference},
     revisions::{FactRevisions, LookRevisions},
-    status::{MigrationStatus, MigrationStatuses},
+    status::{MigrationStatus, MigrationStatuses, MoveWait},
 };
 use super::{CycleClocks, ReconcileOutcome, Reconciler, settings::MoveLimits, view::ClusterView};
 use crate::operator::{
     backoff,
     cache::LastSeen,
     hold::{HoldReason, Holds},
-    metrics::Metrics,
+    metrics::{Metrics, MoveOutcome},
     write::{EventRequest, TemplateKind, WriteFailure, WriteRequest, WriteTarget},
 };
 use rempart_core::{
     cluster_objects::{ControllerSpec, ObjectUid, split},
-    compliance::{Compliance, ComplianceReport, MisplacedPod, OwnedPods, PodOwner},
+    compliance::{ComplianceReport, MisplacedPod, OwnedPods, PodOwner, PodRevision},
     migration::{
-        AwaitedChange, BlockedReason, JOB_COUNTS_WITHIN, MigrationCause, MigrationContext, MigrationLimits,
-        MigrationPlan, MigrationProgress, MigrationStep, PlannedMigration, STEP_DEADLINE, plan_migrations,
+        AwaitedChange, BlockedReason, MigrationCause, MigrationContext, MigrationLimits, MigrationPlan,
+        MigrationProgress, MigrationStep, PlannedMigration, ReplacedPods, STEP_DEADLINE, plan_migrations,
+        rollout_deadline,
     },
-    workload::WorkloadKind,
 };
 
 /// How long facts must have been what they are before running pods are moved.
 const SETTLING: Duration = Duration::from_secs(2);
+/// The longest that moves wait for facts that keep changing: nobody holds them up by changing some without end.
+const LONGEST_SETTLING: Duration = Duration::from_secs(30);
 /// How often what runs is looked at while it keeps changing.
 const PACE: Duration = Duration::from_millis(500);
 /// How long a workload is left alone after a move in vain; longer with each further one.
@@ -62,11 +64,15 @@ pub struct MigrationReconciler {
     resting: BTreeMap<ObjectUid, MoveBackoff>,
     /// Pods whose eviction was refused.
     refused: BTreeMap<ObjectUid, RefusedEviction>,
-    /// Workloads of which stale pods were replaced, with the keys that these waited for.
-    replaced: BTreeMap<ObjectUid, String>,
+    /// Workloads of which stale pods were replaced.
+    replaced: BTreeMap<ObjectUid, ReplacedPods>,
+    /// Rollouts of others that are to replace pods: how many are left, and since when it is so many.
+    under_way: BTreeMap<ObjectUid, (usize, Instant)>,
     facts: LastSeen<FactRevisions>,
     /// Since when facts have been what they are.
     stable_since: Option<Instant>,
+    /// Since when they have changed again and again, without being stable long enough in between.
+    unstable_since: Option<Instant>,
     seen: LastSeen<LookRevisions>,
     /// Whether what came of a write is to be told, though nothing was observed.
     is_due: bool,
@@ -163,17 +169,27 @@ impl MigrationReconciler {
     fn wake(&self, now: Instant) -> Option<Instant> {
         let rests = self.resting.values().map(|rest| rest.not_before);
         let refusals = self.refused.values().map(|refused| refused.not_before);
-        let deadlines = self.in_flight.values().map(|flight| flight.since + STEP_DEADLINE);
-        let jobs =
-            self.in_flight.values().filter(|flight| flight.about.kind.as_deref() == Some(WorkloadKind::Job.as_str()));
-        let counted = jobs.map(|flight| flight.since + JOB_COUNTS_WITHIN);
-        let stable = self.stable_since.map(|since| since + SETTLING);
-        rests.chain(refusals).chain(deadlines).chain(counted).chain(stable).filter(|instant| *instant > now).min()
+        let deadlines = self.in_flight.values().flat_map(InFlightMove::deadlines);
+        let rollouts = self.under_way.values().map(|(_, since)| *since + STEP_DEADLINE);
+        rests
+            .chain(refusals)
+            .chain(deadlines)
+            .chain(rollouts)
+            .chain(self.settled_at())
+            .filter(|instant| *instant > now)
+            .min()
     }
 
     /// Whether a wait has ended since it was last looked.
     fn wait_is_over(&self, now: Instant) -> bool {
         self.looked_at.is_none_or(|looked| self.wake(looked).is_some_and(|wake| wake <= now))
+    }
+
+    /// When facts count as stable, if none changes.
+    fn settled_at(&self) -> Option<Instant> {
+        let stable = self.stable_since.map(|since| since + SETTLING);
+        let longest = self.unstable_since.map(|since| since + LONGEST_SETTLING);
+        [stable, longest].into_iter().flatten().min()
     }
 
     /// Whether facts have changed since `instant`: then a move that began there could not know where pods may be now.
@@ -195,6 +211,9 @@ impl Reconciler for MigrationReconciler {
         let revisions = LookRevisions::of(view);
         // Facts count from when they were first seen to be other than before.
         if self.facts.update(revisions.facts) {
+            if self.stable_since.is_none_or(|since| since + SETTLING <= now) {
+                self.unstable_since = Some(now);
+            }
             self.stable_since = Some(now);
             self.is_due = true;
         }
@@ -245,7 +264,7 @@ impl MigrationReconciler {
             (name, stopped.keys().filter(|(policy, _)| policy == name).count())
         }));
 
-        let is_settling = self.stable_since.is_some_and(|since| since + SETTLING > now);
+        let is_settling = self.settled_at().is_some_and(|then| then > now);
         let moving = self.in_flight.iter().map(|(unit, flight)| (*unit, flight.weight)).collect();
         let resting = self.resting.iter().filter(|(_, rest)| rest.not_before > now);
         let resting = resting.map(|(unit, rest)| (*unit, rest.why.clone())).collect();
@@ -261,34 +280,36 @@ impl MigrationReconciler {
         };
         let plan = plan_migrations(&objects, &facts, report, &context);
         let mut holds = Holds::default();
+        let mut waiting: BTreeMap<ObjectUid, MoveWait> =
+            plan.waiting.iter().map(|uid| (*uid, MoveWait::Turn)).collect();
         for due in &plan.migrations {
             let Some(unit) = report.workloads.get(&due.owner) else { continue };
             if is_settling {
-                holds.add(HoldReason::FactsSettling, name_of(unit));
+                waiting.insert(due.owner, MoveWait::StableFacts);
             } else if view.is_stamping {
                 // Where a stamp is still to be taken away, a replacement could land on it.
-                holds.add(HoldReason::StampingFirst, name_of(unit));
+                waiting.insert(due.owner, MoveWait::Stamps);
             } else {
                 self.begin(due, unit, clocks, events);
             }
         }
         self.forget(report, &plan);
-        for unit in plan.waiting.iter().filter_map(|unit| report.workloads.get(unit)) {
-            if !self.in_flight.contains_key(&unit.uid) {
-                holds.add(HoldReason::ConcurrencyBudget, name_of(unit));
-            }
+        self.watch_rollouts(&plan, now);
+        waiting.retain(|uid, _| !self.in_flight.contains_key(uid));
+        for (unit, wait) in waiting.iter().filter_map(|(uid, wait)| Some((report.workloads.get(uid)?, wait))) {
+            let reason = match wait {
+                MoveWait::StableFacts => HoldReason::FactsSettling,
+                MoveWait::Stamps => HoldReason::StampingFirst,
+                MoveWait::Turn => HoldReason::ConcurrencyBudget,
+            };
+            holds.add(reason, name_of(unit));
         }
-        for (unit, pods) in &plan.blocked {
-            for (pod, why) in pods {
-                let reason = match why {
-                    BlockedReason::Stopped(_) => HoldReason::CircuitBreaker,
-                    _ => HoldReason::NotMigratable,
-                };
-                let _ = unit;
-                holds.add(reason, format!("Pod {pod}: {}", why.code()));
-            }
+        for (pod, why) in plan.blocked.values().flatten() {
+            let reason =
+                if matches!(why, BlockedReason::Stopped(_)) { HoldReason::CircuitBreaker } else { HoldReason::Blocked };
+            holds.add(reason, format!("Pod {pod}: {}", why.code()));
         }
-        let workloads = self.workload_statuses(&plan);
+        let workloads = self.workload_statuses(&plan, &waiting);
         if workloads != self.statuses.workloads {
             self.statuses.workloads = workloads;
             self.statuses.revision.bump();
@@ -324,6 +345,7 @@ impl MigrationReconciler {
                 steps: BTreeMap::new(),
                 until: AwaitedChange::Rollout { note: note.to_string() },
                 inherited: true,
+                rollout_deadline: rollout_deadline(unit),
             };
             self.in_flight.insert(*uid, flight);
         }
@@ -360,12 +382,15 @@ impl MigrationReconciler {
         }
         if due.cause == MigrationCause::Stale {
             let keys = unit.stale.first().map(rempart_core::compliance::StalePod::keys);
-            self.replaced.insert(due.owner, keys.unwrap_or_else(|| unit.surplus.join(", ")));
+            let keys = keys.unwrap_or_else(|| unit.surplus.join(", "));
+            let pods = unit.stale.iter().map(|stale| stale.pod.uid).collect();
+            let by_template = due.steps.iter().any(|step| matches!(step, MigrationStep::AnnotateTemplate { .. }));
+            self.replaced.insert(due.owner, ReplacedPods { keys, pods, by_template });
         }
         let about = reference(unit);
         // An eviction that was refused before is told of once.
         if !pods.iter().any(|pod| self.refused.contains_key(pod)) {
-            self.metrics.moved(due.cause.as_str(), "begun");
+            self.metrics.moved(due.cause, MoveOutcome::Begun);
             let note = sentence::sentence(due, unit);
             let about = about.clone();
             events.push(EventRequest { about, reason: "Migrating", note, action: "Migrate", warning: false, at });
@@ -376,14 +401,27 @@ impl MigrationReconciler {
             // Who is not ready before need not be ready after.
             AwaitedChange::Replacement { pods, ready: unit.pods.ready }
         };
-        let flight =
-            InFlightMove { since: now, why: due.cause, weight: due.weight, about, steps, until, inherited: false };
+        let flight = InFlightMove {
+            since: now,
+            why: due.cause,
+            weight: due.weight,
+            about,
+            steps,
+            until,
+            inherited: false,
+            rollout_deadline: rollout_deadline(unit),
+        };
         self.in_flight.insert(due.owner, flight);
     }
 
     /// Looks how far the moves in flight are.
     fn progress(&mut self, report: &ComplianceReport<'_>, clocks: CycleClocks, events: &mut Vec<EventRequest>) {
         let CycleClocks { wall: at, monotonic: now } = clocks;
+        for (uid, flight) in &mut self.in_flight {
+            if let Some(owned) = report.workloads.get(uid) {
+                flight.rollout_deadline = rollout_deadline(owned);
+            }
+        }
         let mut paused = Vec::new();
         let ended: Vec<_> = self
             .in_flight
@@ -400,15 +438,19 @@ impl MigrationReconciler {
             .collect();
         for unit in paused {
             if let Some(flight) = self.in_flight.remove(&unit) {
-                self.metrics.moved(flight.why.as_str(), "failed");
+                self.metrics.moved(flight.why, MoveOutcome::Dropped);
             }
         }
         for (unit, done) in ended {
             let Some(flight) = self.in_flight.remove(&unit) else { continue };
-            self.metrics.moved(flight.why.as_str(), if done { "done" } else { "failed" });
-            let owned = report.workloads.get(&unit);
-            let misplaced = || owned.iter().flat_map(|owned| &owned.misplaced);
-            let to_move = misplaced().filter(|pod| pod.is_to_move()).count();
+            // Whoever deleted the workload, or took its namespace out of every policy, is told nothing of it.
+            let Some(owned) = report.workloads.get(&unit) else {
+                self.metrics.moved(flight.why, MoveOutcome::Dropped);
+                self.resting.remove(&unit);
+                continue;
+            };
+            self.metrics.moved(flight.why, if done { MoveOutcome::Done } else { MoveOutcome::Failed });
+            let to_move = owned.misplaced.iter().filter(|pod| pod.is_to_move()).count();
             if !done {
                 let why = match flight.why {
                     MigrationCause::TemplateBehind => BlockedReason::TemplateReverted,
@@ -423,20 +465,42 @@ impl MigrationReconciler {
                 self.resting.remove(&unit);
                 let note = "its template says all that is said of it now".to_owned();
                 events.push(flight.event("Migrated", note, false, at));
+            } else if flight.why == MigrationCause::Stale {
+                // Whether its pods find a node is for the scheduler to say.
+                self.resting.remove(&unit);
+                let note = match flight.until {
+                    AwaitedChange::Rollout { .. } => "its template asks for what its pods need now",
+                    AwaitedChange::Replacement { .. } => "its pods that waited for what is gone are replaced",
+                };
+                events.push(flight.event("Migrated", note.to_owned(), false, at));
             } else if to_move == 0 {
                 self.resting.remove(&unit);
-                let note = match misplaced().filter(|pod| pod.worst() != Compliance::Compliant).count() {
-                    0 => "all its pods run where they may".to_owned(),
-                    1 => "all its pods run where they may, but for one that is being deleted".to_owned(),
-                    more => format!("all its pods run where they may, but for {more} that are being deleted"),
-                };
-                events.push(flight.event("Migrated", note, false, at));
+                events.push(flight.event("Migrated", sentence::of_done(owned), false, at));
             } else if matches!(flight.until, AwaitedChange::Rollout { .. })
                 && !flight.inherited
                 && !self.changed_since(flight.since)
+                // What is still of the former template, its strategy has not reached: that is told as it is.
+                && owned.misplaced.iter().any(|pod| pod.is_to_move() && pod.revision == PodRevision::Current)
             {
                 // Its controller has done what was asked, and it did not help: not again at once.
                 rest(&mut self.resting, unit, BlockedReason::Stuck, now);
+            }
+        }
+    }
+
+    /// Has workloads rest whose own rollout is to replace pods and does not: their record says then that they are stuck.
+    fn watch_rollouts(&mut self, plan: &MigrationPlan<'_>, now: Instant) {
+        let rolling = |pods: &BTreeMap<&str, BlockedReason>| pods.values().filter(|why| why.is_under_way()).count();
+        let left: BTreeMap<ObjectUid, usize> = plan.blocked.iter().map(|(uid, pods)| (*uid, rolling(pods))).collect();
+        // Who rests as stuck is told of so, and has not gone on.
+        self.under_way.retain(|uid, _| left.get(uid).is_some_and(|left| *left > 0) || self.resting.contains_key(uid));
+        for (uid, left) in left.into_iter().filter(|(_, left)| *left > 0) {
+            let known = self.under_way.entry(uid).or_insert((left, now));
+            if known.0 != left {
+                *known = (left, now);
+            } else if known.1 + STEP_DEADLINE <= now {
+                rest(&mut self.resting, uid, BlockedReason::Stuck, now);
+                self.is_due = true;
             }
         }
     }
@@ -454,20 +518,24 @@ impl MigrationReconciler {
             let is_sent = |target: &WriteTarget| view.writes.is_in_flight(target);
             let is_left = flight.drop_unsent(owned, stopped, is_sent);
             if !is_left {
-                self.metrics.moved(flight.why.as_str(), "failed");
+                self.metrics.moved(flight.why, MoveOutcome::Dropped);
             }
             is_left
         });
     }
 
     /// What records say of it.
-    fn workload_statuses(&self, plan: &MigrationPlan<'_>) -> BTreeMap<ObjectUid, MigrationStatus> {
+    fn workload_statuses(
+        &self,
+        plan: &MigrationPlan<'_>,
+        waiting: &BTreeMap<ObjectUid, MoveWait>,
+    ) -> BTreeMap<ObjectUid, MigrationStatus> {
         let mut statuses: BTreeMap<ObjectUid, MigrationStatus> = BTreeMap::new();
         for (unit, flight) in &self.in_flight {
             statuses.entry(*unit).or_default().moving = flight.weight;
         }
-        for unit in plan.waiting.iter().filter(|unit| !self.in_flight.contains_key(unit)) {
-            statuses.entry(*unit).or_default().waiting = true;
+        for (unit, wait) in waiting {
+            statuses.entry(*unit).or_default().waiting = Some(*wait);
         }
         for (unit, pods) in &plan.blocked {
             let kept = pods.iter().map(|(pod, why)| (split(pod).1.to_owned(), (why.code(), why.to_string())));

@@ -19,6 +19,8 @@ pub(super) struct LookRevisions {
     workloads: Revision,
     namespaces: Revision,
     policies: Revision,
+    /// Moves that are due wait for it.
+    is_stamping: bool,
 }
 
 impl LookRevisions {
@@ -36,6 +38,7 @@ impl LookRevisions {
             workloads: revisions.workloads,
             namespaces: revisions.namespaces,
             policies: revisions.policies,
+            is_stamping: view.is_stamping,
         }
     }
 }

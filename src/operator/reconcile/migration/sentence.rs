@@ -1,10 +1,27 @@
 //! Sentences about moves: what is done to a workload, and why, as events tell it.
 
 use rempart_core::{
-    compliance::OwnedPods,
+    compliance::{Compliance, MisplacedPod, OwnedPods},
     migration::{MigrationCause, MigrationStep, PlannedMigration},
+    text::counted,
     workload::WorkloadKind,
 };
+
+/// How `owned` stands, of which nothing more is to be moved.
+pub(super) fn of_done(owned: &OwnedPods<'_>) -> String {
+    let wrong = |pod: &&MisplacedPod<'_>| pod.worst() != Compliance::Compliant;
+    let terminating = owned.misplaced.iter().filter(wrong).count();
+    let tolerated = owned.misplaced.len().saturating_sub(terminating);
+    match (terminating, tolerated) {
+        (0, 0) => "all its pods run where they may".to_owned(),
+        (_, 1..) => format!(
+            "nothing of it is moved any more, though {}, by policies that are not in force",
+            counted(tolerated, "pod runs where it may not", "pods run where they may not")
+        ),
+        (1, 0) => "all its pods run where they may, but for one that is being deleted".to_owned(),
+        (more, 0) => format!("all its pods run where they may, but for {more} that are being deleted"),
+    }
+}
 
 /// What is done to `unit`, and why, in a sentence.
 pub(super) fn sentence(due: &PlannedMigration<'_>, unit: &OwnedPods<'_>) -> String {
@@ -15,8 +32,8 @@ pub(super) fn sentence(due: &PlannedMigration<'_>, unit: &OwnedPods<'_>) -> Stri
             "its pods are replaced by a rollout".to_owned()
         }
         [MigrationStep::AnnotateTemplate { .. }] => "its template is completed".to_owned(),
-        [MigrationStep::Evict { name, .. }] => format!("pod {name} is evicted"),
-        steps => format!("{} pods are evicted", steps.len()),
+        [MigrationStep::Evict { name, .. }] => format!("pod {name} is to be evicted"),
+        steps => format!("{} pods are to be evicted", steps.len()),
     };
     let why = match due.cause {
         MigrationCause::Stale => {

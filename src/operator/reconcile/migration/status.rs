@@ -7,13 +7,24 @@ use std::collections::BTreeMap;
 use crate::operator::cache::Revision;
 use rempart_core::cluster_objects::ObjectUid;
 
+/// What a move that is due waits for, the last thing last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MoveWait {
+    /// That as few others move as may.
+    Turn,
+    /// That no node has a clearance any more that it has lost: a replacement could land there.
+    Stamps,
+    /// That facts stay what they are for a while.
+    StableFacts,
+}
+
 /// How the migration of a workload's pods stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MigrationStatus {
     /// How many of its pods are on the move.
     pub moving: u32,
-    /// Whether pods of it wait for their turn.
-    pub waiting: bool,
+    /// What its pods wait for, where they are to be moved and nothing else is in the way.
+    pub waiting: Option<MoveWait>,
     /// Why pods stay although they should not, by their names: a stable word and a sentence.
     pub kept: BTreeMap<String, (&'static str, String)>,
 }
@@ -24,7 +35,7 @@ impl MigrationStatus {
     pub fn joined(all: &[&Self]) -> Self {
         Self {
             moving: all.iter().fold(0, |sum, status| sum.saturating_add(status.moving)),
-            waiting: all.iter().any(|status| status.waiting),
+            waiting: all.iter().filter_map(|status| status.waiting).max(),
             kept: all.iter().flat_map(|status| status.kept.clone()).collect(),
         }
     }
@@ -37,7 +48,7 @@ impl MigrationStatus {
         let stays = kept.is_some();
         Self {
             moving: if stays { 0 } else { self.moving.min(1) },
-            waiting: self.waiting && !stays,
+            waiting: self.waiting.filter(|_| !stays),
             kept: kept.into_iter().collect(),
         }
     }

@@ -6,8 +6,9 @@ use super::*;
 use k8s_openapi::api::core::v1::ObjectReference;
 use rempart_core::{
     cluster_objects::{ComputeResources, Controller, Pod, PodPhase, RolloutStrategy},
-    compliance::{PodCounts, PodRevision},
+    compliance::{Compliance, PodCounts, PodRevision},
     instant::Timestamp,
+    migration::{JOB_COUNTS_WITHIN, STEP_DEADLINE},
     name::{LevelName, PolicyName},
     pod_requirements::{PodRequirements, PolicyRequirement},
     policy::{EnforcementMode, Level, OnClearanceLoss, Policy, PolicyLevels},
@@ -31,6 +32,7 @@ fn policy() -> Policy {
         namespaces: Selector::default(),
         levels: PolicyLevels::new(vec![level], "public").unwrap(),
         categories: [].into(),
+        terminating: false,
         exceptions: [].into(),
     }
 }
@@ -102,6 +104,7 @@ fn flight(since: Instant, until: AwaitedChange) -> InFlightMove {
         steps: BTreeMap::new(),
         until,
         inherited: false,
+        rollout_deadline: STEP_DEADLINE,
     }
 }
 

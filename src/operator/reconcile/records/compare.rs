@@ -7,6 +7,7 @@ use crate::api::conditions;
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
+    ops::Bound,
     time::Instant,
 };
 
@@ -46,6 +47,8 @@ use rempart_core::{
 
 /// Records that wait, worked out, to be written.
 const READY: usize = 256;
+/// Records that are ended at a time, before others are written.
+const ENDED: usize = 64;
 /// Workloads that are judged at a time.
 const CHUNK: usize = 128;
 
@@ -77,6 +80,7 @@ fn inputs(entry: &RecordEntry<'_, '_>, base: u64, migration: &MigrationStatus, e
     (base, entry.uid, tally, nodes, migration).hash(&mut hasher);
     for pod in misplaced {
         (pod.key, &pod.pod.node, &*pod.compliance).hash(&mut hasher);
+        pod.requirements.refusal().map(ToString::to_string).hash(&mut hasher);
     }
     match &entry.of {
         EntrySource::Controller(found, _) => {
@@ -155,7 +159,9 @@ impl RecordComparison<'_, '_, '_> {
         let nodes = nodes(estate.cache, &pools);
         let base = base(estate);
         let (mut changed, mut told) = (Vec::new(), Vec::new());
-        for (name, entry) in entries {
+        let after = entries.range::<String, _>((Bound::Excluded(&records.cursor), Bound::Unbounded));
+        let until = entries.range::<String, _>((Bound::Unbounded, Bound::Included(&records.cursor)));
+        for (name, entry) in after.chain(until) {
             let migration = entry.migration(migrations);
             let from = inputs(entry, base, &migration, estate);
             let record = estate.cache.records.get(name).map(|record| record.version);
@@ -196,15 +202,21 @@ impl RecordComparison<'_, '_, '_> {
         told
     }
 
-    /// Has records ended whose workloads no policy governs any more.
+    /// Has records ended whose workloads no policy governs any more: some of them before anything is written, so that
+    /// neither holds up the other.
     pub(super) fn end(&self, objects: &ClusterObjects<'_>, records: &mut RecordReconciler) {
-        for (name, found) in self.estate.cache.records.iter().filter(|(name, _)| !self.entries.contains_key(*name)) {
-            // With its workload it is ended by the garbage collector.
-            if exists(objects, name, found.owner) && !records.asked.contains_key(name) {
-                let request = WriteRequest::DeleteRecord(name.clone(), found.version);
-                records.ready.push_back(RecordWrite { request, events: Vec::new() });
-            }
+        let surplus = self.estate.cache.records.iter().filter(|(name, _)| !self.entries.contains_key(*name));
+        let (asked, ready) = (&records.asked, &mut records.ready);
+        // With its workload it is ended by the garbage collector.
+        let is_left = |(name, found): &(&String, &RecordDigest)| {
+            !asked.contains_key(*name) && (found.is_orphaned || exists(objects, name, found.owner))
+        };
+        let mut ended = surplus.filter(is_left);
+        for (name, found) in ended.by_ref().take(ENDED) {
+            let request = WriteRequest::DeleteRecord(name.clone(), found.version);
+            ready.push_front(RecordWrite { request, events: Vec::new() });
         }
+        records.has_more |= ended.next().is_some();
     }
 }
 

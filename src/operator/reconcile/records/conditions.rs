@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::subject::{ConditionContent, RecordSubject, number};
-use crate::{api::conditions, operator::reconcile::migration::status::MigrationStatus};
+use crate::{
+    api::conditions,
+    operator::reconcile::migration::status::{MigrationStatus, MoveWait},
+};
 use rempart_core::{
     compliance::{Compliance, MisplacedPod, PodCounts},
     plan::{PlacementOutcome, PlanContext, PlannedWorkload, UnplaceableReason, UnrestrictedReason},
@@ -74,7 +77,12 @@ pub(super) fn compliant<'a>(
         let count = places.entry((pool, why)).or_default();
         *count = count.saturating_add(1);
     }
-    let told: Vec<_> = places.keys().map(|(_, why)| why.as_str()).collect();
+    let mut told: Vec<&str> = Vec::new();
+    for (_, why) in places.keys() {
+        if !told.contains(&why.as_str()) {
+            told.push(why);
+        }
+    }
     let of = number(placed, "pod", "pods");
     let stand = if violating == 1 { "stands where it" } else { "stand where they" };
     let message = format!("{violating} of {of} {stand} may not: {}", FewDisplay(told.iter()));
@@ -112,30 +120,38 @@ fn why<'a>(
 }
 
 /// `Migrating`: pods are being moved, or wait for their turn.
-pub(super) fn migrating(migration: &MigrationStatus) -> ConditionContent {
+pub(super) fn migrating(migration: &MigrationStatus, misplaced: &[&MisplacedPod<'_>]) -> ConditionContent {
     let MigrationStatus { moving, waiting, kept } = migration;
     if *moving > 0 {
         let message = format!("{} being moved", number(*moving, "pod is", "pods are"));
         return ConditionContent { holds: true, reason: conditions::MOVING, message };
     }
-    if *waiting {
-        let message = "its pods are moved when it is their turn".to_owned();
+    if let Some(wait) = waiting {
+        let when = match wait {
+            MoveWait::Turn => "it is their turn",
+            MoveWait::Stamps => "nodes that have lost a clearance carry it no more",
+            MoveWait::StableFacts => "what is recorded has not changed for two seconds",
+        };
+        let message = format!("its pods are moved when {when}");
         return ConditionContent { holds: true, reason: conditions::WAITING, message };
     }
     // What is replaced by its own controller is on its way; what stays is told first.
     let is_under_way = |code: &str| code == conditions::ROLLOUT_UNDER_WAY;
     let stays = kept.iter().find(|(_, (code, _))| !is_under_way(code));
-    match stays.or_else(|| kept.iter().next()) {
-        Some((name, (code, sentence))) => {
-            let more = kept.len().saturating_sub(1);
-            let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
-            let message = format!("pod {name}{more}: {sentence}");
-            ConditionContent { holds: is_under_way(code), reason: code, message }
-        }
-        None => ConditionContent {
-            holds: false,
-            reason: conditions::NOTHING_TO_MOVE,
-            message: "no pod of it is to be moved".to_owned(),
-        },
+    if let Some((name, (code, sentence))) = stays.or_else(|| kept.iter().next()) {
+        let more = kept.len().saturating_sub(1);
+        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        let message = format!("pod {name}{more}: {sentence}");
+        return ConditionContent { holds: is_under_way(code), reason: code, message };
     }
+    let wrong = misplaced.iter().filter(|pod| pod.worst() != Compliance::Compliant);
+    let message = match wrong.filter(|pod| pod.pod.terminating).count() {
+        0 => "no pod of it is to be moved".to_owned(),
+        1 => format!("the pod that stands wrong is being deleted, and counts until it is gone; {HANGS}"),
+        many => format!("the {many} pods that stand wrong are being deleted, and count until they are gone; {HANGS}"),
+    };
+    ConditionContent { holds: false, reason: conditions::NOTHING_TO_MOVE, message }
 }
+
+/// What to look at when a deletion does not end.
+const HANGS: &str = "if that does not end, see their metadata.finalizers";

@@ -78,7 +78,7 @@ impl RecordContent {
         let said = [
             conditions::placeable(outlook, planned, aside, &subject.pods),
             conditions::compliant(outlook, planned, subject, pool_of),
-            conditions::migrating(subject.migration),
+            conditions::migrating(subject.migration, subject.misplaced),
         ];
         let policies = policies(planned);
         let identity = &workload.identity;

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-/// What runs of the levels of each policy, least sensitive first.
-pub type PolicyLevelCounts = BTreeMap<String, Vec<LevelCounts>>;
+/// What runs of the levels of each policy, by the level's name, and under [`UNJUDGED`] what no level of it is known for.
+pub type PolicyLevelCounts = BTreeMap<String, BTreeMap<String, LevelCounts>>;
+
+/// What stands for the level of pods of which a policy refuses what is said. No level has this name.
+pub const UNJUDGED: &str = "?";
 
 /// What runs of a level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,8 +7,9 @@ use std::{borrow::Cow, collections::BTreeMap, iter};
 
 use super::{
     content,
-    counts::{LevelCounts, PolicyLevelCounts},
+    counts::{LevelCounts, PolicyLevelCounts, UNJUDGED},
 };
+use crate::api::limits;
 use crate::operator::{
     cache::ObjectStore,
     evaluate::Evaluation,
@@ -16,9 +17,11 @@ use crate::operator::{
     watch::record::RecordDigest,
 };
 use rempart_core::{
-    cluster_objects::{ClusterObjects, Controller, ObjectUid, Pod, split},
+    cluster_objects::{ClusterObjects, Controller, ObjectUid, Pod, PodPhase, split},
     compliance::{Compliance, ComplianceReport, MisplacedPod, OwnedPods, PodCounts, PodOwner},
+    name::PolicyName,
     pod_requirements::LevelRef,
+    policy::Policy,
     workload::{Workload, WorkloadIdentity, WorkloadKind},
 };
 
@@ -125,6 +128,7 @@ pub(super) fn entries<'s, 'a>(
                 // The jobs of a CronJob come and go: what there is to say of them is said of it.
                 let above = controller.owner.as_deref().filter(|_| controller.spec.kind() == WorkloadKind::Job);
                 let above = above.and_then(|above| Some((above, objects.controller(unit.namespace, above)?)));
+                let above = above.filter(|(_, top)| top.spec.kind() == WorkloadKind::CronJob);
                 let (name, top) = above.map_or((name, controller), |(above, top)| (&*above.name, top));
                 let kind = top.spec.kind();
                 let identity = WorkloadIdentity { namespace: unit.namespace.into(), kind, name: name.into() };
@@ -143,7 +147,7 @@ pub(super) fn entries<'s, 'a>(
     if foreign.is_empty() {
         return entries;
     }
-    for (path, pod) in objects.pods.iter().filter(|(_, pod)| pod.counts()) {
+    for (path, pod) in objects.pods.iter().filter(|(_, pod)| pod.phase != PodPhase::Done) {
         let owner = pod.owner.as_ref().map_or(pod.uid, |owner| owner.uid);
         let Some(unit) = foreign.get(&owner) else { continue };
         let (namespace, name) = split(path);
@@ -164,40 +168,44 @@ pub(super) fn levels(
     evaluation: &Evaluation,
     records: &ObjectStore<RecordDigest>,
 ) -> PolicyLevelCounts {
+    let of_policy = |policy: &Policy| {
+        let names = policy.levels.iter().map(|level| level.name.to_string());
+        names.map(|level| (level, LevelCounts::default())).collect::<BTreeMap<_, _>>()
+    };
     let policies = evaluation.world.policies.iter();
-    let mut levels: PolicyLevelCounts = policies
-        .map(|(name, policy)| (name.to_string(), vec![LevelCounts::default(); policy.levels.iter().len()]))
-        .collect();
-    let mut add = |subject: &LevelRef<'_>, running: LevelCounts| {
-        let Some(found) = levels.get_mut(subject.policy.as_str()).and_then(|found| found.get_mut(subject.rank)) else {
-            return;
-        };
+    let mut levels: PolicyLevelCounts = policies.map(|(name, policy)| (name.to_string(), of_policy(policy))).collect();
+    let mut add = |policy: &PolicyName, level: Option<LevelRef<'_>>, running: LevelCounts| {
+        let Some(found) = levels.get_mut(policy.as_str()) else { return };
+        let found = found.entry(level.map_or(UNJUDGED.to_owned(), |level| level.level.to_string())).or_default();
         found.workloads = found.workloads.saturating_add(running.workloads);
         found.violating = found.violating.saturating_add(running.violating);
         found.unplaceable = found.unplaceable.saturating_add(running.unplaceable);
         found.violating_since = [found.violating_since, running.violating_since].into_iter().flatten().min();
     };
-    for (subject, tally) in &report.levels {
-        let violating = i32::try_from(tally.violating).unwrap_or(i32::MAX);
-        add(subject, LevelCounts { violating, ..LevelCounts::default() });
+    let judged = report.levels.iter().map(|(level, pods)| (level.policy, Some(*level), pods));
+    let unjudged = report.unjudged.iter().map(|(policy, pods)| (*policy, None, pods));
+    for (policy, level, pods) in judged.chain(unjudged) {
+        let violating = i32::try_from(pods.violating).unwrap_or(i32::MAX);
+        add(policy, level, LevelCounts { violating, ..LevelCounts::default() });
     }
     for (name, entry) in entries {
         let unit = match &entry.of {
-            EntrySource::Controller(_, units) => units.first().copied(),
+            // Of a CronJob itself, and not of one of its jobs.
+            EntrySource::Controller(_, units) => {
+                units.iter().find(|unit| unit.uid == entry.uid).or(units.first()).copied()
+            }
             EntrySource::Pod(_, _, unit) => Some(*unit),
         };
         let record = records.get(name);
         let unplaceable = if record.is_some_and(RecordDigest::is_unplaceable) { waiting(entry) } else { 0 };
         for asked in unit.into_iter().flat_map(|unit| &unit.requirements.policies) {
-            if let Some(subject) = asked.level() {
-                add(&subject, LevelCounts { workloads: 1, unplaceable, ..LevelCounts::default() });
-            }
+            let running = LevelCounts { workloads: 1, unplaceable, ..LevelCounts::default() };
+            add(&asked.policy.name, asked.level(), running);
         }
         let Some(since) = record.and_then(RecordDigest::violating_since) else { continue };
         for asked in entry.pods().2.iter().flat_map(|pod| pod.violated()) {
-            if let Some(subject) = asked.level() {
-                add(&subject, LevelCounts { violating_since: Some(since), ..LevelCounts::default() });
-            }
+            let running = LevelCounts { violating_since: Some(since), ..LevelCounts::default() };
+            add(&asked.policy.name, asked.level(), running);
         }
     }
     levels
@@ -213,6 +221,14 @@ fn waiting(entry: &RecordEntry<'_, '_>) -> i32 {
 /// that has ended is there, and not followed.
 pub(super) fn exists(objects: &ClusterObjects<'_>, name: &str, owner: ObjectUid) -> bool {
     let (namespace, name) = split(name);
+    if name.len() >= limits::OBJECT_NAME {
+        // It may be cut: the identifier tells.
+        let of_namespace = |(key, found): (&String, &Controller)| split(key).0 == namespace && found.uid == owner;
+        return name.starts_with("pod-")
+            || WorkloadKind::ALL
+                .iter()
+                .any(|kind| objects.controllers.of(*kind).into_iter().flatten().any(of_namespace));
+    }
     WorkloadKind::ALL.iter().any(|kind| {
         let Some(rest) = name.strip_prefix(&format!("{}-", kind.as_str().to_ascii_lowercase())) else { return false };
         let path = format!("{namespace}/{rest}");

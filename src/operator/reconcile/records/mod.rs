@@ -21,7 +21,7 @@ use self::{
     counts::PolicyLevelCounts,
     entry::{entries, levels},
 };
-use super::{CycleClocks, ReconcileOutcome, Reconciler, view::ClusterView};
+use super::{CycleClocks, ReconcileOutcome, Reconciler, earliest, view::ClusterView};
 use crate::operator::{
     cache::{LastSeen, Revision},
     hold::HoldReason,
@@ -80,6 +80,8 @@ pub struct RecordReconciler {
     seen: LastSeen<RecordRevisions>,
     /// Whether a record is to be compared again though nothing was observed.
     is_due: bool,
+    /// When the first of the records that wait out failures is compared again.
+    retry_at: Option<Instant>,
     /// Whether the last comparison found more to write than it worked out.
     has_more: bool,
     not_before: Option<Instant>,
@@ -89,6 +91,8 @@ pub struct RecordReconciler {
     verified: BTreeMap<String, VerifiedRecord>,
     /// When a record was last asked for.
     asked: BTreeMap<String, Instant>,
+    /// The last record that was asked for: the next comparison goes on after it, so that each has its turn.
+    cursor: String,
     levels: PolicyLevelCounts,
     metrics: Metrics,
 }
@@ -104,9 +108,16 @@ impl RecordReconciler {
         &self.levels
     }
 
-    /// A write that was due is not made now: its record is compared again.
-    pub fn put_off(&mut self, target: &WriteTarget) {
-        self.is_due |= matches!(target, WriteTarget::Record(_));
+    /// A write that was due is not made now: its record is compared again, and where it waits out failures when these are
+    /// over.
+    pub fn put_off(&mut self, target: &WriteTarget, not_before: Option<Instant>) {
+        if !matches!(target, WriteTarget::Record(_)) {
+            return;
+        }
+        match not_before {
+            Some(not_before) => self.retry_at = earliest(self.retry_at, Some(not_before)),
+            None => self.is_due = true,
+        }
     }
 
     /// Takes in how a write ended, and returns what there is to tell. Of a record that may have been written it is told
@@ -147,6 +158,9 @@ impl Reconciler for RecordReconciler {
         let writing = view.writes.in_flight(|target| matches!(target, WriteTarget::Record(_)));
         let free = CONCURRENCY.saturating_sub(writing);
         self.is_due |= self.seen.update(RecordRevisions::of(view));
+        if self.retry_at.is_some_and(|retry| retry <= now) {
+            (self.retry_at, self.is_due) = (None, true);
+        }
         let waits = self.not_before.is_some_and(|not_before| not_before > now);
         let again = self.has_more && self.ready.is_empty() && free > 0;
         let mut outcome = ReconcileOutcome::default();
@@ -155,8 +169,11 @@ impl Reconciler for RecordReconciler {
         }
         for RecordWrite { request, events } in self.ready.drain(..free.min(self.ready.len())) {
             if let WriteTarget::Record(name) = request.target() {
-                // What an earlier write that failed had to tell is told anew, or is not so any more.
-                self.untold.insert(name, events);
+                // Of a write that failed nobody knows whether the record says it: it came about all the same.
+                let untold = self.untold.entry(name.clone()).or_default();
+                untold.retain(|before| events.iter().all(|event| event.reason != before.reason));
+                untold.extend(events);
+                self.cursor = name;
             }
             outcome.requests.push(request);
         }
@@ -165,6 +182,7 @@ impl Reconciler for RecordReconciler {
             outcome.holds.count(HoldReason::Pace, 1);
             outcome.wake_at(self.not_before);
         }
+        outcome.wake_at(self.retry_at);
         outcome
     }
 

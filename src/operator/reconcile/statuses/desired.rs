@@ -15,7 +15,7 @@ use crate::operator::{
     reconcile::{
         admission::bindings::{self, PolicyBindings},
         migration::breaker::stop_message,
-        records::counts::LevelCounts,
+        records::counts::{LevelCounts, UNJUDGED},
     },
     watch::node::PoolMembership,
 };
@@ -198,7 +198,7 @@ pub struct EnforcementState<'a> {
     /// Whether API servers act on them.
     pub propagated: bool,
     /// What runs of each of its levels, least sensitive first.
-    pub level_counts: &'a [LevelCounts],
+    pub level_counts: Option<&'a BTreeMap<String, LevelCounts>>,
     /// The moves that wait for an officer's word.
     pub stops: Vec<api::MoveStop>,
 }
@@ -252,14 +252,19 @@ pub fn of_policy(
     let generation = record.meta.generation;
     let stopped = stopped(name, &stops);
     let mut levels = found.levels.clone();
-    for (level, running) in levels.iter_mut().zip(level_counts) {
-        (level.workloads, level.violating_pods) = (Some(running.workloads), Some(running.violating));
+    let running = |level: &str| level_counts.and_then(|counts| counts.get(level));
+    for level in &mut levels {
+        if let Some(running) = running(&level.name) {
+            (level.workloads, level.violating_pods) = (Some(running.workloads), Some(running.violating));
+        }
     }
+    let unjudged_pods = running(UNJUDGED).map(|running| running.violating).filter(|pods| *pods > 0);
     api::PlacementPolicyStatus {
         levels,
         categories: found.categories.clone(),
         exceptions: found.exceptions.clone(),
         next_change: found.next_change.clone(),
+        unjudged_pods,
         conditions: [Some(ready), Some(enforced), Some(stopped), ending(found)]
             .into_iter()
             .flatten()

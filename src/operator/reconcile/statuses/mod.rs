@@ -12,7 +12,7 @@ use std::{
 
 use self::desired::{EnforcementState, NodeCensus, census, of_policy, of_pool, of_provider};
 use super::{
-    CycleClocks, ReconcileOutcome, Reconciler, admission::bindings_of, migration::breaker::CircuitBreaker,
+    CycleClocks, ReconcileOutcome, Reconciler, admission::bindings_of, earliest, migration::breaker::CircuitBreaker,
     records::counts::PolicyLevelCounts, view::ClusterView,
 };
 use crate::operator::{
@@ -66,6 +66,8 @@ pub struct StatusReconciler {
     /// Whether one is to be compared again though nothing was observed.
     is_due: bool,
     not_before: Option<Instant>,
+    /// When the first of the statuses that wait out failures is compared again.
+    retry_at: Option<Instant>,
     /// The last status asked for of an object that cannot be decoded; without times.
     said: BTreeMap<WriteTarget, serde_json::Value>,
     metrics: Metrics,
@@ -77,11 +79,16 @@ impl StatusReconciler {
         Self { metrics, ..Self::default() }
     }
 
-    /// A write that was due is not made now, or has failed: its status is compared again.
-    pub fn put_off(&mut self, target: &WriteTarget) {
-        if target.is_status() {
-            self.said.remove(target);
-            self.is_due = true;
+    /// A write that was due is not made now, or has failed: its status is compared again, and where it waits out failures
+    /// when these are over.
+    pub fn put_off(&mut self, target: &WriteTarget, not_before: Option<Instant>) {
+        if !target.is_status() {
+            return;
+        }
+        self.said.remove(target);
+        match not_before {
+            Some(not_before) => self.retry_at = earliest(self.retry_at, Some(not_before)),
+            None => self.is_due = true,
         }
     }
 
@@ -119,11 +126,7 @@ impl StatusReconciler {
             let state = EnforcementState {
                 bindings: &bindings,
                 propagated: view.propagation.policies.contains(name),
-                level_counts: view
-                    .level_counts
-                    .and_then(|counts| counts.get(name))
-                    .map(Vec::as_slice)
-                    .unwrap_or_default(),
+                level_counts: view.level_counts.and_then(|counts| counts.get(name)),
                 stops: view.breaker.map(|breaker| breaker.of(name)).unwrap_or_default(),
             };
             let desired = of_policy(name, record, found, state, cache, &stamp);
@@ -159,11 +162,14 @@ impl StatusReconciler {
 impl Reconciler for StatusReconciler {
     fn reconcile(&mut self, view: &ClusterView<'_>, clocks: CycleClocks) -> ReconcileOutcome {
         let mut outcome = ReconcileOutcome::default();
-        let revisions = StatusRevisions::of(view);
+        let (revisions, now) = (StatusRevisions::of(view), clocks.monotonic);
+        if self.retry_at.is_some_and(|retry| retry <= now) {
+            (self.retry_at, self.is_due) = (None, true);
+        }
+        outcome.wake_at(self.retry_at);
         if !self.is_due && !self.seen.differs(&revisions) {
             return outcome;
         }
-        let now = clocks.monotonic;
         if let Some(not_before) = self.not_before.filter(|not_before| *not_before > now) {
             outcome.holds.count(HoldReason::Pace, 1);
             outcome.wake_at(Some(not_before));

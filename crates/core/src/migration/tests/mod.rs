@@ -50,7 +50,7 @@ struct Scene {
     others: ExtendedResources,
     moving: BTreeMap<ObjectUid, u32>,
     forbidden: BTreeMap<ObjectUid, String>,
-    replaced: BTreeMap<ObjectUid, String>,
+    replaced: BTreeMap<ObjectUid, ReplacedPods>,
     stopped: BTreeMap<(String, String), String>,
     uids: u128,
 }
@@ -68,6 +68,7 @@ fn policy(action: LossAction) -> Policy {
         namespaces: Selector::default(),
         levels: PolicyLevels::new(vec![level("public", None), level("restricted", Some(demand))], "public").unwrap(),
         categories: [].into(),
+        terminating: false,
         exceptions: [].into(),
     }
 }
@@ -467,8 +468,18 @@ fn who_waits_for_what_is_gone_is_replaced_once() {
     let scene = Scene::new().with("db", stateful(false), 1, "").alter("db-0", waits);
     assert_eq!(scene.plan(), ["stale: evict db-0"]);
     let mut again = scene;
-    again.replaced = [(again.controllers[&WorkloadKind::StatefulSet]["shop/db"].uid, gone.to_owned())].into();
+    let uid = again.controllers[&WorkloadKind::StatefulSet]["shop/db"].uid;
+    let before = |pods: &[ObjectUid], by_template| {
+        let pods = pods.iter().copied().collect();
+        [(uid, ReplacedPods { keys: gone.to_owned(), pods, by_template })].into()
+    };
+    again.replaced = before(&[], false);
     assert_eq!(again.plan(), ["shop/db-0: ReplacedInVain"]);
+    let itself = again.pods["shop/db-0"].uid;
+    again.replaced = before(&[itself], true);
+    assert_eq!(again.plan(), ["shop/db-0: RolloutUnderWay"], "it is none of the successors");
+    again.replaced = before(&[itself], false);
+    assert_eq!(again.plan(), ["stale: evict db-0"], "its eviction was refused");
     // Nobody stands yet: the rollout that mends the template costs nothing.
     let app = Scene::new().with("app", rolling(1, 1, 0), 1, "").alter("app-0", waits);
     assert_eq!(app.plan(), ["stale: touch Deployment app"]);
