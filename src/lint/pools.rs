@@ -145,7 +145,7 @@ fn empty(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     if plan.nodes.is_empty() {
         return Vec::new();
     }
-    let peopled: BTreeSet<usize> = plan
+    let has_nodes: BTreeSet<usize> = plan
         .nodes
         .values()
         .filter_map(|of| match of {
@@ -156,7 +156,7 @@ fn empty(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     // A pool whose nodes are disputed, or that stands on nothing, has been told of already.
     let disputed =
         |pool: &Pool| plan.nodes.iter().any(|(node, of)| *of == NodeOwnership::Disputed && plan.claims(pool, node));
-    let pools = plan.pools.iter().enumerate().filter(|(index, _)| !peopled.contains(index));
+    let pools = plan.pools.iter().enumerate().filter(|(index, _)| !has_nodes.contains(index));
     let pools = pools.filter(|(_, clearance)| clearance.site.is_ok() && !disputed(clearance.pool));
     pools
         .filter_map(|(_, clearance)| {

@@ -344,7 +344,7 @@ impl Metrics {
     }
 
     /// So much is followed.
-    pub fn counted(&self, cache: &ClusterCache) {
+    pub fn set_object_counts(&self, cache: &ClusterCache) {
         self.nodes.set(whole(cache.nodes.live().len()));
         let unplaceable = cache.records.iter().filter(|(_, record)| record.is_unplaceable()).count();
         self.unplaceable.set(whole(unplaceable));
@@ -354,7 +354,7 @@ impl Metrics {
     }
 
     /// Everything that runs was looked at: what runs of each level of each policy.
-    pub fn surveyed(&self, evaluation: &Evaluation, levels: &PolicyLevelCounts) {
+    pub fn set_level_counts(&self, evaluation: &Evaluation, levels: &PolicyLevelCounts) {
         self.forget_survey();
         for policy in evaluation.world.policies.values() {
             for (level, running) in levels.get(policy.name.as_str()).into_iter().flatten() {
@@ -380,7 +380,7 @@ impl Metrics {
     }
 
     /// This replica leads no more: what only the leader looks at would become old.
-    pub fn resigned(&self) {
+    pub fn clear_leader_gauges(&self) {
         self.forget_survey();
         self.moves_stopped.clear();
     }
@@ -393,17 +393,17 @@ impl Metrics {
     }
 
     /// A comparison of what is with what should be took so long.
-    pub fn decided(&self, took: Duration) {
+    pub fn observe_cycle(&self, took: Duration) {
         self.deciding.observe(took.as_secs_f64());
     }
 
     /// A node's stamps were put right, so long after they were first seen to be wrong.
-    pub fn stamped(&self, after: Duration) {
+    pub fn observe_stamping(&self, after: Duration) {
         self.stamping.observe(after.as_secs_f64());
     }
 
     /// A new evaluation is in force.
-    pub fn ruled(&self, evaluation: &Evaluation) {
+    pub fn set_evaluation(&self, evaluation: &Evaluation) {
         self.rulings.inc();
         self.next_change.set(evaluation.next.map_or(f64::NAN, seconds));
         for (kind, number) in &evaluation.faulty {
@@ -480,8 +480,8 @@ mod tests {
         metrics.watch_spoke("k");
         metrics.watch_failed("k");
         metrics.unreadable("k");
-        metrics.stamped(Duration::from_secs(1));
-        metrics.decided(Duration::from_secs(1));
+        metrics.observe_stamping(Duration::from_secs(1));
+        metrics.observe_cycle(Duration::from_secs(1));
         metrics.stopped([("p", 1)].into_iter());
         metrics.followed.get_or_create(&kind).set(1);
         metrics.faulty.get_or_create(&kind).set(1);

@@ -233,7 +233,7 @@ async fn decide(
         engine.lead(leadership.may_write(clock.uptime()));
         let began = Instant::now();
         let due = engine.cycle(clock.now(), began);
-        metrics.decided(began.elapsed());
+        metrics.observe_cycle(began.elapsed());
         for request in due {
             let writer = writer.clone();
             under_way.spawn(async move {

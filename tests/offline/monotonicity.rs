@@ -185,7 +185,7 @@ fn taken_back(before: &PolicyClearance<'_>, after: &PolicyClearance<'_>) -> Resu
     let mut keys = BTreeSet::new();
     for rank in (0..policy.levels.iter().len()).filter(|rank| after.cleared(*rank)) {
         prop_assert!(before.cleared(rank), "clearance itself knows of no lead time");
-        let (was, is) = (before.tenure(rank), after.tenure(rank));
+        let (was, is) = (before.validity(rank), after.validity(rank));
         if let Some(end) = was.end() {
             prop_assert!(
                 is.end().is_some_and(|found| found.at <= end.at),

@@ -42,8 +42,8 @@ fn two_pools(provider: Provider, action: LossAction) -> ClearanceInput {
 }
 
 /// Of each pool: whether it carries the stamp, and what is said of its end.
-fn standing(world: &ClearanceInput, instant: &str, peopled: impl Fn(&PoolName) -> bool) -> Vec<(bool, String)> {
-    let pools = Judge::new(world).pools_where(at(instant), peopled);
+fn standing(world: &ClearanceInput, instant: &str, has_nodes: impl Fn(&PoolName) -> bool) -> Vec<(bool, String)> {
+    let pools = Judge::new(world).pools_where(at(instant), has_nodes);
     let standing = pools.iter().map(|pool| {
         assert!(pool.policies[0].cleared(1), "lead time takes no clearance");
         let said = pool.policies[0].ending(1).map(|reason| format!("{}: {reason}", reason.code()));
@@ -167,16 +167,16 @@ fn first_failure(
 }
 
 fn leaving(clearance: &PolicyClearance<'_>, rank: usize) -> bool {
-    matches!(clearance.tenure(rank), ClearanceValidity::Withdrawn(_))
+    matches!(clearance.validity(rank), ClearanceValidity::Withdrawn(_))
 }
 
 properties! {
     cases: 256;
 
     #[test]
-    fn lead_times_do_what_they_say(world in ending_worlds(), at in instants(), peopled in any::<[bool; 3]>()) {
+    fn lead_times_do_what_they_say(world in ending_worlds(), at in instants(), has_nodes in any::<[bool; 3]>()) {
         let places: Vec<&PoolName> = world.catalogue.pools.keys().collect();
-        let has_node = |name: &PoolName| peopled[places.iter().position(|found| *found == name).unwrap()];
+        let has_node = |name: &PoolName| has_nodes[places.iter().position(|found| *found == name).unwrap()];
         let pools = Judge::new(&world).pools_where(at, has_node);
         for (index, policy) in world.policies.values().enumerate() {
             for (rank, level) in policy.levels.iter().enumerate().filter(|(rank, _)| policy.levels.demands_at(*rank)) {
@@ -191,7 +191,7 @@ properties! {
                         latest(&other.pool.name) > latest(name) && has_node(&other.pool.name)
                     });
                     let report = level.on_loss.action == LossAction::Report;
-                    match clearance.tenure(rank) {
+                    match clearance.validity(rank) {
                         ClearanceValidity::Open => prop_assert!(!within, "{name} ends at {:?}", end(name)),
                         ClearanceValidity::Withdrawn(found) => {
                             prop_assert_eq!(Some(found.at), end(name));
@@ -203,7 +203,7 @@ properties! {
                             prop_assert_eq!(kept, if report { RetainReason::Report } else { RetainReason::Last });
                         }
                     }
-                    if let Some(found) = clearance.tenure(rank).end() {
+                    if let Some(found) = clearance.validity(rank).end() {
                         prop_assert_eq!(found.by.ends(), Some(found.at), "the certificate that ends is named");
                     }
                 }
@@ -211,7 +211,7 @@ properties! {
                 for pool in &pools {
                     let clearance = &pool.policies[index];
                     prop_assert_eq!(clearance.obstacles(rank).next().is_none(), clearance.admits(rank));
-                    prop_assert!(clearance.cleared(rank) || clearance.tenure(rank) == ClearanceValidity::Open);
+                    prop_assert!(clearance.cleared(rank) || clearance.validity(rank) == ClearanceValidity::Open);
                 }
             }
         }
@@ -225,7 +225,7 @@ properties! {
         }
         for pool in Judge::new(&renewed).pools(at) {
             for (clearance, rank) in pool.policies.iter().flat_map(|found| (0..4).map(move |rank| (found, rank))) {
-                prop_assert_eq!(clearance.tenure(rank), ClearanceValidity::Open);
+                prop_assert_eq!(clearance.validity(rank), ClearanceValidity::Open);
             }
         }
     }
@@ -247,7 +247,7 @@ fn pools_leave_and_are_kept_often_enough() {
         let (world, at) = strategy.new_tree(&mut runner).unwrap().current();
         for pool in Judge::new(&world).pools(at) {
             for (clearance, rank) in pool.policies.iter().flat_map(|found| (0..4).map(move |rank| (found, rank))) {
-                match clearance.tenure(rank) {
+                match clearance.validity(rank) {
                     ClearanceValidity::Open => {}
                     ClearanceValidity::Withdrawn(_) => leaving += 1,
                     ClearanceValidity::Expiring(_, RetainReason::Last) => last += 1,

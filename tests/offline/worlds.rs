@@ -453,10 +453,10 @@ pub(crate) fn cleared(world: &ClearanceInput, at: Timestamp) -> BTreeSet<Verdict
             let policy = clearance.policy();
             let levels = policy.levels.iter().enumerate().filter(|(rank, _)| clearance.cleared(*rank));
             let categories = policy.categories.keys().filter(|name| clearance.cleared_category(name));
-            let lets_in = |name: &ExceptionName, exception: &Exception| {
+            let accepts_pod = |name: &ExceptionName, exception: &Exception| {
                 clearance.excepted(name) || clearance.cleared(exception.rank)
             };
-            let exceptions = policy.exceptions.iter().filter(|(name, exception)| lets_in(name, exception));
+            let exceptions = policy.exceptions.iter().filter(|(name, exception)| accepts_pod(name, exception));
             let found = levels
                 .map(|(_, level)| format!("level {}", level.name))
                 .chain(categories.map(|name| format!("category {name}")))

@@ -1,4 +1,4 @@
-//! Clearance losses: how many pods ceased to be compliant because recorded facts changed.
+//! Circuit breaker, the measure of clearance losses: how many pods ceased to be compliant because recorded facts changed.
 //!
 //! Takes a compliance report and the facts as they were, and gives the loss of each level: what guards running pods against
 //! facts that were lost by mistake.

@@ -98,22 +98,22 @@ impl<'a> Judge<'a> {
     /// Judges every pool at `at`, in the order of their names. Pods could go to those that are `peopled`.
     ///
     /// Always all of them: whether one that ends soon is withdrawn depends on the others.
-    pub fn pools_where(&self, at: Timestamp, peopled: impl Fn(&PoolName) -> bool) -> Vec<PoolClearance<'a>> {
+    pub fn pools_where(&self, at: Timestamp, has_nodes: impl Fn(&PoolName) -> bool) -> Vec<PoolClearance<'a>> {
         let mut pools: Vec<_> = self.world.catalogue.pools.values().map(|pool| self.pool(pool, at)).collect();
-        let peopled: Vec<bool> = pools.iter().map(|found| peopled(&found.pool.name)).collect();
+        let has_nodes: Vec<bool> = pools.iter().map(|found| has_nodes(&found.pool.name)).collect();
         for (index, policy) in self.world.policies.values().enumerate() {
             for rank in policy.levels.with_lead() {
                 let cleared = pools.iter().enumerate().filter_map(|(i, pool)| {
                     let clearance = pool.policies.get(index).filter(|clearance| clearance.cleared(rank))?;
-                    Some((i, (clearance.end(rank, at), peopled.get(i).is_some_and(|peopled| *peopled))))
+                    Some((i, (clearance.end(rank, at), has_nodes.get(i).is_some_and(|has_nodes| *has_nodes))))
                 });
                 let (places, cleared): (Vec<usize>, Vec<_>) = cleared.unzip();
-                let tenures = policy.levels.tenures(rank, &cleared, at);
-                for (i, tenure) in
-                    places.into_iter().zip(tenures).filter(|(_, tenure)| *tenure != ClearanceValidity::Open)
+                let validities = policy.levels.validities(rank, &cleared, at);
+                for (i, validity) in
+                    places.into_iter().zip(validities).filter(|(_, validity)| *validity != ClearanceValidity::Open)
                 {
                     if let Some(clearance) = pools.get_mut(i).and_then(|pool| pool.policies.get_mut(index)) {
-                        clearance.ends.insert(rank, tenure);
+                        clearance.ends.insert(rank, validity);
                     }
                 }
             }
@@ -307,14 +307,14 @@ impl<'a> PolicyClearance<'a> {
 
     /// How the pool stands in time, of a level at `rank` that it is cleared for.
     #[must_use]
-    pub fn tenure(&self, rank: usize) -> ClearanceValidity<'a> {
+    pub fn validity(&self, rank: usize) -> ClearanceValidity<'a> {
         self.ends.get(&rank).copied().unwrap_or(ClearanceValidity::Open)
     }
 
     /// Whether new pods of the level at `rank` may go to the pool: it is cleared, and not withdrawn ahead of its end.
     #[must_use]
     pub fn admits(&self, rank: usize) -> bool {
-        self.cleared(rank) && !matches!(self.tenure(rank), ClearanceValidity::Withdrawn(_))
+        self.cleared(rank) && !matches!(self.validity(rank), ClearanceValidity::Withdrawn(_))
     }
 
     /// When the pool ceases to be cleared for the level at `rank`, for which it is cleared at `at`.
@@ -368,9 +368,9 @@ impl<'a> PolicyClearance<'a> {
     #[must_use]
     pub fn ending(&self, rank: usize) -> Option<Reason<'a>> {
         let level = self.policy.levels.at(rank)?;
-        let tenure = self.tenure(rank);
-        let end = tenure.end()?;
-        let cause = Cause::QualificationEnding { end, tenure, lead: self.policy.levels.lead_at(rank) };
+        let validity = self.validity(rank);
+        let end = validity.end()?;
+        let cause = Cause::QualificationEnding { end, validity, lead: self.policy.levels.lead_at(rank) };
         Some(self.reason(RequirementSource::Level(&level.name), cause))
     }
 

@@ -95,9 +95,9 @@ pub struct SchedulingConstraints {
     /// What it bears.
     pub tolerations: Box<[PodToleration]>,
     /// What it asks for of resources that not every pod asks for: devices, huge pages, ephemeral storage.
-    pub others: ExtendedResources,
+    pub extended_resources: ExtendedResources,
     /// Keys of node labels: where one of its like is, it cannot be on a node with the same value.
-    pub apart: Box<[Box<str>]>,
+    pub anti_affinity_keys: Box<[Box<str>]>,
 }
 
 /// Amounts of resources by name, none of them 0.
@@ -131,7 +131,7 @@ pub enum PodPhase {
 impl Pod {
     /// Whether it takes up a place or waits for one.
     #[must_use]
-    pub fn counts(&self) -> bool {
+    pub fn is_active(&self) -> bool {
         self.phase != PodPhase::Done && !self.terminating
     }
 
@@ -205,7 +205,7 @@ pub struct PodToleration {
 }
 
 impl PodToleration {
-    fn bears(&self, taint: &NodeTaint) -> bool {
+    fn tolerates(&self, taint: &NodeTaint) -> bool {
         self.key.as_ref().is_none_or(|key| *key == taint.key)
             && self.value.as_ref().is_none_or(|value| *value == taint.value)
             && self.effect.is_none_or(|effect| effect == taint.effect)
@@ -214,9 +214,9 @@ impl PodToleration {
 
 /// Whether a pod with `tolerations` is let onto a node with `taints`.
 #[must_use]
-pub fn bears(tolerations: &[PodToleration], taints: &[NodeTaint]) -> bool {
+pub fn tolerates(tolerations: &[PodToleration], taints: &[NodeTaint]) -> bool {
     let keeps_off = |taint: &&NodeTaint| taint.effect != TaintEffect::PreferNoSchedule;
-    taints.iter().filter(keeps_off).all(|taint| tolerations.iter().any(|toleration| toleration.bears(taint)))
+    taints.iter().filter(keeps_off).all(|taint| tolerations.iter().any(|toleration| toleration.tolerates(taint)))
 }
 
 /// What makes pods.
@@ -287,7 +287,7 @@ pub enum ControllerSpec {
         /// Whether it has started: then its template can no longer change.
         started: bool,
         /// How many of its pods may still fail; `None` where a pod that is disrupted does not count.
-        patience: Option<u32>,
+        failures_left: Option<u32>,
     },
     /// A `CronJob`.
     CronJob,
@@ -358,7 +358,7 @@ pub struct NodeView<'a> {
     /// What it has for pods.
     pub allocatable: ComputeResources,
     /// What else it has for them.
-    pub others: &'a ExtendedResources,
+    pub extended_resources: &'a ExtendedResources,
 }
 
 /// The labels of a node: those of others, and the stamps that it should carry.
@@ -372,7 +372,7 @@ pub struct NodeViewLabels<'a> {
 
 impl fmt::Debug for NodeViewLabels<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SpotLabels").field("stamps", self.stamps).finish_non_exhaustive()
+        f.debug_struct("NodeViewLabels").field("stamps", self.stamps).finish_non_exhaustive()
     }
 }
 
@@ -470,11 +470,11 @@ mod tests {
             vec![PodToleration { key: key.map(Into::into), value: value.map(Into::into), effect }]
         };
         let closed = [taint(TaintEffect::NoSchedule)];
-        assert!(!bears(&[], &closed));
-        assert!(bears(&[], &[taint(TaintEffect::PreferNoSchedule)]));
-        assert!(bears(&bearing(None, None, None), &closed));
-        assert!(bears(&bearing(Some("gpu"), Some("a"), Some(TaintEffect::NoSchedule)), &closed));
-        assert!(!bears(&bearing(Some("gpu"), Some("b"), None), &closed));
-        assert!(!bears(&bearing(Some("gpu"), None, Some(TaintEffect::NoExecute)), &closed));
+        assert!(!tolerates(&[], &closed));
+        assert!(tolerates(&[], &[taint(TaintEffect::PreferNoSchedule)]));
+        assert!(tolerates(&bearing(None, None, None), &closed));
+        assert!(tolerates(&bearing(Some("gpu"), Some("a"), Some(TaintEffect::NoSchedule)), &closed));
+        assert!(!tolerates(&bearing(Some("gpu"), Some("b"), None), &closed));
+        assert!(!tolerates(&bearing(Some("gpu"), None, Some(TaintEffect::NoExecute)), &closed));
     }
 }

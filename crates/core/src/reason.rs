@@ -111,7 +111,7 @@ pub enum Cause<'a> {
         /// The end.
         end: ClearanceEnd<'a>,
         /// What follows from it.
-        tenure: ClearanceValidity<'a>,
+        validity: ClearanceValidity<'a>,
         /// The lead time.
         lead: Duration,
     },

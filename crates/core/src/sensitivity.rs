@@ -92,7 +92,7 @@ impl TemplateStatements {
 #[derive(Clone, Copy, Debug)]
 pub struct ControllerStatements<'a> {
     /// By its own annotations; `None` where they do not reach its pods (see
-    /// [`WorkloadKind::speaks_for_pods`](super::workload::Kind::speaks_for_pods)).
+    /// [`WorkloadKind::speaks_for_pods`](super::workload::WorkloadKind::speaks_for_pods)).
     pub own: Option<&'a SensitivityStatement>,
     /// By those of its template.
     pub template: &'a TemplateStatements,

@@ -146,9 +146,9 @@ impl<'a> Reason<'a> {
                 f.write_str("requires one in force")
             }
             Cause::QualificationOutOfScope(_) => f.write_str("requires one that covers the pool's region"),
-            Cause::QualificationEnding { tenure, lead, .. } => {
+            Cause::QualificationEnding { validity, lead, .. } => {
                 write!(f, "has a lead time of {}, ", DurationDisplay(lead))?;
-                f.write_str(match tenure {
+                f.write_str(match validity {
                     ClearanceValidity::Withdrawn(_) => "so that new pods go to pools that outlast it",
                     ClearanceValidity::Expiring(_, RetainReason::Report) => "and only reports it",
                     ClearanceValidity::Expiring(_, RetainReason::Last) | ClearanceValidity::Open => {
@@ -190,14 +190,14 @@ impl<'a> Reason<'a> {
             Cause::QualificationExpired(..) => "record its renewal, or use another offer",
             Cause::QualificationNotYetValid(_) => "wait for that day, or use another offer",
             Cause::QualificationOutOfScope(_) => "use a zone in scope, or record one for this region",
-            Cause::QualificationEnding { tenure: ClearanceValidity::Withdrawn(_), .. } => {
+            Cause::QualificationEnding { validity: ClearanceValidity::Withdrawn(_), .. } => {
                 "record its renewal, and the pool is taken back"
             }
             Cause::QualificationEnding {
-                tenure: ClearanceValidity::Expiring(_, RetainReason::Last) | ClearanceValidity::Open,
+                validity: ClearanceValidity::Expiring(_, RetainReason::Last) | ClearanceValidity::Open,
                 ..
             } => "record its renewal, or add a pool",
-            Cause::QualificationEnding { tenure: ClearanceValidity::Expiring(_, RetainReason::Report), .. } => {
+            Cause::QualificationEnding { validity: ClearanceValidity::Expiring(_, RetainReason::Report), .. } => {
                 "record its renewal"
             }
             Cause::JurisdictionNotAllowed(subject, ..) => match subject {

@@ -87,7 +87,7 @@ impl Policy {
 impl PolicyLevels {
     /// How each of the pools that are cleared for the level at `rank` stands at `at`, in the order in which their ends
     /// (`None`: no end is known) are given, each with whether the pool has a place in it.
-    pub(super) fn tenures<'a>(
+    pub(super) fn validities<'a>(
         &self,
         rank: usize,
         cleared: &[(Option<ClearanceEnd<'a>>, bool)],
@@ -97,8 +97,8 @@ impl PolicyLevels {
         let report = self.at(rank).is_some_and(|level| level.on_loss.action == LossAction::Report);
         // What outlasts everything else, of the pools that pods can go to. No end sorts after every end.
         let lasting = |end: Option<ClearanceEnd<'_>>| (end.is_none(), end.map(|end| end.at));
-        let longest = cleared.iter().filter(|(_, peopled)| *peopled).map(|(end, _)| lasting(*end)).max();
-        let tenure = |(end, _): &(Option<ClearanceEnd<'a>>, bool)| match end {
+        let longest = cleared.iter().filter(|(_, has_nodes)| *has_nodes).map(|(end, _)| lasting(*end)).max();
+        let validity = |(end, _): &(Option<ClearanceEnd<'a>>, bool)| match end {
             Some(end) if ends_within(*end, lead, at) => {
                 if report {
                     ClearanceValidity::Expiring(*end, RetainReason::Report)
@@ -110,7 +110,7 @@ impl PolicyLevels {
             }
             _ => ClearanceValidity::Open,
         };
-        cleared.iter().map(tenure).collect()
+        cleared.iter().map(validity).collect()
     }
 }
 

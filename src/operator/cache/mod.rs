@@ -1,4 +1,4 @@
-//! The cache: what watches and the answers to writes have told of the cluster, object by object.
+//! The cache: the operator's reflector store, what watches and the answers to writes have told of each object.
 //!
 //! It takes one [`Observation`] at a time, and counts for each family of facts how often it has changed. It has no client
 //! and decides nothing: what differs from what should be is for the reconcilers to find.

@@ -163,7 +163,7 @@ impl Engine {
         // 5. What differs from what should be, family by family.
         let due = self.reconcile(clocks, report);
         // 6. What of it may go out now.
-        let admitted = self.writes.admit(due, &self.cache, self.settings.concurrency, clocks.monotonic);
+        let admitted = self.writes.take_ready(due, &self.cache, self.settings.concurrency, clocks.monotonic);
         for (target, not_before) in &admitted.put_off {
             self.records.put_off(target, *not_before);
             self.statuses.put_off(target, *not_before);
@@ -239,7 +239,7 @@ impl Engine {
         if is_first {
             breaker.first_look(&self.cache, &self.evaluation, clocks.wall, clocks.monotonic);
         }
-        self.metrics.ruled(&self.evaluation);
+        self.metrics.set_evaluation(&self.evaluation);
         tracing::debug!(next = ?self.evaluation.next, "evaluated all pools");
     }
 
@@ -260,7 +260,7 @@ impl Engine {
             return;
         }
         if !leads {
-            return self.metrics.resigned();
+            return self.metrics.clear_leader_gauges();
         }
         // Everything is compared anew. What became of our own writes, if there ever were any, says nothing any more.
         self.writes.forget_failures();
@@ -282,7 +282,7 @@ impl Engine {
         let view = ClusterView::new(facts, &self.writes, self.admission.propagation(), &derived);
         let wake = self.admission.reconcile(&view, clocks).wake;
         self.wake_at(wake);
-        self.metrics.counted(&self.cache);
+        self.metrics.set_object_counts(&self.cache);
         // What is only kept for writes would otherwise be kept for ever.
         self.node_labels.clear();
         self.events.clear();
@@ -366,7 +366,7 @@ impl Engine {
                 let (reason, error) = (failure.reason(), ErrorChain(error.cause()));
                 let is_away = self.writes.outage_until(now).is_some();
                 if self.events.on_write_result(target, Some(failure), is_away) {
-                    self.writes.give_up(target);
+                    self.writes.forget(target);
                     tracing::warn!(object, reason, %error, "an event was not recorded");
                 } else {
                     tracing::debug!(object, reason, %error, "an event was not recorded; it is sent again");

@@ -365,7 +365,7 @@ impl PolicyTally {
         self.levels.resize(policy.levels.iter().len(), PoolTally::default());
         for (rank, tally) in self.levels.iter_mut().enumerate() {
             tally.count(pool, clearance.cleared(rank));
-            let outcome = match clearance.tenure(rank) {
+            let outcome = match clearance.validity(rank) {
                 ClearanceValidity::Open => continue,
                 ClearanceValidity::Withdrawn(_) => ExpiryOutcome::Leaving,
                 ClearanceValidity::Expiring(_, RetainReason::Last) => ExpiryOutcome::Last,

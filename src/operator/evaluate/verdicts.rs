@@ -17,8 +17,8 @@ pub(super) fn verdicts(clearance: &PoolClearance<'_>) -> Vec<api::PoolVerdict> {
                 level: Some(level.name.to_string()),
                 category: None,
                 cleared: found.cleared(rank),
-                leaving: matches!(found.tenure(rank), ClearanceValidity::Withdrawn(_)),
-                ends: found.tenure(rank).end().map(|end| time(end.at)),
+                leaving: matches!(found.validity(rank), ClearanceValidity::Withdrawn(_)),
+                ends: found.validity(rank).end().map(|end| time(end.at)),
                 reasons: reasons(found.reasons(rank).chain(found.ending(rank))),
             });
         }

@@ -1,4 +1,4 @@
-//! Event reconciler: sends what people should hear of, a few at a time.
+//! Event reconciler, the operator's event recorder: sends what people should hear of, a few at a time.
 //!
 //! It takes [`EventRequest`]s from the other reconcilers and returns as many as may be on their way. When a thousand
 //! workloads begin to move, so many requests at once would take more memory than all else. Reasons take turns, so that a

@@ -76,7 +76,7 @@ impl NodeLabelReconciler {
             return;
         }
         if let Some(since) = self.since.remove(name).filter(|_| is_written) {
-            self.metrics.stamped(now.saturating_duration_since(since));
+            self.metrics.observe_stamping(now.saturating_duration_since(since));
         }
     }
 

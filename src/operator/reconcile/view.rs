@@ -123,7 +123,7 @@ fn node_views<'a>(cache: &'a ClusterCache, evaluation: &'a Evaluation) -> Vec<No
             taints: &node.taints,
             schedulable: node.ready && !node.cordoned,
             allocatable: node.allocatable,
-            others: &node.others,
+            extended_resources: &node.others,
         }
     };
     cache.nodes.iter().map(view).collect()

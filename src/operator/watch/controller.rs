@@ -64,7 +64,6 @@ fn count(number: i32) -> u32 {
     u32::try_from(number).unwrap_or(0)
 }
 
-/// What matters of the spec of a kind of `apps/v1`.
 /// From where a `StatefulSet` numbers its pods.
 #[derive(Clone, Debug, Deserialize)]
 struct Ordinals {
@@ -72,6 +71,7 @@ struct Ordinals {
     start: i32,
 }
 
+/// What matters of the spec of a kind of `apps/v1`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AppSpec {
@@ -314,14 +314,14 @@ impl FromPartial<batch::Job> for Controller {
         let failures = spec.backoff_limit.unwrap_or(BACKOFF_LIMIT).saturating_sub(status.failed);
         // An index that may not fail is lost with its pod.
         let failures = spec.backoff_limit_per_index.map_or(failures, |index| failures.min(index));
-        let patience = match spec.pod_failure_policy.as_ref().and_then(FailurePolicy::of_disrupted) {
+        let failures_left = match spec.pod_failure_policy.as_ref().and_then(FailurePolicy::of_disrupted) {
             Some("Ignore") => None,
             // With the pod the whole Job fails, or its index.
             Some("FailJob" | "FailIndex") => Some(0),
             _ => Some(count(failures)),
         };
         let started = !spec.suspend || status.start_time.is_some();
-        let controller_spec = ControllerSpec::Job { finished, started, patience };
+        let controller_spec = ControllerSpec::Job { finished, started, failures_left };
         let replicas = if finished || spec.suspend { 0 } else { replicas };
         Ok(Some(
             CommonFields { metadata, template: spec.template, replicas, observed: None, controller_spec }.controller(),
@@ -492,8 +492,8 @@ mod tests {
             (json!({}), json!({"conditions": [{"type": "Failed", "status": "False"}]}), 1, (false, true, Some(6))),
         ] {
             let found = read::<batch::Job>(&spec, &status);
-            let (finished, started, patience) = controller_spec;
-            assert_eq!(found.spec, ControllerSpec::Job { finished, started, patience }, "{spec} {status}");
+            let (finished, started, failures_left) = controller_spec;
+            assert_eq!(found.spec, ControllerSpec::Job { finished, started, failures_left }, "{spec} {status}");
             assert_eq!((found.replicas, found.observed), (replicas, true), "{spec} {status}");
         }
         assert_common(&read::<batch::Job>(&json!({"template": template()}), &json!({})));

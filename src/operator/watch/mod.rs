@@ -1,4 +1,4 @@
-//! Watches: one task for each kind of object that the operator follows, each with its own backoff.
+//! Watches: the informers of the operator, one list and watch for each kind of object, each with its own backoff.
 //!
 //! Each takes what the API server tells of its kind and sends it on as an [`Observation`], decoded no further than needed.
 //! An object that cannot be read is left as it was known, counted and logged; it is never taken for gone.

@@ -112,7 +112,11 @@ impl FromPartial<k8s::Pod> for Pod {
             owner: template::owner(&metadata),
             statements: Arc::new(annotations.map(TemplateStatements::of).unwrap_or_default()),
             node_requirements: Arc::new(template::node_requirements(spec.node_selector, spec.affinity)),
-            scheduling: Arc::new(SchedulingConstraints { tolerations, others, apart }),
+            scheduling: Arc::new(SchedulingConstraints {
+                tolerations,
+                extended_resources: others,
+                anti_affinity_keys: apart,
+            }),
             claims: claims.map(|claim| claim.claim_name.into()).collect(),
             requests,
             node: spec.node_name.filter(|name| !name.is_empty()).map(Into::into),

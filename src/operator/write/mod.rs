@@ -1,6 +1,7 @@
 //! Writes: the requests that the operator makes of the API server, their queue and their execution.
 //!
-//! An [`ApiWriter`] carries out one [`WriteRequest`] and returns what it saw of the object. Its client refuses what would
+//! An [`ApiWriter`] carries out one [`WriteRequest`], a server-side apply, a merge patch, a creation, a deletion or an
+//! eviction, and returns what it saw of the object. Its client refuses what would
 //! write while this replica does not lead: see [`guarded`](super::lease::guarded).
 
 pub mod error;

@@ -1,7 +1,8 @@
-//! Write queue: which requests may go out now, which are on their way, and which must wait after a failure.
+//! Write queue, the operator's work queue: which requests may go out now, which are on their way, and which must wait after a failure.
 //!
 //! It takes the requests of a cycle and returns those to carry out; it is told how each one ended. One request is on its
-//! way for each target at a time, and an object that fails waits by itself: only an API server that is away holds up all.
+//! way for each target at a time, and an object that fails is requeued with a
+//! backoff of its own: only an API server that is away holds up all.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -86,7 +87,7 @@ pub struct WriteQueue {
 
 /// The requests of a cycle, parted.
 #[derive(Debug, Default)]
-pub struct AdmittedWrites {
+pub struct ReadyWrites {
     /// Those to carry out now.
     pub requests: Vec<WriteRequest>,
     /// Targets of those that wait, and until when, where they wait out failures.
@@ -139,7 +140,7 @@ impl WriteQueue {
     }
 
     /// Writes about `target` are given up: how they fared says nothing any more.
-    pub fn give_up(&mut self, target: &WriteTarget) {
+    pub fn forget(&mut self, target: &WriteTarget) {
         self.backoffs.remove(target);
     }
 
@@ -151,14 +152,14 @@ impl WriteQueue {
     }
 
     /// Parts the requests of a cycle, of which `concurrency` of a kind may be on their way at a time.
-    pub fn admit(
+    pub fn take_ready(
         &mut self,
         due: Vec<WriteRequest>,
         cache: &ClusterCache,
         concurrency: usize,
         now: Instant,
-    ) -> AdmittedWrites {
-        let mut admitted = AdmittedWrites::default();
+    ) -> ReadyWrites {
+        let mut admitted = ReadyWrites::default();
         let mut statuses = self.in_flight(WriteTarget::is_status);
         let mut moves = self.in_flight(WriteTarget::moves_pods);
         for request in due {
@@ -405,7 +406,7 @@ mod tests {
         let target = request().target();
         let mut waits = Vec::new();
         for _ in 0..5 {
-            assert_eq!(queue.admit(vec![request()], &ClusterCache::default(), 4, now).requests.len(), 1);
+            assert_eq!(queue.take_ready(vec![request()], &ClusterCache::default(), 4, now).requests.len(), 1);
             let end = queue.on_write_result(&target, None, now);
             let wait = queue.backs_off_until(&target, now).map_or(Duration::ZERO, |then| then - now);
             waits.push((end.is_undone, wait.as_millis()));
@@ -414,9 +415,9 @@ mod tests {
         assert_eq!(waits, [(false, 0), (false, 0), (true, 200), (true, 400), (true, 800)]);
         // Another write is none that was undone, and neither is the same after a while.
         let other = WriteRequest::ApplyPoolStatus("p".into(), serde_json::json!({"nodes": 2}));
-        queue.admit(vec![other], &ClusterCache::default(), 4, now);
+        queue.take_ready(vec![other], &ClusterCache::default(), 4, now);
         assert!(!queue.on_write_result(&target, None, now).is_undone);
-        queue.admit(vec![request()], &ClusterCache::default(), 4, now);
+        queue.take_ready(vec![request()], &ClusterCache::default(), 4, now);
         assert!(!queue.on_write_result(&target, None, now).is_undone);
     }
 

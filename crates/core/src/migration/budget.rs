@@ -39,7 +39,7 @@ impl<'a> ConcurrencyBudget<'a> {
 
     /// Whether `candidate` may begin now.
     pub(super) fn allows(&self, candidate: &Candidate<'_, 'a>) -> bool {
-        let weight = candidate.weight().max(1);
+        let weight = candidate.pods_moving().max(1);
         let allows = |budget: &LevelBudget| budget.moving == 0 || budget.moving.saturating_add(weight) <= budget.most;
         let mut levels = candidate.owned.requirements.levels();
         !candidate.paced || levels.all(|level| self.levels.get(&level).is_none_or(allows))
@@ -47,7 +47,7 @@ impl<'a> ConcurrencyBudget<'a> {
 
     /// Counts `candidate` as on the move.
     pub(super) fn take(&mut self, candidate: &Candidate<'_, 'a>) {
-        let weight = candidate.weight().max(1);
+        let weight = candidate.pods_moving().max(1);
         for level in candidate.owned.requirements.levels().filter(|_| candidate.paced) {
             if let Some(budget) = self.levels.get_mut(&level) {
                 budget.moving = budget.moving.saturating_add(weight);

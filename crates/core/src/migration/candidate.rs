@@ -46,7 +46,7 @@ impl<'a> Candidate<'_, 'a> {
     }
 
     /// How many pods would be on the move.
-    pub(super) fn weight(&self) -> u32 {
+    pub(super) fn pods_moving(&self) -> u32 {
         match &self.steps {
             CandidateSteps::Template { .. } if self.cause == MigrationCause::TemplateBehind => 0,
             CandidateSteps::Template { .. } => self.owned.pods.staying(),
@@ -84,14 +84,20 @@ impl<'a> Candidate<'_, 'a> {
     }
 
     pub(super) fn begin(self) -> PlannedMigration<'a> {
-        let weight = self.weight();
+        let weight = self.pods_moving();
         let steps = match self.steps {
             CandidateSteps::Template { kind, name } => vec![MigrationStep::AnnotateTemplate { kind, name }],
             CandidateSteps::Evictions(pods) => {
                 pods.into_iter().map(|(name, pod)| MigrationStep::Evict { name, pod }).collect()
             }
         };
-        PlannedMigration { owner: self.owned.uid, namespace: self.owned.namespace, cause: self.cause, weight, steps }
+        PlannedMigration {
+            owner: self.owned.uid,
+            namespace: self.owned.namespace,
+            cause: self.cause,
+            pods_moving: weight,
+            steps,
+        }
     }
 }
 
@@ -255,7 +261,7 @@ fn method_of(
     }
     let method = method?;
     place(owned, pod, method, fit).map_err(BlockedReason::NoFit)?;
-    if let Some(said) = context.forbidden.get(&pod.pod.uid)
+    if let Some(said) = context.refused_evictions.get(&pod.pod.uid)
         && !context.moving.contains_key(&owned.uid)
     {
         // It is asked for again and again; meanwhile this is why it stays.
@@ -449,7 +455,7 @@ fn may_be_replaced(
             Err(BlockedReason::OwnerTerminating(controller.spec.kind()))
         }
         PodOwner::Known(_, controller) => match &controller.spec {
-            ControllerSpec::Job { patience: Some(0), .. } => Err(BlockedReason::JobWouldFail),
+            ControllerSpec::Job { failures_left: Some(0), .. } => Err(BlockedReason::JobWouldFail),
             // Its controller would make the same pod again, and again.
             ControllerSpec::DaemonSet { on_delete: true } => Err(BlockedReason::OnDelete(WorkloadKind::DaemonSet)),
             ControllerSpec::DaemonSet { on_delete: false } if template_state(owned) == TemplateState::Complete => {
@@ -460,7 +466,7 @@ fn may_be_replaced(
                 }
             }
             ControllerSpec::DaemonSet { on_delete: false }
-            | ControllerSpec::Job { patience: None | Some(1..), .. }
+            | ControllerSpec::Job { failures_left: None | Some(1..), .. }
             | ControllerSpec::Deployment { .. }
             | ControllerSpec::ReplicaSet
             | ControllerSpec::StatefulSet { .. }

@@ -18,8 +18,8 @@ use core::fmt;
 
 use crate::{
     cluster_objects::{
-        ClusterObjects, ComputeResources, ExtendedResources, NodeView, ObjectUid, Pod, PodPhase, bears, has_others,
-        split,
+        ClusterObjects, ComputeResources, ExtendedResources, NodeView, ObjectUid, Pod, PodPhase, has_others, split,
+        tolerates,
     },
     compliance::PlacementFacts,
     keys,
@@ -45,7 +45,7 @@ pub enum NoFit {
         volume: Arc<str>,
     },
     /// All such nodes have one of its like, from which it must be apart.
-    Crowded,
+    AntiAffinity,
     /// All such nodes are full.
     Full,
 }
@@ -63,7 +63,7 @@ impl fmt::Display for NoFit {
             Self::Volume { claim, volume } => {
                 write!(f, "its claim {claim} is bound to volume {volume}, which no cleared node can reach")
             }
-            Self::Crowded => f.write_str(
+            Self::AntiAffinity => f.write_str(
                 "the cleared nodes that could take it have pods of its own workload, from which its podAntiAffinity or its \
                  hostPort keeps it apart",
             ),
@@ -93,9 +93,9 @@ fn asked(pod: &Pod) -> ComputeResources {
 }
 
 /// Whether the node `node` takes new pods, and `pod`, which `wants` that, among them.
-fn lets_in(node: &NodeView<'_>, pod: &Pod, node_requirements: &NodeRequirements) -> bool {
+fn accepts_pod(node: &NodeView<'_>, pod: &Pod, node_requirements: &NodeRequirements) -> bool {
     node.schedulable
-        && bears(&pod.scheduling.tolerations, node.taints)
+        && tolerates(&pod.scheduling.tolerations, node.taints)
         && node_requirements.accept(node.name, &node.labels)
 }
 
@@ -108,17 +108,17 @@ struct RemainingCapacity {
 
 impl RemainingCapacity {
     fn has_room_for(&self, pod: &Pod, node: &NodeView<'_>) -> bool {
-        let others = self.others.as_ref().unwrap_or(node.others);
-        self.common.has_room_for(&asked(pod)) && has_others(others, &pod.scheduling.others)
+        let others = self.others.as_ref().unwrap_or(node.extended_resources);
+        self.common.has_room_for(&asked(pod)) && has_others(others, &pod.scheduling.extended_resources)
     }
 
     fn take(&mut self, pod: &Pod, node: &NodeView<'_>) {
         self.common = self.common.without(&asked(pod));
-        if pod.scheduling.others.is_empty() {
+        if pod.scheduling.extended_resources.is_empty() {
             return;
         }
-        let others = self.others.get_or_insert_with(|| node.others.clone());
-        for (name, amount) in &pod.scheduling.others {
+        let others = self.others.get_or_insert_with(|| node.extended_resources.clone());
+        for (name, amount) in &pod.scheduling.extended_resources {
             if let Some(left) = others.get_mut(name) {
                 *left = left.saturating_sub(*amount);
             }
@@ -163,11 +163,11 @@ struct VolumeReach<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum FitFailure {
     NotCleared,
-    NoEntry,
+    Unschedulable,
     TooSmall,
     /// The claim, by its place among those that limit the pod.
     OutOfReach(usize),
-    Crowded,
+    AntiAffinity,
     Full,
 }
 
@@ -222,7 +222,7 @@ impl<'s, 'a> FitChecker<'s, 'a> {
         if let Some(left) = self.left.as_mut().and_then(|left| left.get_mut(place)) {
             left.take(pod, node);
         }
-        if let Some(owner) = pod.owner.as_ref().filter(|_| !pod.scheduling.apart.is_empty()) {
+        if let Some(owner) = pod.owner.as_ref().filter(|_| !pod.scheduling.anti_affinity_keys.is_empty()) {
             self.given.entry(owner.uid).or_default().extend(domains(pod, node));
         }
         Ok(())
@@ -263,7 +263,7 @@ impl<'s, 'a> FitChecker<'s, 'a> {
             taken: if required == FitRequirement::Apart { taken(objects, facts, key, pod) } else { BTreeSet::new() },
             from: 0,
             // A node that needs no clearance is no worse than closed.
-            furthest: if needs.keys().next().is_some() { FitFailure::NotCleared } else { FitFailure::NoEntry },
+            furthest: if needs.keys().next().is_some() { FitFailure::NotCleared } else { FitFailure::Unschedulable },
         });
         let given = pod.owner.as_ref().and_then(|owner| self.given.get(&owner.uid));
         let mut furthest = search.furthest;
@@ -285,13 +285,13 @@ impl<'s, 'a> FitChecker<'s, 'a> {
         }
         found.ok_or_else(|| match furthest {
             FitFailure::NotCleared => NoFit::NoPool,
-            FitFailure::NoEntry => NoFit::NoNode,
+            FitFailure::Unschedulable => NoFit::NoNode,
             FitFailure::TooSmall => NoFit::TooSmall,
             FitFailure::OutOfReach(claim) => match reaches.into_iter().nth(claim) {
                 Some(VolumeReach { claim, volume, .. }) => NoFit::Volume { claim, volume },
                 None => NoFit::NoNode,
             },
-            FitFailure::Crowded => NoFit::Crowded,
+            FitFailure::AntiAffinity => NoFit::AntiAffinity,
             FitFailure::Full => NoFit::Full,
         })
     }
@@ -305,7 +305,7 @@ impl<'s, 'a> FitChecker<'s, 'a> {
 }
 
 fn class(pod: &Pod, needs: &PodRequirements<'_>, required: FitRequirement) -> PodClass {
-    let apart = required == FitRequirement::Apart && !pod.scheduling.apart.is_empty();
+    let apart = required == FitRequirement::Apart && !pod.scheduling.anti_affinity_keys.is_empty();
     PodClass {
         needs: core::ptr::from_ref(needs).addr(),
         node_requirements: Arc::as_ptr(&pod.node_requirements).addr(),
@@ -328,10 +328,12 @@ fn stop(
     if !needs.met_by(node.labels.stamps) {
         return Some(FitFailure::NotCleared);
     }
-    if !lets_in(node, pod, &search.node_requirements) {
-        return Some(FitFailure::NoEntry);
+    if !accepts_pod(node, pod, &search.node_requirements) {
+        return Some(FitFailure::Unschedulable);
     }
-    if !node.allocatable.has_room_for(&asked(pod)) || !has_others(node.others, &pod.scheduling.others) {
+    if !node.allocatable.has_room_for(&asked(pod))
+        || !has_others(node.extended_resources, &pod.scheduling.extended_resources)
+    {
         return Some(FitFailure::TooSmall);
     }
     let within = |reach: &VolumeReach<'_>| reach.nodes.iter().any(|term| term.accepts(node.name, &node.labels));
@@ -340,24 +342,26 @@ fn stop(
     }
     let taken = |domain| search.taken.contains(&domain) || given.is_some_and(|given| given.contains(&domain));
     if domains(pod, node).any(taken) {
-        return Some(FitFailure::Crowded);
+        return Some(FitFailure::AntiAffinity);
     }
     (!left.is_none_or(|left| left.has_room_for(pod, node))).then_some(FitFailure::Full)
 }
 
 /// The labels of `node` that nodes with the like of `pod` may not have.
 fn domains<'p>(pod: &'p Pod, node: &'p NodeView<'_>) -> impl Iterator<Item = TopologyDomain> + 'p {
-    pod.scheduling.apart.iter().filter_map(|key| Some((key.clone(), node.labels.label(key)?.to_owned())))
+    pod.scheduling.anti_affinity_keys.iter().filter_map(|key| Some((key.clone(), node.labels.label(key)?.to_owned())))
 }
 
 /// The labels of the nodes where the like of `pod` are: pods of the same owner.
 fn taken(objects: &ClusterObjects<'_>, facts: &PlacementFacts<'_>, key: &str, pod: &Pod) -> BTreeSet<TopologyDomain> {
     let (namespace, _) = split(key);
-    let Some(owner) = pod.owner.as_ref().filter(|_| !pod.scheduling.apart.is_empty()) else { return BTreeSet::new() };
+    let Some(owner) = pod.owner.as_ref().filter(|_| !pod.scheduling.anti_affinity_keys.is_empty()) else {
+        return BTreeSet::new();
+    };
     let neighbours = objects.pods.range(format!("{namespace}/")..);
     let neighbours = neighbours.take_while(|(key, _)| split(key).0 == namespace).map(|(_, pod)| pod);
     let like = |other: &&Pod| {
-        other.uid != pod.uid && other.counts() && other.owner.as_ref().is_some_and(|other| other.uid == owner.uid)
+        other.uid != pod.uid && other.is_active() && other.owner.as_ref().is_some_and(|other| other.uid == owner.uid)
     };
     let nodes = neighbours.filter(like).filter_map(|other| facts.node(other.node.as_deref()?));
     nodes.flat_map(|node| domains(pod, node)).collect()
@@ -378,10 +382,10 @@ fn left(objects: &ClusterObjects<'_>, facts: &PlacementFacts<'_>) -> Vec<Remaini
         }
     }
     // Who waits for a node, as a successor of what was moved a moment ago does, is about to have one.
-    let waits = |pod: &&Pod| pod.counts() && pod.node.is_none() && pod.phase != PodPhase::Gated;
+    let waits = |pod: &&Pod| pod.is_active() && pod.node.is_none() && pod.phase != PodPhase::Gated;
     for pod in objects.pods.values().filter(waits).take(AWAITED) {
         let has_room = |(node, left): &(&NodeView<'_>, &mut RemainingCapacity)| {
-            lets_in(node, pod, &pod.node_requirements) && left.has_room_for(pod, node)
+            accepts_pod(node, pod, &pod.node_requirements) && left.has_room_for(pod, node)
         };
         if let Some((node, left)) = facts.nodes.iter().zip(&mut left).find(has_room) {
             left.take(pod, node);

@@ -137,7 +137,7 @@ impl ReplacementStrategy {
                 ControllerSpec::DaemonSet { on_delete: false } => Self::EveryNode,
                 // Admission leaves the template of a CronJob's Job as it was made.
                 ControllerSpec::Job { started: false, .. } if controller.statements().own.is_some() => Self::NotStarted,
-                ControllerSpec::Job { patience, .. } => Self::Started { bears_failure: *patience != Some(0) },
+                ControllerSpec::Job { failures_left, .. } => Self::Started { bears_failure: *failures_left != Some(0) },
                 ControllerSpec::CronJob => Self::NewJobsOnly,
             },
             PodOwner::Unknown(_) => Self::UnknownOwner,

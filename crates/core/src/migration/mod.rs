@@ -60,7 +60,7 @@ pub struct MigrationContext<'a> {
     /// What is to be left alone for now, after a move in vain.
     pub resting: &'a BTreeMap<ObjectUid, BlockedReason>,
     /// Pods whose eviction a disruption budget has just refused, with what the API server said.
-    pub forbidden: &'a BTreeMap<ObjectUid, String>,
+    pub refused_evictions: &'a BTreeMap<ObjectUid, String>,
     /// Workloads of which stale pods were replaced.
     pub replaced: &'a BTreeMap<ObjectUid, ReplacedPods>,
     /// Levels, by the names of their policies and their own, whose moves wait for an officer's word, with what to say of
@@ -108,7 +108,7 @@ pub struct PlannedMigration<'a> {
     /// Why.
     pub cause: MigrationCause,
     /// How many pods are on the move by it.
-    pub weight: u32,
+    pub pods_moving: u32,
     /// What to do; more than one thing only where nothing is waited for.
     pub steps: Vec<MigrationStep<'a>>,
 }

@@ -86,7 +86,7 @@ impl<'a> PlanContext<'_, 'a> {
     fn exceptions(&self, planned: &PlannedWorkload<'_>) -> impl Iterator<Item = (&PolicyDemand<'a>, &'a Exception)> {
         let asks = self.demand(planned).map(|demand| demand.asks.iter()).into_iter().flatten();
         asks.filter_map(|ask| {
-            let policy = self.estate.world().policies.get(ask.policy)?;
+            let policy = self.cluster.world().policies.get(ask.policy)?;
             Some((ask, policy.exceptions.get(ask.exception?)?))
         })
     }

@@ -290,8 +290,8 @@ pub struct DaemonSetReach<'a> {
 impl<'a> Plan<'a> {
     /// What its workloads have to reckon with.
     #[must_use]
-    pub fn outlook(&self) -> PlanContext<'_, 'a> {
-        PlanContext { pools: &self.pools, demands: &self.demands, nodes: &self.nodes, estate: self.inventory }
+    pub fn plan_context(&self) -> PlanContext<'_, 'a> {
+        PlanContext { pools: &self.pools, demands: &self.demands, nodes: &self.nodes, cluster: self.inventory }
     }
 
     /// The demand of `planned`.
@@ -337,7 +337,7 @@ impl<'a> Plan<'a> {
     /// The pool at `index` of the pools.
     #[must_use]
     pub fn pool(&self, index: usize) -> Option<&'a Pool> {
-        self.outlook().pool(index)
+        self.plan_context().pool(index)
     }
 
     /// What becomes of `planned` and why, in a sentence or two.
@@ -345,7 +345,7 @@ impl<'a> Plan<'a> {
     pub fn message(&self, planned: &PlannedWorkload<'a>) -> String {
         let placed = u32::try_from(planned.workload.runs_on.len()).unwrap_or(u32::MAX);
         let pods = (placed > 0).then(|| PodCounts { total: placed, placed, ..PodCounts::default() });
-        self.outlook().message(planned, pods.as_ref())
+        self.plan_context().message(planned, pods.as_ref())
     }
 
     /// The pool that lacks least to meet `demand`, where none meets it.
@@ -357,7 +357,7 @@ impl<'a> Plan<'a> {
     /// See [`PlanContext::reach`].
     #[must_use]
     pub fn reach(&self, planned: &PlannedWorkload<'a>) -> Option<DaemonSetReach<'a>> {
-        self.outlook().reach(planned)
+        self.plan_context().reach(planned)
     }
 }
 
@@ -391,7 +391,7 @@ pub struct PlanContext<'p, 'a> {
     pools: &'p [PoolClearance<'a>],
     demands: &'p [PlacementDemand<'a>],
     nodes: &'p BTreeMap<&'a str, NodeOwnership>,
-    estate: &'a dyn ClusterSource,
+    cluster: &'a dyn ClusterSource,
 }
 
 impl<'p, 'a> PlanContext<'p, 'a> {
@@ -426,7 +426,7 @@ impl<'p, 'a> PlanContext<'p, 'a> {
             .nodes
             .keys()
             .copied()
-            .filter(|name| self.estate.labels_of(name).is_some_and(|labels| node_requirements.accept(name, labels)))
+            .filter(|name| self.cluster.labels_of(name).is_some_and(|labels| node_requirements.accept(name, labels)))
             .partition(|name| demand.nodes.binary_search(name).is_ok());
         Some(DaemonSetReach { cleared, lost })
     }

@@ -33,7 +33,7 @@ use crate::{
 #[must_use]
 pub fn plan(inventory: &PlanInventory, at: Timestamp, assume: PlanAssumptions) -> Plan<'_> {
     let nodes = owners(inventory);
-    let peopled: BTreeSet<usize> = nodes
+    let has_nodes: BTreeSet<usize> = nodes
         .values()
         .filter_map(|of| match of {
             NodeOwnership::Pool(pool) => Some(*pool),
@@ -41,7 +41,7 @@ pub fn plan(inventory: &PlanInventory, at: Timestamp, assume: PlanAssumptions) -
         })
         .collect();
     let names: BTreeMap<&PoolName, usize> = inventory.world.catalogue.pools.keys().zip(0..).collect();
-    let has_node = |name: &PoolName| nodes.is_empty() || names.get(name).is_some_and(|pool| peopled.contains(pool));
+    let has_node = |name: &PoolName| nodes.is_empty() || names.get(name).is_some_and(|pool| has_nodes.contains(pool));
     let pools = Judge::new(&inventory.world).pools_where(at, has_node);
     let mut planner = Planner::new(inventory, assume, &pools, &nodes);
     let workloads = inventory.workloads.iter().map(|workload| planner.workload(workload)).collect();
@@ -77,7 +77,7 @@ struct JudgementKey<'a> {
 
 /// Judges workloads one by one, and remembers what they share.
 pub struct Planner<'a, 'p> {
-    estate: &'a dyn ClusterSource,
+    cluster: &'a dyn ClusterSource,
     resolver: RequirementsResolver<'a>,
     pools: &'p [PoolClearance<'a>],
     nodes: &'p BTreeMap<&'a str, NodeOwnership>,
@@ -95,14 +95,14 @@ impl<'a, 'p> Planner<'a, 'p> {
     /// theirs.
     #[must_use]
     pub fn new(
-        estate: &'a dyn ClusterSource,
+        cluster: &'a dyn ClusterSource,
         assume: PlanAssumptions,
         pools: &'p [PoolClearance<'a>],
         nodes: &'p BTreeMap<&'a str, NodeOwnership>,
     ) -> Self {
         Self {
-            estate,
-            resolver: RequirementsResolver::new(estate.world(), assume.enforced),
+            cluster,
+            resolver: RequirementsResolver::new(cluster.world(), assume.enforced),
             pools,
             nodes,
             judged: BTreeMap::new(),
@@ -115,8 +115,8 @@ impl<'a, 'p> Planner<'a, 'p> {
 
     /// What the workloads that were judged so far have to reckon with.
     #[must_use]
-    pub fn outlook(&self) -> PlanContext<'_, 'a> {
-        PlanContext { pools: self.pools, demands: &self.demands, nodes: self.nodes, estate: self.estate }
+    pub fn plan_context(&self) -> PlanContext<'_, 'a> {
+        PlanContext { pools: self.pools, demands: &self.demands, nodes: self.nodes, cluster: self.cluster }
     }
 
     /// Judges `workload`.
@@ -157,13 +157,13 @@ impl<'a, 'p> Planner<'a, 'p> {
         namespace: &'a str,
         said: impl FnOnce(&'a SensitivityStatement) -> PodSensitivity<'a>,
     ) -> Rc<PodRequirements<'a>> {
-        let estate = self.estate;
-        self.resolver.requirements(namespace, || estate.namespace(namespace), said)
+        let cluster = self.cluster;
+        self.resolver.requirements(namespace, || cluster.namespace(namespace), said)
     }
 
     fn judge(&mut self, workload: &'a Workload) -> WorkloadJudgement<'a> {
         let namespace: &'a str = &workload.identity.namespace;
-        let facts = self.estate.namespace(namespace);
+        let facts = self.cluster.namespace(namespace);
         let required = self.requirements(namespace, |statement| workload.sensitivity(statement));
         let mut judgement = WorkloadJudgement {
             exempt: facts.is_exempt(),
@@ -218,8 +218,8 @@ impl<'a, 'p> Planner<'a, 'p> {
             .filter(|(_, of)| matches!(of, NodeOwnership::Pool(pool) if cleared.binary_search(pool).is_ok()))
             .map(|(name, _)| *name)
             .collect();
-        let peopled: BTreeSet<usize> = nodes.iter().filter_map(|name| self.pool_of(name)).collect();
-        let with_nodes = if self.nodes.is_empty() { cleared.clone() } else { peopled.into_iter().collect() };
+        let has_nodes: BTreeSet<usize> = nodes.iter().filter_map(|name| self.pool_of(name)).collect();
+        let with_nodes = if self.nodes.is_empty() { cleared.clone() } else { has_nodes.into_iter().collect() };
         let id = self.demands.len();
         // Worked out once, and not for each of the workloads that will be told of it.
         let lacks = |pool: &PoolClearance<'a>| asks.iter().flat_map(|ask| ask.reasons(pool)).count();
@@ -282,7 +282,7 @@ impl<'a, 'p> Planner<'a, 'p> {
     fn node_requirements(&self, workload: &Workload, judgement: &WorkloadJudgement<'_>) -> NodeRequirements {
         let ours = |key: &str| {
             keys::policy_asked(key).is_some_and(|policy| {
-                !self.estate.world().policies.contains_key(policy)
+                !self.cluster.world().policies.contains_key(policy)
                     || judgement.policies.iter().any(|of| of.in_force && of.policy.name.as_str() == policy)
             })
         };
@@ -305,7 +305,7 @@ impl<'a, 'p> Planner<'a, 'p> {
             if suited.contains(&pool) {
                 continue;
             }
-            let (Some(own), Some(stamps)) = (self.estate.labels_of(name), stamps.get(pool)) else { continue };
+            let (Some(own), Some(stamps)) = (self.cluster.labels_of(name), stamps.get(pool)) else { continue };
             if node_requirements.accept(name, &NodeViewLabels { own, stamps }) {
                 suited.insert(pool);
             }

@@ -25,7 +25,7 @@ use rempart_core::{
 pub(super) struct InFlightMove {
     pub(super) since: Instant,
     pub(super) why: MigrationCause,
-    pub(super) weight: u32,
+    pub(super) pods_moving: u32,
     /// What it is called, for events.
     pub(super) about: ObjectReference,
     /// What is still to be written.

@@ -252,7 +252,7 @@ impl MigrationReconciler {
         let CycleClocks { wall, monotonic: now } = clocks;
         let (objects, facts, report) = (view.objects(), view.facts(), view.report());
 
-        self.inherit(report, now);
+        self.adopt_rollouts(report, now);
         self.progress(report, clocks, events);
         let input = BreakerInput { cache: view.cache, evaluation: view.evaluation, report, wall, now };
         let stopped = self.breaker.update(input, events);
@@ -265,7 +265,7 @@ impl MigrationReconciler {
         }));
 
         let is_settling = self.settled_at().is_some_and(|then| then > now);
-        let moving = self.in_flight.iter().map(|(unit, flight)| (*unit, flight.weight)).collect();
+        let moving = self.in_flight.iter().map(|(unit, flight)| (*unit, flight.pods_moving)).collect();
         let resting = self.resting.iter().filter(|(_, rest)| rest.not_before > now);
         let resting = resting.map(|(unit, rest)| (*unit, rest.why.clone())).collect();
         let forbidden = self.refused.iter().filter(|(_, refused)| refused.not_before > now);
@@ -274,7 +274,7 @@ impl MigrationReconciler {
             limits: MigrationLimits { wave: view.settings.limits.wave },
             moving: &moving,
             resting: &resting,
-            forbidden: &forbidden,
+            refused_evictions: &forbidden,
             replaced: &self.replaced,
             stopped: &stopped,
         };
@@ -319,7 +319,7 @@ impl MigrationReconciler {
 
     /// Takes over the rollouts that are under way and that another replica began, or somebody else since: to ask for
     /// them would only make them begin again.
-    fn inherit(&mut self, report: &ComplianceReport<'_>, now: Instant) {
+    fn adopt_rollouts(&mut self, report: &ComplianceReport<'_>, now: Instant) {
         for (uid, unit) in
             report.workloads.iter().filter(|(_, unit)| unit.misplaced.iter().any(MisplacedPod::is_to_move))
         {
@@ -340,7 +340,7 @@ impl MigrationReconciler {
             let flight = InFlightMove {
                 since: now,
                 why,
-                weight: unit.pods.staying(),
+                pods_moving: unit.pods.staying(),
                 about: reference(unit),
                 steps: BTreeMap::new(),
                 until: AwaitedChange::Rollout { note: note.to_string() },
@@ -404,7 +404,7 @@ impl MigrationReconciler {
         let flight = InFlightMove {
             since: now,
             why: due.cause,
-            weight: due.weight,
+            pods_moving: due.pods_moving,
             about,
             steps,
             until,
@@ -532,7 +532,7 @@ impl MigrationReconciler {
     ) -> BTreeMap<ObjectUid, MigrationStatus> {
         let mut statuses: BTreeMap<ObjectUid, MigrationStatus> = BTreeMap::new();
         for (unit, flight) in &self.in_flight {
-            statuses.entry(*unit).or_default().moving = flight.weight;
+            statuses.entry(*unit).or_default().moving = flight.pods_moving;
         }
         for (unit, wait) in waiting {
             statuses.entry(*unit).or_default().waiting = Some(*wait);

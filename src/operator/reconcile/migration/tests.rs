@@ -99,7 +99,7 @@ fn flight(since: Instant, until: AwaitedChange) -> InFlightMove {
     InFlightMove {
         since,
         why: MigrationCause::Violating,
-        weight: 1,
+        pods_moving: 1,
         about,
         steps: BTreeMap::new(),
         until,
@@ -119,10 +119,10 @@ fn an_eviction_waits_for_no_more_ready_pods_than_there_should_be() {
     assert!(!over(&web, 2, 1), "the successor is not ready yet");
     assert!(over(&web, 2, 2));
     assert!(over(&web, 6, 2), "somebody has scaled it down meanwhile");
-    let form = ControllerSpec::Job { finished: false, started: true, patience: Some(3) };
+    let form = ControllerSpec::Job { finished: false, started: true, failures_left: Some(3) };
     assert!(over(&controller(2, form), 2, 0), "pods of a Job come to their end");
     let flight = flight(now, AwaitedChange::Replacement { pods: [ObjectUid(9)].into(), ready: 2 });
-    let form = ControllerSpec::Job { finished: false, started: true, patience: Some(3) };
+    let form = ControllerSpec::Job { finished: false, started: true, failures_left: Some(3) };
     let early = flight.progress(Some(&unit(&controller(2, form), 2)), now + JOB_COUNTS_WITHIN / 2);
     assert!(matches!(early, MigrationProgress::UnderWay), "the Job has not counted it yet");
 }
@@ -178,8 +178,8 @@ fn who_takes_over_goes_on_with_the_rollouts_that_are_in_flight() {
         let unit = OwnedPods { misplaced: vec![misplaced], ..unit(&web, 2) };
         let report = ComplianceReport { workloads: [(UID, unit)].into(), ..ComplianceReport::default() };
         let mut moves = MigrationReconciler::default();
-        moves.inherit(&report, now);
-        assert_eq!(moves.in_flight.get(&UID).map(|flight| flight.weight), inherited.then_some(2), "{web:?}");
+        moves.adopt_rollouts(&report, now);
+        assert_eq!(moves.in_flight.get(&UID).map(|flight| flight.pods_moving), inherited.then_some(2), "{web:?}");
         moves.progress(&report, clocks(now), &mut Vec::new());
         assert_eq!(moves.in_flight.contains_key(&UID), inherited, "it goes on");
     }

@@ -74,7 +74,7 @@ impl ClusterSource for CachedCluster<'_> {
 }
 
 /// What the record of `entry` follows from, beside what all do, as a number.
-fn inputs(entry: &RecordEntry<'_, '_>, base: u64, migration: &MigrationStatus, estate: &CachedCluster<'_>) -> u64 {
+fn inputs(entry: &RecordEntry<'_, '_>, base: u64, migration: &MigrationStatus, cluster: &CachedCluster<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
     let (tally, nodes, misplaced) = entry.pods();
     (base, entry.uid, tally, nodes, migration).hash(&mut hasher);
@@ -89,7 +89,7 @@ fn inputs(entry: &RecordEntry<'_, '_>, base: u64, migration: &MigrationStatus, e
         }
         EntrySource::Pod(_, found, _) => (&found.statements, &found.node_requirements).hash(&mut hasher),
     }
-    estate.cache.namespaces.get(&entry.identity.namespace).map(|known| &known.labels).hash(&mut hasher);
+    cluster.cache.namespaces.get(&entry.identity.namespace).map(|known| &known.labels).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -142,7 +142,7 @@ fn body(name: &str, entry: &RecordEntry<'_, '_>, status: &api::WorkloadPlacement
 /// One look at everything.
 pub(super) struct RecordComparison<'e, 's, 'a> {
     pub(super) entries: &'e BTreeMap<String, RecordEntry<'s, 'a>>,
-    pub(super) estate: &'e CachedCluster<'a>,
+    pub(super) cluster: &'e CachedCluster<'a>,
     pub(super) migrations: &'e MigrationStatuses,
     pub(super) at: Timestamp,
     pub(super) now: Instant,
@@ -151,20 +151,20 @@ pub(super) struct RecordComparison<'e, 's, 'a> {
 impl RecordComparison<'_, '_, '_> {
     /// Works out what is to be written, and returns what is to be told of records that say it already.
     pub(super) fn compare(&self, records: &mut RecordReconciler) -> Vec<EventRequest> {
-        let Self { entries, estate, migrations, at, now } = *self;
+        let Self { entries, cluster, migrations, at, now } = *self;
         records.asked.retain(|_, asked| *asked + PACE > now);
         (records.is_due, records.has_more, records.not_before) = (false, false, Some(now + PACE));
         records.ready.clear();
-        let pools = estate.evaluation.clearances(at);
-        let nodes = nodes(estate.cache, &pools);
-        let base = base(estate);
+        let pools = cluster.evaluation.clearances(at);
+        let nodes = nodes(cluster.cache, &pools);
+        let base = base(cluster);
         let (mut changed, mut told) = (Vec::new(), Vec::new());
         let after = entries.range::<String, _>((Bound::Excluded(&records.cursor), Bound::Unbounded));
         let until = entries.range::<String, _>((Bound::Unbounded, Bound::Included(&records.cursor)));
         for (name, entry) in after.chain(until) {
             let migration = entry.migration(migrations);
-            let from = inputs(entry, base, &migration, estate);
-            let record = estate.cache.records.get(name).map(|record| record.version);
+            let from = inputs(entry, base, &migration, cluster);
+            let record = cluster.cache.records.get(name).map(|record| record.version);
             if record.is_some_and(|record| records.verified.get(name) == Some(&VerifiedRecord { from, record })) {
                 continue;
             }
@@ -181,10 +181,10 @@ impl RecordComparison<'_, '_, '_> {
                 break;
             }
             let workloads: Vec<Workload> = chunk.iter().map(|(_, entry, ..)| entry.workload()).collect();
-            let mut composer = RecordComposer::new(estate, &pools, &nodes);
+            let mut composer = RecordComposer::new(cluster, &pools, &nodes);
             for ((name, entry, migration, from), workload) in chunk.iter().zip(&workloads) {
                 let content = composer.compose(workload, entry, migration);
-                let before = estate.cache.records.get(name);
+                let before = cluster.cache.records.get(name);
                 if let Some(before) = before
                     && (before.digest, before.owner) == (content.digest, entry.uid)
                 {
@@ -205,7 +205,7 @@ impl RecordComparison<'_, '_, '_> {
     /// Has records ended whose workloads no policy governs any more: some of them before anything is written, so that
     /// neither holds up the other.
     pub(super) fn end(&self, objects: &ClusterObjects<'_>, records: &mut RecordReconciler) {
-        let surplus = self.estate.cache.records.iter().filter(|(name, _)| !self.entries.contains_key(*name));
+        let surplus = self.cluster.cache.records.iter().filter(|(name, _)| !self.entries.contains_key(*name));
         let (asked, ready) = (&records.asked, &mut records.ready);
         // With its workload it is ended by the garbage collector.
         let is_left = |(name, found): &(&String, &RecordDigest)| {
@@ -232,10 +232,10 @@ fn nodes<'a>(cache: &'a ClusterCache, pools: &[PoolClearance<'_>]) -> BTreeMap<&
 }
 
 /// What all records follow from, as a number.
-fn base(estate: &CachedCluster<'_>) -> u64 {
+fn base(cluster: &CachedCluster<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    estate.evaluation.serial.hash(&mut hasher);
-    for (name, node) in estate.cache.nodes.iter() {
+    cluster.evaluation.serial.hash(&mut hasher);
+    for (name, node) in cluster.cache.nodes.iter() {
         name.hash(&mut hasher);
         node.hash_place(&mut hasher);
     }
@@ -252,11 +252,11 @@ struct RecordComposer<'a, 'p> {
 
 impl<'a, 'p> RecordComposer<'a, 'p> {
     fn new(
-        estate: &'a CachedCluster<'a>,
+        cluster: &'a CachedCluster<'a>,
         pools: &'p [PoolClearance<'a>],
         nodes: &'p BTreeMap<&'a str, NodeOwnership>,
     ) -> Self {
-        let planner = |assume| Planner::new(estate, assume, pools, nodes);
+        let planner = |assume| Planner::new(cluster, assume, pools, nodes);
         Self {
             nodes,
             planner: planner(PlanAssumptions::default()),
@@ -278,11 +278,11 @@ impl<'a, 'p> RecordComposer<'a, 'p> {
         };
         let planned = self.planner.workload(workload);
         if planned.outcome != PlacementOutcome::Unrestricted(UnrestrictedReason::NotEnforced) {
-            return RecordContent::new(self.planner.outlook(), &planned, None, &subject, &pool_of);
+            return RecordContent::new(self.planner.plan_context(), &planned, None, &subject, &pool_of);
         }
         // What a policy that only watches would do is what it is there to tell.
-        let aside = self.planner.outlook().message(&planned, Some(&pods));
+        let aside = self.planner.plan_context().message(&planned, Some(&pods));
         let planned = self.enforced.workload(workload);
-        RecordContent::new(self.enforced.outlook(), &planned, Some(&aside), &subject, &pool_of)
+        RecordContent::new(self.enforced.plan_context(), &planned, Some(&aside), &subject, &pool_of)
     }
 }

@@ -18,7 +18,7 @@ use rempart_core::{
 /// `Placeable`: at least one cleared pool remains. With `aside` (policy not enforced) the condition is True and the text
 /// begins with it.
 pub(super) fn placeable<'a>(
-    outlook: PlanContext<'_, 'a>,
+    plan_context: PlanContext<'_, 'a>,
     planned: &PlannedWorkload<'a>,
     aside: Option<&str>,
     pods: &PodCounts,
@@ -32,7 +32,7 @@ pub(super) fn placeable<'a>(
         PlacementOutcome::Unplaceable(UnplaceableReason::OwnWishes) => (false, conditions::OWN_WISHES),
         PlacementOutcome::Refused => (false, conditions::REFUSED),
     };
-    let message = outlook.message(planned, Some(pods));
+    let message = plan_context.message(planned, Some(pods));
     match aside {
         // Nobody is kept from anything.
         Some(aside) => ConditionContent {
@@ -46,7 +46,7 @@ pub(super) fn placeable<'a>(
 
 /// `Compliant`: every pod stands where it may.
 pub(super) fn compliant<'a>(
-    outlook: PlanContext<'_, 'a>,
+    plan_context: PlanContext<'_, 'a>,
     planned: &PlannedWorkload<'a>,
     subject: &RecordSubject<'_, '_>,
     pool_of: &dyn Fn(&str) -> Option<usize>,
@@ -73,7 +73,7 @@ pub(super) fn compliant<'a>(
     for pod in subject.misplaced.iter().filter(|pod| pod.compliance.contains(&Compliance::Violating)) {
         let node = pod.pod.node.as_deref().unwrap_or_default();
         let pool = pool_of(node);
-        let why = why(outlook, planned, pod, node, pool);
+        let why = why(plan_context, planned, pod, node, pool);
         let count = places.entry((pool, why)).or_default();
         *count = count.saturating_add(1);
     }
@@ -91,7 +91,7 @@ pub(super) fn compliant<'a>(
 
 /// Why `pod` may not be on `node`, of `pool`.
 fn why<'a>(
-    outlook: PlanContext<'_, 'a>,
+    plan_context: PlanContext<'_, 'a>,
     planned: &PlannedWorkload<'a>,
     pod: &MisplacedPod<'_>,
     node: &str,
@@ -105,11 +105,12 @@ fn why<'a>(
     if let Some(refused) = refused {
         return format!("nobody can say where its pods may be: {refused}");
     }
-    let Some((pool, clearance)) = pool.and_then(|index| Some((outlook.pool(index)?, outlook.pools().get(index)?)))
+    let Some((pool, clearance)) =
+        pool.and_then(|index| Some((plan_context.pool(index)?, plan_context.pools().get(index)?)))
     else {
         return format!("node {node} is of no pool; describe it in a PlacementPool, or move the pod");
     };
-    let reasons = outlook.demand(planned).map(|demand| demand.reasons(clearance)).unwrap_or_default();
+    let reasons = plan_context.demand(planned).map(|demand| demand.reasons(clearance)).unwrap_or_default();
     match reasons.as_slice() {
         [] => format!("pool {} lacks what the pod's own annotations ask for", pool.name),
         [one] => format!("pool {}: {one}", pool.name),

@@ -54,19 +54,20 @@ impl RecordContent {
     /// its place among the pools. With `aside`, that comes first, and the judgement is what would be in Enforce.
     #[must_use]
     pub fn new<'a>(
-        outlook: PlanContext<'_, 'a>,
+        plan_context: PlanContext<'_, 'a>,
         planned: &PlannedWorkload<'a>,
         aside: Option<&str>,
         subject: &RecordSubject<'_, '_>,
         pool_of: &dyn Fn(&str) -> Option<usize>,
     ) -> Self {
         let PlannedWorkload { workload, judgement, outcome } = planned;
-        let demand = outlook.demand(planned);
+        let demand = plan_context.demand(planned);
         let allows = |index: usize| match demand {
             Some(demand) => demand.cleared.contains(&index),
             None => *outcome != PlacementOutcome::Refused,
         };
-        let (allowed, rejected): (Vec<_>, Vec<_>) = (0..).zip(outlook.pools()).partition(|(index, _)| allows(*index));
+        let (allowed, rejected): (Vec<_>, Vec<_>) =
+            (0..).zip(plan_context.pools()).partition(|(index, _)| allows(*index));
         let rejected = if demand.is_some() { rejected } else { Vec::new() };
         let omitted = rejected.len().saturating_sub(limits::REJECTED_POOLS);
         let reasons = |pool: &PoolClearance<'a>| demand.map(|demand| demand.reasons(pool)).unwrap_or_default();
@@ -74,10 +75,10 @@ impl RecordContent {
             .iter()
             .take(limits::REJECTED_POOLS)
             .map(|(_, pool)| api::RejectedPool { name: pool.pool.name.to_string(), reasons: listed(&reasons(pool)) });
-        let providers = providers(outlook, subject, pool_of);
+        let providers = providers(plan_context, subject, pool_of);
         let said = [
-            conditions::placeable(outlook, planned, aside, &subject.pods),
-            conditions::compliant(outlook, planned, subject, pool_of),
+            conditions::placeable(plan_context, planned, aside, &subject.pods),
+            conditions::compliant(plan_context, planned, subject, pool_of),
             conditions::migrating(subject.migration, subject.misplaced),
         ];
         let policies = policies(planned);
@@ -184,13 +185,13 @@ fn policies(planned: &PlannedWorkload<'_>) -> Vec<api::AppliedPolicy> {
 }
 
 fn providers(
-    outlook: PlanContext<'_, '_>,
+    plan_context: PlanContext<'_, '_>,
     subject: &RecordSubject<'_, '_>,
     pool_of: &dyn Fn(&str) -> Option<usize>,
 ) -> Vec<api::ProviderPods> {
     let mut found: BTreeMap<&str, u32> = BTreeMap::new();
     for (node, pods) in subject.nodes {
-        if let Some(pool) = pool_of(node).and_then(|pool| outlook.pool(pool)) {
+        if let Some(pool) = pool_of(node).and_then(|pool| plan_context.pool(pool)) {
             let count = found.entry(pool.provider.as_str()).or_default();
             *count = count.saturating_add(*pods);
         }

@@ -134,9 +134,10 @@ impl RecordReconciler {
         let (objects, report) = (view.objects(), view.report());
         let entries = entries(&objects, report);
         let levels = levels(report, &entries, view.evaluation, &view.cache.records);
-        let estate = CachedCluster { evaluation: view.evaluation, cache: view.cache, exempt: view.exempt() };
+        let cluster = CachedCluster { evaluation: view.evaluation, cache: view.cache, exempt: view.exempt() };
         let (at, now) = (clocks.wall, clocks.monotonic);
-        let comparison = RecordComparison { entries: &entries, estate: &estate, migrations: view.migrations, at, now };
+        let comparison =
+            RecordComparison { entries: &entries, cluster: &cluster, migrations: view.migrations, at, now };
         let told = comparison.compare(self);
         comparison.end(&objects, self);
         for write in &self.ready {
@@ -146,7 +147,7 @@ impl RecordReconciler {
         }
         self.verified.retain(|name, _| entries.contains_key(name));
         self.untold.retain(|name, _| entries.contains_key(name));
-        self.metrics.surveyed(view.evaluation, &levels);
+        self.metrics.set_level_counts(view.evaluation, &levels);
         self.levels = levels;
         told
     }

@@ -36,7 +36,7 @@ fn completed(mut scene: Scene, kind: WorkloadKind) -> Scene {
 fn what_was_annotated_before_its_policy_was_in_force_is_moved_by_its_template() {
     let surging = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
     let partitioned = |first_updated| ControllerSpec::StatefulSet { on_delete: false, first_updated, last_ordinal: 1 };
-    let job = |started| ControllerSpec::Job { finished: false, started, patience: Some(3) };
+    let job = |started| ControllerSpec::Job { finished: false, started, failures_left: Some(3) };
     for (form, expected) in [
         (rolling(2, 1, 0), vec!["violating: touch Deployment app"]),
         (rolling(2, 0, 1), vec!["violating: touch Deployment app"]),
@@ -124,7 +124,7 @@ fn nothing_is_evicted_into_a_template_that_says_less() {
 
 #[test]
 fn the_pods_of_a_job_hear_its_cron_job() {
-    let job = ControllerSpec::Job { finished: false, started: true, patience: Some(3) };
+    let job = ControllerSpec::Job { finished: false, started: true, failures_left: Some(3) };
     let mut scene = annotated_before(job, 1);
     let uid = scene.uid();
     let cron = Controller {
@@ -219,7 +219,7 @@ fn who_waits_by_a_template_that_says_less_is_not_evicted_into_it_again() {
         }
         scene
     };
-    let job = ControllerSpec::Job { finished: false, started: true, patience: Some(6) };
+    let job = ControllerSpec::Job { finished: false, started: true, failures_left: Some(6) };
     assert_eq!(waiting(job).plan(), ["shop/app-0: JobStarted", "shop/app-1: JobStarted"]);
     assert_eq!(waiting(stateful(false)).plan(), ["stale: touch StatefulSet app"]);
     assert_eq!(waiting(rolling(2, 1, 0)).plan(), ["stale: touch Deployment app"]);

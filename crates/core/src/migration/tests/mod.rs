@@ -203,7 +203,7 @@ impl Scene {
             taints: &[],
             schedulable: self.open,
             allocatable: ComputeResources { cpu_milli: 1_000_000, memory: 1 << 40, pods: self.room },
-            others: if at == 2 { &self.others } else { &nothing },
+            extended_resources: if at == 2 { &self.others } else { &nothing },
         };
         let good = if self.good { &cleared } else { &none };
         let spots = [spot(0, &none, &none), spot(1, &none, &cleared), spot(2, good, good)];
@@ -239,7 +239,7 @@ impl Scene {
             limits: MigrationLimits::default(),
             moving: &self.moving,
             resting: &BTreeMap::new(),
-            forbidden: &self.forbidden,
+            refused_evictions: &self.forbidden,
             replaced: &self.replaced,
             stopped: &self.stopped,
         };
@@ -286,7 +286,7 @@ fn complete(pods: u32, strategy: RolloutStrategy, paused: bool) -> ControllerSpe
 #[test]
 fn each_kind_has_its_road_or_its_reason_to_stay() {
     let surging = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
-    let job = |patience| ControllerSpec::Job { finished: false, started: true, patience };
+    let job = |failures_left| ControllerSpec::Job { finished: false, started: true, failures_left };
     for (form, expected) in [
         (rolling(2, 1, 0), vec!["violating: touch Deployment app"]),
         (rolling(2, 0, 1), vec!["violating: evict app-1"]),
@@ -534,7 +534,8 @@ fn of_pods_that_go_at_once_those_without_room_stay_behind() {
 fn a_device_that_no_cleared_node_has_left_keeps_its_pod() {
     let gpu = |amount: u64| ExtendedResources::from([("vendor.example/gpu".into(), amount)]);
     let asks = |pod: &mut Pod| {
-        pod.scheduling = Arc::new(SchedulingConstraints { others: gpu(1), ..SchedulingConstraints::default() });
+        pod.scheduling =
+            Arc::new(SchedulingConstraints { extended_resources: gpu(1), ..SchedulingConstraints::default() });
     };
     let scene = |number| {
         let scene = Scene::new()
@@ -557,7 +558,7 @@ fn a_device_that_no_cleared_node_has_left_keeps_its_pod() {
 fn pods_that_must_be_apart_from_their_like_need_a_node_without_one() {
     let apart = |pod: &mut Pod| {
         pod.scheduling = Arc::new(SchedulingConstraints {
-            apart: ["kubernetes.io/hostname".into()].into(),
+            anti_affinity_keys: ["kubernetes.io/hostname".into()].into(),
             ..SchedulingConstraints::default()
         });
     };
@@ -574,8 +575,10 @@ fn pods_that_must_be_apart_from_their_like_need_a_node_without_one() {
     assert_eq!(strangers.plan(), ["violating: evict db-1"], "others are not its like");
     // All nodes are in one zone: one that goes makes room for its own successor, and two need two zones.
     let zoned = |pod: &mut Pod| {
-        pod.scheduling =
-            Arc::new(SchedulingConstraints { apart: [ZONE.into()].into(), ..SchedulingConstraints::default() });
+        pod.scheduling = Arc::new(SchedulingConstraints {
+            anti_affinity_keys: [ZONE.into()].into(),
+            ..SchedulingConstraints::default()
+        });
     };
     let one = Scene::new().with("db", stateful(false), 1, "bad-1").alter("db-0", zoned);
     assert_eq!(one.plan(), ["violating: evict db-0"]);
