@@ -233,21 +233,3 @@ fn a_move_that_waits_for_a_stamp_says_so_and_begins_when_it_is_written_though_no
     }
     assert!(evicted.is_some_and(|round| (31..=33).contains(&round)), "{evicted:?}");
 }
-
-#[test]
-fn facts_that_never_come_to_rest_hold_up_a_move_for_half_a_minute_at_most() {
-    let mut cluster = Cluster::with_db(&policy("Enforce"));
-    cluster.engine.lead(true);
-    let mut evicted = None;
-    for round in 0..100 {
-        // Somebody labels a namespace every second.
-        if round % 2 == 0 {
-            cluster.space(&json!({"beat": format!("{round}")}));
-        }
-        cluster.wait(500);
-        let before = cluster.evictions();
-        let _ = cluster.step();
-        evicted = evicted.or((cluster.evictions() > before).then_some(round));
-    }
-    assert!(evicted.is_some_and(|round| (58..=66).contains(&round)), "{evicted:?}");
-}

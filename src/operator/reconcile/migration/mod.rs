@@ -45,8 +45,6 @@ use rempart_core::{
 
 /// How long facts must have been what they are before running pods are moved.
 const SETTLING: Duration = Duration::from_secs(2);
-/// The longest that moves wait for facts that keep changing: nobody holds them up by changing some without end.
-const LONGEST_SETTLING: Duration = Duration::from_secs(30);
 /// How often what runs is looked at while it keeps changing.
 const PACE: Duration = Duration::from_millis(500);
 /// How long a workload is left alone after a move in vain; longer with each further one.
@@ -71,8 +69,6 @@ pub struct MigrationReconciler {
     facts: LastSeen<FactRevisions>,
     /// Since when facts have been what they are.
     stable_since: Option<Instant>,
-    /// Since when they have changed again and again, without being stable long enough in between.
-    unstable_since: Option<Instant>,
     seen: LastSeen<LookRevisions>,
     /// Whether what came of a write is to be told, though nothing was observed.
     is_due: bool,
@@ -187,9 +183,7 @@ impl MigrationReconciler {
 
     /// When facts count as stable, if none changes.
     fn settled_at(&self) -> Option<Instant> {
-        let stable = self.stable_since.map(|since| since + SETTLING);
-        let longest = self.unstable_since.map(|since| since + LONGEST_SETTLING);
-        [stable, longest].into_iter().flatten().min()
+        self.stable_since.map(|since| since + SETTLING)
     }
 
     /// Whether facts have changed since `instant`: then a move that began there could not know where pods may be now.
@@ -211,9 +205,6 @@ impl Reconciler for MigrationReconciler {
         let revisions = LookRevisions::of(view);
         // Facts count from when they were first seen to be other than before.
         if self.facts.update(revisions.facts) {
-            if self.stable_since.is_none_or(|since| since + SETTLING <= now) {
-                self.unstable_since = Some(now);
-            }
             self.stable_since = Some(now);
             self.is_due = true;
         }
