@@ -120,6 +120,26 @@ fn while_everything_changes_a_record_is_written_every_two_seconds() {
 }
 
 #[test]
+fn records_take_turns_however_often_those_before_them_change() {
+    let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
+    cluster.space(&json!({}));
+    let name = |number: u32| format!("db-{number:02}");
+    for number in 0..40 {
+        cluster.run::<apps::StatefulSet>(WorkloadKind::StatefulSet, &deployment(&name(number), number + 1));
+    }
+    for round in 0..12 {
+        // The first ones by name never come to rest, and each round has time for a few writes alone.
+        for number in 0..16 {
+            let owner = owned_by("StatefulSet", &name(number), number + 1);
+            cluster.put(&pod(&format!("{}-{round}", name(number)), &owner, Some("n")));
+        }
+        cluster.wait(2000);
+        cluster.step();
+    }
+    assert!(cluster.records.contains_key("shop/statefulset-db-39"), "{:?}", cluster.records.keys());
+}
+
+#[test]
 fn a_record_that_somebody_deleted_or_altered_is_written_anew() {
     let mut cluster = Cluster::with_api("Enforce");
     let name = "shop/deployment-api".to_owned();
