@@ -108,7 +108,7 @@ pub const VIOLATING: &str = "Violating";
 
 /// `Migrating`: pods are being moved.
 pub const MOVING: &str = "Moving";
-/// `Migrating`: pods wait for their turn.
+/// `Migrating`: pods wait for stable facts, for stamps that nodes must lose first, or for their turn.
 pub const WAITING: &str = "Waiting";
 /// `Migrating`: nothing is to be moved.
 pub const NOTHING_TO_MOVE: &str = "NothingToMove";

@@ -20,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::new("records::kubectl_shows_what_became_of_a_workload", shown),
         Trial::new("records::a_record_goes_with_its_workload", collected),
+        Trial::new("records::a_record_goes_though_its_workload_lets_go_of_its_pods", orphaned),
         Trial::new("records::a_record_is_written_for_a_change_and_for_nothing_else", written),
         Trial::new("records::nobody_else_writes_a_record_and_one_that_is_deleted_comes_back", guarded),
         Trial::new("records::a_workload_with_the_longest_name_has_a_record", longest),
@@ -112,6 +113,21 @@ async fn collected(context: &Context) -> Result<()> {
         anyhow::Ok(())
     })
     .await?;
+    Ok(())
+}
+
+async fn orphaned(context: &Context) -> Result<()> {
+    let (world, namespace) = with_api(context, "orphaned").await?;
+    let records = records(&world, &namespace);
+    // The garbage collector takes the owner off whatever is to stay, the record included.
+    context.cluster.kubectl(["delete", "deployment", "api", "--cascade=orphan", "-n", &namespace]).run().await?;
+    let left = eventually("the record of what makes the pods now", SOON, async || {
+        let left: Vec<_> = records.list(&ListParams::default()).await?.iter().map(ResourceExt::name_any).collect();
+        ensure!(left.len() == 1 && left[0].starts_with("replicaset-api-"), "{left:?}");
+        anyhow::Ok(left)
+    });
+    let name = left.await?.remove(0);
+    eventually_recorded(&world, &namespace, &name, 2).await?;
     Ok(())
 }
 
