@@ -65,8 +65,16 @@ impl ReasonQueue {
 /// An event that is on its way, or that failed and is sent again.
 #[derive(Debug)]
 struct SentEvent {
+    /// What its write is called: it is asked for again and again while the event waits.
+    target: WriteTarget,
     event: EventRequest,
     failures: u32,
+}
+
+impl SentEvent {
+    fn new(event: EventRequest) -> Self {
+        Self { target: event.target(), event, failures: 0 }
+    }
 }
 
 /// Events that wait to be sent.
@@ -140,7 +148,7 @@ impl EventReconciler {
     fn take_failed(&mut self, count: usize, writes: &WriteQueue, now: Instant) -> (Vec<SentEvent>, Option<Instant>) {
         let (mut due, mut wake) = (Vec::new(), None);
         for sent in std::mem::take(&mut self.failed) {
-            let not_before = writes.backs_off_until(&sent.event.target(), now);
+            let not_before = writes.backs_off_until(&sent.target, now);
             if not_before.is_none() && due.len() < count {
                 due.push(sent);
             } else {
@@ -154,13 +162,13 @@ impl EventReconciler {
     /// Takes in how the event `target` ended, and returns whether that was in vain and it is not sent again. While the API
     /// server `is_away` no attempt counts.
     pub fn on_write_result(&mut self, target: &WriteTarget, failure: Option<&WriteFailure>, is_away: bool) -> bool {
-        let Some(SentEvent { event, failures }) = self.sent.remove(target) else { return false };
+        let Some(sent) = self.sent.remove(target) else { return false };
         let failures = match failure {
             // Another replica leads, and tells of what it sees from now on.
             None | Some(WriteFailure::NotLeading) => return false,
-            Some(WriteFailure::Unreachable) if is_away => failures,
+            Some(WriteFailure::Unreachable) if is_away => sent.failures,
             Some(WriteFailure::Unreachable | WriteFailure::Timeout | WriteFailure::Other | WriteFailure::Conflict) => {
-                failures.saturating_add(1)
+                sent.failures.saturating_add(1)
             }
             // The object or its namespace is gone, or no other attempt would fare better.
             Some(
@@ -172,7 +180,7 @@ impl EventReconciler {
             ) => ATTEMPTS,
         };
         if failures < ATTEMPTS {
-            self.failed.push_back(SentEvent { event, failures });
+            self.failed.push_back(SentEvent { failures, ..sent });
         }
         failures >= ATTEMPTS
     }
@@ -191,16 +199,16 @@ impl Reconciler for EventReconciler {
         // Half of the room is for what is new, however much has failed.
         let (mut due, wake) = self.take_failed(free.div_ceil(2), view.writes, clocks.monotonic);
         while due.len() < free {
-            let Some(event) = self.pop() else { break };
+            let Some(sent) = self.pop().map(SentEvent::new) else { break };
             // What is told word for word of the same object at the same time is the same event.
-            if !self.sent.contains_key(&event.target()) {
-                due.push(SentEvent { event, failures: 0 });
+            if !self.sent.contains_key(&sent.target) {
+                due.push(sent);
             }
         }
         let mut outcome = ReconcileOutcome::default();
         for sent in due {
             outcome.requests.push(WriteRequest::RecordEvent(Box::new(sent.event.clone())));
-            self.sent.insert(sent.event.target(), sent);
+            self.sent.insert(sent.target.clone(), sent);
         }
         outcome.holds.count(HoldReason::Concurrency, self.waiting());
         outcome.holds.count(HoldReason::Backoff, self.failed.len());
@@ -259,7 +267,7 @@ mod tests {
         let (mut events, queue, now) = (EventReconciler::default(), WriteQueue::default(), Instant::now());
         let event = event("state", "MoveStopped", "so many would move");
         let target = event.target();
-        events.sent.insert(target.clone(), SentEvent { event, failures: 0 });
+        events.sent.insert(target.clone(), SentEvent::new(event));
         for attempt in 1..=ATTEMPTS {
             for (failure, is_away, lost) in
                 [(WriteFailure::Unreachable, true, false), (WriteFailure::Unreachable, false, attempt == ATTEMPTS)]
@@ -267,7 +275,7 @@ mod tests {
                 assert_eq!(events.on_write_result(&target, Some(&failure), is_away), lost, "{failure:?} {attempt}");
                 let (due, _) = events.take_failed(1, &queue, now);
                 assert_eq!(due.len(), usize::from(!lost));
-                events.sent.extend(due.into_iter().map(|sent| (sent.event.target(), sent)));
+                events.sent.extend(due.into_iter().map(|sent| (sent.target.clone(), sent)));
             }
         }
     }
