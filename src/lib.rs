@@ -1,6 +1,7 @@
 //! Rempart places Kubernetes workloads on the node pools of sovereign clouds according to how sensitive their data is.
 //!
 //! The decisions are in the crate `rempart_core`; here is what gathers facts, asks, and applies the answers.
+pub mod admission;
 pub mod api;
 pub mod cli;
 pub mod convert;

@@ -8,7 +8,10 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::input::namespace;
-use crate::operator::{self, clock::SystemClock};
+use crate::{
+    admission::AdmissionSettings,
+    operator::{self, clock::SystemClock},
+};
 
 /// Runs the operator: stamps nodes, keeps admission bound to the policies, reports in statuses and metrics
 ///
@@ -32,6 +35,16 @@ pub(super) struct RunCommand {
         value_parser = namespace
     )]
     exempt_namespaces: Vec<String>,
+
+    /// Users that may bind pods to nodes where a policy applies
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "system:kube-scheduler",
+        value_name = "USER,…",
+        value_parser = NonEmptyStringValueParser::new()
+    )]
+    schedulers: Vec<String>,
 
     /// The operator's own namespace
     #[arg(long, env = "POD_NAMESPACE", default_value = "rempart-system", value_name = "NAME", value_parser = namespace)]
@@ -83,8 +96,17 @@ fn name_of_its_own() -> String {
 
 impl RunCommand {
     pub(super) fn execute(self) -> anyhow::Result<()> {
-        let Self { listen, exempt_namespaces, namespace, identity, move_at_most, stop_moves_above, log_format, log } =
-            self;
+        let Self {
+            listen,
+            exempt_namespaces: exempt,
+            schedulers,
+            namespace,
+            identity,
+            move_at_most,
+            stop_moves_above,
+            log_format,
+            log,
+        } = self;
         let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log)?).with_writer(std::io::stderr);
         match log_format {
             LogFormat::Json => lines.json().flatten_event(true).init(),
@@ -92,7 +114,8 @@ impl RunCommand {
         }
         let identity = identity.unwrap_or_else(name_of_its_own);
         let limits = operator::MoveLimits { wave: move_at_most, breaker: stop_moves_above };
-        let options = operator::Options { listen, namespace, identity, exempt: exempt_namespaces, limits };
+        let admission = AdmissionSettings { exempt, schedulers, owner: None };
+        let options = operator::Options { listen, namespace, identity, admission, limits };
         tokio::runtime::Builder::new_multi_thread()
             // Nearly all of its time it waits for the API server. Each thread more has an arena of memory of its own.
             .worker_threads(2)

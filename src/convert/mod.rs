@@ -12,6 +12,6 @@ mod provider;
 mod selector;
 
 pub use field::Converted;
-pub use policy::policy;
+pub use policy::{policy, policy_of_admission};
 pub use pool::pool;
 pub use provider::provider;

@@ -70,6 +70,28 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Converted<Policy> 
     Converted { value, problems }
 }
 
+/// Reads the policy `name` as admission needs it: its names, their order, its mode and its exceptions, whatever it
+/// requires of places. What a requirement says wrongly clears nothing, and frees no pod of what it needs.
+pub fn policy_of_admission(name: &str, spec: &api::PlacementPolicySpec) -> Option<Policy> {
+    // Any day will do: admission never looks at it.
+    const DAY: &str = "9999-12-31";
+    let mut spec = spec.clone();
+    spec.namespace_selector = None;
+    let requirements = spec.levels.iter_mut().map(|level| &mut level.require);
+    for require in requirements.chain(spec.categories.iter_mut().map(|category| &mut category.require)).flatten() {
+        // That something is demanded is all that counts, and a demand for nothing would be a slip.
+        *require = api::RequirementsSpec { max_pue: Some(1.0), ..api::RequirementsSpec::default() };
+    }
+    for level in &mut spec.levels {
+        level.on_clearance_loss = None;
+    }
+    for exception in &mut spec.exceptions {
+        exception.pools.clear();
+        DAY.clone_into(&mut exception.until);
+    }
+    policy(name, &spec).value
+}
+
 fn level(level: &api::LevelSpec, mut reader: FieldReader<'_>) -> Option<Level> {
     let api::LevelSpec { name, require, on_clearance_loss } = level;
     let require = require.as_ref().map(|found| requirements(found, &mut reader.field("require")));

@@ -36,6 +36,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::AdmissionSettings;
 use rempart_core::instant::Timestamp;
 
 use cache::Observation;
@@ -56,8 +57,8 @@ pub struct Options {
     pub namespace: String,
     /// By what name it holds the lease. No two replicas have the same.
     pub identity: String,
-    /// Namespaces that no policy governs, besides its own.
-    pub exempt: Vec<String>,
+    /// Namespaces that no policy governs, besides its own, and who may bind pods.
+    pub admission: AdmissionSettings,
     /// How much may move at a time.
     pub limits: MoveLimits,
 }
@@ -110,12 +111,12 @@ pub async fn run(
     tracing::info!(%address, "serving /healthz, /readyz and /metrics");
 
     let mut tasks: JoinSet<&'static str> = JoinSet::new();
-    let mut exempt = options.exempt;
-    exempt.push(options.namespace.clone());
-    exempt.sort_unstable();
-    exempt.dedup();
-    let settings = Settings { exempt, concurrency: CONCURRENCY, limits: options.limits };
-    let engine = Engine::new(settings, metrics.clone());
+    let mut admission = options.admission;
+    admission.exempt.push(options.namespace.clone());
+    admission.exempt.sort_unstable();
+    admission.exempt.dedup();
+    let settings = Settings { admission, concurrency: CONCURRENCY, limits: options.limits };
+    let mut engine = Engine::new(settings, metrics.clone());
     let router = serve::router(health.clone(), metrics.clone(), engine.reports());
     tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
@@ -131,6 +132,7 @@ pub async fn run(
         () = stop.cancelled() => return Ok(()),
     }
 
+    engine.set_admission_owner(preflight::admission_owner(&client).await);
     let (sender, observations) = mpsc::channel(BACKLOG);
     for (name, task) in watch::tasks(&client, &options.namespace, &sender, &metrics) {
         tasks.spawn(async move {
@@ -246,6 +248,11 @@ async fn decide(
             ready = true;
             listed.notify_one();
             tracing::info!(nodes = engine.cache().nodes.iter().len(), "caches synced; reconciling");
+            let absent: Vec<_> = engine.absent_exempt_namespaces().collect();
+            if !absent.is_empty() {
+                let namespaces = absent.join(", ");
+                tracing::warn!(namespaces, "exempt, but no namespace is called so: see the chart's exemptNamespaces");
+            }
         }
         health.beat(waiting_for);
     }
@@ -313,7 +320,7 @@ mod tests {
                 listen,
                 namespace: "here".into(),
                 identity: "me".into(),
-                exempt: vec![],
+                admission: AdmissionSettings::default(),
                 limits: MoveLimits::default(),
             };
             let running = tokio::spawn(run(client.clone(), options, Arc::new(clock::SystemClock), stop.clone()));

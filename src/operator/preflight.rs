@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use backon::Retryable;
 use http::{Request, header::DATE};
-use kube::Client;
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use kube::{Api, Client};
 
 use super::{backoff::doubling, clock::Clock, error_chain::ErrorChain};
+use crate::admission::CLUSTER_ROLE;
 
 /// How far the clock may differ from the API server's.
 const TOLERANCE: Duration = Duration::from_mins(1);
@@ -81,6 +83,28 @@ pub async fn check(client: &Client, clock: &dyn Clock) -> Result<(), PreflightEr
             tracing::warn!(?date, "the API server does not say what time it is; the clock goes unchecked");
             Ok(())
         }
+    }
+}
+
+/// The identifier of the chart's `ClusterRole`, which is to own what admission is made of; nothing where it cannot be read:
+/// then that stays when the chart goes, until somebody deletes it.
+pub async fn admission_owner(client: &Client) -> Option<String> {
+    let roles: Api<ClusterRole> = Api::all(client.clone());
+    let found = (|| async { tokio::time::timeout(DEADLINE, roles.get_metadata(CLUSTER_ROLE)).await })
+        .retry(doubling(LONGEST_WAIT))
+        .when(|error| matches!(error, tokio::time::error::Elapsed { .. }))
+        .await;
+    match found {
+        Ok(Ok(role)) => role.metadata.uid,
+        Ok(Err(error)) => {
+            let error = ErrorChain(&error).to_string();
+            tracing::warn!(
+                error,
+                "cannot read ClusterRole {CLUSTER_ROLE}: validations will stay when the chart is uninstalled"
+            );
+            None
+        }
+        Err(_) => None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Admission stays bound to each policy as its mode and namespaces say, whoever alters the bindings.
+//! Each policy has the admission policies and bindings that its mode and namespaces ask for, whoever alters them.
 
 use std::collections::BTreeMap;
 
@@ -17,18 +17,19 @@ use crate::{
 };
 
 const MUTATING: &str = "MutatingAdmissionPolicyBinding";
+const VALIDATION: &str = "ValidatingAdmissionPolicy";
 const VALIDATING: &str = "ValidatingAdmissionPolicyBinding";
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        Trial::new("bindings::a_policy_has_the_bindings_of_its_mode_and_no_others", of_each_mode),
+        Trial::new("bindings::a_policy_has_the_admission_of_its_mode_and_no_other", of_each_mode),
         Trial::new("bindings::a_policy_without_selector_governs_all_but_the_exempt_namespaces", without_selector),
-        Trial::new("bindings::a_binding_that_somebody_deletes_is_restored", deleted),
-        Trial::new("bindings::a_binding_whose_labels_are_taken_is_restored", unlabelled),
-        Trial::new("bindings::a_binding_in_the_name_of_a_policy_that_is_not_there_is_ended", surplus),
+        Trial::new("bindings::what_somebody_deletes_is_restored", deleted),
+        Trial::new("bindings::what_loses_its_labels_is_restored", unlabelled),
+        Trial::new("bindings::what_is_in_the_name_of_a_policy_that_is_not_there_is_ended", surplus),
         Trial::new("bindings::a_warned_author_applies_what_an_enforced_one_cannot", warn_and_audit),
         // For a moment it widens bindings to the namespaces of others.
-        Trial::serial("bindings::a_binding_that_somebody_alters_is_restored", altered),
+        Trial::serial("bindings::what_somebody_alters_is_restored", altered),
         Trial::new("bindings::no_pod_is_wrongly_refused_while_a_policy_takes_hold", takes_hold),
     ]
 }
@@ -38,54 +39,102 @@ fn api(client: &Client, kind: &str) -> Api<DynamicObject> {
     Api::all_with(client.clone(), &ApiResource::from_gvk(&gvk))
 }
 
-/// What the bindings of a policy are: by kind and name, their specs.
+/// Admission policies and bindings of a policy: by kind and name, their specs.
 type Specs = BTreeMap<(&'static str, String), Value>;
 
-/// What they must be, written out from the contract and not from the code.
+/// What they must be, written out from the contract and not from the code; of validations, what they match.
 fn contract(world: &World, mode: &str, selector: &Value) -> Specs {
     let id = &world.id;
-    let no = |key: &str| json!({"key": key, "operator": "DoesNotExist"});
-    let has = |key: &str| json!({"key": key, "operator": "Exists"});
-    let floors = [
-        ("rempart-pods", "rempart-pods", vec![no(keys::SENSITIVITY), no(keys::CATEGORIES)]),
-        ("rempart-pods-floor", "rempart-floor", vec![has(keys::SENSITIVITY)]),
-        ("rempart-pods-floor", "rempart-categories", vec![no(keys::SENSITIVITY), has(keys::CATEGORIES)]),
-    ];
-    let anywhere = |names: &[&'static str]| names.iter().map(|name| (*name, *name, vec![])).collect::<Vec<_>>();
-    let spec = |policy: &str, floor: Vec<Value>| {
+    let demand = |key: &str, operator: &str| json!({"key": key, "operator": operator});
+    let level =
+        |operator: &str, values: &[&str]| json!({"key": keys::SENSITIVITY, "operator": operator, "values": values});
+    let none = |key: &str| demand(key, "DoesNotExist");
+    let levels = ["public", "internal", "restricted", "secret"];
+    let governed = |also: &[Value]| {
         let exempt = json!({
             "key": "kubernetes.io/metadata.name", "operator": "NotIn",
             "values": ["kube-node-lease", "kube-public", "kube-system", "rempart-system"],
         });
         let mut namespaces = selector.clone();
-        namespaces["matchExpressions"] = [exempt].into_iter().chain(floor).collect();
-        json!({
-            "policyName": policy,
-            "paramRef": {"name": id, "parameterNotFoundAction": "Deny"},
-            "matchResources": {"matchPolicy": "Equivalent", "namespaceSelector": namespaces, "objectSelector": {}},
-        })
+        namespaces["matchExpressions"] = [exempt].iter().chain(also).cloned().collect();
+        namespaces
     };
+    let bound =
+        |namespaces: Value| json!({"matchPolicy": "Equivalent", "namespaceSelector": namespaces, "objectSelector": {}});
     let mut specs = Specs::new();
-    if mode == "Enforce" {
-        for (policy, binding, floor) in floors.clone().into_iter().chain(anywhere(&["rempart-templates"])) {
-            specs.insert((MUTATING, format!("{binding}-{id}")), spec(policy, floor));
-        }
+    let mutations: [(&str, &str, Vec<Value>); 4] = [
+        ("rempart-pods", "pods", vec![none(keys::SENSITIVITY), none(keys::CATEGORIES)]),
+        ("rempart-pods-floor", "pods-floor", vec![demand(keys::SENSITIVITY, "Exists")]),
+        ("rempart-pods-floor", "pods-categories", vec![none(keys::SENSITIVITY), demand(keys::CATEGORIES, "Exists")]),
+        ("rempart-templates", "templates", vec![]),
+    ];
+    for (policy, end, also) in mutations.into_iter().filter(|_| mode == "Enforce") {
+        let spec = json!({
+            "policyName": policy,
+            "paramRef": {"name": id, "parameterNotFoundAction": "Allow"},
+            "matchResources": bound(governed(&also)),
+        });
+        specs.insert((MUTATING, format!("rempart.{id}.{end}")), spec);
     }
-    let rest = anywhere(&["rempart-pod-updates", "rempart-workloads", "rempart-namespaces", "rempart-bindings"]);
-    for (policy, binding, floor) in floors.into_iter().chain(rest) {
-        let mut spec = spec(policy, floor);
-        let action = if mode == "Enforce" { "Deny" } else { mode };
-        spec["validationActions"] = json!([action]);
-        specs.insert((VALIDATING, format!("{binding}-{id}")), spec);
+    let action = if mode == "Enforce" { "Deny" } else { mode };
+    let mut validation = |end: &str, also: &[Value], alternatives: &[(&str, Value)]| {
+        let mode = if mode == "Enforce" { String::new() } else { format!(".{}", mode.to_lowercase()) };
+        let name = format!("rempart.{id}.{end}{mode}");
+        specs.insert((VALIDATION, name.clone()), json!({"failurePolicy": "Fail", "namespaces": governed(also)}));
+        let spec = json!({"policyName": name, "validationActions": [action]});
+        if alternatives.is_empty() {
+            specs.insert((VALIDATING, name), spec);
+            return;
+        }
+        for (binding, expressions) in alternatives {
+            let mut spec = spec.clone();
+            spec["matchResources"] = bound(json!({"matchExpressions": expressions}));
+            specs.insert((VALIDATING, format!("{name}.{binding}")), spec);
+        }
+    };
+    if mode == "Enforce" {
+        validation("pods", &[level("NotIn", &levels[..1])], &[]);
+        validation("pods-said", &[], &[]);
+        validation("pods-from-internal", &[level("In", &levels[1..])], &[]);
+        validation("pods-from-restricted", &[level("In", &levels[2..])], &[]);
+        validation("pods-from-secret", &[level("In", &levels[3..])], &[]);
+    } else {
+        let no_level = json!([none(keys::CATEGORIES), none(keys::SENSITIVITY)]);
+        let known = json!([none(keys::CATEGORIES), level("In", &levels)]);
+        validation("pods", &[], &[("no-level", no_level), ("known-level", known)]);
+    }
+    let unknown = json!([none(keys::CATEGORIES), demand(keys::SENSITIVITY, "Exists"), level("NotIn", &levels)]);
+    let labelled = [("categories", json!([demand(keys::CATEGORIES, "Exists")])), ("unknown-level", unknown)];
+    validation("pods-labels", &[], &labelled);
+    for end in ["pod-updates", "workloads", "namespaces", "bindings"] {
+        validation(end, &[], &[]);
     }
     specs
 }
 
+/// The admission objects of the policy that are there, as [`contract`] has them.
+async fn found(world: &World) -> Result<Specs> {
+    let of_contract = |((kind, name), spec): ((&'static str, String), Value)| match kind {
+        // The end of the name says for which namespaces it is.
+        MUTATING => ((kind, name.rsplit_once('.').map_or("", |(name, _)| name).to_owned()), spec),
+        VALIDATION => {
+            let namespaces = &spec["matchConstraints"]["namespaceSelector"];
+            let mut brief = json!({"failurePolicy": spec["failurePolicy"], "namespaces": namespaces});
+            if !spec["paramKind"].is_null() {
+                brief["paramKind"] = spec["paramKind"].clone();
+            }
+            ((kind, name), brief)
+        }
+        _ => ((kind, name), spec),
+    };
+    Ok(world.admission().await?.into_iter().map(of_contract).collect())
+}
+
 async fn eventually_bound(world: &World, mode: &str, selector: &Value) -> Result<()> {
     let expected = contract(world, mode, selector);
-    eventually(format!("the bindings of {}", world.id), SOON, async || {
-        let found = world.bindings().await?;
-        ensure!(found == expected, "they are {found:#?} instead of {expected:#?}");
+    eventually(format!("the admission of {}", world.id), SOON, async || {
+        let found = found(world).await?;
+        ensure!(found == expected, "it is {found:#?} instead of {expected:#?}");
         anyhow::Ok(())
     })
     .await?;
@@ -99,7 +148,7 @@ fn tenant(world: &World) -> Value {
 async fn of_each_mode(context: &Context) -> Result<()> {
     let world = World::new(context, "modes").await?;
     eventually_bound(&world, "Enforce", &tenant(&world)).await?;
-    let binding = api(&world.admin, VALIDATING).get(&format!("rempart-pods-{}", world.id)).await?;
+    let binding = api(&world.admin, VALIDATING).get(&format!("rempart.{}.pods", world.id)).await?;
     let labels = [
         ("app.kubernetes.io/managed-by", "rempart"),
         ("app.kubernetes.io/name", "rempart"),
@@ -142,51 +191,67 @@ async fn without_selector(context: &Context) -> Result<()> {
 async fn altered(context: &Context) -> Result<()> {
     let world = World::new(context, "altered").await?;
     let expected = tenant(&world);
-    let alterations = [
-        (json!({"paramRef": {"parameterNotFoundAction": "Allow"}}), true),
-        (json!({"paramRef": {"name": "another"}}), false),
-        (json!({"policyName": "rempart-bindings"}), false),
-        (json!({"matchResources": {"namespaceSelector": {"matchLabels": {"nobody": "here"}}}}), true),
-        (json!({"matchResources": {"namespaceSelector": {"matchExpressions": null}}}), true),
-        (json!({"matchResources": {"namespaceSelector": null}}), true),
-        (json!({"matchResources": {"objectSelector": {"matchLabels": {"nobody": "here"}}}}), true),
-        (
-            json!({"matchResources": {"excludeResourceRules": [
-                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["pods"]},
-            ]}}),
-            true,
-        ),
-        (
-            json!({"matchResources": {"resourceRules": [
-                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["services"]},
-            ]}}),
-            true,
-        ),
-        (json!({"matchResources": {"matchPolicy": "Exact"}}), true),
-        (json!({"matchResources": null}), true),
+    // Removed by a merge patch: a null.
+    let of_bindings = [
+        json!({"matchResources": {"namespaceSelector": {"matchLabels": {"nobody": "here"}}}}),
+        json!({"matchResources": {"namespaceSelector": {"matchExpressions": null}}}),
+        json!({"matchResources": {"namespaceSelector": null}}),
+        json!({"matchResources": {"objectSelector": {"matchLabels": {"nobody": "here"}}}}),
+        json!({"matchResources": {"excludeResourceRules": [
+            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["pods"]},
+        ]}}),
+        json!({"matchResources": {"resourceRules": [
+            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["services"]},
+        ]}}),
+        json!({"matchResources": {"matchPolicy": "Exact"}}),
+        json!({"matchResources": null}),
     ];
-    let of_validations =
-        [(json!({"validationActions": ["Audit"]}), false), (json!({"validationActions": ["Deny", "Audit"]}), false)];
-    let both = alterations.iter().filter(|(_, both)| *both).map(|(patch, _)| (MUTATING, patch));
-    let validating = alterations.iter().chain(&of_validations).map(|(patch, _)| (VALIDATING, patch));
-    for (kind, patch) in both.chain(validating) {
-        let name = format!("rempart-pods-{}", world.id);
-        let bindings = api(&world.admin, kind);
-        let before = bindings.get(&name).await?;
+    let of_validating = [
+        json!({"policyName": "rempart-stamps"}),
+        json!({"validationActions": ["Audit"]}),
+        json!({"validationActions": ["Deny", "Audit"]}),
+    ];
+    let of_validations = [
+        json!({"failurePolicy": "Ignore"}),
+        json!({"matchConditions": [{"name": "never", "expression": "false"}]}),
+        json!({"matchConditions": null}),
+        json!({"validations": [{"expression": "true"}]}),
+        json!({"variables": [{"name": "fine", "expression": "true"}],
+            "validations": [{"expression": "variables.fine"}]}),
+        json!({"matchConstraints": {"matchPolicy": "Exact"}}),
+        json!({"matchConstraints": {"namespaceSelector": {"matchLabels": {"nobody": "here"}}}}),
+        json!({"matchConstraints": {"objectSelector": {"matchLabels": {"nobody": "here"}}}}),
+    ];
+    let name = |end: &str| format!("rempart.{}.{end}", world.id);
+    let admission = world.admission().await?;
+    let mutating = admission.keys().find(|(kind, found)| *kind == MUTATING && found.starts_with(&name("pods.")));
+    let mutating = mutating.context("no mutation of pods")?.1.clone();
+    let cases = of_bindings.iter().map(|patch| (MUTATING, mutating.clone(), patch));
+    let cases = cases.chain(of_bindings.iter().map(|patch| (VALIDATING, name("pods-labels.categories"), patch)));
+    let cases = cases.chain(of_validating.iter().map(|patch| (VALIDATING, name("pods"), patch)));
+    let cases = cases.chain(of_validations.iter().map(|patch| (VALIDATION, name("pods"), patch)));
+    for (kind, name, patch) in cases {
+        let objects = api(&world.admin, kind);
+        let before = objects.get(&name).await?;
         let patch = json!({"spec": patch});
-        let after = bindings
+        let after = objects
             .patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
             .await
             .with_context(|| patch.to_string())?;
         ensure!(before.resource_version() != after.resource_version(), "{patch} altered nothing");
-        eventually_bound(&world, "Enforce", &expected).await.with_context(|| format!("after {kind} {patch}"))?;
+        eventually(format!("{kind} {name} to be as it was before {patch}"), SOON, async || {
+            let found = objects.get(&name).await?;
+            ensure!(found.data["spec"] == before.data["spec"], "it is {:#}", found.data["spec"]);
+            anyhow::Ok(())
+        })
+        .await?;
     }
-    Ok(())
+    eventually_bound(&world, "Enforce", &expected).await
 }
 
 async fn deleted(context: &Context) -> Result<()> {
     let world = World::new(context, "deleted").await?;
-    for (kind, name) in contract(&world, "Enforce", &tenant(&world)).into_keys() {
+    for (kind, name) in world.admission().await?.into_keys() {
         api(&world.admin, kind).delete(&name, &DeleteParams::default()).await?;
     }
     eventually_bound(&world, "Enforce", &tenant(&world)).await?;
@@ -202,34 +267,35 @@ async fn unlabelled(context: &Context) -> Result<()> {
     let world = World::new(context, "unlabelled").await?;
     let labels =
         json!({"app.kubernetes.io/managed-by": null, "app.kubernetes.io/name": null, "rempart.dev/policy": null});
-    for kind in [MUTATING, VALIDATING] {
-        let name = format!("rempart-pods-{}", world.id);
-        // Out of the operator's sight, and ineffective.
-        let patch = json!({
-            "metadata": {"labels": labels},
-            "spec": {"matchResources": {"namespaceSelector": {"matchLabels": {"nobody": "here"}}}},
-        });
-        api(&world.admin, kind).patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
-        eventually_bound(&world, "Enforce", &tenant(&world)).await?;
-        let binding = api(&world.admin, kind).get(&name).await?;
-        ensure!(binding.labels().get("rempart.dev/policy") == Some(&world.id), "{:?}", binding.labels());
+    for (kind, name) in world.admission().await?.into_keys() {
+        api(&world.admin, kind)
+            .patch(&name, &PatchParams::default(), &Patch::Merge(&json!({"metadata": {"labels": labels}})))
+            .await?;
+        eventually(format!("{kind} {name} to have its labels again"), SOON, async || {
+            let object = api(&world.admin, kind).get(&name).await?;
+            ensure!(object.labels().get("rempart.dev/policy") == Some(&world.id), "{:?}", object.labels());
+            anyhow::Ok(())
+        })
+        .await?;
     }
     Ok(())
 }
 
 async fn surplus(context: &Context) -> Result<()> {
     let world = World::new(context, "surplus").await?;
-    let name = format!("rempart-pods-{}", context.unique("ghost"));
-    let mut binding = api(&world.admin, VALIDATING).get(&format!("rempart-pods-{}", world.id)).await?;
-    binding.metadata = kube::api::ObjectMeta {
-        name: Some(name.clone()),
-        labels: binding.metadata.labels,
-        ..kube::api::ObjectMeta::default()
-    };
-    api(&world.admin, VALIDATING).create(&kube::api::PostParams::default(), &binding).await?;
-    eventually_bound(&world, "Enforce", &tenant(&world)).await?;
-    ensure!(api(&world.admin, VALIDATING).get_opt(&name).await?.is_none());
-    Ok(())
+    let ghost = context.unique("ghost");
+    for kind in [VALIDATION, VALIDATING] {
+        let mut object = api(&world.admin, kind).get(&format!("rempart.{}.workloads", world.id)).await?;
+        let name = format!("rempart.{ghost}.workloads");
+        object.metadata = kube::api::ObjectMeta { name: Some(name.clone()), ..kube::api::ObjectMeta::default() };
+        api(&world.admin, kind).create(&kube::api::PostParams::default(), &object).await?;
+        eventually(format!("{kind} {name} to be gone"), SOON, async || {
+            ensure!(api(&world.admin, kind).get_opt(&name).await?.is_none(), "it is there");
+            anyhow::Ok(())
+        })
+        .await?;
+    }
+    eventually_bound(&world, "Enforce", &tenant(&world)).await
 }
 
 async fn warn_and_audit(context: &Context) -> Result<()> {

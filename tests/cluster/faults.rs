@@ -94,7 +94,7 @@ async fn policy(context: &Context) -> Result<()> {
     let other = World::new(context, "maybe").await?;
     let (node, others) = (world.node(context, "gouv").await?, other.node(context, "gouv").await?);
     let namespace = other.namespace(context, &[]).await?;
-    let before = other.bindings().await?;
+    let before = other.admission().await?;
     let mut odd = other.policy();
     odd["spec"]["mode"] = json!("Maybe");
     let mut newborn = other.policy();
@@ -111,7 +111,7 @@ async fn policy(context: &Context) -> Result<()> {
         let mut uncleared = other.stamps("gouv");
         uncleared.retain(|key, _| key.starts_with("rempart."));
         other.eventually_stamps(&others, &uncleared).await?;
-        ensure!(other.bindings().await? == before, "the bindings changed");
+        ensure!(other.admission().await? == before, "admission changed");
         if let Ok(created) = create_dry(&world.admin, &pod(&namespace, "web", &[])).await {
             let selector = &created.data["spec"]["nodeSelector"];
             ensure!(selector[other.clearance("internal")] == "true", "a pod may run anywhere: {selector}");

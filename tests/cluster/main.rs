@@ -18,6 +18,7 @@ mod ending;
 mod exceptions;
 mod faults;
 mod harness;
+mod installing;
 mod leadership;
 mod migration;
 mod monitoring;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         ending::trials(),
         exceptions::trials(),
         faults::trials(),
+        installing::trials(),
         leadership::trials(),
         migration::trials(),
         monitoring::trials(),

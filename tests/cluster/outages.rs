@@ -132,7 +132,7 @@ async fn crash(context: &Context, component: Component) -> Result<()> {
     let world = World::new(context, "crash").await?;
     let nodes = [world.node(context, "gouv").await?, world.node(context, "site").await?];
     let namespace = world.namespace(context, &[]).await?;
-    let bindings = world.bindings().await?;
+    let bindings = world.admission().await?;
     let before = crate::world::settled(async || versions(&world).await).await?;
     ensure!(before.len() == nodes.len(), "{before:?}");
 
@@ -151,7 +151,7 @@ async fn crash(context: &Context, component: Component) -> Result<()> {
     let after = versions(&world).await?;
     ensure!(after[&nodes[1]] == before[&nodes[1]], "the operator wrote to {}", nodes[1]);
     world.eventually_stamped(&nodes[1], "site").await?;
-    ensure!(world.bindings().await? == bindings, "the bindings changed");
+    ensure!(world.admission().await? == bindings, "admission changed");
     crate::world::admitting(&world.admin).await?;
     eventually("pods to be admitted as before", SOON, async || {
         let created = create_dry(&world.admin, &pod(&namespace, "web", &[])).await?;

@@ -22,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("startup::an_unusable_kubeconfig_is_refused_with_a_sentence", kubeconfig),
         Trial::new("startup::an_address_that_is_taken_is_refused_by_name", address),
         Trial::new("startup::an_api_server_without_mutating_admission_policies_is_refused_by_name", old_api_server),
+        Trial::new("startup::a_release_in_the_namespace_default_is_refused_with_a_sentence", in_default),
         Trial::new("startup::trials_run_the_operator_as_the_chart_does", environment),
         Trial::serial("startup::a_missing_permission_to_read_shows_and_heals", may_not_read),
         Trial::serial("startup::a_missing_permission_to_write_shows_and_heals", may_not_write),
@@ -95,6 +96,14 @@ async fn address(context: &Context) -> Result<()> {
     ensure!(status.code() == Some(1), "{status}: {said}");
     ensure!(said.contains(&format!("rempart: cannot listen on {address}: ")), "{said}");
     ensure!(said.contains("choose another with --listen"), "{said}");
+    Ok(())
+}
+
+async fn in_default(context: &Context) -> Result<()> {
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/rempart");
+    let refused = context.cluster.helm(["template", "rempart", chart, "--namespace", "default"]).run().await;
+    let said = refused.err().context("it is rendered")?.to_string();
+    ensure!(said.contains("install it into a namespace of its own, with --namespace rempart-system"), "{said}");
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use kube::{
     config::KubeConfigOptions,
 };
 use rempart::{
+    admission::AdmissionSettings,
     api::{CloudProvider, PlacementPolicy, PlacementPool},
     operator::{
         self,
@@ -96,7 +97,11 @@ impl Within {
             listen,
             namespace: "rempart-system".to_owned(),
             identity: "trial".to_owned(),
-            exempt: ["kube-system", "kube-public", "kube-node-lease"].map(str::to_owned).into(),
+            admission: AdmissionSettings {
+                exempt: ["kube-system", "kube-public", "kube-node-lease"].map(str::to_owned).into(),
+                schedulers: vec!["system:kube-scheduler".to_owned()],
+                owner: None,
+            },
             limits: operator::MoveLimits::default(),
         };
         let stop = CancellationToken::new();

@@ -118,14 +118,16 @@ impl World {
         Ok(())
     }
 
-    /// The bindings that name the policy as their parameter: by kind and name, their specs.
-    pub(crate) async fn bindings(&self) -> Result<BTreeMap<(&'static str, String), Value>> {
+    /// The admission policies and bindings of its policy: by kind and name, their specs.
+    pub(crate) async fn admission(&self) -> Result<BTreeMap<(&'static str, String), Value>> {
         let mut specs = BTreeMap::new();
-        for kind in ["MutatingAdmissionPolicyBinding", "ValidatingAdmissionPolicyBinding"] {
+        let prefix = format!("rempart.{}.", self.id);
+        for kind in ["MutatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]
+        {
             let object = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {}});
-            for binding in api_of(&self.admin, &object).list(&ListParams::default()).await? {
-                if binding.data["spec"]["paramRef"]["name"] == self.id.as_str() {
-                    specs.insert((kind, binding.name_any()), binding.data["spec"].clone());
+            for found in api_of(&self.admin, &object).list(&ListParams::default()).await? {
+                if found.name_any().starts_with(&prefix) {
+                    specs.insert((kind, found.name_any()), found.data["spec"].clone());
                 }
             }
         }

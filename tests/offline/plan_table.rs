@@ -38,7 +38,7 @@ fn policy(fixtures: &Value, name: &str) -> Value {
 }
 
 /// Who refuses what a plan can see: the rest needs a user, a change or a server.
-const SEEN: [&str; 4] = ["rempart-pods", "rempart-pods-floor", "rempart-workloads", "rempart-namespaces"];
+const SEEN: [&str; 3] = ["pods", "workloads", "namespaces"];
 
 /// Whether the case is about an object as a manifest can say it.
 fn is_plannable(case: &Value) -> bool {

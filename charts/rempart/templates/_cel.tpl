@@ -34,8 +34,6 @@ kind: PlacementPolicy
   expression: params.spec.levels.map(l, l.name)
 - name: categories
   expression: params.spec.?categories.orValue([]).map(c, c.name)
-- name: ending   # a policy being deleted needs nothing any more
-  expression: has(params.metadata.deletionTimestamp)
 {{- end }}
 
 {{/* ---------- who says what ---------- */}}
@@ -120,7 +118,6 @@ kind: PlacementPolicy
       request.namespace in e.namespaces && variables.rank <= variables.levels.indexOf(e.level)).map(e, e.name)
 - name: needed   # the nodeSelector keys; that of an exception stands for that of the level
   expression: |-
-    variables.ending ? [] :
       variables.demandingLevel.map(l, variables.exceptions.size() > 0
         ? 'exception.{{ include "rempart.cel.domain" . }}/' + variables.policy + '.' + variables.exceptions[0]
         : 'clearance.{{ include "rempart.cel.domain" . }}/' + variables.policy + '.' + l)
@@ -144,7 +141,7 @@ kind: PlacementPolicy
 {{/* The patch of a nodeSelector. Takes `at`, a CEL string: where the pod spec is.
 What is not understood is left as it is, so that validation can say what is wrong with it. */}}
 {{- define "rempart.cel.patchSelector" -}}
-(!variables.ending && !variables.understood) ? [] :
+!variables.understood ? [] :
   variables.selector.size() == 0
     ? (variables.missing.size() == 0 ? [] : [JSONPatch{
         op: 'add', path: {{ .at }} + '/nodeSelector',
@@ -237,72 +234,4 @@ request.operation == 'CREATE' || (
   apiVersions: [v1]
   operations: [CREATE, UPDATE]
   resources: [jobs, cronjobs]
-{{- end }}
-
-{{/* ---------- sentences ---------- */}}
-
-{{/* A value as a message shows it: quoted, its first 64 characters, control characters escaped
-(the API server drops a message that holds a line break). Takes a CEL expression. */}}
-{{- define "rempart.cel.quoted" -}}
-strings.quote({{ . }}.size() > 64 ? {{ . }}.substring(0, 64) : {{ . }})
-{{- end }}
-
-{{- define "rempart.cel.variables.subject" -}}
-- name: subject
-  expression: |-
-    request.kind.kind.lowerAscii() + ' ' + request.namespace + '/'
-      + (object.metadata.?name.orValue('') != '' ? object.metadata.name : object.metadata.?generateName.orValue(''))
-{{- end }}
-
-{{/* Judges `levelNotes` and `categoryNotes`: who says what, each {where, value}, those of
-categories with their separator. Of each kind of mistake the first is told. */}}
-{{- define "rempart.cel.variables.wrongNotes" -}}
-- name: longNotes
-  expression: (variables.levelNotes + variables.categoryNotes).filter(n, n.value.size() > {{ include "rempart.cel.maxNote" . }})
-- name: wrongLevels
-  expression: variables.levelNotes.filter(n, !(n.value in variables.levels))
-- name: wrongCategories   # each where and what
-  expression: |-
-    variables.longNotes.size() > 0 ? [] :
-      variables.categoryNotes.map(n, n.value.split(n.separator).filter(c, !(c in variables.categories))
-        .map(c, {'where': n.where, 'value': c})).flatten()
-{{- end }}
-
-{{/* The three refusals of what is not understood. `guard` names the variable that is true when
-nothing is wrong: every message is evaluated on every request, wanted or not. */}}
-{{- define "rempart.cel.validations.wrongNotes" -}}
-- expression: variables.{{ .guard }} || variables.longNotes.size() == 0
-  reason: Forbidden
-  messageExpression: |-
-    variables.{{ .guard }} || variables.longNotes.size() == 0 ? '' :
-      variables.subject + ': ' + variables.longNotes[0].where + ' has ' + string(variables.longNotes[0].value.size())
-        + ' characters; at most {{ include "rempart.cel.maxNote" . }} are allowed'
-  message: an annotation of rempart.dev is longer than {{ include "rempart.cel.maxNote" . }} characters
-- expression: variables.{{ .guard }} || variables.wrongLevels.size() == 0
-  reason: Forbidden
-  messageExpression: |-
-    variables.{{ .guard }} || variables.wrongLevels.size() == 0 ? '' :
-      variables.subject + ': ' + variables.wrongLevels[0].where + ' is ' + {{ include "rempart.cel.quoted" "variables.wrongLevels[0].value" }}
-        + ': no such level in PlacementPolicy ' + variables.policy
-        + '; levels, least to most sensitive: ' + variables.levels.join(', ')
-  message: a level is not one of the PlacementPolicy
-- expression: variables.{{ .guard }} || variables.wrongCategories.size() == 0
-  reason: Forbidden
-  messageExpression: |-
-    variables.{{ .guard }} || variables.wrongCategories.size() == 0 ? '' :
-      variables.subject + ': ' + variables.wrongCategories[0].where + ' has ' + {{ include "rempart.cel.quoted" "variables.wrongCategories[0].value" }}
-        + ': no such category in PlacementPolicy ' + variables.policy
-        + '; categories: ' + (variables.categories.size() == 0 ? 'none' : variables.categories.sort().join(', '))
-  message: a category is not one of the PlacementPolicy
-{{- end }}
-
-{{- define "rempart.cel.inForce" -}}
-!has(params.metadata.deletionTimestamp)
-{{- end }}
-
-{{/* The first thing that asks for a cleared node, in words. */}}
-{{- define "rempart.cel.variables.demand" -}}
-- name: demand
-  expression: |-
-    (variables.demandingLevel.map(l, 'level ' + l) + variables.demandingCategories.map(c, 'category ' + c)).join(', ')
 {{- end }}

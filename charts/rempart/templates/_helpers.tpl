@@ -19,6 +19,9 @@ so that a wrong policy can never keep the operator itself from starting. */}}
 
 {{/* Refuses clusters that cannot hold the promise, in a sentence instead of a failed apply. */}}
 {{- define "rempart.requireCluster" -}}
+{{- if eq .Release.Namespace "default" -}}
+{{- fail "Rempart's own namespace is exempt from every policy, and `default` is where people put workloads: install it into a namespace of its own, with --namespace rempart-system --create-namespace." -}}
+{{- end -}}
 {{- $version := .Capabilities.KubeVersion.Version -}}
 {{- if semverCompare "<1.36.0-0" $version -}}
 {{- fail (printf "Rempart needs Kubernetes 1.36 or newer, where MutatingAdmissionPolicy is stable; this cluster is %s. Upgrade the cluster, then install Rempart." $version) -}}
@@ -30,7 +33,3 @@ so that a wrong policy can never keep the operator itself from starting. */}}
 {{- end -}}
 {{- end }}
 
-{{/* The users that may bind pods, as a CEL list. */}}
-{{- define "rempart.cel.schedulers" -}}
-[{{ range $i, $s := .Values.admission.schedulers }}{{ if $i }}, {{ end }}'{{ $s }}'{{ end }}]
-{{- end }}

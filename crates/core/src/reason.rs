@@ -1,4 +1,4 @@
-//! Why a place is not cleared, as data. The sentence that each displays as is made in its own module, when it is read.
+//! Reasons for which a place is not cleared, as data. The sentence that each displays as is made in its own module, when it is read.
 
 use alloc::collections::BTreeSet;
 use core::{fmt, time::Duration};

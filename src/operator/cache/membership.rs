@@ -40,20 +40,19 @@ impl ClusterCache {
     }
 
     fn assign(&mut self, pools: &BTreeMap<PoolName, Pool>, due: impl Fn(&NodeRecord) -> bool) {
-        let (mut changed, mut reassigned) = (false, false);
-        for (_, node) in self.nodes.iter_mut().filter(|(_, node)| due(node)) {
+        let mut changed = false;
+        for (name, node) in self.nodes.iter_mut().filter(|(_, node)| due(node)) {
             let now = membership(node, pools);
             let differs = node.membership != now;
             // A node that joins unsettles nothing: nothing runs on it.
-            reassigned |= differs && node.is_assigned;
+            if differs && node.is_assigned {
+                self.fact_changes.nodes.insert(name.clone());
+            }
             changed |= differs || !node.is_assigned;
             (node.membership, node.is_assigned) = (now, true);
         }
         if changed {
             self.revisions.pool_membership.bump();
-        }
-        if reassigned {
-            self.revisions.pool_reassignments.bump();
         }
         self.assigned.remember(self.revisions.node_objects);
     }

@@ -10,12 +10,8 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 
-use k8s_openapi::api::admissionregistration::v1::{
-    MutatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicyBindingSpec,
-};
-
 pub use self::{
-    observation::{DeclaredObject, ObjectPresence, Observation, ObservedBinding, PolicyList},
+    observation::{DeclaredObject, Observation, ObservedAdmission, PolicyList},
     revision::{CacheRevisions, LastSeen, Revision},
     store::{ObjectStore, ResourceVersioned, TouchedObjects, WatchChange, version},
 };
@@ -24,7 +20,12 @@ use super::watch::{
     node::{NodeRecord, PartialNode},
     record::RecordDigest,
 };
-use crate::api::{CloudProvider, PlacementPolicy, PlacementPool};
+use std::collections::BTreeSet;
+
+use crate::{
+    admission::AdmissionKind,
+    api::{CloudProvider, PlacementPolicy, PlacementPool},
+};
 use rempart_core::{
     cluster_objects::{Claim, ClusterObjects, Controller, ControllersByKind, Pod, Volume},
     namespace::Namespace,
@@ -42,14 +43,8 @@ pub struct ClusterCache {
     pub policies: ObjectStore<DeclaredObject<PlacementPolicy>>,
     /// Nodes.
     pub nodes: ObjectStore<NodeRecord>,
-    /// Bindings of mutations.
-    pub mutating_bindings: ObjectStore<ObservedBinding<MutatingAdmissionPolicyBindingSpec>>,
-    /// Bindings of validations.
-    pub validating_bindings: ObjectStore<ObservedBinding<ValidatingAdmissionPolicyBindingSpec>>,
-    /// Mutations.
-    pub mutating_policies: ObjectStore<ObjectPresence>,
-    /// Validations.
-    pub validating_policies: ObjectStore<ObjectPresence>,
+    /// Admission policies and their bindings.
+    pub admission: AdmissionStores,
     /// The list of policies that admission reads, under its own name.
     pub policy_list: ObjectStore<PolicyList>,
     /// Pods. Names of what has a namespace are `namespace/name`, here and below.
@@ -76,6 +71,8 @@ pub struct ClusterCache {
     pub records: ObjectStore<RecordDigest>,
     /// How often each family of facts has changed.
     pub revisions: CacheRevisions,
+    /// What has changed of the facts by which pods may be where they are, since it was last taken.
+    fact_changes: FactChanges,
     /// Up to which revision of nodes these are assigned to pools.
     assigned: LastSeen<Revision>,
     shared: SharedValues,
@@ -101,20 +98,8 @@ impl ClusterCache {
                 self.count_declared(change);
             }
             Observation::Node(change) => self.observe_node(change),
-            Observation::MutatingBinding(change) => {
-                let touched = self.mutating_bindings.observe(change);
-                self.count_admission(&touched);
-            }
-            Observation::ValidatingBinding(change) => {
-                let touched = self.validating_bindings.observe(change);
-                self.count_admission(&touched);
-            }
-            Observation::MutatingPolicy(change) => {
-                let touched = self.mutating_policies.observe(change);
-                self.count_admission(&touched);
-            }
-            Observation::ValidatingPolicy(change) => {
-                let touched = self.validating_policies.observe(change);
+            Observation::Admission(kind, change) => {
+                let touched = self.admission.of_mut(kind).observe(change);
                 self.count_admission(&touched);
             }
             Observation::PolicyList(change) => {
@@ -159,7 +144,7 @@ impl ClusterCache {
                 let changed_at = self.revisions.node_objects;
                 self.nodes.iter_mut().for_each(|(_, node)| node.changed_at = changed_at);
                 self.revisions.pool_membership.bump();
-                self.revisions.pool_reassignments.bump();
+                self.fact_changes.all = true;
                 self.shared.sweep();
             }
         }
@@ -176,8 +161,10 @@ impl ClusterCache {
             WatchChange::Complete => true,
             _ => false,
         };
-        if relabelled {
-            self.revisions.namespace_labels.bump();
+        match (&change, relabelled) {
+            (WatchChange::Applied(name, _), true) => drop(self.fact_changes.namespaces.insert(name.clone())),
+            (_, true) => self.fact_changes.all = true,
+            (_, false) => {}
         }
         match self.namespaces.observe(change) {
             TouchedObjects::Nothing => return,
@@ -185,6 +172,11 @@ impl ClusterCache {
             TouchedObjects::All => self.shared.sweep(),
         }
         self.revisions.namespaces.bump();
+    }
+
+    /// What has changed of the facts by which pods may be where they are, since this was last asked.
+    pub fn take_fact_changes(&mut self) -> FactChanges {
+        std::mem::take(&mut self.fact_changes)
     }
 
     fn observe_workload(&mut self, observation: Observation) {
@@ -237,10 +229,9 @@ impl ClusterCache {
         self.pools.drop_tombstones();
         self.policies.drop_tombstones();
         self.nodes.drop_tombstones();
-        self.mutating_bindings.drop_tombstones();
-        self.validating_bindings.drop_tombstones();
-        self.mutating_policies.drop_tombstones();
-        self.validating_policies.drop_tombstones();
+        for kind in AdmissionKind::ALL {
+            self.admission.of_mut(kind).drop_tombstones();
+        }
         self.policy_list.drop_tombstones();
         self.pods.drop_tombstones();
         for controllers in self.controllers_mut() {
@@ -300,15 +291,12 @@ impl ClusterCache {
         fn of<V: ResourceVersioned>(kind: &'static str, store: &ObjectStore<V>) -> (&'static str, usize, bool) {
             (kind, store.live().len(), store.synced())
         }
+        let admission = AdmissionKind::ALL.into_iter().map(|kind| of(kind.plural(), self.admission.of(kind)));
         [
             of("cloudproviders", &self.providers),
             of("placementpools", &self.pools),
             of("placementpolicies", &self.policies),
             of("nodes", &self.nodes),
-            of("mutatingadmissionpolicybindings", &self.mutating_bindings),
-            of("validatingadmissionpolicybindings", &self.validating_bindings),
-            of("mutatingadmissionpolicies", &self.mutating_policies),
-            of("validatingadmissionpolicies", &self.validating_policies),
             of("configmaps", &self.policy_list),
             of("pods", &self.pods),
             of("deployments", &self.deployments),
@@ -323,6 +311,7 @@ impl ClusterCache {
             of("workloadplacements", &self.records),
         ]
         .into_iter()
+        .chain(admission)
     }
 
     /// The kinds of which no list has been complete yet. Until there are none, absence means nothing.
@@ -330,6 +319,49 @@ impl ClusterCache {
         self.counts().filter_map(|(kind, _, synced)| (!synced).then_some(kind))
     }
 }
+
+/// Changes of facts by which pods may be where they are, beside those of the catalogue and of policies.
+#[derive(Debug, Default)]
+pub struct FactChanges {
+    /// Namespaces with other labels. What else is written on one is no fact.
+    pub namespaces: BTreeSet<String>,
+    /// Nodes that were known and have changed their pool: something may run on them.
+    pub nodes: BTreeSet<String>,
+    /// Whether any namespace may have other labels, as after a list.
+    pub all: bool,
+}
+
+/// The stores of admission policies and bindings, by kind.
+#[derive(Debug, Default)]
+pub struct AdmissionStores {
+    mutations: ObjectStore<ObservedAdmission>,
+    mutating_bindings: ObjectStore<ObservedAdmission>,
+    validations: ObjectStore<ObservedAdmission>,
+    validating_bindings: ObjectStore<ObservedAdmission>,
+}
+
+impl AdmissionStores {
+    /// Those of a kind.
+    #[must_use]
+    pub fn of(&self, kind: AdmissionKind) -> &ObjectStore<ObservedAdmission> {
+        match kind {
+            AdmissionKind::Mutation => &self.mutations,
+            AdmissionKind::MutatingBinding => &self.mutating_bindings,
+            AdmissionKind::Validation => &self.validations,
+            AdmissionKind::ValidatingBinding => &self.validating_bindings,
+        }
+    }
+
+    fn of_mut(&mut self, kind: AdmissionKind) -> &mut ObjectStore<ObservedAdmission> {
+        match kind {
+            AdmissionKind::Mutation => &mut self.mutations,
+            AdmissionKind::MutatingBinding => &mut self.mutating_bindings,
+            AdmissionKind::Validation => &mut self.validations,
+            AdmissionKind::ValidatingBinding => &mut self.validating_bindings,
+        }
+    }
+}
+
 /// What an observation changed of an object that people declare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DeclaredChange {

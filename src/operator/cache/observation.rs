@@ -4,13 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{
-    api::admissionregistration::v1::{MutatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicyBindingSpec},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::store::{ResourceVersioned, WatchChange, version};
 use crate::{
+    admission::AdmissionKind,
     api::{CloudProvider, PlacementPolicy, PlacementPool},
     operator::watch::{
         node::{NodeRecord, PartialNode},
@@ -51,29 +49,18 @@ impl ResourceVersioned for NodeRecord {
     }
 }
 
-/// An admission binding.
-#[derive(Clone, Debug)]
-pub struct ObservedBinding<S> {
-    /// Its metadata.
-    pub meta: ObjectMeta,
-    /// What it binds.
-    pub spec: Option<S>,
-}
-
-impl<S> ResourceVersioned for ObservedBinding<S> {
-    fn version(&self) -> u64 {
-        version(self.meta.resource_version.as_deref())
-    }
-}
-
-/// An object of which only the existence matters.
-#[derive(Clone, Copy, Debug)]
-pub struct ObjectPresence {
+/// An admission policy or binding, of which a digest tells whether it is what it must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObservedAdmission {
     /// The resource version.
     pub version: u64,
+    /// The digest of its labels of ours and its spec: see [`AdmissionObject::digest`](crate::admission::AdmissionObject::digest).
+    pub digest: u64,
+    /// Whether its deletion has been asked for.
+    pub terminating: bool,
 }
 
-impl ResourceVersioned for ObjectPresence {
+impl ResourceVersioned for ObservedAdmission {
     fn version(&self) -> u64 {
         self.version
     }
@@ -105,14 +92,8 @@ pub enum Observation {
     Policy(WatchChange<DeclaredObject<PlacementPolicy>>),
     /// Of a node.
     Node(WatchChange<PartialNode>),
-    /// Of a `MutatingAdmissionPolicyBinding`.
-    MutatingBinding(WatchChange<ObservedBinding<MutatingAdmissionPolicyBindingSpec>>),
-    /// Of a `ValidatingAdmissionPolicyBinding`.
-    ValidatingBinding(WatchChange<ObservedBinding<ValidatingAdmissionPolicyBindingSpec>>),
-    /// Of a `MutatingAdmissionPolicy`.
-    MutatingPolicy(WatchChange<ObjectPresence>),
-    /// Of a `ValidatingAdmissionPolicy`.
-    ValidatingPolicy(WatchChange<ObjectPresence>),
+    /// Of an admission policy or binding of ours.
+    Admission(AdmissionKind, WatchChange<ObservedAdmission>),
     /// Of the list of policies.
     PolicyList(WatchChange<PolicyList>),
     /// Of a pod. Names of what has a namespace are `namespace/name`, here and below.

@@ -29,14 +29,10 @@ pub struct CacheRevisions {
     pub node_objects: Revision,
     /// Which nodes belong to which pools, those that join and leave included.
     pub pool_membership: Revision,
-    /// Nodes that were known and have changed their pool: something may run on them.
-    pub pool_reassignments: Revision,
     /// Pods, their controllers and their volumes.
     pub workloads: Revision,
     /// Namespaces in any respect.
     pub namespaces: Revision,
-    /// The labels of namespaces: what else is written on one is no fact.
-    pub namespace_labels: Revision,
     /// Records of workloads.
     pub records: Revision,
     /// Admission policies, their bindings, and the list of policies that admission reads.

@@ -203,13 +203,23 @@ impl<V: ResourceVersioned> ObjectStore<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operator::cache::ObjectPresence;
 
-    fn store(names: &[(&str, u64)]) -> ObjectStore<ObjectPresence> {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Versioned {
+        version: u64,
+    }
+
+    impl ResourceVersioned for Versioned {
+        fn version(&self) -> u64 {
+            self.version
+        }
+    }
+
+    fn store(names: &[(&str, u64)]) -> ObjectStore<Versioned> {
         let mut store = ObjectStore::default();
         store.observe(WatchChange::Restarted);
         for (name, version) in names {
-            store.observe(WatchChange::Listed((*name).to_owned(), ObjectPresence { version: *version }));
+            store.observe(WatchChange::Listed((*name).to_owned(), Versioned { version: *version }));
         }
         store.observe(WatchChange::Complete);
         store
@@ -219,7 +229,7 @@ mod tests {
     fn a_list_counts_when_it_is_complete() {
         let mut store = store(&[("a", 1), ("b", 2)]);
         store.observe(WatchChange::Restarted);
-        store.observe(WatchChange::Listed("b".into(), ObjectPresence { version: 2 }));
+        store.observe(WatchChange::Listed("b".into(), Versioned { version: 2 }));
         assert!(store.get("a").is_some(), "half a list says nothing of what it has not named yet");
         assert_eq!(store.observe(WatchChange::Complete), TouchedObjects::All);
         assert!(store.get("a").is_none() && store.get("b").is_some());
@@ -229,9 +239,9 @@ mod tests {
     fn a_list_that_breaks_off_is_forgotten() {
         let mut store = store(&[("a", 1)]);
         store.observe(WatchChange::Restarted);
-        store.observe(WatchChange::Listed("ghost".into(), ObjectPresence { version: 2 }));
+        store.observe(WatchChange::Listed("ghost".into(), Versioned { version: 2 }));
         store.observe(WatchChange::Restarted);
-        store.observe(WatchChange::Listed("a".into(), ObjectPresence { version: 1 }));
+        store.observe(WatchChange::Listed("a".into(), Versioned { version: 1 }));
         store.observe(WatchChange::Complete);
         assert!(store.get("ghost").is_none() && store.get("a").is_some());
     }
@@ -241,7 +251,7 @@ mod tests {
         let mut store = store(&[("same", 1), ("older", 2), ("newer", 9), ("gone", 3)]);
         store.observe(WatchChange::Restarted);
         for (name, version) in [("same", 1), ("older", 5), ("newer", 4), ("new", 6)] {
-            store.observe(WatchChange::Listed(name.into(), ObjectPresence { version }));
+            store.observe(WatchChange::Listed(name.into(), Versioned { version }));
         }
         store.observe(WatchChange::Complete);
         let known: Vec<_> = store.iter().map(|(name, found)| (name.as_str(), found.version)).collect();
@@ -276,11 +286,8 @@ mod tests {
     #[test]
     fn old_news_is_dropped() {
         let mut store = store(&[("a", 1)]);
-        store.observe(WatchChange::Applied("a".into(), ObjectPresence { version: 9 }));
-        assert_eq!(
-            store.observe(WatchChange::Applied("a".into(), ObjectPresence { version: 5 })),
-            TouchedObjects::Nothing
-        );
+        store.observe(WatchChange::Applied("a".into(), Versioned { version: 9 }));
+        assert_eq!(store.observe(WatchChange::Applied("a".into(), Versioned { version: 5 })), TouchedObjects::Nothing);
         assert_eq!(store.get("a").unwrap().version, 9);
     }
 
@@ -290,18 +297,18 @@ mod tests {
         store.observe(WatchChange::Deleted("a".into(), 3));
         for late in [2, 3] {
             assert_eq!(
-                store.observe(WatchChange::Applied("a".into(), ObjectPresence { version: late })),
+                store.observe(WatchChange::Applied("a".into(), Versioned { version: late })),
                 TouchedObjects::Nothing
             );
         }
-        store.observe(WatchChange::Applied("a".into(), ObjectPresence { version: 4 }));
+        store.observe(WatchChange::Applied("a".into(), Versioned { version: 4 }));
         assert!(store.get("a").is_some(), "made anew");
     }
 
     #[test]
     fn a_late_farewell_does_not_end_what_was_made_anew() {
         let mut store = store(&[("a", 1)]);
-        store.observe(WatchChange::Applied("a".into(), ObjectPresence { version: 9 }));
+        store.observe(WatchChange::Applied("a".into(), Versioned { version: 9 }));
         assert_eq!(store.observe(WatchChange::Deleted("a".into(), 5)), TouchedObjects::Nothing);
         assert!(store.get("a").is_some());
         store.observe(WatchChange::Deleted("a".into(), 10));

@@ -37,7 +37,7 @@ use super::{
         queue::{WriteEnd, WriteQueue},
     },
 };
-use crate::api::limits;
+use crate::api::{conditions, limits};
 use rempart_core::instant::Timestamp;
 
 /// How far a clock may go back, as clocks that are kept right do, before facts are evaluated anew.
@@ -87,6 +87,17 @@ impl Engine {
             metrics,
             settings,
         }
+    }
+
+    /// Takes in who owns what admission is made of, before anything is observed.
+    pub fn set_admission_owner(&mut self, owner: Option<String>) {
+        self.settings.admission.owner = owner;
+    }
+
+    /// Exempt namespaces that do not exist: somebody may have meant another.
+    pub fn absent_exempt_namespaces(&self) -> impl Iterator<Item = &str> {
+        let exempt = self.settings.admission.exempt.iter().map(String::as_str);
+        exempt.filter(|name| self.cache.namespaces.get(name).is_none())
     }
 
     /// What has been observed.
@@ -175,6 +186,7 @@ impl Engine {
 
     /// Has every reconciler ask for its difference, in the order in which each rests on those before.
     fn reconcile(&mut self, clocks: CycleClocks, report: &mut CycleReport) -> Vec<WriteRequest> {
+        let fact_changes = self.cache.take_fact_changes();
         let derived = DerivedState::default();
         let facts = (&self.cache, &self.evaluation, &self.settings);
         let mut view = ClusterView::new(facts, &self.writes, self.admission.propagation(), &derived);
@@ -192,7 +204,8 @@ impl Engine {
         view.propagation = self.admission.propagation();
         // 2. Stamps, so that nothing lands where it may not.
         take(CycleStage::NodeLabels, self.node_labels.reconcile(&view, clocks), &mut self.events);
-        view.is_stamping = self.node_labels.is_stamping(&self.writes);
+        view.losing = self.node_labels.losing(&self.cache, &self.evaluation, &self.writes);
+        self.migration.observe_facts(&view, fact_changes, clocks.monotonic);
         // 3. Moves of what stands where it may no longer.
         take(CycleStage::Migration, self.migration.reconcile(&view, clocks), &mut self.events);
         (view.migrations, view.breaker) = (self.migration.statuses(), Some(self.migration.breaker()));
@@ -250,7 +263,7 @@ impl Engine {
             tracing::info!(policy, note, "clearances changed");
             let Some(record) = self.cache.policies.get(&policy) else { continue };
             let uid = record.meta.uid.clone();
-            self.events.enqueue([EventRequest::of_policy(&policy, uid, "ClearanceChanged", note, at)]);
+            self.events.enqueue([EventRequest::of_policy(&policy, uid, conditions::CLEARANCE_CHANGED, note, at)]);
         }
     }
 
@@ -286,6 +299,7 @@ impl Engine {
         // What is only kept for writes would otherwise be kept for ever.
         self.node_labels.clear();
         self.events.clear();
+        drop(self.cache.take_fact_changes());
         if self.writes.is_idle() {
             self.cache.drop_tombstones();
         }
@@ -300,7 +314,6 @@ impl Engine {
     ) {
         let failure = outcome.as_ref().err().map(|error| error.classify(target));
         let WriteEnd { version, is_undone } = self.writes.on_write_result(target, failure.as_ref(), now);
-        self.admission.on_write_result(target, failure.as_ref());
         self.migration.on_write_result(target, failure.as_ref(), now);
         let told = self.records.on_write_result(target, failure.as_ref());
         self.events.enqueue(told);
@@ -393,8 +406,7 @@ impl Engine {
     fn forget(&mut self, target: &WriteTarget, version: u64) {
         let name = target.name().to_owned();
         self.observe(match target {
-            WriteTarget::MutatingBinding(_) => Observation::MutatingBinding(WatchChange::Deleted(name, version)),
-            WriteTarget::ValidatingBinding(_) => Observation::ValidatingBinding(WatchChange::Deleted(name, version)),
+            WriteTarget::Admission(kind, _) => Observation::Admission(*kind, WatchChange::Deleted(name, version)),
             WriteTarget::NodeLabels(_) => Observation::Node(WatchChange::Deleted(name, version)),
             WriteTarget::PolicyList => Observation::PolicyList(WatchChange::Deleted(name, version)),
             WriteTarget::ProviderStatus(_) => Observation::Provider(WatchChange::Deleted(name, version)),

@@ -9,6 +9,7 @@ pub mod events;
 pub mod migration;
 pub mod node_labels;
 pub mod records;
+pub mod schedule;
 pub mod settings;
 pub mod statuses;
 pub mod view;

@@ -17,6 +17,7 @@ use crate::operator::{
     watch::node::NodeRecord,
     write::{WriteRequest, WriteTarget, queue::WriteQueue},
 };
+use rempart_core::keys;
 
 /// How soon a node's stamps must be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,12 +54,18 @@ impl NodeLabelReconciler {
         *self = Self::new(self.metrics.clone());
     }
 
-    /// Whether a clearance is still to be taken from a node, or a node is being written to. A node that could not be
-    /// written to keeps nobody waiting.
-    pub fn is_stamping(&self, writes: &WriteQueue) -> bool {
-        let mut losing = self.due.iter().take_while(|(urgency, _)| *urgency == StampUrgency::Loses);
-        losing.any(|(_, name)| !writes.has_failed(&WriteTarget::NodeLabels(name.clone())))
-            || writes.in_flight(|target| matches!(target, WriteTarget::NodeLabels(_))) > 0
+    /// The policies of which a key is still to be taken from a node. A node that could not be written to keeps nobody
+    /// waiting.
+    pub fn losing(&self, cache: &ClusterCache, evaluation: &Evaluation, writes: &WriteQueue) -> BTreeSet<String> {
+        let due = self.due.iter().take_while(|(urgency, _)| *urgency == StampUrgency::Loses).map(|(_, name)| name);
+        let due = due.filter(|name| !writes.has_failed(&WriteTarget::NodeLabels((*name).clone())));
+        let written = writes.targets().filter_map(|target| match target {
+            WriteTarget::NodeLabels(name) => Some(name),
+            _ => None,
+        });
+        let nodes = due.chain(written).filter_map(|name| cache.nodes.get(name));
+        let lost = nodes.flat_map(|node| node.stamp_change(&evaluation.stamps).remove);
+        lost.filter_map(|key| keys::policy_asked(&key).map(str::to_owned)).collect()
     }
 
     /// Takes in that a write of the stamps of the node `name` has ended, and counts how long it took to put it right.

@@ -1,10 +1,12 @@
-//! Settings of the operator that reconcilers follow: exempt namespaces, concurrency and limits of migration.
+//! Settings of the operator that reconcilers follow: what admission is told, concurrency and limits of migration.
+
+use crate::admission::AdmissionSettings;
 
 /// What the operator is told at its start.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The namespaces that no policy governs, the operator's own among them.
-    pub exempt: Vec<String>,
+    /// What admission is told; the operator's own namespace is among the exempt ones.
+    pub admission: AdmissionSettings,
     /// How many nodes are written to at a time.
     pub concurrency: usize,
     /// How much may move at a time.

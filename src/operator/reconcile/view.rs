@@ -48,8 +48,8 @@ pub struct ClusterView<'a> {
     pub writes: &'a WriteQueue,
     /// The policies that admission acts on.
     pub propagation: Arc<Propagation>,
-    /// Whether a clearance is still to be taken from a node, or a node is being written to.
-    pub is_stamping: bool,
+    /// The policies of which a key is still to be taken from a node.
+    pub losing: BTreeSet<String>,
     /// How the migration of each workload stands.
     pub migrations: &'a MigrationStatuses,
     /// What runs of the levels of each policy.
@@ -73,7 +73,7 @@ impl<'a> ClusterView<'a> {
             settings,
             writes,
             propagation,
-            is_stamping: false,
+            losing: BTreeSet::new(),
             migrations: MigrationStatuses::none(),
             level_counts: None,
             breaker: None,
@@ -88,7 +88,7 @@ impl<'a> ClusterView<'a> {
 
     /// The namespaces that no policy governs.
     pub fn exempt(&self) -> &'a BTreeSet<String> {
-        self.derived.exempt.get_or_init(|| self.settings.exempt.iter().cloned().collect())
+        self.derived.exempt.get_or_init(|| self.settings.admission.exempt.iter().cloned().collect())
     }
 
     /// What everything that runs is assessed against.

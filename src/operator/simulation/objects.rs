@@ -4,7 +4,10 @@
 //! watches' own.
 
 use k8s_openapi::api::{
-    admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding},
+    admissionregistration::v1::{
+        MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
+        ValidatingAdmissionPolicyBinding,
+    },
     apps::v1 as apps,
     batch::v1 as batch,
     core::v1 as k8s,
@@ -15,12 +18,12 @@ use serde_json::Value;
 
 use super::{ObjectKey, SimulationError};
 use crate::{
+    admission::{self, AdmissionKind},
     api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
     operator::{
-        cache::{ObjectPresence, Observation, PolicyList, WatchChange},
-        reconcile::admission::bindings::admission_policies,
+        cache::{Observation, ObservedAdmission, PolicyList, WatchChange},
         watch::{
-            decode::{declared_object, decoded, mutating_binding, validating_binding},
+            decode::{admission_object, declared_object, decoded},
             node::PartialNode,
             partial::{DecodedObject, FromPartial},
             record::RecordDigest,
@@ -40,10 +43,6 @@ pub(super) fn listed() -> Vec<Observation> {
         Observation::Pool(WatchChange::Complete),
         Observation::Policy(WatchChange::Complete),
         Observation::Node(WatchChange::Complete),
-        Observation::MutatingBinding(WatchChange::Complete),
-        Observation::ValidatingBinding(WatchChange::Complete),
-        Observation::MutatingPolicy(WatchChange::Complete),
-        Observation::ValidatingPolicy(WatchChange::Complete),
         Observation::PolicyList(WatchChange::Complete),
         Observation::Pod(WatchChange::Complete),
         Observation::Namespace(WatchChange::Complete),
@@ -52,10 +51,11 @@ pub(super) fn listed() -> Vec<Observation> {
         Observation::Record(WatchChange::Complete),
     ];
     told.extend(WorkloadKind::ALL.map(|kind| Observation::Controller(kind, WatchChange::Complete)));
-    let (mutations, validations) = admission_policies();
-    let installed = |name: &str| WatchChange::Applied(name.to_owned(), ObjectPresence { version: 1 });
-    told.extend(mutations.into_iter().map(|name| Observation::MutatingPolicy(installed(name))));
-    told.extend(validations.into_iter().map(|name| Observation::ValidatingPolicy(installed(name))));
+    told.extend(AdmissionKind::ALL.map(|kind| Observation::Admission(kind, WatchChange::Complete)));
+    told.extend(admission::installed().map(|(kind, name)| {
+        let installed = ObservedAdmission { version: 1, digest: 0, terminating: false };
+        Observation::Admission(kind, WatchChange::Applied(name.to_owned(), installed))
+    }));
     told
 }
 
@@ -89,12 +89,16 @@ pub(super) fn observed(key: &ObjectKey, object: Value) -> Result<Observation, Si
             Observation::Policy(read::<DeserializeGuard<PlacementPolicy>>(key, object)?.map(declared_object))
         }
         "Node" => Observation::Node(read::<PartialNode>(key, object)?),
+        "MutatingAdmissionPolicy" => admission_object(read::<DeserializeGuard<MutatingAdmissionPolicy>>(key, object)?),
         "MutatingAdmissionPolicyBinding" => {
-            Observation::MutatingBinding(read::<MutatingAdmissionPolicyBinding>(key, object)?.map(mutating_binding))
+            admission_object(read::<DeserializeGuard<MutatingAdmissionPolicyBinding>>(key, object)?)
         }
-        "ValidatingAdmissionPolicyBinding" => Observation::ValidatingBinding(
-            read::<ValidatingAdmissionPolicyBinding>(key, object)?.map(validating_binding),
-        ),
+        "ValidatingAdmissionPolicy" => {
+            admission_object(read::<DeserializeGuard<ValidatingAdmissionPolicy>>(key, object)?)
+        }
+        "ValidatingAdmissionPolicyBinding" => {
+            admission_object(read::<DeserializeGuard<ValidatingAdmissionPolicyBinding>>(key, object)?)
+        }
         "ConfigMap" => Observation::PolicyList(read::<k8s::ConfigMap>(key, object)?.map(PolicyList::from)),
         "Pod" => Observation::Pod(keep::<k8s::Pod, Pod>(key, object)?),
         "Deployment" => {
@@ -127,14 +131,15 @@ pub(super) fn deleted(key: &ObjectKey, version: u64) -> Option<Observation> {
         "PlacementPool" => Observation::Pool(WatchChange::Deleted(name, version)),
         "PlacementPolicy" => Observation::Policy(WatchChange::Deleted(name, version)),
         "Node" => Observation::Node(WatchChange::Deleted(name, version)),
-        "MutatingAdmissionPolicyBinding" => Observation::MutatingBinding(WatchChange::Deleted(name, version)),
-        "ValidatingAdmissionPolicyBinding" => Observation::ValidatingBinding(WatchChange::Deleted(name, version)),
         "ConfigMap" => Observation::PolicyList(WatchChange::Deleted(name, version)),
         "Pod" => Observation::Pod(WatchChange::Deleted(name, version)),
         "Namespace" => Observation::Namespace(WatchChange::Deleted(name, version)),
         "PersistentVolumeClaim" => Observation::Claim(WatchChange::Deleted(name, version)),
         "PersistentVolume" => Observation::Volume(WatchChange::Deleted(name, version)),
         "WorkloadPlacement" => Observation::Record(WatchChange::Deleted(name, version)),
-        kind => Observation::Controller(controller_kind(kind)?, WatchChange::Deleted(name, version)),
+        kind => match AdmissionKind::ALL.into_iter().find(|known| known.as_str() == kind) {
+            Some(kind) => Observation::Admission(kind, WatchChange::Deleted(name, version)),
+            None => Observation::Controller(controller_kind(kind)?, WatchChange::Deleted(name, version)),
+        },
     })
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{ObjectKey, SimulatedCluster, objects::observed};
 use crate::{
+    admission::AdmissionObject,
     api::{GROUP, VERSION},
     operator::{
         cache::{Observation, WatchChange},
@@ -91,23 +92,18 @@ impl SimulatedCluster {
                     }
                 })
             }
-            WriteRequest::CreateMutatingBinding(name, binding)
-            | WriteRequest::ReplaceMutatingBinding(name, binding) => {
-                let object = serde_json::to_value(&*binding).unwrap_or_default();
-                self.answer_with(key("MutatingAdmissionPolicyBinding", &name), object)
+            WriteRequest::PutAdmission { object, .. } => {
+                let key = key(object.kind().as_str(), object.name());
+                let object = match *object {
+                    AdmissionObject::MutatingBinding(object) => serde_json::to_value(object),
+                    AdmissionObject::Validation(object) => serde_json::to_value(object),
+                    AdmissionObject::ValidatingBinding(object) => serde_json::to_value(object),
+                };
+                self.answer_with(key, object.unwrap_or_default())
             }
-            WriteRequest::CreateValidatingBinding(name, binding)
-            | WriteRequest::ReplaceValidatingBinding(name, binding) => {
-                let object = serde_json::to_value(&*binding).unwrap_or_default();
-                self.answer_with(key("ValidatingAdmissionPolicyBinding", &name), object)
-            }
-            WriteRequest::DeleteMutatingBinding(name, version) => {
-                self.objects.remove(&key("MutatingAdmissionPolicyBinding", &name));
-                Some(Observation::MutatingBinding(WatchChange::Deleted(name, version)))
-            }
-            WriteRequest::DeleteValidatingBinding(name, version) => {
-                self.objects.remove(&key("ValidatingAdmissionPolicyBinding", &name));
-                Some(Observation::ValidatingBinding(WatchChange::Deleted(name, version)))
+            WriteRequest::DeleteAdmission(kind, name, version) => {
+                self.objects.remove(&key(kind.as_str(), &name));
+                Some(Observation::Admission(kind, WatchChange::Deleted(name, version)))
             }
             WriteRequest::LabelNode(name, change) => {
                 self.alter(key("Node", &name), |object| merge(object, &change.patch()))

@@ -55,6 +55,13 @@ fn is_expired(error: &watcher::Error) -> bool {
     status.code == 410
 }
 
+/// Whether the API server does not know the kind: its definition is gone.
+pub fn is_undefined(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
+    let (InitialListFailed(failure) | WatchStartFailed(failure) | WatchFailed(failure)) = error else { return false };
+    matches!(failure, kube::Error::Api(status) if status.code == 404)
+}
+
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;

@@ -4,16 +4,16 @@
 //! kept as that fact.
 
 use k8s_openapi::api::admissionregistration::v1::{
-    MutatingAdmissionPolicyBinding, MutatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicyBinding,
-    ValidatingAdmissionPolicyBindingSpec,
+    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding,
 };
-use kube::{
-    Resource,
-    core::{DeserializeGuard, PartialObjectMeta},
-};
+use kube::{Resource, core::DeserializeGuard};
 
 use super::partial::DecodedObject;
-use crate::operator::cache::{DeclaredObject, ObjectPresence, ObservedBinding, WatchChange, version};
+use crate::{
+    admission::{self, AdmissionKind},
+    operator::cache::{DeclaredObject, Observation, ObservedAdmission, WatchChange, version},
+};
 
 /// The change with what is kept of each object in its place.
 pub fn decoded<K: Resource, V>(change: WatchChange<DecodedObject<K, V>>) -> WatchChange<V> {
@@ -54,19 +54,65 @@ pub fn declared_object<K: Resource>(DeserializeGuard(object): DeserializeGuard<K
     }
 }
 
-/// The binding of a mutation.
-pub fn mutating_binding(object: MutatingAdmissionPolicyBinding) -> ObservedBinding<MutatingAdmissionPolicyBindingSpec> {
-    ObservedBinding { meta: object.metadata, spec: object.spec }
+/// An admission policy or binding, of which a digest is kept.
+pub trait AdmissionResource: Resource<DynamicType = ()> {
+    /// Its kind.
+    const KIND: AdmissionKind;
+
+    /// The digest of what it says.
+    fn digest(&self) -> u64;
+
+    /// What is kept of it.
+    fn observed(&self) -> ObservedAdmission {
+        ObservedAdmission {
+            version: version(self.meta().resource_version.as_deref()),
+            digest: self.digest(),
+            terminating: self.meta().deletion_timestamp.is_some(),
+        }
+    }
 }
 
-/// The binding of a validation.
-pub fn validating_binding(
-    object: ValidatingAdmissionPolicyBinding,
-) -> ObservedBinding<ValidatingAdmissionPolicyBindingSpec> {
-    ObservedBinding { meta: object.metadata, spec: Some(object.spec) }
+macro_rules! admission_resource {
+    ($($resource:ident => $kind:ident),*) => {$(
+        impl AdmissionResource for $resource {
+            const KIND: AdmissionKind = AdmissionKind::$kind;
+
+            fn digest(&self) -> u64 {
+                admission::digest(&self.metadata, &self.spec)
+            }
+        }
+    )*};
 }
 
-/// That an object is there.
-pub fn presence<K>(object: &PartialObjectMeta<K>) -> ObjectPresence {
-    ObjectPresence { version: version(object.metadata.resource_version.as_deref()) }
+admission_resource!(
+    MutatingAdmissionPolicy => Mutation,
+    MutatingAdmissionPolicyBinding => MutatingBinding,
+    ValidatingAdmissionPolicy => Validation,
+    ValidatingAdmissionPolicyBinding => ValidatingBinding
+);
+
+/// An admission policy or binding; those that are not ours are passed over, whatever they say.
+pub fn admission_object<K: AdmissionResource>(change: WatchChange<DeserializeGuard<K>>) -> Observation {
+    let observed = |name: String, DeserializeGuard(object): DeserializeGuard<K>| match object {
+        Ok(object) if admission::is_ours(&name) => Ok((name, object.observed())),
+        Ok(object) => Err(WatchChange::Passed(name, version(object.meta().resource_version.as_deref()))),
+        Err(invalid) if !admission::is_ours(&name) => {
+            Err(WatchChange::Passed(name, version(invalid.metadata.resource_version.as_deref())))
+        }
+        Err(_) => Err(WatchChange::Unreadable(name)),
+    };
+    let change = match change {
+        WatchChange::Listed(name, object) => {
+            observed(name, object).map_or_else(|other| other, |(name, seen)| WatchChange::Listed(name, seen))
+        }
+        WatchChange::Applied(name, object) => {
+            observed(name, object).map_or_else(|other| other, |(name, seen)| WatchChange::Applied(name, seen))
+        }
+        WatchChange::Unreadable(name) => WatchChange::Unreadable(name),
+        WatchChange::Passed(name, version) => WatchChange::Passed(name, version),
+        WatchChange::Restarted => WatchChange::Restarted,
+        WatchChange::Complete => WatchChange::Complete,
+        WatchChange::Deleted(name, version) => WatchChange::Deleted(name, version),
+    };
+    Observation::Admission(K::KIND, change)
 }

@@ -29,7 +29,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::{DeserializeGuard, PartialObjectMeta},
+    core::DeserializeGuard,
     runtime::watcher::{self, Config, watcher},
 };
 use serde::de::DeserializeOwned;
@@ -38,7 +38,7 @@ use tokio::sync::mpsc::Sender;
 
 use self::{
     backoff::WatchBackoff,
-    decode::{declared_object, decoded, mutating_binding, presence, validating_binding},
+    decode::{AdmissionResource, admission_object, declared_object, decoded},
     node::PartialNode,
     partial::{DecodedObject, FromPartial},
     record::RecordDigest,
@@ -47,7 +47,7 @@ use super::{
     cache::{Observation, PolicyList, WatchChange, version},
     error_chain::ErrorChain,
     metrics::Metrics,
-    names::{MANAGED_BY, POLICY_LIST},
+    names::POLICY_LIST,
 };
 use crate::api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement};
 use rempart_core::{
@@ -99,7 +99,16 @@ impl<K: ResourceExt> WatchFeed<K> {
                 Err(error) => {
                     metrics.watch_failed(self.kind);
                     let wait = waits.next(&error);
-                    tracing::warn!(kind = self.kind, error = %ErrorChain(&error), ?wait, "watch failed; retrying");
+                    if backoff::is_undefined(&error) {
+                        let kind = self.kind;
+                        tracing::warn!(
+                            kind,
+                            ?wait,
+                            "the API server has no such kind; install the chart again; retrying"
+                        );
+                    } else {
+                        tracing::warn!(kind = self.kind, error = %ErrorChain(&error), ?wait, "watch failed; retrying");
+                    }
                     tokio::time::sleep(wait).await;
                     continue;
                 }
@@ -130,8 +139,6 @@ pub fn tasks(
     metrics: &Metrics,
 ) -> Vec<(&'static str, WatchTask)> {
     let config = Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
-    let ours = config.clone().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1));
-    let installed = config.clone().labels("app.kubernetes.io/name=rempart");
     let client = &renewal::heard(client.clone(), metrics.clone());
     let all = WatchSpawner { client, sender, metrics };
     vec![
@@ -173,20 +180,10 @@ pub fn tasks(
         all.partial::<k8s::PersistentVolume, cluster_objects::Volume>(&config, "persistentvolumes", |change| {
             Observation::Volume(decoded(change))
         }),
-        all.objects::<MutatingAdmissionPolicyBinding>(&ours, "mutatingadmissionpolicybindings", |change| {
-            Observation::MutatingBinding(change.map(mutating_binding))
-        }),
-        all.objects::<ValidatingAdmissionPolicyBinding>(&ours, "validatingadmissionpolicybindings", |change| {
-            Observation::ValidatingBinding(change.map(validating_binding))
-        }),
-        all.objects::<PartialObjectMeta<MutatingAdmissionPolicy>>(&installed, "mutatingadmissionpolicies", |change| {
-            Observation::MutatingPolicy(change.map(|object| presence(&object)))
-        }),
-        all.objects::<PartialObjectMeta<ValidatingAdmissionPolicy>>(
-            &installed,
-            "validatingadmissionpolicies",
-            |change| Observation::ValidatingPolicy(change.map(|object| presence(&object))),
-        ),
+        all.admission::<MutatingAdmissionPolicy>(&config),
+        all.admission::<MutatingAdmissionPolicyBinding>(&config),
+        all.admission::<ValidatingAdmissionPolicy>(&config),
+        all.admission::<ValidatingAdmissionPolicyBinding>(&config),
         all.partial::<WorkloadPlacement, RecordDigest>(&config, "workloadplacements", |change| {
             Observation::Record(decoded(change))
         }),
@@ -221,6 +218,14 @@ impl WatchSpawner<'_> {
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     {
         self.spawn(config, WatchFeed { kind, key: ResourceExt::name_any, fault: |_| None, observe })
+    }
+
+    /// Admission policies or bindings. They are known by their names: labels could be taken off.
+    fn admission<K>(&self, config: &Config) -> (&'static str, WatchTask)
+    where
+        K: AdmissionResource + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        self.objects::<DeserializeGuard<K>>(config, K::KIND.plural(), admission_object)
     }
 
     /// Objects that are reduced as they are read.

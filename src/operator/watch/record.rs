@@ -11,16 +11,13 @@ use serde::Deserialize;
 
 use super::{fields::uid, partial::FromPartial};
 use crate::{
-    api::{self, WorkloadPlacement, WorkloadPlacementStatus},
+    api::{self, WorkloadPlacement, WorkloadPlacementStatus, conditions},
     operator::cache::store::{ResourceVersioned, version},
 };
 use rempart_core::cluster_objects::ObjectUid;
 
 /// The conditions of a record, in their order.
-pub const CONDITIONS: [&str; 3] = ["Placeable", "Compliant", "Migrating"];
-
-/// Why a workload is not moved when an officer is to say so first, and the reason of the event that tells of it.
-pub const STOPPED: &str = "MoveStopped";
+pub const CONDITIONS: [&str; 3] = [conditions::PLACEABLE, conditions::COMPLIANT, conditions::MIGRATING];
 
 /// A record, decoded to take its digest.
 #[derive(Clone, Debug, Deserialize, Resource)]
@@ -80,7 +77,7 @@ impl FromPartial<WorkloadPlacement> for RecordDigest {
             let found = api::find_condition(&status.conditions, kind)?;
             Some((found.status == "True", found.last_transition_time.0.as_second()))
         });
-        let stopped = status.conditions.iter().any(|condition| condition.reason == STOPPED);
+        let stopped = status.conditions.iter().any(|condition| condition.reason == conditions::MOVE_STOPPED);
         Ok(Some(Self {
             stopped,
             version: version(metadata.resource_version.as_deref()),

@@ -14,7 +14,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
-        admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding},
+        admissionregistration::v1::{
+            MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
+            ValidatingAdmissionPolicyBinding,
+        },
         apps::v1 as apps,
         batch::v1 as batch,
         core::v1::{ConfigMap, Pod},
@@ -38,13 +41,16 @@ use super::{
     lease::WRITE_DEADLINE,
     names::{FIELD_MANAGER, MANAGED_BY, POLICY_LIST},
     watch::{
-        decode::{declared_object, decoded, mutating_binding, validating_binding},
+        decode::{AdmissionResource, declared_object, decoded},
         node::PartialNode,
         partial::DecodedObject,
         record::RecordDigest,
     },
 };
-use crate::api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement};
+use crate::{
+    admission::{AdmissionKind, AdmissionObject},
+    api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
+};
 use rempart_core::{
     cluster_objects::{ObjectUid, split},
     keys,
@@ -93,31 +99,29 @@ impl ApiWriter {
                 let object = policies.patch(&policy, &patch_params(), &Patch::Merge(patch)).await?;
                 Observation::Policy(WatchChange::Applied(policy, declared_object(object)))
             }
-            WriteRequest::CreateMutatingBinding(name, binding) => {
-                let object = create(&Api::all(client()), &name, *binding).await?;
-                Observation::MutatingBinding(WatchChange::Applied(name, mutating_binding(object)))
+            WriteRequest::PutAdmission { object, version } => {
+                let (kind, name) = (object.kind(), object.name().to_owned());
+                let seen = match *object {
+                    AdmissionObject::MutatingBinding(object) => put(client(), &name, object, version).await?.observed(),
+                    AdmissionObject::Validation(object) => put(client(), &name, object, version).await?.observed(),
+                    AdmissionObject::ValidatingBinding(object) => {
+                        put(client(), &name, object, version).await?.observed()
+                    }
+                };
+                Observation::Admission(kind, WatchChange::Applied(name, seen))
             }
-            WriteRequest::ReplaceMutatingBinding(name, binding) => {
-                let object = Api::all(client()).replace(&name, &post(), &*binding).await?;
-                Observation::MutatingBinding(WatchChange::Applied(name, mutating_binding(object)))
-            }
-            WriteRequest::DeleteMutatingBinding(name, version) => {
-                let bindings: Api<MutatingAdmissionPolicyBinding> = Api::all(client());
-                bindings.delete(&name, &as_of(version)).await?;
-                Observation::MutatingBinding(WatchChange::Deleted(name, version))
-            }
-            WriteRequest::CreateValidatingBinding(name, binding) => {
-                let object = create(&Api::all(client()), &name, *binding).await?;
-                Observation::ValidatingBinding(WatchChange::Applied(name, validating_binding(object)))
-            }
-            WriteRequest::ReplaceValidatingBinding(name, binding) => {
-                let object = Api::all(client()).replace(&name, &post(), &*binding).await?;
-                Observation::ValidatingBinding(WatchChange::Applied(name, validating_binding(object)))
-            }
-            WriteRequest::DeleteValidatingBinding(name, version) => {
-                let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client());
-                bindings.delete(&name, &as_of(version)).await?;
-                Observation::ValidatingBinding(WatchChange::Deleted(name, version))
+            WriteRequest::DeleteAdmission(kind, name, version) => {
+                match kind {
+                    AdmissionKind::Mutation => delete::<MutatingAdmissionPolicy>(client(), &name, version).await?,
+                    AdmissionKind::MutatingBinding => {
+                        delete::<MutatingAdmissionPolicyBinding>(client(), &name, version).await?;
+                    }
+                    AdmissionKind::Validation => delete::<ValidatingAdmissionPolicy>(client(), &name, version).await?,
+                    AdmissionKind::ValidatingBinding => {
+                        delete::<ValidatingAdmissionPolicyBinding>(client(), &name, version).await?;
+                    }
+                }
+                Observation::Admission(kind, WatchChange::Deleted(name, version))
             }
             WriteRequest::LabelNode(name, change) => {
                 let nodes: Api<PartialNode> = Api::all(client());
@@ -234,19 +238,22 @@ where
     objects.patch_metadata(name, &patch_params(), patch).await.map(drop)
 }
 
-/// Makes `object`, or makes what is there under its name the same: whoever takes our labels off an object hides it from
-/// our watch, not from us.
-async fn create<K>(api: &Api<K>, name: &str, mut object: K) -> Result<K, kube::Error>
+/// Creates `object`, or puts it in the place of what is there at `version`.
+async fn put<K>(client: Client, name: &str, mut object: K, version: Option<u64>) -> Result<K, kube::Error>
 where
-    K: Resource + Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
 {
-    match api.create(&post(), &object).await {
-        Err(kube::Error::Api(status)) if status.code == 409 => {
-            object.meta_mut().resource_version = api.get_metadata(name).await?.metadata.resource_version;
-            api.replace(name, &post(), &object).await
-        }
-        outcome => outcome,
-    }
+    let api = Api::all(client);
+    let Some(version) = version else { return api.create(&post(), &object).await };
+    object.meta_mut().resource_version = Some(version.to_string());
+    api.replace(name, &post(), &object).await
+}
+
+async fn delete<K>(client: Client, name: &str, version: u64) -> Result<(), kube::Error>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    Api::<K>::all(client).delete(name, &as_of(version)).await.map(drop)
 }
 
 /// To delete what is there at `version`; at 0, which no object has, whatever is there.

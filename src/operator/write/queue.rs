@@ -104,6 +104,11 @@ impl WriteQueue {
         self.in_flight.keys().filter(|target| of(target)).count()
     }
 
+    /// What requests that are on their way are about.
+    pub fn targets(&self) -> impl Iterator<Item = &WriteTarget> {
+        self.in_flight.keys()
+    }
+
     /// Whether a request about `target` is on its way.
     pub fn is_in_flight(&self, target: &WriteTarget) -> bool {
         self.in_flight.contains_key(target)
@@ -302,8 +307,8 @@ impl WriteQueue {
     }
 }
 
-/// Whether a write about `target` makes an object what it should be, so that the same again means that it was not. Bindings
-/// are restored at once however often somebody alters them: what they hold is the rule itself.
+/// Whether a write about `target` makes an object what it should be, so that the same again means that it was not. Admission
+/// is restored at once however often somebody alters it: it holds the rule itself.
 fn is_declarative(target: &WriteTarget) -> bool {
     match target {
         WriteTarget::NodeLabels(_)
@@ -313,8 +318,7 @@ fn is_declarative(target: &WriteTarget) -> bool {
         | WriteTarget::Record(_) => true,
         WriteTarget::PolicyList
         | WriteTarget::Finalizer(_)
-        | WriteTarget::MutatingBinding(_)
-        | WriteTarget::ValidatingBinding(_)
+        | WriteTarget::Admission(..)
         | WriteTarget::Template(..)
         | WriteTarget::Eviction(_)
         | WriteTarget::Event { .. } => false,
@@ -336,12 +340,8 @@ fn fingerprint(request: &WriteRequest) -> u64 {
         WriteRequest::CreatePolicyList(_)
         | WriteRequest::PatchPolicyList(_)
         | WriteRequest::SetFinalizers { .. }
-        | WriteRequest::CreateMutatingBinding(..)
-        | WriteRequest::ReplaceMutatingBinding(..)
-        | WriteRequest::DeleteMutatingBinding(..)
-        | WriteRequest::CreateValidatingBinding(..)
-        | WriteRequest::ReplaceValidatingBinding(..)
-        | WriteRequest::DeleteValidatingBinding(..)
+        | WriteRequest::PutAdmission { .. }
+        | WriteRequest::DeleteAdmission(..)
         | WriteRequest::RestartRollout { .. }
         | WriteRequest::EvictPod { .. }
         | WriteRequest::DeleteRecord(..)
@@ -359,8 +359,7 @@ fn number(of: &impl Hash) -> u64 {
 fn version(cache: &ClusterCache, target: &WriteTarget) -> u64 {
     let name = target.name();
     match target {
-        WriteTarget::MutatingBinding(_) => cache.mutating_bindings.get(name).map(ResourceVersioned::version),
-        WriteTarget::ValidatingBinding(_) => cache.validating_bindings.get(name).map(ResourceVersioned::version),
+        WriteTarget::Admission(kind, _) => cache.admission.of(*kind).get(name).map(ResourceVersioned::version),
         WriteTarget::NodeLabels(_) => cache.nodes.get(name).map(ResourceVersioned::version),
         WriteTarget::PolicyList => cache.policy_list.get(name).map(ResourceVersioned::version),
         WriteTarget::ProviderStatus(_) => cache.providers.get(name).map(ResourceVersioned::version),

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding};
-
 use super::EventRequest;
-use crate::operator::{names::POLICY_LIST, watch::node::StampChange};
+use crate::{
+    admission::{AdmissionKind, AdmissionObject},
+    operator::{names::POLICY_LIST, watch::node::StampChange},
+};
 use rempart_core::{
     cluster_objects::{ObjectUid, split},
     workload::WorkloadKind,
@@ -30,18 +31,15 @@ pub enum WriteRequest {
         /// The version that this follows from.
         version: Option<String>,
     },
-    /// Creates the binding of a mutation.
-    CreateMutatingBinding(String, Box<MutatingAdmissionPolicyBinding>),
-    /// Replaces the binding of a mutation.
-    ReplaceMutatingBinding(String, Box<MutatingAdmissionPolicyBinding>),
-    /// Deletes the binding of a mutation, as of a resource version; at 0, whatever is there.
-    DeleteMutatingBinding(String, u64),
-    /// Creates the binding of a validation.
-    CreateValidatingBinding(String, Box<ValidatingAdmissionPolicyBinding>),
-    /// Replaces the binding of a validation.
-    ReplaceValidatingBinding(String, Box<ValidatingAdmissionPolicyBinding>),
-    /// Deletes the binding of a validation, as of a resource version; at 0, whatever is there.
-    DeleteValidatingBinding(String, u64),
+    /// Makes an admission policy or binding what it must be: creates it, or replaces what is there at a resource version.
+    PutAdmission {
+        /// What it must be.
+        object: Box<AdmissionObject>,
+        /// What is there, if anything is.
+        version: Option<u64>,
+    },
+    /// Deletes an admission policy or binding, as of a resource version.
+    DeleteAdmission(AdmissionKind, String, u64),
     /// Sets and removes stamps of a node.
     LabelNode(String, StampChange),
     /// Applies the status of a `CloudProvider`.
@@ -127,12 +125,8 @@ impl WriteRequest {
         match self {
             Self::CreatePolicyList(_) | Self::PatchPolicyList(_) => WriteTarget::PolicyList,
             Self::SetFinalizers { policy, .. } => WriteTarget::Finalizer(policy.clone()),
-            Self::CreateMutatingBinding(name, _)
-            | Self::ReplaceMutatingBinding(name, _)
-            | Self::DeleteMutatingBinding(name, _) => WriteTarget::MutatingBinding(name.clone()),
-            Self::CreateValidatingBinding(name, _)
-            | Self::ReplaceValidatingBinding(name, _)
-            | Self::DeleteValidatingBinding(name, _) => WriteTarget::ValidatingBinding(name.clone()),
+            Self::PutAdmission { object, .. } => WriteTarget::Admission(object.kind(), object.name().to_owned()),
+            Self::DeleteAdmission(kind, name, _) => WriteTarget::Admission(*kind, name.clone()),
             Self::LabelNode(name, _) => WriteTarget::NodeLabels(name.clone()),
             Self::ApplyProviderStatus(name, _) => WriteTarget::ProviderStatus(name.clone()),
             Self::ApplyPoolStatus(name, _) => WriteTarget::PoolStatus(name.clone()),
@@ -147,7 +141,7 @@ impl WriteRequest {
     /// Whether it deletes its object.
     #[must_use]
     pub fn deletes(&self) -> bool {
-        matches!(self, Self::DeleteMutatingBinding(..) | Self::DeleteValidatingBinding(..) | Self::DeleteRecord(..))
+        matches!(self, Self::DeleteAdmission(..) | Self::DeleteRecord(..))
     }
 }
 
@@ -158,10 +152,8 @@ pub enum WriteTarget {
     PolicyList,
     /// A policy's finalizer.
     Finalizer(String),
-    /// A binding of a mutation.
-    MutatingBinding(String),
-    /// A binding of a validation.
-    ValidatingBinding(String),
+    /// An admission policy or binding.
+    Admission(AdmissionKind, String),
     /// A node's stamps.
     NodeLabels(String),
     /// A provider's status.
@@ -192,7 +184,7 @@ impl WriteTarget {
         match self {
             Self::PolicyList => "roster",
             Self::Finalizer(_) => "finalizer",
-            Self::MutatingBinding(_) | Self::ValidatingBinding(_) => "binding",
+            Self::Admission(..) => "admission",
             Self::NodeLabels(_) => "stamps",
             Self::ProviderStatus(_) | Self::PoolStatus(_) | Self::PolicyStatus(_) => "status",
             Self::Template(..) => "migration",
@@ -220,8 +212,7 @@ impl WriteTarget {
         match self {
             Self::PolicyList => POLICY_LIST,
             Self::Finalizer(name)
-            | Self::MutatingBinding(name)
-            | Self::ValidatingBinding(name)
+            | Self::Admission(_, name)
             | Self::NodeLabels(name)
             | Self::ProviderStatus(name)
             | Self::PoolStatus(name)
@@ -238,8 +229,7 @@ impl WriteTarget {
             Self::PolicyList => format!("ConfigMap {POLICY_LIST}"),
             Self::Finalizer(name) | Self::PolicyStatus(name) => format!("PlacementPolicy {name}"),
             Self::Record(key) => format!("WorkloadPlacement {key}"),
-            Self::MutatingBinding(name) => format!("MutatingAdmissionPolicyBinding {name}"),
-            Self::ValidatingBinding(name) => format!("ValidatingAdmissionPolicyBinding {name}"),
+            Self::Admission(kind, name) => format!("{} {name}", kind.as_str()),
             Self::NodeLabels(name) => format!("Node {name}"),
             Self::ProviderStatus(name) => format!("CloudProvider {name}"),
             Self::PoolStatus(name) => format!("PlacementPool {name}"),

@@ -10,7 +10,11 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use anyhow::{Context as _, Result, ensure};
 use http::{Method, Request};
 use kube::{Client, client::Body};
-use rempart::{api::PlacementPolicySpec, operator::reconcile::admission::bindings};
+use rempart::{
+    admission::{AdmissionObject, AdmissionSettings},
+    api::PlacementPolicy,
+    operator::reconcile::admission::objects_of,
+};
 use rempart_lab::{Component, ControlPlane, ControlPlaneOptions, eventually};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -124,6 +128,11 @@ impl Table {
     async fn policies(&self, fixtures: &Value) -> Result<()> {
         let listed = fixtures["policies"].as_array().context("no policies")?;
         let mut roster = serde_json::Map::new();
+        let settings = AdmissionSettings {
+            exempt: EXEMPT.map(str::to_owned).into(),
+            schedulers: vec!["system:kube-scheduler".to_owned()],
+            owner: None,
+        };
         for policy in listed {
             let name = policy["name"].as_str().context("a policy without a name")?;
             let like = listed.iter().find(|other| other["name"] == policy["like"]);
@@ -141,20 +150,19 @@ impl Table {
             });
             eventually(format!("the policy {name}"), SOON, async || apply(&self.admin, &object).await.map(drop))
                 .await?;
-            if !ending {
-                roster.insert(name.to_owned(), spec["mode"].clone());
-            }
-            let spec: PlacementPolicySpec = serde_json::from_value(spec)?;
-            let bindings = bindings::bindings(name, &spec, &EXEMPT.map(str::to_owned));
-            let kind = "MutatingAdmissionPolicyBinding";
-            let mutating = bindings.mutating.into_iter().filter(|_| policy["mutations"] != false);
-            let mutating = mutating.map(|(binding, spec)| (kind, binding, json!(spec)));
-            let kind = "ValidatingAdmissionPolicyBinding";
-            let validating = bindings.validating.into_iter().map(|(binding, spec)| (kind, binding, json!(spec)));
-            for (kind, binding, spec) in mutating.chain(validating) {
-                let version = "admissionregistration.k8s.io/v1";
-                let binding = json!({"apiVersion": version, "kind": kind, "metadata": {"name": binding}, "spec": spec});
-                apply(&self.admin, &binding).await.with_context(|| binding.to_string())?;
+            roster.insert(name.to_owned(), spec["mode"].clone());
+            let typed: PlacementPolicy = serde_json::from_value(object.clone())?;
+            let objects = objects_of(name, &typed, &settings).context("it cannot be compiled")?;
+            for object in objects.into_values() {
+                let object = match object {
+                    AdmissionObject::MutatingBinding(object) if policy["mutations"] != false => json!(object),
+                    AdmissionObject::Validation(object) if !ending => json!(object),
+                    AdmissionObject::ValidatingBinding(object) if !ending => json!(object),
+                    AdmissionObject::MutatingBinding(_)
+                    | AdmissionObject::Validation(_)
+                    | AdmissionObject::ValidatingBinding(_) => continue,
+                };
+                apply(&self.admin, &object).await.with_context(|| object.to_string())?;
             }
             if ending {
                 crate::world::api_of(&self.admin, &object).delete(name, &kube::api::DeleteParams::default()).await?;
@@ -382,8 +390,14 @@ fn compare(expect: &Value, answer: &Answer, before: Option<&Value>, told: impl F
         let (frame, message) = said.split_once(" denied request: ").unwrap_or(("somebody else", &said));
         ensure!(message == expected, "refused with {message:?} instead of {expected:?}");
         if let Some(policy) = expect["by"].as_str() {
-            let by = format!("ValidatingAdmissionPolicy '{policy}' with binding ");
-            ensure!(frame.contains(&by), "refused by {frame:?} instead of {policy}");
+            let found = frame.split('\'').nth(1).unwrap_or_default();
+            let found =
+                found.strip_prefix("rempart.").and_then(|rest| rest.split_once('.')).map_or(found, |(_, end)| end);
+            let rest = found.strip_prefix(policy);
+            ensure!(
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-')),
+                "refused by {frame:?} instead of {policy}"
+            );
         }
         return Ok(());
     }

@@ -8,9 +8,12 @@ mod script;
 use std::fmt::Write as _;
 
 use anyhow::{Context, bail};
-use rempart::operator::{
-    MoveLimits, Settings,
-    simulation::{SimulatedCluster, SimulatedWrite},
+use rempart::{
+    admission::AdmissionSettings,
+    operator::{
+        MoveLimits, Settings,
+        simulation::{SimulatedCluster, SimulatedWrite},
+    },
 };
 use rempart_core::instant::Timestamp;
 use serde_json::Value;
@@ -28,7 +31,8 @@ const CONCURRENCY: usize = 4;
 /// When a step cannot be read or taken, or when an expectation does not hold; with what happened until then.
 pub fn simulate(text: &str) -> anyhow::Result<String> {
     let exempt = vec!["kube-system".to_owned(), "rempart-system".to_owned()];
-    let settings = Settings { exempt, concurrency: CONCURRENCY, limits: MoveLimits::default() };
+    let admission = AdmissionSettings { exempt, schedulers: vec!["system:kube-scheduler".to_owned()], owner: None };
+    let settings = Settings { admission, concurrency: CONCURRENCY, limits: MoveLimits::default() };
     let mut cluster = SimulatedCluster::new(settings, Timestamp::from_seconds(BEGIN));
     let mut output = String::new();
     for step in script::read(text)? {

@@ -9,6 +9,7 @@ pub(super) struct Cluster {
     pub(super) nodes: BTreeMap<String, Value>,
     pub(super) policies: BTreeMap<String, Value>,
     pub(super) records: BTreeMap<String, Value>,
+    pub(super) admission: AdmissionObjects,
     /// What was told of workloads.
     pub(super) told: Vec<String>,
     pub(super) at: Timestamp,
@@ -61,7 +62,8 @@ pub(super) const CLEARED: &str = "clearance.rempart.node-restriction.kubernetes.
 
 impl Cluster {
     pub(super) fn new() -> Self {
-        let settings = Settings { exempt: vec![EXEMPT.to_owned()], concurrency: 2, limits: MoveLimits::default() };
+        let admission = AdmissionSettings { exempt: vec![EXEMPT.to_owned()], schedulers: vec![], owner: None };
+        let settings = Settings { admission, concurrency: 2, limits: MoveLimits::default() };
         let mut engine = Engine::new(settings, Metrics::default());
         engine.lead(true);
         Self {
@@ -70,6 +72,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
             policies: BTreeMap::new(),
             records: BTreeMap::new(),
+            admission: AdmissionObjects::new(),
             told: Vec::new(),
             at: instant("2026-03-01T12:00:00Z"),
             now: Instant::now(),
@@ -110,10 +113,10 @@ impl Cluster {
             self.engine.observe(Observation::Policy(WatchChange::Listed(name(policy), record)));
         }
         self.engine.observe(Observation::Policy(WatchChange::Complete));
-        list!(MutatingBinding, []);
-        list!(ValidatingBinding, []);
-        list!(MutatingPolicy, []);
-        list!(ValidatingPolicy, []);
+        for kind in AdmissionKind::ALL {
+            self.engine.observe(Observation::Admission(kind, WatchChange::Restarted));
+            self.engine.observe(Observation::Admission(kind, WatchChange::Complete));
+        }
         list!(PolicyList, []);
         list!(Pod, []);
         for kind in WorkloadKind::ALL {
@@ -124,14 +127,9 @@ impl Cluster {
         list!(Claim, []);
         list!(Volume, []);
         list!(Record, []);
-        let (mutations, validations) = crate::operator::reconcile::admission::bindings::admission_policies();
-        for name in mutations {
-            let change = WatchChange::Applied(name.to_owned(), ObjectPresence { version: 1 });
-            self.engine.observe(Observation::MutatingPolicy(change));
-        }
-        for name in validations {
-            let change = WatchChange::Applied(name.to_owned(), ObjectPresence { version: 1 });
-            self.engine.observe(Observation::ValidatingPolicy(change));
+        for (kind, name) in admission::installed() {
+            let installed = ObservedAdmission { version: 1, digest: 0, terminating: false };
+            self.engine.observe(Observation::Admission(kind, WatchChange::Applied(name.to_owned(), installed)));
         }
     }
 
@@ -143,6 +141,20 @@ impl Cluster {
             self.engine.observe(Observation::Node(WatchChange::Listed(name(node), slim)));
         }
         self.engine.observe(Observation::Node(WatchChange::Complete));
+    }
+
+    /// The names of the admission objects of a kind.
+    pub(super) fn admission(&self, kind: AdmissionKind) -> Vec<String> {
+        self.admission.keys().filter(|(found, _)| *found == kind).map(|(_, name)| name.clone()).collect()
+    }
+
+    /// What the bindings of validations have done about what is refused.
+    pub(super) fn actions(&self) -> BTreeSet<String> {
+        let actions = |object: &AdmissionObject| match object {
+            AdmissionObject::ValidatingBinding(binding) => binding.spec.validation_actions.clone(),
+            AdmissionObject::MutatingBinding(_) | AdmissionObject::Validation(_) => vec![],
+        };
+        self.admission.values().flat_map(actions).collect()
     }
 
     pub(super) fn next_version(&mut self) -> String {
@@ -176,7 +188,6 @@ impl Cluster {
 
     /// Does what the engine asks for, as an API server would, and answers. Returns what it was.
     pub(super) fn perform(&mut self, request: WriteRequest) -> Option<Observation> {
-        let meta = |version: String| ObjectMeta { resource_version: Some(version), ..ObjectMeta::default() };
         Some(match request {
             WriteRequest::LabelNode(name, change) => {
                 let mut node = self.nodes[&name].clone();
@@ -227,17 +238,12 @@ impl Cluster {
                 let list = PolicyList { version, data };
                 Observation::PolicyList(WatchChange::Applied(POLICY_LIST.to_owned(), list))
             }
-            WriteRequest::CreateMutatingBinding(name, binding)
-            | WriteRequest::ReplaceMutatingBinding(name, binding) => {
-                let meta = ObjectMeta { labels: binding.metadata.labels, ..meta(self.next_version()) };
-                let binding = ObservedBinding { meta, spec: binding.spec };
-                Observation::MutatingBinding(WatchChange::Applied(name, binding))
-            }
-            WriteRequest::CreateValidatingBinding(name, binding)
-            | WriteRequest::ReplaceValidatingBinding(name, binding) => {
-                let meta = ObjectMeta { labels: binding.metadata.labels, ..meta(self.next_version()) };
-                let binding = ObservedBinding { meta, spec: Some(binding.spec) };
-                Observation::ValidatingBinding(WatchChange::Applied(name, binding))
+            WriteRequest::PutAdmission { object, .. } => {
+                let (kind, name) = (object.kind(), object.name().to_owned());
+                let version = self.next_version().parse().unwrap();
+                let seen = ObservedAdmission { version, digest: object.digest(), terminating: false };
+                self.admission.insert((kind, name.clone()), *object);
+                Observation::Admission(kind, WatchChange::Applied(name, seen))
             }
             WriteRequest::ApplyRecord(name, mut body) => {
                 body["metadata"]["resourceVersion"] = self.next_version().into();
@@ -249,11 +255,9 @@ impl Cluster {
                 self.records.remove(&name);
                 Observation::Record(WatchChange::Deleted(name, version))
             }
-            WriteRequest::DeleteMutatingBinding(name, version) => {
-                Observation::MutatingBinding(WatchChange::Deleted(name, version))
-            }
-            WriteRequest::DeleteValidatingBinding(name, version) => {
-                Observation::ValidatingBinding(WatchChange::Deleted(name, version))
+            WriteRequest::DeleteAdmission(kind, name, version) => {
+                self.admission.remove(&(kind, name.clone()));
+                Observation::Admission(kind, WatchChange::Deleted(name, version))
             }
             WriteRequest::RecordEvent(event) => {
                 self.told.push(format!("{}: {}: {}", event.object(), event.reason, event.note));

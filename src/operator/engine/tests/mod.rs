@@ -9,7 +9,7 @@ mod unobserved_loss;
 mod workloads;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -19,9 +19,10 @@ use serde_json::{Value, json};
 use self::cluster::*;
 use super::*;
 use crate::{
+    admission::{self, AdmissionKind, AdmissionObject, AdmissionObjects, AdmissionSettings},
     api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
     operator::{
-        cache::{DeclaredObject, ObjectPresence, ObservedBinding, PolicyList},
+        cache::{DeclaredObject, ObservedAdmission, PolicyList},
         names::{FINALIZER, POLICY_LIST},
         reconcile::{events::UNSENT, settings::MoveLimits},
         watch::{node::PartialNode, partial::DecodedObject, record::RecordDigest},
@@ -131,8 +132,8 @@ fn a_policy_begins_with_finalizer_roster_mutations_and_only_then_validations() {
     let steps = [
         order("finalizer"),
         order("roster"),
-        order("binding MutatingAdmissionPolicyBinding"),
-        order("binding ValidatingAdmissionPolicyBinding"),
+        order("admission MutatingAdmissionPolicyBinding"),
+        order("admission ValidatingAdmissionPolicy "),
     ];
     assert!(steps[0] < steps[2] && steps[1] < steps[2] && steps[2] < steps[3], "{:#?}", cluster.log);
     assert_eq!(cluster.condition("Enforced").0, "True");
@@ -141,8 +142,8 @@ fn a_policy_begins_with_finalizer_roster_mutations_and_only_then_validations() {
 #[test]
 fn validations_wait_until_mutations_act() {
     let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
-    let has = |cluster: &Cluster| cluster.engine.cache.validating_bindings.iter().len() > 0;
-    while cluster.engine.cache.mutating_bindings.iter().len() == 0 {
+    let has = |cluster: &Cluster| !cluster.admission(AdmissionKind::Validation).is_empty();
+    while cluster.admission(AdmissionKind::MutatingBinding).is_empty() {
         cluster.step();
     }
     cluster.step();
@@ -156,26 +157,31 @@ fn validations_wait_until_mutations_act() {
 }
 
 #[test]
-fn a_policy_ends_with_roster_bindings_and_only_then_its_finalizer() {
+fn a_policy_ends_with_its_validations_its_entry_its_mutations_and_only_then_its_finalizer() {
     let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
     cluster.rest();
     cluster.edit_policy(|policy| policy["metadata"]["deletionTimestamp"] = json!("2026-03-01T12:00:00Z"));
-    let bound = |cluster: &Cluster| cluster.engine.cache.mutating_bindings.iter().len();
-    let held = |cluster: &Cluster| cluster.policies["state"]["metadata"]["finalizers"] == json!([FINALIZER]);
-    cluster.step();
-    assert!(cluster.engine.cache.policy_list.get(POLICY_LIST).unwrap().data.is_empty());
-    cluster.wait(500);
-    cluster.step();
-    assert!(bound(&cluster) > 0, "the bindings stay for a second");
-    cluster.wait(1000);
-    cluster.step();
-    assert_eq!(bound(&cluster), 0);
-    cluster.wait(1000);
-    cluster.step();
-    assert!(held(&cluster), "the finalizer stays for two seconds");
-    cluster.wait(2500);
-    cluster.step();
-    assert!(!held(&cluster));
+    let state = |cluster: &Cluster| {
+        let list = cluster.engine.cache.policy_list.get(POLICY_LIST).unwrap();
+        (
+            cluster.admission(AdmissionKind::Validation).len(),
+            list.data.len(),
+            cluster.admission(AdmissionKind::MutatingBinding).len(),
+            cluster.policies["state"]["metadata"]["finalizers"] == json!([FINALIZER]),
+        )
+    };
+    let mut seen = Vec::new();
+    for half_seconds in 0..20 {
+        // What is written shows in the next cycle.
+        cluster.step();
+        cluster.step();
+        if seen.last().is_none_or(|(_, before)| *before != state(&cluster)) {
+            seen.push((half_seconds, state(&cluster)));
+        }
+        cluster.wait(500);
+    }
+    let expected = [(0, (0, 1, 4, true)), (4, (0, 0, 4, true)), (6, (0, 0, 0, true)), (10, (0, 0, 0, false))];
+    assert_eq!(seen, expected, "{:#?}", cluster.log);
 }
 
 #[test]
@@ -188,12 +194,8 @@ fn modes_bind_what_they_say() {
             policy["metadata"]["generation"] = 2.into();
         });
         cluster.rest();
-        let cache = &cluster.engine.cache;
-        assert_eq!(cache.mutating_bindings.iter().len(), mutations, "{mode}");
-        assert!(cache.validating_bindings.iter().len() > 0);
-        for (_, binding) in cache.validating_bindings.iter() {
-            assert_eq!(binding.spec.as_ref().unwrap().validation_actions, [action]);
-        }
+        assert_eq!(cluster.admission(AdmissionKind::MutatingBinding).len(), mutations, "{mode}");
+        assert_eq!(cluster.actions(), [action.to_owned()].into());
         assert_eq!(cluster.condition("Enforced").0, if mode == "Enforce" { "True" } else { "False" });
     }
 }
@@ -203,14 +205,14 @@ fn a_policy_that_cannot_be_decoded_keeps_its_bindings_clears_nothing_and_says_so
     let mut cluster = Cluster::listed(&[policy("Enforce")], &[pool("p")], &[node("n", &json!({"pool": "p"}))]);
     cluster.rest();
     assert!(cluster.stamped("n", CLEARED));
-    let bound = cluster.engine.cache.mutating_bindings.iter().len();
+    let before = cluster.admission.clone();
     cluster.edit_policy(|policy| {
         policy["spec"]["mode"] = "Maybe".into();
         policy["metadata"]["generation"] = 2.into();
     });
     cluster.rest();
     assert!(!cluster.stamped("n", CLEARED));
-    assert_eq!(cluster.engine.cache.mutating_bindings.iter().len(), bound);
+    assert_eq!(cluster.admission, before);
     let (status, reason, message) = cluster.condition("Ready");
     assert_eq!((status.as_str(), reason.as_str()), ("False", "InvalidSpec"));
     assert!(message.contains("cannot be decoded") && message.contains("Maybe"), "{message}");
@@ -259,26 +261,32 @@ fn a_failed_write_is_tried_again_after_a_while_and_not_before() {
 fn altered_and_deleted_bindings_are_restored_and_strange_ones_ended() {
     let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
     cluster.rest();
-    let cache = &cluster.engine.cache;
-    let (name, original) = cache.mutating_bindings.iter().next().map(|(n, b)| (n.clone(), b.clone())).unwrap();
-    let mut altered = original.clone();
-    altered.meta.resource_version = Some("900000".into());
-    altered.spec.as_mut().unwrap().param_ref.as_mut().unwrap().parameter_not_found_action = Some("Allow".into());
-    let strange = ObservedBinding { meta: original.meta.clone(), spec: original.spec.clone() };
-    cluster.engine.observe(Observation::MutatingBinding(WatchChange::Applied(name.clone(), altered)));
-    cluster.engine.observe(Observation::MutatingBinding(WatchChange::Applied("rempart-strange".into(), strange)));
-    let gone = index_name(&cluster);
-    cluster.engine.observe(Observation::ValidatingBinding(WatchChange::Deleted(gone.clone(), 900_001)));
+    let before = cluster.log.len();
+    let altered = |version| ObservedAdmission { version, digest: 1, terminating: false };
+    let mut tell = |kind, change| cluster.engine.observe(Observation::Admission(kind, change));
+    for (version, (kind, name)) in cluster.admission.keys().enumerate() {
+        tell(*kind, WatchChange::Applied(name.clone(), altered(900_000 + version as u64)));
+    }
+    let gone = (AdmissionKind::ValidatingBinding, "rempart.state.workloads".to_owned());
+    tell(gone.0, WatchChange::Deleted(gone.1.clone(), 950_000));
+    tell(AdmissionKind::Validation, WatchChange::Applied("rempart.state.pods-strange".into(), altered(950_001)));
+    tell(AdmissionKind::Validation, WatchChange::Applied("rempart.nobody.workloads".into(), altered(950_002)));
+    tell(AdmissionKind::Validation, WatchChange::Applied("rempart-else".into(), altered(950_003)));
     cluster.version = 1_000_000;
+    // What was in force is restored at once, whatever became of the mutations.
+    cluster.step();
+    for (kind, name) in cluster.admission.keys() {
+        let line = format!("admission {} {name}", kind.as_str());
+        assert!(cluster.log[before..].contains(&line), "{line} in {:#?}", &cluster.log[before..]);
+    }
     cluster.rest();
-    let cache = &cluster.engine.cache;
-    assert_eq!(cache.mutating_bindings.get(&name).unwrap().spec, original.spec);
-    assert!(cache.mutating_bindings.get("rempart-strange").is_none());
-    assert!(cache.validating_bindings.get(&gone).is_some());
-}
-
-fn index_name(cluster: &Cluster) -> String {
-    cluster.engine.cache.validating_bindings.iter().next().map(|(name, _)| name.clone()).unwrap()
+    let stores = &cluster.engine.cache.admission;
+    let known = |kind| -> Vec<_> { stores.of(kind).iter().map(|(name, _)| name.clone()).collect() };
+    assert!(known(AdmissionKind::Validation).contains(&"rempart-else".to_owned()), "it is not a policy's");
+    for name in ["rempart.state.pods-strange", "rempart.nobody.workloads"] {
+        assert!(!known(AdmissionKind::Validation).contains(&name.to_owned()), "{name}");
+    }
+    assert_eq!(cluster.condition("Enforced").1, "Bound");
 }
 
 fn not_found(name: &str) -> WriteError {
@@ -292,25 +300,23 @@ fn not_found(name: &str) -> WriteError {
 fn a_policy_that_comes_to_enforce_goes_on_warning_until_mutations_act() {
     let mut cluster = Cluster::listed(&[policy("Warn")], &[], &[]);
     cluster.rest();
-    let actions = |cluster: &Cluster| -> std::collections::BTreeSet<String> {
-        let bindings = cluster.engine.cache.validating_bindings.iter();
-        bindings.flat_map(|(_, found)| found.spec.clone().unwrap().validation_actions).collect()
-    };
-    assert_eq!(actions(&cluster), ["Warn".to_owned()].into());
+    assert_eq!(cluster.actions(), ["Warn".to_owned()].into());
     cluster.edit_policy(|policy| {
         policy["spec"]["mode"] = "Enforce".into();
         policy["metadata"]["generation"] = 2.into();
     });
-    while cluster.engine.cache.mutating_bindings.iter().len() == 0 {
+    while cluster.admission(AdmissionKind::MutatingBinding).is_empty() {
         cluster.step();
     }
     cluster.step();
     cluster.wait(1900);
     cluster.step();
-    assert_eq!(actions(&cluster), ["Warn".to_owned()].into());
+    assert_eq!(cluster.actions(), ["Warn".to_owned()].into());
     cluster.wait(200);
     cluster.step();
-    assert_eq!(actions(&cluster), ["Deny".to_owned()].into());
+    assert!(cluster.actions().contains("Deny"));
+    cluster.rest();
+    assert_eq!(cluster.actions(), ["Deny".to_owned()].into());
 }
 
 #[test]
@@ -412,27 +418,55 @@ fn mutations_that_are_on_their_way_out_are_not_taken_for_those_to_come() {
         });
     };
     mode(&mut cluster, "Warn", 2);
-    let (ends, others): (Vec<_>, Vec<_>) = cluster
-        .engine
-        .cycle(cluster.at, cluster.now)
-        .into_iter()
-        .partition(|write| matches!(write.target(), WriteTarget::MutatingBinding(_)));
-    assert!(!ends.is_empty());
-    for request in others {
-        let key = request.target();
-        let seen = cluster.perform(request);
-        cluster.engine.on_write_result(&key, Ok(seen), cluster.now);
+    let mut ends = 0;
+    for _ in 0..30 {
+        for request in cluster.engine.cycle(cluster.at, cluster.now) {
+            if let WriteRequest::DeleteAdmission(AdmissionKind::MutatingBinding, ..) = request {
+                ends += 1;
+                continue;
+            }
+            let key = request.target();
+            let seen = cluster.perform(request);
+            cluster.engine.on_write_result(&key, Ok(seen), cluster.now);
+        }
+        cluster.wait(500);
     }
+    assert_eq!(ends, 4);
     // The answers to these are still out when the officer changes their mind.
     mode(&mut cluster, "Enforce", 3);
-    let writes = cluster.engine.cycle(cluster.at, cluster.now);
-    assert!(!writes.iter().any(|write| matches!(write.target(), WriteTarget::ValidatingBinding(_))), "{writes:?}");
+    for _ in 0..8 {
+        let writes = cluster.engine.cycle(cluster.at, cluster.now);
+        let denies =
+            |write: &WriteRequest| matches!(write.target(), WriteTarget::Admission(AdmissionKind::Validation, _));
+        assert!(!writes.iter().any(denies), "{writes:?}");
+        cluster.wait(500);
+    }
+}
+
+#[test]
+fn a_policy_that_governs_no_namespace_says_so_while_it_is_so() {
+    let mut selective = policy("Enforce");
+    selective["spec"]["namespaceSelector"] = json!({"matchLabels": {"team": "a"}});
+    let mut cluster = Cluster::listed(&[selective], &[], &[]);
+    cluster.space(&json!({"team": "b"}));
+    cluster.rest();
+    let says_so = |cluster: &Cluster| {
+        let (status, reason, message) = cluster.condition("Enforced");
+        assert_eq!((status.as_str(), reason.as_str()), ("True", "Bound"));
+        message.contains("no namespace that exists is governed by it")
+    };
+    assert!(says_so(&cluster));
+    cluster.space(&json!({"team": "a"}));
+    cluster.rest();
+    assert!(!says_so(&cluster));
+    let absent: Vec<_> = cluster.engine.absent_exempt_namespaces().collect();
+    assert_eq!(absent, [EXEMPT]);
 }
 
 #[test]
 fn a_policy_is_enforced_when_api_servers_have_taken_its_bindings_up() {
     let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
-    while cluster.engine.cache.validating_bindings.iter().len() == 0 {
+    while cluster.admission(AdmissionKind::ValidatingBinding).is_empty() {
         cluster.wait(500);
         cluster.step();
     }
@@ -444,40 +478,24 @@ fn a_policy_is_enforced_when_api_servers_have_taken_its_bindings_up() {
 }
 
 #[test]
-fn the_end_of_a_policy_ends_bindings_that_are_out_of_sight_too() {
+fn a_policy_is_held_until_what_is_refused_to_end_is_known_to_be_gone() {
     let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
     cluster.rest();
-    let hidden = index_name(&cluster);
+    let held = WriteTarget::Admission(AdmissionKind::Validation, "rempart.state.pods".to_owned());
     cluster.edit_policy(|policy| policy["metadata"]["deletionTimestamp"] = json!("2026-03-01T12:00:00Z"));
-    cluster.engine.observe(Observation::ValidatingBinding(WatchChange::Deleted(hidden.clone(), u64::MAX)));
-    cluster.rest();
-    let ended = format!("end binding ValidatingAdmissionPolicyBinding {hidden}");
-    assert_eq!(cluster.log.iter().filter(|line| **line == ended).count(), 1, "{:#?}", cluster.log);
-}
-
-#[test]
-fn a_policy_is_held_until_a_binding_that_is_out_of_sight_is_known_to_be_gone() {
-    let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
-    cluster.rest();
-    let hidden = WriteTarget::ValidatingBinding(index_name(&cluster));
-    cluster.edit_policy(|policy| policy["metadata"]["deletionTimestamp"] = json!("2026-03-01T12:00:00Z"));
-    cluster.engine.observe(Observation::ValidatingBinding(WatchChange::Deleted(hidden.name().to_owned(), u64::MAX)));
     let (mut asked, mut released) = (0, None);
-    for round in 0..60 {
+    for round in 0..160 {
         cluster.wait(500);
         for request in cluster.engine.cycle(cluster.at, cluster.now) {
             let target = request.target();
-            let is_hidden = target == hidden;
+            let is_held = target == held;
             if let WriteRequest::SetFinalizers { .. } = request {
                 released = released.or(Some(round));
             }
-            asked += usize::from(is_hidden);
-            // For ten seconds it is refused.
-            let outcome = if is_hidden && round < 30 {
-                Err(moves::declined(403, "not now"))
-            } else {
-                Ok(cluster.perform(request))
-            };
+            asked += usize::from(is_held);
+            // For fifteen seconds it is refused.
+            let outcome =
+                if is_held && round < 30 { Err(moves::declined(403, "not now")) } else { Ok(cluster.perform(request)) };
             cluster.engine.on_write_result(&target, outcome, cluster.now);
         }
     }

@@ -99,16 +99,47 @@ fn a_rollout_that_another_replica_began_is_waited_for() {
 }
 
 #[test]
-fn what_is_noted_on_a_namespace_is_no_fact_to_settle() {
-    let mut cluster = Cluster::with_db(&policy("Enforce"));
-    cluster.engine.lead(true);
-    cluster.go_on();
-    let facts = |cluster: &Cluster| cluster.engine.cache.revisions.namespace_labels;
-    let before = facts(&cluster);
-    cluster.space(&json!({}));
-    assert_eq!(facts(&cluster), before);
-    cluster.space(&json!({"rempart.dev/sensitivity": "high"}));
-    assert_ne!(facts(&cluster), before);
+fn a_move_waits_for_facts_that_concern_it_and_for_no_others() {
+    let churn = |of: &str| {
+        let mut cluster = Cluster::with_db(&policy("Enforce"));
+        cluster.engine.lead(true);
+        for round in 0..40 {
+            let labels = match of {
+                "its namespace's labels" => json!({"round": round.to_string()}),
+                _ => json!({}),
+            };
+            match of {
+                "another namespace's labels" => cluster.space_named("noise", &json!({"round": round.to_string()})),
+                "another node's pool" => {
+                    let pool = if round % 2 == 0 { "p" } else { "x" };
+                    let other = node("other", &json!({"pool": pool}));
+                    let slim = cluster.slim(&other);
+                    cluster.nodes.insert("other".into(), other);
+                    cluster.engine.observe(Observation::Node(WatchChange::Applied("other".into(), slim)));
+                }
+                "the catalogue, to no effect" => {
+                    let mut told = provider();
+                    told["metadata"]["generation"] = (round + 2).into();
+                    let record = cluster.record::<CloudProvider>(&told);
+                    cluster.engine.observe(Observation::Provider(WatchChange::Applied("acme".into(), record)));
+                }
+                "its policy" => cluster.edit_policy(|policy| {
+                    policy["metadata"]["generation"] = (round + 2).into();
+                }),
+                // What is noted on it, at most.
+                _ => cluster.space(&labels),
+            }
+            cluster.wait(500);
+            let _ = cluster.step();
+        }
+        cluster.evictions()
+    };
+    for of in ["another namespace's labels", "another node's pool", "the catalogue, to no effect", "notes"] {
+        assert_eq!(churn(of), 1, "{of}");
+    }
+    for of in ["its namespace's labels", "its policy"] {
+        assert_eq!(churn(of), 0, "{of}");
+    }
 }
 
 /// Answers of the API server to what it does not let happen.

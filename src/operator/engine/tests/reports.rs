@@ -39,9 +39,9 @@ fn what_is_waited_for_before_anything_is_written_is_told() {
 }
 
 #[test]
-fn a_report_names_what_bindings_wait_for() {
+fn a_report_names_what_admission_waits_for() {
     let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
-    while cluster.engine.cache.mutating_bindings.iter().len() == 0 {
+    while cluster.admission(AdmissionKind::MutatingBinding).is_empty() {
         cluster.step();
     }
     cluster.step();

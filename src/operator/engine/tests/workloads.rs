@@ -64,9 +64,13 @@ impl Cluster {
     }
 
     pub(super) fn space(&mut self, labels: &Value) {
+        self.space_named("shop", labels);
+    }
+
+    pub(super) fn space_named(&mut self, name: &str, labels: &Value) {
         let namespace =
-            self.decoded::<k8s::Namespace, Namespace>(&json!({"metadata": {"name": "shop", "labels": labels}}));
-        self.engine.observe(Observation::Namespace(WatchChange::Applied("shop".into(), namespace)));
+            self.decoded::<k8s::Namespace, Namespace>(&json!({"metadata": {"name": name, "labels": labels}}));
+        self.engine.observe(Observation::Namespace(WatchChange::Applied(name.into(), namespace)));
     }
 
     /// A Deployment `api` with a pod on node `n` and one that waits.

@@ -1,10 +1,11 @@
-//! Admission reconciler: what admission needs of each policy, its finalizer, its entry in the list of policies and its
-//! bindings, in an order that neither refuses nor frees anything for a moment.
+//! Admission reconciler: the admission policies and bindings that each policy must have, its finalizer and its entry in
+//! the list of policies, in an order that neither refuses nor frees anything for a moment.
 //!
-//! A policy begins: finalizer, entry, mutations, and when API servers act on these, validations. It ends the other way
-//! pass: entry, bindings, and when API servers have let go of them, finalizer.
+//! A policy begins: finalizer, entry, mutations, and when API servers act on these, validations. A change goes the same
+//! way; what it makes surplus goes when API servers act on what is new. A policy ends the other way: validations, and
+//! when API servers have let go of them, its entry, mutations, finalizer.
 
-pub mod bindings;
+mod progress;
 pub mod propagation;
 
 use std::{
@@ -13,77 +14,101 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::api::admissionregistration::v1::{MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding};
-use kube::api::ObjectMeta;
-
 use self::{
-    bindings::{POLICY_LABEL, PolicyBindings},
+    progress::{PolicyProgress, Wait},
     propagation::Propagation,
 };
 use super::{CycleClocks, ReconcileOutcome, Reconciler, view::ClusterView};
-use crate::api::{PlacementPolicy, PolicyMode};
-use crate::operator::{
-    cache::{ClusterCache, DeclaredObject, ObservedBinding, ResourceVersioned},
-    hold::HoldReason,
-    names::{FINALIZER, POLICY_LIST},
-    write::{WriteFailure, WriteRequest, WriteTarget},
+use crate::{
+    admission::{self, AdmissionKind, AdmissionObjects, AdmissionSettings},
+    api::PlacementPolicy,
+    convert,
+    operator::{
+        cache::{ClusterCache, DeclaredObject, LastSeen, ObservedAdmission, Revision},
+        hold::{HoldReason, Holds},
+        names::{FINALIZER, POLICY_LIST},
+        write::{WriteRequest, WriteTarget, queue::WriteQueue},
+    },
 };
 
-/// API servers refresh their bindings every second; twice that is safe.
-const BINDING_PROPAGATION: Duration = Duration::from_secs(2);
-/// Parameters are watched, and arrive sooner.
+/// API servers refresh admission policies and bindings every second; twice that is safe.
+const ADMISSION_PROPAGATION: Duration = Duration::from_secs(2);
+/// API servers watch the list of policies.
 const LIST_PROPAGATION: Duration = Duration::from_secs(1);
 
-/// How far each policy has come with its bindings.
+/// What is remembered of admission.
 #[derive(Debug, Default)]
 pub struct AdmissionReconciler {
-    endings: BTreeMap<String, PolicyTermination>,
-    mutating_since: BTreeMap<String, Instant>,
-    /// Since when a policy's bindings have been as they must, by its name.
-    stable_since: BTreeMap<String, Instant>,
+    seen: LastSeen<(Revision, Revision)>,
+    /// Whether what the last pass asked for is to be asked for until it is so.
+    is_open: bool,
+    wake: Option<Instant>,
+    holds: Holds,
+    compiled: BTreeMap<String, CompiledPolicy>,
+    progress: BTreeMap<String, PolicyProgress>,
     propagation: Arc<Propagation>,
 }
 
-/// How far a policy has ended, by its unique identifier.
-#[derive(Clone, Debug, Default)]
-struct PolicyTermination {
-    unlisted_since: Option<Instant>,
-    /// Bindings out of sight whose deletion has not been answered yet; `None` before any was asked for.
-    unswept: Option<BTreeSet<WriteTarget>>,
-    unbound_since: Option<Instant>,
+/// What a policy must have, by the digests of its objects.
+#[derive(Debug)]
+struct CompiledPolicy {
+    /// The identifier and the generation that it follows from.
+    from: (Option<String>, Option<i64>),
+    digests: BTreeMap<AdmissionKey, u64>,
 }
 
-/// The bindings that `record` must have while it exists.
+type AdmissionKey = (AdmissionKind, String);
+
+/// The objects that `object` must have; `None` where its names cannot be used, which its definition rules out.
 #[must_use]
-pub fn bindings_of(name: &str, record: &DeclaredObject<PlacementPolicy>, exempt: &[String]) -> PolicyBindings {
-    record
-        .object
-        .as_ref()
-        .map_or_else(|_| PolicyBindings::default(), |object| bindings::bindings(name, &object.spec, exempt))
+pub fn objects_of(name: &str, object: &PlacementPolicy, settings: &AdmissionSettings) -> Option<AdmissionObjects> {
+    let policy = convert::policy_of_admission(name, &object.spec)?;
+    Some(admission::compile(&policy, object.spec.namespace_selector.as_ref(), settings))
 }
+
+/// The objects of one policy that are there.
+type PresentObjects<'a> = BTreeMap<(AdmissionKind, &'a str), &'a ObservedAdmission>;
 
 /// One comparison of what is with what should be.
 struct AdmissionPass<'a> {
     cache: &'a ClusterCache,
-    exempt: &'a [String],
+    settings: &'a AdmissionSettings,
     now: Instant,
-    wanted: PolicyBindings,
+    writes: &'a WriteQueue,
+    /// The policies that belong on the list.
+    listed: BTreeMap<String, String>,
     outcome: ReconcileOutcome,
 }
 
 impl AdmissionPass<'_> {
-    /// Whether `wait` has passed since `since` for the policy `name`; if not, asks to be woken when it has.
-    fn propagated(&mut self, name: &str, since: Instant, wait: Duration) -> bool {
-        let then = since + wait;
-        if then > self.now {
-            self.outcome.holds.add(HoldReason::AdmissionPropagating, format!("PlacementPolicy {name}"));
-            self.outcome.wake_at(Some(then));
+    /// Whether `wait` is over for the policy `name`; if it goes on, asks to be woken at its end.
+    fn is_over(&mut self, name: &str, wait: Wait) -> bool {
+        match wait {
+            Wait::NotBegun => false,
+            Wait::Until(then) if then > self.now => {
+                self.outcome.holds.add(HoldReason::AdmissionPropagating, format!("PlacementPolicy {name}"));
+                self.outcome.wake_at(Some(then));
+                false
+            }
+            Wait::Until(_) => true,
         }
-        then <= self.now
     }
 
-    fn listed(&self, name: &str) -> bool {
+    /// Whether a mutation of `present` is being written: what it will be is not known.
+    fn is_writing_mutations(&self, present: &PresentObjects<'_>) -> bool {
+        present
+            .keys()
+            .filter(|(kind, _)| !validates(*kind))
+            .any(|(kind, name)| self.writes.is_in_flight(&WriteTarget::Admission(*kind, (*name).to_owned())))
+    }
+
+    fn is_listed(&self, name: &str) -> bool {
         self.cache.policy_list.get(POLICY_LIST).is_some_and(|policy_list| policy_list.data.contains_key(name))
+    }
+
+    fn list(&mut self, name: &str, record: &DeclaredObject<PlacementPolicy>) {
+        let mode = record.object.as_ref().map_or("Unknown", |object| object.spec.mode.as_str());
+        self.listed.insert(name.to_owned(), mode.to_owned());
     }
 
     fn set_finalizers(&mut self, name: &str, record: &DeclaredObject<PlacementPolicy>, finalizers: Vec<String>) {
@@ -91,192 +116,234 @@ impl AdmissionPass<'_> {
         self.outcome.requests.push(WriteRequest::SetFinalizers { policy: name.to_owned(), finalizers, version });
     }
 
-    /// Wants the bindings of `name` that are there, as they are.
-    fn retain(&mut self, name: &str) {
-        for (key, found) in self.cache.mutating_bindings.iter().filter(|(_, found)| of(name, &found.meta)) {
-            if let Some(spec) = &found.spec {
-                self.wanted.mutating.entry(key.clone()).or_insert_with(|| spec.clone());
+    /// Asks for those of the objects that `record` must have and that `is_wanted`.
+    fn put(
+        &mut self,
+        name: &str,
+        record: &DeclaredObject<PlacementPolicy>,
+        present: &PresentObjects<'_>,
+        is_wanted: impl Fn(&AdmissionKey) -> bool,
+    ) {
+        let Some(objects) = record.object.as_ref().ok().and_then(|object| objects_of(name, object, self.settings))
+        else {
+            return;
+        };
+        for (key, object) in objects.into_iter().filter(|(key, _)| is_wanted(key)) {
+            let version = present.get(&(key.0, key.1.as_str())).map(|found| found.version);
+            self.outcome.requests.push(WriteRequest::PutAdmission { object: Box::new(object), version });
+        }
+    }
+
+    /// Asks for the end of those of the `present` objects that are `surplus`, and says whether there are any.
+    fn end(&mut self, present: &PresentObjects<'_>, surplus: impl Fn(AdmissionKind, &str) -> bool) -> bool {
+        let mut any = false;
+        for ((kind, name), found) in present.iter().filter(|((kind, name), _)| surplus(*kind, name)) {
+            any = true;
+            if !found.terminating {
+                self.outcome.requests.push(WriteRequest::DeleteAdmission(*kind, (*name).to_owned(), found.version));
             }
         }
-        for (key, found) in self.cache.validating_bindings.iter().filter(|(_, found)| of(name, &found.meta)) {
-            if let Some(spec) = &found.spec {
-                self.wanted.validating.entry(key.clone()).or_insert_with(|| spec.clone());
-            }
-        }
+        any
+    }
+}
+
+fn validates(kind: AdmissionKind) -> bool {
+    match kind {
+        AdmissionKind::Validation | AdmissionKind::ValidatingBinding => true,
+        AdmissionKind::Mutation | AdmissionKind::MutatingBinding => false,
     }
 }
 
 impl AdmissionReconciler {
-    /// The policies whose bindings every API server acts on.
+    /// The policies on whose objects every API server acts, and what others lack.
     #[must_use]
     pub fn propagation(&self) -> Arc<Propagation> {
         Arc::clone(&self.propagation)
     }
 
-    /// Takes in how the write about `target` ended.
-    pub fn on_write_result(&mut self, target: &WriteTarget, failure: Option<&WriteFailure>) {
-        if matches!(failure, None | Some(WriteFailure::Gone)) {
-            for unswept in self.endings.values_mut().filter_map(|ending| ending.unswept.as_mut()) {
-                unswept.remove(target);
-            }
+    /// What `record` must have; `None` where that cannot be said, so that what is there stays.
+    fn compiled(
+        &mut self,
+        name: &str,
+        record: &DeclaredObject<PlacementPolicy>,
+        settings: &AdmissionSettings,
+    ) -> Option<BTreeMap<AdmissionKey, u64>> {
+        let object = record.object.as_ref().ok()?;
+        let from = (record.meta.uid.clone(), record.meta.generation);
+        if self.compiled.get(name).is_none_or(|known| known.from != from || from.1.is_none()) {
+            let objects = objects_of(name, object, settings)?;
+            let digests = objects.into_iter().map(|(key, object)| (key, object.digest())).collect();
+            self.compiled.insert(name.to_owned(), CompiledPolicy { from, digests });
         }
+        self.compiled.get(name).map(|known| known.digests.clone())
     }
 
-    /// Which policies' bindings are in place, and have been long enough.
-    fn propagate(&mut self, pass: &mut AdmissionPass<'_>) {
-        let bound: BTreeSet<&String> = pass
-            .cache
-            .policies
-            .iter()
-            .filter(|(name, record)| {
-                !record.is_terminating() && bindings_of(name, record, pass.exempt).are_in(pass.cache)
-            })
-            .map(|(name, _)| name)
-            .collect();
-        self.stable_since.retain(|name, _| bound.contains(name));
-        let mut policies = BTreeSet::new();
-        for name in bound {
-            let since = *self.stable_since.entry(name.clone()).or_insert(pass.now);
-            if pass.propagated(name, since, BINDING_PROPAGATION) {
-                policies.insert(name.clone());
-            }
-        }
-        if policies != self.propagation.policies {
-            let mut revision = self.propagation.revision;
-            revision.bump();
-            self.propagation = Arc::new(Propagation { policies, revision });
-        }
-    }
-
-    fn begin(&mut self, pass: &mut AdmissionPass<'_>, name: &str, record: &DeclaredObject<PlacementPolicy>) {
+    /// Makes admission what `record` says, and returns what it lacks; `None` where that cannot be said.
+    fn keep(
+        &mut self,
+        pass: &mut AdmissionPass<'_>,
+        name: &str,
+        record: &DeclaredObject<PlacementPolicy>,
+        present: &PresentObjects<'_>,
+    ) -> Option<Vec<String>> {
+        pass.list(name, record);
         let finalizers = record.meta.finalizers.clone().unwrap_or_default();
-        if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+        let is_held = finalizers.iter().any(|finalizer| finalizer == FINALIZER);
+        if !is_held {
             let finalizers = finalizers.into_iter().chain([FINALIZER.to_owned()]).collect();
             pass.set_finalizers(name, record, finalizers);
-            return pass.retain(name);
         }
-        let Ok(object) = &record.object else { return pass.retain(name) };
-        if !pass.listed(name) {
-            return pass.retain(name);
-        }
-        let PolicyBindings { mutating, validating } = bindings_of(name, record, pass.exempt);
-        let in_place = mutating.keys().all(|binding| pass.cache.mutating_bindings.get(binding).is_some());
-        pass.wanted.mutating.extend(mutating);
-        // A validation that acts before its mutation would refuse what the mutation is about to complete.
-        let acting = if object.spec.mode == PolicyMode::Enforce {
-            if in_place {
-                let since = *self.mutating_since.entry(name.to_owned()).or_insert(pass.now);
-                pass.propagated(name, since, BINDING_PROPAGATION)
-            } else {
-                self.mutating_since.remove(name);
-                false
-            }
-        } else {
-            // Should it enforce again before they are gone, they are not what it will have.
-            self.mutating_since.remove(name);
-            true
+        let desired = self.compiled(name, record, pass.settings)?;
+        let is_so = |key: &AdmissionKey| {
+            let found = present.get(&(key.0, key.1.as_str()));
+            found.is_some_and(|found| !found.terminating && desired.get(key) == Some(&found.digest))
         };
-        let cache = pass.cache;
-        pass.wanted.validating.extend(validating.into_iter().filter_map(|(binding, mut spec)| {
-            if !acting {
-                // What warned until now goes on warning: to refuse would be too early for it as well.
-                let found = cache.validating_bindings.get(&binding)?.spec.as_ref()?;
-                spec.validation_actions.clone_from(&found.validation_actions);
+        let lacks: Vec<_> =
+            desired.keys().filter(|key| !is_so(key)).map(|(kind, name)| format!("{} {name}", kind.as_str())).collect();
+        if !is_held || !pass.is_listed(name) {
+            return Some(lacks);
+        }
+        let progress = self.progress.entry(name.to_owned()).or_default();
+        let all_so = |of: fn(AdmissionKind) -> bool| desired.keys().filter(|key| of(key.0)).all(is_so);
+        let mutates = desired.keys().any(|key| !validates(key.0));
+        let is_mutated = mutates && all_so(|kind| !validates(kind)) && !pass.is_writing_mutations(present);
+        pass.put(name, record, present, |key| !validates(key.0) && !is_so(key));
+        progress.mutated.update(is_mutated, pass.now);
+        // A validation that acts before its mutation would refuse what the mutation is about to complete.
+        let may_validate = !mutates || pass.is_over(name, progress.mutated.wait(ADMISSION_PROPAGATION));
+        if may_validate {
+            progress.enacted.clone_from(&desired);
+        }
+        // What was in force before is restored at once, whatever became of the mutations.
+        if may_validate || progress.enacted == desired {
+            pass.put(name, record, present, |key| validates(key.0) && !is_so(key));
+        }
+        let is_validated = may_validate && all_so(validates);
+        progress.validated.update(is_validated, pass.now);
+        if pass.is_over(name, progress.validated.wait(ADMISSION_PROPAGATION)) {
+            let is_surplus = |kind, name: &str| !desired.contains_key(&(kind, name.to_owned()));
+            let any = pass.end(present, |kind, name| validates(kind) && is_surplus(kind, name));
+            progress.tidied.update(!any, pass.now);
+            if pass.is_over(name, progress.tidied.wait(ADMISSION_PROPAGATION)) {
+                pass.end(present, is_surplus);
             }
-            Some((binding, spec))
-        }));
+        }
+        Some(lacks)
     }
 
-    fn end(&mut self, pass: &mut AdmissionPass<'_>, name: &str, record: &DeclaredObject<PlacementPolicy>) {
-        let Some(uid) = record.meta.uid.clone() else { return };
-        let mut ending = self.endings.get(&uid).cloned().unwrap_or_default();
-        ending.unlisted_since = (!pass.listed(name)).then(|| ending.unlisted_since.unwrap_or(pass.now));
-        let release = ending.unlisted_since.is_some_and(|since| pass.propagated(name, since, LIST_PROPAGATION));
-        if release {
-            let deletions = sweep(name, pass.cache);
-            let unswept = ending.unswept.get_or_insert_with(|| deletions.iter().map(WriteRequest::target).collect());
-            // Asked for until it is answered: a binding that is left behind would refuse everything.
-            pass.outcome.requests.extend(deletions.into_iter().filter(|request| unswept.contains(&request.target())));
-        } else {
-            // Nobody but us may end or alter them early.
-            let PolicyBindings { mutating, validating } = bindings_of(name, record, pass.exempt);
-            let cache = pass.cache;
-            let there = |binding: &String| cache.mutating_bindings.get(binding).is_some();
-            pass.wanted.mutating.extend(mutating.into_iter().filter(|(binding, _)| there(binding)));
-            let there = |binding: &String| cache.validating_bindings.get(binding).is_some();
-            pass.wanted.validating.extend(validating.into_iter().filter(|(binding, _)| there(binding)));
-            pass.retain(name);
+    /// Ends what is there of the policy `name`, which is being deleted or is gone.
+    fn end(
+        &mut self,
+        pass: &mut AdmissionPass<'_>,
+        name: &str,
+        record: Option<&DeclaredObject<PlacementPolicy>>,
+        present: &PresentObjects<'_>,
+    ) {
+        let progress = self.progress.entry(name.to_owned()).or_default();
+        let any = pass.end(present, |kind, _| validates(kind));
+        progress.freed.update(!any, pass.now);
+        if !pass.is_over(name, progress.freed.wait(ADMISSION_PROPAGATION)) {
+            if let Some(record) = record.filter(|_| pass.is_listed(name)) {
+                pass.list(name, record);
+            }
+            return;
         }
-        let bound = pass.cache.mutating_bindings.iter().any(|(_, found)| of(name, &found.meta))
-            || pass.cache.validating_bindings.iter().any(|(_, found)| of(name, &found.meta));
-        let is_swept = ending.unswept.as_ref().is_some_and(BTreeSet::is_empty);
-        ending.unbound_since = (release && !bound && is_swept).then(|| ending.unbound_since.unwrap_or(pass.now));
-        if ending.unbound_since.is_some_and(|since| pass.propagated(name, since, BINDING_PROPAGATION)) {
+        progress.unlisted.update(!pass.is_listed(name), pass.now);
+        if !pass.is_over(name, progress.unlisted.wait(LIST_PROPAGATION)) {
+            return;
+        }
+        let any = pass.end(present, |_, _| true);
+        progress.ended.update(!any, pass.now);
+        let Some(record) = record else { return };
+        if pass.is_over(name, progress.ended.wait(ADMISSION_PROPAGATION)) {
             let finalizers = record.meta.finalizers.iter().flatten();
             let others: Vec<String> = finalizers.clone().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();
             if others.len() < finalizers.count() {
                 pass.set_finalizers(name, record, others);
             }
         }
-        self.endings.insert(uid, ending);
+    }
+
+    fn pass(&mut self, view: &ClusterView<'_>, now: Instant) -> ReconcileOutcome {
+        let cache = view.cache;
+        let settings = &view.settings.admission;
+        let mut present: BTreeMap<&str, PresentObjects<'_>> = BTreeMap::new();
+        for kind in AdmissionKind::ALL {
+            for (name, found) in cache.admission.of(kind).iter() {
+                if let Some(policy) = admission::policy_of(name) {
+                    present.entry(policy).or_default().insert((kind, name), found);
+                }
+            }
+        }
+        let mut pass = AdmissionPass {
+            cache,
+            settings,
+            now,
+            writes: view.writes,
+            listed: BTreeMap::new(),
+            outcome: ReconcileOutcome::default(),
+        };
+        let names: BTreeSet<&str> =
+            cache.policies.iter().map(|(name, _)| name.as_str()).chain(present.keys().copied()).collect();
+        let (mut policies, mut lacking) = (BTreeSet::new(), BTreeMap::new());
+        let none = PresentObjects::new();
+        for name in &names {
+            let present = present.get(name).unwrap_or(&none);
+            match cache.policies.get(name) {
+                Some(record) if !record.is_terminating() => {
+                    let lacks = self.keep(&mut pass, name, record, present);
+                    let acts = self
+                        .progress
+                        .get(*name)
+                        .is_some_and(|progress| progress.validated.wait(ADMISSION_PROPAGATION).is_over(now));
+                    // Of one that cannot be read what is there stays, and goes on acting.
+                    if acts && lacks.as_ref().is_none_or(Vec::is_empty) {
+                        policies.insert((*name).to_owned());
+                    }
+                    lacking.extend(lacks.filter(|lacks| !lacks.is_empty()).map(|lacks| ((*name).to_owned(), lacks)));
+                }
+                record => self.end(&mut pass, name, record, present),
+            }
+        }
+        self.progress.retain(|name, _| names.contains(name.as_str()));
+        self.compiled.retain(|name, _| names.contains(name.as_str()));
+        if policies != self.propagation.policies || lacking != self.propagation.lacking {
+            let mut revision = self.propagation.revision;
+            revision.bump();
+            self.propagation = Arc::new(Propagation { policies, lacking, revision });
+        }
+        policy_list(cache, pass.listed, &mut pass.outcome.requests);
+        pass.outcome
     }
 }
 
 impl Reconciler for AdmissionReconciler {
     fn reconcile(&mut self, view: &ClusterView<'_>, clocks: CycleClocks) -> ReconcileOutcome {
-        let (cache, exempt, now) = (view.cache, view.settings.exempt.as_slice(), clocks.monotonic);
-        let (wanted, mut outcome) = (PolicyBindings::default(), ReconcileOutcome::default());
-        policy_list(cache, &mut outcome.requests);
-        let mut pass = AdmissionPass { cache, exempt, now, wanted, outcome };
-        for (name, record) in cache.policies.iter() {
-            if record.is_terminating() {
-                self.end(&mut pass, name, record);
-            } else {
-                self.begin(&mut pass, name, record);
-            }
+        let (revisions, now) = (&view.cache.revisions, clocks.monotonic);
+        let changed = self.seen.update((revisions.admission, revisions.policies));
+        if !changed && !self.is_open && self.wake.is_none_or(|wake| wake > now) {
+            let mut outcome = ReconcileOutcome::default();
+            outcome.wake_at(self.wake);
+            outcome.holds.merge(&self.holds);
+            return outcome;
         }
-        self.propagate(&mut pass);
-        let alive = |uid: &String| cache.policies.iter().any(|(_, record)| record.meta.uid.as_ref() == Some(uid));
-        self.endings.retain(|uid, _| alive(uid));
-        self.mutating_since.retain(|name, _| cache.policies.get(name).is_some());
-        let AdmissionPass { wanted, mut outcome, .. } = pass;
-        keep(cache, &wanted, &mut outcome.requests);
+        let outcome = self.pass(view, now);
+        self.is_open = !outcome.requests.is_empty();
+        self.wake = outcome.wake;
+        self.holds = Holds::default();
+        self.holds.merge(&outcome.holds);
         outcome
     }
 
     /// What was asked for until now was not asked of this replica, and is asked for again. Its waits go on: what they
     /// wait for was seen, whoever did it.
     fn take_over(&mut self, _: &ClusterView<'_>) {
-        self.endings.values_mut().for_each(|ending| ending.unswept = None);
+        self.is_open = true;
     }
 }
 
-/// Whether the binding with this metadata is one of the policy `name`.
-fn of(name: &str, meta: &ObjectMeta) -> bool {
-    meta.labels.as_ref().and_then(|labels| labels.get(POLICY_LABEL)).is_some_and(|policy| policy == name)
-}
-
-/// Ends the bindings that a policy of this `name` can have and that are not seen: one whose labels somebody took is out
-/// of our sight, and would refuse everything once its policy is gone.
-fn sweep(name: &str, cache: &ClusterCache) -> Vec<WriteRequest> {
-    let (mutating, validating) = bindings::names(name);
-    let mutating = mutating.filter(|binding| cache.mutating_bindings.get(binding).is_none());
-    let validating = validating.filter(|binding| cache.validating_bindings.get(binding).is_none());
-    let mutating = mutating.map(|binding| WriteRequest::DeleteMutatingBinding(binding, 0));
-    mutating.chain(validating.map(|binding| WriteRequest::DeleteValidatingBinding(binding, 0))).collect()
-}
-
 /// The policies that exist, for the mutation that strips the keys of all others.
-fn policy_list(cache: &ClusterCache, due: &mut Vec<WriteRequest>) {
-    let desired: BTreeMap<String, String> = cache
-        .policies
-        .iter()
-        .filter(|(_, record)| !record.is_terminating())
-        .map(|(name, record)| {
-            let mode = record.object.as_ref().map_or("Unknown", |object| object.spec.mode.as_str());
-            (name.clone(), mode.to_owned())
-        })
-        .collect();
+fn policy_list(cache: &ClusterCache, desired: BTreeMap<String, String>, due: &mut Vec<WriteRequest>) {
     match cache.policy_list.get(POLICY_LIST) {
         None => due.push(WriteRequest::CreatePolicyList(desired)),
         Some(found) if found.data == desired => {}
@@ -286,52 +353,4 @@ fn policy_list(cache: &ClusterCache, due: &mut Vec<WriteRequest>) {
             due.push(WriteRequest::PatchPolicyList(patch));
         }
     }
-}
-
-/// Asks for the difference between the bindings that are there and those that are `wanted`.
-fn keep(cache: &ClusterCache, wanted: &PolicyBindings, due: &mut Vec<WriteRequest>) {
-    for (name, spec) in &wanted.mutating {
-        let policy = spec.param_ref.as_ref().and_then(|found| found.name.as_deref()).unwrap_or_default();
-        let metadata = bindings::metadata(name, policy);
-        if let Some((metadata, exists)) = difference(cache.mutating_bindings.get(name), metadata, spec) {
-            let binding = Box::new(MutatingAdmissionPolicyBinding { metadata, spec: Some(spec.clone()) });
-            let make = if exists { WriteRequest::ReplaceMutatingBinding } else { WriteRequest::CreateMutatingBinding };
-            due.push(make(name.clone(), binding));
-        }
-    }
-    for (name, spec) in &wanted.validating {
-        let policy = spec.param_ref.as_ref().and_then(|found| found.name.as_deref()).unwrap_or_default();
-        let metadata = bindings::metadata(name, policy);
-        if let Some((metadata, exists)) = difference(cache.validating_bindings.get(name), metadata, spec) {
-            let binding = Box::new(ValidatingAdmissionPolicyBinding { metadata, spec: spec.clone() });
-            let make =
-                if exists { WriteRequest::ReplaceValidatingBinding } else { WriteRequest::CreateValidatingBinding };
-            due.push(make(name.clone(), binding));
-        }
-    }
-    let surplus = |meta: &ObjectMeta| meta.deletion_timestamp.is_none();
-    for (name, found) in cache.mutating_bindings.iter() {
-        if !wanted.mutating.contains_key(name) && surplus(&found.meta) {
-            due.push(WriteRequest::DeleteMutatingBinding(name.clone(), found.version()));
-        }
-    }
-    for (name, found) in cache.validating_bindings.iter() {
-        if !wanted.validating.contains_key(name) && surplus(&found.meta) {
-            due.push(WriteRequest::DeleteValidatingBinding(name.clone(), found.version()));
-        }
-    }
-}
-
-/// The metadata to write, and whether the binding exists; `None` when it is as it should be.
-fn difference<S: PartialEq>(
-    found: Option<&ObservedBinding<S>>,
-    desired: ObjectMeta,
-    spec: &S,
-) -> Option<(ObjectMeta, bool)> {
-    let Some(found) = found else { return Some((desired, false)) };
-    let labelled = desired.labels.iter().flatten().all(|(key, value)| {
-        found.meta.labels.as_ref().and_then(|labels| labels.get(key)).is_some_and(|found| found == value)
-    });
-    let same = labelled && found.spec.as_ref() == Some(spec);
-    (!same).then(|| (ObjectMeta { resource_version: found.meta.resource_version.clone(), ..desired }, true))
 }

@@ -7,6 +7,7 @@ pub mod breaker;
 mod in_flight;
 mod revisions;
 mod sentence;
+mod settling;
 pub mod status;
 #[cfg(test)]
 mod tests;
@@ -22,13 +23,15 @@ pub use self::unobserved_loss::UnobservedLoss;
 use self::{
     breaker::{BreakerInput, CircuitBreaker},
     in_flight::{InFlightMove, reference},
-    revisions::{FactRevisions, LookRevisions},
+    revisions::LookRevisions,
+    settling::SettlingFacts,
     status::{MigrationStatus, MigrationStatuses, MoveWait},
 };
 use super::{CycleClocks, ReconcileOutcome, Reconciler, settings::MoveLimits, view::ClusterView};
+use crate::api::conditions;
 use crate::operator::{
     backoff,
-    cache::LastSeen,
+    cache::{FactChanges, LastSeen},
     hold::{HoldReason, Holds},
     metrics::{Metrics, MoveOutcome},
     write::{EventRequest, TemplateKind, WriteFailure, WriteRequest, WriteTarget},
@@ -43,8 +46,6 @@ use rempart_core::{
     },
 };
 
-/// How long facts must have been what they are before running pods are moved.
-const SETTLING: Duration = Duration::from_secs(2);
 /// How often what runs is looked at while it keeps changing.
 const PACE: Duration = Duration::from_millis(500);
 /// How long a workload is left alone after a move in vain; longer with each further one.
@@ -66,9 +67,7 @@ pub struct MigrationReconciler {
     replaced: BTreeMap<ObjectUid, ReplacedPods>,
     /// Rollouts of others that are to replace pods: how many are left, and since when it is so many.
     under_way: BTreeMap<ObjectUid, (usize, Instant)>,
-    facts: LastSeen<FactRevisions>,
-    /// Since when facts have been what they are.
-    stable_since: Option<Instant>,
+    facts: SettlingFacts,
     seen: LastSeen<LookRevisions>,
     /// Whether what came of a write is to be told, though nothing was observed.
     is_due: bool,
@@ -116,6 +115,11 @@ impl MigrationReconciler {
     /// The same, to be told of new facts.
     pub fn breaker_mut(&mut self) -> &mut CircuitBreaker {
         &mut self.breaker
+    }
+
+    /// Takes in what has changed of the facts by which pods may be where they are.
+    pub fn observe_facts(&mut self, view: &ClusterView<'_>, changes: FactChanges, now: Instant) {
+        self.is_due |= self.facts.observe(view, changes, now);
     }
 
     /// Takes in how a write about `target` ended.
@@ -171,7 +175,7 @@ impl MigrationReconciler {
             .chain(refusals)
             .chain(deadlines)
             .chain(rollouts)
-            .chain(self.settled_at())
+            .chain(self.facts.ends())
             .filter(|instant| *instant > now)
             .min()
     }
@@ -179,16 +183,6 @@ impl MigrationReconciler {
     /// Whether a wait has ended since it was last looked.
     fn wait_is_over(&self, now: Instant) -> bool {
         self.looked_at.is_none_or(|looked| self.wake(looked).is_some_and(|wake| wake <= now))
-    }
-
-    /// When facts count as stable, if none changes.
-    fn settled_at(&self) -> Option<Instant> {
-        self.stable_since.map(|since| since + SETTLING)
-    }
-
-    /// Whether facts have changed since `instant`: then a move that began there could not know where pods may be now.
-    fn changed_since(&self, instant: Instant) -> bool {
-        self.stable_since.is_some_and(|changed| changed > instant)
     }
 }
 
@@ -203,11 +197,6 @@ impl Reconciler for MigrationReconciler {
         let now = clocks.monotonic;
         let mut outcome = ReconcileOutcome::default();
         let revisions = LookRevisions::of(view);
-        // Facts count from when they were first seen to be other than before.
-        if self.facts.update(revisions.facts) {
-            self.stable_since = Some(now);
-            self.is_due = true;
-        }
         let is_due = self.is_due || self.seen.differs(&revisions);
         let not_before = self.looked_at.map(|looked| looked + PACE).filter(|not_before| *not_before > now);
         if not_before.is_some() {
@@ -255,7 +244,6 @@ impl MigrationReconciler {
             (name, stopped.keys().filter(|(policy, _)| policy == name).count())
         }));
 
-        let is_settling = self.settled_at().is_some_and(|then| then > now);
         let moving = self.in_flight.iter().map(|(unit, flight)| (*unit, flight.pods_moving)).collect();
         let resting = self.resting.iter().filter(|(_, rest)| rest.not_before > now);
         let resting = resting.map(|(unit, rest)| (*unit, rest.why.clone())).collect();
@@ -275,9 +263,9 @@ impl MigrationReconciler {
             plan.waiting.iter().map(|uid| (*uid, MoveWait::Turn)).collect();
         for due in &plan.migrations {
             let Some(unit) = report.workloads.get(&due.owner) else { continue };
-            if is_settling {
+            if self.facts.settles(unit, now).is_some() {
                 waiting.insert(due.owner, MoveWait::StableFacts);
-            } else if view.is_stamping {
+            } else if unit.requirements.policies.iter().any(|asked| view.losing.contains(asked.policy.name.as_str())) {
                 // Where a stamp is still to be taken away, a replacement could land on it.
                 waiting.insert(due.owner, MoveWait::Stamps);
             } else {
@@ -384,7 +372,14 @@ impl MigrationReconciler {
             self.metrics.moved(due.cause, MoveOutcome::Begun);
             let note = sentence::sentence(due, unit);
             let about = about.clone();
-            events.push(EventRequest { about, reason: "Migrating", note, action: "Migrate", warning: false, at });
+            events.push(EventRequest {
+                about,
+                reason: conditions::MIGRATING,
+                note,
+                action: "Migrate",
+                warning: false,
+                at,
+            });
         }
         let until = if pods.is_empty() {
             AwaitedChange::Rollout { note }
@@ -449,13 +444,13 @@ impl MigrationReconciler {
                         BlockedReason::Stuck
                     }
                 };
-                events.push(flight.event("MigrationFailed", why.to_string(), true, at));
+                events.push(flight.event(conditions::MIGRATION_FAILED, why.to_string(), true, at));
                 rest(&mut self.resting, unit, why, now);
             } else if flight.why == MigrationCause::TemplateBehind {
                 // What stands wrong is moved next, or is kept for a reason of its own.
                 self.resting.remove(&unit);
                 let note = "its template says all that is said of it now".to_owned();
-                events.push(flight.event("Migrated", note, false, at));
+                events.push(flight.event(conditions::MIGRATED, note, false, at));
             } else if flight.why == MigrationCause::Stale {
                 // Whether its pods find a node is for the scheduler to say.
                 self.resting.remove(&unit);
@@ -463,13 +458,13 @@ impl MigrationReconciler {
                     AwaitedChange::Rollout { .. } => "its template asks for what its pods need now",
                     AwaitedChange::Replacement { .. } => "its pods that waited for what is gone are replaced",
                 };
-                events.push(flight.event("Migrated", note.to_owned(), false, at));
+                events.push(flight.event(conditions::MIGRATED, note.to_owned(), false, at));
             } else if to_move == 0 {
                 self.resting.remove(&unit);
-                events.push(flight.event("Migrated", sentence::of_done(owned), false, at));
+                events.push(flight.event(conditions::MIGRATED, sentence::of_done(owned), false, at));
             } else if matches!(flight.until, AwaitedChange::Rollout { .. })
                 && !flight.inherited
-                && !self.changed_since(flight.since)
+                && !self.facts.have_changed_since(flight.since)
                 // What is still of the former template, its strategy has not reached: that is told as it is.
                 && owned.misplaced.iter().any(|pod| pod.is_to_move() && pod.revision == PodRevision::Current)
             {

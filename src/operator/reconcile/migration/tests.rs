@@ -145,7 +145,8 @@ fn a_rollout_is_not_in_vain_when_facts_changed_during_it() {
             workloads: [(UID, OwnedPods { misplaced: vec![misplaced], ..unit(&web, 1) })].into(),
             ..ComplianceReport::default()
         };
-        let mut moves = MigrationReconciler { stable_since: Some(changed), ..MigrationReconciler::default() };
+        let mut moves =
+            MigrationReconciler { facts: SettlingFacts::changed_at(changed), ..MigrationReconciler::default() };
         moves.in_flight.insert(UID, flight(began, AwaitedChange::Rollout { note: NOTE.to_owned() }));
         moves.progress(&report, clocks(began + Duration::from_secs(9)), &mut Vec::new());
         assert!(moves.in_flight.is_empty());

@@ -28,10 +28,7 @@ use crate::{
             migration::status::{MigrationStatus, MigrationStatuses},
             statuses::whole_seconds,
         },
-        watch::{
-            node::PoolMembership,
-            record::{RecordDigest, STOPPED},
-        },
+        watch::{node::PoolMembership, record::RecordDigest},
         write::{EventRequest, WriteRequest},
     },
 };
@@ -106,11 +103,11 @@ fn events(
     let blocked = !placeable.holds && held(0) != Some(false);
     // Of what is seen for the first time nobody knows whether it ever stood right.
     let lost = !compliant.holds && held(1) == Some(true);
-    let stopped = migrating.reason == STOPPED && !before.is_some_and(|before| before.stopped);
+    let stopped = migrating.reason == conditions::MOVE_STOPPED && !before.is_some_and(|before| before.stopped);
     [
         (blocked, conditions::PLACEMENT_BLOCKED, placeable),
         (lost, conditions::CLEARANCE_LOST, compliant),
-        (stopped, STOPPED, migrating),
+        (stopped, conditions::MOVE_STOPPED, migrating),
     ]
     .into_iter()
     .filter(|(due, ..)| *due)
@@ -153,7 +150,8 @@ impl RecordComparison<'_, '_, '_> {
     pub(super) fn compare(&self, records: &mut RecordReconciler) -> Vec<EventRequest> {
         let Self { entries, cluster, migrations, at, now } = *self;
         records.asked.retain(|_, asked| *asked + PACE > now);
-        (records.is_due, records.has_more, records.not_before) = (false, false, Some(now + PACE));
+        records.schedule.begin(now, PACE);
+        records.has_more = false;
         records.ready.clear();
         let pools = cluster.evaluation.clearances(at);
         let nodes = nodes(cluster.cache, &pools);
@@ -170,7 +168,7 @@ impl RecordComparison<'_, '_, '_> {
             }
             if records.asked.contains_key(name) {
                 // Written a moment ago: it is compared again the next time.
-                records.is_due = true;
+                records.schedule.mark_due();
                 continue;
             }
             changed.push((name, entry, migration, from));

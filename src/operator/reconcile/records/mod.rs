@@ -21,7 +21,7 @@ use self::{
     counts::PolicyLevelCounts,
     entry::{entries, levels},
 };
-use super::{CycleClocks, ReconcileOutcome, Reconciler, earliest, view::ClusterView};
+use super::{CycleClocks, ReconcileOutcome, Reconciler, schedule::ComparisonSchedule, view::ClusterView};
 use crate::operator::{
     cache::{LastSeen, Revision},
     hold::HoldReason,
@@ -78,13 +78,9 @@ struct RecordWrite {
 #[derive(Default)]
 pub struct RecordReconciler {
     seen: LastSeen<RecordRevisions>,
-    /// Whether a record is to be compared again though nothing was observed.
-    is_due: bool,
-    /// When the first of the records that wait out failures is compared again.
-    retry_at: Option<Instant>,
+    schedule: ComparisonSchedule,
     /// Whether the last comparison found more to write than it worked out.
     has_more: bool,
-    not_before: Option<Instant>,
     ready: VecDeque<RecordWrite>,
     /// What there is to tell of records that are being written, once they are known to say it.
     untold: BTreeMap<String, Vec<EventRequest>>,
@@ -111,12 +107,8 @@ impl RecordReconciler {
     /// A write that was due is not made now: its record is compared again, and where it waits out failures when these are
     /// over.
     pub fn put_off(&mut self, target: &WriteTarget, not_before: Option<Instant>) {
-        if !matches!(target, WriteTarget::Record(_)) {
-            return;
-        }
-        match not_before {
-            Some(not_before) => self.retry_at = earliest(self.retry_at, Some(not_before)),
-            None => self.is_due = true,
+        if matches!(target, WriteTarget::Record(_)) {
+            self.schedule.put_off(not_before);
         }
     }
 
@@ -158,14 +150,12 @@ impl Reconciler for RecordReconciler {
         let now = clocks.monotonic;
         let writing = view.writes.in_flight(|target| matches!(target, WriteTarget::Record(_)));
         let free = CONCURRENCY.saturating_sub(writing);
-        self.is_due |= self.seen.update(RecordRevisions::of(view));
-        if self.retry_at.is_some_and(|retry| retry <= now) {
-            (self.retry_at, self.is_due) = (None, true);
+        if self.seen.update(RecordRevisions::of(view)) {
+            self.schedule.mark_due();
         }
-        let waits = self.not_before.is_some_and(|not_before| not_before > now);
-        let again = self.has_more && self.ready.is_empty() && free > 0;
+        let goes_on = self.has_more && self.ready.is_empty() && free > 0;
         let mut outcome = ReconcileOutcome::default();
-        if again || (self.is_due && !waits) {
+        if self.schedule.is_time(now) || goes_on {
             outcome.events = self.compare(view, clocks);
         }
         for RecordWrite { request, events } in self.ready.drain(..free.min(self.ready.len())) {
@@ -179,11 +169,7 @@ impl Reconciler for RecordReconciler {
             outcome.requests.push(request);
         }
         outcome.holds.count(HoldReason::Concurrency, self.ready.len());
-        if self.is_due {
-            outcome.holds.count(HoldReason::Pace, 1);
-            outcome.wake_at(self.not_before);
-        }
-        outcome.wake_at(self.retry_at);
+        self.schedule.report(&mut outcome);
         outcome
     }
 

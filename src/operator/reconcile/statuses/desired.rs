@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use crate::admission;
 use crate::api::{self, PolicyMode, limits};
 use crate::operator::{
     cache::{ClusterCache, DeclaredObject},
     evaluate::{ExpiryOutcome, PolicyFindings, PoolFindings, ProviderFindings, cut},
     reconcile::{
-        admission::bindings::{self, PolicyBindings},
         migration::breaker::stop_message,
         records::counts::{LevelCounts, UNJUDGED},
     },
@@ -193,10 +193,12 @@ fn are(nodes: usize) -> String {
 /// What Rempart has done for a policy.
 #[derive(Debug)]
 pub struct EnforcementState<'a> {
-    /// The bindings that it should have.
-    pub bindings: &'a PolicyBindings,
+    /// The admission policies and bindings that it should have and that are missing or altered.
+    pub lacking: &'a [String],
     /// Whether API servers act on them.
     pub propagated: bool,
+    /// Whether no namespace that exists is one of those that it governs.
+    pub governs_nothing: bool,
     /// What runs of each of its levels, least sensitive first.
     pub level_counts: Option<&'a BTreeMap<String, LevelCounts>>,
     /// The moves that wait for an officer's word.
@@ -213,10 +215,10 @@ pub fn of_policy(
     cache: &ClusterCache,
     now: &Time,
 ) -> api::PlacementPolicyStatus {
-    let EnforcementState { bindings: desired, propagated, level_counts, stops } = state;
+    let EnforcementState { lacking, propagated, governs_nothing, level_counts, stops } = state;
     let object = record.object.as_ref().ok();
     let ready = if record.is_terminating() {
-        let message = "the policy is being deleted: admission strips its keys, then its bindings go".to_owned();
+        let message = "the policy is being deleted: admission lets go of it, and strips its keys".to_owned();
         ConditionDraft { kind: conditions::READY, holds: false, reason: conditions::DELETING, message }
     } else if found.problems.is_empty() {
         let message = format!(
@@ -246,8 +248,11 @@ pub fn of_policy(
         let message = format!("the policy cannot be evaluated and clears nothing: {}", problems(&found.problems));
         ConditionDraft { kind: conditions::READY, holds: false, reason: conditions::INVALID_SPEC, message }
     };
-    let enforced =
-        enforced(name, object.map(|object| object.spec.mode), record.is_terminating(), propagated, desired, cache);
+    let mut enforced =
+        enforced(name, object.map(|object| object.spec.mode), record.is_terminating(), propagated, lacking, cache);
+    if governs_nothing && !record.is_terminating() {
+        enforced.message.push_str("; no namespace that exists is governed by it: see spec.namespaceSelector");
+    }
     let current = object.and_then(|object| object.status.as_ref()).map_or(&[][..], |status| &status.conditions);
     let generation = record.meta.generation;
     let stopped = stopped(name, &stops);
@@ -293,7 +298,7 @@ fn stopped(name: &str, stops: &[api::MoveStop]) -> ConditionDraft {
 
 /// Whether pools of the policy's levels are near their end; nothing where no level has a lead time.
 fn ending(found: &PolicyFindings) -> Option<ConditionDraft> {
-    let kind = "QualificationEnding";
+    let kind = conditions::QUALIFICATION_ENDING;
     let Some(first) = found.endings.first() else {
         let message = "no pool that is cleared ends within the lead time of a level".to_owned();
         return found.has_lead.then_some(ConditionDraft {
@@ -304,9 +309,9 @@ fn ending(found: &PolicyFindings) -> Option<ConditionDraft> {
         });
     };
     let reason = match first.outcome {
-        ExpiryOutcome::Last => "LastPoolEnding",
-        ExpiryOutcome::Leaving => "PoolsLeaving",
-        ExpiryOutcome::Reported => "Reported",
+        ExpiryOutcome::Last => conditions::LAST_POOL_ENDING,
+        ExpiryOutcome::Leaving => conditions::POOLS_LEAVING,
+        ExpiryOutcome::Reported => conditions::REPORTED,
     };
     let shown: Vec<&str> = found.endings.iter().take(NAMED).map(|ending| ending.message.as_str()).collect();
     let message = match found.endings.len().saturating_sub(NAMED) {
@@ -321,40 +326,32 @@ fn enforced(
     mode: Option<PolicyMode>,
     ending: bool,
     propagated: bool,
-    desired: &PolicyBindings,
+    lacking: &[String],
     cache: &ClusterCache,
 ) -> ConditionDraft {
     let not = |reason, message| ConditionDraft { kind: conditions::ENFORCED, holds: false, reason, message };
-    let (mutations, validations) = bindings::admission_policies();
-    let absent = mutations
-        .into_iter()
-        .filter(|policy| cache.mutating_policies.get(policy).is_none())
-        .map(|policy| format!("MutatingAdmissionPolicy {policy}"))
-        .chain(
-            validations
-                .into_iter()
-                .filter(|policy| cache.validating_policies.get(policy).is_none())
-                .map(|policy| format!("ValidatingAdmissionPolicy {policy}")),
-        )
-        .collect::<Vec<_>>();
-    let wrong: Vec<_> = desired.missing_from(cache).collect();
+    let absent: Vec<_> = admission::installed()
+        .filter(|(kind, name)| cache.admission.of(*kind).get(name).is_none())
+        .map(|(kind, name)| format!("{} {name}", kind.as_str()))
+        .collect();
     match mode {
         _ if ending => not(conditions::DELETING, "the policy is being deleted and refuses nothing".to_owned()),
         _ if !absent.is_empty() => not(
             conditions::ADMISSION_POLICIES_MISSING,
             format!("not installed: {}; install the chart again", some_of(&absent)),
         ),
-        _ if !wrong.is_empty() => not(
+        _ if !lacking.is_empty() => not(
             conditions::BINDINGS_MISSING,
-            format!("missing or altered, and about to be restored: {}", some_of(&wrong)),
+            format!("missing or altered, and about to be restored: {}", some_of(lacking)),
         ),
         None => not(
             conditions::UNDECODABLE,
-            format!("PlacementPolicy {name} cannot be decoded; its bindings stay as they are"),
+            format!("PlacementPolicy {name} cannot be decoded; admission goes on as it was"),
         ),
-        Some(PolicyMode::Enforce) if !propagated => {
-            not(conditions::SETTLING, "the bindings are in place, and API servers are taking them up".to_owned())
-        }
+        Some(PolicyMode::Enforce) if !propagated => not(
+            conditions::SETTLING,
+            "admission policies and bindings are in place, and API servers are taking them up".to_owned(),
+        ),
         Some(PolicyMode::Enforce) => ConditionDraft {
             kind: conditions::ENFORCED,
             holds: true,

@@ -12,18 +12,17 @@ use std::{
 
 use self::desired::{EnforcementState, NodeCensus, census, of_policy, of_pool, of_provider};
 use super::{
-    CycleClocks, ReconcileOutcome, Reconciler, admission::bindings_of, earliest, migration::breaker::CircuitBreaker,
-    records::counts::PolicyLevelCounts, view::ClusterView,
+    CycleClocks, ReconcileOutcome, Reconciler, migration::breaker::CircuitBreaker, records::counts::PolicyLevelCounts,
+    schedule::ComparisonSchedule, view::ClusterView,
 };
 use crate::operator::{
     cache::{LastSeen, Revision},
     evaluate::time,
-    hold::HoldReason,
     metrics::Metrics,
     names::FINALIZER,
     write::{WriteRequest, WriteTarget},
 };
-use rempart_core::instant::Timestamp;
+use rempart_core::{instant::Timestamp, namespace::NamespaceFacts};
 
 /// How often statuses are compared while things keep changing.
 const PACE: Duration = Duration::from_millis(500);
@@ -38,6 +37,7 @@ struct StatusRevisions {
     pool_membership: Revision,
     admission: Revision,
     records: Revision,
+    namespaces: Revision,
     breaker: Option<Revision>,
     level_counts: PolicyLevelCounts,
 }
@@ -53,6 +53,7 @@ impl StatusRevisions {
             pool_membership: revisions.pool_membership,
             admission: revisions.admission,
             records: revisions.records,
+            namespaces: revisions.namespaces,
             breaker: view.breaker.map(CircuitBreaker::revision),
             level_counts: view.level_counts.cloned().unwrap_or_default(),
         }
@@ -63,11 +64,7 @@ impl StatusRevisions {
 #[derive(Default)]
 pub struct StatusReconciler {
     seen: LastSeen<StatusRevisions>,
-    /// Whether one is to be compared again though nothing was observed.
-    is_due: bool,
-    not_before: Option<Instant>,
-    /// When the first of the statuses that wait out failures is compared again.
-    retry_at: Option<Instant>,
+    schedule: ComparisonSchedule,
     /// The last status asked for of an object that cannot be decoded; without times.
     said: BTreeMap<WriteTarget, serde_json::Value>,
     metrics: Metrics,
@@ -86,10 +83,7 @@ impl StatusReconciler {
             return;
         }
         self.said.remove(target);
-        match not_before {
-            Some(not_before) => self.retry_at = earliest(self.retry_at, Some(not_before)),
-            None => self.is_due = true,
-        }
+        self.schedule.put_off(not_before);
     }
 
     fn compare(&mut self, view: &ClusterView<'_>, at: Timestamp, due: &mut Vec<WriteRequest>) {
@@ -122,9 +116,16 @@ impl StatusReconciler {
             {
                 continue;
             }
-            let bindings = bindings_of(name, record, &view.settings.exempt);
+            let governs_nothing = evaluation.world.policies.iter().any(|(known, policy)| {
+                let mut namespaces = cache.namespaces.live().keys();
+                let governs = |name: &String| {
+                    NamespaceFacts::of_cluster(cache.namespaces.live(), view.exempt(), name).governed_by(policy, name)
+                };
+                known.as_str() == name && !namespaces.any(governs)
+            });
             let state = EnforcementState {
-                bindings: &bindings,
+                governs_nothing,
+                lacking: view.propagation.lacking.get(name).map(Vec::as_slice).unwrap_or_default(),
                 propagated: view.propagation.policies.contains(name),
                 level_counts: view.level_counts.and_then(|counts| counts.get(name)),
                 stops: view.breaker.map(|breaker| breaker.of(name)).unwrap_or_default(),
@@ -162,23 +163,14 @@ impl StatusReconciler {
 impl Reconciler for StatusReconciler {
     fn reconcile(&mut self, view: &ClusterView<'_>, clocks: CycleClocks) -> ReconcileOutcome {
         let mut outcome = ReconcileOutcome::default();
-        let (revisions, now) = (StatusRevisions::of(view), clocks.monotonic);
-        if self.retry_at.is_some_and(|retry| retry <= now) {
-            (self.retry_at, self.is_due) = (None, true);
+        if self.seen.update(StatusRevisions::of(view)) {
+            self.schedule.mark_due();
         }
-        outcome.wake_at(self.retry_at);
-        if !self.is_due && !self.seen.differs(&revisions) {
-            return outcome;
+        if self.schedule.is_time(clocks.monotonic) {
+            self.schedule.begin(clocks.monotonic, PACE);
+            self.compare(view, clocks.wall, &mut outcome.requests);
         }
-        if let Some(not_before) = self.not_before.filter(|not_before| *not_before > now) {
-            outcome.holds.count(HoldReason::Pace, 1);
-            outcome.wake_at(Some(not_before));
-            return outcome;
-        }
-        self.is_due = false;
-        self.seen.remember(revisions);
-        self.not_before = Some(now + PACE);
-        self.compare(view, clocks.wall, &mut outcome.requests);
+        self.schedule.report(&mut outcome);
         outcome
     }
 

@@ -1,0 +1,190 @@
+//! Admission objects: what the API server is given so that it holds pods to a `PlacementPolicy`.
+//!
+//! [`compile`] takes a policy, its namespace selector and [`AdmissionSettings`], and returns its [`AdmissionObjects`].
+//! Validations are compiled for each policy: its levels, categories and keys stand in the expressions as constants, and
+//! the namespaces that it governs in what is matched. So a validation looks nothing up, and what a policy does not govern
+//! never reaches one.
+
+mod cel;
+mod constants;
+mod matching;
+mod mutations;
+mod namespaces;
+mod object;
+mod pod_bindings;
+mod pod_updates;
+mod pods;
+mod statements;
+mod workloads;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::admissionregistration::v1::{
+        MatchCondition, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+        ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec, Validation, Variable,
+    },
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference},
+};
+
+use self::matching::{Labelled, Target, governed, resources};
+pub use self::object::{AdmissionKind, AdmissionObject, digest};
+use crate::operator::names::MANAGED_BY;
+use rempart_core::policy::{EnforcementMode, Policy};
+
+/// Every object's label with the name of its `PlacementPolicy`.
+pub const POLICY_LABEL: &str = "rempart.dev/policy";
+/// Every object's annotation that says what it is for.
+const DESCRIPTION: &str = "kubernetes.io/description";
+
+/// What admission is told at its installation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdmissionSettings {
+    /// The namespaces that no policy governs.
+    pub exempt: Vec<String>,
+    /// The users that may bind pods to nodes where a policy applies.
+    pub schedulers: Vec<String>,
+    /// The identifier of the chart's `ClusterRole`, which owns what is made here: it ends with the chart, whoever
+    /// uninstalls it first and deletes policies later.
+    pub owner: Option<String>,
+}
+
+/// The `ClusterRole` of the chart by which the operator may do what it does.
+pub const CLUSTER_ROLE: &str = "rempart";
+
+/// The objects that one policy must have, by kind and name.
+pub type AdmissionObjects = BTreeMap<(AdmissionKind, String), AdmissionObject>;
+
+/// A validation before it has a full name and the namespaces of its policy.
+#[derive(Clone, Debug)]
+struct CompiledValidation {
+    name: String,
+    description: String,
+    target: Target,
+    labelled: Labelled,
+    conditions: Vec<MatchCondition>,
+    variables: Vec<Variable>,
+    validations: Vec<Validation>,
+}
+
+/// The objects of `policy`, which governs the namespaces of `selector`, all but the exempt ones where there is none.
+#[must_use]
+pub fn compile(policy: &Policy, selector: Option<&LabelSelector>, settings: &AdmissionSettings) -> AdmissionObjects {
+    let AdmissionSettings { exempt, schedulers, owner } = settings;
+    let owner = owner.as_deref();
+    let name = policy.name.as_str();
+    let mut validations = pods::validations(policy);
+    validations.extend([
+        pod_updates::compiled(policy),
+        workloads::compiled(policy),
+        namespaces::compiled(policy),
+        pod_bindings::compiled(policy, schedulers),
+    ]);
+    // What denies and what does not never share a name: a binding that denies would bind, for a moment, what another
+    // mode made of its validation.
+    let (action, mode) = match policy.mode {
+        EnforcementMode::Enforce => ("Deny", ""),
+        EnforcementMode::Warn => ("Warn", ".warn"),
+        EnforcementMode::Audit => ("Audit", ".audit"),
+    };
+    let mut objects = Vec::new();
+    for compiled in validations {
+        let full = object_name(name, &format!("{}{mode}", compiled.name));
+        let binding = |binding: &str, match_resources| {
+            AdmissionObject::ValidatingBinding(ValidatingAdmissionPolicyBinding {
+                metadata: metadata(binding, name, None, owner),
+                spec: ValidatingAdmissionPolicyBindingSpec {
+                    policy_name: full.clone(),
+                    param_ref: None,
+                    match_resources,
+                    validation_actions: vec![action.to_owned()],
+                },
+            })
+        };
+        let also = match compiled.labelled {
+            Labelled::Only(also) => {
+                objects.push(binding(&full, None));
+                also
+            }
+            Labelled::Either(alternatives) => {
+                objects.extend(alternatives.into_iter().map(|(end, also)| {
+                    binding(&format!("{full}.{end}"), Some(resources(None, governed(None, &[], also))))
+                }));
+                vec![]
+            }
+        };
+        let spec = ValidatingAdmissionPolicySpec {
+            audit_annotations: None,
+            // What cannot be judged must not pass.
+            failure_policy: Some("Fail".to_owned()),
+            match_conditions: Some(compiled.conditions).filter(|conditions| !conditions.is_empty()),
+            match_constraints: Some(resources(Some(&compiled.target), governed(selector, exempt, also))),
+            param_kind: None,
+            validations: Some(compiled.validations),
+            variables: Some(compiled.variables).filter(|variables| !variables.is_empty()),
+        };
+        let metadata = metadata(&full, name, Some(&compiled.description), owner);
+        objects.push(AdmissionObject::Validation(ValidatingAdmissionPolicy {
+            metadata,
+            spec: Some(spec),
+            status: None,
+        }));
+    }
+    if policy.mode == EnforcementMode::Enforce {
+        objects.extend(mutations::bindings(name, selector, settings));
+    }
+    objects.into_iter().map(|object| ((object.kind(), object.name().to_owned()), object)).collect()
+}
+
+/// The name of an object of the policy `policy`. No policy's name holds a dot, so no two make the same.
+fn object_name(policy: &str, what: &str) -> String {
+    format!("rempart.{policy}.{what}")
+}
+
+/// The policy whose object has this `name`, if it is one that a policy can have, now or by another spec.
+#[must_use]
+pub fn policy_of(name: &str) -> Option<&str> {
+    let (policy, what) = name.strip_prefix("rempart.")?.split_once('.')?;
+    let ends = ["pods", "pod-updates", "workloads", "namespaces", "bindings", "templates"];
+    let end = what.split('.').next().unwrap_or_default();
+    let is_ours = ends.contains(&end) || end.starts_with("pods-");
+    (!policy.is_empty() && is_ours).then_some(policy)
+}
+
+/// Whether an admission policy or binding of this `name` is the chart's, or one that a policy can have.
+#[must_use]
+pub fn is_ours(name: &str) -> bool {
+    name.starts_with("rempart-") || policy_of(name).is_some()
+}
+
+/// The metadata of the object `name` of the policy `policy`.
+fn metadata(name: &str, policy: &str, description: Option<&str>, owner: Option<&str>) -> ObjectMeta {
+    let text = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let labels = [("app.kubernetes.io/name", "rempart"), MANAGED_BY, (POLICY_LABEL, policy)];
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        labels: Some(labels.map(text).into()),
+        annotations: description.map(|description| [text((DESCRIPTION, description))].into()),
+        owner_references: owner.map(|uid| {
+            vec![OwnerReference {
+                api_version: "rbac.authorization.k8s.io/v1".to_owned(),
+                kind: "ClusterRole".to_owned(),
+                name: CLUSTER_ROLE.to_owned(),
+                uid: uid.to_owned(),
+                ..OwnerReference::default()
+            }]
+        }),
+        ..ObjectMeta::default()
+    }
+}
+
+/// The admission policies that the chart installs.
+pub fn installed() -> impl Iterator<Item = (AdmissionKind, &'static str)> {
+    let strays = ["rempart-stale-keys", "rempart-stale-keys-templates"];
+    let mutations = mutations::names().chain(strays).map(|name| (AdmissionKind::Mutation, name));
+    let validations = ["rempart-operator", "rempart-records", "rempart-stamps"];
+    mutations.chain(validations.map(|name| (AdmissionKind::Validation, name)))
+}
+
+#[cfg(test)]
+mod tests;

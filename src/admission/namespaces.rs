@@ -1,0 +1,53 @@
+//! Validation of namespaces: their labels say the level and the categories of all that runs in them. A label that the
+//! policy does not know would stop every pod, so it is refused where it is written.
+
+use super::{
+    CompiledValidation,
+    constants::variable,
+    matching::{Labelled, Target, condition},
+    statements,
+};
+use rempart_core::policy::Policy;
+
+/// The validation of namespaces for `policy`.
+pub(super) fn compiled(policy: &Policy) -> CompiledValidation {
+    let mut variables = vec![
+        variable(
+            "levelNotes",
+            "[object.metadata.?labels[?'rempart.dev/sensitivity']]\n  \
+             .filter(v, v.hasValue() && v != oldObject.?metadata.?labels[?'rempart.dev/sensitivity'])\n  \
+             .map(v, {'where': 'label rempart.dev/sensitivity', 'value': v.value()})",
+        ),
+        variable(
+            "categoryNotes",
+            "[object.metadata.?labels[?'rempart.dev/categories']]\n  \
+             .filter(v, v.hasValue() && v != oldObject.?metadata.?labels[?'rempart.dev/categories'])\n  \
+             .map(v, {'where': 'label rempart.dev/categories', 'value': v.value(), 'separator': '.'})",
+        ),
+    ];
+    variables.extend(statements::wrong_notes(policy));
+    variables.push(variable("fine", "variables.wrongLevels.size() + variables.wrongCategories.size() == 0"));
+    CompiledValidation {
+        name: "namespaces".to_owned(),
+        description: "Labels of ours that a namespace is given.".to_owned(),
+        // Labels can be changed through each.
+        target: Target::new(
+            &["CREATE", "UPDATE"],
+            &[("", &["namespaces", "namespaces/status", "namespaces/finalize"])],
+        ),
+        labelled: Labelled::Only(vec![]),
+        // No namespace can be held up in its deletion.
+        conditions: vec![condition(
+            "changes-a-label-of-ours",
+            "['rempart.dev/sensitivity', 'rempart.dev/categories'].exists(k,\n  \
+             object.metadata.?labels[?k].hasValue()\n  \
+             && object.metadata.?labels[?k] != oldObject.?metadata.?labels[?k])",
+        )],
+        variables,
+        validations: vec![statements::refusal(
+            "'namespace ' + object.metadata.name",
+            statements::wrong_note_cases(policy),
+            "a label of rempart.dev names what the PlacementPolicy does not have",
+        )],
+    }
+}

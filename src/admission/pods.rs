@@ -1,0 +1,295 @@
+//! Validation of new pods: what a pod must look like when every mutation is done. The truth of Rempart's admission.
+//!
+//! One text of what is judged, in several validations of one policy that differ in what they skip. A pod that is complete
+//! by its own words is skipped by a match condition, which costs next to nothing. What its namespace says no match
+//! condition can see; so there is a validation for each floor that a namespace's label may set, which has the floor as a
+//! constant and is matched where the label says at least so much. Those of lower floors match as well: a label that
+//! changes between two looks of one request leaves it judged by one of them.
+
+use k8s_openapi::api::admissionregistration::v1::{Validation, Variable};
+
+use super::{
+    CompiledValidation, constants,
+    constants::variable,
+    matching::{Labelled, Target, condition, demand},
+    statements::{self, RefusalCase},
+};
+use rempart_core::{
+    keys,
+    policy::{EnforcementMode, Policy},
+};
+
+/// A kubelet's own pod, for a static one that it has placed already.
+const MIRROR_POD: &str = "object.metadata.?annotations[?'kubernetes.io/config.mirror'].hasValue()\n  \
+     && 'system:nodes' in request.userInfo.?groups.orValue([])\n  \
+     && request.userInfo.username == 'system:node:' + object.spec.?nodeName.orValue('')";
+
+/// What the rank of a pod is at least, beside what it and its workload say.
+#[derive(Clone, Copy)]
+enum Floor {
+    /// This, where nothing is said.
+    Unsaid(usize),
+    /// This, whatever is said.
+    Always(usize),
+}
+
+/// The validations of new pods for `policy`, each with the end of its name.
+pub(super) fn validations(policy: &Policy) -> Vec<CompiledValidation> {
+    let mut compiled = match policy.mode {
+        EnforcementMode::Enforce => of_enforced(policy),
+        EnforcementMode::Warn | EnforcementMode::Audit => vec![of_unenforced(policy)],
+    };
+    let names = level_names(policy);
+    let unknown = vec![
+        demand(keys::CATEGORIES, "DoesNotExist", &[]),
+        demand(keys::SENSITIVITY, "Exists", &[]),
+        demand(keys::SENSITIVITY, "NotIn", &names),
+    ];
+    compiled.push(new_pods(
+        policy,
+        "pods-labels",
+        "New pods in namespaces labelled with categories, or with a level that the policy does not know.",
+        Labelled::Either(vec![
+            ("categories", vec![demand(keys::CATEGORIES, "Exists", &[])]),
+            ("unknown-level", unknown),
+        ]),
+        None,
+    ));
+    compiled
+}
+
+fn level_names(policy: &Policy) -> Vec<&str> {
+    policy.levels.iter().map(|level| level.name.as_str()).collect()
+}
+
+/// Of a policy that warns or watches, each pod is matched by one validation, so that nothing is said twice.
+fn of_unenforced(policy: &Policy) -> CompiledValidation {
+    let none = || demand(keys::CATEGORIES, "DoesNotExist", &[]);
+    let known = vec![none(), demand(keys::SENSITIVITY, "In", &level_names(policy))];
+    new_pods(
+        policy,
+        "pods",
+        "New pods in namespaces that say no level, or one of the policy.",
+        Labelled::Either(vec![
+            ("no-level", vec![none(), demand(keys::SENSITIVITY, "DoesNotExist", &[])]),
+            ("known-level", known),
+        ]),
+        Some(complete(policy, Floor::Unsaid(policy.levels.default_rank()))),
+    )
+}
+
+fn of_enforced(policy: &Policy) -> Vec<CompiledValidation> {
+    let (names, default) = (level_names(policy), policy.levels.default_rank());
+    let below: Vec<&str> = names.iter().take(default).copied().collect();
+    let silent = if below.is_empty() { vec![] } else { vec![demand(keys::SENSITIVITY, "NotIn", &below)] };
+    let mut compiled = vec![new_pods(
+        policy,
+        "pods",
+        "New pods in namespaces that say no level, or one that is not below the default.",
+        Labelled::Only(silent),
+        Some(complete(policy, Floor::Unsaid(default))),
+    )];
+    if default > 0 {
+        compiled.push(new_pods(
+            policy,
+            "pods-said",
+            "New pods in every namespace, by what they say themselves: a label that changes meanwhile leaves none \
+             unjudged.",
+            Labelled::Only(vec![]),
+            Some(complete(policy, Floor::Unsaid(0))),
+        ));
+    }
+    for (rank, name) in names.iter().enumerate().skip(1).filter(|(rank, _)| policy.levels.demands_at(*rank)) {
+        let above: Vec<&str> = names.iter().skip(rank).copied().collect();
+        compiled.push(new_pods(
+            policy,
+            &format!("pods-from-{name}"),
+            &format!("New pods in namespaces labelled {}.", above.join(", ")),
+            Labelled::Only(vec![demand(keys::SENSITIVITY, "In", &above)]),
+            Some(complete(policy, Floor::Always(rank))),
+        ));
+    }
+    compiled
+}
+
+fn new_pods(
+    policy: &Policy,
+    name: &str,
+    description: &str,
+    labelled: Labelled,
+    complete: Option<String>,
+) -> CompiledValidation {
+    let condition = |complete: String| condition("not-complete-and-unassigned", format!("!({complete})"));
+    CompiledValidation {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        target: Target::new(&["CREATE"], &[("", &["pods"])]),
+        labelled,
+        conditions: complete.map(condition).into_iter().collect(),
+        variables: variables(policy),
+        validations: vec![refusal(policy)],
+    }
+}
+
+/// True for a pod that is not assigned to a node and carries the keys that it needs by `floor` and by what is said in its
+/// annotations, which is nearly every pod, since templates are given them.
+fn complete(policy: &Policy, floor: Floor) -> String {
+    let ranks = constants::ranks(policy);
+    let rank = match floor {
+        Floor::Unsaid(rank) => format!("said.size() == 0 ? {rank} : said.map(l, {ranks}[l]).max()"),
+        Floor::Always(rank) => format!("([{rank}] + said.map(l, {ranks}[l])).max()"),
+    };
+    let is_enforced = policy.mode == EnforcementMode::Enforce;
+    let has = |key: &str| format!("selector[?{key}] == optional.of('true')");
+    let level = if is_enforced {
+        let keys = constants::level_keys(policy);
+        let keys = match constants::exception_keys(policy, "rank") {
+            None => format!("{keys}[rank]"),
+            Some(exceptions) => {
+                format!("{keys}[rank].size() == 0 ? [] : {exceptions}.size() > 0 ? {exceptions} : {keys}[rank]")
+            }
+        };
+        format!("\n  && [{rank}].exists(rank, ({keys}).all(k, {}))", has("k"))
+    } else {
+        String::new()
+    };
+    let categories = if policy.categories.is_empty() {
+        "!('rempart.dev/workload-categories' in notes) && !('rempart.dev/categories' in notes)".to_owned()
+    } else {
+        let (known, keys) = (constants::categories(policy), constants::category_keys(policy));
+        let key = format!("{keys}[c]");
+        let held = if is_enforced { format!(" && (!(c in {keys}) || {})", has(&key)) } else { String::new() };
+        // More than 32 are not known anyway.
+        format!(
+            "[notes[?'rempart.dev/workload-categories'], notes[?'rempart.dev/categories']].unwrapOpt()\n    \
+             .all(v, v.split(',', 33).all(c, c in {known}{held}))"
+        )
+    };
+    format!(
+        "!has(object.spec.nodeName)\n\
+         && [object.metadata.?annotations.orValue(dyn({{}}))].exists(notes,\n   \
+         [object.spec.?nodeSelector.orValue(dyn({{}}))].exists(selector,\n   \
+         [[notes[?'rempart.dev/workload-sensitivity'], notes[?'rempart.dev/sensitivity']].unwrapOpt()].exists(said,\n  \
+         said.all(l, l in {ranks}){level}\n  \
+         && {categories})))"
+    )
+}
+
+/// What is said of a pod, and what follows from it: the same for a new pod and for one whose last gate opens.
+pub(super) fn needs(policy: &Policy) -> Vec<Variable> {
+    let (levels, default) = (constants::levels(policy), policy.levels.default_rank());
+    let level_keys = constants::level_keys(policy);
+    let (categories, category_keys) = (constants::categories(policy), constants::category_keys(policy));
+    // The key of an exception stands for that of the level.
+    let level_key = match constants::exception_keys(policy, "variables.rank") {
+        None => "variables.levelKey".to_owned(),
+        Some(keys) => format!("(variables.levelKey.size() > 0 && {keys}.size() > 0 ? {keys} : variables.levelKey)"),
+    };
+    let mut variables = vec![
+        variable(
+            "levelNotes",
+            "// who says what, a workload by the mirror of its annotations that admission keeps on templates\n\
+             [\n  \
+             namespaceObject.metadata.?labels[?'rempart.dev/sensitivity']\n    \
+             .optMap(v, {'where': 'label rempart.dev/sensitivity of the namespace', 'value': v}),\n  \
+             object.metadata.?annotations[?'rempart.dev/workload-sensitivity']\n    \
+             .optMap(v, {'where': 'annotation rempart.dev/sensitivity of the workload', 'value': v}),\n  \
+             object.metadata.?annotations[?'rempart.dev/sensitivity']\n    \
+             .optMap(v, {'where': 'annotation rempart.dev/sensitivity', 'value': v})\n\
+             ].unwrapOpt()",
+        ),
+        variable(
+            "categoryNotes",
+            "[\n  \
+             namespaceObject.metadata.?labels[?'rempart.dev/categories']\n    \
+             .optMap(v, {'where': 'label rempart.dev/categories of the namespace', 'value': v, 'separator': '.'}),\n  \
+             object.metadata.?annotations[?'rempart.dev/workload-categories']\n    \
+             .optMap(v, {'where': 'annotation rempart.dev/categories of the workload', 'value': v, 'separator': ','}),\n  \
+             object.metadata.?annotations[?'rempart.dev/categories']\n    \
+             .optMap(v, {'where': 'annotation rempart.dev/categories', 'value': v, 'separator': ','})\n\
+             ].unwrapOpt()",
+        ),
+    ];
+    variables.extend(statements::wrong_notes(policy));
+    variables.extend([
+        variable(
+            "understood",
+            "variables.longNotes.size() + variables.wrongLevels.size() + variables.wrongCategories.size() == 0",
+        ),
+        variable(
+            "rank",
+            format!(
+                "// of the effective level: the most sensitive of what is said\n\
+                 variables.levelNotes.size() == 0 ? {default} :\n  \
+                 variables.levelNotes.map(n, {levels}.indexOf(n.value)).max()"
+            ),
+        ),
+        variable(
+            "levelKey",
+            format!("// what the level asks of a node\nvariables.rank < 0 ? [] : {level_keys}[variables.rank]"),
+        ),
+        variable(
+            "demandingCategories",
+            format!(
+                "!variables.understood ? [] :\n  \
+                 [variables.categoryNotes.map(n, n.value.split(n.separator)).flatten()]\n  \
+                 .map(said, {categories}.filter(c, c in said && c in {category_keys})).flatten()"
+            ),
+        ),
+        variable("needed", format!("{level_key}\n  + variables.demandingCategories.map(c, {category_keys}[c])")),
+        variable("missing", "variables.needed.filter(k, object.spec.?nodeSelector[?k] != optional.of('true'))"),
+    ]);
+    variables
+}
+
+/// What asks for a cleared node, in words, as CEL.
+pub(super) fn demand_in_words(policy: &Policy) -> String {
+    let levels = constants::levels(policy);
+    format!(
+        "(variables.levelKey.map(k, 'level ' + {levels}[variables.rank])\n      \
+         + variables.demandingCategories.map(c, 'category ' + c)).join(', ')"
+    )
+}
+
+fn variables(policy: &Policy) -> Vec<Variable> {
+    // Only where admission adds the keys can their absence mean something.
+    let selected = match policy.mode {
+        EnforcementMode::Enforce => " && variables.missing.size() == 0",
+        EnforcementMode::Warn | EnforcementMode::Audit => "",
+    };
+    let mut variables = needs(policy);
+    variables.push(variable(
+        "fine",
+        format!(
+            "variables.understood && (\n  \
+             ((variables.needed.size() == 0 || !has(object.spec.nodeName)){selected})\n  \
+             || // of a kubelet, which placed it already\n  \
+             {MIRROR_POD})"
+        ),
+    ));
+    variables
+}
+
+fn refusal(policy: &Policy) -> Validation {
+    let (name, demand) = (policy.name.as_str(), demand_in_words(policy));
+    let mut cases = statements::wrong_note_cases(policy);
+    cases.extend([
+        RefusalCase {
+            when: "has(object.spec.nodeName) && variables.needed.size() > 0",
+            says: format!(
+                "'spec.nodeName is ' + strings.quote(object.spec.nodeName) + ', but ' + {demand}\n    \
+                 + ' of PlacementPolicy {name} is placed by kube-scheduler on cleared nodes; remove spec.nodeName'"
+            ),
+        },
+        RefusalCase {
+            when: "true",
+            says: format!(
+                "'spec.nodeSelector lacks ' + variables.missing.map(k, k + '=true').join(', ') + ', which '\n    \
+                 + {demand}\n    \
+                 + ' of PlacementPolicy {name} needs; admission adds it, so another webhook or policy took it away: let that \
+                 leave spec.nodeSelector alone'"
+            ),
+        },
+    ]);
+    statements::refusal(statements::SUBJECT, cases, "the pod may not run as it is where the PlacementPolicy applies")
+}

@@ -1,0 +1,292 @@
+//! Coming and going: whatever is installed, edited, restarted, lost and uninstalled, bystanders notice nothing.
+//!
+//! On control planes of their own. A creator asks without pause, as dry runs, for pods, workloads and namespaces where no
+//! policy applies.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
+
+use anyhow::{Context as _, Result, ensure};
+use kube::{Api, Client, ResourceExt, api::DeleteParams};
+use rempart::api::PlacementPolicy;
+use rempart_core::keys;
+use rempart_lab::{Component, ControlPlane, ControlPlaneOptions, eventually};
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{Context, Trial},
+    world::{SOON, api_of, apply, create, create_dry, merge, pod, refusal, workload},
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::serial("installing::bystanders_notice_nothing_from_installation_to_removal", bystanders),
+        Trial::serial("installing::who_uninstalls_before_deleting_policies_strands_nobody", uninstalled_first),
+    ]
+}
+
+/// A policy for the namespaces of a tenant.
+fn policy(tenants: &Value) -> Value {
+    json!({
+        "apiVersion": "rempart.dev/v1alpha1", "kind": "PlacementPolicy", "metadata": {"name": "state"},
+        "spec": {
+            "mode": "Enforce", "defaultLevel": "internal", "namespaceSelector": tenants,
+            "levels": [
+                {"name": "internal", "require": {"jurisdictions": {"operator": ["EU"]}}},
+                {"name": "secret", "require": {"qualifications": ["secnumcloud"]}},
+            ],
+        },
+    })
+}
+
+async fn namespace(client: &Client, name: &str, labels: &Value) -> Result<()> {
+    let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+    eventually(format!("namespace {name}"), SOON, async || apply(client, &object).await.map(drop)).await?;
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}});
+    eventually(format!("an account in {name}"), SOON, async || apply(client, &account).await.map(drop)).await?;
+    Ok(())
+}
+
+/// What bystanders were told.
+#[derive(Default)]
+struct Bystanders {
+    stop: AtomicBool,
+    asked: AtomicU32,
+    /// What is being done, and refusals with it.
+    phase: Mutex<&'static str>,
+    refused: Mutex<BTreeMap<&'static str, Vec<String>>>,
+}
+
+impl Bystanders {
+    fn begin(&self, phase: &'static str) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    /// Asks until it is stopped. An API server that is away refuses nobody.
+    async fn ask(&self, client: &Client) {
+        let made = |namespace: &str| {
+            let mut owned = pod(namespace, "bystander", &[]);
+            owned["spec"]["serviceAccountName"] = json!("default");
+            [owned, workload("Deployment", namespace, "bystander", &[]), workload("DaemonSet", namespace, "agent", &[])]
+        };
+        let new = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "new-one"}});
+        let objects: Vec<Value> =
+            ["exempt", "bystander"].iter().flat_map(|namespace| made(namespace)).chain([new]).collect();
+        while !self.stop.load(Ordering::Relaxed) {
+            for object in &objects {
+                let outcome = create_dry(client, object).await;
+                self.asked.fetch_add(1, Ordering::Relaxed);
+                if let Err(kube::Error::Api(status)) = outcome
+                    && matches!(status.code, 400..=499)
+                    && !matches!(status.code, 401 | 409 | 429)
+                {
+                    let phase = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+                    refused.entry(phase).or_default().push(status.message.clone());
+                }
+            }
+        }
+    }
+}
+
+/// A policy of somebody else, whose parameter is a `ConfigMap`, as many clusters have them.
+async fn anothers_policy(client: &Client) -> Result<()> {
+    let version = "admissionregistration.k8s.io/v1";
+    let parameter = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"max": "3"},
+        "metadata": {"name": "their-parameter", "namespace": "default"}});
+    let policy = json!({
+        "apiVersion": version, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": "theirs"},
+        "spec": {
+            "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+            "matchConstraints": {"resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]},
+            ]},
+            "validations": [{"expression": "size(params.data) > 0"}],
+        },
+    });
+    let binding = json!({
+        "apiVersion": version, "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": "theirs"},
+        "spec": {"policyName": "theirs", "validationActions": ["Deny"],
+            "paramRef": {"name": "their-parameter", "namespace": "default", "parameterNotFoundAction": "Deny"}},
+    });
+    for object in [parameter, policy, binding] {
+        apply(client, &object).await?;
+    }
+    Ok(())
+}
+
+/// Waits until a pod of a level that nobody knows is refused in the namespace, or is not any more.
+async fn eventually_judged(client: &Client, namespace: &str, judged: bool) -> Result<()> {
+    let bad = pod(namespace, "bad", &[(keys::SENSITIVITY, "top")]);
+    eventually(format!("pods in {namespace} to be judged: {judged}"), SOON, async || {
+        match create_dry(client, &bad).await {
+            Ok(_) => ensure!(!judged, "it is not refused"),
+            outcome @ Err(kube::Error::Api(_)) => {
+                let said = refusal(outcome)?;
+                ensure!(judged, "{said}");
+                ensure!(said.contains("no such level in PlacementPolicy state"), "{said}");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        anyhow::Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+/// The admission policies and bindings that are compiled for policies.
+async fn compiled(client: &Client) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for kind in ["MutatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"] {
+        let object = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {}});
+        let found = api_of(client, &object).list(&kube::api::ListParams::default()).await?;
+        names.extend(found.iter().map(ResourceExt::name_any).filter(|name| name.starts_with("rempart.")));
+    }
+    Ok(names)
+}
+
+async fn eventually_nothing_compiled(client: &Client) -> Result<()> {
+    eventually("nothing compiled to be left", SOON, async || {
+        let left = compiled(client).await?;
+        ensure!(left.is_empty(), "{left:?}");
+        anyhow::Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+async fn restart_api_server(cluster: &ControlPlane) -> Result<()> {
+    cluster.kill(Component::ApiServer).await?;
+    cluster.start_again(Component::ApiServer).await?;
+    Ok(())
+}
+
+async fn bystanders(_: &Context) -> Result<()> {
+    let cluster = ControlPlane::start(ControlPlaneOptions::default()).await?;
+    let admin = cluster.admin();
+    for (name, labels) in [
+        ("exempt", json!({"tenant": "a"})),
+        ("bystander", json!({})),
+        ("governed", json!({"tenant": "a"})),
+        ("entering", json!({"tenant": "b"})),
+    ] {
+        namespace(&admin, name, &labels).await?;
+    }
+    anothers_policy(&admin).await?;
+    let seen = Arc::new(Bystanders::default());
+    let asking = tokio::spawn({
+        let (seen, client) = (Arc::clone(&seen), admin.clone());
+        async move { seen.ask(&client).await }
+    });
+    let outcome = come_and_go(&cluster, &admin, &seen).await;
+    seen.stop.store(true, Ordering::Relaxed);
+    asking.await?;
+    outcome?;
+    let refused = seen.refused.lock().unwrap_or_else(PoisonError::into_inner);
+    let told: BTreeMap<_, _> = refused.iter().map(|(phase, said)| (phase, (said.len(), &said[0]))).collect();
+    ensure!(
+        told.is_empty(),
+        "of {} requests of bystanders some were refused: {told:#?}",
+        seen.asked.load(Ordering::Relaxed)
+    );
+    ensure!(seen.asked.load(Ordering::Relaxed) > 500, "they asked too little");
+    Ok(())
+}
+
+async fn come_and_go(cluster: &ControlPlane, admin: &Client, seen: &Bystanders) -> Result<()> {
+    let values = json!({"exemptNamespaces": ["kube-system", "kube-public", "kube-node-lease", "exempt"]});
+    let arguments = ["--exempt-namespaces=kube-system,kube-public,kube-node-lease,exempt"];
+    let policies: Api<PlacementPolicy> = Api::all(admin.clone());
+    let tenant = |name: &str| json!({"matchLabels": {"tenant": name}});
+
+    seen.begin("installation");
+    cluster.install_chart(&values).await?;
+    let operator = cluster.start_operator(arguments).await?;
+    seen.begin("the first policy");
+    apply(admin, &policy(&tenant("a"))).await?;
+    eventually_judged(admin, "governed", true).await?;
+    seen.begin("a wider selector");
+    let both = json!({"matchExpressions": [{"key": "tenant", "operator": "In", "values": ["a", "b"]}]});
+    apply(admin, &policy(&both)).await?;
+    eventually_judged(admin, "entering", true).await?;
+
+    seen.begin("a restart of the API server");
+    restart_api_server(cluster).await?;
+    eventually_judged(admin, "governed", true).await?;
+
+    seen.begin("the loss of the definitions");
+    operator.terminate().await;
+    let released = json!({"apiVersion": "rempart.dev/v1alpha1", "kind": "PlacementPolicy",
+        "metadata": {"name": "state", "finalizers": null}});
+    merge(admin, &released, None).await?;
+    let kinds = ["placementpolicies", "placementpools", "cloudproviders", "workloadplacements"];
+    let definitions = kinds.map(|kind| format!("crd/{kind}.rempart.dev"));
+    cluster.kubectl(["delete"].into_iter().chain(definitions.iter().map(String::as_str))).run().await?;
+    restart_api_server(cluster).await?;
+    // What governs goes on governing, and what it does not govern notices nothing.
+    eventually_judged(admin, "governed", true).await?;
+    for _ in 0..50 {
+        let said = refusal(create_dry(admin, &pod("governed", "bad", &[(keys::SENSITIVITY, "top")])).await)?;
+        ensure!(said.contains("no such level"), "{said}");
+    }
+    seen.begin("the way back");
+    let everything = "validatingadmissionpolicies,validatingadmissionpolicybindings,mutatingadmissionpolicybindings";
+    cluster.kubectl(["delete", everything, "-l", "rempart.dev/policy"]).run().await?;
+    eventually_judged(admin, "governed", false).await?;
+
+    seen.begin("an upgrade that brings them back");
+    cluster.install_chart(&values).await?;
+    let operator = cluster.start_operator(arguments).await?;
+    eventually("the policy to be taken", SOON, async || apply(admin, &policy(&tenant("a"))).await.map(drop)).await?;
+    eventually_judged(admin, "governed", true).await?;
+    seen.begin("the end of the policy");
+    policies.delete("state", &DeleteParams::default()).await?;
+    eventually("the policy to be gone", SOON, async || {
+        ensure!(policies.get_opt("state").await?.is_none(), "it is there");
+        anyhow::Ok(())
+    })
+    .await?;
+    eventually_judged(admin, "governed", false).await?;
+    eventually_nothing_compiled(admin).await?;
+    seen.begin("removal");
+    operator.terminate().await;
+    cluster.helm(["uninstall", "rempart", "--namespace", "rempart-system"]).run().await?;
+    seen.begin("installation once more");
+    cluster.install_chart(&values).await?;
+    let operator = cluster.start_operator(arguments).await?;
+    apply(admin, &policy(&tenant("a"))).await?;
+    eventually_judged(admin, "governed", true).await?;
+    operator.terminate().await;
+    Ok(())
+}
+
+async fn uninstalled_first(_: &Context) -> Result<()> {
+    let cluster = ControlPlane::start(ControlPlaneOptions::default()).await?;
+    let admin = cluster.admin();
+    namespace(&admin, "governed", &json!({"tenant": "a"})).await?;
+    cluster.install_chart(&json!({})).await?;
+    let operator = cluster.start_operator::<&str>([]).await?;
+    apply(&admin, &policy(&json!({"matchLabels": {"tenant": "a"}}))).await?;
+    eventually_judged(&admin, "governed", true).await?;
+    // The operator outlives its chart for a while, as it does in a cluster.
+    cluster.helm(["uninstall", "rempart", "--namespace", "rempart-system"]).run().await?;
+    eventually_nothing_compiled(&admin).await?;
+    eventually_judged(&admin, "governed", false).await?;
+    let made = create(&admin, &pod("governed", "web", &[])).await?;
+    ensure!(made.data["spec"]["nodeSelector"].is_null(), "{:#}", made.data["spec"]);
+    operator.terminate().await;
+    ensure!(compiled(&admin).await?.is_empty());
+
+    // Who installs it again is where they were.
+    cluster.install_chart(&json!({})).await?;
+    let operator = cluster.start_operator::<&str>([]).await?;
+    eventually_judged(&admin, "governed", true).await.context("after it is installed again")?;
+    operator.terminate().await;
+    Ok(())
+}
