@@ -80,25 +80,15 @@ fn of_unenforced(policy: &Policy) -> CompiledValidation {
 
 fn of_enforced(policy: &Policy) -> Vec<CompiledValidation> {
     let (names, default) = (level_names(policy), policy.levels.default_rank());
-    let below: Vec<&str> = names.iter().take(default).copied().collect();
-    let silent = if below.is_empty() { vec![] } else { vec![demand(keys::SENSITIVITY, "NotIn", &below)] };
+    // Matched everywhere, so that no label that changes meanwhile leaves a pod unjudged. A silent pod that has the key of
+    // the default has what a label below that could ask for as well.
     let mut compiled = vec![new_pods(
         policy,
         "pods",
-        "New pods in namespaces that say no level, or one that is not below the default.",
-        Labelled::Only(silent),
+        "New pods in every namespace that the policy governs, by what they say, or else by the default level.",
+        Labelled::Only(vec![]),
         Some(complete(policy, Floor::Unsaid(default))),
     )];
-    if default > 0 {
-        compiled.push(new_pods(
-            policy,
-            "pods-said",
-            "New pods in every namespace, by what they say themselves: a label that changes meanwhile leaves none \
-             unjudged.",
-            Labelled::Only(vec![]),
-            Some(complete(policy, Floor::Unsaid(0))),
-        ));
-    }
     for (rank, name) in names.iter().enumerate().skip(1).filter(|(rank, _)| policy.levels.demands_at(*rank)) {
         let above: Vec<&str> = names.iter().skip(rank).copied().collect();
         compiled.push(new_pods(

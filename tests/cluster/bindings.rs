@@ -93,8 +93,7 @@ fn contract(world: &World, mode: &str, selector: &Value) -> Specs {
         }
     };
     if mode == "Enforce" {
-        validation("pods", &[level("NotIn", &levels[..1])], &[]);
-        validation("pods-said", &[], &[]);
+        validation("pods", &[], &[]);
         validation("pods-from-internal", &[level("In", &levels[1..])], &[]);
         validation("pods-from-restricted", &[level("In", &levels[2..])], &[]);
         validation("pods-from-secret", &[level("In", &levels[3..])], &[]);
