@@ -1,11 +1,11 @@
 //! Constants of a policy: what its admission expressions need to know of it, as CEL.
 //!
-//! Takes a [`Policy`], and returns the variables that hold its constants. Which key stands for what is the core's to say.
+//! Takes a [`Policy`], and returns its names, and literals for expressions. Which key stands for what is the core's to say.
 
 use k8s_openapi::api::admissionregistration::v1::Variable;
 
 use super::cel::{list, string};
-use rempart_core::policy::Policy;
+use rempart_core::{name::CategoryName, policy::Policy};
 
 /// A variable of an admission policy.
 pub(super) fn variable(name: &str, expression: impl Into<String>) -> Variable {
@@ -13,8 +13,24 @@ pub(super) fn variable(name: &str, expression: impl Into<String>) -> Variable {
 }
 
 /// The names of the levels, least to most sensitive.
+pub(super) fn level_names(policy: &Policy) -> Vec<&str> {
+    policy.levels.iter().map(|level| level.name.as_str()).collect()
+}
+
+/// The names of the categories.
+fn category_names(policy: &Policy) -> Vec<&str> {
+    policy.categories.keys().map(CategoryName::as_str).collect()
+}
+
+/// The names of the categories, for people.
+pub(super) fn categories_in_words(policy: &Policy) -> String {
+    let names = category_names(policy);
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// The names of the levels, as CEL.
 pub(super) fn levels(policy: &Policy) -> String {
-    list(policy.levels.iter().map(|level| level.name.as_str()))
+    list(level_names(policy))
 }
 
 /// The place of each level in the order, by its name.
@@ -43,9 +59,9 @@ pub(super) fn exception_keys(policy: &Policy, rank: &str) -> Option<String> {
     (!cases.is_empty()).then(|| format!("({cases}[])"))
 }
 
-/// The names of the categories.
+/// The names of the categories, as CEL.
 pub(super) fn categories(policy: &Policy) -> String {
-    list(policy.categories.keys().map(rempart_core::name::CategoryName::as_str))
+    list(category_names(policy))
 }
 
 /// The keys of the categories that ask something of a node, by the category's name.

@@ -3,15 +3,12 @@
 
 use super::{
     CompiledValidation,
-    constants::variable,
+    constants::{categories_in_words, level_names, variable},
     matching::{Labelled, Target, condition},
     pods,
     statements::{self, RefusalCase, quoted},
 };
-use rempart_core::{
-    name::CategoryName,
-    policy::{EnforcementMode, Policy},
-};
+use rempart_core::policy::{EnforcementMode, Policy};
 
 /// Our annotations on a pod, as a CEL list.
 const ANNOTATIONS: &str = "['rempart.dev/sensitivity', 'rempart.dev/categories', \
@@ -48,9 +45,7 @@ pub(super) fn compiled(policy: &Policy) -> CompiledValidation {
     // Only where admission adds the keys can their absence mean something.
     if policy.mode == EnforcementMode::Enforce {
         let (name, demand) = (policy.name.as_str(), pods::demand_in_words(policy));
-        let levels: Vec<_> = policy.levels.iter().map(|level| level.name.as_str()).collect();
-        let categories: Vec<_> = policy.categories.keys().map(CategoryName::as_str).collect();
-        let categories = if categories.is_empty() { "none".to_owned() } else { categories.join(", ") };
+        let (levels, categories) = (level_names(policy).join(", "), categories_in_words(policy));
         conditions = format!("{conditions}\n|| ({ungated})");
         variables.extend(pods::needs(policy));
         fine = format!("{fine}\n  && (!({ungated}) || (variables.understood && variables.missing.size() == 0))");
@@ -61,8 +56,7 @@ pub(super) fn compiled(policy: &Policy) -> CompiledValidation {
                  ? 'spec.nodeSelector lacks ' + variables.missing.map(k, k + '=true').join(', ') + ', which '\n      \
                  + {demand} + ' of PlacementPolicy {name} needs; add it, or create the pod anew'\n    \
                  : 'a level or category of the pod, its workload or its namespace is unknown to PlacementPolicy {name}\
-                 ; create the pod anew with levels among {} and categories among {categories}')",
-                levels.join(", ")
+                 ; create the pod anew with levels among {levels} and categories among {categories}')"
             ),
         });
     }

@@ -10,7 +10,7 @@ use k8s_openapi::api::admissionregistration::v1::{Validation, Variable};
 
 use super::{
     CompiledValidation, constants,
-    constants::variable,
+    constants::{level_names, variable},
     matching::{Labelled, Target, condition, demand},
     statements::{self, RefusalCase},
 };
@@ -56,10 +56,6 @@ pub(super) fn validations(policy: &Policy) -> Vec<CompiledValidation> {
         None,
     ));
     compiled
-}
-
-fn level_names(policy: &Policy) -> Vec<&str> {
-    policy.levels.iter().map(|level| level.name.as_str()).collect()
 }
 
 /// Of a policy that warns or watches, each pod is matched by one validation, so that nothing is said twice.

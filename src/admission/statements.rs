@@ -6,7 +6,7 @@
 use k8s_openapi::api::admissionregistration::v1::{Validation, Variable};
 
 use super::constants::{self, variable};
-use rempart_core::{admission::LONGEST_ANNOTATION, name::CategoryName, policy::Policy};
+use rempart_core::{admission::LONGEST_ANNOTATION, policy::Policy};
 
 /// What a workload says, and its pod template.
 pub(super) fn of_workload() -> Vec<Variable> {
@@ -65,9 +65,7 @@ pub(super) struct RefusalCase {
 /// What may be wrong with notes; also of this the first is told.
 pub(super) fn wrong_note_cases(policy: &Policy) -> Vec<RefusalCase> {
     let name = policy.name.as_str();
-    let joined = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    let levels = joined(policy.levels.iter().map(|level| level.name.as_str()).collect());
-    let categories = joined(policy.categories.keys().map(CategoryName::as_str).collect());
+    let (levels, categories) = (constants::level_names(policy).join(", "), constants::categories_in_words(policy));
     let (level, category) = (quoted("variables.wrongLevels[0].value"), quoted("variables.wrongCategories[0].value"));
     vec![
         RefusalCase {

@@ -21,17 +21,20 @@ pub fn decoded<K: Resource, V>(change: WatchChange<DecodedObject<K, V>>) -> Watc
         let version = version(seen.meta().resource_version.as_deref());
         seen.value.map(|value| value.ok_or(version))
     };
+    reduced(change, |_, seen| read(seen).ok())
+}
+
+/// The change with what `read` makes of each object: what is kept, the version of one that is passed over, or nothing of
+/// one that cannot be read.
+fn reduced<T, V>(change: WatchChange<T>, read: impl FnOnce(&str, T) -> Option<Result<V, u64>>) -> WatchChange<V> {
+    let kept = |name: String, seen: T, keep: fn(String, V) -> WatchChange<V>| match read(&name, seen) {
+        Some(Ok(value)) => keep(name, value),
+        Some(Err(version)) => WatchChange::Passed(name, version),
+        None => WatchChange::Unreadable(name),
+    };
     match change {
-        WatchChange::Listed(name, seen) => match read(seen) {
-            Ok(Ok(value)) => WatchChange::Listed(name, value),
-            Ok(Err(version)) => WatchChange::Passed(name, version),
-            Err(_) => WatchChange::Unreadable(name),
-        },
-        WatchChange::Applied(name, seen) => match read(seen) {
-            Ok(Ok(value)) => WatchChange::Applied(name, value),
-            Ok(Err(version)) => WatchChange::Passed(name, version),
-            Err(_) => WatchChange::Unreadable(name),
-        },
+        WatchChange::Listed(name, seen) => kept(name, seen, WatchChange::Listed),
+        WatchChange::Applied(name, seen) => kept(name, seen, WatchChange::Applied),
         WatchChange::Unreadable(name) => WatchChange::Unreadable(name),
         WatchChange::Passed(name, version) => WatchChange::Passed(name, version),
         WatchChange::Restarted => WatchChange::Restarted,
@@ -93,26 +96,10 @@ admission_resource!(
 
 /// An admission policy or binding; those that are not ours are passed over, whatever they say.
 pub fn admission_object<K: AdmissionResource>(change: WatchChange<DeserializeGuard<K>>) -> Observation {
-    let observed = |name: String, DeserializeGuard(object): DeserializeGuard<K>| match object {
-        Ok(object) if admission::is_ours(&name) => Ok((name, object.observed())),
-        Ok(object) => Err(WatchChange::Passed(name, version(object.meta().resource_version.as_deref()))),
-        Err(invalid) if !admission::is_ours(&name) => {
-            Err(WatchChange::Passed(name, version(invalid.metadata.resource_version.as_deref())))
-        }
-        Err(_) => Err(WatchChange::Unreadable(name)),
-    };
-    let change = match change {
-        WatchChange::Listed(name, object) => {
-            observed(name, object).map_or_else(|other| other, |(name, seen)| WatchChange::Listed(name, seen))
-        }
-        WatchChange::Applied(name, object) => {
-            observed(name, object).map_or_else(|other| other, |(name, seen)| WatchChange::Applied(name, seen))
-        }
-        WatchChange::Unreadable(name) => WatchChange::Unreadable(name),
-        WatchChange::Passed(name, version) => WatchChange::Passed(name, version),
-        WatchChange::Restarted => WatchChange::Restarted,
-        WatchChange::Complete => WatchChange::Complete,
-        WatchChange::Deleted(name, version) => WatchChange::Deleted(name, version),
-    };
+    let change = reduced(change, |name, DeserializeGuard(object)| match object {
+        Ok(object) if admission::is_ours(name) => Some(Ok(object.observed())),
+        Ok(object) => Some(Err(version(object.meta().resource_version.as_deref()))),
+        Err(invalid) => (!admission::is_ours(name)).then(|| Err(version(invalid.metadata.resource_version.as_deref()))),
+    });
     Observation::Admission(K::KIND, change)
 }

@@ -54,7 +54,7 @@ pub struct AdmissionReconciler {
 struct CompiledPolicy {
     /// The identifier and the generation that it follows from.
     from: (Option<String>, Option<i64>),
-    digests: BTreeMap<AdmissionKey, u64>,
+    digests: Arc<BTreeMap<AdmissionKey, u64>>,
 }
 
 type AdmissionKey = (AdmissionKind, String);
@@ -116,19 +116,22 @@ impl AdmissionPass<'_> {
         self.outcome.requests.push(WriteRequest::SetFinalizers { policy: name.to_owned(), finalizers, version });
     }
 
-    /// Asks for those of the objects that `record` must have and that `is_wanted`.
+    /// Asks for those of the objects that `record` must have and that are `wanted`. Only then are they compiled in full.
     fn put(
         &mut self,
         name: &str,
         record: &DeclaredObject<PlacementPolicy>,
         present: &PresentObjects<'_>,
-        is_wanted: impl Fn(&AdmissionKey) -> bool,
+        wanted: &BTreeSet<&AdmissionKey>,
     ) {
+        if wanted.is_empty() {
+            return;
+        }
         let Some(objects) = record.object.as_ref().ok().and_then(|object| objects_of(name, object, self.settings))
         else {
             return;
         };
-        for (key, object) in objects.into_iter().filter(|(key, _)| is_wanted(key)) {
+        for (key, object) in objects.into_iter().filter(|(key, _)| wanted.contains(key)) {
             let version = present.get(&(key.0, key.1.as_str())).map(|found| found.version);
             self.outcome.requests.push(WriteRequest::PutAdmission { object: Box::new(object), version });
         }
@@ -167,15 +170,15 @@ impl AdmissionReconciler {
         name: &str,
         record: &DeclaredObject<PlacementPolicy>,
         settings: &AdmissionSettings,
-    ) -> Option<BTreeMap<AdmissionKey, u64>> {
+    ) -> Option<Arc<BTreeMap<AdmissionKey, u64>>> {
         let object = record.object.as_ref().ok()?;
         let from = (record.meta.uid.clone(), record.meta.generation);
         if self.compiled.get(name).is_none_or(|known| known.from != from || from.1.is_none()) {
             let objects = objects_of(name, object, settings)?;
-            let digests = objects.into_iter().map(|(key, object)| (key, object.digest())).collect();
+            let digests = Arc::new(objects.into_iter().map(|(key, object)| (key, object.digest())).collect());
             self.compiled.insert(name.to_owned(), CompiledPolicy { from, digests });
         }
-        self.compiled.get(name).map(|known| known.digests.clone())
+        self.compiled.get(name).map(|known| Arc::clone(&known.digests))
     }
 
     /// Makes admission what `record` says, and returns what it lacks; `None` where that cannot be said.
@@ -198,27 +201,28 @@ impl AdmissionReconciler {
             let found = present.get(&(key.0, key.1.as_str()));
             found.is_some_and(|found| !found.terminating && desired.get(key) == Some(&found.digest))
         };
-        let lacks: Vec<_> =
-            desired.keys().filter(|key| !is_so(key)).map(|(kind, name)| format!("{} {name}", kind.as_str())).collect();
+        let (validations, mutations): (BTreeSet<_>, BTreeSet<_>) =
+            desired.keys().filter(|key| !is_so(key)).partition(|(kind, _)| validates(*kind));
+        let lacks =
+            mutations.iter().chain(&validations).map(|(kind, name)| format!("{} {name}", kind.as_str())).collect();
         if !is_held || !pass.is_listed(name) {
             return Some(lacks);
         }
         let progress = self.progress.entry(name.to_owned()).or_default();
-        let all_so = |of: fn(AdmissionKind) -> bool| desired.keys().filter(|key| of(key.0)).all(is_so);
         let mutates = desired.keys().any(|key| !validates(key.0));
-        let is_mutated = mutates && all_so(|kind| !validates(kind)) && !pass.is_writing_mutations(present);
-        pass.put(name, record, present, |key| !validates(key.0) && !is_so(key));
+        let is_mutated = mutates && mutations.is_empty() && !pass.is_writing_mutations(present);
+        pass.put(name, record, present, &mutations);
         progress.mutated.update(is_mutated, pass.now);
         // A validation that acts before its mutation would refuse what the mutation is about to complete.
         let may_validate = !mutates || pass.is_over(name, progress.mutated.wait(ADMISSION_PROPAGATION));
         if may_validate {
-            progress.enacted.clone_from(&desired);
+            progress.enacted = Some(Arc::clone(&desired));
         }
         // What was in force before is restored at once, whatever became of the mutations.
-        if may_validate || progress.enacted == desired {
-            pass.put(name, record, present, |key| validates(key.0) && !is_so(key));
+        if may_validate || progress.enacted.as_ref() == Some(&desired) {
+            pass.put(name, record, present, &validations);
         }
-        let is_validated = may_validate && all_so(validates);
+        let is_validated = may_validate && validations.is_empty();
         progress.validated.update(is_validated, pass.now);
         if pass.is_over(name, progress.validated.wait(ADMISSION_PROPAGATION)) {
             let is_surplus = |kind, name: &str| !desired.contains_key(&(kind, name.to_owned()));

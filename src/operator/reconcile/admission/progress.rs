@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -50,7 +51,7 @@ pub(super) struct PolicyProgress {
     /// Of its validations none is there that should not be.
     pub(super) tidied: HeldSince,
     /// What it must have, by digests, as it was when its validations were last allowed to follow its mutations.
-    pub(super) enacted: BTreeMap<(AdmissionKind, String), u64>,
+    pub(super) enacted: Option<Arc<BTreeMap<(AdmissionKind, String), u64>>>,
     /// It ends: no validation is left.
     pub(super) freed: HeldSince,
     /// It ends: it is no longer on the list of policies.
