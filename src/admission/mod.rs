@@ -180,8 +180,7 @@ fn metadata(name: &str, policy: &str, description: Option<&str>, owner: Option<&
 
 /// The admission policies that the chart installs.
 pub fn installed() -> impl Iterator<Item = (AdmissionKind, &'static str)> {
-    let strays = ["rempart-stale-keys", "rempart-stale-keys-templates"];
-    let mutations = mutations::names().chain(strays).map(|name| (AdmissionKind::Mutation, name));
+    let mutations = mutations::names().map(|name| (AdmissionKind::Mutation, name));
     let validations = ["rempart-operator", "rempart-records", "rempart-stamps"];
     mutations.chain(validations.map(|name| (AdmissionKind::Validation, name)))
 }

@@ -130,6 +130,7 @@ pub struct Metrics {
     expiry: Family<QualificationLabels, Gauge<f64, AtomicU64>>,
     unplaceable: Gauge<i64, AtomicI64>,
     nodes: Gauge<i64, AtomicI64>,
+    retired_keys: Gauge<i64, AtomicI64>,
     next_change: Gauge<f64, AtomicU64>,
     rulings: Counter,
     leader: Gauge<i64, AtomicI64>,
@@ -161,6 +162,7 @@ impl Default for Metrics {
             expiry: Family::default(),
             unplaceable: Gauge::default(),
             nodes: Gauge::default(),
+            retired_keys: Gauge::default(),
             next_change: Gauge::default(),
             rulings: Counter::default(),
             leader: Gauge::default(),
@@ -208,6 +210,11 @@ impl Metrics {
             "moves_stopped",
             "Levels of a policy of which nothing is moved until an officer says so; see its MoveStopped condition",
             self.moves_stopped.clone(),
+        );
+        registry.register(
+            "retired_keys",
+            "Keys that no policy demands any more and that pods or templates still select by; their stamps stay",
+            self.retired_keys.clone(),
         );
         registry.register(
             "qualification_expiry_timestamp_seconds",
@@ -379,9 +386,15 @@ impl Metrics {
         }
     }
 
+    /// So many keys that nobody demands any more are kept.
+    pub fn set_retired_keys(&self, number: usize) {
+        self.retired_keys.set(whole(number));
+    }
+
     /// This replica leads no more: what only the leader looks at would become old.
     pub fn clear_leader_gauges(&self) {
         self.forget_survey();
+        self.retired_keys.set(0);
         self.moves_stopped.clear();
     }
 

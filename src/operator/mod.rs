@@ -134,7 +134,7 @@ pub async fn run(
 
     engine.set_admission_owner(preflight::admission_owner(&client).await);
     let (sender, observations) = mpsc::channel(BACKLOG);
-    for (name, task) in watch::tasks(&client, &options.namespace, &sender, &metrics) {
+    for (name, task) in watch::tasks(&client, &sender, &metrics) {
         tasks.spawn(async move {
             task.await;
             name
@@ -154,7 +154,7 @@ pub async fn run(
     let (listed, resign) = (Arc::new(Notify::new()), CancellationToken::new());
     tasks.spawn(compete(candidate, Arc::clone(&listed), resign.clone()));
     let guarded = lease::guarded(client, leadership.clone(), Arc::clone(&clock));
-    let writer = ApiWriter::new(guarded, options.namespace, options.identity);
+    let writer = ApiWriter::new(guarded, options.identity);
 
     let drained = tokio::select! {
         decided = decide(engine, writer, observations, leadership, listed, health, metrics, clock, stop) => decided?,

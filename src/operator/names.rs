@@ -4,7 +4,5 @@
 pub const FIELD_MANAGER: &str = "rempart";
 /// The label of every object that the operator makes.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "rempart");
-/// The `ConfigMap` of the policies that exist.
-pub const POLICY_LIST: &str = "rempart-policies";
 /// What holds a policy until admission has let go of it.
 pub const FINALIZER: &str = "rempart.dev/admission";

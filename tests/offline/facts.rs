@@ -175,6 +175,7 @@ pub(crate) fn world(require: &LevelRequirements, provider: Provider, pools: Vec<
             pools: pools.into_iter().map(|pool| (pool.name.clone(), pool)).collect(),
         },
         policies: [(policy.name.clone(), policy)].into(),
+        ..ClearanceInput::default()
     }
 }
 

@@ -27,13 +27,14 @@ fn offers(world: &mut ClearanceInput) -> impl Iterator<Item = &mut Offer> {
 
 /// `world`, told in another order.
 fn retold(world: &ClearanceInput) -> ClearanceInput {
-    let ClearanceInput { catalogue: Catalogue { providers, pools }, policies } = world.clone();
+    let ClearanceInput { catalogue: Catalogue { providers, pools }, policies, unread_policies } = world.clone();
     let mut retold = ClearanceInput {
         catalogue: Catalogue {
             providers: providers.into_iter().rev().collect(),
             pools: pools.into_iter().rev().collect(),
         },
         policies: policies.into_iter().rev().collect(),
+        unread_policies,
     };
     for offer in offers(&mut retold) {
         offer.technology.reverse();

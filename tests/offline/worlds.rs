@@ -332,6 +332,7 @@ pub(crate) fn worlds(names: NameLength) -> impl Strategy<Value = ClearanceInput>
                 pools: pools.into_iter().map(|pool| (pool.name.clone(), pool)).collect(),
             },
             policies: policies.into_iter().map(|policy| (policy.name.clone(), policy)).collect(),
+            ..ClearanceInput::default()
         },
     )
 }

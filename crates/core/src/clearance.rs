@@ -3,6 +3,7 @@
 //! Pure, total and deterministic: a function of the catalogue, the policies and an instant.
 
 use alloc::borrow::ToOwned;
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -32,6 +33,21 @@ pub struct ClearanceInput {
     pub catalogue: Catalogue,
     /// What officers demand, by name.
     pub policies: BTreeMap<PolicyName, Policy>,
+    /// The names of policies that are there and cannot be read whole. They clear nothing, and whatever key is of one of
+    /// them is in demand.
+    pub unread_policies: BTreeSet<String>,
+}
+
+impl ClearanceInput {
+    /// Whether `key` is one of a policy, and nobody demands it any more: its policy is gone, or no pod is given it.
+    #[must_use]
+    pub fn is_retired(&self, key: &str) -> bool {
+        let Some((policy, subject)) = keys::parse(key) else { return false };
+        match self.policies.get(policy) {
+            Some(policy) => !policy.demands(subject),
+            None => !self.unread_policies.contains(policy),
+        }
+    }
 }
 
 /// A judge of one world. Holds what all pools share, so that it is worked out once.

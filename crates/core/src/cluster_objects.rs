@@ -279,6 +279,8 @@ pub enum ControllerSpec {
     DaemonSet {
         /// Whether its pods are only replaced by hand.
         on_delete: bool,
+        /// Pods of the latest template.
+        updated: u32,
     },
     /// A `Job`.
     Job {

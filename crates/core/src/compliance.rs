@@ -229,6 +229,8 @@ pub struct OwnedPods<'a> {
     pub stale: Vec<StalePod<'a>>,
     /// Entries of its template's selector that its next pod would not be given.
     pub surplus: Vec<&'a str>,
+    /// Whether admission leaves one of these to its next pod, since it is of no policy in force here.
+    pub surplus_stays: bool,
     /// How many of its pods are on each node.
     pub nodes: BTreeMap<&'a str, u32>,
 }
@@ -245,6 +247,7 @@ impl<'a> OwnedPods<'a> {
             misplaced: Vec::new(),
             stale: Vec::new(),
             surplus: Vec::new(),
+            surplus_stays: false,
             nodes: BTreeMap::new(),
         }
     }
@@ -409,9 +412,12 @@ impl<'a> Assessor<'_, 'a> {
                     PodSensitivity::new(statement, [], Some(&controller.template_statements))
                 });
                 let template_behind = !Rc::ptr_eq(&admitted, &required) && !required.covered_by(&admitted);
+                let is_taken =
+                    |key: &&str| required.in_force().any(|required| keys::asks_of(&required.policy.name, key));
+                let surplus_stays = !surplus.iter().all(is_taken);
                 let owner = PodOwner::Known(name, controller);
                 let pods = OwnedPods::new(controller.uid, namespace, owner, required);
-                report.workloads.insert(controller.uid, OwnedPods { template_behind, surplus, ..pods });
+                report.workloads.insert(controller.uid, OwnedPods { template_behind, surplus, surplus_stays, ..pods });
             }
         }
     }
@@ -490,12 +496,12 @@ impl<'a> Assessor<'_, 'a> {
         let is_surplus = |key: &&String| {
             let Some(policy) = keys::policy_asked(key) else { return false };
             match of(policy) {
-                // Admission takes away what it acts on, and what is of a policy that is gone; nothing else.
+                // What admission acts on, and what nobody demands any more; nothing else.
                 Some(PolicyRequirement { in_force: true, need: Ok(need), policy, .. }) => {
                     propagated.contains(&policy.name) && !need.keys.contains(*key)
                 }
-                Some(PolicyRequirement { in_force: false, .. } | PolicyRequirement { need: Err(_), .. }) => false,
-                None => !world.policies.contains_key(policy),
+                Some(PolicyRequirement { in_force: true, need: Err(_), .. }) => false,
+                Some(PolicyRequirement { in_force: false, .. }) | None => world.is_retired(key),
             }
         };
         selector.keys().filter(is_surplus).map(String::as_str).collect()

@@ -68,12 +68,32 @@ pub fn is_stamp(key: &str) -> bool {
     })
 }
 
+/// What a key of a policy stands for, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeySubject<'a> {
+    /// A level.
+    Level(&'a str),
+    /// A category.
+    Category(&'a str),
+    /// An exception.
+    Exception(&'a str),
+}
+
+/// The name of the policy whose key `key` is, and what it stands for; `None` for any other label.
+#[must_use]
+pub fn parse(key: &str) -> Option<(&str, KeySubject<'_>)> {
+    // A policy's name holds no dot.
+    let of = |domain: &str| key.strip_prefix(domain)?.split_once('.');
+    let level = || of(CLEARANCE).map(|(policy, name)| (policy, KeySubject::Level(name)));
+    let category = || of(CATEGORY).map(|(policy, name)| (policy, KeySubject::Category(name)));
+    let exception = || of(EXCEPTION).map(|(policy, name)| (policy, KeySubject::Exception(name)));
+    level().or_else(category).or_else(exception)
+}
+
 /// The name of the policy of whose clearances, categories or exceptions `key`, in a pod's `nodeSelector`, asks for one.
 #[must_use]
 pub fn policy_asked(key: &str) -> Option<&str> {
-    let name = [CLEARANCE, CATEGORY, EXCEPTION].iter().find_map(|domain| key.strip_prefix(domain))?;
-    // A policy's name holds no dot.
-    name.split_once('.').map(|(policy, _)| policy)
+    parse(key).map(|(policy, _)| policy)
 }
 
 /// Whether `key`, in a pod's `nodeSelector`, asks for a clearance, category or exception of `policy`.

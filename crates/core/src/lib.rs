@@ -37,6 +37,7 @@ pub mod policy;
 pub mod pool_membership;
 pub mod reason;
 pub mod references;
+pub mod retirement;
 pub mod selector;
 pub mod sensitivity;
 mod sentence;

@@ -10,7 +10,7 @@ use core::time::Duration;
 use super::{
     instant::{CalendarDay, Timestamp},
     jurisdiction::JurisdictionAreas,
-    keys,
+    keys::{self, KeySubject},
     name::{CategoryName, ExceptionName, Law, LevelName, PolicyName, PoolName, ProviderName, RegionName, Scheme},
     selector::Selector,
 };
@@ -241,6 +241,16 @@ impl Policy {
     pub fn category_key(&self, category: &str) -> Option<String> {
         let (name, require) = self.categories.get_key_value(category)?;
         require.as_ref().map(|_| keys::category(&self.name, name))
+    }
+
+    /// Whether some pod is given the key of `subject`.
+    #[must_use]
+    pub fn demands(&self, subject: KeySubject<'_>) -> bool {
+        match subject {
+            KeySubject::Level(name) => self.levels.rank(name).is_some_and(|rank| self.levels.demands_at(rank)),
+            KeySubject::Category(name) => self.category_key(name).is_some(),
+            KeySubject::Exception(name) => self.exception_key(name).is_some(),
+        }
     }
 }
 

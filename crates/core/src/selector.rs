@@ -100,6 +100,11 @@ impl Selector {
         })
     }
 
+    /// The keys of the labels that it is about.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| key.as_str())
+    }
+
     /// The demands on keys that are `wanted`.
     #[must_use]
     pub fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {

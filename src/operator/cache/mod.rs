@@ -11,7 +11,7 @@ pub mod store;
 mod tests;
 
 pub use self::{
-    observation::{DeclaredObject, Observation, ObservedAdmission, PolicyList},
+    observation::{DeclaredObject, Observation, ObservedAdmission},
     revision::{CacheRevisions, LastSeen, Revision},
     store::{ObjectStore, ResourceVersioned, TouchedObjects, WatchChange, version},
 };
@@ -45,8 +45,6 @@ pub struct ClusterCache {
     pub nodes: ObjectStore<NodeRecord>,
     /// Admission policies and their bindings.
     pub admission: AdmissionStores,
-    /// The list of policies that admission reads, under its own name.
-    pub policy_list: ObjectStore<PolicyList>,
     /// Pods. Names of what has a namespace are `namespace/name`, here and below.
     pub pods: ObjectStore<Pod>,
     /// `Deployment`s.
@@ -100,10 +98,6 @@ impl ClusterCache {
             Observation::Node(change) => self.observe_node(change),
             Observation::Admission(kind, change) => {
                 let touched = self.admission.of_mut(kind).observe(change);
-                self.count_admission(&touched);
-            }
-            Observation::PolicyList(change) => {
-                let touched = self.policy_list.observe(change);
                 self.count_admission(&touched);
             }
             Observation::Record(change) => {
@@ -232,7 +226,6 @@ impl ClusterCache {
         for kind in AdmissionKind::ALL {
             self.admission.of_mut(kind).drop_tombstones();
         }
-        self.policy_list.drop_tombstones();
         self.pods.drop_tombstones();
         for controllers in self.controllers_mut() {
             controllers.drop_tombstones();
@@ -297,7 +290,6 @@ impl ClusterCache {
             of("placementpools", &self.pools),
             of("placementpolicies", &self.policies),
             of("nodes", &self.nodes),
-            of("configmaps", &self.policy_list),
             of("pods", &self.pods),
             of("deployments", &self.deployments),
             of("replicasets", &self.replica_sets),

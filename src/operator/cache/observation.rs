@@ -2,8 +2,6 @@
 //!
 //! Each is a [`WatchChange`] of one kind of object, already decoded; what cannot be decoded is told as that.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::store::{ResourceVersioned, WatchChange, version};
@@ -66,21 +64,6 @@ impl ResourceVersioned for ObservedAdmission {
     }
 }
 
-/// The list of policies that exist, which admission reads.
-#[derive(Clone, Debug)]
-pub struct PolicyList {
-    /// The resource version.
-    pub version: u64,
-    /// Policy names, with their modes.
-    pub data: BTreeMap<String, String>,
-}
-
-impl ResourceVersioned for PolicyList {
-    fn version(&self) -> u64 {
-        self.version
-    }
-}
-
 /// One thing that a watch, or the answer to a write, told.
 #[derive(Clone, Debug)]
 pub enum Observation {
@@ -94,8 +77,6 @@ pub enum Observation {
     Node(WatchChange<PartialNode>),
     /// Of an admission policy or binding of ours.
     Admission(AdmissionKind, WatchChange<ObservedAdmission>),
-    /// Of the list of policies.
-    PolicyList(WatchChange<PolicyList>),
     /// Of a pod. Names of what has a namespace are `namespace/name`, here and below.
     Pod(WatchChange<Pod>),
     /// Of a controller of this kind.

@@ -35,7 +35,7 @@ pub struct CacheRevisions {
     pub namespaces: Revision,
     /// Records of workloads.
     pub records: Revision,
-    /// Admission policies, their bindings, and the list of policies that admission reads.
+    /// Admission policies and their bindings.
     pub admission: Revision,
 }
 

@@ -17,7 +17,7 @@ use self::report::{CycleReport, CycleReportLog, CycleStage};
 use super::{
     cache::{ClusterCache, LastSeen, Observation, Revision, WatchChange},
     error_chain::ErrorChain,
-    evaluate::{Evaluation, cut},
+    evaluate::{Evaluation, cut, stamps::StampKeeper},
     hold::{HoldReason, Holds},
     metrics::Metrics,
     reconcile::{
@@ -55,6 +55,7 @@ pub struct Engine {
     membership: LastSeen<Revision>,
     leads: bool,
     admission: AdmissionReconciler,
+    stamps: StampKeeper,
     node_labels: NodeLabelReconciler,
     migration: MigrationReconciler,
     records: RecordReconciler,
@@ -76,6 +77,7 @@ impl Engine {
             membership: LastSeen::default(),
             leads: false,
             admission: AdmissionReconciler::default(),
+            stamps: StampKeeper::default(),
             node_labels: NodeLabelReconciler::new(metrics.clone()),
             migration: MigrationReconciler::new(settings.limits, metrics.clone()),
             records: RecordReconciler::new(metrics.clone()),
@@ -187,11 +189,13 @@ impl Engine {
     /// Has every reconciler ask for its difference, in the order in which each rests on those before.
     fn reconcile(&mut self, clocks: CycleClocks, report: &mut CycleReport) -> Vec<WriteRequest> {
         let fact_changes = self.cache.take_fact_changes();
+        let looks_again = self.stamps.update(&self.cache, &self.evaluation, clocks.monotonic);
+        self.metrics.set_retired_keys(self.stamps.stamps().retired().len());
         let derived = DerivedState::default();
-        let facts = (&self.cache, &self.evaluation, &self.settings);
+        let facts = (&self.cache, &self.evaluation, &self.stamps, &self.settings);
         let mut view = ClusterView::new(facts, &self.writes, self.admission.propagation(), &derived);
         let mut due = Vec::new();
-        let mut wake = None;
+        let mut wake = looks_again;
         let mut take = |stage, outcome: ReconcileOutcome, events: &mut EventReconciler| {
             let ReconcileOutcome { requests, events: told, holds, wake: then } = outcome;
             due.extend(requests);
@@ -204,7 +208,7 @@ impl Engine {
         view.propagation = self.admission.propagation();
         // 2. Stamps, so that nothing lands where it may not.
         take(CycleStage::NodeLabels, self.node_labels.reconcile(&view, clocks), &mut self.events);
-        view.losing = self.node_labels.losing(&self.cache, &self.evaluation, &self.writes);
+        view.losing = self.node_labels.losing(&self.cache, self.stamps.stamps(), &self.writes);
         self.migration.observe_facts(&view, fact_changes, clocks.monotonic);
         // 3. Moves of what stands where it may no longer.
         take(CycleStage::Migration, self.migration.reconcile(&view, clocks), &mut self.events);
@@ -278,7 +282,7 @@ impl Engine {
         // Everything is compared anew. What became of our own writes, if there ever were any, says nothing any more.
         self.writes.forget_failures();
         let derived = DerivedState::default();
-        let facts = (&self.cache, &self.evaluation, &self.settings);
+        let facts = (&self.cache, &self.evaluation, &self.stamps, &self.settings);
         let view = ClusterView::new(facts, &self.writes, self.admission.propagation(), &derived);
         self.admission.take_over(&view);
         self.node_labels.take_over(&view);
@@ -291,7 +295,7 @@ impl Engine {
     /// Keeps up with what the leader does, so that a step that it has begun is completed in time by whoever takes over.
     fn follow(&mut self, clocks: CycleClocks) {
         let derived = DerivedState::default();
-        let facts = (&self.cache, &self.evaluation, &self.settings);
+        let facts = (&self.cache, &self.evaluation, &self.stamps, &self.settings);
         let view = ClusterView::new(facts, &self.writes, self.admission.propagation(), &derived);
         let wake = self.admission.reconcile(&view, clocks).wake;
         self.wake_at(wake);
@@ -345,7 +349,7 @@ impl Engine {
         }
         if let WriteTarget::NodeLabels(name) = target {
             self.cache.assign_changed_nodes(&self.evaluation.world.catalogue.pools);
-            let facts = (&self.cache, &self.evaluation);
+            let facts = (&self.cache, self.stamps.stamps());
             self.node_labels.on_write_result(name, failure.is_none(), facts, now);
         }
         if self.writes.is_idle() {
@@ -408,7 +412,6 @@ impl Engine {
         self.observe(match target {
             WriteTarget::Admission(kind, _) => Observation::Admission(*kind, WatchChange::Deleted(name, version)),
             WriteTarget::NodeLabels(_) => Observation::Node(WatchChange::Deleted(name, version)),
-            WriteTarget::PolicyList => Observation::PolicyList(WatchChange::Deleted(name, version)),
             WriteTarget::ProviderStatus(_) => Observation::Provider(WatchChange::Deleted(name, version)),
             WriteTarget::PoolStatus(_) => Observation::Pool(WatchChange::Deleted(name, version)),
             WriteTarget::Finalizer(_) | WriteTarget::PolicyStatus(_) => {

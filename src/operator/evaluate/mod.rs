@@ -4,6 +4,7 @@
 //! which one of them changes by itself. What cannot be read counts as unknown and clears nothing.
 
 pub mod offer_status;
+pub mod stamps;
 pub mod verdicts;
 
 use std::{
@@ -48,7 +49,7 @@ pub struct Evaluation {
     pub at: Option<Timestamp>,
     /// The pools that have a node, ready or not; `None` where no level has a lead time, so that nothing follows from it.
     pub pools_with_nodes: Option<BTreeSet<PoolName>>,
-    /// What the nodes of each pool carry.
+    /// What verdicts grant to the nodes of each pool.
     pub stamps: BTreeMap<PoolName, Arc<Labels>>,
     /// What they would carry if no pool were withdrawn ahead of its end.
     pub retained: BTreeMap<PoolName, Arc<Labels>>,
@@ -168,9 +169,12 @@ impl Evaluation {
             evaluation.pools.insert(name, PoolFindings { problems, ..PoolFindings::default() });
         }
         for (name, (value, problems)) in read(&cache.policies, |name, found| convert::policy(name, &found.spec)) {
-            if let Some(policy) = value {
-                let terminating = cache.policies.get(&name).is_some_and(DeclaredObject::is_terminating);
-                world.policies.insert(policy.name.clone(), Policy { terminating, ..policy });
+            match value {
+                Some(policy) => {
+                    let terminating = cache.policies.get(&name).is_some_and(DeclaredObject::is_terminating);
+                    world.policies.insert(policy.name.clone(), Policy { terminating, ..policy });
+                }
+                None => drop(world.unread_policies.insert(name.clone())),
             }
             evaluation.policies.insert(name, PolicyFindings { problems, ..PolicyFindings::default() });
         }

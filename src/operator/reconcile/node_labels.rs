@@ -1,6 +1,6 @@
 //! Node label reconciler: the stamps of every node, and how soon each must be written.
 //!
-//! It compares the stamps that nodes carry with those that the evaluation grants to their pools, and asks for the
+//! It compares the stamps that nodes carry with those that they should carry, and asks for the
 //! difference, the most urgent first. A node that loses a clearance comes before all others.
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
 use super::{CycleClocks, ReconcileOutcome, Reconciler, view::ClusterView};
 use crate::operator::{
     cache::{ClusterCache, LastSeen, Revision},
-    evaluate::Evaluation,
+    evaluate::stamps::NodeStamps,
     hold::HoldReason,
     metrics::Metrics,
     watch::node::NodeRecord,
@@ -36,8 +36,8 @@ pub struct NodeLabelReconciler {
     due: BTreeSet<(StampUrgency, String)>,
     /// Since when each is known to be wrong, until it has been put right.
     since: BTreeMap<String, Instant>,
-    /// The evaluation that was last followed.
-    evaluation: LastSeen<u64>,
+    /// What nodes should carry, as it was last followed.
+    stamps: LastSeen<Revision>,
     /// Up to which revision of node objects it has looked.
     looked_at: Option<Revision>,
     metrics: Metrics,
@@ -56,7 +56,7 @@ impl NodeLabelReconciler {
 
     /// The policies of which a key is still to be taken from a node. A node that could not be written to keeps nobody
     /// waiting.
-    pub fn losing(&self, cache: &ClusterCache, evaluation: &Evaluation, writes: &WriteQueue) -> BTreeSet<String> {
+    pub fn losing(&self, cache: &ClusterCache, stamps: &NodeStamps, writes: &WriteQueue) -> BTreeSet<String> {
         let due = self.due.iter().take_while(|(urgency, _)| *urgency == StampUrgency::Loses).map(|(_, name)| name);
         let due = due.filter(|name| !writes.has_failed(&WriteTarget::NodeLabels((*name).clone())));
         let written = writes.targets().filter_map(|target| match target {
@@ -64,7 +64,7 @@ impl NodeLabelReconciler {
             _ => None,
         });
         let nodes = due.chain(written).filter_map(|name| cache.nodes.get(name));
-        let lost = nodes.flat_map(|node| node.stamp_change(&evaluation.stamps).remove);
+        let lost = nodes.flat_map(|node| node.stamp_change(stamps).remove);
         lost.filter_map(|key| keys::policy_asked(&key).map(str::to_owned)).collect()
     }
 
@@ -73,12 +73,12 @@ impl NodeLabelReconciler {
         &mut self,
         name: &str,
         is_written: bool,
-        (cache, evaluation): (&ClusterCache, &Evaluation),
+        (cache, stamps): (&ClusterCache, &NodeStamps),
         now: Instant,
     ) {
         // Nothing is wrong with one that is gone.
         if let Some(node) = cache.nodes.get(name)
-            && !self.queue(name, node, evaluation, now)
+            && !self.queue(name, node, stamps, now)
         {
             return;
         }
@@ -88,8 +88,8 @@ impl NodeLabelReconciler {
     }
 
     /// Queues the node `name` when its stamps are not what they should be, and says whether they are.
-    fn queue(&mut self, name: &str, node: &NodeRecord, evaluation: &Evaluation, now: Instant) -> bool {
-        let change = node.stamp_change(&evaluation.stamps);
+    fn queue(&mut self, name: &str, node: &NodeRecord, stamps: &NodeStamps, now: Instant) -> bool {
+        let change = node.stamp_change(stamps);
         if change.is_empty() {
             return true;
         }
@@ -108,7 +108,7 @@ impl NodeLabelReconciler {
     /// Queues what has changed since it last looked.
     fn look(&mut self, view: &ClusterView<'_>, now: Instant) {
         let revision = view.cache.revisions.node_objects;
-        let is_new = self.evaluation.update(view.evaluation.serial);
+        let is_new = self.stamps.update(view.stamps.revision());
         let since = self.looked_at.replace(revision).filter(|_| !is_new);
         if since == Some(revision) {
             return;
@@ -116,7 +116,7 @@ impl NodeLabelReconciler {
         for (name, node) in
             view.cache.nodes.iter().filter(|(_, node)| since.is_none_or(|since| node.changed_at > since))
         {
-            self.queue(name, node, view.evaluation, now);
+            self.queue(name, node, view.stamps.stamps(), now);
         }
     }
 }
@@ -137,7 +137,7 @@ impl Reconciler for NodeLabelReconciler {
             if view.writes.is_in_flight(&target) {
                 continue;
             }
-            let change = view.cache.nodes.get(&name).map(|node| node.stamp_change(&view.evaluation.stamps));
+            let change = view.cache.nodes.get(&name).map(|node| node.stamp_change(view.stamps.stamps()));
             let Some(change) = change.filter(|change| !change.is_empty()) else {
                 self.since.remove(&name);
                 continue;

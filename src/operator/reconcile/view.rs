@@ -15,11 +15,19 @@ use super::{
     records::counts::PolicyLevelCounts,
     settings::Settings,
 };
-use crate::operator::{cache::ClusterCache, evaluate::Evaluation, watch::node::NodeRecord, write::queue::WriteQueue};
+use crate::operator::{
+    cache::ClusterCache,
+    evaluate::{
+        Evaluation,
+        stamps::{NodeStamps, StampKeeper},
+    },
+    watch::node::NodeRecord,
+    write::queue::WriteQueue,
+};
 use rempart_core::{
     cluster_objects::{ClusterObjects, NodeView, NodeViewLabels},
     compliance::{ComplianceReport, PlacementFacts, assess},
-    name::{PolicyName, PoolName},
+    name::PolicyName,
     selector::Labels,
 };
 
@@ -42,6 +50,8 @@ pub struct ClusterView<'a> {
     pub cache: &'a ClusterCache,
     /// What follows from the catalogue, the policies and the instant.
     pub evaluation: &'a Evaluation,
+    /// What nodes should carry.
+    pub stamps: &'a StampKeeper,
     /// What the operator was told at its start.
     pub settings: &'a Settings,
     /// What is on its way to the API server, and what must wait.
@@ -62,7 +72,7 @@ pub struct ClusterView<'a> {
 impl<'a> ClusterView<'a> {
     /// A view before any reconciler has run.
     pub fn new(
-        (cache, evaluation, settings): (&'a ClusterCache, &'a Evaluation, &'a Settings),
+        (cache, evaluation, stamps, settings): (&'a ClusterCache, &'a Evaluation, &'a StampKeeper, &'a Settings),
         writes: &'a WriteQueue,
         propagation: Arc<Propagation>,
         derived: &'a DerivedState<'a>,
@@ -70,6 +80,7 @@ impl<'a> ClusterView<'a> {
         Self {
             cache,
             evaluation,
+            stamps,
             settings,
             writes,
             propagation,
@@ -97,7 +108,8 @@ impl<'a> ClusterView<'a> {
             .derived
             .propagated
             .get_or_init(|| self.propagation.policies.iter().filter_map(|name| PolicyName::parse(name).ok()).collect());
-        let nodes = self.derived.node_views.get_or_init(|| node_views(self.cache, self.evaluation));
+        let nodes =
+            self.derived.node_views.get_or_init(|| node_views(self.cache, self.evaluation, self.stamps.stamps()));
         PlacementFacts { world: &self.evaluation.world, propagated, exempt: self.exempt(), nodes }
     }
 
@@ -108,18 +120,16 @@ impl<'a> ClusterView<'a> {
 }
 
 /// Every node, by name, with the stamps that it should carry.
-fn node_views<'a>(cache: &'a ClusterCache, evaluation: &'a Evaluation) -> Vec<NodeView<'a>> {
+fn node_views<'a>(cache: &'a ClusterCache, evaluation: &'a Evaluation, stamps: &'a NodeStamps) -> Vec<NodeView<'a>> {
     let view = |(name, node): (&'a String, &'a NodeRecord)| {
         let pool = node.membership.pool();
-        let of = |stamps: &'a BTreeMap<PoolName, Arc<Labels>>| {
-            pool.and_then(|pool| stamps.get(pool)).map_or(&NONE, |stamps| &**stamps)
-        };
-        let stamps = of(&evaluation.stamps);
+        let stamps = pool.and_then(|pool| stamps.of(pool)).map_or(&NONE, |stamps| &**stamps);
+        let retained = pool.and_then(|pool| evaluation.retained.get(pool)).map_or(&NONE, |stamps| &**stamps);
         NodeView {
             name,
             pool,
             labels: NodeViewLabels { own: node, stamps },
-            retained: of(&evaluation.retained),
+            retained,
             taints: &node.taints,
             schedulable: node.ready && !node.cordoned,
             allocatable: node.allocatable,

@@ -21,7 +21,7 @@ use crate::{
     admission::{self, AdmissionKind},
     api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
     operator::{
-        cache::{Observation, ObservedAdmission, PolicyList, WatchChange},
+        cache::{Observation, ObservedAdmission, WatchChange},
         watch::{
             decode::{admission_object, declared_object, decoded},
             node::PartialNode,
@@ -43,7 +43,6 @@ pub(super) fn listed() -> Vec<Observation> {
         Observation::Pool(WatchChange::Complete),
         Observation::Policy(WatchChange::Complete),
         Observation::Node(WatchChange::Complete),
-        Observation::PolicyList(WatchChange::Complete),
         Observation::Pod(WatchChange::Complete),
         Observation::Namespace(WatchChange::Complete),
         Observation::Claim(WatchChange::Complete),
@@ -99,7 +98,6 @@ pub(super) fn observed(key: &ObjectKey, object: Value) -> Result<Observation, Si
         "ValidatingAdmissionPolicyBinding" => {
             admission_object(read::<DeserializeGuard<ValidatingAdmissionPolicyBinding>>(key, object)?)
         }
-        "ConfigMap" => Observation::PolicyList(read::<k8s::ConfigMap>(key, object)?.map(PolicyList::from)),
         "Pod" => Observation::Pod(keep::<k8s::Pod, Pod>(key, object)?),
         "Deployment" => {
             Observation::Controller(WorkloadKind::Deployment, keep::<apps::Deployment, Controller>(key, object)?)
@@ -131,7 +129,6 @@ pub(super) fn deleted(key: &ObjectKey, version: u64) -> Option<Observation> {
         "PlacementPool" => Observation::Pool(WatchChange::Deleted(name, version)),
         "PlacementPolicy" => Observation::Policy(WatchChange::Deleted(name, version)),
         "Node" => Observation::Node(WatchChange::Deleted(name, version)),
-        "ConfigMap" => Observation::PolicyList(WatchChange::Deleted(name, version)),
         "Pod" => Observation::Pod(WatchChange::Deleted(name, version)),
         "Namespace" => Observation::Namespace(WatchChange::Deleted(name, version)),
         "PersistentVolumeClaim" => Observation::Claim(WatchChange::Deleted(name, version)),

@@ -2,8 +2,6 @@
 //!
 //! Takes a [`WriteRequest`] and returns what its answer would tell. An evicted pod is gone at once; nothing makes another.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use super::{ObjectKey, SimulatedCluster, objects::observed};
@@ -12,11 +10,9 @@ use crate::{
     api::{GROUP, VERSION},
     operator::{
         cache::{Observation, WatchChange},
-        names::POLICY_LIST,
-        write::WriteRequest,
+        write::{WriteRequest, template_patch},
     },
 };
-use rempart_core::keys;
 
 /// What `request` changes, in short.
 pub(super) fn summary(request: &WriteRequest) -> String {
@@ -39,15 +35,8 @@ pub(super) fn summary(request: &WriteRequest) -> String {
         | WriteRequest::ApplyPolicyStatus(_, status) => conditions(status),
         WriteRequest::ApplyRecord(_, body) => body.get("status").map(conditions).unwrap_or_default(),
         WriteRequest::RecordEvent(event) => format!("{}: {}", event.reason, event.note),
-        WriteRequest::CreatePolicyList(data) => {
-            data.iter().map(|(policy, mode)| format!("+{policy}={mode}")).collect::<Vec<_>>().join(" ")
-        }
-        WriteRequest::PatchPolicyList(data) => {
-            let entry = |(policy, mode): (&String, &Option<String>)| match mode {
-                Some(mode) => format!("+{policy}={mode}"),
-                None => format!("-{policy}"),
-            };
-            data.iter().map(entry).collect::<Vec<_>>().join(" ")
+        WriteRequest::RestartRollout { surplus, .. } => {
+            surplus.iter().map(|key| format!("-{key}")).collect::<Vec<_>>().join(" ")
         }
         WriteRequest::SetFinalizers { finalizers, .. } => finalizers.join(" "),
         _ if request.deletes() => "deleted".to_owned(),
@@ -60,21 +49,6 @@ impl SimulatedCluster {
     pub(super) fn carry_out(&mut self, request: WriteRequest) -> Option<Observation> {
         let key = |kind: &str, name: &str| ObjectKey { kind: kind.to_owned(), name: name.to_owned() };
         match request {
-            WriteRequest::CreatePolicyList(data) => {
-                let object = json!({"kind": "ConfigMap", "metadata": {"name": POLICY_LIST}, "data": data});
-                self.answer_with(key("ConfigMap", POLICY_LIST), object)
-            }
-            WriteRequest::PatchPolicyList(patch) => self.alter(key("ConfigMap", POLICY_LIST), |object| {
-                let mut data: BTreeMap<String, String> =
-                    object.get("data").and_then(|data| serde_json::from_value(data.clone()).ok()).unwrap_or_default();
-                for (name, mode) in patch {
-                    match mode {
-                        Some(mode) => drop(data.insert(name, mode)),
-                        None => drop(data.remove(&name)),
-                    }
-                }
-                set(object, "data", json!(data));
-            }),
             WriteRequest::SetFinalizers { policy, finalizers, .. } => {
                 let key = key("PlacementPolicy", &policy);
                 let is_ending = self
@@ -117,17 +91,11 @@ impl SimulatedCluster {
             WriteRequest::ApplyPolicyStatus(name, status) => {
                 self.alter(key("PlacementPolicy", &name), |object| set(object, "status", status))
             }
-            WriteRequest::RestartRollout { ref name, ref note, .. } => {
+            WriteRequest::RestartRollout { kind: template, ref name, ref note, ref surplus, .. } => {
                 let object = request.target().object();
                 let kind = object.split(' ').next().unwrap_or_default();
-                let template = json!({"metadata": {"annotations": {keys::MIGRATION: note}}});
-                self.alter(key(kind, name), |object| {
-                    let spec = match object.get("kind").and_then(Value::as_str) {
-                        Some("CronJob") => json!({"jobTemplate": {"spec": {"template": template}}}),
-                        _ => json!({"template": template}),
-                    };
-                    merge(object, &json!({"spec": spec}));
-                })
+                let spec = template_patch(template, note, surplus);
+                self.alter(key(kind, name), |object| merge(object, &json!({ "spec": spec })))
             }
             WriteRequest::EvictPod { name, .. } => {
                 self.objects.remove(&key("Pod", &name));

@@ -119,6 +119,8 @@ pub struct AppStatus {
     #[serde(default)]
     desired_number_scheduled: i32,
     #[serde(default)]
+    updated_number_scheduled: i32,
+    #[serde(default)]
     terminating_replicas: i32,
     #[serde(default)]
     conditions: Vec<PartialCondition>,
@@ -233,7 +235,8 @@ impl FromPartial<apps::DaemonSet> for Controller {
 
     fn from_partial(partial: Self::Partial) -> Result<Option<Self>, String> {
         let (replicas, on_delete) = (count(partial.status.desired_number_scheduled), partial.spec.on_delete());
-        Ok(Some(of_app(partial, replicas, ControllerSpec::DaemonSet { on_delete })))
+        let updated = count(partial.status.updated_number_scheduled);
+        Ok(Some(of_app(partial, replicas, ControllerSpec::DaemonSet { on_delete, updated })))
     }
 }
 
@@ -460,7 +463,7 @@ mod tests {
         );
         let found = read::<apps::DaemonSet>(&spec, &status);
         assert_common(&found);
-        assert_eq!((found.replicas, found.spec), (9, ControllerSpec::DaemonSet { on_delete: true }));
+        assert_eq!((found.replicas, found.spec), (9, ControllerSpec::DaemonSet { on_delete: true, updated: 0 }));
         let found = read::<apps::ReplicaSet>(&spec, &status);
         assert_common(&found);
         assert_eq!((found.replicas, found.spec), (2, ControllerSpec::ReplicaSet));

@@ -25,7 +25,7 @@ use k8s_openapi::api::{
     },
     apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
     batch::v1::{CronJob, Job},
-    core::v1::{self as k8s, ConfigMap, Node},
+    core::v1::{self as k8s, Node},
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -44,10 +44,9 @@ use self::{
     record::RecordDigest,
 };
 use super::{
-    cache::{Observation, PolicyList, WatchChange, version},
+    cache::{Observation, WatchChange, version},
     error_chain::ErrorChain,
     metrics::Metrics,
-    names::POLICY_LIST,
 };
 use crate::api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement};
 use rempart_core::{
@@ -132,12 +131,7 @@ pub type WatchTask = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One task for each kind that the operator follows, by the kind's plural name.
 #[must_use]
-pub fn tasks(
-    client: &Client,
-    namespace: &str,
-    sender: &Sender<Observation>,
-    metrics: &Metrics,
-) -> Vec<(&'static str, WatchTask)> {
+pub fn tasks(client: &Client, sender: &Sender<Observation>, metrics: &Metrics) -> Vec<(&'static str, WatchTask)> {
     let config = Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
     let client = &renewal::heard(client.clone(), metrics.clone());
     let all = WatchSpawner { client, sender, metrics };
@@ -186,17 +180,6 @@ pub fn tasks(
         all.admission::<ValidatingAdmissionPolicyBinding>(&config),
         all.partial::<WorkloadPlacement, RecordDigest>(&config, "workloadplacements", |change| {
             Observation::Record(decoded(change))
-        }),
-        ("configmaps", {
-            let feed = WatchFeed {
-                kind: "configmaps",
-                key: ResourceExt::name_any,
-                fault: |_| None,
-                observe: |change| Observation::PolicyList(change.map(PolicyList::from)),
-            };
-            let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-            let events = watcher(api, config.fields(&format!("metadata.name={POLICY_LIST}")));
-            Box::pin(feed.run(events, sender.clone(), metrics.clone()))
         }),
     ]
 }

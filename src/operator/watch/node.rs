@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::operator::{
     cache::{revision::Revision, store::version},
+    evaluate::stamps::NodeStamps,
     watch::fields::{HOSTNAME, LabelEntries, PartialCondition, ResourceAmounts},
     watch::interner::SharedValues,
     watch::partial::{FromPartial, PartialObject},
@@ -155,12 +156,18 @@ impl NodeRecord {
         }
     }
 
-    /// What separates its stamps from those that are `granted` to its pool.
-    pub fn stamp_change(&self, granted: &BTreeMap<PoolName, Arc<Labels>>) -> StampChange {
-        match self.membership.pool().and_then(|pool| granted.get(pool)) {
-            Some(stamps) => self.differences(stamps),
-            None => self.differences(&Labels::new()),
-        }
+    /// What separates its stamps from what it should carry by `stamps`.
+    pub fn stamp_change(&self, stamps: &NodeStamps) -> StampChange {
+        let desired = self.membership.pool().and_then(|pool| stamps.of(pool));
+        let mut change = desired.map_or_else(|| self.differences(&Labels::new()), |desired| self.differences(desired));
+        change.remove.retain(|key| !stamps.keeps(key));
+        change
+    }
+
+    /// The stamps that it carries and that `granted` does not grant to its pool.
+    pub fn stamps_beyond(&self, granted: &BTreeMap<PoolName, Arc<Labels>>) -> BTreeSet<String> {
+        let granted = self.membership.pool().and_then(|pool| granted.get(pool));
+        granted.map_or_else(|| self.differences(&Labels::new()), |granted| self.differences(granted)).remove
     }
 
     /// What separates its stamps from `desired`.
@@ -201,6 +208,16 @@ impl NodeRecord {
     /// The stamps that it carries.
     pub fn stamps(&self) -> Labels {
         self.stamps.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    }
+
+    /// The keys of the stamps that it carries.
+    pub fn stamp_keys(&self) -> impl Iterator<Item = &str> {
+        self.stamps.iter().map(|(key, _)| &**key)
+    }
+
+    /// The address of the stamps that it carries, which it has in common with nodes that carry the same.
+    pub fn stamps_address(&self) -> usize {
+        Arc::as_ptr(&self.stamps).addr()
     }
 
     /// Whether it carries no stamp at all.

@@ -9,8 +9,6 @@ mod event;
 pub mod queue;
 mod request;
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
@@ -20,13 +18,13 @@ use k8s_openapi::{
         },
         apps::v1 as apps,
         batch::v1 as batch,
-        core::v1::{ConfigMap, Pod},
+        core::v1::Pod,
         events::v1::Event,
     },
 };
 use kube::{
-    Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, EvictParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
+    Api, Client, Resource,
+    api::{DeleteParams, EvictParams, Patch, PatchParams, PostParams, Preconditions},
     core::DeserializeGuard,
 };
 use serde_json::json;
@@ -34,12 +32,12 @@ use serde_json::json;
 pub use self::{
     error::{WriteError, WriteFailure},
     event::{EventRequest, workload_reference},
-    request::{TemplateKind, WriteRequest, WriteTarget},
+    request::{TemplateKind, WriteRequest, WriteTarget, template_patch},
 };
 use super::{
-    cache::{Observation, PolicyList, WatchChange, version},
+    cache::{Observation, WatchChange},
     lease::WRITE_DEADLINE,
-    names::{FIELD_MANAGER, MANAGED_BY, POLICY_LIST},
+    names::FIELD_MANAGER,
     watch::{
         decode::{AdmissionResource, declared_object, decoded},
         node::PartialNode,
@@ -51,25 +49,21 @@ use crate::{
     admission::{AdmissionKind, AdmissionObject},
     api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
 };
-use rempart_core::{
-    cluster_objects::{ObjectUid, split},
-    keys,
-};
+use rempart_core::cluster_objects::{ObjectUid, split};
 
 /// Executes writes.
 #[derive(Clone)]
 pub struct ApiWriter {
     client: Client,
-    namespace: String,
     identity: String,
 }
 
 impl ApiWriter {
-    /// A writer that keeps the list of policies in `namespace` and signs events as the replica `identity`, by a client that
-    /// is [`guarded`](crate::operator::lease::guarded).
+    /// A writer that signs events as the replica `identity`, by a client that is
+    /// [`guarded`](crate::operator::lease::guarded).
     #[must_use]
-    pub fn new(client: Client, namespace: String, identity: String) -> Self {
-        Self { client, namespace, identity }
+    pub fn new(client: Client, identity: String) -> Self {
+        Self { client, identity }
     }
 
     /// Carries out `request`, and says what was seen of the object afterwards.
@@ -83,16 +77,6 @@ impl ApiWriter {
     async fn send(&self, request: WriteRequest) -> Result<Option<Observation>, WriteError> {
         let client = || self.client.clone();
         let seen = match request {
-            WriteRequest::CreatePolicyList(data) => {
-                let maps: Api<ConfigMap> = Api::namespaced(client(), &self.namespace);
-                let map = maps.create(&post(), &policy_list(data)).await?;
-                Observation::PolicyList(WatchChange::Applied(POLICY_LIST.to_owned(), PolicyList::from(map)))
-            }
-            WriteRequest::PatchPolicyList(data) => {
-                let maps: Api<ConfigMap> = Api::namespaced(client(), &self.namespace);
-                let map = maps.patch(POLICY_LIST, &patch_params(), &Patch::Merge(json!({ "data": data }))).await?;
-                Observation::PolicyList(WatchChange::Applied(POLICY_LIST.to_owned(), PolicyList::from(map)))
-            }
             WriteRequest::SetFinalizers { policy, finalizers, version } => {
                 let policies: Api<DeserializeGuard<PlacementPolicy>> = Api::all(client());
                 let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } });
@@ -140,8 +124,8 @@ impl ApiWriter {
                 let object = self.apply_status::<PlacementPolicy>(&name, status).await?;
                 Observation::Policy(WatchChange::Applied(name, declared_object(object)))
             }
-            WriteRequest::RestartRollout { kind, name, note, uid } => {
-                self.restart_rollout(kind, &name, &note, uid).await?;
+            WriteRequest::RestartRollout { kind, name, note, surplus, uid } => {
+                self.restart_rollout(kind, &name, template_patch(kind, &note, &surplus), uid).await?;
                 return Ok(None);
             }
             WriteRequest::EvictPod { name, uid } => {
@@ -173,20 +157,15 @@ impl ApiWriter {
         Ok(Some(seen))
     }
 
-    /// Notes in the template of the controller found by `key` when its pods were moved.
+    /// Patches the spec of the controller found by `key`.
     async fn restart_rollout(
         &self,
         kind: TemplateKind,
         key: &str,
-        note: &str,
+        spec: serde_json::Value,
         uid: ObjectUid,
     ) -> Result<(), kube::Error> {
         let (namespace, name) = split(key);
-        let template = json!({ "metadata": { "annotations": { keys::MIGRATION: note } } });
-        let spec = match kind {
-            TemplateKind::CronJob => json!({ "jobTemplate": { "spec": { "template": template } } }),
-            _ => json!({ "template": template }),
-        };
         let patch = Patch::Merge(json!({ "metadata": { "uid": uid.to_string() }, "spec": spec }));
         let client = self.client.clone();
         match kind {
@@ -269,23 +248,4 @@ fn patch_params() -> PatchParams {
 
 fn post() -> PostParams {
     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
-}
-
-fn policy_list(data: BTreeMap<String, String>) -> ConfigMap {
-    let labels = [("app.kubernetes.io/name", "rempart"), MANAGED_BY];
-    ConfigMap {
-        metadata: ObjectMeta {
-            name: Some(POLICY_LIST.to_owned()),
-            labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
-            ..ObjectMeta::default()
-        },
-        data: Some(data),
-        ..ConfigMap::default()
-    }
-}
-
-impl From<ConfigMap> for PolicyList {
-    fn from(map: ConfigMap) -> Self {
-        Self { version: version(map.resource_version().as_deref()), data: map.data.unwrap_or_default() }
-    }
 }

@@ -316,8 +316,7 @@ fn is_declarative(target: &WriteTarget) -> bool {
         | WriteTarget::PoolStatus(_)
         | WriteTarget::PolicyStatus(_)
         | WriteTarget::Record(_) => true,
-        WriteTarget::PolicyList
-        | WriteTarget::Finalizer(_)
+        WriteTarget::Finalizer(_)
         | WriteTarget::Admission(..)
         | WriteTarget::Template(..)
         | WriteTarget::Eviction(_)
@@ -337,9 +336,7 @@ fn fingerprint(request: &WriteRequest) -> u64 {
         | WriteRequest::ApplyPoolStatus(_, body)
         | WriteRequest::ApplyPolicyStatus(_, body)
         | WriteRequest::ApplyRecord(_, body) => number(&body.to_string()),
-        WriteRequest::CreatePolicyList(_)
-        | WriteRequest::PatchPolicyList(_)
-        | WriteRequest::SetFinalizers { .. }
+        WriteRequest::SetFinalizers { .. }
         | WriteRequest::PutAdmission { .. }
         | WriteRequest::DeleteAdmission(..)
         | WriteRequest::RestartRollout { .. }
@@ -361,7 +358,6 @@ fn version(cache: &ClusterCache, target: &WriteTarget) -> u64 {
     match target {
         WriteTarget::Admission(kind, _) => cache.admission.of(*kind).get(name).map(ResourceVersioned::version),
         WriteTarget::NodeLabels(_) => cache.nodes.get(name).map(ResourceVersioned::version),
-        WriteTarget::PolicyList => cache.policy_list.get(name).map(ResourceVersioned::version),
         WriteTarget::ProviderStatus(_) => cache.providers.get(name).map(ResourceVersioned::version),
         WriteTarget::PoolStatus(_) => cache.pools.get(name).map(ResourceVersioned::version),
         WriteTarget::Finalizer(_) | WriteTarget::PolicyStatus(_) => {

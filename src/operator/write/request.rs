@@ -3,25 +3,23 @@
 //! A [`WriteRequest`] carries what it is about, so that none can be made of an object and a change that do not belong
 //! together. Its [`WriteTarget`] is what of it is remembered: one request is on its way for each target at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::EventRequest;
 use crate::{
     admission::{AdmissionKind, AdmissionObject},
-    operator::{names::POLICY_LIST, watch::node::StampChange},
+    operator::watch::node::StampChange,
 };
 use rempart_core::{
     cluster_objects::{ObjectUid, split},
+    keys,
     workload::WorkloadKind,
 };
+use serde_json::json;
 
 /// What to do to make one object what it should be. Names of objects in a namespace are `namespace/name`.
 #[derive(Clone, Debug)]
 pub enum WriteRequest {
-    /// Creates the list of policies that exist.
-    CreatePolicyList(BTreeMap<String, String>),
-    /// Sets and removes entries of that list.
-    PatchPolicyList(BTreeMap<String, Option<String>>),
     /// Sets the finalizers of a policy at a resource version.
     SetFinalizers {
         /// The policy.
@@ -56,6 +54,8 @@ pub enum WriteRequest {
         name: String,
         /// What is noted.
         note: String,
+        /// Entries of the template's node selector that go.
+        surplus: BTreeSet<String>,
         /// The controller's identifier: one of the same name is another.
         uid: ObjectUid,
     },
@@ -118,12 +118,30 @@ impl TemplateKind {
     }
 }
 
+/// The JSON merge patch (RFC 7386) of an object of this kind that notes a move in its pod template and takes `surplus` from
+/// the template's node selector.
+#[must_use]
+pub fn template_patch(kind: TemplateKind, note: &str, surplus: &BTreeSet<String>) -> serde_json::Value {
+    let mut template = json!({ "metadata": { "annotations": { keys::MIGRATION: note } } });
+    if !surplus.is_empty() {
+        let gone: BTreeMap<&str, ()> = surplus.iter().map(|key| (key.as_str(), ())).collect();
+        template["spec"] = json!({ "nodeSelector": gone });
+    }
+    match kind {
+        TemplateKind::CronJob => json!({ "jobTemplate": { "spec": { "template": template } } }),
+        TemplateKind::Deployment
+        | TemplateKind::ReplicaSet
+        | TemplateKind::StatefulSet
+        | TemplateKind::DaemonSet
+        | TemplateKind::Job => json!({ "template": template }),
+    }
+}
+
 impl WriteRequest {
     /// What it is about.
     #[must_use]
     pub fn target(&self) -> WriteTarget {
         match self {
-            Self::CreatePolicyList(_) | Self::PatchPolicyList(_) => WriteTarget::PolicyList,
             Self::SetFinalizers { policy, .. } => WriteTarget::Finalizer(policy.clone()),
             Self::PutAdmission { object, .. } => WriteTarget::Admission(object.kind(), object.name().to_owned()),
             Self::DeleteAdmission(kind, name, _) => WriteTarget::Admission(*kind, name.clone()),
@@ -148,8 +166,6 @@ impl WriteRequest {
 /// What a request is about. One is on its way for each at a time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WriteTarget {
-    /// The list of policies that exist.
-    PolicyList,
     /// A policy's finalizer.
     Finalizer(String),
     /// An admission policy or binding.
@@ -182,7 +198,6 @@ impl WriteTarget {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::PolicyList => "roster",
             Self::Finalizer(_) => "finalizer",
             Self::Admission(..) => "admission",
             Self::NodeLabels(_) => "stamps",
@@ -210,7 +225,6 @@ impl WriteTarget {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::PolicyList => POLICY_LIST,
             Self::Finalizer(name)
             | Self::Admission(_, name)
             | Self::NodeLabels(name)
@@ -226,7 +240,6 @@ impl WriteTarget {
     #[must_use]
     pub fn object(&self) -> String {
         match self {
-            Self::PolicyList => format!("ConfigMap {POLICY_LIST}"),
             Self::Finalizer(name) | Self::PolicyStatus(name) => format!("PlacementPolicy {name}"),
             Self::Record(key) => format!("WorkloadPlacement {key}"),
             Self::Admission(kind, name) => format!("{} {name}", kind.as_str()),

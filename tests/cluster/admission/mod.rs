@@ -127,7 +127,6 @@ impl Table {
     /// Records the fixtures' policies and binds them as the operator would.
     async fn policies(&self, fixtures: &Value) -> Result<()> {
         let listed = fixtures["policies"].as_array().context("no policies")?;
-        let mut roster = serde_json::Map::new();
         let settings = AdmissionSettings {
             exempt: EXEMPT.map(str::to_owned).into(),
             schedulers: vec!["system:kube-scheduler".to_owned()],
@@ -150,7 +149,6 @@ impl Table {
             });
             eventually(format!("the policy {name}"), SOON, async || apply(&self.admin, &object).await.map(drop))
                 .await?;
-            roster.insert(name.to_owned(), spec["mode"].clone());
             let typed: PlacementPolicy = serde_json::from_value(object.clone())?;
             let objects = objects_of(name, &typed, &settings).context("it cannot be compiled")?;
             for object in objects.into_values() {
@@ -168,11 +166,6 @@ impl Table {
                 crate::world::api_of(&self.admin, &object).delete(name, &kube::api::DeleteParams::default()).await?;
             }
         }
-        let roster = json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "data": roster,
-            "metadata": {"name": "rempart-policies", "namespace": "rempart-system"},
-        });
-        apply(&self.admin, &roster).await?;
         Ok(())
     }
 

@@ -11,6 +11,8 @@ use crate::{
 /// How many pods of each level may still begin to move.
 pub(super) struct ConcurrencyBudget<'a> {
     levels: BTreeMap<LevelRef<'a>, LevelBudget>,
+    /// Of workloads that no policy in force governs, taken together.
+    ungoverned: LevelBudget,
 }
 
 struct LevelBudget {
@@ -24,34 +26,66 @@ impl<'a> ConcurrencyBudget<'a> {
             let share = u64::from(counts.total).saturating_mul(u64::from(context.limits.wave)) / 100;
             u32::try_from(share).unwrap_or(u32::MAX)
         };
+        let mut all = PodCounts::default();
+        for owned in report.workloads.values().filter(|owned| owned.requirements.levels().next().is_none()) {
+            all.add(&owned.pods);
+        }
+        let mut ungoverned = LevelBudget { most: most(&all), moving: 0 };
         let levels = report.levels.iter();
         let mut levels: BTreeMap<_, _> =
             levels.map(|(level, counts)| (*level, LevelBudget { most: most(counts), moving: 0 })).collect();
         for (uid, pods) in context.moving {
             let Some(owned) = report.workloads.get(uid) else { continue };
+            let mut is_governed = false;
             for level in owned.requirements.levels() {
-                let budget = levels.entry(level).or_insert(LevelBudget { most: 0, moving: 0 });
-                budget.moving = budget.moving.saturating_add((*pods).max(1));
+                is_governed = true;
+                levels.entry(level).or_insert(LevelBudget { most: 0, moving: 0 }).take(*pods);
+            }
+            if !is_governed {
+                ungoverned.take(*pods);
             }
         }
-        Self { levels }
+        Self { levels, ungoverned }
     }
 
     /// Whether `candidate` may begin now.
     pub(super) fn allows(&self, candidate: &Candidate<'_, 'a>) -> bool {
-        let weight = candidate.pods_moving().max(1);
-        let allows = |budget: &LevelBudget| budget.moving == 0 || budget.moving.saturating_add(weight) <= budget.most;
-        let mut levels = candidate.owned.requirements.levels();
-        !candidate.paced || levels.all(|level| self.levels.get(&level).is_none_or(allows))
+        let pods = candidate.pods_moving();
+        let mut levels = candidate.owned.requirements.levels().peekable();
+        if !candidate.paced {
+            return true;
+        }
+        if levels.peek().is_none() {
+            return self.ungoverned.allows(pods);
+        }
+        levels.all(|level| self.levels.get(&level).is_none_or(|budget| budget.allows(pods)))
     }
 
     /// Counts `candidate` as on the move.
     pub(super) fn take(&mut self, candidate: &Candidate<'_, 'a>) {
-        let weight = candidate.pods_moving().max(1);
-        for level in candidate.owned.requirements.levels().filter(|_| candidate.paced) {
+        if !candidate.paced {
+            return;
+        }
+        let pods = candidate.pods_moving();
+        let mut levels = candidate.owned.requirements.levels().peekable();
+        if levels.peek().is_none() {
+            self.ungoverned.take(pods);
+        }
+        for level in levels {
             if let Some(budget) = self.levels.get_mut(&level) {
-                budget.moving = budget.moving.saturating_add(weight);
+                budget.take(pods);
             }
         }
+    }
+}
+
+impl LevelBudget {
+    /// Whether so many more may begin: one workload always may.
+    fn allows(&self, pods: u32) -> bool {
+        self.moving == 0 || self.moving.saturating_add(pods.max(1)) <= self.most
+    }
+
+    fn take(&mut self, pods: u32) {
+        self.moving = self.moving.saturating_add(pods.max(1));
     }
 }

@@ -86,7 +86,9 @@ impl<'a> Candidate<'_, 'a> {
     pub(super) fn begin(self) -> PlannedMigration<'a> {
         let weight = self.pods_moving();
         let steps = match self.steps {
-            CandidateSteps::Template { kind, name } => vec![MigrationStep::AnnotateTemplate { kind, name }],
+            CandidateSteps::Template { kind, name } => {
+                vec![MigrationStep::AnnotateTemplate { kind, name, surplus: self.owned.surplus.clone() }]
+            }
             CandidateSteps::Evictions(pods) => {
                 pods.into_iter().map(|(name, pod)| MigrationStep::Evict { name, pod }).collect()
             }
@@ -207,6 +209,7 @@ pub fn is_still_due(
         (MigrationCause::Stale, Some(pod)) => owned.stale.iter().any(|found| found.pod.uid == pod),
         (MigrationCause::Stale, None) => true,
         (MigrationCause::TemplateBehind, _) => owned.template_behind,
+        (MigrationCause::KeyRetired, _) => !owned.surplus.is_empty(),
     }
 }
 
@@ -370,18 +373,11 @@ fn stale<'u, 'a>(
     context: &MigrationContext<'_>,
     notes: &mut BTreeMap<&'a str, BlockedReason>,
 ) -> Option<Candidate<'u, 'a>> {
-    let of_template = match owned.owner {
-        PodOwner::Known(_, controller) if controller.terminating => None,
-        PodOwner::Known(name, controller) => stale_template(owned, controller)
-            .filter(|keys| context.replaced.get(&owned.uid).is_none_or(|before| before.keys != *keys))
-            .map(|_| CandidateSteps::Template { kind: controller.spec.kind(), name }),
-        PodOwner::Unknown(_) | PodOwner::None(..) => None,
-    };
-    if let Some(steps) = of_template {
-        return Some(Candidate { owned, steps, cause: MigrationCause::Stale, paced: false });
+    if let Some(found) = stale_template(owned, context) {
+        return Some(found);
     }
-    if owned.template_behind && !owned.stale.is_empty() {
-        return stale_behind(owned, notes);
+    if (owned.template_behind || owned.surplus_stays) && !owned.stale.is_empty() {
+        return stale_behind(owned, context, notes);
     }
     let mut pods = Vec::new();
     for pod in &owned.stale {
@@ -412,21 +408,35 @@ fn stale<'u, 'a>(
     Some(Candidate { owned, steps, cause: MigrationCause::Stale, paced: false })
 }
 
-/// To change a template that says less than is said now: whoever is replaced before would wait, or stand, as before.
+/// To change a template that says less than is said now, or selects by what admission leaves to its pods: whoever is
+/// replaced before would wait, or stand, as before.
 fn stale_behind<'u, 'a>(
     owned: &'u OwnedPods<'a>,
+    context: &MigrationContext<'_>,
     notes: &mut BTreeMap<&'a str, BlockedReason>,
 ) -> Option<Candidate<'u, 'a>> {
     let strategy = ReplacementStrategy::of(owned, None);
-    let method = strategy.method(TemplateState::Behind, PodRevision::Former, WantedAction::Migrate);
-    match (refused(&owned.requirements).and(method), owned.owner) {
-        (Ok(_), PodOwner::Known(name, controller)) => {
+    let method = match strategy {
+        // None of its pods has a node: nothing goes before its replacement stands.
+        ReplacementStrategy::Recreate if owned.pods.placed == 0 => Ok(MigrationMethod::RestartRollout),
+        strategy => strategy.method(TemplateState::Behind, PodRevision::Former, WantedAction::Migrate),
+    };
+    let may = if !owned.template_behind && is_in_vain(owned, context) {
+        Err(BlockedReason::InVain(owned.surplus.join(", ")))
+    } else {
+        refused(&owned.requirements)
+    };
+    match (may.and(method), owned.owner) {
+        (
+            Ok(MigrationMethod::RestartRollout | MigrationMethod::CompleteTemplate),
+            PodOwner::Known(name, controller),
+        ) => {
             let steps = CandidateSteps::Template { kind: controller.spec.kind(), name };
             // Pods that stand are restarted with those that wait.
             let paced = owned.pods.placed > 0 && strategy.template_effect() == TemplateEffect::Restarts;
             Some(Candidate { owned, steps, cause: MigrationCause::Stale, paced })
         }
-        (Ok(_), PodOwner::Unknown(_) | PodOwner::None(..)) => None,
+        (Ok(_), PodOwner::Known(..) | PodOwner::Unknown(_) | PodOwner::None(..)) => None,
         (Err(why), _) => {
             notes.extend(owned.stale.iter().map(|pod| (pod.key, why.clone())));
             None
@@ -457,15 +467,15 @@ fn may_be_replaced(
         PodOwner::Known(_, controller) => match &controller.spec {
             ControllerSpec::Job { failures_left: Some(0), .. } => Err(BlockedReason::JobWouldFail),
             // Its controller would make the same pod again, and again.
-            ControllerSpec::DaemonSet { on_delete: true } => Err(BlockedReason::OnDelete(WorkloadKind::DaemonSet)),
-            ControllerSpec::DaemonSet { on_delete: false } if template_state(owned) == TemplateState::Complete => {
+            ControllerSpec::DaemonSet { on_delete: true, .. } => Err(BlockedReason::OnDelete(WorkloadKind::DaemonSet)),
+            ControllerSpec::DaemonSet { on_delete: false, .. } if template_state(owned) == TemplateState::Complete => {
                 if stale.surplus.is_empty() {
                     Err(BlockedReason::DaemonSet)
                 } else {
                     Ok(())
                 }
             }
-            ControllerSpec::DaemonSet { on_delete: false }
+            ControllerSpec::DaemonSet { on_delete: false, .. }
             | ControllerSpec::Job { failures_left: None | Some(1..), .. }
             | ControllerSpec::Deployment { .. }
             | ControllerSpec::ReplicaSet
@@ -476,18 +486,35 @@ fn may_be_replaced(
     }
 }
 
-/// The keys of its template that its pods would not be given now, where taking them away restarts nothing.
-fn stale_template(owned: &OwnedPods<'_>, controller: &Controller) -> Option<String> {
-    let free = match &controller.spec {
-        ControllerSpec::CronJob => true,
-        ControllerSpec::Deployment { .. } | ControllerSpec::ReplicaSet => controller.replicas == 0,
-        ControllerSpec::StatefulSet { on_delete, .. } => *on_delete || controller.replicas == 0,
-        ControllerSpec::DaemonSet { .. } | ControllerSpec::Job { .. } => false,
+/// To take from a template what its pods would not be given now, where that restarts nothing; of a `DaemonSet` always,
+/// since its pods end wherever a node loses what its template selects by, and no pod's admission mends that.
+fn stale_template<'u, 'a>(owned: &'u OwnedPods<'a>, context: &MigrationContext<'_>) -> Option<Candidate<'u, 'a>> {
+    let PodOwner::Known(name, controller) = owned.owner else { return None };
+    let (cause, paced) = match &controller.spec {
+        ControllerSpec::CronJob => (MigrationCause::Stale, false),
+        ControllerSpec::Deployment { .. } | ControllerSpec::ReplicaSet if controller.replicas == 0 => {
+            (MigrationCause::Stale, false)
+        }
+        ControllerSpec::StatefulSet { on_delete, .. } if *on_delete || controller.replicas == 0 => {
+            (MigrationCause::Stale, false)
+        }
+        ControllerSpec::DaemonSet { on_delete, .. } => (MigrationCause::KeyRetired, !on_delete),
+        ControllerSpec::Deployment { .. }
+        | ControllerSpec::ReplicaSet
+        | ControllerSpec::StatefulSet { .. }
+        | ControllerSpec::Job { .. } => return None,
     };
-    if !free || refused(&owned.requirements).is_err() || owned.surplus.is_empty() {
+    let may = !controller.terminating && refused(&owned.requirements).is_ok() && !owned.surplus.is_empty();
+    if !may || context.resting.contains_key(&owned.uid) || is_in_vain(owned, context) {
         return None;
     }
-    Some(owned.surplus.join(", "))
+    let steps = CandidateSteps::Template { kind: controller.spec.kind(), name };
+    Some(Candidate { owned, steps, cause, paced })
+}
+
+/// Whether the same was taken from the template of `owned` before, and somebody has put it back.
+fn is_in_vain(owned: &OwnedPods<'_>, context: &MigrationContext<'_>) -> bool {
+    context.replaced.get(&owned.uid).is_some_and(|before| before.template_keys == owned.surplus.join(", "))
 }
 
 impl MisplacedPod<'_> {

@@ -133,8 +133,8 @@ impl ReplacementStrategy {
                     };
                     if below { Self::Partitioned } else { Self::Ordered }
                 }
-                ControllerSpec::DaemonSet { on_delete: true } => Self::EveryNodeOnDelete,
-                ControllerSpec::DaemonSet { on_delete: false } => Self::EveryNode,
+                ControllerSpec::DaemonSet { on_delete: true, .. } => Self::EveryNodeOnDelete,
+                ControllerSpec::DaemonSet { on_delete: false, .. } => Self::EveryNode,
                 // Admission leaves the template of a CronJob's Job as it was made.
                 ControllerSpec::Job { started: false, .. } if controller.statements().own.is_some() => Self::NotStarted,
                 ControllerSpec::Job { failures_left, .. } => Self::Started { bears_failure: *failures_left != Some(0) },

@@ -73,6 +73,8 @@ pub struct MigrationContext<'a> {
 pub struct ReplacedPods {
     /// What they waited for.
     pub keys: String,
+    /// The entries of their template's selector that were taken away, as one text; empty where none was.
+    pub template_keys: String,
     /// The pods, by their identifiers: they are none of their successors.
     pub pods: BTreeSet<ObjectUid>,
     /// Whether that was by a change of their template, and their controller is to replace them.
@@ -88,6 +90,8 @@ pub enum MigrationStep<'a> {
         kind: WorkloadKind,
         /// Its name.
         name: &'a str,
+        /// Entries of its selector that go at the same time, since its next pods would not be given them.
+        surplus: Vec<&'a str>,
     },
     /// Ask for the eviction of a pod.
     Evict {
@@ -124,11 +128,13 @@ pub enum MigrationCause {
     Stale,
     /// Their template says less than is said now.
     TemplateBehind,
+    /// The template of a `DaemonSet` selects by what its pods would not be given now: no pod's admission can mend that.
+    KeyRetired,
 }
 
 impl MigrationCause {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::Violating, Self::Expiring, Self::Stale, Self::TemplateBehind];
+    pub const ALL: [Self; 5] = [Self::Violating, Self::Expiring, Self::Stale, Self::TemplateBehind, Self::KeyRetired];
 
     /// Why a pod that stands so is moved; `None` where it stands right.
     #[must_use]
@@ -148,6 +154,7 @@ impl MigrationCause {
             Self::Expiring => "leaving",
             Self::Stale => "stale",
             Self::TemplateBehind => "template",
+            Self::KeyRetired => "retired",
         }
     }
 
@@ -155,7 +162,7 @@ impl MigrationCause {
     #[must_use]
     pub fn concerns_template_alone(self) -> bool {
         match self {
-            Self::Stale | Self::TemplateBehind => true,
+            Self::Stale | Self::TemplateBehind | Self::KeyRetired => true,
             Self::Violating | Self::Expiring => false,
         }
     }

@@ -97,6 +97,15 @@ pub fn progress(
             }
             RolloutState::Unobserved | RolloutState::NoteGone => unless_late(waited, STEP_DEADLINE),
         },
+        (AwaitedChange::Rollout { note }, MigrationCause::KeyRetired) => match rollout(owned, note) {
+            // Its controller goes on by itself: the next has its turn.
+            RolloutState::Rolling | RolloutState::Complete if waited >= STEP_DEADLINE || is_updated(owned) => {
+                MigrationProgress::Done
+            }
+            RolloutState::Rolling | RolloutState::Complete => MigrationProgress::UnderWay,
+            RolloutState::Paused | RolloutState::Stuck => MigrationProgress::Done,
+            RolloutState::Unobserved | RolloutState::NoteGone => unless_late(waited, STEP_DEADLINE),
+        },
         (AwaitedChange::Rollout { note }, MigrationCause::Violating | MigrationCause::Expiring) => {
             match (rollout(owned, note), owned.misplaced.iter().any(MisplacedPod::is_to_move)) {
                 (RolloutState::Complete, _) | (RolloutState::NoteGone | RolloutState::Rolling, false) => {
@@ -115,9 +124,10 @@ pub fn progress(
             let replaced = match cause {
                 // None of them had a node.
                 MigrationCause::Stale => true,
-                MigrationCause::Violating | MigrationCause::Expiring | MigrationCause::TemplateBehind => {
-                    owned.pods.ready >= awaited_ready(owned, *ready)
-                }
+                MigrationCause::Violating
+                | MigrationCause::Expiring
+                | MigrationCause::TemplateBehind
+                | MigrationCause::KeyRetired => owned.pods.ready >= awaited_ready(owned, *ready),
             };
             if gone && replaced && is_counted(owned, waited) {
                 MigrationProgress::Done
@@ -164,6 +174,20 @@ fn rollout(owned: &OwnedPods<'_>, note: &str) -> RolloutState {
         ControllerSpec::ReplicaSet | ControllerSpec::Job { .. } | ControllerSpec::CronJob => true,
     };
     if complete { RolloutState::Complete } else { RolloutState::Rolling }
+}
+
+/// Whether the controller of `owned` has made all pods by its latest template that it makes by itself.
+fn is_updated(owned: &OwnedPods<'_>) -> bool {
+    let PodOwner::Known(_, controller) = owned.owner else { return true };
+    match &controller.spec {
+        ControllerSpec::DaemonSet { on_delete, updated } => *on_delete || *updated >= controller.replicas,
+        ControllerSpec::Deployment { updated, .. } => *updated >= controller.replicas,
+        // Nothing of these is counted by template, or their templates are for pods to come.
+        ControllerSpec::StatefulSet { .. }
+        | ControllerSpec::ReplicaSet
+        | ControllerSpec::Job { .. }
+        | ControllerSpec::CronJob => true,
+    }
 }
 
 /// How many pods of `owned` are to be ready after an eviction where `before` were: no more than it should still have.

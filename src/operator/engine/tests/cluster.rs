@@ -117,7 +117,6 @@ impl Cluster {
             self.engine.observe(Observation::Admission(kind, WatchChange::Restarted));
             self.engine.observe(Observation::Admission(kind, WatchChange::Complete));
         }
-        list!(PolicyList, []);
         list!(Pod, []);
         for kind in WorkloadKind::ALL {
             self.engine.observe(Observation::Controller(kind, WatchChange::Restarted));
@@ -226,17 +225,6 @@ impl Cluster {
                 object["status"] = status;
                 let record = self.record(&object);
                 Observation::Pool(WatchChange::Applied(name, record))
-            }
-            WriteRequest::CreatePolicyList(data) => {
-                let version = self.next_version().parse().unwrap();
-                let list = PolicyList { version, data };
-                Observation::PolicyList(WatchChange::Applied(POLICY_LIST.to_owned(), list))
-            }
-            WriteRequest::PatchPolicyList(patch) => {
-                let data = patch.into_iter().filter_map(|(name, mode)| mode.map(|mode| (name, mode))).collect();
-                let version = self.next_version().parse().unwrap();
-                let list = PolicyList { version, data };
-                Observation::PolicyList(WatchChange::Applied(POLICY_LIST.to_owned(), list))
             }
             WriteRequest::PutAdmission { object, .. } => {
                 let (kind, name) = (object.kind(), object.name().to_owned());

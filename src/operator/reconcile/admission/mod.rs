@@ -1,9 +1,9 @@
-//! Admission reconciler: the admission policies and bindings that each policy must have, its finalizer and its entry in
-//! the list of policies, in an order that neither refuses nor frees anything for a moment.
+//! Admission reconciler: the admission policies and bindings that each policy must have, and its finalizer, in an order
+//! that neither refuses nor frees anything for a moment.
 //!
-//! A policy begins: finalizer, entry, mutations, and when API servers act on these, validations. A change goes the same
+//! A policy begins: finalizer, mutations, and when API servers act on these, validations. A change goes the same
 //! way; what it makes surplus goes when API servers act on what is new. A policy ends the other way: validations, and
-//! when API servers have let go of them, its entry, mutations, finalizer.
+//! when API servers have let go of them, mutations, finalizer.
 
 mod progress;
 pub mod propagation;
@@ -24,17 +24,15 @@ use crate::{
     api::PlacementPolicy,
     convert,
     operator::{
-        cache::{ClusterCache, DeclaredObject, LastSeen, ObservedAdmission, Revision},
+        cache::{DeclaredObject, LastSeen, ObservedAdmission, Revision},
         hold::{HoldReason, Holds},
-        names::{FINALIZER, POLICY_LIST},
+        names::FINALIZER,
         write::{WriteRequest, WriteTarget, queue::WriteQueue},
     },
 };
 
 /// API servers refresh admission policies and bindings every second; twice that is safe.
 const ADMISSION_PROPAGATION: Duration = Duration::from_secs(2);
-/// API servers watch the list of policies.
-const LIST_PROPAGATION: Duration = Duration::from_secs(1);
 
 /// What is remembered of admission.
 #[derive(Debug, Default)]
@@ -71,12 +69,9 @@ type PresentObjects<'a> = BTreeMap<(AdmissionKind, &'a str), &'a ObservedAdmissi
 
 /// One comparison of what is with what should be.
 struct AdmissionPass<'a> {
-    cache: &'a ClusterCache,
     settings: &'a AdmissionSettings,
     now: Instant,
     writes: &'a WriteQueue,
-    /// The policies that belong on the list.
-    listed: BTreeMap<String, String>,
     outcome: ReconcileOutcome,
 }
 
@@ -100,15 +95,6 @@ impl AdmissionPass<'_> {
             .keys()
             .filter(|(kind, _)| !validates(*kind))
             .any(|(kind, name)| self.writes.is_in_flight(&WriteTarget::Admission(*kind, (*name).to_owned())))
-    }
-
-    fn is_listed(&self, name: &str) -> bool {
-        self.cache.policy_list.get(POLICY_LIST).is_some_and(|policy_list| policy_list.data.contains_key(name))
-    }
-
-    fn list(&mut self, name: &str, record: &DeclaredObject<PlacementPolicy>) {
-        let mode = record.object.as_ref().map_or("Unknown", |object| object.spec.mode.as_str());
-        self.listed.insert(name.to_owned(), mode.to_owned());
     }
 
     fn set_finalizers(&mut self, name: &str, record: &DeclaredObject<PlacementPolicy>, finalizers: Vec<String>) {
@@ -189,7 +175,6 @@ impl AdmissionReconciler {
         record: &DeclaredObject<PlacementPolicy>,
         present: &PresentObjects<'_>,
     ) -> Option<Vec<String>> {
-        pass.list(name, record);
         let finalizers = record.meta.finalizers.clone().unwrap_or_default();
         let is_held = finalizers.iter().any(|finalizer| finalizer == FINALIZER);
         if !is_held {
@@ -205,7 +190,7 @@ impl AdmissionReconciler {
             desired.keys().filter(|key| !is_so(key)).partition(|(kind, _)| validates(*kind));
         let lacks =
             mutations.iter().chain(&validations).map(|(kind, name)| format!("{} {name}", kind.as_str())).collect();
-        if !is_held || !pass.is_listed(name) {
+        if !is_held {
             return Some(lacks);
         }
         let progress = self.progress.entry(name.to_owned()).or_default();
@@ -247,13 +232,6 @@ impl AdmissionReconciler {
         let any = pass.end(present, |kind, _| validates(kind));
         progress.freed.update(!any, pass.now);
         if !pass.is_over(name, progress.freed.wait(ADMISSION_PROPAGATION)) {
-            if let Some(record) = record.filter(|_| pass.is_listed(name)) {
-                pass.list(name, record);
-            }
-            return;
-        }
-        progress.unlisted.update(!pass.is_listed(name), pass.now);
-        if !pass.is_over(name, progress.unlisted.wait(LIST_PROPAGATION)) {
             return;
         }
         let any = pass.end(present, |_, _| true);
@@ -272,21 +250,15 @@ impl AdmissionReconciler {
         let cache = view.cache;
         let settings = &view.settings.admission;
         let mut present: BTreeMap<&str, PresentObjects<'_>> = BTreeMap::new();
-        for kind in AdmissionKind::ALL {
+        // No policy has mutations of its own: one that is named so is somebody else's.
+        for kind in AdmissionKind::ALL.into_iter().filter(|kind| *kind != AdmissionKind::Mutation) {
             for (name, found) in cache.admission.of(kind).iter() {
                 if let Some(policy) = admission::policy_of(name) {
                     present.entry(policy).or_default().insert((kind, name), found);
                 }
             }
         }
-        let mut pass = AdmissionPass {
-            cache,
-            settings,
-            now,
-            writes: view.writes,
-            listed: BTreeMap::new(),
-            outcome: ReconcileOutcome::default(),
-        };
+        let mut pass = AdmissionPass { settings, now, writes: view.writes, outcome: ReconcileOutcome::default() };
         let names: BTreeSet<&str> =
             cache.policies.iter().map(|(name, _)| name.as_str()).chain(present.keys().copied()).collect();
         let (mut policies, mut lacking) = (BTreeSet::new(), BTreeMap::new());
@@ -316,7 +288,6 @@ impl AdmissionReconciler {
             revision.bump();
             self.propagation = Arc::new(Propagation { policies, lacking, revision });
         }
-        policy_list(cache, pass.listed, &mut pass.outcome.requests);
         pass.outcome
     }
 }
@@ -343,18 +314,5 @@ impl Reconciler for AdmissionReconciler {
     /// wait for was seen, whoever did it.
     fn take_over(&mut self, _: &ClusterView<'_>) {
         self.is_open = true;
-    }
-}
-
-/// The policies that exist, for the mutation that strips the keys of all others.
-fn policy_list(cache: &ClusterCache, desired: BTreeMap<String, String>, due: &mut Vec<WriteRequest>) {
-    match cache.policy_list.get(POLICY_LIST) {
-        None => due.push(WriteRequest::CreatePolicyList(desired)),
-        Some(found) if found.data == desired => {}
-        Some(found) => {
-            let gone = found.data.keys().filter(|name| !desired.contains_key(*name)).map(|name| (name.clone(), None));
-            let patch = gone.chain(desired.iter().map(|(name, mode)| (name.clone(), Some(mode.clone())))).collect();
-            due.push(WriteRequest::PatchPolicyList(patch));
-        }
     }
 }

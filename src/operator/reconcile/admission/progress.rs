@@ -54,8 +54,6 @@ pub(super) struct PolicyProgress {
     pub(super) enacted: Option<Arc<BTreeMap<(AdmissionKind, String), u64>>>,
     /// It ends: no validation is left.
     pub(super) freed: HeldSince,
-    /// It ends: it is no longer on the list of policies.
-    pub(super) unlisted: HeldSince,
     /// It ends: nothing of it is left.
     pub(super) ended: HeldSince,
 }

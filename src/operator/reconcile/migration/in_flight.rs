@@ -90,7 +90,7 @@ impl InFlightMove {
             MigrationCause::Violating | MigrationCause::Expiring => {
                 owned.misplaced.iter().any(rempart_core::compliance::MisplacedPod::is_to_move)
             }
-            MigrationCause::Stale | MigrationCause::TemplateBehind => true,
+            MigrationCause::Stale | MigrationCause::TemplateBehind | MigrationCause::KeyRetired => true,
         };
         // What waits to be written is dropped when nothing stands wrong any more.
         if !self.steps.is_empty() && owned.is_some_and(goes_on) {

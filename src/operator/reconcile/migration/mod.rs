@@ -272,7 +272,7 @@ impl MigrationReconciler {
                 self.begin(due, unit, clocks, events);
             }
         }
-        self.forget(report, &plan);
+        self.forget(view, report, &plan);
         self.watch_rollouts(&plan, now);
         waiting.retain(|uid, _| !self.in_flight.contains_key(uid));
         for (unit, wait) in waiting.iter().filter_map(|(uid, wait)| Some((report.workloads.get(uid)?, wait))) {
@@ -344,11 +344,12 @@ impl MigrationReconciler {
         let mut pods = BTreeSet::new();
         for step in &due.steps {
             let request = match step {
-                MigrationStep::AnnotateTemplate { kind, name } => {
+                MigrationStep::AnnotateTemplate { kind, name, surplus } => {
                     TemplateKind::of(*kind).map(|kind| WriteRequest::RestartRollout {
                         kind,
                         name: format!("{}/{name}", due.namespace),
                         note: note.clone(),
+                        surplus: surplus.iter().map(|key| (*key).to_owned()).collect(),
                         uid: due.owner,
                     })
                 }
@@ -359,12 +360,13 @@ impl MigrationReconciler {
             };
             steps.extend(request.map(|request| (request.target(), request)));
         }
-        if due.cause == MigrationCause::Stale {
+        let by_template = due.steps.iter().any(|step| matches!(step, MigrationStep::AnnotateTemplate { .. }));
+        let taken = if by_template { unit.surplus.join(", ") } else { String::new() };
+        if due.cause == MigrationCause::Stale || !taken.is_empty() {
             let keys = unit.stale.first().map(rempart_core::compliance::StalePod::keys);
             let keys = keys.unwrap_or_else(|| unit.surplus.join(", "));
             let pods = unit.stale.iter().map(|stale| stale.pod.uid).collect();
-            let by_template = due.steps.iter().any(|step| matches!(step, MigrationStep::AnnotateTemplate { .. }));
-            self.replaced.insert(due.owner, ReplacedPods { keys, pods, by_template });
+            self.replaced.insert(due.owner, ReplacedPods { keys, template_keys: taken, pods, by_template });
         }
         let about = reference(unit);
         // An eviction that was refused before is told of once.
@@ -439,7 +441,7 @@ impl MigrationReconciler {
             let to_move = owned.misplaced.iter().filter(|pod| pod.is_to_move()).count();
             if !done {
                 let why = match flight.why {
-                    MigrationCause::TemplateBehind => BlockedReason::TemplateReverted,
+                    MigrationCause::TemplateBehind | MigrationCause::KeyRetired => BlockedReason::TemplateReverted,
                     MigrationCause::Violating | MigrationCause::Expiring | MigrationCause::Stale => {
                         BlockedReason::Stuck
                     }
@@ -451,7 +453,7 @@ impl MigrationReconciler {
                 self.resting.remove(&unit);
                 let note = "its template says all that is said of it now".to_owned();
                 events.push(flight.event(conditions::MIGRATED, note, false, at));
-            } else if flight.why == MigrationCause::Stale {
+            } else if matches!(flight.why, MigrationCause::Stale | MigrationCause::KeyRetired) {
                 // Whether its pods find a node is for the scheduler to say.
                 self.resting.remove(&unit);
                 let note = match flight.until {
@@ -531,8 +533,13 @@ impl MigrationReconciler {
     }
 
     /// Forgets what no longer matters.
-    fn forget(&mut self, report: &ComplianceReport<'_>, plan: &MigrationPlan<'_>) {
-        self.replaced.retain(|unit, _| report.workloads.contains_key(unit));
+    fn forget(&mut self, view: &ClusterView<'_>, report: &ComplianceReport<'_>, plan: &MigrationPlan<'_>) {
+        // What somebody puts back into a template is not taken from it again, until a policy has demanded it in between.
+        let is_taken = |before: &ReplacedPods| {
+            let mut keys = before.template_keys.split(", ").filter(|key| !key.is_empty()).peekable();
+            keys.peek().is_some() && keys.all(|key| view.evaluation.world.is_retired(key))
+        };
+        self.replaced.retain(|unit, before| report.workloads.contains_key(unit) || is_taken(before));
         self.resting.retain(|unit, _| report.workloads.contains_key(unit));
         if self.refused.len() > plan.blocked.len().saturating_mul(2).saturating_add(1024) {
             let pods: BTreeSet<ObjectUid> =

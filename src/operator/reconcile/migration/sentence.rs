@@ -31,6 +31,9 @@ pub(super) fn sentence(due: &PlannedMigration<'_>, unit: &OwnedPods<'_>) -> Stri
         {
             "its pods are replaced by a rollout".to_owned()
         }
+        [MigrationStep::AnnotateTemplate { .. }] if due.cause == MigrationCause::KeyRetired => {
+            "its template is completed anew".to_owned()
+        }
         [MigrationStep::AnnotateTemplate { .. }] => "its template is completed".to_owned(),
         [MigrationStep::Evict { name, .. }] => format!("pod {name} is to be evicted"),
         steps => format!("{} pods are to be evicted", steps.len()),
@@ -42,6 +45,9 @@ pub(super) fn sentence(due: &PlannedMigration<'_>, unit: &OwnedPods<'_>) -> Stri
         MigrationCause::TemplateBehind => Some(
             "its template says less than is said of it now, and its next pods would be admitted by that".to_owned(),
         ),
+        MigrationCause::KeyRetired => {
+            Some(format!("its template selects by {}, which its pods would not be given now", unit.surplus.join(", ")))
+        }
         MigrationCause::Violating | MigrationCause::Expiring => {
             unit.misplaced.iter().find(|pod| pod.is_to_move()).map(|pod| {
                 let node = pod.pod.node.as_deref().unwrap_or_default();

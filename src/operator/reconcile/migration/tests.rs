@@ -90,6 +90,7 @@ fn unit(controller: &Controller, ready: u32) -> OwnedPods<'_> {
         misplaced: vec![],
         stale: vec![],
         surplus: vec![],
+        surplus_stays: false,
         nodes: BTreeMap::new(),
     }
 }

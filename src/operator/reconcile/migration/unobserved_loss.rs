@@ -39,9 +39,12 @@ pub struct UnobservedLoss {
 impl UnobservedLoss {
     /// Looks at all nodes; `None` where there is none such, which is nearly always.
     pub fn find<'c>(cache: &'c ClusterCache, evaluation: &Evaluation, at: Timestamp, now: Instant) -> Option<Self> {
-        // Not even a pool that is being left is granted them.
-        let lost =
-            |(name, node): (&'c String, &'c NodeRecord)| (name, node, node.stamp_change(&evaluation.retained).remove);
+        // Not even a pool that is being left is granted them. What nobody demands any more stays.
+        let lost = |(name, node): (&'c String, &'c NodeRecord)| {
+            let mut lost = node.stamps_beyond(&evaluation.retained);
+            lost.retain(|key| !evaluation.world.is_retired(key));
+            (name, node, lost)
+        };
         let losing: Vec<_> = cache.nodes.iter().map(lost).filter(|(.., lost)| !lost.is_empty()).collect();
         if losing.is_empty() {
             return None;

@@ -60,9 +60,9 @@ fn what_was_annotated_before_its_policy_was_in_force_is_moved_by_its_template() 
         ),
         (partitioned(1), vec!["violating: touch StatefulSet app", "shop/app-0: RolloutPartitioned"]),
         (ControllerSpec::ReplicaSet, vec!["template: touch ReplicaSet app"]),
-        (ControllerSpec::DaemonSet { on_delete: false }, vec!["violating: touch DaemonSet app"]),
+        (ControllerSpec::DaemonSet { on_delete: false, updated: 0 }, vec!["violating: touch DaemonSet app"]),
         (
-            ControllerSpec::DaemonSet { on_delete: true },
+            ControllerSpec::DaemonSet { on_delete: true, updated: 0 },
             vec!["shop/app-0: StrategyOnDelete", "shop/app-1: StrategyOnDelete"],
         ),
         (job(true), vec!["shop/app-0: JobStarted", "shop/app-1: JobStarted"]),
@@ -99,7 +99,7 @@ fn what_a_completed_template_leaves_behind_is_its_controllers_or_is_named() {
         (stateful(true), twice("StrategyOnDelete")),
         (partitioned, twice("RolloutPartitioned")),
         (ControllerSpec::ReplicaSet, vec!["violating: evict app-1".to_owned()]),
-        (ControllerSpec::DaemonSet { on_delete: false }, twice("DaemonSet")),
+        (ControllerSpec::DaemonSet { on_delete: false, updated: 0 }, twice("DaemonSet")),
     ] {
         let (said, kind) = (format!("{form:?}"), form.kind());
         assert_eq!(completed(annotated_before(form, 2), kind).plan(), expected, "{said}");

@@ -1,6 +1,7 @@
 //! Migration plans: by what method and how much at a time pods are moved, and why the others stay.
 
 mod adoption;
+mod retired;
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -246,7 +247,10 @@ impl Scene {
         let plan = plan_migrations(objects, facts, report, &context);
         let moves = plan.migrations.iter().map(|due| {
             let steps = due.steps.iter().map(|step| match step {
-                MigrationStep::AnnotateTemplate { kind, name } => format!("touch {kind} {name}"),
+                MigrationStep::AnnotateTemplate { kind, name, surplus } => {
+                    let gone = surplus.iter().map(|key| format!(" without {}", key.split('/').nth(1).unwrap()));
+                    format!("touch {kind} {name}{}", gone.collect::<String>())
+                }
                 MigrationStep::Evict { name, .. } => format!("evict {name}"),
             });
             format!("{}: {}", due.cause, steps.collect::<Vec<_>>().join(", "))
@@ -298,7 +302,10 @@ fn each_kind_has_its_road_or_its_reason_to_stay() {
         (stateful(false), vec!["violating: evict app-1"]),
         (stateful(true), vec!["shop/app-0: StrategyOnDelete", "shop/app-1: StrategyOnDelete"]),
         (ControllerSpec::ReplicaSet, vec!["violating: evict app-1"]),
-        (ControllerSpec::DaemonSet { on_delete: false }, vec!["shop/app-0: DaemonSet", "shop/app-1: DaemonSet"]),
+        (
+            ControllerSpec::DaemonSet { on_delete: false, updated: 0 },
+            vec!["shop/app-0: DaemonSet", "shop/app-1: DaemonSet"],
+        ),
         (job(Some(3)), vec!["violating: evict app-1"]),
         (job(None), vec!["violating: evict app-1"]),
         (job(Some(0)), vec!["shop/app-0: JobWouldFail", "shop/app-1: JobWouldFail"]),
@@ -448,12 +455,12 @@ fn a_template_that_lacks_its_selector_is_touched_for_daemon_sets_alone() {
         controller.node_requirements = Arc::default();
         scene
     };
-    let daemons = Scene::new().with("app", ControllerSpec::DaemonSet { on_delete: false }, 2, "bad-1");
+    let daemons = Scene::new().with("app", ControllerSpec::DaemonSet { on_delete: false, updated: 0 }, 2, "bad-1");
     let daemons = bare(daemons, WorkloadKind::DaemonSet);
     assert_eq!(daemons.plan(), ["violating: touch DaemonSet app"]);
     // Kubernetes would end all its pods.
     assert_eq!(Scene { good: false, ..daemons }.plan(), ["shop/app-0: NoClearedPool", "shop/app-1: NoClearedPool"]);
-    let by_hand = Scene::new().with("app", ControllerSpec::DaemonSet { on_delete: true }, 1, "bad-1");
+    let by_hand = Scene::new().with("app", ControllerSpec::DaemonSet { on_delete: true, updated: 0 }, 1, "bad-1");
     assert_eq!(bare(by_hand, WorkloadKind::DaemonSet).plan(), ["shop/app-0: StrategyOnDelete"]);
     let sound = Scene::new().with("app", rolling(1, 1, 0), 1, "good-1");
     assert!(bare(sound, WorkloadKind::Deployment).plan().is_empty(), "who stands right is not restarted");
@@ -471,7 +478,7 @@ fn who_waits_for_what_is_gone_is_replaced_once() {
     let uid = again.controllers[&WorkloadKind::StatefulSet]["shop/db"].uid;
     let before = |pods: &[ObjectUid], by_template| {
         let pods = pods.iter().copied().collect();
-        [(uid, ReplacedPods { keys: gone.to_owned(), pods, by_template })].into()
+        [(uid, ReplacedPods { keys: gone.to_owned(), template_keys: String::new(), pods, by_template })].into()
     };
     again.replaced = before(&[], false);
     assert_eq!(again.plan(), ["shop/db-0: ReplacedInVain"]);

@@ -1,0 +1,160 @@
+//! Templates that select by a key that nobody demands any more.
+
+use super::*;
+use crate::{
+    name::{CategoryName, ExceptionName},
+    policy::Exception,
+};
+
+const GONE: &str = "clearance.rempart.node-restriction.kubernetes.io/former.secret";
+
+/// A workload of `spec` whose template and pods select by [`GONE`] as well: `placed` of them stand, the others wait.
+fn scene(spec: ControllerSpec, pods: u32, placed: u32) -> Scene {
+    let selector = || Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED, GONE]), affinity: None });
+    let kind = spec.kind();
+    let mut scene = Scene::new().with("app", spec, pods, "good-1");
+    for controllers in scene.controllers.values_mut() {
+        controllers.values_mut().for_each(|controller| controller.node_requirements = selector());
+    }
+    assert!(!scene.controllers[&kind].is_empty());
+    for (i, pod) in (0..).zip(scene.pods.values_mut()) {
+        pod.node_requirements = selector();
+        if i >= placed {
+            (pod.node, pod.phase) = (None, PodPhase::Unschedulable);
+        }
+    }
+    scene
+}
+
+#[test]
+fn a_template_that_selects_by_a_retired_key_is_completed_anew_where_nothing_else_mends_it() {
+    let daemons = |on_delete| ControllerSpec::DaemonSet { on_delete, updated: 0 };
+    let job = |started| ControllerSpec::Job { finished: false, started, failures_left: Some(6) };
+    let touched = |kind: &str| vec![format!("stale: touch {kind} app without former.secret")];
+    let kept = |why: &str| vec![format!("shop/app-1: {why}")];
+    let recreate = || ControllerSpec::Deployment {
+        paused: false,
+        strategy: RolloutStrategy::Recreate,
+        total: 2,
+        updated: 2,
+        available: 2,
+        stuck: false,
+    };
+    let cases: [(ControllerSpec, u32, Vec<String>, Vec<String>); 10] = [
+        // All its pods stand. Only one of them does.
+        (
+            daemons(false),
+            2,
+            vec!["retired: touch DaemonSet app without former.secret".to_owned()],
+            vec!["retired: touch DaemonSet app without former.secret".to_owned()],
+        ),
+        (
+            daemons(true),
+            2,
+            vec!["retired: touch DaemonSet app without former.secret".to_owned()],
+            vec!["retired: touch DaemonSet app without former.secret".to_owned()],
+        ),
+        (rolling(2, 1, 0), 2, vec![], touched("Deployment")),
+        (rolling(2, 0, 1), 2, vec![], touched("Deployment")),
+        (recreate(), 2, vec![], kept("StrategyRecreate")),
+        (stateful(false), 2, vec![], touched("StatefulSet")),
+        // Its template restarts nothing.
+        (stateful(true), 2, touched("StatefulSet"), touched("StatefulSet")),
+        (ControllerSpec::ReplicaSet, 2, vec![], touched("ReplicaSet")),
+        (job(true), 2, vec![], kept("JobStarted")),
+        (job(false), 2, vec![], touched("Job")),
+    ];
+    for (spec, pods, stand, half) in cases {
+        assert_eq!(scene(spec.clone(), pods, pods).plan(), stand, "{spec:?}, all stand");
+        assert_eq!(scene(spec.clone(), pods, 1).plan(), half, "{spec:?}, one waits");
+    }
+    assert_eq!(scene(recreate(), 2, 0).plan(), touched("Deployment"), "nothing goes before its replacement stands");
+    assert_eq!(scene(ControllerSpec::CronJob, 0, 0).plan(), touched("CronJob"));
+    assert_eq!(scene(rolling(0, 1, 0), 0, 0).plan(), touched("Deployment"), "nothing runs");
+}
+
+#[test]
+fn what_somebody_puts_back_is_not_taken_again() {
+    for (spec, expected) in [
+        (ControllerSpec::DaemonSet { on_delete: false, updated: 0 }, vec![]),
+        (rolling(2, 1, 0), vec!["shop/app-1: ReplacedInVain"]),
+        (ControllerSpec::CronJob, vec![]),
+    ] {
+        let mut scene = scene(spec.clone(), 2, if matches!(spec, ControllerSpec::DaemonSet { .. }) { 2 } else { 1 });
+        let uid = scene.controllers[&spec.kind()]["shop/app"].uid;
+        let before =
+            ReplacedPods { keys: GONE.to_owned(), template_keys: GONE.to_owned(), pods: [].into(), by_template: true };
+        scene.replaced = [(uid, before)].into();
+        if spec == ControllerSpec::CronJob {
+            scene.pods.clear();
+        }
+        assert_eq!(scene.plan(), expected, "{spec:?}");
+    }
+}
+
+#[test]
+fn a_key_is_retired_when_nobody_demands_it() {
+    let mut world = Scene::new().world;
+    let retired = |world: &ClearanceInput| -> Vec<&str> {
+        [
+            "clearance:state.public",
+            "clearance:state.restricted",
+            "clearance:state.former",
+            "clearance:former.secret",
+            "category:state.health",
+            "category:state.free",
+            "category:state.former",
+            "exception:state.legacy",
+            "exception:state.former",
+            "rank:state.restricted",
+            "clearance:state",
+        ]
+        .into_iter()
+        .filter(|short| {
+            let (domain, name) = short.split_once(':').unwrap();
+            world.is_retired(&format!("{domain}.rempart.node-restriction.kubernetes.io/{name}"))
+        })
+        .collect()
+    };
+    let policy = world.policies.values_mut().next().unwrap();
+    let demand = policy.levels.at(1).unwrap().require.clone();
+    policy.categories =
+        [("health", demand), ("free", None)].map(|(name, demand)| (CategoryName::parse(name).unwrap(), demand)).into();
+    let exception = Exception {
+        namespaces: ["shop".to_owned()].into(),
+        rank: 1,
+        pools: [].into(),
+        until: crate::instant::CalendarDay::parse("2020-01-01").unwrap(),
+        reason: String::new(),
+        approved_by: String::new(),
+    };
+    policy.exceptions = [(ExceptionName::parse("legacy").unwrap(), exception)].into();
+    let always = [
+        "clearance:state.public",
+        "clearance:state.former",
+        "category:state.free",
+        "category:state.former",
+        "exception:state.former",
+    ];
+    let with_former = |at: usize| {
+        let mut all = always.to_vec();
+        all.insert(at, "clearance:former.secret");
+        all
+    };
+    assert_eq!(retired(&world), with_former(2), "an exception that has ended is still asked for");
+    // It is there, and nobody can read it.
+    world.unread_policies = ["former".to_owned()].into();
+    assert_eq!(retired(&world), always);
+    // Being deleted: admission adds its keys until it is gone.
+    world.policies.values_mut().next().unwrap().terminating = true;
+    assert_eq!(retired(&world), always);
+    for policy in world.policies.values_mut() {
+        policy.levels = PolicyLevels::new(
+            policy.levels.iter().map(|level| Level { require: None, ..level.clone() }).collect(),
+            "public",
+        )
+        .unwrap();
+    }
+    assert!(retired(&world).contains(&"clearance:state.restricted"), "its requirement was dropped");
+    assert!(retired(&world).contains(&"exception:state.legacy"), "there is nothing to except from");
+}

@@ -1,0 +1,160 @@
+//! Stamps of nodes: what verdicts grant to each pool, and the keys of the past that stay.
+//!
+//! A key that nobody demands any more is retired: its stamps stay where they are, and the nodes that join a pool where it
+//! was are given it, until nothing selects by it. So nothing waits for it, and no `DaemonSet` shrinks. A key in demand
+//! follows its verdicts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::Evaluation;
+use crate::operator::cache::{ClusterCache, LastSeen, Revision};
+use rempart_core::{keys, name::PoolName, selector::Labels};
+
+/// How often it is looked whether something still selects by a retired key while what runs keeps changing.
+const PACE: Duration = Duration::from_secs(1);
+
+/// What nodes should carry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeStamps {
+    /// By pool, retired keys included.
+    pools: BTreeMap<PoolName, Arc<Labels>>,
+    /// Keys that stay on whatever node carries them.
+    retired: BTreeSet<String>,
+}
+
+impl NodeStamps {
+    /// Those that `pools` are granted, none of them retired.
+    #[must_use]
+    pub fn granted(pools: BTreeMap<PoolName, Arc<Labels>>) -> Self {
+        Self { pools, retired: BTreeSet::new() }
+    }
+
+    /// Those of a node of `pool`.
+    #[must_use]
+    pub fn of(&self, pool: &PoolName) -> Option<&Arc<Labels>> {
+        self.pools.get(pool)
+    }
+
+    /// Whether `key` stays where it is.
+    #[must_use]
+    pub fn keeps(&self, key: &str) -> bool {
+        self.retired.contains(key)
+    }
+
+    /// The keys that stay although nobody demands them.
+    #[must_use]
+    pub fn retired(&self) -> &BTreeSet<String> {
+        &self.retired
+    }
+}
+
+/// Works out what nodes should carry, and remembers where retired keys were.
+#[derive(Debug, Default)]
+pub struct StampKeeper {
+    /// Retired keys, with the pools whose nodes are given them.
+    retired: BTreeMap<String, BTreeSet<PoolName>>,
+    stamps: NodeStamps,
+    /// How often what nodes should carry has changed.
+    revision: Revision,
+    evaluation: LastSeen<u64>,
+    nodes: LastSeen<Revision>,
+    workloads: LastSeen<Revision>,
+    looked_at: Option<Instant>,
+}
+
+impl StampKeeper {
+    /// What nodes should carry.
+    #[must_use]
+    pub fn stamps(&self) -> &NodeStamps {
+        &self.stamps
+    }
+
+    /// How often that has changed.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Takes in what was observed and evaluated, and returns when it is to be asked again though nothing changes.
+    pub fn update(&mut self, cache: &ClusterCache, evaluation: &Evaluation, now: Instant) -> Option<Instant> {
+        let is_new = self.evaluation.update(evaluation.serial);
+        let nodes_changed = self.nodes.update(cache.revisions.node_objects);
+        let workloads_changed = !self.retired.is_empty() && self.workloads.differs(&cache.revisions.workloads);
+        if !is_new && !nodes_changed && !workloads_changed {
+            return None;
+        }
+        let mut candidates = self.candidates(cache, evaluation);
+        let not_before = self.looked_at.map(|looked| looked + PACE).filter(|not_before| *not_before > now);
+        let is_same = candidates.keys().eq(self.retired.keys());
+        let wake = match not_before {
+            // What selects by them is known well enough.
+            Some(_) if is_same && !is_new => not_before.filter(|_| workloads_changed),
+            Some(_) | None => {
+                self.workloads.remember(cache.revisions.workloads);
+                self.looked_at = Some(now);
+                let keys = candidates.keys().map(String::as_str).collect();
+                let selected: BTreeSet<String> =
+                    cache.objects().selected(&keys).into_iter().map(str::to_owned).collect();
+                candidates.retain(|key, _| selected.contains(key));
+                None
+            }
+        };
+        if is_new || candidates != self.retired {
+            self.tell(&candidates);
+            self.retired = candidates;
+            self.stamps =
+                NodeStamps { pools: self.with_retired(evaluation), retired: self.retired.keys().cloned().collect() };
+            self.revision.bump();
+        }
+        wake
+    }
+
+    /// Keys that nobody demands, and that some node carries or was to be given, with the pools of these nodes.
+    fn candidates(&self, cache: &ClusterCache, evaluation: &Evaluation) -> BTreeMap<String, BTreeSet<PoolName>> {
+        let is_retired = |key: &str| evaluation.world.is_retired(key);
+        let known = self.retired.iter().filter(|(key, _)| is_retired(key));
+        let mut candidates: BTreeMap<String, BTreeSet<PoolName>> =
+            known.map(|(key, pools)| (key.clone(), pools.clone())).collect();
+        let mut seen = BTreeSet::new();
+        for (_, node) in cache.nodes.iter() {
+            let pool = node.membership.pool();
+            // The nodes of a pool nearly always carry the same.
+            if !seen.insert((node.stamps_address(), pool)) {
+                continue;
+            }
+            for key in node.stamp_keys().filter(|key| keys::policy_asked(key).is_some() && is_retired(key)) {
+                candidates.entry(key.to_owned()).or_default().extend(pool.cloned());
+            }
+        }
+        candidates
+    }
+
+    /// What verdicts grant to each pool that stands on something, with the keys that stay.
+    fn with_retired(&self, evaluation: &Evaluation) -> BTreeMap<PoolName, Arc<Labels>> {
+        let mut pools = evaluation.stamps.clone();
+        for (key, of) in &self.retired {
+            for pool in of {
+                if let Some(stamps) = pools.get_mut(pool).filter(|stamps| !stamps.is_empty()) {
+                    Arc::make_mut(stamps).insert(key.clone(), keys::GRANTED.to_owned());
+                }
+            }
+        }
+        pools
+    }
+
+    fn tell(&self, now: &BTreeMap<String, BTreeSet<PoolName>>) {
+        for key in now.keys().filter(|key| !self.retired.contains_key(*key)) {
+            tracing::info!(
+                key,
+                "no policy demands it any more, and something selects by it: its stamps stay until nothing does"
+            );
+        }
+        for key in self.retired.keys().filter(|key| !now.contains_key(*key)) {
+            tracing::info!(key, "demanded again, or selected by nothing any more: no longer kept");
+        }
+    }
+}
