@@ -28,6 +28,7 @@ mod record_history;
 mod records;
 #[path = "../refused_table.rs"]
 mod refused_table;
+mod retired;
 mod schema;
 mod smoke;
 mod stamps;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         outages::trials(),
         placement::trials(),
         records::trials(),
+        retired::trials(),
         schema::trials(),
         smoke::trials(),
         stamps::trials(),
