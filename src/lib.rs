@@ -11,6 +11,7 @@ pub mod gather;
 pub mod lint;
 pub mod manifest;
 pub mod operator;
+pub mod release;
 pub mod report;
 pub mod terminal;
 

@@ -102,11 +102,11 @@ pub(super) fn snapshot(
         .block_on(fetch(context, wanted, sources))
 }
 
-async fn fetch(
-    context: Option<&str>,
-    wanted: &SnapshotScope,
-    sources: &mut SourceMap,
-) -> anyhow::Result<ClusterSnapshot> {
+/// A client of the cluster of `context`, or of the current context or, within a cluster, of that.
+///
+/// # Errors
+/// When there is no such context, or nothing says which cluster to ask.
+pub(super) async fn client(context: Option<&str>) -> anyhow::Result<Client> {
     let config = match context {
         Some(name) => {
             let options = KubeConfigOptions { context: Some(name.to_owned()), ..KubeConfigOptions::default() };
@@ -116,7 +116,15 @@ async fn fetch(
         }
         None => Config::infer().await.context("no cluster to ask: set KUBECONFIG to a kubeconfig file")?,
     };
-    let client = Client::try_from(config).context("the cluster's address or credentials cannot be used")?;
+    Client::try_from(config).context("the cluster's address or credentials cannot be used")
+}
+
+async fn fetch(
+    context: Option<&str>,
+    wanted: &SnapshotScope,
+    sources: &mut SourceMap,
+) -> anyhow::Result<ClusterSnapshot> {
+    let client = client(context).await?;
     let mut snapshot = ClusterSnapshot { own: Vec::new(), rest: GatheredObjects::default() };
     for resource in &OWN {
         each_page(&client, resource, |text| snapshot.own.push(sources.add(NO_FILE, text))).await?;

@@ -12,6 +12,7 @@ mod lint;
 mod output;
 mod plan;
 mod progress;
+mod release;
 mod run;
 mod schemas;
 mod stats;
@@ -40,6 +41,7 @@ enum CommandChoice {
     Explain(explain::ExplainCommand),
     Impact(impact::ImpactCommand),
     Lint(lint::LintCommand),
+    Release(release::ReleaseCommand),
     Run(run::RunCommand),
     Crds(crds::CrdsCommand),
     Schemas(schemas::SchemasCommand),
@@ -75,6 +77,7 @@ impl CommandLine {
             CommandChoice::Explain(explain) => (explain.execute(), COULD_NOT_JUDGE),
             CommandChoice::Impact(impact) => (impact.execute(), COULD_NOT_JUDGE),
             CommandChoice::Lint(lint) => (lint.execute(), COULD_NOT_JUDGE),
+            CommandChoice::Release(release) => (release.execute(), COULD_NOT_JUDGE),
             CommandChoice::Run(run) => (run.execute().map(|()| ExitCode::SUCCESS), 1),
             CommandChoice::Crds(crds) => (crds.execute().map(|()| ExitCode::SUCCESS), 1),
             CommandChoice::Schemas(schemas) => (schemas.execute().map(|()| ExitCode::SUCCESS), 1),

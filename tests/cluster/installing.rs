@@ -161,6 +161,12 @@ async fn eventually_nothing_compiled(client: &Client) -> Result<()> {
     Ok(())
 }
 
+/// Uninstalls the chart without asking first: nothing could run the check, for want of nodes.
+async fn uninstall(cluster: &ControlPlane) -> Result<()> {
+    cluster.helm(["uninstall", "rempart", "--namespace", "rempart-system", "--no-hooks"]).run().await?;
+    Ok(())
+}
+
 async fn restart_api_server(cluster: &ControlPlane) -> Result<()> {
     cluster.kill(Component::ApiServer).await?;
     cluster.start_again(Component::ApiServer).await?;
@@ -256,7 +262,7 @@ async fn come_and_go(cluster: &ControlPlane, admin: &Client, seen: &Bystanders) 
     eventually_nothing_compiled(admin).await?;
     seen.begin("removal");
     operator.terminate().await;
-    cluster.helm(["uninstall", "rempart", "--namespace", "rempart-system"]).run().await?;
+    uninstall(cluster).await?;
     seen.begin("installation once more");
     cluster.install_chart(&values).await?;
     let operator = cluster.start_operator(arguments).await?;
@@ -275,7 +281,7 @@ async fn uninstalled_first(_: &Context) -> Result<()> {
     apply(&admin, &policy(&json!({"matchLabels": {"tenant": "a"}}))).await?;
     eventually_judged(&admin, "governed", true).await?;
     // The operator outlives its chart for a while, as it does in a cluster.
-    cluster.helm(["uninstall", "rempart", "--namespace", "rempart-system"]).run().await?;
+    uninstall(&cluster).await?;
     eventually_nothing_compiled(&admin).await?;
     eventually_judged(&admin, "governed", false).await?;
     let made = create(&admin, &pod("governed", "web", &[])).await?;

@@ -20,6 +20,7 @@ mod faults;
 mod harness;
 mod installing;
 mod leadership;
+mod leaving;
 mod migration;
 mod monitoring;
 mod outages;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         faults::trials(),
         installing::trials(),
         leadership::trials(),
+        leaving::trials(),
         migration::trials(),
         monitoring::trials(),
         outages::trials(),

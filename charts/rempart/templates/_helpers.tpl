@@ -33,3 +33,25 @@ so that a wrong policy can never keep the operator itself from starting. */}}
 {{- end -}}
 {{- end }}
 
+{{/* The image of everything that runs. */}}
+{{- define "rempart.image" -}}
+{{ printf "%s%s" .Values.image.repository (.Values.image.digest | empty | ternary (printf ":%s" (.Values.image.tag | default .Chart.AppVersion)) (printf "@%s" .Values.image.digest)) | quote }}
+{{- end }}
+
+{{/* Who its processes are, and what they may. */}}
+{{- define "rempart.podSecurity" -}}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  seccompProfile:
+    type: RuntimeDefault
+{{- end }}
+
+{{- define "rempart.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end }}

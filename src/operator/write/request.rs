@@ -106,7 +106,9 @@ impl TemplateKind {
         })
     }
 
-    fn kind(self) -> WorkloadKind {
+    /// The kind of workload.
+    #[must_use]
+    pub fn workload(self) -> WorkloadKind {
         match self {
             Self::Deployment => WorkloadKind::Deployment,
             Self::ReplicaSet => WorkloadKind::ReplicaSet,
@@ -246,7 +248,7 @@ impl WriteTarget {
             Self::NodeLabels(name) => format!("Node {name}"),
             Self::ProviderStatus(name) => format!("CloudProvider {name}"),
             Self::PoolStatus(name) => format!("PlacementPool {name}"),
-            Self::Template(kind, key) => format!("{} {key}", kind.kind()),
+            Self::Template(kind, key) => format!("{} {key}", kind.workload()),
             Self::Eviction(key) => format!("Pod {key}"),
             Self::Event { object, .. } => object.clone(),
         }

@@ -1,0 +1,231 @@
+//! Release: what still selects by keys that nobody demands, and how it is freed of them before Rempart leaves a cluster.
+//!
+//! Takes what was listed of a cluster and gives a [`ReleaseSurvey`]; [`cluster`] lists, patches one wave after the other
+//! and waits for each rollout.
+
+pub mod cluster;
+mod rollout;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::operator::write::TemplateKind;
+use rempart_core::{
+    clearance::ClearanceInput,
+    cluster_objects::{Controller, ControllerSpec, ObjectUid, OwnerRef, Pod, PodPhase, split},
+    selector::Labels,
+    text::{ListDisplay, counted},
+    workload::WorkloadKind,
+};
+
+/// What was listed.
+#[derive(Debug, Default)]
+pub struct ListedCluster {
+    /// The policies that are there and are not being deleted; none where their kind is not.
+    pub world: ClearanceInput,
+    /// Policies that are being deleted: they demand nothing any more.
+    pub ending: Vec<String>,
+    /// Controllers, by kind and by `namespace/name`.
+    pub controllers: BTreeMap<WorkloadKind, BTreeMap<String, Controller>>,
+    /// Pods, by `namespace/name`.
+    pub pods: BTreeMap<String, Pod>,
+    /// Nodes that carry a key that nobody demands.
+    pub nodes: usize,
+}
+
+/// A pod template that selects by keys that nobody demands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldTemplate {
+    /// What has it.
+    pub kind: TemplateKind,
+    /// Its name, with its namespace.
+    pub key: String,
+    /// Its identifier.
+    pub uid: ObjectUid,
+    /// The keys.
+    pub keys: BTreeSet<String>,
+    /// What makes it in turn, and may put them back.
+    pub owner: Option<String>,
+}
+
+/// What selects by keys that nobody demands, and what still demands some.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReleaseSurvey {
+    /// The policies that exist.
+    pub policies: Vec<String>,
+    /// Those that are being deleted.
+    pub ending: Vec<String>,
+    /// Templates that can be freed.
+    pub templates: Vec<HeldTemplate>,
+    /// What has a template that cannot change: a Job that has started, and what is made by another template.
+    pub fixed: Vec<(String, BTreeSet<String>)>,
+    /// Pods that nobody makes anew by a template that is known.
+    pub pods: Vec<(String, BTreeSet<String>)>,
+    /// Nodes that carry such keys.
+    pub nodes: usize,
+}
+
+/// What `listed` holds of keys that nobody demands.
+#[must_use]
+pub fn survey(listed: &ListedCluster) -> ReleaseSurvey {
+    let retired = |selector: &Labels| -> BTreeSet<String> {
+        selector.keys().filter(|key| listed.world.is_retired(key)).cloned().collect()
+    };
+    let policies = listed.world.policies.keys().map(ToString::to_string);
+    let mut found = ReleaseSurvey {
+        policies: policies.chain(listed.world.unread_policies.iter().cloned()).collect(),
+        ending: listed.ending.clone(),
+        nodes: listed.nodes,
+        ..ReleaseSurvey::default()
+    };
+    for (kind, controllers) in &listed.controllers {
+        for (key, controller) in controllers {
+            let keys = retired(&controller.node_requirements.selector);
+            if keys.is_empty() {
+                continue;
+            }
+            let name = || format!("{} {key}", kind.as_str().to_ascii_lowercase());
+            match (TemplateKind::of(*kind), fate(listed, key, controller)) {
+                (Some(kind), TemplateFate::Free) => {
+                    let owner = controller.owner.as_deref();
+                    let owner = owner.map(|owner| format!("{} {}", owner.kind_said, owner.name));
+                    found.templates.push(HeldTemplate { kind, key: key.clone(), uid: controller.uid, keys, owner });
+                }
+                (_, TemplateFate::Fixed) => found.fixed.push((name(), keys)),
+                (_, TemplateFate::OfAnother | TemplateFate::Over) | (None, TemplateFate::Free) => {}
+            }
+        }
+    }
+    for (key, pod) in &listed.pods {
+        let is_known = |owner: &OwnerRef| {
+            let (namespace, _) = split(key);
+            owner.kind.is_some_and(|kind| holder(listed, kind, namespace, &owner.name).is_some())
+        };
+        let keys = retired(&pod.node_requirements.selector);
+        if !keys.is_empty() && pod.phase != PodPhase::Done && !pod.owner.as_deref().is_some_and(is_known) {
+            found.pods.push((format!("pod {key}"), keys));
+        }
+    }
+    found
+}
+
+/// What may become of a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TemplateFate {
+    /// It can be changed.
+    Free,
+    /// It cannot.
+    Fixed,
+    /// It follows from another that is known.
+    OfAnother,
+    /// No pod is made by it any more.
+    Over,
+}
+
+fn fate(listed: &ListedCluster, key: &str, controller: &Controller) -> TemplateFate {
+    let (namespace, _) = split(key);
+    let owner = controller.owner.as_deref();
+    let is_known = owner
+        .is_some_and(|owner| owner.kind.is_some_and(|kind| holder(listed, kind, namespace, &owner.name).is_some()));
+    match &controller.spec {
+        _ if controller.terminating => TemplateFate::Over,
+        ControllerSpec::ReplicaSet if is_known => TemplateFate::OfAnother,
+        ControllerSpec::Job { finished: true, .. } => TemplateFate::Over,
+        ControllerSpec::Job { finished: false, started: true, .. } => TemplateFate::Fixed,
+        ControllerSpec::Job { finished: false, started: false, .. }
+        | ControllerSpec::Deployment { .. }
+        | ControllerSpec::ReplicaSet
+        | ControllerSpec::StatefulSet { .. }
+        | ControllerSpec::DaemonSet { .. }
+        | ControllerSpec::CronJob => TemplateFate::Free,
+    }
+}
+
+fn holder<'a>(listed: &'a ListedCluster, kind: WorkloadKind, namespace: &str, name: &str) -> Option<&'a Controller> {
+    listed.controllers.get(&kind)?.get(&format!("{namespace}/{name}"))
+}
+
+impl ReleaseSurvey {
+    /// Whether Rempart can leave, and nothing would ever wait for a key.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        self.policies.is_empty() && self.ending.is_empty() && self.holds_nothing()
+    }
+
+    /// Whether nothing selects by a key that nobody demands.
+    #[must_use]
+    pub fn holds_nothing(&self) -> bool {
+        self.templates.is_empty() && self.fixed.is_empty() && self.pods.is_empty()
+    }
+
+    /// Why it cannot, in sentences that each name a remedy.
+    #[must_use]
+    pub fn obstacles(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        if !self.policies.is_empty() {
+            told.push(format!(
+                "{} still {}: {}. While the operator runs, delete what shall no longer hold, as with `kubectl delete \
+                 placementpolicies --all`",
+                counted(self.policies.len(), "PlacementPolicy", "PlacementPolicies"),
+                if self.policies.len() == 1 { "exists" } else { "exist" },
+                some(self.policies.iter()),
+            ));
+        }
+        if let Some(name) = self.ending.first() {
+            told.push(format!(
+                "{} being deleted: {}. The operator lets go of it within seconds; where it is gone for good, `kubectl patch \
+                 placementpolicy {name} --type merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'` does",
+                if self.ending.len() == 1 { "A PlacementPolicy is" } else { "PlacementPolicies are" },
+                some(self.ending.iter()),
+            ));
+        }
+        if !self.templates.is_empty() {
+            let names = self.templates.iter().map(HeldTemplate::name);
+            told.push(format!(
+                "{} by keys that no policy demands, and pods made by them would wait for ever on nodes that join later: \
+                 {}. `rempart release` frees them, a few rollouts at a time",
+                counted(self.templates.len(), "pod template selects", "pod templates select"),
+                some(names),
+            ));
+        }
+        let rest = self.fixed.iter().chain(&self.pods).map(|(name, _)| name);
+        if !self.fixed.is_empty() || !self.pods.is_empty() {
+            told.push(format!(
+                "{} by such keys and cannot be changed: {}. Wait for their end, or delete them and make them again",
+                counted(self.fixed.len().saturating_add(self.pods.len()), "object selects", "objects select"),
+                some(rest),
+            ));
+        }
+        told
+    }
+}
+
+impl HeldTemplate {
+    /// Its kind and name, as people write them.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{} {}", self.kind.workload().as_str().to_ascii_lowercase(), self.key)
+    }
+
+    /// Its keys without their domains: `state.secret`.
+    #[must_use]
+    pub fn short_keys(&self) -> String {
+        short_keys(&self.keys)
+    }
+}
+
+/// Keys without their domains.
+#[must_use]
+pub fn short_keys(keys: &BTreeSet<String>) -> String {
+    ListDisplay(keys.iter().map(|key| key.split_once('/').map_or(key.as_str(), |(_, name)| name))).to_string()
+}
+
+/// The first ten of `names`, and how many more there are.
+fn some(names: impl Iterator<Item = impl std::fmt::Display> + Clone) -> String {
+    const NAMED: usize = 10;
+    let more = names.clone().skip(NAMED).count();
+    let named = ListDisplay(names.take(NAMED)).to_string();
+    if more == 0 { named } else { format!("{named} and {more} more") }
+}
+
+#[cfg(test)]
+mod tests;
