@@ -164,7 +164,10 @@ fn world(own: &BTreeMap<(ResourceKind, String), OwnObject<'_>>, diagnostics: &mu
             }
             OwnSpec::Policy(spec) => {
                 let Converted { value, problems } = convert::policy(&object.name, spec);
-                world.policies.extend(value.map(|value| (value.name.clone(), value)));
+                match value {
+                    Some(policy) => drop(world.policies.insert(policy.name.clone(), policy)),
+                    None => drop(world.unread_policies.insert(object.name.clone())),
+                }
                 problems
             }
         };

@@ -191,6 +191,7 @@ fn lines(impact: &PlanImpact<'_>, after: &Plan<'_>) -> Vec<String> {
         format!("{} {}: +{:?} -{:?} {:?}", found.policy, found.demander, found.gained, found.lost, found.presence)
     });
     let ended = impact.ended.iter().map(|found| format!("ends: {} on {:?}", found.workload.identity, found.nodes));
+    let ended = ended.chain(impact.restarted.iter().map(|workload| format!("restarts: {}", workload.identity)));
     let refused = impact.refused.iter().map(|found| {
         let refusals: Vec<_> = found.refusals.iter().map(|refused| refused.refusal.code()).collect();
         format!("refused: {} {refusals:?}", found.workload.identity)
@@ -241,6 +242,21 @@ fn a_level_that_an_edit_renames_refuses_those_that_ask_for_it() {
             "stranded: deployment ward/files",
         ]
     );
+}
+
+#[test]
+fn a_daemon_set_whose_key_nobody_demands_any_more_restarts_and_does_not_end() {
+    let daemon = workload("DaemonSet", "agent", "patient", "");
+    let from = [CATALOGUE, POLICY, NODES, &daemon];
+    let lax = POLICY.replace("require: {qualifications: [hds]}", "");
+    let lines = edited(&from, &[CATALOGUE, &lax, NODES, &daemon], ["2026-11-22"; 2]);
+    assert!(lines.contains(&"restarts: daemonset ward/agent".to_owned()), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.starts_with("ends:")), "{lines:?}");
+    // A level that is asked for and gone: nothing ends, and no restart succeeds.
+    let renamed = POLICY.replace("name: patient", "name: patients");
+    let lines = edited(&from, &[CATALOGUE, &renamed, NODES, &daemon], ["2026-11-22"; 2]);
+    assert!(lines.contains(&r#"refused: daemonset ward/agent ["LevelUnknown"]"#.to_owned()), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.starts_with("ends:") || line.starts_with("restarts:")), "{lines:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    keys,
     name::{CategoryName, LevelName, PolicyName, PoolName},
     plan::{PlacementOutcome, Plan, PlannedWorkload, PolicyRefusal, RefusedNamespace, refused},
     reason::RequirementSource,
@@ -19,6 +20,9 @@ pub struct PlanImpact<'a> {
     pub standings: Vec<ClearanceChange<'a>>,
     /// `DaemonSet`s whose pods Kubernetes ends at once: no wave and no budget applies to them.
     pub ended: Vec<EndedDaemonSet<'a>>,
+    /// `DaemonSet`s whose templates are completed anew, since nobody demands a key of theirs any more: their pods restart
+    /// by their own strategy.
+    pub restarted: Vec<&'a Workload>,
     /// Namespaces whose labels were understood and would be refused: nothing starts in them.
     pub namespaces: Vec<RefusedNamespace<'a>>,
     /// Workloads that were admitted and would be refused, so that their pods do not come back.
@@ -105,10 +109,11 @@ impl PlanImpact<'_> {
     /// Whether nothing differs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { standings, ended, namespaces, refused, freed, moved, stranded } = self;
+        let Self { standings, ended, restarted, namespaces, refused, freed, moved, stranded } = self;
         standings.is_empty()
             && freed.is_empty()
             && ended.is_empty()
+            && restarted.is_empty()
             && namespaces.is_empty()
             && refused.is_empty()
             && moved.is_empty()
@@ -138,6 +143,7 @@ pub fn impact<'a>(old: &Plan<'a>, new: &Plan<'a>) -> PlanImpact<'a> {
     }
     impact.freed.sort_by_key(|workload| &workload.identity);
     impact.ended.sort_by_key(|ended| &ended.workload.identity);
+    impact.restarted.sort_by_key(|workload| &workload.identity);
     impact.refused.sort_by_key(|refusing| &refusing.workload.identity);
     impact.moved.sort_by_key(|moved| &moved.workload.identity);
     impact.stranded.sort_by_key(|stranded| &stranded.workload.identity);
@@ -199,6 +205,12 @@ impl<'a> PlanComparison<'a, '_> {
             let refusals = after.judgement.refusals.iter().filter(|refused| refused.in_force).cloned().collect();
             impact.refused.push(NewlyRefused { workload, refusals });
         }
+        let is_freed = || keys_of(old, before).iter().any(|key| new.inventory.world.is_retired(key));
+        // What is refused is not touched: its pods would not come back.
+        let is_touched = after.outcome != PlacementOutcome::Refused;
+        if workload.identity.kind == WorkloadKind::DaemonSet && is_touched && is_freed() {
+            impact.restarted.push(workload);
+        }
         let (lost, left) = match (places(old, before), places(new, after)) {
             (Places::Pools(_), Places::Anywhere) if before.outcome != PlacementOutcome::Refused => {
                 impact.freed.push(workload);
@@ -241,8 +253,18 @@ impl<'a> PlanComparison<'a, '_> {
                 // Its template stays as it is, and asks for nothing that a node could lose.
                 return;
             }
-            // Its template asks for a stamp that no node carries any longer.
-            stood.map(|nodes| nodes.into_iter().collect::<Vec<_>>())
+            // Its template asks for what it asked for; the stamps of keys that nobody demands any more stay.
+            let asked = keys_of(old, before);
+            let demanded: Vec<_> = asked.iter().filter(|key| !new.inventory.world.is_retired(key)).collect();
+            let ends = |node: &&str| {
+                let stamps = new.stamps_of(node);
+                demanded.iter().any(|key| stamps.as_ref().is_none_or(|stamps| !keys::grants(stamps, key)))
+            };
+            match stood {
+                Some(nodes) => Some(nodes.into_iter().filter(ends).collect::<Vec<_>>()),
+                None if demanded.is_empty() => return,
+                None => None,
+            }
         } else {
             let stood = |node: &&str| stood.as_ref().is_none_or(|cleared| cleared.contains(node));
             new.reach(after).map(|reach| reach.lost.into_iter().filter(stood).collect())
@@ -252,6 +274,22 @@ impl<'a> PlanComparison<'a, '_> {
             impact.ended.push(EndedDaemonSet { workload: after.workload, nodes, pools: lost.to_vec() });
         }
     }
+}
+
+/// The keys that the pods of `planned` select by.
+fn keys_of(plan: &Plan<'_>, planned: &PlannedWorkload<'_>) -> BTreeSet<String> {
+    let asks = plan.demand(planned).into_iter().flat_map(|demand| &demand.asks);
+    let keys = asks.filter_map(|ask| {
+        let policy = plan.inventory.world.policies.get(ask.policy)?;
+        let level = match (ask.exception, ask.level) {
+            (Some(exception), Some(_)) => policy.exception_key(exception.as_str()),
+            (None, Some((rank, _))) => policy.clearance_key(rank),
+            (_, None) => None,
+        };
+        let categories = ask.categories.iter().filter_map(|category| policy.category_key(category.as_str()));
+        Some(level.into_iter().chain(categories))
+    });
+    keys.flatten().collect()
 }
 
 /// Who demands, as an order: by policy, levels by rank, then categories.

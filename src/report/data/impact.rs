@@ -30,6 +30,9 @@ pub struct ImpactReport<'p> {
     categories: Vec<CategoryRow<'p>>,
     /// The `DaemonSet`s whose pods Kubernetes ends at once: no wave and no disruption budget applies to them.
     daemon_sets: Vec<DaemonSetRow<'p>>,
+    /// The `DaemonSet`s whose templates are completed anew, since nobody demands a key of theirs any more: their pods restart
+    /// by their own strategy.
+    restarted_daemon_sets: Vec<WorkloadNameRow<'p>>,
     /// The workloads that would be refused and were not: their pods do not come back once they end. Before them, the
     /// namespaces whose own labels would be refused.
     refused: Vec<RefusedRow<'p>>,
@@ -135,6 +138,7 @@ impl<'p> ImpactReport<'p> {
             levels,
             categories,
             daemon_sets: daemon_sets.collect(),
+            restarted_daemon_sets: impact.restarted.iter().map(|workload| (&workload.identity).into()).collect(),
             refused: namespaces.chain(workloads).collect(),
             moved: impact.moved.iter().map(|moved| (&moved.workload.identity).into()).collect(),
             stranded: impact.stranded.iter().map(|stranded| (&stranded.workload.identity).into()).collect(),

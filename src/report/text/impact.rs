@@ -35,6 +35,7 @@ pub fn impact(impact: &PlanImpact<'_>, old: &Plan<'_>, new: &Plan<'_>, layout: T
         return page.into_text();
     }
     ended(&mut page, impact);
+    restarted(&mut page, &impact.restarted);
     refused(&mut page, impact, old);
     stranded(&mut page, impact, new);
     freed(&mut page, &impact.freed);
@@ -73,6 +74,13 @@ fn ended(page: &mut TextPage, impact: &PlanImpact<'_>) {
     };
     let lines: Vec<String> = impact.ended.iter().map(line).collect();
     list(page, "DaemonSets that lose pods at once, whatever disruption budgets say", "!", Tone::Bad, &lines);
+}
+
+fn restarted(page: &mut TextPage, restarted: &[&Workload]) {
+    let lines: Vec<String> =
+        restarted.iter().map(|workload| ObjectName::from(&workload.identity).to_string()).collect();
+    let title = "DaemonSets that restart by their own strategy, freed of a key that nobody demands any more";
+    list(page, title, "·", Tone::Plain, &lines);
 }
 
 /// Objects that ask for what an edit removes, then what else is refused.
@@ -201,11 +209,12 @@ fn standings(page: &mut TextPage, standings: &[ClearanceChange<'_>]) {
 }
 
 fn summary(impact: &PlanImpact<'_>) -> String {
-    let PlanImpact { standings: _, ended, namespaces, refused, freed, moved, stranded } = impact;
+    let PlanImpact { standings: _, ended, restarted, namespaces, refused, freed, moved, stranded } = impact;
     let ended = counted(ended.len(), "DaemonSet", "DaemonSets");
     let refused = refused.len().saturating_add(namespaces.len());
     let lose = if impact.ended.len() == 1 { "loses" } else { "lose" };
     let set_free = if freed.is_empty() { String::new() } else { format!(", {} no longer restricted", freed.len()) };
+    let restart = if restarted.is_empty() { String::new() } else { format!(", {} restarted", restarted.len()) };
     let (stranded, moved) = (stranded.len(), moved.len());
-    format!("{ended} {lose} pods at once, {refused} refused, {stranded} stranded, {moved} moved{set_free}")
+    format!("{ended} {lose} pods at once{restart}, {refused} refused, {stranded} stranded, {moved} moved{set_free}")
 }

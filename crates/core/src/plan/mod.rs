@@ -31,7 +31,7 @@ use super::{
     policy::Policy,
     pool_membership::{NodeIdentity, claims},
     reason::{Reason, ReasonCode},
-    selector::LabelSource,
+    selector::{LabelSource, Labels},
     sensitivity::SensitivitySource,
     text::list,
     workload::{Workload, WorkloadKind},
@@ -332,6 +332,15 @@ impl<'a> Plan<'a> {
         };
         matches!(planned.outcome, PlacementOutcome::Unrestricted(_) | PlacementOutcome::Placeable(_))
             && self.demand(planned).is_none_or(met)
+    }
+
+    /// The stamps that verdicts grant to the node `name`; `None` where it is no pool's or is not known.
+    #[must_use]
+    pub fn stamps_of(&self, name: &str) -> Option<Labels> {
+        match self.nodes.get(name)? {
+            NodeOwnership::Pool(index) => self.pools.get(*index).map(PoolClearance::stamps),
+            NodeOwnership::Nobody | NodeOwnership::Disputed => None,
+        }
     }
 
     /// The pool at `index` of the pools.

@@ -282,7 +282,7 @@ impl<'a, 'p> Planner<'a, 'p> {
     fn node_requirements(&self, workload: &Workload, judgement: &WorkloadJudgement<'_>) -> NodeRequirements {
         let ours = |key: &str| {
             keys::policy_asked(key).is_some_and(|policy| {
-                !self.cluster.world().policies.contains_key(policy)
+                self.cluster.world().is_retired(key)
                     || judgement.policies.iter().any(|of| of.in_force && of.policy.name.as_str() == policy)
             })
         };
