@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context;
 use clap::{Parser, value_parser};
 
-use super::{FOUND, cluster, output};
+use super::{FOUND, cluster, input, output};
 use crate::{
     release::{
         ReleaseSurvey,
@@ -70,8 +70,11 @@ impl ReleaseCommand {
         if self.dry_run {
             return Ok(if found.holds_nothing() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) });
         }
-        let limits =
-            ReleaseLimits { at_a_time: usize::from(self.at_a_time), patience: Duration::from_secs(self.timeout) };
+        let limits = ReleaseLimits {
+            at: input::at(None),
+            at_a_time: usize::from(self.at_a_time),
+            patience: Duration::from_secs(self.timeout),
+        };
         let mut unsaid = None;
         let failed = free(&client, &found.templates, limits, &mut |line| {
             unsaid = unsaid.take().or(output::print(&format!("{}\n", visible(&line))).err());
@@ -131,6 +134,6 @@ fn say_what_is_there(found: &ReleaseSurvey) -> anyhow::Result<()> {
         let rest = found.fixed.iter().chain(&found.pods);
         lines.extend(rest.map(|(name, keys)| format!("  {name}: {}", short_keys(keys))));
     }
-    let lines: String = lines.iter().map(|line| format!("{}\n", visible(line))).collect();
-    output::print(&lines)
+    lines.push(String::new());
+    output::print(&lines.iter().map(|line| visible(line)).collect::<Vec<_>>().join("\n"))
 }

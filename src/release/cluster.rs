@@ -137,6 +137,8 @@ where
 /// How a release goes about it.
 #[derive(Clone, Copy, Debug)]
 pub struct ReleaseLimits {
+    /// The instant that templates are noted with.
+    pub at: Timestamp,
     /// So many workloads are rolled out at a time.
     pub at_a_time: usize,
     /// So long a rollout may take before the next ones begin all the same.
@@ -156,7 +158,7 @@ pub async fn free(
         let begun = tokio::time::Instant::now();
         let mut rolling: BTreeMap<String, &HeldTemplate> = BTreeMap::new();
         for held in wave {
-            match patch(client, held).await {
+            match patch(client, held, limits.at).await {
                 Ok(()) => drop(rolling.insert(held.name(), held)),
                 Err(error) => {
                     failed = failed.saturating_add(1);
@@ -206,9 +208,9 @@ fn api(client: &Client, kind: TemplateKind, namespace: &str) -> Api<DynamicObjec
     Api::namespaced_with(client.clone(), namespace, &resource)
 }
 
-async fn patch(client: &Client, held: &HeldTemplate) -> anyhow::Result<()> {
+async fn patch(client: &Client, held: &HeldTemplate, at: Timestamp) -> anyhow::Result<()> {
     let (namespace, name) = split(&held.key);
-    let spec = crate::operator::write::template_patch(held.kind, &now(), &held.keys);
+    let spec = crate::operator::write::template_patch(held.kind, &at.to_string(), &held.keys);
     let patch = json!({"metadata": {"uid": held.uid.to_string()}, "spec": spec});
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let after = api(client, held.kind, namespace).patch(name, &params, &Patch::Merge(patch)).await?;
@@ -226,11 +228,6 @@ async fn patch(client: &Client, held: &HeldTemplate) -> anyhow::Result<()> {
         Some((key, _)) => Err(anyhow!("somebody's admission puts {key} back at once")),
         None => Ok(()),
     }
-}
-
-/// The present, as the note of a move tells it.
-fn now() -> String {
-    Timestamp::from(jiff::Timestamp::now()).to_string()
 }
 
 async fn state(client: &Client, held: &HeldTemplate) -> anyhow::Result<RolloutState> {

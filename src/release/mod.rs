@@ -223,8 +223,8 @@ pub fn short_keys(keys: &BTreeSet<String>) -> String {
 fn some(names: impl Iterator<Item = impl std::fmt::Display> + Clone) -> String {
     const NAMED: usize = 10;
     let more = names.clone().skip(NAMED).count();
-    let named = ListDisplay(names.take(NAMED)).to_string();
-    if more == 0 { named } else { format!("{named} and {more} more") }
+    let first = ListDisplay(names.take(NAMED));
+    if more == 0 { first.to_string() } else { format!("{first} and {more} more") }
 }
 
 #[cfg(test)]

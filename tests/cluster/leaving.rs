@@ -174,10 +174,10 @@ async fn in_order(_: &Context) -> Result<()> {
     .await?;
     site.eventually_running(7).await?;
     let admin = site.cluster.admin_kubeconfig();
-    let said = site.release(&admin, &["--dry-run"]).await?;
+    let said = site.release(admin, &["--dry-run"]).await?;
     ensure!(said.0 == 1 && said.1.contains("  deployment shop/deployment: state.internal\n"), "{said:?}");
 
-    let said = site.release(&admin, &["--at-a-time", "1"]).await?;
+    let said = site.release(admin, &["--at-a-time", "1"]).await?;
     ensure!(said.0 == 1, "a pod of its own is left: {said:?}");
     ensure!(
         said.1.contains("[1/2] deployment shop/deployment: freed of state.internal; rolled out\n")
@@ -240,16 +240,16 @@ async fn uninstalled_first(_: &Context) -> Result<()> {
 
     let admin = site.cluster.admin_kubeconfig();
     // The policy is still declared: what it demands is in demand, and the command says so.
-    let said = site.release(&admin, &[]).await?;
+    let said = site.release(admin, &[]).await?;
     ensure!(
         said.0 == 0 && said.1.contains("1 PlacementPolicy is still there, and what is demanded by it stays: state"),
         "{said:?}"
     );
     let policies: Api<PlacementPolicy> = Api::all(site.admin.clone());
     policies.delete("state", &DeleteParams::default()).await?;
-    let said = site.release(&admin, &["--check"]).await?;
+    let said = site.release(admin, &["--check"]).await?;
     ensure!(said.1.contains("kubectl patch placementpolicy state --type merge"), "{said:?}");
-    let said = site.release(&admin, &["--timeout", "60"]).await?;
+    let said = site.release(admin, &["--timeout", "60"]).await?;
     ensure!(said.0 == 0 && said.1.contains("4 templates freed; nothing selects"), "{said:?}");
     site.eventually_running(2 + 2 + 1).await
 }

@@ -3,7 +3,7 @@
 //! A [`WriteRequest`] carries what it is about, so that none can be made of an object and a change that do not belong
 //! together. Its [`WriteTarget`] is what of it is remembered: one request is on its way for each target at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::EventRequest;
 use crate::{
@@ -124,11 +124,13 @@ impl TemplateKind {
 /// the template's node selector.
 #[must_use]
 pub fn template_patch(kind: TemplateKind, note: &str, surplus: &BTreeSet<String>) -> serde_json::Value {
-    let mut template = json!({ "metadata": { "annotations": { keys::MIGRATION: note } } });
-    if !surplus.is_empty() {
-        let gone: BTreeMap<&str, ()> = surplus.iter().map(|key| (key.as_str(), ())).collect();
-        template["spec"] = json!({ "nodeSelector": gone });
-    }
+    let metadata = json!({ "annotations": { keys::MIGRATION: note } });
+    let template = if surplus.is_empty() {
+        json!({ "metadata": metadata })
+    } else {
+        let gone: serde_json::Map<_, _> = surplus.iter().map(|key| (key.clone(), serde_json::Value::Null)).collect();
+        json!({ "metadata": metadata, "spec": { "nodeSelector": gone } })
+    };
     match kind {
         TemplateKind::CronJob => json!({ "jobTemplate": { "spec": { "template": template } } }),
         TemplateKind::Deployment

@@ -14,7 +14,9 @@ fn scene(spec: ControllerSpec, pods: u32, placed: u32) -> Scene {
     let kind = spec.kind();
     let mut scene = Scene::new().with("app", spec, pods, "good-1");
     for controllers in scene.controllers.values_mut() {
-        controllers.values_mut().for_each(|controller| controller.node_requirements = selector());
+        for controller in controllers.values_mut() {
+            controller.node_requirements = selector();
+        }
     }
     assert!(!scene.controllers[&kind].is_empty());
     for (i, pod) in (0..).zip(scene.pods.values_mut()) {
