@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context;
 use clap::{Parser, value_parser};
 
-use super::{FOUND, cluster, input, output};
+use super::{FOUND, cluster, output};
 use crate::{
     release::{
         ReleaseSurvey,
@@ -15,6 +15,9 @@ use crate::{
     terminal::visible,
 };
 use rempart_core::text::counted;
+
+/// API servers refresh admission policies and bindings every second; twice that is safe.
+const ADMISSION_PROPAGATION: Duration = Duration::from_secs(2);
 
 /// Frees pod templates of keys that no policy demands, so that nothing waits for them once Rempart is gone
 ///
@@ -70,31 +73,38 @@ impl ReleaseCommand {
         if self.dry_run {
             return Ok(if found.holds_nothing() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) });
         }
-        let limits = ReleaseLimits {
-            at: input::at(None),
-            at_a_time: usize::from(self.at_a_time),
-            patience: Duration::from_secs(self.timeout),
-        };
+        let limits =
+            ReleaseLimits { at_a_time: usize::from(self.at_a_time), patience: Duration::from_secs(self.timeout) };
         let mut unsaid = None;
-        let failed = free(&client, &found.templates, limits, &mut |line| {
+        let mut tell = |line: String| {
             unsaid = unsaid.take().or(output::print(&format!("{}\n", visible(&line))).err());
-        })
-        .await;
+        };
+        let mut failed = free(&client, &found.templates, limits, &mut tell).await;
+        let mut left = survey(&list(&client).await?);
+        if !left.templates.is_empty() {
+            // API servers act for a moment on the admission of a policy that has just gone.
+            tokio::time::sleep(ADMISSION_PROPAGATION).await;
+            failed = free(&client, &left.templates, limits, &mut tell).await;
+            left = survey(&list(&client).await?);
+        }
         if let Some(error) = unsaid {
             return Err(error);
         }
         // Somebody may have put keys back meanwhile.
-        let left = survey(&list(&client).await?);
         for held in &left.templates {
             let owner = held.owner.as_ref().map_or_else(
-                || "whoever declares it, as a GitOps repository".to_owned(),
-                |owner| format!("its owner, {owner},"),
+                || "whoever declares it, as a GitOps repository, may put it back".to_owned(),
+                |owner| format!("its owner, {owner}, may put it back"),
             );
-            output::warn(&format!("{} selects by {} again: {owner} puts it back", held.name(), held.short_keys()));
+            output::warn(&format!("{} still selects by {}: {owner}", held.name(), held.short_keys()));
         }
-        let is_done = failed == 0 && left.holds_nothing();
+        if !left.former.is_empty() {
+            let names: Vec<_> = left.former.iter().map(String::as_str).collect();
+            output::warn(&format!("pods of a former template are left of {}", names.join(", ")));
+        }
         let freed = found.templates.len().saturating_sub(failed);
-        output::print(&format!("{} freed", counted(freed, "template", "templates")))?;
+        output::print(&format!("{} freed and rolled out", counted(freed, "template", "templates")))?;
+        let is_done = left.holds_nothing();
         output::print(if is_done { "; nothing selects by a key that nobody demands.\n" } else { ".\n" })?;
         Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
     }
@@ -121,6 +131,12 @@ fn say_what_is_there(found: &ReleaseSurvey) -> anyhow::Result<()> {
             "{} still there, and what is demanded by it stays: {}",
             counted(found.policies.len(), "PlacementPolicy is", "PlacementPolicies are"),
             found.policies.join(", ")
+        ));
+    }
+    if !found.ending.is_empty() {
+        output::warn(&format!(
+            "being deleted, and what is demanded by it stays until it is gone: {}",
+            found.ending.join(", ")
         ));
     }
     let mut lines = vec![format!(

@@ -16,7 +16,7 @@ pub enum HoldReason {
     NotLeading,
     /// The API server does not answer, or has too much to do.
     ApiServerAbsent,
-    /// API servers need time to act on admission bindings or on the list of policies.
+    /// API servers need time to act on admission bindings.
     AdmissionPropagating,
     /// Facts have changed a moment ago, and must stay what they are for two seconds before pods are moved.
     FactsSettling,

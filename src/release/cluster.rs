@@ -31,7 +31,6 @@ use crate::{
 use rempart_core::{
     clearance::ClearanceInput,
     cluster_objects::{Controller, Pod, split},
-    instant::Timestamp,
 };
 
 /// How many objects are asked for at a time.
@@ -72,13 +71,13 @@ pub async fn list(client: &Client) -> anyhow::Result<ListedCluster> {
     Ok(listed)
 }
 
-/// The policies that are there, and the names of those that are being deleted. Where their kind is not, there are none.
+/// The policies that are there, those that are being deleted as well: admission adds their keys until they are gone. The
+/// names of these. Where their kind is not, there are none.
 async fn policies(client: &Client) -> anyhow::Result<(ClearanceInput, Vec<String>)> {
     let (mut world, mut ending) = (ClearanceInput::default(), Vec::new());
     let taken = each::<DeserializeGuard<PlacementPolicy>>(client, |key, found| {
         if found.meta().deletion_timestamp.is_some() {
-            ending.push(key);
-            return Ok(());
+            ending.push(key.clone());
         }
         match found.0.ok().and_then(|policy| convert::policy(&key, &policy.spec).value) {
             Some(policy) => drop(world.policies.insert(policy.name.clone(), policy)),
@@ -88,12 +87,12 @@ async fn policies(client: &Client) -> anyhow::Result<(ClearanceInput, Vec<String
     })
     .await;
     match taken {
-        Err(error) if is_unknown_kind(&error) => Ok(<_>::default()),
+        Err(error) if is_unknown(&error) => Ok(<_>::default()),
         taken => taken.map(|()| (world, ending)),
     }
 }
 
-fn is_unknown_kind(error: &anyhow::Error) -> bool {
+fn is_unknown(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref::<kube::Error>(), Some(kube::Error::Api(status)) if status.code == 404)
 }
 
@@ -137,8 +136,6 @@ where
 /// How a release goes about it.
 #[derive(Clone, Copy, Debug)]
 pub struct ReleaseLimits {
-    /// The instant that templates are noted with.
-    pub at: Timestamp,
     /// So many workloads are rolled out at a time.
     pub at_a_time: usize,
     /// So long a rollout may take before the next ones begin all the same.
@@ -156,19 +153,22 @@ pub async fn free(
     let (mut done, mut failed) = (0_usize, 0_usize);
     for wave in templates.chunks(limits.at_a_time.max(1)) {
         let begun = tokio::time::Instant::now();
-        let mut rolling: BTreeMap<String, &HeldTemplate> = BTreeMap::new();
+        let mut rolling: BTreeMap<String, (&HeldTemplate, bool)> = BTreeMap::new();
         for held in wave {
-            match patch(client, held, limits.at).await {
-                Ok(()) => drop(rolling.insert(held.name(), held)),
+            match patch(client, held).await {
+                Ok(is_put_back) => drop(rolling.insert(held.name(), (held, is_put_back))),
                 Err(error) => {
-                    failed = failed.saturating_add(1);
-                    tell(format!("{}: not freed of {}: {error:#}", held.name(), held.short_keys()));
+                    done = done.saturating_add(1);
+                    let is_gone = is_unknown(&error);
+                    failed = failed.saturating_add(usize::from(!is_gone));
+                    let said = if is_gone { "it is gone by now".to_owned() } else { format!("not freed: {error:#}") };
+                    tell(format!("[{done}/{}] {}: {said}", templates.len(), held.name()));
                 }
             }
         }
         while !rolling.is_empty() {
             let mut ended = Vec::new();
-            for (name, held) in &rolling {
+            for (name, (held, is_put_back)) in &rolling {
                 let (state, late) = (state(client, held).await, begun.elapsed() >= limits.patience);
                 let (is_freed, said) = match state {
                     Ok(RolloutState::Done(None)) => (true, "rolled out".to_owned()),
@@ -185,12 +185,13 @@ pub async fn free(
                     Err(error) if late => (false, format!("cannot be looked at: {error:#}")),
                     Ok(RolloutState::UnderWay { .. }) | Err(_) => continue,
                 };
-                ended.push((name.clone(), is_freed, said));
+                let said = if *is_put_back { format!("somebody's admission puts a key back; {said}") } else { said };
+                ended.push((name.clone(), is_freed && !is_put_back, said));
             }
             for (name, is_freed, said) in ended {
-                let Some(held) = rolling.remove(&name) else { continue };
+                let Some((held, _)) = rolling.remove(&name) else { continue };
                 (done, failed) = (done.saturating_add(1), failed.saturating_add(usize::from(!is_freed)));
-                tell(format!("[{done}/{}] {name}: freed of {}; {said}", templates.len(), held.short_keys()));
+                tell(format!("[{done}/{}] {name}: {}; {said}", templates.len(), held.short_keys()));
             }
             if !rolling.is_empty() {
                 tokio::time::sleep(LOOK).await;
@@ -208,9 +209,10 @@ fn api(client: &Client, kind: TemplateKind, namespace: &str) -> Api<DynamicObjec
     Api::namespaced_with(client.clone(), namespace, &resource)
 }
 
-async fn patch(client: &Client, held: &HeldTemplate, at: Timestamp) -> anyhow::Result<()> {
+/// Takes the keys from a template, and says whether somebody's admission has put one back in the same request.
+async fn patch(client: &Client, held: &HeldTemplate) -> anyhow::Result<bool> {
     let (namespace, name) = split(&held.key);
-    let spec = crate::operator::write::template_patch(held.kind, &at.to_string(), &held.keys);
+    let spec = crate::operator::write::template_patch(held.kind, None, &held.keys);
     let patch = json!({"metadata": {"uid": held.uid.to_string()}, "spec": spec});
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let after = api(client, held.kind, namespace).patch(name, &params, &Patch::Merge(patch)).await?;
@@ -224,10 +226,7 @@ async fn patch(client: &Client, held: &HeldTemplate, at: Timestamp) -> anyhow::R
     };
     let after = serde_json::to_value(after)?;
     let left = after.pointer(selector).and_then(Value::as_object);
-    match left.into_iter().flatten().find(|(key, _)| held.keys.contains(*key)) {
-        Some((key, _)) => Err(anyhow!("somebody's admission puts {key} back at once")),
-        None => Ok(()),
-    }
+    Ok(left.into_iter().flatten().any(|(key, _)| held.keys.contains(key)))
 }
 
 async fn state(client: &Client, held: &HeldTemplate) -> anyhow::Result<RolloutState> {

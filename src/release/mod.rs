@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::operator::write::TemplateKind;
 use rempart_core::{
     clearance::ClearanceInput,
-    cluster_objects::{Controller, ControllerSpec, ObjectUid, OwnerRef, Pod, PodPhase, split},
+    cluster_objects::{Controller, ControllerSpec, ObjectUid, OwnerRef, Pod, split},
     selector::Labels,
     text::{ListDisplay, counted},
     workload::WorkloadKind,
@@ -20,9 +20,9 @@ use rempart_core::{
 /// What was listed.
 #[derive(Debug, Default)]
 pub struct ListedCluster {
-    /// The policies that are there and are not being deleted; none where their kind is not.
+    /// The policies that are there; none where their kind is not.
     pub world: ClearanceInput,
-    /// Policies that are being deleted: they demand nothing any more.
+    /// Those of them that are being deleted: what they demand is in demand until they are gone.
     pub ending: Vec<String>,
     /// Controllers, by kind and by `namespace/name`.
     pub controllers: BTreeMap<WorkloadKind, BTreeMap<String, Controller>>,
@@ -50,16 +50,19 @@ pub struct HeldTemplate {
 /// What selects by keys that nobody demands, and what still demands some.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReleaseSurvey {
-    /// The policies that exist.
+    /// The policies that exist and are not being deleted.
     pub policies: Vec<String>,
-    /// Those that are being deleted.
+    /// Those that are.
     pub ending: Vec<String>,
     /// Templates that can be freed.
     pub templates: Vec<HeldTemplate>,
     /// What has a template that cannot change: a Job that has started, and what is made by another template.
     pub fixed: Vec<(String, BTreeSet<String>)>,
-    /// Pods that nobody makes anew by a template that is known.
+    /// Pods without a node that nobody makes anew by a template that is known: those that have one do not wait.
     pub pods: Vec<(String, BTreeSet<String>)>,
+    /// Workloads whose template is free, and some of whose pods are still of a former one: what makes them anew may do so by
+    /// that, as below a partition or while a rollout is paused.
+    pub former: BTreeSet<String>,
     /// Nodes that carry such keys.
     pub nodes: usize,
 }
@@ -72,7 +75,10 @@ pub fn survey(listed: &ListedCluster) -> ReleaseSurvey {
     };
     let policies = listed.world.policies.keys().map(ToString::to_string);
     let mut found = ReleaseSurvey {
-        policies: policies.chain(listed.world.unread_policies.iter().cloned()).collect(),
+        policies: policies
+            .chain(listed.world.unread_policies.iter().cloned())
+            .filter(|name| !listed.ending.contains(name))
+            .collect(),
         ending: listed.ending.clone(),
         nodes: listed.nodes,
         ..ReleaseSurvey::default()
@@ -95,14 +101,19 @@ pub fn survey(listed: &ListedCluster) -> ReleaseSurvey {
             }
         }
     }
-    for (key, pod) in &listed.pods {
-        let is_known = |owner: &OwnerRef| {
-            let (namespace, _) = split(key);
-            owner.kind.is_some_and(|kind| holder(listed, kind, namespace, &owner.name).is_some())
-        };
+    let held: BTreeSet<ObjectUid> = found.templates.iter().map(|held| held.uid).collect();
+    for (key, pod) in listed.pods.iter().filter(|(_, pod)| pod.is_active()) {
         let keys = retired(&pod.node_requirements.selector);
-        if !keys.is_empty() && pod.phase != PodPhase::Done && !pod.owner.as_deref().is_some_and(is_known) {
-            found.pods.push((format!("pod {key}"), keys));
+        if keys.is_empty() {
+            continue;
+        }
+        match pod.owner.as_deref().and_then(|owner| maker(listed, split(key).0, owner)) {
+            Some((_, controller)) if held.contains(&controller.uid) => {}
+            // Named already, as one that cannot change.
+            Some((_, Controller { spec: ControllerSpec::Job { .. }, .. })) => {}
+            Some((name, _)) => drop(found.former.insert(name)),
+            None if pod.node.is_none() => found.pods.push((format!("pod {key}"), keys)),
+            None => {}
         }
     }
     found
@@ -144,6 +155,17 @@ fn holder<'a>(listed: &'a ListedCluster, kind: WorkloadKind, namespace: &str, na
     listed.controllers.get(&kind)?.get(&format!("{namespace}/{name}"))
 }
 
+/// What makes the pods of `owner` anew, with its name: a Deployment, of a `ReplicaSet` that is its.
+fn maker<'a>(listed: &'a ListedCluster, namespace: &str, owner: &OwnerRef) -> Option<(String, &'a Controller)> {
+    let named = |owner: &OwnerRef, found: &'a Controller| {
+        (format!("{} {namespace}/{}", found.spec.kind().as_str().to_ascii_lowercase(), owner.name), found)
+    };
+    let found = holder(listed, owner.kind?, namespace, &owner.name)?;
+    let above = found.owner.as_deref().filter(|_| owner.kind == Some(WorkloadKind::ReplicaSet));
+    let above = above.and_then(|above| Some(named(above, holder(listed, above.kind?, namespace, &above.name)?)));
+    Some(above.unwrap_or_else(|| named(owner, found)))
+}
+
 impl ReleaseSurvey {
     /// Whether Rempart can leave, and nothing would ever wait for a key.
     #[must_use]
@@ -154,7 +176,7 @@ impl ReleaseSurvey {
     /// Whether nothing selects by a key that nobody demands.
     #[must_use]
     pub fn holds_nothing(&self) -> bool {
-        self.templates.is_empty() && self.fixed.is_empty() && self.pods.is_empty()
+        self.templates.is_empty() && self.fixed.is_empty() && self.pods.is_empty() && self.former.is_empty()
     }
 
     /// Why it cannot, in sentences that each name a remedy.
@@ -185,6 +207,14 @@ impl ReleaseSurvey {
                  {}. `rempart release` frees them, a few rollouts at a time",
                 counted(self.templates.len(), "pod template selects", "pod templates select"),
                 some(names),
+            ));
+        }
+        if !self.former.is_empty() {
+            told.push(format!(
+                "{} pods of a former template, which selects by such keys: {}. Wait for the end of its rollout, resume it where \
+                 it is paused, or delete the pods below a partition or under OnDelete one by one",
+                counted(self.former.len(), "workload has", "workloads have"),
+                some(self.former.iter()),
             ));
         }
         let rest = self.fixed.iter().chain(&self.pods).map(|(name, _)| name);

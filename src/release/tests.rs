@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use rempart_core::{
-    cluster_objects::{ComputeResources, RolloutStrategy},
+    cluster_objects::{ComputeResources, PodPhase, RolloutStrategy},
     sensitivity::SensitivityStatement,
     workload::NodeRequirements,
 };
@@ -83,9 +83,11 @@ fn templates_are_freed_and_what_cannot_change_is_named() {
     }
     for (key, found) in [
         ("shop/api-1-a", pod(Some((WorkloadKind::ReplicaSet, "api-1")), PodPhase::Ready)),
-        ("shop/alone", pod(None, PodPhase::Ready)),
+        ("shop/alone", pod(None, PodPhase::Unschedulable)),
         ("shop/over", pod(None, PodPhase::Done)),
-        ("shop/orphan", pod(Some((WorkloadKind::ReplicaSet, "nobody")), PodPhase::Ready)),
+        ("shop/orphan", pod(Some((WorkloadKind::ReplicaSet, "nobody")), PodPhase::Unschedulable)),
+        // It has a node, and waits for nothing.
+        ("shop/placed", Pod { node: Some("n1".into()), ..pod(None, PodPhase::Ready) }),
     ] {
         listed.pods.insert(key.to_owned(), found);
     }
@@ -115,4 +117,44 @@ fn templates_are_freed_and_what_cannot_change_is_named() {
         ]
     );
     assert!(survey(&ListedCluster::default()).is_clear());
+}
+
+#[test]
+fn pods_of_a_former_template_may_be_made_anew_by_it() {
+    let free = |uid, owner, spec| Controller { node_requirements: Arc::default(), ..controller(uid, owner, spec) };
+    let stateful = ControllerSpec::StatefulSet { on_delete: false, first_updated: 2, last_ordinal: 2 };
+    let mut listed = ListedCluster::default();
+    for (key, found) in [
+        ("shop/db", free(1, None, stateful)),
+        ("shop/api", free(2, None, deployment())),
+        ("shop/api-1", controller(3, Some((WorkloadKind::Deployment, "api")), ControllerSpec::ReplicaSet)),
+    ] {
+        listed.controllers.entry(found.spec.kind()).or_default().insert(key.to_owned(), found);
+    }
+    for (key, owner) in
+        [("shop/db-0", (WorkloadKind::StatefulSet, "db")), ("shop/api-1-a", (WorkloadKind::ReplicaSet, "api-1"))]
+    {
+        let placed = Pod { node: Some("n1".into()), ..pod(Some(owner), PodPhase::Ready) };
+        listed.pods.insert(key.to_owned(), placed);
+    }
+    let found = survey(&listed);
+    assert!(found.templates.is_empty() && !found.is_clear());
+    let obstacles = found.obstacles();
+    assert!(obstacles[0].starts_with("2 workloads have pods of a former template, which selects by such keys: deployment shop/api, statefulset shop/db."), "{obstacles:?}");
+}
+
+#[test]
+fn a_policy_that_is_being_deleted_is_told_apart_and_still_demands() {
+    let mut listed = ListedCluster { ending: vec!["former".to_owned()], ..ListedCluster::default() };
+    listed.world.unread_policies = ["former".to_owned()].into();
+    let agent = controller(3, None, ControllerSpec::DaemonSet { on_delete: false, updated: 1 });
+    listed.controllers.insert(WorkloadKind::DaemonSet, [("shop/agent".to_owned(), agent)].into());
+    let found = survey(&listed);
+    assert!(found.templates.is_empty() && found.policies.is_empty() && !found.is_clear());
+    assert_eq!(
+        found.obstacles(),
+        [
+            r#"A PlacementPolicy is being deleted: former. The operator lets go of it within seconds; where it is gone for good, `kubectl patch placementpolicy former --type merge -p '{"metadata":{"finalizers":null}}'` does"#
+        ]
+    );
 }

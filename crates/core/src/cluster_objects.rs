@@ -420,6 +420,11 @@ pub struct ControllersByKind<'a> {
 }
 
 impl<'a> ControllersByKind<'a> {
+    /// Those of every kind.
+    pub fn all(self) -> impl Iterator<Item = (&'a String, &'a Controller)> {
+        WorkloadKind::ALL.into_iter().filter_map(move |kind| self.of(kind)).flatten()
+    }
+
     /// Those of `kind`; none of pods.
     #[must_use]
     pub fn of(&self, kind: WorkloadKind) -> Option<&'a BTreeMap<String, Controller>> {

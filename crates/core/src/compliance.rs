@@ -40,6 +40,8 @@ pub struct PlacementFacts<'a> {
     pub exempt: &'a BTreeSet<String>,
     /// The nodes, sorted by name.
     pub nodes: &'a [NodeView<'a>],
+    /// What is on the move, by the identifiers of what makes the pods: told of to its end, whoever governs it.
+    pub moving: &'a BTreeSet<ObjectUid>,
 }
 
 impl<'a> PlacementFacts<'a> {
@@ -285,7 +287,8 @@ impl<'a> OwnedPods<'a> {
 /// How everything that runs stands.
 #[derive(Debug, Default)]
 pub struct ComplianceReport<'a> {
-    /// The workloads that some policy governs, by the identifier of what makes their pods.
+    /// The workloads that some policy governs, by the identifier of what makes their pods; and those that select by what
+    /// nobody demands any more, or are on the move.
     pub workloads: BTreeMap<ObjectUid, OwnedPods<'a>>,
     /// Pods by level, of every policy that governs them.
     pub levels: BTreeMap<LevelRef<'a>, PodCounts>,
@@ -326,6 +329,14 @@ impl<'a> ClusterObjects<'a> {
     ) -> PodSensitivity<'a> {
         let controller = owner.and_then(|owner| self.controller(namespace, owner));
         PodSensitivity::new(statement, self.statements(namespace, controller), pod)
+    }
+
+    /// What makes the pods of `owner` in `namespace` anew, with its name: a Deployment, of a `ReplicaSet` that is its.
+    fn maker(&self, namespace: &str, owner: &'a OwnerRef) -> Option<(&'a str, &'a Controller)> {
+        let found = self.controller(namespace, owner)?;
+        let above = found.owner.as_deref().filter(|_| owner.kind == Some(WorkloadKind::ReplicaSet));
+        let above = above.and_then(|above| Some((&*above.name, self.controller(namespace, above)?)));
+        Some(above.unwrap_or((&owner.name, found)))
     }
 
     /// What `controller` and what controls it say of their pods.
@@ -405,7 +416,8 @@ impl<'a> Assessor<'_, 'a> {
                     PodSensitivity::new(statement, objects.statements(namespace, Some(controller)), None)
                 });
                 let surplus = self.surplus(&controller.node_requirements.selector, &required);
-                if required.is_ungoverned() && surplus.is_empty() {
+                let is_moving = self.facts.moving.contains(&controller.uid);
+                if required.is_ungoverned() && surplus.is_empty() && !is_moving {
                     continue;
                 }
                 let admitted = self.requirements(namespace, |statement| {
@@ -425,14 +437,21 @@ impl<'a> Assessor<'_, 'a> {
     fn pod(&mut self, key: &'a str, pod: &'a Pod, report: &mut ComplianceReport<'a>) {
         let (namespace, name) = split(key);
         let (required, uid) = self.whose(namespace, pod);
+        let uid = uid.unwrap_or(pod.uid);
         let waits = pod.phase == PodPhase::Unschedulable && !pod.terminating && self.is_looked_at(namespace);
         let stale = waits.then(|| self.stale(key, pod, &required)).flatten();
-        if required.is_ungoverned() && stale.is_none() {
+        // What is told of is told of whole: how many of its pods stand decides how it is moved.
+        if required.is_ungoverned() && stale.is_none() && !report.workloads.contains_key(&uid) {
             return;
         }
-        let uid = uid.unwrap_or(pod.uid);
+        let objects = self.objects;
         let owned = report.workloads.entry(uid).or_insert_with(|| {
-            let owner = pod.owner.as_deref().map_or(PodOwner::None(name, pod), PodOwner::Unknown);
+            let owner = match pod.owner.as_deref() {
+                Some(owner) => objects
+                    .maker(namespace, owner)
+                    .map_or(PodOwner::Unknown(owner), |(name, found)| PodOwner::Known(name, found)),
+                None => PodOwner::None(name, pod),
+            };
             OwnedPods::new(uid, namespace, owner, Rc::clone(&required))
         });
         let node = pod.node.as_deref().and_then(|node| self.facts.node(node));
@@ -479,11 +498,8 @@ impl<'a> Assessor<'_, 'a> {
         let required = self.requirements(namespace, |statement| {
             objects.sensitivity(namespace, statement, pod.owner.as_deref(), Some(&pod.statements))
         });
-        let uid = pod.owner.as_ref().map(|owner| {
-            let above = objects.controller(namespace, owner).filter(|_| owner.kind == Some(WorkloadKind::ReplicaSet));
-            let above = above.and_then(|found| objects.controller(namespace, found.owner.as_deref()?));
-            above.map_or(owner.uid, |above| above.uid)
-        });
+        let uid = pod.owner.as_ref();
+        let uid = uid.map(|owner| objects.maker(namespace, owner).map_or(owner.uid, |(_, maker)| maker.uid));
         let requirements = Rc::clone(&required);
         self.last = Some(LastPod { namespace, owner: pod.owner.as_ref(), said: &pod.statements, requirements, uid });
         (required, uid)

@@ -20,8 +20,8 @@ pub struct PlanImpact<'a> {
     pub standings: Vec<ClearanceChange<'a>>,
     /// `DaemonSet`s whose pods Kubernetes ends at once: no wave and no budget applies to them.
     pub ended: Vec<EndedDaemonSet<'a>>,
-    /// `DaemonSet`s whose templates are completed anew, since nobody demands a key of theirs any more: their pods restart
-    /// by their own strategy.
+    /// `DaemonSet`s whose templates are completed anew, since their pods would not be given a key of theirs any more: they
+    /// restart by their own strategy.
     pub restarted: Vec<&'a Workload>,
     /// Namespaces whose labels were understood and would be refused: nothing starts in them.
     pub namespaces: Vec<RefusedNamespace<'a>>,
@@ -205,7 +205,15 @@ impl<'a> PlanComparison<'a, '_> {
             let refusals = after.judgement.refusals.iter().filter(|refused| refused.in_force).cloned().collect();
             impact.refused.push(NewlyRefused { workload, refusals });
         }
-        let is_freed = || keys_of(old, before).iter().any(|key| new.inventory.world.is_retired(key));
+        let is_freed = || {
+            let (needed, governing) = (keys_of(new, after), &after.judgement.policies);
+            let is_taken = |key: &String| {
+                let of =
+                    |policy: &str| governing.iter().any(|found| found.in_force && found.policy.name.as_str() == policy);
+                new.inventory.world.is_retired(key) || keys::policy_asked(key).is_some_and(of)
+            };
+            keys_of(old, before).difference(&needed).any(is_taken)
+        };
         // What is refused is not touched: its pods would not come back.
         let is_touched = after.outcome != PlacementOutcome::Refused;
         if workload.identity.kind == WorkloadKind::DaemonSet && is_touched && is_freed() {

@@ -6,8 +6,8 @@
 use alloc::{collections::BTreeSet, string::String, sync::Arc};
 
 use super::{
-    cluster_objects::{ClusterObjects, PodPhase},
-    workload::{NodeRequirements, WorkloadKind},
+    cluster_objects::{ClusterObjects, Controller, ControllerSpec, PodPhase},
+    workload::NodeRequirements,
 };
 
 impl NodeRequirements {
@@ -22,8 +22,10 @@ impl<'a> ClusterObjects<'a> {
     /// Where everything wants to run that has not ended: what many have in common, once.
     fn node_requirements(&self) -> impl Iterator<Item = &'a NodeRequirements> {
         let pods = self.pods.values().filter(|pod| pod.phase != PodPhase::Done).map(|pod| &pod.node_requirements);
-        let of = |kind| self.controllers.of(kind).into_iter().flatten();
-        let templates = WorkloadKind::ALL.into_iter().flat_map(of).map(|(_, controller)| &controller.node_requirements);
+        let is_over = |controller: &Controller| matches!(controller.spec, ControllerSpec::Job { finished: true, .. });
+        let controllers = self.controllers.all().map(|(_, controller)| controller);
+        let templates =
+            controllers.filter(move |controller| !is_over(controller)).map(|found| &found.node_requirements);
         let mut last = None;
         pods.chain(templates).filter_map(move |shared| {
             // Pods of one workload follow each other.

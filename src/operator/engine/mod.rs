@@ -191,7 +191,7 @@ impl Engine {
         let fact_changes = self.cache.take_fact_changes();
         let looks_again = self.stamps.update(&self.cache, &self.evaluation, clocks.monotonic);
         self.metrics.set_retired_keys(self.stamps.stamps().retired().len());
-        let derived = DerivedState::default();
+        let derived = DerivedState::while_moving(self.migration.on_the_move());
         let facts = (&self.cache, &self.evaluation, &self.stamps, &self.settings);
         let mut view = ClusterView::new(facts, &self.writes, self.admission.propagation(), &derived);
         let mut due = Vec::new();
@@ -279,6 +279,8 @@ impl Engine {
         if !leads {
             return self.metrics.clear_leader_gauges();
         }
+        // What this replica saw when it last led is of the past.
+        self.stamps = StampKeeper::default();
         // Everything is compared anew. What became of our own writes, if there ever were any, says nothing any more.
         self.writes.forget_failures();
         let derived = DerivedState::default();

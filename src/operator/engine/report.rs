@@ -19,7 +19,7 @@ use rempart_core::instant::Timestamp;
 pub enum CycleStage {
     /// The conditions under which anything is written at all.
     Cycle,
-    /// Admission bindings and the list of policies.
+    /// Admission policies and their bindings.
     Admission,
     /// Stamps of nodes.
     NodeLabels,

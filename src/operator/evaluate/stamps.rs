@@ -64,6 +64,8 @@ pub struct StampKeeper {
     nodes: LastSeen<Revision>,
     workloads: LastSeen<Revision>,
     looked_at: Option<Instant>,
+    /// Of which keys it was last looked whether something selects by them.
+    looked_for: BTreeSet<String>,
 }
 
 impl StampKeeper {
@@ -83,19 +85,20 @@ impl StampKeeper {
     pub fn update(&mut self, cache: &ClusterCache, evaluation: &Evaluation, now: Instant) -> Option<Instant> {
         let is_new = self.evaluation.update(evaluation.serial);
         let nodes_changed = self.nodes.update(cache.revisions.node_objects);
-        let workloads_changed = !self.retired.is_empty() && self.workloads.differs(&cache.revisions.workloads);
+        let workloads_changed = !self.looked_for.is_empty() && self.workloads.differs(&cache.revisions.workloads);
         if !is_new && !nodes_changed && !workloads_changed {
             return None;
         }
         let mut candidates = self.candidates(cache, evaluation);
         let not_before = self.looked_at.map(|looked| looked + PACE).filter(|not_before| *not_before > now);
-        let is_same = candidates.keys().eq(self.retired.keys());
+        let is_same = candidates.keys().eq(self.looked_for.iter());
         let wake = match not_before {
             // What selects by them is known well enough.
             Some(_) if is_same && !is_new => not_before.filter(|_| workloads_changed),
             Some(_) | None => {
                 self.workloads.remember(cache.revisions.workloads);
                 self.looked_at = Some(now);
+                self.looked_for = candidates.keys().cloned().collect();
                 let keys = candidates.keys().map(String::as_str).collect();
                 let selected: BTreeSet<String> =
                     cache.objects().selected(&keys).into_iter().map(str::to_owned).collect();
@@ -113,12 +116,20 @@ impl StampKeeper {
         wake
     }
 
-    /// Keys that nobody demands, and that some node carries or was to be given, with the pools of these nodes.
+    /// Keys that nobody demands and that some node carries, or that were kept, with the pools whose nodes are given them:
+    /// those that had them when they were last demanded, with a node or without. Where that was not seen, as after a start,
+    /// those of the nodes that carry them.
     fn candidates(&self, cache: &ClusterCache, evaluation: &Evaluation) -> BTreeMap<String, BTreeSet<PoolName>> {
         let is_retired = |key: &str| evaluation.world.is_retired(key);
         let known = self.retired.iter().filter(|(key, _)| is_retired(key));
         let mut candidates: BTreeMap<String, BTreeSet<PoolName>> =
             known.map(|(key, pools)| (key.clone(), pools.clone())).collect();
+        for (pool, stamps) in &self.stamps.pools {
+            for key in stamps.keys().filter(|key| !self.retired.contains_key(*key) && is_retired(key)) {
+                candidates.entry(key.clone()).or_default().insert(pool.clone());
+            }
+        }
+        let seen_before: BTreeSet<String> = candidates.keys().cloned().collect();
         let mut seen = BTreeSet::new();
         for (_, node) in cache.nodes.iter() {
             let pool = node.membership.pool();
@@ -126,7 +137,7 @@ impl StampKeeper {
             if !seen.insert((node.stamps_address(), pool)) {
                 continue;
             }
-            for key in node.stamp_keys().filter(|key| keys::policy_asked(key).is_some() && is_retired(key)) {
+            for key in node.stamp_keys().filter(|key| !seen_before.contains(*key) && is_retired(key)) {
                 candidates.entry(key.to_owned()).or_default().extend(pool.cloned());
             }
         }

@@ -25,7 +25,7 @@ use crate::operator::{
     write::queue::WriteQueue,
 };
 use rempart_core::{
-    cluster_objects::{ClusterObjects, NodeView, NodeViewLabels},
+    cluster_objects::{ClusterObjects, NodeView, NodeViewLabels, ObjectUid},
     compliance::{ComplianceReport, PlacementFacts, assess},
     name::PolicyName,
     selector::Labels,
@@ -37,10 +37,19 @@ static NONE: Labels = BTreeMap::new();
 /// What is derived from a view, when somebody first asks for it.
 #[derive(Default)]
 pub struct DerivedState<'a> {
+    /// What is on the move.
+    moving: BTreeSet<ObjectUid>,
     propagated: OnceCell<BTreeSet<PolicyName>>,
     exempt: OnceCell<BTreeSet<String>>,
     node_views: OnceCell<Vec<NodeView<'a>>>,
     report: OnceCell<ComplianceReport<'a>>,
+}
+
+impl DerivedState<'_> {
+    /// Nothing derived yet, while these are on the move.
+    pub fn while_moving(moving: BTreeSet<ObjectUid>) -> Self {
+        Self { moving, ..Self::default() }
+    }
 }
 
 /// What a reconciler is given.
@@ -110,7 +119,13 @@ impl<'a> ClusterView<'a> {
             .get_or_init(|| self.propagation.policies.iter().filter_map(|name| PolicyName::parse(name).ok()).collect());
         let nodes =
             self.derived.node_views.get_or_init(|| node_views(self.cache, self.evaluation, self.stamps.stamps()));
-        PlacementFacts { world: &self.evaluation.world, propagated, exempt: self.exempt(), nodes }
+        PlacementFacts {
+            world: &self.evaluation.world,
+            propagated,
+            exempt: self.exempt(),
+            nodes,
+            moving: &self.derived.moving,
+        }
     }
 
     /// How everything that runs stands.

@@ -94,7 +94,7 @@ impl SimulatedCluster {
             WriteRequest::RestartRollout { kind: template, ref name, ref note, ref surplus, .. } => {
                 let object = request.target().object();
                 let kind = object.split(' ').next().unwrap_or_default();
-                let spec = template_patch(template, note, surplus);
+                let spec = template_patch(template, Some(note), surplus);
                 self.alter(key(kind, name), |object| merge(object, &json!({ "spec": spec })))
             }
             WriteRequest::EvictPod { name, .. } => {

@@ -125,7 +125,7 @@ impl ApiWriter {
                 Observation::Policy(WatchChange::Applied(name, declared_object(object)))
             }
             WriteRequest::RestartRollout { kind, name, note, surplus, uid } => {
-                self.restart_rollout(kind, &name, template_patch(kind, &note, &surplus), uid).await?;
+                self.restart_rollout(kind, &name, template_patch(kind, Some(&note), &surplus), uid).await?;
                 return Ok(None);
             }
             WriteRequest::EvictPod { name, uid } => {

@@ -120,17 +120,18 @@ impl TemplateKind {
     }
 }
 
-/// The JSON merge patch (RFC 7386) of an object of this kind that notes a move in its pod template and takes `surplus` from
-/// the template's node selector.
+/// The JSON merge patch (RFC 7386) of the spec of an object of this kind that notes a move in its pod template, where there
+/// is a `note`, and takes `surplus` from the template's node selector.
 #[must_use]
-pub fn template_patch(kind: TemplateKind, note: &str, surplus: &BTreeSet<String>) -> serde_json::Value {
-    let metadata = json!({ "annotations": { keys::MIGRATION: note } });
-    let template = if surplus.is_empty() {
-        json!({ "metadata": metadata })
-    } else {
+pub fn template_patch(kind: TemplateKind, note: Option<&str>, surplus: &BTreeSet<String>) -> serde_json::Value {
+    let mut template = serde_json::Map::new();
+    if let Some(note) = note {
+        template.insert("metadata".to_owned(), json!({ "annotations": { keys::MIGRATION: note } }));
+    }
+    if !surplus.is_empty() {
         let gone: serde_json::Map<_, _> = surplus.iter().map(|key| (key.clone(), serde_json::Value::Null)).collect();
-        json!({ "metadata": metadata, "spec": { "nodeSelector": gone } })
-    };
+        template.insert("spec".to_owned(), json!({ "nodeSelector": gone }));
+    }
     match kind {
         TemplateKind::CronJob => json!({ "jobTemplate": { "spec": { "template": template } } }),
         TemplateKind::Deployment

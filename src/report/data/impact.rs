@@ -30,8 +30,8 @@ pub struct ImpactReport<'p> {
     categories: Vec<CategoryRow<'p>>,
     /// The `DaemonSet`s whose pods Kubernetes ends at once: no wave and no disruption budget applies to them.
     daemon_sets: Vec<DaemonSetRow<'p>>,
-    /// The `DaemonSet`s whose templates are completed anew, since nobody demands a key of theirs any more: their pods restart
-    /// by their own strategy.
+    /// The `DaemonSet`s whose templates are completed anew, since their pods would not be given a key of theirs any more: they
+    /// restart by their own strategy.
     restarted_daemon_sets: Vec<WorkloadNameRow<'p>>,
     /// The workloads that would be refused and were not: their pods do not come back once they end. Before them, the
     /// namespaces whose own labels would be refused.

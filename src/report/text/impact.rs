@@ -79,7 +79,7 @@ fn ended(page: &mut TextPage, impact: &PlanImpact<'_>) {
 fn restarted(page: &mut TextPage, restarted: &[&Workload]) {
     let lines: Vec<String> =
         restarted.iter().map(|workload| ObjectName::from(&workload.identity).to_string()).collect();
-    let title = "DaemonSets that restart by their own strategy, freed of a key that nobody demands any more";
+    let title = "DaemonSets that restart by their own strategy, freed of a key that they need not have any more";
     list(page, title, "·", Tone::Plain, &lines);
 }
 

@@ -113,7 +113,7 @@ pub(super) fn candidate<'u, 'a>(
 ) -> Option<Candidate<'u, 'a>> {
     let mut notes = BTreeMap::new();
     let found = misplaced(owned, facts, fit, context, &mut notes);
-    let found = found.or_else(|| stale(owned, context, &mut notes));
+    let found = found.or_else(|| stale(owned, facts, context, &mut notes));
     // What costs nothing is done first: whatever is replaced for another reason then comes back at its level.
     let found = incomplete_template(owned, facts, context).or(found);
     let moving = context.moving.contains_key(&owned.uid);
@@ -370,10 +370,11 @@ fn others_ready(owned: &OwnedPods<'_>, pod: &Pod) -> bool {
 /// What there is to replace of pods, or to mend of a template, that wait for what is gone.
 fn stale<'u, 'a>(
     owned: &'u OwnedPods<'a>,
+    facts: &PlacementFacts<'_>,
     context: &MigrationContext<'_>,
     notes: &mut BTreeMap<&'a str, BlockedReason>,
 ) -> Option<Candidate<'u, 'a>> {
-    if let Some(found) = stale_template(owned, context) {
+    if let Some(found) = stale_template(owned, facts, context) {
         return Some(found);
     }
     if (owned.template_behind || owned.surplus_stays) && !owned.stale.is_empty() {
@@ -453,7 +454,11 @@ fn may_be_replaced(
     if let Some(before) = context.replaced.get(&owned.uid).filter(|before| before.keys == stale.keys()) {
         match (before.pods.contains(&stale.pod.uid), owned.kind()) {
             // Its template is right by now, and its controller has not come to it yet.
-            (true, Some(kind)) if before.by_template => return Err(BlockedReason::RolloutUnderWay(kind)),
+            // An ordered controller waits for the pod to be ready before it replaces it, which it never will be
+            // (kubernetes#67250).
+            (true, Some(kind)) if before.by_template && kind != WorkloadKind::StatefulSet => {
+                return Err(BlockedReason::RolloutUnderWay(kind));
+            }
             // Its eviction was refused.
             (true, _) => {}
             (false, _) => return Err(BlockedReason::InVain(before.keys.clone())),
@@ -488,7 +493,11 @@ fn may_be_replaced(
 
 /// To take from a template what its pods would not be given now, where that restarts nothing; of a `DaemonSet` always,
 /// since its pods end wherever a node loses what its template selects by, and no pod's admission mends that.
-fn stale_template<'u, 'a>(owned: &'u OwnedPods<'a>, context: &MigrationContext<'_>) -> Option<Candidate<'u, 'a>> {
+fn stale_template<'u, 'a>(
+    owned: &'u OwnedPods<'a>,
+    facts: &PlacementFacts<'_>,
+    context: &MigrationContext<'_>,
+) -> Option<Candidate<'u, 'a>> {
     let PodOwner::Known(name, controller) = owned.owner else { return None };
     let (cause, paced) = match &controller.spec {
         ControllerSpec::CronJob => (MigrationCause::Stale, false),
@@ -505,8 +514,25 @@ fn stale_template<'u, 'a>(owned: &'u OwnedPods<'a>, context: &MigrationContext<'
         | ControllerSpec::Job { .. } => return None,
     };
     let may = !controller.terminating && refused(&owned.requirements).is_ok() && !owned.surplus.is_empty();
-    if !may || context.resting.contains_key(&owned.uid) || is_in_vain(owned, context) {
+    if !may || context.resting.contains_key(&owned.uid) {
         return None;
+    }
+    match cause {
+        // What stands wrong is moved, or kept for a reason: admission would complete the template in the same request, and
+        // Kubernetes end its pods. What somebody puts back is taken again, ever more slowly: its pods would end.
+        MigrationCause::KeyRetired => {
+            if owned.misplaced.iter().any(MisplacedPod::is_to_move) || !acted_on(&owned.requirements, facts) {
+                return None;
+            }
+        }
+        MigrationCause::Violating
+        | MigrationCause::Expiring
+        | MigrationCause::Stale
+        | MigrationCause::TemplateBehind => {
+            if is_in_vain(owned, context) {
+                return None;
+            }
+        }
     }
     let steps = CandidateSteps::Template { kind: controller.spec.kind(), name };
     Some(Candidate { owned, steps, cause, paced })

@@ -81,6 +81,19 @@ pub struct ReplacedPods {
     pub by_template: bool,
 }
 
+impl ReplacedPods {
+    /// The entries that were taken from the template.
+    pub fn taken(&self) -> impl Iterator<Item = &str> {
+        self.template_keys.split(", ").filter(|key| !key.is_empty())
+    }
+
+    /// Whether `key` was.
+    #[must_use]
+    pub fn took(&self, key: &str) -> bool {
+        self.taken().any(|taken| taken == key)
+    }
+}
+
 /// A thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MigrationStep<'a> {

@@ -98,6 +98,12 @@ pub fn progress(
             RolloutState::Unobserved | RolloutState::NoteGone => unless_late(waited, STEP_DEADLINE),
         },
         (AwaitedChange::Rollout { note }, MigrationCause::KeyRetired) => match rollout(owned, note) {
+            // It was taken, and is there again or still.
+            RolloutState::Rolling | RolloutState::Complete | RolloutState::Paused | RolloutState::Stuck
+                if !owned.surplus.is_empty() =>
+            {
+                MigrationProgress::Failed
+            }
             // Its controller goes on by itself: the next has its turn.
             RolloutState::Rolling | RolloutState::Complete if waited >= STEP_DEADLINE || is_updated(owned) => {
                 MigrationProgress::Done

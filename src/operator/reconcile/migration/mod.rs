@@ -44,6 +44,7 @@ use rempart_core::{
         MigrationProgress, MigrationStep, PlannedMigration, ReplacedPods, STEP_DEADLINE, plan_migrations,
         rollout_deadline,
     },
+    workload::WorkloadKind,
 };
 
 /// How often what runs is looked at while it keeps changing.
@@ -105,6 +106,11 @@ impl MigrationReconciler {
     /// How the migration of each workload stands.
     pub fn statuses(&self) -> &MigrationStatuses {
         &self.statuses
+    }
+
+    /// What is on the move, by the identifiers of what makes the pods.
+    pub fn on_the_move(&self) -> BTreeSet<ObjectUid> {
+        self.in_flight.keys().copied().collect()
     }
 
     /// What is stopped.
@@ -268,6 +274,8 @@ impl MigrationReconciler {
             } else if unit.requirements.policies.iter().any(|asked| view.losing.contains(asked.policy.name.as_str())) {
                 // Where a stamp is still to be taken away, a replacement could land on it.
                 waiting.insert(due.owner, MoveWait::Stamps);
+            } else if awaits_stamps(view, due, unit) {
+                waiting.insert(due.owner, MoveWait::Stamps);
             } else {
                 self.begin(due, unit, clocks, events);
             }
@@ -366,7 +374,14 @@ impl MigrationReconciler {
             let keys = unit.stale.first().map(rempart_core::compliance::StalePod::keys);
             let keys = keys.unwrap_or_else(|| unit.surplus.join(", "));
             let pods = unit.stale.iter().map(|stale| stale.pod.uid).collect();
-            self.replaced.insert(due.owner, ReplacedPods { keys, template_keys: taken, pods, by_template });
+            let before = self.replaced.remove(&due.owner).map(|before| before.template_keys).unwrap_or_default();
+            if due.cause == MigrationCause::KeyRetired && taken == before {
+                // Somebody has put it back: it is taken again, ever more slowly.
+                rest(&mut self.resting, due.owner, BlockedReason::TemplateReverted, now);
+            }
+            // An eviction takes nothing from the template, and does not forget what was taken.
+            let template_keys = if by_template { taken } else { before };
+            self.replaced.insert(due.owner, ReplacedPods { keys, template_keys, pods, by_template });
         }
         let about = reference(unit);
         // An eviction that was refused before is told of once.
@@ -454,8 +469,10 @@ impl MigrationReconciler {
                 let note = "its template says all that is said of it now".to_owned();
                 events.push(flight.event(conditions::MIGRATED, note, false, at));
             } else if matches!(flight.why, MigrationCause::Stale | MigrationCause::KeyRetired) {
-                // Whether its pods find a node is for the scheduler to say.
-                self.resting.remove(&unit);
+                // Whether its pods find a node is for the scheduler to say. What somebody puts back rests all the same.
+                if flight.why == MigrationCause::Stale {
+                    self.resting.remove(&unit);
+                }
                 let note = match flight.until {
                     AwaitedChange::Rollout { .. } => "its template asks for what its pods need now",
                     AwaitedChange::Replacement { .. } => "its pods that waited for what is gone are replaced",
@@ -534,19 +551,45 @@ impl MigrationReconciler {
 
     /// Forgets what no longer matters.
     fn forget(&mut self, view: &ClusterView<'_>, report: &ComplianceReport<'_>, plan: &MigrationPlan<'_>) {
-        // What somebody puts back into a template is not taken from it again, until a policy has demanded it in between.
-        let is_taken = |before: &ReplacedPods| {
-            let mut keys = before.template_keys.split(", ").filter(|key| !key.is_empty()).peekable();
-            keys.peek().is_some() && keys.all(|key| view.evaluation.world.is_retired(key))
+        // What was taken from a template is remembered until a policy demands it again, or the workload is gone.
+        let controllers: BTreeSet<ObjectUid> = if self.replaced.is_empty() {
+            BTreeSet::new()
+        } else {
+            view.objects().controllers.all().map(|(_, controller)| controller.uid).collect()
         };
-        self.replaced.retain(|unit, before| report.workloads.contains_key(unit) || is_taken(before));
-        self.resting.retain(|unit, _| report.workloads.contains_key(unit));
+        let is_demanded = |unit: &ObjectUid, before: &ReplacedPods| {
+            let owned = report.workloads.get(unit);
+            owned.is_some_and(|owned| owned.requirements.keys().any(|key| before.took(key)))
+        };
+        let is_retired = |before: &ReplacedPods| before.taken().any(|key| view.evaluation.world.is_retired(key));
+        self.replaced.retain(|unit, before| {
+            let is_known = report.workloads.contains_key(unit) || (controllers.contains(unit) && is_retired(before));
+            is_known && !is_demanded(unit, before)
+        });
+        let (workloads, replaced) = (&report.workloads, &self.replaced);
+        self.resting.retain(|unit, _| workloads.contains_key(unit) || replaced.contains_key(unit));
         if self.refused.len() > plan.blocked.len().saturating_mul(2).saturating_add(1024) {
             let pods: BTreeSet<ObjectUid> =
                 report.workloads.values().flat_map(|unit| &unit.misplaced).map(|pod| pod.pod.uid).collect();
             self.refused.retain(|pod, _| pods.contains(pod));
         }
     }
+}
+
+/// Whether a node that pods of a `DaemonSet` are on is still to be given what its completed template would select by: its
+/// pod there would end.
+fn awaits_stamps(view: &ClusterView<'_>, due: &PlannedMigration<'_>, unit: &OwnedPods<'_>) -> bool {
+    let is_touched = |step: &MigrationStep<'_>| {
+        matches!(step, MigrationStep::AnnotateTemplate { kind: WorkloadKind::DaemonSet, .. })
+    };
+    let awaits = |node: &&str| {
+        let Some(record) = view.cache.nodes.get(node) else { return false };
+        let missing = record.stamp_change(view.stamps.stamps()).add;
+        // One that cannot be written to keeps nobody waiting.
+        unit.requirements.keys().any(|key| missing.contains_key(key))
+            && !view.writes.has_failed(&WriteTarget::NodeLabels((*node).to_owned()))
+    };
+    due.steps.iter().any(is_touched) && unit.nodes.keys().any(awaits)
 }
 
 /// What `unit` is called in reports.

@@ -74,7 +74,9 @@ impl SettlingFacts {
         let governing = unit.requirements.policies.iter().map(|required| required.policy.name.as_str());
         let standing = unit.misplaced.iter().flat_map(|pod| pod.requirements.policies.iter());
         let standing = standing.map(|required| required.policy.name.as_str());
-        let policies = governing.chain(standing).filter_map(|name| self.policies.get(name));
+        // What a policy that is gone demanded, another edit may demand again in a moment.
+        let surplus = unit.surplus.iter().filter_map(|key| keys::policy_asked(key));
+        let policies = governing.chain(standing).chain(surplus).filter_map(|name| self.policies.get(name));
         let nodes = unit.nodes.keys().filter_map(|name| self.nodes.get(*name));
         let changed = policies.chain(nodes).chain(self.namespaces.get(unit.namespace)).chain(&self.all).max()?;
         Some(*changed + SETTLING).filter(|then| *then > now)

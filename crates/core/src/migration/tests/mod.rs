@@ -224,8 +224,13 @@ impl Scene {
             claims: &self.claims,
             volumes: &self.volumes,
         };
-        let facts =
-            PlacementFacts { world: &self.world, propagated: &propagated, exempt: &BTreeSet::new(), nodes: &spots };
+        let facts = PlacementFacts {
+            world: &self.world,
+            propagated: &propagated,
+            exempt: &BTreeSet::new(),
+            nodes: &spots,
+            moving: &self.moving.keys().copied().collect(),
+        };
         let report = assess(&objects, &facts);
         tell(&objects, &facts, &report)
     }
@@ -484,7 +489,7 @@ fn who_waits_for_what_is_gone_is_replaced_once() {
     assert_eq!(again.plan(), ["shop/db-0: ReplacedInVain"]);
     let itself = again.pods["shop/db-0"].uid;
     again.replaced = before(&[itself], true);
-    assert_eq!(again.plan(), ["shop/db-0: RolloutUnderWay"], "it is none of the successors");
+    assert_eq!(again.plan(), ["stale: evict db-0"], "an ordered controller does not replace who is not ready");
     again.replaced = before(&[itself], false);
     assert_eq!(again.plan(), ["stale: evict db-0"], "its eviction was refused");
     // Nobody stands yet: the rollout that mends the template costs nothing.

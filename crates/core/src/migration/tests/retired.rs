@@ -76,9 +76,13 @@ fn a_template_that_selects_by_a_retired_key_is_completed_anew_where_nothing_else
 }
 
 #[test]
-fn what_somebody_puts_back_is_not_taken_again() {
+fn what_somebody_puts_back_is_taken_again_of_daemon_sets_alone() {
     for (spec, expected) in [
-        (ControllerSpec::DaemonSet { on_delete: false, updated: 0 }, vec![]),
+        // Its pods would end when the stamps go; how soon again is for who remembers.
+        (
+            ControllerSpec::DaemonSet { on_delete: false, updated: 0 },
+            vec!["retired: touch DaemonSet app without former.secret"],
+        ),
         (rolling(2, 1, 0), vec!["shop/app-1: ReplacedInVain"]),
         (ControllerSpec::CronJob, vec![]),
     ] {
@@ -159,4 +163,99 @@ fn a_key_is_retired_when_nobody_demands_it() {
     }
     assert!(retired(&world).contains(&"clearance:state.restricted"), "its requirement was dropped");
     assert!(retired(&world).contains(&"exception:state.legacy"), "there is nothing to except from");
+}
+
+/// The same after the deletion of all policies.
+fn ungoverned(mut scene: Scene) -> Scene {
+    scene.world.policies.clear();
+    let selector = || Arc::new(NodeRequirements { selector: selecting(&[GONE]), affinity: None });
+    for controller in scene.controllers.values_mut().flat_map(|controllers| controllers.values_mut()) {
+        controller.node_requirements = selector();
+    }
+    for pod in scene.pods.values_mut() {
+        pod.node_requirements = selector();
+    }
+    scene
+}
+
+#[test]
+fn of_what_nobody_governs_all_pods_count() {
+    let recreate = ControllerSpec::Deployment {
+        paused: false,
+        strategy: RolloutStrategy::Recreate,
+        total: 3,
+        updated: 3,
+        available: 2,
+        stuck: false,
+    };
+    // Two stand, which a rollout would end before any other stands.
+    assert_eq!(ungoverned(scene(recreate, 3, 2)).plan(), ["shop/app-2: StrategyRecreate"]);
+    let found = ungoverned(scene(rolling(3, 1, 0), 3, 2));
+    assert_eq!(found.plan(), ["stale: touch Deployment app without former.secret"]);
+    assert_eq!((found.counts("app").total, found.counts("app").placed), (3, 2));
+}
+
+#[test]
+fn daemon_sets_that_nobody_governs_take_turns() {
+    let daemons = || ControllerSpec::DaemonSet { on_delete: false, updated: 0 };
+    let scene = Scene::new().with("a", daemons(), 3, "good-1").with("b", daemons(), 3, "good-1").with(
+        "c",
+        daemons(),
+        3,
+        "good-1",
+    );
+    let mut scene = ungoverned(scene);
+    assert_eq!(scene.plan(), ["retired: touch DaemonSet a without former.secret"]);
+    // Its template is free by now, and its pods are being replaced.
+    let first = scene.controllers.get_mut(&WorkloadKind::DaemonSet).unwrap().get_mut("shop/a").unwrap();
+    first.node_requirements = Arc::default();
+    scene.moving = [(first.uid, 3)].into();
+    assert_eq!(scene.plan(), [""; 0], "the next waits for its turn");
+    scene.moving.clear();
+    assert_eq!(scene.plan(), ["retired: touch DaemonSet b without former.secret"]);
+}
+
+#[test]
+fn who_waits_by_a_former_template_is_told_of_by_its_controller() {
+    let freed = |spec: ControllerSpec| {
+        let mut scene = ungoverned(scene(spec, 2, 1));
+        for controller in scene.controllers.values_mut().flat_map(|controllers| controllers.values_mut()) {
+            controller.node_requirements = Arc::default();
+        }
+        let pods = scene.pods.values().map(|pod| pod.uid).collect();
+        let uid = scene.controllers.values().find_map(|controllers| Some(controllers.get("shop/app")?.uid)).unwrap();
+        let taken = GONE.to_owned();
+        scene.replaced =
+            [(uid, ReplacedPods { keys: taken.clone(), template_keys: taken, pods, by_template: true })].into();
+        scene.plan()
+    };
+    assert_eq!(freed(rolling(2, 1, 0)), ["shop/app-1: RolloutUnderWay"]);
+    // Its controller waits for the pod to be ready.
+    assert_eq!(freed(stateful(false)), ["stale: evict app-1"]);
+}
+
+#[test]
+fn a_daemon_set_that_may_not_be_where_it_is_keeps_its_template_until_it_may_move() {
+    // It selects by a key of yesterday, and stands where its new level may not be.
+    let daemons = |good: bool, action: LossAction| {
+        let scene = Scene::new().action(action).with(
+            "app",
+            ControllerSpec::DaemonSet { on_delete: false, updated: 0 },
+            2,
+            "bad-1",
+        );
+        let mut scene = Scene { good, ..scene };
+        let template = scene.controllers.get_mut(&WorkloadKind::DaemonSet).unwrap().get_mut("shop/app").unwrap();
+        template.node_requirements = Arc::new(NodeRequirements { selector: selecting(&[GONE]), affinity: None });
+        scene
+    };
+    let kept = |why: &str| vec![format!("shop/app-0: {why}"), format!("shop/app-1: {why}")];
+    assert_eq!(daemons(false, LossAction::Migrate).plan(), kept("NoClearedPool"));
+    assert_eq!(daemons(true, LossAction::Report).plan(), kept("ReportOnly"));
+    let mut stopped = daemons(true, LossAction::Migrate);
+    assert_eq!(stopped.plan(), ["violating: touch DaemonSet app without former.secret"]);
+    stopped.stopped = [(("state".to_owned(), "restricted".to_owned()), "approve it".to_owned())].into();
+    assert_eq!(stopped.plan(), kept("MoveStopped"));
+    let pending = Scene { propagated: false, ..daemons(true, LossAction::Migrate) };
+    assert_eq!(pending.plan(), kept("AdmissionPending"));
 }
