@@ -94,7 +94,10 @@ impl StampKeeper {
         let is_same = candidates.keys().eq(self.looked_for.iter());
         let wake = match not_before {
             // What selects by them is known well enough.
-            Some(_) if is_same && !is_new => not_before.filter(|_| workloads_changed),
+            Some(_) if is_same && !is_new => {
+                candidates.retain(|key, _| self.retired.contains_key(key));
+                not_before.filter(|_| workloads_changed)
+            }
             Some(_) | None => {
                 self.workloads.remember(cache.revisions.workloads);
                 self.looked_at = Some(now);
