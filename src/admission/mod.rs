@@ -178,11 +178,12 @@ fn metadata(name: &str, policy: &str, description: Option<&str>, owner: Option<&
     }
 }
 
-/// The admission policies that the chart installs.
+/// The admission policies and bindings that the chart installs.
 pub fn installed() -> impl Iterator<Item = (AdmissionKind, &'static str)> {
     let mutations = mutations::names().map(|name| (AdmissionKind::Mutation, name));
-    let validations = ["rempart-operator", "rempart-records", "rempart-stamps"];
-    mutations.chain(validations.map(|name| (AdmissionKind::Validation, name)))
+    let guards = ["rempart-operator", "rempart-records", "rempart-stamps"];
+    let of = |kind| guards.into_iter().map(move |name| (kind, name));
+    mutations.chain(of(AdmissionKind::Validation)).chain(of(AdmissionKind::ValidatingBinding))
 }
 
 #[cfg(test)]

@@ -182,6 +182,25 @@ fn a_policy_ends_with_its_validations_its_mutations_and_only_then_its_finalizer(
 }
 
 #[test]
+fn what_is_gone_of_the_chart_is_told_by_name() {
+    for (kind, object) in [
+        (AdmissionKind::ValidatingBinding, "ValidatingAdmissionPolicyBinding rempart-stamps"),
+        (AdmissionKind::Validation, "ValidatingAdmissionPolicy rempart-stamps"),
+    ] {
+        let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
+        cluster.rest();
+        assert_eq!(cluster.condition("Enforced").0, "True");
+        let version = cluster.next_version().parse().unwrap();
+        let gone = WatchChange::Deleted("rempart-stamps".to_owned(), version);
+        cluster.engine.observe(Observation::Admission(kind, gone));
+        cluster.rest();
+        let (status, reason, message) = cluster.condition("Enforced");
+        assert_eq!((status.as_str(), reason.as_str()), ("False", "AdmissionPoliciesMissing"));
+        assert!(message.starts_with(&format!("not installed: {object}; install the chart again")), "{message}");
+    }
+}
+
+#[test]
 fn modes_bind_what_they_say() {
     for (mode, mutations, action) in [("Enforce", 4, "Deny"), ("Warn", 0, "Warn"), ("Audit", 0, "Audit")] {
         let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
