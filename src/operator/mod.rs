@@ -15,6 +15,7 @@ pub mod hold;
 pub mod lease;
 pub mod metrics;
 pub mod names;
+mod node_stamps;
 pub mod preflight;
 pub mod reconcile;
 mod serve;

@@ -11,46 +11,14 @@ use std::{
 };
 
 use super::Evaluation;
-use crate::operator::cache::{ClusterCache, LastSeen, Revision};
+use crate::operator::{
+    cache::{ClusterCache, LastSeen, Revision},
+    node_stamps::NodeStamps,
+};
 use rempart_core::{keys, name::PoolName, selector::Labels};
 
 /// How often it is looked whether something still selects by a retired key while what runs keeps changing.
 const PACE: Duration = Duration::from_secs(1);
-
-/// What nodes should carry.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NodeStamps {
-    /// By pool, retired keys included.
-    pools: BTreeMap<PoolName, Arc<Labels>>,
-    /// Keys that stay on whatever node carries them.
-    retired: BTreeSet<String>,
-}
-
-impl NodeStamps {
-    /// Those that `pools` are granted, none of them retired.
-    #[must_use]
-    pub fn granted(pools: BTreeMap<PoolName, Arc<Labels>>) -> Self {
-        Self { pools, retired: BTreeSet::new() }
-    }
-
-    /// Those of a node of `pool`.
-    #[must_use]
-    pub fn of(&self, pool: &PoolName) -> Option<&Arc<Labels>> {
-        self.pools.get(pool)
-    }
-
-    /// Whether `key` stays where it is.
-    #[must_use]
-    pub fn keeps(&self, key: &str) -> bool {
-        self.retired.contains(key)
-    }
-
-    /// The keys that stay although nobody demands them.
-    #[must_use]
-    pub fn retired(&self) -> &BTreeSet<String> {
-        &self.retired
-    }
-}
 
 /// Works out what nodes should carry, and remembers where retired keys were.
 #[derive(Debug, Default)]
@@ -112,8 +80,7 @@ impl StampKeeper {
         if is_new || candidates != self.retired {
             self.tell(&candidates);
             self.retired = candidates;
-            self.stamps =
-                NodeStamps { pools: self.with_retired(evaluation), retired: self.retired.keys().cloned().collect() };
+            self.stamps = NodeStamps::new(self.with_retired(evaluation), self.retired.keys().cloned().collect());
             self.revision.bump();
         }
         wake
@@ -127,7 +94,7 @@ impl StampKeeper {
         let known = self.retired.iter().filter(|(key, _)| is_retired(key));
         let mut candidates: BTreeMap<String, BTreeSet<PoolName>> =
             known.map(|(key, pools)| (key.clone(), pools.clone())).collect();
-        for (pool, stamps) in &self.stamps.pools {
+        for (pool, stamps) in self.stamps.pools() {
             for key in stamps.keys().filter(|key| !self.retired.contains_key(*key) && is_retired(key)) {
                 candidates.entry(key.clone()).or_default().insert(pool.clone());
             }

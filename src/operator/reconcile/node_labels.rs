@@ -11,9 +11,9 @@ use std::{
 use super::{CycleClocks, ReconcileOutcome, Reconciler, view::ClusterView};
 use crate::operator::{
     cache::{ClusterCache, LastSeen, Revision},
-    evaluate::stamps::NodeStamps,
     hold::HoldReason,
     metrics::Metrics,
+    node_stamps::NodeStamps,
     watch::node::NodeRecord,
     write::{WriteRequest, WriteTarget, queue::WriteQueue},
 };

@@ -17,10 +17,8 @@ use super::{
 };
 use crate::operator::{
     cache::ClusterCache,
-    evaluate::{
-        Evaluation,
-        stamps::{NodeStamps, StampKeeper},
-    },
+    evaluate::{Evaluation, stamps::StampKeeper},
+    node_stamps::NodeStamps,
     watch::node::NodeRecord,
     write::queue::WriteQueue,
 };

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::operator::{
     cache::{revision::Revision, store::version},
-    evaluate::stamps::NodeStamps,
+    node_stamps::NodeStamps,
     watch::fields::{HOSTNAME, LabelEntries, PartialCondition, ResourceAmounts},
     watch::interner::SharedValues,
     watch::partial::{FromPartial, PartialObject},

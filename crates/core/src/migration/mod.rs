@@ -10,6 +10,7 @@ mod candidate;
 mod fit;
 mod method;
 mod progress;
+mod stale;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,6 @@ use alloc::{
 };
 use core::fmt;
 
-use self::budget::ConcurrencyBudget;
 pub use self::{
     blocked::BlockedReason,
     candidate::is_still_due,
@@ -31,9 +31,10 @@ pub use self::{
         rollout_deadline,
     },
 };
+use self::{budget::ConcurrencyBudget, candidate::Candidate};
 use super::{
     cluster_objects::{ClusterObjects, ObjectUid},
-    compliance::{Compliance, ComplianceReport, PlacementFacts},
+    compliance::{Compliance, ComplianceReport, OwnedPods, PlacementFacts},
     workload::WorkloadKind,
 };
 
@@ -211,7 +212,7 @@ pub fn plan_migrations<'a>(
     let mut candidates = Vec::new();
     let mut fit = FitChecker::new(objects, facts);
     for owned in report.workloads.values() {
-        candidates.extend(candidate::candidate(owned, facts, &mut fit, context, &mut plan.blocked));
+        candidates.extend(next_move(owned, facts, &mut fit, context, &mut plan.blocked));
     }
     // The most sensitive first; the rest of the order is only there to be one.
     candidates.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -228,4 +229,24 @@ pub fn plan_migrations<'a>(
         }
     }
     plan
+}
+
+/// What there is to move of `owned`. What stays is noted in `blocked`.
+fn next_move<'u, 'a>(
+    owned: &'u OwnedPods<'a>,
+    facts: &PlacementFacts<'_>,
+    fit: &mut FitChecker<'_, 'a>,
+    context: &MigrationContext<'_>,
+    blocked: &mut BTreeMap<ObjectUid, BTreeMap<&'a str, BlockedReason>>,
+) -> Option<Candidate<'u, 'a>> {
+    let mut notes = BTreeMap::new();
+    let found = candidate::misplaced(owned, facts, fit, context, &mut notes);
+    let found = found.or_else(|| stale::candidate(owned, facts, context, &mut notes));
+    // What costs nothing is done first: whatever is replaced for another reason then comes back at its level.
+    let found = candidate::incomplete_template(owned, facts, context).or(found);
+    let moving = context.moving.contains_key(&owned.uid);
+    if !notes.is_empty() && !moving {
+        blocked.insert(owned.uid, notes);
+    }
+    found
 }

@@ -5,6 +5,7 @@
 
 pub mod breaker;
 mod in_flight;
+mod replaced;
 mod revisions;
 mod sentence;
 mod settling;
@@ -23,6 +24,7 @@ pub use self::unobserved_loss::UnobservedLoss;
 use self::{
     breaker::{BreakerInput, CircuitBreaker},
     in_flight::{InFlightMove, reference},
+    replaced::ReplacementMemory,
     revisions::LookRevisions,
     settling::SettlingFacts,
     status::{MigrationStatus, MigrationStatuses, MoveWait},
@@ -41,8 +43,7 @@ use rempart_core::{
     compliance::{ComplianceReport, MisplacedPod, OwnedPods, PodOwner, PodRevision},
     migration::{
         AwaitedChange, BlockedReason, MigrationCause, MigrationContext, MigrationLimits, MigrationPlan,
-        MigrationProgress, MigrationStep, PlannedMigration, ReplacedPods, STEP_DEADLINE, plan_migrations,
-        rollout_deadline,
+        MigrationProgress, MigrationStep, PlannedMigration, STEP_DEADLINE, plan_migrations, rollout_deadline,
     },
     workload::WorkloadKind,
 };
@@ -65,7 +66,7 @@ pub struct MigrationReconciler {
     /// Pods whose eviction was refused.
     refused: BTreeMap<ObjectUid, RefusedEviction>,
     /// Workloads of which stale pods were replaced.
-    replaced: BTreeMap<ObjectUid, ReplacedPods>,
+    replaced: ReplacementMemory,
     /// Rollouts of others that are to replace pods: how many are left, and since when it is so many.
     under_way: BTreeMap<ObjectUid, (usize, Instant)>,
     facts: SettlingFacts,
@@ -260,7 +261,7 @@ impl MigrationReconciler {
             moving: &moving,
             resting: &resting,
             refused_evictions: &forbidden,
-            replaced: &self.replaced,
+            replaced: self.replaced.known(),
             stopped: &stopped,
         };
         let plan = plan_migrations(&objects, &facts, report, &context);
@@ -368,20 +369,9 @@ impl MigrationReconciler {
             };
             steps.extend(request.map(|request| (request.target(), request)));
         }
-        let by_template = due.steps.iter().any(|step| matches!(step, MigrationStep::AnnotateTemplate { .. }));
-        let taken = if by_template { unit.surplus.join(", ") } else { String::new() };
-        if due.cause == MigrationCause::Stale || !taken.is_empty() {
-            let keys = unit.stale.first().map(rempart_core::compliance::StalePod::keys);
-            let keys = keys.unwrap_or_else(|| unit.surplus.join(", "));
-            let pods = unit.stale.iter().map(|stale| stale.pod.uid).collect();
-            let before = self.replaced.remove(&due.owner).map(|before| before.template_keys).unwrap_or_default();
-            if due.cause == MigrationCause::KeyRetired && taken == before {
-                // Somebody has put it back: it is taken again, ever more slowly.
-                rest(&mut self.resting, due.owner, BlockedReason::TemplateReverted, now);
-            }
-            // An eviction takes nothing from the template, and does not forget what was taken.
-            let template_keys = if by_template { taken } else { before };
-            self.replaced.insert(due.owner, ReplacedPods { keys, template_keys, pods, by_template });
+        if self.replaced.remember(due, unit) && due.cause == MigrationCause::KeyRetired {
+            // Somebody has put it back: it is taken again, ever more slowly.
+            rest(&mut self.resting, due.owner, BlockedReason::TemplateReverted, now);
         }
         let about = reference(unit);
         // An eviction that was refused before is told of once.
@@ -551,23 +541,9 @@ impl MigrationReconciler {
 
     /// Forgets what no longer matters.
     fn forget(&mut self, view: &ClusterView<'_>, report: &ComplianceReport<'_>, plan: &MigrationPlan<'_>) {
-        // What was taken from a template is remembered until a policy demands it again, or the workload is gone.
-        let controllers: BTreeSet<ObjectUid> = if self.replaced.is_empty() {
-            BTreeSet::new()
-        } else {
-            view.objects().controllers.all().map(|(_, controller)| controller.uid).collect()
-        };
-        let is_demanded = |unit: &ObjectUid, before: &ReplacedPods| {
-            let owned = report.workloads.get(unit);
-            owned.is_some_and(|owned| owned.requirements.keys().any(|key| before.took(key)))
-        };
-        let is_retired = |before: &ReplacedPods| before.taken().any(|key| view.evaluation.world.is_retired(key));
-        self.replaced.retain(|unit, before| {
-            let is_known = report.workloads.contains_key(unit) || (controllers.contains(unit) && is_retired(before));
-            is_known && !is_demanded(unit, before)
-        });
+        self.replaced.forget(view, report);
         let (workloads, replaced) = (&report.workloads, &self.replaced);
-        self.resting.retain(|unit, _| workloads.contains_key(unit) || replaced.contains_key(unit));
+        self.resting.retain(|unit, _| workloads.contains_key(unit) || replaced.knows(unit));
         if self.refused.len() > plan.blocked.len().saturating_mul(2).saturating_add(1024) {
             let pods: BTreeSet<ObjectUid> =
                 report.workloads.values().flat_map(|unit| &unit.misplaced).map(|pod| pod.pod.uid).collect();
