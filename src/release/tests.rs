@@ -16,18 +16,15 @@ fn requirements() -> Arc<NodeRequirements> {
     Arc::new(NodeRequirements { selector, affinity: None })
 }
 
+fn owned_by((kind, name): (WorkloadKind, &str)) -> Arc<OwnerRef> {
+    Arc::new(OwnerRef { kind: Some(kind), kind_said: kind.as_str().into(), name: name.into(), uid: ObjectUid(9) })
+}
+
 fn controller(uid: u128, owner: Option<(WorkloadKind, &str)>, spec: ControllerSpec) -> Controller {
     Controller {
         version: 1,
         uid: ObjectUid(uid),
-        owner: owner.map(|(kind, name)| {
-            Arc::new(OwnerRef {
-                kind: Some(kind),
-                kind_said: kind.as_str().into(),
-                name: name.into(),
-                uid: ObjectUid(9),
-            })
-        }),
+        owner: owner.map(owned_by),
         statement: SensitivityStatement::default(),
         template_statements: Arc::default(),
         node_requirements: requirements(),
@@ -43,14 +40,7 @@ fn pod(owner: Option<(WorkloadKind, &str)>, phase: PodPhase) -> Pod {
     Pod {
         version: 1,
         uid: ObjectUid(100),
-        owner: owner.map(|(kind, name)| {
-            Arc::new(OwnerRef {
-                kind: Some(kind),
-                kind_said: kind.as_str().into(),
-                name: name.into(),
-                uid: ObjectUid(9),
-            })
-        }),
+        owner: owner.map(owned_by),
         statements: Arc::default(),
         node_requirements: requirements(),
         scheduling: Arc::default(),

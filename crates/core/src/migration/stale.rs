@@ -166,22 +166,15 @@ fn stale_template<'u, 'a>(
     if !may || context.resting.contains_key(&owned.uid) {
         return None;
     }
-    match cause {
-        // What stands wrong is moved, or kept for a reason: admission would complete the template in the same request, and
-        // Kubernetes end its pods. What somebody puts back is taken again, ever more slowly: its pods would end.
-        MigrationCause::KeyRetired => {
-            if owned.misplaced.iter().any(MisplacedPod::is_to_move) || !acted_on(&owned.requirements, facts) {
-                return None;
-            }
-        }
-        MigrationCause::Violating
-        | MigrationCause::Expiring
-        | MigrationCause::Stale
-        | MigrationCause::TemplateBehind => {
-            if is_in_vain(owned, context) {
-                return None;
-            }
-        }
+    // What stands wrong is moved, or kept for a reason: admission would complete the template in the same request, and
+    // Kubernetes end its pods. What somebody puts back is taken again, ever more slowly: its pods would end.
+    let is_kept = if cause == MigrationCause::KeyRetired {
+        owned.misplaced.iter().any(MisplacedPod::is_to_move) || !acted_on(&owned.requirements, facts)
+    } else {
+        is_in_vain(owned, context)
+    };
+    if is_kept {
+        return None;
     }
     let steps = CandidateSteps::Template { kind: controller.spec.kind(), name };
     Some(Candidate { owned, steps, cause, paced })
