@@ -49,8 +49,8 @@ pub struct AdmissionSettings {
     pub owner: Option<String>,
 }
 
-/// The `ClusterRole` of the chart by which the operator may do what it does.
-pub const CLUSTER_ROLE: &str = "rempart";
+/// The `ClusterRole` of the chart by which validations and bindings may be kept.
+pub const CLUSTER_ROLE: &str = "rempart-admission";
 
 /// The objects that one policy must have, by kind and name.
 pub type AdmissionObjects = BTreeMap<(AdmissionKind, String), AdmissionObject>;

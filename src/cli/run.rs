@@ -1,19 +1,22 @@
-//! `rempart run`: the operator.
+//! `rempart run` and `rempart run-admission`: the two halves of the operator.
 
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
-use clap::{Parser, ValueEnum, builder::NonEmptyStringValueParser, value_parser};
+use clap::{Args, Parser, ValueEnum, builder::NonEmptyStringValueParser, value_parser};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::input::namespace;
 use crate::{
     admission::AdmissionSettings,
-    operator::{self, clock::SystemClock},
+    operator::{self, clock::SystemClock, component::OperatorComponent},
 };
 
-/// Runs the operator: stamps nodes, keeps admission bound to the policies, reports in statuses and metrics
+/// Runs the operator: stamps nodes, records and moves what runs, reports in statuses and metrics
+///
+/// What holds pods to the policies inside the API server is kept by `rempart run-admission`, under another identity; this
+/// compares it with what it must be, and says what differs.
 ///
 /// Of several replicas the one that holds the lease `rempart` writes; the others follow, ready to take over.
 ///
@@ -22,6 +25,40 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(after_help = "Example:\n  rempart run --listen 127.0.0.1:8080 --exempt-namespaces kube-system,cilium")]
 pub(super) struct RunCommand {
+    #[command(flatten)]
+    process: ProcessArguments,
+
+    /// At most this share of a level's pods, in percent, is on the move at a time, and at least one workload
+    #[arg(long, default_value_t = 10, value_name = "PERCENT", value_parser = value_parser!(u8).range(1..=100))]
+    move_at_most: u8,
+
+    /// When facts change so that more than this share of a level's pods, in percent, would move within a minute,
+    /// nothing moves until an officer says so; 100 never stops
+    #[arg(long, default_value_t = 50, value_name = "PERCENT", value_parser = value_parser!(u8).range(0..=100))]
+    stop_moves_above: u8,
+}
+
+/// Runs the operator's other half: keeps admission policies and bindings as each PlacementPolicy says
+///
+/// Sees no node and no workload. It runs under an identity of its own, since whoever may write admission policies could
+/// lift those that confine `rempart run`. Both must be told the same exempt namespaces and schedulers.
+///
+/// Of several replicas the one that holds the lease `rempart-admission` writes; the others follow, ready to take over.
+///
+/// Talks to the cluster of $KUBECONFIG or, within a cluster, to its own. Ends on SIGTERM and SIGINT, after the writes
+/// that are under way.
+#[derive(Debug, Parser)]
+#[command(
+    after_help = "Example:\n  rempart run-admission --listen 127.0.0.1:8081 --exempt-namespaces kube-system,cilium"
+)]
+pub(super) struct RunAdmissionCommand {
+    #[command(flatten)]
+    process: ProcessArguments,
+}
+
+/// What both halves of the operator are told.
+#[derive(Args, Debug)]
+struct ProcessArguments {
     /// Where /healthz, /readyz, /metrics and /debug/cycle are served
     #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
@@ -53,15 +90,6 @@ pub(super) struct RunCommand {
     /// By what name this replica holds the lease; no two may have the same. One of its own unless given
     #[arg(long, env = "POD_NAME", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     identity: Option<String>,
-
-    /// At most this share of a level's pods, in percent, is on the move at a time, and at least one workload
-    #[arg(long, default_value_t = 10, value_name = "PERCENT", value_parser = value_parser!(u8).range(1..=100))]
-    move_at_most: u8,
-
-    /// When facts change so that more than this share of a level's pods, in percent, would move within a minute,
-    /// nothing moves until an officer says so; 100 never stops
-    #[arg(long, default_value_t = 50, value_name = "PERCENT", value_parser = value_parser!(u8).range(0..=100))]
-    stop_moves_above: u8,
 
     /// How log lines are written
     #[arg(long, value_enum, default_value_t = LogFormat::Json)]
@@ -96,26 +124,30 @@ fn name_of_its_own() -> String {
 
 impl RunCommand {
     pub(super) fn execute(self) -> anyhow::Result<()> {
-        let Self {
-            listen,
-            exempt_namespaces: exempt,
-            schedulers,
-            namespace,
-            identity,
-            move_at_most,
-            stop_moves_above,
-            log_format,
-            log,
-        } = self;
+        let Self { process, move_at_most, stop_moves_above } = self;
+        let limits = operator::MoveLimits { wave: move_at_most, breaker: stop_moves_above };
+        process.run(OperatorComponent::Placement, limits)
+    }
+}
+
+impl RunAdmissionCommand {
+    pub(super) fn execute(self) -> anyhow::Result<()> {
+        self.process.run(OperatorComponent::Admission, operator::MoveLimits::default())
+    }
+}
+
+impl ProcessArguments {
+    /// Runs `component` until it is asked to stop.
+    fn run(self, component: OperatorComponent, limits: operator::MoveLimits) -> anyhow::Result<()> {
+        let Self { listen, exempt_namespaces: exempt, schedulers, namespace, identity, log_format, log } = self;
         let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log)?).with_writer(std::io::stderr);
         match log_format {
             LogFormat::Json => lines.json().flatten_event(true).init(),
             LogFormat::Text => lines.init(),
         }
         let identity = identity.unwrap_or_else(name_of_its_own);
-        let limits = operator::MoveLimits { wave: move_at_most, breaker: stop_moves_above };
         let admission = AdmissionSettings { exempt, schedulers, owner: None };
-        let options = operator::Options { listen, namespace, identity, admission, limits };
+        let options = operator::Options { component, listen, namespace, identity, admission, limits };
         tokio::runtime::Builder::new_multi_thread()
             // Nearly all of its time it waits for the API server. Each thread more has an arena of memory of its own.
             .worker_threads(2)
@@ -136,7 +168,7 @@ async fn run(options: operator::Options) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let asked = asked_to_stop()?;
     let work = async {
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), component = options.component.as_str(), "starting");
         Box::pin(operator::run(client, options, Arc::new(SystemClock), stop.clone())).await?;
         anyhow::Ok(())
     };

@@ -19,14 +19,23 @@ use prometheus_client::{
 
 use super::{
     cache::ClusterCache,
+    component::OperatorComponent,
     evaluate::{Evaluation, offer_status::QualificationPeriod},
-    reconcile::records::counts::{LevelCounts, PolicyLevelCounts},
+    reconcile::{
+        records::counts::{LevelCounts, PolicyLevelCounts},
+        settings::Settings,
+    },
 };
 use rempart_core::{instant::Timestamp, migration::MigrationCause};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
     kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ComponentLabels {
+    component: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -110,6 +119,7 @@ const STAMPING: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 1
 /// Handles to the counts; cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
+    component: ComponentLabels,
     registry: Arc<Mutex<Registry>>,
     writes: Family<WriteLabels, Counter>,
     watch_events: Family<KindLabels, Counter>,
@@ -133,7 +143,7 @@ pub struct Metrics {
     retired_keys: Gauge<i64, AtomicI64>,
     next_change: Gauge<f64, AtomicU64>,
     rulings: Counter,
-    leader: Gauge<i64, AtomicI64>,
+    leader: Family<ComponentLabels, Gauge<i64, AtomicI64>>,
     transitions: Counter,
     moves: Family<MoveLabels, Counter>,
     deciding: Histogram,
@@ -142,7 +152,16 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
+        Self::new(OperatorComponent::Placement)
+    }
+}
+
+impl Metrics {
+    /// Nothing counted yet, by `component`. What it has nothing to do with is not told of, since nothing looks like none.
+    #[must_use]
+    pub fn new(component: OperatorComponent) -> Self {
         let metrics = Self {
+            component: ComponentLabels { component: component.as_str() },
             registry: Arc::default(),
             writes: Family::default(),
             watch_events: Family::default(),
@@ -165,29 +184,31 @@ impl Default for Metrics {
             retired_keys: Gauge::default(),
             next_change: Gauge::default(),
             rulings: Counter::default(),
-            leader: Gauge::default(),
+            leader: Family::default(),
             transitions: Counter::default(),
             moves: Family::default(),
             deciding: Histogram::new(DECISION),
             stamping: Histogram::new(STAMPING),
         };
         let mut registry = Registry::with_prefix("rempart");
-        // As those of watches when they begin.
-        for why in MigrationCause::ALL {
-            for outcome in MoveOutcome::ALL {
-                drop(metrics.moves.get_or_create(&MoveLabels { why: why.as_str(), outcome: outcome.as_str() }));
-            }
+        drop(metrics.leader.get_or_create(&metrics.component));
+        match component {
+            OperatorComponent::Placement => metrics.register_placement(&mut registry),
+            OperatorComponent::Admission => {}
         }
-        metrics.register_placement(&mut registry);
         metrics.register_operation(&mut registry);
         *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
         metrics
     }
-}
 
-impl Metrics {
     /// Where what may run, and what does.
     fn register_placement(&self, registry: &mut Registry) {
+        // As those of watches when they begin.
+        for why in MigrationCause::ALL {
+            for outcome in MoveOutcome::ALL {
+                drop(self.moves.get_or_create(&MoveLabels { why: why.as_str(), outcome: outcome.as_str() }));
+            }
+        }
         registry.register(
             "policy_info",
             "1 for each policy that can be evaluated, with its mode",
@@ -242,6 +263,18 @@ impl Metrics {
             "Moves of workloads, by why (violating, leaving, stale, template) and outcome (begun, done, failed, dropped)",
             self.moves.clone(),
         );
+        registry.register(
+            "faulty_objects",
+            "Objects that cannot be decoded or have an entry that cannot be used, by kind; see their Ready condition",
+            self.faulty.clone(),
+        );
+        registry.register("nodes", "Nodes that are followed", self.nodes.clone());
+        registry.register("rulings", "Judgements of the whole catalogue", self.rulings.clone());
+        registry.register(
+            "stamp_duration_seconds",
+            "From when a node was first seen to lack its stamps, or to have too many, until it was put right",
+            self.stamping.clone(),
+        );
     }
 
     /// How the operator fares.
@@ -265,23 +298,15 @@ impl Metrics {
         );
         registry.register("followed_objects", "Objects that are followed, by kind", self.followed.clone());
         registry.register(
-            "faulty_objects",
-            "Objects that cannot be decoded or have an entry that cannot be used, by kind; see their Ready condition",
-            self.faulty.clone(),
-        );
-        registry.register("nodes", "Nodes that are followed", self.nodes.clone());
-        registry.register("rulings", "Judgements of the whole catalogue", self.rulings.clone());
-        registry.register(
             "reconcile_duration_seconds",
             "How long it takes to compare what is with what should be, once",
             self.deciding.clone(),
         );
         registry.register(
-            "stamp_duration_seconds",
-            "From when a node was first seen to lack its stamps, or to have too many, until it was put right",
-            self.stamping.clone(),
+            "leader",
+            "1 while this replica writes for its component, 0 while it follows",
+            self.leader.clone(),
         );
-        registry.register("leader", "1 while this replica writes, 0 while it follows", self.leader.clone());
         registry.register(
             "lease_transitions",
             "Times that this replica began or ceased to lead",
@@ -315,7 +340,7 @@ impl Metrics {
 
     /// This replica has begun or ceased to lead.
     pub fn leads(&self, leads: bool) {
-        self.leader.set(i64::from(leads));
+        self.leader.get_or_create(&self.component).set(i64::from(leads));
         self.transitions.inc();
     }
 
@@ -350,12 +375,12 @@ impl Metrics {
         self.watch_failures.get_or_create(&KindLabels { kind }).inc();
     }
 
-    /// So much is followed.
-    pub fn set_object_counts(&self, cache: &ClusterCache) {
+    /// So much is followed, of what `settings` say.
+    pub fn set_object_counts(&self, cache: &ClusterCache, settings: &Settings) {
         self.nodes.set(whole(cache.nodes.live().len()));
         let unplaceable = cache.records.iter().filter(|(_, record)| record.is_unplaceable()).count();
         self.unplaceable.set(whole(unplaceable));
-        for (kind, number, _) in cache.counts() {
+        for (kind, number, _) in cache.counts().filter(|(kind, ..)| settings.follows(kind)) {
             self.followed.get_or_create(&KindLabels { kind }).set(whole(number));
         }
     }
@@ -485,7 +510,7 @@ mod tests {
 
     /// Every sample that can be, told once.
     fn told() -> String {
-        let metrics = Metrics::default();
+        let metrics = Metrics::new(OperatorComponent::Placement);
         let kind = KindLabels { kind: "k" };
         let level = LevelLabels { policy: "p".into(), level: "l".into() };
         metrics.wrote("k");

@@ -1,4 +1,5 @@
-//! The operator, `rempart run`: stamps nodes, keeps admission bound to the policies, migrates pods, reports.
+//! The operator: `rempart run` stamps nodes, migrates pods and reports; `rempart run-admission` keeps admission bound to the
+//! policies.
 //!
 //! The stages of its pipeline are the folders: [`watch`] and [`cache`] observe the cluster, `evaluate` asks the core for
 //! every verdict, [`reconcile`] compares and asks for the difference, [`write`] carries that out, and [`lease`] says
@@ -8,6 +9,7 @@
 mod backoff;
 pub mod cache;
 pub mod clock;
+pub mod component;
 pub mod engine;
 mod error_chain;
 mod evaluate;
@@ -42,6 +44,7 @@ use rempart_core::instant::Timestamp;
 
 use cache::Observation;
 use clock::Clock;
+use component::OperatorComponent;
 use engine::Engine;
 use lease::{Leadership, LeaseCandidate};
 use metrics::Metrics;
@@ -49,12 +52,14 @@ pub use reconcile::settings::{MoveLimits, Settings};
 use serve::HealthState;
 use write::{ApiWriter, WriteError, WriteTarget};
 
-/// What `rempart run` is told.
+/// What a process of the operator is told.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// What of the operator it is.
+    pub component: OperatorComponent,
     /// Where `/healthz`, `/readyz` and `/metrics` are served.
     pub listen: SocketAddr,
-    /// The namespace that the operator runs in, where it keeps its `ConfigMap`.
+    /// The namespace that the operator runs in, where it keeps its leases.
     pub namespace: String,
     /// By what name it holds the lease. No two replicas have the same.
     pub identity: String,
@@ -104,7 +109,8 @@ pub async fn run(
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) -> Result<(), Error> {
-    let metrics = Metrics::default();
+    let component = options.component;
+    let metrics = Metrics::new(component);
     let health = HealthState::new(Instant::now());
     let listener =
         TcpListener::bind(options.listen).await.map_err(|source| Error::Listen { address: options.listen, source })?;
@@ -116,8 +122,12 @@ pub async fn run(
     admission.exempt.push(options.namespace.clone());
     admission.exempt.sort_unstable();
     admission.exempt.dedup();
-    let settings = Settings { admission, concurrency: CONCURRENCY, limits: options.limits };
-    let mut engine = Engine::new(settings, metrics.clone());
+    let components = match component {
+        OperatorComponent::Placement => &[OperatorComponent::Placement],
+        OperatorComponent::Admission => &[OperatorComponent::Admission],
+    };
+    let settings = Settings { components, admission, concurrency: CONCURRENCY, limits: options.limits };
+    let mut engine = Engine::new(settings.clone(), metrics.clone());
     let router = serve::router(health.clone(), metrics.clone(), engine.reports());
     tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
@@ -135,7 +145,7 @@ pub async fn run(
 
     engine.set_admission_owner(preflight::admission_owner(&client).await);
     let (sender, observations) = mpsc::channel(BACKLOG);
-    for (name, task) in watch::tasks(&client, &sender, &metrics) {
+    for (name, task) in watch::tasks(&client, &sender, &metrics, &settings) {
         tasks.spawn(async move {
             task.await;
             name
@@ -146,7 +156,7 @@ pub async fn run(
     let leadership = Leadership::default();
     let candidate = LeaseCandidate::new(
         client.clone(),
-        &options.namespace,
+        (&options.namespace, component.name()),
         options.identity.clone(),
         Arc::clone(&clock),
         leadership.clone(),
@@ -244,11 +254,15 @@ async fn decide(
                 (target, writer.perform(request).await)
             });
         }
-        let waiting_for: Vec<_> = engine.cache().unsynced().collect();
+        let waiting_for: Vec<_> = engine.unsynced().collect();
         if waiting_for.is_empty() && !ready {
             ready = true;
             listed.notify_one();
-            tracing::info!(nodes = engine.cache().nodes.iter().len(), "caches synced; reconciling");
+            tracing::info!(
+                policies = engine.cache().policies.iter().len(),
+                nodes = engine.cache().nodes.iter().len(),
+                "caches synced; reconciling"
+            );
             let absent: Vec<_> = engine.absent_exempt_namespaces().collect();
             if !absent.is_empty() {
                 let namespaces = absent.join(", ");
@@ -318,6 +332,7 @@ mod tests {
         let (listen, running, ready) = loop {
             let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
             let options = Options {
+                component: OperatorComponent::Placement,
                 listen,
                 namespace: "here".into(),
                 identity: "me".into(),

@@ -16,10 +16,11 @@ use rempart::{
     operator::{
         self,
         clock::{Clock, SystemClock},
+        component::OperatorComponent,
     },
 };
 use rempart_core::instant::Timestamp;
-use rempart_lab::eventually;
+use rempart_lab::{OperatorProcess, eventually};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -77,8 +78,10 @@ impl Clock for TrialClock {
     }
 }
 
-/// An operator within this process.
+/// An operator of which `rempart run` is within this process.
 pub(crate) struct Within {
+    /// The rest of it, which has no clock to turn.
+    _admission: OperatorProcess,
     stop: CancellationToken,
     task: JoinHandle<Result<(), operator::Error>>,
 }
@@ -87,13 +90,15 @@ impl Within {
     /// Starts one in the place of the shared operator, and turns its clock to `time` when it has seen everything: at
     /// its start it compares its clock with the API server's.
     pub(crate) async fn start(context: &Context, time: &str) -> Result<(Self, Arc<TrialClock>)> {
-        context.take_operator().await?.terminate().await;
+        let operator = context.take_operator().await?;
+        operator.terminate_placement().await;
         let kubeconfig = context.cluster.service_account_kubeconfig("rempart-system", "rempart").await?;
         let kubeconfig = kube::config::Kubeconfig::read_from(&kubeconfig)?;
         let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         config.default_retry = false;
         let listen = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let options = operator::Options {
+            component: OperatorComponent::Placement,
             listen,
             namespace: "rempart-system".to_owned(),
             identity: "trial".to_owned(),
@@ -108,7 +113,7 @@ impl Within {
         let clock = Arc::new(TrialClock(watch::Sender::new(SystemClock.now())));
         let client = Client::try_from(config)?;
         let task = tokio::spawn(operator::run(client, options, Arc::clone(&clock) as Arc<dyn Clock>, stop.clone()));
-        let this = Self { stop, task };
+        let this = Self { _admission: operator, stop, task };
         eventually("the operator to be ready", SOON, async || {
             let mut stream = tokio::net::TcpStream::connect(listen).await?;
             stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await?;

@@ -1,17 +1,19 @@
-//! The operator of this repository as a process beside the control plane.
+//! The operator of this repository beside the control plane: a process for each of its two halves.
 //!
-//! [`ControlPlane::start_operator`] takes arguments for `rempart run` and returns when `/readyz` succeeds. The process
-//! authenticates with a token of the chart's own `ServiceAccount`, so that a missing permission shows.
+//! [`ControlPlane::start_operator`] takes arguments for `rempart run`, of which `rempart run-admission` is given those that
+//! it knows, and returns when `/readyz` of both succeeds. Each authenticates with a token of its own `ServiceAccount` of the
+//! chart, so that a missing permission shows.
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     process::ExitStatus,
     time::Duration,
 };
 
 use nix::sys::signal::Signal;
+use rempart::operator::component::OperatorComponent;
 use tokio::process::Command;
 
 use super::{
@@ -19,8 +21,8 @@ use super::{
     program::is_executable, wait::eventually,
 };
 
-/// The `ServiceAccount` of the chart.
-const ACCOUNT: (&str, &str) = ("rempart-system", "rempart");
+/// The namespace of the chart.
+const NAMESPACE: &str = "rempart-system";
 
 /// What the chart sets in the environment of the operator beside what tells it who and where it is: one arena of memory
 /// for all threads, and large buffers given back when they are done with. Most of what it ever holds at once is held
@@ -33,15 +35,21 @@ const READY_TIMEOUT: Duration = Duration::from_mins(1);
 /// Grace period between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// An operator process. It is killed when the value is dropped.
+/// The operator: two processes. They are killed when the value is dropped.
 pub struct OperatorProcess {
+    placement: ComponentProcess,
+    admission: ComponentProcess,
+}
+
+/// A half of the operator.
+struct ComponentProcess {
     process: ChildProcess,
     probe: EndpointProbe,
     log: PathBuf,
 }
 
 impl ControlPlane {
-    /// Starts the operator, with more arguments for `rempart run`, and waits until it is ready. The
+    /// Starts the operator, with more arguments for `rempart run`, and waits until both halves are ready. The
     /// chart must be installed.
     pub async fn start_operator<S: Into<OsString>>(
         &self,
@@ -57,14 +65,27 @@ impl ControlPlane {
         &self,
         arguments: impl IntoIterator<Item = S>,
     ) -> Result<OperatorProcess> {
+        let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+        let [placement, admission] = [OperatorComponent::Placement, OperatorComponent::Admission];
+        Ok(OperatorProcess {
+            placement: self.spawn_component(placement, &arguments).await?,
+            admission: self.spawn_component(admission, &arguments).await?,
+        })
+    }
+
+    async fn spawn_component(&self, component: OperatorComponent, arguments: &[OsString]) -> Result<ComponentProcess> {
         let binary = binary()?;
-        let kubeconfig = self.service_account_kubeconfig(ACCOUNT.0, ACCOUNT.1).await?;
+        let kubeconfig = self.service_account_kubeconfig(NAMESPACE, component.name()).await?;
         let port = ReservedPort::take()?.release();
+        let (command_name, knows): (_, fn(&OsStr) -> bool) = match component {
+            OperatorComponent::Placement => ("run", |_| true),
+            OperatorComponent::Admission => ("run-admission", |argument| !is_about_moves(argument)),
+        };
         let mut command = Command::new(binary);
         command
-            .arg("run")
+            .arg(command_name)
             .arg(format!("--listen=127.0.0.1:{port}"))
-            .args(arguments.into_iter().map(Into::into))
+            .args(arguments.iter().filter(|argument| knows(argument)))
             .env("KUBECONFIG", kubeconfig)
             .env_remove("POD_NAMESPACE")
             // As a container that is started again in its pod: it finds its own lease, and need not wait for its end.
@@ -72,70 +93,115 @@ impl ControlPlane {
             .env("POD_NAME", "rempart-lab")
             .envs(OPERATOR_ENVIRONMENT)
             .current_dir(self.dir());
-        let log = self.layout.log("rempart");
+        let log = self.layout.log(component.name());
         let url = format!("http://127.0.0.1:{port}");
-        Ok(OperatorProcess {
-            process: ChildProcess::spawn("rempart", command, &log, &self.watchdog)?,
+        Ok(ComponentProcess {
+            process: ChildProcess::spawn(component.name(), command, &log, &self.watchdog)?,
             probe: self.probe(&url)?,
             log,
         })
     }
 }
 
-impl OperatorProcess {
-    /// The process id.
-    pub fn pid(&self) -> i32 {
-        self.process.pid()
-    }
+/// Whether it is an argument of `rempart run` alone.
+fn is_about_moves(argument: &OsStr) -> bool {
+    ["--move-at-most=", "--stop-moves-above="]
+        .iter()
+        .any(|known| argument.as_encoded_bytes().starts_with(known.as_bytes()))
+}
 
-    /// Its log, to which an operator that is started later appends.
-    pub fn log(&self) -> &Path {
-        &self.log
-    }
-
-    /// Waits until `/readyz` says so; fails at once when the operator ends instead.
-    pub async fn ready(&self) -> Result<()> {
-        let answers =
-            eventually("the operator to be ready", READY_TIMEOUT, async || self.get("/readyz").await.map(drop));
+impl ComponentProcess {
+    async fn ready(&self) -> Result<()> {
+        let what = format!("{} to be ready", self.process.name());
+        let answers = eventually(&what, READY_TIMEOUT, async || self.probe.get("/readyz").await.map(drop));
         tokio::select! {
             result = answers => result,
             error = self.process.failure() => Err(error),
         }
     }
+}
 
-    /// The body of a successful answer of its own server, such as that of `/metrics`.
+impl OperatorProcess {
+    /// The process id of `rempart run`.
+    pub fn pid(&self) -> i32 {
+        self.placement.process.pid()
+    }
+
+    /// The process id of `rempart run-admission`.
+    pub fn admission_pid(&self) -> i32 {
+        self.admission.process.pid()
+    }
+
+    /// The log of `rempart run`, to which an operator that is started later appends.
+    pub fn log(&self) -> &Path {
+        &self.placement.log
+    }
+
+    /// The log of `rempart run-admission`.
+    pub fn admission_log(&self) -> &Path {
+        &self.admission.log
+    }
+
+    /// Waits until `/readyz` of both says so; fails at once when one ends instead.
+    pub async fn ready(&self) -> Result<()> {
+        self.placement.ready().await?;
+        self.admission.ready().await
+    }
+
+    /// The body of a successful answer of the server of `rempart run`, such as that of `/metrics`.
     pub async fn get(&self, path: &str) -> Result<String> {
-        self.probe.get(path).await
+        self.placement.probe.get(path).await
     }
 
-    /// Fails with the end of the log when it has ended.
+    /// The body of a successful answer of the server of `rempart run-admission`.
+    pub async fn get_admission(&self, path: &str) -> Result<String> {
+        self.admission.probe.get(path).await
+    }
+
+    /// Fails with the end of the log of one that has ended.
     pub fn check(&self) -> Result<()> {
-        self.process.check()
+        self.placement.process.check()?;
+        self.admission.process.check()
     }
 
-    /// Ends it as Kubernetes would (SIGTERM), and says how it ended.
+    /// Ends both as Kubernetes would (SIGTERM), and says how `rempart run` ended.
     pub async fn terminate(self) -> Option<ExitStatus> {
-        self.process.terminate(GRACE).await
+        let Self { placement, admission } = self;
+        let (ended, _) = tokio::join!(placement.process.terminate(GRACE), admission.process.terminate(GRACE));
+        ended
     }
 
-    /// Ends it as a crash would (SIGKILL).
+    /// Ends both as a crash would (SIGKILL).
     pub async fn kill(self) {
-        self.process.kill().await;
+        let Self { placement, admission } = self;
+        tokio::join!(placement.process.kill(), admission.process.kill());
     }
 
-    /// Stops it where it stands (SIGSTOP), as a machine in trouble might.
+    /// Ends `rempart run` alone as Kubernetes would, and says how.
+    pub async fn terminate_placement(&self) -> Option<ExitStatus> {
+        self.placement.process.terminate(GRACE).await
+    }
+
+    /// Ends `rempart run-admission` alone as a crash would.
+    pub async fn kill_admission(&self) {
+        self.admission.process.kill().await;
+    }
+
+    /// Stops both where they stand (SIGSTOP), as a machine in trouble might.
     pub fn pause(&self) {
-        self.process.signal(Signal::SIGSTOP);
+        self.placement.process.signal(Signal::SIGSTOP);
+        self.admission.process.signal(Signal::SIGSTOP);
     }
 
-    /// Lets it go on after [`OperatorProcess::pause`].
+    /// Lets both go on after [`OperatorProcess::pause`].
     pub fn resume(&self) {
-        self.process.signal(Signal::SIGCONT);
+        self.placement.process.signal(Signal::SIGCONT);
+        self.admission.process.signal(Signal::SIGCONT);
     }
 
-    /// Waits until it ends by itself, and says how.
+    /// Waits until `rempart run` ends by itself, and says how.
     pub async fn wait(&self) -> Option<ExitStatus> {
-        self.process.wait().await
+        self.placement.process.wait().await
     }
 }
 

@@ -67,6 +67,11 @@ impl ChildProcess {
         Ok(Self { name, group, log: log.to_owned(), ended })
     }
 
+    /// By what name it is told of.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The process id.
     pub(super) fn pid(&self) -> i32 {
         self.group

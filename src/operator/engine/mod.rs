@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use self::report::{CycleReport, CycleReportLog, CycleStage};
 use super::{
     cache::{ClusterCache, LastSeen, Observation, Revision, WatchChange},
+    component::OperatorComponent,
     error_chain::ErrorChain,
     evaluate::{Evaluation, cut, stamps::StampKeeper},
     hold::{HoldReason, Holds},
@@ -99,13 +100,18 @@ impl Engine {
     /// Exempt namespaces that do not exist: somebody may have meant another.
     pub fn absent_exempt_namespaces(&self) -> impl Iterator<Item = &str> {
         let exempt = self.settings.admission.exempt.iter().map(String::as_str);
-        exempt.filter(|name| self.cache.namespaces.get(name).is_none())
+        exempt.filter(|name| self.settings.follows("namespaces") && self.cache.namespaces.get(name).is_none())
     }
 
     /// What has been observed.
     #[must_use]
     pub fn cache(&self) -> &ClusterCache {
         &self.cache
+    }
+
+    /// The kinds that are followed and of which no list has been complete yet.
+    pub fn unsynced(&self) -> impl Iterator<Item = &'static str> {
+        self.cache.unsynced().filter(|kind| self.settings.follows(kind))
     }
 
     /// When the facts next change by themselves.
@@ -150,16 +156,18 @@ impl Engine {
             report.hold(CycleStage::Cycle, &holds);
         };
         // 1. Before every kind has been listed, absence means nothing.
-        for kind in self.cache.unsynced() {
+        for kind in self.unsynced() {
             hold(report, HoldReason::NotSynced, kind);
         }
         if !report.held.is_empty() {
             return Vec::new();
         }
         // 2. Which nodes belong to which pools, and what all of it is cleared for.
-        self.cache.assign_changed_nodes(&self.evaluation.world.catalogue.pools);
-        if self.evaluation_is_due(clocks.wall) {
-            self.evaluate(clocks);
+        if self.settings.is(OperatorComponent::Placement) {
+            self.cache.assign_changed_nodes(&self.evaluation.world.catalogue.pools);
+            if self.evaluation_is_due(clocks.wall) {
+                self.evaluate(clocks);
+            }
         }
         // 3. One of several replicas writes.
         if !self.leads {
@@ -205,6 +213,11 @@ impl Engine {
         };
         // 1. Admission, so that rules hold before anything rests on them.
         take(CycleStage::Admission, self.admission.reconcile(&view, clocks), &mut self.events);
+        if !self.settings.is(OperatorComponent::Placement) {
+            self.metrics.set_object_counts(&self.cache, &self.settings);
+            self.wake_at(wake);
+            return due;
+        }
         view.propagation = self.admission.propagation();
         // 2. Stamps, so that nothing lands where it may not.
         take(CycleStage::NodeLabels, self.node_labels.reconcile(&view, clocks), &mut self.events);
@@ -301,7 +314,7 @@ impl Engine {
         let view = ClusterView::new(facts, &self.writes, self.admission.propagation(), &derived);
         let wake = self.admission.reconcile(&view, clocks).wake;
         self.wake_at(wake);
-        self.metrics.set_object_counts(&self.cache);
+        self.metrics.set_object_counts(&self.cache, &self.settings);
         // What is only kept for writes would otherwise be kept for ever.
         self.node_labels.clear();
         self.events.clear();

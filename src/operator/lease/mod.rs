@@ -52,8 +52,6 @@ use super::{clock::Clock, error_chain::ErrorChain, metrics::Metrics, names::FIEL
 use claim::{ClaimStep, LeaseClaim};
 pub use leadership::{Leadership, NotLeading, guarded};
 
-/// The lease, in the operator's own namespace.
-pub const NAME: &str = "rempart";
 /// For how long the lease is its holder's after it was renewed. Short enough that a follower, which sees a renewal up
 /// to [`LOOK`] later, writes within 15 seconds of a kill.
 const LEASE: Duration = Duration::from_secs(12);
@@ -108,6 +106,8 @@ impl LeaseError {
 /// Competes for the lease, renews it and gives it back.
 pub struct LeaseCandidate {
     api: Api<Lease>,
+    /// The lease, in the operator's own namespace.
+    name: &'static str,
     namespace: String,
     claim: LeaseClaim,
     clock: Arc<dyn Clock>,
@@ -120,11 +120,11 @@ pub struct LeaseCandidate {
 }
 
 impl LeaseCandidate {
-    /// A candidate under the name `identity`, which no other replica may have.
+    /// A candidate for the lease `namespace/name` under the name `identity`, which no other replica may have.
     #[must_use]
     pub fn new(
         client: Client,
-        namespace: &str,
+        (namespace, name): (&str, &'static str),
         identity: String,
         clock: Arc<dyn Clock>,
         leadership: Leadership,
@@ -132,6 +132,7 @@ impl LeaseCandidate {
     ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
+            name,
             namespace: namespace.to_owned(),
             claim: LeaseClaim::new(identity),
             clock,
@@ -177,7 +178,7 @@ impl LeaseCandidate {
     }
 
     async fn look(&mut self) -> Result<(), LeaseError> {
-        let found = request(self.api.get_opt(NAME)).await?;
+        let found = request(self.api.get_opt(self.name)).await?;
         self.claim.saw(found, self.clock.uptime());
         Ok(())
     }
@@ -211,11 +212,11 @@ impl LeaseCandidate {
     async fn put(&self, spec: LeaseSpec) -> Result<Lease, LeaseError> {
         let seen = self.claim.version();
         let metadata =
-            ObjectMeta { name: Some(NAME.to_owned()), resource_version: seen.clone(), ..ObjectMeta::default() };
+            ObjectMeta { name: Some(self.name.to_owned()), resource_version: seen.clone(), ..ObjectMeta::default() };
         let lease = Lease { metadata, spec: Some(spec) };
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         match seen {
-            Some(_) => request(self.api.replace(NAME, &params, &lease)).await,
+            Some(_) => request(self.api.replace(self.name, &params, &lease)).await,
             None => request(self.api.create(&params, &lease)).await,
         }
     }
@@ -268,16 +269,16 @@ impl LeaseCandidate {
             return;
         }
         self.complained = Some(now);
-        let namespace = &self.namespace;
+        let (namespace, name) = (&self.namespace, self.name);
         if error.code() == Some(403) {
             tracing::warn!(
                 error = %error.words(),
-                "may not {verb} the lease {namespace}/{NAME}, so this replica writes nothing; its Role in {namespace} \
-                 must allow create on leases of coordination.k8s.io, and get and update on the one named {NAME}; \
+                "may not {verb} the lease {namespace}/{name}, so this replica writes nothing; its Role in {namespace} \
+                 must allow create on leases of coordination.k8s.io, and get and update on the one named {name}; \
                  retrying"
             );
         } else {
-            tracing::warn!(error = %error.words(), "cannot {verb} the lease {namespace}/{NAME}; retrying");
+            tracing::warn!(error = %error.words(), "cannot {verb} the lease {namespace}/{name}; retrying");
         }
     }
 }

@@ -1,16 +1,33 @@
-//! Settings of the operator that reconcilers follow: what admission is told, concurrency and limits of migration.
+//! Settings of the operator that reconcilers follow: its component, what admission is told, concurrency and limits of
+//! migration.
 
-use crate::admission::AdmissionSettings;
+use crate::{admission::AdmissionSettings, operator::component::OperatorComponent};
 
 /// What the operator is told at its start.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What of the operator this is.
+    pub components: &'static [OperatorComponent],
     /// What admission is told; the operator's own namespace is among the exempt ones.
     pub admission: AdmissionSettings,
     /// How many nodes are written to at a time.
     pub concurrency: usize,
     /// How much may move at a time.
     pub limits: MoveLimits,
+}
+
+impl Settings {
+    /// Whether this is, or stands for, `component`.
+    #[must_use]
+    pub fn is(&self, component: OperatorComponent) -> bool {
+        self.components.contains(&component)
+    }
+
+    /// Whether objects of a kind are followed, by the plural name.
+    #[must_use]
+    pub fn follows(&self, kind: &str) -> bool {
+        self.components.iter().any(|component| component.follows(kind))
+    }
 }
 
 /// How much may move at a time, in percent of a level's pods.

@@ -17,6 +17,7 @@ use serde_json::Value;
 use self::objects::{deleted, listed, observed};
 use super::{
     Settings,
+    component::OperatorComponent,
     engine::{Engine, report::CycleReport},
     metrics::Metrics,
     write::{WriteError, WriteRequest},
@@ -135,7 +136,7 @@ impl SimulatedCluster {
     /// `wall`. The operator leads.
     #[must_use]
     pub fn new(settings: Settings, wall: Timestamp) -> Self {
-        let mut engine = Engine::new(settings, Metrics::default());
+        let mut engine = Engine::new(settings, Metrics::new(OperatorComponent::Placement));
         for observation in listed() {
             engine.observe(observation);
         }

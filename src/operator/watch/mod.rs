@@ -47,6 +47,7 @@ use super::{
     cache::{Observation, WatchChange, version},
     error_chain::ErrorChain,
     metrics::Metrics,
+    reconcile::settings::Settings,
 };
 use crate::api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement};
 use rempart_core::{
@@ -129,13 +130,18 @@ fn key<K: ResourceExt>(object: &K) -> String {
 /// A future that runs until the process ends.
 pub type WatchTask = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// One task for each kind that the operator follows, by the kind's plural name.
+/// One task for each kind that `settings` say is followed, by the kind's plural name.
 #[must_use]
-pub fn tasks(client: &Client, sender: &Sender<Observation>, metrics: &Metrics) -> Vec<(&'static str, WatchTask)> {
+pub fn tasks(
+    client: &Client,
+    sender: &Sender<Observation>,
+    metrics: &Metrics,
+    settings: &Settings,
+) -> Vec<(&'static str, WatchTask)> {
     let config = Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
     let client = &renewal::heard(client.clone(), metrics.clone());
     let all = WatchSpawner { client, sender, metrics };
-    vec![
+    let mut tasks = vec![
         all.objects::<DeserializeGuard<CloudProvider>>(&config, "cloudproviders", |change| {
             Observation::Provider(change.map(declared_object))
         }),
@@ -181,7 +187,9 @@ pub fn tasks(client: &Client, sender: &Sender<Observation>, metrics: &Metrics) -
         all.partial::<WorkloadPlacement, RecordDigest>(&config, "workloadplacements", |change| {
             Observation::Record(decoded(change))
         }),
-    ]
+    ];
+    tasks.retain(|(kind, _)| settings.follows(kind));
+    tasks
 }
 
 struct WatchSpawner<'a> {

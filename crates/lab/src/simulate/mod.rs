@@ -12,6 +12,7 @@ use rempart::{
     admission::AdmissionSettings,
     operator::{
         MoveLimits, Settings,
+        component::OperatorComponent,
         simulation::{SimulatedCluster, SimulatedWrite},
     },
 };
@@ -32,7 +33,8 @@ const CONCURRENCY: usize = 4;
 pub fn simulate(text: &str) -> anyhow::Result<String> {
     let exempt = vec!["kube-system".to_owned(), "rempart-system".to_owned()];
     let admission = AdmissionSettings { exempt, schedulers: vec!["system:kube-scheduler".to_owned()], owner: None };
-    let settings = Settings { admission, concurrency: CONCURRENCY, limits: MoveLimits::default() };
+    let components = OperatorComponent::ALL;
+    let settings = Settings { components, admission, concurrency: CONCURRENCY, limits: MoveLimits::default() };
     let mut cluster = SimulatedCluster::new(settings, Timestamp::from_seconds(BEGIN));
     let mut output = String::new();
     for step in script::read(text)? {

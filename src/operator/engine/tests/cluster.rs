@@ -63,8 +63,9 @@ pub(super) const CLEARED: &str = "clearance.rempart.node-restriction.kubernetes.
 impl Cluster {
     pub(super) fn new() -> Self {
         let admission = AdmissionSettings { exempt: vec![EXEMPT.to_owned()], schedulers: vec![], owner: None };
-        let settings = Settings { admission, concurrency: 2, limits: MoveLimits::default() };
-        let mut engine = Engine::new(settings, Metrics::default());
+        let components = OperatorComponent::ALL;
+        let settings = Settings { components, admission, concurrency: 2, limits: MoveLimits::default() };
+        let mut engine = Engine::new(settings, Metrics::new(OperatorComponent::Placement));
         engine.lead(true);
         Self {
             engine,

@@ -25,6 +25,7 @@ use crate::{
     convert,
     operator::{
         cache::{DeclaredObject, LastSeen, ObservedAdmission, Revision},
+        component::OperatorComponent,
         hold::{HoldReason, Holds},
         names::FINALIZER,
         write::{WriteRequest, WriteTarget, queue::WriteQueue},
@@ -287,6 +288,10 @@ impl AdmissionReconciler {
             let mut revision = self.propagation.revision;
             revision.bump();
             self.propagation = Arc::new(Propagation { policies, lacking, revision });
+        }
+        // Who only reads what admission is made of follows what becomes of it, and asks for nothing.
+        if !view.settings.is(OperatorComponent::Admission) {
+            pass.outcome.requests.clear();
         }
         pass.outcome
     }

@@ -90,7 +90,7 @@ impl StatusReconciler {
         let (cache, evaluation) = (view.cache, view.evaluation);
         let stamp = time(whole_seconds(at));
         let census = census(cache);
-        self.metrics.set_object_counts(cache);
+        self.metrics.set_object_counts(cache, view.settings);
         for (name, record) in cache.providers.iter() {
             let Some(found) = evaluation.providers.get(name) else { continue };
             let desired = of_provider(record, found, &stamp);
