@@ -47,6 +47,10 @@ crds: ## Generate the custom resource definitions from src/api
 control-plane: ## Build the control plane of the tests and the demo, if it is not cached
 	$(CARGO) run $(LAB) binaries
 
+.PHONY: admission
+admission: ## Generate the chart's mutations from src/admission
+	$(CARGO) run --package rempart -- admission-policies charts/rempart/files/admission
+
 .PHONY: schemas
 schemas: ## Generate the schemas of what commands write, from src/report
 	$(CARGO) run --package rempart -- schemas docs/schemas

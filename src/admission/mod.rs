@@ -3,12 +3,13 @@
 //! [`compile`] takes a policy, its namespace selector and [`AdmissionSettings`], and returns its [`AdmissionObjects`].
 //! Validations are compiled for each policy: its levels, categories and keys stand in the expressions as constants, and
 //! the namespaces that it governs in what is matched. So a validation looks nothing up, and what a policy does not govern
-//! never reaches one.
+//! never reaches one. [`installed`] is what the chart installs for all of them: mutations, and what holds always.
 
 mod cel;
 mod constants;
+pub mod installed;
 mod matching;
-mod mutations;
+mod mutation_bindings;
 mod namespaces;
 mod object;
 mod pod_bindings;
@@ -131,7 +132,7 @@ pub fn compile(policy: &Policy, selector: Option<&LabelSelector>, settings: &Adm
         }));
     }
     if policy.mode == EnforcementMode::Enforce {
-        objects.extend(mutations::bindings(name, selector, settings));
+        objects.extend(mutation_bindings::bindings(name, selector, settings));
     }
     objects.into_iter().map(|object| ((object.kind(), object.name().to_owned()), object)).collect()
 }
@@ -151,10 +152,15 @@ pub fn policy_of(name: &str) -> Option<&str> {
     (!policy.is_empty() && is_ours).then_some(policy)
 }
 
-/// Whether an admission policy or binding of this `name` is the chart's, or one that a policy can have.
+/// Whether an admission policy or binding of this `name` may be the chart's.
+fn is_of_chart(name: &str) -> bool {
+    name.starts_with("rempart-")
+}
+
+/// Whether an admission policy or binding of this `name` may be the chart's, or is one that a policy can have.
 #[must_use]
 pub fn is_ours(name: &str) -> bool {
-    name.starts_with("rempart-") || policy_of(name).is_some()
+    is_of_chart(name) || policy_of(name).is_some()
 }
 
 /// The metadata of the object `name` of the policy `policy`.
@@ -176,14 +182,6 @@ fn metadata(name: &str, policy: &str, description: Option<&str>, owner: Option<&
         }),
         ..ObjectMeta::default()
     }
-}
-
-/// The admission policies and bindings that the chart installs.
-pub fn installed() -> impl Iterator<Item = (AdmissionKind, &'static str)> {
-    let mutations = mutations::names().map(|name| (AdmissionKind::Mutation, name));
-    let guards = ["rempart-operator", "rempart-records", "rempart-stamps"];
-    let of = |kind| guards.into_iter().map(move |name| (kind, name));
-    mutations.chain(of(AdmissionKind::Validation)).chain(of(AdmissionKind::ValidatingBinding))
 }
 
 #[cfg(test)]

@@ -51,14 +51,17 @@ impl AdmissionKind {
 }
 
 /// The labels that a digest covers, beside owners: by them people find what is ours, and remove it when all else has gone.
+/// Those of the chart's objects are the chart's and of who manages its releases.
 const LABELS: [&str; 3] = ["app.kubernetes.io/name", "app.kubernetes.io/managed-by", super::POLICY_LABEL];
 
 /// What tells whether an admission policy or binding with `metadata` and `spec` is what it must be.
 pub fn digest(metadata: &ObjectMeta, spec: &impl Serialize) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let label = |key| metadata.labels.as_ref().and_then(|labels| labels.get(key));
-    LABELS.map(label).hash(&mut hasher);
-    metadata.owner_references.iter().flatten().map(|owner| &owner.uid).collect::<Vec<_>>().hash(&mut hasher);
+    if !metadata.name.as_deref().is_some_and(super::is_of_chart) {
+        let label = |key| metadata.labels.as_ref().and_then(|labels| labels.get(key));
+        LABELS.map(label).hash(&mut hasher);
+        metadata.owner_references.iter().flatten().map(|owner| &owner.uid).collect::<Vec<_>>().hash(&mut hasher);
+    }
     // What is typed can be written as JSON, and one that could not would differ from all that can.
     serde_json::to_string(spec).ok().hash(&mut hasher);
     hasher.finish()

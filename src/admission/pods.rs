@@ -20,7 +20,7 @@ use rempart_core::{
 };
 
 /// A kubelet's own pod, for a static one that it has placed already.
-const MIRROR_POD: &str = "object.metadata.?annotations[?'kubernetes.io/config.mirror'].hasValue()\n  \
+pub(super) const MIRROR_POD: &str = "object.metadata.?annotations[?'kubernetes.io/config.mirror'].hasValue()\n  \
      && 'system:nodes' in request.userInfo.?groups.orValue([])\n  \
      && request.userInfo.username == 'system:node:' + object.spec.?nodeName.orValue('')";
 

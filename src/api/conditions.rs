@@ -61,10 +61,10 @@ pub const DELETING: &str = "Deleting";
 pub const BOUND: &str = "Bound";
 /// `Enforced`: bindings are in place and API servers are taking them up.
 pub const SETTLING: &str = "Settling";
-/// `Enforced`: admission policies of the chart are not installed.
-pub const ADMISSION_POLICIES_MISSING: &str = "AdmissionPoliciesMissing";
-/// `Enforced`: bindings are missing or altered.
-pub const BINDINGS_MISSING: &str = "BindingsMissing";
+/// `Enforced`: admission policies or bindings of the chart are missing or altered.
+pub const INSTALLATION_DIFFERS: &str = "InstallationDiffers";
+/// `Enforced`: admission policies or bindings that the policy must have are missing or altered.
+pub const ADMISSION_DIFFERS: &str = "AdmissionDiffers";
 /// `Enforced`: the object could not be decoded, so its mode is not known.
 pub const UNDECODABLE: &str = "Undecodable";
 /// `Enforced`: the policy's mode is `Warn`.
@@ -186,8 +186,8 @@ pub const CONDITION_TYPES: [ConditionType; 9] = [
             SETTLING,
             MODE_WARN,
             MODE_AUDIT,
-            ADMISSION_POLICIES_MISSING,
-            BINDINGS_MISSING,
+            INSTALLATION_DIFFERS,
+            ADMISSION_DIFFERS,
             UNDECODABLE,
             DELETING,
         ],

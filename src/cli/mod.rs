@@ -2,6 +2,7 @@
 //!
 //! Takes the arguments of the process, and returns its exit code. Nothing is decided here.
 
+mod admission_policies;
 mod cluster;
 mod completion;
 mod crds;
@@ -45,6 +46,7 @@ enum CommandChoice {
     Run(run::RunCommand),
     RunAdmission(run::RunAdmissionCommand),
     Crds(crds::CrdsCommand),
+    AdmissionPolicies(admission_policies::AdmissionPoliciesCommand),
     Schemas(schemas::SchemasCommand),
     Completion(completion::CompletionCommand),
 }
@@ -82,6 +84,7 @@ impl CommandLine {
             CommandChoice::Run(run) => (run.execute().map(|()| ExitCode::SUCCESS), 1),
             CommandChoice::RunAdmission(run) => (run.execute().map(|()| ExitCode::SUCCESS), 1),
             CommandChoice::Crds(crds) => (crds.execute().map(|()| ExitCode::SUCCESS), 1),
+            CommandChoice::AdmissionPolicies(policies) => (policies.execute().map(|()| ExitCode::SUCCESS), 1),
             CommandChoice::Schemas(schemas) => (schemas.execute().map(|()| ExitCode::SUCCESS), 1),
             CommandChoice::Completion(completion) => (completion.execute().map(|()| ExitCode::SUCCESS), 1),
         };

@@ -22,6 +22,7 @@ use super::{
     component::OperatorComponent,
     evaluate::{Evaluation, offer_status::QualificationPeriod},
     reconcile::{
+        admission::propagation::AdmissionFault,
         records::counts::{LevelCounts, PolicyLevelCounts},
         settings::Settings,
     },
@@ -36,6 +37,13 @@ struct KindLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ComponentLabels {
     component: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AdmissionFaultLabels {
+    kind: &'static str,
+    name: String,
+    fault: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -141,6 +149,7 @@ pub struct Metrics {
     unplaceable: Gauge<i64, AtomicI64>,
     nodes: Gauge<i64, AtomicI64>,
     retired_keys: Gauge<i64, AtomicI64>,
+    admission_faults: Family<AdmissionFaultLabels, Gauge<i64, AtomicI64>>,
     next_change: Gauge<f64, AtomicU64>,
     rulings: Counter,
     leader: Family<ComponentLabels, Gauge<i64, AtomicI64>>,
@@ -182,6 +191,7 @@ impl Metrics {
             unplaceable: Gauge::default(),
             nodes: Gauge::default(),
             retired_keys: Gauge::default(),
+            admission_faults: Family::default(),
             next_change: Gauge::default(),
             rulings: Counter::default(),
             leader: Family::default(),
@@ -236,6 +246,12 @@ impl Metrics {
             "retired_keys",
             "Keys that no policy demands any more and that pods or templates still select by; their stamps stay",
             self.retired_keys.clone(),
+        );
+        registry.register(
+            "admission_faults",
+            "1 for each admission policy or binding that is missing or altered, of the chart's and of those that policies \
+             have; see the Enforced condition",
+            self.admission_faults.clone(),
         );
         registry.register(
             "qualification_expiry_timestamp_seconds",
@@ -416,6 +432,15 @@ impl Metrics {
         self.retired_keys.set(whole(number));
     }
 
+    /// These admission policies and bindings are not what they must be.
+    pub fn set_admission_faults<'a>(&self, faults: impl Iterator<Item = &'a AdmissionFault>) {
+        self.admission_faults.clear();
+        for AdmissionFault { kind, name, fault } in faults {
+            let of = AdmissionFaultLabels { kind: kind.as_str(), name: name.clone(), fault: fault.as_str() };
+            self.admission_faults.get_or_create(&of).set(1);
+        }
+    }
+
     /// This replica leads no more: what only the leader looks at would become old.
     pub fn clear_leader_gauges(&self) {
         self.forget_survey();
@@ -507,6 +532,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::{admission::AdmissionKind, operator::reconcile::admission::propagation::AdmissionFaultKind};
 
     /// Every sample that can be, told once.
     fn told() -> String {
@@ -521,6 +547,8 @@ mod tests {
         metrics.observe_stamping(Duration::from_secs(1));
         metrics.observe_cycle(Duration::from_secs(1));
         metrics.stopped([("p", 1)].into_iter());
+        let (kind_of, fault) = (AdmissionKind::Mutation, AdmissionFaultKind::Missing);
+        metrics.set_admission_faults([AdmissionFault { kind: kind_of, name: "n".into(), fault }].iter());
         metrics.followed.get_or_create(&kind).set(1);
         metrics.faulty.get_or_create(&kind).set(1);
         let subject = RequirementLabels { policy: "p".into(), level: "l".into(), category: String::new() };

@@ -39,7 +39,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::AdmissionSettings;
+use crate::admission::{
+    AdmissionSettings,
+    installed::{InstalledAdmission, InstalledError},
+};
 use rempart_core::instant::Timestamp;
 
 use cache::Observation;
@@ -83,6 +86,9 @@ pub enum Error {
     /// The API server cannot do what is asked of it, or the clock is wrong.
     #[error(transparent)]
     PreflightError(#[from] preflight::PreflightError),
+    /// What the chart installs is not known.
+    #[error(transparent)]
+    Installed(#[from] InstalledError),
     /// A part of it ended, so that the rest would act on half of the truth.
     #[error("the task {0} ended")]
     TaskEnded(&'static str),
@@ -126,7 +132,8 @@ pub async fn run(
         OperatorComponent::Placement => &[OperatorComponent::Placement],
         OperatorComponent::Admission => &[OperatorComponent::Admission],
     };
-    let settings = Settings { components, admission, concurrency: CONCURRENCY, limits: options.limits };
+    let installed = InstalledAdmission::of_release(&options.namespace)?;
+    let settings = Settings { components, admission, installed, concurrency: CONCURRENCY, limits: options.limits };
     let mut engine = Engine::new(settings.clone(), metrics.clone());
     let router = serve::router(health.clone(), metrics.clone(), engine.reports());
     tasks.spawn(async move {

@@ -31,7 +31,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("bypasses::a_forged_owner_spares_a_pod_nothing", forged_owner),
         Trial::new("bypasses::a_mutation_that_always_takes_the_selector_ends_in_a_refusal", selector_taken),
         Trial::new("bypasses::a_kubelet_writes_mirror_pods_of_its_own_node_alone", mirror_pod),
-        Trial::new("bypasses::the_operators_token_stamps_and_does_nothing_else", stolen_token),
         Trial::new("bypasses::a_recreated_pod_is_admitted_anew", recreated),
         Trial::new("bypasses::look_alikes_of_levels_are_refused", look_alikes),
         Trial::new("bypasses::a_policy_that_people_may_view_they_may_not_edit", view_only),
@@ -486,86 +485,6 @@ async fn mirror_pod(context: &Context) -> Result<()> {
     mirror["metadata"]["annotations"] = json!({keys::SENSITIVITY: "restricted"});
     let said = refusal(create(&kubelet, &mirror).await)?;
     ensure!(said.contains("mirror"), "{said}");
-    Ok(())
-}
-
-async fn stolen_token(context: &Context) -> Result<()> {
-    let world = &World::new(context, "stolen").await?;
-    let namespace = world.namespace(context, &[]).await?;
-    let node = world.node(context, "gouv").await?;
-    let kubeconfig = context.cluster.service_account_kubeconfig("rempart-system", "rempart").await?;
-    let config = kube::Config::from_custom_kubeconfig(
-        kube::config::Kubeconfig::read_from(&kubeconfig)?,
-        &kube::config::KubeConfigOptions::default(),
-    )
-    .await?;
-    let thief = Client::try_from(config)?;
-    // What the roles do not give.
-    for object in [pod(&namespace, "own", &[]), workload("Deployment", &namespace, "own", &[])] {
-        let said = refusal(create(&thief, &object).await)?;
-        ensure!(said.contains("cannot create resource"), "{said}");
-    }
-    let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::all(thief.clone());
-    refusal(secrets.list(&ListParams::default()).await.map(|found| found.items.len()))?;
-    // What the roles give and admission takes.
-    let of_node = |metadata: Value, spec: Value| {
-        let mut object = json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec});
-        object["metadata"]["name"] = json!(node);
-        object
-    };
-    for (metadata, spec) in [
-        (json!({}), json!({"unschedulable": true})),
-        (json!({}), json!({"taints": [{"key": "own", "effect": "NoExecute"}]})),
-        (json!({"labels": {"team": "own"}}), json!({})),
-        (json!({"annotations": {"team": "own"}}), json!({})),
-        (json!({"finalizers": ["example.org/own"]}), json!({})),
-    ] {
-        let said = refusal(merge(&thief, &of_node(metadata, spec), None).await)?;
-        ensure!(said.contains("Rempart's operator may change its own stamps and nothing else of a node"), "{said}");
-    }
-    // Of a workload it may note a move, and nothing else.
-    let space = world.namespace(context, &[]).await?;
-    for kind in ["Deployment", "StatefulSet", "DaemonSet", "CronJob"] {
-        let object = workload(kind, &space, "app", &[]);
-        create(&world.admin, &object).await?;
-        let patch = |metadata: Value, template: Value, spec: Value| {
-            let mut object =
-                json!({"apiVersion": object["apiVersion"], "kind": kind, "metadata": metadata, "spec": spec});
-            object["metadata"]["name"] = json!("app");
-            object["metadata"]["namespace"] = json!(space);
-            let at = if kind == "CronJob" { "/spec/jobTemplate/spec" } else { "/spec" };
-            if kind == "CronJob" {
-                object["spec"]["jobTemplate"] = json!({"spec": {}});
-            }
-            if let Some(at) = object.pointer_mut(at) {
-                at["template"] = template;
-            }
-            object
-        };
-        let noted = patch(json!({}), json!({"metadata": {"annotations": {keys::MIGRATION: "now"}}}), json!({}));
-        merge(&thief, &noted, None).await.with_context(|| format!("the operator moves a {kind}"))?;
-        let containers = json!({"spec": {"containers": [{"name": "main", "image": "example.test/other"}]}});
-        for wrong in [
-            patch(json!({}), containers, json!({})),
-            patch(json!({}), json!({"metadata": {"annotations": {"team": "own"}}}), json!({})),
-            patch(json!({}), json!({"metadata": {"labels": {"team": "own"}}}), json!({})),
-            patch(json!({}), json!({"spec": {"nodeSelector": {"team": "own"}}}), json!({})),
-            patch(json!({"labels": {"team": "own"}}), json!({}), json!({})),
-            patch(json!({"annotations": {keys::SENSITIVITY: "public"}}), json!({}), json!({})),
-            patch(
-                json!({}),
-                json!({}),
-                if kind == "CronJob" { json!({"suspend": true}) } else { json!({"minReadySeconds": 7}) },
-            ),
-        ] {
-            let said = refusal(merge(&thief, &wrong, None).await)?;
-            ensure!(said.contains("Rempart's operator may note a move in the pod template"), "{wrong}: {said}");
-        }
-    }
-    // The specs of policies are the officers'.
-    let lax = json!({"apiVersion": "rempart.dev/v1alpha1", "kind": "PlacementPolicy", "metadata": {"name": world.id}, "spec": {"mode": "Audit"}});
-    let edited = merge(&thief, &lax, None).await;
-    refusal(edited).context("the operator's token edits the spec of a policy")?;
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod ending;
 mod exceptions;
 mod faults;
 mod harness;
+mod identities;
 mod installing;
 mod leadership;
 mod leaving;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         ending::trials(),
         exceptions::trials(),
         faults::trials(),
+        identities::trials(),
         installing::trials(),
         leadership::trials(),
         leaving::trials(),

@@ -19,6 +19,7 @@ mod explain;
 mod facts;
 mod gathered;
 mod harmless;
+mod installed;
 mod manifests;
 mod monotonicity;
 mod plan;

@@ -6,11 +6,6 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
-{{/* The user as whom the operator speaks to the API server. */}}
-{{- define "rempart.user" -}}
-system:serviceaccount:{{ .Release.Namespace }}:rempart
-{{- end }}
-
 {{/* Namespaces that no policy reaches: those of the values, and always the operator's own,
 so that a wrong policy can never keep the operator itself from starting. */}}
 {{- define "rempart.exemptNamespaces" -}}

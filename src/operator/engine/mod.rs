@@ -23,7 +23,7 @@ use super::{
     metrics::Metrics,
     reconcile::{
         CycleClocks, ReconcileOutcome, Reconciler,
-        admission::AdmissionReconciler,
+        admission::{AdmissionReconciler, propagation::Propagation},
         earliest,
         events::EventReconciler,
         migration::MigrationReconciler,
@@ -56,6 +56,8 @@ pub struct Engine {
     membership: LastSeen<Revision>,
     leads: bool,
     admission: AdmissionReconciler,
+    /// Up to which revision it was told how admission differs from what it must be.
+    told_admission: LastSeen<Revision>,
     stamps: StampKeeper,
     node_labels: NodeLabelReconciler,
     migration: MigrationReconciler,
@@ -78,6 +80,7 @@ impl Engine {
             membership: LastSeen::default(),
             leads: false,
             admission: AdmissionReconciler::default(),
+            told_admission: LastSeen::default(),
             stamps: StampKeeper::default(),
             node_labels: NodeLabelReconciler::new(metrics.clone()),
             migration: MigrationReconciler::new(settings.limits, metrics.clone()),
@@ -142,6 +145,8 @@ impl Engine {
         self.wake = None;
         let mut report = CycleReport { leading: self.leads, ..CycleReport::default() };
         let requests = self.procedure(CycleClocks { wall, monotonic }, &mut report);
+        let propagation = self.admission.propagation();
+        self.tell_admission(&propagation);
         report.count(&requests);
         report.in_flight = self.writes.in_flight_by_kind();
         self.reports.publish(report, wall);
@@ -281,6 +286,20 @@ impl Engine {
             let Some(record) = self.cache.policies.get(&policy) else { continue };
             let uid = record.meta.uid.clone();
             self.events.enqueue([EventRequest::of_policy(&policy, uid, conditions::CLEARANCE_CHANGED, note, at)]);
+        }
+    }
+
+    /// Tells of admission policies and bindings that are not what they must be, when that has changed.
+    fn tell_admission(&mut self, propagation: &Propagation) {
+        if !self.told_admission.update(propagation.revision) {
+            return;
+        }
+        let of_policies = propagation.lacking.values().flatten();
+        self.metrics.set_admission_faults(propagation.chart.iter().chain(of_policies));
+        // Those of a policy come and go whenever it is edited.
+        if !propagation.chart.is_empty() {
+            let objects = propagation.chart.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            tracing::warn!(objects, "not as the chart installs them; upgrade the release to its own version again");
         }
     }
 

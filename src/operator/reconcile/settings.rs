@@ -1,7 +1,10 @@
 //! Settings of the operator that reconcilers follow: its component, what admission is told, concurrency and limits of
 //! migration.
 
-use crate::{admission::AdmissionSettings, operator::component::OperatorComponent};
+use crate::{
+    admission::{AdmissionSettings, installed::InstalledAdmission},
+    operator::component::OperatorComponent,
+};
 
 /// What the operator is told at its start.
 #[derive(Clone, Debug)]
@@ -10,6 +13,8 @@ pub struct Settings {
     pub components: &'static [OperatorComponent],
     /// What admission is told; the operator's own namespace is among the exempt ones.
     pub admission: AdmissionSettings,
+    /// What the chart installs.
+    pub installed: InstalledAdmission,
     /// How many nodes are written to at a time.
     pub concurrency: usize,
     /// How much may move at a time.

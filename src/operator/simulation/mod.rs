@@ -136,8 +136,9 @@ impl SimulatedCluster {
     /// `wall`. The operator leads.
     #[must_use]
     pub fn new(settings: Settings, wall: Timestamp) -> Self {
+        let told = listed(&settings.installed);
         let mut engine = Engine::new(settings, Metrics::new(OperatorComponent::Placement));
-        for observation in listed() {
+        for observation in told {
             engine.observe(observation);
         }
         engine.lead(true);

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::{ObjectKey, SimulationError};
 use crate::{
-    admission::{self, AdmissionKind},
+    admission::{AdmissionKind, installed::InstalledAdmission},
     api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
     operator::{
         cache::{Observation, ObservedAdmission, WatchChange},
@@ -36,8 +36,8 @@ use rempart_core::{
     workload::WorkloadKind,
 };
 
-/// What is told of a cluster without objects, but for the chart's admission policies, when every kind has been listed.
-pub(super) fn listed() -> Vec<Observation> {
+/// What is told of a cluster without objects, but for what is `installed`, when every kind has been listed.
+pub(super) fn listed(installed: &InstalledAdmission) -> Vec<Observation> {
     let mut told = vec![
         Observation::Provider(WatchChange::Complete),
         Observation::Pool(WatchChange::Complete),
@@ -51,8 +51,8 @@ pub(super) fn listed() -> Vec<Observation> {
     ];
     told.extend(WorkloadKind::ALL.map(|kind| Observation::Controller(kind, WatchChange::Complete)));
     told.extend(AdmissionKind::ALL.map(|kind| Observation::Admission(kind, WatchChange::Complete)));
-    told.extend(admission::installed().map(|(kind, name)| {
-        let installed = ObservedAdmission { version: 1, digest: 0, terminating: false };
+    told.extend(installed.iter().map(|(kind, name, digest)| {
+        let installed = ObservedAdmission { version: 1, digest, terminating: false };
         Observation::Admission(kind, WatchChange::Applied(name.to_owned(), installed))
     }));
     told

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, bail};
 use rempart::{
-    admission::AdmissionSettings,
+    admission::{AdmissionSettings, installed::InstalledAdmission},
     operator::{
         MoveLimits, Settings,
         component::OperatorComponent,
@@ -34,7 +34,9 @@ pub fn simulate(text: &str) -> anyhow::Result<String> {
     let exempt = vec!["kube-system".to_owned(), "rempart-system".to_owned()];
     let admission = AdmissionSettings { exempt, schedulers: vec!["system:kube-scheduler".to_owned()], owner: None };
     let components = OperatorComponent::ALL;
-    let settings = Settings { components, admission, concurrency: CONCURRENCY, limits: MoveLimits::default() };
+    let (concurrency, limits) = (CONCURRENCY, MoveLimits::default());
+    let installed = InstalledAdmission::of_release("rempart-system")?;
+    let settings = Settings { components, admission, installed, concurrency, limits };
     let mut cluster = SimulatedCluster::new(settings, Timestamp::from_seconds(BEGIN));
     let mut output = String::new();
     for step in script::read(text)? {

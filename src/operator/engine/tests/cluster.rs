@@ -64,7 +64,8 @@ impl Cluster {
     pub(super) fn new() -> Self {
         let admission = AdmissionSettings { exempt: vec![EXEMPT.to_owned()], schedulers: vec![], owner: None };
         let components = OperatorComponent::ALL;
-        let settings = Settings { components, admission, concurrency: 2, limits: MoveLimits::default() };
+        let installed = InstalledAdmission::of_release("rempart-system").unwrap();
+        let settings = Settings { components, admission, installed, concurrency: 2, limits: MoveLimits::default() };
         let mut engine = Engine::new(settings, Metrics::new(OperatorComponent::Placement));
         engine.lead(true);
         Self {
@@ -127,8 +128,8 @@ impl Cluster {
         list!(Claim, []);
         list!(Volume, []);
         list!(Record, []);
-        for (kind, name) in admission::installed() {
-            let installed = ObservedAdmission { version: 1, digest: 0, terminating: false };
+        for (kind, name, digest) in InstalledAdmission::of_release("rempart-system").unwrap().iter() {
+            let installed = ObservedAdmission { version: 1, digest, terminating: false };
             self.engine.observe(Observation::Admission(kind, WatchChange::Applied(name.to_owned(), installed)));
         }
     }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use self::cluster::*;
 use super::*;
 use crate::{
-    admission::{self, AdmissionKind, AdmissionObject, AdmissionObjects, AdmissionSettings},
+    admission::{AdmissionKind, AdmissionObject, AdmissionObjects, AdmissionSettings, installed::InstalledAdmission},
     api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement},
     operator::{
         cache::{DeclaredObject, ObservedAdmission},
@@ -182,22 +182,42 @@ fn a_policy_ends_with_its_validations_its_mutations_and_only_then_its_finalizer(
 }
 
 #[test]
-fn what_is_gone_of_the_chart_is_told_by_name() {
-    for (kind, object) in [
-        (AdmissionKind::ValidatingBinding, "ValidatingAdmissionPolicyBinding rempart-stamps"),
-        (AdmissionKind::Validation, "ValidatingAdmissionPolicy rempart-stamps"),
-    ] {
+fn what_is_gone_or_altered_of_the_chart_is_told_by_name_in_status_and_metrics() {
+    let alter = |_| WatchChange::Applied("rempart-stamps".to_owned(), altered(1_000));
+    let end = |version| WatchChange::Deleted("rempart-stamps".to_owned(), version);
+    type Change = fn(u64) -> WatchChange<ObservedAdmission>;
+    let table: [(AdmissionKind, Change, &str, &str); 3] = [
+        (AdmissionKind::ValidatingBinding, end, "ValidatingAdmissionPolicyBinding", "missing"),
+        (AdmissionKind::Validation, end, "ValidatingAdmissionPolicy", "missing"),
+        (AdmissionKind::Validation, alter, "ValidatingAdmissionPolicy", "altered"),
+    ];
+    for (kind, change, object, fault) in table {
         let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
         cluster.rest();
         assert_eq!(cluster.condition("Enforced").0, "True");
+        let sample = |cluster: &Cluster| {
+            let text = cluster.engine.metrics.text();
+            text.lines()
+                .filter(|line| line.starts_with("rempart_admission_faults{"))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert!(sample(&cluster).is_empty());
         let version = cluster.next_version().parse().unwrap();
-        let gone = WatchChange::Deleted("rempart-stamps".to_owned(), version);
-        cluster.engine.observe(Observation::Admission(kind, gone));
+        cluster.engine.observe(Observation::Admission(kind, change(version)));
         cluster.rest();
         let (status, reason, message) = cluster.condition("Enforced");
-        assert_eq!((status.as_str(), reason.as_str()), ("False", "AdmissionPoliciesMissing"));
-        assert!(message.starts_with(&format!("not installed: {object}; install the chart again")), "{message}");
+        assert_eq!((status.as_str(), reason.as_str()), ("False", "InstallationDiffers"));
+        let expected = format!("not as the chart installs it: {object} rempart-stamps ({fault}); upgrade the release");
+        assert!(message.starts_with(&expected), "{message}");
+        let expected =
+            format!("rempart_admission_faults{{kind=\"{object}\",name=\"rempart-stamps\",fault=\"{fault}\"}} 1");
+        assert_eq!(sample(&cluster), [expected]);
     }
+}
+
+fn altered(version: u64) -> ObservedAdmission {
+    ObservedAdmission { version, digest: 1, terminating: false }
 }
 
 #[test]
@@ -278,7 +298,6 @@ fn altered_and_deleted_bindings_are_restored_and_strange_ones_ended() {
     let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
     cluster.rest();
     let before = cluster.log.len();
-    let altered = |version| ObservedAdmission { version, digest: 1, terminating: false };
     let mut tell = |kind, change| cluster.engine.observe(Observation::Admission(kind, change));
     for (version, (kind, name)) in cluster.admission.keys().enumerate() {
         tell(*kind, WatchChange::Applied(name.clone(), altered(900_000 + version as u64)));

@@ -16,7 +16,7 @@ use std::{
 
 use self::{
     progress::{PolicyProgress, Wait},
-    propagation::Propagation,
+    propagation::{AdmissionFault, AdmissionFaultKind, Propagation},
 };
 use super::{CycleClocks, ReconcileOutcome, Reconciler, view::ClusterView};
 use crate::{
@@ -137,6 +137,25 @@ impl AdmissionPass<'_> {
     }
 }
 
+/// What is wrong with the object of `kind` that must have `digest`, where something is.
+fn fault_of(kind: AdmissionKind, name: &str, digest: u64, found: Option<&ObservedAdmission>) -> Option<AdmissionFault> {
+    let fault = match found {
+        None => AdmissionFaultKind::Missing,
+        Some(found) if found.terminating => AdmissionFaultKind::Missing,
+        Some(found) if found.digest != digest => AdmissionFaultKind::Altered,
+        Some(_) => return None,
+    };
+    Some(AdmissionFault { kind, name: name.to_owned(), fault })
+}
+
+/// What is wrong with what the chart installs.
+fn faults_of_chart(view: &ClusterView<'_>) -> Vec<AdmissionFault> {
+    let installed = view.settings.installed.iter();
+    installed
+        .filter_map(|(kind, name, digest)| fault_of(kind, name, digest, view.cache.admission.of(kind).get(name)))
+        .collect()
+}
+
 fn validates(kind: AdmissionKind) -> bool {
     match kind {
         AdmissionKind::Validation | AdmissionKind::ValidatingBinding => true,
@@ -175,7 +194,7 @@ impl AdmissionReconciler {
         name: &str,
         record: &DeclaredObject<PlacementPolicy>,
         present: &PresentObjects<'_>,
-    ) -> Option<Vec<String>> {
+    ) -> Option<Vec<AdmissionFault>> {
         let finalizers = record.meta.finalizers.clone().unwrap_or_default();
         let is_held = finalizers.iter().any(|finalizer| finalizer == FINALIZER);
         if !is_held {
@@ -183,14 +202,13 @@ impl AdmissionReconciler {
             pass.set_finalizers(name, record, finalizers);
         }
         let desired = self.compiled(name, record, pass.settings)?;
-        let is_so = |key: &AdmissionKey| {
-            let found = present.get(&(key.0, key.1.as_str()));
-            found.is_some_and(|found| !found.terminating && desired.get(key) == Some(&found.digest))
+        let fault = |((kind, name), digest): (&AdmissionKey, &u64)| {
+            fault_of(*kind, name, *digest, present.get(&(*kind, name.as_str())).copied())
         };
+        let lacks: Vec<_> = desired.iter().filter_map(fault).collect();
+        let lacking: BTreeSet<_> = lacks.iter().map(|fault| (fault.kind, fault.name.clone())).collect();
         let (validations, mutations): (BTreeSet<_>, BTreeSet<_>) =
-            desired.keys().filter(|key| !is_so(key)).partition(|(kind, _)| validates(*kind));
-        let lacks =
-            mutations.iter().chain(&validations).map(|(kind, name)| format!("{} {name}", kind.as_str())).collect();
+            lacking.iter().partition(|(kind, _)| validates(*kind));
         if !is_held {
             return Some(lacks);
         }
@@ -263,6 +281,11 @@ impl AdmissionReconciler {
         let names: BTreeSet<&str> =
             cache.policies.iter().map(|(name, _)| name.as_str()).chain(present.keys().copied()).collect();
         let (mut policies, mut lacking) = (BTreeSet::new(), BTreeMap::new());
+        let chart = match view.settings.is(OperatorComponent::Placement) {
+            true => faults_of_chart(view),
+            // Of mutations it sees none.
+            false => Vec::new(),
+        };
         let none = PresentObjects::new();
         for name in &names {
             let present = present.get(name).unwrap_or(&none);
@@ -284,10 +307,11 @@ impl AdmissionReconciler {
         }
         self.progress.retain(|name, _| names.contains(name.as_str()));
         self.compiled.retain(|name, _| names.contains(name.as_str()));
-        if policies != self.propagation.policies || lacking != self.propagation.lacking {
-            let mut revision = self.propagation.revision;
+        let before = &self.propagation;
+        if policies != before.policies || lacking != before.lacking || chart != before.chart {
+            let mut revision = before.revision;
             revision.bump();
-            self.propagation = Arc::new(Propagation { policies, lacking, revision });
+            self.propagation = Arc::new(Propagation { policies, lacking, chart, revision });
         }
         // Who only reads what admission is made of follows what becomes of it, and asks for nothing.
         if !view.settings.is(OperatorComponent::Admission) {

@@ -1,8 +1,11 @@
 //! Propagation: the policies on whose admission every API server acts by now, and what others lack.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
-use crate::operator::cache::Revision;
+use crate::{admission::AdmissionKind, operator::cache::Revision};
 
 /// How far admission follows the policies.
 #[derive(Debug, Default)]
@@ -10,7 +13,46 @@ pub struct Propagation {
     /// By name, the policies whose objects are as they must be, and have been long enough for every API server.
     pub policies: BTreeSet<String>,
     /// The objects that are missing or other than they must be, by policy.
-    pub lacking: BTreeMap<String, Vec<String>>,
+    pub lacking: BTreeMap<String, Vec<AdmissionFault>>,
+    /// Those of the chart.
+    pub chart: Vec<AdmissionFault>,
     /// How often that has changed.
     pub revision: Revision,
+}
+
+/// An admission policy or binding that is not what it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdmissionFault {
+    /// Its kind.
+    pub kind: AdmissionKind,
+    /// Its name.
+    pub name: String,
+    /// What is wrong with it.
+    pub fault: AdmissionFaultKind,
+}
+
+/// What is wrong with an admission policy or binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdmissionFaultKind {
+    /// There is none.
+    Missing,
+    /// It says something else.
+    Altered,
+}
+
+impl AdmissionFaultKind {
+    /// As a label of metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Altered => "altered",
+        }
+    }
+}
+
+impl fmt::Display for AdmissionFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({})", self.kind.as_str(), self.name, self.fault.as_str())
+    }
 }

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::admission;
 use crate::api::{self, PolicyMode, limits};
 use crate::operator::{
     cache::{ClusterCache, DeclaredObject},
     evaluate::{ExpiryOutcome, PolicyFindings, PoolFindings, ProviderFindings, cut},
     reconcile::{
+        admission::propagation::AdmissionFault,
         migration::breaker::stop_message,
         records::counts::{LevelCounts, UNJUDGED},
     },
@@ -194,7 +194,9 @@ fn are(nodes: usize) -> String {
 #[derive(Debug)]
 pub struct EnforcementState<'a> {
     /// The admission policies and bindings that it should have and that are missing or altered.
-    pub lacking: &'a [String],
+    pub lacking: &'a [AdmissionFault],
+    /// Those of the chart.
+    pub chart: &'a [AdmissionFault],
     /// Whether API servers act on them.
     pub propagated: bool,
     /// Whether no namespace that exists is one of those that it governs.
@@ -215,7 +217,7 @@ pub fn of_policy(
     cache: &ClusterCache,
     now: &Time,
 ) -> api::PlacementPolicyStatus {
-    let EnforcementState { lacking, propagated, governs_nothing, level_counts, stops } = state;
+    let EnforcementState { lacking, chart, propagated, governs_nothing, level_counts, stops } = state;
     let object = record.object.as_ref().ok();
     let ready = if record.is_terminating() {
         let message = "the policy is being deleted: admission lets go of it, and strips its keys".to_owned();
@@ -249,7 +251,7 @@ pub fn of_policy(
         ConditionDraft { kind: conditions::READY, holds: false, reason: conditions::INVALID_SPEC, message }
     };
     let mut enforced =
-        enforced(name, object.map(|object| object.spec.mode), record.is_terminating(), propagated, lacking, cache);
+        enforced(name, object.map(|object| object.spec.mode), record.is_terminating(), propagated, lacking, chart);
     if governs_nothing && !record.is_terminating() {
         enforced.message.push_str("; no namespace that exists is governed by it: see spec.namespaceSelector");
     }
@@ -326,23 +328,20 @@ fn enforced(
     mode: Option<PolicyMode>,
     ending: bool,
     propagated: bool,
-    lacking: &[String],
-    cache: &ClusterCache,
+    lacking: &[AdmissionFault],
+    chart: &[AdmissionFault],
 ) -> ConditionDraft {
     let not = |reason, message| ConditionDraft { kind: conditions::ENFORCED, holds: false, reason, message };
-    let absent: Vec<_> = admission::installed()
-        .filter(|(kind, name)| cache.admission.of(*kind).get(name).is_none())
-        .map(|(kind, name)| format!("{} {name}", kind.as_str()))
-        .collect();
+    let named = |faults: &[AdmissionFault]| some_of(&faults.iter().map(ToString::to_string).collect::<Vec<_>>());
     match mode {
         _ if ending => not(conditions::DELETING, "the policy is being deleted and refuses nothing".to_owned()),
-        _ if !absent.is_empty() => not(
-            conditions::ADMISSION_POLICIES_MISSING,
-            format!("not installed: {}; install the chart again", some_of(&absent)),
+        _ if !chart.is_empty() => not(
+            conditions::INSTALLATION_DIFFERS,
+            format!("not as the chart installs it: {}; upgrade the release to its own version again", named(chart)),
         ),
         _ if !lacking.is_empty() => not(
-            conditions::BINDINGS_MISSING,
-            format!("missing or altered, and about to be restored: {}", some_of(lacking)),
+            conditions::ADMISSION_DIFFERS,
+            format!("not as the policy says: {}; rempart-admission restores it, if it runs", named(lacking)),
         ),
         None => not(
             conditions::UNDECODABLE,

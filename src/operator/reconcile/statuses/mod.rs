@@ -126,6 +126,7 @@ impl StatusReconciler {
             let state = EnforcementState {
                 governs_nothing,
                 lacking: view.propagation.lacking.get(name).map(Vec::as_slice).unwrap_or_default(),
+                chart: &view.propagation.chart,
                 propagated: view.propagation.policies.contains(name),
                 level_counts: view.level_counts.and_then(|counts| counts.get(name)),
                 stops: view.breaker.map(|breaker| breaker.of(name)).unwrap_or_default(),

@@ -34,8 +34,9 @@ const MUTATIONS: [(&str, &str, NamespaceFloor); 4] = [
     ("rempart-templates", "templates", NamespaceFloor::Any),
 ];
 
-/// The names of the mutations that the chart installs.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
+/// The names of the mutations that are bound, which the chart installs.
+#[cfg(test)]
+pub(super) fn mutations() -> impl Iterator<Item = &'static str> {
     MUTATIONS.iter().map(|(policy, _, _)| *policy)
 }
 
