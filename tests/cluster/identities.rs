@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::{
     api::{
         admissionregistration::v1::{MutatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
-        authentication::v1::SelfSubjectReview,
+        authentication::v1::{SelfSubjectReview, TokenRequest},
     },
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
@@ -149,7 +149,7 @@ async fn no_admission_object(context: &Context) -> Result<()> {
     // Nor does it become the other by a token of that one, nor give itself what it lacks.
     let said = refusal(
         Api::<k8s_openapi::api::core::v1::ServiceAccount>::namespaced(thief.clone(), NAMESPACE)
-            .create_token_request(ADMISSION.name(), &PostParams::default(), &Default::default())
+            .create_token_request(ADMISSION.name(), &PostParams::default(), &TokenRequest::default())
             .await,
     )?;
     ensure!(said.contains("cannot create resource \"serviceaccounts/token\""), "{said}");

@@ -118,7 +118,7 @@ async fn run(command: LabCommand, interruption: &InterruptSignal) -> anyhow::Res
         LabCommand::Up { nodes, kubeconfig } => up(nodes, kubeconfig, interruption).await,
         LabCommand::Demo { keep, no_color } => {
             let options = demo::DemoOptions { keep, no_colour: no_color.is_some_and(|value| !value.is_empty()) };
-            demo::run(options, || interruption.expect()).await
+            Box::pin(demo::run(options, || interruption.expect())).await
         }
         LabCommand::Bench(arguments) => bench::run(arguments).await,
         LabCommand::Chaos { seed, minutes } => {

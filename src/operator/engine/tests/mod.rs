@@ -181,12 +181,14 @@ fn a_policy_ends_with_its_validations_its_mutations_and_only_then_its_finalizer(
     assert_eq!(seen, expected, "{:#?}", cluster.log);
 }
 
+/// What is told of an admission object, at a version.
+type AdmissionChange = fn(u64) -> WatchChange<ObservedAdmission>;
+
 #[test]
 fn what_is_gone_or_altered_of_the_chart_is_told_by_name_in_status_and_metrics() {
     let alter = |_| WatchChange::Applied("rempart-stamps".to_owned(), altered(1_000));
     let end = |version| WatchChange::Deleted("rempart-stamps".to_owned(), version);
-    type Change = fn(u64) -> WatchChange<ObservedAdmission>;
-    let table: [(AdmissionKind, Change, &str, &str); 3] = [
+    let table: [(AdmissionKind, AdmissionChange, &str, &str); 3] = [
         (AdmissionKind::ValidatingBinding, end, "ValidatingAdmissionPolicyBinding", "missing"),
         (AdmissionKind::Validation, end, "ValidatingAdmissionPolicy", "missing"),
         (AdmissionKind::Validation, alter, "ValidatingAdmissionPolicy", "altered"),

@@ -281,11 +281,9 @@ impl AdmissionReconciler {
         let names: BTreeSet<&str> =
             cache.policies.iter().map(|(name, _)| name.as_str()).chain(present.keys().copied()).collect();
         let (mut policies, mut lacking) = (BTreeSet::new(), BTreeMap::new());
-        let chart = match view.settings.is(OperatorComponent::Placement) {
-            true => faults_of_chart(view),
-            // Of mutations it sees none.
-            false => Vec::new(),
-        };
+        // Who only keeps admission sees no mutation.
+        let compares = view.settings.is(OperatorComponent::Placement);
+        let chart = if compares { faults_of_chart(view) } else { Vec::new() };
         let none = PresentObjects::new();
         for name in &names {
             let present = present.get(name).unwrap_or(&none);
