@@ -55,9 +55,19 @@ pub fn render() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
         .collect()
 }
 
+/// Annotations by which Argo CD and Flux leave an object when its manifest, or the application that it is of, goes: with a
+/// definition every policy, provider and pool would go. Helm has a word of its own, which the chart adds. As documented at
+/// <https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/> and
+/// <https://fluxcd.io/flux/components/kustomize/kustomizations/#controlling-the-apply-behavior-of-resources>.
+const KEEP: [(&str, &str); 2] = [
+    ("argocd.argoproj.io/sync-options", "Prune=false,Delete=false"),
+    ("kustomize.toolkit.fluxcd.io/prune", "disabled"),
+];
+
 /// Adds what the derived definition lacks.
 fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     crd.metadata.labels = Some([("app.kubernetes.io/name".to_owned(), "rempart".to_owned())].into());
+    crd.metadata.annotations = Some(KEEP.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
     schemas(&mut crd).for_each(tidy);
     crd
 }

@@ -10,6 +10,7 @@
 mod admission;
 mod adoption;
 mod bindings;
+mod budget;
 mod bypasses;
 mod catalogue;
 mod chaos;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         admission::trials(),
         adoption::trials(),
         bindings::trials(),
+        budget::trials(),
         bypasses::trials(),
         catalogue::trials(),
         chaos::trials(),

@@ -27,6 +27,11 @@ const HEADER: &str = "# Generated from src/admission by `make admission`. Do not
      #\n\
      # Mutations, which take each PlacementPolicy as their parameter. The chart writes its labels where they are marked.\n";
 
+/// The chart's mutations.
+pub fn mutations() -> impl Iterator<Item = MutatingAdmissionPolicy> {
+    mutations::all().into_iter()
+}
+
 /// The chart's file of mutations: its name and its text.
 ///
 /// # Errors
