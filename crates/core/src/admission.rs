@@ -94,11 +94,11 @@ impl AdmissionRefusal<'_> {
     /// The order in which the API server looks for faults: of several, it tells the first.
     fn order(&self) -> u8 {
         match self {
-            Self::TooLong { .. } => 0,
-            Self::UnknownLevel { .. } => 1,
-            Self::UnknownCategory { .. } => 2,
-            Self::Misplaced { .. } => 3,
-            Self::NodeName { .. } => 4,
+            Self::TooLong { categories, .. } => u8::from(*categories),
+            Self::UnknownLevel { .. } => 2,
+            Self::UnknownCategory { .. } => 3,
+            Self::Misplaced { .. } => 4,
+            Self::NodeName { .. } => 5,
         }
     }
 
