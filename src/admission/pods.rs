@@ -258,12 +258,13 @@ fn variables(policy: &Policy) -> Vec<Variable> {
 
 fn refusal(policy: &Policy) -> Validation {
     let (name, demand) = (policy.name.as_str(), demand_in_words(policy));
+    let node = statements::quoted("object.spec.nodeName");
     let mut cases = statements::wrong_note_cases(policy);
     cases.extend([
         RefusalCase {
             when: "has(object.spec.nodeName) && variables.needed.size() > 0",
             says: format!(
-                "'spec.nodeName is ' + strings.quote(object.spec.nodeName) + ', but ' + {demand}\n    \
+                "'spec.nodeName is ' + {node} + ', but ' + {demand}\n    \
                  + ' of PlacementPolicy {name} is placed by kube-scheduler on cleared nodes; remove spec.nodeName'"
             ),
         },

@@ -18,7 +18,7 @@ use super::{
     policy::Policy,
     selector::Labels,
     sensitivity::PodSensitivity,
-    text::ListDisplay,
+    text::{ListDisplay, QuotedDisplay},
     workload::WorkloadKind,
 };
 
@@ -94,11 +94,11 @@ impl AdmissionRefusal<'_> {
     /// The order in which the API server looks for faults: of several, it tells the first.
     fn order(&self) -> u8 {
         match self {
-            Self::TooLong { .. } => 0,
-            Self::UnknownLevel { .. } => 1,
-            Self::UnknownCategory { .. } => 2,
-            Self::Misplaced { .. } => 3,
-            Self::NodeName { .. } => 4,
+            Self::TooLong { categories, .. } => u8::from(*categories),
+            Self::UnknownLevel { .. } => 2,
+            Self::UnknownCategory { .. } => 3,
+            Self::Misplaced { .. } => 4,
+            Self::NodeName { .. } => 5,
         }
     }
 
@@ -224,15 +224,17 @@ impl fmt::Display for RefusalDisplay<'_> {
             }
             AdmissionRefusal::UnknownLevel { policy, source, value } => write!(
                 f,
-                "{} is {value:?}: no such level in PlacementPolicy {}; levels, least to most sensitive: {}",
+                "{} is {}: no such level in PlacementPolicy {}; levels, least to most sensitive: {}",
                 standing(source, keys::SENSITIVITY),
+                QuotedDisplay(value),
                 policy.name,
                 ListDisplay(policy.levels.iter().map(|level| &level.name))
             ),
             AdmissionRefusal::UnknownCategory { policy, source, value } => write!(
                 f,
-                "{} has {value:?}: no such category in PlacementPolicy {}; categories: {}",
+                "{} has {}: no such category in PlacementPolicy {}; categories: {}",
                 standing(source, keys::CATEGORIES),
+                QuotedDisplay(value),
                 policy.name,
                 ListDisplay(policy.categories.keys())
             ),
@@ -244,8 +246,9 @@ impl fmt::Display for RefusalDisplay<'_> {
             ),
             AdmissionRefusal::NodeName { policy, node, demand } => write!(
                 f,
-                "spec.nodeName is {node:?}, but {demand} of PlacementPolicy {} is placed by kube-scheduler on cleared \
-                 nodes; remove spec.nodeName",
+                "spec.nodeName is {}, but {demand} of PlacementPolicy {} is placed by kube-scheduler on cleared nodes; \
+                 remove spec.nodeName",
+                QuotedDisplay(node),
                 policy.name
             ),
         }

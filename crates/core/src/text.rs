@@ -82,6 +82,29 @@ impl fmt::Display for BriefDisplay<'_> {
     }
 }
 
+/// A text as messages quote it: what CEL's `strings.quote` makes of it, character by character.
+pub struct QuotedDisplay<'a>(pub &'a str);
+
+impl fmt::Display for QuotedDisplay<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        for c in self.0.chars() {
+            match c {
+                '\u{7}' => f.write_str("\\a")?,
+                '\u{8}' => f.write_str("\\b")?,
+                '\u{b}' => f.write_str("\\v")?,
+                '\u{c}' => f.write_str("\\f")?,
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                '\t' => f.write_str("\\t")?,
+                '"' | '\\' => write!(f, "\\{c}")?,
+                other => f.write_char(other)?,
+            }
+        }
+        f.write_char('"')
+    }
+}
+
 /// A number inside a sentence, short however large or small it is.
 pub struct FigureDisplay(pub f64);
 
