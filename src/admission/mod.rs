@@ -6,6 +6,7 @@
 //! never reaches one. [`installed`] is what the chart installs for all of them: mutations, and what holds always.
 
 mod cel;
+pub mod completion;
 mod constants;
 pub mod installed;
 mod matching;
@@ -68,9 +69,15 @@ struct CompiledValidation {
     validations: Vec<Validation>,
 }
 
-/// The objects of `policy`, which governs the namespaces of `selector`, all but the exempt ones where there is none.
+/// The objects of `policy`, which governs the namespaces of `selector`, all but the exempt ones where there is none. By
+/// its identifier `uid` mutations skip what is marked as complete.
 #[must_use]
-pub fn compile(policy: &Policy, selector: Option<&LabelSelector>, settings: &AdmissionSettings) -> AdmissionObjects {
+pub fn compile(
+    policy: &Policy,
+    uid: Option<&str>,
+    selector: Option<&LabelSelector>,
+    settings: &AdmissionSettings,
+) -> AdmissionObjects {
     let AdmissionSettings { exempt, schedulers, owner } = settings;
     let owner = owner.as_deref();
     let name = policy.name.as_str();
@@ -132,7 +139,7 @@ pub fn compile(policy: &Policy, selector: Option<&LabelSelector>, settings: &Adm
         }));
     }
     if policy.mode == EnforcementMode::Enforce {
-        objects.extend(mutation_bindings::bindings(name, selector, settings));
+        objects.extend(mutation_bindings::bindings(policy, uid, selector, settings));
     }
     objects.into_iter().map(|object| ((object.kind(), object.name().to_owned()), object)).collect()
 }

@@ -9,7 +9,7 @@
 use k8s_openapi::api::admissionregistration::v1::{Validation, Variable};
 
 use super::{
-    CompiledValidation, constants,
+    CompiledValidation, completion, constants,
     constants::{level_names, variable},
     matching::{Labelled, Target, condition, demand},
     statements::{self, RefusalCase},
@@ -259,6 +259,7 @@ fn variables(policy: &Policy) -> Vec<Variable> {
 fn refusal(policy: &Policy) -> Validation {
     let (name, demand) = (policy.name.as_str(), demand_in_words(policy));
     let node = statements::quoted("object.spec.nodeName");
+    let mark = format!("{}{name}", completion::PREFIX);
     let mut cases = statements::wrong_note_cases(policy);
     cases.extend([
         RefusalCase {
@@ -274,7 +275,9 @@ fn refusal(policy: &Policy) -> Validation {
                 "'spec.nodeSelector lacks ' + variables.missing.map(k, k + '=true').join(', ') + ', which '\n    \
                  + {demand}\n    \
                  + ' of PlacementPolicy {name} needs; admission adds it, so another webhook or policy took it away: let that \
-                 leave spec.nodeSelector alone'"
+                 leave spec.nodeSelector alone'\n    \
+                 + ('{mark}' in object.metadata.?labels.orValue({{}})\n      \
+                 ? ', or remove label {mark}, by which admission takes the pod for complete' : '')"
             ),
         },
     ]);

@@ -11,7 +11,7 @@ fn compiled(spec: &str) -> AdmissionObjects {
         schedulers: vec!["system:kube-scheduler".to_owned()],
         owner: None,
     };
-    compile(&policy, spec.namespace_selector.as_ref(), &settings)
+    compile(&policy, None, spec.namespace_selector.as_ref(), &settings)
 }
 
 fn validations(objects: &AdmissionObjects) -> impl Iterator<Item = &ValidatingAdmissionPolicy> {

@@ -15,6 +15,7 @@ mod bypasses;
 mod catalogue;
 mod chaos;
 mod commands;
+mod completion;
 mod ending;
 mod exceptions;
 mod faults;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         catalogue::trials(),
         chaos::trials(),
         commands::trials(),
+        completion::trials(),
         ending::trials(),
         exceptions::trials(),
         faults::trials(),

@@ -13,7 +13,7 @@ use k8s_openapi::{
 use super::expressions;
 use crate::{
     admission::{
-        DESCRIPTION,
+        DESCRIPTION, completion,
         constants::variable,
         matching::{Target, condition, resources},
         pods::MIRROR_POD,
@@ -89,6 +89,7 @@ fn templates() -> MutatingAdmissionPolicy {
             "variables.mirror.filter(k, variables.mirror[k].hasValue() && variables.mirror[k] != variables.notes[?k])",
         ),
     ]);
+    variables.extend(completion::mark());
     let mirror = "// the mirror, whether it is understood or not: it must never lag behind\n\
          variables.notes.size() == 0\n  \
          ? (variables.mirrorMissing.size() == 0 ? [] : [JSONPatch{\n      \
@@ -99,7 +100,8 @@ fn templates() -> MutatingAdmissionPolicy {
     mutation(
         "rempart-templates",
         "Gives pod templates what their pods would be given, so that the pods arrive complete, and mirrors the workload's \
-         own annotations onto its template, so that they reach the pods at all. Only where a rollout happens anyway: an \
+         own annotations onto its template, so that they reach the pods at all. Marks the template with the level that it was \
+         completed for, by which bindings of mutations skip its pods. Only where a rollout happens anyway: an \
          unrelated update or an install of Rempart rolls nothing.",
         &Target::templates(),
         vec![
@@ -107,7 +109,7 @@ fn templates() -> MutatingAdmissionPolicy {
             condition("touched", expressions::TOUCHED),
         ],
         variables,
-        vec![mirror.to_owned(), expressions::patched_selector("variables.at + '/spec'")],
+        vec![mirror.to_owned(), expressions::patched_selector("variables.at + '/spec'"), completion::PATCH.to_owned()],
     )
 }
 

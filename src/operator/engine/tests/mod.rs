@@ -177,7 +177,7 @@ fn a_policy_ends_with_its_validations_its_mutations_and_only_then_its_finalizer(
         }
         cluster.wait(500);
     }
-    let expected = [(0, (0, 4, true)), (4, (0, 0, true)), (8, (0, 0, false))];
+    let expected = [(0, (0, 5, true)), (4, (0, 0, true)), (8, (0, 0, false))];
     assert_eq!(seen, expected, "{:#?}", cluster.log);
 }
 
@@ -224,7 +224,7 @@ fn altered(version: u64) -> ObservedAdmission {
 
 #[test]
 fn modes_bind_what_they_say() {
-    for (mode, mutations, action) in [("Enforce", 4, "Deny"), ("Warn", 0, "Warn"), ("Audit", 0, "Audit")] {
+    for (mode, mutations, action) in [("Enforce", 5, "Deny"), ("Warn", 0, "Warn"), ("Audit", 0, "Audit")] {
         let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
         cluster.rest();
         cluster.edit_policy(|policy| {
@@ -468,7 +468,7 @@ fn mutations_that_are_on_their_way_out_are_not_taken_for_those_to_come() {
         }
         cluster.wait(500);
     }
-    assert_eq!(ends, 4);
+    assert_eq!(ends, 5);
     // The answers to these are still out when the officer changes their mind.
     mode(&mut cluster, "Enforce", 3);
     for _ in 0..8 {

@@ -62,7 +62,8 @@ type AdmissionKey = (AdmissionKind, String);
 #[must_use]
 pub fn objects_of(name: &str, object: &PlacementPolicy, settings: &AdmissionSettings) -> Option<AdmissionObjects> {
     let policy = convert::policy_of_admission(name, &object.spec)?;
-    Some(admission::compile(&policy, object.spec.namespace_selector.as_ref(), settings))
+    let uid = object.metadata.uid.as_deref();
+    Some(admission::compile(&policy, uid, object.spec.namespace_selector.as_ref(), settings))
 }
 
 /// The objects of one policy that are there.
