@@ -9,6 +9,7 @@
 )]
 
 mod admission;
+mod agreement;
 mod clearance_table;
 mod commands;
 mod conditions;
