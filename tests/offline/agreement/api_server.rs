@@ -186,11 +186,12 @@ impl LoadedValidation {
             let said = validation.message_expression.as_ref().map(|message| message.evaluate(&inputs));
             match validation.expression.evaluate(&inputs) {
                 // It is evaluated then as well, and an error would be logged for every pod.
-                Ok(CelValue::Bool(true)) => match said {
-                    Some(Err(error)) => return Outcome::Errs(format!("{error} in the message for {request:?}")),
-                    Some(Ok(_)) | None => {}
-                },
-                Ok(CelValue::Bool(false)) => return Outcome::Fails(message(said, &validation.message)),
+                Ok(CelValue::Bool(true)) => {
+                    if let Some(Err(error)) = said {
+                        return Outcome::Errs(format!("{error} in the message for {request:?}"));
+                    }
+                }
+                Ok(CelValue::Bool(false)) => return Outcome::Fails(message(said.as_ref(), &validation.message)),
                 Ok(other) => return Outcome::Errs(format!("the validation gives {other:?}")),
                 Err(error) => return Outcome::Errs(error),
             }
@@ -200,8 +201,8 @@ impl LoadedValidation {
 }
 
 /// What is said of a failure: what its message expression gives, or else its message.
-fn message(said: Option<Result<CelValue, String>>, otherwise: &str) -> String {
-    let said = match &said {
+fn message(said: Option<&Result<CelValue, String>>, otherwise: &str) -> String {
+    let said = match said {
         Some(Ok(CelValue::Text(text))) => text.trim(),
         _ => "",
     };

@@ -250,6 +250,7 @@ pub(super) enum SelectorDraft {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
 pub(super) struct PodDraft {
     /// What is said of its workload, and of itself.
     pub(super) mirror: Said,
@@ -370,8 +371,10 @@ pub(super) enum Change {
     WorkloadCreated(WorkloadDraft),
     WorkloadUpdated {
         workload: WorkloadDraft,
-        /// Of its own level and categories, of those of its template, and of those that are misplaced.
-        edits: [Edit; 6],
+        /// Of its level and categories, wherever they are said.
+        own: [Edit; 2],
+        template: [Edit; 2],
+        job_template: [Edit; 2],
         image: bool,
     },
     PodBound {
@@ -389,7 +392,8 @@ pub(super) enum Change {
 pub(super) fn changes() -> impl Strategy<Value = (UserDraft, Change)> {
     let edits = || [edit(), edit(), edit(), edit()];
     let pod_updated = (pods(), edits(), [any::<bool>(), any::<bool>(), any::<bool>()]);
-    let workload_updated = (workloads(), edits(), [edit(), edit()], any::<bool>());
+    let both = || [edit(), edit()];
+    let workload_updated = (workloads(), both(), both(), both(), any::<bool>());
     let subresource = option::weighted(0.4, select(&["status", "finalize"][..]));
     let label = || option::weighted(0.5, option::weighted(0.8, any::<Index>().prop_map(Text::Known).boxed()));
     let label =
@@ -400,8 +404,8 @@ pub(super) fn changes() -> impl Strategy<Value = (UserDraft, Change)> {
             pod, edits, opens_gate, note, status,
         }),
         2 => workloads().prop_map(Change::WorkloadCreated),
-        4 => workload_updated.prop_map(|(workload, [a, b, c, d], [e, f], image)| Change::WorkloadUpdated {
-            workload, edits: [a, b, c, d, e, f], image,
+        4 => workload_updated.prop_map(|(workload, own, template, job_template, image)| Change::WorkloadUpdated {
+            workload, own, template, job_template, image,
         }),
         1 => (any::<bool>(), option::weighted(0.8, Just("node-7")))
             .prop_map(|(legacy, to)| Change::PodBound { legacy, to }),

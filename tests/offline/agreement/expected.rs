@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use rempart_core::{
     admission::{AdmissionRefusal, PolicyNeed},
     keys,
-    name::quoted,
+    name::{CategoryName, quoted},
     namespace::{Namespace, NamespaceFacts},
     policy::{EnforcementMode, Policy},
     selector::Labels,
@@ -133,7 +133,7 @@ impl Oracle<'_> {
         let name = &self.policy.name;
         let Ok(need) = self.need(request) else {
             let levels: Vec<_> = self.policy.levels.iter().map(|level| level.name.as_str()).collect();
-            let categories: Vec<_> = self.policy.categories.keys().map(|name| name.as_str()).collect();
+            let categories: Vec<_> = self.policy.categories.keys().map(CategoryName::as_str).collect();
             let categories = if categories.is_empty() { "none".to_owned() } else { categories.join(", ") };
             let message = format!(
                 "{subject}: its last scheduling gate cannot be removed: a level or category of the pod, its workload or its \
@@ -158,7 +158,7 @@ impl Oracle<'_> {
         let controller = owners.into_iter().flatten().find(|owner| owner["controller"] == true);
         let updates = request.operation == "UPDATE";
         let speaks = kind.speaks_for_pods(controller.and_then(|owner| owner["kind"].as_str()));
-        if !speaks && !(kind == WorkloadKind::Job && updates) {
+        if !(speaks || kind == WorkloadKind::Job && updates) {
             return None;
         }
         let (object, old) = (&request.object, &request.old);
@@ -191,7 +191,7 @@ impl Oracle<'_> {
         if !refusals.is_empty() {
             return first(&refusals, |refusal| format!("{}: {}", subject(request), refusal.told_of(kind)));
         }
-        let started = kind == WorkloadKind::Job
+        let has_begun = kind == WorkloadKind::Job
             && updates
             && (old["spec"]["suspend"] != true || !old["status"]["startTime"].is_null())
             && !object["status"]["conditions"].as_array().into_iter().flatten().any(|condition| {
@@ -203,7 +203,7 @@ impl Oracle<'_> {
             new_own.get(*key).is_some_and(|text| carried.get(*key) != Some(text) && carried.get(mirror) != Some(text))
         });
         let late: Vec<_> = late.collect();
-        (started && !late.is_empty()).then(|| Refusal {
+        (has_begun && !late.is_empty()).then(|| Refusal {
             code: "AnnotationTooLate",
             message: format!(
                 "{}: annotation {} comes too late: the Job has started, and the template of its pods can no longer change; \

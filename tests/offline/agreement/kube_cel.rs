@@ -1,6 +1,6 @@
 //! The evaluator of `kube-cel` beside ours: where both can, they give the same, and where they do not, cel-go does as ours.
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use kube_cel::{
     KubeCelExt as _,
@@ -18,7 +18,7 @@ use crate::property_runner::properties;
 /// What ours makes of `expression`, which reads nothing but `text`.
 fn ours(expression: &str, text: &str) -> Result<CelValue, String> {
     let names = [("text", CelValue::text(text))].into();
-    let inputs = Inputs { names: &names, variables: &BTreeMap::new(), evaluated: Default::default() };
+    let inputs = Inputs { names: &names, variables: &BTreeMap::new(), evaluated: RefCell::default() };
     Program::parse(expression)?.evaluate(&inputs)
 }
 

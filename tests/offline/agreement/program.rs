@@ -1,8 +1,8 @@
 //! Programs: admission expressions, parsed by `kube-cel` and evaluated as an API server evaluates them.
 //!
 //! The parser and its macros are those of `kube-cel`. Its evaluator is not used: an optional is never equal to another
-//! there, turns into its value when it is copied, and a missing field is an error after `.?` too (see the tests of this
-//! module). What is said here of errors, optionals and short circuits is what cel-go 0.26 does.
+//! there, turns into its value when it is copied, and a missing field is an error after `.?` too (see the tests of
+//! `kube_cel`). What is said here of errors, optionals and short circuits is what cel-go 0.26 does.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 

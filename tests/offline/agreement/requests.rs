@@ -69,7 +69,7 @@ impl Drafter<'_> {
         let mut labels = Labels::from([("kubernetes.io/metadata.name".to_owned(), (*name).to_owned())]);
         labels.extend(team.map(|team| ("team".to_owned(), team.to_owned())));
         self.add(&mut labels, said, OWN, ".");
-        labels.into_iter().map(|(key, value)| (key, label_value(value))).collect()
+        labels.into_iter().map(|(key, value)| (key, label_value(&value))).collect()
     }
 
     /// The request that `user` makes in `namespace`.
@@ -113,19 +113,21 @@ impl Drafter<'_> {
                 request.object = without_empty(object);
             }
             Change::WorkloadCreated(workload) => {
-                self.address(&mut request, workload.kind);
-                request.object = self.workload(workload, &request, &Statements::of(self, workload), false);
+                address(&mut request, workload.kind);
+                request.object = workload_object(workload, &request, &Statements::of(self, workload), false);
             }
-            Change::WorkloadUpdated { workload, edits: [a, b, c, d, e, f], image } => {
-                self.address(&mut request, workload.kind);
+            Change::WorkloadUpdated { workload, own, template, job_template, image } => {
+                address(&mut request, workload.kind);
                 let before = Statements::of(self, workload);
                 let mut after = before.clone();
-                self.edit(&mut after.own, [(OWN[0], a), (OWN[1], b)], ",");
-                self.edit(&mut after.template, [(OWN[0], c), (OWN[1], d)], ",");
-                self.edit(&mut after.job_template, [(OWN[0], e), (OWN[1], f)], ",");
+                for (to, [level, categories]) in
+                    [(&mut after.own, own), (&mut after.template, template), (&mut after.job_template, job_template)]
+                {
+                    self.edit(to, [(OWN[0], level), (OWN[1], categories)], ",");
+                }
                 request.operation = "UPDATE";
-                request.old = self.workload(workload, &request, &before, false);
-                request.object = self.workload(workload, &request, &after, *image);
+                request.old = workload_object(workload, &request, &before, false);
+                request.object = workload_object(workload, &request, &after, *image);
             }
             Change::PodBound { legacy, to } => {
                 request.kind = "Binding";
@@ -143,7 +145,7 @@ impl Drafter<'_> {
                 let mut labels = request.labels.clone();
                 self.edit(&mut labels, [(OWN[0], level), (OWN[1], categories)], ".");
                 labels.extend(team.map(|team| ("team".to_owned(), team.to_owned())));
-                let labels = labels.into_iter().map(|(key, value)| (key, label_value(value))).collect();
+                let labels = labels.into_iter().map(|(key, value)| (key, label_value(&value))).collect();
                 request.operation = "UPDATE";
                 request.kind = "Namespace";
                 request.old = namespace_object(&request.namespace, &request.labels);
@@ -204,7 +206,6 @@ impl Drafter<'_> {
         let ours: Vec<String> = selector.keys().filter(|key| keys::is_stamp(key)).cloned().collect();
         match draft {
             SelectorDraft::Absent => Labels::new(),
-            SelectorDraft::Complete => selector,
             SelectorDraft::Surplus => {
                 let every = (0..policy.levels.iter().len()).filter_map(|rank| policy.clearance_key(rank));
                 let surplus = every.map(|key| (key, keys::GRANTED.to_owned()));
@@ -218,64 +219,66 @@ impl Drafter<'_> {
                 selector.insert(ours[place.index(ours.len())].clone(), "false".to_owned());
                 selector
             }
-            SelectorDraft::Lacking(_) | SelectorDraft::Wrong(_) => selector,
+            SelectorDraft::Complete | SelectorDraft::Lacking(_) | SelectorDraft::Wrong(_) => selector,
         }
     }
+}
 
-    fn address(self, request: &mut Request, kind: &'static str) {
-        (request.group, request.resource) = match kind {
-            "Deployment" => ("apps", "deployments"),
-            "StatefulSet" => ("apps", "statefulsets"),
-            "DaemonSet" => ("apps", "daemonsets"),
-            "ReplicaSet" => ("apps", "replicasets"),
-            "Job" => ("batch", "jobs"),
-            _ => ("batch", "cronjobs"),
-        };
-        request.kind = kind;
-    }
+/// Makes `request` one for a workload of `kind`.
+fn address(request: &mut Request, kind: &'static str) {
+    (request.group, request.resource) = match kind {
+        "Deployment" => ("apps", "deployments"),
+        "StatefulSet" => ("apps", "statefulsets"),
+        "DaemonSet" => ("apps", "daemonsets"),
+        "ReplicaSet" => ("apps", "replicasets"),
+        "Job" => ("batch", "jobs"),
+        _ => ("batch", "cronjobs"),
+    };
+    request.kind = kind;
+}
 
-    fn workload(self, workload: &WorkloadDraft, request: &Request, said: &Statements, image: bool) -> Value {
-        let image = if image { "example.org/app:2" } else { "example.org/app:1" };
-        let template = json!({
-            "metadata": {"annotations": said.template},
-            "spec": {"containers": [{"name": "main", "image": image}]},
-        });
-        let (controller, owner) = match workload.owner {
-            OwnerDraft::Nobody => (false, None),
-            OwnerDraft::Listed(kind) => (false, Some(kind)),
-            OwnerDraft::Controller(kind) => (true, Some(kind)),
-        };
-        let owner = owner.map(|kind| {
-            let mut reference = json!({"apiVersion": "v1", "kind": kind, "name": "owner"});
-            if controller {
-                reference["controller"] = json!(true);
-            }
-            reference
-        });
-        let (is_job, conditions) = (workload.kind == "Job", workload.ended_by);
-        let condition = conditions.map(|(kind, status)| json!({"type": kind, "status": status}));
-        let started = workload.has_started.then_some("2026-01-01T00:00:00Z");
-        let mut object = json!({
-            "apiVersion": format!("{}/v1", request.group), "kind": workload.kind,
-            "metadata": {
-                "name": "api", "namespace": request.namespace, "annotations": said.own,
-                "ownerReferences": owner.into_iter().collect::<Vec<_>>(),
-            },
-            "spec": if workload.kind == "CronJob" {
-                json!({"jobTemplate": {"metadata": {"annotations": said.job_template}, "spec": {"template": template}}})
-            } else {
-                json!({"template": template})
-            },
-        });
-        if is_job {
-            object["status"] = json!({"startTime": started, "conditions": condition.into_iter().collect::<Vec<_>>()});
+/// A workload of whose pods this is `said`.
+fn workload_object(workload: &WorkloadDraft, request: &Request, said: &Statements, image: bool) -> Value {
+    let image = if image { "example.org/app:2" } else { "example.org/app:1" };
+    let template = json!({
+        "metadata": {"annotations": said.template},
+        "spec": {"containers": [{"name": "main", "image": image}]},
+    });
+    let (controller, owner) = match workload.owner {
+        OwnerDraft::Nobody => (false, None),
+        OwnerDraft::Listed(kind) => (false, Some(kind)),
+        OwnerDraft::Controller(kind) => (true, Some(kind)),
+    };
+    let owner = owner.map(|kind| {
+        let mut reference = json!({"apiVersion": "v1", "kind": kind, "name": "owner"});
+        if controller {
+            reference["controller"] = json!(true);
         }
-        let mut object = without_empty(object);
-        if is_job {
-            object["spec"]["suspend"] = json!(workload.is_suspended);
-        }
-        object
+        reference
+    });
+    let (is_job, conditions) = (workload.kind == "Job", workload.ended_by);
+    let condition = conditions.map(|(kind, status)| json!({"type": kind, "status": status}));
+    let started = workload.has_started.then_some("2026-01-01T00:00:00Z");
+    let mut object = json!({
+        "apiVersion": format!("{}/v1", request.group), "kind": workload.kind,
+        "metadata": {
+            "name": "api", "namespace": request.namespace, "annotations": said.own,
+            "ownerReferences": owner.into_iter().collect::<Vec<_>>(),
+        },
+        "spec": if workload.kind == "CronJob" {
+            json!({"jobTemplate": {"metadata": {"annotations": said.job_template}, "spec": {"template": template}}})
+        } else {
+            json!({"template": template})
+        },
+    });
+    if is_job {
+        object["status"] = json!({"startTime": started, "conditions": condition.into_iter().collect::<Vec<_>>()});
     }
+    let mut object = without_empty(object);
+    if is_job {
+        object["spec"]["suspend"] = json!(workload.is_suspended);
+    }
+    object
 }
 
 /// The keys of what an object says itself.
@@ -302,7 +305,7 @@ impl Statements {
 }
 
 /// `value`, cut so that it may be a label's.
-fn label_value(value: String) -> String {
+fn label_value(value: &str) -> String {
     let cut: String = value.chars().take(63).collect();
     cut.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
 }
