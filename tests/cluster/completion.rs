@@ -59,12 +59,14 @@ async fn template(world: &World, namespace: &str) -> Result<Value> {
     Ok(json!(found)["spec"]["template"].clone())
 }
 
+type Annotations = Vec<(&'static str, &'static str)>;
+
 async fn marked(context: &Context) -> Result<()> {
     let world = context.ministry().await?;
     let (silent, floor) =
         (world.namespace(context, &[]).await?, world.namespace(context, &[(keys::SENSITIVITY, "restricted")]).await?);
     let said = |level: &'static str| vec![(keys::SENSITIVITY, level)];
-    let table: [(&str, &str, Vec<(&str, &str)>, Option<&str>); 9] = [
+    let table: [(&str, &str, Annotations, Option<&str>); 9] = [
         (&silent, "Deployment", said("restricted"), Some("restricted")),
         (&silent, "Deployment", said("public"), Some("public_keyless")),
         (&silent, "StatefulSet", vec![], Some("internal_default")),
