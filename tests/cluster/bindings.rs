@@ -7,6 +7,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams},
 };
+use rempart::api::PlacementPolicy;
 use rempart_core::keys;
 use rempart_lab::eventually;
 use serde_json::{Value, json};
@@ -43,7 +44,7 @@ fn api(client: &Client, kind: &str) -> Api<DynamicObject> {
 type Specs = BTreeMap<(&'static str, String), Value>;
 
 /// What they must be, written out from the contract and not from the code; of validations, what they match.
-fn contract(world: &World, mode: &str, selector: &Value) -> Specs {
+fn contract(world: &World, uid: &str, mode: &str, selector: &Value) -> Specs {
     let id = &world.id;
     let demand = |key: &str, operator: &str| json!({"key": key, "operator": operator});
     let level =
@@ -59,20 +60,46 @@ fn contract(world: &World, mode: &str, selector: &Value) -> Specs {
         namespaces["matchExpressions"] = [exempt].iter().chain(also).cloned().collect();
         namespaces
     };
-    let bound =
-        |namespaces: Value| json!({"matchPolicy": "Equivalent", "namespaceSelector": namespaces, "objectSelector": {}});
+    let of = |namespaces: Value, objects: Value| json!({"matchPolicy": "Equivalent", "namespaceSelector": namespaces, "objectSelector": objects});
+    let bound = |namespaces: Value| of(namespaces, json!({}));
+    // Pods whose mark is one that is right there are passed over.
+    let others = |marks: &[&str]| {
+        let marks: Vec<_> = marks.iter().map(|mark| format!("{}.{mark}", &uid[..8])).collect();
+        json!({"matchExpressions": [{"key": format!("completed.rempart.dev/{id}"), "operator": "NotIn", "values": marks}]})
+    };
     let mut specs = Specs::new();
-    let mutations: [(&str, &str, Vec<Value>); 4] = [
-        ("rempart-pods", "pods", vec![none(keys::SENSITIVITY), none(keys::CATEGORIES)]),
-        ("rempart-pods-floor", "pods-floor", vec![demand(keys::SENSITIVITY, "Exists")]),
-        ("rempart-pods-floor", "pods-categories", vec![none(keys::SENSITIVITY), demand(keys::CATEGORIES, "Exists")]),
-        ("rempart-templates", "templates", vec![]),
+    let none_of_both = [none(keys::CATEGORIES), none(keys::SENSITIVITY)];
+    let said = |name: &str| vec![none(keys::CATEGORIES), level("In", &[name])];
+    let [public, internal, restricted, secret] = ["public_keyless", "internal", "restricted", "secret"];
+    let mutations: [(&str, &str, Vec<Value>, Value); 7] = [
+        ("pods", "pods", none_of_both.into(), others(&[public, internal, restricted, secret, "internal_default"])),
+        (
+            "pods-floor",
+            "pods-floor-public",
+            said("public"),
+            others(&[public, internal, restricted, secret, "public_namespace_keyless"]),
+        ),
+        (
+            "pods-floor",
+            "pods-floor-internal",
+            said("internal"),
+            others(&[internal, restricted, secret, "internal_namespace"]),
+        ),
+        (
+            "pods-floor",
+            "pods-floor-restricted",
+            said("restricted"),
+            others(&[restricted, secret, "restricted_namespace"]),
+        ),
+        ("pods-floor", "pods-floor-secret", said("secret"), others(&[secret, "secret_namespace"])),
+        ("pods-floor", "pods-categories", vec![demand(keys::CATEGORIES, "Exists")], json!({})),
+        ("templates", "templates", vec![], json!({})),
     ];
-    for (policy, end, also) in mutations.into_iter().filter(|_| mode == "Enforce") {
+    for (policy, end, also, objects) in mutations.into_iter().filter(|_| mode == "Enforce") {
         let spec = json!({
-            "policyName": policy,
+            "policyName": format!("rempart-{policy}"),
             "paramRef": {"name": id, "parameterNotFoundAction": "Allow"},
-            "matchResources": bound(governed(&also)),
+            "matchResources": of(governed(&also), objects),
         });
         specs.insert((MUTATING, format!("rempart.{id}.{end}")), spec);
     }
@@ -130,7 +157,8 @@ async fn found(world: &World) -> Result<Specs> {
 }
 
 async fn eventually_bound(world: &World, mode: &str, selector: &Value) -> Result<()> {
-    let expected = contract(world, mode, selector);
+    let policy = Api::<PlacementPolicy>::all(world.admin.clone()).get(&world.id).await?;
+    let expected = contract(world, &policy.metadata.uid.context("a uid")?, mode, selector);
     eventually(format!("the admission of {}", world.id), SOON, async || {
         let found = found(world).await?;
         ensure!(found == expected, "it is {found:#?} instead of {expected:#?}");

@@ -203,6 +203,8 @@ async fn admission_token(context: &Context) -> Result<()> {
     }
     // Though somebody grants it everything.
     let thief = unbound(context, ADMISSION)?;
+    // A stamp is refused by another policy as well, and either may speak first.
+    let of_node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}});
     for (object, sentence) in [
         (&of_node, "rempart-admission may change nothing of a node"),
         (&of_workload, "rempart-admission may write nothing of a workload"),

@@ -10,12 +10,12 @@
 mod admission;
 mod adoption;
 mod bindings;
-mod budget;
 mod bypasses;
 mod catalogue;
 mod chaos;
 mod commands;
 mod completion;
+mod costs;
 mod ending;
 mod exceptions;
 mod faults;
@@ -47,12 +47,12 @@ fn main() -> ExitCode {
         admission::trials(),
         adoption::trials(),
         bindings::trials(),
-        budget::trials(),
         bypasses::trials(),
         catalogue::trials(),
         chaos::trials(),
         commands::trials(),
         completion::trials(),
+        costs::trials(),
         ending::trials(),
         exceptions::trials(),
         faults::trials(),

@@ -123,6 +123,7 @@ async fn old_api_server(_: &Context) -> Result<()> {
     for object in [
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "rempart-system"}}),
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "rempart", "namespace": "rempart-system"}}),
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "rempart-admission", "namespace": "rempart-system"}}),
     ] {
         apply(&cluster.admin(), &object).await?;
     }

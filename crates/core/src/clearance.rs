@@ -137,6 +137,13 @@ impl<'a> Judge<'a> {
         pools
     }
 
+    /// The labels that a place of `pool` would carry at `at` if no pool were ever withdrawn ahead of its end: of one pool
+    /// what [`PoolClearance::retained`] says, since that depends on no other.
+    #[must_use]
+    pub fn retained(&self, pool: &'a Pool, at: Timestamp) -> Labels {
+        self.pool(pool, at).retained()
+    }
+
     /// Judges `pool` at `at`, without its tenure.
     fn pool(&self, pool: &'a Pool, at: Timestamp) -> PoolClearance<'a> {
         let site = self.world.catalogue.resolve(pool);

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{
     figures::{AimLimit, FigureSpread, PerformanceAim},
-    fixture::{BARE, FLOOR, PLAIN},
+    fixture::{self, BARE, FLOOR, PLAIN},
     load::{self, PodLoad, PodVariant, SaturatedTurn},
     machine::{self, BackgroundLoad},
 };
@@ -91,7 +91,7 @@ impl AdmissionFigures {
     pub(super) fn aims(&self) -> Vec<PerformanceAim> {
         let Some(bare) = self.of(PodVariant::Bare) else { return Vec::new() };
         let aims = self.variants.iter().filter(|measured| measured.variant != PodVariant::Bare).flat_map(|measured| {
-            let (p50, p99, throughput) = if measured.variant.complete() { (1.0, 2.0, 0.9) } else { (3.5, 10.0, 0.4) };
+            let (p50, p99, throughput) = if measured.variant.complete() { (0.5, 2.0, 0.9) } else { (3.0, 10.0, 0.45) };
             let name = measured.variant.name();
             let more = |of: fn(&AdmissionRound) -> f64| measured.against(bare, |with, without| of(with) - of(without));
             let share = measured.against(bare, |with, without| with.pods_per_second / without.pods_per_second);
@@ -150,7 +150,7 @@ pub(super) async fn measure(
 ) -> Result<AdmissionFigures> {
     let api_server = cluster.pid(Component::ApiServer).await?;
     let etcd = cluster.pid(Component::Etcd).await?;
-    let load = PodLoad::new(client.clone());
+    let load = PodLoad::new(client.clone(), &fixture::mark(client).await?);
     let step = progress.step("pods: warming up");
     acts(&load).await?;
     for variant in PodVariant::ALL {

@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Node};
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{Component, ControlPlane, ControlPlaneOptions, ProgressDisplay, eventually};
-use rempart::api::{CloudProvider, PlacementPolicy};
+use rempart::{
+    admission::completion,
+    api::{CloudProvider, PlacementPolicy},
+};
 
 /// The policy.
 pub(super) const POLICY: &str = "state";
@@ -208,6 +211,28 @@ pub(super) async fn edit_policy(client: &Client, cleared: bool) -> Result<()> {
     let patch = json!({ "spec": { "levels": levels(cleared) } });
     policies.patch(POLICY, &PatchParams::default(), &Patch::Merge(patch)).await.context("cannot edit the policy")?;
     Ok(())
+}
+
+/// What admission adds to the labels of a template of such pods, in namespaces with a level or without: the level of the
+/// pods is above both.
+pub(super) async fn mark(client: &Client) -> Result<Map<String, Value>> {
+    let Value::Object(mut template) = pod("", false) else { return Ok(Map::new()) };
+    template.retain(|field, _| field == "metadata" || field == "spec");
+    let labels = template.get("metadata").and_then(|metadata| metadata.get("labels")).cloned();
+    let deployment: Deployment = serde_json::from_value(json!({
+        "metadata": { "name": "template" },
+        "spec": { "selector": { "matchLabels": labels }, "template": template },
+    }))?;
+    let params = PostParams { dry_run: true, ..PostParams::default() };
+    let made = Api::<Deployment>::namespaced(client.clone(), PLAIN).create(&params, &deployment).await?;
+    let completed = serde_json::to_value(made.spec.and_then(|spec| spec.template.metadata)).unwrap_or_default();
+    let labels = completed.get("labels").and_then(Value::as_object).into_iter().flatten();
+    let mark: Map<_, _> = labels
+        .filter(|(key, _)| key.starts_with(completion::PREFIX))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    ensure!(!mark.is_empty(), "the template was not marked: {completed}");
+    Ok(mark)
 }
 
 /// A pod of the level `restricted` as a controller would create it from a template with that annotation. `complete`

@@ -18,6 +18,7 @@ use hdrhistogram::Histogram;
 use http::{Request, StatusCode, header::CONTENT_TYPE};
 use kube::{Client, client::Body};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio::{runtime::Handle, sync::mpsc, task::JoinSet};
 
 use super::fixture::{self, BARE, FLOOR, NEEDED, PLAIN};
@@ -36,9 +37,14 @@ const NAME: &str = "NAME-OF-THE-POD";
 pub(super) enum PodVariant {
     /// Where no policy governs.
     Bare,
-    /// With its selector, where the namespace says nothing.
+    /// With its selector and the mark of a template that admission has completed, as nearly every pod, where the namespace
+    /// says nothing.
+    Templated,
+    /// Likewise, where the namespace has a level.
+    TemplatedFloor,
+    /// With its selector and no mark, as somebody wrote it, where the namespace says nothing.
     Complete,
-    /// With its selector, where the namespace has a level.
+    /// Likewise, where the namespace has a level.
     CompleteFloor,
     /// Without its selector, where the namespace says nothing.
     Mutated,
@@ -47,14 +53,23 @@ pub(super) enum PodVariant {
 }
 
 impl PodVariant {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Bare, Self::Complete, Self::CompleteFloor, Self::Mutated, Self::MutatedFloor];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Bare,
+        Self::Templated,
+        Self::TemplatedFloor,
+        Self::Complete,
+        Self::CompleteFloor,
+        Self::Mutated,
+        Self::MutatedFloor,
+    ];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare",
-            Self::Complete => "complete",
-            Self::CompleteFloor => "complete, namespace with a level",
+            Self::Templated => "of a template",
+            Self::TemplatedFloor => "of a template, namespace with a level",
+            Self::Complete => "complete by hand",
+            Self::CompleteFloor => "complete by hand, namespace with a level",
             Self::Mutated => "mutated",
             Self::MutatedFloor => "mutated, namespace with a level",
         }
@@ -63,14 +78,19 @@ impl PodVariant {
     pub(super) const fn namespace(self) -> &'static str {
         match self {
             Self::Bare => BARE,
-            Self::Complete | Self::Mutated => PLAIN,
-            Self::CompleteFloor | Self::MutatedFloor => FLOOR,
+            Self::Templated | Self::Complete | Self::Mutated => PLAIN,
+            Self::TemplatedFloor | Self::CompleteFloor | Self::MutatedFloor => FLOOR,
         }
     }
 
-    /// Whether it arrives with its selector. The bare one is the same text as the complete ones.
+    /// Whether it arrives with its selector.
     pub(super) const fn complete(self) -> bool {
-        matches!(self, Self::Bare | Self::Complete | Self::CompleteFloor)
+        !matches!(self, Self::Mutated | Self::MutatedFloor)
+    }
+
+    /// Whether it arrives with the mark of a completed template. The bare one is the same text as those that do.
+    const fn marked(self) -> bool {
+        matches!(self, Self::Bare | Self::Templated | Self::TemplatedFloor)
     }
 }
 
@@ -97,15 +117,22 @@ pub(super) struct SaturatedTurn {
 pub(super) struct PodLoad {
     client: Client,
     counter: AtomicU64,
+    marked: String,
     complete: String,
     incomplete: String,
 }
 
 impl PodLoad {
-    pub(super) fn new(client: Client) -> Arc<Self> {
+    /// Pods of templates carry `mark`, labels.
+    pub(super) fn new(client: Client, mark: &Map<String, Value>) -> Arc<Self> {
+        let mut marked = fixture::pod(NAME, true);
+        if let Some(labels) = marked.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+            labels.extend(mark.clone());
+        }
         Arc::new(Self {
             client,
             counter: AtomicU64::new(0),
+            marked: marked.to_string(),
             complete: fixture::pod(NAME, true).to_string(),
             incomplete: fixture::pod(NAME, false).to_string(),
         })
@@ -114,7 +141,11 @@ impl PodLoad {
     /// Creates one pod, and says when the whole answer had arrived. Fails when it is refused, or is not as it should be.
     pub(super) async fn create(&self, variant: PodVariant) -> Result<Instant> {
         let name = format!("pod-{}", self.counter.fetch_add(1, Ordering::Relaxed));
-        let text = if variant.complete() { &self.complete } else { &self.incomplete };
+        let text = match (variant.marked(), variant.complete()) {
+            (true, _) => &self.marked,
+            (false, true) => &self.complete,
+            (false, false) => &self.incomplete,
+        };
         let request = Request::post(format!("/api/v1/namespaces/{}/pods", variant.namespace()))
             .header(CONTENT_TYPE, "application/json")
             .body(Body::from(text.replace(NAME, &name).into_bytes()))?;

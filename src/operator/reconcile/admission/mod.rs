@@ -308,9 +308,12 @@ impl AdmissionReconciler {
         self.compiled.retain(|name, _| names.contains(name.as_str()));
         let before = &self.propagation;
         if policies != before.policies || lacking != before.lacking || chart != before.chart {
-            let mut revision = before.revision;
+            let (mut acting, mut revision) = (before.acting, before.revision);
             revision.bump();
-            self.propagation = Arc::new(Propagation { policies, lacking, chart, revision });
+            if policies != before.policies {
+                acting.bump();
+            }
+            self.propagation = Arc::new(Propagation { policies, lacking, chart, acting, revision });
         }
         // Who only reads what admission is made of follows what becomes of it, and asks for nothing.
         if !view.settings.is(OperatorComponent::Admission) {

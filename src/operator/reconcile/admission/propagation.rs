@@ -16,7 +16,9 @@ pub struct Propagation {
     pub lacking: BTreeMap<String, Vec<AdmissionFault>>,
     /// Those of the chart.
     pub chart: Vec<AdmissionFault>,
-    /// How often that has changed.
+    /// How often the policies have changed.
+    pub acting: Revision,
+    /// How often anything of it has changed: while a policy is made or edited, with each of its objects.
     pub revision: Revision,
 }
 

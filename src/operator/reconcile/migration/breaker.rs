@@ -432,15 +432,19 @@ fn lost<'a>(
     if Arc::ptr_eq(&before.world, &evaluation.world) {
         return BTreeMap::new();
     }
-    let stamps: BTreeMap<PoolName, Labels> = Judge::new(&before.world)
-        .pools(at)
-        .map(|clearance| (clearance.pool.name.clone(), clearance.retained()))
-        .collect();
-    let nodes = nodes.iter().filter_map(|name| {
+    let pools = &before.world.catalogue.pools;
+    let owners = nodes.iter().filter_map(|name| {
         let node = cache.nodes.get(name)?;
         let place = NodeIdentity { labels: node, provider_id: node.provider_id.as_deref() };
-        Some((*name, stamps.get(claims(&before.world.catalogue.pools, place).owner()?)?))
+        Some((*name, claims(pools, place).owner()?.clone()))
     });
+    let owners: BTreeMap<&str, PoolName> = owners.collect();
+    // Of pools in which nothing violates nothing is lost that matters here.
+    let (judge, mut stamps) = (Judge::new(&before.world), BTreeMap::<&PoolName, Labels>::new());
+    for pool in owners.values().filter_map(|owner| pools.get(owner)) {
+        stamps.entry(&pool.name).or_insert_with(|| judge.retained(pool, at));
+    }
+    let nodes = owners.iter().filter_map(|(name, owner)| Some((*name, stamps.get(owner)?)));
     let baseline = LossBaseline { policies: &before.world.policies, nodes: nodes.collect() };
     losses(&cache.objects(), report, &baseline)
 }

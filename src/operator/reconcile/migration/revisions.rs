@@ -23,7 +23,7 @@ impl LookRevisions {
         let revisions = &view.cache.revisions;
         Self {
             evaluation: view.evaluation.serial,
-            propagation: view.propagation.revision,
+            propagation: view.propagation.acting,
             nodes: revisions.nodes,
             workloads: revisions.workloads,
             namespaces: revisions.namespaces,

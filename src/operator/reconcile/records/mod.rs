@@ -51,7 +51,7 @@ impl RecordRevisions {
         let revisions = &view.cache.revisions;
         Self {
             evaluation: view.evaluation.serial,
-            propagation: view.propagation.revision,
+            propagation: view.propagation.acting,
             nodes: revisions.nodes,
             workloads: revisions.workloads,
             namespaces: revisions.namespaces,
