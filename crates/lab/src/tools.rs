@@ -136,7 +136,10 @@ impl ControlPlane {
     /// operator itself stays out of the cluster, whose nodes run nothing.
     pub async fn install_chart(&self, values: &Value) -> Result<()> {
         let values = self.write_file("values.json", &values.to_string())?;
-        let outside = self.write_file("outside.json", &json!({"operator": {"replicas": 0}}).to_string())?;
+        let outside = self.write_file(
+            "outside.json",
+            &json!({"operator": {"replicas": 0}, "admission": {"replicas": 0}}).to_string(),
+        )?;
         let arguments = [
             OsStr::new("upgrade"),
             "--install".as_ref(),

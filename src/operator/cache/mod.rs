@@ -90,8 +90,9 @@ impl ClusterCache {
             }
             Observation::Policy(change) => {
                 let change = observe_declared(&mut self.policies, change);
-                if change != DeclaredChange::None {
-                    self.revisions.policies.bump();
+                match change {
+                    DeclaredChange::None | DeclaredChange::Status => {}
+                    DeclaredChange::Metadata | DeclaredChange::Spec => self.revisions.policies.bump(),
                 }
                 self.count_declared(change);
             }
@@ -359,7 +360,9 @@ impl AdmissionStores {
 enum DeclaredChange {
     /// Nothing.
     None,
-    /// Its annotations or its status, which are no facts.
+    /// Its status at most, which says what follows from the rest.
+    Status,
+    /// Its labels, annotations or finalizers, which are no facts.
     Metadata,
     /// What it declares, or whether it is there.
     Spec,
@@ -372,14 +375,18 @@ fn observe_declared<K>(
     let facts = |found: &DeclaredObject<K>| {
         (found.meta.uid.clone(), found.meta.generation, found.object.is_ok(), found.is_terminating())
     };
-    let before = match &change {
-        WatchChange::Applied(name, _) => store.get(name).map(facts),
-        _ => None,
+    let metadata = |found: &DeclaredObject<K>| {
+        (found.meta.annotations.clone(), found.meta.labels.clone(), found.meta.finalizers.clone())
+    };
+    let (before, metadata_before) = match &change {
+        WatchChange::Applied(name, _) => (store.get(name).map(facts), store.get(name).map(metadata)),
+        _ => (None, None),
     };
     match store.observe(change) {
         TouchedObjects::Nothing => DeclaredChange::None,
         TouchedObjects::All => DeclaredChange::Spec,
         TouchedObjects::One(name) if before.is_none() || store.get(&name).map(facts) != before => DeclaredChange::Spec,
-        TouchedObjects::One(_) => DeclaredChange::Metadata,
+        TouchedObjects::One(name) if store.get(&name).map(metadata) != metadata_before => DeclaredChange::Metadata,
+        TouchedObjects::One(_) => DeclaredChange::Status,
     }
 }

@@ -332,7 +332,11 @@ fn enforced(
     chart: &[AdmissionFault],
 ) -> ConditionDraft {
     let not = |reason, message| ConditionDraft { kind: conditions::ENFORCED, holds: false, reason, message };
-    let named = |faults: &[AdmissionFault]| some_of(&faults.iter().map(ToString::to_string).collect::<Vec<_>>());
+    // The last of them, and no number: as objects are made in their order, one by one, the message stays what it is.
+    let named = |faults: &[AdmissionFault]| {
+        let last: Vec<_> = faults.iter().rev().take(NAMED).map(ToString::to_string).collect();
+        format!("{}{}", last.join(", "), if faults.len() > NAMED { " and others" } else { "" })
+    };
     match mode {
         _ if ending => not(conditions::DELETING, "the policy is being deleted and refuses nothing".to_owned()),
         _ if !chart.is_empty() => not(
