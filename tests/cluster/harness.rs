@@ -21,8 +21,9 @@ use tokio::{
 
 use crate::world::{self, World};
 
-/// How many trials run side by side unless the command line says so. They mostly wait.
-const THREADS: usize = 12;
+/// How many trials run side by side unless the command line says so. They mostly wait; but the worlds of all of them are
+/// judged against each other, so that with more of them each becomes dearer.
+const THREADS: usize = 8;
 
 /// How long a trial may take unless it says so itself.
 const TIMEOUT: Duration = Duration::from_mins(5);
