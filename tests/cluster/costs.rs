@@ -13,7 +13,7 @@ use k8s_openapi::{
 };
 use kube::{
     Client,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{Patch, PatchParams},
 };
 use rempart::{
     admission::{AdmissionKind, AdmissionObject, AdmissionSettings, installed},
@@ -21,12 +21,12 @@ use rempart::{
     operator::reconcile::admission::objects_of,
 };
 use rempart_core::keys;
-use rempart_lab::eventually;
+use rempart_lab::{ControlPlane, ControlPlaneOptions, eventually};
 use serde_json::{Map, Value, json};
 
 use crate::{
     harness::{Context, Trial},
-    world::{SOON, api_of, apply, create, create_dry, refusal},
+    world::{self, SOON, api_of, apply, create, create_dry, refusal},
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -291,29 +291,31 @@ fn entries(object: &Value) -> usize {
     spec.and_then(|spec| spec["nodeSelector"].as_object()).map_or(0, Map::len)
 }
 
-async fn worst_objects(context: &Context) -> Result<()> {
-    context.rempart().await?;
-    let admin = context.cluster.admin();
+async fn worst_objects(_: &Context) -> Result<()> {
+    // Of its own: an API server compiles expressions one after the other, and those of others would wait for these.
+    let cluster = ControlPlane::start(ControlPlaneOptions::default()).await?;
+    cluster.install_chart(&json!({})).await?;
+    let admin = cluster.admin();
     let names = Names(limits::SHORT_NAME);
-    let name = context.unique("costly");
+    let (name, namespace) = ("costly", "worst");
     let level = names.level(limits::LEVELS - 1);
     let categories: Vec<_> = (0..limits::CATEGORIES).map(|number| names.category(number)).collect();
     let fit = (1..=categories.len()).rev().map(|number| categories[..number].join(".")).find(|text| text.len() <= 63);
     let labels = [(keys::SENSITIVITY, level.as_str()), (keys::CATEGORIES, fit.as_deref().unwrap_or_default())];
-    let namespace = context.namespace(&name, &labels).await?;
-    let policy = names.policy(&name, &namespace);
-    apply(&admin, &policy).await?;
+    world::namespace(&admin, namespace, &labels.into()).await?;
+    let policy = names.policy(name, namespace);
+    eventually("the policy to be taken", SOON, async || apply(&admin, &policy).await.map(drop)).await?;
     for times in TIMES {
-        for [policy, binding] in copies(&policy, &name, times)?.into_values() {
+        for [policy, binding] in copies(&policy, name, times)?.into_values() {
             apply(&admin, &policy).await.with_context(|| policy["metadata"]["name"].to_string())?;
             apply(&admin, &binding).await?;
         }
     }
-    let mut gated = worst(names, &namespace).into_iter().find(|worst| worst.is_update).context("an update")?.object;
+    let mut gated = worst(names, namespace).into_iter().find(|worst| worst.is_update).context("an update")?.object;
     gated["metadata"]["annotations"] = json!({});
     gated["spec"] = json!({"containers": [{"name": "main", "image": "example.test/a"}], "schedulingGates": [{"name": "trial.example/wait"}]});
     create(&admin, &gated).await?;
-    for worst in worst(names, &namespace) {
+    for worst in worst(names, namespace) {
         let label = |times: usize| format!("{name}-{}-{times}", worst.of);
         let says = eventually(format!("{} to act", label(1)), SOON, async || {
             let said = answer(&admin, &worst, &label(1)).await?;
@@ -339,14 +341,6 @@ async fn worst_objects(context: &Context) -> Result<()> {
         println!("{} ({}): judged as before when evaluated {within} times", worst.of, worst.says);
         ensure!(within >= 2, "{}: costs more than half of what it may", worst.of);
     }
-    for times in TIMES {
-        for objects in copies(&policy, &name, times)?.into_values() {
-            for object in objects {
-                let copy = object["metadata"]["name"].as_str().unwrap_or_default();
-                api_of(&admin, &object).delete(copy, &DeleteParams::default()).await?;
-            }
-        }
-    }
-    api_of(&admin, &policy).delete(&name, &DeleteParams::default()).await?;
+    cluster.stop().await;
     Ok(())
 }

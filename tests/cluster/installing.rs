@@ -145,21 +145,19 @@ impl Creator {
         }
     }
 
-    /// For how long at most what it asks for may be refused in `phase`. What nobody completes is refused: while the
-    /// definitions are gone no mutation has a parameter, and an API server that has just started looks for the kinds of
-    /// parameters every half a minute.
+    /// For how long at most what it asks for may be refused in `phase`. What nobody completes is refused: an API server looks
+    /// for the kinds of parameters every half a minute, at an installation, when definitions change and at its own start, and
+    /// while they are gone no mutation has one.
     fn unavoidable(self, phase: &str) -> Option<Duration> {
         match (self, phase) {
-            (Self::Incomplete, RESTART | UPGRADE) => Some(Duration::from_mins(1)),
             (Self::Incomplete, LOSS) => Some(Duration::MAX),
-            (Self::Bystander | Self::Complete | Self::Incomplete, _) => None,
+            (Self::Incomplete, _) => Some(Duration::from_secs(30)),
+            (Self::Bystander | Self::Complete, _) => None,
         }
     }
 }
 
-const RESTART: &str = "a restart of the API server";
 const LOSS: &str = "the loss of the definitions";
-const UPGRADE: &str = "an upgrade that brings them back";
 
 /// A policy of somebody else, whose parameter is a `ConfigMap`, as many clusters have them.
 async fn anothers_policy(client: &Client) -> Result<()> {
@@ -321,7 +319,7 @@ async fn come_and_go(cluster: &ControlPlane, admin: &Client, seen: &Creators) ->
     cluster.helm(["rollback", "rempart", "--namespace", "rempart-system"]).run().await?;
     eventually_judged(admin, "governed", true).await?;
 
-    seen.begin(RESTART);
+    seen.begin("a restart of the API server");
     restart_api_server(cluster).await?;
     eventually_judged(admin, "governed", true).await?;
 
@@ -346,7 +344,7 @@ async fn come_and_go(cluster: &ControlPlane, admin: &Client, seen: &Creators) ->
     cluster.kubectl(["delete", everything, "-l", "rempart.dev/policy"]).run().await?;
     eventually_judged(admin, "governed", false).await?;
 
-    seen.begin(UPGRADE);
+    seen.begin("an upgrade that brings them back");
     cluster.install_chart(&values).await?;
     let operator = cluster.start_operator(arguments).await?;
     eventually("the policy to be taken", SOON, async || apply(admin, &policy(&tenant("a"))).await.map(drop)).await?;

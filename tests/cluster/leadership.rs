@@ -73,7 +73,7 @@ async fn metric(operator: &OperatorProcess, name: &str) -> Result<f64> {
 }
 
 async fn leads(operator: &OperatorProcess) -> Result<bool> {
-    Ok(metric(operator, "rempart_leader").await? > 0.0)
+    Ok(operator.leads().await?)
 }
 
 /// The requests that were sent to write something, by kind and outcome.

@@ -153,6 +153,12 @@ impl OperatorProcess {
         self.placement.probe.get(path).await
     }
 
+    /// Whether `rempart run` says that it leads.
+    pub async fn leads(&self) -> Result<bool> {
+        let leads = format!("rempart_leader{{component=\"{}\"}} 1", OperatorComponent::Placement.as_str());
+        Ok(self.get("/metrics").await?.lines().any(|line| line == leads))
+    }
+
     /// The body of a successful answer of the server of `rempart run-admission`.
     pub async fn get_admission(&self, path: &str) -> Result<String> {
         self.admission.probe.get(path).await

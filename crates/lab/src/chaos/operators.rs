@@ -135,8 +135,5 @@ impl<'a> OperatorReplicas<'a> {
 }
 
 async fn leads(replica: &OperatorProcess) -> bool {
-    match tokio::time::timeout(Duration::from_secs(2), replica.get("/metrics")).await {
-        Ok(Ok(metrics)) => metrics.lines().any(|line| line == "rempart_leader 1"),
-        _ => false,
-    }
+    matches!(tokio::time::timeout(Duration::from_secs(2), replica.leads()).await, Ok(Ok(true)))
 }
