@@ -22,6 +22,13 @@ pub(super) fn of_workload() -> Vec<Variable> {
     ]
 }
 
+/// Whether a template is not completed by that of its owner. A `ReplicaSet` of a `Deployment` and a `Job` of a `CronJob` come
+/// from a template that is complete already; altering a `ReplicaSet`'s would make its `Deployment` create new ones without
+/// end.
+pub(super) const TEMPLATE_OF_ITS_OWN: &str = "!(request.kind.kind in ['ReplicaSet', 'Job']) ||\n  \
+     !object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false)\n    \
+     && (request.kind.kind == 'ReplicaSet' || o.kind == 'CronJob'))";
+
 /// The object, as messages call it.
 pub(super) const SUBJECT: &str = "request.kind.kind.lowerAscii() + ' ' + request.namespace + '/'\n  \
      + (object.metadata.?name.orValue('') != '' ? object.metadata.name : object.metadata.?generateName.orValue(''))";

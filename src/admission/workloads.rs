@@ -7,15 +7,9 @@ use super::{
     CompiledValidation,
     constants::variable,
     matching::{Labelled, Target, condition},
-    statements::{self, RefusalCase},
+    statements::{self, RefusalCase, TEMPLATE_OF_ITS_OWN},
 };
 use rempart_core::policy::Policy;
-
-/// True of what speaks for its pods itself. A `ReplicaSet` of a Deployment and a Job of a `CronJob` come from a template that
-/// is complete already.
-const OWN_TEMPLATE: &str = "!(request.kind.kind in ['ReplicaSet', 'Job']) ||\n  \
-     !object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false)\n    \
-     && (request.kind.kind == 'ReplicaSet' || o.kind == 'CronJob'))";
 
 /// The validation of workloads for `policy`.
 pub(super) fn compiled(policy: &Policy) -> CompiledValidation {
@@ -90,7 +84,7 @@ pub(super) fn compiled(policy: &Policy) -> CompiledValidation {
         conditions: vec![
             condition(
                 "template-of-its-own-or-a-job-that-may-have-started",
-                format!("(request.kind.kind == 'Job' && request.operation == 'UPDATE') || (\n{OWN_TEMPLATE}\n)"),
+                format!("(request.kind.kind == 'Job' && request.operation == 'UPDATE') || (\n{TEMPLATE_OF_ITS_OWN}\n)"),
             ),
             condition(
                 "created-or-annotations-or-template-changed",

@@ -3,6 +3,8 @@
 //! The API server holds each to what its half may do. Validations of the chart confine what writes nodes and workloads;
 //! whoever can write validations could lift them, and so may write neither. A stolen token of one half frees nobody.
 
+use crate::admission::AdmissionKind;
+
 /// A half of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperatorComponent {
@@ -41,13 +43,10 @@ impl OperatorComponent {
         match self {
             Self::Placement => true,
             // Mutations are the chart's.
-            Self::Admission => [
-                "placementpolicies",
-                "mutatingadmissionpolicybindings",
-                "validatingadmissionpolicies",
-                "validatingadmissionpolicybindings",
-            ]
-            .contains(&kind),
+            Self::Admission => {
+                let kept = AdmissionKind::ALL.into_iter().filter(|kept| *kept != AdmissionKind::Mutation);
+                kind == "placementpolicies" || kept.map(AdmissionKind::plural).any(|kept| kept == kind)
+            }
         }
     }
 }

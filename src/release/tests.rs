@@ -1,4 +1,4 @@
-//! What is released, and what stands in the way.
+//! Releases: the templates that are freed, and the reasons that stand in the way.
 
 use std::sync::Arc;
 

@@ -112,12 +112,12 @@ async fn relabelled(context: &Context) -> Result<()> {
     let before = template(world, &namespace).await?;
     ensure!(before["metadata"]["labels"][key(world)] == mark(world, "internal_namespace").await?, "{before}");
     ensure!(before["spec"]["nodeSelector"] == json!({world.clearance("internal"): "true"}), "{before}");
-    for (level, expected) in [("secret", "secret"), ("public", "public")] {
+    for level in ["secret", "public"] {
         let label = json!({"metadata": {"labels": {keys::SENSITIVITY: level}}});
         Api::<Namespace>::all(world.admin.clone())
             .patch(&namespace, &PatchParams::default(), &Patch::Merge(&label))
             .await?;
-        let needed = if expected == "public" { vec![] } else { vec![world.clearance(expected)] };
+        let needed = if level == "public" { vec![] } else { vec![world.clearance(level)] };
         // From some moment on new pods carry what is needed now; refused is none.
         eventually(format!("pods of level {level}"), SOON, async || {
             let mut of_template = pod(&namespace, "trial", &[]);

@@ -1,4 +1,4 @@
-//! What admission may cost: the worst objects under the largest policies, against copies of its expressions of which each
+//! Admission costs: the worst objects under the largest policies, against copies of its expressions of which each
 //! is evaluated several times.
 //!
 //! The API server ends an expression, and a policy, whose evaluation costs too much. What is judged as before when every

@@ -185,13 +185,6 @@ pub(super) fn complete(namespace: bool) -> String {
     )
 }
 
-/// Whether a template is not completed by that of its owner. A `ReplicaSet` of a `Deployment` and a `Job` of a `CronJob` come
-/// from a template that is complete already; altering a `ReplicaSet`'s would make its `Deployment` create new ones without
-/// end.
-pub(super) const TEMPLATE_OF_ITS_OWN: &str = "!(request.kind.kind in ['ReplicaSet', 'Job']) ||\n  \
-     !object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false)\n    \
-     && (request.kind.kind == 'ReplicaSet' || o.kind == 'CronJob'))";
-
 /// Whether the request itself changes the template or our annotations, so that a rollout happens anyway; a `Job`'s template
 /// can only change while it waits for its first start.
 pub(super) const TOUCHED: &str = "request.operation == 'CREATE' || (\n  \

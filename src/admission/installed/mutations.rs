@@ -105,7 +105,7 @@ fn templates() -> MutatingAdmissionPolicy {
          unrelated update or an install of Rempart rolls nothing.",
         &Target::templates(),
         vec![
-            condition("template-of-its-own", expressions::TEMPLATE_OF_ITS_OWN),
+            condition("template-of-its-own", statements::TEMPLATE_OF_ITS_OWN),
             condition("touched", expressions::TOUCHED),
         ],
         variables,
