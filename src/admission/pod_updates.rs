@@ -45,6 +45,7 @@ pub(super) fn compiled(policy: &Policy) -> CompiledValidation {
     // Only where admission adds the keys can their absence mean something.
     if policy.mode == EnforcementMode::Enforce {
         let (name, demand) = (policy.name.as_str(), pods::demand_in_words(policy));
+        let missing = pods::missing_in_words();
         let (levels, categories) = (level_names(policy).join(", "), categories_in_words(policy));
         conditions = format!("{conditions}\n|| ({ungated})");
         variables.extend(pods::needs(policy));
@@ -53,7 +54,7 @@ pub(super) fn compiled(policy: &Policy) -> CompiledValidation {
             when: "true",
             says: format!(
                 "'its last scheduling gate cannot be removed: ' + (variables.understood\n    \
-                 ? 'spec.nodeSelector lacks ' + variables.missing.map(k, k + '=true').join(', ') + ', which '\n      \
+                 ? 'spec.nodeSelector lacks ' + {missing} + ', which '\n      \
                  + {demand} + ' of PlacementPolicy {name} needs; add it, or create the pod anew'\n    \
                  : 'a level or category of the pod, its workload or its namespace is unknown to PlacementPolicy {name}\
                  ; create the pod anew with levels among {levels} and categories among {categories}')"

@@ -237,6 +237,18 @@ pub(super) fn demand_in_words(policy: &Policy) -> String {
     )
 }
 
+/// How many of the keys that a pod lacks are named: an API server drops a message of more than 5 KiB, and a policy may demand
+/// that much.
+const NAMED_KEYS: usize = 3;
+
+/// The keys that a pod lacks, in words, as CEL.
+pub(super) fn missing_in_words() -> String {
+    format!(
+        "variables.missing.filter(k, variables.missing.indexOf(k) < {NAMED_KEYS}).map(k, k + '=true').join(', ')\n      \
+         + (variables.missing.size() > {NAMED_KEYS} ? ' and ' + string(variables.missing.size() - {NAMED_KEYS}) + ' more' : '')"
+    )
+}
+
 fn variables(policy: &Policy) -> Vec<Variable> {
     // Only where admission adds the keys can their absence mean something.
     let selected = match policy.mode {
@@ -257,7 +269,7 @@ fn variables(policy: &Policy) -> Vec<Variable> {
 }
 
 fn refusal(policy: &Policy) -> Validation {
-    let (name, demand) = (policy.name.as_str(), demand_in_words(policy));
+    let (name, demand, missing) = (policy.name.as_str(), demand_in_words(policy), missing_in_words());
     let node = statements::quoted("object.spec.nodeName");
     let mark = format!("{}{name}", completion::PREFIX);
     let mut cases = statements::wrong_note_cases(policy);
@@ -272,7 +284,7 @@ fn refusal(policy: &Policy) -> Validation {
         RefusalCase {
             when: "true",
             says: format!(
-                "'spec.nodeSelector lacks ' + variables.missing.map(k, k + '=true').join(', ') + ', which '\n    \
+                "'spec.nodeSelector lacks ' + {missing} + ', which '\n    \
                  + {demand}\n    \
                  + ' of PlacementPolicy {name} needs; admission adds it, so another webhook or policy took it away: let that \
                  leave spec.nodeSelector alone'\n    \

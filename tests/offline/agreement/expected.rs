@@ -102,8 +102,12 @@ impl Oracle<'_> {
         let selector = labels(&request.object["spec"]["nodeSelector"]);
         let mut missing: Vec<_> = need.keys.iter().filter(|key| !keys::grants(&selector, key)).collect();
         missing.sort_by_key(|key| matches!(keys::parse(key), Some((_, keys::KeySubject::Category(_)))));
-        let told: Vec<_> = missing.iter().map(|key| format!("{key}=true")).collect();
-        (self.policy.mode == EnforcementMode::Enforce && !told.is_empty()).then(|| told.join(", "))
+        let told: Vec<_> = missing.iter().take(3).map(|key| format!("{key}=true")).collect();
+        let more = match missing.len() - told.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        (self.policy.mode == EnforcementMode::Enforce && !told.is_empty()).then(|| told.join(", ") + &more)
     }
 
     fn changed_pod(&self, request: &Request) -> Option<Refusal> {

@@ -66,6 +66,7 @@ pub(super) enum Operator {
     Greater,
     In,
     Plus,
+    Minus,
 }
 
 /// What a macro over a list becomes.
@@ -293,6 +294,7 @@ impl Operator {
             operators::GREATER => Self::Greater,
             operators::IN => Self::In,
             operators::ADD => Self::Plus,
+            operators::SUBSTRACT => Self::Minus,
             _ => return None,
         })
     }
@@ -305,6 +307,7 @@ impl Operator {
             Self::Unequal => Ok(CelValue::Bool(left()? != right()?)),
             Self::In => left()?.is_in(&right()?),
             Self::Plus => left()?.plus(&right()?),
+            Self::Minus => left()?.minus(&right()?),
             Self::Less | Self::AtMost | Self::Greater => match (left()?, right()?) {
                 (CelValue::Int(left), CelValue::Int(right)) => Ok(CelValue::Bool(match self {
                     Self::Less => left < right,

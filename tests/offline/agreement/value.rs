@@ -104,6 +104,14 @@ impl CelValue {
         }
     }
 
+    /// `self - other`.
+    pub(super) fn minus(&self, other: &Self) -> Result<Self, String> {
+        match (self, other) {
+            (Self::Int(a), Self::Int(b)) => Ok(Self::Int(a - b)),
+            _ => Err(format!("no such overload: {self:?} - {other:?}")),
+        }
+    }
+
     pub(super) fn as_bool(&self) -> Result<bool, String> {
         match self {
             Self::Bool(value) => Ok(*value),
