@@ -28,6 +28,8 @@ mod migration;
 mod monitoring;
 mod outages;
 mod placement;
+#[path = "../random_requests/mod.rs"]
+mod random_requests;
 mod record_history;
 mod records;
 #[path = "../refused_table.rs"]

@@ -29,6 +29,8 @@ mod properties;
 mod properties_of_parts;
 #[path = "../property_runner.rs"]
 mod property_runner;
+#[path = "../random_requests/mod.rs"]
+mod random_requests;
 mod references;
 #[path = "../refused_table.rs"]
 mod refused_table;

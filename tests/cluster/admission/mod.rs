@@ -3,6 +3,7 @@
 //! On a control plane of its own, without controllers and without the operator: admission alone answers, and the users
 //! of the cases may do everything else.
 
+mod random;
 mod short;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -55,6 +56,9 @@ pub(crate) fn trials() -> Vec<Trial> {
             }));
         }
     }
+    trials.push(Trial::new("admission::random_requests_are_judged_as_the_core_judges_them", async move |_| {
+        random::judged_as_by_the_core(shared.get_or_try_init(Table::laid).await?).await
+    }));
     assert!(trials.len() >= 200, "only {} cases were found", trials.len());
     trials
 }

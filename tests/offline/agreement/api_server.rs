@@ -22,27 +22,10 @@ use super::{
     program::{Inputs, Program},
     value::CelValue,
 };
+use crate::random_requests::requests::Request;
 
 /// Longer messages are dropped, in bytes.
 const LONGEST_MESSAGE: usize = 5 * 1024;
-
-/// A request that admission is asked about.
-#[derive(Clone, Debug)]
-pub(super) struct Request {
-    pub(super) group: &'static str,
-    /// With the subresource, as rules name it.
-    pub(super) resource: &'static str,
-    pub(super) kind: &'static str,
-    pub(super) operation: &'static str,
-    pub(super) user: String,
-    pub(super) groups: Vec<String>,
-    pub(super) namespace: String,
-    /// The labels of the namespace, or what its selectors are asked of.
-    pub(super) labels: Labels,
-    pub(super) object: Value,
-    /// Null where nothing was there before.
-    pub(super) old: Value,
-}
 
 /// What one validation makes of a request, for one binding.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,12 +6,9 @@
 //! an expression, the tests of `tests/cluster` show.
 
 mod api_server;
-mod drafts;
-mod expected;
 mod kube_cel;
 mod library;
 mod program;
-mod requests;
 mod value;
 
 use std::{cell::RefCell, collections::BTreeMap};
@@ -24,13 +21,15 @@ use rempart::{
     operator::reconcile::admission::objects_of,
 };
 
-use self::{
-    api_server::{AdmissionChain, Outcome, ProgramCache, Request, Ruling},
-    drafts::{Change, NamespaceDraft, PolicyDraft, UserDraft, changes, namespaces, policies},
-    expected::{Oracle, Refusal},
-    requests::Drafter,
+use self::api_server::{AdmissionChain, Outcome, ProgramCache, Ruling};
+use crate::{
+    property_runner::SeededProperty,
+    random_requests::{
+        drafts::{Change, NamespaceDraft, PolicyDraft, UserDraft, changes, namespaces, policies},
+        expected::{Oracle, Refusal},
+        requests::{Drafter, Request},
+    },
 };
-use crate::property_runner::SeededProperty;
 
 /// How many policies each seed is good for, and each of them for how many namespaces and requests.
 const POLICIES: u32 = 1250;

@@ -18,27 +18,27 @@ use rempart_core::{
 };
 use serde_json::Value;
 
-use super::api_server::Request;
+use super::requests::Request;
 
 /// A refusal: a word for it, and the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) code: &'static str,
-    pub(super) message: String,
+pub(crate) struct Refusal {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
 }
 
 /// A policy with what admission is told at its installation.
-pub(super) struct Oracle<'a> {
-    pub(super) policy: &'a Policy,
-    pub(super) exempt: &'a [String],
-    pub(super) schedulers: &'a [String],
+pub(crate) struct Oracle<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) exempt: &'a [String],
+    pub(crate) schedulers: &'a [String],
 }
 
 const OURS: [&str; 2] = [keys::SENSITIVITY, keys::CATEGORIES];
 
 impl Oracle<'_> {
     /// What is refused of `request`; nothing where it passes.
-    pub(super) fn refusal(&self, request: &Request) -> Option<Refusal> {
+    pub(crate) fn refusal(&self, request: &Request) -> Option<Refusal> {
         if !self.governs(request) {
             return None;
         }
@@ -52,7 +52,7 @@ impl Oracle<'_> {
     }
 
     /// Whether the policy governs the namespace of `request`.
-    pub(super) fn governs(&self, request: &Request) -> bool {
+    pub(crate) fn governs(&self, request: &Request) -> bool {
         let namespace = Namespace::new(0, request.labels.clone());
         let facts = if self.exempt.contains(&request.namespace) {
             NamespaceFacts::Exempt { known: true }

@@ -10,9 +10,9 @@ use serde_json::json;
 
 /// The name of a policy, and what it says.
 #[derive(Clone, Debug)]
-pub(super) struct PolicyDraft {
-    pub(super) name: String,
-    pub(super) spec: PlacementPolicySpec,
+pub(crate) struct PolicyDraft {
+    pub(crate) name: String,
+    pub(crate) spec: PlacementPolicySpec,
 }
 
 /// How a policy calls what it has.
@@ -51,9 +51,9 @@ impl Naming {
 }
 
 /// The names of namespaces. The last is exempt.
-pub(super) const NAMESPACES: [&str; 4] = ["claims", "billing", "lab", "kube-system"];
+pub(crate) const NAMESPACES: [&str; 4] = ["claims", "billing", "lab", "kube-system"];
 
-pub(super) fn policies() -> impl Strategy<Value = PolicyDraft> {
+pub(crate) fn policies() -> impl Strategy<Value = PolicyDraft> {
     let modes = select(&[PolicyMode::Enforce, PolicyMode::Enforce, PolicyMode::Warn, PolicyMode::Audit][..]);
     let exception = (select(vec![0..1, 0..2, 1..2, 2..4]), any::<Index>());
     (
@@ -132,7 +132,7 @@ fn selectors() -> impl Strategy<Value = LabelSelector> {
 
 /// What somebody writes for a level or for categories.
 #[derive(Clone, Debug)]
-pub(super) enum Text {
+pub(crate) enum Text {
     /// A name that the policy has, by its place.
     Known(Index),
     Odd(&'static str),
@@ -141,7 +141,8 @@ pub(super) enum Text {
     Joined(Vec<Text>),
 }
 
-const ODD: [&str; 22] = [
+/// What nobody should write.
+pub(crate) const ODD: [&str; 22] = [
     "",
     " ",
     "cosmic",
@@ -178,14 +179,8 @@ fn word() -> impl Strategy<Value = Text> + Clone {
     ]
 }
 
-/// What somebody writes, whatever the policy.
-pub(super) fn texts() -> impl Strategy<Value = String> {
-    let part = prop_oneof![3 => select(&ODD[..]), 1 => select(&["x", "\u{c9}", "a.B"][..])];
-    many::vec(part, 0..4).prop_map(|parts| parts.join(","))
-}
-
 /// What one object says, or nothing: a level and categories.
-pub(super) type Said = (Option<Text>, Option<Text>);
+pub(crate) type Said = (Option<Text>, Option<Text>);
 
 fn said() -> impl Strategy<Value = Said> + Clone {
     let joined = many::vec(word(), 1..4).prop_map(Text::Joined);
@@ -193,7 +188,7 @@ fn said() -> impl Strategy<Value = Said> + Clone {
 }
 
 /// What becomes of one of them: nothing, or what it is then.
-pub(super) type Edit = Option<Option<Text>>;
+pub(crate) type Edit = Option<Option<Text>>;
 
 fn edit() -> impl Strategy<Value = Edit> + Clone {
     option::weighted(0.12, option::weighted(0.75, word()))
@@ -201,13 +196,13 @@ fn edit() -> impl Strategy<Value = Edit> + Clone {
 
 /// The labels of a namespace.
 #[derive(Clone, Debug)]
-pub(super) struct NamespaceDraft {
-    pub(super) name: &'static str,
-    pub(super) team: Option<&'static str>,
-    pub(super) said: Said,
+pub(crate) struct NamespaceDraft {
+    pub(crate) name: String,
+    pub(crate) team: Option<&'static str>,
+    pub(crate) said: Said,
 }
 
-pub(super) fn namespaces() -> impl Strategy<Value = NamespaceDraft> {
+pub(crate) fn namespaces() -> impl Strategy<Value = NamespaceDraft> {
     let label = prop_oneof![
         6 => any::<Index>().prop_map(Text::Known),
         1 => select(&["", "cosmic", "Secret", "a.b", "h..h"][..]).prop_map(Text::Odd),
@@ -232,12 +227,12 @@ pub(super) fn namespaces() -> impl Strategy<Value = NamespaceDraft> {
         ][..],
     );
     let team = option::of(select(&["a", "b"][..]));
-    (name, team, said).prop_map(|(name, team, said)| NamespaceDraft { name, team, said })
+    (name, team, said).prop_map(|(name, team, said)| NamespaceDraft { name: name.to_owned(), team, said })
 }
 
 /// The node selector of a pod.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum SelectorDraft {
+pub(crate) enum SelectorDraft {
     Absent,
     /// What admission makes of it.
     Complete,
@@ -251,16 +246,16 @@ pub(super) enum SelectorDraft {
 
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
-pub(super) struct PodDraft {
+pub(crate) struct PodDraft {
     /// What is said of its workload, and of itself.
-    pub(super) mirror: Said,
-    pub(super) own: Said,
-    pub(super) selector: SelectorDraft,
-    pub(super) node_name: Option<Text>,
-    pub(super) is_static: bool,
-    pub(super) is_gated: bool,
-    pub(super) has_name: bool,
-    pub(super) has_owner: bool,
+    pub(crate) mirror: Said,
+    pub(crate) own: Said,
+    pub(crate) selector: SelectorDraft,
+    pub(crate) node_name: Option<Text>,
+    pub(crate) is_static: bool,
+    pub(crate) is_gated: bool,
+    pub(crate) has_name: bool,
+    pub(crate) has_owner: bool,
 }
 
 fn pods() -> impl Strategy<Value = PodDraft> {
@@ -289,7 +284,7 @@ fn pods() -> impl Strategy<Value = PodDraft> {
 
 /// Who controls a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OwnerDraft {
+pub(crate) enum OwnerDraft {
     Nobody,
     /// Listed, but no controller.
     Listed(&'static str),
@@ -297,18 +292,18 @@ pub(super) enum OwnerDraft {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct WorkloadDraft {
-    pub(super) kind: &'static str,
-    pub(super) owner: OwnerDraft,
-    pub(super) own: Said,
-    pub(super) template: Said,
+pub(crate) struct WorkloadDraft {
+    pub(crate) kind: &'static str,
+    pub(crate) owner: OwnerDraft,
+    pub(crate) own: Said,
+    pub(crate) template: Said,
     /// The mirror that its template carries.
-    pub(super) mirror: Said,
+    pub(crate) mirror: Said,
     /// Of a `CronJob`: what is said where it reaches no pod.
-    pub(super) job_template: Said,
-    pub(super) is_suspended: bool,
-    pub(super) has_started: bool,
-    pub(super) ended_by: Option<(&'static str, &'static str)>,
+    pub(crate) job_template: Said,
+    pub(crate) is_suspended: bool,
+    pub(crate) has_started: bool,
+    pub(crate) ended_by: Option<(&'static str, &'static str)>,
 }
 
 fn workloads() -> impl Strategy<Value = WorkloadDraft> {
@@ -341,7 +336,7 @@ fn workloads() -> impl Strategy<Value = WorkloadDraft> {
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum UserDraft {
+pub(crate) enum UserDraft {
     Alice,
     Scheduler,
     /// The kubelet of a node.
@@ -357,7 +352,7 @@ fn users() -> impl Strategy<Value = UserDraft> {
 
 /// What is asked for.
 #[derive(Clone, Debug)]
-pub(super) enum Change {
+pub(crate) enum Change {
     PodCreated(PodDraft),
     PodUpdated {
         pod: PodDraft,
@@ -389,7 +384,7 @@ pub(super) enum Change {
     },
 }
 
-pub(super) fn changes() -> impl Strategy<Value = (UserDraft, Change)> {
+pub(crate) fn changes() -> impl Strategy<Value = (UserDraft, Change)> {
     let edits = || [edit(), edit(), edit(), edit()];
     let pod_updated = (pods(), edits(), [any::<bool>(), any::<bool>(), any::<bool>()]);
     let both = || [edit(), edit()];

@@ -8,14 +8,31 @@ use rempart_core::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{
-    api_server::Request,
-    drafts::{Change, Edit, NamespaceDraft, OwnerDraft, PodDraft, Said, SelectorDraft, Text, UserDraft, WorkloadDraft},
+use super::drafts::{
+    Change, Edit, NamespaceDraft, OwnerDraft, PodDraft, Said, SelectorDraft, Text, UserDraft, WorkloadDraft,
 };
+
+/// A request that admission is asked about.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) group: &'static str,
+    /// With the subresource, as rules name it.
+    pub(crate) resource: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) operation: &'static str,
+    pub(crate) user: String,
+    pub(crate) groups: Vec<String>,
+    pub(crate) namespace: String,
+    /// The labels of the namespace, or what its selectors are asked of.
+    pub(crate) labels: Labels,
+    pub(crate) object: Value,
+    /// Null where nothing was there before.
+    pub(crate) old: Value,
+}
 
 /// A policy, whose names drafts refer to.
 #[derive(Clone, Copy)]
-pub(super) struct Drafter<'a>(pub(super) &'a Policy);
+pub(crate) struct Drafter<'a>(pub(crate) &'a Policy);
 
 /// Whether a text is about levels or about categories, and what stands between two of these.
 #[derive(Clone, Copy)]
@@ -66,14 +83,14 @@ impl Drafter<'_> {
     /// The labels of a namespace: values that a label may have.
     fn labels(self, namespace: &NamespaceDraft) -> Labels {
         let NamespaceDraft { name, team, said } = namespace;
-        let mut labels = Labels::from([("kubernetes.io/metadata.name".to_owned(), (*name).to_owned())]);
+        let mut labels = Labels::from([("kubernetes.io/metadata.name".to_owned(), name.clone())]);
         labels.extend(team.map(|team| ("team".to_owned(), team.to_owned())));
         self.add(&mut labels, said, OWN, ".");
         labels.into_iter().map(|(key, value)| (key, label_value(&value))).collect()
     }
 
     /// The request that `user` makes in `namespace`.
-    pub(super) fn request(self, user: UserDraft, change: &Change, namespace: &NamespaceDraft) -> Request {
+    pub(crate) fn request(self, user: UserDraft, change: &Change, namespace: &NamespaceDraft) -> Request {
         let (user, groups) = match user {
             UserDraft::Alice => ("alice".to_owned(), vec![]),
             UserDraft::Scheduler => ("system:kube-scheduler".to_owned(), vec!["system:authenticated".to_owned()]),
@@ -88,7 +105,7 @@ impl Drafter<'_> {
             operation: "CREATE",
             user,
             groups,
-            namespace: namespace.name.to_owned(),
+            namespace: namespace.name.clone(),
             labels,
             object: Value::Null,
             old: Value::Null,
