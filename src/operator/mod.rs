@@ -132,7 +132,7 @@ pub async fn run(
         OperatorComponent::Placement => &[OperatorComponent::Placement],
         OperatorComponent::Admission => &[OperatorComponent::Admission],
     };
-    let installed = InstalledAdmission::of_release(&options.namespace)?;
+    let installed = InstalledAdmission::of_release(&options.namespace, &admission.exempt)?;
     let settings = Settings { components, admission, installed, concurrency: CONCURRENCY, limits: options.limits };
     let mut engine = Engine::new(settings.clone(), metrics.clone());
     let router = serve::router(health.clone(), metrics.clone(), engine.reports());

@@ -105,6 +105,8 @@ async fn stolen_token(context: &Context) -> Result<()> {
             patch(json!({}), json!({"metadata": {"annotations": {"team": "own"}}}), json!({})),
             patch(json!({}), json!({"metadata": {"labels": {"team": "own"}}}), json!({})),
             patch(json!({}), json!({"spec": {"nodeSelector": {"team": "own"}}}), json!({})),
+            // No admission asks for a pool: it would be a place of the thief's choice.
+            patch(json!({}), json!({"spec": {"nodeSelector": {keys::POOL: "own"}}}), json!({})),
             patch(json!({"labels": {"team": "own"}}), json!({}), json!({})),
             patch(json!({"annotations": {keys::SENSITIVITY: "public"}}), json!({}), json!({})),
             patch(
@@ -117,6 +119,20 @@ async fn stolen_token(context: &Context) -> Result<()> {
             ensure!(said.contains("Rempart's operator may note a move in the pod template"), "{wrong}: {said}");
         }
     }
+    // Where no policy reaches, nobody would put right what it puts into a template.
+    let agent = workload("DaemonSet", "kube-system", &world.id, &[]);
+    create(&world.admin, &agent).await?;
+    let key = world.clearance("restricted");
+    let selecting = |value: Value| {
+        let template = json!({"spec": {"nodeSelector": {key.as_str(): value}}});
+        json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "spec": {"template": template},
+            "metadata": {"name": world.id, "namespace": "kube-system"}})
+    };
+    let said = refusal(merge(&thief, &selecting(json!("true")), None).await)?;
+    ensure!(said.contains(&format!("nor put {key} into its nodeSelector: no policy asks for it there")), "{said}");
+    merge(&world.admin, &selecting(json!("true")), None).await?;
+    merge(&thief, &selecting(Value::Null), None).await.context("the operator frees a template")?;
+    api_of(&world.admin, &agent).delete(&world.id, &DeleteParams::default()).await?;
     Ok(())
 }
 
@@ -197,6 +213,12 @@ async fn admission_token(context: &Context) -> Result<()> {
         lax(json!({}), json!({"mode": "Audit"})),
         lax(json!({"labels": {"team": "own"}}), json!({})),
         lax(json!({"annotations": {"team": "own"}}), json!({})),
+        lax(json!({"finalizers": ["rempart.dev/admission", "example.org/own"]}), json!({})),
+        // Of an owner that is not there the garbage collector deletes it.
+        lax(
+            json!({"ownerReferences": [{"apiVersion": "v1", "kind": "Namespace", "name": "gone", "uid": "gone"}]}),
+            json!({}),
+        ),
     ] {
         let said = refusal(merge(&thief, &object, None).await)?;
         ensure!(said.contains("rempart-admission may hold a PlacementPolicy by a finalizer"), "{object}: {said}");

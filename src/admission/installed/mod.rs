@@ -13,15 +13,19 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use serde_json::Value;
 
-use super::object::{AdmissionKind, digest};
+use super::{
+    cel,
+    object::{AdmissionKind, digest},
+};
 
-/// The files of the chart, with marks where the chart writes its labels and its namespace.
+/// The files of the chart, with marks where the chart writes its labels, its namespace and the exempt ones.
 const FILES: [&str; 2] = [
     include_str!("../../../charts/rempart/files/admission/mutations.yaml"),
     include_str!("../../../charts/rempart/files/admission/guards.yaml"),
 ];
 const LABELS: &str = "${LABELS}";
 const NAMESPACE: &str = "${NAMESPACE}";
+const EXEMPT: &str = "${EXEMPT}";
 
 const HEADER: &str = "# Generated from src/admission by `make admission`. Do not edit.\n\
      #\n\
@@ -66,14 +70,15 @@ pub enum InstalledError {
 pub struct InstalledAdmission(BTreeMap<(AdmissionKind, String), u64>);
 
 impl InstalledAdmission {
-    /// What a release in `namespace` installs.
+    /// What a release in `namespace` installs, where these namespaces are `exempt`, in the order of their names.
     ///
     /// # Errors
     /// [`InstalledError`], which would be a mistake in the texts.
-    pub fn of_release(namespace: &str) -> Result<Self, InstalledError> {
+    pub fn of_release(namespace: &str, exempt: &[String]) -> Result<Self, InstalledError> {
         let mut digests = BTreeMap::new();
+        let exempt = cel::list(exempt);
         for file in FILES {
-            let text = file.replace(LABELS, "{}").replace(NAMESPACE, namespace);
+            let text = file.replace(LABELS, "{}").replace(NAMESPACE, namespace).replace(EXEMPT, &exempt);
             for object in serde_saphyr::from_multiple::<Value>(&text)? {
                 let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
                 let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -113,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_texts_are_what_is_expected() {
-        let installed = InstalledAdmission::of_release("rempart-system").unwrap();
+        let installed = InstalledAdmission::of_release("rempart-system", &[]).unwrap();
         let names: Vec<_> = installed.iter().map(|(kind, name, _)| format!("{} {name}", kind.as_str())).collect();
         assert_eq!(
             names,
@@ -137,8 +142,16 @@ mod tests {
 
     #[test]
     fn another_release_has_other_guards() {
-        let (one, other) = (InstalledAdmission::of_release("a").unwrap(), InstalledAdmission::of_release("b").unwrap());
-        let differ = one.iter().zip(other.iter()).filter(|(one, other)| one != other).map(|((_, name, _), _)| name);
-        assert_eq!(differ.collect::<BTreeSet<_>>(), ["rempart-operator", "rempart-records", "rempart-stamps"].into());
+        let of = |namespace, exempt: &[&str]| {
+            let exempt: Vec<String> = exempt.iter().map(ToString::to_string).collect();
+            InstalledAdmission::of_release(namespace, &exempt).unwrap()
+        };
+        let differ = |one: &InstalledAdmission, other: &InstalledAdmission| -> Vec<String> {
+            let pairs = one.iter().zip(other.iter()).filter(|(one, other)| one != other);
+            let names: BTreeSet<_> = pairs.map(|((_, name, _), _)| name.to_owned()).collect();
+            names.into_iter().collect()
+        };
+        assert_eq!(differ(&of("a", &[]), &of("b", &[])), ["rempart-operator", "rempart-records", "rempart-stamps"]);
+        assert_eq!(differ(&of("a", &["cilium"]), &of("a", &["cilium", "longhorn-system"])), ["rempart-operator"]);
     }
 }

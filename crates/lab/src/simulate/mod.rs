@@ -35,7 +35,7 @@ pub fn simulate(text: &str) -> anyhow::Result<String> {
     let admission = AdmissionSettings { exempt, schedulers: vec!["system:kube-scheduler".to_owned()], owner: None };
     let components = OperatorComponent::ALL;
     let (concurrency, limits) = (CONCURRENCY, MoveLimits::default());
-    let installed = InstalledAdmission::of_release("rempart-system")?;
+    let installed = InstalledAdmission::of_release("rempart-system", &admission.exempt)?;
     let settings = Settings { components, admission, installed, concurrency, limits };
     let mut cluster = SimulatedCluster::new(settings, Timestamp::from_seconds(BEGIN));
     let mut output = String::new();

@@ -64,7 +64,7 @@ impl Cluster {
     pub(super) fn new() -> Self {
         let admission = AdmissionSettings { exempt: vec![EXEMPT.to_owned()], schedulers: vec![], owner: None };
         let components = OperatorComponent::ALL;
-        let installed = InstalledAdmission::of_release("rempart-system").unwrap();
+        let installed = InstalledAdmission::of_release("rempart-system", &admission.exempt).unwrap();
         let settings = Settings { components, admission, installed, concurrency: 2, limits: MoveLimits::default() };
         let mut engine = Engine::new(settings, Metrics::new(OperatorComponent::Placement));
         engine.lead(true);
@@ -128,7 +128,9 @@ impl Cluster {
         list!(Claim, []);
         list!(Volume, []);
         list!(Record, []);
-        for (kind, name, digest) in InstalledAdmission::of_release("rempart-system").unwrap().iter() {
+        for (kind, name, digest) in
+            InstalledAdmission::of_release("rempart-system", &[EXEMPT.to_owned()]).unwrap().iter()
+        {
             let installed = ObservedAdmission { version: 1, digest, terminating: false };
             self.engine.observe(Observation::Admission(kind, WatchChange::Applied(name.to_owned(), installed)));
         }
