@@ -14,13 +14,16 @@ pub struct NodeStamps {
     pools: BTreeMap<PoolName, Arc<Labels>>,
     /// Keys that stay on whatever node carries them.
     retired: BTreeSet<String>,
+    /// Those that stay for a moment, until it is known whether anybody still demands them.
+    vanishing: BTreeSet<String>,
 }
 
 impl NodeStamps {
-    /// What the nodes of each of `pools` should carry, the `retired` keys that they are given included.
+    /// What the nodes of each of `pools` should carry, the `retired` keys that they are given included; those that are
+    /// `vanishing` nobody is given.
     #[must_use]
-    pub fn new(pools: BTreeMap<PoolName, Arc<Labels>>, retired: BTreeSet<String>) -> Self {
-        Self { pools, retired }
+    pub fn new(pools: BTreeMap<PoolName, Arc<Labels>>, retired: BTreeSet<String>, vanishing: BTreeSet<String>) -> Self {
+        Self { pools, retired, vanishing }
     }
 
     /// What the nodes of each pool should carry.
@@ -37,7 +40,13 @@ impl NodeStamps {
     /// Whether `key` stays where it is.
     #[must_use]
     pub fn keeps(&self, key: &str) -> bool {
-        self.retired.contains(key)
+        self.retired.contains(key) || self.vanishing.contains(key)
+    }
+
+    /// The keys that stay for a moment, until it is known whether anybody still demands them.
+    #[must_use]
+    pub fn vanishing(&self) -> &BTreeSet<String> {
+        &self.vanishing
     }
 
     /// The keys that stay although nobody demands them.

@@ -103,6 +103,12 @@ impl InstalledAdmission {
         Ok(Self(digests))
     }
 
+    /// Whether there is such an object.
+    #[must_use]
+    pub fn contains(&self, kind: AdmissionKind, name: &str) -> bool {
+        self.iter().any(|(of, found, _)| (of, found) == (kind, name))
+    }
+
     /// Each object: its kind, its name and its digest.
     pub fn iter(&self) -> impl Iterator<Item = (AdmissionKind, &str, u64)> {
         self.0.iter().map(|((kind, name), digest)| (*kind, name.as_str(), *digest))

@@ -47,7 +47,8 @@ impl ResourceVersioned for NodeRecord {
     }
 }
 
-/// An admission policy or binding, of which a digest tells whether it is what it must be.
+/// An admission policy or binding by a name of ours, of which a digest tells whether it is what it must be; or by another name,
+/// and it passes for ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObservedAdmission {
     /// The resource version.
@@ -56,6 +57,8 @@ pub struct ObservedAdmission {
     pub digest: u64,
     /// Whether its deletion has been asked for.
     pub terminating: bool,
+    /// Whether it is labelled as a policy's, or binds an admission policy of ours.
+    pub passes_for_ours: bool,
 }
 
 impl ResourceVersioned for ObservedAdmission {

@@ -39,7 +39,7 @@ use super::{
     },
 };
 use crate::api::{conditions, limits};
-use rempart_core::instant::Timestamp;
+use rempart_core::{instant::Timestamp, keys};
 
 /// How far a clock may go back, as clocks that are kept right do, before facts are evaluated anew.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
@@ -227,6 +227,8 @@ impl Engine {
         // 2. Stamps, so that nothing lands where it may not.
         take(CycleStage::NodeLabels, self.node_labels.reconcile(&view, clocks), &mut self.events);
         view.losing = self.node_labels.losing(&self.cache, self.stamps.stamps(), &self.writes);
+        let vanishing = self.stamps.stamps().vanishing().iter();
+        view.losing.extend(vanishing.filter_map(|key| keys::policy_asked(key).map(str::to_owned)));
         self.migration.observe_facts(&view, fact_changes, clocks.monotonic);
         // 3. Moves of what stands where it may no longer.
         take(CycleStage::Migration, self.migration.reconcile(&view, clocks), &mut self.events);

@@ -3,6 +3,9 @@
 //! A key that nobody demands any more is retired: its stamps stay where they are, and the nodes that join a pool where it
 //! was are given it, until nothing selects by it. So nothing waits for it, and no `DaemonSet` shrinks. A key in demand
 //! follows its verdicts.
+//!
+//! Whoever leaves deletes everything at once, pools and providers before policies. So what nodes carry by a pool that is
+//! deleted, or whose provider is, stays for a moment: by then it is known whether a policy still demands it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,6 +23,10 @@ use rempart_core::{keys, name::PoolName, selector::Labels};
 /// How often it is looked whether something still selects by a retired key while what runs keeps changing.
 const PACE: Duration = Duration::from_secs(1);
 
+/// How long the keys of a pool that is deleted, or whose provider is, stay on its nodes. Deletions that are asked for together
+/// come within a second or two, those of definitions included.
+const VANISHED: Duration = Duration::from_secs(5);
+
 /// Works out what nodes should carry, and remembers where retired keys were.
 #[derive(Debug, Default)]
 pub struct StampKeeper {
@@ -34,6 +41,8 @@ pub struct StampKeeper {
     looked_at: Option<Instant>,
     /// Of which keys it was last looked whether something selects by them.
     looked_for: BTreeSet<String>,
+    /// The pools that are deleted, or whose provider is: until when the keys that they were cleared for stay.
+    vanished: BTreeMap<PoolName, (Instant, BTreeSet<String>)>,
 }
 
 impl StampKeeper {
@@ -54,8 +63,14 @@ impl StampKeeper {
         let is_new = self.evaluation.update(evaluation.serial);
         let nodes_changed = self.nodes.update(cache.revisions.node_objects);
         let workloads_changed = !self.looked_for.is_empty() && self.workloads.differs(&cache.revisions.workloads);
-        if !is_new && !nodes_changed && !workloads_changed {
-            return None;
+        if is_new {
+            self.note_vanished(cache, evaluation, now);
+        }
+        let vanishing = self.vanishing(evaluation, now);
+        let vanishing_changed = vanishing != *self.stamps.vanishing();
+        let settles = self.vanished.values().map(|(until, _)| *until).filter(|until| *until > now).min();
+        if !is_new && !nodes_changed && !workloads_changed && !vanishing_changed {
+            return settles;
         }
         let mut candidates = self.candidates(cache, evaluation);
         let not_before = self.looked_at.map(|looked| looked + PACE).filter(|not_before| *not_before > now);
@@ -77,13 +92,40 @@ impl StampKeeper {
                 None
             }
         };
-        if is_new || candidates != self.retired {
+        if is_new || vanishing_changed || candidates != self.retired {
             self.tell(&candidates);
             self.retired = candidates;
-            self.stamps = NodeStamps::new(self.with_retired(evaluation), self.retired.keys().cloned().collect());
+            let retired = self.retired.keys().cloned().collect();
+            self.stamps = NodeStamps::new(self.with_retired(evaluation), retired, vanishing);
             self.revision.bump();
         }
-        wake
+        wake.into_iter().chain(settles).min()
+    }
+
+    /// Takes in which pools are gone, with the keys that they were cleared for until now, and which have come back.
+    fn note_vanished(&mut self, cache: &ClusterCache, evaluation: &Evaluation, now: Instant) {
+        let is_gone = |name: &PoolName| match cache.pools.get(name.as_str()) {
+            None => true,
+            // What cannot be read stands on nothing, at once.
+            Some(pool) => pool.object.as_ref().is_ok_and(|pool| cache.providers.get(&pool.spec.provider).is_none()),
+        };
+        self.vanished.retain(|name, _| is_gone(name));
+        for (name, stamps) in self.stamps.pools().filter(|(name, _)| is_gone(name)) {
+            let granted = evaluation.stamps.get(name);
+            let lost = stamps.keys().filter(|key| granted.is_none_or(|granted| !granted.contains_key(*key)));
+            let lost: BTreeSet<String> = lost.filter(|key| keys::policy_asked(key).is_some()).cloned().collect();
+            if !lost.is_empty() && !self.vanished.contains_key(name) {
+                let pool = name.as_str();
+                tracing::info!(pool, "it is gone, or its provider is: its nodes lose what is demanded in {VANISHED:?}");
+                self.vanished.insert(name.clone(), (now + VANISHED, lost));
+            }
+        }
+    }
+
+    /// The keys in demand that stay for a moment.
+    fn vanishing(&self, evaluation: &Evaluation, now: Instant) -> BTreeSet<String> {
+        let held = self.vanished.values().filter(|(until, _)| *until > now).flat_map(|(_, keys)| keys);
+        held.filter(|key| !evaluation.world.is_retired(key)).cloned().collect()
     }
 
     /// Keys that nobody demands and that some node carries, or that were kept, with the pools whose nodes are given them:

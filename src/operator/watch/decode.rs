@@ -65,39 +65,55 @@ pub trait AdmissionResource: Resource<DynamicType = ()> {
     /// The digest of what it says.
     fn digest(&self) -> u64;
 
+    /// The name of the admission policy that it binds.
+    fn binds(&self) -> Option<&str>;
+
+    /// Whether it is labelled as a policy's, or binds what is ours.
+    fn passes_for_ours(&self) -> bool {
+        let is_labelled =
+            self.meta().labels.as_ref().is_some_and(|labels| labels.contains_key(admission::POLICY_LABEL));
+        is_labelled || self.binds().is_some_and(admission::is_ours)
+    }
+
     /// What is kept of it.
     fn observed(&self) -> ObservedAdmission {
         ObservedAdmission {
             version: version(self.meta().resource_version.as_deref()),
             digest: self.digest(),
             terminating: self.meta().deletion_timestamp.is_some(),
+            passes_for_ours: self.passes_for_ours(),
         }
     }
 }
 
 macro_rules! admission_resource {
-    ($($resource:ident => $kind:ident),*) => {$(
+    ($($resource:ident => $kind:ident, $binds:expr;)*) => {$(
         impl AdmissionResource for $resource {
             const KIND: AdmissionKind = AdmissionKind::$kind;
 
             fn digest(&self) -> u64 {
                 admission::digest(&self.metadata, &self.spec)
             }
+
+            fn binds(&self) -> Option<&str> {
+                let binds: fn(&Self) -> Option<&str> = $binds;
+                binds(self)
+            }
         }
     )*};
 }
 
 admission_resource!(
-    MutatingAdmissionPolicy => Mutation,
-    MutatingAdmissionPolicyBinding => MutatingBinding,
-    ValidatingAdmissionPolicy => Validation,
-    ValidatingAdmissionPolicyBinding => ValidatingBinding
+    MutatingAdmissionPolicy => Mutation, |_| None;
+    MutatingAdmissionPolicyBinding => MutatingBinding, |binding| binding.spec.as_ref()?.policy_name.as_deref();
+    ValidatingAdmissionPolicy => Validation, |_| None;
+    ValidatingAdmissionPolicyBinding => ValidatingBinding, |binding| Some(&binding.spec.policy_name);
 );
 
-/// An admission policy or binding; those that are not ours are passed over, whatever they say.
+/// An admission policy or binding; those that are not ours and do not pass for it are passed over, whatever they say.
 pub fn admission_object<K: AdmissionResource>(change: WatchChange<DeserializeGuard<K>>) -> Observation {
     let change = reduced(change, |name, DeserializeGuard(object)| match object {
-        Ok(object) if admission::is_ours(name) => Some(Ok(object.observed())),
+        Ok(object) if admission::is_ours(name) || object.passes_for_ours() => Some(Ok(object.observed())),
         Ok(object) => Some(Err(version(object.meta().resource_version.as_deref()))),
         Err(invalid) => (!admission::is_ours(name)).then(|| Err(version(invalid.metadata.resource_version.as_deref()))),
     });

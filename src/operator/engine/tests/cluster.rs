@@ -131,7 +131,7 @@ impl Cluster {
         for (kind, name, digest) in
             InstalledAdmission::of_release("rempart-system", &[EXEMPT.to_owned()]).unwrap().iter()
         {
-            let installed = ObservedAdmission { version: 1, digest, terminating: false };
+            let installed = ObservedAdmission { version: 1, digest, terminating: false, passes_for_ours: true };
             self.engine.observe(Observation::Admission(kind, WatchChange::Applied(name.to_owned(), installed)));
         }
     }
@@ -233,7 +233,8 @@ impl Cluster {
             WriteRequest::PutAdmission { object, .. } => {
                 let (kind, name) = (object.kind(), object.name().to_owned());
                 let version = self.next_version().parse().unwrap();
-                let seen = ObservedAdmission { version, digest: object.digest(), terminating: false };
+                let seen =
+                    ObservedAdmission { version, digest: object.digest(), terminating: false, passes_for_ours: true };
                 self.admission.insert((kind, name.clone()), *object);
                 Observation::Admission(kind, WatchChange::Applied(name, seen))
             }

@@ -182,18 +182,23 @@ fn a_policy_ends_with_its_validations_its_mutations_and_only_then_its_finalizer(
 }
 
 /// What is told of an admission object, at a version.
-type AdmissionChange = fn(u64) -> WatchChange<ObservedAdmission>;
+type AdmissionChange<'a> = &'a dyn Fn(u64) -> WatchChange<ObservedAdmission>;
 
 #[test]
 fn what_is_gone_or_altered_of_the_chart_is_told_by_name_in_status_and_metrics() {
     let alter = |_| WatchChange::Applied("rempart-stamps".to_owned(), altered(1_000));
     let end = |version| WatchChange::Deleted("rempart-stamps".to_owned(), version);
-    let table: [(AdmissionKind, AdmissionChange, &str, &str); 3] = [
-        (AdmissionKind::ValidatingBinding, end, "ValidatingAdmissionPolicyBinding", "missing"),
-        (AdmissionKind::Validation, end, "ValidatingAdmissionPolicy", "missing"),
-        (AdmissionKind::Validation, alter, "ValidatingAdmissionPolicy", "altered"),
+    let add = |name: &'static str| move |version| WatchChange::Applied(name.to_owned(), altered(version));
+    let (another, of_policy) = (add("rempart-another"), add("rempart.state.another"));
+    let table: [(AdmissionKind, AdmissionChange<'_>, &str, &str, &str); 5] = [
+        (AdmissionKind::ValidatingBinding, &end, "ValidatingAdmissionPolicyBinding", "rempart-stamps", "missing"),
+        (AdmissionKind::Validation, &end, "ValidatingAdmissionPolicy", "rempart-stamps", "missing"),
+        (AdmissionKind::Validation, &alter, "ValidatingAdmissionPolicy", "rempart-stamps", "altered"),
+        // Whoever binds a mutation of ours elsewhere has pods completed that no policy governs.
+        (AdmissionKind::MutatingBinding, &another, "MutatingAdmissionPolicyBinding", "rempart-another", "foreign"),
+        (AdmissionKind::Validation, &of_policy, "ValidatingAdmissionPolicy", "rempart.state.another", "foreign"),
     ];
-    for (kind, change, object, fault) in table {
+    for (kind, change, object, name, fault) in table {
         let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
         cluster.rest();
         assert_eq!(cluster.condition("Enforced").0, "True");
@@ -210,16 +215,15 @@ fn what_is_gone_or_altered_of_the_chart_is_told_by_name_in_status_and_metrics() 
         cluster.rest();
         let (status, reason, message) = cluster.condition("Enforced");
         assert_eq!((status.as_str(), reason.as_str()), ("False", "InstallationDiffers"));
-        let expected = format!("not as the chart installs it: {object} rempart-stamps ({fault}); upgrade the release");
+        let expected = format!("not as the chart installs it: {object} {name} ({fault}); delete what is altered");
         assert!(message.starts_with(&expected), "{message}");
-        let expected =
-            format!("rempart_admission_faults{{kind=\"{object}\",name=\"rempart-stamps\",fault=\"{fault}\"}} 1");
+        let expected = format!("rempart_admission_faults{{kind=\"{object}\",name=\"{name}\",fault=\"{fault}\"}} 1");
         assert_eq!(sample(&cluster), [expected]);
     }
 }
 
 fn altered(version: u64) -> ObservedAdmission {
-    ObservedAdmission { version, digest: 1, terminating: false }
+    ObservedAdmission { version, digest: 1, terminating: false, passes_for_ours: true }
 }
 
 #[test]
@@ -300,6 +304,7 @@ fn altered_and_deleted_bindings_are_restored_and_strange_ones_ended() {
     let mut cluster = Cluster::listed(&[policy("Enforce")], &[], &[]);
     cluster.rest();
     let before = cluster.log.len();
+    let of_others = ObservedAdmission { passes_for_ours: false, ..altered(950_003) };
     let mut tell = |kind, change| cluster.engine.observe(Observation::Admission(kind, change));
     for (version, (kind, name)) in cluster.admission.keys().enumerate() {
         tell(*kind, WatchChange::Applied(name.clone(), altered(900_000 + version as u64)));
@@ -308,7 +313,7 @@ fn altered_and_deleted_bindings_are_restored_and_strange_ones_ended() {
     tell(gone.0, WatchChange::Deleted(gone.1.clone(), 950_000));
     tell(AdmissionKind::Validation, WatchChange::Applied("rempart.state.pods-strange".into(), altered(950_001)));
     tell(AdmissionKind::Validation, WatchChange::Applied("rempart.nobody.workloads".into(), altered(950_002)));
-    tell(AdmissionKind::Validation, WatchChange::Applied("rempart-else".into(), altered(950_003)));
+    tell(AdmissionKind::Validation, WatchChange::Applied("rempart-else".into(), of_others));
     cluster.version = 1_000_000;
     // What was in force is restored at once, whatever became of the mutations.
     cluster.step();

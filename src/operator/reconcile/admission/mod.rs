@@ -149,12 +149,21 @@ fn fault_of(kind: AdmissionKind, name: &str, digest: u64, found: Option<&Observe
     Some(AdmissionFault { kind, name: name.to_owned(), fault })
 }
 
-/// What is wrong with what the chart installs.
+/// What is wrong with what the chart installs, and what passes for Rempart's and is nobody's.
 fn faults_of_chart(view: &ClusterView<'_>) -> Vec<AdmissionFault> {
-    let installed = view.settings.installed.iter();
-    installed
-        .filter_map(|(kind, name, digest)| fault_of(kind, name, digest, view.cache.admission.of(kind).get(name)))
-        .collect()
+    let (installed, admission) = (&view.settings.installed, &view.cache.admission);
+    let of_chart =
+        installed.iter().filter_map(|(kind, name, digest)| fault_of(kind, name, digest, admission.of(kind).get(name)));
+    // What has the name of a policy's object is that policy's, or goes.
+    let foreign = AdmissionKind::ALL.into_iter().flat_map(|kind| {
+        let nobodys = move |(name, found): &(&String, &ObservedAdmission)| {
+            found.passes_for_ours && admission::policy_of(name).is_none() && !installed.contains(kind, name)
+        };
+        let foreign =
+            move |name: &String| AdmissionFault { kind, name: name.clone(), fault: AdmissionFaultKind::Foreign };
+        admission.of(kind).iter().filter(nobodys).map(move |(name, _)| foreign(name))
+    });
+    of_chart.chain(foreign).collect()
 }
 
 fn validates(kind: AdmissionKind) -> bool {

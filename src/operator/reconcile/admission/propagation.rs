@@ -14,7 +14,7 @@ pub struct Propagation {
     pub policies: BTreeSet<String>,
     /// The objects that are missing or other than they must be, by policy.
     pub lacking: BTreeMap<String, Vec<AdmissionFault>>,
-    /// Those of the chart.
+    /// Those of the chart, and those that pass for Rempart's.
     pub chart: Vec<AdmissionFault>,
     /// How often the policies have changed.
     pub acting: Revision,
@@ -40,6 +40,8 @@ pub enum AdmissionFaultKind {
     Missing,
     /// It says something else.
     Altered,
+    /// It is labelled as Rempart's, or binds what is Rempart's, and Rempart has not made it.
+    Foreign,
 }
 
 impl AdmissionFaultKind {
@@ -49,6 +51,7 @@ impl AdmissionFaultKind {
         match self {
             Self::Missing => "missing",
             Self::Altered => "altered",
+            Self::Foreign => "foreign",
         }
     }
 }

@@ -341,7 +341,11 @@ fn enforced(
         _ if ending => not(conditions::DELETING, "the policy is being deleted and refuses nothing".to_owned()),
         _ if !chart.is_empty() => not(
             conditions::INSTALLATION_DIFFERS,
-            format!("not as the chart installs it: {}; upgrade the release to its own version again", named(chart)),
+            format!(
+                "not as the chart installs it: {}; delete what is altered or foreign, then upgrade the release to its own \
+                 version again",
+                named(chart)
+            ),
         ),
         _ if !lacking.is_empty() => not(
             conditions::ADMISSION_DIFFERS,
