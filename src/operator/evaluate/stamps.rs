@@ -15,7 +15,7 @@ use std::{
 
 use super::Evaluation;
 use crate::operator::{
-    cache::{ClusterCache, LastSeen, Revision},
+    cache::{ClusterCache, DeclaredObject, LastSeen, Revision},
     node_stamps::NodeStamps,
 };
 use rempart_core::{keys, name::PoolName, selector::Labels};
@@ -45,6 +45,12 @@ pub struct StampKeeper {
     vanished: BTreeMap<PoolName, (Instant, BTreeSet<String>)>,
 }
 
+/// Whether nobody adds `key` to a pod any more. While a policy is being deleted admission takes its keys away.
+fn is_retired(cache: &ClusterCache, evaluation: &Evaluation, key: &str) -> bool {
+    let policy = || keys::policy_asked(key).and_then(|policy| cache.policies.get(policy));
+    evaluation.world.is_retired(key) || policy().is_some_and(DeclaredObject::is_terminating)
+}
+
 impl StampKeeper {
     /// What nodes should carry.
     #[must_use]
@@ -66,7 +72,7 @@ impl StampKeeper {
         if is_new {
             self.note_vanished(cache, evaluation, now);
         }
-        let vanishing = self.vanishing(evaluation, now);
+        let vanishing = self.vanishing(cache, evaluation, now);
         let vanishing_changed = vanishing != *self.stamps.vanishing();
         let settles = self.vanished.values().map(|(until, _)| *until).filter(|until| *until > now).min();
         if !is_new && !nodes_changed && !workloads_changed && !vanishing_changed {
@@ -123,16 +129,16 @@ impl StampKeeper {
     }
 
     /// The keys in demand that stay for a moment.
-    fn vanishing(&self, evaluation: &Evaluation, now: Instant) -> BTreeSet<String> {
+    fn vanishing(&self, cache: &ClusterCache, evaluation: &Evaluation, now: Instant) -> BTreeSet<String> {
         let held = self.vanished.values().filter(|(until, _)| *until > now).flat_map(|(_, keys)| keys);
-        held.filter(|key| !evaluation.world.is_retired(key)).cloned().collect()
+        held.filter(|key| !is_retired(cache, evaluation, key)).cloned().collect()
     }
 
     /// Keys that nobody demands and that some node carries, or that were kept, with the pools whose nodes are given them:
     /// those that had them when they were last demanded, with a node or without. Where that was not seen, as after a start,
     /// those of the nodes that carry them.
     fn candidates(&self, cache: &ClusterCache, evaluation: &Evaluation) -> BTreeMap<String, BTreeSet<PoolName>> {
-        let is_retired = |key: &str| evaluation.world.is_retired(key);
+        let is_retired = |key: &str| is_retired(cache, evaluation, key);
         let known = self.retired.iter().filter(|(key, _)| is_retired(key));
         let mut candidates: BTreeMap<String, BTreeSet<PoolName>> =
             known.map(|(key, pools)| (key.clone(), pools.clone())).collect();
