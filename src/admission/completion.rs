@@ -18,7 +18,7 @@ use super::{constants::variable, matching::demand};
 use rempart_core::policy::Policy;
 
 /// What begins the label of a mark; the name of the policy follows.
-pub const PREFIX: &str = "completed.rempart.dev/";
+pub const PREFIX: &str = rempart_core::keys::COMPLETED;
 
 /// Characters of a policy's identifier in a mark: a policy that is made again is another.
 const IDENTIFIER: usize = 8;

@@ -1,5 +1,7 @@
 //! Pod specs of manifests: the node selector and the required node affinity, read as the operator reads them.
 
+use std::collections::BTreeSet;
+
 use super::metadata::{UnplacedDiagnostic, texts};
 use crate::manifest::node::ManifestNode;
 use rempart_core::{
@@ -22,6 +24,7 @@ pub(super) fn node_requirements(
     NodeRequirements {
         selector: selector.into_iter().map(|(key, text)| (key.to_owned(), text.said.to_owned())).collect(),
         affinity: affinity.map(|terms| terms.items().iter().map(|term| self::term(term, object, faults)).collect()),
+        completed_for: BTreeSet::new(),
     }
 }
 

@@ -13,7 +13,7 @@ const GONE: &str = "clearance.rempart.node-restriction.kubernetes.io/former.secr
 
 fn requirements() -> Arc<NodeRequirements> {
     let selector = [(GONE.to_owned(), "true".to_owned()), ("disk".to_owned(), "ssd".to_owned())].into();
-    Arc::new(NodeRequirements { selector, affinity: None })
+    Arc::new(NodeRequirements { selector, affinity: None, ..NodeRequirements::default() })
 }
 
 fn owned_by((kind, name): (WorkloadKind, &str)) -> Arc<OwnerRef> {

@@ -25,7 +25,7 @@ use super::{
     pod_requirements::{LevelRef, PodRequirements, PolicyRequirement, RequirementsResolver},
     selector::Labels,
     sensitivity::{ControllerStatements, PodSensitivity, SensitivityStatement, TemplateStatements},
-    workload::WorkloadKind,
+    workload::{NodeRequirements, WorkloadKind},
 };
 
 /// What compliance is assessed against, beside what runs.
@@ -393,11 +393,11 @@ impl<'a> Assessor<'_, 'a> {
         self.resolver.requirements(namespace, look, said)
     }
 
-    /// Whether selectors of what is in `namespace` are looked at: not of one that is exempt or not there.
+    /// Whether selectors of what is in `namespace` are looked at: not of one that is not there.
     fn is_looked_at(&self, namespace: &str) -> bool {
         match self.namespace(namespace) {
-            NamespaceFacts::Known(_) => true,
-            NamespaceFacts::Exempt { .. } | NamespaceFacts::Unread | NamespaceFacts::Absent => false,
+            NamespaceFacts::Known(_) | NamespaceFacts::Exempt { known: true } => true,
+            NamespaceFacts::Exempt { known: false } | NamespaceFacts::Unread | NamespaceFacts::Absent => false,
         }
     }
 
@@ -415,7 +415,7 @@ impl<'a> Assessor<'_, 'a> {
                 let required = self.requirements(namespace, |statement| {
                     PodSensitivity::new(statement, objects.statements(namespace, Some(controller)), None)
                 });
-                let surplus = self.surplus(&controller.node_requirements.selector, &required);
+                let surplus = self.surplus(namespace, &controller.node_requirements, &required);
                 let is_moving = self.facts.moving.contains(&controller.uid);
                 if required.is_ungoverned() && surplus.is_empty() && !is_moving {
                     continue;
@@ -505,9 +505,10 @@ impl<'a> Assessor<'_, 'a> {
         (required, uid)
     }
 
-    /// The entries of `selector` that a pod with these requirements would not be given now.
-    fn surplus(&self, selector: &'a Labels, required: &PodRequirements<'_>) -> Vec<&'a str> {
+    /// The entries of the selector in `namespace` that a pod with these requirements would not be given now.
+    fn surplus(&self, namespace: &str, node: &'a NodeRequirements, required: &PodRequirements<'_>) -> Vec<&'a str> {
         let PlacementFacts { world, propagated, .. } = self.facts;
+        let is_exempt = self.namespace(namespace).is_exempt();
         let of = |policy: &str| required.policies.iter().find(|required| required.policy.name.as_str() == policy);
         let is_surplus = |key: &&String| {
             let Some(policy) = keys::policy_asked(key) else { return false };
@@ -517,15 +518,21 @@ impl<'a> Assessor<'_, 'a> {
                     propagated.contains(&policy.name) && !need.keys.contains(*key)
                 }
                 Some(PolicyRequirement { in_force: true, need: Err(_), .. }) => false,
-                Some(PolicyRequirement { in_force: false, .. }) | None => world.is_retired(key),
+                Some(PolicyRequirement { in_force: false, .. }) => world.is_retired(key),
+                None => {
+                    // It may be somebody's own wish, but where admission has put it there while the policy governed.
+                    let is_completed = node.completed_for.contains(policy);
+                    let governs_elsewhere = || world.policies.get(policy).is_some_and(|policy| !policy.terminating);
+                    (is_completed || !is_exempt) && (world.is_retired(key) || is_completed && governs_elsewhere())
+                }
             }
         };
-        selector.keys().filter(is_surplus).map(String::as_str).collect()
+        node.selector.keys().filter(is_surplus).map(String::as_str).collect()
     }
 
     /// What of the selector of `pod` it would be given differently now.
     fn stale(&self, key: &'a str, pod: &'a Pod, required: &PodRequirements<'a>) -> Option<StalePod<'a>> {
-        let surplus = self.surplus(&pod.node_requirements.selector, required);
+        let surplus = self.surplus(split(key).0, &pod.node_requirements, required);
         let acted_on = |required: &&PolicyRequirement<'_>| self.facts.propagated.contains(&required.policy.name);
         let needs = required.in_force().filter(acted_on).filter_map(|required| required.need.as_ref().ok());
         let lacks = |key: &&String| !keys::grants(&pod.node_requirements.selector, key);

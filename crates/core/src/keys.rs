@@ -18,6 +18,10 @@ pub const WORKLOAD_CATEGORIES: &str = "rempart.dev/workload-categories";
 /// Annotation of a template: when the operator last moved its pods. Its change is what rolls them.
 pub const MIGRATION: &str = "rempart.dev/migration";
 
+/// What begins the label of a completion mark on pod templates and their pods; the name of the policy whose admission has
+/// completed it follows.
+pub const COMPLETED: &str = "completed.rempart.dev/";
+
 /// The domain of the stamps. No kubelet may set labels under `node-restriction.kubernetes.io`.
 pub const STAMP_DOMAIN: &str = "rempart.node-restriction.kubernetes.io";
 /// Node label: the pool that the node belongs to.

@@ -153,6 +153,8 @@ pub struct NodeRequirements {
     pub selector: Labels,
     /// Alternatives, one of which must hold; no demand when `None`.
     pub affinity: Option<Vec<NodeTerm>>,
+    /// The policies whose admission has put their keys into the selector, by its marks.
+    pub completed_for: BTreeSet<String>,
 }
 
 /// One alternative of a required node affinity. Without any demand it matches nothing, as Kubernetes has it.
@@ -198,13 +200,14 @@ impl NodeRequirements {
         Self { affinity: affinity.filter(|_| !open), ..self.selecting(keys::is_stamp) }
     }
 
-    /// With those entries of its node selector alone whose keys are `wanted`.
+    /// With those entries of its node selector alone whose keys are `wanted`, whoever has put them there.
     #[must_use]
     pub fn selecting(&self, wanted: impl Fn(&str) -> bool) -> Self {
         let entries = self.selector.iter().filter(|(key, _)| wanted(key));
         Self {
             selector: entries.map(|(key, value)| (key.clone(), value.clone())).collect(),
             affinity: self.affinity.clone(),
+            completed_for: BTreeSet::new(),
         }
     }
 

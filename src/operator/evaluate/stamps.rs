@@ -1,6 +1,6 @@
 //! Stamps of nodes: what verdicts grant to each pool, and the keys of the past that stay.
 //!
-//! A key that nobody demands any more is retired: its stamps stay where they are, and the nodes that join a pool where it
+//! A key that nobody adds to pods any more is retired: its stamps stay where they are, and the nodes that join a pool where it
 //! was are given it, until nothing selects by it. So nothing waits for it, and no `DaemonSet` shrinks. A key in demand
 //! follows its verdicts.
 //!
@@ -18,7 +18,7 @@ use crate::operator::{
     cache::{ClusterCache, DeclaredObject, LastSeen, Revision},
     node_stamps::NodeStamps,
 };
-use rempart_core::{keys, name::PoolName, selector::Labels};
+use rempart_core::{keys, name::PoolName, policy::EnforcementMode, selector::Labels};
 
 /// How often it is looked whether something still selects by a retired key while what runs keeps changing.
 const PACE: Duration = Duration::from_secs(1);
@@ -45,10 +45,15 @@ pub struct StampKeeper {
     vanished: BTreeMap<PoolName, (Instant, BTreeSet<String>)>,
 }
 
-/// Whether nobody adds `key` to a pod any more. While a policy is being deleted admission takes its keys away.
+/// Whether nobody adds `key` to a pod any more. While a policy is being deleted admission takes its keys away, and one that is
+/// not in Enforce adds none.
 fn is_retired(cache: &ClusterCache, evaluation: &Evaluation, key: &str) -> bool {
-    let policy = || keys::policy_asked(key).and_then(|policy| cache.policies.get(policy));
-    evaluation.world.is_retired(key) || policy().is_some_and(DeclaredObject::is_terminating)
+    let world = &evaluation.world;
+    let adds_none = |policy: &str| {
+        cache.policies.get(policy).is_some_and(DeclaredObject::is_terminating)
+            || world.policies.get(policy).is_some_and(|policy| policy.mode != EnforcementMode::Enforce)
+    };
+    world.is_retired(key) || keys::policy_asked(key).is_some_and(adds_none)
 }
 
 impl StampKeeper {
@@ -179,7 +184,7 @@ impl StampKeeper {
         for key in now.keys().filter(|key| !self.retired.contains_key(*key)) {
             tracing::info!(
                 key,
-                "no policy demands it any more, and something selects by it: its stamps stay until nothing does"
+                "no policy adds it to pods any more, and something selects by it: its stamps stay until nothing does"
             );
         }
         for key in self.retired.keys().filter(|key| !now.contains_key(*key)) {

@@ -147,8 +147,13 @@ mod tests {
     #[test]
     fn equals_become_one() {
         let mut interner = ValueInterner::<NodeRequirements>::default();
-        let node_requirements =
-            || Arc::new(NodeRequirements { selector: [("a".to_owned(), "b".to_owned())].into(), affinity: None });
+        let node_requirements = || {
+            Arc::new(NodeRequirements {
+                selector: [("a".to_owned(), "b".to_owned())].into(),
+                affinity: None,
+                ..NodeRequirements::default()
+            })
+        };
         let (mut one, mut other) = (node_requirements(), node_requirements());
         interner.share(&mut one);
         interner.share(&mut other);

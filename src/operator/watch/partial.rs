@@ -4,7 +4,12 @@
 //! why they cannot be. Whole objects would be most of the operator's memory, and who manages which of their fields is more
 //! text than all of them besides.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    marker::PhantomData,
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::Resource;
@@ -13,6 +18,8 @@ use serde::{
     de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
+
+use rempart_core::keys;
 
 /// The annotation of a pod that is the image of a static one.
 pub const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -99,6 +106,25 @@ impl<'de> Deserialize<'de> for OwnAnnotations {
             }
         }
         deserializer.deserialize_any(AnnotationVisitor)
+    }
+}
+
+/// The policies whose completion marks stand among labels. Other labels are not kept.
+#[derive(Clone, Debug, Default)]
+pub struct CompletionMarks(pub BTreeSet<String>);
+
+impl CompletionMarks {
+    /// Those of `labels`.
+    pub fn of<'a>(labels: impl IntoIterator<Item = &'a String>) -> Self {
+        let policies = labels.into_iter().filter_map(|key| key.strip_prefix(keys::COMPLETED));
+        Self(policies.map(str::to_owned).collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for CompletionMarks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let labels = Option::<BTreeMap<String, IgnoredAny>>::deserialize(deserializer)?.unwrap_or_default();
+        Ok(Self::of(labels.keys()))
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::operator::{
     cache::store::{ResourceVersioned, version},
     watch::fields::{HOSTNAME, PartialCondition, ResourceAmounts, uid},
-    watch::partial::{FromPartial, MIRROR, PartialObject, list},
+    watch::partial::{CompletionMarks, FromPartial, MIRROR, PartialObject, list},
     watch::template::{self, PartialAffinity, PartialToleration},
 };
 use rempart_core::cluster_objects::{ComputeResources, ExtendedResources, Pod, PodPhase, SchedulingConstraints};
@@ -105,13 +105,14 @@ impl FromPartial<k8s::Pod> for Pod {
         let annotations = metadata.annotations.as_ref();
         let tolerations = spec.tolerations.iter().filter_map(PartialToleration::read).collect();
         let apart = apart(&metadata, &spec);
+        let marks = CompletionMarks::of(metadata.labels.iter().flatten().map(|(key, _)| key));
         let claims = spec.volumes.into_iter().filter_map(|volume| volume.persistent_volume_claim);
         Ok(Some(Self {
             version: version(metadata.resource_version.as_deref()),
             uid: uid(metadata.uid.as_deref()),
             owner: template::owner(&metadata),
             statements: Arc::new(annotations.map(TemplateStatements::of).unwrap_or_default()),
-            node_requirements: Arc::new(template::node_requirements(spec.node_selector, spec.affinity)),
+            node_requirements: Arc::new(template::node_requirements(spec.node_selector, spec.affinity, marks)),
             scheduling: Arc::new(SchedulingConstraints {
                 tolerations,
                 extended_resources: others,

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
-use crate::operator::watch::partial::OwnAnnotations;
+use crate::operator::watch::partial::{CompletionMarks, OwnAnnotations};
 use rempart_core::{
     cluster_objects::{ObjectUid, OwnerRef, PodToleration, TaintEffect},
     keys,
@@ -30,6 +30,8 @@ pub struct PartialTemplate {
 struct TemplateMetadata {
     #[serde(default)]
     annotations: OwnAnnotations,
+    #[serde(rename = "labels", default)]
+    marks: CompletionMarks,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -52,7 +54,7 @@ impl PartialTemplate {
 
     /// Where its pods want to run.
     pub fn node_requirements(self) -> NodeRequirements {
-        node_requirements(self.spec.node_selector, self.spec.affinity)
+        node_requirements(self.spec.node_selector, self.spec.affinity, self.metadata.marks)
     }
 }
 
@@ -151,9 +153,10 @@ struct SelectorRequirement {
 pub fn node_requirements(
     selector: Option<BTreeMap<String, String>>,
     affinity: Option<PartialAffinity>,
+    CompletionMarks(completed_for): CompletionMarks,
 ) -> NodeRequirements {
     let required = affinity.and_then(|affinity| affinity.node_affinity).and_then(|affinity| affinity.required);
-    NodeRequirements { selector: selector.unwrap_or_default(), affinity: required.map(terms) }
+    NodeRequirements { selector: selector.unwrap_or_default(), affinity: required.map(terms), completed_for }
 }
 
 /// The alternatives of `selector`.

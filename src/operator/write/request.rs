@@ -121,15 +121,23 @@ impl TemplateKind {
 }
 
 /// The JSON merge patch (RFC 7386) of the spec of an object of this kind that notes a move in its pod template, where there
-/// is a `note`, and takes `surplus` from the template's node selector.
+/// is a `note`, and takes `surplus` from the template's node selector, with the completion marks of their policies: where these
+/// still govern, admission marks it anew in the same request.
 #[must_use]
 pub fn template_patch(kind: TemplateKind, note: Option<&str>, surplus: &BTreeSet<String>) -> serde_json::Value {
-    let mut template = serde_json::Map::new();
+    let gone: serde_json::Map<_, _> = surplus.iter().map(|key| (key.clone(), serde_json::Value::Null)).collect();
+    let policies = surplus.iter().filter_map(|key| keys::policy_asked(key));
+    let marks: serde_json::Map<_, _> =
+        policies.map(|policy| (format!("{}{policy}", keys::COMPLETED), serde_json::Value::Null)).collect();
+    let mut metadata = serde_json::Map::new();
     if let Some(note) = note {
-        template.insert("metadata".to_owned(), json!({ "annotations": { keys::MIGRATION: note } }));
+        metadata.insert("annotations".to_owned(), json!({ keys::MIGRATION: note }));
     }
-    if !surplus.is_empty() {
-        let gone: serde_json::Map<_, _> = surplus.iter().map(|key| (key.clone(), serde_json::Value::Null)).collect();
+    if !marks.is_empty() {
+        metadata.insert("labels".to_owned(), marks.into());
+    }
+    let mut template = json!({ "metadata": metadata });
+    if let Some(template) = template.as_object_mut().filter(|_| !gone.is_empty()) {
         template.insert("spec".to_owned(), json!({ "nodeSelector": gone }));
     }
     match kind {

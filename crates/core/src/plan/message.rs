@@ -230,7 +230,7 @@ pub struct NodeWishesDisplay<'a>(pub &'a NodeRequirements);
 
 impl fmt::Display for NodeWishesDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let NodeRequirements { selector, affinity } = self.0;
+        let NodeRequirements { selector, affinity, completed_for: _ } = self.0;
         let labels = selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
         match (labels.is_empty(), affinity) {
             (false, None) => write!(f, "its own nodeSelector ({})", FewDisplay(labels.iter())),

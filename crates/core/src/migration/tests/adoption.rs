@@ -28,7 +28,11 @@ fn completed(mut scene: Scene, kind: WorkloadKind) -> Scene {
     let controller = scene.controllers.get_mut(&kind).unwrap().get_mut("shop/app").unwrap();
     let workload = controller.statement.clone();
     controller.template_statements = Arc::new(TemplateStatements { workload, ..TemplateStatements::default() });
-    controller.node_requirements = Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED]), affinity: None });
+    controller.node_requirements = Arc::new(NodeRequirements {
+        selector: selecting(&[RESTRICTED]),
+        affinity: None,
+        ..NodeRequirements::default()
+    });
     scene
 }
 

@@ -25,7 +25,7 @@ use crate::{
     namespace::Namespace,
     policy::LossAction,
     policy::{EnforcementMode, Level, LevelRequirements, OnClearanceLoss, Policy, PolicyLevels},
-    selector::{Labels, Selector},
+    selector::{Labels, Selector, SelectorOperator},
     sensitivity::{SensitivityStatement, TemplateStatements},
     workload::{NodeRequirements, NodeTerm},
 };
@@ -53,6 +53,7 @@ struct Scene {
     forbidden: BTreeMap<ObjectUid, String>,
     replaced: BTreeMap<ObjectUid, ReplacedPods>,
     stopped: BTreeMap<(String, String), String>,
+    exempt: BTreeSet<String>,
     uids: u128,
 }
 
@@ -94,6 +95,7 @@ impl Scene {
             forbidden: BTreeMap::new(),
             replaced: BTreeMap::new(),
             stopped: BTreeMap::new(),
+            exempt: BTreeSet::new(),
             uids: 0,
         }
     }
@@ -113,7 +115,11 @@ impl Scene {
     fn with(mut self, name: &str, form: ControllerSpec, pods: u32, node: &str) -> Self {
         let uid = self.uid();
         let kind = form.kind();
-        let node_requirements = Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED]), affinity: None });
+        let node_requirements = Arc::new(NodeRequirements {
+            selector: selecting(&[RESTRICTED]),
+            affinity: None,
+            ..NodeRequirements::default()
+        });
         let controller = Controller {
             version: 1,
             uid,
@@ -156,7 +162,11 @@ impl Scene {
             uid: self.uid(),
             owner,
             statements: restricted(),
-            node_requirements: Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED]), affinity: None }),
+            node_requirements: Arc::new(NodeRequirements {
+                selector: selecting(&[RESTRICTED]),
+                affinity: None,
+                ..NodeRequirements::default()
+            }),
             scheduling: Arc::default(),
             claims: [].into(),
             requests: ComputeResources { cpu_milli: 100, memory: 1 << 20, pods: 1 },
@@ -227,7 +237,7 @@ impl Scene {
         let facts = PlacementFacts {
             world: &self.world,
             propagated: &propagated,
-            exempt: &BTreeSet::new(),
+            exempt: &self.exempt,
             nodes: &spots,
             moving: &self.moving.keys().copied().collect(),
         };
@@ -345,7 +355,7 @@ fn nothing_is_stranded() {
     assert_eq!(full.plan(), ["violating: touch Deployment app", "shop/db-0: NoCapacity"]);
     let picky = scene().alter("app-0", |pod| {
         let selector = selecting(&[RESTRICTED, "disk"]);
-        pod.node_requirements = Arc::new(NodeRequirements { selector, affinity: None });
+        pod.node_requirements = Arc::new(NodeRequirements { selector, affinity: None, ..NodeRequirements::default() });
     });
     assert!(picky.plan().contains(&"shop/app-0: NoClearedNode".to_owned()), "its own selector accepts no cleared node");
 }
@@ -475,7 +485,11 @@ fn a_template_that_lacks_its_selector_is_touched_for_daemon_sets_alone() {
 fn who_waits_for_what_is_gone_is_replaced_once() {
     let gone = "clearance.rempart.node-restriction.kubernetes.io/former.secret";
     let waits = |pod: &mut Pod| {
-        pod.node_requirements = Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED, gone]), affinity: None });
+        pod.node_requirements = Arc::new(NodeRequirements {
+            selector: selecting(&[RESTRICTED, gone]),
+            affinity: None,
+            ..NodeRequirements::default()
+        });
     };
     let scene = Scene::new().with("db", stateful(false), 1, "").alter("db-0", waits);
     assert_eq!(scene.plan(), ["stale: evict db-0"]);

@@ -10,7 +10,13 @@ const GONE: &str = "clearance.rempart.node-restriction.kubernetes.io/former.secr
 
 /// A workload of `spec` whose template and pods select by [`GONE`] as well: `placed` of them stand, the others wait.
 fn scene(spec: ControllerSpec, pods: u32, placed: u32) -> Scene {
-    let selector = || Arc::new(NodeRequirements { selector: selecting(&[RESTRICTED, GONE]), affinity: None });
+    let selector = || {
+        Arc::new(NodeRequirements {
+            selector: selecting(&[RESTRICTED, GONE]),
+            affinity: None,
+            ..NodeRequirements::default()
+        })
+    };
     let kind = spec.kind();
     let mut scene = Scene::new().with("app", spec, pods, "good-1");
     for controllers in scene.controllers.values_mut() {
@@ -168,7 +174,8 @@ fn a_key_is_retired_when_nobody_demands_it() {
 /// The same after the deletion of all policies.
 fn ungoverned(mut scene: Scene) -> Scene {
     scene.world.policies.clear();
-    let selector = || Arc::new(NodeRequirements { selector: selecting(&[GONE]), affinity: None });
+    let selector =
+        || Arc::new(NodeRequirements { selector: selecting(&[GONE]), affinity: None, ..NodeRequirements::default() });
     for controller in scene.controllers.values_mut().flat_map(|controllers| controllers.values_mut()) {
         controller.node_requirements = selector();
     }
@@ -193,6 +200,48 @@ fn of_what_nobody_governs_all_pods_count() {
     let found = ungoverned(scene(rolling(3, 1, 0), 3, 2));
     assert_eq!(found.plan(), ["stale: touch Deployment app without former.secret"]);
     assert_eq!((found.counts("app").total, found.counts("app").placed), (3, 2));
+}
+
+#[test]
+fn what_admission_has_put_there_goes_where_its_policy_does_not_govern_any_more() {
+    // Beside the key of the policy that governed, which is in demand elsewhere.
+    let left = |completed: bool, labels: &[(&str, &str)], exempt: bool| {
+        let daemons = ControllerSpec::DaemonSet { on_delete: false, updated: 0 };
+        let mut scene = Scene::new().with("app", daemons, 2, "good-1");
+        let completed_for: BTreeSet<String> = completed.then(|| "state".to_owned()).into_iter().collect();
+        let selector = selecting(&[RESTRICTED, GONE]);
+        let template = scene.controllers.get_mut(&WorkloadKind::DaemonSet).unwrap().get_mut("shop/app").unwrap();
+        template.node_requirements = Arc::new(NodeRequirements { selector, affinity: None, completed_for });
+        let policy = scene.world.policies.values_mut().next().unwrap();
+        let terms =
+            labels.iter().map(|(key, value)| ((*key).to_owned(), SelectorOperator::In([(*value).to_owned()].into())));
+        policy.namespaces = Selector::new(terms.collect());
+        if exempt {
+            scene.exempt.insert("shop".to_owned());
+        }
+        scene.plan()
+    };
+    let elsewhere: &[(&str, &str)] = &[("tenant", "a")];
+    let touched = |keys: &str| vec![format!("retired: touch DaemonSet app without {keys}")];
+    assert_eq!(left(true, &[], false), touched("former.secret"), "it needs the other");
+    assert_eq!(left(true, elsewhere, false), touched("former.secret without state.restricted"));
+    assert_eq!(left(false, elsewhere, false), touched("former.secret"), "it may be somebody's own wish");
+    assert_eq!(left(true, &[], true), touched("state.restricted"), "of an exempt one nothing else is touched");
+    assert_eq!(left(false, &[], true), [""; 0]);
+    // A policy that is being deleted, or cannot be read, is not taken for one that governs elsewhere.
+    for unread in [false, true] {
+        let daemons = ControllerSpec::DaemonSet { on_delete: false, updated: 0 };
+        let mut scene = Scene::new().with("app", daemons, 2, "good-1");
+        let template = scene.controllers.get_mut(&WorkloadKind::DaemonSet).unwrap().get_mut("shop/app").unwrap();
+        let (selector, completed_for) = (selecting(&[RESTRICTED]), ["state".to_owned()].into());
+        template.node_requirements = Arc::new(NodeRequirements { selector, affinity: None, completed_for });
+        scene.world.policies.values_mut().next().unwrap().terminating = true;
+        if unread {
+            scene.world.policies.clear();
+            scene.world.unread_policies.insert("state".to_owned());
+        }
+        assert_eq!(scene.plan(), [""; 0]);
+    }
 }
 
 #[test]
@@ -246,7 +295,8 @@ fn a_daemon_set_that_may_not_be_where_it_is_keeps_its_template_until_it_may_move
         );
         let mut scene = Scene { good, ..scene };
         let template = scene.controllers.get_mut(&WorkloadKind::DaemonSet).unwrap().get_mut("shop/app").unwrap();
-        template.node_requirements = Arc::new(NodeRequirements { selector: selecting(&[GONE]), affinity: None });
+        template.node_requirements =
+            Arc::new(NodeRequirements { selector: selecting(&[GONE]), affinity: None, ..NodeRequirements::default() });
         scene
     };
     let kept = |why: &str| vec![format!("shop/app-0: {why}"), format!("shop/app-1: {why}")];
