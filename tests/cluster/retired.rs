@@ -16,12 +16,13 @@ use serde_json::{Value, json};
 use crate::{
     ending::end,
     harness::{Context, Trial},
-    world::{POOL_LABEL, SOON, World, create, merge, workload},
+    world::{POOL_LABEL, SOON, TENANT_LABEL, World, create, merge, workload},
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::new("retired::what_selects_by_a_policy_that_is_gone_goes_on_and_grows", policy_gone),
+        Trial::new("retired::what_its_policy_governs_no_longer_is_freed_or_keeps_its_places", out_of_reach),
         Trial::new("retired::daemon_sets_outlive_a_renamed_level_a_dropped_demand_and_a_removed_exception", laxer),
     ]
 }
@@ -136,6 +137,45 @@ async fn policy_gone(context: &Context) -> Result<()> {
     world.eventually_stamps(&node, &kept).await?;
     world.eventually_stamps(&joined, &kept).await?;
     Ok(())
+}
+
+async fn out_of_reach(context: &Context) -> Result<()> {
+    let world = World::new(context, "reach").await?;
+    let node = world.node(context, "gouv").await?;
+    let (leaving, warned) = (world.namespace(context, &[]).await?, world.namespace(context, &[]).await?);
+    let clearance = world.clearance("restricted");
+    for space in [&leaving, &warned] {
+        create(&world.admin, &on_pools(&world, workload("DaemonSet", space, "agent", &RESTRICTED), &["gouv"])).await?;
+        world.eventually_placed(space, 1).await?;
+        eventually_selects(&world, space, "agent", &[clearance.clone()]).await?;
+    }
+    without_shrinking(&world, &[(&leaving, "agent"), (&warned, "agent")], async {
+        // A namespace leaves the policy: nobody would put the key there now.
+        let unlabelled = json!({"apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": leaving, "labels": {TENANT_LABEL: null}}});
+        merge(&world.admin, &unlabelled, None).await?;
+        eventually_selects(&world, &leaving, "agent", &[]).await?;
+        // The policy leaves Enforce, and keeps what it has given; then a fact changes.
+        let mut warning = world.policy();
+        warning["spec"]["mode"] = json!("Warn");
+        world.apply(warning).await?;
+        world.eventually_condition("Enforced", "False", "ModeWarn").await?;
+        let mut provider = world.provider("gouv");
+        provider["spec"]["offers"][0]["qualifications"] = json!([]);
+        world.apply(provider).await?;
+        let mut kept = world.stamps("gouv");
+        kept.retain(|key, _| !key.contains("category.") && *key != world.clearance("secret"));
+        world.eventually_stamps(&node, &kept).await?;
+        eventually_selects(&world, &warned, "agent", &[clearance.clone()]).await?;
+        world.eventually_placed(&warned, 1).await?;
+        Ok(())
+    })
+    .await?;
+    // In Enforce again the stamp follows its verdict.
+    world.apply(world.policy()).await?;
+    let mut now = world.stamps("gouv");
+    now.retain(|key, _| !key.contains("category.") && *key != clearance && *key != world.clearance("secret"));
+    world.eventually_stamps(&node, &now).await
 }
 
 async fn laxer(context: &Context) -> Result<()> {
