@@ -106,6 +106,11 @@ impl ReleaseCommand {
         output::print(&format!("{} freed and rolled out", counted(freed, "template", "templates")))?;
         let is_done = left.holds_nothing();
         output::print(if is_done { "; nothing selects by a key that nobody demands.\n" } else { ".\n" })?;
+        if freed > 0 {
+            output::print(
+                "`kubectl rollout undo` brings a former template back, keys included: release it again then.\n",
+            )?;
+        }
         Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
     }
 }
@@ -120,7 +125,7 @@ fn check(found: &ReleaseSurvey) -> anyhow::Result<ExitCode> {
         "Rempart cannot leave yet: {}. To uninstall it all the same, `helm uninstall --no-hooks`: the stamps of {} stay, \
          nodes that join later carry none, and no pod with such a key runs on those.\n",
         visible(&found.obstacles().join(". ")),
-        counted(found.nodes, "node", "nodes"),
+        counted(found.stamped, "node", "nodes"),
     ));
     Ok(ExitCode::from(FOUND))
 }

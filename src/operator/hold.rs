@@ -16,6 +16,8 @@ pub enum HoldReason {
     NotLeading,
     /// The API server does not answer, or has too much to do.
     ApiServerAbsent,
+    /// There is no policy, and admission has objects of some that nobody was seen to delete: facts are missing.
+    PoliciesMissing,
     /// API servers need time to act on admission bindings.
     AdmissionPropagating,
     /// Facts have changed a moment ago, and must stay what they are for two seconds before pods are moved.

@@ -31,6 +31,7 @@ use crate::{
 use rempart_core::{
     clearance::ClearanceInput,
     cluster_objects::{Controller, Pod, split},
+    keys,
 };
 
 /// How many objects are asked for at a time.
@@ -60,14 +61,15 @@ pub async fn list(client: &Client) -> anyhow::Result<ListedCluster> {
     })
     .await?;
     let world = &listed.world;
-    let mut nodes = 0_usize;
+    let (mut nodes, mut stamped) = (0_usize, 0_usize);
     each::<kube::core::PartialObjectMeta<Node>>(client, |_, found| {
-        let carries = found.labels().keys().any(|key| world.is_retired(key));
-        nodes = nodes.saturating_add(usize::from(carries));
+        let any = |is: &dyn Fn(&String) -> bool| usize::from(found.labels().keys().any(is));
+        nodes = nodes.saturating_add(any(&|key| world.is_retired(key)));
+        stamped = stamped.saturating_add(any(&|key| keys::policy_asked(key).is_some()));
         Ok(())
     })
     .await?;
-    listed.nodes = nodes;
+    (listed.nodes, listed.stamped) = (nodes, stamped);
     Ok(listed)
 }
 

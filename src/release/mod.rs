@@ -30,6 +30,8 @@ pub struct ListedCluster {
     pub pods: BTreeMap<String, Pod>,
     /// Nodes that carry a key that nobody demands.
     pub nodes: usize,
+    /// Nodes that carry a key of any policy.
+    pub stamped: usize,
 }
 
 /// A pod template that selects by keys that nobody demands.
@@ -65,6 +67,8 @@ pub struct ReleaseSurvey {
     pub former: BTreeSet<String>,
     /// Nodes that carry such keys.
     pub nodes: usize,
+    /// Nodes that carry a key of any policy.
+    pub stamped: usize,
 }
 
 /// What `listed` holds of keys that nobody demands.
@@ -81,6 +85,7 @@ pub fn survey(listed: &ListedCluster) -> ReleaseSurvey {
             .collect(),
         ending: listed.ending.clone(),
         nodes: listed.nodes,
+        stamped: listed.stamped,
         ..ReleaseSurvey::default()
     };
     for (kind, controllers) in &listed.controllers {

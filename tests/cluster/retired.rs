@@ -147,7 +147,7 @@ async fn out_of_reach(context: &Context) -> Result<()> {
     for space in [&leaving, &warned] {
         create(&world.admin, &on_pools(&world, workload("DaemonSet", space, "agent", &RESTRICTED), &["gouv"])).await?;
         world.eventually_placed(space, 1).await?;
-        eventually_selects(&world, space, "agent", &[clearance.clone()]).await?;
+        eventually_selects(&world, space, "agent", std::slice::from_ref(&clearance)).await?;
     }
     without_shrinking(&world, &[(&leaving, "agent"), (&warned, "agent")], async {
         // A namespace leaves the policy: nobody would put the key there now.
@@ -166,7 +166,7 @@ async fn out_of_reach(context: &Context) -> Result<()> {
         let mut kept = world.stamps("gouv");
         kept.retain(|key, _| !key.contains("category.") && *key != world.clearance("secret"));
         world.eventually_stamps(&node, &kept).await?;
-        eventually_selects(&world, &warned, "agent", &[clearance.clone()]).await?;
+        eventually_selects(&world, &warned, "agent", std::slice::from_ref(&clearance)).await?;
         world.eventually_placed(&warned, 1).await?;
         Ok(())
     })

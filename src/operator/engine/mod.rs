@@ -224,6 +224,15 @@ impl Engine {
             return due;
         }
         view.propagation = self.admission.propagation();
+        if !view.propagation.orphaned.is_empty() {
+            let mut holds = Holds::default();
+            for name in &view.propagation.orphaned {
+                holds.add(HoldReason::PoliciesMissing, format!("PlacementPolicy {name}"));
+            }
+            report.hold(CycleStage::NodeLabels, &holds);
+            self.wake_at(wake);
+            return due;
+        }
         // 2. Stamps, so that nothing lands where it may not.
         take(CycleStage::NodeLabels, self.node_labels.reconcile(&view, clocks), &mut self.events);
         view.losing = self.node_labels.losing(&self.cache, self.stamps.stamps(), &self.writes);
@@ -301,7 +310,19 @@ impl Engine {
         // Those of a policy come and go whenever it is edited.
         if !propagation.chart.is_empty() {
             let objects = propagation.chart.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            tracing::warn!(objects, "not as the chart installs them; upgrade the release to its own version again");
+            tracing::warn!(
+                objects,
+                "not as the chart installs them: delete what is altered or foreign, then upgrade the release to its own \
+                 version again"
+            );
+        }
+        if !propagation.orphaned.is_empty() {
+            let policies = propagation.orphaned.iter().cloned().collect::<Vec<_>>().join(", ");
+            tracing::warn!(
+                policies,
+                "there is no PlacementPolicy, and nobody was seen to delete those that admission enforces: nothing is \
+                 written until they are applied again, or what admission has of them is deleted by label rempart.dev/policy"
+            );
         }
     }
 

@@ -561,3 +561,33 @@ fn however_much_people_are_to_be_told_it_waits_its_turn() {
     assert_eq!(cluster.engine.events.waiting(), UNSENT - 1);
     assert!(cluster.engine.cycle(cluster.at, cluster.now).is_empty(), "the next when that one has ended");
 }
+
+#[test]
+fn without_any_policy_nothing_is_undone_of_one_that_nobody_was_seen_to_delete() {
+    let labels = json!({"pool": "p", CLEARED: "true"});
+    let mut cluster = Cluster::listed(&[], &[pool("p")], &[node("n", &labels)]);
+    // What admission has of a policy, and a label that passes for a stamp.
+    for (version, name) in (2_000..).zip(["rempart.state.pods", "rempart.state.workloads"]) {
+        let change = WatchChange::Applied(name.to_owned(), altered(version));
+        cluster.engine.observe(Observation::Admission(AdmissionKind::Validation, change));
+    }
+    cluster.version = 10_000;
+    cluster.rest();
+    assert_eq!(cluster.log, [""; 0]);
+    assert!(cluster.stamped("n", CLEARED));
+    let faults = cluster.engine.metrics.text();
+    assert!(faults.contains("name=\"rempart.state.pods\",fault=\"orphaned\"} 1"), "{faults}");
+    // It is applied again, and what it must have is put right.
+    cluster.policies.insert("state".into(), policy("Enforce"));
+    cluster.edit_policy(|_| ());
+    cluster.rest();
+    assert!(
+        cluster.log.contains(&"admission ValidatingAdmissionPolicy rempart.state.pods".to_owned()),
+        "{:#?}",
+        cluster.log
+    );
+    // Who deletes it then is heard.
+    cluster.edit_policy(|policy| policy["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z".into());
+    cluster.rest();
+    assert!(cluster.admission(AdmissionKind::Validation).is_empty());
+}

@@ -45,6 +45,8 @@ pub struct AdmissionReconciler {
     holds: Holds,
     compiled: BTreeMap<String, CompiledPolicy>,
     progress: BTreeMap<String, PolicyProgress>,
+    /// The policies that have been there since it began.
+    known: BTreeSet<String>,
     propagation: Arc<Propagation>,
 }
 
@@ -295,7 +297,20 @@ impl AdmissionReconciler {
         let compares = view.settings.is(OperatorComponent::Placement);
         let chart = if compares { faults_of_chart(view) } else { Vec::new() };
         let none = PresentObjects::new();
-        for name in &names {
+        self.known.extend(cache.policies.iter().map(|(name, _)| name.clone()));
+        let is_orphan = |name: &&&str| cache.policies.iter().next().is_none() && !self.known.contains(**name);
+        let orphaned: BTreeSet<String> = names.iter().filter(is_orphan).map(|name| (*name).to_owned()).collect();
+        let of_orphans =
+            present.iter().filter(|(name, _)| orphaned.contains(**name)).flat_map(|(_, found)| found.keys());
+        let chart: Vec<_> = chart
+            .into_iter()
+            .chain(of_orphans.filter(|_| compares).map(|(kind, name)| AdmissionFault {
+                kind: *kind,
+                name: (*name).to_owned(),
+                fault: AdmissionFaultKind::Orphaned,
+            }))
+            .collect();
+        for name in names.iter().filter(|name| !orphaned.contains(**name)) {
             let present = present.get(name).unwrap_or(&none);
             match cache.policies.get(name) {
                 Some(record) if !record.is_terminating() => {
@@ -316,13 +331,15 @@ impl AdmissionReconciler {
         self.progress.retain(|name, _| names.contains(name.as_str()));
         self.compiled.retain(|name, _| names.contains(name.as_str()));
         let before = &self.propagation;
-        if policies != before.policies || lacking != before.lacking || chart != before.chart {
+        let is_same = (&policies, &lacking, &chart, &orphaned)
+            == (&before.policies, &before.lacking, &before.chart, &before.orphaned);
+        if !is_same {
             let (mut acting, mut revision) = (before.acting, before.revision);
             revision.bump();
             if policies != before.policies {
                 acting.bump();
             }
-            self.propagation = Arc::new(Propagation { policies, lacking, chart, acting, revision });
+            self.propagation = Arc::new(Propagation { policies, lacking, chart, orphaned, acting, revision });
         }
         // Who only reads what admission is made of follows what becomes of it, and asks for nothing.
         if !view.settings.is(OperatorComponent::Admission) {

@@ -16,6 +16,9 @@ pub struct Propagation {
     pub lacking: BTreeMap<String, Vec<AdmissionFault>>,
     /// Those of the chart, and those that pass for Rempart's.
     pub chart: Vec<AdmissionFault>,
+    /// The policies that admission has objects of, while there is no policy at all and nobody was seen to delete them: facts
+    /// are missing, as after the loss of the definitions.
+    pub orphaned: BTreeSet<String>,
     /// How often the policies have changed.
     pub acting: Revision,
     /// How often anything of it has changed: while a policy is made or edited, with each of its objects.
@@ -40,6 +43,8 @@ pub enum AdmissionFaultKind {
     Missing,
     /// It says something else.
     Altered,
+    /// It is of a policy that is not there, and nobody was seen to delete it.
+    Orphaned,
     /// It is labelled as Rempart's, or binds what is Rempart's, and Rempart has not made it.
     Foreign,
 }
@@ -51,6 +56,7 @@ impl AdmissionFaultKind {
         match self {
             Self::Missing => "missing",
             Self::Altered => "altered",
+            Self::Orphaned => "orphaned",
             Self::Foreign => "foreign",
         }
     }
