@@ -289,7 +289,8 @@ fn refusal(policy: &Policy) -> Validation {
                  + ' of PlacementPolicy {name} needs; admission adds it, so another webhook or policy took it away: let that \
                  leave spec.nodeSelector alone'\n    \
                  + ('{mark}' in object.metadata.?labels.orValue({{}})\n      \
-                 ? ', or remove label {mark}, by which admission takes the pod for complete' : '')"
+                 ? ', or remove label {mark}, by which admission takes the pod for complete' : '')\n    \
+                 + '; within half a minute of an installation, or of an API server\\'s start, try again'"
             ),
         },
     ]);

@@ -209,7 +209,15 @@ async fn stopped(context: &Context) -> Result<()> {
         })
     };
     merge(&world.admin, &approve("yes"), None).await?;
-    // New pods obey all the while.
+    // New pods obey all the while, once the stamp has gone: what is deleted is waited for, for a moment.
+    let clearance = world.clearance("restricted");
+    for node in world.nodes_of(&["gouv"]).await? {
+        eventually("the stamp to go", SOON, async || {
+            ensure!(!crate::world::stamps_of(&world.admin, &node).await?.contains_key(&clearance), "{node} carries it");
+            anyhow::Ok(())
+        })
+        .await?;
+    }
     create(&world.admin, &pod(&space, "new", &RESTRICTED)).await?;
     let pods: Api<Pod> = Api::namespaced(world.admin.clone(), &space);
     let site = world.nodes_of(&["site"]).await?;

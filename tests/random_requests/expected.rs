@@ -90,7 +90,8 @@ impl Oracle<'_> {
             code: "SelectorMissing",
             message: format!(
                 "{}: spec.nodeSelector lacks {missing}, which {demand} of PlacementPolicy {} needs; admission adds it, so \
-                 another webhook or policy took it away: let that leave spec.nodeSelector alone",
+                 another webhook or policy took it away: let that leave spec.nodeSelector alone; within half a minute of an \
+                 installation, or of an API server's start, try again",
                 subject(request),
                 self.policy.name
             ),

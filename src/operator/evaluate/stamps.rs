@@ -23,9 +23,9 @@ use rempart_core::{keys, name::PoolName, policy::EnforcementMode, selector::Labe
 /// How often it is looked whether something still selects by a retired key while what runs keeps changing.
 const PACE: Duration = Duration::from_secs(1);
 
-/// How long the keys of a pool that is deleted, or whose provider is, stay on its nodes. Deletions that are asked for together
-/// come within a second or two, those of definitions included.
-const VANISHED: Duration = Duration::from_secs(5);
+/// How long the keys of a pool that is deleted, or whose provider is, stay on its nodes: as long as facts settle before pods are
+/// moved. Deletions that are asked for together come within a second.
+const VANISHED: Duration = Duration::from_secs(2);
 
 /// Works out what nodes should carry, and remembers where retired keys were.
 #[derive(Debug, Default)]

@@ -1,27 +1,26 @@
 //! Coming and going: whatever is installed, edited, restarted, lost and uninstalled, bystanders notice nothing.
 //!
-//! On control planes of their own. Creators ask without pause, as dry runs, for pods, workloads and namespaces: where no
-//! policy applies, and for what is right where one does.
+//! On control planes of their own.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
-    time::{Duration, Instant},
+mod creators;
+mod site;
+
+use std::sync::{
+    Arc, PoisonError,
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use kube::{Api, Client, ResourceExt, api::DeleteParams};
 use rempart::api::PlacementPolicy;
 use rempart_core::keys;
-use rempart_lab::{Component, ControlPlane, ControlPlaneOptions, eventually};
+use rempart_lab::{Component, ControlPlane, ControlPlaneOptions, FakeNode, OperatorProcess, eventually};
 use serde_json::{Value, json};
 
+use self::creators::{Creator, Creators, LOSS, Refusals};
 use crate::{
     harness::{Context, Trial},
-    world::{SOON, api_of, apply, create, create_dry, merge, pod, refusal, workload},
+    world::{SOON, api_of, apply, create, create_dry, merge, pod, refusal},
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -53,111 +52,6 @@ async fn namespace(client: &Client, name: &str, labels: &Value) -> Result<()> {
     eventually(format!("an account in {name}"), SOON, async || apply(client, &account).await.map(drop)).await?;
     Ok(())
 }
-
-/// Who asks for what: each a row of what is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Creator {
-    /// Anything, where no policy applies.
-    Bystander,
-    /// What is complete, or no pod, where one does.
-    Complete,
-    /// Pods without their selector, which admission is to add.
-    Incomplete,
-}
-
-/// Refusals of one creator in one phase.
-#[derive(Debug)]
-struct Refusals {
-    number: usize,
-    first: Instant,
-    last: Instant,
-    said: String,
-}
-
-/// What creators were told.
-#[derive(Default)]
-struct Creators {
-    stop: AtomicBool,
-    asked: AtomicU32,
-    /// What is being done, and refusals with it.
-    phase: Mutex<&'static str>,
-    refused: Mutex<BTreeMap<(&'static str, Creator), Refusals>>,
-}
-
-impl Creators {
-    fn begin(&self, phase: &'static str) {
-        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
-    }
-
-    /// Asks as `creator` until it is stopped. An API server that is away refuses nobody.
-    async fn ask(&self, client: &Client, creator: Creator) {
-        let objects = creator.objects();
-        while !self.stop.load(Ordering::Relaxed) {
-            for object in &objects {
-                let outcome = create_dry(client, object).await;
-                self.asked.fetch_add(1, Ordering::Relaxed);
-                if let Err(kube::Error::Api(status)) = outcome
-                    && matches!(status.code, 400..=499)
-                    && !matches!(status.code, 401 | 409 | 429)
-                {
-                    let phase = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
-                    let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-                    let now = Instant::now();
-                    let said = status.message.clone();
-                    let found =
-                        refused.entry((phase, creator)).or_insert(Refusals { number: 0, first: now, last: now, said });
-                    (found.number, found.last) = (found.number + 1, now);
-                }
-            }
-        }
-    }
-}
-
-impl Creator {
-    const ALL: [Self; 3] = [Self::Bystander, Self::Complete, Self::Incomplete];
-
-    fn objects(self) -> Vec<Value> {
-        let owned = |namespace: &str| {
-            let mut owned = pod(namespace, "web", &[]);
-            owned["spec"]["serviceAccountName"] = json!("default");
-            owned
-        };
-        let workloads = |namespace: &str| ["Deployment", "DaemonSet"].map(|kind| workload(kind, namespace, "api", &[]));
-        let governed = ["governed", "labelled"];
-        match self {
-            Self::Bystander => {
-                let new = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "new-one"}});
-                let made = |namespace: &&str| [owned(namespace)].into_iter().chain(workloads(namespace));
-                ["exempt", "bystander"].iter().flat_map(made).chain([new]).collect()
-            }
-            Self::Complete => {
-                let complete = |namespace: &&str| {
-                    let mut complete = owned(namespace);
-                    complete["spec"]["nodeSelector"] =
-                        json!({"clearance.rempart.node-restriction.kubernetes.io/state.internal": "true"});
-                    [complete].into_iter().chain(workloads(namespace))
-                };
-                let new = json!({"apiVersion": "v1", "kind": "Namespace", "metadata":
-                    {"name": "new-governed", "labels": {"tenant": "a", keys::SENSITIVITY: "secret"}}});
-                governed.iter().flat_map(complete).chain([new]).collect()
-            }
-            Self::Incomplete => governed.map(owned).into(),
-        }
-    }
-
-    /// For how long at most what it asks for may be refused in `phase`. What nobody completes is refused: an API server looks
-    /// for the kinds of parameters every half a minute, at an installation, when definitions change and at its own start, and
-    /// while they are gone no mutation has one.
-    fn unavoidable(self, phase: &str) -> Option<Duration> {
-        match (self, phase) {
-            (Self::Incomplete, LOSS) => Some(Duration::MAX),
-            (Self::Incomplete, _) => Some(Duration::from_secs(30)),
-            (Self::Bystander | Self::Complete, _) => None,
-        }
-    }
-}
-
-const LOSS: &str = "the loss of the definitions";
 
 /// A policy of somebody else, whose parameter is a `ConfigMap`, as many clusters have them.
 async fn anothers_policy(client: &Client) -> Result<()> {
@@ -246,9 +140,14 @@ async fn bystanders(_: &Context) -> Result<()> {
         ("governed", json!({"tenant": "a"})),
         ("labelled", json!({"tenant": "a", keys::SENSITIVITY: "internal"})),
         ("entering", json!({"tenant": "b"})),
+        ("flipping", json!({"tenant": "a"})),
     ] {
         namespace(&admin, name, &labels).await?;
     }
+    for node in ["n1", "n2"] {
+        cluster.add_node(FakeNode::new(node).label("pool", "par")).await?;
+    }
+    cluster.add_node(FakeNode::new("nobodys")).await?;
     anothers_policy(&admin).await?;
     let seen = Arc::new(Creators::default());
     let asking = Creator::ALL.map(|creator| {
@@ -284,18 +183,61 @@ async fn completed(admin: &Client) -> Result<()> {
     Ok(())
 }
 
-async fn come_and_go(cluster: &ControlPlane, admin: &Client, seen: &Creators) -> Result<()> {
-    let values = json!({"exemptNamespaces": ["kube-system", "kube-public", "kube-node-lease", "exempt"]});
-    let arguments = ["--exempt-namespaces=kube-system,kube-public,kube-node-lease,exempt"];
-    let policies: Api<PlacementPolicy> = Api::all(admin.clone());
-    let tenant = |name: &str| json!({"matchLabels": {"tenant": name}});
+/// Changes a label of a namespace to and fro, and has what no label allows asked for meanwhile: it is refused each time.
+async fn flip(admin: &Client) -> Result<()> {
+    let (done, asked) = (AtomicBool::new(false), AtomicU32::new(0));
+    let asking = async {
+        let bad = pod("flipping", "bad", &[(keys::SENSITIVITY, "top")]);
+        while !done.load(Ordering::Relaxed) {
+            let said = refusal(create_dry(admin, &bad).await)?;
+            ensure!(said.contains("no such level in PlacementPolicy state"), "{said}");
+            asked.fetch_add(1, Ordering::Relaxed);
+        }
+        anyhow::Ok(())
+    };
+    let flipping = async {
+        for level in [json!("internal"), Value::Null, json!("secret")].iter().cycle().take(150) {
+            let labelled = json!({"apiVersion": "v1", "kind": "Namespace",
+                "metadata": {"name": "flipping", "labels": {keys::SENSITIVITY: level}}});
+            merge(admin, &labelled, None).await?;
+        }
+        done.store(true, Ordering::Relaxed);
+        Ok(())
+    };
+    tokio::try_join!(asking, flipping)?;
+    ensure!(asked.load(Ordering::Relaxed) > 50, "too little was asked");
+    Ok(())
+}
 
+const ARGUMENTS: [&str; 1] = ["--exempt-namespaces=kube-system,kube-public,kube-node-lease,exempt"];
+
+/// The values of the chart that go with [`ARGUMENTS`].
+fn values() -> Value {
+    json!({"exemptNamespaces": ["kube-system", "kube-public", "kube-node-lease", "exempt"]})
+}
+
+/// A selector of the namespaces of a tenant.
+fn tenant(name: &str) -> Value {
+    json!({"matchLabels": {"tenant": name}})
+}
+
+async fn come_and_go(cluster: &ControlPlane, admin: &Client, seen: &Creators) -> Result<()> {
+    let operator = live(cluster, admin, seen).await?;
+    let operator = lose_and_return(cluster, admin, seen, operator).await?;
+    leave(cluster, admin, seen, operator).await
+}
+
+/// From the installation to a restart of the API server.
+async fn live(cluster: &ControlPlane, admin: &Client, seen: &Creators) -> Result<OperatorProcess> {
     seen.begin("installation");
-    cluster.install_chart(&values).await?;
-    let operator = cluster.start_operator(arguments).await?;
+    cluster.install_chart(&values()).await?;
+    let operator = cluster.start_operator(ARGUMENTS).await?;
     seen.begin("the first policy");
+    site::declare(admin).await?;
     apply(admin, &policy(&tenant("a"))).await?;
     eventually_judged(admin, "governed", true).await?;
+    completed(admin).await?;
+    site::run_workloads(admin).await?;
     seen.begin("a wider selector");
     let both = json!({"matchExpressions": [{"key": "tenant", "operator": "In", "values": ["a", "b"]}]});
     apply(admin, &policy(&both)).await?;
@@ -306,24 +248,49 @@ async fn come_and_go(cluster: &ControlPlane, admin: &Client, seen: &Creators) ->
     eventually_judged(admin, "entering", false).await?;
     apply(admin, &policy(&both)).await?;
     eventually_judged(admin, "entering", true).await?;
+    seen.begin("a label of a namespace that flips");
+    flip(admin).await?;
+
+    seen.begin("a key that nobody demands any more, and does again");
+    let mut lax = policy(&both);
+    for level in lax["spec"]["levels"].as_array_mut().context("levels")? {
+        level["require"] = Value::Null;
+    }
+    apply(admin, &lax).await?;
+    site::eventually_selects(admin, "governed", &[]).await?;
+    site::eventually_run(admin).await?;
+    apply(admin, &policy(&both)).await?;
+    site::eventually_selects(admin, "governed", &["state.secret"]).await?;
+    site::eventually_run(admin).await?;
 
     seen.begin("the loss of the operator");
     operator.kill().await;
-    let operator = cluster.start_operator(arguments).await?;
+    let operator = cluster.start_operator(ARGUMENTS).await?;
     eventually_judged(admin, "governed", true).await?;
 
     seen.begin("an upgrade, and a rollback");
-    let mut other = values.clone();
+    let mut other = values();
     other["admission"] = json!({"schedulers": ["system:kube-scheduler", "another"]});
     cluster.install_chart(&other).await?;
     cluster.helm(["rollback", "rempart", "--namespace", "rempart-system"]).run().await?;
     eventually_judged(admin, "governed", true).await?;
+    completed(admin).await?;
 
     seen.begin("a restart of the API server");
     restart_api_server(cluster).await?;
     eventually_judged(admin, "governed", true).await?;
 
     completed(admin).await?;
+    Ok(operator)
+}
+
+/// From the loss of the definitions, while no operator runs, to an operator that restores all of it.
+async fn lose_and_return(
+    cluster: &ControlPlane,
+    admin: &Client,
+    seen: &Creators,
+    operator: OperatorProcess,
+) -> Result<OperatorProcess> {
     seen.begin(LOSS);
     operator.terminate().await;
     let released = json!({"apiVersion": "rempart.dev/v1alpha1", "kind": "PlacementPolicy",
@@ -339,17 +306,40 @@ async fn come_and_go(cluster: &ControlPlane, admin: &Client, seen: &Creators) ->
         let said = refusal(create_dry(admin, &pod("governed", "bad", &[(keys::SENSITIVITY, "top")])).await)?;
         ensure!(said.contains("no such level"), "{said}");
     }
-    seen.begin("the way back");
-    let everything = "validatingadmissionpolicies,validatingadmissionpolicybindings,mutatingadmissionpolicybindings";
-    cluster.kubectl(["delete", everything, "-l", "rempart.dev/policy"]).run().await?;
-    eventually_judged(admin, "governed", false).await?;
-
     seen.begin("an upgrade that brings them back");
-    cluster.install_chart(&values).await?;
-    let operator = cluster.start_operator(arguments).await?;
+    cluster.install_chart(&values()).await?;
+    eventually("the providers to be taken", SOON, async || site::declare(admin).await).await?;
+    // Nobody was seen to delete the policy.
+    let operator = cluster.start_operator(ARGUMENTS).await?;
+    eventually("what is orphaned to be told", SOON, async || {
+        let told = operator.get("/metrics").await?.contains("fault=\"orphaned\"} 1");
+        ensure!(told, "no metric tells of it");
+        anyhow::Ok(())
+    })
+    .await?;
+    eventually_judged(admin, "governed", true).await?;
+    site::eventually_run(admin).await?;
     eventually("the policy to be taken", SOON, async || apply(admin, &policy(&tenant("a"))).await.map(drop)).await?;
     eventually_judged(admin, "governed", true).await?;
     completed(admin).await?;
+    site::eventually_run(admin).await?;
+
+    seen.begin("the way back");
+    operator.terminate().await;
+    let everything = "validatingadmissionpolicies,validatingadmissionpolicybindings,mutatingadmissionpolicybindings";
+    cluster.kubectl(["delete", everything, "-l", "rempart.dev/policy"]).run().await?;
+    eventually_judged(admin, "governed", false).await?;
+    seen.begin("the operator again, which restores all of it");
+    let operator = cluster.start_operator(ARGUMENTS).await?;
+    eventually_judged(admin, "governed", true).await?;
+    completed(admin).await?;
+
+    Ok(operator)
+}
+
+/// From the end of the policy to another installation.
+async fn leave(cluster: &ControlPlane, admin: &Client, seen: &Creators, operator: OperatorProcess) -> Result<()> {
+    let policies: Api<PlacementPolicy> = Api::all(admin.clone());
     seen.begin("the end of the policy");
     policies.delete("state", &DeleteParams::default()).await?;
     eventually("the policy to be gone", SOON, async || {
@@ -359,14 +349,22 @@ async fn come_and_go(cluster: &ControlPlane, admin: &Client, seen: &Creators) ->
     .await?;
     eventually_judged(admin, "governed", false).await?;
     eventually_nothing_compiled(admin).await?;
+    site::eventually_selects(admin, "governed", &[]).await?;
+    site::eventually_run(admin).await?;
+    seen.begin("release");
+    site::release(cluster).await?;
+    site::eventually_run(admin).await?;
     seen.begin("removal");
     operator.terminate().await;
     uninstall(cluster).await?;
     seen.begin("installation once more");
-    cluster.install_chart(&values).await?;
-    let operator = cluster.start_operator(arguments).await?;
+    cluster.install_chart(&values()).await?;
+    let operator = cluster.start_operator(ARGUMENTS).await?;
     apply(admin, &policy(&tenant("a"))).await?;
     eventually_judged(admin, "governed", true).await?;
+    site::eventually_selects(admin, "governed", &["state.secret"]).await?;
+    site::eventually_run(admin).await?;
+    site::eventually_stamped(admin, &["state.internal", "state.secret"]).await?;
     operator.terminate().await;
     Ok(())
 }
