@@ -19,6 +19,9 @@ use crate::world::{create_dry, pod, workload};
 /// A phase in which the definitions are gone.
 pub(super) const LOSS: &str = "the loss of the definitions";
 
+/// A phase in which the policy is made laxer.
+pub(super) const DROP: &str = "a demand that is dropped";
+
 /// Who asks for what: each a row of what is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Creator {
@@ -112,11 +115,13 @@ impl Creator {
 
     /// For how long at most what it asks for may be refused in `phase`. What nobody completes is refused: an API server looks
     /// for the kinds of parameters every half a minute, at an installation, when definitions change and at its own start, and
-    /// while they are gone no mutation has one.
+    /// while they are gone no mutation has one. And what still carries the key of a demand that is dropped is relieved of it by
+    /// mutations at once, which read the policy, while validations follow its edit seconds later.
     pub(super) fn unavoidable(self, phase: &str) -> Option<Duration> {
         match (self, phase) {
             (Self::Incomplete, LOSS) => Some(Duration::MAX),
             (Self::Incomplete, _) => Some(Duration::from_secs(30)),
+            (Self::Complete, DROP) => Some(Duration::from_secs(10)),
             (Self::Bystander | Self::Complete, _) => None,
         }
     }

@@ -17,7 +17,7 @@ use rempart_core::keys;
 use rempart_lab::{Component, ControlPlane, ControlPlaneOptions, FakeNode, OperatorProcess, eventually};
 use serde_json::{Value, json};
 
-use self::creators::{Creator, Creators, LOSS, Refusals};
+use self::creators::{Creator, Creators, DROP, LOSS, Refusals};
 use crate::{
     harness::{Context, Trial},
     world::{SOON, api_of, apply, create, create_dry, merge, pod, refusal},
@@ -251,14 +251,13 @@ async fn live(cluster: &ControlPlane, admin: &Client, seen: &Creators) -> Result
     seen.begin("a label of a namespace that flips");
     flip(admin).await?;
 
-    seen.begin("a key that nobody demands any more, and does again");
+    seen.begin(DROP);
     let mut lax = policy(&both);
-    for level in lax["spec"]["levels"].as_array_mut().context("levels")? {
-        level["require"] = Value::Null;
-    }
+    lax["spec"]["levels"] = json!([{"name": "internal"}, {"name": "secret"}]);
     apply(admin, &lax).await?;
     site::eventually_selects(admin, "governed", &[]).await?;
     site::eventually_run(admin).await?;
+    seen.begin("the demand again");
     apply(admin, &policy(&both)).await?;
     site::eventually_selects(admin, "governed", &["state.secret"]).await?;
     site::eventually_run(admin).await?;
