@@ -17,6 +17,7 @@ use crate::{
     },
     gather::GatheredObjects,
     manifest::read::read,
+    operator::error_chain::ErrorChain,
 };
 
 /// The name of every text that comes from a cluster: it is no file, and nobody can be pointed into it.
@@ -184,7 +185,7 @@ impl StreamedObjects<'_> {
     fn forgive(&mut self, resource: &ListedResource, taken: anyhow::Result<()>) -> anyhow::Result<()> {
         match taken {
             Err(error) if resource.optional => {
-                let message = format!("judged without {}: {error:#}", resource.plural);
+                let message = format!("judged without {}: {}", resource.plural, ErrorChain(error.as_ref()));
                 self.gathered.diagnostics.push(Diagnostic::warning("NotReadable", message));
                 Ok(())
             }

@@ -20,7 +20,7 @@ mod stats;
 
 use std::process::ExitCode;
 
-use crate::terminal::visible;
+use crate::{operator::error_chain::ErrorChain, terminal::visible};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// What ends a command that could not judge.
@@ -89,7 +89,7 @@ impl CommandLine {
             CommandChoice::Completion(completion) => (completion.execute().map(|()| ExitCode::SUCCESS), 1),
         };
         ended.unwrap_or_else(|error| {
-            output::complain(&format!("rempart: {}\n", visible(&format!("{error:#}"))));
+            output::complain(&format!("rempart: {}\n", visible(&ErrorChain(error.as_ref()).to_string())));
             ExitCode::from(otherwise)
         })
     }

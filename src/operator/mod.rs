@@ -11,7 +11,7 @@ pub mod cache;
 pub mod clock;
 pub mod component;
 pub mod engine;
-mod error_chain;
+pub(crate) mod error_chain;
 mod evaluate;
 pub mod hold;
 pub mod lease;
