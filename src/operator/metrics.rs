@@ -249,7 +249,7 @@ impl Metrics {
         );
         registry.register(
             "admission_faults",
-            "1 for each admission policy or binding that is missing, altered or foreign, of the chart's and of those that policies \
+            "1 for each admission policy or binding that is missing, altered, orphaned or foreign, of the chart's and of those that policies \
              have; see the Enforced condition",
             self.admission_faults.clone(),
         );

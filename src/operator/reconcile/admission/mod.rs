@@ -295,21 +295,17 @@ impl AdmissionReconciler {
         let (mut policies, mut lacking) = (BTreeSet::new(), BTreeMap::new());
         // Who only keeps admission sees no mutation.
         let compares = view.settings.is(OperatorComponent::Placement);
-        let chart = if compares { faults_of_chart(view) } else { Vec::new() };
+        let mut chart = if compares { faults_of_chart(view) } else { Vec::new() };
         let none = PresentObjects::new();
         self.known.extend(cache.policies.iter().map(|(name, _)| name.clone()));
         let is_orphan = |name: &&&str| cache.policies.iter().next().is_none() && !self.known.contains(**name);
         let orphaned: BTreeSet<String> = names.iter().filter(is_orphan).map(|name| (*name).to_owned()).collect();
-        let of_orphans =
-            present.iter().filter(|(name, _)| orphaned.contains(**name)).flat_map(|(_, found)| found.keys());
-        let chart: Vec<_> = chart
-            .into_iter()
-            .chain(of_orphans.filter(|_| compares).map(|(kind, name)| AdmissionFault {
-                kind: *kind,
-                name: (*name).to_owned(),
-                fault: AdmissionFaultKind::Orphaned,
-            }))
-            .collect();
+        if compares {
+            let objects =
+                present.iter().filter(|(name, _)| orphaned.contains(**name)).flat_map(|(_, found)| found.keys());
+            let fault = AdmissionFaultKind::Orphaned;
+            chart.extend(objects.map(|(kind, name)| AdmissionFault { kind: *kind, name: (*name).to_owned(), fault }));
+        }
         for name in names.iter().filter(|name| !orphaned.contains(**name)) {
             let present = present.get(name).unwrap_or(&none);
             match cache.policies.get(name) {
