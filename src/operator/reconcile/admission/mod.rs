@@ -32,8 +32,13 @@ use crate::{
     },
 };
 
-/// API servers refresh admission policies and bindings every second; twice that is safe.
+/// API servers refresh admission policies and bindings every second; twice that is safe, unless they are starved of
+/// processors, and what follows may not wait for ever: until validations follow mutations, nothing is enforced.
 const ADMISSION_PROPAGATION: Duration = Duration::from_secs(2);
+
+/// How long is waited for API servers to let go of what was deleted. Nobody waits for the end of a policy, and who is made
+/// a moment too early is refused, or waits for a key that nobody gives a node any more.
+const ADMISSION_RELEASE: Duration = Duration::from_secs(5);
 
 /// What is remembered of admission.
 #[derive(Debug, Default)]
@@ -244,7 +249,7 @@ impl AdmissionReconciler {
             let is_surplus = |kind, name: &str| !desired.contains_key(&(kind, name.to_owned()));
             let any = pass.end(present, |kind, name| validates(kind) && is_surplus(kind, name));
             progress.tidied.update(!any, pass.now);
-            if pass.is_over(name, progress.tidied.wait(ADMISSION_PROPAGATION)) {
+            if pass.is_over(name, progress.tidied.wait(ADMISSION_RELEASE)) {
                 pass.end(present, is_surplus);
             }
         }
@@ -262,13 +267,13 @@ impl AdmissionReconciler {
         let progress = self.progress.entry(name.to_owned()).or_default();
         let any = pass.end(present, |kind, _| validates(kind));
         progress.freed.update(!any, pass.now);
-        if !pass.is_over(name, progress.freed.wait(ADMISSION_PROPAGATION)) {
+        if !pass.is_over(name, progress.freed.wait(ADMISSION_RELEASE)) {
             return;
         }
         let any = pass.end(present, |_, _| true);
         progress.ended.update(!any, pass.now);
         let Some(record) = record else { return };
-        if pass.is_over(name, progress.ended.wait(ADMISSION_PROPAGATION)) {
+        if pass.is_over(name, progress.ended.wait(ADMISSION_RELEASE)) {
             let finalizers = record.meta.finalizers.iter().flatten();
             let others: Vec<String> = finalizers.clone().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();
             if others.len() < finalizers.count() {
