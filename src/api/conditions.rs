@@ -154,6 +154,20 @@ pub const UNMANAGED: &str = "Unmanaged";
 pub const STATIC_POD: &str = "StaticPod";
 /// `Migrating`: the Job has no failure left.
 pub const JOB_WOULD_FAIL: &str = "JobWouldFail";
+/// `Migrating`: the pod's claim is for one node at a time.
+pub const VOLUME_IN_USE: &str = "VolumeInUse";
+/// `Migrating`: the pod's claim or volume is being deleted, or gone.
+pub const CLAIM_ENDING: &str = "ClaimEnding";
+/// `Migrating`: the pod claims devices that nobody counts.
+pub const DEVICES_UNKNOWN: &str = "DevicesUnknown";
+/// `Migrating`: somebody takes the note of the move out of the template.
+pub const NOTE_REVERTED: &str = "NoteReverted";
+/// `Migrating`: another pod of the same owner was evicted, and is not made anew.
+pub const NOT_REPLACED: &str = "NotReplaced";
+/// `Migrating`: the API server did not answer.
+pub const UNANSWERED: &str = "Unanswered";
+/// `Migrating`: a mark of the pod says not now.
+pub const NOT_NOW: &str = "NotNow";
 /// `Migrating`: the pod was replaced once, and its successor waits for the same.
 pub const REPLACED_IN_VAIN: &str = "ReplacedInVain";
 
@@ -244,6 +258,13 @@ pub const CONDITION_TYPES: [ConditionType; 9] = [
             STATIC_POD,
             JOB_WOULD_FAIL,
             REFUSED,
+            VOLUME_IN_USE,
+            CLAIM_ENDING,
+            DEVICES_UNKNOWN,
+            NOTE_REVERTED,
+            NOT_REPLACED,
+            UNANSWERED,
+            NOT_NOW,
             REPLACED_IN_VAIN,
         ],
     },

@@ -60,7 +60,7 @@ fn deployment() -> ControllerSpec {
 
 #[test]
 fn templates_are_freed_and_what_cannot_change_is_named() {
-    let job = |finished| ControllerSpec::Job { finished, started: true, failures_left: None };
+    let job = |finished| ControllerSpec::Job { finished, started: true, failures_left: None, index_limit: None };
     let mut listed = ListedCluster { nodes: 3, ..ListedCluster::default() };
     for (key, found) in [
         ("shop/api", controller(1, None, deployment())),

@@ -7,14 +7,20 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use alloc::{collections::BTreeMap, sync::Arc};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use core::fmt;
 
 use super::{
+    instant::Timestamp,
+    keys,
     name::PoolName,
     namespace::Namespace,
-    selector::Labels,
+    selector::{LabelSource, Labels},
     sensitivity::{SensitivityStatement, TemplateStatements},
+    text::QuotedDisplay,
     workload::{NodeRequirements, NodeTerm, WorkloadKind},
 };
 
@@ -89,7 +95,63 @@ pub struct Pod {
     pub mirror: bool,
 }
 
-/// On what terms a pod goes to a node, beside its selector and affinity.
+/// How a pod ends, and what becomes of it then.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PodLifecycle {
+    /// How long its containers may take to end, in seconds.
+    pub grace_seconds: u32,
+    /// How often its index has failed, of a Job that counts failures by index.
+    pub index_failures: u32,
+    /// Whether its containers are not begun again once they have ended: its `restartPolicy` is not `Always`.
+    pub runs_once: bool,
+    /// What says that it is not to be disturbed now.
+    pub not_now: Option<Box<NotNow>>,
+}
+
+/// A mark by which somebody says of a pod that it is not to be disturbed now.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NotNow {
+    /// An annotation of another project, by its key, for as long as it is there.
+    Marked(&'static str),
+    /// Not before this instant.
+    Until(Timestamp),
+    /// Not before an instant that cannot be read: what is written instead.
+    Unread(String),
+}
+
+impl NotNow {
+    /// The annotations of other projects, with the value that says so: of Karpenter, and of the Cluster Autoscaler.
+    pub const MARKS: [(&str, &str); 2] =
+        [("karpenter.sh/do-not-disrupt", "true"), ("cluster-autoscaler.kubernetes.io/safe-to-evict", "false")];
+
+    /// Whether it says so at `now`.
+    #[must_use]
+    pub fn holds_at(&self, now: Timestamp) -> bool {
+        match self {
+            Self::Marked(_) | Self::Unread(_) => true,
+            Self::Until(then) => now < *then,
+        }
+    }
+}
+
+impl fmt::Display for NotNow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Marked(key) => write!(f, "its annotation {key} says not now"),
+            Self::Until(then) => write!(f, "its annotation {} says not before {then}", keys::NOT_BEFORE),
+            Self::Unread(value) => {
+                write!(
+                    f,
+                    "its annotation {} is {}, which is no instant such as 2026-03-01T12:00:00Z",
+                    keys::NOT_BEFORE,
+                    QuotedDisplay(value)
+                )
+            }
+        }
+    }
+}
+
+/// On what terms a pod goes to a node, beside its selector and affinity, and leaves it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SchedulingConstraints {
     /// What it bears.
@@ -98,6 +160,10 @@ pub struct SchedulingConstraints {
     pub extended_resources: ExtendedResources,
     /// Keys of node labels: where one of its like is, it cannot be on a node with the same value.
     pub anti_affinity_keys: Box<[Box<str>]>,
+    /// Whether it asks for devices by resource claims, of which nodes do not say how many they have left.
+    pub claims_devices: bool,
+    /// How it ends, and what becomes of it then.
+    pub lifecycle: PodLifecycle,
 }
 
 /// Amounts of resources by name, none of them 0.
@@ -129,6 +195,12 @@ pub enum PodPhase {
 }
 
 impl Pod {
+    /// How it ends, and what becomes of it then.
+    #[must_use]
+    pub fn lifecycle(&self) -> &PodLifecycle {
+        &self.scheduling.lifecycle
+    }
+
     /// Whether it takes up a place or waits for one.
     #[must_use]
     pub fn is_active(&self) -> bool {
@@ -290,6 +362,8 @@ pub enum ControllerSpec {
         started: bool,
         /// How many of its pods may still fail; `None` where a pod that is disrupted does not count.
         failures_left: Option<u32>,
+        /// How often each of its indices may fail, where it counts by index.
+        index_limit: Option<u32>,
     },
     /// A `CronJob`.
     CronJob,
@@ -306,6 +380,25 @@ impl ControllerSpec {
             Self::DaemonSet { .. } => WorkloadKind::DaemonSet,
             Self::Job { .. } => WorkloadKind::Job,
             Self::CronJob => WorkloadKind::CronJob,
+        }
+    }
+}
+
+impl Controller {
+    /// Whether it bears that `pod`, one of its own, is disrupted: a Job may count that as one failure too many, of all its
+    /// pods or of the pod's index.
+    #[must_use]
+    pub fn bears_disruption_of(&self, pod: &Pod) -> bool {
+        match &self.spec {
+            ControllerSpec::Job { failures_left: Some(left), index_limit, .. } => {
+                *left > 0 && index_limit.is_none_or(|limit| pod.lifecycle().index_failures < limit)
+            }
+            ControllerSpec::Job { failures_left: None, .. }
+            | ControllerSpec::Deployment { .. }
+            | ControllerSpec::ReplicaSet
+            | ControllerSpec::StatefulSet { .. }
+            | ControllerSpec::DaemonSet { .. }
+            | ControllerSpec::CronJob => true,
         }
     }
 }
@@ -331,6 +424,11 @@ pub struct Claim {
     pub version: u64,
     /// The volume that it is bound to.
     pub volume: Option<Arc<str>>,
+    /// Whether pods of one node alone may have it at a time: its access modes are `ReadWriteOnce` or `ReadWriteOncePod`
+    /// and none for many nodes.
+    pub single_writer: bool,
+    /// Whether its deletion has been asked for: it is there for as long as a pod has it.
+    pub terminating: bool,
 }
 
 /// A volume.
@@ -340,6 +438,65 @@ pub struct Volume {
     pub version: u64,
     /// The nodes that can reach it; any when `None`.
     pub reach: Option<Vec<NodeTerm>>,
+    /// Where its own labels say that it is.
+    pub domains: Box<[VolumeDomain]>,
+    /// Whether its deletion has been asked for.
+    pub terminating: bool,
+}
+
+/// Where a volume is, as a label of its own says: kube-scheduler holds that against the label of nodes, whether or not the
+/// volume has a node affinity (its plugin `VolumeZone`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeDomain {
+    /// The key, of those that are general by now.
+    key: &'static str,
+    /// The key that it is written under.
+    written: &'static str,
+    /// Any of these.
+    values: BTreeSet<Box<str>>,
+}
+
+/// The labels that say where a volume is: the former key of each, and its key since Kubernetes 1.17.
+const DOMAIN_KEYS: [(&str, &str); 2] = [
+    ("failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone"),
+    ("failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region"),
+];
+
+/// What parts the zones of a volume that is in several.
+const DOMAIN_SEPARATOR: &str = "__";
+
+impl VolumeDomain {
+    /// Reads a label of a volume; `None` where it says nothing of a place.
+    #[must_use]
+    pub fn read(key: &str, value: &str) -> Option<Self> {
+        let (former, current) = DOMAIN_KEYS.into_iter().find(|(former, current)| [*former, *current].contains(&key))?;
+        let values = value.split(DOMAIN_SEPARATOR).map(|value| value.trim().into()).collect();
+        Some(Self { key: current, written: if key == former { former } else { current }, values })
+    }
+
+    fn accepts<L: LabelSource + ?Sized>(&self, node: &L) -> bool {
+        let value = node.label(self.written).or_else(|| node.label(self.key));
+        value.is_some_and(|value| self.values.contains(value))
+    }
+}
+
+impl Volume {
+    /// Whether the node `name` with these `labels` can reach it, as kube-scheduler sees it.
+    #[must_use]
+    pub fn is_reached_from<L: LabelSource + ?Sized>(&self, name: &str, labels: &L) -> bool {
+        // A node that says nothing of where it is, is kept out by no label of a volume.
+        let says_where = || {
+            DOMAIN_KEYS.iter().any(|(former, current)| labels.label(former).or_else(|| labels.label(current)).is_some())
+        };
+        self.reach.as_ref().is_none_or(|terms| terms.iter().any(|term| term.accepts(name, labels)))
+            && (self.domains.is_empty() || !says_where() || self.domains.iter().all(|domain| domain.accepts(labels)))
+    }
+
+    /// Whether any node can.
+    #[must_use]
+    pub fn is_reached_from_anywhere(&self) -> bool {
+        self.reach.is_none() && self.domains.is_empty()
+    }
 }
 
 /// A node as a place for pods.

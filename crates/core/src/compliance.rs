@@ -40,6 +40,8 @@ pub struct PlacementFacts<'a> {
     pub exempt: &'a BTreeSet<String>,
     /// The nodes, sorted by name.
     pub nodes: &'a [NodeView<'a>],
+    /// What verdicts grant to the nodes of each pool, whether it has any or not.
+    pub pools: &'a BTreeMap<PoolName, Arc<Labels>>,
     /// What is on the move, by the identifiers of what makes the pods: told of to its end, whoever governs it.
     pub moving: &'a BTreeSet<ObjectUid>,
 }

@@ -33,6 +33,12 @@ impl Timestamp {
         Self(self.0.saturating_sub(duration).unwrap_or(jiff::Timestamp::MIN))
     }
 
+    /// How long it lies after `earlier`; nothing when it is the earlier one.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> core::time::Duration {
+        core::time::Duration::try_from(self.0.duration_since(earlier.0)).unwrap_or_default()
+    }
+
     /// The day that it lies in.
     #[must_use]
     pub fn day(self) -> CalendarDay {

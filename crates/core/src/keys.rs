@@ -17,6 +17,8 @@ pub const WORKLOAD_SENSITIVITY: &str = "rempart.dev/workload-sensitivity";
 pub const WORKLOAD_CATEGORIES: &str = "rempart.dev/workload-categories";
 /// Annotation of a template: when the operator last moved its pods. Its change is what rolls them.
 pub const MIGRATION: &str = "rempart.dev/migration";
+/// Annotation of a pod, by way of its template: an instant before which it is not to be moved.
+pub const NOT_BEFORE: &str = "rempart.dev/not-before";
 
 /// What begins the label of a completion mark on pod templates and their pods; the name of the policy whose admission has
 /// completed it follows.

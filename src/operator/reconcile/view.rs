@@ -122,6 +122,7 @@ impl<'a> ClusterView<'a> {
             propagated,
             exempt: self.exempt(),
             nodes,
+            pools: &self.evaluation.stamps,
             moving: &self.derived.moving,
         }
     }

@@ -267,6 +267,47 @@ struct FailureRule {
     action: String,
     #[serde(default)]
     on_pod_conditions: Vec<PodConditionPattern>,
+    on_exit_codes: Option<ExitCodePattern>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct ExitCodePattern {
+    #[serde(default)]
+    operator: String,
+    #[serde(default)]
+    values: Vec<i32>,
+}
+
+/// What a container ends with whose process knows nothing of SIGTERM, or is killed when its time is up.
+const SIGNALLED: [i32; 2] = [143, 137];
+
+impl FailureRule {
+    /// Whether it may be the one for a pod that is disrupted. What its process makes of SIGTERM nobody knows; what it ends
+    /// with where it makes nothing of it is known.
+    fn may_apply_to_disrupted(&self) -> bool {
+        let by_code = |codes: &ExitCodePattern| match codes.operator.as_str() {
+            "NotIn" => SIGNALLED.iter().any(|code| !codes.values.contains(code)),
+            _ => SIGNALLED.iter().any(|code| codes.values.contains(code)),
+        };
+        self.on_exit_codes.as_ref().is_some_and(by_code) || self.applies_to_disrupted()
+    }
+
+    /// Whether it applies to every pod that is disrupted.
+    fn applies_to_disrupted(&self) -> bool {
+        let pattern = |on: &PodConditionPattern| on.kind == "DisruptionTarget" && matches!(&*on.status, "" | "True");
+        self.on_pod_conditions.iter().any(pattern)
+    }
+}
+
+/// What becomes of a pod that is disrupted, as by an eviction; the worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum DisruptionOutcome {
+    /// It does not count.
+    Ignored,
+    /// It counts as a failure.
+    Counted,
+    /// With the pod the whole Job fails, or its index.
+    Fatal,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -278,12 +319,20 @@ struct PodConditionPattern {
 }
 
 impl FailurePolicy {
-    /// What becomes of a pod that is disrupted, as by an eviction. The first rule that applies is the one.
-    fn of_disrupted(&self) -> Option<&str> {
-        let applies = |rule: &&FailureRule| {
-            rule.on_pod_conditions.iter().any(|on| on.kind == "DisruptionTarget" && matches!(&*on.status, "" | "True"))
+    /// What becomes of a pod that is disrupted. The first rule that applies is the one; which of several may be the first
+    /// depends on what its process ends with, and the worst is reckoned with.
+    fn of_disrupted(&self) -> DisruptionOutcome {
+        let certain = self.rules.iter().position(FailureRule::applies_to_disrupted);
+        let reached = certain.map_or(self.rules.len(), |certain| certain.saturating_add(1));
+        let outcome = |rule: &FailureRule| match rule.action.as_str() {
+            "Ignore" => DisruptionOutcome::Ignored,
+            "FailJob" | "FailIndex" => DisruptionOutcome::Fatal,
+            _ => DisruptionOutcome::Counted,
         };
-        self.rules.iter().find(applies).map(|rule| rule.action.as_str())
+        let possible = self.rules.iter().take(reached).filter(|rule| rule.may_apply_to_disrupted()).map(outcome);
+        // None of them may apply.
+        let rest = if certain.is_none() { Some(DisruptionOutcome::Counted) } else { None };
+        possible.chain(rest).max().unwrap_or(DisruptionOutcome::Counted)
     }
 }
 
@@ -315,16 +364,14 @@ impl FromPartial<batch::Job> for Controller {
         let left = spec.completions.map_or(u32::MAX, |wanted| count(wanted.saturating_sub(status.succeeded)));
         let replicas = spec.parallelism.map_or(1, count).min(left);
         let failures = spec.backoff_limit.unwrap_or(BACKOFF_LIMIT).saturating_sub(status.failed);
-        // An index that may not fail is lost with its pod.
-        let failures = spec.backoff_limit_per_index.map_or(failures, |index| failures.min(index));
-        let failures_left = match spec.pod_failure_policy.as_ref().and_then(FailurePolicy::of_disrupted) {
-            Some("Ignore") => None,
-            // With the pod the whole Job fails, or its index.
-            Some("FailJob" | "FailIndex") => Some(0),
-            _ => Some(count(failures)),
+        let failures_left = match spec.pod_failure_policy.as_ref().map(FailurePolicy::of_disrupted) {
+            Some(DisruptionOutcome::Ignored) => None,
+            Some(DisruptionOutcome::Fatal) => Some(0),
+            Some(DisruptionOutcome::Counted) | None => Some(count(failures)),
         };
+        let index_limit = spec.backoff_limit_per_index.map(count);
         let started = !spec.suspend || status.start_time.is_some();
-        let controller_spec = ControllerSpec::Job { finished, started, failures_left };
+        let controller_spec = ControllerSpec::Job { finished, started, failures_left, index_limit };
         let replicas = if finished || spec.suspend { 0 } else { replicas };
         Ok(Some(
             CommonFields { metadata, template: spec.template, replicas, observed: None, controller_spec }.controller(),
@@ -481,6 +528,11 @@ mod tests {
     #[test]
     fn a_job_bears_so_many_failures() {
         let on = |action: &str, condition: &str| json!({"rules": [{"action": action, "onPodConditions": [{"type": condition, "status": "True"}]}]});
+        let by_code = |action: &str, operator: &str, values: serde_json::Value| {
+            let codes = json!({"action": action, "onExitCodes": {"operator": operator, "values": values}});
+            let ignored = on("Ignore", "DisruptionTarget")["rules"][0].clone();
+            json!({"podFailurePolicy": {"rules": [codes, ignored]}})
+        };
         for (spec, status, replicas, controller_spec) in [
             (json!({}), json!({}), 1, (false, true, Some(6))),
             (json!({"backoffLimit": 4}), json!({"failed": 1}), 1, (false, true, Some(3))),
@@ -488,6 +540,16 @@ mod tests {
             (json!({"podFailurePolicy": on("Ignore", "DisruptionTarget")}), json!({}), 1, (false, true, None)),
             (json!({"podFailurePolicy": on("FailJob", "DisruptionTarget")}), json!({}), 1, (false, true, Some(0))),
             (json!({"podFailurePolicy": on("Ignore", "ConfigIssue")}), json!({}), 1, (false, true, Some(6))),
+            (json!({"podFailurePolicy": on("FailIndex", "DisruptionTarget")}), json!({}), 1, (false, true, Some(0))),
+            // What its process ends with comes first, as far as that can be what SIGTERM and SIGKILL leave it with.
+            (by_code("FailJob", "In", json!([42])), json!({}), 1, (false, true, None)),
+            (by_code("FailJob", "In", json!([42, 143])), json!({}), 1, (false, true, Some(0))),
+            (by_code("FailJob", "In", json!([137])), json!({}), 1, (false, true, Some(0))),
+            (by_code("FailJob", "NotIn", json!([0, 42])), json!({}), 1, (false, true, Some(0))),
+            (by_code("FailIndex", "NotIn", json!([0])), json!({}), 1, (false, true, Some(0))),
+            (by_code("Count", "NotIn", json!([0])), json!({}), 1, (false, true, Some(6))),
+            (by_code("Ignore", "NotIn", json!([0])), json!({}), 1, (false, true, None)),
+            (by_code("FailJob", "NotIn", json!([0, 137, 143])), json!({}), 1, (false, true, None)),
             (json!({"parallelism": 4, "completions": 6}), json!({"succeeded": 3}), 3, (false, true, Some(6))),
             (json!({"parallelism": 4, "suspend": true}), json!({}), 0, (false, false, Some(6))),
             (json!({}), json!({"conditions": [{"type": "Complete", "status": "True"}]}), 0, (true, true, Some(6))),
@@ -496,10 +558,23 @@ mod tests {
         ] {
             let found = read::<batch::Job>(&spec, &status);
             let (finished, started, failures_left) = controller_spec;
-            assert_eq!(found.spec, ControllerSpec::Job { finished, started, failures_left }, "{spec} {status}");
+            assert_eq!(
+                found.spec,
+                ControllerSpec::Job { finished, started, failures_left, index_limit: None },
+                "{spec} {status}"
+            );
             assert_eq!((found.replicas, found.observed), (replicas, true), "{spec} {status}");
         }
         assert_common(&read::<batch::Job>(&json!({"template": template()}), &json!({})));
+    }
+
+    #[test]
+    fn a_job_that_counts_by_index_bears_so_many_failures_of_each() {
+        let spec = json!({"completionMode": "Indexed", "backoffLimitPerIndex": 1, "backoffLimit": i32::MAX});
+        let found = read::<batch::Job>(&spec, &json!({"failed": 1}));
+        let failures_left = Some(u32::try_from(i32::MAX).unwrap() - 1);
+        let expected = ControllerSpec::Job { finished: false, started: true, failures_left, index_limit: Some(1) };
+        assert_eq!(found.spec, expected);
     }
 
     #[test]

@@ -19,7 +19,9 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use rempart_core::keys;
+use rempart_core::{cluster_objects::NotNow, keys};
+
+use super::pod::INDEX_FAILURES;
 
 /// The annotation of a pod that is the image of a static one.
 pub const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -53,6 +55,7 @@ fn metadata<'de, D: Deserializer<'de>, const LABELS: bool>(deserializer: D) -> R
         resource_version: Option<String>,
         generation: Option<i64>,
         deletion_timestamp: Option<Time>,
+        deletion_grace_period_seconds: Option<i64>,
         labels: Option<BTreeMap<String, String>>,
         #[serde(default)]
         annotations: OwnAnnotations,
@@ -68,11 +71,20 @@ fn metadata<'de, D: Deserializer<'de>, const LABELS: bool>(deserializer: D) -> R
         resource_version: found.resource_version,
         generation: found.generation,
         deletion_timestamp: found.deletion_timestamp,
+        deletion_grace_period_seconds: found.deletion_grace_period_seconds,
         labels: found.labels.filter(|_| LABELS),
         annotations: Some(found.annotations.0).filter(|found| !found.is_empty()),
         owner_references: Some(controllers).filter(|found| !found.is_empty()),
         ..ObjectMeta::default()
     })
+}
+
+/// Whether the annotation `key` is read.
+fn is_read(key: &str) -> bool {
+    key.starts_with(OURS)
+        || key == MIRROR
+        || key == INDEX_FAILURES
+        || NotNow::MARKS.iter().any(|(mark, _)| *mark == key)
 }
 
 /// The annotations that are read. Those of others may be as long as the object: `kubectl apply` keeps a copy of it there.
@@ -96,7 +108,7 @@ impl<'de> Deserialize<'de> for OwnAnnotations {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OwnAnnotations, A::Error> {
                 let mut ours = BTreeMap::new();
                 while let Some(key) = map.next_key::<Cow<'_, str>>()? {
-                    if key.starts_with(OURS) || key == MIRROR {
+                    if is_read(&key) {
                         ours.insert(key.into_owned(), map.next_value()?);
                     } else {
                         map.next_value::<IgnoredAny>()?;

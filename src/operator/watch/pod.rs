@@ -16,7 +16,10 @@ use crate::operator::{
     watch::partial::{CompletionMarks, FromPartial, MIRROR, PartialObject, list},
     watch::template::{self, PartialAffinity, PartialToleration},
 };
-use rempart_core::cluster_objects::{ComputeResources, ExtendedResources, Pod, PodPhase, SchedulingConstraints};
+use rempart_core::cluster_objects::{
+    ComputeResources, ExtendedResources, NotNow, Pod, PodLifecycle, PodPhase, SchedulingConstraints,
+};
+use rempart_core::keys;
 use rempart_core::sensitivity::TemplateStatements;
 
 /// A pod, decoded no further than needed.
@@ -41,6 +44,11 @@ pub struct PodSpec {
     overhead: Option<ResourceAmounts>,
     #[serde(default)]
     scheduling_gates: Vec<serde::de::IgnoredAny>,
+    #[serde(default)]
+    restart_policy: String,
+    termination_grace_period_seconds: Option<i64>,
+    #[serde(default)]
+    resource_claims: Vec<serde::de::IgnoredAny>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -102,6 +110,8 @@ impl FromPartial<k8s::Pod> for Pod {
             return Ok(None);
         }
         let PartialPod { metadata, spec, .. } = partial;
+        let lifecycle = lifecycle(&metadata, &spec);
+        let claims_devices = !spec.resource_claims.is_empty();
         let annotations = metadata.annotations.as_ref();
         let tolerations = spec.tolerations.iter().filter_map(PartialToleration::read).collect();
         let apart = apart(&metadata, &spec);
@@ -117,6 +127,8 @@ impl FromPartial<k8s::Pod> for Pod {
                 tolerations,
                 extended_resources: others,
                 anti_affinity_keys: apart,
+                claims_devices,
+                lifecycle,
             }),
             claims: claims.map(|claim| claim.claim_name.into()).collect(),
             requests,
@@ -126,6 +138,34 @@ impl FromPartial<k8s::Pod> for Pod {
             mirror: annotations.is_some_and(|annotations| annotations.contains_key(MIRROR)),
         }))
     }
+}
+
+/// How often the index of a pod has failed, as the Job controller counts it where failures are counted by index.
+pub const INDEX_FAILURES: &str = "batch.kubernetes.io/job-index-failure-count";
+
+/// What a container has to end where nobody says it: what Kubernetes defaults to.
+const GRACE_SECONDS: u32 = 30;
+
+fn lifecycle(metadata: &ObjectMeta, spec: &PodSpec) -> PodLifecycle {
+    // Whoever asked for its deletion may have said another time.
+    let grace = metadata.deletion_grace_period_seconds.or(spec.termination_grace_period_seconds);
+    let failures = metadata.annotations.as_ref().and_then(|annotations| annotations.get(INDEX_FAILURES));
+    PodLifecycle {
+        grace_seconds: grace.map_or(GRACE_SECONDS, |seconds| u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)),
+        index_failures: failures.and_then(|failures| failures.parse().ok()).unwrap_or_default(),
+        runs_once: matches!(spec.restart_policy.as_str(), "Never" | "OnFailure"),
+        not_now: metadata.annotations.as_ref().and_then(not_now).map(Box::new),
+    }
+}
+
+fn not_now(annotations: &BTreeMap<String, String>) -> Option<NotNow> {
+    let marked = NotNow::MARKS.iter().find(|(key, value)| annotations.get(*key).is_some_and(|said| said == value));
+    let until = || {
+        let said = annotations.get(keys::NOT_BEFORE)?;
+        let then = said.parse::<jiff::Timestamp>();
+        Some(then.map_or_else(|_| NotNow::Unread(said.clone()), |then| NotNow::Until(then.into())))
+    };
+    marked.map(|(key, _)| NotNow::Marked(key)).or_else(until)
 }
 
 fn phase(pod: &PartialPod) -> PodPhase {
@@ -296,6 +336,50 @@ mod tests {
             (pod.node.as_deref(), pod.phase, pod.terminating, pod.mirror),
             (Some("n1"), PodPhase::Ready, true, false)
         );
+    }
+
+    #[test]
+    fn how_a_pod_ends_and_what_becomes_of_it_then() {
+        let lifecycle = |metadata: Value, spec: Value| {
+            let mut metadata = metadata;
+            metadata["name"] = json!("p");
+            read(json!({"metadata": metadata, "spec": spec})).unwrap().lifecycle().clone()
+        };
+        let plain = PodLifecycle { grace_seconds: 30, ..PodLifecycle::default() };
+        assert_eq!(lifecycle(json!({}), json!({"restartPolicy": "Always"})), plain);
+        for once in ["Never", "OnFailure"] {
+            let found = lifecycle(json!({}), json!({"restartPolicy": once, "terminationGracePeriodSeconds": 3600}));
+            assert_eq!(found, PodLifecycle { grace_seconds: 3600, runs_once: true, ..plain.clone() });
+        }
+        let deleted = json!({"deletionTimestamp": "2026-03-01T12:00:00Z", "deletionGracePeriodSeconds": 900});
+        assert_eq!(lifecycle(deleted, json!({"terminationGracePeriodSeconds": 5})).grace_seconds, 900);
+        let failed = json!({"annotations": {"batch.kubernetes.io/job-index-failure-count": "2"}});
+        assert_eq!(lifecycle(failed, json!({})).index_failures, 2);
+        let then = "2026-03-01T12:00:00Z".parse::<jiff::Timestamp>().unwrap().into();
+        for (key, value, expected) in [
+            ("karpenter.sh/do-not-disrupt", "true", Some(NotNow::Marked("karpenter.sh/do-not-disrupt"))),
+            ("karpenter.sh/do-not-disrupt", "false", None),
+            (
+                "cluster-autoscaler.kubernetes.io/safe-to-evict",
+                "false",
+                Some(NotNow::Marked("cluster-autoscaler.kubernetes.io/safe-to-evict")),
+            ),
+            ("cluster-autoscaler.kubernetes.io/safe-to-evict", "true", None),
+            (keys::NOT_BEFORE, "2026-03-01T12:00:00Z", Some(NotNow::Until(then))),
+            (keys::NOT_BEFORE, "2026-03-01T13:00:00+01:00", Some(NotNow::Until(then))),
+            (keys::NOT_BEFORE, "tomorrow", Some(NotNow::Unread("tomorrow".to_owned()))),
+        ] {
+            let found = lifecycle(json!({"annotations": {key: value}}), json!({}));
+            assert_eq!(found.not_now.as_deref(), expected.as_ref(), "{key}: {value}");
+        }
+    }
+
+    #[test]
+    fn devices_are_claimed_by_name_or_from_a_template() {
+        let claims =
+            |spec: Value| read(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap().scheduling.claims_devices;
+        assert!(!claims(json!({})));
+        assert!(claims(json!({"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}]})));
     }
 
     #[test]

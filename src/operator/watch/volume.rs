@@ -12,7 +12,7 @@ use crate::operator::{
     watch::template::{NodeSelector, terms},
 };
 use rempart_core::{
-    cluster_objects::{Claim, Volume},
+    cluster_objects::{Claim, Volume, VolumeDomain},
     namespace::Namespace,
 };
 
@@ -39,14 +39,29 @@ impl ResourceVersioned for Namespace {
 #[serde(rename_all = "camelCase")]
 pub struct ClaimSpec {
     volume_name: Option<String>,
+    #[serde(default)]
+    access_modes: Vec<String>,
+}
+
+impl ClaimSpec {
+    /// Whether pods of one node alone may have it at a time.
+    fn is_for_one_node(&self) -> bool {
+        !self.access_modes.is_empty()
+            && self.access_modes.iter().all(|mode| matches!(mode.as_str(), "ReadWriteOnce" | "ReadWriteOncePod"))
+    }
 }
 
 impl FromPartial<k8s::PersistentVolumeClaim> for Claim {
     type Partial = PartialObject<k8s::PersistentVolumeClaim, ClaimSpec, NoFields>;
 
     fn from_partial(partial: Self::Partial) -> Result<Option<Self>, String> {
-        let volume = partial.spec.volume_name.filter(|name| !name.is_empty()).map(Into::into);
-        Ok(Some(Self { version: version(partial.metadata.resource_version.as_deref()), volume }))
+        let single_writer = partial.spec.is_for_one_node();
+        Ok(Some(Self {
+            version: version(partial.metadata.resource_version.as_deref()),
+            volume: partial.spec.volume_name.filter(|name| !name.is_empty()).map(Into::into),
+            single_writer,
+            terminating: partial.metadata.deletion_timestamp.is_some(),
+        }))
     }
 }
 
@@ -63,11 +78,22 @@ struct VolumeNodeAffinity {
 }
 
 impl FromPartial<k8s::PersistentVolume> for Volume {
-    type Partial = PartialObject<k8s::PersistentVolume, VolumeSpec, NoFields>;
+    type Partial = PartialObject<k8s::PersistentVolume, VolumeSpec, NoFields, true>;
 
     fn from_partial(partial: Self::Partial) -> Result<Option<Self>, String> {
         let required = partial.spec.node_affinity.and_then(|affinity| affinity.required);
-        Ok(Some(Self { version: version(partial.metadata.resource_version.as_deref()), reach: required.map(terms) }))
+        Ok(Some(Self {
+            version: version(partial.metadata.resource_version.as_deref()),
+            reach: required.map(terms),
+            domains: partial
+                .metadata
+                .labels
+                .iter()
+                .flatten()
+                .filter_map(|(key, value)| VolumeDomain::read(key, value))
+                .collect(),
+            terminating: partial.metadata.deletion_timestamp.is_some(),
+        }))
     }
 }
 
@@ -96,7 +122,7 @@ mod tests {
             .value
             .unwrap()
             .unwrap();
-        assert_eq!(claim, Claim { version: 4, volume: Some("pv-1".into()) });
+        assert_eq!(claim, Claim { version: 4, volume: Some("pv-1".into()), single_writer: true, terminating: false });
         let free = json!({"metadata": metadata, "spec": {}});
         let claim = serde_json::from_value::<DecodedObject<k8s::PersistentVolumeClaim, Claim>>(free)
             .unwrap()
@@ -122,6 +148,27 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!(volume.reach, None);
+
+        let labelled = json!({"name": "a", "deletionTimestamp": "2026-03-01T12:00:00Z",
+            "labels": {"topology.kubernetes.io/zone": "a__b", "team": "lab"}});
+        let volume =
+            serde_json::from_value::<DecodedObject<k8s::PersistentVolume, Volume>>(json!({"metadata": labelled}))
+                .unwrap()
+                .value
+                .unwrap()
+                .unwrap();
+        let domain = VolumeDomain::read("topology.kubernetes.io/zone", "a__b").unwrap();
+        assert_eq!((volume.terminating, &*volume.domains), (true, [domain].as_slice()));
+        for (modes, expected) in [
+            (json!([]), false),
+            (json!(["ReadWriteOncePod"]), true),
+            (json!(["ReadWriteOnce", "ReadOnlyMany"]), false),
+            (json!(["ReadWriteMany"]), false),
+        ] {
+            let claim = json!({"metadata": {"name": "a"}, "spec": {"accessModes": modes}});
+            let claim = serde_json::from_value::<DecodedObject<k8s::PersistentVolumeClaim, Claim>>(claim);
+            assert_eq!(claim.unwrap().value.unwrap().unwrap().single_writer, expected, "{modes}");
+        }
 
         let namespace = json!({"metadata": metadata, "spec": {"finalizers": ["kubernetes"]}});
         let namespace = serde_json::from_value::<DecodedObject<k8s::Namespace, Namespace>>(namespace)

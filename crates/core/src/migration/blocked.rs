@@ -4,7 +4,25 @@ use alloc::string::String;
 use core::fmt;
 
 use super::fit::NoFit;
-use crate::workload::WorkloadKind;
+use crate::{cluster_objects::NotNow, instant::Timestamp, workload::WorkloadKind};
+
+/// What is missing of a workload after an eviction.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReplacementShortfall {
+    /// The kind and name of what should make pods anew.
+    pub owner: String,
+    /// How many of its pods are ready.
+    pub ready: u32,
+    /// How many were before.
+    pub before: u32,
+}
+
+impl fmt::Display for ReplacementShortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { owner, ready, before } = self;
+        write!(f, "a pod of {owner} was evicted and is not made anew: {ready} of {before} are ready")
+    }
+}
 
 /// Why a pod stays though it should not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +53,8 @@ pub enum BlockedReason {
     OwnerTerminating(WorkloadKind),
     /// Nobody would make it anew.
     Unmanaged,
+    /// The same, since it runs once, for an owner of a kind that Rempart does not know.
+    RunsOnce(String),
     /// It is the image of a static pod.
     Static,
     /// Its Job was made from a template that says less than is said now, and that can no longer change.
@@ -51,18 +71,29 @@ pub enum BlockedReason {
     Stuck,
     /// Its template was completed, and says less again.
     TemplateReverted,
+    /// The note of its move was taken out of its template again.
+    NoteTaken,
+    /// Another pod of its workload was evicted and is not made anew; what says so.
+    NotReplaced(ReplacementShortfall),
+    /// The API server did not answer what was asked of it.
+    Unanswered,
+    /// It is not to be disturbed now.
+    NotNow(NotNow),
     /// It was replaced, and its successor waits for the same.
     InVain(String),
 }
 
 impl BlockedReason {
     /// Every [`Self::code`].
-    pub const CODES: [&str; 26] = [
+    pub const CODES: [&str; 33] = [
         "NoClearedPool",
         "NoClearedNode",
         "NodesTooSmall",
         "NodesTaken",
         "VolumePinned",
+        "VolumeInUse",
+        "ClaimEnding",
+        "DevicesUnknown",
         "NoCapacity",
         "Refused",
         "ReportOnly",
@@ -83,6 +114,10 @@ impl BlockedReason {
         "AdmissionPending",
         "RolloutStuck",
         "TemplateReverted",
+        "NoteReverted",
+        "NotReplaced",
+        "Unanswered",
+        "NotNow",
         "ReplacedInVain",
     ];
 
@@ -91,10 +126,13 @@ impl BlockedReason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoFit(NoFit::NoPool) => "NoClearedPool",
-            Self::NoFit(NoFit::NoNode) => "NoClearedNode",
+            Self::NoFit(NoFit::EmptyPool(_) | NoFit::NoNode) => "NoClearedNode",
             Self::NoFit(NoFit::TooSmall) => "NodesTooSmall",
             Self::NoFit(NoFit::AntiAffinity) => "NodesTaken",
             Self::NoFit(NoFit::Volume { .. }) => "VolumePinned",
+            Self::NoFit(NoFit::SingleWriter { .. }) => "VolumeInUse",
+            Self::NoFit(NoFit::Ending { .. }) => "ClaimEnding",
+            Self::NoFit(NoFit::Devices) => "DevicesUnknown",
             Self::NoFit(NoFit::Full) => "NoCapacity",
             Self::Refused(_) => "Refused",
             Self::ReportOnly => "ReportOnly",
@@ -106,7 +144,7 @@ impl BlockedReason {
             Self::RolloutUnderWay(_) => "RolloutUnderWay",
             Self::DaemonSet => "DaemonSet",
             Self::OwnerTerminating(_) => "OwnerTerminating",
-            Self::Unmanaged => "Unmanaged",
+            Self::Unmanaged | Self::RunsOnce(_) => "Unmanaged",
             Self::Static => "StaticPod",
             Self::JobStarted => "JobStarted",
             Self::JobWouldFail => "JobWouldFail",
@@ -115,6 +153,10 @@ impl BlockedReason {
             Self::AdmissionPending => "AdmissionPending",
             Self::Stuck => "RolloutStuck",
             Self::TemplateReverted => "TemplateReverted",
+            Self::NoteTaken => "NoteReverted",
+            Self::NotReplaced(_) => "NotReplaced",
+            Self::Unanswered => "Unanswered",
+            Self::NotNow(_) => "NotNow",
             Self::InVain(_) => "ReplacedInVain",
         }
     }
@@ -123,6 +165,12 @@ impl BlockedReason {
     #[must_use]
     pub fn advises_removal(&self) -> bool {
         matches!(self, Self::Recreate | Self::OnDelete(_) | Self::Unmanaged)
+    }
+
+    /// When it is over by itself, where that is known.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        if let Self::NotNow(NotNow::Until(then)) = self { Some(*then) } else { None }
     }
 
     /// Whether it is on its way all the same, by somebody else's doing.
@@ -135,7 +183,7 @@ impl BlockedReason {
 impl fmt::Display for BlockedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoFit(why) => write!(f, "kept, since {why}; it moves when there is a place"),
+            Self::NoFit(why) => write!(f, "kept, since {why}; {}", why.remedy()),
             Self::Refused(why) => write!(f, "kept, since its successor would be refused: {why}"),
             Self::ReportOnly => f.write_str("kept, since onClearanceLoss of its level says Report"),
             Self::Stopped(how) => f.write_str(how),
@@ -166,6 +214,11 @@ impl fmt::Display for BlockedReason {
             Self::Unmanaged => {
                 f.write_str("kept, since nothing controls it, and nobody would make it anew; delete it, and create it again")
             }
+            Self::RunsOnce(owner) => write!(
+                f,
+                "kept until it ends, since it runs once (spec.restartPolicy) and {owner} would not make it anew; delete it, \
+                 if what it has done so far may be lost"
+            ),
             Self::Static => f.write_str("kept, since it is a static pod; take its manifest off the node"),
             Self::JobStarted => f.write_str(
                 "kept, since its Job was made from a template that says less than is said now, and that can no longer \
@@ -187,6 +240,16 @@ impl fmt::Display for BlockedReason {
                 "kept, since what owns its template takes away what admission completes in it; say the level in what makes \
                  the template",
             ),
+            Self::NoteTaken => f.write_str(
+                "kept, since what owns its Deployment takes back what is written into the template, so that no rollout can be \
+                 begun, and no other pod of it would stand meanwhile; restart it by way of its owner, or have that leave the \
+                 annotation rempart.dev/migration of the template alone",
+            ),
+            Self::NotReplaced(shortfall) => write!(f, "kept, since {shortfall}; it goes when as many are ready again"),
+            Self::Unanswered => f.write_str(
+                "kept, since the API server did not answer within ten minutes what was asked of it; is a webhook in its way?",
+            ),
+            Self::NotNow(mark) => write!(f, "kept, since {mark}; take that away when it may move"),
             Self::InVain(keys) => write!(
                 f,
                 "was replaced once, and its successor waits for the same ({keys}); take that out of the nodeSelector of \
@@ -207,11 +270,17 @@ mod tests {
         use BlockedReason as Blocked;
         let volume = || NoFit::Volume { claim: "c".into(), volume: "v".into() };
         Some(match before {
-            Blocked::NoFit(NoFit::NoPool) => Blocked::NoFit(NoFit::NoNode),
+            Blocked::NoFit(NoFit::NoPool) => Blocked::NoFit(NoFit::EmptyPool("p".into())),
+            Blocked::NoFit(NoFit::EmptyPool(_)) => Blocked::NoFit(NoFit::NoNode),
             Blocked::NoFit(NoFit::NoNode) => Blocked::NoFit(NoFit::TooSmall),
             Blocked::NoFit(NoFit::TooSmall) => Blocked::NoFit(NoFit::AntiAffinity),
             Blocked::NoFit(NoFit::AntiAffinity) => Blocked::NoFit(volume()),
-            Blocked::NoFit(NoFit::Volume { .. }) => Blocked::NoFit(NoFit::Full),
+            Blocked::NoFit(NoFit::Volume { .. }) => Blocked::NoFit(NoFit::SingleWriter { claim: "c".into() }),
+            Blocked::NoFit(NoFit::SingleWriter { .. }) => {
+                Blocked::NoFit(NoFit::Ending { what: "claim c".into(), gone: false })
+            }
+            Blocked::NoFit(NoFit::Ending { .. }) => Blocked::NoFit(NoFit::Devices),
+            Blocked::NoFit(NoFit::Devices) => Blocked::NoFit(NoFit::Full),
             Blocked::NoFit(NoFit::Full) => Blocked::Refused("r".into()),
             Blocked::Refused(_) => Blocked::ReportOnly,
             Blocked::ReportOnly => Blocked::Stopped("s".into()),
@@ -224,7 +293,8 @@ mod tests {
             Blocked::RolloutUnderWay(_) => Blocked::DaemonSet,
             Blocked::DaemonSet => Blocked::OwnerTerminating(WorkloadKind::Deployment),
             Blocked::OwnerTerminating(_) => Blocked::Unmanaged,
-            Blocked::Unmanaged => Blocked::Static,
+            Blocked::Unmanaged => Blocked::RunsOnce("Workflow w".into()),
+            Blocked::RunsOnce(_) => Blocked::Static,
             Blocked::Static => Blocked::JobStarted,
             Blocked::JobStarted => Blocked::JobWouldFail,
             Blocked::JobWouldFail => Blocked::OthersNotReady,
@@ -232,7 +302,13 @@ mod tests {
             Blocked::Budget(_) => Blocked::AdmissionPending,
             Blocked::AdmissionPending => Blocked::Stuck,
             Blocked::Stuck => Blocked::TemplateReverted,
-            Blocked::TemplateReverted => Blocked::InVain("k".into()),
+            Blocked::TemplateReverted => Blocked::NoteTaken,
+            Blocked::NoteTaken => {
+                Blocked::NotReplaced(ReplacementShortfall { owner: "Cluster c".into(), ready: 1, before: 2 })
+            }
+            Blocked::NotReplaced(_) => Blocked::Unanswered,
+            Blocked::Unanswered => Blocked::NotNow(NotNow::Marked("m")),
+            Blocked::NotNow(_) => Blocked::InVain("k".into()),
             Blocked::InVain(_) => return None,
         })
     }

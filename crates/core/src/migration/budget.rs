@@ -18,6 +18,9 @@ pub(super) struct ConcurrencyBudget<'a> {
 struct LevelBudget {
     most: u32,
     moving: u32,
+    /// Whether somebody waits for more of it than is left: then nobody who comes after may take that away, or a large
+    /// workload would never have its turn among small ones.
+    is_closed: bool,
 }
 
 impl<'a> ConcurrencyBudget<'a> {
@@ -30,16 +33,17 @@ impl<'a> ConcurrencyBudget<'a> {
         for owned in report.workloads.values().filter(|owned| owned.requirements.levels().next().is_none()) {
             all.add(&owned.pods);
         }
-        let mut ungoverned = LevelBudget { most: most(&all), moving: 0 };
+        let mut ungoverned = LevelBudget { most: most(&all), moving: 0, is_closed: false };
         let levels = report.levels.iter();
-        let mut levels: BTreeMap<_, _> =
-            levels.map(|(level, counts)| (*level, LevelBudget { most: most(counts), moving: 0 })).collect();
+        let mut levels: BTreeMap<_, _> = levels
+            .map(|(level, counts)| (*level, LevelBudget { most: most(counts), moving: 0, is_closed: false }))
+            .collect();
         for (uid, pods) in context.moving {
             let Some(owned) = report.workloads.get(uid) else { continue };
             let mut is_governed = false;
             for level in owned.requirements.levels() {
                 is_governed = true;
-                levels.entry(level).or_insert(LevelBudget { most: 0, moving: 0 }).take(*pods);
+                levels.entry(level).or_insert(LevelBudget { most: 0, moving: 0, is_closed: false }).take(*pods);
             }
             if !is_governed {
                 ungoverned.take(*pods);
@@ -59,6 +63,20 @@ impl<'a> ConcurrencyBudget<'a> {
             return self.ungoverned.allows(pods);
         }
         levels.all(|level| self.levels.get(&level).is_none_or(|budget| budget.allows(pods)))
+    }
+
+    /// Keeps what is left for `candidate`, which needs more of it.
+    pub(super) fn close(&mut self, candidate: &Candidate<'_, 'a>) {
+        let pods = candidate.pods_moving();
+        let mut levels = candidate.owned.requirements.levels().peekable();
+        if levels.peek().is_none() {
+            self.ungoverned.is_closed = true;
+        }
+        for level in levels {
+            if let Some(budget) = self.levels.get_mut(&level).filter(|budget| !budget.allows(pods)) {
+                budget.is_closed = true;
+            }
+        }
     }
 
     /// Counts `candidate` as on the move.
@@ -82,7 +100,7 @@ impl<'a> ConcurrencyBudget<'a> {
 impl LevelBudget {
     /// Whether so many more may begin: one workload always may.
     fn allows(&self, pods: u32) -> bool {
-        self.moving == 0 || self.moving.saturating_add(pods.max(1)) <= self.most
+        !self.is_closed && (self.moving == 0 || self.moving.saturating_add(pods.max(1)) <= self.most)
     }
 
     fn take(&mut self, pods: u32) {

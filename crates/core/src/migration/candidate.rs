@@ -2,6 +2,7 @@
 
 use alloc::{
     collections::BTreeMap,
+    format,
     string::{String, ToString},
     vec,
     vec::Vec,
@@ -10,7 +11,8 @@ use core::cmp::Reverse;
 
 use super::{
     BlockedReason, FitChecker, FitRequirement, MigrationCause, MigrationContext, MigrationMethod, MigrationStep,
-    PlannedMigration, ReplacementStrategy, TemplateEffect, TemplateState, WantedAction, method::ordinal,
+    PlannedMigration, ReplacementShortfall, ReplacementStrategy, TemplateEffect, TemplateState, WantedAction,
+    method::ordinal,
 };
 use crate::{
     cluster_objects::{Controller, ControllerSpec, ObjectUid, Pod, RolloutStrategy, split},
@@ -28,6 +30,8 @@ pub(super) struct Candidate<'u, 'a> {
     pub(super) cause: MigrationCause,
     /// Whether the move waits for its turn: evictions that an officer wants at once do not, nor does what costs nothing.
     pub(super) paced: bool,
+    /// How often its workload was moved in vain.
+    pub(super) failures: u32,
 }
 
 /// What would be done.
@@ -39,10 +43,10 @@ pub(super) enum CandidateSteps<'a> {
 }
 
 impl<'a> Candidate<'_, 'a> {
-    /// The most pressing first.
-    pub(super) fn order(&self) -> (MigrationCause, Reverse<usize>, &str, &str, &str) {
+    /// What has not failed before what has, and then the most pressing first: what is broken takes nobody's turn.
+    pub(super) fn order(&self) -> impl Ord {
         let rank = self.owned.requirements.levels().map(|level| level.rank).max().unwrap_or(0);
-        (self.cause, Reverse(rank), self.owned.namespace, self.owned.kind_said(), self.owned.name())
+        (self.failures, self.cause, Reverse(rank), self.owned.namespace, self.owned.kind_said(), self.owned.name())
     }
 
     /// How many pods would be on the move.
@@ -110,7 +114,7 @@ pub(super) fn incomplete_template<'u, 'a>(
     context: &MigrationContext<'_>,
 ) -> Option<Candidate<'u, 'a>> {
     let PodOwner::Known(name, controller) = owned.owner else { return None };
-    let effect = ReplacementStrategy::of(owned, None).template_effect();
+    let effect = ReplacementStrategy::of(owned, None, false).template_effect();
     let free = match effect {
         TemplateEffect::RestartsNothing => true,
         TemplateEffect::Restarts => controller.replicas == 0 && owned.pods.total == 0,
@@ -122,7 +126,8 @@ pub(super) fn incomplete_template<'u, 'a>(
         return None;
     }
     let steps = CandidateSteps::Template { kind: controller.spec.kind(), name };
-    Some(Candidate { owned, steps, cause: MigrationCause::TemplateBehind, paced: false })
+    let failures = context.failures(owned.uid);
+    Some(Candidate { owned, steps, cause: MigrationCause::TemplateBehind, paced: false, failures })
 }
 
 /// What there is to move of the misplaced pods.
@@ -140,6 +145,7 @@ pub(super) fn misplaced<'u, 'a>(
             Err(why) => drop(notes.insert(pod.key, why)),
         }
     }
+    let failures = context.failures(owned.uid);
     let cause = free.iter().map(|(pod, _)| pod.worst()).max().and_then(MigrationCause::of)?;
     let by = |wanted: MigrationMethod| free.iter().filter(move |(_, method)| *method == wanted).map(|(pod, _)| *pod);
     let evictions = |pods: Vec<&MisplacedPod<'a>>| {
@@ -147,7 +153,7 @@ pub(super) fn misplaced<'u, 'a>(
     };
     let at_once: Vec<_> = by(MigrationMethod::EvictAll).collect();
     if !at_once.is_empty() {
-        return Some(Candidate { owned, steps: evictions(at_once), cause, paced: false });
+        return Some(Candidate { owned, steps: evictions(at_once), cause, paced: false, failures });
     }
     if let PodOwner::Known(name, controller) = owned.owner {
         let steps = CandidateSteps::Template { kind: controller.spec.kind(), name };
@@ -155,16 +161,18 @@ pub(super) fn misplaced<'u, 'a>(
         let one_is_stranded = controller.spec.kind() == WorkloadKind::StatefulSet
             && notes.values().any(|why| matches!(why, BlockedReason::NoFit(_)));
         if by(MigrationMethod::RestartRollout).next().is_some() && !one_is_stranded {
-            return Some(Candidate { owned, steps, cause, paced: true });
+            return Some(Candidate { owned, steps, cause, paced: true, failures });
         }
         if by(MigrationMethod::CompleteTemplate).next().is_some() {
-            return Some(Candidate { owned, steps, cause: MigrationCause::TemplateBehind, paced: false });
+            return Some(Candidate { owned, steps, cause: MigrationCause::TemplateBehind, paced: false, failures });
         }
     }
-    // One at a time, and of an ordered workload the last first, as its controller does.
-    let next = by(MigrationMethod::EvictOneByOne).max_by_key(|pod| (ordinal(pod.key), pod.key))?;
-    if others_ready(owned, next.pod) {
-        return Some(Candidate { owned, steps: evictions(vec![next]), cause, paced: true });
+    // One at a time; who is not ready first, since that costs nothing and may be what the others wait for; and of an ordered
+    // workload the last first, as its controller does.
+    let next = by(MigrationMethod::EvictOneByOne)
+        .max_by_key(|pod| (Reverse(pod.pod.is_ready()), ordinal(pod.key), pod.key))?;
+    if !next.pod.is_ready() || others_ready(owned, next.pod) {
+        return Some(Candidate { owned, steps: evictions(vec![next]), cause, paced: true, failures });
     }
     notes.extend(free.iter().map(|(pod, _)| (pod.key, BlockedReason::OthersNotReady)));
     None
@@ -236,7 +244,18 @@ fn method_of(
     if let Some(why) = context.resting.get(&owned.uid) {
         return Err(why.clone());
     }
-    let method = ReplacementStrategy::of(owned, Some(pod)).method(template_state(owned), pod.revision, action);
+    if action == WantedAction::Migrate {
+        is_replaceable(owned, pod.pod, context)?;
+        if let Some(mark) = pod.pod.lifecycle().not_now.as_deref().filter(|mark| mark.holds_at(context.now)) {
+            return Err(BlockedReason::NotNow(mark.clone()));
+        }
+    }
+    let strategy = ReplacementStrategy::of(owned, Some(pod), context.reverting.contains(&owned.uid));
+    let method = strategy.method(template_state(owned), pod.revision, action);
+    // Nothing else of it would stand.
+    if strategy == ReplacementStrategy::Reverted && method == Ok(MigrationMethod::EvictOneByOne) && wants_one(owned) {
+        return Err(BlockedReason::NoteTaken);
+    }
     let method = method.map_err(|why| if is_stuck(owned) && why.is_under_way() { BlockedReason::Stuck } else { why });
     // Nobody is told to take away what has nowhere to go.
     if method.as_ref().is_err_and(BlockedReason::advises_removal) {
@@ -253,6 +272,32 @@ fn method_of(
     if acted_on(&pod.requirements, facts) { Ok(method) } else { Err(BlockedReason::AdmissionPending) }
 }
 
+/// Nothing, or that nobody would make `pod` anew, as far as that is known of an owner of another kind.
+pub(super) fn is_replaceable(
+    owned: &OwnedPods<'_>,
+    pod: &Pod,
+    context: &MigrationContext<'_>,
+) -> Result<(), BlockedReason> {
+    let PodOwner::Unknown(maker) = owned.owner else { return Ok(()) };
+    let maker = || format!("{} {}", maker.kind_said, maker.name);
+    if pod.lifecycle().runs_once {
+        return Err(BlockedReason::RunsOnce(maker()));
+    }
+    match context.missing.get(&owned.uid) {
+        Some(before) if owned.pods.ready < *before => Err(BlockedReason::NotReplaced(ReplacementShortfall {
+            owner: maker(),
+            ready: owned.pods.ready,
+            before: *before,
+        })),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether the controller of `owned` wants one pod at most.
+fn wants_one(owned: &OwnedPods<'_>) -> bool {
+    matches!(owned.owner, PodOwner::Known(_, controller) if controller.replicas <= 1)
+}
+
 /// Whether the controller of `owned` says that its rollout does not go on.
 fn is_stuck(owned: &OwnedPods<'_>) -> bool {
     matches!(owned.owner, PodOwner::Known(_, Controller { spec: ControllerSpec::Deployment { stuck: true, .. }, .. }))
@@ -265,6 +310,17 @@ fn place(
     method: MigrationMethod,
     fit: &mut FitChecker<'_, '_>,
 ) -> Result<(), super::NoFit> {
+    let is_deployment = owned.kind() == Some(WorkloadKind::Deployment);
+    let held = match method {
+        // Its replacement stands, or would have to stand, before it goes.
+        MigrationMethod::RestartRollout if is_deployment => fit.single_writer(pod.key, pod.pod, gone_first(owned) > 0),
+        // Others of its node have the claim and stay.
+        MigrationMethod::EvictOneByOne => fit.single_writer(pod.key, pod.pod, true),
+        MigrationMethod::RestartRollout | MigrationMethod::CompleteTemplate | MigrationMethod::EvictAll => None,
+    };
+    if let Some(held) = held {
+        return Err(held);
+    }
     let required = match (method, owned.kind()) {
         // It restarts nothing.
         (MigrationMethod::CompleteTemplate, _) => return Ok(()),
@@ -278,7 +334,11 @@ fn place(
             FitRequirement::Apart
         }
     };
-    fit.for_pod(pod.key, pod.pod, &pod.requirements, required)
+    match fit.for_pod(pod.key, pod.pod, &pod.requirements, required) {
+        // Nothing goes before its replacement stands, and that it waits may be what makes an autoscaler add a node.
+        Err(super::NoFit::EmptyPool(_)) if required == FitRequirement::Fits => Ok(()),
+        found => found,
+    }
 }
 
 /// Whether the template of `owned` says, and for a `DaemonSet` selects, all that its pods need.
@@ -330,8 +390,8 @@ fn others_ready(owned: &OwnedPods<'_>, pod: &Pod) -> bool {
             ControllerSpec::Deployment {
                 strategy: RolloutStrategy::Rolling { unavailable, .. }, available, ..
             } => {
-                // What its own rollout would leave standing.
-                let floor = controller.replicas.saturating_sub(*unavailable);
+                // What its own rollout would leave standing; one less where none can be begun.
+                let floor = controller.replicas.saturating_sub((*unavailable).max(1));
                 return controller.observed && others.min(available.saturating_sub(u32::from(pod.is_ready()))) >= floor;
             }
             ControllerSpec::Job { .. } => return true,

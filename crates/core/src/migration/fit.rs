@@ -1,8 +1,9 @@
 //! Fit checks: whether there is a node that could take a pod if it were created now.
 //!
-//! Takes a pod with its requirements and gives a node, or the demand at which the best node fails. What the scheduler asks of a node is asked here too, as far as it can make a move end with nowhere to go: its labels,
-//! taints and resources, the reach of volumes, and distance from a pod's own like. Not asked are affinity to other pods,
-//! distance from other workloads and topology spread.
+//! Takes a pod with its requirements and gives a node, or the demand at which the best node fails. What the scheduler asks
+//! of a node is asked here too, as far as it can make a move end with nowhere to go: its labels, taints and resources, the
+//! reach of volumes, and distance from a pod's own like. Not asked are affinity to other pods, distance from other
+//! workloads and topology spread.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -18,14 +19,14 @@ use core::fmt;
 
 use crate::{
     cluster_objects::{
-        ClusterObjects, ComputeResources, ExtendedResources, NodeView, ObjectUid, Pod, PodPhase, has_others, split,
-        tolerates,
+        ClusterObjects, ComputeResources, ExtendedResources, NodeView, ObjectUid, Pod, PodPhase, Volume, has_others,
+        split, tolerates,
     },
     compliance::PlacementFacts,
     keys,
     pod_requirements::PodRequirements,
     selector::LabelSource as _,
-    workload::{NodeRequirements, NodeTerm},
+    workload::NodeRequirements,
 };
 
 /// Why no node could take a pod.
@@ -33,6 +34,8 @@ use crate::{
 pub enum NoFit {
     /// No pool has all that it needs.
     NoPool,
+    /// Cleared pools have no node at all: which ones.
+    EmptyPool(String),
     /// Cleared pools have no node that is ready, open, and borne by the pod's own selector, affinity and tolerations.
     NoNode,
     /// Such nodes could not take it if they were empty.
@@ -44,6 +47,20 @@ pub enum NoFit {
         /// The volume.
         volume: Arc<str>,
     },
+    /// Its claim is for one node at a time, and is in use until its last pod there goes.
+    SingleWriter {
+        /// The claim.
+        claim: Arc<str>,
+    },
+    /// A claim or a volume of its own is being deleted, and is there for as long as the pod is; or is gone already.
+    Ending {
+        /// What, by kind and name.
+        what: String,
+        /// Whether it is gone.
+        gone: bool,
+    },
+    /// It claims devices, of which nobody knows where some are left.
+    Devices,
     /// All such nodes have one of its like, from which it must be apart.
     AntiAffinity,
     /// All such nodes are full.
@@ -54,6 +71,7 @@ impl fmt::Display for NoFit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoPool => f.write_str("no pool is cleared for it"),
+            Self::EmptyPool(pools) => write!(f, "{pools}, which would do, has no node"),
             Self::NoNode => f.write_str(
                 "no cleared pool has a node that is ready, open and accepted by its own selector, affinity and tolerations",
             ),
@@ -63,11 +81,41 @@ impl fmt::Display for NoFit {
             Self::Volume { claim, volume } => {
                 write!(f, "its claim {claim} is bound to volume {volume}, which no cleared node can reach")
             }
+            Self::SingleWriter { claim } => {
+                write!(f, "its claim {claim} is for one node at a time, and its successor would wait for it to go first")
+            }
+            Self::Ending { what, gone: false } => {
+                write!(f, "its {what} is being deleted, and what it holds goes with the last pod that has it")
+            }
+            Self::Ending { what, gone: true } => write!(f, "its {what} is gone, and its successor would wait for it"),
+            Self::Devices => f.write_str("it claims devices, and nodes do not say how many of them they have left"),
             Self::AntiAffinity => f.write_str(
                 "the cleared nodes that could take it have pods of its own workload, from which its podAntiAffinity or its \
                  hostPort keeps it apart",
             ),
             Self::Full => f.write_str("the cleared nodes that could take it are full"),
+        }
+    }
+}
+
+impl NoFit {
+    /// What ends it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::SingleWriter { .. } => {
+                "let its controller end it first: strategy Recreate, or one pod with maxSurge 0 and maxUnavailable 1"
+            }
+            Self::Ending { gone: false, .. } => "save what it holds, and delete the pod when that may go",
+            Self::Ending { gone: true, .. } => "make it anew, or delete the pod when it may be away",
+            Self::Devices => "delete the pod when it may be away",
+            Self::NoPool
+            | Self::EmptyPool(_)
+            | Self::NoNode
+            | Self::TooSmall
+            | Self::Volume { .. }
+            | Self::AntiAffinity
+            | Self::Full => "it moves when there is a place",
         }
     }
 }
@@ -83,9 +131,6 @@ pub enum FitRequirement {
     /// The same, and its like stay where they are.
     Apart,
 }
-
-/// So many pods that wait for a node are reckoned with; a cluster with more of them has no room to speak of.
-const AWAITED: usize = 128;
 
 /// What a place must have left for `pod`.
 fn asked(pod: &Pod) -> ComputeResources {
@@ -154,9 +199,8 @@ struct NodeSearch {
 /// A claim that is bound to a volume which not every node can reach.
 struct VolumeReach<'a> {
     claim: Arc<str>,
-    volume: Arc<str>,
-    /// The nodes that can.
-    nodes: &'a [NodeTerm],
+    name: Arc<str>,
+    volume: &'a Volume,
 }
 
 /// At what a node fails, in the order in which it is looked at.
@@ -228,13 +272,36 @@ impl<'s, 'a> FitChecker<'s, 'a> {
         Ok(())
     }
 
+    /// Keeps room for the successor of `pod`, which went a while ago and whose successor is not there yet.
+    pub fn reserve(&mut self, key: &str, pod: &Pod, needs: &PodRequirements<'_>) {
+        // Where there is none, none can be given to others.
+        drop(self.take(key, pod, needs, FitRequirement::Room));
+    }
+
+    /// A claim of `pod`, found under `key`, that is for one node at a time: any, or where it is `shared` one that another
+    /// pod has too.
+    #[must_use]
+    pub fn single_writer(&self, key: &str, pod: &Pod, shared: bool) -> Option<NoFit> {
+        let (namespace, _) = split(key);
+        let is_for_one = |claim: &&Arc<str>| {
+            self.objects.claims.get(&format!("{namespace}/{claim}")).is_some_and(|claim| claim.single_writer)
+        };
+        let has_it = |claim: &Arc<str>| {
+            let neighbours = self.objects.pods.range(format!("{namespace}/")..);
+            let mut neighbours = neighbours.take_while(|(key, _)| split(key).0 == namespace).map(|(_, pod)| pod);
+            neighbours.any(|other| other.uid != pod.uid && other.is_active() && other.claims.contains(claim))
+        };
+        let found = pod.claims.iter().filter(is_for_one).find(|claim| !shared || has_it(claim))?;
+        Some(NoFit::SingleWriter { claim: Arc::clone(found) })
+    }
+
     /// Whether any open node has what `needs` ask for.
     ///
     /// # Errors
     /// That none has.
     pub fn anywhere(&self, needs: &PodRequirements<'_>) -> Result<(), NoFit> {
         let cleared = |node: &&NodeView<'_>| needs.met_by(node.labels.stamps);
-        let mut found = Err(NoFit::NoPool);
+        let mut found = Err(self.without_node(needs));
         for node in self.facts.nodes.iter().filter(cleared) {
             if node.schedulable {
                 return Ok(());
@@ -252,10 +319,17 @@ impl<'s, 'a> FitChecker<'s, 'a> {
         needs: &PodRequirements<'_>,
         required: FitRequirement,
     ) -> Result<usize, NoFit> {
+        let (namespace, _) = split(key);
+        // Whatever moves it, with it would go what holds its data.
+        if let Some(ending) = pod.claims.iter().find_map(|claim| self.ending(namespace, claim)) {
+            return Err(ending);
+        }
+        if required > FitRequirement::Fits && pod.scheduling.claims_devices {
+            return Err(NoFit::Devices);
+        }
         if required > FitRequirement::Fits && self.left.is_none() {
             self.left = Some(left(self.objects, self.facts));
         }
-        let (namespace, _) = split(key);
         let reaches: Vec<_> = pod.claims.iter().filter_map(|claim| self.reach(namespace, claim)).collect();
         let (objects, facts) = (self.objects, self.facts);
         let search = self.searches.entry(class(pod, needs, required)).or_insert_with(|| NodeSearch {
@@ -284,11 +358,11 @@ impl<'s, 'a> FitChecker<'s, 'a> {
             (search.from, search.furthest) = (at, furthest);
         }
         found.ok_or_else(|| match furthest {
-            FitFailure::NotCleared => NoFit::NoPool,
+            FitFailure::NotCleared => self.without_node(needs),
             FitFailure::Unschedulable => NoFit::NoNode,
             FitFailure::TooSmall => NoFit::TooSmall,
             FitFailure::OutOfReach(claim) => match reaches.into_iter().nth(claim) {
-                Some(VolumeReach { claim, volume, .. }) => NoFit::Volume { claim, volume },
+                Some(VolumeReach { claim, name, .. }) => NoFit::Volume { claim, volume: name },
                 None => NoFit::NoNode,
             },
             FitFailure::AntiAffinity => NoFit::AntiAffinity,
@@ -298,9 +372,35 @@ impl<'s, 'a> FitChecker<'s, 'a> {
 
     /// The volume of `claim`, with the nodes that can reach it, where these are limited.
     fn reach(&self, namespace: &str, claim: &Arc<str>) -> Option<VolumeReach<'a>> {
-        let volume = self.objects.claims.get(&format!("{namespace}/{claim}"))?.volume.as_ref()?;
-        let nodes = self.objects.volumes.get(&**volume)?.reach.as_deref()?;
-        Some(VolumeReach { claim: Arc::clone(claim), volume: Arc::clone(volume), nodes })
+        let name = self.objects.claims.get(&format!("{namespace}/{claim}"))?.volume.as_ref()?;
+        let volume = self.objects.volumes.get(&**name).filter(|volume| !volume.is_reached_from_anywhere())?;
+        Some(VolumeReach { claim: Arc::clone(claim), name: Arc::clone(name), volume })
+    }
+
+    /// That `claim`, or its volume, is there for as long as a pod has it, or is gone.
+    fn ending(&self, namespace: &str, claim: &Arc<str>) -> Option<NoFit> {
+        let Some(found) = self.objects.claims.get(&format!("{namespace}/{claim}")) else {
+            return Some(NoFit::Ending { what: format!("claim {claim}"), gone: true });
+        };
+        if found.terminating {
+            return Some(NoFit::Ending { what: format!("claim {claim}"), gone: false });
+        }
+        let volume = found.volume.as_ref()?;
+        match self.objects.volumes.get(&**volume) {
+            Some(found) if found.terminating => Some(NoFit::Ending { what: format!("volume {volume}"), gone: false }),
+            Some(_) => None,
+            None => Some(NoFit::Ending { what: format!("volume {volume}"), gone: true }),
+        }
+    }
+
+    /// Why no node has what `needs` ask for: no pool does, or those that do have none.
+    fn without_node(&self, needs: &PodRequirements<'_>) -> NoFit {
+        let cleared = self.facts.pools.iter().filter(|(_, stamps)| needs.met_by(stamps)).map(|(name, _)| name);
+        let empty: Vec<_> = cleared
+            .filter(|name| !self.facts.nodes.iter().any(|node| node.pool == Some(*name)))
+            .map(|name| format!("pool {name}"))
+            .collect();
+        if empty.is_empty() { NoFit::NoPool } else { NoFit::EmptyPool(empty.join(", ")) }
     }
 }
 
@@ -336,7 +436,7 @@ fn stop(
     {
         return Some(FitFailure::TooSmall);
     }
-    let within = |reach: &VolumeReach<'_>| reach.nodes.iter().any(|term| term.accepts(node.name, &node.labels));
+    let within = |reach: &VolumeReach<'_>| reach.volume.is_reached_from(node.name, &node.labels);
     if let Some(claim) = reaches.iter().position(|reach| !within(reach)) {
         return Some(FitFailure::OutOfReach(claim));
     }
@@ -383,12 +483,20 @@ fn left(objects: &ClusterObjects<'_>, facts: &PlacementFacts<'_>) -> Vec<Remaini
     }
     // Who waits for a node, as a successor of what was moved a moment ago does, is about to have one.
     let waits = |pod: &&Pod| pod.is_active() && pod.node.is_none() && pod.phase != PodPhase::Gated;
-    for pod in objects.pods.values().filter(waits).take(AWAITED) {
-        let has_room = |(node, left): &(&NodeView<'_>, &mut RemainingCapacity)| {
-            accepts_pod(node, pod, &pod.node_requirements) && left.has_room_for(pod, node)
-        };
-        if let Some((node, left)) = facts.nodes.iter().zip(&mut left).find(has_room) {
-            left.take(pod, node);
+    // Rooms only become fewer: where one found none, its like need not look again.
+    let mut from: BTreeMap<_, usize> = BTreeMap::new();
+    for pod in objects.pods.values().filter(waits) {
+        let like = (Arc::as_ptr(&pod.node_requirements).addr(), Arc::as_ptr(&pod.scheduling).addr(), pod.requests);
+        let from = from.entry(like).or_default();
+        let rest = facts.nodes.iter().zip(&mut left).enumerate().skip(*from);
+        let mut found = rest
+            .filter(|(_, (node, left))| accepts_pod(node, pod, &pod.node_requirements) && left.has_room_for(pod, node));
+        match found.next() {
+            Some((at, (node, left))) => {
+                left.take(pod, node);
+                *from = at;
+            }
+            None => *from = facts.nodes.len(),
         }
     }
     left

@@ -30,6 +30,8 @@ pub enum MigrationMethod {
 pub enum ReplacementStrategy {
     /// A `Deployment` whose replacements stand before anything goes.
     Surge,
+    /// The same, whose owner takes the note of a move out of its template again: it does not roll for us.
+    Reverted,
     /// A `Deployment` of which some pods go before their replacements stand.
     InPlace,
     /// A `Deployment` of which all pods go before any replacement stands.
@@ -38,6 +40,8 @@ pub enum ReplacementStrategy {
     Paused,
     /// A `StatefulSet`: pod by pod.
     Ordered,
+    /// The same, of a pod that is not ready: a rollout waits for it instead of replacing it (kubernetes#67250).
+    OrderedUnready,
     /// A `StatefulSet`, a pod of it below its partition: made by the former template.
     Partitioned,
     /// A `StatefulSet` that replaces only what somebody deletes.
@@ -90,12 +94,14 @@ pub enum TemplateEffect {
 
 impl ReplacementStrategy {
     /// Every one, for the table.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Surge,
+        Self::Reverted,
         Self::InPlace,
         Self::Recreate,
         Self::Paused,
         Self::Ordered,
+        Self::OrderedUnready,
         Self::Partitioned,
         Self::OnDelete,
         Self::EveryNode,
@@ -111,9 +117,10 @@ impl ReplacementStrategy {
         Self::NoOwner,
     ];
 
-    /// How `pod`, one of `owned`, is replaced; without one, what holds of the pods that come.
+    /// How `pod`, one of `owned`, is replaced; without one, what holds of the pods that come. `reverts` says that its owner
+    /// was seen to take the note of a move away.
     #[must_use]
-    pub fn of(owned: &OwnedPods<'_>, pod: Option<&MisplacedPod<'_>>) -> Self {
+    pub fn of(owned: &OwnedPods<'_>, pod: Option<&MisplacedPod<'_>>, reverts: bool) -> Self {
         match owned.owner {
             PodOwner::Known(_, controller) if controller.terminating => {
                 Self::Terminating { kind: controller.spec.kind() }
@@ -122,7 +129,13 @@ impl ReplacementStrategy {
                 ControllerSpec::Deployment { paused: true, .. } => Self::Paused,
                 ControllerSpec::Deployment { strategy: RolloutStrategy::Recreate, .. } => Self::Recreate,
                 ControllerSpec::Deployment { strategy: RolloutStrategy::Rolling { surge: 0, .. }, .. } => Self::InPlace,
-                ControllerSpec::Deployment { strategy: RolloutStrategy::Rolling { surge: 1.., .. }, .. } => Self::Surge,
+                ControllerSpec::Deployment { strategy: RolloutStrategy::Rolling { surge: 1.., .. }, .. } => {
+                    if reverts {
+                        Self::Reverted
+                    } else {
+                        Self::Surge
+                    }
+                }
                 ControllerSpec::ReplicaSet => Self::NewPodsOnly,
                 ControllerSpec::StatefulSet { on_delete: true, .. } => Self::OnDelete,
                 ControllerSpec::StatefulSet { on_delete: false, first_updated, last_ordinal } => {
@@ -131,13 +144,22 @@ impl ReplacementStrategy {
                         // All there are.
                         None => last_ordinal < first_updated,
                     };
-                    if below { Self::Partitioned } else { Self::Ordered }
+                    match pod {
+                        _ if below => Self::Partitioned,
+                        Some(pod) if !pod.pod.is_ready() => Self::OrderedUnready,
+                        Some(_) | None => Self::Ordered,
+                    }
                 }
                 ControllerSpec::DaemonSet { on_delete: true, .. } => Self::EveryNodeOnDelete,
                 ControllerSpec::DaemonSet { on_delete: false, .. } => Self::EveryNode,
                 // Admission leaves the template of a CronJob's Job as it was made.
                 ControllerSpec::Job { started: false, .. } if controller.statements().own.is_some() => Self::NotStarted,
-                ControllerSpec::Job { failures_left, .. } => Self::Started { bears_failure: *failures_left != Some(0) },
+                ControllerSpec::Job { failures_left, .. } => Self::Started {
+                    bears_failure: match pod {
+                        Some(pod) => controller.bears_disruption_of(pod.pod),
+                        None => *failures_left != Some(0),
+                    },
+                },
                 ControllerSpec::CronJob => Self::NewJobsOnly,
             },
             PodOwner::Unknown(_) => Self::UnknownOwner,
@@ -150,9 +172,11 @@ impl ReplacementStrategy {
     pub fn template_effect(self) -> TemplateEffect {
         match self {
             Self::Surge
+            | Self::Reverted
             | Self::InPlace
             | Self::Recreate
             | Self::Ordered
+            | Self::OrderedUnready
             | Self::EveryNode
             | Self::EveryNodeOnDelete => TemplateEffect::Restarts,
             Self::Paused
@@ -185,7 +209,12 @@ impl ReplacementStrategy {
         use WantedAction::{Evict, Migrate};
         match (self, template, revision, action) {
             // Whoever is evicted into a template that says less comes back below its level: the template comes first.
-            (Self::Surge | Self::InPlace | Self::Ordered, Behind, Current | Former, Migrate | Evict)
+            (
+                Self::Surge | Self::InPlace | Self::Ordered | Self::OrderedUnready,
+                Behind,
+                Current | Former,
+                Migrate | Evict,
+            )
             | (Self::Surge, Complete, Current, Migrate)
             | (Self::Recreate, Behind, Current | Former, Evict)
             | (Self::EveryNode, Behind, Current | Former, Migrate | Evict) => Ok(RestartRollout),
@@ -193,12 +222,13 @@ impl ReplacementStrategy {
             | (Self::OnDelete, Behind, Current | Former, Evict) => Ok(CompleteTemplate),
 
             // The template is right and the pod is of a former one: its controller is replacing it, or is kept from that.
-            (Self::Surge | Self::InPlace | Self::Recreate, Complete, Former, Migrate | Evict) => {
+            (Self::Surge | Self::Reverted | Self::InPlace | Self::Recreate, Complete, Former, Migrate | Evict) => {
                 Err(Blocked::RolloutUnderWay(WorkloadKind::Deployment))
             }
             (Self::Ordered, Complete, Former, Migrate | Evict) => {
                 Err(Blocked::RolloutUnderWay(WorkloadKind::StatefulSet))
             }
+            (Self::Reverted, Behind, Current | Former, Migrate | Evict) => Err(Blocked::NoteTaken),
             (Self::Paused, Behind, Current | Former, Migrate | Evict)
             | (Self::Paused, Complete, Former, Migrate | Evict)
             | (Self::Paused, Complete, Current, Migrate) => Err(Blocked::Paused),
@@ -227,12 +257,14 @@ impl ReplacementStrategy {
                 Err(Blocked::OwnerTerminating(kind))
             }
 
-            (Self::InPlace | Self::Ordered | Self::Partitioned, Complete, Current, Migrate)
+            (Self::Reverted | Self::InPlace | Self::Ordered | Self::Partitioned, Complete, Current, Migrate)
+            | (Self::OrderedUnready, Complete, Current | Former, Migrate)
             | (Self::Started { bears_failure: true }, Complete, Current, Migrate)
             | (Self::NewPodsOnly | Self::NewJobsOnly | Self::NotStarted, Complete, Current | Former, Migrate)
             | (Self::UnknownOwner, Complete | Behind, Current | Former, Migrate) => Ok(EvictOneByOne),
             (
                 Self::Surge
+                | Self::Reverted
                 | Self::InPlace
                 | Self::Recreate
                 | Self::Paused
@@ -244,7 +276,7 @@ impl ReplacementStrategy {
                 Evict,
             )
             | (
-                Self::OnDelete | Self::NewPodsOnly | Self::NewJobsOnly | Self::NotStarted,
+                Self::OnDelete | Self::OrderedUnready | Self::NewPodsOnly | Self::NewJobsOnly | Self::NotStarted,
                 Complete,
                 Current | Former,
                 Evict,

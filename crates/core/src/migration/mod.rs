@@ -22,19 +22,20 @@ use alloc::{
 use core::fmt;
 
 pub use self::{
-    blocked::BlockedReason,
+    blocked::{BlockedReason, ReplacementShortfall},
     candidate::is_still_due,
     fit::{FitChecker, FitRequirement, NoFit},
     method::{MigrationMethod, ReplacementStrategy, TemplateEffect, TemplateState, WantedAction},
     progress::{
-        AwaitedChange, JOB_COUNTS_WITHIN, MigrationProgress, NOTE_SEEN_WITHIN, STEP_DEADLINE, progress,
-        rollout_deadline,
+        AwaitedChange, JOB_COUNTS_WITHIN, MigrationFailure, MigrationProgress, NOTE_SEEN_WITHIN, ProgressMark,
+        STEP_DEADLINE, progress, step_deadline,
     },
 };
 use self::{budget::ConcurrencyBudget, candidate::Candidate};
 use super::{
-    cluster_objects::{ClusterObjects, ObjectUid},
+    cluster_objects::{ClusterObjects, ObjectUid, Pod},
     compliance::{Compliance, ComplianceReport, OwnedPods, PlacementFacts},
+    instant::Timestamp,
     workload::WorkloadKind,
 };
 
@@ -64,9 +65,37 @@ pub struct MigrationContext<'a> {
     pub refused_evictions: &'a BTreeMap<ObjectUid, String>,
     /// Workloads of which stale pods were replaced.
     pub replaced: &'a BTreeMap<ObjectUid, ReplacedPods>,
+    /// Workloads that were moved in vain, and how often: they come after the others.
+    pub failures: &'a BTreeMap<ObjectUid, u32>,
+    /// Workloads whose owner was seen to take the note of a move out of their template again.
+    pub reverting: &'a BTreeSet<ObjectUid>,
+    /// Workloads of which a pod was evicted and is not made anew, and how many of their pods were ready before.
+    pub missing: &'a BTreeMap<ObjectUid, u32>,
+    /// Workloads of which pods went whose successors are not there yet: how many, and one of them with its name.
+    pub awaited: &'a BTreeMap<ObjectUid, AwaitedPods>,
+    /// The instant.
+    pub now: Timestamp,
     /// Levels, by the names of their policies and their own, whose moves wait for an officer's word, with what to say of
     /// it.
     pub stopped: &'a BTreeMap<(String, String), String>,
+}
+
+/// Pods of a workload that went, and whose successors are not there yet.
+#[derive(Clone, Debug)]
+pub struct AwaitedPods {
+    /// How many.
+    pub number: u32,
+    /// The name of one of them, with its namespace.
+    pub key: String,
+    /// That one.
+    pub pod: Pod,
+}
+
+impl MigrationContext<'_> {
+    /// How often the workload was moved in vain.
+    fn failures(&self, uid: ObjectUid) -> u32 {
+        self.failures.get(&uid).copied().unwrap_or_default()
+    }
 }
 
 /// Stale pods of a workload that were replaced, or whose template was changed.
@@ -211,17 +240,26 @@ pub fn plan_migrations<'a>(
     let mut budget = ConcurrencyBudget::new(report, context);
     let mut candidates = Vec::new();
     let mut fit = FitChecker::new(objects, facts);
+    for (uid, awaited) in context.awaited {
+        let Some(owned) = report.workloads.get(uid) else { continue };
+        for _ in 0..awaited.number {
+            fit.reserve(&awaited.key, &awaited.pod, &owned.requirements);
+        }
+    }
     for owned in report.workloads.values() {
         candidates.extend(next_move(owned, facts, &mut fit, context, &mut plan.blocked));
     }
-    // The most sensitive first; the rest of the order is only there to be one.
     candidates.sort_by(|a, b| a.order().cmp(&b.order()));
     for mut candidate in candidates {
         if context.moving.contains_key(&candidate.owned.uid) {
             continue;
         }
+        let is_its_turn = budget.allows(&candidate);
+        if !is_its_turn {
+            budget.close(&candidate);
+        }
         // Taken from the budget only where a node has room: otherwise the next candidate may use it.
-        if budget.allows(&candidate) && candidate.fits(&mut fit) {
+        if is_its_turn && candidate.fits(&mut fit) {
             budget.take(&candidate);
             plan.migrations.push(candidate.begin());
         } else {

@@ -28,6 +28,8 @@ pub enum AwaitedChange {
     Rollout {
         /// What was noted in the template.
         note: String,
+        /// Whether it was seen there.
+        seen: bool,
     },
     /// That these pods are gone, and as many are ready as were.
     Replacement {
@@ -46,9 +48,52 @@ pub enum MigrationProgress {
     /// What it was begun for has come about.
     Done,
     /// It has not, and will not by itself.
-    Failed,
+    Failed(MigrationFailure),
     /// Somebody has paused it: it is over, and whatever keeps its pods is told of them.
     Paused,
+}
+
+/// Why a migration has not come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationFailure {
+    /// Its controller does not go on, or its replacements do not become ready.
+    Stuck,
+    /// Its template says less again, or selects by what was taken away.
+    TemplateReverted,
+    /// The note of the move was taken away.
+    NoteTaken,
+    /// What went is not made anew; so many were ready before.
+    NotReplaced(u32),
+    /// What was asked of the API server was not answered, or not done.
+    Unanswered,
+}
+
+/// What shows that a migration goes on: as long as it changes, nothing is stuck.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProgressMark {
+    pods: u32,
+    ready: u32,
+    updated: u32,
+    to_move: usize,
+}
+
+impl ProgressMark {
+    /// That of `owned`.
+    #[must_use]
+    pub fn of(owned: &OwnedPods<'_>) -> Self {
+        let updated = match owned.owner {
+            PodOwner::Known(
+                _,
+                Controller {
+                    spec: ControllerSpec::Deployment { updated, .. } | ControllerSpec::DaemonSet { updated, .. },
+                    ..
+                },
+            ) => *updated,
+            PodOwner::Known(..) | PodOwner::Unknown(_) | PodOwner::None(..) => 0,
+        };
+        let to_move = owned.misplaced.iter().filter(|pod| pod.is_to_move()).count();
+        Self { pods: owned.pods.total, ready: owned.pods.ready, updated, to_move }
+    }
 }
 
 /// How the rollout of a template stands.
@@ -68,41 +113,43 @@ enum RolloutState {
     Complete,
 }
 
-/// How far a migration for `cause` is, which has waited for `awaited` for so long, and whose workload stands like `owned`
-/// now; nothing where it is gone, or no policy governs it any more.
+/// How far a migration for `cause` is, which has waited for `awaited` for so long, the last of it, `idle`, without a new
+/// [`ProgressMark`], and whose workload stands like `owned` now; nothing where it is gone, or no policy governs it any more.
 #[must_use]
 pub fn progress(
     awaited: &AwaitedChange,
     cause: MigrationCause,
     owned: Option<&OwnedPods<'_>>,
-    waited: Duration,
+    (waited, idle): (Duration, Duration),
 ) -> MigrationProgress {
+    use MigrationFailure::{NotReplaced, NoteTaken, Stuck, TemplateReverted, Unanswered};
     let Some(owned) = owned else { return MigrationProgress::Done };
     match (awaited, cause) {
-        (AwaitedChange::Rollout { note }, MigrationCause::TemplateBehind) => {
+        (AwaitedChange::Rollout { note, .. }, MigrationCause::TemplateBehind) => {
             match (owned.template_behind, rollout(owned, note)) {
                 (false, _) => MigrationProgress::Done,
-                (true, RolloutState::Unobserved) => unless_late(waited, STEP_DEADLINE),
+                (true, RolloutState::Unobserved) => unless_late(waited, STEP_DEADLINE, Unanswered),
                 // The watch may not have told of the note yet.
-                (true, RolloutState::NoteGone) => unless_late(waited, NOTE_SEEN_WITHIN),
+                (true, RolloutState::NoteGone) => unless_late(waited, NOTE_SEEN_WITHIN, TemplateReverted),
                 // It was completed, and says less again or still.
                 (true, RolloutState::Rolling | RolloutState::Paused | RolloutState::Stuck | RolloutState::Complete) => {
-                    MigrationProgress::Failed
+                    MigrationProgress::Failed(TemplateReverted)
                 }
             }
         }
-        (AwaitedChange::Rollout { note }, MigrationCause::Stale) => match rollout(owned, note) {
+        (AwaitedChange::Rollout { note, .. }, MigrationCause::Stale) => match rollout(owned, note) {
             RolloutState::Rolling | RolloutState::Stuck | RolloutState::Paused | RolloutState::Complete => {
                 MigrationProgress::Done
             }
-            RolloutState::Unobserved | RolloutState::NoteGone => unless_late(waited, STEP_DEADLINE),
+            RolloutState::Unobserved => unless_late(waited, STEP_DEADLINE, Unanswered),
+            RolloutState::NoteGone => unless_late(waited, STEP_DEADLINE, NoteTaken),
         },
-        (AwaitedChange::Rollout { note }, MigrationCause::KeyRetired) => match rollout(owned, note) {
+        (AwaitedChange::Rollout { note, .. }, MigrationCause::KeyRetired) => match rollout(owned, note) {
             // It was taken, and is there again or still.
             RolloutState::Rolling | RolloutState::Complete | RolloutState::Paused | RolloutState::Stuck
                 if !owned.surplus.is_empty() =>
             {
-                MigrationProgress::Failed
+                MigrationProgress::Failed(TemplateReverted)
             }
             // Its controller goes on by itself: the next has its turn.
             RolloutState::Rolling | RolloutState::Complete if waited >= STEP_DEADLINE || is_updated(owned) => {
@@ -110,17 +157,21 @@ pub fn progress(
             }
             RolloutState::Rolling | RolloutState::Complete => MigrationProgress::UnderWay,
             RolloutState::Paused | RolloutState::Stuck => MigrationProgress::Done,
-            RolloutState::Unobserved | RolloutState::NoteGone => unless_late(waited, STEP_DEADLINE),
+            RolloutState::Unobserved => unless_late(waited, STEP_DEADLINE, Unanswered),
+            RolloutState::NoteGone => unless_late(waited, STEP_DEADLINE, TemplateReverted),
         },
-        (AwaitedChange::Rollout { note }, MigrationCause::Violating | MigrationCause::Expiring) => {
+        (AwaitedChange::Rollout { note, seen }, MigrationCause::Violating | MigrationCause::Expiring) => {
             match (rollout(owned, note), owned.misplaced.iter().any(MisplacedPod::is_to_move)) {
                 (RolloutState::Complete, _) | (RolloutState::NoteGone | RolloutState::Rolling, false) => {
                     MigrationProgress::Done
                 }
                 (RolloutState::Paused, _) => MigrationProgress::Paused,
-                (RolloutState::Stuck, _) => MigrationProgress::Failed,
-                (RolloutState::NoteGone | RolloutState::Unobserved, _) => unless_late(waited, STEP_DEADLINE),
-                (RolloutState::Rolling, true) => unless_late(waited, rollout_deadline(owned)),
+                (RolloutState::Stuck, _) => MigrationProgress::Failed(Stuck),
+                (RolloutState::NoteGone, true) if *seen => MigrationProgress::Failed(NoteTaken),
+                (RolloutState::NoteGone, true) => unless_late(waited, NOTE_SEEN_WITHIN, NoteTaken),
+                (RolloutState::Unobserved, _) => unless_late(waited, STEP_DEADLINE, Unanswered),
+                // Kubernetes says earlier when one is stuck, unless its author has told it never to.
+                (RolloutState::Rolling, true) => unless_late(idle, step_deadline(owned), Stuck),
             }
         }
         (AwaitedChange::Replacement { pods, ready }, cause) => {
@@ -135,24 +186,29 @@ pub fn progress(
                 | MigrationCause::TemplateBehind
                 | MigrationCause::KeyRetired => owned.pods.ready >= awaited_ready(owned, *ready),
             };
+            let why = match owned.owner {
+                _ if !gone => Unanswered,
+                PodOwner::Unknown(_) => NotReplaced(*ready),
+                PodOwner::Known(..) | PodOwner::None(..) => Stuck,
+            };
             if gone && replaced && is_counted(owned, waited) {
                 MigrationProgress::Done
             } else {
-                unless_late(waited, STEP_DEADLINE)
+                unless_late(idle, step_deadline(owned), why)
             }
         }
     }
 }
 
-fn unless_late(waited: Duration, deadline: Duration) -> MigrationProgress {
-    if waited >= deadline { MigrationProgress::Failed } else { MigrationProgress::UnderWay }
+fn unless_late(waited: Duration, deadline: Duration, why: MigrationFailure) -> MigrationProgress {
+    if waited >= deadline { MigrationProgress::Failed(why) } else { MigrationProgress::UnderWay }
 }
 
-/// How long a rollout that goes on may go on: a deadline for each pod, and one to begin with. Kubernetes says earlier when
-/// one is stuck, unless its author has told it never to.
+/// How long nothing of a migration may change: [`STEP_DEADLINE`], beside what its pods may take to end.
 #[must_use]
-pub fn rollout_deadline(owned: &OwnedPods<'_>) -> Duration {
-    STEP_DEADLINE.saturating_mul(owned.pods.total.saturating_add(1))
+pub fn step_deadline(owned: &OwnedPods<'_>) -> Duration {
+    let grace = owned.misplaced.iter().map(|found| found.pod.lifecycle().grace_seconds).max().unwrap_or_default();
+    STEP_DEADLINE.saturating_add(Duration::from_secs(grace.into()))
 }
 
 /// How the rollout of the template with `note` stands.
@@ -173,8 +229,12 @@ fn rollout(owned: &OwnedPods<'_>, note: &str) -> RolloutState {
         ControllerSpec::Deployment { paused: false, stuck: false, total, updated, available, .. } => {
             updated >= replicas && total <= updated && available >= replicas
         }
-        // Those below a partition are not reached.
-        ControllerSpec::StatefulSet { first_updated, .. } => none_misplaced(*first_updated),
+        // Those below a partition are not reached, and at one that is not ready it stops for good (kubernetes#67250).
+        ControllerSpec::StatefulSet { first_updated, .. } => {
+            let is_left =
+                |pod: &&MisplacedPod<'_>| pod.is_to_move() && super::method::ordinal(pod.key) >= *first_updated;
+            owned.misplaced.iter().filter(is_left).all(|pod| !pod.pod.is_ready())
+        }
         ControllerSpec::DaemonSet { .. } => none_misplaced(0),
         // Their templates are for pods to come.
         ControllerSpec::ReplicaSet | ControllerSpec::Job { .. } | ControllerSpec::CronJob => true,

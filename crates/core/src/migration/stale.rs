@@ -8,7 +8,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use super::{
     BlockedReason, MigrationCause, MigrationContext, MigrationMethod, ReplacementStrategy, TemplateEffect,
     TemplateState, WantedAction,
-    candidate::{Candidate, CandidateSteps, acted_on, named, refused, template_state},
+    candidate::{Candidate, CandidateSteps, acted_on, is_replaceable, named, refused, template_state},
 };
 use crate::{
     cluster_objects::ControllerSpec,
@@ -51,11 +51,21 @@ pub(super) fn candidate<'u, 'a>(
         };
         if rollout {
             let steps = CandidateSteps::Template { kind: controller.spec.kind(), name };
-            return Some(Candidate { owned, steps, cause: MigrationCause::Stale, paced: false });
+            return Some(Candidate {
+                owned,
+                steps,
+                cause: MigrationCause::Stale,
+                paced: false,
+                failures: context.failures(owned.uid),
+            });
         }
     }
+    if owned.kind() == Some(WorkloadKind::Job) {
+        // It counts each as a failure, and says after a while only how many more it bears.
+        pods.truncate(1);
+    }
     let steps = CandidateSteps::Evictions(pods);
-    Some(Candidate { owned, steps, cause: MigrationCause::Stale, paced: false })
+    Some(Candidate { owned, steps, cause: MigrationCause::Stale, paced: false, failures: context.failures(owned.uid) })
 }
 
 /// To change a template that says less than is said now, or selects by what admission leaves to its pods: whoever is
@@ -65,7 +75,7 @@ fn stale_behind<'u, 'a>(
     context: &MigrationContext<'_>,
     notes: &mut BTreeMap<&'a str, BlockedReason>,
 ) -> Option<Candidate<'u, 'a>> {
-    let strategy = ReplacementStrategy::of(owned, None);
+    let strategy = ReplacementStrategy::of(owned, None, false);
     let method = match strategy {
         // None of its pods has a node: nothing goes before its replacement stands.
         ReplacementStrategy::Recreate if owned.pods.placed == 0 => Ok(MigrationMethod::RestartRollout),
@@ -84,7 +94,7 @@ fn stale_behind<'u, 'a>(
             let steps = CandidateSteps::Template { kind: controller.spec.kind(), name };
             // Pods that stand are restarted with those that wait.
             let paced = owned.pods.placed > 0 && strategy.template_effect() == TemplateEffect::Restarts;
-            Some(Candidate { owned, steps, cause: MigrationCause::Stale, paced })
+            Some(Candidate { owned, steps, cause: MigrationCause::Stale, paced, failures: context.failures(owned.uid) })
         }
         (Ok(_), PodOwner::Known(..) | PodOwner::Unknown(_) | PodOwner::None(..)) => None,
         (Err(why), _) => {
@@ -119,7 +129,9 @@ fn may_be_replaced(
             Err(BlockedReason::OwnerTerminating(controller.spec.kind()))
         }
         PodOwner::Known(_, controller) => match &controller.spec {
-            ControllerSpec::Job { failures_left: Some(0), .. } => Err(BlockedReason::JobWouldFail),
+            ControllerSpec::Job { .. } if !controller.bears_disruption_of(stale.pod) => {
+                Err(BlockedReason::JobWouldFail)
+            }
             // Its controller would make the same pod again, and again.
             ControllerSpec::DaemonSet { on_delete: true, .. } => Err(BlockedReason::OnDelete(WorkloadKind::DaemonSet)),
             ControllerSpec::DaemonSet { on_delete: false, .. } if template_state(owned) == TemplateState::Complete => {
@@ -130,13 +142,13 @@ fn may_be_replaced(
                 }
             }
             ControllerSpec::DaemonSet { on_delete: false, .. }
-            | ControllerSpec::Job { failures_left: None | Some(1..), .. }
+            | ControllerSpec::Job { .. }
             | ControllerSpec::Deployment { .. }
             | ControllerSpec::ReplicaSet
             | ControllerSpec::StatefulSet { .. }
             | ControllerSpec::CronJob => Ok(()),
         },
-        PodOwner::Unknown(_) => Ok(()),
+        PodOwner::Unknown(_) => is_replaceable(owned, stale.pod, context),
     }
 }
 
@@ -177,7 +189,7 @@ fn stale_template<'u, 'a>(
         return None;
     }
     let steps = CandidateSteps::Template { kind: controller.spec.kind(), name };
-    Some(Candidate { owned, steps, cause, paced })
+    Some(Candidate { owned, steps, cause, paced, failures: context.failures(owned.uid) })
 }
 
 /// Whether the same was taken from the template of `owned` before, and somebody has put it back.

@@ -23,7 +23,7 @@ use std::{
 pub use self::unobserved_loss::UnobservedLoss;
 use self::{
     breaker::{BreakerInput, CircuitBreaker},
-    in_flight::{InFlightMove, reference},
+    in_flight::{GoingPods, InFlightMove, reference},
     replaced::ReplacementMemory,
     revisions::LookRevisions,
     settling::SettlingFacts,
@@ -42,8 +42,9 @@ use rempart_core::{
     cluster_objects::{ControllerSpec, ObjectUid, split},
     compliance::{ComplianceReport, MisplacedPod, OwnedPods, PodOwner, PodRevision},
     migration::{
-        AwaitedChange, BlockedReason, MigrationCause, MigrationContext, MigrationLimits, MigrationPlan,
-        MigrationProgress, MigrationStep, PlannedMigration, STEP_DEADLINE, plan_migrations, rollout_deadline,
+        AwaitedChange, BlockedReason, MigrationCause, MigrationContext, MigrationFailure, MigrationLimits,
+        MigrationPlan, MigrationProgress, MigrationStep, PlannedMigration, ProgressMark, STEP_DEADLINE,
+        plan_migrations, step_deadline,
     },
     workload::WorkloadKind,
 };
@@ -67,6 +68,12 @@ pub struct MigrationReconciler {
     refused: BTreeMap<ObjectUid, RefusedEviction>,
     /// Workloads of which stale pods were replaced.
     replaced: ReplacementMemory,
+    /// Workloads whose owner was seen to take the note of a move away.
+    reverting: BTreeSet<ObjectUid>,
+    /// Workloads of which a pod was evicted and is not made anew, and how many of their pods were ready before.
+    missing: BTreeMap<ObjectUid, u32>,
+    /// When the first pod that is not to be moved before a certain time may be.
+    undisturbed_until: Option<Instant>,
     /// Rollouts of others that are to replace pods: how many are left, and since when it is so many.
     under_way: BTreeMap<ObjectUid, (usize, Instant)>,
     facts: SettlingFacts,
@@ -183,6 +190,7 @@ impl MigrationReconciler {
             .chain(deadlines)
             .chain(rollouts)
             .chain(self.facts.ends())
+            .chain(self.undisturbed_until)
             .filter(|instant| *instant > now)
             .min()
     }
@@ -256,10 +264,20 @@ impl MigrationReconciler {
         let resting = resting.map(|(unit, rest)| (*unit, rest.why.clone())).collect();
         let forbidden = self.refused.iter().filter(|(_, refused)| refused.not_before > now);
         let forbidden = forbidden.map(|(pod, refused)| (*pod, refused.said.clone())).collect();
+        let failures = self.resting.iter().map(|(unit, rest)| (*unit, rest.failures)).collect();
+        let awaited = self
+            .in_flight
+            .iter()
+            .filter_map(|(unit, flight)| Some((*unit, flight.going.as_ref()?.awaited(report.workloads.get(unit)?)?)));
         let context = MigrationContext {
             limits: MigrationLimits { wave: view.settings.limits.wave },
             moving: &moving,
             resting: &resting,
+            failures: &failures,
+            reverting: &self.reverting,
+            missing: &self.missing,
+            awaited: &awaited.collect(),
+            now: wall,
             refused_evictions: &forbidden,
             replaced: self.replaced.known(),
             stopped: &stopped,
@@ -297,7 +315,10 @@ impl MigrationReconciler {
                 if matches!(why, BlockedReason::Stopped(_)) { HoldReason::CircuitBreaker } else { HoldReason::Blocked };
             holds.add(reason, format!("Pod {pod}: {}", why.code()));
         }
-        let workloads = self.workload_statuses(&plan, &waiting);
+        let marks = plan.blocked.values().flat_map(BTreeMap::values).filter_map(BlockedReason::ends_at);
+        let next = marks.filter(|then| *then > wall).min();
+        self.undisturbed_until = next.map(|then| now + then.since(wall));
+        let workloads = self.workload_statuses(&plan, report, &waiting);
         if workloads != self.statuses.workloads {
             self.statuses.workloads = workloads;
             self.statuses.revision.bump();
@@ -331,9 +352,12 @@ impl MigrationReconciler {
                 pods_moving: unit.pods.staying(),
                 about: reference(unit),
                 steps: BTreeMap::new(),
-                until: AwaitedChange::Rollout { note: note.to_string() },
+                until: AwaitedChange::Rollout { note: note.to_string(), seen: true },
                 inherited: true,
-                rollout_deadline: rollout_deadline(unit),
+                mark: ProgressMark::of(unit),
+                marked_at: now,
+                step_deadline: step_deadline(unit),
+                going: None,
             };
             self.in_flight.insert(*uid, flight);
         }
@@ -389,7 +413,7 @@ impl MigrationReconciler {
             });
         }
         let until = if pods.is_empty() {
-            AwaitedChange::Rollout { note }
+            AwaitedChange::Rollout { note, seen: false }
         } else {
             // Who is not ready before need not be ready after.
             AwaitedChange::Replacement { pods, ready: unit.pods.ready }
@@ -402,7 +426,10 @@ impl MigrationReconciler {
             steps,
             until,
             inherited: false,
-            rollout_deadline: rollout_deadline(unit),
+            mark: ProgressMark::of(unit),
+            marked_at: now,
+            step_deadline: step_deadline(unit),
+            going: GoingPods::of(due, unit),
         };
         self.in_flight.insert(due.owner, flight);
     }
@@ -412,7 +439,7 @@ impl MigrationReconciler {
         let CycleClocks { wall: at, monotonic: now } = clocks;
         for (uid, flight) in &mut self.in_flight {
             if let Some(owned) = report.workloads.get(uid) {
-                flight.rollout_deadline = rollout_deadline(owned);
+                flight.look(owned, now);
             }
         }
         let mut paused = Vec::new();
@@ -421,8 +448,8 @@ impl MigrationReconciler {
             .iter()
             .filter_map(|(unit, flight)| match flight.progress(report.workloads.get(unit), now) {
                 MigrationProgress::UnderWay => None,
-                MigrationProgress::Done => Some((*unit, true)),
-                MigrationProgress::Failed => Some((*unit, false)),
+                MigrationProgress::Done => Some((*unit, None)),
+                MigrationProgress::Failed(why) => Some((*unit, Some(why))),
                 MigrationProgress::Paused => {
                     paused.push(*unit);
                     None
@@ -434,7 +461,7 @@ impl MigrationReconciler {
                 self.metrics.moved(flight.why, MoveOutcome::Dropped);
             }
         }
-        for (unit, done) in ended {
+        for (unit, failure) in ended {
             let Some(flight) = self.in_flight.remove(&unit) else { continue };
             // Whoever deleted the workload, or took its namespace out of every policy, is told nothing of it.
             let Some(owned) = report.workloads.get(&unit) else {
@@ -442,17 +469,22 @@ impl MigrationReconciler {
                 self.resting.remove(&unit);
                 continue;
             };
-            self.metrics.moved(flight.why, if done { MoveOutcome::Done } else { MoveOutcome::Failed });
+            self.metrics.moved(flight.why, if failure.is_none() { MoveOutcome::Done } else { MoveOutcome::Failed });
             let to_move = owned.misplaced.iter().filter(|pod| pod.is_to_move()).count();
-            if !done {
-                let why = match flight.why {
-                    MigrationCause::TemplateBehind | MigrationCause::KeyRetired => BlockedReason::TemplateReverted,
-                    MigrationCause::Violating | MigrationCause::Expiring | MigrationCause::Stale => {
-                        BlockedReason::Stuck
+            if let Some(failure) = failure {
+                let note = sentence::of_failure(failure, owned);
+                events.push(flight.event(conditions::MIGRATION_FAILED, note, true, at));
+                match failure {
+                    // Another method is taken, where one is left.
+                    MigrationFailure::NoteTaken => drop(self.reverting.insert(unit)),
+                    // What is left of it waits for that.
+                    MigrationFailure::NotReplaced(before) => drop(self.missing.insert(unit, before)),
+                    MigrationFailure::Stuck => rest(&mut self.resting, unit, BlockedReason::Stuck, now),
+                    MigrationFailure::Unanswered => rest(&mut self.resting, unit, BlockedReason::Unanswered, now),
+                    MigrationFailure::TemplateReverted => {
+                        rest(&mut self.resting, unit, BlockedReason::TemplateReverted, now);
                     }
-                };
-                events.push(flight.event(conditions::MIGRATION_FAILED, why.to_string(), true, at));
-                rest(&mut self.resting, unit, why, now);
+                }
             } else if flight.why == MigrationCause::TemplateBehind {
                 // What stands wrong is moved next, or is kept for a reason of its own.
                 self.resting.remove(&unit);
@@ -523,11 +555,16 @@ impl MigrationReconciler {
     fn workload_statuses(
         &self,
         plan: &MigrationPlan<'_>,
+        report: &ComplianceReport<'_>,
         waiting: &BTreeMap<ObjectUid, MoveWait>,
     ) -> BTreeMap<ObjectUid, MigrationStatus> {
         let mut statuses: BTreeMap<ObjectUid, MigrationStatus> = BTreeMap::new();
         for (unit, flight) in &self.in_flight {
-            statuses.entry(*unit).or_default().moving = flight.pods_moving;
+            let status = statuses.entry(*unit).or_default();
+            // What was refused and is asked for again does not move before it is answered otherwise.
+            status.kept = self.asked_again(flight, report.workloads.get(unit));
+            let asked_again = u32::try_from(status.kept.len()).unwrap_or(u32::MAX);
+            status.moving = flight.pods_moving.saturating_sub(asked_again);
         }
         for (unit, wait) in waiting {
             statuses.entry(*unit).or_default().waiting = Some(*wait);
@@ -539,11 +576,31 @@ impl MigrationReconciler {
         statuses
     }
 
+    /// Pods of `owned` whose eviction was refused before and is being asked for again, with what was said of it.
+    fn asked_again(
+        &self,
+        flight: &InFlightMove,
+        owned: Option<&OwnedPods<'_>>,
+    ) -> BTreeMap<String, (&'static str, String)> {
+        let refused = flight.steps.values().filter_map(|step| match step {
+            WriteRequest::EvictPod { uid, .. } => Some((*uid, self.refused.get(uid)?)),
+            _ => None,
+        });
+        let named = refused.filter_map(|(uid, refused)| {
+            let pod = owned?.misplaced.iter().find(|pod| pod.pod.uid == uid)?;
+            let why = BlockedReason::Budget(refused.said.clone());
+            Some((split(pod.key).1.to_owned(), (why.code(), why.to_string())))
+        });
+        named.collect()
+    }
+
     /// Forgets what no longer matters.
     fn forget(&mut self, view: &ClusterView<'_>, report: &ComplianceReport<'_>, plan: &MigrationPlan<'_>) {
         self.replaced.forget(view, report);
         let (workloads, replaced) = (&report.workloads, &self.replaced);
         self.resting.retain(|unit, _| workloads.contains_key(unit) || replaced.knows(unit));
+        self.reverting.retain(|unit| workloads.contains_key(unit));
+        self.missing.retain(|unit, before| workloads.get(unit).is_some_and(|owned| owned.pods.ready < *before));
         if self.refused.len() > plan.blocked.len().saturating_mul(2).saturating_add(1024) {
             let pods: BTreeSet<ObjectUid> =
                 report.workloads.values().flat_map(|unit| &unit.misplaced).map(|pod| pod.pod.uid).collect();

@@ -2,13 +2,37 @@
 
 use rempart_core::{
     compliance::{Compliance, MisplacedPod, OwnedPods},
-    migration::{MigrationCause, MigrationStep, PlannedMigration},
+    migration::{
+        BlockedReason, MigrationCause, MigrationFailure, MigrationStep, PlannedMigration, ReplacementShortfall,
+    },
     text::counted,
     workload::WorkloadKind,
 };
 
+/// Why a move of `owned` has not come about, and what follows.
+pub(super) fn of_failure(failure: MigrationFailure, owned: &OwnedPods<'_>) -> String {
+    let kind = owned.kind_said();
+    match failure {
+        MigrationFailure::Stuck => BlockedReason::Stuck.to_string(),
+        MigrationFailure::TemplateReverted => BlockedReason::TemplateReverted.to_string(),
+        MigrationFailure::Unanswered => BlockedReason::Unanswered.to_string(),
+        MigrationFailure::NoteTaken => format!(
+            "what owns the {kind} takes the annotation rempart.dev/migration out of its template again, so that it does not \
+             roll; its pods are evicted one by one instead, while others of it are ready"
+        ),
+        MigrationFailure::NotReplaced(before) => {
+            let maker = format!("{kind} {}", owned.name());
+            let shortfall = ReplacementShortfall { owner: maker, ready: owned.pods.ready, before };
+            format!("{shortfall}; no other pod of it is evicted before as many are")
+        }
+    }
+}
+
 /// How `owned` stands, of which nothing more is to be moved.
 pub(super) fn of_done(owned: &OwnedPods<'_>) -> String {
+    if owned.pods.total == 0 {
+        return "none of its pods is left".to_owned();
+    }
     let wrong = |pod: &&MisplacedPod<'_>| pod.worst() != Compliance::Compliant;
     let terminating = owned.misplaced.iter().filter(wrong).count();
     let tolerated = owned.misplaced.len().saturating_sub(terminating);

@@ -5,10 +5,12 @@ use std::{rc::Rc, sync::Arc};
 use super::*;
 use k8s_openapi::api::core::v1::ObjectReference;
 use rempart_core::{
-    cluster_objects::{ComputeResources, Controller, Pod, PodPhase, RolloutStrategy},
+    cluster_objects::{
+        ComputeResources, Controller, Pod, PodLifecycle, PodPhase, RolloutStrategy, SchedulingConstraints,
+    },
     compliance::{Compliance, PodCounts, PodRevision},
     instant::Timestamp,
-    migration::{JOB_COUNTS_WITHIN, STEP_DEADLINE},
+    migration::{JOB_COUNTS_WITHIN, NOTE_SEEN_WITHIN},
     name::{LevelName, PolicyName},
     pod_requirements::{PodRequirements, PolicyRequirement},
     policy::{EnforcementMode, Level, OnClearanceLoss, Policy, PolicyLevels},
@@ -105,7 +107,10 @@ fn flight(since: Instant, until: AwaitedChange) -> InFlightMove {
         steps: BTreeMap::new(),
         until,
         inherited: false,
-        rollout_deadline: STEP_DEADLINE,
+        mark: ProgressMark::default(),
+        marked_at: since,
+        step_deadline: STEP_DEADLINE,
+        going: None,
     }
 }
 
@@ -120,10 +125,10 @@ fn an_eviction_waits_for_no_more_ready_pods_than_there_should_be() {
     assert!(!over(&web, 2, 1), "the successor is not ready yet");
     assert!(over(&web, 2, 2));
     assert!(over(&web, 6, 2), "somebody has scaled it down meanwhile");
-    let form = ControllerSpec::Job { finished: false, started: true, failures_left: Some(3) };
+    let form = ControllerSpec::Job { finished: false, started: true, failures_left: Some(3), index_limit: None };
     assert!(over(&controller(2, form), 2, 0), "pods of a Job come to their end");
     let flight = flight(now, AwaitedChange::Replacement { pods: [ObjectUid(9)].into(), ready: 2 });
-    let form = ControllerSpec::Job { finished: false, started: true, failures_left: Some(3) };
+    let form = ControllerSpec::Job { finished: false, started: true, failures_left: Some(3), index_limit: None };
     let early = flight.progress(Some(&unit(&controller(2, form), 2)), now + JOB_COUNTS_WITHIN / 2);
     assert!(matches!(early, MigrationProgress::UnderWay), "the Job has not counted it yet");
 }
@@ -148,7 +153,7 @@ fn a_rollout_is_not_in_vain_when_facts_changed_during_it() {
         };
         let mut moves =
             MigrationReconciler { facts: SettlingFacts::changed_at(changed), ..MigrationReconciler::default() };
-        moves.in_flight.insert(UID, flight(began, AwaitedChange::Rollout { note: NOTE.to_owned() }));
+        moves.in_flight.insert(UID, flight(began, AwaitedChange::Rollout { note: NOTE.to_owned(), seen: false }));
         moves.progress(&report, clocks(began + Duration::from_secs(9)), &mut Vec::new());
         assert!(moves.in_flight.is_empty());
         assert_eq!(moves.resting.contains_key(&UID), rests);
@@ -187,34 +192,95 @@ fn who_takes_over_goes_on_with_the_rollouts_that_are_in_flight() {
     }
 }
 
-#[test]
-fn a_rollout_is_late_only_when_its_note_is_gone() {
-    let now = Instant::now();
+/// Half of two pods are of the latest template.
+fn half_rolled(paused: bool) -> Controller {
     let strategy = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
-    let form = ControllerSpec::Deployment { paused: false, strategy, total: 3, updated: 1, available: 2, stuck: false };
-    let half = controller(2, form);
-    let flight = flight(now, AwaitedChange::Rollout { note: NOTE.to_owned() });
-    let replaced = Controller { migration: None, ..half.clone() };
-    let form = ControllerSpec::Deployment { paused: true, strategy, total: 3, updated: 1, available: 2, stuck: false };
-    let paused = controller(2, form);
+    controller(2, ControllerSpec::Deployment { paused, strategy, total: 3, updated: 1, available: 2, stuck: false })
+}
+
+#[test]
+fn a_rollout_is_over_when_nothing_of_it_changes_or_its_note_is_taken() {
+    let now = Instant::now();
+    let half = half_rolled(false);
+    let taken = Controller { migration: None, ..half.clone() };
+    let paused = half_rolled(true);
     let (policy, pod) = (policy(), pod());
-    let asked = PolicyRequirement { policy: &policy, index: 0, in_force: true, need: Err(vec![]) };
-    let requirements = Rc::new(PodRequirements { policies: vec![asked] });
-    let compliance = Rc::from([Compliance::Violating]);
-    let misplaced =
-        MisplacedPod { key: "shop/web-0", pod: &pod, requirements, compliance, revision: PodRevision::Current };
-    let after = |controller: &Controller, waited: Duration| {
-        let stands_wrong = OwnedPods { misplaced: vec![misplaced.clone()], ..unit(controller, 2) };
-        flight.progress(Some(&stands_wrong), now + waited)
+    let misplaced = |pod| MisplacedPod {
+        key: "shop/web-0",
+        pod,
+        requirements: Rc::new(PodRequirements {
+            policies: vec![PolicyRequirement { policy: &policy, index: 0, in_force: true, need: Err(vec![]) }],
+        }),
+        compliance: Rc::from([Compliance::Violating]),
+        revision: PodRevision::Current,
     };
-    assert_eq!(after(&half, 2 * STEP_DEADLINE), MigrationProgress::UnderWay, "a deadline for each pod");
-    assert_eq!(after(&half, 3 * STEP_DEADLINE), MigrationProgress::Failed, "whatever its author has set");
-    assert_eq!(after(&replaced, STEP_DEADLINE / 2), MigrationProgress::UnderWay);
-    assert_eq!(after(&replaced, 2 * STEP_DEADLINE), MigrationProgress::Failed);
-    assert_eq!(after(&paused, Duration::ZERO), MigrationProgress::Paused, "it gives its turn back");
+    let stands_wrong =
+        |controller, ready, pod| OwnedPods { misplaced: vec![misplaced(pod)], ..unit(controller, ready) };
+    let rollout = || flight(now, AwaitedChange::Rollout { note: NOTE.to_owned(), seen: false });
+    let after = |flight: &InFlightMove, controller, waited: Duration| {
+        flight.progress(Some(&stands_wrong(controller, 2, &pod)), now + waited)
+    };
+    let just_before = STEP_DEADLINE / 10 * 9;
+    let (stuck, taken_away) = (MigrationFailure::Stuck, MigrationFailure::NoteTaken);
+    assert_eq!(after(&rollout(), &half, just_before), MigrationProgress::UnderWay);
     assert_eq!(
-        flight.progress(Some(&unit(&replaced, 2)), now),
+        after(&rollout(), &half, STEP_DEADLINE),
+        MigrationProgress::Failed(stuck),
+        "whatever its author has set"
+    );
+    // As long as something changes it goes on, for hours if need be.
+    let mut moving = rollout();
+    for (step, ready) in [(1, 1), (2, 2), (3, 1)] {
+        let at = now + step * just_before;
+        moving.look(&stands_wrong(&half, ready, &pod), at);
+        assert_eq!(moving.progress(Some(&stands_wrong(&half, ready, &pod)), at), MigrationProgress::UnderWay);
+    }
+    // Its pods may take an hour to end.
+    let lifecycle = PodLifecycle { grace_seconds: 3600, ..PodLifecycle::default() };
+    let scheduling = Arc::new(SchedulingConstraints { lifecycle, ..SchedulingConstraints::default() });
+    let patient = Pod { scheduling, ..pod.clone() };
+    let late = flight(now, AwaitedChange::Rollout { note: NOTE.to_owned(), seen: false });
+    let at = now + Duration::from_mins(50);
+    assert_eq!(late.progress(Some(&stands_wrong(&half, 2, &patient)), at), MigrationProgress::UnderWay);
+    // The watch may not have told of the note yet; once it has, who takes it away is believed at once.
+    assert_eq!(after(&rollout(), &taken, NOTE_SEEN_WITHIN / 2), MigrationProgress::UnderWay);
+    assert_eq!(after(&rollout(), &taken, NOTE_SEEN_WITHIN), MigrationProgress::Failed(taken_away));
+    let mut seen = rollout();
+    seen.look(&stands_wrong(&half, 2, &pod), now);
+    assert_eq!(after(&seen, &taken, Duration::from_secs(1)), MigrationProgress::Failed(taken_away));
+
+    assert_eq!(after(&rollout(), &paused, Duration::ZERO), MigrationProgress::Paused, "it gives its turn back");
+    assert_eq!(
+        rollout().progress(Some(&unit(&taken, 2)), now),
         MigrationProgress::Done,
         "nothing stands wrong any more, whatever became of the note"
     );
+}
+
+#[test]
+fn an_owner_that_takes_the_note_away_is_remembered_and_gives_the_turn_back() {
+    let now = Instant::now();
+    let (policy, pod, web) = (policy(), pod(), Controller { migration: None, ..deployment(3) });
+    let requirements = Rc::new(PodRequirements {
+        policies: vec![PolicyRequirement { policy: &policy, index: 0, in_force: true, need: Err(vec![]) }],
+    });
+    let misplaced = MisplacedPod {
+        key: "shop/web-0",
+        pod: &pod,
+        requirements,
+        compliance: Rc::from([Compliance::Violating]),
+        revision: PodRevision::Current,
+    };
+    let unit = OwnedPods { misplaced: vec![misplaced], ..unit(&web, 3) };
+    let report = ComplianceReport { workloads: [(UID, unit)].into(), ..ComplianceReport::default() };
+    let mut moves = MigrationReconciler::default();
+    moves.in_flight.insert(UID, flight(now, AwaitedChange::Rollout { note: NOTE.to_owned(), seen: true }));
+    let mut events = Vec::new();
+    moves.progress(&report, clocks(now), &mut events);
+    assert!(moves.in_flight.is_empty() && moves.resting.is_empty(), "another method is taken at once");
+    assert!(moves.reverting.contains(&UID));
+    let told: Vec<_> = events.iter().map(|event| (event.reason, event.note.as_str(), event.warning)).collect();
+    let note = "what owns the Deployment takes the annotation rempart.dev/migration out of its template again, so that it \
+                does not roll; its pods are evicted one by one instead, while others of it are ready";
+    assert_eq!(told, [("MigrationFailed", note, true)]);
 }

@@ -40,7 +40,7 @@ fn completed(mut scene: Scene, kind: WorkloadKind) -> Scene {
 fn what_was_annotated_before_its_policy_was_in_force_is_moved_by_its_template() {
     let surging = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
     let partitioned = |first_updated| ControllerSpec::StatefulSet { on_delete: false, first_updated, last_ordinal: 1 };
-    let job = |started| ControllerSpec::Job { finished: false, started, failures_left: Some(3) };
+    let job = |started| ControllerSpec::Job { finished: false, started, failures_left: Some(3), index_limit: None };
     for (form, expected) in [
         (rolling(2, 1, 0), vec!["violating: touch Deployment app"]),
         (rolling(2, 0, 1), vec!["violating: touch Deployment app"]),
@@ -128,7 +128,7 @@ fn nothing_is_evicted_into_a_template_that_says_less() {
 
 #[test]
 fn the_pods_of_a_job_hear_its_cron_job() {
-    let job = ControllerSpec::Job { finished: false, started: true, failures_left: Some(3) };
+    let job = ControllerSpec::Job { finished: false, started: true, failures_left: Some(3), index_limit: None };
     let mut scene = annotated_before(job, 1);
     let uid = scene.uid();
     let cron = Controller {
@@ -193,10 +193,12 @@ fn each_strategy_has_a_method_or_a_reason_for_every_state() {
     });
     let expected = [
         "Surge [Restarts]: RestartRollout/EvictAll, RolloutUnderWay, RestartRollout",
+        "Reverted [Restarts]: EvictOneByOne/EvictAll, RolloutUnderWay, NoteReverted",
         "InPlace [Restarts]: EvictOneByOne/EvictAll, RolloutUnderWay, RestartRollout",
         "Recreate [Restarts]: StrategyRecreate/EvictAll, RolloutUnderWay, StrategyRecreate/RestartRollout",
         "Paused [RestartsNothing]: RolloutPaused/EvictAll, RolloutPaused, RolloutPaused",
         "Ordered [Restarts]: EvictOneByOne/EvictAll, RolloutUnderWay, RestartRollout",
+        "OrderedUnready [Restarts]: EvictOneByOne/EvictAll, EvictOneByOne/EvictAll, RestartRollout",
         "Partitioned [RestartsNothing]: EvictOneByOne/EvictAll, RolloutPartitioned, RolloutPartitioned",
         "OnDelete [RestartsNothing]: StrategyOnDelete/EvictAll, StrategyOnDelete/EvictAll, StrategyOnDelete/CompleteTemplate",
         "EveryNode [Restarts]: DaemonSet, DaemonSet, RestartRollout",
@@ -223,7 +225,7 @@ fn who_waits_by_a_template_that_says_less_is_not_evicted_into_it_again() {
         }
         scene
     };
-    let job = ControllerSpec::Job { finished: false, started: true, failures_left: Some(6) };
+    let job = ControllerSpec::Job { finished: false, started: true, failures_left: Some(6), index_limit: None };
     assert_eq!(waiting(job).plan(), ["shop/app-0: JobStarted", "shop/app-1: JobStarted"]);
     assert_eq!(waiting(stateful(false)).plan(), ["stale: touch StatefulSet app"]);
     assert_eq!(waiting(rolling(2, 1, 0)).plan(), ["stale: touch Deployment app"]);
@@ -232,10 +234,12 @@ fn who_waits_by_a_template_that_says_less_is_not_evicted_into_it_again() {
 #[test]
 fn an_ordered_rollout_does_not_begin_while_one_of_its_pods_has_nowhere_to_go() {
     let mut scene = annotated_before(stateful(false), 2).alter("app-1", |pod| pod.claims = ["data".into()].into());
-    let claim = Claim { version: 1, volume: Some("pv".into()) };
+    let claim = Claim { version: 1, volume: Some("pv".into()), single_writer: false, terminating: false };
     scene.claims.insert("shop/data".into(), claim);
     let only = NodeTerm { names: Some(["bad-1".to_owned()].into()), ..NodeTerm::default() };
-    scene.volumes.insert("pv".into(), Volume { version: 1, reach: Some(vec![only]) });
+    scene
+        .volumes
+        .insert("pv".into(), Volume { version: 1, reach: Some(vec![only]), domains: [].into(), terminating: false });
     assert_eq!(scene.plan(), ["shop/app-1: VolumePinned"]);
 }
 

@@ -1,6 +1,7 @@
 //! Migration plans: by what method and how much at a time pods are moved, and why the others stay.
 
 mod adoption;
+mod endings;
 mod retired;
 
 use alloc::borrow::ToOwned;
@@ -54,6 +55,13 @@ struct Scene {
     replaced: BTreeMap<ObjectUid, ReplacedPods>,
     stopped: BTreeMap<(String, String), String>,
     exempt: BTreeSet<String>,
+    failures: BTreeMap<ObjectUid, u32>,
+    reverting: BTreeSet<ObjectUid>,
+    missing: BTreeMap<ObjectUid, u32>,
+    awaited: BTreeMap<ObjectUid, AwaitedPods>,
+    now: Timestamp,
+    /// Pools without a node, and what their nodes would be given.
+    pools: BTreeMap<PoolName, Arc<Labels>>,
     uids: u128,
 }
 
@@ -96,6 +104,12 @@ impl Scene {
             replaced: BTreeMap::new(),
             stopped: BTreeMap::new(),
             exempt: BTreeSet::new(),
+            failures: BTreeMap::new(),
+            reverting: BTreeSet::new(),
+            missing: BTreeMap::new(),
+            awaited: BTreeMap::new(),
+            now: Timestamp::from_seconds(0),
+            pools: BTreeMap::new(),
             uids: 0,
         }
     }
@@ -239,6 +253,7 @@ impl Scene {
             propagated: &propagated,
             exempt: &self.exempt,
             nodes: &spots,
+            pools: &self.pools,
             moving: &self.moving.keys().copied().collect(),
         };
         let report = assess(&objects, &facts);
@@ -255,6 +270,11 @@ impl Scene {
             limits: MigrationLimits::default(),
             moving: &self.moving,
             resting: &BTreeMap::new(),
+            failures: &self.failures,
+            reverting: &self.reverting,
+            missing: &self.missing,
+            awaited: &self.awaited,
+            now: self.now,
             refused_evictions: &self.forbidden,
             replaced: &self.replaced,
             stopped: &self.stopped,
@@ -305,7 +325,7 @@ fn complete(pods: u32, strategy: RolloutStrategy, paused: bool) -> ControllerSpe
 #[test]
 fn each_kind_has_its_road_or_its_reason_to_stay() {
     let surging = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
-    let job = |failures_left| ControllerSpec::Job { finished: false, started: true, failures_left };
+    let job = |failures_left| ControllerSpec::Job { finished: false, started: true, failures_left, index_limit: None };
     for (form, expected) in [
         (rolling(2, 1, 0), vec!["violating: touch Deployment app"]),
         (rolling(2, 0, 1), vec!["violating: evict app-1"]),
@@ -383,10 +403,13 @@ fn a_volume_that_no_cleared_node_reaches_keeps_its_pod_and_is_named() {
     let mut scene = Scene::new()
         .with("db", stateful(false), 1, "bad-1")
         .alter("db-0", |pod| pod.claims = ["data-db-0".into()].into());
-    let claim = Claim { version: 1, volume: Some("pv-7".into()) };
+    let claim = Claim { version: 1, volume: Some("pv-7".into()), single_writer: false, terminating: false };
     scene.claims.insert("shop/data-db-0".into(), claim);
     let only = |name: &str| NodeTerm { names: Some([name.to_owned()].into()), ..NodeTerm::default() };
-    scene.volumes.insert("pv-7".into(), Volume { version: 1, reach: Some(vec![only("bad-1")]) });
+    scene.volumes.insert(
+        "pv-7".into(),
+        Volume { version: 1, reach: Some(vec![only("bad-1")]), domains: [].into(), terminating: false },
+    );
     assert_eq!(scene.plan(), ["shop/db-0: VolumePinned"]);
     let kept = BlockedReason::NoFit(NoFit::Volume { claim: "data-db-0".into(), volume: "pv-7".into() });
     assert_eq!(
@@ -394,7 +417,10 @@ fn a_volume_that_no_cleared_node_reaches_keeps_its_pod_and_is_named() {
         "kept, since its claim data-db-0 is bound to volume pv-7, which no cleared node can reach; it moves when there \
          is a place"
     );
-    scene.volumes.insert("pv-7".into(), Volume { version: 1, reach: Some(vec![only("bad-1"), only("good-1")]) });
+    scene.volumes.insert(
+        "pv-7".into(),
+        Volume { version: 1, reach: Some(vec![only("bad-1"), only("good-1")]), domains: [].into(), terminating: false },
+    );
     assert_eq!(scene.plan(), ["violating: evict db-0"]);
 }
 
@@ -402,7 +428,8 @@ fn a_volume_that_no_cleared_node_reaches_keeps_its_pod_and_is_named() {
 fn pods_go_one_by_one_while_the_others_are_ready() {
     let scene = Scene::new().with("db", stateful(false), 3, "bad-1");
     assert_eq!(scene.plan(), ["violating: evict db-2"]);
-    let waits = scene.alter("db-1", |pod| pod.phase = PodPhase::Running);
+    let moved = |pod: &mut Pod| (pod.node, pod.phase) = (Some("good-1".into()), PodPhase::Running);
+    let waits = scene.alter("db-1", moved);
     assert_eq!(waits.plan().first().unwrap(), "shop/db-0: OthersNotReady");
     let first =
         waits.alter("db-1", |pod| pod.phase = PodPhase::Ready).alter("db-2", |pod| pod.phase = PodPhase::Running);

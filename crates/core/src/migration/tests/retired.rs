@@ -37,7 +37,7 @@ fn scene(spec: ControllerSpec, pods: u32, placed: u32) -> Scene {
 #[test]
 fn a_template_that_selects_by_a_retired_key_is_completed_anew_where_nothing_else_mends_it() {
     let daemons = |on_delete| ControllerSpec::DaemonSet { on_delete, updated: 0 };
-    let job = |started| ControllerSpec::Job { finished: false, started, failures_left: Some(6) };
+    let job = |started| ControllerSpec::Job { finished: false, started, failures_left: Some(6), index_limit: None };
     let touched = |kind: &str| vec![format!("stale: touch {kind} app without former.secret")];
     let kept = |why: &str| vec![format!("shop/app-1: {why}")];
     let recreate = || ControllerSpec::Deployment {
