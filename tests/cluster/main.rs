@@ -17,6 +17,7 @@ mod commands;
 mod completion;
 mod costs;
 mod ending;
+mod endings;
 mod exceptions;
 mod faults;
 mod harness;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         completion::trials(),
         costs::trials(),
         ending::trials(),
+        endings::trials(),
         exceptions::trials(),
         faults::trials(),
         identities::trials(),

@@ -30,7 +30,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 const RESTRICTED: [(&str, &str); 1] = [(keys::SENSITIVITY, "restricted")];
 
-fn records(world: &World, namespace: &str) -> Api<DynamicObject> {
+/// The records of the namespace.
+pub(crate) fn records(world: &World, namespace: &str) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("rempart.dev", "v1alpha1", "WorkloadPlacement");
     Api::namespaced_with(world.admin.clone(), namespace, &ApiResource::from_gvk(&kind))
 }
@@ -45,6 +46,26 @@ async fn eventually_recorded(world: &World, namespace: &str, name: &str, placed:
         anyhow::Ok(record)
     });
     Ok(record.await?)
+}
+
+/// Waits until a condition of a record has this reason, and gives its message.
+pub(crate) async fn eventually_says(
+    world: &World,
+    namespace: &str,
+    record: &str,
+    condition: &str,
+    reason: &str,
+) -> Result<String> {
+    let records = records(world, namespace);
+    let message = eventually(format!("{condition} ({reason}) of {record}"), SOON, async || {
+        let status = records.get(record).await?.data["status"].clone();
+        let conditions = status["conditions"].as_array().context("it has no condition")?;
+        let found = conditions.iter().find(|found| found["type"] == condition).context("it is not there")?;
+        ensure!(found["reason"] == reason, "it is {found}");
+        anyhow::Ok(found["message"].as_str().unwrap_or_default().to_owned())
+    })
+    .await?;
+    Ok(message)
 }
 
 /// A world with a node that is cleared for level restricted, and a namespace with a Deployment of it.

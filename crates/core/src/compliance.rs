@@ -150,6 +150,17 @@ impl StalePod<'_> {
     }
 }
 
+/// A pod of which the scheduler has said that there is no node for it.
+#[derive(Clone, Debug)]
+pub struct UnscheduledPod<'a> {
+    /// Its name, with its namespace.
+    pub key: &'a str,
+    /// The pod.
+    pub pod: &'a Pod,
+    /// What it needs.
+    pub requirements: Rc<PodRequirements<'a>>,
+}
+
 /// How many pods a workload, or a level, has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PodCounts {
@@ -231,6 +242,8 @@ pub struct OwnedPods<'a> {
     pub misplaced: Vec<MisplacedPod<'a>>,
     /// Pods that wait by a selector of yesterday, in the order of their names.
     pub stale: Vec<StalePod<'a>>,
+    /// Pods of which the scheduler has said that there is no node for them, in the order of their names.
+    pub unscheduled: Vec<UnscheduledPod<'a>>,
     /// Entries of its template's selector that its next pod would not be given.
     pub surplus: Vec<&'a str>,
     /// Whether admission leaves one of these to its next pod, since it is of no policy in force here.
@@ -250,10 +263,18 @@ impl<'a> OwnedPods<'a> {
             pods: PodCounts::default(),
             misplaced: Vec::new(),
             stale: Vec::new(),
+            unscheduled: Vec::new(),
             surplus: Vec::new(),
             surplus_stays: false,
             nodes: BTreeMap::new(),
         }
+    }
+
+    /// What a pod needs that takes the place of `pod`, where that is made by the present template whatever `pod` was made by:
+    /// what `pod` says by its own annotations goes with it.
+    fn next_of(&self, pod: &Pod) -> Option<Rc<PodRequirements<'a>>> {
+        let is_its = pod.owner.as_ref().is_some_and(|owner| owner.uid == self.uid);
+        (self.kind() == Some(WorkloadKind::StatefulSet) && is_its).then(|| Rc::clone(&self.requirements))
     }
 
     /// Its kind, where Rempart knows it.
@@ -441,7 +462,8 @@ impl<'a> Assessor<'_, 'a> {
         let (required, uid) = self.whose(namespace, pod);
         let uid = uid.unwrap_or(pod.uid);
         let waits = pod.phase == PodPhase::Unschedulable && !pod.terminating && self.is_looked_at(namespace);
-        let stale = waits.then(|| self.stale(key, pod, &required)).flatten();
+        let next = report.workloads.get(&uid).and_then(|owned| owned.next_of(pod));
+        let stale = waits.then(|| self.stale(key, pod, next.as_ref().unwrap_or(&required))).flatten();
         // What is told of is told of whole: how many of its pods stand decides how it is moved.
         if required.is_ungoverned() && stale.is_none() && !report.workloads.contains_key(&uid) {
             return;
@@ -473,6 +495,9 @@ impl<'a> Assessor<'_, 'a> {
         let worst = verdicts.iter().copied().max().unwrap_or(Compliance::Compliant);
         owned.pods.add(&PodCounts::of(pod, worst));
         owned.stale.extend(stale);
+        if waits {
+            owned.unscheduled.push(UnscheduledPod { key, pod, requirements: Rc::clone(&required) });
+        }
         if worst != Compliance::Compliant {
             let admitted =
                 self.requirements(namespace, |statement| PodSensitivity::new(statement, [], Some(&pod.statements)));

@@ -6,10 +6,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{LabError, Result};
 
-/// Interval between attempts.
+/// Interval between the first attempts.
 const INTERVAL: Duration = Duration::from_millis(50);
+/// Interval between attempts in the long run: many that wait side by side would ask most of an API server.
+const LONGEST_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Repeats `attempt` every 50 ms until it succeeds, and fails with its last reason after `timeout`.
+/// Repeats `attempt` every 50 ms, later every 250 ms, until it succeeds, and fails with its last reason after `timeout`.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -33,15 +35,17 @@ pub async fn eventually<T, E: Display>(
 ) -> Result<T> {
     let deadline = Instant::now() + timeout;
     let mut reason = String::from("the first attempt did not end");
+    let mut pause = INTERVAL;
     loop {
         match timeout_at(deadline, attempt()).await {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => reason = error.to_string(),
             Err(_) => {}
         }
-        if Instant::now() + INTERVAL >= deadline {
+        if Instant::now() + pause >= deadline {
             return Err(LabError::Timeout { what: what.into(), after: timeout, reason });
         }
-        sleep(INTERVAL).await;
+        sleep(pause).await;
+        pause = pause.mul_f32(1.25).min(LONGEST_INTERVAL);
     }
 }

@@ -125,15 +125,7 @@ impl BlockedReason {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NoFit(NoFit::NoPool) => "NoClearedPool",
-            Self::NoFit(NoFit::EmptyPool(_) | NoFit::NoNode) => "NoClearedNode",
-            Self::NoFit(NoFit::TooSmall) => "NodesTooSmall",
-            Self::NoFit(NoFit::AntiAffinity) => "NodesTaken",
-            Self::NoFit(NoFit::Volume { .. }) => "VolumePinned",
-            Self::NoFit(NoFit::SingleWriter { .. }) => "VolumeInUse",
-            Self::NoFit(NoFit::Ending { .. }) => "ClaimEnding",
-            Self::NoFit(NoFit::Devices) => "DevicesUnknown",
-            Self::NoFit(NoFit::Full) => "NoCapacity",
+            Self::NoFit(why) => why.code(),
             Self::Refused(_) => "Refused",
             Self::ReportOnly => "ReportOnly",
             Self::Stopped(_) => "MoveStopped",

@@ -99,6 +99,22 @@ impl fmt::Display for NoFit {
 }
 
 impl NoFit {
+    /// A stable word for it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoPool => "NoClearedPool",
+            Self::EmptyPool(_) | Self::NoNode => "NoClearedNode",
+            Self::TooSmall => "NodesTooSmall",
+            Self::AntiAffinity => "NodesTaken",
+            Self::Volume { .. } => "VolumePinned",
+            Self::SingleWriter { .. } => "VolumeInUse",
+            Self::Ending { .. } => "ClaimEnding",
+            Self::Devices => "DevicesUnknown",
+            Self::Full => "NoCapacity",
+        }
+    }
+
     /// What ends it.
     #[must_use]
     pub fn remedy(&self) -> &'static str {

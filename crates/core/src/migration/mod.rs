@@ -226,6 +226,8 @@ pub struct MigrationPlan<'a> {
     pub blocked: BTreeMap<ObjectUid, BTreeMap<&'a str, BlockedReason>>,
     /// Workloads that wait for their turn.
     pub waiting: BTreeSet<ObjectUid>,
+    /// Why pods that wait for a node would wait with every node empty, pod by pod.
+    pub stranded: BTreeMap<ObjectUid, BTreeMap<&'a str, NoFit>>,
 }
 
 /// What is to be done about the pods that `report` found misplaced or stale, and about templates that say too little.
@@ -247,6 +249,14 @@ pub fn plan_migrations<'a>(
         }
     }
     for owned in report.workloads.values() {
+        let stranded = owned.unscheduled.iter().filter_map(|waits| {
+            let found = fit.for_pod(waits.key, waits.pod, &waits.requirements, FitRequirement::Fits);
+            Some((waits.key, found.err()?))
+        });
+        let stranded: BTreeMap<_, _> = stranded.collect();
+        if !stranded.is_empty() {
+            plan.stranded.insert(owned.uid, stranded);
+        }
         candidates.extend(next_move(owned, facts, &mut fit, context, &mut plan.blocked));
     }
     candidates.sort_by(|a, b| a.order().cmp(&b.order()));

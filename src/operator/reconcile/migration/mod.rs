@@ -569,6 +569,10 @@ impl MigrationReconciler {
         for (unit, wait) in waiting {
             statuses.entry(*unit).or_default().waiting = Some(*wait);
         }
+        for (unit, pods) in &plan.stranded {
+            let told = pods.iter().map(|(pod, why)| (split(pod).1.to_owned(), (why.code(), why.to_string())));
+            statuses.entry(*unit).or_default().stranded = told.collect();
+        }
         for (unit, pods) in &plan.blocked {
             let kept = pods.iter().map(|(pod, why)| (split(pod).1.to_owned(), (why.code(), why.to_string())));
             statuses.entry(*unit).or_default().kept = kept.collect();

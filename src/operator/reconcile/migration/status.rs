@@ -27,6 +27,8 @@ pub struct MigrationStatus {
     pub waiting: Option<MoveWait>,
     /// Why pods stay although they should not, by their names: a stable word and a sentence.
     pub kept: BTreeMap<String, (&'static str, String)>,
+    /// Why pods that wait for a node would wait with every node empty, by their names: a stable word and a sentence.
+    pub stranded: BTreeMap<String, (&'static str, String)>,
 }
 
 impl MigrationStatus {
@@ -37,6 +39,7 @@ impl MigrationStatus {
             moving: all.iter().fold(0, |sum, status| sum.saturating_add(status.moving)),
             waiting: all.iter().filter_map(|status| status.waiting).max(),
             kept: all.iter().flat_map(|status| status.kept.clone()).collect(),
+            stranded: all.iter().flat_map(|status| status.stranded.clone()).collect(),
         }
     }
 
@@ -44,12 +47,16 @@ impl MigrationStatus {
     /// moved or waits with the others.
     #[must_use]
     pub fn of_pod(&self, name: &str) -> Self {
-        let kept = self.kept.get_key_value(name).map(|(name, why)| (name.clone(), why.clone()));
-        let stays = kept.is_some();
+        let of_pod = |all: &BTreeMap<String, (&'static str, String)>| {
+            all.get_key_value(name).map(|(name, why)| (name.clone(), why.clone())).into_iter().collect()
+        };
+        let kept: BTreeMap<_, _> = of_pod(&self.kept);
+        let stays = !kept.is_empty();
         Self {
             moving: if stays { 0 } else { self.moving.min(1) },
             waiting: self.waiting.filter(|_| !stays),
-            kept: kept.into_iter().collect(),
+            kept,
+            stranded: of_pod(&self.stranded),
         }
     }
 }

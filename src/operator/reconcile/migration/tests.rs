@@ -91,6 +91,7 @@ fn unit(controller: &Controller, ready: u32) -> OwnedPods<'_> {
         pods: PodCounts { total: ready, placed: ready, ready, ..PodCounts::default() },
         misplaced: vec![],
         stale: vec![],
+        unscheduled: vec![],
         surplus: vec![],
         surplus_stays: false,
         nodes: BTreeMap::new(),

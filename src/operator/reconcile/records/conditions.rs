@@ -21,8 +21,9 @@ pub(super) fn placeable<'a>(
     plan_context: PlanContext<'_, 'a>,
     planned: &PlannedWorkload<'a>,
     aside: Option<&str>,
-    pods: &PodCounts,
+    subject: &RecordSubject<'_, '_>,
 ) -> ConditionContent {
+    let pods = &subject.pods;
     let (holds, reason) = match planned.outcome {
         PlacementOutcome::Placeable(_) => (true, conditions::POOLS_CLEARED),
         PlacementOutcome::Unrestricted(UnrestrictedReason::NotEnforced) => (true, conditions::NOT_ENFORCED),
@@ -40,7 +41,16 @@ pub(super) fn placeable<'a>(
             reason: conditions::NOT_ENFORCED,
             message: format!("{aside}; in Enforce, {message}"),
         },
-        None => ConditionContent { holds, reason, message },
+        None => match subject.migration.stranded.iter().next() {
+            // Pools are left for it, and for this pod no node of theirs.
+            Some((name, (code, sentence))) if matches!(planned.outcome, PlacementOutcome::Placeable(_)) => {
+                let more = subject.migration.stranded.len().saturating_sub(1);
+                let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+                let message = format!("pod {name}{more} waits for a node: {sentence}; {message}");
+                ConditionContent { holds: false, reason: code, message }
+            }
+            Some(_) | None => ConditionContent { holds, reason, message },
+        },
     }
 }
 
@@ -122,7 +132,7 @@ fn why<'a>(
 
 /// `Migrating`: pods are being moved, or wait for their turn.
 pub(super) fn migrating(migration: &MigrationStatus, misplaced: &[&MisplacedPod<'_>]) -> ConditionContent {
-    let MigrationStatus { moving, waiting, kept } = migration;
+    let MigrationStatus { moving, waiting, kept, stranded: _ } = migration;
     if *moving > 0 {
         let message = format!("{} being moved", number(*moving, "pod is", "pods are"));
         return ConditionContent { holds: true, reason: conditions::MOVING, message };

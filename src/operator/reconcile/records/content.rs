@@ -77,7 +77,7 @@ impl RecordContent {
             .map(|(_, pool)| api::RejectedPool { name: pool.pool.name.to_string(), reasons: listed(&reasons(pool)) });
         let providers = providers(plan_context, subject, pool_of);
         let said = [
-            conditions::placeable(plan_context, planned, aside, &subject.pods),
+            conditions::placeable(plan_context, planned, aside, subject),
             conditions::compliant(plan_context, planned, subject, pool_of),
             conditions::migrating(subject.migration, subject.misplaced),
         ];

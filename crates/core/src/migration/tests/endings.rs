@@ -306,3 +306,28 @@ fn an_empty_pool_is_woken_by_what_goes_last() {
     let kept = BlockedReason::NoFit(NoFit::EmptyPool("pool spare".into()));
     assert_eq!(kept.to_string(), "kept, since pool spare, which would do, has no node; it moves when there is a place");
 }
+
+#[test]
+fn who_waits_for_a_volume_elsewhere_is_told_of_it_and_replaced_when_it_need_not_be_there_any_more() {
+    let only = NodeTerm { names: Some(["bad-1".to_owned()].into()), ..NodeTerm::default() };
+    let elsewhere = || Volume { reach: Some(vec![only.clone()]), ..volume() };
+    // It was raised, and its last pod taken down for it.
+    let mut scene = Scene::new().with("db", stateful(false), 1, "bad-1");
+    let owner = scene.pods["shop/db-0"].owner.clone();
+    scene = scene.pod("db-1", owner, "").claiming(claim(true), elsewhere(), &["db-1"]);
+    let stranded = |scene: &Scene| {
+        scene.assessed(|objects, facts, report| {
+            let told = scene.planned(objects, facts, report).stranded.into_values().flatten();
+            told.map(|(pod, why)| format!("{pod}: {} {why}", why.code())).collect::<Vec<_>>()
+        })
+    };
+    let told = "shop/db-1: VolumePinned its claim data is bound to volume pv, which no cleared node can reach";
+    assert_eq!(stranded(&scene), [told]);
+    assert_eq!(scene.plan().first().unwrap(), "violating: evict db-0");
+    // The annotation is taken back: its template asks for nothing any more, and the pod that waits says what it said.
+    let sets = scene.controllers.get_mut(&WorkloadKind::StatefulSet).unwrap();
+    let set = sets.get_mut("shop/db").unwrap();
+    (set.template_statements, set.node_requirements) = (Arc::default(), Arc::default());
+    scene = scene.alter("db-0", |pod| (pod.statements, pod.node_requirements) = (Arc::default(), Arc::default()));
+    assert_eq!(scene.plan(), ["stale: evict db-1"]);
+}

@@ -260,12 +260,12 @@ impl Scene {
         tell(&objects, &facts, &report)
     }
 
-    fn lines<'a>(
+    fn planned<'a>(
         &self,
         objects: &ClusterObjects<'a>,
         facts: &PlacementFacts<'a>,
         report: &ComplianceReport<'a>,
-    ) -> Vec<String> {
+    ) -> MigrationPlan<'a> {
         let context = MigrationContext {
             limits: MigrationLimits::default(),
             moving: &self.moving,
@@ -279,7 +279,16 @@ impl Scene {
             replaced: &self.replaced,
             stopped: &self.stopped,
         };
-        let plan = plan_migrations(objects, facts, report, &context);
+        plan_migrations(objects, facts, report, &context)
+    }
+
+    fn lines<'a>(
+        &self,
+        objects: &ClusterObjects<'a>,
+        facts: &PlacementFacts<'a>,
+        report: &ComplianceReport<'a>,
+    ) -> Vec<String> {
+        let plan = self.planned(objects, facts, report);
         let moves = plan.migrations.iter().map(|due| {
             let steps = due.steps.iter().map(|step| match step {
                 MigrationStep::AnnotateTemplate { kind, name, surplus } => {
