@@ -160,6 +160,8 @@ pub const VOLUME_IN_USE: &str = "VolumeInUse";
 pub const CLAIM_ENDING: &str = "ClaimEnding";
 /// `Migrating`: the pod claims devices that nobody counts.
 pub const DEVICES_UNKNOWN: &str = "DevicesUnknown";
+/// `Migrating`: the change of the template is refused.
+pub const TEMPLATE_REFUSED: &str = "TemplateRefused";
 /// `Migrating`: somebody takes the note of the move out of the template.
 pub const NOTE_REVERTED: &str = "NoteReverted";
 /// `Migrating`: another pod of the same owner was evicted, and is not made anew.
@@ -264,6 +266,7 @@ pub const CONDITION_TYPES: [ConditionType; 9] = [
             VOLUME_IN_USE,
             CLAIM_ENDING,
             DEVICES_UNKNOWN,
+            TEMPLATE_REFUSED,
             NOTE_REVERTED,
             NOT_REPLACED,
             UNANSWERED,

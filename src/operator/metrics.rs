@@ -153,6 +153,7 @@ pub struct Metrics {
     next_change: Gauge<f64, AtomicU64>,
     rulings: Counter,
     leader: Family<ComponentLabels, Gauge<i64, AtomicI64>>,
+    clock_skew: Gauge<i64, AtomicI64>,
     transitions: Counter,
     moves: Family<MoveLabels, Counter>,
     deciding: Histogram,
@@ -195,6 +196,7 @@ impl Metrics {
             next_change: Gauge::default(),
             rulings: Counter::default(),
             leader: Family::default(),
+            clock_skew: Gauge::default(),
             transitions: Counter::default(),
             moves: Family::default(),
             deciding: Histogram::new(DECISION),
@@ -319,6 +321,11 @@ impl Metrics {
             self.deciding.clone(),
         );
         registry.register(
+            "clock_skew_seconds",
+            "By how many seconds this machine's clock is ahead of the API server's; by more than a minute nothing is written",
+            self.clock_skew.clone(),
+        );
+        registry.register(
             "leader",
             "1 while this replica writes for its component, 0 while it follows",
             self.leader.clone(),
@@ -358,6 +365,11 @@ impl Metrics {
     pub fn leads(&self, leads: bool) {
         self.leader.get_or_create(&self.component).set(i64::from(leads));
         self.transitions.inc();
+    }
+
+    /// This machine's clock is so many seconds ahead of the API server's.
+    pub fn clock_is_ahead(&self, seconds: i64) {
+        self.clock_skew.set(seconds);
     }
 
     /// A watch begins.
@@ -406,7 +418,7 @@ impl Metrics {
         self.forget_survey();
         for policy in evaluation.world.policies.values() {
             for (level, running) in levels.get(policy.name.as_str()).into_iter().flatten() {
-                let LevelCounts { workloads, violating, violating_since, unplaceable } = *running;
+                let LevelCounts { workloads, violating, violating_since, unplaceable, keeping: _ } = *running;
                 let level = LevelLabels { policy: policy.name.to_string(), level: level.clone() };
                 self.workloads.get_or_create(&level).set(workloads.into());
                 self.violating.get_or_create(&level).set(violating.into());

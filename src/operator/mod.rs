@@ -9,6 +9,7 @@
 mod backoff;
 pub mod cache;
 pub mod clock;
+pub mod clock_skew;
 pub mod component;
 pub mod engine;
 pub(crate) mod error_chain;
@@ -47,6 +48,7 @@ use rempart_core::instant::Timestamp;
 
 use cache::Observation;
 use clock::Clock;
+use clock_skew::ClockSkew;
 use component::OperatorComponent;
 use engine::Engine;
 use lease::{Leadership, LeaseCandidate};
@@ -160,22 +162,23 @@ pub async fn run(
     }
     drop(sender);
 
-    let leadership = Leadership::default();
+    let (leadership, skew) = (Leadership::default(), ClockSkew::default());
     let candidate = LeaseCandidate::new(
-        client.clone(),
+        clock_skew::observed(client.clone(), skew.clone(), Arc::clone(&clock)),
         (&options.namespace, component.name()),
         options.identity.clone(),
         Arc::clone(&clock),
         leadership.clone(),
+        skew.clone(),
         metrics.clone(),
     );
     let (listed, resign) = (Arc::new(Notify::new()), CancellationToken::new());
     tasks.spawn(compete(candidate, Arc::clone(&listed), resign.clone()));
-    let guarded = lease::guarded(client, leadership.clone(), Arc::clone(&clock));
+    let guarded = lease::guarded(client, leadership.clone(), skew.clone(), Arc::clone(&clock));
     let writer = ApiWriter::new(guarded, options.identity);
 
     let drained = tokio::select! {
-        decided = decide(engine, writer, observations, leadership, listed, health, metrics, clock, stop) => decided?,
+        decided = decide(engine, writer, observations, (leadership, skew), listed, health, metrics, clock, stop) => decided?,
         ended = tasks.join_next() => return Err(task_ended(ended)),
     };
     // What may still be on its way keeps the lease until its end.
@@ -217,7 +220,7 @@ async fn decide(
     mut engine: Engine,
     writer: ApiWriter,
     mut observations: mpsc::Receiver<Observation>,
-    leadership: Leadership,
+    (leadership, skew): (Leadership, ClockSkew),
     listed: Arc<Notify>,
     health: HealthState,
     metrics: Metrics,
@@ -250,7 +253,7 @@ async fn decide(
         while let Some(ended) = under_way.try_join_next() {
             take_write_result(&mut engine, ended)?;
         }
-        engine.lead(leadership.may_write(clock.uptime()));
+        engine.lead(leadership.may_write(clock.uptime()) && !skew.is_wrong(&*clock));
         let began = Instant::now();
         let due = engine.cycle(clock.now(), began);
         metrics.observe_cycle(began.elapsed());

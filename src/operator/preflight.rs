@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use backon::Retryable;
-use http::{Request, header::DATE};
+use http::Request;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::{Api, Client};
 
-use super::{backoff::doubling, clock::Clock, error_chain::ErrorChain};
+use super::{
+    backoff::doubling,
+    clock::Clock,
+    clock_skew::{TOLERANCE, date_of},
+    error_chain::ErrorChain,
+};
 use crate::admission::CLUSTER_ROLE;
+use rempart_core::instant::Timestamp;
 
-/// How far the clock may differ from the API server's.
-const TOLERANCE: Duration = Duration::from_mins(1);
 /// How long one question may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -74,13 +78,13 @@ pub async fn check(client: &Client, clock: &dyn Clock) -> Result<(), PreflightEr
         return Err(PreflightError::NoAdmissionPolicies { version, missing: missing.join(" and ") });
     }
     let here = clock.now().timestamp();
-    match date.as_deref().and_then(|text| jiff::fmt::rfc2822::parse(text).ok()).map(|date| date.timestamp()) {
+    match date.map(Timestamp::timestamp) {
         Some(there) if here.duration_since(there).unsigned_abs() > TOLERANCE => {
             Err(PreflightError::Clock { here: here.to_string(), there: there.to_string() })
         }
         Some(_) => Ok(()),
         None => {
-            tracing::warn!(?date, "the API server does not say what time it is; the clock goes unchecked");
+            tracing::warn!("the API server does not say what time it is; the clock goes unchecked");
             Ok(())
         }
     }
@@ -117,13 +121,13 @@ const NEEDED: [&str; 4] = [
 ];
 
 /// The server's version, the admission resources that it serves, and its clock.
-async fn ask(client: &Client) -> Result<(String, Vec<String>, Option<String>), ProbeError> {
+async fn ask(client: &Client) -> Result<(String, Vec<String>, Option<Timestamp>), ProbeError> {
     let answer = async {
         let version = client.apiserver_version().await?.git_version;
         let served = client.list_api_group_resources("admissionregistration.k8s.io/v1").await?;
         let request = Request::get("/version").body(kube::client::Body::empty()).map_err(kube::Error::HttpError)?;
         let reply = client.send(request).await?;
-        let date = reply.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
+        let date = date_of(reply.headers());
         Ok((version, served.resources.into_iter().map(|resource| resource.name).collect(), date))
     };
     tokio::time::timeout(DEADLINE, answer).await.map_err(|_| ProbeError::Deadline)?

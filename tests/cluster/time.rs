@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api, Client, ResourceExt,
     api::{PatchParams, WatchEvent, WatchParams},
+    client::Body,
     config::KubeConfigOptions,
 };
 use rempart::{
@@ -42,6 +43,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::serial("time::successors_without_a_gap_do_not_flap", successors),
         Trial::serial("time::a_pool_is_withdrawn_in_its_lead_time_and_the_last_one_kept", lead),
         Trial::new("time::a_clock_that_is_wrong_is_refused", wrong_clock),
+        Trial::serial("time::by_a_clock_that_goes_wrong_nothing_is_written_until_it_is_right", goes_wrong),
     ]
 }
 
@@ -84,12 +86,36 @@ pub(crate) struct Within {
     _admission: OperatorProcess,
     stop: CancellationToken,
     task: JoinHandle<Result<(), operator::Error>>,
+    listen: std::net::SocketAddr,
+}
+
+/// `client`, but that its answers have the time of `clock`.
+fn agreeing(client: Client, clock: Arc<TrialClock>) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let (client, clock) = (client.clone(), Arc::clone(&clock));
+        async move {
+            let mut answer = client.send(request).await?;
+            let date = clock.now().timestamp().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            answer.headers_mut().insert(http::header::DATE, date.parse()?);
+            Ok::<_, tower::BoxError>(answer)
+        }
+    });
+    Client::new(service, namespace)
 }
 
 impl Within {
     /// Starts one in the place of the shared operator, and turns its clock to `time` when it has seen everything: at
     /// its start it compares its clock with the API server's.
     pub(crate) async fn start(context: &Context, time: &str) -> Result<(Self, Arc<TrialClock>)> {
+        let (this, clock) = Self::beside(context, false).await?;
+        clock.turn(time)?;
+        Ok((this, clock))
+    }
+
+    /// The same with the time of this machine. API servers tell it the time that its clock has, or if they are `truthful`
+    /// their own.
+    async fn beside(context: &Context, truthful: bool) -> Result<(Self, Arc<TrialClock>)> {
         let operator = context.take_operator().await?;
         operator.terminate_placement().await;
         let kubeconfig = context.cluster.service_account_kubeconfig("rempart-system", "rempart").await?;
@@ -112,19 +138,25 @@ impl Within {
         let stop = CancellationToken::new();
         let clock = Arc::new(TrialClock(watch::Sender::new(SystemClock.now())));
         let client = Client::try_from(config)?;
+        let client = if truthful { client } else { agreeing(client, Arc::clone(&clock)) };
         let task = tokio::spawn(operator::run(client, options, Arc::clone(&clock) as Arc<dyn Clock>, stop.clone()));
-        let this = Self { _admission: operator, stop, task };
+        let this = Self { _admission: operator, stop, task, listen };
         eventually("the operator to be ready", SOON, async || {
-            let mut stream = tokio::net::TcpStream::connect(listen).await?;
-            stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
+            let answer = this.get("/readyz").await?;
             ensure!(answer.contains(" 200 OK"), "{answer}");
             anyhow::Ok(())
         })
         .await?;
-        clock.turn(time)?;
         Ok((this, clock))
+    }
+
+    /// What it answers at `path`.
+    async fn get(&self, path: &str) -> Result<String> {
+        let mut stream = tokio::net::TcpStream::connect(self.listen).await?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
     }
 
     pub(crate) async fn end(mut self) -> Result<()> {
@@ -360,4 +392,38 @@ async fn wrong_clock(context: &Context) -> Result<()> {
     ensure!(said.contains("correct the clock"), "{said}");
     operator::preflight::check(&context.cluster.admin(), &SystemClock).await?;
     Ok(())
+}
+
+async fn goes_wrong(context: &Context) -> Result<()> {
+    let world = World::new(context, "skewed").await?;
+    world.apply(certified(&world, "gouv", &[("2024-01-01", Some("2030-06-30"))])).await?;
+    let node = world.node(context, "gouv").await?;
+    let (operator, clock) = Within::beside(context, true).await?;
+    let eventually_leads = async |leads: bool| {
+        eventually(format!("it to lead: {leads}"), SOON, async || {
+            let said = operator.get("/metrics").await?;
+            let leader = format!("rempart_leader{{component=\"placement\"}} {}", u32::from(leads));
+            ensure!(said.contains(&leader), "{said}");
+            anyhow::Ok(said)
+        })
+        .await
+    };
+    eventually_leads(true).await?;
+    world.eventually_stamped(&node, "gouv").await?;
+    // As by it the certificate has ended.
+    clock.turn("2031-01-01T00:00:00Z")?;
+    let said = eventually_leads(false).await?;
+    let skew = said.lines().find_map(|line| line.strip_prefix("rempart_clock_skew_seconds ")).context("no skew")?;
+    ensure!(skew.parse::<i64>()? > 60, "{skew}");
+    // What others declare meanwhile is not acted on.
+    let nodes: Api<Node> = Api::all(world.admin.clone());
+    world.apply(certified(&world, "gouv", &[("2024-01-01", Some("2025-06-30"))])).await?;
+    let version = crate::world::settled(async || Ok(nodes.get(&node).await?.resource_version())).await?;
+    clock.0.send_replace(SystemClock.now());
+    eventually_leads(true).await?;
+    let mut without = world.stamps("gouv");
+    without.remove(&world.clearance("restricted"));
+    world.eventually_stamps(&node, &without).await?;
+    ensure!(nodes.get(&node).await?.resource_version() != version);
+    operator.end().await
 }

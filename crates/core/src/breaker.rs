@@ -26,8 +26,10 @@ use super::{
 pub struct LossBaseline<'a> {
     /// The policies of then.
     pub policies: &'a BTreeMap<PolicyName, Policy>,
-    /// The stamps that each node, by name, would now have by the facts of then.
+    /// The stamps that each node, by name, would now have by the facts of then, if no pool were withdrawn ahead of time.
     pub nodes: BTreeMap<&'a str, &'a Labels>,
+    /// Those that it would have by the lead times of then; of no node where these are the same as now.
+    pub led: BTreeMap<&'a str, &'a Labels>,
 }
 
 /// How many of a level's pods were lost.
@@ -60,11 +62,15 @@ pub fn losses<'a>(
     for pod in report.workloads.values().flat_map(|owned| &owned.misplaced) {
         let (namespace, _) = split(pod.key);
         let Some(known) = objects.namespaces.get(namespace).map(NamespaceFacts::Known) else { continue };
-        let stamps = pod.pod.node.as_deref().and_then(|node| baseline.nodes.get(node));
+        let Some(node) = pod.pod.node.as_deref() else { continue };
         for (required, compliance) in pod.unsatisfied() {
-            let (Some(level), Compliance::Violating, Some(stamps)) = (required.level(), compliance, stamps) else {
-                continue;
+            let stamps = match compliance {
+                Compliance::Violating => baseline.nodes.get(node),
+                // A lead time that was edited may begin to move most of a level.
+                Compliance::Expiring => baseline.led.get(node),
+                Compliance::Compliant => None,
             };
+            let (Some(level), Some(stamps)) = (required.level(), stamps) else { continue };
             let then = baseline.policies.get(&required.policy.name);
             let then = then.filter(|then| then.is_in_force() && known.governed_by(then, namespace));
             let said =
@@ -73,7 +79,7 @@ pub fn losses<'a>(
             if stood {
                 let loss = losses.entry(level).or_default();
                 loss.lost = loss.lost.saturating_add(1);
-                if let Some(node) = pod.pod.node.as_deref().filter(|node| !loss.nodes.contains(*node)) {
+                if !loss.nodes.contains(node) {
                     loss.nodes.insert(node.to_owned());
                 }
             }

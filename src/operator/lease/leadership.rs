@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tower::{BoxError, service_fn};
 
 use super::{LEASE, MARGIN};
-use crate::operator::clock::Clock;
+use crate::operator::{clock::Clock, clock_skew::ClockSkew};
 
 /// Until when this replica may write, as far as the API server has confirmed it. Cheap to clone.
 ///
@@ -47,19 +47,22 @@ impl Leadership {
 
 /// A request that was not sent.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("not sent: this replica does not hold the lease")]
+#[error("not sent: this replica does not hold the lease, or its clock is wrong")]
 pub struct NotLeading;
 
-/// `client`, but for requests that would write while `leadership` does not allow it: those fail with [`NotLeading`].
+/// `client`, but for requests that would write while `leadership` does not allow it, or by a clock of which `skew` says
+/// that it is wrong: those fail with [`NotLeading`].
 ///
 /// The check is below everything that composes requests, so that no kind of write can do without it.
 #[must_use]
-pub fn guarded(client: Client, leadership: Leadership, clock: Arc<dyn Clock>) -> Client {
+pub fn guarded(client: Client, leadership: Leadership, skew: ClockSkew, clock: Arc<dyn Clock>) -> Client {
     let namespace = client.default_namespace().to_owned();
     let service = service_fn(move |request: Request<Body>| {
-        let (client, leadership, clock) = (client.clone(), leadership.clone(), Arc::clone(&clock));
+        let (client, leadership) = (client.clone(), leadership.clone());
+        let (skew, clock) = (skew.clone(), Arc::clone(&clock));
         async move {
-            if *request.method() != Method::GET && !leadership.may_write(clock.uptime()) {
+            let may_write = || leadership.may_write(clock.uptime()) && !skew.is_wrong(&*clock);
+            if *request.method() != Method::GET && !may_write() {
                 return Err(BoxError::from(NotLeading));
             }
             Ok(client.send(request).await?)
@@ -151,7 +154,8 @@ mod tests {
             async { Ok::<_, BoxError>(http::Response::new(Body::empty())) }
         });
         let (leadership, clock) = (Leadership::default(), Uptime::default());
-        let client = guarded(Client::new(server, "here"), leadership.clone(), Arc::new(clock.clone()));
+        let skew = ClockSkew::default();
+        let client = guarded(Client::new(server, "here"), leadership.clone(), skew, Arc::new(clock.clone()));
         let ask = async |method: Method| {
             let before = sent.load(Ordering::Relaxed);
             let request = Request::builder().method(&method).uri("/").body(Body::empty()).unwrap();

@@ -48,7 +48,7 @@ use kube::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{clock::Clock, error_chain::ErrorChain, metrics::Metrics, names::FIELD_MANAGER};
+use super::{clock::Clock, clock_skew::ClockSkew, error_chain::ErrorChain, metrics::Metrics, names::FIELD_MANAGER};
 use claim::{ClaimStep, LeaseClaim};
 pub use leadership::{Leadership, NotLeading, guarded};
 
@@ -112,6 +112,7 @@ pub struct LeaseCandidate {
     claim: LeaseClaim,
     clock: Arc<dyn Clock>,
     leadership: Leadership,
+    skew: ClockSkew,
     metrics: Metrics,
     leads: bool,
     /// Who led when that was last told.
@@ -128,6 +129,7 @@ impl LeaseCandidate {
         identity: String,
         clock: Arc<dyn Clock>,
         leadership: Leadership,
+        skew: ClockSkew,
         metrics: Metrics,
     ) -> Self {
         Self {
@@ -137,6 +139,7 @@ impl LeaseCandidate {
             claim: LeaseClaim::new(identity),
             clock,
             leadership,
+            skew,
             metrics,
             leads: false,
             followed: None,
@@ -160,13 +163,24 @@ impl LeaseCandidate {
         self.release().await;
     }
 
-    /// Looks at the lease where that is needed, does what follows, and says how long to wait until the next round.
+    /// Looks at the lease where that is needed, does what follows, and says how long to wait until the next round. By a
+    /// clock that is wrong it holds nothing, and looks again: another replica leads when the lease has ended.
     async fn round(&mut self) -> Duration {
-        if !self.claim.ours()
+        let was_wrong = self.skew.is_wrong(&*self.clock);
+        if was_wrong {
+            self.leadership.resign();
+        }
+        if (!self.claim.ours() || was_wrong)
             && let Err(error) = self.look().await
         {
             self.complain("read", &error);
             return RETRY;
+        }
+        self.metrics.clock_is_ahead(self.skew.seconds(&*self.clock));
+        if self.skew.is_wrong(&*self.clock) {
+            self.leadership.resign();
+            self.complain_of_clock();
+            return LOOK;
         }
         match self.claim.step(self.clock.uptime()) {
             ClaimStep::Hold => self.hold().await,
@@ -261,6 +275,19 @@ impl LeaseCandidate {
             tracing::info!(holder = holder.as_deref().unwrap_or("nobody"), "following: this replica writes nothing");
         }
         self.followed = holder;
+    }
+
+    fn complain_of_clock(&mut self) {
+        let now = self.clock.uptime();
+        if self.complained.is_some_and(|last| now.saturating_sub(last) < COMPLAINT_PACE) {
+            return;
+        }
+        self.complained = Some(now);
+        tracing::error!(
+            ahead_seconds = self.skew.seconds(&*self.clock),
+            "this machine's clock and the API server's differ by more than a minute, so this replica writes nothing: \
+             certificates would begin and end at the wrong time; correct the clock"
+        );
     }
 
     fn complain(&mut self, verb: &'static str, error: &LeaseError) {

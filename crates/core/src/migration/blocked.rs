@@ -71,6 +71,8 @@ pub enum BlockedReason {
     Stuck,
     /// Its template was completed, and says less again.
     TemplateReverted,
+    /// The change of its template was refused; in the API server's words.
+    TemplateRefused(String),
     /// The note of its move was taken out of its template again.
     NoteTaken,
     /// Another pod of its workload was evicted and is not made anew; what says so.
@@ -85,7 +87,7 @@ pub enum BlockedReason {
 
 impl BlockedReason {
     /// Every [`Self::code`].
-    pub const CODES: [&str; 33] = [
+    pub const CODES: [&str; 34] = [
         "NoClearedPool",
         "NoClearedNode",
         "NodesTooSmall",
@@ -114,6 +116,7 @@ impl BlockedReason {
         "AdmissionPending",
         "RolloutStuck",
         "TemplateReverted",
+        "TemplateRefused",
         "NoteReverted",
         "NotReplaced",
         "Unanswered",
@@ -145,6 +148,7 @@ impl BlockedReason {
             Self::AdmissionPending => "AdmissionPending",
             Self::Stuck => "RolloutStuck",
             Self::TemplateReverted => "TemplateReverted",
+            Self::TemplateRefused(_) => "TemplateRefused",
             Self::NoteTaken => "NoteReverted",
             Self::NotReplaced(_) => "NotReplaced",
             Self::Unanswered => "Unanswered",
@@ -232,6 +236,11 @@ impl fmt::Display for BlockedReason {
                 "kept, since what owns its template takes away what admission completes in it; say the level in what makes \
                  the template",
             ),
+            Self::TemplateRefused(said) => write!(
+                f,
+                "kept, since the change of its template is refused: {said}; where a webhook or policy of somebody else \
+                 completes templates in the same request, apply the workload again, so that this is done before"
+            ),
             Self::NoteTaken => f.write_str(
                 "kept, since what owns its Deployment takes back what is written into the template, so that no rollout can be \
                  begun, and no other pod of it would stand meanwhile; restart it by way of its owner, or have that leave the \
@@ -294,7 +303,8 @@ mod tests {
             Blocked::Budget(_) => Blocked::AdmissionPending,
             Blocked::AdmissionPending => Blocked::Stuck,
             Blocked::Stuck => Blocked::TemplateReverted,
-            Blocked::TemplateReverted => Blocked::NoteTaken,
+            Blocked::TemplateReverted => Blocked::TemplateRefused("t".into()),
+            Blocked::TemplateRefused(_) => Blocked::NoteTaken,
             Blocked::NoteTaken => {
                 Blocked::NotReplaced(ReplacementShortfall { owner: "Cluster c".into(), ready: 1, before: 2 })
             }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cluster_objects::{Controller, ControllerSpec, ObjectUid, Pod, RolloutStrategy, split},
-    compliance::{Compliance, MisplacedPod, OwnedPods, PlacementFacts, PodOwner},
+    compliance::{Compliance, MisplacedPod, OwnedPods, PlacementFacts, PodOwner, PodRevision},
     keys,
     pod_requirements::{PodRequirements, PolicyRequirement},
     policy::LossAction,
@@ -251,7 +251,11 @@ fn method_of(
         }
     }
     let strategy = ReplacementStrategy::of(owned, Some(pod), context.reverting.contains(&owned.uid));
-    let method = strategy.method(template_state(owned), pod.revision, action);
+    // What its controller is replacing already is not touched again: each touch would leave a ReplicaSet behind, and after
+    // ten of them none is left that its author could go back to.
+    let is_replaced = action == WantedAction::Migrate && is_rolling(owned);
+    let revision = if is_replaced { PodRevision::Former } else { pod.revision };
+    let method = strategy.method(template_state(owned), revision, action);
     // Nothing else of it would stand.
     if strategy == ReplacementStrategy::Reverted && method == Ok(MigrationMethod::EvictOneByOne) && wants_one(owned) {
         return Err(BlockedReason::NoteTaken);
@@ -290,6 +294,21 @@ pub(super) fn is_replaceable(
             before: *before,
         })),
         Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether the Deployment of `owned` has pods of a former template, or is yet to make some of its latest.
+fn is_rolling(owned: &OwnedPods<'_>) -> bool {
+    let PodOwner::Known(_, controller) = owned.owner else { return false };
+    match &controller.spec {
+        ControllerSpec::Deployment { total, updated, .. } => {
+            !controller.observed || updated < &controller.replicas || total > updated
+        }
+        ControllerSpec::ReplicaSet
+        | ControllerSpec::StatefulSet { .. }
+        | ControllerSpec::DaemonSet { .. }
+        | ControllerSpec::Job { .. }
+        | ControllerSpec::CronJob => false,
     }
 }
 

@@ -78,8 +78,8 @@ fn a_stop_outlives_whoever_made_it_and_a_level_that_is_put_before_its_own() {
 }
 
 #[test]
-fn a_rollout_that_another_replica_began_is_waited_for() {
-    for (noted, touches) in [(true, 0), (false, 1)] {
+fn a_rollout_that_others_began_is_waited_for() {
+    for noted in [true, false] {
         let mut cluster = Cluster::with_db(&policy("Enforce"));
         let mut api = deployment("api", 2);
         if noted {
@@ -94,7 +94,7 @@ fn a_rollout_that_another_replica_began_is_waited_for() {
         cluster.engine.lead(true);
         cluster.go_on();
         let touched = cluster.log.iter().filter(|line| *line == "migration Deployment shop/api").count();
-        assert_eq!(touched, touches, "{noted}: {:#?}", cluster.log);
+        assert_eq!(touched, 0, "{noted}: {:#?}", cluster.log);
     }
 }
 

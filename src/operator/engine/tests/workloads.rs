@@ -23,7 +23,8 @@ pub(super) fn deployment(name: &str, number: u32) -> Value {
     json!({
         "metadata": {"name": name, "namespace": "shop", "uid": uid(number), "generation": 1,
             "annotations": {"rempart.dev/sensitivity": "high"}},
-        "spec": {"replicas": 2, "template": template}, "status": {"observedGeneration": 1},
+        "spec": {"replicas": 2, "template": template},
+        "status": {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2},
     })
 }
 
@@ -86,4 +87,20 @@ impl Cluster {
         cluster.rest();
         cluster
     }
+}
+
+#[test]
+fn a_policy_that_left_enforce_counts_who_keeps_its_keys() {
+    let message = |mode: &str| {
+        let mut cluster = Cluster::with_db(&policy(mode));
+        cluster.engine.lead(true);
+        cluster.go_on();
+        cluster.condition("Enforced").2
+    };
+    let kept = "; 1 workload keeps its keys in spec.nodeSelector, and its pods still go where those say";
+    for mode in ["Warn", "Audit"] {
+        let said = message(mode);
+        assert!(said.ends_with(kept), "{said}");
+    }
+    assert!(!message("Enforce").contains("keeps its keys"));
 }

@@ -14,7 +14,7 @@ use std::{
 
 use fnv::FnvHasher;
 
-use super::unobserved_loss::UnobservedLoss;
+use super::{departures::NodeDepartures, unobserved_loss::UnobservedLoss};
 use crate::{
     api,
     operator::{
@@ -28,14 +28,14 @@ use rempart_core::{
     clearance::{ClearanceInput, Judge},
     compliance::{Compliance, ComplianceReport},
     instant::Timestamp,
-    name::PoolName,
+    name::{PolicyName, PoolName},
     pod_requirements::LevelRef,
     pool_membership::{NodeIdentity, claims},
     selector::Labels,
 };
 
 /// For how long losses are counted together.
-const WINDOW: Duration = Duration::from_mins(1);
+pub(super) const WINDOW: Duration = Duration::from_mins(1);
 /// What an officer writes on a policy to let a move go on.
 pub const APPROVAL: &str = "rempart.dev/approve-move";
 /// Of facts that change more often than this, not every state is kept.
@@ -44,7 +44,7 @@ const STRETCH: Duration = Duration::from_secs(3);
 const NAMED: usize = 16;
 
 /// An object's kind and name.
-type FactKey = (&'static str, String);
+pub(super) type FactKey = (&'static str, String);
 /// Its identifier, and the generation of what it declares.
 type FactVersion = (Option<String>, Option<i64>);
 /// Which objects there are.
@@ -52,9 +52,9 @@ type FactVersions = BTreeMap<FactKey, FactVersion>;
 
 /// The facts of one time.
 #[derive(Clone, Debug)]
-struct FactsSnapshot {
-    since: Instant,
-    world: Arc<ClearanceInput>,
+pub(super) struct FactsSnapshot {
+    pub(super) since: Instant,
+    pub(super) world: Arc<ClearanceInput>,
     facts: Arc<FactVersions>,
 }
 
@@ -90,6 +90,7 @@ pub struct CircuitBreaker {
     revision: Revision,
     /// When an officer last let a move of a policy go on: what was before then is no measure for it any more.
     approved: BTreeMap<String, Instant>,
+    departures: NodeDepartures,
 }
 
 #[derive(Debug)]
@@ -176,19 +177,21 @@ impl CircuitBreaker {
     ) -> BTreeMap<(String, String), String> {
         let BreakerInput { cache, evaluation, report, wall: at, now } = input;
         self.forget(now);
+        self.departures.observe(cache, now);
         self.release(cache, report, now);
         let violating: BTreeSet<&str> = report
             .workloads
             .values()
             .flat_map(|unit| &unit.misplaced)
-            .filter(|pod| pod.worst() == Compliance::Violating)
+            .filter(|pod| pod.worst() != Compliance::Compliant)
             .filter_map(|pod| pod.pod.node.as_deref())
             .collect();
         // The facts by which most would stand right; of several, the latest, which the fewest changes separate from now.
         let mut worst: BTreeMap<LevelRef<'_>, (ClearanceLoss, FactsSnapshot)> = BTreeMap::new();
         let ends = self.history.iter().skip(1).map(|next| Some(next.since)).chain([None]);
         for (epoch, end) in self.history.iter().zip(ends).filter(|_| !violating.is_empty()) {
-            for (subject, loss) in lost(cache, report, epoch, evaluation, &violating, at) {
+            let then = Then { epoch, departures: &self.departures, at };
+            for (subject, loss) in lost(cache, report, then, evaluation, &violating) {
                 let approved = self.approved.get(subject.policy.as_str());
                 if end.is_some_and(|end| approved.is_some_and(|since| end <= *since)) {
                     continue;
@@ -215,9 +218,8 @@ impl CircuitBreaker {
             .workloads
             .values()
             .flat_map(|unit| &unit.misplaced)
-            .flat_map(rempart_core::compliance::MisplacedPod::violated)
-            .filter(|required| required.in_force)
-            .filter_map(rempart_core::pod_requirements::PolicyRequirement::level)
+            .flat_map(rempart_core::compliance::MisplacedPod::unsatisfied)
+            .filter_map(|(required, _)| required.level())
             .map(|subject| subject.named())
             .collect();
         let (approved, before) = (&mut self.approved, self.stopped.len());
@@ -253,8 +255,10 @@ impl CircuitBreaker {
         let involved = involved(cache, evaluation, &before, subject, loss);
         let mut changes = changes(&before.facts, &facts(cache));
         changes.retain(|(object, ..)| involved.contains(object));
+        changes.extend(self.departures.told(&loss.nodes, &before, cache));
         let id = identify(&key.0, &changes);
-        let known = known.is_some_and(|known| known.stop.id == id || known.before.is_none());
+        let known = known.is_some_and(|known| known.stop.id == id);
+        // What is lost beside what another replica stopped is no part of what an officer reads there.
         if known || approval(cache, &key.0) == Some(&id) {
             return;
         }
@@ -420,20 +424,42 @@ fn identify(policy: &str, changes: &[(FactKey, String, String)]) -> String {
     format!("{:010x}", hasher.finish() & 0xff_ffff_ffff)
 }
 
-/// What each level lost since `before`, on the `nodes` where pods violate.
+/// Whether a policy has another lead time by `then` than by `now`.
+fn leads_differ(then: &ClearanceInput, now: &ClearanceInput) -> bool {
+    let leads = |input: &ClearanceInput, name: &PolicyName| {
+        let policy = input.policies.get(name)?;
+        Some(policy.levels.iter().map(|level| level.on_loss.lead).collect::<Vec<_>>())
+    };
+    now.policies.keys().any(|name| leads(then, name) != leads(now, name))
+}
+
+/// The time that is compared with now.
+#[derive(Clone, Copy)]
+struct Then<'a> {
+    /// Its facts.
+    epoch: &'a FactsSnapshot,
+    /// The nodes that have left their pools since.
+    departures: &'a NodeDepartures,
+    /// The day, which is today in both.
+    at: Timestamp,
+}
+
+/// What each level lost since `then`, on the `nodes` where pods violate.
 fn lost<'a>(
     cache: &ClusterCache,
     report: &ComplianceReport<'a>,
-    before: &FactsSnapshot,
+    Then { epoch: before, departures, at }: Then<'_>,
     evaluation: &Evaluation,
     nodes: &BTreeSet<&str>,
-    at: Timestamp,
 ) -> BTreeMap<LevelRef<'a>, ClearanceLoss> {
-    if Arc::ptr_eq(&before.world, &evaluation.world) {
+    if Arc::ptr_eq(&before.world, &evaluation.world) && departures.is_empty() {
         return BTreeMap::new();
     }
     let pools = &before.world.catalogue.pools;
     let owners = nodes.iter().filter_map(|name| {
+        if let Some(pool) = departures.since(name, before, cache) {
+            return Some((*name, pool.clone()));
+        }
         let node = cache.nodes.get(name)?;
         let place = NodeIdentity { labels: node, provider_id: node.provider_id.as_deref() };
         Some((*name, claims(pools, place).owner()?.clone()))
@@ -444,7 +470,13 @@ fn lost<'a>(
     for pool in owners.values().filter_map(|owner| pools.get(owner)) {
         stamps.entry(&pool.name).or_insert_with(|| judge.retained(pool, at));
     }
+    let mut led = BTreeMap::<&PoolName, Labels>::new();
+    if leads_differ(&before.world, &evaluation.world) {
+        let judged = judge.pools_where(at, |name| evaluation.has_nodes(name));
+        led.extend(judged.into_iter().map(|found| (&found.pool.name, found.stamps())));
+    }
     let nodes = owners.iter().filter_map(|(name, owner)| Some((*name, stamps.get(owner)?)));
-    let baseline = LossBaseline { policies: &before.world.policies, nodes: nodes.collect() };
+    let leading = owners.iter().filter_map(|(name, owner)| Some((*name, led.get(owner)?)));
+    let baseline = LossBaseline { policies: &before.world.policies, nodes: nodes.collect(), led: leading.collect() };
     losses(&cache.objects(), report, &baseline)
 }

@@ -4,6 +4,7 @@
 //! have been stable for a while, moves in flight, refusals that are waited out, and what was replaced before.
 
 pub mod breaker;
+mod departures;
 mod in_flight;
 mod replaced;
 mod revisions;
@@ -170,7 +171,12 @@ impl MigrationReconciler {
                 pods.remove(&pod);
                 pods.is_empty()
             } else {
-                rest(&mut self.resting, *unit, BlockedReason::Budget(said), now);
+                let why = if matches!(failure, Some(WriteFailure::Timeout)) {
+                    BlockedReason::Unanswered
+                } else {
+                    BlockedReason::TemplateRefused(said)
+                };
+                rest(&mut self.resting, *unit, why, now);
                 true
             };
         if nothing_left {
@@ -340,7 +346,8 @@ impl MigrationReconciler {
             };
             // What is only not ready is not on its way anywhere.
             let rolls = !controller.observed || updated < controller.replicas || total > updated;
-            if !rolls || self.in_flight.contains_key(uid) {
+            // What did not go on before holds nobody's turn again.
+            if !rolls || self.in_flight.contains_key(uid) || self.resting.contains_key(uid) {
                 continue;
             }
             let Some(why) = unit.misplaced.iter().map(MisplacedPod::worst).max().and_then(MigrationCause::of) else {

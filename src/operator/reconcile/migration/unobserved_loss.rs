@@ -71,7 +71,11 @@ impl UnobservedLoss {
         nodes: &BTreeSet<&str>,
     ) -> BTreeMap<LevelRef<'a>, ClearanceLoss> {
         let nodes = nodes.iter().filter_map(|name| Some((*name, self.nodes.get(*name)?))).collect();
-        losses(&cache.objects(), report, &LossBaseline { policies: &evaluation.world.policies, nodes })
+        losses(
+            &cache.objects(),
+            report,
+            &LossBaseline { policies: &evaluation.world.policies, nodes, led: BTreeMap::new() },
+        )
     }
 
     /// The objects that the nodes of `loss` were stamped by, as kind and name.

@@ -19,4 +19,6 @@ pub struct LevelCounts {
     pub violating_since: Option<i64>,
     /// Pods without a node, of workloads for whose pods there is no place, by their records.
     pub unplaceable: i32,
+    /// Workloads whose own template selects by keys of the policy, though that is not in Enforce and nobody would add them.
+    pub keeping: i32,
 }

@@ -19,6 +19,7 @@ use crate::operator::{
 use rempart_core::{
     cluster_objects::{ClusterObjects, Controller, ObjectUid, Pod, PodPhase, split},
     compliance::{Compliance, ComplianceReport, MisplacedPod, OwnedPods, PodCounts, PodOwner},
+    keys,
     name::PolicyName,
     pod_requirements::LevelRef,
     policy::Policy,
@@ -63,6 +64,15 @@ impl<'s, 'a> RecordEntry<'s, 'a> {
         }
     }
 
+    /// Whether its template, or the pod that it is, selects by a key of `policy`.
+    fn selects_by(&self, policy: &PolicyName) -> bool {
+        let node_requirements = match &self.of {
+            EntrySource::Controller(controller, _) => &controller.node_requirements,
+            EntrySource::Pod(_, pod, _) => &pod.node_requirements,
+        };
+        node_requirements.selector.keys().any(|key| keys::asks_of(policy, key))
+    }
+
     /// How the migration of its pods stands: of a `CronJob` that of its jobs, and of a pod what is said of it among those of
     /// its owner.
     pub(super) fn migration<'m>(&self, statuses: &'m MigrationStatuses) -> Cow<'m, MigrationStatus> {
@@ -73,8 +83,9 @@ impl<'s, 'a> RecordEntry<'s, 'a> {
                 iter::once(&self.uid).chain(others).filter_map(of).collect()
             }
             EntrySource::Pod(key, _, unit) => {
-                let stands_wrong =
-                    unit.misplaced.iter().any(|pod| pod.key == *key) || unit.stale.iter().any(|pod| pod.key == *key);
+                let stands_wrong = unit.misplaced.iter().any(|pod| pod.key == *key)
+                    || unit.stale.iter().any(|pod| pod.key == *key)
+                    || unit.unscheduled.iter().any(|pod| pod.key == *key);
                 of(&unit.uid).filter(|_| stands_wrong).into_iter().collect()
             }
         };
@@ -180,6 +191,7 @@ pub(super) fn levels(
         found.workloads = found.workloads.saturating_add(running.workloads);
         found.violating = found.violating.saturating_add(running.violating);
         found.unplaceable = found.unplaceable.saturating_add(running.unplaceable);
+        found.keeping = found.keeping.saturating_add(running.keeping);
         found.violating_since = [found.violating_since, running.violating_since].into_iter().flatten().min();
     };
     let judged = report.levels.iter().map(|(level, pods)| (level.policy, Some(*level), pods));
@@ -199,7 +211,8 @@ pub(super) fn levels(
         let record = records.get(name);
         let unplaceable = if record.is_some_and(RecordDigest::is_unplaceable) { waiting(entry) } else { 0 };
         for asked in unit.into_iter().flat_map(|unit| &unit.requirements.policies) {
-            let running = LevelCounts { workloads: 1, unplaceable, ..LevelCounts::default() };
+            let keeping = i32::from(!asked.in_force && entry.selects_by(&asked.policy.name));
+            let running = LevelCounts { workloads: 1, unplaceable, keeping, ..LevelCounts::default() };
             add(&asked.policy.name, asked.level(), running);
         }
         let Some(since) = record.and_then(RecordDigest::violating_since) else { continue };

@@ -255,6 +255,9 @@ pub fn of_policy(
     if governs_nothing && !record.is_terminating() {
         enforced.message.push_str("; no namespace that exists is governed by it: see spec.namespaceSelector");
     }
+    if matches!(enforced.reason, conditions::MODE_WARN | conditions::MODE_AUDIT) {
+        enforced.message.push_str(&kept_keys(level_counts));
+    }
     let current = object.and_then(|object| object.status.as_ref()).map_or(&[][..], |status| &status.conditions);
     let generation = record.meta.generation;
     let stopped = stopped(name, &stops);
@@ -321,6 +324,17 @@ fn ending(found: &PolicyFindings) -> Option<ConditionDraft> {
         more => format!("{}; and {more} more", shown.join("; ")),
     };
     Some(ConditionDraft { kind, holds: true, reason, message })
+}
+
+/// What to add where workloads keep keys of a policy that left Enforce: nobody takes them away.
+fn kept_keys(level_counts: Option<&BTreeMap<String, LevelCounts>>) -> String {
+    let keeping: i32 = level_counts.into_iter().flat_map(BTreeMap::values).map(|running| running.keeping).sum();
+    let number = usize::try_from(keeping).unwrap_or_default();
+    if number == 0 {
+        return String::new();
+    }
+    let (keep, go) = if number == 1 { ("keeps", "its pods") } else { ("keep", "their pods") };
+    format!("; {} {keep} its keys in spec.nodeSelector, and {go} still go where those say", counted(number, "workload"))
 }
 
 fn enforced(

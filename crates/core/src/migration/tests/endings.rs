@@ -331,3 +331,21 @@ fn who_waits_for_a_volume_elsewhere_is_told_of_it_and_replaced_when_it_need_not_
     scene = scene.alter("db-0", |pod| (pod.statements, pod.node_requirements) = (Arc::default(), Arc::default()));
     assert_eq!(scene.plan(), ["stale: evict db-1"]);
 }
+
+#[test]
+fn a_rollout_that_is_under_way_or_stuck_is_not_begun_again() {
+    let scene = |action, observed, (total, updated): (u32, u32), stuck| {
+        let form =
+            ControllerSpec::Deployment { paused: false, strategy: surging(), total, updated, available: 2, stuck };
+        let mut scene = Scene::new().action(action).with("app", form, 2, "bad-1");
+        scene.controllers.get_mut(&WorkloadKind::Deployment).unwrap().get_mut("shop/app").unwrap().observed = observed;
+        scene.plan()
+    };
+    let kept = |code: &str| [format!("shop/app-0: {code}"), format!("shop/app-1: {code}")];
+    assert_eq!(scene(LossAction::Migrate, true, (3, 1), false), kept("RolloutUnderWay"));
+    assert_eq!(scene(LossAction::Migrate, false, (2, 2), false), kept("RolloutUnderWay"));
+    assert_eq!(scene(LossAction::Migrate, true, (3, 1), true), kept("RolloutStuck"));
+    // All are of the latest template, though one of them is not ready.
+    assert_eq!(scene(LossAction::Migrate, true, (2, 2), true), ["violating: touch Deployment app"]);
+    assert_eq!(scene(LossAction::Evict, true, (3, 1), true), ["violating: evict app-0, evict app-1"]);
+}
