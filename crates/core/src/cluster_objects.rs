@@ -5,23 +5,18 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use alloc::{collections::BTreeMap, sync::Arc};
 use core::fmt;
 
 use super::{
-    instant::Timestamp,
-    keys,
     name::PoolName,
     namespace::Namespace,
-    selector::{LabelSource, Labels},
+    pod_lifecycle::PodLifecycle,
+    selector::Labels,
     sensitivity::{SensitivityStatement, TemplateStatements},
-    text::QuotedDisplay,
-    workload::{NodeRequirements, NodeTerm, WorkloadKind},
+    volume::{Claim, Volume},
+    workload::{NodeRequirements, WorkloadKind},
 };
 
 /// The unique identifier of an object: a UUID, as the number that it is.
@@ -93,62 +88,6 @@ pub struct Pod {
     pub terminating: bool,
     /// Whether it is the image of a static pod, which no API moves.
     pub mirror: bool,
-}
-
-/// How a pod ends, and what becomes of it then.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PodLifecycle {
-    /// How long its containers may take to end, in seconds.
-    pub grace_seconds: u32,
-    /// How often its index has failed, of a Job that counts failures by index.
-    pub index_failures: u32,
-    /// Whether its containers are not begun again once they have ended: its `restartPolicy` is not `Always`.
-    pub runs_once: bool,
-    /// What says that it is not to be disturbed now.
-    pub not_now: Option<Box<NotNow>>,
-}
-
-/// A mark by which somebody says of a pod that it is not to be disturbed now.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NotNow {
-    /// An annotation of another project, by its key, for as long as it is there.
-    Marked(&'static str),
-    /// Not before this instant.
-    Until(Timestamp),
-    /// Not before an instant that cannot be read: what is written instead.
-    Unread(String),
-}
-
-impl NotNow {
-    /// The annotations of other projects, with the value that says so: of Karpenter, and of the Cluster Autoscaler.
-    pub const MARKS: [(&str, &str); 2] =
-        [("karpenter.sh/do-not-disrupt", "true"), ("cluster-autoscaler.kubernetes.io/safe-to-evict", "false")];
-
-    /// Whether it says so at `now`.
-    #[must_use]
-    pub fn holds_at(&self, now: Timestamp) -> bool {
-        match self {
-            Self::Marked(_) | Self::Unread(_) => true,
-            Self::Until(then) => now < *then,
-        }
-    }
-}
-
-impl fmt::Display for NotNow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Marked(key) => write!(f, "its annotation {key} says not now"),
-            Self::Until(then) => write!(f, "its annotation {} says not before {then}", keys::NOT_BEFORE),
-            Self::Unread(value) => {
-                write!(
-                    f,
-                    "its annotation {} is {}, which is no instant such as 2026-03-01T12:00:00Z",
-                    keys::NOT_BEFORE,
-                    QuotedDisplay(value)
-                )
-            }
-        }
-    }
 }
 
 /// On what terms a pod goes to a node, beside its selector and affinity, and leaves it.
@@ -415,88 +354,6 @@ pub enum RolloutStrategy {
         /// So many of its replicas may be missing; worked out from a share, rounded down.
         unavailable: u32,
     },
-}
-
-/// A claim of a volume.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// The resource version.
-    pub version: u64,
-    /// The volume that it is bound to.
-    pub volume: Option<Arc<str>>,
-    /// Whether pods of one node alone may have it at a time: its access modes are `ReadWriteOnce` or `ReadWriteOncePod`
-    /// and none for many nodes.
-    pub single_writer: bool,
-    /// Whether its deletion has been asked for: it is there for as long as a pod has it.
-    pub terminating: bool,
-}
-
-/// A volume.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Volume {
-    /// The resource version.
-    pub version: u64,
-    /// The nodes that can reach it; any when `None`.
-    pub reach: Option<Vec<NodeTerm>>,
-    /// Where its own labels say that it is.
-    pub domains: Box<[VolumeDomain]>,
-    /// Whether its deletion has been asked for.
-    pub terminating: bool,
-}
-
-/// Where a volume is, as a label of its own says: kube-scheduler holds that against the label of nodes, whether or not the
-/// volume has a node affinity (its plugin `VolumeZone`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VolumeDomain {
-    /// The key, of those that are general by now.
-    key: &'static str,
-    /// The key that it is written under.
-    written: &'static str,
-    /// Any of these.
-    values: BTreeSet<Box<str>>,
-}
-
-/// The labels that say where a volume is: the former key of each, and its key since Kubernetes 1.17.
-const DOMAIN_KEYS: [(&str, &str); 2] = [
-    ("failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone"),
-    ("failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region"),
-];
-
-/// What parts the zones of a volume that is in several.
-const DOMAIN_SEPARATOR: &str = "__";
-
-impl VolumeDomain {
-    /// Reads a label of a volume; `None` where it says nothing of a place.
-    #[must_use]
-    pub fn read(key: &str, value: &str) -> Option<Self> {
-        let (former, current) = DOMAIN_KEYS.into_iter().find(|(former, current)| [*former, *current].contains(&key))?;
-        let values = value.split(DOMAIN_SEPARATOR).map(|value| value.trim().into()).collect();
-        Some(Self { key: current, written: if key == former { former } else { current }, values })
-    }
-
-    fn accepts<L: LabelSource + ?Sized>(&self, node: &L) -> bool {
-        let value = node.label(self.written).or_else(|| node.label(self.key));
-        value.is_some_and(|value| self.values.contains(value))
-    }
-}
-
-impl Volume {
-    /// Whether the node `name` with these `labels` can reach it, as kube-scheduler sees it.
-    #[must_use]
-    pub fn is_reached_from<L: LabelSource + ?Sized>(&self, name: &str, labels: &L) -> bool {
-        // A node that says nothing of where it is, is kept out by no label of a volume.
-        let says_where = || {
-            DOMAIN_KEYS.iter().any(|(former, current)| labels.label(former).or_else(|| labels.label(current)).is_some())
-        };
-        self.reach.as_ref().is_none_or(|terms| terms.iter().any(|term| term.accepts(name, labels)))
-            && (self.domains.is_empty() || !says_where() || self.domains.iter().all(|domain| domain.accepts(labels)))
-    }
-
-    /// Whether any node can.
-    #[must_use]
-    pub fn is_reached_from_anywhere(&self) -> bool {
-        self.reach.is_none() && self.domains.is_empty()
-    }
 }
 
 /// A node as a place for pods.

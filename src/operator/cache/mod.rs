@@ -27,8 +27,9 @@ use crate::{
     api::{CloudProvider, PlacementPolicy, PlacementPool},
 };
 use rempart_core::{
-    cluster_objects::{Claim, ClusterObjects, Controller, ControllersByKind, Pod, Volume},
+    cluster_objects::{ClusterObjects, Controller, ControllersByKind, Pod},
     namespace::Namespace,
+    volume::{Claim, Volume},
     workload::WorkloadKind,
 };
 

@@ -14,8 +14,9 @@ use crate::{
     },
 };
 use rempart_core::{
-    cluster_objects::{Claim, Controller, Pod, Volume},
+    cluster_objects::{Controller, Pod},
     namespace::Namespace,
+    volume::{Claim, Volume},
     workload::WorkloadKind,
 };
 

@@ -31,8 +31,9 @@ use crate::{
     },
 };
 use rempart_core::{
-    cluster_objects::{Claim, Controller, Pod, Volume},
+    cluster_objects::{Controller, Pod},
     namespace::Namespace,
+    volume::{Claim, Volume},
     workload::WorkloadKind,
 };
 

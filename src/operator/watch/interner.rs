@@ -7,8 +7,9 @@ use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
 
 use crate::operator::watch::fields::LabelEntries;
 use rempart_core::{
-    cluster_objects::{Claim, Controller, ExtendedResources, OwnerRef, Pod, SchedulingConstraints},
+    cluster_objects::{Controller, ExtendedResources, OwnerRef, Pod, SchedulingConstraints},
     sensitivity::TemplateStatements,
+    volume::Claim,
     workload::NodeRequirements,
 };
 

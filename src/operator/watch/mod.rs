@@ -6,6 +6,7 @@
 mod backoff;
 mod controller;
 pub mod decode;
+mod failure_policy;
 pub mod fields;
 pub mod interner;
 pub mod node;
@@ -52,6 +53,7 @@ use super::{
 use crate::api::{CloudProvider, PlacementPolicy, PlacementPool, WorkloadPlacement};
 use rempart_core::{
     cluster_objects::{self, Controller},
+    volume::{Claim, Volume},
     workload::WorkloadKind,
 };
 
@@ -172,12 +174,10 @@ pub fn tasks(
         all.partial::<k8s::Namespace, rempart_core::namespace::Namespace>(&config, "namespaces", |change| {
             Observation::Namespace(decoded(change))
         }),
-        all.partial::<k8s::PersistentVolumeClaim, cluster_objects::Claim>(
-            &config,
-            "persistentvolumeclaims",
-            |change| Observation::Claim(decoded(change)),
-        ),
-        all.partial::<k8s::PersistentVolume, cluster_objects::Volume>(&config, "persistentvolumes", |change| {
+        all.partial::<k8s::PersistentVolumeClaim, Claim>(&config, "persistentvolumeclaims", |change| {
+            Observation::Claim(decoded(change))
+        }),
+        all.partial::<k8s::PersistentVolume, Volume>(&config, "persistentvolumes", |change| {
             Observation::Volume(decoded(change))
         }),
         all.admission::<MutatingAdmissionPolicy>(&config),

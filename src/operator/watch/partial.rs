@@ -19,7 +19,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use rempart_core::{cluster_objects::NotNow, keys};
+use rempart_core::{keys, pod_lifecycle::NotNow};
 
 use super::pod::INDEX_FAILURES;
 

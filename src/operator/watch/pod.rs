@@ -16,10 +16,9 @@ use crate::operator::{
     watch::partial::{CompletionMarks, FromPartial, MIRROR, PartialObject, list},
     watch::template::{self, PartialAffinity, PartialToleration},
 };
-use rempart_core::cluster_objects::{
-    ComputeResources, ExtendedResources, NotNow, Pod, PodLifecycle, PodPhase, SchedulingConstraints,
-};
+use rempart_core::cluster_objects::{ComputeResources, ExtendedResources, Pod, PodPhase, SchedulingConstraints};
 use rempart_core::keys;
+use rempart_core::pod_lifecycle::{NotNow, PodLifecycle};
 use rempart_core::sensitivity::TemplateStatements;
 
 /// A pod, decoded no further than needed.

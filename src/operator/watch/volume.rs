@@ -12,8 +12,8 @@ use crate::operator::{
     watch::template::{NodeSelector, terms},
 };
 use rempart_core::{
-    cluster_objects::{Claim, Volume, VolumeDomain},
     namespace::Namespace,
+    volume::{Claim, Volume, VolumeDomain},
 };
 
 impl ResourceVersioned for Claim {

@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::fmt;
 
 use super::fit::NoFit;
-use crate::{cluster_objects::NotNow, instant::Timestamp, workload::WorkloadKind};
+use crate::{instant::Timestamp, pod_lifecycle::NotNow, workload::WorkloadKind};
 
 /// What is missing of a workload after an eviction.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

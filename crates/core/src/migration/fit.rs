@@ -15,17 +15,20 @@ use alloc::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use core::fmt;
+use core::{cell::OnceCell, fmt};
 
 use crate::{
     cluster_objects::{
-        ClusterObjects, ComputeResources, ExtendedResources, NodeView, ObjectUid, Pod, PodPhase, Volume, has_others,
-        split, tolerates,
+        ClusterObjects, ComputeResources, ExtendedResources, NodeView, ObjectUid, Pod, PodPhase, has_others, split,
+        tolerates,
     },
     compliance::PlacementFacts,
     keys,
+    name::PoolName,
     pod_requirements::PodRequirements,
     selector::LabelSource as _,
+    text::FewDisplay,
+    volume::Volume,
     workload::NodeRequirements,
 };
 
@@ -34,7 +37,7 @@ use crate::{
 pub enum NoFit {
     /// No pool has all that it needs.
     NoPool,
-    /// Cleared pools have no node at all: which ones.
+    /// Cleared pools have no node at all: that of which, in words.
     EmptyPool(String),
     /// Cleared pools have no node that is ready, open, and borne by the pod's own selector, affinity and tolerations.
     NoNode,
@@ -71,7 +74,7 @@ impl fmt::Display for NoFit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoPool => f.write_str("no pool is cleared for it"),
-            Self::EmptyPool(pools) => write!(f, "{pools}, which would do, has no node"),
+            Self::EmptyPool(which) => f.write_str(which),
             Self::NoNode => f.write_str(
                 "no cleared pool has a node that is ready, open and accepted by its own selector, affinity and tolerations",
             ),
@@ -240,6 +243,8 @@ pub struct FitChecker<'s, 'a> {
     searches: BTreeMap<PodClass, NodeSearch>,
     /// Labels of the nodes that pods of an owner were given, where they must be apart.
     given: BTreeMap<ObjectUid, BTreeSet<TopologyDomain>>,
+    /// The pools that have a node; worked out when it is first asked for.
+    peopled: OnceCell<BTreeSet<&'a PoolName>>,
 }
 
 /// A label of nodes that a pod shares with none of its like.
@@ -249,7 +254,7 @@ impl<'s, 'a> FitChecker<'s, 'a> {
     /// The places of `facts`.
     #[must_use]
     pub fn new(objects: &'s ClusterObjects<'a>, facts: &'s PlacementFacts<'a>) -> Self {
-        Self { objects, facts, left: None, searches: BTreeMap::new(), given: BTreeMap::new() }
+        Self { objects, facts, left: None, searches: BTreeMap::new(), given: BTreeMap::new(), peopled: OnceCell::new() }
     }
 
     /// Whether some node could take `pod`, found under `key`, if it were created now with what it `needs`.
@@ -411,12 +416,14 @@ impl<'s, 'a> FitChecker<'s, 'a> {
 
     /// Why no node has what `needs` ask for: no pool does, or those that do have none.
     fn without_node(&self, needs: &PodRequirements<'_>) -> NoFit {
+        let peopled = self.peopled.get_or_init(|| self.facts.nodes.iter().filter_map(|node| node.pool).collect());
         let cleared = self.facts.pools.iter().filter(|(_, stamps)| needs.met_by(stamps)).map(|(name, _)| name);
-        let empty: Vec<_> = cleared
-            .filter(|name| !self.facts.nodes.iter().any(|node| node.pool == Some(*name)))
-            .map(|name| format!("pool {name}"))
-            .collect();
-        if empty.is_empty() { NoFit::NoPool } else { NoFit::EmptyPool(empty.join(", ")) }
+        let empty: Vec<_> = cleared.filter(|name| !peopled.contains(name)).collect();
+        match empty.as_slice() {
+            [] => NoFit::NoPool,
+            [one] => NoFit::EmptyPool(format!("pool {one}, which would do, has no node")),
+            many => NoFit::EmptyPool(format!("pools {}, which would do, have no node", FewDisplay(many.iter()))),
+        }
     }
 }
 

@@ -210,7 +210,7 @@ impl ReplacementStrategy {
         match (self, template, revision, action) {
             // Whoever is evicted into a template that says less comes back below its level: the template comes first.
             (
-                Self::Surge | Self::InPlace | Self::Ordered | Self::OrderedUnready,
+                Self::Surge | Self::Reverted | Self::InPlace | Self::Ordered | Self::OrderedUnready,
                 Behind,
                 Current | Former,
                 Migrate | Evict,
@@ -228,7 +228,6 @@ impl ReplacementStrategy {
             (Self::Ordered, Complete, Former, Migrate | Evict) => {
                 Err(Blocked::RolloutUnderWay(WorkloadKind::StatefulSet))
             }
-            (Self::Reverted, Behind, Current | Former, Migrate | Evict) => Err(Blocked::NoteTaken),
             (Self::Paused, Behind, Current | Former, Migrate | Evict)
             | (Self::Paused, Complete, Former, Migrate | Evict)
             | (Self::Paused, Complete, Current, Migrate) => Err(Blocked::Paused),

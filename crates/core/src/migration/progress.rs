@@ -142,7 +142,7 @@ pub fn progress(
                 MigrationProgress::Done
             }
             RolloutState::Unobserved => unless_late(waited, STEP_DEADLINE, Unanswered),
-            RolloutState::NoteGone => unless_late(waited, STEP_DEADLINE, NoteTaken),
+            RolloutState::NoteGone => unless_late(waited, STEP_DEADLINE, TemplateReverted),
         },
         (AwaitedChange::Rollout { note, .. }, MigrationCause::KeyRetired) => match rollout(owned, note) {
             // It was taken, and is there again or still.

@@ -9,13 +9,15 @@ use rempart_core::{
     workload::WorkloadKind,
 };
 
-/// Why a move of `owned` has not come about, and what follows.
-pub(super) fn of_failure(failure: MigrationFailure, owned: &OwnedPods<'_>) -> String {
+/// Why a move of `owned` has not come about, and what follows; `by_evictions` where its pods go one by one now.
+pub(super) fn of_failure(failure: MigrationFailure, owned: &OwnedPods<'_>, by_evictions: bool) -> String {
     let kind = owned.kind_said();
     match failure {
         MigrationFailure::Stuck => BlockedReason::Stuck.to_string(),
         MigrationFailure::TemplateReverted => BlockedReason::TemplateReverted.to_string(),
+        MigrationFailure::NoteTaken if !by_evictions => BlockedReason::TemplateReverted.to_string(),
         MigrationFailure::Unanswered => BlockedReason::Unanswered.to_string(),
+        MigrationFailure::NoteTaken if owned.pods.staying() <= 1 => BlockedReason::NoteTaken.to_string(),
         MigrationFailure::NoteTaken => format!(
             "what owns the {kind} takes the annotation rempart.dev/migration out of its template again, so that it does not \
              roll; its pods are evicted one by one instead, while others of it are ready"

@@ -5,13 +5,12 @@ use std::{rc::Rc, sync::Arc};
 use super::*;
 use k8s_openapi::api::core::v1::ObjectReference;
 use rempart_core::{
-    cluster_objects::{
-        ComputeResources, Controller, Pod, PodLifecycle, PodPhase, RolloutStrategy, SchedulingConstraints,
-    },
+    cluster_objects::{ComputeResources, Controller, OwnerRef, Pod, PodPhase, RolloutStrategy, SchedulingConstraints},
     compliance::{Compliance, PodCounts, PodRevision},
     instant::Timestamp,
-    migration::{JOB_COUNTS_WITHIN, NOTE_SEEN_WITHIN},
+    migration::{JOB_COUNTS_WITHIN, MigrationFailure, MigrationProgress, NOTE_SEEN_WITHIN},
     name::{LevelName, PolicyName},
+    pod_lifecycle::PodLifecycle,
     pod_requirements::{PodRequirements, PolicyRequirement},
     policy::{EnforcementMode, Level, OnClearanceLoss, Policy, PolicyLevels},
     selector::Selector,
@@ -272,16 +271,49 @@ fn an_owner_that_takes_the_note_away_is_remembered_and_gives_the_turn_back() {
         compliance: Rc::from([Compliance::Violating]),
         revision: PodRevision::Current,
     };
-    let unit = OwnedPods { misplaced: vec![misplaced], ..unit(&web, 3) };
-    let report = ComplianceReport { workloads: [(UID, unit)].into(), ..ComplianceReport::default() };
-    let mut moves = MigrationReconciler::default();
-    moves.in_flight.insert(UID, flight(now, AwaitedChange::Rollout { note: NOTE.to_owned(), seen: true }));
-    let mut events = Vec::new();
-    moves.progress(&report, clocks(now), &mut events);
+    let ended = |template_behind| {
+        let unit = OwnedPods { misplaced: vec![misplaced.clone()], template_behind, ..unit(&web, 3) };
+        let report = ComplianceReport { workloads: [(UID, unit)].into(), ..ComplianceReport::default() };
+        let mut moves = MigrationReconciler::default();
+        moves.in_flight.insert(UID, flight(now, AwaitedChange::Rollout { note: NOTE.to_owned(), seen: true }));
+        let mut events = Vec::new();
+        moves.progress(&report, clocks(now), &mut events);
+        (moves, events)
+    };
+    // Who takes the rest of it as well is not asked again at once: whoever is evicted would come back as before.
+    let (moves, _) = ended(true);
+    assert!(moves.reverting.is_empty() && moves.in_flight.is_empty());
+    assert!(matches!(moves.resting[&UID].why, BlockedReason::TemplateReverted));
+    let (moves, events) = ended(false);
     assert!(moves.in_flight.is_empty() && moves.resting.is_empty(), "another method is taken at once");
     assert!(moves.reverting.contains(&UID));
     let told: Vec<_> = events.iter().map(|event| (event.reason, event.note.as_str(), event.warning)).collect();
     let note = "what owns the Deployment takes the annotation rempart.dev/migration out of its template again, so that it \
                 does not roll; its pods are evicted one by one instead, while others of it are ready";
     assert_eq!(told, [("MigrationFailed", note, true)]);
+}
+
+#[test]
+fn an_owner_that_makes_no_pod_anew_is_waited_for_and_named() {
+    let now = Instant::now();
+    let maker = OwnerRef { kind: None, kind_said: "Cluster".into(), name: "ledger".into(), uid: UID };
+    let web = deployment(1);
+    let report = |ready: u32| {
+        let unit = OwnedPods { owner: PodOwner::Unknown(&maker), ..unit(&web, ready) };
+        ComplianceReport { workloads: [(UID, unit)].into(), ..ComplianceReport::default() }
+    };
+    let mut moves = MigrationReconciler::default();
+    let until = AwaitedChange::Replacement { pods: [ObjectUid(9)].into(), ready: 3 };
+    moves.in_flight.insert(UID, flight(now, until));
+    let mut events = Vec::new();
+    moves.progress(&report(2), clocks(now), &mut events);
+    assert!(events.is_empty() && moves.in_flight.contains_key(&UID));
+    moves.progress(&report(2), clocks(now + STEP_DEADLINE), &mut events);
+    let told: Vec<_> = events.iter().map(|event| (event.reason, event.note.as_str())).collect();
+    let note = "a pod of Cluster ledger was evicted and is not made anew: 2 of 3 are ready; no other pod of it is evicted before \
+                as many are";
+    assert_eq!(told, [("MigrationFailed", note)]);
+    // Its turn is given back, and it waits for its owner, not for a while.
+    assert!(moves.in_flight.is_empty() && moves.resting.is_empty());
+    assert_eq!(moves.missing, [(UID, 3)].into());
 }

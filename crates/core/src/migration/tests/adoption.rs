@@ -193,7 +193,7 @@ fn each_strategy_has_a_method_or_a_reason_for_every_state() {
     });
     let expected = [
         "Surge [Restarts]: RestartRollout/EvictAll, RolloutUnderWay, RestartRollout",
-        "Reverted [Restarts]: EvictOneByOne/EvictAll, RolloutUnderWay, NoteReverted",
+        "Reverted [Restarts]: EvictOneByOne/EvictAll, RolloutUnderWay, RestartRollout",
         "InPlace [Restarts]: EvictOneByOne/EvictAll, RolloutUnderWay, RestartRollout",
         "Recreate [Restarts]: StrategyRecreate/EvictAll, RolloutUnderWay, StrategyRecreate/RestartRollout",
         "Paused [RestartsNothing]: RolloutPaused/EvictAll, RolloutPaused, RolloutPaused",

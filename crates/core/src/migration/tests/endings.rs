@@ -1,7 +1,8 @@
 //! Moves that end: what keeps a pod for its data's sake, for its owner's, or for want of a turn.
 
 use super::*;
-use crate::cluster_objects::{NotNow, PodLifecycle, VolumeDomain};
+use crate::pod_lifecycle::{NotNow, PodLifecycle};
+use crate::volume::VolumeDomain;
 
 fn surging() -> RolloutStrategy {
     RolloutStrategy::Rolling { surge: 1, unavailable: 0 }
@@ -303,8 +304,20 @@ fn an_empty_pool_is_woken_by_what_goes_last() {
     assert_eq!(scene.plan(), ["shop/app-0: NoClearedPool", "shop/db-0: NoClearedPool"]);
     scene.pools = [(PoolName::parse("spare").unwrap(), Arc::new(selecting(&[RESTRICTED])))].into();
     assert_eq!(scene.plan(), ["violating: touch Deployment app", "shop/db-0: NoClearedNode"]);
-    let kept = BlockedReason::NoFit(NoFit::EmptyPool("pool spare".into()));
-    assert_eq!(kept.to_string(), "kept, since pool spare, which would do, has no node; it moves when there is a place");
+    let told = |scene: &Scene| {
+        scene.assessed(|objects, facts, report| {
+            let plan = scene.planned(objects, facts, report);
+            plan.blocked.values().flatten().map(|(_, why)| why.to_string()).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(told(&scene), ["kept, since pool spare, which would do, has no node; it moves when there is a place"]);
+    for number in 0..9 {
+        let pool = PoolName::parse(&format!("s{number}")).unwrap();
+        scene.pools.insert(pool, Arc::new(selecting(&[RESTRICTED])));
+    }
+    let many = "kept, since pools s0, s1, s2, s3, s4, s5 and 4 more, which would do, have no node; it moves when there is a \
+                place";
+    assert_eq!(told(&scene), [many]);
 }
 
 #[test]

@@ -18,8 +18,8 @@ use super::*;
 use crate::{
     clearance::ClearanceInput,
     cluster_objects::{
-        Claim, ComputeResources, Controller, ControllerSpec, ControllersByKind, ExtendedResources, NodeView,
-        NodeViewLabels, OwnerRef, Pod, PodPhase, RolloutStrategy, SchedulingConstraints, Volume,
+        ComputeResources, Controller, ControllerSpec, ControllersByKind, ExtendedResources, NodeView, NodeViewLabels,
+        OwnerRef, Pod, PodPhase, RolloutStrategy, SchedulingConstraints,
     },
     compliance::{PodCounts, PodRevision, assess},
     name::{LevelName, PolicyName, PoolName},
@@ -28,6 +28,7 @@ use crate::{
     policy::{EnforcementMode, Level, LevelRequirements, OnClearanceLoss, Policy, PolicyLevels},
     selector::{Labels, Selector, SelectorOperator},
     sensitivity::{SensitivityStatement, TemplateStatements},
+    volume::{Claim, Volume},
     workload::{NodeRequirements, NodeTerm},
 };
 
