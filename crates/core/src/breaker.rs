@@ -41,6 +41,8 @@ pub struct ClearanceLoss {
     pub total: u32,
     /// The nodes of the pods that were lost.
     pub nodes: BTreeSet<String>,
+    /// Whether some of them still stand where they may, and are to leave ahead of the end.
+    pub is_ahead: bool,
 }
 
 impl ClearanceLoss {
@@ -79,6 +81,7 @@ pub fn losses<'a>(
             if stood {
                 let loss = losses.entry(level).or_default();
                 loss.lost = loss.lost.saturating_add(1);
+                loss.is_ahead |= compliance == Compliance::Expiring;
                 if !loss.nodes.contains(node) {
                     loss.nodes.insert(node.to_owned());
                 }

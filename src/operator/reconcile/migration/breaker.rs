@@ -98,6 +98,8 @@ struct OpenBreaker {
     stop: api::MoveStop,
     /// The facts before the change; unknown where another replica stopped the move, and where none saw the change.
     before: Option<FactsSnapshot>,
+    /// Whether it is about pods too that still stand where they may; taken to be so where another replica stopped it.
+    is_ahead: bool,
 }
 
 impl CircuitBreaker {
@@ -152,7 +154,7 @@ impl CircuitBreaker {
             let Ok(object) = &record.object else { continue };
             for stop in object.status.iter().flat_map(|status| &status.stops) {
                 let key = (name.clone(), stop.level.clone());
-                self.stopped.insert(key, OpenBreaker { stop: stop.clone(), before: None });
+                self.stopped.insert(key, OpenBreaker { stop: stop.clone(), before: None, is_ahead: true });
             }
         }
     }
@@ -214,14 +216,16 @@ impl CircuitBreaker {
 
     /// Lets go on what an officer has approved, and what has nothing left to move.
     fn release(&mut self, cache: &ClusterCache, report: &ComplianceReport<'_>, now: Instant) {
-        let violating: BTreeSet<(String, String)> = report
-            .workloads
-            .values()
-            .flat_map(|unit| &unit.misplaced)
-            .flat_map(rempart_core::compliance::MisplacedPod::unsatisfied)
-            .filter_map(|(required, _)| required.level())
-            .map(|subject| subject.named())
-            .collect();
+        let (mut violating, mut leaving) = (BTreeSet::new(), BTreeSet::new());
+        let misplaced = report.workloads.values().flat_map(|unit| &unit.misplaced);
+        for (required, compliance) in misplaced.flat_map(rempart_core::compliance::MisplacedPod::unsatisfied) {
+            let level = required.level().map(|level| level.named());
+            match compliance {
+                Compliance::Violating => violating.extend(level),
+                Compliance::Expiring => leaving.extend(level),
+                Compliance::Compliant => {}
+            }
+        }
         let (approved, before) = (&mut self.approved, self.stopped.len());
         self.stopped.retain(|level, stopped| {
             let (policy, _) = level;
@@ -232,7 +236,8 @@ impl CircuitBreaker {
             }
             // Nobody knows of which level those are that it does not know any more.
             let is_unjudged = report.unjudged.keys().any(|name| name.as_str() == policy);
-            !says_so && (violating.contains(level) || is_unjudged)
+            let is_left = violating.contains(level) || (stopped.is_ahead && leaving.contains(level));
+            !says_so && (is_left || is_unjudged)
         });
         if self.stopped.len() != before {
             self.revision.bump();
@@ -262,7 +267,8 @@ impl CircuitBreaker {
         if known || approval(cache, &key.0) == Some(&id) {
             return;
         }
-        let stopped = OpenBreaker { stop: stop_of(subject, loss, id, changes), before: Some(before) };
+        let stop = stop_of(subject, loss, id, changes);
+        let stopped = OpenBreaker { stop, before: Some(before), is_ahead: loss.is_ahead };
         self.open(input, subject, stopped, events);
     }
 
@@ -282,7 +288,8 @@ impl CircuitBreaker {
             if approval(cache, policy) == Some(&id) {
                 continue;
             }
-            let stopped = OpenBreaker { stop: stop_of(subject, &loss, id, changes), before: None };
+            let stop = stop_of(subject, &loss, id, changes);
+            let stopped = OpenBreaker { stop, before: None, is_ahead: loss.is_ahead };
             self.open(input, subject, stopped, events);
         }
         self.unobserved = Some(unobserved);
