@@ -16,6 +16,7 @@ use crate::{
     admission::AdmissionRefusal,
     clearance::PoolClearance,
     compliance::PodCounts,
+    keys,
     policy::Exception,
     text::{FewDisplay, ListDisplay, counted, list},
     workload::{NodeRequirements, Workload, WorkloadKind},
@@ -231,11 +232,39 @@ pub struct NodeWishesDisplay<'a>(pub &'a NodeRequirements);
 impl fmt::Display for NodeWishesDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let NodeRequirements { selector, affinity, completed_for: _ } = self.0;
-        let labels = selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
+        // Keys of policies are admission's, unless there is nothing else that it could be.
+        let own = selector.iter().filter(|(key, _)| keys::policy_asked(key).is_none());
+        let own: Vec<_> = own.map(|(key, value)| format!("{key}={value}")).collect();
+        let labels = if own.is_empty() && affinity.is_none() {
+            selector.iter().map(|(key, value)| format!("{key}={value}")).collect()
+        } else {
+            own
+        };
         match (labels.is_empty(), affinity) {
             (false, None) => write!(f, "its own nodeSelector ({})", FewDisplay(labels.iter())),
             (false, Some(_)) => write!(f, "its own nodeSelector ({}) and node affinity", FewDisplay(labels.iter())),
             (true, _) => f.write_str("its own node affinity"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::prelude::v1::*;
+
+    use super::*;
+    use crate::selector::Labels;
+
+    #[test]
+    fn what_admission_has_added_is_no_wish_of_its_own() {
+        let said = |keys: &[&str]| {
+            let selector: Labels = keys.iter().map(|key| ((*key).to_owned(), "true".to_owned())).collect();
+            NodeWishesDisplay(&NodeRequirements { selector, ..NodeRequirements::default() }).to_string()
+        };
+        let stamp = "clearance.rempart.node-restriction.kubernetes.io/state.secret";
+        let pool = "rempart.node-restriction.kubernetes.io/pool";
+        assert_eq!(said(&[stamp, "disk"]), "its own nodeSelector (disk=true)");
+        assert_eq!(said(&[stamp, pool]), format!("its own nodeSelector ({pool}=true)"), "admission adds no pool");
+        assert_eq!(said(&[stamp]), format!("its own nodeSelector ({stamp}=true)"), "somebody else has put it there");
     }
 }
