@@ -42,7 +42,10 @@ impl ClockSkew {
     pub fn seconds(&self, clock: &dyn Clock) -> i64 {
         match self.0.load(Ordering::Relaxed) {
             UNKNOWN => 0,
-            server => difference(clock).saturating_sub(server) / 1000,
+            server => {
+                let there = uptime(clock).saturating_add(server);
+                clock.now().timestamp().as_millisecond().saturating_sub(there) / 1000
+            }
         }
     }
 
@@ -55,17 +58,15 @@ impl ClockSkew {
     /// Takes in an answer that has just come. One that does not say what time it is changes nothing.
     fn take(&self, headers: &HeaderMap, clock: &dyn Clock) {
         if let Some(there) = date_of(headers) {
-            let ahead = clock.now().timestamp().duration_since(there.timestamp()).as_millis();
-            let ahead = i64::try_from(ahead).unwrap_or(i64::MAX);
-            self.0.store(difference(clock).saturating_sub(ahead), Ordering::Relaxed);
+            let server = there.timestamp().as_millisecond().saturating_sub(uptime(clock));
+            self.0.store(server, Ordering::Relaxed);
         }
     }
 }
 
-/// What `clock` adds to its uptime, in milliseconds.
-fn difference(clock: &dyn Clock) -> i64 {
-    let uptime = i64::try_from(clock.uptime().as_millis()).unwrap_or(i64::MAX);
-    clock.now().timestamp().as_millisecond().saturating_sub(uptime)
+/// The uptime of `clock`, in milliseconds.
+fn uptime(clock: &dyn Clock) -> i64 {
+    i64::try_from(clock.uptime().as_millis()).unwrap_or(i64::MAX)
 }
 
 /// What time an answer says that it is.

@@ -324,6 +324,22 @@ impl ControllerSpec {
 }
 
 impl Controller {
+    /// Whether it is a Deployment that has pods of a former template, or is yet to make some of its latest. What is only not
+    /// ready is not on its way anywhere.
+    #[must_use]
+    pub fn is_rolling(&self) -> bool {
+        match &self.spec {
+            ControllerSpec::Deployment { total, updated, .. } => {
+                !self.observed || *updated < self.replicas || total > updated
+            }
+            ControllerSpec::ReplicaSet
+            | ControllerSpec::StatefulSet { .. }
+            | ControllerSpec::DaemonSet { .. }
+            | ControllerSpec::Job { .. }
+            | ControllerSpec::CronJob => false,
+        }
+    }
+
     /// Whether it bears that `pod`, one of its own, is disrupted: a Job may count that as one failure too many, of all its
     /// pods or of the pod's index.
     #[must_use]
@@ -455,6 +471,12 @@ impl<'a> ControllersByKind<'a> {
 }
 
 impl<'a> ClusterObjects<'a> {
+    /// The pods of `namespace`.
+    pub fn pods_of(&self, namespace: &str) -> impl Iterator<Item = &'a Pod> {
+        let from = self.pods.range(format!("{namespace}/")..);
+        from.take_while(move |(key, _)| split(key).0 == namespace).map(|(_, pod)| pod)
+    }
+
     /// What controls what `owner` says, when it is there and is what is meant.
     #[must_use]
     pub fn controller(&self, namespace: &str, owner: &OwnerRef) -> Option<&'a Controller> {

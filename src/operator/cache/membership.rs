@@ -7,15 +7,11 @@ use std::collections::BTreeMap;
 
 use super::ClusterCache;
 use crate::operator::watch::node::{NodeRecord, PoolMembership};
-use rempart_core::{
-    catalogue::Pool,
-    name::PoolName,
-    pool_membership::{NodeIdentity, claims},
-};
+use rempart_core::{catalogue::Pool, name::PoolName, pool_membership::claims};
 
 /// The membership of `node` among `pools`.
 fn membership(node: &NodeRecord, pools: &BTreeMap<PoolName, Pool>) -> PoolMembership {
-    let found = claims(pools, NodeIdentity { labels: node, provider_id: node.provider_id.as_deref() });
+    let found = claims(pools, node.identity());
     let names = |pools: &[&PoolName]| pools.iter().map(|pool| (*pool).clone()).collect();
     match (found.owner(), found.by.as_slice(), found.mismatched.as_slice()) {
         (Some(pool), _, _) => PoolMembership::Of(pool.clone()),

@@ -29,7 +29,7 @@ use rempart_core::{
     instant::Timestamp,
     name::PoolName,
     policy::Policy,
-    pool_membership::{NodeIdentity, claims},
+    pool_membership::claims,
     references::{dangling, unknown_pools},
     selector::Labels,
     validity::{ClearanceValidity, RetainReason},
@@ -293,7 +293,7 @@ impl Evaluation {
 fn pools_with_nodes(cache: &ClusterCache, pools: &BTreeMap<PoolName, Pool>) -> BTreeSet<PoolName> {
     let mut found: BTreeSet<PoolName> = BTreeSet::new();
     for (_, node) in cache.nodes.iter() {
-        let place = NodeIdentity { labels: node, provider_id: node.provider_id.as_deref() };
+        let place = node.identity();
         if let Some(pool) = claims(pools, place).owner().filter(|pool| !found.contains(*pool)) {
             found.insert(pool.clone());
         }

@@ -277,12 +277,20 @@ impl LeaseCandidate {
         self.followed = holder;
     }
 
-    fn complain_of_clock(&mut self) {
+    /// Whether it has not complained for a while; from now on it has.
+    fn may_complain(&mut self) -> bool {
         let now = self.clock.uptime();
-        if self.complained.is_some_and(|last| now.saturating_sub(last) < COMPLAINT_PACE) {
+        let may = self.complained.is_none_or(|last| now.saturating_sub(last) >= COMPLAINT_PACE);
+        if may {
+            self.complained = Some(now);
+        }
+        may
+    }
+
+    fn complain_of_clock(&mut self) {
+        if !self.may_complain() {
             return;
         }
-        self.complained = Some(now);
         tracing::error!(
             ahead_seconds = self.skew.seconds(&*self.clock),
             "this machine's clock and the API server's differ by more than a minute, so this replica writes nothing: \
@@ -291,11 +299,9 @@ impl LeaseCandidate {
     }
 
     fn complain(&mut self, verb: &'static str, error: &LeaseError) {
-        let now = self.clock.uptime();
-        if self.complained.is_some_and(|last| now.saturating_sub(last) < COMPLAINT_PACE) {
+        if !self.may_complain() {
             return;
         }
-        self.complained = Some(now);
         let (namespace, name) = (&self.namespace, self.name);
         if error.code() == Some(403) {
             tracing::warn!(

@@ -24,6 +24,7 @@ use rempart_core::{
     cluster_objects::{ComputeResources, ExtendedResources, NodeTaint, TaintEffect},
     keys,
     name::PoolName,
+    pool_membership::NodeIdentity,
     selector::{LabelSource, Labels},
 };
 
@@ -122,6 +123,11 @@ impl PoolMembership {
 }
 
 impl NodeRecord {
+    /// What tells to which pool it belongs.
+    pub fn identity(&self) -> NodeIdentity<'_> {
+        NodeIdentity { labels: self, provider_id: self.provider_id.as_deref() }
+    }
+
     /// Keeps what is needed of `node`.
     pub fn new(node: PartialNode, shared: &mut SharedValues) -> Self {
         let PartialNode { metadata, spec, status, .. } = node;

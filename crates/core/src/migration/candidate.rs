@@ -253,7 +253,8 @@ fn method_of(
     let strategy = ReplacementStrategy::of(owned, Some(pod), context.reverting.contains(&owned.uid));
     // What its controller is replacing already is not touched again: each touch would leave a ReplicaSet behind, and after
     // ten of them none is left that its author could go back to.
-    let is_replaced = action == WantedAction::Migrate && is_rolling(owned);
+    let is_replaced = action == WantedAction::Migrate
+        && matches!(owned.owner, PodOwner::Known(_, controller) if controller.is_rolling());
     let revision = if is_replaced { PodRevision::Former } else { pod.revision };
     let method = strategy.method(template_state(owned), revision, action);
     // Nothing else of it would stand.
@@ -294,21 +295,6 @@ pub(super) fn is_replaceable(
             before: *before,
         })),
         Some(_) | None => Ok(()),
-    }
-}
-
-/// Whether the Deployment of `owned` has pods of a former template, or is yet to make some of its latest.
-fn is_rolling(owned: &OwnedPods<'_>) -> bool {
-    let PodOwner::Known(_, controller) = owned.owner else { return false };
-    match &controller.spec {
-        ControllerSpec::Deployment { total, updated, .. } => {
-            !controller.observed || updated < &controller.replicas || total > updated
-        }
-        ControllerSpec::ReplicaSet
-        | ControllerSpec::StatefulSet { .. }
-        | ControllerSpec::DaemonSet { .. }
-        | ControllerSpec::Job { .. }
-        | ControllerSpec::CronJob => false,
     }
 }
 

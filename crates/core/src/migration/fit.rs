@@ -308,8 +308,7 @@ impl<'s, 'a> FitChecker<'s, 'a> {
             self.objects.claims.get(&format!("{namespace}/{claim}")).is_some_and(|claim| claim.single_writer)
         };
         let has_it = |claim: &Arc<str>| {
-            let neighbours = self.objects.pods.range(format!("{namespace}/")..);
-            let mut neighbours = neighbours.take_while(|(key, _)| split(key).0 == namespace).map(|(_, pod)| pod);
+            let mut neighbours = self.objects.pods_of(namespace);
             neighbours.any(|other| other.uid != pod.uid && other.is_active() && other.claims.contains(claim))
         };
         let found = pod.claims.iter().filter(is_for_one).find(|claim| !shared || has_it(claim))?;
@@ -481,12 +480,10 @@ fn taken(objects: &ClusterObjects<'_>, facts: &PlacementFacts<'_>, key: &str, po
     let Some(owner) = pod.owner.as_ref().filter(|_| !pod.scheduling.anti_affinity_keys.is_empty()) else {
         return BTreeSet::new();
     };
-    let neighbours = objects.pods.range(format!("{namespace}/")..);
-    let neighbours = neighbours.take_while(|(key, _)| split(key).0 == namespace).map(|(_, pod)| pod);
     let like = |other: &&Pod| {
         other.uid != pod.uid && other.is_active() && other.owner.as_ref().is_some_and(|other| other.uid == owner.uid)
     };
-    let nodes = neighbours.filter(like).filter_map(|other| facts.node(other.node.as_deref()?));
+    let nodes = objects.pods_of(namespace).filter(like).filter_map(|other| facts.node(other.node.as_deref()?));
     nodes.flat_map(|node| domains(pod, node)).collect()
 }
 

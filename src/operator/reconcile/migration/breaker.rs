@@ -30,7 +30,7 @@ use rempart_core::{
     instant::Timestamp,
     name::{PolicyName, PoolName},
     pod_requirements::LevelRef,
-    pool_membership::{NodeIdentity, claims},
+    pool_membership::claims,
     selector::Labels,
 };
 
@@ -411,7 +411,7 @@ fn involved(
 ) -> BTreeSet<FactKey> {
     let mut involved: BTreeSet<FactKey> = [("PlacementPolicy", subject.policy.to_string())].into();
     for node in loss.nodes.iter().filter_map(|name| cache.nodes.get(name)) {
-        let place = NodeIdentity { labels: node, provider_id: node.provider_id.as_deref() };
+        let place = node.identity();
         for world in [&before.world, &evaluation.world] {
             for pool in claims(&world.catalogue.pools, place).by {
                 involved.insert(("PlacementPool", pool.to_string()));
@@ -468,7 +468,7 @@ fn lost<'a>(
             return Some((*name, pool.clone()));
         }
         let node = cache.nodes.get(name)?;
-        let place = NodeIdentity { labels: node, provider_id: node.provider_id.as_deref() };
+        let place = node.identity();
         Some((*name, claims(pools, place).owner()?.clone()))
     });
     let owners: BTreeMap<&str, PoolName> = owners.collect();

@@ -10,11 +10,7 @@ use std::{
 
 use super::breaker::{FactKey, FactsSnapshot, WINDOW};
 use crate::operator::cache::{ClusterCache, LastSeen, Revision};
-use rempart_core::{
-    name::PoolName,
-    pool_membership::{NodeIdentity, claims},
-    text::counted,
-};
+use rempart_core::{name::PoolName, pool_membership::claims, text::counted};
 
 /// The nodes that have left their pools within the last minute.
 #[derive(Debug, Default)]
@@ -56,7 +52,7 @@ impl NodeDepartures {
     pub(super) fn since(&self, name: &str, then: &FactsSnapshot, cache: &ClusterCache) -> Option<&PoolName> {
         let (pool, _) = self.departed.get(name).filter(|(_, at)| *at > then.since)?;
         let node = cache.nodes.get(name)?;
-        let place = NodeIdentity { labels: node, provider_id: node.provider_id.as_deref() };
+        let place = node.identity();
         let is_by_itself = claims(&then.world.catalogue.pools, place).owner() != Some(pool);
         is_by_itself.then_some(pool)
     }

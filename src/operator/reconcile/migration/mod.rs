@@ -339,15 +339,13 @@ impl MigrationReconciler {
             report.workloads.iter().filter(|(_, unit)| unit.misplaced.iter().any(MisplacedPod::is_to_move))
         {
             let PodOwner::Known(_, controller) = unit.owner else { continue };
-            let (&ControllerSpec::Deployment { stuck: false, paused: false, total, updated, .. }, Some(note)) =
+            let (ControllerSpec::Deployment { stuck: false, paused: false, .. }, Some(note)) =
                 (&controller.spec, &controller.migration)
             else {
                 continue;
             };
-            // What is only not ready is not on its way anywhere.
-            let rolls = !controller.observed || updated < controller.replicas || total > updated;
             // What did not go on before holds nobody's turn again.
-            if !rolls || self.in_flight.contains_key(uid) || self.resting.contains_key(uid) {
+            if !controller.is_rolling() || self.in_flight.contains_key(uid) || self.resting.contains_key(uid) {
                 continue;
             }
             let Some(why) = unit.misplaced.iter().map(MisplacedPod::worst).max().and_then(MigrationCause::of) else {

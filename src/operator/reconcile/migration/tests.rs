@@ -97,6 +97,18 @@ fn unit(controller: &Controller, ready: u32) -> OwnedPods<'_> {
     }
 }
 
+/// `pod`, which stands where `policy` does not let it stand.
+fn misplaced<'a>(policy: &'a Policy, pod: &'a Pod) -> MisplacedPod<'a> {
+    let required = PolicyRequirement { policy, index: 0, in_force: true, need: Err(vec![]) };
+    MisplacedPod {
+        key: "shop/web-0",
+        pod,
+        requirements: Rc::new(PodRequirements { policies: vec![required] }),
+        compliance: Rc::from([Compliance::Violating]),
+        revision: PodRevision::Current,
+    }
+}
+
 fn flight(since: Instant, until: AwaitedChange) -> InFlightMove {
     let about = ObjectReference::default();
     InFlightMove {
@@ -137,16 +149,8 @@ fn an_eviction_waits_for_no_more_ready_pods_than_there_should_be() {
 fn a_rollout_is_not_in_vain_when_facts_changed_during_it() {
     let began = Instant::now();
     let (policy, pod, web) = (policy(), pod(), deployment(1));
-    let asked = || vec![PolicyRequirement { policy: &policy, index: 0, in_force: true, need: Err(vec![]) }];
     for (changed, rests) in [(began, true), (began + Duration::from_secs(1), false)] {
-        let requirements = Rc::new(PodRequirements { policies: asked() });
-        let misplaced = MisplacedPod {
-            key: "shop/web-0",
-            pod: &pod,
-            requirements,
-            compliance: Rc::from([Compliance::Violating]),
-            revision: PodRevision::Current,
-        };
+        let misplaced = misplaced(&policy, &pod);
         let report = ComplianceReport {
             workloads: [(UID, OwnedPods { misplaced: vec![misplaced], ..unit(&web, 1) })].into(),
             ..ComplianceReport::default()
@@ -173,16 +177,7 @@ fn who_takes_over_goes_on_with_the_rollouts_that_are_in_flight() {
     let crashing = controller(2, form);
     let all = [(half(false), true), (half(true), false), (unasked, false), (deployment(2), false), (crashing, false)];
     for (web, inherited) in all {
-        let asked = PolicyRequirement { policy: &policy, index: 0, in_force: true, need: Err(vec![]) };
-        let requirements = Rc::new(PodRequirements { policies: vec![asked] });
-        let misplaced = MisplacedPod {
-            key: "shop/web-0",
-            pod: &pod,
-            requirements,
-            compliance: Rc::from([Compliance::Violating]),
-            revision: PodRevision::Current,
-        };
-        let unit = OwnedPods { misplaced: vec![misplaced], ..unit(&web, 2) };
+        let unit = OwnedPods { misplaced: vec![misplaced(&policy, &pod)], ..unit(&web, 2) };
         let report = ComplianceReport { workloads: [(UID, unit)].into(), ..ComplianceReport::default() };
         let mut moves = MigrationReconciler::default();
         moves.adopt_rollouts(&report, now);
@@ -205,17 +200,8 @@ fn a_rollout_is_over_when_nothing_of_it_changes_or_its_note_is_taken() {
     let taken = Controller { migration: None, ..half.clone() };
     let paused = half_rolled(true);
     let (policy, pod) = (policy(), pod());
-    let misplaced = |pod| MisplacedPod {
-        key: "shop/web-0",
-        pod,
-        requirements: Rc::new(PodRequirements {
-            policies: vec![PolicyRequirement { policy: &policy, index: 0, in_force: true, need: Err(vec![]) }],
-        }),
-        compliance: Rc::from([Compliance::Violating]),
-        revision: PodRevision::Current,
-    };
     let stands_wrong =
-        |controller, ready, pod| OwnedPods { misplaced: vec![misplaced(pod)], ..unit(controller, ready) };
+        |controller, ready, pod| OwnedPods { misplaced: vec![misplaced(&policy, pod)], ..unit(controller, ready) };
     let rollout = || flight(now, AwaitedChange::Rollout { note: NOTE.to_owned(), seen: false });
     let after = |flight: &InFlightMove, controller, waited: Duration| {
         flight.progress(Some(&stands_wrong(controller, 2, &pod)), now + waited)
@@ -261,18 +247,8 @@ fn a_rollout_is_over_when_nothing_of_it_changes_or_its_note_is_taken() {
 fn an_owner_that_takes_the_note_away_is_remembered_and_gives_the_turn_back() {
     let now = Instant::now();
     let (policy, pod, web) = (policy(), pod(), Controller { migration: None, ..deployment(3) });
-    let requirements = Rc::new(PodRequirements {
-        policies: vec![PolicyRequirement { policy: &policy, index: 0, in_force: true, need: Err(vec![]) }],
-    });
-    let misplaced = MisplacedPod {
-        key: "shop/web-0",
-        pod: &pod,
-        requirements,
-        compliance: Rc::from([Compliance::Violating]),
-        revision: PodRevision::Current,
-    };
     let ended = |template_behind| {
-        let unit = OwnedPods { misplaced: vec![misplaced.clone()], template_behind, ..unit(&web, 3) };
+        let unit = OwnedPods { misplaced: vec![misplaced(&policy, &pod)], template_behind, ..unit(&web, 3) };
         let report = ComplianceReport { workloads: [(UID, unit)].into(), ..ComplianceReport::default() };
         let mut moves = MigrationReconciler::default();
         moves.in_flight.insert(UID, flight(now, AwaitedChange::Rollout { note: NOTE.to_owned(), seen: true }));

@@ -44,13 +44,20 @@ pub(super) fn placeable<'a>(
         None => match subject.migration.stranded.iter().next() {
             // Pools are left for it, and for this pod no node of theirs.
             Some((name, (code, sentence))) if matches!(planned.outcome, PlacementOutcome::Placeable(_)) => {
-                let more = subject.migration.stranded.len().saturating_sub(1);
-                let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+                let more = and_more(subject.migration.stranded.len());
                 let message = format!("pod {name}{more} waits for a node: {sentence}; {message}");
                 ConditionContent { holds: false, reason: code, message }
             }
             Some(_) | None => ConditionContent { holds, reason, message },
         },
+    }
+}
+
+/// What follows the first of `all` pods that a sentence is about.
+fn and_more(all: usize) -> String {
+    match all.saturating_sub(1) {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
     }
 }
 
@@ -150,8 +157,7 @@ pub(super) fn migrating(migration: &MigrationStatus, misplaced: &[&MisplacedPod<
     let is_under_way = |code: &str| code == conditions::ROLLOUT_UNDER_WAY;
     let stays = kept.iter().find(|(_, (code, _))| !is_under_way(code));
     if let Some((name, (code, sentence))) = stays.or_else(|| kept.iter().next()) {
-        let more = kept.len().saturating_sub(1);
-        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        let more = and_more(kept.len());
         let message = format!("pod {name}{more}: {sentence}");
         return ConditionContent { holds: is_under_way(code), reason: code, message };
     }
