@@ -49,7 +49,7 @@ impl fmt::Display for ObjectUid {
 }
 
 /// What controls an object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OwnerRef {
     /// Its kind; `None` for one that Rempart does not know, a node of a mirror pod among them.
     pub kind: Option<WorkloadKind>,
@@ -62,7 +62,7 @@ pub struct OwnerRef {
 }
 
 /// A pod.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pod {
     /// The resource version.
     pub version: u64,
@@ -91,7 +91,7 @@ pub struct Pod {
 }
 
 /// On what terms a pod goes to a node, beside its selector and affinity, and leaves it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SchedulingConstraints {
     /// What it bears.
     pub tolerations: Box<[PodToleration]>,
@@ -115,7 +115,7 @@ pub fn has_others(left: &ExtendedResources, asked: &ExtendedResources) -> bool {
 }
 
 /// How far a pod is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PodPhase {
     /// A gate holds it back from being scheduled.
     Gated,
@@ -154,7 +154,7 @@ impl Pod {
 }
 
 /// Amounts of what pods ask for and nodes have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ComputeResources {
     /// Thousandths of a processor.
     pub cpu_milli: u64,
@@ -194,7 +194,7 @@ pub struct NodeTaint {
 }
 
 /// What a taint does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaintEffect {
     /// New pods are kept off.
     NoSchedule,
@@ -205,7 +205,7 @@ pub enum TaintEffect {
 }
 
 /// What a pod bears. Absent means: any.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodToleration {
     /// The key of the taint.
     pub key: Option<Arc<str>>,

@@ -29,6 +29,7 @@ pub mod jurisdiction;
 pub mod keys;
 pub mod law;
 pub mod migration;
+pub mod monotonic;
 pub mod name;
 pub mod namespace;
 pub mod plan;

@@ -6,7 +6,7 @@ use core::fmt;
 use super::{instant::Timestamp, keys, text::QuotedDisplay};
 
 /// How a pod ends, and what becomes of it then.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodLifecycle {
     /// How long its containers may take to end, in seconds.
     pub grace_seconds: u32,
@@ -19,7 +19,7 @@ pub struct PodLifecycle {
 }
 
 /// A mark by which somebody says of a pod that it is not to be disturbed now.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NotNow {
     /// An annotation of another project, by its key, for as long as it is there.
     Marked(&'static str),

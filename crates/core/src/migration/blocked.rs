@@ -7,7 +7,7 @@ use super::fit::NoFit;
 use crate::{instant::Timestamp, pod_lifecycle::NotNow, workload::WorkloadKind};
 
 /// What is missing of a workload after an eviction.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplacementShortfall {
     /// The kind and name of what should make pods anew.
     pub owner: String,
@@ -25,7 +25,7 @@ impl fmt::Display for ReplacementShortfall {
 }
 
 /// Why a pod stays though it should not.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BlockedReason {
     /// No node could take it.
     NoFit(NoFit),

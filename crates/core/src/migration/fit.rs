@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// Why no node could take a pod.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NoFit {
     /// No pool has all that it needs.
     NoPool,

@@ -8,6 +8,7 @@ mod blocked;
 mod budget;
 mod candidate;
 mod fit;
+mod memory;
 mod method;
 mod progress;
 mod stale;
@@ -25,6 +26,10 @@ pub use self::{
     blocked::{BlockedReason, ReplacementShortfall},
     candidate::is_still_due,
     fit::{FitChecker, FitRequirement, NoFit},
+    memory::{
+        EndedMove, LookSettings, MigrationLook, MigrationMemory, MigrationOutcome, MigrationSurroundings, MoveWait,
+        RequestedStep, StepAnswer, StepTarget,
+    },
     method::{MigrationMethod, ReplacementStrategy, TemplateEffect, TemplateState, WantedAction},
     progress::{
         AwaitedChange, JOB_COUNTS_WITHIN, MigrationFailure, MigrationProgress, NOTE_SEEN_WITHIN, ProgressMark,
@@ -99,7 +104,7 @@ impl MigrationContext<'_> {
 }
 
 /// Stale pods of a workload that were replaced, or whose template was changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ReplacedPods {
     /// What they waited for.
     pub keys: String,
@@ -161,7 +166,7 @@ pub struct PlannedMigration<'a> {
 }
 
 /// Why pods are moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MigrationCause {
     /// They stand where they may not stand.
     Violating,

@@ -22,7 +22,7 @@ pub const NOTE_SEEN_WITHIN: Duration = Duration::from_secs(30);
 pub const JOB_COUNTS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a migration waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AwaitedChange {
     /// That the controller has made all its pods by the template with this note.
     Rollout {
@@ -54,7 +54,7 @@ pub enum MigrationProgress {
 }
 
 /// Why a migration has not come about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MigrationFailure {
     /// Its controller does not go on, or its replacements do not become ready.
     Stuck,
@@ -69,7 +69,7 @@ pub enum MigrationFailure {
 }
 
 /// What shows that a migration goes on: as long as it changes, nothing is stuck.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ProgressMark {
     pods: u32,
     ready: u32,

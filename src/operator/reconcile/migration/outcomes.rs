@@ -1,161 +1,115 @@
-//! Outcomes of moves: which of those in flight have ended, what follows, and what records and events say of them.
+//! Outcomes of moves: what metrics, events and records say of those that have begun, have ended or wait.
 
 use std::collections::BTreeMap;
 
-use super::{BlockedReason, InFlightMove, MigrationReconciler, MigrationStatus, MoveWait, rest, sentence};
+use k8s_openapi::api::core::v1::ObjectReference;
+
+use super::{MigrationReconciler, MigrationStatus, sentence};
 use crate::{
     api::conditions,
     operator::{
         metrics::MoveOutcome,
-        reconcile::CycleClocks,
-        write::{EventRequest, WriteRequest},
+        write::{EventRequest, workload_reference},
     },
 };
 use rempart_core::{
     cluster_objects::{ObjectUid, split},
-    compliance::{ComplianceReport, OwnedPods, PodRevision},
-    migration::{
-        AwaitedChange, MigrationCause, MigrationFailure, MigrationPlan, MigrationProgress, ReplacementStrategy,
-    },
+    compliance::{ComplianceReport, OwnedPods},
+    instant::Timestamp,
+    migration::{BlockedReason, EndedMove, MigrationLook, MigrationOutcome, PlannedMigration},
 };
 
 impl MigrationReconciler {
-    /// Looks how far the moves in flight are.
-    pub(super) fn progress(
-        &mut self,
-        report: &ComplianceReport<'_>,
-        clocks: CycleClocks,
-        events: &mut Vec<EventRequest>,
-    ) {
-        let CycleClocks { wall: at, monotonic: now } = clocks;
-        for (uid, flight) in &mut self.in_flight {
-            if let Some(owned) = report.workloads.get(uid) {
-                flight.look(owned, now);
+    /// Tells of a move that is over.
+    pub(super) fn tell_ended(
+        &self,
+        ended: &EndedMove,
+        owned: Option<&OwnedPods<'_>>,
+        at: Timestamp,
+    ) -> Option<EventRequest> {
+        let counted = match ended.outcome {
+            MigrationOutcome::Dropped => MoveOutcome::Dropped,
+            MigrationOutcome::Failed { .. } => MoveOutcome::Failed,
+            MigrationOutcome::Migrated
+            | MigrationOutcome::TemplateCompleted
+            | MigrationOutcome::Replaced { .. }
+            | MigrationOutcome::StepDone => MoveOutcome::Done,
+        };
+        self.metrics.moved(ended.cause, counted);
+        // Whoever deleted the workload, or took its namespace out of every policy, is told nothing of it.
+        let owned = owned?;
+        let (reason, note, warning) = match ended.outcome {
+            MigrationOutcome::Dropped | MigrationOutcome::StepDone => return None,
+            MigrationOutcome::Failed { why, by_evictions } => {
+                (conditions::MIGRATION_FAILED, sentence::of_failure(why, owned, by_evictions), true)
             }
-        }
-        let mut paused = Vec::new();
-        let ended: Vec<_> = self
-            .in_flight
-            .iter()
-            .filter_map(|(unit, flight)| match flight.progress(report.workloads.get(unit), now) {
-                MigrationProgress::UnderWay => None,
-                MigrationProgress::Done => Some((*unit, None)),
-                MigrationProgress::Failed(why) => Some((*unit, Some(why))),
-                MigrationProgress::Paused => {
-                    paused.push(*unit);
-                    None
-                }
-            })
-            .collect();
-        for unit in paused {
-            if let Some(flight) = self.in_flight.remove(&unit) {
-                self.metrics.moved(flight.why, MoveOutcome::Dropped);
+            MigrationOutcome::Migrated => (conditions::MIGRATED, sentence::of_done(owned), false),
+            MigrationOutcome::TemplateCompleted => {
+                (conditions::MIGRATED, "its template says all that is said of it now".to_owned(), false)
             }
-        }
-        for (unit, failure) in ended {
-            let Some(flight) = self.in_flight.remove(&unit) else { continue };
-            // Whoever deleted the workload, or took its namespace out of every policy, is told nothing of it.
-            let Some(owned) = report.workloads.get(&unit) else {
-                self.metrics.moved(flight.why, MoveOutcome::Dropped);
-                self.resting.remove(&unit);
-                continue;
-            };
-            self.metrics.moved(flight.why, if failure.is_none() { MoveOutcome::Done } else { MoveOutcome::Failed });
-            let to_move = owned.misplaced.iter().filter(|pod| pod.is_to_move()).count();
-            if let Some(failure) = failure {
-                let note = sentence::of_failure(failure, owned, is_left_to_evictions(owned));
-                events.push(flight.event(conditions::MIGRATION_FAILED, note, true, at));
-                match failure {
-                    // Another method is taken, where one is left.
-                    MigrationFailure::NoteTaken if is_left_to_evictions(owned) => drop(self.reverting.insert(unit)),
-                    // What is left of it waits for that.
-                    MigrationFailure::NotReplaced(before) => drop(self.missing.insert(unit, before)),
-                    MigrationFailure::Stuck => rest(&mut self.resting, unit, BlockedReason::Stuck, now),
-                    MigrationFailure::Unanswered => rest(&mut self.resting, unit, BlockedReason::Unanswered, now),
-                    MigrationFailure::NoteTaken | MigrationFailure::TemplateReverted => {
-                        rest(&mut self.resting, unit, BlockedReason::TemplateReverted, now);
-                    }
-                }
-            } else if flight.why == MigrationCause::TemplateBehind {
-                // What stands wrong is moved next, or is kept for a reason of its own.
-                self.resting.remove(&unit);
-                let note = "its template says all that is said of it now".to_owned();
-                events.push(flight.event(conditions::MIGRATED, note, false, at));
-            } else if matches!(flight.why, MigrationCause::Stale | MigrationCause::KeyRetired) {
-                // Whether its pods find a node is for the scheduler to say. What somebody puts back rests all the same.
-                if flight.why == MigrationCause::Stale {
-                    self.resting.remove(&unit);
-                }
-                let note = match flight.until {
-                    AwaitedChange::Rollout { .. } => "its template asks for what its pods need now",
-                    AwaitedChange::Replacement { .. } => "its pods that waited for what is gone are replaced",
-                };
-                events.push(flight.event(conditions::MIGRATED, note.to_owned(), false, at));
-            } else if to_move == 0 {
-                self.resting.remove(&unit);
-                events.push(flight.event(conditions::MIGRATED, sentence::of_done(owned), false, at));
-            } else if matches!(flight.until, AwaitedChange::Rollout { .. })
-                && !flight.inherited
-                && !self.facts.have_changed_since(flight.since)
-                // What is still of the former template, its strategy has not reached: that is told as it is.
-                && owned.misplaced.iter().any(|pod| pod.is_to_move() && pod.revision == PodRevision::Current)
-            {
-                // Its controller has done what was asked, and it did not help: not again at once.
-                rest(&mut self.resting, unit, BlockedReason::Stuck, now);
+            MigrationOutcome::Replaced { is_template: true } => {
+                (conditions::MIGRATED, "its template asks for what its pods need now".to_owned(), false)
             }
-        }
+            MigrationOutcome::Replaced { is_template: false } => {
+                (conditions::MIGRATED, "its pods that waited for what is gone are replaced".to_owned(), false)
+            }
+        };
+        Some(event(owned, reason, note, warning, at))
     }
 
-    /// What records say of it.
+    /// Tells of a move that has begun.
+    pub(super) fn tell_begun(&self, due: &PlannedMigration<'_>, owned: &OwnedPods<'_>, at: Timestamp) -> EventRequest {
+        self.metrics.moved(due.cause, MoveOutcome::Begun);
+        event(owned, conditions::MIGRATING, sentence::sentence(due, owned), false, at)
+    }
+
+    /// What records say of moves.
     pub(super) fn workload_statuses(
         &self,
-        plan: &MigrationPlan<'_>,
+        look: &MigrationLook<'_>,
         report: &ComplianceReport<'_>,
-        waiting: &BTreeMap<ObjectUid, MoveWait>,
     ) -> BTreeMap<ObjectUid, MigrationStatus> {
         let mut statuses: BTreeMap<ObjectUid, MigrationStatus> = BTreeMap::new();
-        for (unit, flight) in &self.in_flight {
-            let status = statuses.entry(*unit).or_default();
+        for (owner, pods_moving) in self.memory.moving() {
+            let status = statuses.entry(owner).or_default();
             // What was refused and is asked for again does not move before it is answered otherwise.
-            status.kept = self.asked_again(flight, report.workloads.get(unit));
+            status.kept = self.asked_again(owner, report.workloads.get(&owner));
             let asked_again = u32::try_from(status.kept.len()).unwrap_or(u32::MAX);
-            status.moving = flight.pods_moving.saturating_sub(asked_again);
+            status.moving = pods_moving.saturating_sub(asked_again);
         }
-        for (unit, wait) in waiting {
-            statuses.entry(*unit).or_default().waiting = Some(*wait);
+        for (owner, wait) in &look.waiting {
+            statuses.entry(*owner).or_default().waiting = Some(*wait);
         }
-        for (unit, pods) in &plan.stranded {
+        for (owner, pods) in &look.stranded {
             let told = pods.iter().map(|(pod, why)| (split(pod).1.to_owned(), (why.code(), why.to_string())));
-            statuses.entry(*unit).or_default().stranded = told.collect();
+            statuses.entry(*owner).or_default().stranded = told.collect();
         }
-        for (unit, pods) in &plan.blocked {
-            let kept = pods.iter().map(|(pod, why)| (split(pod).1.to_owned(), (why.code(), why.to_string())));
-            statuses.entry(*unit).or_default().kept = kept.collect();
+        for (owner, pods) in &look.blocked {
+            statuses.entry(*owner).or_default().kept = pods.iter().map(|(pod, why)| kept(pod, why)).collect();
         }
         statuses
     }
 
     /// Pods of `owned` whose eviction was refused before and is being asked for again, with what was said of it.
-    fn asked_again(
-        &self,
-        flight: &InFlightMove,
-        owned: Option<&OwnedPods<'_>>,
-    ) -> BTreeMap<String, (&'static str, String)> {
-        let refused = flight.steps.values().filter_map(|step| match step {
-            WriteRequest::EvictPod { uid, .. } => Some((*uid, self.refused.get(uid)?)),
-            _ => None,
-        });
-        let named = refused.filter_map(|(uid, refused)| {
+    fn asked_again(&self, owner: ObjectUid, owned: Option<&OwnedPods<'_>>) -> BTreeMap<String, (&'static str, String)> {
+        let named = self.memory.asked_again(owner).filter_map(|(uid, why)| {
             let pod = owned?.misplaced.iter().find(|pod| pod.pod.uid == uid)?;
-            let why = BlockedReason::Budget(refused.said.clone());
-            Some((split(pod.key).1.to_owned(), (why.code(), why.to_string())))
+            Some(kept(pod.key, &why))
         });
         named.collect()
     }
 }
 
-/// Whether pods of `owned` can go one by one where no rollout can be begun: its template says all that is said, and it is a
-/// Deployment that surges, of which others stand meanwhile.
-fn is_left_to_evictions(owned: &OwnedPods<'_>) -> bool {
-    ReplacementStrategy::of(owned, None, true) == ReplacementStrategy::Reverted && !owned.template_behind
+/// A pod that stays, by its name, and why.
+fn kept(key: &str, why: &BlockedReason) -> (String, (&'static str, String)) {
+    (split(key).1.to_owned(), (why.code(), why.to_string()))
+}
+
+fn event(owned: &OwnedPods<'_>, reason: &'static str, note: String, warning: bool, at: Timestamp) -> EventRequest {
+    EventRequest { about: reference(owned), reason, note, action: "Migrate", warning, at }
+}
+
+/// What `owned` is called, for events.
+fn reference(owned: &OwnedPods<'_>) -> ObjectReference {
+    workload_reference(owned.kind(), owned.kind_said(), owned.namespace, owned.name(), owned.uid)
 }

@@ -92,12 +92,6 @@ impl SettlingFacts {
     pub(super) fn have_changed_since(&self, instant: Instant) -> bool {
         self.changed.is_some_and(|changed| changed > instant)
     }
-
-    /// Some that last changed at `changed`.
-    #[cfg(test)]
-    pub(super) fn changed_at(changed: Instant) -> Self {
-        Self { changed: Some(changed), ..Self::default() }
-    }
 }
 
 /// What follows from each policy for the nodes of every pool, and from its spec, as a number.

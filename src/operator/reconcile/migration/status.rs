@@ -5,18 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::operator::cache::Revision;
-use rempart_core::cluster_objects::ObjectUid;
-
-/// What a move that is due waits for, the last thing last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MoveWait {
-    /// That as few others move as may.
-    Turn,
-    /// That no node has a clearance any more that it has lost: a replacement could land there.
-    Stamps,
-    /// That facts stay what they are for a while.
-    StableFacts,
-}
+use rempart_core::{cluster_objects::ObjectUid, migration::MoveWait};
 
 /// How the migration of a workload's pods stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -5,12 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::subject::{ConditionContent, RecordSubject, number};
-use crate::{
-    api::conditions,
-    operator::reconcile::migration::status::{MigrationStatus, MoveWait},
-};
+use crate::{api::conditions, operator::reconcile::migration::status::MigrationStatus};
 use rempart_core::{
     compliance::{Compliance, MisplacedPod, PodCounts},
+    migration::MoveWait,
     plan::{PlacementOutcome, PlanContext, PlannedWorkload, UnplaceableReason, UnrestrictedReason},
     text::{FewDisplay, counted},
 };

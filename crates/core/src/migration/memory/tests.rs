@@ -1,13 +1,12 @@
-//! Moves in flight: when one is over, and when what came of it is a reason to wait.
+//! Migration memory: when a move is over, and when what came of it is a reason to wait.
 
-use std::{rc::Rc, sync::Arc};
+use alloc::{borrow::ToOwned, rc::Rc, sync::Arc, vec, vec::Vec};
+use std::prelude::v1::*;
 
 use super::*;
-use k8s_openapi::api::core::v1::ObjectReference;
-use rempart_core::{
+use crate::{
     cluster_objects::{ComputeResources, Controller, OwnerRef, Pod, PodPhase, RolloutStrategy, SchedulingConstraints},
     compliance::{Compliance, PodCounts, PodRevision},
-    instant::Timestamp,
     migration::{JOB_COUNTS_WITHIN, MigrationFailure, MigrationProgress, NOTE_SEEN_WITHIN},
     name::{LevelName, PolicyName},
     pod_lifecycle::PodLifecycle,
@@ -19,8 +18,23 @@ use rempart_core::{
 };
 
 const UID: ObjectUid = ObjectUid(1);
-fn clocks(monotonic: Instant) -> CycleClocks {
-    CycleClocks { wall: Timestamp::from_seconds(0), monotonic }
+const BEGIN: MonotonicTime = MonotonicTime::after(Duration::from_hours(2));
+
+/// Nothing to wait for, and facts that last changed at an instant.
+struct Quiet(MonotonicTime);
+
+impl MigrationSurroundings for Quiet {
+    fn wait(&self, _: &PlannedMigration<'_>, _: &OwnedPods<'_>) -> Option<MoveWait> {
+        None
+    }
+
+    fn is_on_its_way(&self, _: ObjectUid, _: &RequestedStep) -> bool {
+        false
+    }
+
+    fn have_facts_changed_since(&self, then: MonotonicTime) -> bool {
+        self.0 > then
+    }
 }
 
 const NOTE: &str = "2026-03-01T12:00:00Z";
@@ -109,26 +123,26 @@ fn misplaced<'a>(policy: &'a Policy, pod: &'a Pod) -> MisplacedPod<'a> {
     }
 }
 
-fn flight(since: Instant, until: AwaitedChange) -> InFlightMove {
-    let about = ObjectReference::default();
-    InFlightMove {
-        since,
-        why: MigrationCause::Violating,
-        pods_moving: 1,
-        about,
-        steps: BTreeMap::new(),
-        until,
-        inherited: false,
-        mark: ProgressMark::default(),
-        marked_at: since,
-        step_deadline: STEP_DEADLINE,
-        going: None,
-    }
+fn flight(since: MonotonicTime, awaited: AwaitedChange) -> InFlightMove {
+    InFlightMove::awaiting(since, MigrationCause::Violating, awaited)
+}
+
+/// A memory with that move in flight.
+fn memory(flight: InFlightMove) -> MigrationMemory {
+    MigrationMemory { in_flight: [(UID, flight)].into(), ..MigrationMemory::default() }
+}
+
+fn report(owned: OwnedPods<'_>) -> ComplianceReport<'_> {
+    ComplianceReport { workloads: [(UID, owned)].into(), ..ComplianceReport::default() }
+}
+
+fn outcomes(ended: &[EndedMove]) -> Vec<MigrationOutcome> {
+    ended.iter().map(|ended| ended.outcome).collect()
 }
 
 #[test]
 fn an_eviction_waits_for_no_more_ready_pods_than_there_should_be() {
-    let now = Instant::now();
+    let now = BEGIN;
     let over = |controller: &Controller, before: u32, ready: u32| {
         let flight = flight(now, AwaitedChange::Replacement { pods: [ObjectUid(9)].into(), ready: before });
         matches!(flight.progress(Some(&unit(controller, ready)), now + JOB_COUNTS_WITHIN), MigrationProgress::Done)
@@ -147,26 +161,20 @@ fn an_eviction_waits_for_no_more_ready_pods_than_there_should_be() {
 
 #[test]
 fn a_rollout_is_not_in_vain_when_facts_changed_during_it() {
-    let began = Instant::now();
     let (policy, pod, web) = (policy(), pod(), deployment(1));
-    for (changed, rests) in [(began, true), (began + Duration::from_secs(1), false)] {
-        let misplaced = misplaced(&policy, &pod);
-        let report = ComplianceReport {
-            workloads: [(UID, OwnedPods { misplaced: vec![misplaced], ..unit(&web, 1) })].into(),
-            ..ComplianceReport::default()
-        };
-        let mut moves =
-            MigrationReconciler { facts: SettlingFacts::changed_at(changed), ..MigrationReconciler::default() };
-        moves.in_flight.insert(UID, flight(began, AwaitedChange::Rollout { note: NOTE.to_owned(), seen: false }));
-        moves.progress(&report, clocks(began + Duration::from_secs(9)), &mut Vec::new());
-        assert!(moves.in_flight.is_empty());
-        assert_eq!(moves.resting.contains_key(&UID), rests);
+    for (changed, rests) in [(BEGIN, true), (BEGIN + Duration::from_secs(1), false)] {
+        let report = report(OwnedPods { misplaced: vec![misplaced(&policy, &pod)], ..unit(&web, 1) });
+        let mut memory = memory(flight(BEGIN, AwaitedChange::Rollout { note: NOTE.to_owned(), seen: false }));
+        let ended = memory.end_moves(&report, &Quiet(changed), BEGIN + Duration::from_secs(9));
+        assert_eq!(outcomes(&ended), [MigrationOutcome::StepDone]);
+        assert!(memory.in_flight.is_empty());
+        assert_eq!(memory.resting.contains_key(&UID), rests);
     }
 }
 
 #[test]
 fn who_takes_over_goes_on_with_the_rollouts_that_are_in_flight() {
-    let now = Instant::now();
+    let now = BEGIN;
     let (policy, pod) = (policy(), pod());
     let strategy = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
     let half = |stuck| {
@@ -177,13 +185,16 @@ fn who_takes_over_goes_on_with_the_rollouts_that_are_in_flight() {
     let crashing = controller(2, form);
     let all = [(half(false), true), (half(true), false), (unasked, false), (deployment(2), false), (crashing, false)];
     for (web, inherited) in all {
-        let unit = OwnedPods { misplaced: vec![misplaced(&policy, &pod)], ..unit(&web, 2) };
-        let report = ComplianceReport { workloads: [(UID, unit)].into(), ..ComplianceReport::default() };
-        let mut moves = MigrationReconciler::default();
-        moves.adopt_rollouts(&report, now);
-        assert_eq!(moves.in_flight.get(&UID).map(|flight| flight.pods_moving), inherited.then_some(2), "{web:?}");
-        moves.progress(&report, clocks(now), &mut Vec::new());
-        assert_eq!(moves.in_flight.contains_key(&UID), inherited, "it goes on");
+        let report = report(OwnedPods { misplaced: vec![misplaced(&policy, &pod)], ..unit(&web, 2) });
+        let mut memory = MigrationMemory::default();
+        memory.adopt_rollouts(&report, now);
+        assert_eq!(
+            memory.moving().collect::<Vec<_>>(),
+            inherited.then_some((UID, 2)).into_iter().collect::<Vec<_>>(),
+            "{web:?}"
+        );
+        memory.end_moves(&report, &Quiet(now), now);
+        assert_eq!(memory.in_flight.contains_key(&UID), inherited, "it goes on");
     }
 }
 
@@ -195,7 +206,7 @@ fn half_rolled(paused: bool) -> Controller {
 
 #[test]
 fn a_rollout_is_over_when_nothing_of_it_changes_or_its_note_is_taken() {
-    let now = Instant::now();
+    let now = BEGIN;
     let half = half_rolled(false);
     let taken = Controller { migration: None, ..half.clone() };
     let paused = half_rolled(true);
@@ -218,7 +229,7 @@ fn a_rollout_is_over_when_nothing_of_it_changes_or_its_note_is_taken() {
     let mut moving = rollout();
     for (step, ready) in [(1, 1), (2, 2), (3, 1)] {
         let at = now + step * just_before;
-        moving.look(&stands_wrong(&half, ready, &pod), at);
+        moving.observe(&stands_wrong(&half, ready, &pod), at);
         assert_eq!(moving.progress(Some(&stands_wrong(&half, ready, &pod)), at), MigrationProgress::UnderWay);
     }
     // Its pods may take an hour to end.
@@ -232,7 +243,7 @@ fn a_rollout_is_over_when_nothing_of_it_changes_or_its_note_is_taken() {
     assert_eq!(after(&rollout(), &taken, NOTE_SEEN_WITHIN / 2), MigrationProgress::UnderWay);
     assert_eq!(after(&rollout(), &taken, NOTE_SEEN_WITHIN), MigrationProgress::Failed(taken_away));
     let mut seen = rollout();
-    seen.look(&stands_wrong(&half, 2, &pod), now);
+    seen.observe(&stands_wrong(&half, 2, &pod), now);
     assert_eq!(after(&seen, &taken, Duration::from_secs(1)), MigrationProgress::Failed(taken_away));
 
     assert_eq!(after(&rollout(), &paused, Duration::ZERO), MigrationProgress::Paused, "it gives its turn back");
@@ -245,51 +256,80 @@ fn a_rollout_is_over_when_nothing_of_it_changes_or_its_note_is_taken() {
 
 #[test]
 fn an_owner_that_takes_the_note_away_is_remembered_and_gives_the_turn_back() {
-    let now = Instant::now();
     let (policy, pod, web) = (policy(), pod(), Controller { migration: None, ..deployment(3) });
     let ended = |template_behind| {
         let unit = OwnedPods { misplaced: vec![misplaced(&policy, &pod)], template_behind, ..unit(&web, 3) };
-        let report = ComplianceReport { workloads: [(UID, unit)].into(), ..ComplianceReport::default() };
-        let mut moves = MigrationReconciler::default();
-        moves.in_flight.insert(UID, flight(now, AwaitedChange::Rollout { note: NOTE.to_owned(), seen: true }));
-        let mut events = Vec::new();
-        moves.progress(&report, clocks(now), &mut events);
-        (moves, events)
+        let mut memory = memory(flight(BEGIN, AwaitedChange::Rollout { note: NOTE.to_owned(), seen: true }));
+        let ended = memory.end_moves(&report(unit), &Quiet(BEGIN), BEGIN);
+        (memory, outcomes(&ended))
     };
+    let why = MigrationFailure::NoteTaken;
     // Who takes the rest of it as well is not asked again at once: whoever is evicted would come back as before.
-    let (moves, _) = ended(true);
-    assert!(moves.reverting.is_empty() && moves.in_flight.is_empty());
-    assert!(matches!(moves.resting[&UID].why, BlockedReason::TemplateReverted));
-    let (moves, events) = ended(false);
-    assert!(moves.in_flight.is_empty() && moves.resting.is_empty(), "another method is taken at once");
-    assert!(moves.reverting.contains(&UID));
-    let told: Vec<_> = events.iter().map(|event| (event.reason, event.note.as_str(), event.warning)).collect();
-    let note = "what owns the Deployment takes the annotation rempart.dev/migration out of its template again, so that it \
-                does not roll; its pods are evicted one by one instead, while others of it are ready";
-    assert_eq!(told, [("MigrationFailed", note, true)]);
+    let (memory, outcomes) = ended(true);
+    assert_eq!(outcomes, [MigrationOutcome::Failed { why, by_evictions: false }]);
+    assert!(memory.reverting.is_empty() && memory.in_flight.is_empty());
+    assert_eq!(memory.resting[&UID].why, BlockedReason::TemplateReverted);
+    let (memory, outcomes) = ended(false);
+    assert_eq!(outcomes, [MigrationOutcome::Failed { why, by_evictions: true }]);
+    assert!(memory.in_flight.is_empty() && memory.resting.is_empty(), "another method is taken at once");
+    assert!(memory.reverting.contains(&UID));
 }
 
 #[test]
-fn an_owner_that_makes_no_pod_anew_is_waited_for_and_named() {
-    let now = Instant::now();
+fn an_owner_that_makes_no_pod_anew_is_waited_for() {
     let maker = OwnerRef { kind: None, kind_said: "Cluster".into(), name: "ledger".into(), uid: UID };
     let web = deployment(1);
-    let report = |ready: u32| {
-        let unit = OwnedPods { owner: PodOwner::Unknown(&maker), ..unit(&web, ready) };
-        ComplianceReport { workloads: [(UID, unit)].into(), ..ComplianceReport::default() }
-    };
-    let mut moves = MigrationReconciler::default();
-    let until = AwaitedChange::Replacement { pods: [ObjectUid(9)].into(), ready: 3 };
-    moves.in_flight.insert(UID, flight(now, until));
-    let mut events = Vec::new();
-    moves.progress(&report(2), clocks(now), &mut events);
-    assert!(events.is_empty() && moves.in_flight.contains_key(&UID));
-    moves.progress(&report(2), clocks(now + STEP_DEADLINE), &mut events);
-    let told: Vec<_> = events.iter().map(|event| (event.reason, event.note.as_str())).collect();
-    let note = "a pod of Cluster ledger was evicted and is not made anew: 2 of 3 are ready; no other pod of it is evicted before \
-                as many are";
-    assert_eq!(told, [("MigrationFailed", note)]);
+    let found = || report(OwnedPods { owner: PodOwner::Unknown(&maker), ..unit(&web, 2) });
+    let mut memory = memory(flight(BEGIN, AwaitedChange::Replacement { pods: [ObjectUid(9)].into(), ready: 3 }));
+    assert!(memory.end_moves(&found(), &Quiet(BEGIN), BEGIN).is_empty() && memory.in_flight.contains_key(&UID));
+    let ended = memory.end_moves(&found(), &Quiet(BEGIN), BEGIN + STEP_DEADLINE);
+    let why = MigrationFailure::NotReplaced(3);
+    assert_eq!(outcomes(&ended), [MigrationOutcome::Failed { why, by_evictions: false }]);
     // Its turn is given back, and it waits for its owner, not for a while.
-    assert!(moves.in_flight.is_empty() && moves.resting.is_empty());
-    assert_eq!(moves.missing, [(UID, 3)].into());
+    assert!(memory.in_flight.is_empty() && memory.resting.is_empty());
+    assert_eq!(memory.missing, [(UID, 3)].into());
+}
+
+#[test]
+fn waits_double_up_to_the_longest_and_are_forgotten_with_their_workload() {
+    let mut memory = MigrationMemory::default();
+    let waits: Vec<_> = (0..9)
+        .map(|_| {
+            memory.rest(UID, BlockedReason::Stuck, BEGIN);
+            memory.resting[&UID].not_before.since(BEGIN).as_secs() / 60
+        })
+        .collect();
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    let eviction = |pod| {
+        let pods = [ObjectUid(pod)].into();
+        let mut flight = flight(BEGIN, AwaitedChange::Replacement { pods, ready: 1 });
+        let step = RequestedStep::Evict { name: "shop/web-0".to_owned(), pod: ObjectUid(pod) };
+        flight.steps.insert(step.target(), step);
+        flight
+    };
+    let mut refused = MigrationMemory::default();
+    let waits: Vec<_> = (0..8)
+        .map(|_| {
+            refused.in_flight.insert(UID, eviction(9));
+            let answer = StepAnswer::Refused("not now".to_owned());
+            refused.on_answer(UID, StepTarget::Pod(ObjectUid(9)), answer, BEGIN);
+            assert!(refused.in_flight.is_empty(), "its turn is given back");
+            refused.refused[&ObjectUid(9)].not_before.since(BEGIN).as_secs()
+        })
+        .collect();
+    assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
+}
+
+#[test]
+fn what_decides_alike_is_equal_as_of_its_own_time() {
+    let mut one = memory(flight(BEGIN, AwaitedChange::Rollout { note: NOTE.to_owned(), seen: true }));
+    one.rest(ObjectUid(2), BlockedReason::Stuck, BEGIN);
+    let later = BEGIN + Duration::from_hours(1);
+    let mut other = memory(flight(later, AwaitedChange::Rollout { note: NOTE.to_owned(), seen: true }));
+    other.rest(ObjectUid(2), BlockedReason::Stuck, later);
+    assert_ne!(one, other);
+    assert_eq!(one.as_of(BEGIN, BEGIN), other.as_of(later, BEGIN));
+    let wait = Duration::from_secs(1);
+    assert_ne!(one.as_of(BEGIN + wait, BEGIN), other.as_of(later, BEGIN), "it has waited longer");
+    assert_eq!(one.as_of(BEGIN + wait, BEGIN).wake(BEGIN), one.wake(BEGIN + wait).map(|then| then - wait));
 }
