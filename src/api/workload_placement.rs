@@ -111,6 +111,12 @@ pub struct WorkloadPlacementStatus {
     #[serde(default)]
     pub pods: PodCounts,
 
+    /// How many pods of its owner are to be ready before this one is moved, since another was evicted: for the operator
+    /// itself, so that whoever takes over waits as well. Only of pods whose owner is of a kind that Rempart does not know.
+    #[schemars(schema_with = "schema::count")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaited_ready: Option<i32>,
+
     /// The CloudProviders on whose nodes its pods are.
     #[schemars(length(max = limits::STATUS_LIST), extend("x-kubernetes-list-type" = "atomic"))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -112,7 +112,7 @@ fn templates_are_freed_and_what_cannot_change_is_named() {
 #[test]
 fn pods_of_a_former_template_may_be_made_anew_by_it() {
     let free = |uid, owner, spec| Controller { node_requirements: Arc::default(), ..controller(uid, owner, spec) };
-    let stateful = ControllerSpec::StatefulSet { on_delete: false, first_updated: 2, last_ordinal: 2 };
+    let stateful = ControllerSpec::StatefulSet { on_delete: false, first_updated: 2, last_ordinal: 2, rolling: false };
     let mut listed = ListedCluster::default();
     for (key, found) in [
         ("shop/db", free(1, None, stateful)),

@@ -285,6 +285,8 @@ pub enum ControllerSpec {
         first_updated: u64,
         /// The last ordinal that it should have.
         last_ordinal: u64,
+        /// Whether it has pods that its rollout has not come to yet.
+        rolling: bool,
     },
     /// A `DaemonSet`.
     DaemonSet {
@@ -324,29 +326,30 @@ impl ControllerSpec {
 }
 
 impl Controller {
-    /// Whether it is a Deployment that has pods of a former template, or is yet to make some of its latest. What is only not
-    /// ready is not on its way anywhere.
+    /// Whether its controller is about to replace pods by itself: a Deployment that has pods of a former template, or is yet
+    /// to make some of its latest, or a `StatefulSet` that its rollout has not gone through. What is only not ready is not on
+    /// its way anywhere.
     #[must_use]
     pub fn is_rolling(&self) -> bool {
         match &self.spec {
             ControllerSpec::Deployment { total, updated, .. } => {
                 !self.observed || *updated < self.replicas || total > updated
             }
+            ControllerSpec::StatefulSet { on_delete, rolling, .. } => !on_delete && (!self.observed || *rolling),
             ControllerSpec::ReplicaSet
-            | ControllerSpec::StatefulSet { .. }
             | ControllerSpec::DaemonSet { .. }
             | ControllerSpec::Job { .. }
             | ControllerSpec::CronJob => false,
         }
     }
 
-    /// Whether it bears that `pod`, one of its own, is disrupted: a Job may count that as one failure too many, of all its
-    /// pods or of the pod's index.
+    /// Whether it bears that `pod`, one of its own, is disrupted, while so many others are `going`: a Job may count that as
+    /// one failure too many, of all its pods or of the pod's index, and counts those that go when they are gone.
     #[must_use]
-    pub fn bears_disruption_of(&self, pod: &Pod) -> bool {
+    pub fn bears_disruption_of(&self, pod: &Pod, going: u32) -> bool {
         match &self.spec {
             ControllerSpec::Job { failures_left: Some(left), index_limit, .. } => {
-                *left > 0 && index_limit.is_none_or(|limit| pod.lifecycle().index_failures < limit)
+                *left > going && index_limit.is_none_or(|limit| pod.lifecycle().index_failures < limit)
             }
             ControllerSpec::Job { failures_left: None, .. }
             | ControllerSpec::Deployment { .. }

@@ -123,6 +123,8 @@ pub struct AppStatus {
     updated_number_scheduled: i32,
     #[serde(default)]
     terminating_replicas: i32,
+    current_revision: Option<Box<str>>,
+    update_revision: Option<Box<str>>,
     #[serde(default)]
     conditions: Vec<PartialCondition>,
 }
@@ -227,7 +229,12 @@ impl FromPartial<apps::StatefulSet> for Controller {
         let partition = u64::from(partition.map_or(0, count));
         let first_updated = if partition == 0 { 0 } else { start.saturating_add(partition) };
         let last_ordinal = start.saturating_add(u64::from(replicas)).saturating_sub(1);
-        Ok(Some(of_app(partial, replicas, ControllerSpec::StatefulSet { on_delete, first_updated, last_ordinal })))
+        let status = &partial.status;
+        let reached = replicas.saturating_sub(u32::try_from(partition).unwrap_or(u32::MAX));
+        // Both are the same once all pods are of the latest template and ready.
+        let rolling = status.current_revision != status.update_revision && count(status.updated_replicas) < reached;
+        let spec = ControllerSpec::StatefulSet { on_delete, first_updated, last_ordinal, rolling };
+        Ok(Some(of_app(partial, replicas, spec)))
     }
 }
 
@@ -265,8 +272,17 @@ pub struct JobStatus {
     failed: i32,
     #[serde(default)]
     succeeded: i32,
+    #[serde(default, rename = "uncountedTerminatedPods")]
+    uncounted: UncountedPods,
     #[serde(default)]
     conditions: Vec<PartialCondition>,
+}
+
+/// Pods that have ended and that the Job controller is about to count.
+#[derive(Clone, Debug, Default, Deserialize)]
+struct UncountedPods {
+    #[serde(default)]
+    failed: Vec<serde::de::IgnoredAny>,
 }
 
 /// How often the pods of a `Job` may fail where it does not say.
@@ -284,10 +300,11 @@ impl FromPartial<batch::Job> for Controller {
         let left = spec.completions.map_or(u32::MAX, |wanted| count(wanted.saturating_sub(status.succeeded)));
         let replicas = spec.parallelism.map_or(1, count).min(left);
         let failures = spec.backoff_limit.unwrap_or(BACKOFF_LIMIT).saturating_sub(status.failed);
+        let failures = count(failures).saturating_sub(u32::try_from(status.uncounted.failed.len()).unwrap_or(u32::MAX));
         let failures_left = match spec.pod_failure_policy.as_ref().map(FailurePolicy::of_disrupted) {
             Some(DisruptionOutcome::Ignored) => None,
             Some(DisruptionOutcome::Fatal) => Some(0),
-            Some(DisruptionOutcome::Counted) | None => Some(count(failures)),
+            Some(DisruptionOutcome::Counted) | None => Some(failures),
         };
         let index_limit = spec.backoff_limit_per_index.map(count);
         let started = !spec.suspend || status.start_time.is_some();
@@ -426,7 +443,7 @@ mod tests {
         assert_common(&found);
         assert_eq!(
             (found.replicas, found.spec),
-            (2, ControllerSpec::StatefulSet { on_delete: true, first_updated: 0, last_ordinal: 1 })
+            (2, ControllerSpec::StatefulSet { on_delete: true, first_updated: 0, last_ordinal: 1, rolling: false })
         );
         let found = read::<apps::DaemonSet>(&spec, &status);
         assert_common(&found);
@@ -435,13 +452,16 @@ mod tests {
         assert_common(&found);
         assert_eq!((found.replicas, found.spec), (2, ControllerSpec::ReplicaSet));
         let rolling = read::<apps::StatefulSet>(&json!({"updateStrategy": {"type": "RollingUpdate"}}), &json!({}));
-        assert_eq!(rolling.spec, ControllerSpec::StatefulSet { on_delete: false, first_updated: 0, last_ordinal: 0 });
+        assert_eq!(
+            rolling.spec,
+            ControllerSpec::StatefulSet { on_delete: false, first_updated: 0, last_ordinal: 0, rolling: false }
+        );
         let partition =
             json!({"replicas": 4, "ordinals": {"start": 3}, "updateStrategy": {"rollingUpdate": {"partition": 2}}});
         let partitioned = read::<apps::StatefulSet>(&partition, &json!({}));
         assert_eq!(
             partitioned.spec,
-            ControllerSpec::StatefulSet { on_delete: false, first_updated: 5, last_ordinal: 6 }
+            ControllerSpec::StatefulSet { on_delete: false, first_updated: 5, last_ordinal: 6, rolling: false }
         );
     }
 

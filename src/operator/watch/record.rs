@@ -43,6 +43,8 @@ pub struct RecordDigest {
     pub since: [Option<(bool, i64)>; 3],
     /// Whether it says that a move waits for an officer's word.
     pub stopped: bool,
+    /// How many pods of the same owner are to be ready before its pod is moved.
+    pub awaited_ready: Option<u32>,
 }
 
 impl RecordDigest {
@@ -80,6 +82,7 @@ impl FromPartial<WorkloadPlacement> for RecordDigest {
         let stopped = status.conditions.iter().any(|condition| condition.reason == conditions::MOVE_STOPPED);
         Ok(Some(Self {
             stopped,
+            awaited_ready: status.awaited_ready.and_then(|ready| u32::try_from(ready).ok()),
             version: version(metadata.resource_version.as_deref()),
             owner: uid(owner.map(|owner| owner.uid.as_str())),
             is_orphaned: owner.is_none(),

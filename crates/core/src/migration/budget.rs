@@ -39,7 +39,13 @@ impl<'a> ConcurrencyBudget<'a> {
             .map(|(level, counts)| (*level, LevelBudget { most: most(counts), moving: 0, is_closed: false }))
             .collect();
         for (uid, pods) in context.moving {
-            let Some(owned) = report.workloads.get(uid) else { continue };
+            let Some(owned) = report.workloads.get(uid) else {
+                // It has no pod at the moment, and its turn all the same.
+                let of = context.awaited.get(uid).map_or(&[][..], |awaited| &awaited.levels);
+                let held = levels.iter_mut().filter(|(level, _)| of.contains(&level.named()));
+                held.for_each(|(_, budget)| budget.take(*pods));
+                continue;
+            };
             let mut is_governed = false;
             for level in owned.requirements.levels() {
                 is_governed = true;

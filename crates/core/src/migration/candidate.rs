@@ -94,7 +94,9 @@ impl<'a> Candidate<'_, 'a> {
                 vec![MigrationStep::AnnotateTemplate { kind, name, surplus: self.owned.surplus.clone() }]
             }
             CandidateSteps::Evictions(pods) => {
-                pods.into_iter().map(|(name, pod)| MigrationStep::Evict { name, pod }).collect()
+                let is_as_it_is = self.paced || self.cause == MigrationCause::Stale;
+                let version = |uid| self.owned.unready_pod(uid).filter(|_| is_as_it_is).map(|pod| pod.version);
+                pods.into_iter().map(|(name, pod)| MigrationStep::Evict { name, pod, version: version(pod) }).collect()
             }
         };
         PlannedMigration {
@@ -406,10 +408,20 @@ fn others_ready(owned: &OwnedPods<'_>, pod: &Pod) -> bool {
             | ControllerSpec::DaemonSet { .. }
             | ControllerSpec::CronJob => controller.replicas.saturating_sub(1),
         },
-        PodOwner::Unknown(_) => owned.pods.staying().saturating_sub(1),
+        // How many it should have, nobody knows: those that are on their way out are still among them.
+        PodOwner::Unknown(_) => owned.pods.total.saturating_sub(1),
         PodOwner::None(..) => 0,
     };
     others >= wanted
+}
+
+impl OwnedPods<'_> {
+    /// The pod `uid` among those that stand or wait wrong, where it is not ready.
+    fn unready_pod(&self, uid: ObjectUid) -> Option<&Pod> {
+        let misplaced = self.misplaced.iter().map(|found| found.pod);
+        let stale = self.stale.iter().map(|found| found.pod);
+        misplaced.chain(stale).find(|pod| pod.uid == uid && !pod.is_ready())
+    }
 }
 
 impl MisplacedPod<'_> {

@@ -138,7 +138,7 @@ impl ReplacementStrategy {
                 }
                 ControllerSpec::ReplicaSet => Self::NewPodsOnly,
                 ControllerSpec::StatefulSet { on_delete: true, .. } => Self::OnDelete,
-                ControllerSpec::StatefulSet { on_delete: false, first_updated, last_ordinal } => {
+                ControllerSpec::StatefulSet { on_delete: false, first_updated, last_ordinal, rolling: _ } => {
                     let below = match pod {
                         Some(pod) => ordinal(pod.key) < *first_updated,
                         // All there are.
@@ -156,7 +156,7 @@ impl ReplacementStrategy {
                 ControllerSpec::Job { started: false, .. } if controller.statements().own.is_some() => Self::NotStarted,
                 ControllerSpec::Job { failures_left, .. } => Self::Started {
                     bears_failure: match pod {
-                        Some(pod) => controller.bears_disruption_of(pod.pod),
+                        Some(pod) => controller.bears_disruption_of(pod.pod, owned.pods.terminating),
                         None => *failures_left != Some(0),
                     },
                 },

@@ -17,6 +17,7 @@ mod tests;
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
+    rc::Rc,
     string::String,
     vec::Vec,
 };
@@ -94,6 +95,8 @@ pub struct AwaitedPods {
     pub key: String,
     /// That one.
     pub pod: Pod,
+    /// The levels of which it was one, by the names of their policies and their own.
+    pub levels: Vec<(String, String)>,
 }
 
 impl MigrationContext<'_> {
@@ -147,6 +150,8 @@ pub enum MigrationStep<'a> {
         name: &'a str,
         /// Its identifier.
         pod: ObjectUid,
+        /// The resource version that it must have, where it goes because it is not ready, or waits: only as long as it is so.
+        version: Option<u64>,
     },
 }
 
@@ -248,9 +253,10 @@ pub fn plan_migrations<'a>(
     let mut candidates = Vec::new();
     let mut fit = FitChecker::new(objects, facts);
     for (uid, awaited) in context.awaited {
-        let Some(owned) = report.workloads.get(uid) else { continue };
+        // What an owner of another kind should have, nobody knows while it has no pod: its selector says what they need.
+        let requirements = report.workloads.get(uid).map(|owned| Rc::clone(&owned.requirements)).unwrap_or_default();
         for _ in 0..awaited.number {
-            fit.reserve(&awaited.key, &awaited.pod, &owned.requirements);
+            fit.reserve(&awaited.key, &awaited.pod, &requirements);
         }
     }
     for owned in report.workloads.values() {

@@ -129,7 +129,7 @@ fn may_be_replaced(
             Err(BlockedReason::OwnerTerminating(controller.spec.kind()))
         }
         PodOwner::Known(_, controller) => match &controller.spec {
-            ControllerSpec::Job { .. } if !controller.bears_disruption_of(stale.pod) => {
+            ControllerSpec::Job { .. } if !controller.bears_disruption_of(stale.pod, owned.pods.terminating) => {
                 Err(BlockedReason::JobWouldFail)
             }
             // Its controller would make the same pod again, and again.

@@ -35,7 +35,7 @@ use crate::operator::{
     write::{EventRequest, WriteFailure, WriteTarget},
 };
 use rempart_core::{
-    cluster_objects::ObjectUid,
+    cluster_objects::{ObjectUid, split},
     compliance::OwnedPods,
     migration::{
         BlockedReason, LookSettings, MigrationLimits, MigrationLook, MigrationMemory, MigrationStep,
@@ -166,7 +166,8 @@ impl Reconciler for MigrationReconciler {
         let mut breaker = std::mem::take(&mut self.breaker);
         breaker.take_over(view.cache);
         let statuses = std::mem::take(&mut self.statuses);
-        *self = Self { breaker, statuses, metrics: self.metrics.clone(), ..Self::default() };
+        let memory = MigrationMemory::taken_over(awaited_ready(view));
+        *self = Self { breaker, statuses, memory, metrics: self.metrics.clone(), ..Self::default() };
     }
 }
 
@@ -204,6 +205,18 @@ impl MigrationReconciler {
         let named = |owner: &ObjectUid| report.workloads.get(owner).map(name_of);
         holds(&look, named)
     }
+}
+
+/// What records say of evictions that are not made good yet: the owner, and how many of its pods are to be ready.
+fn awaited_ready<'v>(view: &'v ClusterView<'_>) -> impl Iterator<Item = (ObjectUid, u32)> + 'v {
+    let records = view.cache.records.iter();
+    records.filter_map(|(name, record)| {
+        let ready = record.awaited_ready?;
+        let (namespace, name) = split(name);
+        let pod = view.cache.pods.get(&format!("{namespace}/{}", name.strip_prefix("pod-")?))?;
+        let owner = pod.owner.as_ref().filter(|_| pod.uid == record.owner)?;
+        Some((owner.uid, ready))
+    })
 }
 
 /// Why moves do not begin, by what `named` calls their workloads.

@@ -77,6 +77,12 @@ impl MigrationReconciler {
             let asked_again = u32::try_from(status.kept.len()).unwrap_or(u32::MAX);
             status.moving = pods_moving.saturating_sub(asked_again);
         }
+        for (owner, ready) in self.memory.awaited_ready() {
+            let owned = report.workloads.get(&owner);
+            let next = owned.and_then(|owned| owned.misplaced.iter().find(|pod| pod.is_to_move()));
+            let Some(next) = next else { continue };
+            statuses.entry(owner).or_default().awaited_ready = Some((split(next.key).1.to_owned(), ready));
+        }
         for (owner, wait) in &look.waiting {
             statuses.entry(*owner).or_default().waiting = Some(*wait);
         }

@@ -42,15 +42,18 @@ pub(super) fn request(owner: ObjectUid, step: &RequestedStep) -> Option<WriteReq
             surplus: surplus.iter().cloned().collect(),
             uid: owner,
         }),
-        RequestedStep::Evict { name, pod } => Some(WriteRequest::EvictPod { name: name.clone(), uid: *pod }),
+        RequestedStep::Evict { name, pod, version } => {
+            Some(WriteRequest::EvictPod { name: name.clone(), uid: *pod, version: *version })
+        }
     }
 }
 
 /// What a write that ended so tells of its step; nothing where it is still to be made.
 pub(super) fn answer(failure: Option<&WriteFailure>) -> Option<StepAnswer> {
     match failure {
-        // The pod is gone, or another has its name: the watch tells the rest.
-        None | Some(WriteFailure::Gone | WriteFailure::Conflict) => Some(StepAnswer::Taken),
+        // The watch tells the rest.
+        None | Some(WriteFailure::Gone) => Some(StepAnswer::Taken),
+        Some(WriteFailure::Conflict) => Some(StepAnswer::Outdated),
         Some(WriteFailure::Refused(said)) => Some(StepAnswer::Refused(said.clone())),
         Some(WriteFailure::Timeout) => Some(StepAnswer::Unanswered),
         Some(_) => None,

@@ -18,6 +18,9 @@ pub struct MigrationStatus {
     pub kept: BTreeMap<String, (&'static str, String)>,
     /// Why pods that wait for a node would wait with every node empty, by their names: a stable word and a sentence.
     pub stranded: BTreeMap<String, (&'static str, String)>,
+    /// The next pod that would be moved, and how many are to be ready before, where another was evicted and nobody but the
+    /// owner knows how many there should be.
+    pub awaited_ready: Option<(String, u32)>,
 }
 
 impl MigrationStatus {
@@ -29,6 +32,7 @@ impl MigrationStatus {
             waiting: all.iter().filter_map(|status| status.waiting).max(),
             kept: all.iter().flat_map(|status| status.kept.clone()).collect(),
             stranded: all.iter().flat_map(|status| status.stranded.clone()).collect(),
+            awaited_ready: None,
         }
     }
 
@@ -46,6 +50,7 @@ impl MigrationStatus {
             waiting: self.waiting.filter(|_| !stays),
             kept,
             stranded: of_pod(&self.stranded),
+            awaited_ready: self.awaited_ready.clone().filter(|(pod, _)| pod == name),
         }
     }
 }

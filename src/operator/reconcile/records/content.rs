@@ -99,6 +99,7 @@ impl RecordContent {
                 pending: whole(subject.pods.total.saturating_sub(subject.pods.placed)),
                 violating: whole(subject.pods.violating),
             },
+            awaited_ready: subject.migration.awaited_ready.as_ref().map(|(_, ready)| whole(*ready)),
             providers,
             conditions: Vec::new(),
         };

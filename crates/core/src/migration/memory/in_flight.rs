@@ -3,7 +3,13 @@
 //! [`InFlightMove::progress`] takes what the report says of the workload and the time, and returns whether the move goes
 //! on, is done or has failed. What goes on is never late, and what does not is over after a while.
 
-use alloc::{borrow::ToOwned, collections::BTreeMap, format, string::String};
+use alloc::{
+    borrow::ToOwned,
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    vec::Vec,
+};
 use core::time::Duration;
 
 use super::step::{RequestedStep, StepTarget};
@@ -18,6 +24,9 @@ use crate::{
     monotonic::MonotonicTime,
     workload::WorkloadKind,
 };
+
+/// How long an owner of a kind that Rempart does not know may be without any pod, after the eviction of one.
+const OWNER_REMAKES_WITHIN: Duration = Duration::from_mins(1);
 
 /// A move that has begun.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +59,10 @@ struct GoingPods {
     key: String,
     /// That one.
     pod: Pod,
+    /// The levels of which it was one, by the names of their policies and their own.
+    levels: Vec<(String, String)>,
+    /// Whether its owner is told of without a pod: nobody knows what one of another kind should have.
+    is_owner_known: bool,
 }
 
 impl GoingPods {
@@ -59,13 +72,22 @@ impl GoingPods {
         let is_ordered = owned.kind() == Some(WorkloadKind::StatefulSet) && !due.cause.concerns_template_alone();
         let number = if evicted == 0 { u32::from(is_ordered) } else { u32::try_from(evicted).unwrap_or(u32::MAX) };
         let one = owned.misplaced.iter().find(|pod| pod.is_to_move()).filter(|_| number > 0)?;
-        Some(Self { before: owned.pods.staying(), number, key: one.key.to_owned(), pod: one.pod.clone() })
+        Some(Self {
+            before: owned.pods.staying(),
+            number,
+            key: one.key.to_owned(),
+            pod: one.pod.clone(),
+            levels: owned.requirements.levels().map(|level| level.named()).collect(),
+            is_owner_known: !matches!(owned.owner, PodOwner::Unknown(_)),
+        })
     }
 
-    /// Those whose successors are not there, where the workload stands like `owned`.
-    fn awaited(&self, owned: &OwnedPods<'_>) -> Option<AwaitedPods> {
-        let number = self.before.saturating_sub(owned.pods.staying()).min(self.number);
-        (number > 0).then(|| AwaitedPods { number, key: self.key.clone(), pod: self.pod.clone() })
+    /// Those whose successors are not there, where the workload stands like `owned`, or has no pod.
+    fn awaited(&self, owned: Option<&OwnedPods<'_>>) -> Option<AwaitedPods> {
+        let staying = owned.map_or(0, |owned| owned.pods.staying());
+        let number = self.before.saturating_sub(staying).min(self.number);
+        let Self { key, pod, levels, .. } = self;
+        (number > 0).then(|| AwaitedPods { number, key: key.clone(), pod: pod.clone(), levels: levels.clone() })
     }
 }
 
@@ -80,13 +102,13 @@ impl InFlightMove {
                     note: note.to_owned(),
                     surplus: surplus.iter().map(|key| (*key).to_owned()).collect(),
                 },
-                MigrationStep::Evict { name, pod } => {
-                    RequestedStep::Evict { name: format!("{}/{name}", due.namespace), pod: *pod }
+                MigrationStep::Evict { name, pod, version } => {
+                    RequestedStep::Evict { name: format!("{}/{name}", due.namespace), pod: *pod, version: *version }
                 }
             };
             (step.target(), step)
         });
-        let pods: alloc::collections::BTreeSet<_> = due
+        let pods: BTreeSet<_> = due
             .steps
             .iter()
             .filter_map(|step| match step {
@@ -149,7 +171,7 @@ impl InFlightMove {
 
     /// When it may be over though nothing is observed.
     pub(super) fn deadlines(&self) -> impl Iterator<Item = MonotonicTime> {
-        let waits = [NOTE_SEEN_WITHIN, JOB_COUNTS_WITHIN, STEP_DEADLINE];
+        let waits = [NOTE_SEEN_WITHIN, JOB_COUNTS_WITHIN, OWNER_REMAKES_WITHIN, STEP_DEADLINE];
         let since = self.since;
         waits.into_iter().map(move |wait| since + wait).chain([self.marked_at + self.step_deadline])
     }
@@ -168,9 +190,19 @@ impl InFlightMove {
         }
     }
 
-    /// The pods that went with it and whose successors are not there, where its workload stands like `owned`.
-    pub(super) fn awaited_pods(&self, owned: &OwnedPods<'_>) -> Option<AwaitedPods> {
+    /// The pods that went with it and whose successors are not there, where its workload stands like `owned`, or has none.
+    pub(super) fn awaited_pods(&self, owned: Option<&OwnedPods<'_>>) -> Option<AwaitedPods> {
         self.going.as_ref()?.awaited(owned)
+    }
+
+    /// How many pods are to be ready before another is evicted, where nobody but their owner knows how many there should be.
+    pub(super) fn awaited_ready(&self) -> Option<u32> {
+        match &self.awaited {
+            AwaitedChange::Replacement { ready, .. } => {
+                self.going.as_ref().filter(|going| !going.is_owner_known).map(|_| *ready)
+            }
+            AwaitedChange::Rollout { .. } => None,
+        }
     }
 
     /// Drops steps that are not to be taken any more and that are not on their way by `is_sent`, and returns whether
@@ -225,6 +257,11 @@ impl InFlightMove {
         }
         if !self.steps.is_empty() {
             return MigrationProgress::Done;
+        }
+        // Without a pod there is nothing to be seen of it: it may be about to make one.
+        let has_gone = owned.is_none() && self.going.as_ref().is_some_and(|going| !going.is_owner_known);
+        if has_gone && waited < OWNER_REMAKES_WITHIN {
+            return MigrationProgress::UnderWay;
         }
         progress(&self.awaited, self.cause, owned, (waited, now.since(self.marked_at)))
     }

@@ -137,6 +137,20 @@ pub struct MigrationLook<'a> {
 }
 
 impl MigrationMemory {
+    /// That of whoever takes over, who knows of some owners how many of their pods are to be ready before another is
+    /// evicted: the rest shows in what runs.
+    #[must_use]
+    pub fn taken_over(awaited_ready: impl IntoIterator<Item = (ObjectUid, u32)>) -> Self {
+        Self { missing: awaited_ready.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Owners of kinds that Rempart does not know, of which a pod was evicted and is not made good yet, and how many of
+    /// their pods are to be ready before another is: what runs does not show it to whoever takes over.
+    pub fn awaited_ready(&self) -> impl Iterator<Item = (ObjectUid, u32)> {
+        let in_flight = self.in_flight.iter().filter_map(|(owner, flight)| Some((*owner, flight.awaited_ready()?)));
+        in_flight.chain(self.missing.iter().map(|(owner, ready)| (*owner, *ready)))
+    }
+
     /// Looks at what runs: what is over, what begins, and why the rest does not.
     pub fn look<'a>(
         &mut self,
@@ -155,12 +169,11 @@ impl MigrationMemory {
         let mut begun = Vec::new();
         for due in migrations {
             let Some(owned) = report.workloads.get(&due.owner) else { continue };
-            match surroundings.wait(&due, owned) {
-                Some(wait) => drop(waiting.insert(due.owner, wait)),
-                None => {
-                    let is_told = self.begin(&due, owned, &wall.to_string(), now);
-                    begun.push((due, is_told));
-                }
+            if let Some(wait) = surroundings.wait(&due, owned) {
+                waiting.insert(due.owner, wait);
+            } else {
+                let is_told = self.begin(&due, owned, &wall.to_string(), now);
+                begun.push((due, is_told));
             }
         }
         self.forget(objects, facts, report);
@@ -186,7 +199,7 @@ impl MigrationMemory {
         let awaited = self
             .in_flight
             .iter()
-            .filter_map(|(uid, flight)| Some((*uid, flight.awaited_pods(report.workloads.get(uid)?)?)));
+            .filter_map(|(uid, flight)| Some((*uid, flight.awaited_pods(report.workloads.get(uid))?)));
         let context = MigrationContext {
             limits,
             moving: &moving,
@@ -310,22 +323,27 @@ impl MigrationMemory {
     pub fn on_answer(&mut self, owner: ObjectUid, target: StepTarget, answer: StepAnswer, now: MonotonicTime) {
         let Some(flight) = self.in_flight.get_mut(&owner) else { return };
         let Some(step) = flight.steps.remove(&target) else { return };
-        let (why, said) = match answer {
+        let refusal = match answer {
             StepAnswer::Taken => return,
-            StepAnswer::Refused(said) => (BlockedReason::TemplateRefused(said.clone()), said),
-            StepAnswer::Unanswered => (BlockedReason::Unanswered, "it did not answer in time".to_owned()),
+            StepAnswer::Outdated => None,
+            StepAnswer::Refused(said) => Some((BlockedReason::TemplateRefused(said.clone()), said)),
+            StepAnswer::Unanswered => Some((BlockedReason::Unanswered, "it did not answer in time".to_owned())),
         };
         let nothing_left = match (step, &mut flight.awaited) {
             (RequestedStep::Evict { pod, .. }, AwaitedChange::Replacement { pods, .. }) => {
-                let before = self.refused.get(&pod).map_or(0, |refused| refused.failures);
-                let failures = before.saturating_add(1).min(MOST_FAILURES);
-                let not_before = now + doubled(REFUSAL, failures, LONGEST_REFUSAL);
-                self.refused.insert(pod, RefusedEviction { failures, not_before, said });
+                if let Some((_, said)) = refusal {
+                    let before = self.refused.get(&pod).map_or(0, |refused| refused.failures);
+                    let failures = before.saturating_add(1).min(MOST_FAILURES);
+                    let not_before = now + doubled(REFUSAL, failures, LONGEST_REFUSAL);
+                    self.refused.insert(pod, RefusedEviction { failures, not_before, said });
+                }
                 pods.remove(&pod);
                 pods.is_empty()
             }
             (RequestedStep::Evict { .. } | RequestedStep::AnnotateTemplate { .. }, _) => {
-                self.rest(owner, why, now);
+                if let Some((why, _)) = refusal {
+                    self.rest(owner, why, now);
+                }
                 true
             }
         };

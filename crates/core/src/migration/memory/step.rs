@@ -24,6 +24,8 @@ pub enum RequestedStep {
         name: String,
         /// Its identifier.
         pod: ObjectUid,
+        /// The resource version that it must have, where there is one.
+        version: Option<u64>,
     },
 }
 
@@ -50,8 +52,10 @@ pub enum StepTarget {
 /// What came of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepAnswer {
-    /// It was carried out, or its object is gone or another one by now: what runs shows the rest.
+    /// It was carried out, or its object is gone: what runs shows the rest.
     Taken,
+    /// Its object is another one by now, or another than it was: what runs shows what is left to do.
+    Outdated,
     /// It was refused; in the API server's words.
     Refused(String),
     /// There was no answer in time: somebody's webhook may hold it up, and others must not wait for it.

@@ -303,7 +303,7 @@ fn waits_double_up_to_the_longest_and_are_forgotten_with_their_workload() {
     let eviction = |pod| {
         let pods = [ObjectUid(pod)].into();
         let mut flight = flight(BEGIN, AwaitedChange::Replacement { pods, ready: 1 });
-        let step = RequestedStep::Evict { name: "shop/web-0".to_owned(), pod: ObjectUid(pod) };
+        let step = RequestedStep::Evict { name: "shop/web-0".to_owned(), pod: ObjectUid(pod), version: None };
         flight.steps.insert(step.target(), step);
         flight
     };

@@ -39,7 +39,12 @@ fn completed(mut scene: Scene, kind: WorkloadKind) -> Scene {
 #[test]
 fn what_was_annotated_before_its_policy_was_in_force_is_moved_by_its_template() {
     let surging = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
-    let partitioned = |first_updated| ControllerSpec::StatefulSet { on_delete: false, first_updated, last_ordinal: 1 };
+    let partitioned = |first_updated| ControllerSpec::StatefulSet {
+        on_delete: false,
+        first_updated,
+        last_ordinal: 1,
+        rolling: false,
+    };
     let job = |started| ControllerSpec::Job { finished: false, started, failures_left: Some(3), index_limit: None };
     for (form, expected) in [
         (rolling(2, 1, 0), vec!["violating: touch Deployment app"]),
@@ -93,7 +98,8 @@ fn what_a_completed_template_leaves_behind_is_its_controllers_or_is_named() {
         stuck: false,
     };
     let surging = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
-    let partitioned = ControllerSpec::StatefulSet { on_delete: false, first_updated: 2, last_ordinal: 1 };
+    let partitioned =
+        ControllerSpec::StatefulSet { on_delete: false, first_updated: 2, last_ordinal: 1, rolling: false };
     let twice = |code: &str| vec![format!("shop/app-0: {code}"), format!("shop/app-1: {code}")];
     for (form, expected) in [
         (deployment(surging, false), twice("RolloutUnderWay")),

@@ -217,7 +217,7 @@ fn room_that_was_given_away_stays_so_until_the_successor_is_there() {
     scene = (0..40).fold(scene, |scene, i| scene.pod(&format!("ballast-{i}"), None, "ending-1"));
     let of_db = |scene: &Scene| scene.plan().into_iter().filter(|line| line.contains("db-0")).collect::<Vec<_>>();
     assert_eq!(of_db(&scene), ["violating: evict db-0"]);
-    scene.awaited = [(other, AwaitedPods { number: 1, key: "shop/other-1".into(), pod })].into();
+    scene.awaited = [(other, AwaitedPods { number: 1, key: "shop/other-1".into(), pod, levels: vec![] })].into();
     assert_eq!(of_db(&scene), ["shop/db-0: NoCapacity"]);
 }
 

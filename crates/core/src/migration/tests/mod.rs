@@ -315,7 +315,7 @@ fn restricted() -> Arc<TemplateStatements> {
 }
 
 fn stateful(on_delete: bool) -> ControllerSpec {
-    ControllerSpec::StatefulSet { on_delete, first_updated: 0, last_ordinal: 9 }
+    ControllerSpec::StatefulSet { on_delete, first_updated: 0, last_ordinal: 9, rolling: false }
 }
 
 fn rolling(pods: u32, surge: u32, unavailable: u32) -> ControllerSpec {
