@@ -29,6 +29,10 @@ chaos: ## Let everything go wrong for MINUTES (10), decided by SEED, and hold wh
 	$(CARGO) build --workspace --bins
 	$(CARGO) run $(LAB) chaos --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
+.PHONY: explore
+explore: ## Explore every order of events in small worlds, by the code that decides about moves
+	$(CARGO) run --package rempart-explore
+
 .PHONY: lint
 lint: ## Check the format, clippy without a warning, and that the core builds without std of its own or of others
 	$(CARGO) fmt --all --check

@@ -353,10 +353,10 @@ fn pod_steps(
                 steps.push(Step::new(Action::Schedule { workload, pod, node: None }, next));
             }
         }
-        PodPhase::Starting => {
+        PodPhase::Starting if !scenario.workloads[workload].sick => {
             steps.push(Step::new(Action::Ready { workload, pod }, altered(&|pod| pod.phase = PodPhase::Ready)));
         }
-        PodPhase::Gated | PodPhase::Running | PodPhase::Ready | PodPhase::Done => {}
+        PodPhase::Gated | PodPhase::Starting | PodPhase::Running | PodPhase::Ready | PodPhase::Done => {}
     }
 }
 

@@ -44,7 +44,7 @@ impl Ending {
                 ModelKind::Foreign { remakes: false } => spec.at.len().saturating_sub(1),
                 _ => world.wanted(scenario, index),
             };
-            if ready < wanted && has_room {
+            if ready < wanted && has_room && !spec.sick {
                 ending.missing |= bit;
             }
         }

@@ -45,6 +45,8 @@ pub(super) struct WorkloadSpec {
     pub(super) budget: Option<u8>,
     /// Whether some webhook refuses every change of its template.
     pub(super) template_refused: bool,
+    /// Whether its new pods never become ready.
+    pub(super) sick: bool,
     /// Whether pods of it that stand wrong may stay so though there is room elsewhere, and why that is right.
     pub(super) stays: Option<&'static str>,
 }
@@ -73,7 +75,16 @@ const IN_PLACE: ModelKind = ModelKind::Deployment { surge: 0, unavailable: 1 };
 
 /// A workload whose template is complete, and which nobody hinders.
 const fn workload(kind: ModelKind, at: &'static [u8]) -> WorkloadSpec {
-    WorkloadSpec { kind, at, said: true, reverts: false, budget: None, template_refused: false, stays: None }
+    WorkloadSpec {
+        kind,
+        at,
+        said: true,
+        reverts: false,
+        budget: None,
+        template_refused: false,
+        sick: false,
+        stays: None,
+    }
 }
 
 const fn cleared(cleared: &'static [bool]) -> Facts {
@@ -178,6 +189,48 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 ..workload(SURGING, &[0])
             },
             workload(SURGING, &[0]),
+        ],
+    ),
+    losing(
+        "successors that never become ready",
+        &[
+            WorkloadSpec { sick: true, stays: Some("its successors never become ready"), ..workload(SURGING, &[0, 0]) },
+            workload(SURGING, &[0]),
+        ],
+    ),
+    losing(
+        "a StatefulSet whose successors never become ready",
+        &[
+            WorkloadSpec {
+                sick: true,
+                stays: Some("its successors never become ready"),
+                ..workload(ModelKind::StatefulSet, &[0, 0])
+            },
+            workload(SURGING, &[0]),
+        ],
+    ),
+    losing(
+        "a controller that is not known whose pods never become ready",
+        &[
+            WorkloadSpec {
+                sick: true,
+                stays: Some("its successors never become ready"),
+                ..workload(ModelKind::Foreign { remakes: true }, &[0, 0])
+            },
+            workload(ModelKind::StatefulSet, &[0]),
+        ],
+    ),
+    Scenario {
+        name: "a DaemonSet whose template says less",
+        facts: [cleared(&[true, false, false]), cleared(&[false, true, false])],
+        ..losing("", &[WorkloadSpec { said: false, ..workload(ModelKind::DaemonSet, &[0, 1, 2]) }])
+    },
+    losing(
+        "three kinds at once",
+        &[
+            workload(ModelKind::StatefulSet, &[0]),
+            workload(ModelKind::Job { failures: 2 }, &[0]),
+            workload(ModelKind::Foreign { remakes: true }, &[0]),
         ],
     ),
     losing("a StatefulSet and a Deployment", &[workload(ModelKind::StatefulSet, &[0, 0]), workload(SURGING, &[0])]),

@@ -227,7 +227,11 @@ impl fmt::Display for BlockedReason {
                 )
             }
             Self::OthersNotReady => f.write_str("waits until the other pods of its workload are ready"),
-            Self::Budget(said) => write!(f, "waits, since the API server refuses to let it go for now: {said}"),
+            Self::Budget(said) => write!(
+                f,
+                "waits, since the API server refuses to let it go for now: {said}; if that lasts, see what its \
+                 PodDisruptionBudget waits for: operators of databases move a primary away once its node is cordoned"
+            ),
             Self::AdmissionPending => f.write_str("waits until every API server acts on its policy"),
             Self::Stuck => f.write_str(
                 "its replacements do not become ready; it stays until they do, and is tried again from time to time",
