@@ -17,6 +17,7 @@ mod crds;
 mod documents;
 mod examples;
 mod explain;
+mod explored;
 mod facts;
 mod gathered;
 mod harmless;

@@ -183,7 +183,12 @@ fn look(world: &World, scenario: &Scenario, shared: &SharedObjects) -> World {
 
 /// A note that no template has.
 fn free_note(world: &World) -> u8 {
-    let is_there = |note: u8| world.workloads.iter().any(|workload| workload.template.note == Some(note));
+    let is_there = |note: u8| {
+        world.workloads.iter().any(|workload| {
+            let former = workload.pods.iter().map(|pod| pod.made_from);
+            former.chain([workload.template]).any(|template| template.note == Some(note))
+        })
+    };
     (0..u8::MAX).find(|note| !is_there(*note)).unwrap_or(u8::MAX)
 }
 

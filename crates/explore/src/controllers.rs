@@ -60,13 +60,15 @@ pub(super) fn act(world: &World, scenario: &Scenario, index: usize) -> Option<Re
     acted.then_some(Ok(next))
 }
 
-/// Changes the template of a workload: what was made before is of a former one.
+/// Changes the template of a workload: what was made from another is of a former one, and what was made from one that is
+/// back is of the latest.
 pub(super) fn change_template(workload: &mut WorkloadState, with: impl FnOnce(&mut Template)) {
     let before = workload.template;
     with(&mut workload.template);
     if workload.template != before {
         workload.observed = false;
-        workload.pods.iter_mut().for_each(|pod| pod.current = false);
+        let template = workload.template;
+        workload.pods.iter_mut().for_each(|pod| pod.current = pod.made_from == template);
     }
 }
 
@@ -97,13 +99,14 @@ fn live(world: &World, index: usize) -> usize {
 fn make(world: &mut World, scenario: &Scenario, index: usize, at: Option<(u8, Option<u8>)>) -> bool {
     let demanded = world.facts(scenario).demanded;
     let workload = &world.workloads[index];
-    let Template { said, selects, .. } = workload.template;
+    let made_from @ Template { said, selects, .. } = workload.template;
     let free = || (0..u8::MAX).find(|ordinal| workload.pods.iter().all(|pod| pod.ordinal != *ordinal));
     let (ordinal, node) = at.unwrap_or_else(|| (free().unwrap_or(u8::MAX), None));
     let uid = world.free_uid(index, ordinal);
     let pod = PodState {
         ordinal,
         uid,
+        made_from,
         current: true,
         said,
         // Admission completes a pod that says its level, and takes from it what nobody demands.

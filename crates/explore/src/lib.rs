@@ -18,6 +18,33 @@ use anyhow::bail;
 
 use self::{scenario::SCENARIOS, search::Exploration};
 
+/// A run of a world, from its beginning to where it stays.
+#[derive(Clone, Debug)]
+pub struct ExampleRun {
+    /// The world.
+    pub name: &'static str,
+    /// The run as a script for `rempart-lab simulate`.
+    pub script: String,
+    /// What the operator asked for in it, in order: the kind of write and its object.
+    pub writes: Vec<String>,
+}
+
+/// A long run of the world `name`.
+///
+/// # Errors
+/// When there is no such world, or it cannot be explored.
+pub fn example(name: &str) -> anyhow::Result<ExampleRun> {
+    let Some(scenario) = SCENARIOS.iter().find(|scenario| scenario.name == name) else { bail!("no world {name:?}") };
+    let path = search::explore(scenario)?.example;
+    let script = script::script(scenario, "a run to where it stays", &path);
+    Ok(ExampleRun { name: scenario.name, script, writes: script::writes(scenario, &path) })
+}
+
+/// The names of all worlds.
+pub fn worlds() -> impl Iterator<Item = &'static str> {
+    SCENARIOS.iter().map(|scenario| scenario.name)
+}
+
 /// What must not happen and can.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{told}")]
@@ -36,7 +63,7 @@ pub struct Breach {
 pub fn explore(filter: &str, tell: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
     let (mut all_states, mut all_steps, mut worlds) = (0_usize, 0_usize, 0_usize);
     for scenario in SCENARIOS.iter().filter(|scenario| scenario.name.contains(filter)) {
-        let Exploration { states, steps, endings, counterexample } = search::explore(scenario)?;
+        let Exploration { states, steps, endings, counterexample, example: _ } = search::explore(scenario)?;
         if let Some(found) = counterexample {
             let mut told = format!("{}: {}\n", scenario.name, found.breach);
             for (number, step) in found.path.iter().enumerate() {

@@ -11,13 +11,29 @@ struct Arguments {
     /// Only worlds whose names contain it.
     #[arg(value_name = "NAME", default_value = "")]
     filter: String,
+    /// Prints a long run of the first of them, as a script for `rempart-lab simulate`.
+    #[arg(long)]
+    example: bool,
     /// Writes what must not happen and can there, as a script for `rempart-lab simulate`.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let Arguments { filter, script } = Arguments::parse();
+    let Arguments { filter, script, example } = Arguments::parse();
+    if example {
+        let found = rempart_explore::worlds().find(|name| name.contains(&filter)).unwrap_or_default();
+        return match rempart_explore::example(found) {
+            Ok(run) => {
+                drop(writeln!(std::io::stdout(), "{}# {}", run.script, run.writes.join(", ")));
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     match rempart_explore::explore(&filter, &mut |line| drop(writeln!(std::io::stdout(), "{line}"))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -127,7 +127,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             ..workload(ModelKind::Foreign { remakes: false }, &[0, 0])
         }],
     ),
-    losing("an owner that takes the note away", &[WorkloadSpec { reverts: true, ..workload(SURGING, &[0, 0]) }]),
+    Scenario {
+        name: "an owner that takes the note away",
+        flips: 1,
+        take_overs: 0,
+        ..losing("", &[WorkloadSpec { reverts: true, ..workload(SURGING, &[0, 0]) }])
+    },
     losing(
         "an owner that takes the note from a single pod",
         &[WorkloadSpec {

@@ -16,6 +16,9 @@ use super::{
 };
 use rempart_core::cluster_objects::{ObjectUid, PodPhase};
 
+/// Pods that stand where they may: more than those of any world, and so few that one workload moves at a time.
+const BYSTANDERS: usize = 8;
+
 /// A step of a run.
 #[derive(Clone, Debug)]
 pub(super) struct PathStep {
@@ -37,6 +40,7 @@ pub(super) fn script(scenario: &Scenario, told: &str, path: &[PathStep]) -> Stri
     let mut world = World::initial(scenario);
     let mut before = objects(&world, scenario);
     documents.extend(before.values().cloned());
+    documents.extend(bystanders());
     documents.push(json!({"advance": "10s"}));
     for (number, step) in path.iter().enumerate() {
         let after = objects(&step.world, scenario);
@@ -48,7 +52,10 @@ pub(super) fn script(scenario: &Scenario, told: &str, path: &[PathStep]) -> Stri
             Action::Wait | Action::Delay => {
                 documents.push(json!({"advance": format!("{}s", step.elapsed.as_secs().max(1))}));
             }
-            Action::TakeOver => documents.extend([json!({"lead": false}), json!({"lead": true})]),
+            // Facts are taken for new by whoever begins to lead.
+            Action::TakeOver => {
+                documents.extend([json!({"lead": false}), json!({"lead": true}), json!({"advance": "2s"})]);
+            }
             // The operator stamps by itself, and what it asks for is carried out.
             Action::Stamp { .. } | Action::Lose { .. } => {}
             Action::Answer { .. }
@@ -70,6 +77,41 @@ pub(super) fn script(scenario: &Scenario, told: &str, path: &[PathStep]) -> Stri
     format!("# {}: {told}\n---\n{text}\n", scenario.name)
 }
 
+/// What the operator asked for in the run `path` of `scenario`, in order: the kind of write and its object.
+pub(super) fn writes(scenario: &Scenario, path: &[PathStep]) -> Vec<String> {
+    let mut world = World::initial(scenario);
+    let mut writes = Vec::new();
+    for step in path {
+        if let Action::Answer { workload, target } | Action::Lose { workload, target } = &step.action {
+            writes.extend(write(*workload, target, &world, scenario));
+        }
+        world = step.world.clone();
+    }
+    writes
+}
+
+/// A step of the move of `workload` in `world`, as the kind of write and its object.
+fn write(workload: usize, target: &StepTarget, world: &World, scenario: &Scenario) -> Option<String> {
+    let spec = scenario.workloads.get(workload)?;
+    Some(match target {
+        StepTarget::Template => {
+            let kind = match spec.kind {
+                ModelKind::Deployment { .. } | ModelKind::Recreate | ModelKind::Paused => "Deployment",
+                ModelKind::StatefulSet => "StatefulSet",
+                ModelKind::DaemonSet => "DaemonSet",
+                ModelKind::Job { .. } => "Job",
+                ModelKind::Foreign { .. } => return None,
+            };
+            format!("migration {kind} {NAMESPACE}/{}", workload_name(workload))
+        }
+        StepTarget::Pod(uid) => {
+            let pods = &world.workloads.get(workload)?.pods;
+            let pod = pods.iter().find(|pod| pod_uid(workload, pod.ordinal, pod.uid) == *uid)?;
+            format!("eviction Pod {NAMESPACE}/{}", pod_name(workload, spec, pod))
+        }
+    })
+}
+
 /// What of the writes that follow, before the operator looks again, is to fail.
 fn failures(next: &[PathStep], world: &World, scenario: &Scenario) -> Vec<Value> {
     let failed = next.iter().take_while(|step| step.action != Action::Look).filter_map(|step| {
@@ -80,15 +122,7 @@ fn failures(next: &[PathStep], world: &World, scenario: &Scenario) -> Vec<Value>
             }
             _ => return None,
         };
-        let spec = scenario.workloads.get(workload)?;
-        let write = match target {
-            StepTarget::Template => "rollout".to_owned(),
-            StepTarget::Pod(uid) => {
-                let pods = &world.workloads.get(workload)?.pods;
-                let pod = pods.iter().find(|pod| pod_uid(workload, pod.ordinal, pod.uid) == *uid)?;
-                format!("eviction Pod {NAMESPACE}/{}", pod_name(workload, spec, pod))
-            }
-        };
+        let write = write(workload, target, world, scenario)?;
         Some(json!({"fail": {"write": write, "with": with, "times": 1}}))
     });
     failed.collect()
@@ -163,13 +197,39 @@ fn objects(world: &World, scenario: &Scenario) -> Objects {
     objects
 }
 
+/// Pods of the same level on a node that is full with them: what moves is a small part of the level, as the breaker wants
+/// it.
+fn bystanders() -> Vec<Value> {
+    let pool = json!({
+        "apiVersion": "rempart.dev/v1alpha1", "kind": "PlacementPool", "metadata": {"name": "full"},
+        "spec": {"provider": "acme", "offer": "full", "zone": "full", "nodeSelector": {"matchLabels": {"pool": "full"}}},
+    });
+    let node = json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "full", "labels": {"pool": "full"}},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}],
+                   "allocatable": {"cpu": "64", "memory": "64Gi", "pods": BYSTANDERS.to_string()}},
+    });
+    let pod = |number: usize| {
+        json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": format!("bystander-{number}"), "namespace": NAMESPACE,
+                         "annotations": {"rempart.dev/sensitivity": "restricted"}},
+            "spec": {"nodeName": "full", "containers": [{"name": "main"}]},
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+        })
+    };
+    [pool, node].into_iter().chain((0..BYSTANDERS).map(pod)).collect()
+}
+
 fn provider(facts: &Facts) -> Value {
     let offer = |(node, cleared): (usize, &bool)| {
         let qualifications = if *cleared { json!([{"scheme": "hds", "validFrom": "2026-01-01"}]) } else { json!([]) };
         json!({"name": format!("o{node}"), "qualifications": qualifications,
                "zones": [{"name": format!("z{node}"), "region": "par", "country": "FR"}]})
     };
-    let offers: Vec<_> = facts.cleared.iter().enumerate().map(offer).collect();
+    let full = json!({"name": "full", "qualifications": [{"scheme": "hds", "validFrom": "2026-01-01"}],
+                      "zones": [{"name": "full", "region": "par", "country": "FR"}]});
+    let offers: Vec<_> = facts.cleared.iter().enumerate().map(offer).chain([full]).collect();
     json!({"apiVersion": "rempart.dev/v1alpha1", "kind": "CloudProvider", "metadata": {"name": "acme"},
            "spec": {"operator": {"name": "Acme", "jurisdiction": "FR"}, "offers": offers}})
 }

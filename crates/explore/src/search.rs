@@ -35,6 +35,8 @@ pub(super) struct Exploration {
     /// Components in which a run stays.
     pub(super) endings: usize,
     pub(super) counterexample: Option<Counterexample>,
+    /// The shortest run to the ending that is the furthest away.
+    pub(super) example: Vec<PathStep>,
 }
 
 /// A run that ends in what must not be.
@@ -110,7 +112,7 @@ struct Search {
 
 impl Search {
     fn found(&self, steps: usize, endings: usize, counterexample: Option<Counterexample>) -> Exploration {
-        Exploration { states: self.origins.len(), steps, endings, counterexample }
+        Exploration { states: self.origins.len(), steps, endings, counterexample, example: Vec::new() }
     }
 
     /// The shortest way to the state `at`.
@@ -141,7 +143,7 @@ impl Search {
                 component_of[node.index()] = u32::try_from(number)?;
             }
         }
-        let mut endings = 0_usize;
+        let (mut endings, mut furthest) = (0_usize, 0_usize);
         for component in &components {
             let inside = component_of[component[0].index()];
             let leaves = |node: &NodeIndex| self.graph.neighbors(*node).any(|to| component_of[to.index()] != inside);
@@ -149,6 +151,7 @@ impl Search {
                 continue;
             }
             endings = endings.saturating_add(1);
+            furthest = furthest.max(component.iter().map(|node| node.index()).min().unwrap_or_default());
             let states = component.iter().map(|node| &self.endings[node.index()]);
             let moves = component.iter().any(|node| self.graph.edges(*node).any(|edge| *edge.weight()));
             if let Some(breach) = wrong_at_the_end(states, moves, scenario) {
@@ -157,7 +160,8 @@ impl Search {
                 return Ok(self.found(taken, endings, Some(Counterexample { breach, path })));
             }
         }
-        Ok(self.found(taken, endings, None))
+        let example = self.path(u32::try_from(furthest)?, scenario, shared)?;
+        Ok(Exploration { example, ..self.found(taken, endings, None) })
     }
 }
 

@@ -20,6 +20,9 @@ pub(super) const SETTLING: Duration = Duration::from_secs(2);
 /// What lies further back decides nothing.
 const LONG_AGO: Duration = Duration::from_mins(10);
 
+/// Every note that is in no template any more: none of them comes back.
+const FORMER_NOTE: u8 = u8::MAX;
+
 /// A small cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct World {
@@ -77,7 +80,9 @@ pub(super) struct PodState {
     pub(super) ordinal: u8,
     /// Which of its name's pods it is.
     pub(super) uid: u8,
-    /// Whether it was made by the latest template.
+    /// The template that it was made from.
+    pub(super) made_from: Template,
+    /// Whether that is the latest.
     pub(super) current: bool,
     pub(super) said: bool,
     pub(super) selects: bool,
@@ -101,6 +106,7 @@ impl World {
             let pod = |(ordinal, node): (usize, &u8)| PodState {
                 ordinal: u8::try_from(ordinal).unwrap_or(u8::MAX),
                 uid: 0,
+                made_from: template,
                 current: true,
                 said: spec.said,
                 selects: spec.said,
@@ -190,6 +196,8 @@ impl World {
     pub(super) fn normalise(&mut self) {
         self.memory = self.memory.as_of(PRESENT, PRESENT);
         for workload in &mut self.workloads {
+            let is_former = |pod: &&mut PodState| !pod.current && pod.made_from.note.is_some();
+            workload.pods.iter_mut().filter(is_former).for_each(|pod| pod.made_from.note = Some(FORMER_NOTE));
             workload.pods.sort_unstable_by_key(|pod| (pod.ordinal, pod.uid));
         }
     }
