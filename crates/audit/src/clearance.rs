@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     facts::ClusterFacts,
     log::text,
-    needs::{PlacementDemand, PlacementNeed, governs, levels, rank},
+    needs::{PlacementDemand, PlacementNeed, ends, governs, levels, rank},
     requirements::{OfferZone, lacks},
     selectors,
 };
@@ -66,25 +66,22 @@ impl<'a> NodeClearance<'a> {
         let (PlacementDemand::Level { policy: name, .. }
         | PlacementDemand::Category { policy: name, .. }
         | PlacementDemand::Unknown { policy: name, .. }) = demand;
-        // What nobody demands any more is met.
+        // What nobody demands any more is met: its policy is gone or about to be, reports only, governs elsewhere, or has no
+        // such level or category now.
         let policy = self.facts.policies.get(name.as_str())?;
         let found = self.facts.namespaces.get(namespace)?;
-        if text(policy, "/spec/mode") != "Enforce" || !governs(policy, namespace, found) {
+        if text(policy, "/spec/mode") != "Enforce" || ends(policy).is_some() || !governs(policy, namespace, found) {
             return None;
         }
         match demand {
             PlacementDemand::Unknown { value, .. } => Some(format!("policy {name} does not know {value:?}")),
             PlacementDemand::Category { category, .. } => {
                 let mut known = policy.pointer("/spec/categories").and_then(Value::as_array).into_iter().flatten();
-                match known.find(|found| text(found, "/name") == category) {
-                    None => Some(format!("policy {name} has no category {category}")),
-                    Some(found) => self.falls_short(&format!("category {category} of policy {name}"), found),
-                }
+                let found = known.find(|found| text(found, "/name") == category)?;
+                self.falls_short(&format!("category {category} of policy {name}"), found)
             }
             PlacementDemand::Level { level, .. } => {
-                let Some(rank) = rank(policy, level) else {
-                    return Some(format!("policy {name} has no level {level}"));
-                };
+                let rank = rank(policy, level)?;
                 if self.excepted(policy, namespace, rank) {
                     return None;
                 }

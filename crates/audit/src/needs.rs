@@ -59,6 +59,38 @@ impl PlacementNeed {
         }
         Self { namespace: namespace.to_owned(), demands }
     }
+
+    /// The need of a pod of this workload if it is created now from a template that says all that its workload says.
+    pub fn of_template(facts: &ClusterFacts<'_>, workload: &Value) -> Self {
+        let template =
+            workload.pointer("/spec/jobTemplate/spec/template").or_else(|| workload.pointer("/spec/template"));
+        let pod = with_what_its_workload_says(template.unwrap_or(&Value::Null), workload);
+        Self::of(facts, text(workload, "/metadata/namespace"), &pod)
+    }
+
+    /// The need of a pod that runs, if it is created now and hears what its workload says now.
+    pub fn of_owned(facts: &ClusterFacts<'_>, pod: &Value, workload: &Value) -> Self {
+        Self::of(facts, text(pod, "/metadata/namespace"), &with_what_its_workload_says(pod, workload))
+    }
+}
+
+/// A pod with its own annotations and those of its workload as they reach it.
+fn with_what_its_workload_says(pod: &Value, workload: &Value) -> Value {
+    let mut annotations = pod.pointer("/metadata/annotations").cloned().unwrap_or_default();
+    if !annotations.is_object() {
+        annotations = serde_json::json!({});
+    }
+    if let Some(annotations) = annotations.as_object_mut() {
+        for said in ["sensitivity", "categories"] {
+            let (own, reaches) = (format!("rempart.dev/{said}"), format!("rempart.dev/workload-{said}"));
+            annotations.remove(&reaches);
+            if let Some(value) = workload.pointer("/metadata/annotations").and_then(|annotations| annotations.get(&own))
+            {
+                annotations.insert(reaches, value.clone());
+            }
+        }
+    }
+    serde_json::json!({ "metadata": { "annotations": annotations } })
 }
 
 /// Whether a policy applies to a namespace.
@@ -68,7 +100,7 @@ pub(super) fn governs(policy: &Value, name: &str, namespace: &Value) -> bool {
 }
 
 /// When somebody asked for the end of an object. A policy that ends demands nothing of new pods.
-fn ends(object: &Value) -> Option<&Value> {
+pub(super) fn ends(object: &Value) -> Option<&Value> {
     object.pointer("/metadata/deletionTimestamp").filter(|when| !when.is_null())
 }
 
