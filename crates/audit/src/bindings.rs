@@ -205,6 +205,9 @@ impl BindJudge<'_> {
     fn needs(&self, pod: &AdmittedPod) -> Vec<PlacementNeed> {
         let from = leader_gaps::back(pod.received, self.tolerance.admission, &self.spans);
         let mut needs = Vec::new();
+        if self.record.uninstalled.iter().any(|gap| gap.from <= pod.complete && from <= gap.until) {
+            needs.push(PlacementNeed { namespace: pod.namespace.clone(), demands: vec![] });
+        }
         for stage in [AuditStage::RequestReceived, AuditStage::ResponseComplete] {
             for at in self.instants(from, pod.complete, stage).into_iter().rev() {
                 let facts = self.history.at(at, stage, self.clock(at));

@@ -11,6 +11,8 @@ use super::leader_gaps::LeaderGap;
 pub struct RunRecord {
     /// When no operator led, or nobody could reach the API server.
     pub leader_gaps: Vec<LeaderGap>,
+    /// When admission was uninstalled, until pods were completed again: nobody asked anything of a pod that was made then.
+    pub uninstalled: Vec<LeaderGap>,
     /// By how much the operator's clock was ahead, each from an instant on; not at all before the first.
     pub clock: Vec<(Timestamp, Duration)>,
 }

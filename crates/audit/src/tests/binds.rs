@@ -266,11 +266,11 @@ fn while_nobody_leads_facts_wait() {
     log.placed(44.0, "unattended", "nord");
     assert_eq!(log.checked().breaches.len(), 1);
     let nobody = |from, until| LeaderGap { from: at(from), until: at(until), why: "killed".to_owned() };
-    let record = RunRecord { leader_gaps: vec![nobody(29.0, 43.0)], clock: vec![] };
+    let record = RunRecord { leader_gaps: vec![nobody(29.0, 43.0)], ..RunRecord::default() };
     assert!(log.checked_with(&record).breaches.is_empty());
     log.placed(45.1, "attended-again", "nord");
     assert_eq!(log.checked_with(&record).breaches.len(), 1);
-    let elsewhere = RunRecord { leader_gaps: vec![nobody(20.0, 29.0)], clock: vec![] };
+    let elsewhere = RunRecord { leader_gaps: vec![nobody(20.0, 29.0)], ..RunRecord::default() };
     assert_eq!(log.checked_with(&elsewhere).breaches.len(), 2);
 }
 
@@ -280,7 +280,7 @@ fn a_day_that_begins_by_the_operators_clock_ends_a_certificate() {
     let mut log = certified();
     log.placed(20.0, "good", "nord");
     log.placed(40.0, "it", "nord");
-    let turned = |ahead| RunRecord { leader_gaps: vec![], clock: vec![(at(30.0), ahead)] };
+    let turned = |ahead| RunRecord { clock: vec![(at(30.0), ahead)], ..RunRecord::default() };
     // The last day is 8 days ahead.
     assert!(log.checked_with(&turned(days(8))).breaches.is_empty());
     assert_eq!(log.checked_with(&turned(days(9))).breaches.len(), 1);
@@ -420,5 +420,16 @@ fn what_nobody_demands_any_more_is_met_and_what_somebody_demands_again_is_not() 
         log.fact(50.0, "placementpolicies", &policy(&json!({"qualifications": ["secnumcloud"]})));
         log.bind(60.0, "longer", "stray");
         assert_eq!(log.checked().breaches.len(), 1, "{what}");
+    }
+}
+
+#[test]
+fn of_a_pod_that_was_made_while_rempart_was_away_nobody_asks_anything() {
+    let away = LeaderGap { from: at(30.0), until: at(40.0), why: "uninstalled".to_owned() };
+    let record = RunRecord { uninstalled: vec![away], ..RunRecord::default() };
+    for (second, breach) in [(25.0, true), (29.0, true), (31.0, false), (39.0, false), (45.0, false), (47.0, true)] {
+        let mut log = certified();
+        log.placed(second, "it", "stray");
+        assert_eq!(!log.checked_with(&record).breaches.is_empty(), breach, "{second}");
     }
 }

@@ -114,7 +114,8 @@ async fn run_on(cluster: &ControlPlane, settings: ChaosSettings) -> Result<Chaos
     summary.breaches.append(&mut summary.coverage.breaches);
     let log = setup::audit_log(cluster);
     let file = File::open(&log).with_context(|| format!("cannot open {}", log.display()))?;
-    let record = RunRecord { leader_gaps: gaps, clock: vec![] };
+    let uninstalled = std::mem::take(&mut summary.uninstalled);
+    let record = RunRecord { leader_gaps: gaps, uninstalled, clock: vec![] };
     let findings = rempart_audit::check(BufReader::new(file), &record, AuditTolerance::default())?;
     summary.breaches.extend(findings.breaches.iter().map(ToString::to_string));
     // An API server that is killed may leave a line torn, and the next one writes on behind it.
@@ -183,6 +184,7 @@ async fn drive(
         summary.breaches.push("a pod that no pool was cleared for any more was not kept".to_owned());
     }
     summary.workloads = developers.number();
+    summary.uninstalled = injector.uninstalled();
     operators.check().await?;
     injector.list_all().await
 }

@@ -49,6 +49,13 @@ pub(super) async fn list(client: &Client, path: &str) -> Result<Vec<Value>> {
     }
 }
 
+/// What would become of an object that is created at a path.
+pub(super) async fn create_dry(client: &Client, path: &str, object: &Value) -> Result<Value> {
+    let request = Request::post(format!("{path}?dryRun=All")).header("content-type", "application/json");
+    let request = request.body(object.to_string().into_bytes())?;
+    attempt(client, request).await.map_err(|error| anyhow!("cannot create at {path}: {error}"))
+}
+
 /// One attempt of a write. A conflict counts as created, 404 as deleted: an attempt may have done it though nobody said
 /// so.
 pub(super) async fn attempt_write(client: &Client, verb: WriteVerb, path: &str, body: &Value) -> Result<(), String> {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::{availability::AvailabilityOutcome, daemon_sets::CoverageOutcome, settings::ChaosSettings};
-use rempart_audit::{AuditFindings, AuditTolerance};
+use rempart_audit::{AuditFindings, AuditTolerance, LeaderGap};
 
 /// Breaches printed in full.
 const TOLD: usize = 20;
@@ -21,6 +21,8 @@ pub struct ChaosSummary {
     /// The longest leader gap, by reason.
     pub(super) unattended: BTreeMap<String, Duration>,
     pub(super) unattended_in_all: Duration,
+    /// When Rempart was uninstalled.
+    pub(super) uninstalled: Vec<LeaderGap>,
     pub(super) ready: AvailabilityOutcome,
     pub(super) coverage: CoverageOutcome,
     /// Notes of moves that owners took out of their templates again.

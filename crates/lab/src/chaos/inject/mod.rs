@@ -9,8 +9,10 @@ mod relabelling;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use kube::Client;
+use rempart_audit::LeaderGap;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use self::relabelling::NamespaceRelabelling;
@@ -20,7 +22,8 @@ use super::{
     fault::InjectedFault,
     leader_gaps::LeaderGaps,
     operators::OperatorReplicas,
-    requests::list,
+    requests::{create_dry, list},
+    wall_clock::now,
     webhook::ForeignWebhook,
 };
 use crate::{Component, ControlPlane, eventually, rng::SeededRng};
@@ -42,6 +45,8 @@ pub(super) struct FaultInjector<'a> {
     partitioned: BTreeSet<&'static str>,
     relabelling: NamespaceRelabelling,
     webhook: ForeignWebhook,
+    /// When Rempart was away.
+    uninstalled: Vec<LeaderGap>,
 }
 
 /// Those to whom faults happen.
@@ -70,6 +75,7 @@ impl<'a> FaultInjector<'a> {
             rng: SeededRng::new(seed.rotate_left(32)),
             state: FaultState::default(),
             partitioned: BTreeSet::new(),
+            uninstalled: Vec::new(),
         })
     }
 
@@ -108,11 +114,15 @@ impl<'a> FaultInjector<'a> {
             }
             InjectedFault::Reinstall => {
                 self.leader_gaps.begin("uninstalled");
+                let from = now();
                 let away = self.away();
                 self.operators.uninstall().await?;
                 sleep(away).await;
+                self.operators.install().await?;
+                self.until_completed().await?;
+                self.uninstalled.push(LeaderGap { from, until: now(), why: "uninstalled".to_owned() });
                 self.leader_gaps.begin("installed");
-                self.operators.install().await
+                Ok(())
             }
             InjectedFault::KillApiServer => self.kill(Component::ApiServer, "API server killed").await,
             InjectedFault::KillEtcd => self.kill(Component::Etcd, "etcd killed").await,
@@ -136,6 +146,40 @@ impl<'a> FaultInjector<'a> {
         }
         self.requeue_job_pods().await?;
         self.operators.resume().await
+    }
+
+    /// When Rempart was away, until pods were completed again.
+    pub(super) fn uninstalled(&mut self) -> Vec<LeaderGap> {
+        std::mem::take(&mut self.uninstalled)
+    }
+
+    /// Waits until pods are completed for every policy that enforces: statuses may be from before.
+    async fn until_completed(&self) -> Result<()> {
+        let governs = |policy: &str| !self.state.deleted.contains(policy);
+        let mut expected = Vec::new();
+        if governs("state") {
+            expected.extend(["claims", "archive", "garden"].map(|namespace| (namespace, "/state.")));
+        }
+        if governs("green") && !self.state.suspended {
+            expected.push(("garden", "/green."));
+        }
+        let pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"generateName": "asked-", "annotations": {"rempart.dev/sensitivity": "restricted"}},
+            "spec": {"containers": [{"name": "main", "image": "example.test/none"}]},
+        });
+        eventually("pods to be completed", PATIENCE, async || {
+            for (namespace, key) in &expected {
+                let made = create_dry(&self.client, &format!("/api/v1/namespaces/{namespace}/pods"), &pod).await?;
+                let selector = made.pointer("/spec/nodeSelector").and_then(Value::as_object);
+                let completed = selector.is_some_and(|selector| selector.keys().any(|found| found.contains(key)));
+                ensure!(completed, "one of {namespace} does not select by {key}");
+            }
+            anyhow::Ok(())
+        })
+        .await?;
+        Ok(())
     }
 
     fn away(&mut self) -> Duration {

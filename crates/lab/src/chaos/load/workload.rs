@@ -113,7 +113,7 @@ impl LoadWorkload {
             claim,
             reverted: is_deployment && matches!(trait_number, 4 | 5),
             paused: false,
-            runs_for: rng.between(Duration::from_secs(1), Duration::from_secs(15)),
+            runs_for: rng.between(Duration::from_secs(1), Duration::from_secs(8)),
         }
     }
 
