@@ -8,7 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use kube::Client;
 use serde_json::json;
-use tokio::{sync::Mutex, time::sleep};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep, sleep_until},
+};
 
 use super::{skewed_replica::SkewedReplica, snapshot::ObjectSnapshot, wall_clock::now};
 use crate::{ControlPlane, OperatorProcess, eventually};
@@ -17,6 +20,8 @@ use crate::{ControlPlane, OperatorProcess, eventually};
 const PATIENCE: Duration = Duration::from_mins(2);
 /// Interval between looks for the leader.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// For how long a replica must be stopped so that another leads when it goes on.
+const LEASE: Duration = Duration::from_secs(17);
 /// By how much a clock jumps: past the end of every certificate.
 const JUMP: Duration = Duration::from_hours(24 * 365 * 80);
 
@@ -24,7 +29,8 @@ const JUMP: Duration = Duration::from_hours(24 * 365 * 80);
 pub(super) struct OperatorReplicas<'a> {
     cluster: &'a ControlPlane,
     replicas: Mutex<Vec<OperatorProcess>>,
-    paused: Mutex<Option<OperatorProcess>>,
+    /// One that is stopped where it stood, and since when.
+    paused: Mutex<Option<(OperatorProcess, Instant)>>,
     started: Mutex<usize>,
 }
 
@@ -102,7 +108,7 @@ impl<'a> OperatorReplicas<'a> {
         if paused.is_none() {
             let leader = self.take_leader().await?;
             leader.pause();
-            *paused = Some(leader);
+            *paused = Some((leader, Instant::now()));
             drop(paused);
             self.complete().await?;
         }
@@ -112,7 +118,9 @@ impl<'a> OperatorReplicas<'a> {
     /// Resumes the paused replica beside the others, until it has seen that another leads, and ends it.
     pub(super) async fn resume(&self) -> Result<()> {
         let paused = self.paused.lock().await.take();
-        if let Some(paused) = paused {
+        if let Some((paused, since)) = paused {
+            // Until then it may lead. An earlier pause that was cut short may be what is remedied.
+            sleep_until(since + LEASE).await;
             paused.resume();
             // It must find out that it leads no more, and write nothing. The audit log has what it wrote.
             let found_out = eventually("a paused leader to see that another leads", PATIENCE, async || {
@@ -162,7 +170,7 @@ impl<'a> OperatorReplicas<'a> {
     pub(super) async fn uninstall(&self) -> Result<()> {
         let replicas = std::mem::take(&mut *self.replicas.lock().await);
         let paused = self.paused.lock().await.take();
-        if let Some(replica) = paused {
+        if let Some((replica, _)) = paused {
             replica.kill().await;
         }
         for replica in replicas {
