@@ -63,8 +63,8 @@ impl<'a> DeveloperActors<'a> {
             }
             LoadAction::Pause(workload) => {
                 let path = format!("{}/{}", workload.path(), workload.name);
-                let patch = json!({"spec": {"paused": workload.paused}});
-                insist(&self.client, WriteVerb::Merge, &path, &patch).await?;
+                let paused = json!({"spec": {"paused": workload.paused}});
+                insist(&self.client, WriteVerb::Merge, &path, &paused).await?;
                 if let Some(known) = self.has().get_mut(&workload.name) {
                     known.paused = workload.paused;
                 }

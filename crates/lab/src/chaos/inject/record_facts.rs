@@ -43,13 +43,11 @@ impl FaultInjector<'_> {
 
     /// Writes an object of Rempart's API, or deletes it.
     async fn record(&self, plural: &str, name: &str, object: Option<Value>) -> Result<()> {
-        match object {
-            Some(object) => apply(&self.client, plural, &object).await,
-            None => {
-                let path = format!("/apis/rempart.dev/v1alpha1/{plural}/{name}");
-                insist(&self.client, WriteVerb::Delete, &path, &Value::Null).await
-            }
+        if let Some(object) = object {
+            return apply(&self.client, plural, &object).await;
         }
+        let path = format!("/apis/rempart.dev/v1alpha1/{plural}/{name}");
+        insist(&self.client, WriteVerb::Delete, &path, &Value::Null).await
     }
 
     /// Waits until an object that was deleted is gone: what is written before that goes with it.

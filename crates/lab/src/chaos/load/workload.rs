@@ -14,6 +14,7 @@ pub(super) const REPLICAS: usize = 6;
 
 /// A workload that must be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a trait of its own")]
 pub(in super::super) struct LoadWorkload {
     pub(in super::super) kind: LoadKind,
     pub(in super::super) namespace: &'static str,
