@@ -59,7 +59,7 @@ enum BindVerdict {
 }
 
 pub(super) fn judge(log: &AuditLog, record: &RunRecord, tolerance: AuditTolerance) -> AuditFindings {
-    let history = ObjectHistory::of(log);
+    let history = ObjectHistory::of(log, tolerance.deletion);
     let judge = BindJudge { history: &history, record, spans: leader_gaps::merged(&record.leader_gaps), tolerance };
     let pods = pods(log);
     let mut findings = AuditFindings { unreadable: log.unreadable, ..AuditFindings::default() };

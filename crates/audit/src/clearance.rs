@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     facts::ClusterFacts,
     log::text,
-    needs::{PlacementDemand, PlacementNeed, ends, governs, levels, rank},
+    needs::{PlacementDemand, PlacementNeed, ends, exceptions, governs, levels, rank},
     requirements::{OfferZone, lacks},
     selectors,
 };
@@ -67,7 +67,7 @@ impl<'a> NodeClearance<'a> {
         | PlacementDemand::Category { policy: name, .. }
         | PlacementDemand::Unknown { policy: name, .. }) = demand;
         // What nobody demands any more is met: its policy is gone or about to be, reports only, governs elsewhere, or has no
-        // such level or category now.
+        // such level, category or exception now.
         let policy = self.facts.policies.get(name.as_str())?;
         let found = self.facts.namespaces.get(namespace)?;
         if text(policy, "/spec/mode") != "Enforce" || ends(policy).is_some() || !governs(policy, namespace, found) {
@@ -80,9 +80,13 @@ impl<'a> NodeClearance<'a> {
                 let found = known.find(|found| text(found, "/name") == category)?;
                 self.falls_short(&format!("category {category} of policy {name}"), found)
             }
-            PlacementDemand::Level { level, .. } => {
+            PlacementDemand::Level { level, exception, .. } => {
                 let rank = rank(policy, level)?;
-                if self.excepted(policy, namespace, rank) {
+                let mut granted = exceptions(policy, namespace, rank).map(|found| text(found, "/name"));
+                // One that is removed is retired as levels are.
+                if exception.as_ref().is_some_and(|name| granted.all(|found| found != name))
+                    || self.excepted(policy, namespace, rank)
+                {
                     return None;
                 }
                 let mut below = levels(policy).iter().take(rank + 1);
@@ -96,16 +100,10 @@ impl<'a> NodeClearance<'a> {
     /// Whether somebody has granted that pods of this namespace and level may be here, until today or later.
     fn excepted(&self, policy: &Value, namespace: &str, of: usize) -> bool {
         let today = self.facts.today();
-        let mut granted = policy.pointer("/spec/exceptions").and_then(Value::as_array).into_iter().flatten();
-        let lists = |exception: &Value, field: &str, name: &str| {
-            let listed = exception.get(field).and_then(Value::as_array);
-            listed.is_some_and(|listed| listed.iter().any(|found| found == name))
-        };
-        granted.any(|exception| {
-            lists(exception, "namespaces", namespace)
-                && self.pool.is_some_and(|(pool, _)| lists(exception, "pools", pool))
-                && rank(policy, text(exception, "/level")).is_some_and(|most| of <= most)
-                && today.as_str() <= text(exception, "/until")
+        exceptions(policy, namespace, of).any(|exception| {
+            let pools = exception.pointer("/pools").and_then(Value::as_array);
+            let lent = |pool: &str| pools.is_some_and(|listed| listed.iter().any(|found| found == pool));
+            self.pool.is_some_and(|(pool, _)| lent(pool)) && today.as_str() <= text(exception, "/until")
         })
     }
 

@@ -16,7 +16,7 @@
 //! What a pod needs is decided when it is admitted. Namespaces and policies count for that as they were at some instant
 //! of the [`AuditTolerance::admission`] before its creation; the clearance of its node counts as it was at the binding.
 //! What is raised between the two concerns a pod that runs, not one that is bound. A demand that is gone by then, with its
-//! policy, level or category, is met: its key is retired, and stays where it was granted while something
+//! policy, level, category or exception, is met: its key is retired, and stays where it was granted while something
 //! selects by it. Lead time withdraws nothing here: cleared is cleared until the last day.
 //!
 //! # Beside bindings

@@ -19,6 +19,8 @@ pub enum PlacementDemand {
         policy: String,
         /// Its name.
         level: String,
+        /// The exception by which it was admitted, if it was by one.
+        exception: Option<String>,
     },
     /// That it is cleared for a category.
     Category {
@@ -114,6 +116,16 @@ pub(super) fn rank(policy: &Value, level: &str) -> Option<usize> {
     levels(policy).iter().position(|found| text(found, "/name") == level)
 }
 
+/// The exceptions of a policy for pods of a level, by its rank, in a namespace.
+pub(super) fn exceptions<'a>(policy: &'a Value, namespace: &str, of: usize) -> impl Iterator<Item = &'a Value> {
+    let granted = policy.pointer("/spec/exceptions").and_then(Value::as_array).into_iter().flatten();
+    granted.filter(move |exception| {
+        let namespaces = exception.pointer("/namespaces").and_then(Value::as_array);
+        namespaces.is_some_and(|listed| listed.iter().any(|found| found == namespace))
+            && rank(policy, text(exception, "/level")).is_some_and(|most| of <= most)
+    })
+}
+
 fn demand(name: &str, policy: &Value, namespace: &Value, pod: &Value, demands: &mut Vec<PlacementDemand>) {
     let said =
         |object: &Value, map: &str, key: &str| Some(object.get("metadata")?.get(map)?.get(key)?.as_str()?.to_owned());
@@ -134,7 +146,9 @@ fn demand(name: &str, policy: &Value, namespace: &Value, pod: &Value, demands: &
     let mut below = levels(policy).iter().take(effective + 1);
     if below.clone().any(|level| level.get("require").is_some()) {
         let level = below.next_back().map(|level| text(level, "/name")).unwrap_or_default();
-        demands.push(PlacementDemand::Level { policy: name.to_owned(), level: level.to_owned() });
+        let in_namespace = text(namespace, "/metadata/name");
+        let exception = exceptions(policy, in_namespace, effective).map(|found| text(found, "/name").to_owned()).next();
+        demands.push(PlacementDemand::Level { policy: name.to_owned(), level: level.to_owned(), exception });
     }
     let categories = [
         (said(namespace, "labels", "rempart.dev/categories"), '.'),

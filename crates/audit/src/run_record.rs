@@ -22,6 +22,9 @@ pub struct RunRecord {
 pub struct AuditTolerance {
     /// From a fact to the stamps, the scheduler's cache and the last bind that it had decided before.
     pub stamps: Duration,
+    /// From the deletion of a pool or provider until it counts: the operator waits, since what is deleted is often made
+    /// again at once.
+    pub deletion: Duration,
     /// From a policy or a namespace's label to the admission of pods: the operator binds, and API servers take bindings
     /// up once a second.
     pub admission: Duration,
@@ -29,6 +32,6 @@ pub struct AuditTolerance {
 
 impl Default for AuditTolerance {
     fn default() -> Self {
-        Self { stamps: Duration::from_secs(2), admission: Duration::from_secs(6) }
+        Self { stamps: Duration::from_secs(2), deletion: Duration::from_secs(2), admission: Duration::from_secs(6) }
     }
 }

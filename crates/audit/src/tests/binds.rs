@@ -433,3 +433,54 @@ fn of_a_pod_that_was_made_while_rempart_was_away_nobody_asks_anything() {
         assert_eq!(!log.checked_with(&record).breaches.is_empty(), breach, "{second}");
     }
 }
+
+#[test]
+fn what_was_admitted_by_an_exception_is_held_to_it_until_it_is_removed() {
+    let with = |exceptions: Value| {
+        let mut policy = policy(&json!({"qualifications": ["c5"]}));
+        policy["spec"]["exceptions"] = exceptions;
+        policy
+    };
+    let exception = |pool: &str| json!({"name": "legacy", "namespaces": ["claims"], "level": "restricted", "pools": [pool], "until": "2099-12-31"});
+    let restricted = json!({"rempart.dev/sensitivity": "restricted"});
+    for (then, breach) in [
+        (json!([exception("nord")]), false),
+        (json!([]), false),
+        // It is there, and lends another pool now.
+        (json!([exception("sud")]), true),
+    ] {
+        let mut log = certified();
+        log.fact(1.0, "placementpolicies", &with(json!([exception("nord")])));
+        log.pod(20.0, "waits", &restricted);
+        log.fact(30.0, "placementpolicies", &with(then.clone()));
+        log.bind(40.0, "waits", "nord");
+        // Nobody is admitted by what is gone.
+        log.placed(50.0, "after", "nord");
+        assert_eq!(
+            log.checked().breaches.len(),
+            usize::from(breach) + usize::from(then != json!([exception("nord")])),
+            "{then}"
+        );
+    }
+}
+
+#[test]
+fn what_goes_with_a_pool_or_provider_that_is_deleted_goes_two_seconds_later() {
+    for resource in ["cloudproviders", "placementpools"] {
+        for (second, breach) in [(33.5, false), (34.5, true)] {
+            let mut log = certified();
+            log.gone(30.0, resource, "nord");
+            log.placed(second, "it", "nord");
+            assert_eq!(!log.checked().breaches.is_empty(), breach, "{resource} {second}");
+        }
+        // What is recorded again, and otherwise, is otherwise at once.
+        let mut log = certified();
+        log.gone(30.0, resource, "nord");
+        let mut changed = if resource == "cloudproviders" { provider() } else { pool() };
+        let pointer = if resource == "cloudproviders" { "offers" } else { "offer" };
+        changed["spec"][pointer] = json!(null);
+        log.fact(30.5, resource, &changed);
+        log.placed(33.0, "it", "nord");
+        assert_eq!(log.checked().breaches.len(), 1, "{resource}");
+    }
+}
