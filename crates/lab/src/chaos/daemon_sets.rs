@@ -29,6 +29,8 @@ pub(super) struct CoverageOutcome {
     pub(super) looks: usize,
     /// The longest time that a node was without.
     pub(super) longest: Duration,
+    /// Which `DaemonSet` and node that was.
+    pub(super) of: String,
     /// Those that were without for too long.
     pub(super) breaches: Vec<String>,
 }
@@ -57,7 +59,10 @@ impl CoverageMonitor {
             outcome.looks += 1;
             for pod in missing {
                 let lasted = looked.duration_since(*since.entry(pod.clone()).or_insert(looked));
-                outcome.longest = outcome.longest.max(lasted);
+                if lasted > outcome.longest {
+                    outcome.longest = lasted;
+                    outcome.of = format!(", {} on {} at {}", pod.0, pod.1, now());
+                }
                 if lasted > TOLERANCE && told.insert(pod.clone()) {
                     let (set, node) = pod;
                     let what = format!("the DaemonSet {set} has had no pod on {node}, which may have one");

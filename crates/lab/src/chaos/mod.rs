@@ -175,7 +175,7 @@ async fn drive(
         looked.await.inspect_err(|error| step.note(&error.to_string()))
     });
     match whole.await {
-        Ok(kept) => summary.kept = kept,
+        Ok(counted) => (summary.kept, summary.records) = counted,
         Err(error) => summary.breaches.push(format!("after the last fault: {error}")),
     }
     summary.recovered = last.elapsed();

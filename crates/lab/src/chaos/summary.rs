@@ -28,6 +28,8 @@ pub struct ChaosSummary {
     /// Notes of moves that owners took out of their templates again.
     pub(super) reverted: usize,
     pub(super) kept: usize,
+    /// Records that say what is the case.
+    pub(super) records: usize,
     /// Time from the last fault until every invariant held.
     pub(super) recovered: Duration,
     pub(super) findings: AuditFindings,
@@ -68,10 +70,10 @@ impl fmt::Display for ChaosSummary {
             "  ready pods   {looks} looks at workloads that had reached their floor; {lost} pods on nodes that were cut off, for \
              which {pardons} workloads were pardoned"
         )?;
-        let CoverageOutcome { looks, longest, .. } = &self.coverage;
+        let CoverageOutcome { looks, longest, of, .. } = &self.coverage;
         writeln!(
             f,
-            "  DaemonSets   {looks} looks; the longest that a node was without a pod that it may have: {:.0} s",
+            "  DaemonSets   {looks} looks; the longest that a node was without a pod that it may have: {:.0} s{of}",
             longest.as_secs_f64()
         )?;
         let in_all = self.unattended_in_all.as_secs_f64();
@@ -85,9 +87,10 @@ impl fmt::Display for ChaosSummary {
         writeln!(
             f,
             "  in the end   all as it should be after {:.1} s unless said below, {} pods kept, since nothing else could take \
-             them or only their owner may move them",
+             them or only their owner may move them, {} records right",
             self.recovered.as_secs_f64(),
-            self.kept
+            self.kept,
+            self.records
         )?;
         if *unreadable > 0 {
             writeln!(f, "  audit log    {unreadable} torn lines")?;

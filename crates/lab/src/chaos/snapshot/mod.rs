@@ -158,8 +158,9 @@ impl ObjectSnapshot {
         missing.collect()
     }
 
-    /// Fails unless all is as it should be in the end. Counts the pods that are kept where they may not be.
-    pub(super) fn sound(&self, now: Timestamp) -> Result<usize> {
+    /// Fails unless all is as it should be in the end. Counts the pods that are kept where they may not be, and the records
+    /// that say what is the case.
+    pub(super) fn sound(&self, now: Timestamp) -> Result<(usize, usize)> {
         self.stamps_agree(now)?;
         let facts = self.facts(now);
         let missing = self.missing_of_daemon_sets(now);
@@ -179,8 +180,7 @@ impl ObjectSnapshot {
             bail!("the Job {}/{} has failed", text(job, "/metadata/namespace"), text(job, "/metadata/name"));
         }
         let kept = self.compliant(now)?;
-        records::agree(self, &facts)?;
-        Ok(kept)
+        Ok((kept, records::agree(self, &facts)?))
     }
 
     /// Fails unless every pod that runs stands where its need is met, or nowhere could, or only its owner may move it.
@@ -208,3 +208,6 @@ impl ObjectSnapshot {
         Ok(kept)
     }
 }
+
+#[cfg(test)]
+mod tests;
