@@ -74,6 +74,10 @@ impl<'a> NodeClearance<'a> {
             return None;
         }
         match demand {
+            // One that is known again is what it says.
+            PlacementDemand::Unknown { value, .. } if rank(policy, value).is_some() => {
+                self.refuses_level(policy, namespace, value, None)
+            }
             PlacementDemand::Unknown { value, .. } => Some(format!("policy {name} does not know {value:?}")),
             PlacementDemand::Category { category, .. } => {
                 let mut known = policy.pointer("/spec/categories").and_then(Value::as_array).into_iter().flatten();
@@ -81,20 +85,22 @@ impl<'a> NodeClearance<'a> {
                 self.falls_short(&format!("category {category} of policy {name}"), found)
             }
             PlacementDemand::Level { level, exception, .. } => {
-                let rank = rank(policy, level)?;
-                let mut granted = exceptions(policy, namespace, rank).map(|found| text(found, "/name"));
-                // One that is removed is retired as levels are.
-                if exception.as_ref().is_some_and(|name| granted.all(|found| found != name))
-                    || self.excepted(policy, namespace, rank)
-                {
-                    return None;
-                }
-                let mut below = levels(policy).iter().take(rank + 1);
-                below.find_map(|level| {
-                    self.falls_short(&format!("level {} of policy {name}", text(level, "/name")), level)
-                })
+                self.refuses_level(policy, namespace, level, exception.as_deref())
             }
         }
+    }
+
+    /// Why it may not have a pod of a level, which was admitted by an exception or by none.
+    fn refuses_level(&self, policy: &Value, namespace: &str, level: &str, by: Option<&str>) -> Option<String> {
+        let rank = rank(policy, level)?;
+        let mut granted = exceptions(policy, namespace, rank).map(|found| text(found, "/name"));
+        // One that is removed is retired as levels are.
+        if by.is_some_and(|name| granted.all(|found| found != name)) || self.excepted(policy, namespace, rank) {
+            return None;
+        }
+        let name = text(policy, "/metadata/name");
+        let mut below = levels(policy).iter().take(rank + 1);
+        below.find_map(|level| self.falls_short(&format!("level {} of policy {name}", text(level, "/name")), level))
     }
 
     /// Whether somebody has granted that pods of this namespace and level may be here, until today or later.

@@ -484,3 +484,29 @@ fn what_goes_with_a_pool_or_provider_that_is_deleted_goes_two_seconds_later() {
         assert_eq!(log.checked().breaches.len(), 1, "{resource}");
     }
 }
+
+#[test]
+fn a_level_that_is_known_again_is_what_it_says() {
+    let renamed = |name: &str| {
+        let mut renamed = policy(&json!({"qualifications": ["secnumcloud"]}));
+        renamed["spec"]["levels"][1]["name"] = json!(name);
+        renamed
+    };
+    let mut log = certified();
+    log.fact(1.0, "placementpolicies", &renamed("confined"));
+    for name in ["waits", "strays"] {
+        log.pod(20.0, name, &json!({"rempart.dev/sensitivity": "restricted"}));
+    }
+    log.pod(20.0, "early", &json!({"rempart.dev/sensitivity": "restricted"}));
+    log.bind(25.0, "early", "nord");
+    log.fact(30.0, "placementpolicies", &renamed("restricted"));
+    log.bind(40.0, "waits", "nord");
+    log.bind(40.0, "strays", "stray");
+    assert_eq!(
+        breaches(&log.checked()),
+        [
+            "pod claims/early was bound to nord: policy state does not know \"restricted\"",
+            "pod claims/strays was bound to stray: level restricted of policy state: the node is of no pool",
+        ]
+    );
+}

@@ -1,7 +1,8 @@
 //! Monitor of every `DaemonSet`: no node that may have one of its pods is without for long.
 //!
 //! It takes snapshots and the second opinion on them, and returns breaches. Where nobody leads nothing follows, and
-//! nothing is counted; a node is given time from the last moment at which it was otherwise.
+//! nothing is counted, nor is a pod that waits for the scheduler alone; a node is given time from the last moment at
+//! which it was otherwise.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,7 +49,8 @@ impl CoverageMonitor {
             sleep(INTERVAL).await;
             let led = leader_gaps.ensure_closed().is_ok();
             let Ok(snapshot) = ObjectSnapshot::read(client, true).await else { continue };
-            let missing = snapshot.missing_of_daemon_sets(now());
+            let mut missing = snapshot.missing_of_daemon_sets(now());
+            missing.retain(|(set, node)| !snapshot.waits_for_scheduler(set, node));
             if !led {
                 since.clear();
                 continue;

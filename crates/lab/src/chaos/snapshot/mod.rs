@@ -158,6 +158,22 @@ impl ObjectSnapshot {
         missing.collect()
     }
 
+    /// Whether a pod of a `DaemonSet` waits for the scheduler and for nobody else: it is made for the node, which carries all
+    /// that it selects by.
+    pub(super) fn waits_for_scheduler(&self, set: &str, node: &str) -> bool {
+        const OWN: &str = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchFields/0/values/0";
+        let labels = self.nodes.iter().find(|found| text(found, "/metadata/name") == node);
+        let labels = labels.and_then(|found| found.pointer("/metadata/labels"));
+        self.pods.iter().any(|pod| {
+            let of = format!("{}/{}", text(pod, "/metadata/namespace"), text(pod, "/metadata/labels/app"));
+            let mut keys = pod.pointer("/spec/nodeSelector").and_then(Value::as_object).into_iter().flatten();
+            of == set
+                && text(pod, "/spec/nodeName").is_empty()
+                && text(pod, OWN) == node
+                && keys.all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
+        })
+    }
+
     /// Fails unless all is as it should be in the end. Counts the pods that are kept where they may not be, and the records
     /// that say what is the case.
     pub(super) fn sound(&self, now: Timestamp) -> Result<(usize, usize)> {

@@ -157,3 +157,20 @@ fn what_is_left_to_its_owner_or_has_no_other_place_is_kept() {
         assert_eq!(told == "1 kept, 2 records", kept, "{told}");
     }
 }
+
+#[test]
+fn a_pod_of_a_daemon_set_that_its_node_has_all_stamps_for_waits_for_the_scheduler() {
+    const KEY: &str = "clearance.rempart.node-restriction.kubernetes.io/state.restricted";
+    for (node, key, waits) in [("nord-1", KEY, true), ("nord-1", "other", false), ("est-1", KEY, false)] {
+        let mut made = pod("d", "set", "");
+        made["spec"]["nodeSelector"][key] = json!("true");
+        let own = json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["nord-1"]}]}]);
+        made["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"] =
+            own;
+        let mut snapshot = sound();
+        snapshot.pods = vec![made];
+        assert_eq!(snapshot.waits_for_scheduler("claims/set", node), waits, "{node} {key}");
+        assert!(!snapshot.waits_for_scheduler("claims/web", node));
+        assert!(snapshot.missing_of_daemon_sets(now()).contains(&("claims/set".to_owned(), "nord-1".to_owned())));
+    }
+}
