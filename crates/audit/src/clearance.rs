@@ -55,6 +55,22 @@ impl<'a> NodeClearance<'a> {
         need.demands.iter().find_map(|demand| self.refuses_demand(&need.namespace, demand))
     }
 
+    /// Whether pods with this need are offered it: it may have them, and who is admitted by an exception selects pools that
+    /// the exception lends, and those that are cleared for its level, though its own be lower.
+    pub(super) fn is_offered(&self, need: &PlacementNeed) -> bool {
+        self.refuses(need).is_none()
+            && need.demands.iter().all(|demand| {
+                let PlacementDemand::Level { policy, level, exception: Some(name) } = demand else { return true };
+                let Some(found) = self.facts.policies.get(policy.as_str()) else { return true };
+                let of = rank(found, level).unwrap_or_default();
+                let mut granted =
+                    exceptions(found, &need.namespace, of).filter(|exception| text(exception, "/name") == name);
+                granted.all(|exception| {
+                    self.excepted(found, &need.namespace, of) || self.cleared(policy, text(exception, "/level"))
+                })
+            })
+    }
+
     /// Whether it is cleared for a level, whatever exceptions say and whoever enforces it.
     pub fn cleared(&self, policy: &str, level: &str) -> bool {
         let Some(policy) = self.facts.policies.get(policy) else { return false };

@@ -44,7 +44,7 @@ pub fn uncovered_nodes<'a>(facts: &ClusterFacts<'a>, daemon_set: &Value, pods: &
             && text(node, "/metadata/deletionTimestamp").is_empty()
             && asks_for(template, node)
             && tolerates(template, node)
-            && NodeClearance::of(facts, name).refuses(&need).is_none()
+            && NodeClearance::of(facts, name).is_offered(&need)
     });
     nodes.map(|(name, _)| *name).collect()
 }

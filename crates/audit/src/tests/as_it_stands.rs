@@ -175,3 +175,20 @@ fn a_pod_hears_what_its_workload_says_now() {
         assert_eq!(found, demands, "{owner}");
     }
 }
+
+#[test]
+fn who_is_admitted_by_an_exception_selects_what_it_lends_and_what_is_cleared_for_its_level() {
+    let certified = json!({"qualifications": ["c5"]});
+    for (pools, expected) in [(json!(["nord"]), "nord nord-2"), (json!(["sud"]), "")] {
+        let exception = json!([{"name": "legacy", "namespaces": ["claims"], "level": "secret", "pools": pools,
+            "until": "2099-12-31"}]);
+        let change = |objects: &mut [Value; 4]| {
+            objects[0]["spec"]["exceptions"] = exception;
+            objects[0]["spec"]["levels"][1]["require"] = json!({"qualifications": ["hds"]});
+            objects[0]["spec"]["levels"][2]["require"] = certified.clone();
+        };
+        let set = daemon_set(&json!({"rempart.dev/sensitivity": "restricted"}), &json!({}));
+        let found = with_facts(&certified, change, |facts| uncovered_nodes(facts, &set, &[]).join(" "));
+        assert_eq!(found, expected);
+    }
+}
