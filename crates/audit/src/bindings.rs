@@ -59,7 +59,7 @@ enum BindVerdict {
 }
 
 pub(super) fn judge(log: &AuditLog, record: &RunRecord, tolerance: AuditTolerance) -> AuditFindings {
-    let history = ObjectHistory::of(log);
+    let history = ObjectHistory::of(log, tolerance.deletion);
     let judge = BindJudge { history: &history, record, spans: leader_gaps::merged(&record.leader_gaps), tolerance };
     let pods = pods(log);
     let mut findings = AuditFindings { unreadable: log.unreadable, ..AuditFindings::default() };
@@ -205,6 +205,9 @@ impl BindJudge<'_> {
     fn needs(&self, pod: &AdmittedPod) -> Vec<PlacementNeed> {
         let from = leader_gaps::back(pod.received, self.tolerance.admission, &self.spans);
         let mut needs = Vec::new();
+        if self.record.uninstalled.iter().any(|gap| gap.from <= pod.complete && from <= gap.until) {
+            needs.push(PlacementNeed { namespace: pod.namespace.clone(), demands: vec![] });
+        }
         for stage in [AuditStage::RequestReceived, AuditStage::ResponseComplete] {
             for at in self.instants(from, pod.complete, stage).into_iter().rev() {
                 let facts = self.history.at(at, stage, self.clock(at));

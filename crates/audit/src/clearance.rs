@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     facts::ClusterFacts,
     log::text,
-    needs::{PlacementDemand, PlacementNeed, governs, levels, rank},
+    needs::{PlacementDemand, PlacementNeed, ends, exceptions, governs, levels, rank},
     requirements::{OfferZone, lacks},
     selectors,
 };
@@ -55,6 +55,22 @@ impl<'a> NodeClearance<'a> {
         need.demands.iter().find_map(|demand| self.refuses_demand(&need.namespace, demand))
     }
 
+    /// Whether pods with this need are offered it: it may have them, and who is admitted by an exception selects pools that
+    /// the exception lends, and those that are cleared for its level, though its own be lower.
+    pub(super) fn is_offered(&self, need: &PlacementNeed) -> bool {
+        self.refuses(need).is_none()
+            && need.demands.iter().all(|demand| {
+                let PlacementDemand::Level { policy, level, exception: Some(name) } = demand else { return true };
+                let Some(found) = self.facts.policies.get(policy.as_str()) else { return true };
+                let of = rank(found, level).unwrap_or_default();
+                let mut granted =
+                    exceptions(found, &need.namespace, of).filter(|exception| text(exception, "/name") == name);
+                granted.all(|exception| {
+                    self.excepted(found, &need.namespace, of) || self.cleared(policy, text(exception, "/level"))
+                })
+            })
+    }
+
     /// Whether it is cleared for a level, whatever exceptions say and whoever enforces it.
     pub fn cleared(&self, policy: &str, level: &str) -> bool {
         let Some(policy) = self.facts.policies.get(policy) else { return false };
@@ -66,49 +82,50 @@ impl<'a> NodeClearance<'a> {
         let (PlacementDemand::Level { policy: name, .. }
         | PlacementDemand::Category { policy: name, .. }
         | PlacementDemand::Unknown { policy: name, .. }) = demand;
-        // What nobody demands any more is met.
+        // What nobody demands any more is met: its policy is gone or about to be, reports only, governs elsewhere, or has no
+        // such level, category or exception now.
         let policy = self.facts.policies.get(name.as_str())?;
         let found = self.facts.namespaces.get(namespace)?;
-        if text(policy, "/spec/mode") != "Enforce" || !governs(policy, namespace, found) {
+        if text(policy, "/spec/mode") != "Enforce" || ends(policy).is_some() || !governs(policy, namespace, found) {
             return None;
         }
         match demand {
+            // One that is known again is what it says.
+            PlacementDemand::Unknown { value, .. } if rank(policy, value).is_some() => {
+                self.refuses_level(policy, namespace, value, None)
+            }
             PlacementDemand::Unknown { value, .. } => Some(format!("policy {name} does not know {value:?}")),
             PlacementDemand::Category { category, .. } => {
                 let mut known = policy.pointer("/spec/categories").and_then(Value::as_array).into_iter().flatten();
-                match known.find(|found| text(found, "/name") == category) {
-                    None => Some(format!("policy {name} has no category {category}")),
-                    Some(found) => self.falls_short(&format!("category {category} of policy {name}"), found),
-                }
+                let found = known.find(|found| text(found, "/name") == category)?;
+                self.falls_short(&format!("category {category} of policy {name}"), found)
             }
-            PlacementDemand::Level { level, .. } => {
-                let Some(rank) = rank(policy, level) else {
-                    return Some(format!("policy {name} has no level {level}"));
-                };
-                if self.excepted(policy, namespace, rank) {
-                    return None;
-                }
-                let mut below = levels(policy).iter().take(rank + 1);
-                below.find_map(|level| {
-                    self.falls_short(&format!("level {} of policy {name}", text(level, "/name")), level)
-                })
+            PlacementDemand::Level { level, exception, .. } => {
+                self.refuses_level(policy, namespace, level, exception.as_deref())
             }
         }
+    }
+
+    /// Why it may not have a pod of a level, which was admitted by an exception or by none.
+    fn refuses_level(&self, policy: &Value, namespace: &str, level: &str, by: Option<&str>) -> Option<String> {
+        let rank = rank(policy, level)?;
+        let mut granted = exceptions(policy, namespace, rank).map(|found| text(found, "/name"));
+        // One that is removed is retired as levels are.
+        if by.is_some_and(|name| granted.all(|found| found != name)) || self.excepted(policy, namespace, rank) {
+            return None;
+        }
+        let name = text(policy, "/metadata/name");
+        let mut below = levels(policy).iter().take(rank + 1);
+        below.find_map(|level| self.falls_short(&format!("level {} of policy {name}", text(level, "/name")), level))
     }
 
     /// Whether somebody has granted that pods of this namespace and level may be here, until today or later.
     fn excepted(&self, policy: &Value, namespace: &str, of: usize) -> bool {
         let today = self.facts.today();
-        let mut granted = policy.pointer("/spec/exceptions").and_then(Value::as_array).into_iter().flatten();
-        let lists = |exception: &Value, field: &str, name: &str| {
-            let listed = exception.get(field).and_then(Value::as_array);
-            listed.is_some_and(|listed| listed.iter().any(|found| found == name))
-        };
-        granted.any(|exception| {
-            lists(exception, "namespaces", namespace)
-                && self.pool.is_some_and(|(pool, _)| lists(exception, "pools", pool))
-                && rank(policy, text(exception, "/level")).is_some_and(|most| of <= most)
-                && today.as_str() <= text(exception, "/until")
+        exceptions(policy, namespace, of).any(|exception| {
+            let pools = exception.pointer("/pools").and_then(Value::as_array);
+            let lent = |pool: &str| pools.is_some_and(|listed| listed.iter().any(|found| found == pool));
+            self.pool.is_some_and(|(pool, _)| lent(pool)) && today.as_str() <= text(exception, "/until")
         })
     }
 

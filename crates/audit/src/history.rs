@@ -3,7 +3,7 @@
 //! It takes the log and returns the facts at any instant. A change lies between the receipt of its request and the
 //! answer; a list repairs what a killed API server did not log.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -56,7 +56,8 @@ pub(super) struct ObjectHistory {
 }
 
 impl ObjectHistory {
-    pub(super) fn of(log: &AuditLog) -> Self {
+    /// Pools and providers that are deleted may count for `lingering` as what they were.
+    pub(super) fn of(log: &AuditLog, lingering: Duration) -> Self {
         let mut this = Self::default();
         for event in &log.events {
             this.newest = this.newest.max(revision(&event.response));
@@ -70,7 +71,11 @@ impl ObjectHistory {
                 _ => {}
             }
         }
-        for versions in this.objects.values_mut() {
+        for ((kind, _), versions) in &mut this.objects {
+            let lingers = matches!(*kind, "cloudproviders" | "placementpools");
+            for gone in versions.iter_mut().filter(|version| lingers && version.object.is_none()) {
+                gone.complete = gone.complete.checked_add(lingering).unwrap_or(gone.complete);
+            }
             versions.sort_by_key(|version| version.revision);
             // What only a status or a stamp changed is no new fact.
             versions.dedup_by(|later, earlier| later.object == earlier.object);

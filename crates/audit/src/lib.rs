@@ -15,11 +15,19 @@
 //!
 //! What a pod needs is decided when it is admitted. Namespaces and policies count for that as they were at some instant
 //! of the [`AuditTolerance::admission`] before its creation; the clearance of its node counts as it was at the binding.
-//! What is raised between the two concerns a pod that runs, not one that is bound. Lead time withdraws nothing here:
-//! cleared is cleared until the last day.
+//! What is raised between the two concerns a pod that runs, not one that is bound. A demand that is gone by then, with its
+//! policy, level, category or exception, is met: its key is retired, and stays where it was granted while something
+//! selects by it. Lead time withdraws nothing here: cleared is cleared until the last day.
+//!
+//! # Beside bindings
+//!
+//! [`uncovered_nodes`] and [`undemanded_keys`] look at a cluster as it stands: which nodes may have a pod of a `DaemonSet`
+//! and have none, and for which keys a pod waits that no policy demands.
 
 mod bindings;
 mod clearance;
+mod daemon_sets;
+mod demanded_keys;
 mod facts;
 mod findings;
 mod history;
@@ -36,6 +44,8 @@ use std::io::BufRead;
 
 pub use self::{
     clearance::NodeClearance,
+    daemon_sets::uncovered_nodes,
+    demanded_keys::undemanded_keys,
     facts::ClusterFacts,
     findings::{AuditBreach, AuditFindings},
     leader_gaps::LeaderGap,

@@ -19,6 +19,8 @@ pub enum PlacementDemand {
         policy: String,
         /// Its name.
         level: String,
+        /// The exception by which it was admitted, if it was by one.
+        exception: Option<String>,
     },
     /// That it is cleared for a category.
     Category {
@@ -59,6 +61,38 @@ impl PlacementNeed {
         }
         Self { namespace: namespace.to_owned(), demands }
     }
+
+    /// The need of a pod of this workload if it is created now from a template that says all that its workload says.
+    pub fn of_template(facts: &ClusterFacts<'_>, workload: &Value) -> Self {
+        let template =
+            workload.pointer("/spec/jobTemplate/spec/template").or_else(|| workload.pointer("/spec/template"));
+        let pod = with_what_its_workload_says(template.unwrap_or(&Value::Null), workload);
+        Self::of(facts, text(workload, "/metadata/namespace"), &pod)
+    }
+
+    /// The need of a pod that runs, if it is created now and hears what its workload says now.
+    pub fn of_owned(facts: &ClusterFacts<'_>, pod: &Value, workload: &Value) -> Self {
+        Self::of(facts, text(pod, "/metadata/namespace"), &with_what_its_workload_says(pod, workload))
+    }
+}
+
+/// A pod with its own annotations and those of its workload as they reach it.
+fn with_what_its_workload_says(pod: &Value, workload: &Value) -> Value {
+    let mut annotations = pod.pointer("/metadata/annotations").cloned().unwrap_or_default();
+    if !annotations.is_object() {
+        annotations = serde_json::json!({});
+    }
+    if let Some(annotations) = annotations.as_object_mut() {
+        for said in ["sensitivity", "categories"] {
+            let (own, reaches) = (format!("rempart.dev/{said}"), format!("rempart.dev/workload-{said}"));
+            annotations.remove(&reaches);
+            if let Some(value) = workload.pointer("/metadata/annotations").and_then(|annotations| annotations.get(&own))
+            {
+                annotations.insert(reaches, value.clone());
+            }
+        }
+    }
+    serde_json::json!({ "metadata": { "annotations": annotations } })
 }
 
 /// Whether a policy applies to a namespace.
@@ -68,7 +102,7 @@ pub(super) fn governs(policy: &Value, name: &str, namespace: &Value) -> bool {
 }
 
 /// When somebody asked for the end of an object. A policy that ends demands nothing of new pods.
-fn ends(object: &Value) -> Option<&Value> {
+pub(super) fn ends(object: &Value) -> Option<&Value> {
     object.pointer("/metadata/deletionTimestamp").filter(|when| !when.is_null())
 }
 
@@ -80,6 +114,16 @@ pub(super) fn levels(policy: &Value) -> &[Value] {
 /// Rank of a level in a policy, least sensitive first.
 pub(super) fn rank(policy: &Value, level: &str) -> Option<usize> {
     levels(policy).iter().position(|found| text(found, "/name") == level)
+}
+
+/// The exceptions of a policy for pods of a level, by its rank, in a namespace.
+pub(super) fn exceptions<'a>(policy: &'a Value, namespace: &str, of: usize) -> impl Iterator<Item = &'a Value> {
+    let granted = policy.pointer("/spec/exceptions").and_then(Value::as_array).into_iter().flatten();
+    granted.filter(move |exception| {
+        let namespaces = exception.pointer("/namespaces").and_then(Value::as_array);
+        namespaces.is_some_and(|listed| listed.iter().any(|found| found == namespace))
+            && rank(policy, text(exception, "/level")).is_some_and(|most| of <= most)
+    })
 }
 
 fn demand(name: &str, policy: &Value, namespace: &Value, pod: &Value, demands: &mut Vec<PlacementDemand>) {
@@ -102,7 +146,9 @@ fn demand(name: &str, policy: &Value, namespace: &Value, pod: &Value, demands: &
     let mut below = levels(policy).iter().take(effective + 1);
     if below.clone().any(|level| level.get("require").is_some()) {
         let level = below.next_back().map(|level| text(level, "/name")).unwrap_or_default();
-        demands.push(PlacementDemand::Level { policy: name.to_owned(), level: level.to_owned() });
+        let in_namespace = text(namespace, "/metadata/name");
+        let exception = exceptions(policy, in_namespace, effective).map(|found| text(found, "/name").to_owned()).next();
+        demands.push(PlacementDemand::Level { policy: name.to_owned(), level: level.to_owned(), exception });
     }
     let categories = [
         (said(namespace, "labels", "rempart.dev/categories"), '.'),

@@ -11,6 +11,8 @@ use super::leader_gaps::LeaderGap;
 pub struct RunRecord {
     /// When no operator led, or nobody could reach the API server.
     pub leader_gaps: Vec<LeaderGap>,
+    /// When admission was uninstalled, until pods were completed again: nobody asked anything of a pod that was made then.
+    pub uninstalled: Vec<LeaderGap>,
     /// By how much the operator's clock was ahead, each from an instant on; not at all before the first.
     pub clock: Vec<(Timestamp, Duration)>,
 }
@@ -20,6 +22,9 @@ pub struct RunRecord {
 pub struct AuditTolerance {
     /// From a fact to the stamps, the scheduler's cache and the last bind that it had decided before.
     pub stamps: Duration,
+    /// From the deletion of a pool or provider until it counts: the operator waits, since what is deleted is often made
+    /// again at once.
+    pub deletion: Duration,
     /// From a policy or a namespace's label to the admission of pods: the operator binds, and API servers take bindings
     /// up once a second.
     pub admission: Duration,
@@ -27,6 +32,6 @@ pub struct AuditTolerance {
 
 impl Default for AuditTolerance {
     fn default() -> Self {
-        Self { stamps: Duration::from_secs(2), admission: Duration::from_secs(6) }
+        Self { stamps: Duration::from_secs(2), deletion: Duration::from_secs(2), admission: Duration::from_secs(6) }
     }
 }

@@ -1,7 +1,8 @@
-//! Actors of a run: the developers who change workloads, and the officer who approves stopped moves.
+//! Actors of a run: the developers who change workloads, the officer who approves stopped moves, and owners that revert.
 //!
 //! A developer applies one action of the load at a time and knows which workloads must exist, with how many pods. The
-//! officer approves every move that the circuit breaker has stopped, after the time that it takes to read it.
+//! officer approves every move that the circuit breaker has stopped, after the time that it takes to read it. An owner
+//! takes the note of a move out of the templates that it makes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +21,8 @@ use tokio::time::sleep;
 use super::{
     availability::AvailabilityMonitor,
     load::{LoadAction, LoadKind, LoadWorkload},
-    requests::{WriteVerb, insist, list, read},
+    raw_object::text,
+    requests::{WriteVerb, attempt_write, insist, list, read},
     snapshot::ObjectSnapshot,
     wall_clock::now,
 };
@@ -28,6 +30,8 @@ use super::{
 /// Time that an officer takes to read what a move is about.
 const READING: Duration = Duration::from_secs(3);
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Time within which an owner looks at its templates.
+const REVERTING: Duration = Duration::from_millis(300);
 
 /// Developers with the workloads that must exist.
 pub(super) struct DeveloperActors<'a> {
@@ -50,13 +54,20 @@ impl<'a> DeveloperActors<'a> {
     pub(super) async fn act(&self, act: LoadAction) -> Result<()> {
         match act {
             LoadAction::Create(workload) => {
-                let budgets = format!("/apis/policy/v1/namespaces/{}/poddisruptionbudgets", workload.namespace);
-                if let Some(budget) = workload.disruption_budget() {
-                    insist(&self.client, WriteVerb::Create, &budgets, &budget).await?;
+                for (path, object) in belongings(&workload) {
+                    insist(&self.client, WriteVerb::Create, &path, &object).await?;
                 }
                 insist(&self.client, WriteVerb::Create, &workload.path(), &workload.object()).await?;
                 self.availability.hold(&workload);
                 self.has().insert(workload.name.clone(), workload);
+            }
+            LoadAction::Pause(workload) => {
+                let path = format!("{}/{}", workload.path(), workload.name);
+                let paused = json!({"spec": {"paused": workload.paused}});
+                insist(&self.client, WriteVerb::Merge, &path, &paused).await?;
+                if let Some(known) = self.has().get_mut(&workload.name) {
+                    known.paused = workload.paused;
+                }
             }
             LoadAction::Scale(workload) => {
                 // Kubernetes itself does not keep to the strategy when a Deployment shrinks in the middle of a rollout.
@@ -84,11 +95,8 @@ impl<'a> DeveloperActors<'a> {
                 self.has().remove(&workload.name);
                 let path = format!("{}/{}", workload.path(), workload.name);
                 insist(&self.client, WriteVerb::Delete, &path, &json!({"propagationPolicy": "Background"})).await?;
-                if workload.budget {
-                    let path = format!(
-                        "/apis/policy/v1/namespaces/{}/poddisruptionbudgets/{}",
-                        workload.namespace, workload.name
-                    );
+                for (path, object) in belongings(&workload) {
+                    let path = format!("{path}/{}", text(&object, "/metadata/name"));
                     insist(&self.client, WriteVerb::Delete, &path, &Value::Null).await?;
                 }
             }
@@ -114,41 +122,75 @@ impl<'a> DeveloperActors<'a> {
         }
         for workload in &expected {
             let object = found.get(&workload.name);
-            ensure!(object.is_some(), "{} {}/{} is lost", kind(workload), workload.namespace, workload.name);
+            ensure!(object.is_some(), "{:?} {}/{} is lost", workload.kind, workload.namespace, workload.name);
             complete(workload, object.unwrap_or(&Value::Null))?;
         }
         Ok(())
     }
 }
 
-fn kind(workload: &LoadWorkload) -> String {
-    format!("{:?}", workload.kind)
+/// What belongs to a workload, each with the path of its collection: its budget, its claim and its volumes.
+fn belongings(workload: &LoadWorkload) -> Vec<(String, Value)> {
+    let namespace = workload.namespace;
+    let budget = workload
+        .disruption_budget()
+        .map(|budget| (format!("/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets"), budget));
+    let claim =
+        workload.volume_claim().map(|claim| (format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims"), claim));
+    let volumes = workload.volumes().into_iter().map(|volume| ("/api/v1/persistentvolumes".to_owned(), volume));
+    budget.into_iter().chain(claim).chain(volumes).collect()
 }
 
 /// Fails unless a workload has all its pods.
 fn complete(workload: &LoadWorkload, found: &Value) -> Result<()> {
-    let number = |pointer| {
+    let number = |pointer: &str| {
         found.pointer(pointer).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).unwrap_or_default()
     };
+    let what = || format!("{:?} {}/{}", workload.kind, workload.namespace, workload.name);
+    let wanted = match workload.kind {
+        LoadKind::DaemonSet => number("/status/desiredNumberScheduled"),
+        _ => workload.replicas,
+    };
     let counts: &[&str] = match workload.kind {
+        // Paused in the middle, it has pods of two templates, and no more than its strategy lets it have.
+        LoadKind::Deployment if workload.paused => &[],
         LoadKind::Deployment => &["/status/updatedReplicas", "/status/readyReplicas", "/status/replicas"],
         LoadKind::StatefulSet => &["/status/readyReplicas"],
-        LoadKind::Job => &["/status/succeeded"],
+        LoadKind::DaemonSet => &["/status/updatedNumberScheduled", "/status/numberReady"],
+        LoadKind::Job | LoadKind::IndexedJob => &["/status/succeeded"],
+        LoadKind::CronJob => &[],
     };
     for pointer in counts {
-        ensure!(
-            number(pointer) == workload.replicas,
-            "{} {}/{}: {pointer} is {} of {}",
-            kind(workload),
-            workload.namespace,
-            workload.name,
-            number(pointer),
-            workload.replicas
-        );
+        ensure!(number(pointer) == wanted, "{}: {pointer} is {} of {wanted}", what(), number(pointer));
+    }
+    if workload.kind == LoadKind::Deployment && workload.paused {
+        let ready = number("/status/readyReplicas");
+        ensure!(ready >= wanted.min(workload.floor().unwrap_or_default()), "{}: {ready} of {wanted}", what());
     }
     let seen = number("/status/observedGeneration") >= number("/metadata/generation");
-    ensure!(seen || workload.kind == LoadKind::Job, "{} {} is not yet looked at", kind(workload), workload.name);
+    let observes = !matches!(workload.kind, LoadKind::Job | LoadKind::IndexedJob | LoadKind::CronJob);
+    ensure!(seen || !observes, "{} is not yet looked at", what());
     Ok(())
+}
+
+/// Takes the note of a move out of templates again, as an owner does that makes the whole of a template. Never returns.
+pub(super) async fn revert_notes(client: &Client, reverted: &AtomicUsize) {
+    const OWNED: &str = "/apis/apps/v1/deployments?labelSelector=chaos.example/reverted%3Dtrue";
+    loop {
+        sleep(REVERTING).await;
+        for deployment in list(client, OWNED).await.unwrap_or_default() {
+            if text(&deployment, "/spec/template/metadata/annotations/rempart.dev~1migration").is_empty() {
+                continue;
+            }
+            let without = json!({"spec": {"template": {"metadata": {"annotations": {"rempart.dev/migration": null}}}}});
+            let (namespace, name) = (text(&deployment, "/metadata/namespace"), text(&deployment, "/metadata/name"));
+            let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
+            // It may be gone, or the API server away: it looks again.
+            if attempt_write(client, WriteVerb::Merge, &path, &without).await.is_ok() {
+                reverted.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
 }
 
 /// Approves every stopped move, after the time to read it. Never returns.

@@ -61,6 +61,14 @@ pub(super) struct FaultState {
     pub(super) suspended: bool,
     /// The namespace `claims` is labelled as restricted.
     pub(super) raised: bool,
+    /// Policies that are deleted.
+    pub(super) deleted: BTreeSet<&'static str>,
+    /// The level `internal` has another name.
+    pub(super) renamed: bool,
+    /// The exception that lends the pool `est` to the namespace `garden` is removed.
+    pub(super) revoked: bool,
+    /// Pools some of whose nodes have lost the label by which they are theirs.
+    pub(super) unlabelled: BTreeSet<&'static str>,
 }
 
 impl FaultState {
@@ -80,10 +88,8 @@ impl FaultState {
         let qualifications: Vec<Value> = schemes
             .iter()
             .map(|scheme| {
-                let until = self.expired.contains(name).then_some("2025-12-31");
-                let mut terms = BTreeMap::from([("scheme", *scheme), ("validFrom", "2024-01-01")]);
-                terms.extend(until.map(|until| ("validUntil", until)));
-                json!(terms)
+                let until = if self.expired.contains(name) { "2025-12-31" } else { "2099-12-31" };
+                json!({"scheme": scheme, "validFrom": "2024-01-01", "validUntil": until})
             })
             .collect();
         let controls = if self.sold.contains(name) { "US" } else { country };
@@ -107,9 +113,19 @@ impl FaultState {
         })
     }
 
-    /// The policies.
-    pub(super) fn policies(&self) -> [Value; 3] {
+    /// The policies by name, absent where a fault has deleted one.
+    pub(super) fn policies(&self) -> BTreeMap<&'static str, Option<Value>> {
         let policy = |name: &str, spec: Value| json!({"apiVersion": "rempart.dev/v1alpha1", "kind": "PlacementPolicy", "metadata": {"name": name}, "spec": spec});
+        let all = [("state", self.state()), ("green", self.green()), ("vault", vault())];
+        all.map(|(name, spec)| (name, (!self.deleted.contains(name)).then(|| policy(name, spec)))).into()
+    }
+
+    /// The name of the lowest level that asks for anything. Policies over the same namespaces share it.
+    fn internal(&self) -> &'static str {
+        if self.renamed { "inner" } else { "internal" }
+    }
+
+    fn state(&self) -> Value {
         let mut restricted = BTreeMap::from([("notExposedTo", json!(["us-cloud-act"]))]);
         if !self.loose {
             restricted.insert("qualifications", json!(["secnumcloud"]));
@@ -117,44 +133,43 @@ impl FaultState {
         if !self.denied.is_empty() {
             restricted.insert("providers", json!({"deny": self.denied}));
         }
-        let legacy = json!({
-            "name": "legacy", "namespaces": ["archive"], "level": "restricted", "pools": self.excepted,
-            "until": "2099-12-31", "reason": "chaos", "approvedBy": "chaos",
-        });
-        let exceptions = if self.excepted.is_empty() { vec![] } else { vec![legacy] };
-        let state = json!({
+        let exception = |name: &str, namespace: &str, pools: &BTreeSet<&str>| {
+            json!({
+                "name": name, "namespaces": [namespace], "level": "restricted", "pools": pools,
+                "until": "2099-12-31", "reason": "chaos", "approvedBy": "chaos",
+            })
+        };
+        let legacy = (!self.excepted.is_empty()).then(|| exception("legacy", "archive", &self.excepted));
+        let standing = (!self.revoked).then(|| exception("standing", "garden", &["est"].into()));
+        json!({
             "mode": "Enforce",
             "namespaceSelector": {"matchLabels": {"tenant": "state"}},
-            "defaultLevel": "internal",
+            "defaultLevel": self.internal(),
             "levels": [
                 {"name": "public"},
-                {"name": "internal", "require": {"jurisdictions": {"operator": ["EU"]}}},
+                {"name": self.internal(), "require": {"jurisdictions": {"operator": ["EU"]}}},
                 {"name": "restricted", "require": restricted},
                 {"name": "secret", "require": {"jurisdictions": {"data": ["FR"]}, "maxPUE": 1.5}},
             ],
             "categories": [{"name": "health", "require": {"qualifications": ["hds"]}}],
-            "exceptions": exceptions,
-        });
+            "exceptions": legacy.into_iter().chain(standing).collect::<Vec<_>>(),
+        })
+    }
+
+    fn green(&self) -> Value {
         let governed = if self.wide { json!({"tenant": "state"}) } else { json!({"tenant": "state", "green": "yes"}) };
-        let green = json!({
+        json!({
             "mode": if self.suspended { "Audit" } else { "Enforce" },
             "namespaceSelector": {"matchLabels": governed},
-            "defaultLevel": "internal",
+            "defaultLevel": self.internal(),
             "levels": [
                 {"name": "public"},
-                {"name": "internal", "require": {"maxCarbonIntensity": 100}},
+                {"name": self.internal(), "require": {"maxCarbonIntensity": 100}},
                 {"name": "restricted"},
                 {"name": "secret"},
             ],
             "categories": [{"name": "health"}],
-        });
-        let vault = json!({
-            "mode": "Enforce",
-            "namespaceSelector": {"matchLabels": {"tenant": "vault"}},
-            "defaultLevel": "sealed",
-            "levels": [{"name": "sealed", "require": {"providers": {"allow": [VAULT]}, "qualifications": ["secnumcloud"]}}],
-        });
-        [policy("state", state), policy("green", green), policy("vault", vault)]
+        })
     }
 
     /// The labels of a namespace.
@@ -166,6 +181,15 @@ impl FaultState {
         }
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
     }
+}
+
+fn vault() -> Value {
+    json!({
+        "mode": "Enforce",
+        "namespaceSelector": {"matchLabels": {"tenant": "vault"}},
+        "defaultLevel": "sealed",
+        "levels": [{"name": "sealed", "require": {"providers": {"allow": [VAULT]}, "qualifications": ["secnumcloud"]}}],
+    })
 }
 
 /// The pools, which stay as they are.
@@ -188,6 +212,11 @@ pub(super) fn pools() -> Vec<Value> {
 /// The names of the nodes of a pool.
 pub(super) fn node_names(pool: &str) -> impl Iterator<Item = String> {
     (1..=NODES).map(move |number| format!("{pool}-{number}"))
+}
+
+/// Those of them that lose their label when the pool's nodes do: a change of a fleet that reaches most of it.
+pub(super) fn unlabelled_names(pool: &str) -> impl Iterator<Item = String> {
+    node_names(pool).take(NODES - 1)
 }
 
 /// All nodes, to be made.

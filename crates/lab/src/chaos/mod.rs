@@ -6,13 +6,17 @@
 //! * no pod is bound to a node that may not have it, by the [audit log](rempart_audit);
 //! * the operator removes pods by eviction alone, so that budgets are asked, and no budget's workload falls below it;
 //! * no Deployment has fewer ready pods than its own strategy allows (`availability` says what is discounted);
+//! * no node that may have a pod of a `DaemonSet` is without for long;
 //! * no workload is lost;
-//! * a minute after the last fault every pod that runs stands where it may, or is kept because nothing else could take
-//!   it.
+//! * a minute after the last fault every pod that runs stands where it may, or is kept because nothing else
+//!   could take it or only its owner may move it; every `DaemonSet` has all its pods, no pod waits for a key that nobody
+//!   demands, no Job has failed, and every record says what is the case.
 
 mod actors;
 mod availability;
+mod daemon_sets;
 mod facts;
+mod fault;
 mod fault_schedule;
 mod inject;
 mod kubelet;
@@ -20,15 +24,18 @@ mod leader_gaps;
 mod load;
 mod operators;
 mod raw_object;
+mod records;
 mod requests;
 mod settings;
 mod setup;
+mod skewed_replica;
 mod snapshot;
 mod summary;
 mod wall_clock;
+mod webhook;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs::File,
     io::BufReader,
     sync::atomic::{AtomicUsize, Ordering},
@@ -39,13 +46,21 @@ use anyhow::{Context, Result, anyhow, bail};
 use tokio::time::{Instant, sleep_until};
 
 use self::{
-    actors::DeveloperActors, availability::AvailabilityMonitor, fault_schedule::InjectedFault, inject::FaultInjector,
-    leader_gaps::LeaderGaps, load::LoadAction, operators::OperatorReplicas, snapshot::ObjectSnapshot, wall_clock::now,
+    actors::DeveloperActors,
+    availability::AvailabilityMonitor,
+    daemon_sets::CoverageMonitor,
+    fault::InjectedFault,
+    inject::{FaultInjector, FaultTargets},
+    leader_gaps::LeaderGaps,
+    load::LoadAction,
+    operators::OperatorReplicas,
+    snapshot::ObjectSnapshot,
+    wall_clock::now,
 };
 pub use self::{settings::ChaosSettings, summary::ChaosSummary, wall_clock::any_seed};
 use rempart_audit::{AuditTolerance, RunRecord};
 
-use super::{ControlPlane, ProgressDisplay, eventually, rng::SeededRng};
+use super::{ControlPlane, ProgressDisplay, eventually};
 
 /// Time from the last fault within which every invariant must hold.
 const RECOVERY: Duration = Duration::from_mins(1);
@@ -69,7 +84,8 @@ pub async fn run(settings: ChaosSettings) -> Result<ChaosSummary> {
 async fn run_on(cluster: &ControlPlane, settings: ChaosSettings) -> Result<ChaosSummary> {
     let client = setup::client(cluster)?;
     let (leader_gaps, availability) = (LeaderGaps::default(), AvailabilityMonitor::default());
-    let (approvals, restarts) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let coverage = CoverageMonitor::default();
+    let [approvals, restarts, reverted] = [const { AtomicUsize::new(0) }; 3];
     let developers = DeveloperActors::new(client.clone(), &availability);
     let operators = setup::populate(cluster, &client, settings.progress).await?;
     let mut summary = ChaosSummary { settings: Some(settings), ..ChaosSummary::default() };
@@ -80,10 +96,13 @@ async fn run_on(cluster: &ControlPlane, settings: ChaosSettings) -> Result<Chaos
         told = story => told?,
         () = availability.watch(cluster.admin(), now) => bail!("the watch of pods ended"),
         () = leader_gaps.follow(&client, &operators) => bail!("nobody looks any more whether somebody leads"),
+        () = coverage.follow(&client, &leader_gaps) => bail!("nobody looks any more at DaemonSets"),
+        () = actors::revert_notes(&client, &reverted) => bail!("the owner that reverts left"),
         () = actors::approve_moves(&client, &approvals) => bail!("the officer left"),
         () = kubelet::keep_running(cluster, &restarts) => bail!("the kubelet ended"),
     }
     summary.restarts = restarts.load(Ordering::Relaxed);
+    summary.reverted = reverted.load(Ordering::Relaxed);
     summary.approvals = approvals.load(Ordering::Relaxed);
     let (gaps, longest) = leader_gaps.report();
     summary.unattended = longest;
@@ -91,9 +110,12 @@ async fn run_on(cluster: &ControlPlane, settings: ChaosSettings) -> Result<Chaos
         gaps.iter().filter_map(|span| Duration::try_from(span.until.duration_since(span.from)).ok()).sum();
     summary.ready = availability.outcome();
     summary.breaches.append(&mut summary.ready.breaches);
+    summary.coverage = coverage.outcome();
+    summary.breaches.append(&mut summary.coverage.breaches);
     let log = setup::audit_log(cluster);
     let file = File::open(&log).with_context(|| format!("cannot open {}", log.display()))?;
-    let record = RunRecord { leader_gaps: gaps, clock: vec![] };
+    let uninstalled = std::mem::take(&mut summary.uninstalled);
+    let record = RunRecord { leader_gaps: gaps, uninstalled, clock: vec![] };
     let findings = rempart_audit::check(BufReader::new(file), &record, AuditTolerance::default())?;
     summary.breaches.extend(findings.breaches.iter().map(ToString::to_string));
     // An API server that is killed may leave a line torn, and the next one writes on behind it.
@@ -129,17 +151,9 @@ async fn drive(
     let kept = setup::pods_of_the_vault(client).await?;
     step.done();
 
-    let mut injector = FaultInjector {
-        cluster,
-        client: client.clone(),
-        recorder: setup::recorder(cluster).await?,
-        operators,
-        leader_gaps,
-        availability,
-        rng: SeededRng::new(seed.rotate_left(32)),
-        state: facts::FaultState::default(),
-        partitioned: BTreeSet::new(),
-    };
+    let recorder = setup::recorder(cluster).await?;
+    let targets = FaultTargets { cluster, client: client.clone(), recorder, operators, leader_gaps, availability };
+    let mut injector = FaultInjector::new(targets, seed).await?;
     injector.list_all().await?;
     let beginning = Instant::now();
     let (acts, faults) = tokio::try_join!(
@@ -156,15 +170,13 @@ async fn drive(
         let looked = async {
             leader_gaps.ensure_closed()?;
             developers.complete().await?;
-            let snapshot = ObjectSnapshot::read(client, true).await?;
-            snapshot.stamps_agree(now())?;
-            snapshot.compliant(now())
+            ObjectSnapshot::read(client, true).await?.sound(now())
         };
         looked.await.inspect_err(|error| step.note(&error.to_string()))
     });
     match whole.await {
-        Ok(kept) => summary.kept = kept,
-        Err(error) => summary.breaches.push(format!("a minute after the last fault: {error}")),
+        Ok(counted) => (summary.kept, summary.records) = counted,
+        Err(error) => summary.breaches.push(format!("after the last fault: {error}")),
     }
     summary.recovered = last.elapsed();
     step.done();
@@ -172,6 +184,7 @@ async fn drive(
         summary.breaches.push("a pod that no pool was cleared for any more was not kept".to_owned());
     }
     summary.workloads = developers.number();
+    summary.uninstalled = injector.uninstalled();
     operators.check().await?;
     injector.list_all().await
 }

@@ -49,9 +49,16 @@ pub(super) async fn list(client: &Client, path: &str) -> Result<Vec<Value>> {
     }
 }
 
-/// Writes, and repeats the request while the API server is unavailable. A conflict counts as created, 404 as deleted:
-/// an attempt may have done it though nobody said so.
-pub(super) async fn insist(client: &Client, verb: WriteVerb, path: &str, body: &Value) -> Result<()> {
+/// What would become of an object that is created at a path.
+pub(super) async fn create_dry(client: &Client, path: &str, object: &Value) -> Result<Value> {
+    let request = Request::post(format!("{path}?dryRun=All")).header("content-type", "application/json");
+    let request = request.body(object.to_string().into_bytes())?;
+    attempt(client, request).await.map_err(|error| anyhow!("cannot create at {path}: {error}"))
+}
+
+/// One attempt of a write. A conflict counts as created, 404 as deleted: an attempt may have done it though nobody said
+/// so.
+pub(super) async fn attempt_write(client: &Client, verb: WriteVerb, path: &str, body: &Value) -> Result<(), String> {
     let (method, content) = match verb {
         WriteVerb::Create => ("POST", "application/json"),
         WriteVerb::Apply => ("PATCH", "application/apply-patch+yaml"),
@@ -61,17 +68,21 @@ pub(super) async fn insist(client: &Client, verb: WriteVerb, path: &str, body: &
     let target =
         if verb == WriteVerb::Apply { format!("{path}?fieldManager=chaos&force=true") } else { path.to_owned() };
     let sent = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-    let done = eventually(format!("{method} {path} to be done"), PATIENCE, async || {
-        let request = Request::builder().method(method).uri(&target).header("content-type", content).body(sent.clone());
-        let request = request.map_err(|error| error.to_string())?;
-        match attempt(client, request).await {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if verb == WriteVerb::Create && status.code == 409 => Ok(()),
-            Err(kube::Error::Api(status)) if verb == WriteVerb::Delete && status.code == 404 => Ok(()),
-            Err(error) => Err(error.to_string()),
-        }
+    let request = Request::builder().method(method).uri(&target).header("content-type", content).body(sent);
+    match attempt(client, request.map_err(|error| error.to_string())?).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if verb == WriteVerb::Create && status.code == 409 => Ok(()),
+        Err(kube::Error::Api(status)) if verb == WriteVerb::Delete && status.code == 404 => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Writes, and repeats the request while the API server is unavailable, or refuses it for now.
+pub(super) async fn insist(client: &Client, verb: WriteVerb, path: &str, body: &Value) -> Result<()> {
+    let done = eventually(format!("{verb:?} {path} to be done"), PATIENCE, async || {
+        attempt_write(client, verb, path, body).await
     });
-    done.await.with_context(|| format!("cannot {method} {path}"))
+    done.await.with_context(|| format!("cannot {verb:?} {path}"))
 }
 
 /// Applies an object of Rempart's API.

@@ -69,7 +69,7 @@ pub(super) async fn populate<'a>(
     for provider in state.providers().into_values().flatten() {
         apply(client, "cloudproviders", &provider).await?;
     }
-    for policy in state.policies() {
+    for policy in state.policies().into_values().flatten() {
         apply(client, "placementpolicies", &policy).await?;
     }
     for (name, _) in NAMESPACES {

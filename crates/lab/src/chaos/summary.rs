@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use super::{availability::AvailabilityOutcome, settings::ChaosSettings};
-use rempart_audit::{AuditFindings, AuditTolerance};
+use super::{availability::AvailabilityOutcome, daemon_sets::CoverageOutcome, settings::ChaosSettings};
+use rempart_audit::{AuditFindings, AuditTolerance, LeaderGap};
 
 /// Breaches printed in full.
 const TOLD: usize = 20;
@@ -21,8 +21,15 @@ pub struct ChaosSummary {
     /// The longest leader gap, by reason.
     pub(super) unattended: BTreeMap<String, Duration>,
     pub(super) unattended_in_all: Duration,
+    /// When Rempart was uninstalled.
+    pub(super) uninstalled: Vec<LeaderGap>,
     pub(super) ready: AvailabilityOutcome,
+    pub(super) coverage: CoverageOutcome,
+    /// Notes of moves that owners took out of their templates again.
+    pub(super) reverted: usize,
     pub(super) kept: usize,
+    /// Records that say what is the case.
+    pub(super) records: usize,
     /// Time from the last fault until every invariant held.
     pub(super) recovered: Duration,
     pub(super) findings: AuditFindings,
@@ -53,15 +60,21 @@ impl fmt::Display for ChaosSummary {
         )?;
         writeln!(
             f,
-            "  removals     {evictions} evictions by the operator, {refused} that a budget forbade, {unbound_deleted} \
-             waiting pods replaced; {} moves approved",
-            self.approvals
+            "  removals     {evictions} evictions by the operator, {refused} that a budget or webhook forbade, \
+             {unbound_deleted} waiting pods replaced; {} moves approved, {} notes of moves taken back by owners",
+            self.approvals, self.reverted
         )?;
         let AvailabilityOutcome { looks, lost, pardons, .. } = &self.ready;
         writeln!(
             f,
             "  ready pods   {looks} looks at workloads that had reached their floor; {lost} pods on nodes that were cut off, for \
              which {pardons} workloads were pardoned"
+        )?;
+        let CoverageOutcome { looks, longest, of, .. } = &self.coverage;
+        writeln!(
+            f,
+            "  DaemonSets   {looks} looks; the longest that a node was without a pod that it may have: {:.0} s{of}",
+            longest.as_secs_f64()
         )?;
         let in_all = self.unattended_in_all.as_secs_f64();
         writeln!(f, "  unattended   {in_all:.1} s in all, during which nothing could follow")?;
@@ -74,9 +87,10 @@ impl fmt::Display for ChaosSummary {
         writeln!(
             f,
             "  in the end   all as it should be after {:.1} s unless said below, {} pods kept, since nothing else could take \
-             them or their strategy is Recreate",
+             them or only their owner may move them, {} records right",
             self.recovered.as_secs_f64(),
-            self.kept
+            self.kept,
+            self.records
         )?;
         if *unreadable > 0 {
             writeln!(f, "  audit log    {unreadable} torn lines")?;

@@ -1,173 +1,6 @@
-//! Audit logs written by hand, with one thing wrong in each.
+//! Binds, evictions and deletions of a log.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
-use serde_json::{Value, json};
-
-use super::{AuditFindings, AuditTolerance, LeaderGap, RunRecord, check};
-
-/// When the first second of every log is.
-const BEGINNING: &str = "2026-11-22T12:00:00Z";
-
-fn at(second: f64) -> Timestamp {
-    BEGINNING.parse::<Timestamp>().unwrap() + Duration::from_secs_f64(second)
-}
-
-/// A log that is being written. Every request takes ten milliseconds.
-#[derive(Clone, Default)]
-struct AuditLogWriter {
-    lines: Vec<Value>,
-    revision: u64,
-}
-
-impl AuditLogWriter {
-    fn event(
-        &mut self,
-        second: f64,
-        user: &str,
-        verb: &str,
-        resource: &str,
-        name: (&str, &str),
-        code: u64,
-    ) -> &mut Value {
-        let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
-        let mut object = json!({"resource": resource, "namespace": name.0, "name": name.1});
-        if !subresource.is_empty() {
-            object["subresource"] = json!(subresource);
-        }
-        self.lines.push(json!({
-            "stage": "ResponseComplete",
-            "requestURI": "/",
-            "requestReceivedTimestamp": at(second).to_string(),
-            "stageTimestamp": at(second + 0.01).to_string(),
-            "user": {"username": user},
-            "verb": verb,
-            "objectRef": object,
-            "responseStatus": {"code": code},
-        }));
-        self.lines.last_mut().unwrap()
-    }
-
-    fn fact(&mut self, second: f64, resource: &str, object: &Value) {
-        self.revision += 1;
-        let mut object = object.clone();
-        object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
-        object["metadata"]["uid"] = json!(format!("uid-{}", object["metadata"]["name"]));
-        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-        self.event(second, "officer", "patch", resource, ("", &name), 200)["responseObject"] = object;
-    }
-
-    fn gone(&mut self, second: f64, resource: &str, name: &str) {
-        self.event(second, "officer", "delete", resource, ("", name), 200)["responseObject"] =
-            json!({"kind": "Status", "status": "Success"});
-    }
-
-    fn listed(&mut self, second: f64, resource: &str, items: &[Value]) {
-        self.revision += 1;
-        let list = json!({"metadata": {"resourceVersion": self.revision.to_string()}, "items": items});
-        self.event(second, "recorder", "list", resource, ("", ""), 200)["responseObject"] = list;
-    }
-
-    fn pod(&mut self, second: f64, name: &str, annotations: &Value) {
-        let pod = json!({
-            "metadata": {"namespace": "claims", "name": name, "uid": name, "annotations": annotations},
-            "spec": {},
-        });
-        self.event(second, "controller", "create", "pods", ("claims", ""), 201)["responseObject"] = pod;
-    }
-
-    fn bind(&mut self, second: f64, name: &str, node: &str) {
-        self.event(second, "system:kube-scheduler", "create", "pods/binding", ("claims", name), 201)["requestObject"] =
-            json!({"metadata": {"name": name, "uid": name}, "target": {"name": node}});
-    }
-
-    /// A pod that is made and bound at once.
-    fn placed(&mut self, second: f64, name: &str, node: &str) {
-        self.pod(second, name, &json!({"rempart.dev/sensitivity": "restricted"}));
-        self.bind(second + 0.02, name, node);
-    }
-
-    fn text(&self) -> String {
-        self.lines.iter().flat_map(|line| [line.to_string(), "\n".to_owned()]).collect()
-    }
-
-    fn checked_with(&self, record: &RunRecord) -> AuditFindings {
-        check(self.text().as_bytes(), record, AuditTolerance::default()).unwrap()
-    }
-
-    fn checked(&self) -> AuditFindings {
-        self.checked_with(&RunRecord::default())
-    }
-}
-
-fn provider() -> Value {
-    json!({
-        "metadata": {"name": "nord"},
-        "spec": {
-            "operator": {"name": "Nord", "jurisdiction": "FR"},
-            "controllingParty": {"name": "Nord Group", "jurisdiction": "DE"},
-            "offers": [{
-                "name": "iaas",
-                "technology": [{"name": "stack", "supplier": "Nord", "jurisdiction": "CH"}],
-                "exposedTo": ["xx-act"],
-                "zones": [{"name": "nord-1", "region": "nord", "country": "FR", "pue": 1.3, "carbonIntensity": 40}],
-                "qualifications": [
-                    {"scheme": "secnumcloud", "validFrom": "2024-01-01", "validUntil": "2026-11-30", "regions": ["nord"]},
-                    {"scheme": "hds", "validFrom": "2024-01-01"},
-                ],
-            }],
-        },
-    })
-}
-
-fn pool() -> Value {
-    json!({
-        "metadata": {"name": "nord"},
-        "spec": {"provider": "nord", "offer": "iaas", "zone": "nord-1", "nodeSelector": {"matchLabels": {"pool": "nord"}}},
-    })
-}
-
-fn policy(require: &Value) -> Value {
-    json!({
-        "metadata": {"name": "state"},
-        "spec": {
-            "mode": "Enforce",
-            "namespaceSelector": {"matchLabels": {"tenant": "state"}},
-            "defaultLevel": "public",
-            "levels": [{"name": "public"}, {"name": "restricted", "require": require}, {"name": "secret"}],
-            "categories": [{"name": "health", "require": {"qualifications": ["hds"]}}, {"name": "remark"}],
-        },
-    })
-}
-
-fn namespace() -> Value {
-    json!({"metadata": {"name": "claims", "labels": {"tenant": "state"}}, "spec": {}})
-}
-
-fn node(name: &str) -> Value {
-    json!({"metadata": {"name": name, "labels": {"pool": name}}, "spec": {"providerID": format!("made:///{name}/1")}})
-}
-
-/// All facts, at second 0; node `nord` is of the one pool, node `stray` of none.
-fn world(require: &Value) -> AuditLogWriter {
-    let mut log = AuditLogWriter::default();
-    log.fact(0.0, "cloudproviders", &provider());
-    log.fact(0.0, "placementpools", &pool());
-    log.fact(0.0, "placementpolicies", &policy(require));
-    log.fact(0.0, "namespaces", &namespace());
-    log.fact(0.0, "nodes", &node("nord"));
-    log.fact(0.0, "nodes", &node("stray"));
-    log
-}
-
-fn certified() -> AuditLogWriter {
-    world(&json!({"qualifications": ["secnumcloud"]}))
-}
-
-fn breaches(found: &AuditFindings) -> Vec<String> {
-    found.breaches.iter().map(|breach| breach.what.clone()).collect()
-}
+use super::*;
 
 #[test]
 fn a_bind_is_held_against_the_facts() {
@@ -433,11 +266,11 @@ fn while_nobody_leads_facts_wait() {
     log.placed(44.0, "unattended", "nord");
     assert_eq!(log.checked().breaches.len(), 1);
     let nobody = |from, until| LeaderGap { from: at(from), until: at(until), why: "killed".to_owned() };
-    let record = RunRecord { leader_gaps: vec![nobody(29.0, 43.0)], clock: vec![] };
+    let record = RunRecord { leader_gaps: vec![nobody(29.0, 43.0)], ..RunRecord::default() };
     assert!(log.checked_with(&record).breaches.is_empty());
     log.placed(45.1, "attended-again", "nord");
     assert_eq!(log.checked_with(&record).breaches.len(), 1);
-    let elsewhere = RunRecord { leader_gaps: vec![nobody(20.0, 29.0)], clock: vec![] };
+    let elsewhere = RunRecord { leader_gaps: vec![nobody(20.0, 29.0)], ..RunRecord::default() };
     assert_eq!(log.checked_with(&elsewhere).breaches.len(), 2);
 }
 
@@ -447,7 +280,7 @@ fn a_day_that_begins_by_the_operators_clock_ends_a_certificate() {
     let mut log = certified();
     log.placed(20.0, "good", "nord");
     log.placed(40.0, "it", "nord");
-    let turned = |ahead| RunRecord { leader_gaps: vec![], clock: vec![(at(30.0), ahead)] };
+    let turned = |ahead| RunRecord { clock: vec![(at(30.0), ahead)], ..RunRecord::default() };
     // The last day is 8 days ahead.
     assert!(log.checked_with(&turned(days(8))).breaches.is_empty());
     assert_eq!(log.checked_with(&turned(days(9))).breaches.len(), 1);
@@ -559,4 +392,121 @@ fn a_pod_whose_author_names_its_node_is_bound_too() {
     log.pod(20.0, "it", &json!({"rempart.dev/sensitivity": "restricted"}));
     log.lines.last_mut().unwrap()["responseObject"]["spec"]["nodeName"] = json!("stray");
     assert_eq!(log.checked().breaches.len(), 1);
+}
+
+#[test]
+fn what_nobody_demands_any_more_is_met_and_what_somebody_demands_again_is_not() {
+    let gone = |log: &mut AuditLogWriter, second| log.gone(second, "placementpolicies", "state");
+    let renamed = |log: &mut AuditLogWriter, second| {
+        let mut renamed = policy(&json!({"qualifications": ["secnumcloud"]}));
+        renamed["spec"]["levels"][1]["name"] = json!("confined");
+        log.fact(second, "placementpolicies", &renamed);
+    };
+    let ending = |log: &mut AuditLogWriter, second| {
+        let mut ending = policy(&json!({"qualifications": ["secnumcloud"]}));
+        ending["metadata"]["deletionTimestamp"] = json!("2026-11-22T12:00:30Z");
+        ending["metadata"]["finalizers"] = json!(["rempart.dev/policy"]);
+        log.fact(second, "placementpolicies", &ending);
+    };
+    for (what, edit) in
+        [("gone", &gone as &dyn Fn(&mut AuditLogWriter, f64)), ("renamed", &renamed), ("ending", &ending)]
+    {
+        let mut log = certified();
+        log.pod(20.0, "waits", &json!({"rempart.dev/sensitivity": "restricted"}));
+        log.pod(20.0, "longer", &json!({"rempart.dev/sensitivity": "restricted"}));
+        edit(&mut log, 30.0);
+        log.bind(40.0, "waits", "stray");
+        assert_eq!(breaches(&log.checked()), Vec::<String>::new(), "{what}");
+        log.fact(50.0, "placementpolicies", &policy(&json!({"qualifications": ["secnumcloud"]})));
+        log.bind(60.0, "longer", "stray");
+        assert_eq!(log.checked().breaches.len(), 1, "{what}");
+    }
+}
+
+#[test]
+fn of_a_pod_that_was_made_while_rempart_was_away_nobody_asks_anything() {
+    let away = LeaderGap { from: at(30.0), until: at(40.0), why: "uninstalled".to_owned() };
+    let record = RunRecord { uninstalled: vec![away], ..RunRecord::default() };
+    for (second, breach) in [(25.0, true), (29.0, true), (31.0, false), (39.0, false), (45.0, false), (47.0, true)] {
+        let mut log = certified();
+        log.placed(second, "it", "stray");
+        assert_eq!(!log.checked_with(&record).breaches.is_empty(), breach, "{second}");
+    }
+}
+
+#[test]
+fn what_was_admitted_by_an_exception_is_held_to_it_until_it_is_removed() {
+    let with = |exceptions: Value| {
+        let mut policy = policy(&json!({"qualifications": ["c5"]}));
+        policy["spec"]["exceptions"] = exceptions;
+        policy
+    };
+    let exception = |pool: &str| json!({"name": "legacy", "namespaces": ["claims"], "level": "restricted", "pools": [pool], "until": "2099-12-31"});
+    let restricted = json!({"rempart.dev/sensitivity": "restricted"});
+    for (then, breach) in [
+        (json!([exception("nord")]), false),
+        (json!([]), false),
+        // It is there, and lends another pool now.
+        (json!([exception("sud")]), true),
+    ] {
+        let mut log = certified();
+        log.fact(1.0, "placementpolicies", &with(json!([exception("nord")])));
+        log.pod(20.0, "waits", &restricted);
+        log.fact(30.0, "placementpolicies", &with(then.clone()));
+        log.bind(40.0, "waits", "nord");
+        // Nobody is admitted by what is gone.
+        log.placed(50.0, "after", "nord");
+        assert_eq!(
+            log.checked().breaches.len(),
+            usize::from(breach) + usize::from(then != json!([exception("nord")])),
+            "{then}"
+        );
+    }
+}
+
+#[test]
+fn what_goes_with_a_pool_or_provider_that_is_deleted_goes_two_seconds_later() {
+    for resource in ["cloudproviders", "placementpools"] {
+        for (second, breach) in [(33.5, false), (34.5, true)] {
+            let mut log = certified();
+            log.gone(30.0, resource, "nord");
+            log.placed(second, "it", "nord");
+            assert_eq!(!log.checked().breaches.is_empty(), breach, "{resource} {second}");
+        }
+        // What is recorded again, and otherwise, is otherwise at once.
+        let mut log = certified();
+        log.gone(30.0, resource, "nord");
+        let mut changed = if resource == "cloudproviders" { provider() } else { pool() };
+        let pointer = if resource == "cloudproviders" { "offers" } else { "offer" };
+        changed["spec"][pointer] = json!(null);
+        log.fact(30.5, resource, &changed);
+        log.placed(33.0, "it", "nord");
+        assert_eq!(log.checked().breaches.len(), 1, "{resource}");
+    }
+}
+
+#[test]
+fn a_level_that_is_known_again_is_what_it_says() {
+    let renamed = |name: &str| {
+        let mut renamed = policy(&json!({"qualifications": ["secnumcloud"]}));
+        renamed["spec"]["levels"][1]["name"] = json!(name);
+        renamed
+    };
+    let mut log = certified();
+    log.fact(1.0, "placementpolicies", &renamed("confined"));
+    for name in ["waits", "strays"] {
+        log.pod(20.0, name, &json!({"rempart.dev/sensitivity": "restricted"}));
+    }
+    log.pod(20.0, "early", &json!({"rempart.dev/sensitivity": "restricted"}));
+    log.bind(25.0, "early", "nord");
+    log.fact(30.0, "placementpolicies", &renamed("restricted"));
+    log.bind(40.0, "waits", "nord");
+    log.bind(40.0, "strays", "stray");
+    assert_eq!(
+        breaches(&log.checked()),
+        [
+            "pod claims/early was bound to nord: policy state does not know \"restricted\"",
+            "pod claims/strays was bound to stray: level restricted of policy state: the node is of no pool",
+        ]
+    );
 }
