@@ -1,7 +1,7 @@
 //! Controllers: what the controllers of Kubernetes do about a workload, one step at a time.
 //!
 //! After the sources of kube-controller-manager 1.36: a Deployment is rolled by its surge and what may be missing, a
-//! StatefulSet in order and never past a pod that is not ready, a DaemonSet asks its template's own selector, and a Job
+//! `StatefulSet` in order and never past a pod that is not ready, a `DaemonSet` asks its template's own selector, and a Job
 //! holds a pod until it has counted it.
 
 use rempart_core::cluster_objects::PodPhase;
@@ -72,7 +72,7 @@ pub(super) fn change_template(workload: &mut WorkloadState, with: impl FnOnce(&m
     }
 }
 
-/// A pod of a DaemonSet that has no place any more though its template may be there, where the key is retired: nobody ends
+/// A pod of a `DaemonSet` that has no place any more though its template may be there, where the key is retired: nobody ends
 /// for a key that nobody demands.
 pub(super) fn stranded_daemon(world: &World, scenario: &Scenario) -> Option<String> {
     if world.facts(scenario).demanded {
@@ -87,7 +87,7 @@ pub(super) fn stranded_daemon(world: &World, scenario: &Scenario) -> Option<Stri
             format!("w{index}: a pod of the DaemonSet ends, since its node lost a stamp that its template selects by")
         })
     };
-    daemons.filter_map(stranded).next()
+    daemons.find_map(stranded)
 }
 
 /// How many pods of a workload are not being deleted.
@@ -141,7 +141,7 @@ fn roll(world: &mut World, scenario: &Scenario, index: usize, most: usize, least
     }
 }
 
-/// One step of a StatefulSet.
+/// One step of a `StatefulSet`.
 fn in_order(world: &mut World, scenario: &Scenario, index: usize, replicas: usize) -> bool {
     for ordinal in 0..u8::try_from(replicas).unwrap_or(u8::MAX) {
         match world.workloads[index].pods.iter().find(|pod| pod.ordinal == ordinal) {
@@ -160,7 +160,7 @@ fn in_order(world: &mut World, scenario: &Scenario, index: usize, replicas: usiz
     }
 }
 
-/// One step of a DaemonSet, which rolls one node at a time.
+/// One step of a `DaemonSet`, which rolls one node at a time.
 fn on_every_node(world: &mut World, scenario: &Scenario, index: usize) -> bool {
     let selects = world.workloads[index].template.selects;
     for node in 0..scenario.nodes.len() {

@@ -3,6 +3,13 @@
 //! The operator's side is the core's own; the controllers, the scheduler, the kubelets and the API server are models of a
 //! few lines each. In each state that is reached and wherever a run stays, what must hold is held against it.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::struct_excessive_bools,
+    reason = "nodes, workloads and pods are numbered by the world that they are taken from; what is said of them are facts of a world"
+)]
+
 mod action;
 mod controllers;
 mod ending;

@@ -60,9 +60,9 @@ pub(super) enum ModelKind {
     Recreate,
     /// A Deployment with a surge whose rollout is paused.
     Paused,
-    /// A StatefulSet that is rolled in order.
+    /// A `StatefulSet` that is rolled in order.
     StatefulSet,
-    /// A DaemonSet.
+    /// A `DaemonSet`.
     DaemonSet,
     /// A Job whose pods run without end, which bears so many failures.
     Job { failures: u8 },

@@ -170,7 +170,7 @@ impl World {
         (0..scenario.nodes.len()).filter(move |node| !demanded || cleared[*node]).filter(has_room)
     }
 
-    /// How many pods the workload `index` should have: a DaemonSet one on each node that its template lets it be on.
+    /// How many pods the workload `index` should have: a `DaemonSet` one on each node that its template lets it be on.
     pub(super) fn wanted(&self, scenario: &Scenario, index: usize) -> usize {
         let WorkloadSpec { kind, at, .. } = scenario.workloads[index];
         let selects = self.workloads[index].template.selects;
