@@ -44,6 +44,11 @@ pub(super) fn complain(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// Notes on standard error what nobody has to mend.
+pub(super) fn note(message: &str) {
+    complain(&format!("note: {}\n\n", visible(message)));
+}
+
 /// Warns on standard error.
 pub(super) fn warn(message: &str) {
     complain(&format!("warning: {}\n\n", visible(message)));
