@@ -4,7 +4,10 @@
 //! judged alike, and nothing is written. What may not be read is left out where an answer is worth something without, and
 //! that is told: a role of one namespace is enough for its workloads.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::Context;
 use http::Request;
@@ -22,6 +25,7 @@ use crate::{
     manifest::read::read,
     operator::error_chain::ErrorChain,
 };
+use rempart_core::text::ListDisplay;
 
 /// The name of every text that comes from a cluster: it is no file, and nobody can be pointed into it.
 const NO_FILE: &str = "";
@@ -159,19 +163,19 @@ async fn fetch(
 ) -> anyhow::Result<ClusterSnapshot> {
     let client = client(context).await?;
     let mut own = Vec::new();
-    let mut left_out = Vec::new();
+    let mut unread = UnreadResources::default();
     for resource in &OWN {
         let listed = each_page(&client, resource, None, |text| own.push(sources.add(NO_FILE, text))).await;
         match listed {
             // What the files give of a kind is judged; what the cluster has beside it, nobody may see.
             Err(error) if resource.own.is_some_and(|kind| wanted.own.contains(&kind)) => {
-                left_out.push(without(resource, "", &error.into()));
+                unread.push(resource, None, error);
             }
             listed => listed?,
         }
     }
-    let mut rest = StreamedObjects { client: &client, sources, gathered: empty.clone(), namespace: &wanted.namespace };
-    rest.gathered.diagnostics.extend(left_out);
+    let namespace = &wanted.namespace;
+    let mut rest = StreamedObjects { client: &client, sources, gathered: empty.clone(), namespace, unread };
     rest.namespaces(&wanted.namespaces).await?;
     rest.take(&NODES).await?;
     if wanted.workloads {
@@ -186,7 +190,8 @@ async fn fetch(
     }
     rest.take_of_namespace(&CLAIMS, true).await?;
     rest.take(&VOLUMES).await?;
-    let gathered = rest.gathered;
+    let StreamedObjects { mut gathered, unread, .. } = rest;
+    gathered.diagnostics.extend(unread.told());
     let mut snapshot = ClusterSnapshot { own, rest: gathered, exempt: None };
     if wanted.exempt {
         match installed_exemptions(&client).await {
@@ -230,7 +235,9 @@ async fn installed_exemptions(client: &Client) -> anyhow::Result<Option<Vec<Stri
 /// The namespaces that the validations of policies in `text`, a list, leave out.
 fn exempt_by(text: &str) -> Option<Vec<String>> {
     let list: serde_json::Value = serde_json::from_str(text).ok()?;
-    let ours = |item: &&serde_json::Value| item.pointer("/metadata/labels").is_some_and(|labels| labels.get(POLICY_LABEL).is_some());
+    let ours = |item: &&serde_json::Value| {
+        item.pointer("/metadata/labels").is_some_and(|labels| labels.get(POLICY_LABEL).is_some())
+    };
     list.get("items")?.as_array()?.iter().filter(ours).find_map(|item| {
         let left_out = item.pointer("/spec/matchConstraints/namespaceSelector/matchExpressions")?.as_array()?;
         let names = left_out.iter().find(|one| one["key"] == NAMESPACE_NAME && one["operator"] == "NotIn")?;
@@ -238,14 +245,31 @@ fn exempt_by(text: &str) -> Option<Vec<String>> {
     })
 }
 
-/// That what `resource` has was left out, or taken of one namespace alone, and why.
-fn without(resource: &ListedResource, namespace: &str, error: &anyhow::Error) -> Diagnostic {
-    let what = if namespace.is_empty() {
-        format!("judged without {}", resource.plural)
-    } else {
-        format!("of {}, only those of namespace {namespace} are judged", resource.plural)
-    };
-    Diagnostic::warning("NotReadable", format!("{what}: {}", ErrorChain(error.as_ref())))
+/// Resources that could not be listed, or of one namespace alone, with why the first of each could not.
+#[derive(Default)]
+struct UnreadResources {
+    /// By the namespace that was taken, if one was, and by whether it is the right that is missing.
+    groups: BTreeMap<(Option<String>, bool), (Vec<&'static str>, String)>,
+}
+
+impl UnreadResources {
+    fn push(&mut self, resource: &ListedResource, namespace: Option<&str>, error: ListError) {
+        let key = (namespace.map(str::to_owned), error.is_forbidden());
+        let why = || ErrorChain(anyhow::Error::from(error).as_ref()).to_string();
+        self.groups.entry(key).or_insert_with(|| (Vec::new(), why())).0.push(resource.plural);
+    }
+
+    /// One warning for all that fail alike.
+    fn told(self) -> impl Iterator<Item = Diagnostic> {
+        self.groups.into_iter().map(|((namespace, _), (names, why))| {
+            let names = ListDisplay(names.iter());
+            let what = match namespace {
+                None => format!("judged without {names}"),
+                Some(namespace) => format!("of {names} only those of namespace {namespace} are judged"),
+            };
+            Diagnostic::warning("NotReadable", format!("{what}: {why}"))
+        })
+    }
 }
 
 /// What is asked for beside our own objects. Its texts are too large to keep, and nothing points into them.
@@ -255,12 +279,13 @@ struct StreamedObjects<'a> {
     gathered: GatheredObjects<'static>,
     /// The one whose objects are taken where those of all may not be listed.
     namespace: &'a str,
+    unread: UnreadResources,
 }
 
 impl StreamedObjects<'_> {
     async fn take(&mut self, resource: &ListedResource) -> anyhow::Result<()> {
         let taken = self.list(resource, None).await;
-        self.forgive(resource, taken.map_err(Into::into))
+        self.forgive(resource, taken)
     }
 
     /// Takes the objects of all namespaces, or of one where those of all may not be listed. Where an answer without them is
@@ -269,11 +294,11 @@ impl StreamedObjects<'_> {
         let Err(error) = self.list(resource, None).await else { return Ok(()) };
         let namespace = self.namespace;
         if error.is_forbidden() && self.list(resource, Some(namespace)).await.is_ok() {
-            self.gathered.diagnostics.push(without(resource, namespace, &error.into()));
+            self.unread.push(resource, Some(namespace), error);
             return Ok(());
         }
         let resource = ListedResource { optional: resource.optional || optional, ..*resource };
-        self.forgive(&resource, Err(error.into()))
+        self.forgive(&resource, Err(error))
     }
 
     async fn list(&mut self, resource: &ListedResource, namespace: Option<&str>) -> Result<(), ListError> {
@@ -294,26 +319,28 @@ impl StreamedObjects<'_> {
         let named = if named.is_empty() { &own } else { named };
         let Err(error) = listed else { return Ok(()) };
         if !error.is_forbidden() {
-            return self.forgive(&NAMESPACES, Err(error.into()));
+            return self.forgive(&NAMESPACES, Err(error));
         }
         let file = self.sources.add(NO_FILE, String::new());
+        let mut any = false;
         for name in named {
             // One that is not there yet is missing from the answer, and that is told.
             if let Ok(text) = ask(self.client, &format!("{}/{name}", NAMESPACES.path(None)), NAMESPACES.plural).await {
                 read(file, &text, &mut |found| self.gathered.pass(file, found));
+                any = true;
             }
         }
-        Ok(())
+        if any { Ok(()) } else { self.forgive(&NAMESPACES, Err(error)) }
     }
 
     /// Goes on without what an answer can do without.
-    fn forgive(&mut self, resource: &ListedResource, taken: anyhow::Result<()>) -> anyhow::Result<()> {
+    fn forgive(&mut self, resource: &ListedResource, taken: Result<(), ListError>) -> anyhow::Result<()> {
         match taken {
             Err(error) if resource.optional => {
-                self.gathered.diagnostics.push(without(resource, "", &error));
+                self.unread.push(resource, None, error);
                 Ok(())
             }
-            taken => taken,
+            taken => Ok(taken?),
         }
     }
 }
@@ -394,7 +421,9 @@ enum ListError {
     Unauthorized { message: String },
     #[error("you may not list {plural} in all namespaces: ask for that, or give them in files ({message})")]
     Forbidden { plural: &'static str, message: String },
-    #[error("you may not list {plural}: ask for a ClusterRoleBinding to rempart-view, or give them in files ({message})")]
+    #[error(
+        "you may not list {plural}: ask for a ClusterRoleBinding to rempart-view, or give them in files ({message})"
+    )]
     OwnForbidden { plural: &'static str, message: String },
     #[error("the cluster does not know {plural}: is Rempart installed in it?")]
     Unknown { plural: &'static str },
@@ -410,7 +439,9 @@ impl ListError {
         };
         match status {
             Some((401, message)) => Self::Unauthorized { message },
-            Some((403, message)) if OWN.iter().any(|own| own.plural == plural) => Self::OwnForbidden { plural, message },
+            Some((403, message)) if OWN.iter().any(|own| own.plural == plural) => {
+                Self::OwnForbidden { plural, message }
+            }
             Some((403, message)) => Self::Forbidden { plural, message },
             Some((404, _)) => Self::Unknown { plural },
             _ => Self::Refused { plural, source: Box::new(error) },

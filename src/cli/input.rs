@@ -416,7 +416,9 @@ pub(super) fn tell_left_out(named: &[&NamedTexts], located: &LocatedInventory<'_
     let plain = sum(|left| left.plain_kustomizations);
     if plain > 0 {
         let what = counted(plain, "kustomization alters", "kustomizations alter");
-        output::note(&format!("{what} nothing that decides where pods run: what is listed there is judged as it stands"));
+        output::note(&format!(
+            "{what} nothing that decides where pods run: what is listed there is judged as it stands"
+        ));
     }
 }
 

@@ -196,14 +196,10 @@ mod tests {
             ("po/api", WorkloadKind::Pod),
         ] {
             let name = "api".to_owned();
-            assert_eq!(
-                parse(text),
-                Ok(ExplainTarget::Workload { kind, namespace: "n".into(), name }),
-                "{text}"
-            );
+            assert_eq!(parse(text), Ok(ExplainTarget::Workload { kind, namespace: "n".into(), name }), "{text}");
         }
         assert_eq!(parse("level/restricted"), Ok(ExplainTarget::Level("restricted".into())));
-        assert_eq!(ExplainTarget::parse("category/health", "n"), Ok(ExplainTarget::Category("health".into())));
+        assert_eq!(parse("category/health"), Ok(ExplainTarget::Category("health".into())));
     }
 
     #[test]

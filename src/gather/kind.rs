@@ -40,10 +40,7 @@ pub(super) enum ObjectClass {
 ///
 /// # Errors
 /// A diagnostic, which may still lack its place.
-pub(super) fn of<'n>(
-    node: &'n ManifestNode<'_>,
-    origin: FileOrigin,
-) -> Result<Option<(&'n str, &'n str)>, Diagnostic> {
+pub(super) fn of<'n>(node: &'n ManifestNode<'_>, origin: FileOrigin) -> Result<Option<(&'n str, &'n str)>, Diagnostic> {
     let anything = origin == FileOrigin::Directory;
     if node.entries().is_empty() {
         if anything {
@@ -104,11 +101,7 @@ const UNKNOWN_VERSION: &str = "UnknownVersion";
 ///
 /// # Errors
 /// A diagnostic without its place, when the group is known, and what it should contain is not.
-pub(super) fn known(
-    api_version: &str,
-    kind: &str,
-    templates: &PodTemplateKinds,
-) -> Result<ObjectClass, Diagnostic> {
+pub(super) fn known(api_version: &str, kind: &str, templates: &PodTemplateKinds) -> Result<ObjectClass, Diagnostic> {
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
     if group == api::GROUP {
         return own(version, kind);

@@ -9,7 +9,8 @@ use std::{
 };
 
 use super::{
-    ControllerKey, GatheredObjects, LocatedNamespace, LocatedWorkload, OwnObject, RunningPod, UnjudgedObject, own::OwnSpec,
+    ControllerKey, GatheredObjects, LocatedNamespace, LocatedWorkload, OwnObject, RunningPod, UnjudgedObject,
+    own::OwnSpec,
 };
 use crate::{
     api::validate::ResourceKind,
@@ -21,6 +22,7 @@ use rempart_core::{
     inventory::PlanInventory,
     keys,
     name::quoted,
+    volume::Claim,
     workload::{WorkloadIdentity, WorkloadKind},
 };
 
@@ -141,6 +143,11 @@ impl<'t> GatheredObjects<'t> {
 
     /// Tells each workload which claims its pods have.
     fn add_claims(&mut self) {
+        // A claim that is not among what was read, or is still to be bound, is known by the volume that is kept for it.
+        for (claim, volume) in std::mem::take(&mut self.bound) {
+            let new = Claim { version: 0, volume: None, single_writer: false, terminating: false };
+            self.claims.entry(claim).or_insert(new).volume.get_or_insert(volume);
+        }
         for LocatedWorkload { workload, claims, .. } in self.workloads.iter_mut().filter(|it| !it.claims.is_empty()) {
             workload.claims = claims.of_pods(&workload.identity.namespace, &self.claims);
         }

@@ -62,6 +62,8 @@ pub struct GatheredObjects<'t> {
     pub claims: BTreeMap<String, Claim>,
     /// The volumes, by name.
     pub volumes: BTreeMap<String, Volume>,
+    /// The volumes that claims are bound to, as the volumes say.
+    bound: BTreeMap<String, Arc<str>>,
     /// Objects that say a level or categories, and whose pods are not judged.
     pub unjudged: Vec<UnjudgedObject>,
     /// The files of directories with documents that are no objects, a document each.
@@ -166,12 +168,7 @@ impl<'t> GatheredObjects<'t> {
     }
 
     /// Takes in what a reader found in `file`, to which somebody came so.
-    pub fn take_from(
-        &mut self,
-        file: FileId,
-        origin: FileOrigin,
-        found: Result<ManifestObject<'t>, Diagnostic>,
-    ) {
+    pub fn take_from(&mut self, file: FileId, origin: FileOrigin, found: Result<ManifestObject<'t>, Diagnostic>) {
         let Some(object) = self.read(found) else { return };
         let Some(known) = self.known(file, origin, &object) else { return };
         self.repeated(file, known, &object);
@@ -216,6 +213,7 @@ impl<'t> GatheredObjects<'t> {
         }
         self.claims.extend(claims);
         self.volumes.extend(volumes);
+        self.bound.extend(other.bound);
         self.unjudged.extend(unjudged);
         self.not_objects.extend(not_objects);
         self.orphans.extend(other.orphans);
@@ -244,6 +242,9 @@ impl<'t> GatheredObjects<'t> {
         for (name, volume) in other.volumes {
             self.volumes.entry(name).or_insert(volume);
         }
+        for (claim, volume) in other.bound {
+            self.bound.entry(claim).or_insert(volume);
+        }
         self.running.extend(other.running);
         self.controllers.extend(other.controllers);
         self.diagnostics.extend(other.diagnostics.into_vec());
@@ -256,6 +257,7 @@ impl<'t> GatheredObjects<'t> {
         Self {
             claims: self.claims.clone(),
             volumes: self.volumes.clone(),
+            bound: self.bound.clone(),
             templates: self.templates,
             namespaces: namespaces.clone(),
             nodes: nodes.clone(),
@@ -320,7 +322,9 @@ impl<'t> GatheredObjects<'t> {
             return self.diagnostics.push(nearly.at(file, kind::span(node)));
         }
         let Some(object) = self.statements(file, kind, node) else { return };
-        if let Some((key, span, _)) = object.statements.iter().flat_map(|said| &said.spans).min_by_key(|(_, span, _)| *span) {
+        if let Some((key, span, _)) =
+            object.statements.iter().flat_map(|said| &said.spans).min_by_key(|(_, span, _)| *span)
+        {
             let message = format!(
                 "{key} of a {}, which is not judged here: pods that it makes are judged when they are made, by what they \
                  say themselves",
@@ -344,7 +348,8 @@ impl<'t> GatheredObjects<'t> {
         let object = format!("{kind} {namespace}/{}", metadata.name);
         let message = format!("{object} has no containers: it is a part of a {kind}, as a patch is, and not judged");
         let hint = "render what it is a part of, and judge that";
-        self.diagnostics.push(Diagnostic::warning("PartOnly", message).at(file, metadata.name_span).of(object).hint(hint));
+        self.diagnostics
+            .push(Diagnostic::warning("PartOnly", message).at(file, metadata.name_span).of(object).hint(hint));
         let said = self.statements(file, kind.as_str(), node);
         self.unjudged.extend(said);
     }
@@ -386,6 +391,9 @@ impl<'t> GatheredObjects<'t> {
         let mut faults = Vec::new();
         let object = format!("PersistentVolume {}", metadata.name);
         self.volumes.insert(metadata.name.to_owned(), volume::volume(node, &object, &mut faults));
+        if let Some(claim) = volume::bound_to(node) {
+            self.bound.insert(claim, metadata.name.into());
+        }
         self.diagnostics.extend(faults.into_iter().map(|fault| fault.in_file(file)));
     }
 
@@ -417,7 +425,10 @@ impl<'t> GatheredObjects<'t> {
         if let Some(first) = self.own.get(&key) {
             let diagnostic = Diagnostic::error(
                 "DuplicateObject",
-                format!("{} {} is given twice; the first is at line {}", own.kind, own.name, first.node.span.start.line),
+                format!(
+                    "{} {} is given twice; the first is at line {}",
+                    own.kind, own.name, first.node.span.start.line
+                ),
             );
             let hint = "keep one of them, or name the files of one environment only";
             self.diagnostics.push(diagnostic.at(own.file, own.name_span()).of(own.to_string()).hint(hint));

@@ -46,7 +46,8 @@ impl PodTemplateKinds {
         }
         let more = more.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?;
         let same = |one: &TemplatedKind, other: &TemplatedKind| (&one.group, &one.kind) == (&other.group, &other.kind);
-        let mut all: Vec<_> = KNOWN.kinds.iter().filter(|known| !more.iter().any(|new| same(new, known))).cloned().collect();
+        let mut all: Vec<_> =
+            KNOWN.kinds.iter().filter(|known| !more.iter().any(|new| same(new, known))).cloned().collect();
         all.extend(more);
         Ok(Self::leak(all))
     }
@@ -144,7 +145,9 @@ pub(super) fn places<'n, 't>(root: &'n ManifestNode<'t>, path: &str) -> Vec<Temp
 fn entries<'n, 't>(path: &str, node: Option<&'n ManifestNode<'t>>) -> Vec<TemplatePlace<'n, 't>> {
     let place = |name: &str, node| TemplatePlace { path: format!("{path}[{name}]"), node: Some(node) };
     match node.map(|node| &node.content) {
-        Some(NodeContent::List(items)) => items.iter().enumerate().map(|(i, node)| place(&i.to_string(), node)).collect(),
+        Some(NodeContent::List(items)) => {
+            items.iter().enumerate().map(|(i, node)| place(&i.to_string(), node)).collect()
+        }
         Some(NodeContent::Map(entries)) => entries.iter().map(|entry| place(&entry.key, &entry.value)).collect(),
         _ => Vec::new(),
     }
@@ -166,7 +169,8 @@ mod tests {
 
     #[test]
     fn a_user_adds_kinds_and_corrects_them() {
-        let more = ["example.org/Worker=spec.workers[*].template".to_owned(), "argoproj.io/Rollout=spec.pods".to_owned()];
+        let more =
+            ["example.org/Worker=spec.workers[*].template".to_owned(), "argoproj.io/Rollout=spec.pods".to_owned()];
         let kinds = PodTemplateKinds::with(&more).unwrap();
         let paths = |group, kind| kinds.of(group, kind).iter().map(|it| it.template.as_str()).collect::<Vec<_>>();
         assert_eq!(paths("example.org", "Worker"), ["spec.workers[*].template"]);

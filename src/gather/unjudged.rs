@@ -45,10 +45,7 @@ impl std::fmt::Display for UnjudgedObject {
 }
 
 /// What `node` says anywhere, and keys like ours that nobody reads.
-pub(super) fn statements(
-    node: &ManifestNode<'_>,
-    faults: &mut Vec<UnplacedDiagnostic>,
-) -> Vec<UnjudgedStatement> {
+pub(super) fn statements(node: &ManifestNode<'_>, faults: &mut Vec<UnplacedDiagnostic>) -> Vec<UnjudgedStatement> {
     let mut found = Vec::new();
     walk(node, &mut String::new(), &mut found, faults);
     found
@@ -68,7 +65,8 @@ fn walk(
             path.truncate(length);
         }
     }
-    let mut said = UnjudgedStatement { path: path.clone(), statement: SensitivityStatement::default(), spans: Vec::new() };
+    let mut said =
+        UnjudgedStatement { path: path.clone(), statement: SensitivityStatement::default(), spans: Vec::new() };
     for entry in node.entries() {
         let value = &entry.value;
         let field = match &*entry.key {

@@ -39,6 +39,13 @@ pub(super) fn volume(node: &ManifestNode<'_>, object: &str, faults: &mut Vec<Unp
     }
 }
 
+/// The claim, by namespace and name, that `node`, a `PersistentVolume`, is bound to or kept for.
+pub(super) fn bound_to(node: &ManifestNode<'_>) -> Option<String> {
+    let phase = node.get("status").and_then(|status| status.get("phase")?.text().ok());
+    let claim = node.get("spec")?.get("claimRef").filter(|_| !matches!(phase, Some("Released" | "Failed")))?;
+    Some(format!("{}/{}", claim.get("namespace")?.text().ok()?, claim.get("name")?.text().ok()?))
+}
+
 fn is_terminating(node: &ManifestNode<'_>) -> bool {
     let ending = node.get("metadata").and_then(|metadata| metadata.get("deletionTimestamp"));
     ending.is_some_and(|ending| !ending.is_null())
@@ -55,7 +62,12 @@ pub(super) struct WorkloadClaims {
 }
 
 impl WorkloadClaims {
-    pub(super) fn read(kind: WorkloadKind, name: &str, node: &ManifestNode<'_>, spec: Option<&ManifestNode<'_>>) -> Self {
+    pub(super) fn read(
+        kind: WorkloadKind,
+        name: &str,
+        node: &ManifestNode<'_>,
+        spec: Option<&ManifestNode<'_>>,
+    ) -> Self {
         let listed = |node: Option<&'_ ManifestNode<'_>>, key: &str| -> Vec<String> {
             let items = node.and_then(|node| node.get(key)).map(ManifestNode::items).unwrap_or_default();
             let named = |item: &ManifestNode<'_>| {
@@ -66,16 +78,16 @@ impl WorkloadClaims {
             items.iter().filter_map(named).collect()
         };
         let shared = listed(spec, "volumes").into_iter().map(Into::into).collect();
-        let templates = if kind == WorkloadKind::StatefulSet { listed(node.get("spec"), "volumeClaimTemplates") } else { Vec::new() };
+        let templates = if kind == WorkloadKind::StatefulSet {
+            listed(node.get("spec"), "volumeClaimTemplates")
+        } else {
+            Vec::new()
+        };
         Self { shared, numbered: templates.into_iter().map(|template| format!("{template}-{name}-")).collect() }
     }
 
     /// The claims of each pod, by those that there are in `namespace`.
-    pub(super) fn of_pods(
-        &self,
-        namespace: &str,
-        known: &BTreeMap<String, Claim>,
-    ) -> Vec<Box<[Arc<str>]>> {
+    pub(super) fn of_pods(&self, namespace: &str, known: &BTreeMap<String, Claim>) -> Vec<Box<[Arc<str>]>> {
         if self.numbered.is_empty() {
             return if self.shared.is_empty() { Vec::new() } else { vec![self.shared.clone().into()] };
         }

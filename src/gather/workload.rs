@@ -79,7 +79,8 @@ pub(super) fn take_templated(
             }
             any = true;
             let part = place.path.strip_prefix("spec.").unwrap_or(&place.path);
-            let name = if template.is_one_of_several { format!("{}/{part}", metadata.name) } else { metadata.name.to_owned() };
+            let name =
+                if template.is_one_of_several { format!("{}/{part}", metadata.name) } else { metadata.name.to_owned() };
             let read = ReadWorkload { file, kind, name: &name, metadata, node, template: Some(place) };
             let found = read.take(gathered, Arc::clone(namespace));
             gathered.workloads.push(found);
@@ -145,13 +146,21 @@ impl ReadWorkload<'_, '_, '_> {
             let annotations = texts(annotations, &format!("{path}.metadata.annotations"), object, faults);
             faults.extend(misspelt(&annotations, "annotation").into_iter().map(|fault| fault.of(object.to_owned())));
             let heard = kind.speaks_for_pods(metadata.controller.map(|(kind, _)| kind));
-            let own = heard.then(|| said(SensitivitySource::Workload, &metadata.annotations, object, &mut origin, faults));
+            let own =
+                heard.then(|| said(SensitivitySource::Workload, &metadata.annotations, object, &mut origin, faults));
             if matches!(kind, WorkloadKind::Templated(_)) {
                 faults.extend(unheard(kind, path, metadata).map(|fault| fault.of(object.to_owned())));
             }
             // Of what is applied, admission writes the mirror anew; what exists has the one that its next pods will carry.
-            let workload = if heard && !metadata.exists { SensitivityStatement::default() } else { mirrored(&annotations) };
-            (own, TemplateStatements { workload, pod: said(SensitivitySource::Pod, &annotations, object, &mut origin, faults) })
+            let workload =
+                if heard && !metadata.exists { SensitivityStatement::default() } else { mirrored(&annotations) };
+            (
+                own,
+                TemplateStatements {
+                    workload,
+                    pod: said(SensitivitySource::Pod, &annotations, object, &mut origin, faults),
+                },
+            )
         } else {
             let workload = mirrored(&metadata.annotations);
             if !metadata.exists && metadata.controller.is_none() {
@@ -162,7 +171,9 @@ impl ReadWorkload<'_, '_, '_> {
         };
         let misplaced = misplaced(kind, node, &mut origin);
         let (path, spec) = match &template {
-            Some(TemplatePlace { path, node }) => (format!("{path}.spec"), node.and_then(|template| template.get("spec"))),
+            Some(TemplatePlace { path, node }) => {
+                (format!("{path}.spec"), node.and_then(|template| template.get("spec")))
+            }
             None => ("spec".to_owned(), node.get("spec")),
         };
         let read = spec.map(|spec| pod::node_requirements(spec, &path, object, faults)).unwrap_or_default();
@@ -230,7 +241,9 @@ fn mirror_of_nothing(annotations: &LocatedTexts<'_>) -> impl Iterator<Item = Unp
     let pairs = [(keys::WORKLOAD_SENSITIVITY, keys::SENSITIVITY), (keys::WORKLOAD_CATEGORIES, keys::CATEGORIES)];
     let found = pairs.into_iter().filter_map(|(mirror, own)| {
         let (_, text) = annotations.iter().find(|(key, _)| *key == mirror)?;
-        let message = format!("annotation {mirror} is what admission writes into the templates of a workload, and this pod has none");
+        let message = format!(
+            "annotation {mirror} is what admission writes into the templates of a workload, and this pod has none"
+        );
         let hint = format!("say it of the pod itself, by {own}");
         Some(UnplacedDiagnostic::warning("MirrorOfNothing", message).at_place(text.key).hint(hint))
     });

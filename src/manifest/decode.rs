@@ -17,19 +17,25 @@ const SHOWN: usize = 1024;
 /// # Errors
 /// What they are instead. Of bytes that are no text, the front is added all the same, so that the diagnostic has a line
 /// to point at; it is none of [`SourceMap::files`].
-pub(super) fn decode(mut bytes: Vec<u8>, name: &str, sources: &mut SourceMap) -> Result<(FileId, Option<Diagnostic>), Diagnostic> {
+pub(super) fn decode(
+    mut bytes: Vec<u8>,
+    name: &str,
+    sources: &mut SourceMap,
+) -> Result<(FileId, Option<Diagnostic>), Diagnostic> {
     if let Some(text) = wide(&bytes) {
         let text = text.ok_or_else(|| {
             Diagnostic::error("Encoding", format!("{name}: the file says that it is in UTF-16, and is not"))
                 .hint("save it as UTF-8")
         })?;
         let file = sources.add(name, text);
-        let told = Diagnostic::warning("Encoding", "the file is in UTF-16").hint("save it as UTF-8, which all tools read");
+        let told =
+            Diagnostic::warning("Encoding", "the file is in UTF-16").hint("save it as UTF-8, which all tools read");
         return Ok((file, Some(told.at(file, TextSpan::at(TextPosition::START)))));
     }
     if let Some(encoding) = foreign(&bytes) {
-        return Err(Diagnostic::error("Encoding", format!("{name}: the file is in {encoding}"))
-            .hint("save it as UTF-8"));
+        return Err(
+            Diagnostic::error("Encoding", format!("{name}: the file is in {encoding}")).hint("save it as UTF-8")
+        );
     }
     let mut mark = [0; 4];
     let mark = BYTE_ORDER_MARK.encode_utf8(&mut mark);

@@ -44,10 +44,8 @@ impl<'t> MapBuilder<'t> {
             return None;
         };
         let before = self.list.get(at).filter(|_| !self.merged.contains(&at));
-        let duplicate = before.map(|before| DuplicateKey {
-            first: before.key_span,
-            differs: !before.value.says_the_same(&entry.value),
-        });
+        let duplicate = before
+            .map(|before| DuplicateKey { first: before.key_span, differs: !before.value.says_the_same(&entry.value) });
         self.merged.remove(&at);
         self.replace(at, entry);
         duplicate

@@ -264,7 +264,12 @@ fn unreadable(name: &str, error: &io::Error) -> Diagnostic {
 pub fn in_directory(diagnostic: Diagnostic, name: &str) -> Diagnostic {
     if diagnostic.hint.as_deref() == Some(syntax::TEMPLATE) {
         let message = "passed over: this is a template, which is still to be rendered";
-        return Diagnostic { severity: Severity::Warning, code: NOT_RENDERED, message: message.to_owned(), ..diagnostic };
+        return Diagnostic {
+            severity: Severity::Warning,
+            code: NOT_RENDERED,
+            message: message.to_owned(),
+            ..diagnostic
+        };
     }
     left_out_by(diagnostic, name)
 }
@@ -282,9 +287,12 @@ fn left_out_by(diagnostic: Diagnostic, name: &str) -> Diagnostic {
 /// Whether the word stands anywhere, in UTF-8 or in UTF-16.
 fn says_kind(bytes: &[u8]) -> bool {
     const WORD: &[u8] = b"kind";
-    let wide = |bytes: &[u8]| bytes.chunks_exact(2).map(|pair| pair.iter().copied().max().unwrap_or_default()).collect();
+    let wide =
+        |bytes: &[u8]| bytes.chunks_exact(2).map(|pair| pair.iter().copied().max().unwrap_or_default()).collect();
     let holds = |bytes: &[u8]| bytes.windows(WORD.len()).any(|window| window == WORD);
-    let is_wide = bytes.iter().take(4).any(|byte| *byte == 0) || bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    let is_wide = bytes.iter().take(4).any(|byte| *byte == 0)
+        || bytes.starts_with(&[0xff, 0xfe])
+        || bytes.starts_with(&[0xfe, 0xff]);
     if is_wide {
         let narrow: Vec<u8> = wide(bytes);
         return holds(&narrow);
@@ -295,7 +303,9 @@ fn says_kind(bytes: &[u8]) -> bool {
 /// Whether the chart at `path` is one that other charts use, which makes no manifests itself.
 fn is_library(path: &Path) -> bool {
     let said = fs::read_to_string(path.join("Chart.yaml")).unwrap_or_default();
-    said.lines().any(|line| line.split('#').next().is_some_and(|line| line.replace(['"', '\''], "").trim_end() == "type: library"))
+    said.lines().any(|line| {
+        line.split('#').next().is_some_and(|line| line.replace(['"', '\''], "").trim_end() == "type: library")
+    })
 }
 
 /// One warning for all charts and one for all kustomizations that are not judged as they stand.
@@ -303,7 +313,8 @@ fn unrendered(directories: &[UnrenderedDirectory]) -> Vec<Diagnostic> {
     let of = |tool: RenderTool, one: &str, many: &str, parts: &str| {
         let found: Vec<&UnrenderedDirectory> = directories.iter().filter(|found| found.tool == tool).collect();
         let first = found.first()?;
-        let names = FewDisplay(found.iter().map(|found| found.path.strip_prefix("./").unwrap_or(&found.path).display()));
+        let names =
+            FewDisplay(found.iter().map(|found| found.path.strip_prefix("./").unwrap_or(&found.path).display()));
         let message = match found.len() {
             1 => format!("{names} is {one}: {parts} not judged as they stand"),
             more => format!("{more} {many} are not rendered: {parts} not judged as they stand ({names})"),

@@ -72,8 +72,11 @@ pub(super) fn sort_out(manifests: &[PathBuf]) -> KustomizedFiles {
         found.parts.extend(fs::canonicalize(path));
         known.insert(real, read);
     }
-    let referred: BTreeSet<&PathBuf> =
-        known.values().flat_map(|one| one.resources.iter().chain(&one.parts)).filter(|path| known.contains_key(*path)).collect();
+    let referred: BTreeSet<&PathBuf> = known
+        .values()
+        .flat_map(|one| one.resources.iter().chain(&one.parts))
+        .filter(|path| known.contains_key(*path))
+        .collect();
     for (real, one) in &known {
         found.parts.extend(one.parts.iter().cloned());
         let is_root = !one.is_component && !referred.contains(real);

@@ -100,10 +100,21 @@ impl PartBuilder<'_> {
         let mut text = self.heading.clone();
         text.extend_from_slice(&body);
         text.extend_from_slice(end);
+        // A heading that says no kind may be followed by one, which is that of a list, and is not waited for.
+        if !self.heading.is_empty() && !says_kind(&self.heading) {
+            let is_json = end.ends_with(b"}");
+            text.truncate(text.len().saturating_sub(usize::from(is_json)));
+            text.extend_from_slice(if is_json { b",\"kind\":\"List\"}" } else { b"\nkind: List\n" });
+        }
         let text = String::from_utf8(text).map_err(|_| StreamError::NotUtf8 { line: self.begins })?;
         (self.sink)(TextPart { text, line });
         Ok(())
     }
+}
+
+fn says_kind(heading: &[u8]) -> bool {
+    heading.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"kind:"))
+        || heading.windows(6).any(|six| six == b"\"kind\"")
 }
 
 /// Where within a document of YAML the stream is.
@@ -144,7 +155,8 @@ impl<'s> YamlParts<'s> {
     }
 
     fn line(&mut self, line: &[u8]) -> Result<(), StreamError> {
-        let marks = |mark: &[u8]| line.strip_prefix(mark).is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace));
+        let marks =
+            |mark: &[u8]| line.strip_prefix(mark).is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace));
         if marks(b"---") || marks(b"...") {
             if self.state != YamlState::Head || self.parts.is_large() {
                 self.parts.flush(b"")?;

@@ -40,9 +40,10 @@ impl FileExclusions {
     pub(super) fn leave_out(&self, path: &Path, is_directory: bool) -> bool {
         let Some(globs) = &self.globs else { return false };
         let path = path.strip_prefix("./").unwrap_or(path);
-        path.ancestors().enumerate().filter(|(_, part)| !part.as_os_str().is_empty()).any(|(up, part)| {
-            matches!(globs.matched(part, is_directory || up > 0), Match::Ignore(_))
-        })
+        path.ancestors()
+            .enumerate()
+            .filter(|(_, part)| !part.as_os_str().is_empty())
+            .any(|(up, part)| matches!(globs.matched(part, is_directory || up > 0), Match::Ignore(_)))
     }
 }
 

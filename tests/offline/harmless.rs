@@ -3,7 +3,7 @@
 use rempart::{
     diagnostic::source::SourceMap,
     explain::{ExplainQuestion, ExplainTarget, explain},
-    gather::{GatherSettings, GatheredObjects, LocatedInventory},
+    gather::{GatherSettings, GatheredObjects, LocatedInventory, PodTemplateKinds},
     lint::lint,
     manifest::read::read,
     report::{IgnoredKinds, text},
@@ -60,17 +60,17 @@ metadata: {name: claims}
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: api, namespace: claims, annotations: {rempart.dev/sensitivity: high}}
-spec: {template: {spec: {nodeSelector: {"MISCHIEF": "MISCHIEF"}}}}
+spec: {template: {spec: {containers: [], nodeSelector: {"MISCHIEF": "MISCHIEF"}}}}
 ---
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: batch, namespace: claims, annotations: {rempart.dev/sensitivity: low}}
-spec: {template: {spec: {}}}
+spec: {template: {spec: {containers: []}}}
 ---
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: wrong, namespace: claims, annotations: {rempart.dev/sensitivity: "high MISCHIEF", rempart.dev/sensitivty: "MISCHIEF"}}
-spec: {template: {spec: {}}}
+spec: {template: {spec: {containers: []}}}
 ---
 apiVersion: v1
 kind: "Pod MISCHIEF"

@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::{
-    PinnedClaim, PinnedLevel, PlacementDemand, PlacementOutcome, PlanContext, PlannedWorkload, PolicyDemand, PolicyRefusal,
-    RefusedNamespace, UnplaceableReason, UnrestrictedReason,
+    PinnedClaim, PinnedLevel, PlacementDemand, PlacementOutcome, PlanContext, PlannedWorkload, PolicyDemand,
+    PolicyRefusal, RefusedNamespace, UnplaceableReason, UnrestrictedReason,
 };
 use crate::{
     admission::AdmissionRefusal,

@@ -26,9 +26,7 @@ use crate::{
     policy::Policy,
     pool_membership::{NodeIdentity, claims},
     selector::Labels,
-    sensitivity::{
-        ControllerStatements, PodSensitivity, SensitivitySource, SensitivityStatement, TemplateStatements,
-    },
+    sensitivity::{ControllerStatements, PodSensitivity, SensitivitySource, SensitivityStatement, TemplateStatements},
     workload::{NodeRequirements, Workload, WorkloadKind},
 };
 
@@ -62,9 +60,7 @@ pub fn refused_statements<'a>(
     template: &'a TemplateStatements,
 ) -> Vec<PolicyRefusal<'a>> {
     let mut resolver = RequirementsResolver::new(&inventory.world, true);
-    let said = |statement| {
-        PodSensitivity::new(statement, [ControllerStatements { own: None, template }], None)
-    };
+    let said = |statement| PodSensitivity::new(statement, [ControllerStatements { own: None, template }], None);
     let required = resolver.requirements(namespace, || inventory.namespace(namespace), said);
     let refused = required.policies.iter().flat_map(|required| {
         let refusals = required.need.as_ref().err().cloned().unwrap_or_default();
@@ -341,9 +337,14 @@ impl<'a, 'p> Planner<'a, 'p> {
         let Some(demand) = self.demands.get(id) else { return Vec::new() };
         let stamps = self.stamps.get_or_init(|| self.pools.iter().map(PoolClearance::stamps).collect());
         if self.nodes.is_empty() {
-            // Of nodes that nobody has listed only the stamps are known.
+            // Of nodes that nobody has listed only the stamps are known, and the labels by which they are of their pool.
             let known = node_requirements.of_stamps_alone();
-            let accepted = |pool: &usize| stamps.get(*pool).is_some_and(|stamps| known.accept("", stamps));
+            // A label that the pool's own nodes must have otherwise is none that one of them has.
+            let apart = |pool: &usize| {
+                self.pools.get(*pool).is_some_and(|found| !found.pool.selector.allows(&node_requirements.selector))
+            };
+            let accepted =
+                |pool: &usize| stamps.get(*pool).is_some_and(|stamps| known.accept("", stamps)) && !apart(pool);
             return demand.with_nodes.iter().copied().filter(accepted).collect();
         }
         let mut suited = BTreeSet::new();

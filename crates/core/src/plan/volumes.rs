@@ -61,9 +61,8 @@ impl NodeChoice<'_> {
     ) -> Vec<PinnedClaim> {
         let pods = reaches.iter().filter_map(|reaches| {
             let within = |reach: &VolumeReach<'_>, (name, pool): (&str, usize)| {
-                self.labels(name, pool).is_some_and(|labels| {
-                    self.node_requirements.accept(name, &labels) && reach.includes(name, &labels)
-                })
+                self.labels(name, pool)
+                    .is_some_and(|labels| self.node_requirements.accept(name, &labels) && reach.includes(name, &labels))
             };
             if nodes.clone().any(|node| reaches.iter().all(|reach| within(reach, node))) {
                 return None;
