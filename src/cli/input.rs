@@ -310,6 +310,7 @@ impl InputOptions {
             output::warn("there is no PlacementPolicy among what was read, so that nothing is asked of any place");
         }
         warn_of_unknown_namespaces(located);
+        note_volumes_not_looked_at(located);
         Ok(())
     }
 
@@ -483,6 +484,19 @@ impl LocationLookup for GatheredLocations<'_> {
 /// `diagnostic`, for a report.
 pub(super) fn finding(diagnostic: &Diagnostic, sources: &SourceMap) -> report::ReportFinding {
     diagnostic.clone().locate(|place| location(sources, place))
+}
+
+/// Says that volumes are not looked at where no node is known: which of them reach what, nobody can say.
+fn note_volumes_not_looked_at(located: &LocatedInventory<'_>) {
+    let inventory = &located.inventory;
+    let limited = inventory.volumes.values().any(|volume| !volume.is_reached_from_anywhere());
+    let holding = inventory.workloads.iter().filter(|workload| !workload.claims.is_empty()).count();
+    if inventory.nodes.is_empty() && limited && holding > 0 {
+        let who = counted(holding, "workload", "workloads");
+        output::note(&format!(
+            "the volumes of {who} are not looked at, since no node is known: give the nodes too, or --cluster"
+        ));
+    }
 }
 
 /// What of `located` is not judged, for a report.

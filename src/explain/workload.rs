@@ -120,6 +120,9 @@ fn drawback(plan: &Plan<'_>, planned: &PlannedWorkload<'_>, pool: &str) -> Optio
         return Some("no node belongs to it".to_owned());
     }
     let taken = matches!(&planned.outcome, PlacementOutcome::Placeable(pools) if holds(pools));
+    if let PlacementOutcome::Unplaceable(UnplaceableReason::VolumePinned(pinned)) = &planned.outcome {
+        return Some(format!("no node of it reaches volume {} of claim {}", pinned.volume, pinned.claim));
+    }
     if !taken {
         return Some(format!("{} accepts none of its nodes", NodeWishesDisplay(&planned.workload.node_requirements)));
     }

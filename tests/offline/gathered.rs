@@ -239,7 +239,7 @@ fn a_key_that_stands_twice_costs_what_hangs_on_it() {
     };
     let level = "rempart.dev/sensitivity";
     assert_eq!(said(&deployment("{a: x, a: x}", "")), ["warning[DuplicateKey]"]);
-    assert_eq!(said(&deployment("{a: x, a: y}", "")), ["warning[DuplicateKey]"]);
+    assert_eq!(said(&deployment("{a: x, a: z}", "")), ["warning[DuplicateKey]"]);
     assert_eq!(said(&deployment(&format!("{{{level}: open, {level}: open}}"), "")), ["warning[DuplicateKey]"]);
     assert_eq!(said(&deployment(&format!("{{{level}: open, {level}: card}}"), "")), ["error[DuplicateKey]"]);
     assert_eq!(said(&deployment("{}", ", replicas: 1, replicas: 2")), ["warning[DuplicateKey]"]);
