@@ -419,7 +419,7 @@ enum ListError {
     NoList { plural: &'static str, source: serde_json::Error },
     #[error("the cluster does not accept your credentials ({message})")]
     Unauthorized { message: String },
-    #[error("you may not list {plural} in all namespaces: ask for that, or give them in files ({message})")]
+    #[error("you may not list {plural} in the whole cluster: ask for that, or give them in files ({message})")]
     Forbidden { plural: &'static str, message: String },
     #[error(
         "you may not list {plural}: ask for a ClusterRoleBinding to rempart-view, or give them in files ({message})"

@@ -317,7 +317,7 @@ impl<'a, 'p> Planner<'a, 'p> {
         let stamps = self.stamps.get()?;
         let choice = NodeChoice { cluster: self.cluster, stamps, node_requirements };
         let nodes = self.demands.get(id)?.nodes.iter().filter_map(|name| Some((*name, self.pool_of(name)?)));
-        let claim = choice.pinned(&reaches, nodes).into_iter().next()?;
+        let claim = choice.pinned(&reaches, &nodes).into_iter().next()?;
         Some(PlacementOutcome::Unplaceable(UnplaceableReason::VolumePinned(claim)))
     }
 

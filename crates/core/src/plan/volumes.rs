@@ -57,7 +57,7 @@ impl NodeChoice<'_> {
     pub(super) fn pinned<'n>(
         &self,
         reaches: &[Vec<VolumeReach<'_>>],
-        nodes: impl Iterator<Item = (&'n str, usize)> + Clone,
+        nodes: &(impl Iterator<Item = (&'n str, usize)> + Clone),
     ) -> Vec<PinnedClaim> {
         let pods = reaches.iter().filter_map(|reaches| {
             let within = |reach: &VolumeReach<'_>, (name, pool): (&str, usize)| {
@@ -111,7 +111,7 @@ impl<'a> PlanContext<'_, 'a> {
                 let nodes = nodes.filter(|(_, pool)| self.pools.get(*pool).is_some_and(admits));
                 // Where nothing is cleared, it is not the volume that keeps its pods waiting.
                 nodes.clone().next()?;
-                let claims = choice.pinned(&reaches, nodes);
+                let claims = choice.pinned(&reaches, &nodes);
                 (!claims.is_empty()).then_some(PinnedLevel { policy: &policy.name, level: &level.name, claims })
             })
         })
