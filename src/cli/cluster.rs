@@ -249,19 +249,27 @@ fn exempt_by(text: &str) -> Option<Vec<String>> {
 #[derive(Default)]
 struct UnreadResources {
     /// By the namespace that was taken, if one was, and by whether it is the right that is missing.
-    groups: BTreeMap<(Option<String>, bool), (Vec<&'static str>, String)>,
+    groups: BTreeMap<(Option<String>, bool), UnreadGroup>,
+}
+
+/// Resources that could not be listed alike.
+struct UnreadGroup {
+    names: Vec<&'static str>,
+    /// Why the first of them could not.
+    why: String,
 }
 
 impl UnreadResources {
     fn push(&mut self, resource: &ListedResource, namespace: Option<&str>, error: ListError) {
         let key = (namespace.map(str::to_owned), error.is_forbidden());
         let why = || ErrorChain(anyhow::Error::from(error).as_ref()).to_string();
-        self.groups.entry(key).or_insert_with(|| (Vec::new(), why())).0.push(resource.plural);
+        let group = self.groups.entry(key).or_insert_with(|| UnreadGroup { names: Vec::new(), why: why() });
+        group.names.push(resource.plural);
     }
 
     /// One warning for all that fail alike.
     fn told(self) -> impl Iterator<Item = Diagnostic> {
-        self.groups.into_iter().map(|((namespace, _), (names, why))| {
+        self.groups.into_iter().map(|((namespace, _), UnreadGroup { names, why })| {
             let names = ListDisplay(names.iter());
             let what = match namespace {
                 None => format!("judged without {names}"),

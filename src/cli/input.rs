@@ -399,14 +399,14 @@ pub(super) fn tell_left_out(named: &[&NamedTexts], located: &LocatedInventory<'_
     let mut parts = Vec::new();
     let files = named.iter().flat_map(|texts| &texts.left_out.without_kind).map(|path| path.display().to_string());
     let documents = located.not_objects.iter().map(|file| sources.name(*file).to_owned());
-    let (mut names, mut count) = (BTreeSet::new(), 0_usize);
+    let (mut in_files, mut count) = (BTreeSet::new(), 0_usize);
     for name in files.chain(documents) {
         count = count.saturating_add(1);
-        names.insert(name);
+        in_files.insert(name);
     }
     if count > 0 {
         let what = counted(count, "document that is no Kubernetes object", "documents that are no Kubernetes objects");
-        parts.push(format!("{what} ({})", FewDisplay(names.iter())));
+        parts.push(format!("{what} ({})", FewDisplay(in_files.iter())));
     }
     let paths = |count: usize, why: &str| (count > 0).then(|| format!("{} {why}", counted(count, "path", "paths")));
     parts.extend(paths(sum(|left| left.ignored), "by .gitignore"));

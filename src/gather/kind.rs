@@ -111,13 +111,14 @@ pub(super) fn known(api_version: &str, kind: &str, templates: &PodTemplateKinds)
         ("", "Node") => ObjectClass::Node,
         ("", "PersistentVolumeClaim") => ObjectClass::Claim,
         ("", "PersistentVolume") => ObjectClass::Volume,
-        _ => match WorkloadKind::ALL.into_iter().find(|of| of.as_str() == kind && group_of(*of) == group) {
-            Some(of) => ObjectClass::Workload(of),
-            None => {
+        _ => {
+            let known = WorkloadKind::ALL.into_iter().find(|of| of.as_str() == kind && group_of(*of) == group);
+            let Some(of) = known else {
                 let templates = templates.of(group, kind);
                 return Ok(if templates.is_empty() { ObjectClass::Other } else { ObjectClass::Templated(templates) });
-            }
-        },
+            };
+            ObjectClass::Workload(of)
+        }
     };
     if version == "v1" {
         return Ok(known);

@@ -201,10 +201,10 @@ impl<'t> GatheredObjects<'t> {
             self.add_own(own);
         }
         for (name, namespace) in namespaces {
-            self.add_namespace(name, namespace);
+            self.add_namespace(&name, namespace);
         }
         for (name, node) in nodes {
-            self.add_node(name, node);
+            self.add_node(&name, node);
         }
         self.workloads.extend(workloads);
         for (what, count) in ignored {
@@ -453,7 +453,7 @@ impl<'t> GatheredObjects<'t> {
         });
         self.diagnostics.extend(unfilled.collect::<Vec<_>>());
         let name = self.shared(metadata.name);
-        self.add_namespace(name, namespace);
+        self.add_namespace(&name, namespace);
     }
 
     /// What the annotation of a namespace adds to the node selector of every pod in it, where the API server's plugin
@@ -475,11 +475,11 @@ impl<'t> GatheredObjects<'t> {
         found
     }
 
-    fn add_namespace(&mut self, name: Arc<str>, namespace: LocatedNamespace) {
+    fn add_namespace(&mut self, name: &Arc<str>, namespace: LocatedNamespace) {
         let (file, span) = (namespace.file, namespace.name);
-        let differs = self.namespaces.get(&name).is_some_and(|first| first.labels != namespace.labels);
-        self.namespaces.insert(Arc::clone(&name), namespace);
-        self.twice("Namespace", &name, differs, Some((file, span)));
+        let differs = self.namespaces.get(name).is_some_and(|first| first.labels != namespace.labels);
+        self.namespaces.insert(Arc::clone(name), namespace);
+        self.twice("Namespace", name, differs, Some((file, span)));
     }
 
     fn node(&mut self, file: FileId, node: &ManifestNode<'_>) {
@@ -500,10 +500,10 @@ impl<'t> GatheredObjects<'t> {
         self.twice("Node", &name, differs, Some((file, metadata.name_span)));
     }
 
-    fn add_node(&mut self, name: Arc<str>, found: inventory::Node) {
-        let differs = self.nodes.get(&name).is_some_and(|first| *first != found);
-        self.nodes.insert(Arc::clone(&name), found);
-        self.twice("Node", &name, differs, None);
+    fn add_node(&mut self, name: &Arc<str>, found: inventory::Node) {
+        let differs = self.nodes.get(name).is_some_and(|first| *first != found);
+        self.nodes.insert(Arc::clone(name), found);
+        self.twice("Node", name, differs, None);
     }
 
     /// Tells that an object `differs` from one of its name that was read before: nobody knows which one counts.

@@ -60,7 +60,7 @@ fn walk(
     let length = path.len();
     for (i, item) in node.items().iter().enumerate() {
         if !item.entries().is_empty() || !item.items().is_empty() {
-            path.push_str(&format!("[{i}]"));
+            path.extend(["[", &i.to_string(), "]"]);
             walk(item, path, found, faults);
             path.truncate(length);
         }

@@ -239,7 +239,7 @@ impl<'t, 's> NodeComposer<'t, 's> {
         for frame in own {
             match &frame.body {
                 CollectionBody::Map(_, PendingValue::Key(key, _)) => path::extend(&mut path, key),
-                CollectionBody::List(items) => path.push_str(&format!("[{}]", items.len())),
+                CollectionBody::List(items) => path.extend(["[", &items.len().to_string(), "]"]),
                 CollectionBody::Map(..) | CollectionBody::Items(..) => {}
             }
         }

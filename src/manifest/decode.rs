@@ -22,8 +22,8 @@ pub(super) fn decode(
     name: &str,
     sources: &mut SourceMap,
 ) -> Result<(FileId, Option<Diagnostic>), Diagnostic> {
-    if let Some(text) = wide(&bytes) {
-        let text = text.ok_or_else(|| {
+    if let Some(order) = ByteOrder::marked(&bytes) {
+        let text = order.decode(&bytes).ok_or_else(|| {
             Diagnostic::error("Encoding", format!("{name}: the file says that it is in UTF-16, and is not"))
                 .hint("save it as UTF-8")
         })?;
@@ -60,17 +60,34 @@ pub(super) fn decode(
         .hint("save the file as UTF-8; it may be in Latin-1 or Windows-1252"))
 }
 
-/// The text that `bytes` are in UTF-16, where a mark at their front says so; `None` within where they are none.
-fn wide(bytes: &[u8]) -> Option<Option<String>> {
-    let (rest, unit): (&[u8], fn([u8; 2]) -> u16) = match bytes {
-        [0xff, 0xfe, 0, 0, ..] => return None,
-        [0xff, 0xfe, rest @ ..] => (rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] => (rest, u16::from_be_bytes),
-        _ => return None,
-    };
-    let (pairs, odd) = rest.as_chunks::<2>();
-    let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
-    Some(String::from_utf16(&units).ok().filter(|_| odd.is_empty()))
+/// In which order the two bytes of a unit of UTF-16 stand.
+#[derive(Clone, Copy)]
+enum ByteOrder {
+    Little,
+    Big,
+}
+
+impl ByteOrder {
+    /// What a mark at the front of `bytes` says.
+    fn marked(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [0xff, 0xfe, 0, 0, ..] => None,
+            [0xff, 0xfe, ..] => Some(Self::Little),
+            [0xfe, 0xff, ..] => Some(Self::Big),
+            _ => None,
+        }
+    }
+
+    /// The text that `bytes` are behind their mark; `None` where they are none.
+    fn decode(self, bytes: &[u8]) -> Option<String> {
+        let (pairs, odd) = bytes.get(2..)?.as_chunks::<2>();
+        let unit = |pair: &[u8; 2]| match self {
+            Self::Little => u16::from_le_bytes(*pair),
+            Self::Big => u16::from_be_bytes(*pair),
+        };
+        let units: Vec<u16> = pairs.iter().map(unit).collect();
+        String::from_utf16(&units).ok().filter(|_| odd.is_empty())
+    }
 }
 
 /// The encoding that `bytes` seem to be in, if it is one of those that editors on Windows write.

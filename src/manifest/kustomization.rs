@@ -66,11 +66,12 @@ pub(super) fn sort_out(manifests: &[PathBuf]) -> KustomizedFiles {
     let mut known: BTreeMap<PathBuf, Kustomization> = BTreeMap::new();
     for path in manifests.iter().filter(|path| is_named_so(path)) {
         let (Some(directory), Ok(text)) = (path.parent(), fs::read_to_string(path)) else { continue };
-        let (Ok(real), Some(read)) = (fs::canonicalize(directory), Kustomization::read(directory, &text)) else {
+        let (Ok(real), Some(kustomization)) = (fs::canonicalize(directory), Kustomization::read(directory, &text))
+        else {
             continue;
         };
         found.parts.extend(fs::canonicalize(path));
-        known.insert(real, read);
+        known.insert(real, kustomization);
     }
     let referred: BTreeSet<&PathBuf> = known
         .values()

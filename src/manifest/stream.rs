@@ -95,7 +95,7 @@ impl PartBuilder<'_> {
         if body.trim_ascii().is_empty() {
             return Ok(());
         }
-        let lines = self.heading.iter().filter(|byte| **byte == b'\n').count();
+        let lines = self.heading.split(|byte| *byte == b'\n').count().saturating_sub(1);
         let line = self.begins.saturating_sub(u32::try_from(lines).unwrap_or(u32::MAX));
         let mut text = self.heading.clone();
         text.extend_from_slice(&body);
@@ -215,16 +215,34 @@ impl<'s> YamlParts<'s> {
 struct JsonParts<'s> {
     parts: PartBuilder<'s>,
     depth: usize,
-    is_string: bool,
-    is_escaped: bool,
+    string: StringState,
     /// The text of the string at hand, or of the last one, as far as it matters.
     word: Vec<u8>,
     /// Whether `word` is a key of the outermost map, whose value comes next.
     is_items: bool,
-    /// Whether the items of a list are under way.
-    in_items: bool,
-    /// Whether the rest of the outermost map is to be dropped.
-    is_tail: bool,
+    list: ListState,
+}
+
+/// Where within a string of JSON the stream is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StringState {
+    /// In none.
+    Outside,
+    /// In one.
+    Inside,
+    /// Behind a backslash in one.
+    Escaped,
+}
+
+/// Where within a list of objects the stream is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ListState {
+    /// In none, or before its items.
+    Before,
+    /// Within its items.
+    Items,
+    /// Behind them, where everything is dropped.
+    Tail,
 }
 
 /// The key of a list's items.
@@ -235,12 +253,10 @@ impl<'s> JsonParts<'s> {
         Self {
             parts,
             depth: 0,
-            is_string: false,
-            is_escaped: false,
+            string: StringState::Outside,
             word: Vec::new(),
             is_items: false,
-            in_items: false,
-            is_tail: false,
+            list: ListState::Before,
         }
     }
 
@@ -259,32 +275,32 @@ impl<'s> JsonParts<'s> {
                     begin = at.saturating_add(1);
                     self.parts.line = self.parts.line.saturating_add(1);
                 }
-                if self.is_string {
+                if self.string != StringState::Outside {
                     self.string(byte);
                     continue;
                 }
                 match byte {
                     b'"' => {
-                        self.is_string = true;
+                        self.string = StringState::Inside;
                         self.word.clear();
                     }
                     b':' => self.is_items = self.depth == 1 && self.word == ITEMS,
-                    b'[' if self.is_items && self.depth == 1 && !self.is_tail => {
+                    b'[' if self.is_items && self.depth == 1 && self.list == ListState::Before => {
                         self.keep(bytes.get(begin..=at).unwrap_or_default())?;
                         begin = at.saturating_add(1);
-                        self.begin_items()?;
+                        self.begin_items();
                     }
                     b'{' | b'[' => self.depth = self.depth.saturating_add(1),
                     b',' => {
                         self.is_items = false;
-                        if self.in_items && self.depth == 2 && self.parts.is_large() {
+                        if self.list == ListState::Items && self.depth == 2 && self.parts.is_large() {
                             self.keep(bytes.get(begin..at).unwrap_or_default())?;
                             begin = at.saturating_add(1);
                             self.parts.flush(b"]}")?;
                         }
                     }
                     b'}' | b']' => {
-                        if self.in_items && self.depth == 2 {
+                        if self.list == ListState::Items && self.depth == 2 {
                             self.keep(bytes.get(begin..at).unwrap_or_default())?;
                             begin = at;
                             self.end_items()?;
@@ -306,39 +322,37 @@ impl<'s> JsonParts<'s> {
 
     fn string(&mut self, byte: u8) {
         match byte {
-            _ if self.is_escaped => self.is_escaped = false,
-            b'\\' => self.is_escaped = true,
-            b'"' => self.is_string = false,
+            _ if self.string == StringState::Escaped => self.string = StringState::Inside,
+            b'\\' => self.string = StringState::Escaped,
+            b'"' => self.string = StringState::Outside,
             _ if self.word.len() <= ITEMS.len() => self.word.push(byte),
             _ => {}
         }
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Result<(), StreamError> {
-        if self.is_tail { Ok(()) } else { self.parts.push(bytes) }
+        if self.list == ListState::Tail { Ok(()) } else { self.parts.push(bytes) }
     }
 
-    fn begin_items(&mut self) -> Result<(), StreamError> {
+    fn begin_items(&mut self) {
         let mut heading = std::mem::take(&mut self.parts.buffer);
         // The items begin a line: places are counted from there.
         heading.push(b'\n');
         self.parts.heading = heading;
         self.depth = 2;
-        self.in_items = true;
+        self.list = ListState::Items;
         self.is_items = false;
-        Ok(())
     }
 
     fn end_items(&mut self) -> Result<(), StreamError> {
         self.parts.flush(b"]}")?;
         self.parts.heading.clear();
-        self.in_items = false;
-        self.is_tail = true;
+        self.list = ListState::Tail;
         Ok(())
     }
 
     fn end_value(&mut self) -> Result<(), StreamError> {
-        self.is_tail = false;
+        self.list = ListState::Before;
         if self.parts.is_large() { self.parts.flush(b"") } else { Ok(()) }
     }
 }

@@ -312,8 +312,8 @@ fn what_comes_from_elsewhere_is_told() {
 
 #[test]
 fn where_no_node_is_known_a_pool_still_knows_its_own_labels() {
-    let world: String =
-        WORLD.split("---\n").filter(|part| !part.contains("kind: Node,")).map(|part| format!("{part}---\n")).collect();
+    let world: Vec<&str> = WORLD.split("---\n").filter(|part| !part.contains("kind: Node,")).collect();
+    let world = world.join("---\n");
     let fate = |selector: &str| {
         let pod = format!(
             "{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {{containers: [], nodeSelector: {{{selector}}}}}}}"
