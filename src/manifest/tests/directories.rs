@@ -116,7 +116,7 @@ fn what_is_no_text_is_said() {
     let directory = with(&[
         ("latin.yaml", b"a: 1\nname: caf\xe9 noir\nb: 2\n"),
         ("marked.yaml", b"\xef\xbb\xbfa: \xff"),
-        ("utf16.yaml", b"\xff\xfea\0:\0 \01\0"),
+        ("utf16.yaml", b"\xff\xfea\0:\0 \0b\0"),
         ("utf16odd.yaml", b"\xff\xfea\0:"),
         ("utf16be.yaml", b"\0a\0:\0 \0b"),
         ("utf32.yaml", b"a\0\0\0:\0\0\0"),
@@ -124,10 +124,10 @@ fn what_is_no_text_is_said() {
         ("d/latin.yaml", b"kind: caf\xe9"),
         ("d/fixture.json", b"caf\xe9"),
     ]);
-    let named =
+    let paths =
         ["cut", "latin", "marked", "utf16", "utf16odd", "utf16be", "utf32"].map(|name| format!("./{name}.yaml"));
-    let named: Vec<&str> = named.iter().map(String::as_str).chain(["./d"]).collect();
-    let found = gathered(&directory, &named, b"");
+    let paths: Vec<&str> = paths.iter().map(String::as_str).chain(["./d"]).collect();
+    let found = gathered(&directory, &paths, b"");
     let (names, said) = outcome(&directory, &found);
     assert_eq!(names, ["./utf16.yaml"]);
     insta::assert_snapshot!(said.replace("./", ""), @r#"
