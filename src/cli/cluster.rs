@@ -1,16 +1,22 @@
 //! Cluster snapshots: the objects of a cluster as manifests, listed page by page.
 //!
 //! Takes a kubeconfig context and what is asked for, and returns texts that are read like files. Files and clusters are
-//! judged alike, and nothing is written.
+//! judged alike, and nothing is written. What may not be read is left out where an answer is worth something without, and
+//! that is told: a role of one namespace is enough for its workloads.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use http::Request;
 use kube::{Client, Config, config::KubeConfigOptions};
 use serde::Deserialize;
 
 use crate::{
+    admission::POLICY_LABEL,
+    api::validate::ResourceKind,
     diagnostic::{
         Diagnostic,
         source::{FileId, SourceMap},
@@ -19,6 +25,7 @@ use crate::{
     manifest::read::read,
     operator::error_chain::ErrorChain,
 };
+use rempart_core::text::ListDisplay;
 
 /// The name of every text that comes from a cluster: it is no file, and nobody can be pointed into it.
 const NO_FILE: &str = "";
@@ -30,39 +37,47 @@ pub(super) struct ClusterSnapshot {
     pub(super) own: Vec<FileId>,
     /// Everything else.
     pub(super) rest: GatheredObjects<'static>,
+    /// The namespaces that no policy governs, as Rempart was installed; `None` where that cannot be read.
+    pub(super) exempt: Option<Vec<String>>,
 }
 
-/// A resource, by its path.
+/// A resource, by the path of its group and version.
 struct ListedResource {
-    path: &'static str,
+    group: &'static str,
     plural: &'static str,
+    /// The kind of ours that it is.
+    own: Option<ResourceKind>,
     /// Whether an answer without it is worth something.
     optional: bool,
 }
 
 const OWN: [ListedResource; 3] = [
-    ListedResource::ours("/apis/rempart.dev/v1alpha1/placementpolicies", "placementpolicies"),
-    ListedResource::ours("/apis/rempart.dev/v1alpha1/cloudproviders", "cloudproviders"),
-    ListedResource::ours("/apis/rempart.dev/v1alpha1/placementpools", "placementpools"),
+    ListedResource::ours("/apis/rempart.dev/v1alpha1", "placementpolicies", ResourceKind::PlacementPolicy),
+    ListedResource::ours("/apis/rempart.dev/v1alpha1", "cloudproviders", ResourceKind::CloudProvider),
+    ListedResource::ours("/apis/rempart.dev/v1alpha1", "placementpools", ResourceKind::PlacementPool),
 ];
 
-const NAMESPACES: ListedResource = ListedResource { path: "/api/v1/namespaces", plural: "namespaces", optional: true };
+const NAMESPACES: ListedResource = ListedResource::of("/api/v1", "namespaces", true);
 
-const NODES: ListedResource = ListedResource { path: "/api/v1/nodes", plural: "nodes", optional: true };
+const NODES: ListedResource = ListedResource::of("/api/v1", "nodes", true);
 
 const WORKLOADS: [ListedResource; 4] = [
-    ListedResource { path: "/apis/apps/v1/deployments", plural: "deployments", optional: false },
-    ListedResource { path: "/apis/apps/v1/statefulsets", plural: "statefulsets", optional: false },
-    ListedResource { path: "/apis/apps/v1/daemonsets", plural: "daemonsets", optional: false },
-    ListedResource { path: "/apis/batch/v1/cronjobs", plural: "cronjobs", optional: false },
+    ListedResource::of("/apis/apps/v1", "deployments", false),
+    ListedResource::of("/apis/apps/v1", "statefulsets", false),
+    ListedResource::of("/apis/apps/v1", "daemonsets", false),
+    ListedResource::of("/apis/batch/v1", "cronjobs", false),
 ];
 
 /// Workloads of their own, or parts of the ones above: without them, one does not know whose pods stand where.
 const RUNNING: [ListedResource; 3] = [
-    ListedResource { path: "/apis/apps/v1/replicasets", plural: "replicasets", optional: true },
-    ListedResource { path: "/apis/batch/v1/jobs", plural: "jobs", optional: true },
-    ListedResource { path: "/api/v1/pods", plural: "pods", optional: true },
+    ListedResource::of("/apis/apps/v1", "replicasets", true),
+    ListedResource::of("/apis/batch/v1", "jobs", true),
+    ListedResource::of("/api/v1", "pods", true),
 ];
+
+/// Without them, one does not know which nodes reach what pods hold.
+const CLAIMS: ListedResource = ListedResource::of("/api/v1", "persistentvolumeclaims", true);
+const VOLUMES: ListedResource = ListedResource::of("/api/v1", "persistentvolumes", true);
 
 /// What of a cluster is asked for beside our own objects, the namespaces and the nodes.
 #[derive(Clone, Debug)]
@@ -73,11 +88,30 @@ pub(super) struct SnapshotScope {
     pub(super) running: bool,
     /// The namespaces that matter, where not all of them may be listed.
     pub(super) namespaces: BTreeSet<String>,
+    /// The namespace whose workloads are taken where those of all may not be listed.
+    pub(super) namespace: String,
+    /// The kinds of ours of which there are objects already.
+    pub(super) own: BTreeSet<ResourceKind>,
+    /// Which namespaces no policy governs.
+    pub(super) exempt: bool,
 }
 
 impl ListedResource {
-    const fn ours(path: &'static str, plural: &'static str) -> Self {
-        Self { path, plural, optional: false }
+    const fn ours(group: &'static str, plural: &'static str, kind: ResourceKind) -> Self {
+        Self { group, plural, own: Some(kind), optional: false }
+    }
+
+    const fn of(group: &'static str, plural: &'static str, optional: bool) -> Self {
+        Self { group, plural, own: None, optional }
+    }
+
+    /// Where its objects are listed: those of all namespaces, or of one.
+    fn path(&self, namespace: Option<&str>) -> String {
+        let Self { group, plural, .. } = self;
+        match namespace {
+            Some(namespace) => format!("{group}/namespaces/{namespace}/{plural}"),
+            None => format!("{group}/{plural}"),
+        }
     }
 }
 
@@ -94,13 +128,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) fn snapshot(
     context: Option<&str>,
     wanted: &SnapshotScope,
+    empty: &GatheredObjects<'static>,
     sources: &mut SourceMap,
 ) -> anyhow::Result<ClusterSnapshot> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the asynchronous runtime does not start")?
-        .block_on(fetch(context, wanted, sources))
+        .block_on(fetch(context, wanted, empty, sources))
 }
 
 /// A client of the cluster of `context`, or of the current context or, within a cluster, of that.
@@ -123,28 +158,126 @@ pub(super) async fn client(context: Option<&str>) -> anyhow::Result<Client> {
 async fn fetch(
     context: Option<&str>,
     wanted: &SnapshotScope,
+    empty: &GatheredObjects<'static>,
     sources: &mut SourceMap,
 ) -> anyhow::Result<ClusterSnapshot> {
     let client = client(context).await?;
-    let mut snapshot = ClusterSnapshot { own: Vec::new(), rest: GatheredObjects::default() };
+    let mut own = Vec::new();
+    let mut unread = UnreadResources::default();
     for resource in &OWN {
-        each_page(&client, resource, |text| snapshot.own.push(sources.add(NO_FILE, text))).await?;
+        let listed = each_page(&client, resource, None, |text| own.push(sources.add(NO_FILE, text))).await;
+        match listed {
+            // What the files give of a kind is judged; what the cluster has beside it, nobody may see.
+            Err(error) if resource.own.is_some_and(|kind| wanted.own.contains(&kind)) => {
+                unread.push(resource, None, error);
+            }
+            listed => listed?,
+        }
     }
-    let mut rest = StreamedObjects { client: &client, sources, gathered: GatheredObjects::default() };
+    let namespace = &wanted.namespace;
+    let mut rest = StreamedObjects { client: &client, sources, gathered: empty.clone(), namespace, unread };
     rest.namespaces(&wanted.namespaces).await?;
     rest.take(&NODES).await?;
     if wanted.workloads {
         for resource in &WORKLOADS {
-            rest.take(resource).await?;
+            rest.take_of_namespace(resource, wanted.running).await?;
         }
     }
     if wanted.workloads || wanted.running {
         for resource in &RUNNING {
-            rest.take(resource).await?;
+            rest.take_of_namespace(resource, true).await?;
         }
     }
-    snapshot.rest = rest.gathered;
+    rest.take_of_namespace(&CLAIMS, true).await?;
+    rest.take(&VOLUMES).await?;
+    let StreamedObjects { mut gathered, unread, .. } = rest;
+    gathered.diagnostics.extend(unread.told());
+    let mut snapshot = ClusterSnapshot { own, rest: gathered, exempt: None };
+    if wanted.exempt {
+        match installed_exemptions(&client).await {
+            Ok(Some(exempt)) => snapshot.exempt = Some(exempt),
+            Ok(None) => {
+                let message = "Rempart is not installed in this cluster, or holds nobody to a policy: the exempt \
+                               namespaces are taken to be those of the chart in rempart-system";
+                snapshot.rest.diagnostics.push(assumed(message));
+            }
+            Err(error) => {
+                let message = format!(
+                    "the exempt namespaces are taken to be those of the chart in rempart-system, since what is installed \
+                     cannot be read: {}",
+                    ErrorChain(error.as_ref())
+                );
+                snapshot.rest.diagnostics.push(assumed(&message));
+            }
+        }
+    }
     Ok(snapshot)
+}
+
+fn assumed(message: &str) -> Diagnostic {
+    Diagnostic::warning("Assumed", message).hint("name them with --exempt-namespaces")
+}
+
+/// The validations that are compiled for each policy, and say which namespaces none of them reaches.
+const VALIDATIONS: ListedResource =
+    ListedResource::of("/apis/admissionregistration.k8s.io/v1", "validatingadmissionpolicies", true);
+
+/// The label that the API server gives every namespace, with its name.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
+/// The namespaces that no policy governs, as what is installed says; `None` where nothing is.
+async fn installed_exemptions(client: &Client) -> anyhow::Result<Option<Vec<String>>> {
+    let mut found = None;
+    each_page(client, &VALIDATIONS, None, |text| found = found.take().or_else(|| exempt_by(&text))).await?;
+    Ok(found)
+}
+
+/// The namespaces that the validations of policies in `text`, a list, leave out.
+fn exempt_by(text: &str) -> Option<Vec<String>> {
+    let list: serde_json::Value = serde_json::from_str(text).ok()?;
+    let ours = |item: &&serde_json::Value| {
+        item.pointer("/metadata/labels").is_some_and(|labels| labels.get(POLICY_LABEL).is_some())
+    };
+    list.get("items")?.as_array()?.iter().filter(ours).find_map(|item| {
+        let left_out = item.pointer("/spec/matchConstraints/namespaceSelector/matchExpressions")?.as_array()?;
+        let names = left_out.iter().find(|one| one["key"] == NAMESPACE_NAME && one["operator"] == "NotIn")?;
+        Some(names["values"].as_array()?.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect())
+    })
+}
+
+/// Resources that could not be listed, or of one namespace alone, with why the first of each could not.
+#[derive(Default)]
+struct UnreadResources {
+    /// By the namespace that was taken, if one was, and by whether it is the right that is missing.
+    groups: BTreeMap<(Option<String>, bool), UnreadGroup>,
+}
+
+/// Resources that could not be listed alike.
+struct UnreadGroup {
+    names: Vec<&'static str>,
+    /// Why the first of them could not.
+    why: String,
+}
+
+impl UnreadResources {
+    fn push(&mut self, resource: &ListedResource, namespace: Option<&str>, error: ListError) {
+        let key = (namespace.map(str::to_owned), error.is_forbidden());
+        let why = || ErrorChain(anyhow::Error::from(error).as_ref()).to_string();
+        let group = self.groups.entry(key).or_insert_with(|| UnreadGroup { names: Vec::new(), why: why() });
+        group.names.push(resource.plural);
+    }
+
+    /// One warning for all that fail alike.
+    fn told(self) -> impl Iterator<Item = Diagnostic> {
+        self.groups.into_iter().map(|((namespace, _), UnreadGroup { names, why })| {
+            let names = ListDisplay(names.iter());
+            let what = match namespace {
+                None => format!("judged without {names}"),
+                Some(namespace) => format!("of {names} only those of namespace {namespace} are judged"),
+            };
+            Diagnostic::warning("NotReadable", format!("{what}: {why}"))
+        })
+    }
 }
 
 /// What is asked for beside our own objects. Its texts are too large to keep, and nothing points into them.
@@ -152,44 +285,70 @@ struct StreamedObjects<'a> {
     client: &'a Client,
     sources: &'a mut SourceMap,
     gathered: GatheredObjects<'static>,
+    /// The one whose objects are taken where those of all may not be listed.
+    namespace: &'a str,
+    unread: UnreadResources,
 }
 
 impl StreamedObjects<'_> {
     async fn take(&mut self, resource: &ListedResource) -> anyhow::Result<()> {
-        let taken = self.list(resource).await;
+        let taken = self.list(resource, None).await;
         self.forgive(resource, taken)
     }
 
-    async fn list(&mut self, resource: &ListedResource) -> anyhow::Result<()> {
+    /// Takes the objects of all namespaces, or of one where those of all may not be listed. Where an answer without them is
+    /// worth something, `optional` too.
+    async fn take_of_namespace(&mut self, resource: &ListedResource, optional: bool) -> anyhow::Result<()> {
+        let Err(error) = self.list(resource, None).await else { return Ok(()) };
+        let namespace = self.namespace;
+        if error.is_forbidden() && self.list(resource, Some(namespace)).await.is_ok() {
+            self.unread.push(resource, Some(namespace), error);
+            return Ok(());
+        }
+        let resource = ListedResource { optional: resource.optional || optional, ..*resource };
+        self.forgive(&resource, Err(error))
+    }
+
+    async fn list(&mut self, resource: &ListedResource, namespace: Option<&str>) -> Result<(), ListError> {
         let file = self.sources.add(NO_FILE, String::new());
-        each_page(self.client, resource, |text| read(file, &text, &mut |found| self.gathered.pass(file, found))).await
+        let gathered = &mut self.gathered;
+        each_page(self.client, resource, namespace, |text| {
+            read(file, &text, &mut |found| gathered.pass(file, found));
+            gathered.forget_orphans();
+        })
+        .await
     }
 
     /// Those who may not list all namespaces may often see the ones that they work in.
     async fn namespaces(&mut self, named: &BTreeSet<String>) -> anyhow::Result<()> {
-        let listed = self.list(&NAMESPACES).await;
-        if listed.is_ok() || named.is_empty() {
-            return self.forgive(&NAMESPACES, listed);
+        let listed = self.list(&NAMESPACES, None).await;
+        // Who works in one sees that one.
+        let own = BTreeSet::from([self.namespace.to_owned()]);
+        let named = if named.is_empty() { &own } else { named };
+        let Err(error) = listed else { return Ok(()) };
+        if !error.is_forbidden() {
+            return self.forgive(&NAMESPACES, Err(error));
         }
         let file = self.sources.add(NO_FILE, String::new());
+        let mut any = false;
         for name in named {
             // One that is not there yet is missing from the answer, and that is told.
-            if let Ok(text) = ask(self.client, &format!("{}/{name}", NAMESPACES.path)).await {
+            if let Ok(text) = ask(self.client, &format!("{}/{name}", NAMESPACES.path(None)), NAMESPACES.plural).await {
                 read(file, &text, &mut |found| self.gathered.pass(file, found));
+                any = true;
             }
         }
-        Ok(())
+        if any { Ok(()) } else { self.forgive(&NAMESPACES, Err(error)) }
     }
 
     /// Goes on without what an answer can do without.
-    fn forgive(&mut self, resource: &ListedResource, taken: anyhow::Result<()>) -> anyhow::Result<()> {
+    fn forgive(&mut self, resource: &ListedResource, taken: Result<(), ListError>) -> anyhow::Result<()> {
         match taken {
             Err(error) if resource.optional => {
-                let message = format!("judged without {}: {}", resource.plural, ErrorChain(error.as_ref()));
-                self.gathered.diagnostics.push(Diagnostic::warning("NotReadable", message));
+                self.unread.push(resource, None, error);
                 Ok(())
             }
-            taken => taken,
+            taken => Ok(taken?),
         }
     }
 }
@@ -214,10 +373,15 @@ struct ListPage {
 }
 
 /// Lists a resource to its end, a page at a time.
-async fn each_page(client: &Client, resource: &ListedResource, mut take: impl FnMut(String)) -> anyhow::Result<()> {
+async fn each_page(
+    client: &Client,
+    resource: &ListedResource,
+    namespace: Option<&str>,
+    mut take: impl FnMut(String),
+) -> Result<(), ListError> {
     let mut more = None;
     loop {
-        let page = page(client, resource, more.as_deref()).await?;
+        let page = page(client, resource, namespace, more.as_deref()).await?;
         take(page.text);
         more = page.more;
         if more.is_none() {
@@ -226,55 +390,95 @@ async fn each_page(client: &Client, resource: &ListedResource, mut take: impl Fn
     }
 }
 
-async fn page(client: &Client, resource: &ListedResource, more: Option<&str>) -> anyhow::Result<ListPage> {
-    let ListedResource { path, plural, .. } = resource;
-    let mut uri = format!("{path}?limit={PAGE}");
+async fn page(
+    client: &Client,
+    resource: &ListedResource,
+    namespace: Option<&str>,
+    more: Option<&str>,
+) -> Result<ListPage, ListError> {
+    let mut uri = format!("{}?limit={PAGE}", resource.path(namespace));
     if let Some(token) = more {
         // Tokens are of the URL-safe alphabet, but for the padding.
         uri = format!("{uri}&continue={}", token.replace('=', "%3D"));
     }
-    let text = ask(client, &uri).await.map_err(|error| told(error, plural))?;
-    let listed: ListHeader =
-        serde_json::from_str(&text).with_context(|| format!("the answer about {plural} is no list"))?;
+    let plural = resource.plural;
+    let text = ask(client, &uri, plural).await?;
+    let listed: ListHeader = serde_json::from_str(&text).map_err(|source| ListError::NoList { plural, source })?;
     Ok(ListPage { text, more: listed.metadata.more.filter(|token| !token.is_empty()) })
 }
 
-/// What the API server answers, within [`PATIENCE`].
-async fn ask(client: &Client, uri: &str) -> Result<String, ListError> {
-    let request = Request::get(uri).body(Vec::new()).map_err(ListError::Request)?;
+/// What the API server answers about `plural`, within [`PATIENCE`].
+async fn ask(client: &Client, uri: &str, plural: &'static str) -> Result<String, ListError> {
+    let request = Request::get(uri).body(Vec::new()).map_err(|source| ListError::Request { plural, source })?;
     match tokio::time::timeout(PATIENCE, client.request_text(request)).await {
-        Err(_) => Err(ListError::Late),
-        Ok(answer) => answer.map_err(|error| ListError::Refused(Box::new(error))),
+        Err(_) => Err(ListError::Late { plural }),
+        Ok(answer) => answer.map_err(|error| ListError::of(plural, error)),
     }
 }
 
-/// Why there is no answer.
+/// Why the objects of a resource cannot be had, and what to do.
 #[derive(Debug, thiserror::Error)]
 enum ListError {
-    #[error("no request can be made of it: {0}")]
-    Request(http::Error),
-    #[error("no answer within {} seconds", PATIENCE.as_secs())]
-    Late,
-    #[error(transparent)]
-    Refused(Box<kube::Error>),
+    #[error("{plural} cannot be listed: no request can be made of it: {source}")]
+    Request { plural: &'static str, source: http::Error },
+    #[error("{plural} cannot be listed: no answer within {} seconds", PATIENCE.as_secs())]
+    Late { plural: &'static str },
+    #[error("the answer about {plural} is no list")]
+    NoList { plural: &'static str, source: serde_json::Error },
+    #[error("the cluster does not accept your credentials ({message})")]
+    Unauthorized { message: String },
+    #[error("you may not list {plural} in the whole cluster: ask for that, or give them in files ({message})")]
+    Forbidden { plural: &'static str, message: String },
+    #[error(
+        "you may not list {plural}: ask for a ClusterRoleBinding to rempart-view, or give them in files ({message})"
+    )]
+    OwnForbidden { plural: &'static str, message: String },
+    #[error("the cluster does not know {plural}: is Rempart installed in it?")]
+    Unknown { plural: &'static str },
+    #[error("{plural} cannot be listed")]
+    Refused { plural: &'static str, source: Box<kube::Error> },
 }
 
-/// Why the objects `plural` cannot be had, and what to do.
-fn told(error: ListError, plural: &str) -> anyhow::Error {
-    if let ListError::Refused(refused) = &error
-        && let kube::Error::Api(status) = &**refused
-    {
-        match status.code {
-            401 => return anyhow!("the cluster does not accept your credentials ({})", status.message),
-            403 => {
-                return anyhow!(
-                    "you may not list {plural} in all namespaces: ask for that, or give them in files ({})",
-                    status.message
-                );
+impl ListError {
+    fn of(plural: &'static str, error: kube::Error) -> Self {
+        let status = match &error {
+            kube::Error::Api(status) => Some((status.code, status.message.clone())),
+            _ => None,
+        };
+        match status {
+            Some((401, message)) => Self::Unauthorized { message },
+            Some((403, message)) if OWN.iter().any(|own| own.plural == plural) => {
+                Self::OwnForbidden { plural, message }
             }
-            404 => return anyhow!("the cluster does not know {plural}: is Rempart installed in it?"),
-            _ => {}
+            Some((403, message)) => Self::Forbidden { plural, message },
+            Some((404, _)) => Self::Unknown { plural },
+            _ => Self::Refused { plural, source: Box::new(error) },
         }
     }
-    anyhow!(error).context(format!("{plural} cannot be listed"))
+
+    fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Forbidden { .. } | Self::OwnForbidden { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exempt_by;
+
+    #[test]
+    fn the_exempt_namespaces_are_those_that_no_validation_of_a_policy_reaches() {
+        let item = |label: &str| {
+            serde_json::json!({
+                "metadata": {"labels": {(label): "state"}},
+                "spec": {"matchConstraints": {"namespaceSelector": {"matchExpressions": [
+                    {"key": "tier", "operator": "Exists"},
+                    {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "agents"]},
+                ]}}},
+            })
+        };
+        let list = |label: &str| serde_json::json!({"items": [item(label)]}).to_string();
+        assert_eq!(exempt_by(&list("rempart.dev/policy")), Some(vec!["kube-system".to_owned(), "agents".to_owned()]));
+        assert_eq!(exempt_by(&list("other")), None);
+        assert_eq!(exempt_by("{\"items\": []}"), None);
+    }
 }

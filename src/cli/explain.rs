@@ -7,7 +7,7 @@ use clap::Parser;
 
 use super::{
     FOUND,
-    input::{self, InputOptions, NamedTexts},
+    input::{self, InputOptions},
     output,
 };
 use crate::{
@@ -58,11 +58,11 @@ impl ExplainCommand {
         if files.is_empty() && !reading.cluster {
             bail!("nothing to read: name files or directories with -f, or --cluster");
         }
-        let target = ExplainTarget::parse(&target, &reading.namespace)?;
+        let target = ExplainTarget::parse(&target, &reading.namespace, &reading.templates()?)?;
         let mut sources = SourceMap::default();
-        let named = NamedTexts::read(&files, &mut sources);
+        let named = reading.read_texts(&files, &mut sources)?;
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
-        let located = reading.read_inventory(&named, snapshot.as_ref(), &sources);
+        let located = reading.read_inventory(&named, snapshot.as_ref(), &sources)?;
         reading.check_errors(&located, &sources)?;
         let question = ExplainQuestion { target, pool: pool.as_deref(), policy: policy.as_deref(), at: input::at(at) };
         let explained = explain(&located, &sources, &question, layout_of_output(reading.color))?;

@@ -121,16 +121,16 @@ impl ImpactCommand {
             bail!("standard input (-) can be read once: name files for the other side");
         }
         let mut sources = SourceMap::default();
-        let before = NamedTexts::read(&Vec::from_iter(old), &mut sources);
-        let after = NamedTexts::read(&Vec::from_iter(new), &mut sources);
-        let common = NamedTexts::read(&with, &mut sources);
+        let before = reading.read_texts(&Vec::from_iter(old), &mut sources)?;
+        let after = reading.read_texts(&Vec::from_iter(new), &mut sources)?;
+        let common = reading.read_texts(&with, &mut sources)?;
         let snapshot = reading.snapshot(&[&before, &after, &common], true, &mut sources)?;
 
         let gather = |named: &NamedTexts| reading.gather(&[named], &sources);
         let (mut old, mut new) = match sides {
-            ImpactSides::Edit => (gather(&before), gather(&after)),
-            ImpactSides::EditOfCluster => (reading.gather(&[], &sources), gather(&before)),
-            ImpactSides::Time => (gather(&before), gather(&before)),
+            ImpactSides::Edit => (gather(&before)?, gather(&after)?),
+            ImpactSides::EditOfCluster => (reading.gather(&[], &sources)?, gather(&before)?),
+            ImpactSides::Time => (gather(&before)?, gather(&before)?),
         };
         if sides == ImpactSides::Edit {
             for note in if reading.cluster { Vec::new() } else { old.lend(&mut new) } {
@@ -139,14 +139,15 @@ impl ImpactCommand {
         }
         let edited: [Vec<_>; 2] = [new.own.keys().cloned().collect(), old.own.keys().cloned().collect()];
         for (side, other) in [&mut old, &mut new].into_iter().zip(edited) {
-            let mut rest = reading.complete(gather(&common), snapshot.as_ref(), &sources);
+            let mut rest = reading.complete(gather(&common)?, snapshot.as_ref(), &sources);
             // What only the other side names has been deleted, or is to be made, and is not taken from elsewhere.
             if sides == ImpactSides::Edit {
                 rest.own.retain(|key, _| !other.contains(key));
             }
             side.complete(rest);
         }
-        let (old, new) = (reading.locate(old), reading.locate(new));
+        let (old, new) = (reading.locate(old, snapshot.as_ref()), reading.locate(new, snapshot.as_ref()));
+        input::tell_left_out(&[&before, &after, &common], &new, &sources);
         check(&reading, &old, &new, &sources)?;
 
         let from = input::at(from);

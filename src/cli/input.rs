@@ -3,7 +3,7 @@
 //! Takes the options that the offline commands share, and returns the inventory that they judge. One error among the
 //! diagnostics, and nothing is judged.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, io::BufRead, path::PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -12,22 +12,30 @@ use super::{
     cluster::{self, ClusterSnapshot, SnapshotScope},
     output,
     progress::ProgressSpinner,
+    render::render,
 };
 use crate::{
+    api::validate::ResourceKind,
     diagnostic::{
         Diagnostic, Severity,
         position::{TextPosition, TextSpan},
         source::{FileId, SourceMap, SourceSpan},
     },
-    gather::{GatherSettings, GatheredObjects, LocatedInventory},
-    manifest::{files, read::read},
+    gather::{GatherSettings, GatheredObjects, LocatedInventory, PodTemplateKinds, UnjudgedObject},
+    manifest::{
+        files::{self, FileOrigin, FileSet, LeftOut},
+        read::{read, read_from, split},
+        stream,
+        walk::FileExclusions,
+    },
     report::{self, LocationLookup, LocationTarget},
     terminal::{ColourChoice, layout_of_errors},
 };
 use rempart_core::{
     admission::SensitivitySource,
     instant::{CalendarDay, Timestamp},
-    text::counted,
+    name::quoted,
+    text::{FewDisplay, ListDisplay, counted},
 };
 
 /// From where, beside files, and how what is read is to be understood.
@@ -47,15 +55,22 @@ pub(super) struct InputOptions {
     #[arg(short, long, default_value = "default", value_name = "NAME", value_parser = namespace)]
     pub(super) namespace: String,
 
-    /// Namespaces that no policy governs
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "kube-system,kube-public,kube-node-lease,rempart-system",
-        value_name = "NAME,…",
-        value_parser = namespace
-    )]
-    pub(super) exempt_namespaces: Vec<String>,
+    /// Namespaces that no policy governs; with --cluster those that Rempart was installed with, where they can be read, and
+    /// otherwise kube-system, kube-public, kube-node-lease and rempart-system
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…", value_parser = namespace)]
+    pub(super) exempt_namespaces: Option<Vec<String>>,
+
+    /// Leaves out files and directories that match, written as a line of a .gitignore: 'vendor/', '**/fixtures/*.json'
+    #[arg(long, value_name = "GLOB")]
+    pub(super) exclude: Vec<String>,
+
+    /// Renders charts and kustomizations in directories, by `helm template` and `kubectl kustomize`
+    #[arg(long)]
+    pub(super) render: bool,
+
+    /// A further kind that makes pods, and the way to its pod template, as example.org/Worker=spec.workers[*].template
+    #[arg(long, value_name = "GROUP/KIND=PATH")]
+    pub(super) pod_template: Vec<String>,
 
     /// When to colour
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
@@ -93,24 +108,82 @@ pub(super) fn at(at: Option<Timestamp>) -> Timestamp {
     at.unwrap_or_else(|| Timestamp::from_seconds(jiff::Timestamp::now().as_second()))
 }
 
+/// Namespaces that no policy governs where nobody says which.
+const EXEMPT: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "rempart-system"];
+
 /// Texts that were named together, and what could not be read of them.
 #[derive(Debug, Default)]
 pub(super) struct NamedTexts {
-    files: Vec<FileId>,
+    files: Vec<(FileId, FileOrigin)>,
     diagnostics: Vec<Diagnostic>,
+    left_out: LeftOut,
+    /// What texts hold that were too large to be kept.
+    streamed: Option<GatheredObjects<'static>>,
 }
 
-impl NamedTexts {
-    /// Reads `paths` into `sources`.
-    pub(super) fn read(paths: &[PathBuf], sources: &mut SourceMap) -> Self {
-        let _progress = ProgressSpinner::of("reading files");
-        let files::FileSet { files, diagnostics, passed_over: _ } =
-            files::gather(paths, &mut std::io::stdin(), sources);
-        Self { files, diagnostics }
-    }
+/// A text to be read, or a part of one.
+#[derive(Clone, Copy)]
+struct TextChunk<'s> {
+    file: FileId,
+    origin: FileOrigin,
+    line: u32,
+    text: &'s str,
 }
+
+/// What is read by one thread at least, in bytes: less is read sooner than a thread starts.
+const CHUNK: usize = 128 << 10;
 
 impl InputOptions {
+    /// Reads the texts of `paths` into `sources`.
+    ///
+    /// # Errors
+    /// When an option is not written as it must be.
+    pub(super) fn read_texts(&self, paths: &[PathBuf], sources: &mut SourceMap) -> anyhow::Result<NamedTexts> {
+        let _progress = ProgressSpinner::of("reading files");
+        let exclusions = FileExclusions::new(&self.exclude).map_err(anyhow::Error::msg)?;
+        let (mut streamed, mut kept) = (None, Vec::new());
+        let empty = self.empty()?;
+        let mut stream = |name: &str, from: &mut dyn BufRead, sources: &mut SourceMap| {
+            let gathered = streamed.get_or_insert_with(|| empty.clone());
+            let place = sources.add(name, String::new());
+            stream::parts(from, &mut |part| {
+                // Of our own objects, the text is kept to be pointed into.
+                if ResourceKind::ALL.iter().any(|kind| part.text.contains(kind.as_str())) {
+                    kept.push((sources.add_part(name, part.text, part.line), FileOrigin::Named));
+                } else {
+                    read_from(place, part.line, &part.text, &mut |found| gathered.pass(place, found));
+                }
+            })
+        };
+        let found = files::gather(paths, &exclusions, &mut std::io::stdin(), &mut stream, sources);
+        let FileSet { mut files, mut diagnostics, left_out, unrendered } = found;
+        files.extend(kept);
+        if self.render {
+            diagnostics.retain(|found| found.code != files::NOT_RENDERED);
+            let (rendered, failed) = render(&unrendered, &self.namespace, sources);
+            files.extend(rendered.into_iter().map(|file| (file, FileOrigin::Named)));
+            diagnostics.extend(failed);
+        }
+        Ok(NamedTexts { files, diagnostics, left_out, streamed })
+    }
+
+    /// Nothing gathered yet.
+    ///
+    /// # Errors
+    /// When a kind is not written as it must be.
+    fn empty(&self) -> anyhow::Result<GatheredObjects<'static>> {
+        let templates = self.templates()?;
+        Ok(GatheredObjects::new(&self.namespace).with_templates(templates))
+    }
+
+    /// The kinds of others that have pods.
+    ///
+    /// # Errors
+    /// When one is not written as it must be.
+    pub(super) fn templates(&self) -> anyhow::Result<PodTemplateKinds> {
+        PodTemplateKinds::with(&self.pod_template).map_err(|error| anyhow::anyhow!("--pod-template {error}"))
+    }
+
     /// What the cluster has beside `named`, if it is to be asked. Workloads are taken where `named` has none; with
     /// `running`, also where whose pods stand.
     ///
@@ -125,25 +198,41 @@ impl InputOptions {
         if !self.cluster {
             return Ok(None);
         }
-        let given = self.gather(named, sources);
+        let given = self.gather(named, sources)?;
         let namespaces = given.workloads.iter().map(|found| found.workload.identity.namespace.to_string()).collect();
-        let wanted = SnapshotScope { workloads: given.workloads.is_empty(), running, namespaces };
+        let wanted = SnapshotScope {
+            workloads: given.workloads.is_empty(),
+            running,
+            namespaces,
+            namespace: self.namespace.clone(),
+            own: given.own.keys().map(|(kind, _)| *kind).collect(),
+            exempt: self.exempt_namespaces.is_none(),
+        };
         let _progress = ProgressSpinner::of("reading the cluster");
-        let snapshot = cluster::snapshot(self.context.as_deref(), &wanted, sources);
+        let snapshot = cluster::snapshot(self.context.as_deref(), &wanted, &self.empty()?, sources);
         Ok(Some(snapshot.context("the cluster cannot be read")?))
     }
 
     /// What `named` says, in the order of the groups: what a later one has replaces what an earlier one has.
-    pub(super) fn gather<'s>(&self, named: &[&NamedTexts], sources: &'s SourceMap) -> GatheredObjects<'s> {
+    ///
+    /// # Errors
+    /// When an option is not written as it must be.
+    pub(super) fn gather<'s>(
+        &self,
+        named: &[&NamedTexts],
+        sources: &'s SourceMap,
+    ) -> anyhow::Result<GatheredObjects<'s>> {
         let _progress = ProgressSpinner::of("reading manifests");
-        let mut gathered = GatheredObjects::new(&self.namespace);
+        let empty = self.empty()?;
+        let mut gathered = empty.clone();
         for group in named {
             gathered.diagnostics.extend(group.diagnostics.iter().cloned());
-            for file in &group.files {
-                read(*file, sources.text(*file), &mut |found| gathered.take(*file, found));
+            gathered.append(read_all(&group.files, &empty, sources));
+            if let Some(streamed) = &group.streamed {
+                gathered.append(streamed.clone());
             }
         }
-        gathered
+        Ok(gathered)
     }
 
     /// The same, with what `snapshot` has beside it.
@@ -153,7 +242,7 @@ impl InputOptions {
         snapshot: Option<&ClusterSnapshot>,
         sources: &'s SourceMap,
     ) -> GatheredObjects<'s> {
-        if let Some(ClusterSnapshot { own, rest }) = snapshot {
+        if let Some(ClusterSnapshot { own, rest, .. }) = snapshot {
             let mut found = GatheredObjects::new(&self.namespace);
             for file in own {
                 read(*file, sources.text(*file), &mut |node| found.take(*file, node));
@@ -165,18 +254,30 @@ impl InputOptions {
     }
 
     /// What `named` comes to, with what `snapshot` has beside it.
+    ///
+    /// # Errors
+    /// When an option is not written as it must be.
     pub(super) fn read_inventory<'s>(
         &self,
         named: &NamedTexts,
         snapshot: Option<&ClusterSnapshot>,
         sources: &'s SourceMap,
-    ) -> LocatedInventory<'s> {
-        self.locate(self.complete(self.gather(&[named], sources), snapshot, sources))
+    ) -> anyhow::Result<LocatedInventory<'s>> {
+        let located = self.locate(self.complete(self.gather(&[named], sources)?, snapshot, sources), snapshot);
+        tell_left_out(&[named], &located, sources);
+        Ok(located)
     }
 
     /// What `gathered` comes to.
-    pub(super) fn locate<'s>(&self, gathered: GatheredObjects<'s>) -> LocatedInventory<'s> {
-        gathered.into_inventory(&GatherSettings { exempt: self.exempt_namespaces.clone() })
+    pub(super) fn locate<'s>(
+        &self,
+        gathered: GatheredObjects<'s>,
+        snapshot: Option<&ClusterSnapshot>,
+    ) -> LocatedInventory<'s> {
+        let installed = snapshot.and_then(|snapshot| snapshot.exempt.as_ref());
+        let assumed = || EXEMPT.map(str::to_owned).to_vec();
+        let exempt = self.exempt_namespaces.as_ref().or(installed).cloned().unwrap_or_else(assumed);
+        gathered.into_inventory(&GatherSettings { exempt })
     }
 
     /// Tells what is wrong in `located`, but counts what is only worth a second look: it is about other things.
@@ -189,7 +290,7 @@ impl InputOptions {
         self.report(&errors, sources)?;
         if !warnings.is_empty() {
             let count = counted(warnings.len(), "warning", "warnings");
-            output::complain(&format!("note: {count} about what was read; rempart lint tells them\n\n"));
+            output::note(&format!("{count} about what was read; rempart lint tells them"));
         }
         Ok(())
     }
@@ -209,6 +310,7 @@ impl InputOptions {
             output::warn("there is no PlacementPolicy among what was read, so that nothing is asked of any place");
         }
         warn_of_unknown_namespaces(located);
+        note_volumes_not_looked_at(located);
         Ok(())
     }
 
@@ -222,6 +324,102 @@ impl InputOptions {
             0 => Ok(()),
             errors => bail!("nothing was judged: {}, told above", counted(errors, "error", "errors")),
         }
+    }
+}
+
+/// What `files` hold, read by as many threads as there are processors, as if by one.
+fn read_all<'s>(
+    files: &[(FileId, FileOrigin)],
+    empty: &GatheredObjects<'static>,
+    sources: &'s SourceMap,
+) -> GatheredObjects<'s> {
+    let all: usize = files.iter().map(|(file, _)| sources.text(*file).len()).sum();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(all / CHUNK).max(1);
+    let size = all.div_ceil(threads).max(1);
+    let mut shares: Vec<Vec<TextChunk<'s>>> = vec![Vec::new()];
+    let mut room = size;
+    for (file, origin) in files {
+        let text = sources.text(*file);
+        // A text that is larger than a share is read by several threads, each of which takes whole documents.
+        for (line, text) in split(text, sources.first_line(*file), text.len().div_ceil(size).max(1)) {
+            if text.len() > room && shares.len() < threads && shares.last().is_some_and(|share| !share.is_empty()) {
+                shares.push(Vec::new());
+                room = size;
+            }
+            room = room.saturating_sub(text.len());
+            if let Some(share) = shares.last_mut() {
+                share.push(TextChunk { file: *file, origin: *origin, line, text });
+            }
+        }
+    }
+    let mut shares = shares.into_iter();
+    let first = shares.next().unwrap_or_default();
+    std::thread::scope(|scope| {
+        let others: Vec<_> = shares.map(|share| scope.spawn(move || read_share(&share, empty, sources))).collect();
+        let mut gathered = read_share(&first, empty, sources);
+        for other in others {
+            match other.join() {
+                Ok(found) => gathered.append(found),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        gathered
+    })
+}
+
+fn read_share<'s>(
+    share: &[TextChunk<'s>],
+    empty: &GatheredObjects<'static>,
+    sources: &'s SourceMap,
+) -> GatheredObjects<'s> {
+    let mut gathered: GatheredObjects<'s> = empty.clone();
+    // The last file of which it was told that it is a template: that is one thing to mend.
+    let mut template = None;
+    for TextChunk { file, origin, line, text } in share.iter().copied() {
+        read_from(file, line, text, &mut |found| {
+            let found = match found {
+                Err(diagnostic) if origin == FileOrigin::Directory => {
+                    let told = files::in_directory(diagnostic, sources.name(file));
+                    if told.code == files::NOT_RENDERED && template.replace(file) == Some(file) {
+                        return;
+                    }
+                    Err(told)
+                }
+                found => found,
+            };
+            gathered.take_from(file, origin, found);
+        });
+    }
+    gathered
+}
+
+/// Tells in one line what was left out of directories.
+pub(super) fn tell_left_out(named: &[&NamedTexts], located: &LocatedInventory<'_>, sources: &SourceMap) {
+    let sum = |of: fn(&LeftOut) -> usize| named.iter().map(|texts| of(&texts.left_out)).sum::<usize>();
+    let mut parts = Vec::new();
+    let files = named.iter().flat_map(|texts| &texts.left_out.without_kind).map(|path| path.display().to_string());
+    let documents = located.not_objects.iter().map(|file| sources.name(*file).to_owned());
+    let (mut in_files, mut count) = (BTreeSet::new(), 0_usize);
+    for name in files.chain(documents) {
+        count = count.saturating_add(1);
+        in_files.insert(name);
+    }
+    if count > 0 {
+        let what = counted(count, "document that is no Kubernetes object", "documents that are no Kubernetes objects");
+        parts.push(format!("{what} ({})", FewDisplay(in_files.iter())));
+    }
+    let paths = |count: usize, why: &str| (count > 0).then(|| format!("{} {why}", counted(count, "path", "paths")));
+    parts.extend(paths(sum(|left| left.ignored), "by .gitignore"));
+    parts.extend(paths(sum(|left| left.excluded), "by --exclude"));
+    if !parts.is_empty() {
+        output::note(&format!("passed over {}", ListDisplay(parts.iter())));
+    }
+    let plain = sum(|left| left.plain_kustomizations);
+    if plain > 0 {
+        let what = counted(plain, "kustomization alters", "kustomizations alter");
+        output::note(&format!(
+            "{what} nothing that decides where pods run: what is listed there is judged as it stands"
+        ));
     }
 }
 
@@ -286,4 +484,29 @@ impl LocationLookup for GatheredLocations<'_> {
 /// `diagnostic`, for a report.
 pub(super) fn finding(diagnostic: &Diagnostic, sources: &SourceMap) -> report::ReportFinding {
     diagnostic.clone().locate(|place| location(sources, place))
+}
+
+/// Says that volumes are not looked at where no node is known: which of them reach what, nobody can say.
+fn note_volumes_not_looked_at(located: &LocatedInventory<'_>) {
+    let inventory = &located.inventory;
+    let limited = inventory.volumes.values().any(|volume| !volume.is_reached_from_anywhere());
+    let holding = inventory.workloads.iter().filter(|workload| !workload.claims.is_empty()).count();
+    if inventory.nodes.is_empty() && limited && holding > 0 {
+        let who = counted(holding, "workload", "workloads");
+        output::note(&format!(
+            "the volumes of {who} are not looked at, since no node is known: give the nodes too, or --cluster"
+        ));
+    }
+}
+
+/// What of `located` is not judged, for a report.
+pub(super) fn ignored(located: &LocatedInventory<'_>) -> report::IgnoredKinds {
+    let name = |object: &UnjudgedObject| {
+        let texts = object.statements.iter().flat_map(|said| [&said.statement.sensitivity, &said.statement.categories]);
+        let mut says: Vec<String> = texts.flatten().map(|text| quoted(text)).collect();
+        says.dedup();
+        let (kind, name) = (quoted(&object.kind), quoted(&object.name));
+        report::UnjudgedName { kind, namespace: quoted(&object.namespace), name, says }
+    };
+    report::IgnoredKinds { kinds: located.ignored.clone(), unjudged: located.unjudged.iter().map(name).collect() }
 }

@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 
 use super::{
     FOUND,
-    input::{self, InputOptions, NamedTexts},
+    input::{self, InputOptions},
     output,
 };
 use crate::{
@@ -61,9 +61,9 @@ impl LintCommand {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let Self { files, reading, at, output } = self;
         let mut sources = SourceMap::default();
-        let named = NamedTexts::read(&files, &mut sources);
+        let named = reading.read_texts(&files, &mut sources)?;
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
-        let located = reading.read_inventory(&named, snapshot.as_ref(), &sources);
+        let located = reading.read_inventory(&named, snapshot.as_ref(), &sources)?;
         let found = lint(&located, input::at(at));
         let findings = || -> Vec<_> { found.iter().map(|found| input::finding(found, &sources)).collect() };
         match output {

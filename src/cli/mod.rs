@@ -14,6 +14,7 @@ mod output;
 mod plan;
 mod progress;
 mod release;
+mod render;
 mod run;
 mod schemas;
 mod stats;

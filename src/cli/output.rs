@@ -11,7 +11,7 @@ use anyhow::Context;
 
 use crate::{
     diagnostic::{Diagnostic, source::SourceMap},
-    terminal::{TextLayout, visible},
+    terminal::{ColourChoice, StyledText, TextLayout, TextPage, layout_of_errors},
 };
 
 /// Writes `text` to standard output.
@@ -44,9 +44,21 @@ pub(super) fn complain(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// Notes on standard error what nobody has to mend.
+pub(super) fn note(message: &str) {
+    paragraph("note", message);
+}
+
 /// Warns on standard error.
 pub(super) fn warn(message: &str) {
-    complain(&format!("warning: {}\n\n", visible(message)));
+    paragraph("warning", message);
+}
+
+/// Writes a paragraph to standard error, in lines that are as long as a line may be, and an empty line.
+fn paragraph(what: &str, message: &str) {
+    let mut page = TextPage::new(layout_of_errors(ColourChoice::Never));
+    page.line(0, StyledText::of(format!("{what}: {message}")));
+    complain(&format!("{}\n", page.into_text()));
 }
 
 /// Tells `diagnostics` on standard error, each with its line of the file.

@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 
 use super::{
     FOUND,
-    input::{self, InputOptions, NamedTexts},
+    input::{self, InputOptions},
     output,
     stats::RunStatistics,
 };
@@ -83,15 +83,15 @@ impl PlanCommand {
             bail!("nothing to read: name files or directories, - for standard input, or --cluster");
         }
         let mut sources = SourceMap::default();
-        let named = NamedTexts::read(&files, &mut sources);
+        let named = reading.read_texts(&files, &mut sources)?;
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
-        let located = reading.read_inventory(&named, snapshot.as_ref(), &sources);
+        let located = reading.read_inventory(&named, snapshot.as_ref(), &sources)?;
         reading.check(&located, &sources)?;
         stats.done("reading");
         let plan = plan(&located.inventory, input::at(at), PlanAssumptions { enforced });
         stats.done("deciding");
         let locations = input::GatheredLocations { located: &located, sources: &sources };
-        let ignored = report::IgnoredKinds(located.ignored.clone());
+        let ignored = input::ignored(&located);
         match output {
             PlanFormat::Text => {
                 let detail = if full { text::ReportDetail::Full } else { text::ReportDetail::Brief };

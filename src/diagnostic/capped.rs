@@ -35,6 +35,22 @@ impl CappedDiagnostics {
         }
     }
 
+    /// Takes in all that `other` has told and counted.
+    pub fn append(&mut self, other: Self) {
+        let Self { kept, mut counted } = other;
+        for diagnostic in kept {
+            if let Some((count, _)) = diagnostic.place.and_then(|place| counted.get_mut(&place.file)) {
+                *count = count.saturating_sub(1);
+            }
+            self.push(diagnostic);
+        }
+        for (file, (rest, worst)) in counted.into_iter().filter(|(_, (rest, _))| *rest > 0) {
+            let (known, known_worst) = self.counted.entry(file).or_default();
+            *known = known.saturating_add(rest);
+            *known_worst = (*known_worst).into_iter().chain(worst).min();
+        }
+    }
+
     /// All of them, and of each file with more than are told, how many more.
     #[must_use]
     pub fn into_vec(self) -> Vec<Diagnostic> {

@@ -19,22 +19,21 @@ use super::{
     snippet::SourceSnippet,
     source::{SourceMap, SourceSpan},
 };
-use crate::terminal::{TextLayout, Tone, visible};
+use crate::terminal::{StyledText, TextLayout, TextPage, Tone, visible};
 
 impl Diagnostic {
     /// This, over several lines, with the line of the file that it is about. Ends with a line break.
     ///
-    /// Lines of the file are cut to `layout`; sentences are not broken.
+    /// Lines of the file are cut to `layout`, and sentences go on in the next line; paths and addresses stay whole.
     #[must_use]
     pub fn render(&self, sources: &SourceMap, layout: TextLayout) -> String {
         let severity = match self.severity {
             Severity::Error => Tone::Error,
             Severity::Warning => Tone::Warning,
         };
-        let mut out = String::new();
         let heading = format!("{}[{}]", self.severity.as_str(), self.code);
-        let message = format!(": {}", visible(&self.message));
-        add(&mut out, &[&layout.paint(&heading, severity), &layout.paint(&message, Tone::Strong)]);
+        let message = format!(": {}", self.message);
+        let mut out = paragraph(layout, 0, StyledText::default().run(heading, severity).run(message, Tone::Strong));
         let mut margin = String::new();
         if let Some(place) = self.place.filter(|place| sources.is_file(place.file)) {
             let number = place.span.start.line.to_string();
@@ -52,7 +51,8 @@ impl Diagnostic {
         }
         for (name, text) in [("object", &self.object), ("hint", &self.hint)] {
             if let Some(text) = text {
-                add(&mut out, &[&margin, &layout.paint(" =", Tone::Frame), " ", name, ": ", &visible(text)]);
+                let text = StyledText::default().run("= ", Tone::Frame).then(format!("{name}: {text}"));
+                out.push_str(&paragraph(layout, margin.len().saturating_add(1), text));
             }
         }
         out
@@ -74,6 +74,13 @@ impl Diagnostic {
 fn at(place: SourceSpan, sources: &SourceMap) -> String {
     let start = place.span.start;
     format!("{}:{}:{}", visible(sources.name(place.file)), start.line, start.column)
+}
+
+/// `text`, in lines that are as long as a line may be.
+fn paragraph(layout: TextLayout, indent: usize, text: StyledText) -> String {
+    let mut page = TextPage::new(layout);
+    page.line(indent, text);
+    page.into_text()
 }
 
 fn add(out: &mut String, parts: &[&str]) {

@@ -32,6 +32,8 @@ struct SourceText {
     text: String,
     /// Whether it is the text of the file. Otherwise it is there to be pointed into alone.
     whole: bool,
+    /// The line of the file that it begins at.
+    first_line: u32,
     /// Where each line begins, found when a diagnostic first asks: nearly no file has any.
     lines: OnceLock<Vec<usize>>,
 }
@@ -39,20 +41,25 @@ struct SourceText {
 impl SourceMap {
     /// Adds a text. A byte-order mark at its front is dropped.
     pub fn add(&mut self, name: impl Into<String>, text: String) -> FileId {
-        self.push(name.into(), text, true)
+        self.push(name.into(), text, true, 1)
+    }
+
+    /// Adds a part of a text that begins at `line` of it.
+    pub(crate) fn add_part(&mut self, name: impl Into<String>, text: String, line: u32) -> FileId {
+        self.push(name.into(), text, true, line)
     }
 
     /// Adds the part of a text that a diagnostic points into, of a file that cannot be read.
     pub(crate) fn add_broken(&mut self, name: impl Into<String>, text: String) -> FileId {
-        self.push(name.into(), text, false)
+        self.push(name.into(), text, false, 1)
     }
 
-    fn push(&mut self, name: String, mut text: String, whole: bool) -> FileId {
+    fn push(&mut self, name: String, mut text: String, whole: bool, first_line: u32) -> FileId {
         if text.starts_with(BYTE_ORDER_MARK) {
             text.drain(..BYTE_ORDER_MARK.len_utf8());
         }
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        self.files.push(SourceText { name, text, whole, lines: OnceLock::new() });
+        self.files.push(SourceText { name, text, whole, first_line, lines: OnceLock::new() });
         id
     }
 
@@ -79,6 +86,12 @@ impl SourceMap {
         self.get(file).map_or("", |source| &source.text)
     }
 
+    /// The line of the file that its text begins at: 1, but for a part of one.
+    #[must_use]
+    pub fn first_line(&self, file: FileId) -> u32 {
+        self.get(file).map_or(1, |source| source.first_line)
+    }
+
     /// A line of `file`, from 1, without its line break; `None` when there is no such line.
     #[must_use]
     pub fn line(&self, file: FileId, line: u32) -> Option<&str> {
@@ -87,7 +100,7 @@ impl SourceMap {
             let ends = LineRanges::of(&source.text).map(|line| line.end);
             std::iter::once(0).chain(ends).collect()
         });
-        let index = usize::try_from(line).ok()?.checked_sub(1)?;
+        let index = usize::try_from(line.checked_sub(source.first_line)?).ok()?;
         let start = *starts.get(index)?;
         let end = starts.get(index + 1).copied().unwrap_or(source.text.len());
         source.text.get(start..end).map(|line| line.trim_end_matches(['\r', '\n']))

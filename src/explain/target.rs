@@ -4,7 +4,12 @@
 
 use std::fmt;
 
-use rempart_core::{name::quoted, workload::WorkloadKind};
+use rempart_core::{
+    name::quoted,
+    workload::{TemplatedKind, WorkloadKind},
+};
+
+use crate::gather::PodTemplateKinds;
 
 /// What is to be explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,14 +61,19 @@ const OTHERS: [&str; 2] = ["level", "category"];
 
 impl ExplainTarget {
     /// Reads `text`, as `deployment/api`, `sts/db`, `level/restricted` or `category/health`. Workloads are those of
-    /// `namespace`.
+    /// `namespace`. Kinds of others are those of `templates`; one of several templates of an object is named after it, as
+    /// `leaderworkerset/llm/leaderWorkerTemplate.workerTemplate`.
     ///
     /// # Errors
     /// [`InvalidTarget`], with the nearest kind.
-    pub fn parse(text: &str, namespace: &str) -> Result<Self, InvalidTarget> {
+    pub fn parse(text: &str, namespace: &str, templates: &PodTemplateKinds) -> Result<Self, InvalidTarget> {
         let parts = text.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty());
         let (kind, name) = parts.ok_or_else(|| InvalidTarget::Form(quoted(text)))?;
         let word = kind.to_ascii_lowercase();
+        if let Some(kind) = templated(&word, name, templates) {
+            let kind = WorkloadKind::Templated(kind);
+            return Ok(Self::Workload { kind, namespace: namespace.to_owned(), name: name.to_owned() });
+        }
         if name.contains('/') {
             return Err(InvalidTarget::Form(quoted(text)));
         }
@@ -84,6 +94,37 @@ impl ExplainTarget {
             None => Err(InvalidTarget::Kind { kind: quoted(kind), hint: hint(&word) }),
         }
     }
+}
+
+/// The kind of others that `word` stands for, by that of its templates of which `name` ends in the way to it.
+fn templated(word: &str, name: &str, templates: &PodTemplateKinds) -> Option<&'static TemplatedKind> {
+    let (bare, group) = word.split_once('.').map_or((word, None), |(bare, group)| (bare, Some(group)));
+    let part = name.split_once('/').map(|(_, part)| format!("spec.{part}"));
+    let meant = |known: &&'static TemplatedKind| {
+        let kind = known.kind.to_ascii_lowercase();
+        let own = WorkloadKind::ALL.iter().any(|own| own.as_str() == known.kind);
+        (bare == kind || bare.strip_suffix('s') == Some(&kind))
+            && group.map_or(!own, |group| group == known.group)
+            && match &part {
+                Some(part) => known.is_one_of_several && is_instance(part, &known.template),
+                None => !known.is_one_of_several,
+            }
+    };
+    templates.iter().find(meant)
+}
+
+/// Whether `path` is the way `template` with the entries named that `[*]` stands for.
+fn is_instance(path: &str, template: &str) -> bool {
+    let mut rest = path;
+    for (i, piece) in template.split("[*]").enumerate() {
+        if i > 0 {
+            let Some((_, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) else { return false };
+            rest = after;
+        }
+        let Some(after) = rest.strip_prefix(piece) else { return false };
+        rest = after;
+    }
+    rest.is_empty()
 }
 
 fn hint(word: &str) -> String {
@@ -113,6 +154,32 @@ impl fmt::Display for ExplainTarget {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<ExplainTarget, InvalidTarget> {
+        ExplainTarget::parse(text, "n", &PodTemplateKinds::default())
+    }
+
+    #[test]
+    fn kinds_of_others_are_typed_by_kind_group_and_template() {
+        let found = |text: &str| match parse(text) {
+            Ok(ExplainTarget::Workload { kind: WorkloadKind::Templated(kind), name, .. }) => {
+                format!("{}/{} {} {name}", kind.group, kind.kind, kind.template)
+            }
+            other => format!("{other:?}"),
+        };
+        for text in ["rollout/a", "rollouts/a", "rollout.argoproj.io/a"] {
+            assert_eq!(found(text), "argoproj.io/Rollout spec.template a");
+        }
+        assert_eq!(found("statefulset.apps.kruise.io/a"), "apps.kruise.io/StatefulSet spec.template a");
+        let worker = "leaderWorkerTemplate.workerTemplate";
+        assert_eq!(
+            found(&format!("leaderworkerset/llm/{worker}")),
+            format!("leaderworkerset.x-k8s.io/LeaderWorkerSet spec.{worker} llm/{worker}")
+        );
+        let job = "replicatedJobs[0].template.spec.template";
+        assert!(found(&format!("jobset/j/{job}")).ends_with(&format!(" j/{job}")));
+        assert!(parse("leaderworkerset/llm").is_err() && parse("jobset/j/replicatedJobs").is_err());
+    }
+
     #[test]
     fn kinds_are_typed_as_for_kubectl() {
         for (text, kind) in [
@@ -129,14 +196,10 @@ mod tests {
             ("po/api", WorkloadKind::Pod),
         ] {
             let name = "api".to_owned();
-            assert_eq!(
-                ExplainTarget::parse(text, "n"),
-                Ok(ExplainTarget::Workload { kind, namespace: "n".into(), name }),
-                "{text}"
-            );
+            assert_eq!(parse(text), Ok(ExplainTarget::Workload { kind, namespace: "n".into(), name }), "{text}");
         }
-        assert_eq!(ExplainTarget::parse("level/restricted", "n"), Ok(ExplainTarget::Level("restricted".into())));
-        assert_eq!(ExplainTarget::parse("category/health", "n"), Ok(ExplainTarget::Category("health".into())));
+        assert_eq!(parse("level/restricted"), Ok(ExplainTarget::Level("restricted".into())));
+        assert_eq!(parse("category/health"), Ok(ExplainTarget::Category("health".into())));
     }
 
     #[test]
@@ -161,7 +224,7 @@ mod tests {
                 r#""lvl" is no kind that can be explained: write one of deployment, statefulset, daemonset, replicaset, job, cronjob, pod, level, category"#,
             ),
         ] {
-            assert_eq!(ExplainTarget::parse(text, "n").unwrap_err().to_string(), told);
+            assert_eq!(parse(text).unwrap_err().to_string(), told);
         }
     }
 }

@@ -54,6 +54,10 @@ pub(super) fn tell(
     let detail = if question.pool.is_some() { PoolDetail::Full } else { PoolDetail::Brief };
     pools::tell(page, &evaluations, detail, &|pool| drawback(plan, planned, pool), locate);
     nodes(page, plan, planned);
+    if let Some(pinned) = plan.pinned_above(planned) {
+        page.heading("Should its level be raised");
+        page.line(2, StyledText::mark(false).then(pinned));
+    }
     if cleared == 0 {
         let title = match (question.pool, question.policy) {
             (Some(pool), _) => format!("To have pool {pool} cleared"),
@@ -116,6 +120,9 @@ fn drawback(plan: &Plan<'_>, planned: &PlannedWorkload<'_>, pool: &str) -> Optio
         return Some("no node belongs to it".to_owned());
     }
     let taken = matches!(&planned.outcome, PlacementOutcome::Placeable(pools) if holds(pools));
+    if let PlacementOutcome::Unplaceable(UnplaceableReason::VolumePinned(pinned)) = &planned.outcome {
+        return Some(format!("no node of it reaches volume {} of claim {}", pinned.volume, pinned.claim));
+    }
     if !taken {
         return Some(format!("{} accepts none of its nodes", NodeWishesDisplay(&planned.workload.node_requirements)));
     }
@@ -141,6 +148,14 @@ fn obstacle(page: &mut TextPage, context: ExplainContext<'_>, planned: &PlannedW
             let names = demand.with_nodes.iter().filter_map(|index| plan.pool(*index)).map(|pool| &pool.name);
             let wished = NodeWishesDisplay(&planned.workload.node_requirements);
             page.line(2, StyledText::of(format!("• let {wished} accept nodes of {}", FewDisplay(names))));
+        }
+        PlacementOutcome::Unplaceable(UnplaceableReason::VolumePinned(ref pinned)) => {
+            page.heading("To make it placeable");
+            let step = format!(
+                "• have volume {} where a cleared pool is: restore what claim {} holds into a new claim there",
+                pinned.volume, pinned.claim
+            );
+            page.line(2, StyledText::of(step));
         }
         _ => {}
     }

@@ -6,9 +6,14 @@
 use crate::{
     api,
     diagnostic::{Diagnostic, position::TextSpan, suggest},
-    manifest::node::ManifestNode,
+    manifest::{files::FileOrigin, node::ManifestNode},
 };
-use rempart_core::{name::quoted, workload::WorkloadKind};
+use rempart_core::{
+    name::quoted,
+    workload::{TemplatedKind, WorkloadKind},
+};
+
+use super::pod_templates::PodTemplateKinds;
 
 /// What an object is to Rempart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,36 +24,54 @@ pub(super) enum ObjectClass {
     Namespace,
     /// A node.
     Node,
+    /// A claim of a volume.
+    Claim,
+    /// A volume.
+    Volume,
     /// Something with pods.
     Workload(WorkloadKind),
+    /// Something of others with pods, by each of its templates.
+    Templated(&'static [TemplatedKind]),
     /// No concern of ours.
     Other,
 }
 
-/// The `apiVersion` and `kind` that `node` says.
+/// The `apiVersion` and `kind` that `node` says; nothing where it is no object, and may be anything by where it was found.
 ///
 /// # Errors
 /// A diagnostic, which may still lack its place.
-pub(super) fn of<'n>(node: &'n ManifestNode<'_>) -> Result<(&'n str, &'n str), Diagnostic> {
+pub(super) fn of<'n>(node: &'n ManifestNode<'_>, origin: FileOrigin) -> Result<Option<(&'n str, &'n str)>, Diagnostic> {
+    let anything = origin == FileOrigin::Directory;
     if node.entries().is_empty() {
+        if anything {
+            return Ok(None);
+        }
         let message = format!("expected a Kubernetes object, found {}", node.describe());
         return Err(Diagnostic::error("NotAnObject", message).hint("begin with apiVersion, kind and metadata"));
     }
     // What would be judged if it said its version must not be passed over.
     let judged = node.get("kind").and_then(|kind| kind.text().ok()).and_then(version_of);
+    let judged = judged.filter(|_| !anything || node.get("metadata").is_some());
     let field = |name: &'static str| match node.get(name).filter(|found| !found.is_null()) {
         None => Err(match &judged {
             Some(version) if name == "apiVersion" => {
-                Diagnostic::error("NoVersion", "apiVersion: missing").hint(format!("write {version}"))
+                Some(Diagnostic::error("NoVersion", "apiVersion: missing").hint(format!("write {version}")))
             }
-            _ => Diagnostic::warning("NoKind", format!("passed over: this is no Kubernetes object, it has no {name}"))
-                .hint("every object begins with apiVersion and kind"),
+            _ if anything => None,
+            _ => {
+                let message = format!("passed over: this is no Kubernetes object, it has no {name}");
+                Some(Diagnostic::warning("NoKind", message).hint("every object begins with apiVersion and kind"))
+            }
         }),
         Some(found) => found.text().map_err(|mistyped| {
-            Diagnostic::error("WrongType", format!("{name}: expected a string, found {}", mistyped.found))
+            let message = format!("{name}: expected a string, found {}", mistyped.found);
+            (!anything).then(|| Diagnostic::error("WrongType", message))
         }),
     };
-    Ok((field("apiVersion")?, field("kind")?))
+    match field("apiVersion").and_then(|version| Ok((version, field("kind")?))) {
+        Ok(found) => Ok(Some(found)),
+        Err(told) => told.map_or(Ok(None), Err),
+    }
 }
 
 /// The `apiVersion` of `kind`, where that is one that is judged.
@@ -78,7 +101,7 @@ const UNKNOWN_VERSION: &str = "UnknownVersion";
 ///
 /// # Errors
 /// A diagnostic without its place, when the group is known, and what it should contain is not.
-pub(super) fn known(api_version: &str, kind: &str) -> Result<ObjectClass, Diagnostic> {
+pub(super) fn known(api_version: &str, kind: &str, templates: &PodTemplateKinds) -> Result<ObjectClass, Diagnostic> {
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
     if group == api::GROUP {
         return own(version, kind);
@@ -86,10 +109,16 @@ pub(super) fn known(api_version: &str, kind: &str) -> Result<ObjectClass, Diagno
     let known = match (group, kind) {
         ("", "Namespace") => ObjectClass::Namespace,
         ("", "Node") => ObjectClass::Node,
-        _ => match WorkloadKind::ALL.into_iter().find(|of| of.as_str() == kind && group_of(*of) == group) {
-            Some(of) => ObjectClass::Workload(of),
-            None => return Ok(ObjectClass::Other),
-        },
+        ("", "PersistentVolumeClaim") => ObjectClass::Claim,
+        ("", "PersistentVolume") => ObjectClass::Volume,
+        _ => {
+            let known = WorkloadKind::ALL.into_iter().find(|of| of.as_str() == kind && group_of(*of) == group);
+            let Some(of) = known else {
+                let templates = templates.of(group, kind);
+                return Ok(if templates.is_empty() { ObjectClass::Other } else { ObjectClass::Templated(templates) });
+            };
+            ObjectClass::Workload(of)
+        }
     };
     if version == "v1" {
         return Ok(known);
@@ -145,10 +174,11 @@ mod tests {
             ("v1", "Node", ObjectClass::Node),
             ("rempart.dev/v1alpha1", "PlacementPool", ObjectClass::Own(api::validate::ResourceKind::PlacementPool)),
             ("v1", "Service", ObjectClass::Other),
+            ("v1", "PersistentVolumeClaim", ObjectClass::Claim),
             ("serving.knative.dev/v1", "Deployment", ObjectClass::Other),
             ("example.org/v1", "Node", ObjectClass::Other),
         ] {
-            assert_eq!(known(version, kind).unwrap(), expected, "{version} {kind}");
+            assert_eq!(known(version, kind, &PodTemplateKinds::default()).unwrap(), expected, "{version} {kind}");
         }
     }
 
@@ -159,7 +189,7 @@ mod tests {
             ("rempart.dev/v1", "PlacementPool", "write rempart.dev/v1alpha1"),
             ("rempart.dev/v1alpha1", "PlacmentPolicy", "perhaps PlacementPolicy is meant"),
         ] {
-            assert_eq!(known(version, kind).unwrap_err().hint.as_deref(), Some(hint));
+            assert_eq!(known(version, kind, &PodTemplateKinds::default()).unwrap_err().hint.as_deref(), Some(hint));
         }
     }
 

@@ -8,15 +8,21 @@ use std::{
     sync::Arc,
 };
 
-use super::{ControllerKey, GatheredObjects, LocatedNamespace, LocatedWorkload, OwnObject, RunningPod, own::OwnSpec};
+use super::{
+    ControllerKey, GatheredObjects, LocatedNamespace, LocatedWorkload, OwnObject, RunningPod, UnjudgedObject,
+    own::OwnSpec,
+};
 use crate::{
     api::validate::ResourceKind,
     convert::{self, Converted},
-    diagnostic::{Diagnostic, Severity},
+    diagnostic::{Diagnostic, Severity, source::FileId},
 };
 use rempart_core::{
     clearance::ClearanceInput,
     inventory::PlanInventory,
+    keys,
+    name::quoted,
+    volume::Claim,
     workload::{WorkloadIdentity, WorkloadKind},
 };
 
@@ -40,6 +46,10 @@ pub struct LocatedInventory<'t> {
     pub namespaces: BTreeMap<Arc<str>, LocatedNamespace>,
     /// How many objects of other kinds were passed over, by kind.
     pub ignored: BTreeMap<String, usize>,
+    /// Objects that say a level or categories, and whose pods are not judged.
+    pub unjudged: Vec<UnjudgedObject>,
+    /// The files of directories with documents that are no objects, a document each.
+    pub not_objects: Vec<FileId>,
     /// What could not be read, or hardly says what was meant.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -59,10 +69,13 @@ impl<'t> GatheredObjects<'t> {
         self.adopt();
         self.place_pods();
         self.tell_twins();
+        self.add_namespace_selectors();
+        self.add_claims();
         let mut diagnostics = std::mem::take(&mut self.diagnostics).into_vec();
         let world = world(&self.own, &mut diagnostics);
+        diagnostics.extend(left_over(&self.workloads, &world));
         let (workloads, origins) =
-            self.workloads.into_iter().map(|LocatedWorkload { workload, origin }| (workload, origin)).unzip();
+            self.workloads.into_iter().map(|LocatedWorkload { workload, origin, .. }| (workload, origin)).unzip();
         let known = |(name, found): (&Arc<str>, &LocatedNamespace)| {
             (Arc::clone(name), rempart_core::namespace::Namespace::new(0, found.labels.clone()))
         };
@@ -73,11 +86,15 @@ impl<'t> GatheredObjects<'t> {
                 exempt: settings.exempt.iter().cloned().collect(),
                 nodes: self.nodes,
                 workloads,
+                claims: self.claims,
+                volumes: self.volumes,
             },
             origins,
             own: self.own,
             namespaces: self.namespaces,
             ignored: self.ignored,
+            unjudged: self.unjudged,
+            not_objects: self.not_objects,
             diagnostics,
         }
     }
@@ -102,7 +119,7 @@ impl<'t> GatheredObjects<'t> {
         let mut seen: BTreeSet<&WorkloadIdentity> = BTreeSet::new();
         let twins = self.workloads.iter().filter(|found| !seen.insert(&found.workload.identity));
         let told: Vec<Diagnostic> = twins
-            .map(|LocatedWorkload { workload, origin }| {
+            .map(|LocatedWorkload { workload, origin, .. }| {
                 let WorkloadIdentity { namespace, kind, name } = &workload.identity;
                 let object = format!("{kind} {namespace}/{name}");
                 let diagnostic =
@@ -112,6 +129,28 @@ impl<'t> GatheredObjects<'t> {
             })
             .collect();
         self.diagnostics.extend(told);
+    }
+
+    /// Adds to the wishes of workloads what their namespaces add to the node selector of every pod.
+    fn add_namespace_selectors(&mut self) {
+        for LocatedWorkload { workload, .. } in &mut self.workloads {
+            let Some(namespace) = self.namespaces.get(&workload.identity.namespace) else { continue };
+            for (key, value) in &namespace.node_selector {
+                workload.node_requirements.selector.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+        }
+    }
+
+    /// Tells each workload which claims its pods have.
+    fn add_claims(&mut self) {
+        // A claim that is not among what was read, or is still to be bound, is known by the volume that is kept for it.
+        for (claim, volume) in std::mem::take(&mut self.bound) {
+            let new = Claim { version: 0, volume: None, single_writer: false, terminating: false };
+            self.claims.entry(claim).or_insert(new).volume.get_or_insert(volume);
+        }
+        for LocatedWorkload { workload, claims, .. } in self.workloads.iter_mut().filter(|it| !it.claims.is_empty()) {
+            workload.claims = claims.of_pods(&workload.identity.namespace, &self.claims);
+        }
     }
 
     /// Tells each workload on which nodes its pods stand.
@@ -130,6 +169,24 @@ impl<'t> GatheredObjects<'t> {
 fn identity((kind, namespace, name): &ControllerKey) -> Option<WorkloadIdentity> {
     let kind = WorkloadKind::ALL.into_iter().find(|known| known.as_str() == kind)?;
     Some(WorkloadIdentity { namespace: Arc::clone(namespace), kind, name: name.as_str().into() })
+}
+
+/// Warnings of keys in node selectors that are of policies which nobody has: left over from another cluster, or from before.
+fn left_over(workloads: &[LocatedWorkload], world: &ClearanceInput) -> Vec<Diagnostic> {
+    if world.policies.is_empty() {
+        return Vec::new();
+    }
+    let known = |policy: &str| world.policies.contains_key(policy) || world.unread_policies.contains(policy);
+    let found = workloads.iter().flat_map(|found| found.origin.stamps.iter().map(move |stamp| (found, stamp)));
+    let left = found.filter_map(|(LocatedWorkload { workload, origin, .. }, (key, span))| {
+        let policy = keys::policy_asked(key).filter(|policy| !known(policy))?;
+        let message = format!("nodeSelector asks for {}, of a PlacementPolicy {policy} that was not read", quoted(key));
+        let hint = "take it out: it may come from another cluster, and admission adds what a pod needs here";
+        let WorkloadIdentity { namespace, kind, name } = &workload.identity;
+        let told = Diagnostic::warning("LeftOver", message).at(origin.file, *span).hint(hint);
+        Some(told.of(format!("{kind} {namespace}/{name}")))
+    });
+    left.collect()
 }
 
 /// Whether admission has let go of `object`: a policy that is being deleted places and refuses nothing.

@@ -3,10 +3,12 @@
 //! Takes a node, and returns the metadata or diagnostics without a file.
 
 use crate::{
-    diagnostic::{Diagnostic, position::TextSpan, source::FileId, suggest},
+    diagnostic::{Diagnostic, position::TextSpan, suggest},
     manifest::node::ManifestNode,
 };
 use rempart_core::{keys, name::quoted};
+
+use super::placeholder;
 
 /// The prefix of every annotation and label of ours on objects of others.
 const PREFIX: &str = "rempart.dev/";
@@ -53,6 +55,8 @@ impl<'n> ObjectMetadata<'n> {
         let mut field = |name: &'static str| {
             let found = metadata.get(name).filter(|found| !found.is_null())?;
             match found.text() {
+                // As the API server has it: an empty field is none.
+                Ok("") => None,
                 Ok(text) => Some((text, found.span)),
                 Err(mistyped) => {
                     let message = format!("metadata.{name}: {mistyped}");
@@ -63,7 +67,7 @@ impl<'n> ObjectMetadata<'n> {
                 }
             }
         };
-        let namespace = field("namespace").map(|(text, _)| text);
+        let (namespace, namespace_span) = field("namespace").unzip();
         let exists = field("uid").is_some();
         let Some((name, name_span)) = field("name").or_else(|| field("generateName")) else {
             if faults.is_empty() {
@@ -73,8 +77,13 @@ impl<'n> ObjectMetadata<'n> {
             return (None, faults);
         };
         let object = format!("{kind} {}", quoted(name));
-        for (field, text, span) in [("name", Some(name), name_span), ("namespace", namespace, metadata.span)] {
+        let namespace_span = namespace_span.unwrap_or(metadata.span);
+        for (field, text, span) in [("name", Some(name), name_span), ("namespace", namespace, namespace_span)] {
             if let Some(wrong) = text.filter(|text| !is_name(text)) {
+                if let Some(told) = placeholder::unfilled(&format!("metadata.{field}"), wrong) {
+                    faults.push(told.at_place(span));
+                    continue;
+                }
                 let message = format!(
                     "metadata.{field}: {:?} is no name: write lower-case letters, digits, dashes and dots, starting with a \
                      letter or digit",
@@ -99,6 +108,11 @@ impl<'n> ObjectMetadata<'n> {
         });
         (Some(Self { name, name_span, namespace, labels, annotations, exists, controller }), faults)
     }
+}
+
+/// Whether `key` is one of ours, read or misspelt.
+pub(super) fn is_ours(key: &str) -> bool {
+    key.starts_with(PREFIX) || key.starts_with(keys::COMPLETED)
 }
 
 /// Whether `text` may be the name of an object, or the beginning of one that the API server makes. No such name can
@@ -162,13 +176,17 @@ pub(super) const NAMESPACE: MarkedBy = MarkedBy::Labels;
 pub(super) const WORKLOAD: MarkedBy = MarkedBy::Annotations;
 
 /// Keys of ours that Rempart reads or writes on objects of others.
-const KNOWN: [&str; 6] = [
+const KNOWN: [&str; 10] = [
     keys::SENSITIVITY,
     keys::CATEGORIES,
     keys::WORKLOAD_SENSITIVITY,
     keys::WORKLOAD_CATEGORIES,
     keys::MIGRATION,
+    keys::NOT_BEFORE,
     "rempart.dev/approve-move",
+    "rempart.dev/admission",
+    "rempart.dev/metrics",
+    "rempart.dev/policy",
 ];
 
 /// Keys of ours where nobody reads them: misspelt, or a label in the place of an annotation.
@@ -189,21 +207,6 @@ pub(super) fn unheard(metadata: &ObjectMetadata<'_>, rules: MarkedBy) -> Vec<Unp
         found.push(UnplacedDiagnostic::warning("Unheard", message).at_place(text.key).hint_of(hint));
     }
     found
-}
-
-/// A warning about an object of a kind that is not judged, when it says a level: its pods will be, it is not.
-pub(super) fn unjudged(file: FileId, kind: &str, node: &ManifestNode<'_>) -> Option<Diagnostic> {
-    let paths = [&["metadata"][..], &["spec", "template", "metadata"][..]];
-    let says = paths.iter().find_map(|path| {
-        let metadata = path.iter().try_fold(node, |node, key| node.get(key))?;
-        [keys::SENSITIVITY, keys::CATEGORIES].iter().find_map(|key| metadata.get("annotations")?.entry(key))
-    })?;
-    let message = format!(
-        "{} of a {}, which is not judged here: pods that it makes are judged when they are made, by what they say themselves",
-        says.key,
-        quoted(kind)
-    );
-    Some(Diagnostic::warning("Unjudged", message).at(file, says.key_span))
 }
 
 /// Keys with our prefix that nobody reads.

@@ -9,7 +9,11 @@ mod kind;
 mod located;
 mod metadata;
 mod own;
+mod placeholder;
 mod pod;
+mod pod_templates;
+mod unjudged;
+mod volume;
 mod workload;
 
 use std::{
@@ -17,22 +21,28 @@ use std::{
     sync::Arc,
 };
 
-use self::{kind::ObjectClass, metadata::ObjectMetadata};
+use self::{kind::ObjectClass, metadata::ObjectMetadata, volume::WorkloadClaims};
 pub use self::{
     located::{GatherSettings, LocatedInventory},
     own::{OwnObject, OwnSpec, demander},
+    pod_templates::PodTemplateKinds,
+    unjudged::{UnjudgedObject, UnjudgedStatement},
 };
 use crate::{
     api,
-    diagnostic::{Diagnostic, capped::CappedDiagnostics, position::TextSpan, source::FileId},
-    manifest::node::ManifestNode,
+    diagnostic::{Diagnostic, Severity, capped::CappedDiagnostics, position::TextSpan, source::FileId},
+    manifest::{
+        files::FileOrigin,
+        node::{ManifestNode, ManifestObject, RepeatedKey},
+    },
 };
 use rempart_core::{
     admission::SensitivitySource,
     inventory,
     name::quoted,
     selector::Labels,
-    workload::{Workload, WorkloadKind},
+    volume::{Claim, Volume},
+    workload::{TemplatedKind, Workload, WorkloadKind},
 };
 
 /// All that was found in manifests.
@@ -48,8 +58,20 @@ pub struct GatheredObjects<'t> {
     pub workloads: Vec<LocatedWorkload>,
     /// How many objects of other kinds were passed over, by kind.
     pub ignored: BTreeMap<String, usize>,
+    /// The claims of volumes, by namespace and name.
+    pub claims: BTreeMap<String, Claim>,
+    /// The volumes, by name.
+    pub volumes: BTreeMap<String, Volume>,
+    /// The volumes that claims are bound to, as the volumes say.
+    bound: BTreeMap<String, Arc<str>>,
+    /// Objects that say a level or categories, and whose pods are not judged.
+    pub unjudged: Vec<UnjudgedObject>,
+    /// The files of directories with documents that are no objects, a document each.
+    pub not_objects: Vec<FileId>,
     /// What could not be read, or hardly says what was meant.
     pub diagnostics: CappedDiagnostics,
+    /// The kinds of others that have pods.
+    templates: PodTemplateKinds,
     /// Pods that claim to be of something, to be judged themselves where that is not among what was read.
     orphans: Vec<(ControllerKey, LocatedWorkload)>,
     /// The namespace of objects that name none.
@@ -72,6 +94,8 @@ pub struct LocatedNamespace {
     pub name: TextSpan,
     /// Where its labels of ours stand.
     pub statements: Vec<(&'static str, TextSpan)>,
+    /// What its annotation adds to the node selector of every pod in it.
+    pub(in crate::gather) node_selector: Labels,
 }
 
 /// A workload, and where it says what.
@@ -81,6 +105,8 @@ pub struct LocatedWorkload {
     pub workload: Workload,
     /// Where it stands.
     pub origin: WorkloadOrigin,
+    /// The claims that its pods have.
+    claims: WorkloadClaims,
 }
 
 /// Where a workload stands, and where it says what.
@@ -94,9 +120,17 @@ pub struct WorkloadOrigin {
     pub statements: Vec<(SensitivitySource, &'static str, TextSpan)>,
     /// The field `nodeName`, where somebody wrote it.
     pub node_name: Option<TextSpan>,
+    /// The keys of policies in its node selector, and where they stand.
+    stamps: Vec<(String, TextSpan)>,
 }
 
 impl WorkloadOrigin {
+    /// The beginning of `file`, where nothing is said.
+    fn new(file: FileId) -> Self {
+        let name = TextSpan::at(crate::diagnostic::position::TextPosition::START);
+        Self { file, name, statements: Vec::new(), node_name: None, stamps: Vec::new() }
+    }
+
     /// Where `source` says `key`; the object's name where it does not.
     #[must_use]
     pub fn of(&self, source: Option<SensitivitySource>, key: Option<&str>) -> TextSpan {
@@ -122,24 +156,69 @@ impl<'t> GatheredObjects<'t> {
         Self { default_namespace: default_namespace.into(), ..Self::default() }
     }
 
-    /// Takes in what a reader found in `file`.
-    pub fn take(&mut self, file: FileId, found: Result<ManifestNode<'t>, Diagnostic>) {
-        let Some(node) = self.read(found) else { return };
-        match self.known(file, &node) {
-            Some(ObjectClass::Own(kind)) => self.own_object(file, kind, node),
-            Some(known) => self.object(file, known, &node),
-            None => {}
+    /// The same, with the kinds of others that have pods.
+    #[must_use]
+    pub fn with_templates(self, templates: PodTemplateKinds) -> Self {
+        Self { templates, ..self }
+    }
+
+    /// Takes in what a reader found in `file`, which was named.
+    pub fn take(&mut self, file: FileId, found: Result<ManifestObject<'t>, Diagnostic>) {
+        self.take_from(file, FileOrigin::Named, found);
+    }
+
+    /// Takes in what a reader found in `file`, to which somebody came so.
+    pub fn take_from(&mut self, file: FileId, origin: FileOrigin, found: Result<ManifestObject<'t>, Diagnostic>) {
+        let Some(object) = self.read(found) else { return };
+        let Some(known) = self.known(file, origin, &object) else { return };
+        self.repeated(file, known, &object);
+        match known {
+            ObjectClass::Own(kind) => self.own_object(file, kind, object.node),
+            known => self.object(file, known, &object),
         }
     }
 
     /// Takes in what a reader found in a text that is not kept. Objects of our own, which are, are passed over.
-    pub fn pass(&mut self, file: FileId, found: Result<ManifestNode<'_>, Diagnostic>) {
-        let Some(node) = self.read(found) else { return };
-        if let Some(known) = self.known(file, &node) {
-            self.object(file, known, &node);
-            // A cluster lists what controls pods too: none of its pods is judged by itself, and it may have very many.
-            self.orphans.clear();
+    pub fn pass(&mut self, file: FileId, found: Result<ManifestObject<'_>, Diagnostic>) {
+        let Some(object) = self.read(found) else { return };
+        if let Some(known) = self.known(file, FileOrigin::Named, &object) {
+            self.repeated(file, known, &object);
+            self.object(file, known, &object);
         }
+    }
+
+    /// Forgets pods that claim to be of something that is not there: a cluster lists what controls pods too, so that none of
+    /// its pods is judged by itself, and it may have very many.
+    pub fn forget_orphans(&mut self) {
+        self.orphans.clear();
+    }
+
+    /// Takes in all that `other`, of later texts, has found.
+    pub fn append(&mut self, other: Self) {
+        let Self { own, namespaces, nodes, workloads, ignored, claims, volumes, unjudged, not_objects, .. } = other;
+        self.diagnostics.append(other.diagnostics);
+        for own in own.into_values() {
+            self.add_own(own);
+        }
+        for (name, namespace) in namespaces {
+            self.add_namespace(&name, namespace);
+        }
+        for (name, node) in nodes {
+            self.add_node(&name, node);
+        }
+        self.workloads.extend(workloads);
+        for (what, count) in ignored {
+            let known = self.ignored.entry(what).or_default();
+            *known = known.saturating_add(count);
+        }
+        self.claims.extend(claims);
+        self.volumes.extend(volumes);
+        self.bound.extend(other.bound);
+        self.unjudged.extend(unjudged);
+        self.not_objects.extend(not_objects);
+        self.orphans.extend(other.orphans);
+        self.running.extend(other.running);
+        self.controllers.extend(other.controllers);
     }
 
     /// What `other` has beside it: objects of our own, namespaces and nodes by name, workloads where there are none yet.
@@ -157,6 +236,15 @@ impl<'t> GatheredObjects<'t> {
         if self.workloads.is_empty() {
             self.workloads = other.workloads;
         }
+        for (name, claim) in other.claims {
+            self.claims.entry(name).or_insert(claim);
+        }
+        for (name, volume) in other.volumes {
+            self.volumes.entry(name).or_insert(volume);
+        }
+        for (claim, volume) in other.bound {
+            self.bound.entry(claim).or_insert(volume);
+        }
         self.running.extend(other.running);
         self.controllers.extend(other.controllers);
         self.diagnostics.extend(other.diagnostics.into_vec());
@@ -167,6 +255,10 @@ impl<'t> GatheredObjects<'t> {
     pub fn places(&self) -> Self {
         let Self { namespaces, nodes, workloads, running, controllers, orphans, default_namespace, .. } = self;
         Self {
+            claims: self.claims.clone(),
+            volumes: self.volumes.clone(),
+            bound: self.bound.clone(),
+            templates: self.templates,
             namespaces: namespaces.clone(),
             nodes: nodes.clone(),
             workloads: workloads.clone(),
@@ -178,20 +270,36 @@ impl<'t> GatheredObjects<'t> {
         }
     }
 
-    fn read<'n>(&mut self, found: Result<ManifestNode<'n>, Diagnostic>) -> Option<ManifestNode<'n>> {
+    fn read<'n>(&mut self, found: Result<ManifestObject<'n>, Diagnostic>) -> Option<ManifestObject<'n>> {
         let found = found.map_err(|diagnostic| self.diagnostics.push(diagnostic));
-        found.ok().filter(|node| !node.is_null())
+        found.ok().filter(|object| !object.is_null())
     }
 
-    fn known(&mut self, file: FileId, node: &ManifestNode<'_>) -> Option<ObjectClass> {
-        let told = kind::of(node).map_err(|diagnostic| diagnostic.at(file, node.span));
-        let known = told.and_then(|(api_version, kind)| {
-            kind::known(api_version, kind).map_err(|diagnostic| {
-                let place = kind::place(node, &diagnostic);
-                diagnostic.at(file, place)
-            })
+    fn known(&mut self, file: FileId, origin: FileOrigin, node: &ManifestNode<'_>) -> Option<ObjectClass> {
+        let told = kind::of(node, origin).map_err(|diagnostic| diagnostic.at(file, node.span));
+        let Some((api_version, kind)) = told.map_err(|diagnostic| self.diagnostics.push(diagnostic)).ok()? else {
+            self.not_objects.push(file);
+            return None;
+        };
+        let known = kind::known(api_version, kind, &self.templates).map_err(|diagnostic| {
+            let place = kind::place(node, &diagnostic);
+            diagnostic.at(file, place)
         });
         known.map_err(|diagnostic| self.diagnostics.push(diagnostic)).ok()
+    }
+
+    /// Tells of keys that stand in an object twice: the last one counts in a cluster, which nobody should have to know. Of
+    /// an object that nobody judges it costs nothing.
+    fn repeated(&mut self, file: FileId, known: ObjectClass, object: &ManifestObject<'_>) {
+        if known == ObjectClass::Other || object.repeated.is_empty() {
+            return;
+        }
+        let kind = object.get("kind").and_then(|kind| kind.text().ok()).unwrap_or_default();
+        let name = object.get("metadata").and_then(|metadata| metadata.get("name")?.text().ok());
+        let about = name.map_or_else(|| quoted(kind), |name| format!("{} {}", quoted(kind), quoted(name)));
+        let is_own = matches!(known, ObjectClass::Own(_));
+        let told = object.repeated.iter().map(|twin| twice_said(twin, is_own).at(file, twin.again).of(about.clone()));
+        self.diagnostics.extend(told);
     }
 
     fn object(&mut self, file: FileId, known: ObjectClass, node: &ManifestNode<'_>) {
@@ -199,12 +307,100 @@ impl<'t> GatheredObjects<'t> {
             ObjectClass::Namespace => self.namespace(file, node),
             ObjectClass::Node => self.node(file, node),
             ObjectClass::Workload(kind) => self.workload(file, kind, node),
-            ObjectClass::Own(_) | ObjectClass::Other => {
-                let kind = node.get("kind").and_then(|kind| kind.text().ok()).unwrap_or_default();
-                let said = kind::nearly(kind).map(|found| found.at(file, kind::span(node)));
-                self.diagnostics.extend(said.or_else(|| metadata::unjudged(file, kind, node)));
-                self.ignore(&quoted(kind));
-            }
+            ObjectClass::Templated(templates) => self.templated(file, templates, node),
+            ObjectClass::Claim => self.claim(file, node),
+            ObjectClass::Volume => self.volume(file, node),
+            ObjectClass::Own(_) | ObjectClass::Other => self.other(file, node),
+        }
+    }
+
+    /// Takes in an object whose pods, if it has any, are not judged here.
+    fn other(&mut self, file: FileId, node: &ManifestNode<'_>) {
+        let kind = node.get("kind").and_then(|kind| kind.text().ok()).unwrap_or_default();
+        self.ignore(&quoted(kind));
+        if let Some(nearly) = kind::nearly(kind) {
+            return self.diagnostics.push(nearly.at(file, kind::span(node)));
+        }
+        let Some(object) = self.statements(file, kind, node) else { return };
+        if let Some((key, span, _)) =
+            object.statements.iter().flat_map(|said| &said.spans).min_by_key(|(_, span, _)| *span)
+        {
+            let message = format!(
+                "{key} of a {}, which is not judged here: pods that it makes are judged when they are made, by what they \
+                 say themselves",
+                quoted(kind)
+            );
+            self.diagnostics.push(Diagnostic::warning("Unjudged", message).at(file, *span));
+        }
+        self.unjudged.push(object);
+    }
+
+    /// Takes in a part of a workload of `kind`, as a patch is, which is no workload itself.
+    fn part(
+        &mut self,
+        file: FileId,
+        kind: WorkloadKind,
+        namespace: &str,
+        metadata: &ObjectMetadata<'_>,
+        node: &ManifestNode<'_>,
+    ) {
+        self.ignore(&format!("part of a {kind}"));
+        let object = format!("{kind} {namespace}/{}", metadata.name);
+        let message = format!("{object} has no containers: it is a part of a {kind}, as a patch is, and not judged");
+        let hint = "render what it is a part of, and judge that";
+        self.diagnostics
+            .push(Diagnostic::warning("PartOnly", message).at(file, metadata.name_span).of(object).hint(hint));
+        let said = self.statements(file, kind.as_str(), node);
+        self.unjudged.extend(said);
+    }
+
+    /// What `node`, which is not judged, says all the same; nothing where it says nothing.
+    fn statements(&mut self, file: FileId, kind: &str, node: &ManifestNode<'_>) -> Option<UnjudgedObject> {
+        let mut faults = Vec::new();
+        let statements = unjudged::statements(node, &mut faults);
+        self.diagnostics.extend(faults.into_iter().map(|fault| fault.in_file(file)));
+        if statements.is_empty() {
+            return None;
+        }
+        let metadata = node.get("metadata");
+        let text = |key: &str| metadata.and_then(|found| found.get(key)?.text().ok()).filter(|text| !text.is_empty());
+        let namespace = text("namespace").map_or_else(|| Arc::clone(&self.default_namespace), Into::into);
+        let name = text("name").or_else(|| text("generateName")).unwrap_or_default().to_owned();
+        Some(UnjudgedObject { kind: kind.to_owned(), namespace, name, file, statements })
+    }
+
+    fn templated(&mut self, file: FileId, templates: &'static [TemplatedKind], node: &ManifestNode<'_>) {
+        let Some(kind) = templates.first().map(|template| template.kind.as_str()) else { return };
+        let Some(metadata) = self.metadata(file, kind, node) else { return };
+        let namespace = self.namespace_of(&metadata);
+        if workload::take_templated(self, file, templates, &namespace, &metadata, node) {
+            self.misplaced(file, &metadata, kind, metadata::WORKLOAD);
+        } else {
+            self.other(file, node);
+        }
+    }
+
+    fn claim(&mut self, file: FileId, node: &ManifestNode<'_>) {
+        let Some(metadata) = self.metadata(file, "PersistentVolumeClaim", node) else { return };
+        let namespace = self.namespace_of(&metadata);
+        self.claims.insert(format!("{namespace}/{}", metadata.name), volume::claim(node));
+    }
+
+    fn volume(&mut self, file: FileId, node: &ManifestNode<'_>) {
+        let Some(metadata) = self.metadata(file, "PersistentVolume", node) else { return };
+        let mut faults = Vec::new();
+        let object = format!("PersistentVolume {}", metadata.name);
+        self.volumes.insert(metadata.name.to_owned(), volume::volume(node, &object, &mut faults));
+        if let Some(claim) = volume::bound_to(node) {
+            self.bound.insert(claim, metadata.name.into());
+        }
+        self.diagnostics.extend(faults.into_iter().map(|fault| fault.in_file(file)));
+    }
+
+    fn namespace_of(&mut self, metadata: &ObjectMetadata<'_>) -> Arc<str> {
+        match metadata.namespace {
+            Some(namespace) => self.shared(namespace),
+            None => Arc::clone(&self.default_namespace),
         }
     }
 
@@ -219,15 +415,23 @@ impl<'t> GatheredObjects<'t> {
     fn own_object(&mut self, file: FileId, kind: api::validate::ResourceKind, node: ManifestNode<'t>) {
         let (own, diagnostics) = OwnObject::read(file, kind, node);
         self.diagnostics.extend(diagnostics);
-        let Some(own) = own else { return };
-        let key = (kind, own.name.clone());
+        if let Some(own) = own {
+            self.add_own(own);
+        }
+    }
+
+    fn add_own(&mut self, own: OwnObject<'t>) {
+        let key = (own.kind, own.name.clone());
         if let Some(first) = self.own.get(&key) {
             let diagnostic = Diagnostic::error(
                 "DuplicateObject",
-                format!("{kind} {} is given twice; the first is at line {}", own.name, first.node.span.start.line),
+                format!(
+                    "{} {} is given twice; the first is at line {}",
+                    own.kind, own.name, first.node.span.start.line
+                ),
             );
             let hint = "keep one of them, or name the files of one environment only";
-            self.diagnostics.push(diagnostic.at(file, own.name_span()).of(own.to_string()).hint(hint));
+            self.diagnostics.push(diagnostic.at(own.file, own.name_span()).of(own.to_string()).hint(hint));
         }
         self.own.insert(key, own);
     }
@@ -240,11 +444,42 @@ impl<'t> GatheredObjects<'t> {
             file,
             name: metadata.name_span,
             statements: metadata::ours(&metadata.labels).map(|(key, text)| (key, text.span)).collect(),
+            node_selector: self.namespace_selector(file, &metadata),
         };
+        let object = format!("Namespace {}", metadata.name);
+        let unfilled = metadata.labels.iter().filter_map(|(key, text)| {
+            let told = placeholder::unfilled(&format!("metadata.labels[{}]", quoted(key)), text.said)?;
+            Some(told.at(file, text.span).of(object.clone()))
+        });
+        self.diagnostics.extend(unfilled.collect::<Vec<_>>());
         let name = self.shared(metadata.name);
-        let (span, labels) = (metadata.name_span, namespace.labels.clone());
-        let first = self.namespaces.insert(name, namespace);
-        self.twice(file, "Namespace", metadata.name, span, first.is_some_and(|first| first.labels != labels));
+        self.add_namespace(&name, namespace);
+    }
+
+    /// What the annotation of a namespace adds to the node selector of every pod in it, where the API server's plugin
+    /// `PodNodeSelector` is on, which nobody can see: it is taken to be.
+    fn namespace_selector(&mut self, file: FileId, metadata: &ObjectMetadata<'_>) -> Labels {
+        const KEY: &str = "scheduler.alpha.kubernetes.io/node-selector";
+        let Some((_, text)) = metadata.annotations.iter().find(|(key, _)| *key == KEY) else { return Labels::new() };
+        let entries = text.said.split(',').filter_map(|entry| entry.split_once('='));
+        let found: Labels = entries.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())).collect();
+        if !found.is_empty() {
+            let message = format!(
+                "annotation {KEY} adds {} to the nodeSelector of every pod here where the API server's plugin \
+                 PodNodeSelector is on: it is taken to be",
+                quoted(text.said)
+            );
+            let object = format!("Namespace {}", metadata.name);
+            self.diagnostics.push(Diagnostic::warning("NamespaceSelector", message).at(file, text.span).of(object));
+        }
+        found
+    }
+
+    fn add_namespace(&mut self, name: &Arc<str>, namespace: LocatedNamespace) {
+        let (file, span) = (namespace.file, namespace.name);
+        let differs = self.namespaces.get(name).is_some_and(|first| first.labels != namespace.labels);
+        self.namespaces.insert(Arc::clone(name), namespace);
+        self.twice("Namespace", name, differs, Some((file, span)));
     }
 
     fn node(&mut self, file: FileId, node: &ManifestNode<'_>) {
@@ -261,26 +496,33 @@ impl<'t> GatheredObjects<'t> {
         };
         let name = self.shared(metadata.name);
         let differs = self.nodes.get(&name).is_some_and(|first| *first != found);
-        self.nodes.insert(name, found);
-        self.twice(file, "Node", metadata.name, metadata.name_span, differs);
+        self.nodes.insert(Arc::clone(&name), found);
+        self.twice("Node", &name, differs, Some((file, metadata.name_span)));
+    }
+
+    fn add_node(&mut self, name: &Arc<str>, found: inventory::Node) {
+        let differs = self.nodes.get(name).is_some_and(|first| *first != found);
+        self.nodes.insert(Arc::clone(name), found);
+        self.twice("Node", name, differs, None);
     }
 
     /// Tells that an object `differs` from one of its name that was read before: nobody knows which one counts.
-    fn twice(&mut self, file: FileId, kind: &str, name: &str, span: TextSpan, differs: bool) {
+    fn twice(&mut self, kind: &str, name: &str, differs: bool, place: Option<(FileId, TextSpan)>) {
         if differs {
             let diagnostic = Diagnostic::error("DuplicateObject", format!("{kind} {name} is given twice, and differs"));
             let hint = "keep one of them, or name the files of one environment only";
-            self.diagnostics.push(diagnostic.at(file, span).of(format!("{kind} {name}")).hint(hint));
+            let diagnostic = diagnostic.of(format!("{kind} {name}")).hint(hint);
+            self.diagnostics.push(match place {
+                Some((file, span)) => diagnostic.at(file, span),
+                None => diagnostic,
+            });
         }
     }
 
     fn workload(&mut self, file: FileId, kind: WorkloadKind, node: &ManifestNode<'_>) {
         let Some(metadata) = self.metadata(file, kind.as_str(), node) else { return };
         self.misplaced(file, &metadata, kind.as_str(), metadata::WORKLOAD);
-        let namespace = match metadata.namespace {
-            Some(namespace) => self.shared(namespace),
-            None => Arc::clone(&self.default_namespace),
-        };
+        let namespace = self.namespace_of(&metadata);
         workload::take(self, file, kind, namespace, &metadata, node);
     }
 
@@ -307,4 +549,26 @@ impl<'t> GatheredObjects<'t> {
         self.names.insert(name.to_owned(), Arc::clone(&new));
         new
     }
+}
+
+/// The fields of any object that say which one it is.
+const IDENTITY: [&str; 5] = ["apiVersion", "kind", "metadata", "metadata.name", "metadata.namespace"];
+
+/// What is told of a key that stands in an object twice; of one of ours, where every field decides, if it `is_own`.
+fn twice_said(twin: &RepeatedKey, is_own: bool) -> Diagnostic {
+    let (key, line) = (quoted(&twin.key), twin.first.start.line);
+    let decides = is_own || metadata::is_ours(&twin.key) || IDENTITY.contains(&twin.path.as_str());
+    let (severity, rest) = match (twin.differs, decides) {
+        (false, _) => (Severity::Warning, ""),
+        (true, false) => (Severity::Warning, ", with another value: the last one counts"),
+        (true, true) => (Severity::Error, ", with another value"),
+    };
+    let message = format!("the key `{key}` is on line {line} already{rest}");
+    // Every manifest begins with these: most often another one begins here.
+    let hint = if matches!(twin.path.as_str(), "apiVersion" | "kind" | "metadata") {
+        "remove one of the two; or, where another object begins, write a line --- before it"
+    } else {
+        "remove one of the two"
+    };
+    Diagnostic::new(severity, "DuplicateKey", message).hint(hint)
 }

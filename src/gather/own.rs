@@ -17,6 +17,8 @@ use crate::{
 };
 use rempart_core::{name::quoted, reason::RequirementSource};
 
+use super::placeholder;
+
 /// An object of ours.
 #[derive(Clone, Debug)]
 pub struct OwnObject<'t> {
@@ -64,6 +66,11 @@ impl<'t> OwnObject<'t> {
                 Diagnostic { message, ..located }.of(object.clone())
             })
             .collect();
+        let unfilled = unfilled(file, &node, &object);
+        // One thing to mend: what the definition says of a value that is still to be filled in adds nothing.
+        let told: Vec<_> = unfilled.iter().map(|found| found.place).collect();
+        diagnostics.retain(|found| !told.contains(&found.place));
+        diagnostics.extend(unfilled);
         let spec = json.get("spec").cloned().unwrap_or_default();
         let spec = match kind {
             ResourceKind::CloudProvider => decode(spec).map(|spec| OwnSpec::Provider(Box::new(spec))),
@@ -92,6 +99,25 @@ impl<'t> OwnObject<'t> {
     pub fn place(&self, path: &str) -> SourceSpan {
         SourceSpan { file: self.file, span: place_of(&self.node, path, false) }
     }
+}
+
+/// Fields that people read, and from which nothing follows.
+const PROSE: [&str; 5] = ["displayName", "reason", "approvedBy", "source", "reference"];
+
+/// Errors about what is still to be filled in.
+fn unfilled(file: FileId, node: &ManifestNode<'_>, object: &str) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for path in ["metadata.name", "spec"] {
+        let value = node.find(path);
+        if value.whole {
+            placeholder::in_values(path, value.node, &mut found);
+        }
+    }
+    found.retain(|told| {
+        let field = told.message.split_once(':').map_or("", |(path, _)| path);
+        !PROSE.iter().any(|prose| field.ends_with(prose))
+    });
+    found.into_iter().map(|told| told.in_file(file).of(object)).collect()
 }
 
 fn decode<T: DeserializeOwned>(spec: serde_json::Value) -> Result<T, serde_json::Error> {

@@ -2,33 +2,60 @@
 
 use std::collections::BTreeSet;
 
-use super::metadata::{UnplacedDiagnostic, texts};
-use crate::manifest::node::ManifestNode;
+use super::{
+    metadata::{UnplacedDiagnostic, texts},
+    placeholder,
+};
+use crate::{diagnostic::position::TextSpan, manifest::node::ManifestNode};
 use rempart_core::{
+    keys,
     name::quoted,
     selector::SelectorOperator,
     workload::{NODE_NAME_FIELD, NodeRequirements, NodeTerm, UnreadTerm},
 };
 
-/// What `spec`, at `path` of `object`, wants of nodes.
+/// What a pod spec wants of nodes.
+#[derive(Debug, Default)]
+pub(super) struct ReadNodeRequirements {
+    pub(super) node_requirements: NodeRequirements,
+    /// The stamps among them that ask for a clearance of some policy, and where they stand.
+    pub(super) stamps: Vec<(String, TextSpan)>,
+}
+
+/// What `spec`, at `path` of `object`, wants of nodes. What is still to be filled in wants nothing, and is told.
 pub(super) fn node_requirements(
     spec: &ManifestNode<'_>,
     path: &str,
     object: &str,
     faults: &mut Vec<UnplacedDiagnostic>,
-) -> NodeRequirements {
-    let selector = texts(spec.get("nodeSelector"), &format!("{path}.nodeSelector"), object, faults);
+) -> ReadNodeRequirements {
+    let mut selector = texts(spec.get("nodeSelector"), &format!("{path}.nodeSelector"), object, faults);
+    selector.retain(|(key, text)| {
+        let told = placeholder::unfilled(&format!("{path}.nodeSelector[{}]", quoted(key)), text.said);
+        let filled = told.is_none();
+        faults.extend(told.map(|told| told.at_place(text.span).of(object.to_owned())));
+        filled
+    });
+    let asked = selector.iter().filter(|(key, _)| keys::policy_asked(key).is_some());
+    let stamps = asked.map(|(key, text)| ((*key).to_owned(), text.key)).collect();
     let affinity = ["affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"]
         .into_iter()
         .try_fold(spec, |node, key| node.get(key));
-    NodeRequirements {
+    if let Some(terms) = affinity {
+        let before = faults.len();
+        placeholder::in_values(&format!("{path}.affinity.nodeAffinity"), terms, faults);
+        faults.iter_mut().skip(before).for_each(|fault| fault.object = Some(object.to_owned()));
+    }
+    let node_requirements = NodeRequirements {
         selector: selector.into_iter().map(|(key, text)| (key.to_owned(), text.said.to_owned())).collect(),
         affinity: affinity.map(|terms| terms.items().iter().map(|term| self::term(term, object, faults)).collect()),
         completed_for: BTreeSet::new(),
-    }
+    };
+    ReadNodeRequirements { node_requirements, stamps }
 }
 
-fn term(term: &ManifestNode<'_>, object: &str, faults: &mut Vec<UnplacedDiagnostic>) -> NodeTerm {
+/// Reads a term of a node selector.
+pub(super) fn term(term: &ManifestNode<'_>, object: &str, faults: &mut Vec<UnplacedDiagnostic>) -> NodeTerm {
     let span = term.span;
     let mut demands = |field: &str| -> Vec<Option<(String, SelectorOperator)>> {
         let listed = term.get(field).map(ManifestNode::items).unwrap_or_default();

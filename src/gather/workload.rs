@@ -5,14 +5,16 @@ use std::sync::Arc;
 use super::{
     GatheredObjects, LocatedWorkload, RunningPod, WorkloadOrigin,
     metadata::{LocatedTexts, ObjectMetadata, UnplacedDiagnostic, misspelt, ours, texts},
-    pod,
+    placeholder, pod,
+    pod_templates::{TemplatePlace, places},
+    volume::WorkloadClaims,
 };
 use crate::{diagnostic::source::FileId, manifest::node::ManifestNode};
 use rempart_core::{
     admission::SensitivitySource,
     keys,
     sensitivity::{SensitivityStatement, TemplateStatements},
-    workload::{Workload, WorkloadIdentity, WorkloadKind},
+    workload::{TemplatedKind, Workload, WorkloadIdentity, WorkloadKind},
 };
 
 /// Takes in `node`, a workload of `kind`.
@@ -51,8 +53,51 @@ pub(super) fn take(
     if finished(kind, node) {
         return gathered.ignore(&format!("{kind} that has finished"));
     }
+    if !metadata.exists && is_part(kind, node) {
+        return gathered.part(file, kind, &namespace, metadata, node);
+    }
     let found = found(gathered, file, kind, namespace, metadata, node);
     gathered.workloads.push(found);
+}
+
+/// Takes in `node`, of a kind of others that has these `templates`. Whether it has any.
+pub(super) fn take_templated(
+    gathered: &mut GatheredObjects<'_>,
+    file: FileId,
+    templates: &'static [TemplatedKind],
+    namespace: &Arc<str>,
+    metadata: &ObjectMetadata<'_>,
+    node: &ManifestNode<'_>,
+) -> bool {
+    let mut any = false;
+    for template in templates {
+        let kind = WorkloadKind::Templated(template);
+        for place in places(node, &template.template) {
+            // An entry of a list has pods even where it says nothing of them; a template that is not there has none.
+            if place.node.is_none() && !place.path.contains('[') {
+                continue;
+            }
+            any = true;
+            let part = place.path.strip_prefix("spec.").unwrap_or(&place.path);
+            let name =
+                if template.is_one_of_several { format!("{}/{part}", metadata.name) } else { metadata.name.to_owned() };
+            let read = ReadWorkload { file, kind, name: &name, metadata, node, template: Some(place) };
+            let found = read.take(gathered, Arc::clone(namespace));
+            gathered.workloads.push(found);
+        }
+    }
+    any
+}
+
+/// Whether `node` is no workload but a part of one, as a patch is: the API server takes no pod without containers.
+fn is_part(kind: WorkloadKind, node: &ManifestNode<'_>) -> bool {
+    let template = kind.template_at().map_or(Some(node), |path| at(node, path));
+    let containers = template.and_then(|template| template.get("spec")?.get("containers"));
+    containers.is_none_or(ManifestNode::is_null)
+}
+
+fn at<'n, 't>(node: &'n ManifestNode<'t>, path: &str) -> Option<&'n ManifestNode<'t>> {
+    path.split('.').try_fold(node, |node, key| node.get(key))
 }
 
 fn found(
@@ -63,70 +108,146 @@ fn found(
     metadata: &ObjectMetadata<'_>,
     node: &ManifestNode<'_>,
 ) -> LocatedWorkload {
-    let object = format!("{kind} {namespace}/{}", metadata.name);
-    let mut faults = Vec::new();
-    let found = read(file, kind, namespace, metadata, node, &object, &mut faults, &mut |name| gathered.shared(name));
-    gathered.diagnostics.extend(faults.into_iter().map(|fault| fault.in_file(file)));
-    found
+    let template = kind.template_at().map(|path| TemplatePlace { path: path.to_owned(), node: at(node, path) });
+    ReadWorkload { file, kind, name: metadata.name, metadata, node, template }.take(gathered, namespace)
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is another thing")]
-fn read(
+/// A workload to be read.
+struct ReadWorkload<'r, 'n, 't> {
     file: FileId,
     kind: WorkloadKind,
-    namespace: Arc<str>,
-    metadata: &ObjectMetadata<'_>,
-    node: &ManifestNode<'_>,
-    object: &str,
-    faults: &mut Vec<UnplacedDiagnostic>,
-    shared: &mut impl FnMut(&str) -> Arc<str>,
-) -> LocatedWorkload {
-    let mut origin = WorkloadOrigin { file, name: metadata.name_span, statements: Vec::new(), node_name: None };
-    let mut statement = |source, texts: &LocatedTexts<'_>| {
-        let mut statement = SensitivityStatement::default();
-        for (key, text) in ours(texts) {
-            let field = if key == keys::SENSITIVITY { &mut statement.sensitivity } else { &mut statement.categories };
-            *field = Some(text.said.into());
-            origin.statements.push((source, key, text.span));
-        }
-        statement
-    };
-    let template = kind.template_at().map(|path| (path, path.split('.').try_fold(node, |node, key| node.get(key))));
-    let (own, template_says) = if let Some((path, template)) = template {
-        let annotations = template.and_then(|template| template.get("metadata")?.get("annotations"));
-        let annotations = texts(annotations, &format!("{path}.metadata.annotations"), object, faults);
-        faults.extend(misspelt(&annotations, "annotation").into_iter().map(|fault| fault.of(object.to_owned())));
-        let heard = kind.speaks_for_pods(metadata.controller.map(|(kind, _)| kind));
-        let own = heard.then(|| statement(SensitivitySource::Workload, &metadata.annotations));
-        // Of what is applied, admission writes the mirror anew; what exists has the one that its next pods will carry.
-        let workload = if heard && !metadata.exists { SensitivityStatement::default() } else { mirrored(&annotations) };
-        (own, TemplateStatements { workload, pod: statement(SensitivitySource::Pod, &annotations) })
-    } else {
-        let workload = mirrored(&metadata.annotations);
-        (None, TemplateStatements { workload, pod: statement(SensitivitySource::Pod, &metadata.annotations) })
-    };
-    let misplaced = misplaced(kind, node, &mut origin);
-    let (path, spec) = match template {
-        Some((path, template)) => (format!("{path}.spec"), template.and_then(|template| template.get("spec"))),
-        None => ("spec".to_owned(), node.get("spec")),
-    };
-    let node_requirements = spec.map(|spec| pod::node_requirements(spec, &path, object, faults)).unwrap_or_default();
-    let named = spec.and_then(|spec| spec.get("nodeName")).and_then(|name| Some((name.text().ok()?, name.span)));
-    let named = named.filter(|(name, _)| !name.is_empty());
-    // Of a pod that exists, the scheduler has said it.
-    let (node_name, runs_on) = match named {
-        Some((name, _)) if metadata.exists && kind == WorkloadKind::Pod => (None, vec![shared(name)]),
-        Some((name, span)) => {
-            origin.node_name = Some(span);
-            (Some(name.into()), Vec::new())
-        }
-        None => (None, Vec::new()),
-    };
-    let identity = WorkloadIdentity { namespace, kind, name: metadata.name.into() };
-    LocatedWorkload {
-        workload: Workload { identity, own, template: template_says, misplaced, node_name, node_requirements, runs_on },
-        origin,
+    name: &'r str,
+    metadata: &'r ObjectMetadata<'n>,
+    node: &'n ManifestNode<'t>,
+    /// Where its pod template is; nothing of a pod.
+    template: Option<TemplatePlace<'n, 't>>,
+}
+
+impl ReadWorkload<'_, '_, '_> {
+    fn take(self, gathered: &mut GatheredObjects<'_>, namespace: Arc<str>) -> LocatedWorkload {
+        let object = format!("{} {namespace}/{}", self.kind, self.name);
+        let (file, mut faults) = (self.file, Vec::new());
+        let found = self.read(namespace, &object, &mut faults, &mut |name| gathered.shared(name));
+        gathered.diagnostics.extend(faults.into_iter().map(|fault| fault.in_file(file)));
+        found
     }
+
+    fn read(
+        self,
+        namespace: Arc<str>,
+        object: &str,
+        faults: &mut Vec<UnplacedDiagnostic>,
+        shared: &mut impl FnMut(&str) -> Arc<str>,
+    ) -> LocatedWorkload {
+        let Self { file, kind, name, metadata, node, template } = self;
+        let mut origin = WorkloadOrigin { file, name: metadata.name_span, ..WorkloadOrigin::new(file) };
+        let (own, template_says) = if let Some(TemplatePlace { path, node: template }) = &template {
+            let annotations = template.and_then(|template| template.get("metadata")?.get("annotations"));
+            let annotations = texts(annotations, &format!("{path}.metadata.annotations"), object, faults);
+            faults.extend(misspelt(&annotations, "annotation").into_iter().map(|fault| fault.of(object.to_owned())));
+            let heard = kind.speaks_for_pods(metadata.controller.map(|(kind, _)| kind));
+            let own =
+                heard.then(|| said(SensitivitySource::Workload, &metadata.annotations, object, &mut origin, faults));
+            if matches!(kind, WorkloadKind::Templated(_)) {
+                faults.extend(unheard(kind, path, metadata).map(|fault| fault.of(object.to_owned())));
+            }
+            // Of what is applied, admission writes the mirror anew; what exists has the one that its next pods will carry.
+            let workload =
+                if heard && !metadata.exists { SensitivityStatement::default() } else { mirrored(&annotations) };
+            (
+                own,
+                TemplateStatements {
+                    workload,
+                    pod: said(SensitivitySource::Pod, &annotations, object, &mut origin, faults),
+                },
+            )
+        } else {
+            let workload = mirrored(&metadata.annotations);
+            if !metadata.exists && metadata.controller.is_none() {
+                faults.extend(mirror_of_nothing(&metadata.annotations).map(|fault| fault.of(object.to_owned())));
+            }
+            let pod = said(SensitivitySource::Pod, &metadata.annotations, object, &mut origin, faults);
+            (None, TemplateStatements { workload, pod })
+        };
+        let misplaced = misplaced(kind, node, &mut origin);
+        let (path, spec) = match &template {
+            Some(TemplatePlace { path, node }) => {
+                (format!("{path}.spec"), node.and_then(|template| template.get("spec")))
+            }
+            None => ("spec".to_owned(), node.get("spec")),
+        };
+        let read = spec.map(|spec| pod::node_requirements(spec, &path, object, faults)).unwrap_or_default();
+        origin.stamps = read.stamps;
+        let named = spec.and_then(|spec| spec.get("nodeName")).and_then(|name| Some((name.text().ok()?, name.span)));
+        let named = named.filter(|(name, _)| !name.is_empty());
+        // Of a pod that exists, the scheduler has said it.
+        let (node_name, runs_on) = match named {
+            Some((name, _)) if metadata.exists && kind == WorkloadKind::Pod => (None, vec![shared(name)]),
+            Some((name, span)) => {
+                origin.node_name = Some(span);
+                (Some(name.into()), Vec::new())
+            }
+            None => (None, Vec::new()),
+        };
+        let claims = WorkloadClaims::read(kind, metadata.name, node, spec);
+        let identity = WorkloadIdentity { namespace, kind, name: name.into() };
+        let workload = Workload {
+            identity,
+            own,
+            template: template_says,
+            misplaced,
+            node_name,
+            node_requirements: read.node_requirements,
+            runs_on,
+            claims: Vec::new(),
+        };
+        LocatedWorkload { workload, origin, claims }
+    }
+}
+
+/// What `texts` say as `source`. What is still to be filled in says nothing, and is told.
+fn said(
+    source: SensitivitySource,
+    texts: &LocatedTexts<'_>,
+    object: &str,
+    origin: &mut WorkloadOrigin,
+    faults: &mut Vec<UnplacedDiagnostic>,
+) -> SensitivityStatement {
+    let mut statement = SensitivityStatement::default();
+    for (key, text) in ours(texts) {
+        if let Some(told) = placeholder::unfilled(&format!("annotation {key}"), text.said) {
+            faults.push(told.at_place(text.span).of(object.to_owned()));
+            continue;
+        }
+        let field = if key == keys::SENSITIVITY { &mut statement.sensitivity } else { &mut statement.categories };
+        *field = Some(text.said.into());
+        origin.statements.push((source, key, text.span));
+    }
+    statement
+}
+
+/// Warnings of annotations of ours on an object of a kind of which no pod hears them.
+fn unheard(kind: WorkloadKind, path: &str, metadata: &ObjectMetadata<'_>) -> impl Iterator<Item = UnplacedDiagnostic> {
+    let told = ours(&metadata.annotations).map(|(key, text)| {
+        let message = format!("annotation {key} has no effect here: no pod of a {kind} hears it");
+        let hint = format!("write it in {path}.metadata.annotations");
+        UnplacedDiagnostic::warning("Unheard", message).at_place(text.key).hint(hint)
+    });
+    told.collect::<Vec<_>>().into_iter()
+}
+
+/// Warnings of the annotations of a pod of nothing that admission writes on behalf of a workload.
+fn mirror_of_nothing(annotations: &LocatedTexts<'_>) -> impl Iterator<Item = UnplacedDiagnostic> {
+    let pairs = [(keys::WORKLOAD_SENSITIVITY, keys::SENSITIVITY), (keys::WORKLOAD_CATEGORIES, keys::CATEGORIES)];
+    let found = pairs.into_iter().filter_map(|(mirror, own)| {
+        let (_, text) = annotations.iter().find(|(key, _)| *key == mirror)?;
+        let message = format!(
+            "annotation {mirror} is what admission writes into the templates of a workload, and this pod has none"
+        );
+        let hint = format!("say it of the pod itself, by {own}");
+        Some(UnplacedDiagnostic::warning("MirrorOfNothing", message).at_place(text.key).hint(hint))
+    });
+    found.collect::<Vec<_>>().into_iter()
 }
 
 /// What a pod says on behalf of its workload.

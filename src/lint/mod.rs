@@ -9,6 +9,7 @@ mod exceptions;
 mod facts;
 mod pools;
 mod reach;
+mod unjudged;
 
 use crate::{
     diagnostic::{Diagnostic, Severity},
@@ -35,6 +36,7 @@ pub fn lint(located: &LocatedInventory<'_>, at: Timestamp) -> Vec<Diagnostic> {
     found.extend(pools::findings(located, &plan));
     found.extend(reach::findings(located, &plan));
     found.extend(refusals(located, &plan));
+    found.extend(unjudged::findings(located));
     found.sort_by(|a, b| (a.place, a.severity, a.code, &a.message).cmp(&(b.place, b.severity, b.code, &b.message)));
     found.dedup();
     found

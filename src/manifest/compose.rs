@@ -3,16 +3,18 @@
 //! Takes scalars, lists and maps as they begin and end, and hands each object to the sink.
 //!
 //! Never deeper than [`DEPTH`] nor larger than [`VALUES`], whatever aliases repeat. What is wrong with one object alone,
-//! as a key that occurs twice, costs that object; the reading goes on.
+//! as a key that is no text, costs that object; the reading goes on. A key that stands twice costs nothing here: whoever
+//! knows what the object is for judges that.
 
 use std::borrow::Cow;
 
 use super::{
     anchors::AnchorTable,
     document::{DEPTH, DocumentPart, VALUES},
-    entries::MapBuilder,
+    entries::{DuplicateKey, MapBuilder},
     envelope::{self, ListEnvelope, ObjectSink},
-    node::{ManifestNode, MapEntry, NodeContent},
+    node::{ManifestNode, ManifestObject, MapEntry, NodeContent, RepeatedKey},
+    path,
     scalar::{self, ShortScalar, YamlScalar},
     syntax,
 };
@@ -40,6 +42,8 @@ pub(super) struct NodeComposer<'t, 's> {
     left: usize,
     /// Whether the object at hand is already known to be wrong.
     spoiled: bool,
+    /// The keys that stand in the object at hand more than once.
+    repeated: Vec<RepeatedKey>,
 }
 
 struct OpenCollection<'t> {
@@ -53,8 +57,9 @@ struct OpenCollection<'t> {
 enum CollectionBody<'t> {
     List(Vec<ManifestNode<'t>>),
     Map(MapBuilder<'t>, PendingValue<'t>),
-    /// The items of a list of objects, which are handed over one by one. Whether the rest was spoiled before.
-    Items(bool),
+    /// The items of a list of objects, which are handed over one by one. Whether the rest was spoiled before, and what
+    /// was repeated in it.
+    Items(bool, Vec<RepeatedKey>),
 }
 
 /// What the next value of a map is for.
@@ -80,6 +85,7 @@ impl<'t, 's> NodeComposer<'t, 's> {
             envelope: ListEnvelope::default(),
             left: VALUES,
             spoiled: false,
+            repeated: Vec::new(),
         }
     }
 
@@ -100,7 +106,7 @@ impl<'t, 's> NodeComposer<'t, 's> {
             CollectionKind::List if anchor == 0 && self.begins_items() => {
                 self.envelope.begin();
                 self.left = VALUES;
-                CollectionBody::Items(std::mem::take(&mut self.spoiled))
+                CollectionBody::Items(std::mem::take(&mut self.spoiled), std::mem::take(&mut self.repeated))
             }
             CollectionKind::List => CollectionBody::List(Vec::new()),
             CollectionKind::Map => CollectionBody::Map(MapBuilder::default(), PendingValue::Nothing),
@@ -116,8 +122,8 @@ impl<'t, 's> NodeComposer<'t, 's> {
         let content = match frame.body {
             CollectionBody::List(items) => NodeContent::List(items),
             CollectionBody::Map(entries, _) => NodeContent::Map(entries.into_vec()),
-            CollectionBody::Items(spoiled) => {
-                self.spoiled = spoiled;
+            CollectionBody::Items(spoiled, repeated) => {
+                (self.spoiled, self.repeated) = (spoiled, repeated);
                 self.left = VALUES;
                 NodeContent::List(Vec::new())
             }
@@ -149,9 +155,9 @@ impl<'t, 's> NodeComposer<'t, 's> {
         self.anchors = AnchorTable::default();
         self.left = VALUES;
         let envelope = std::mem::take(&mut self.envelope);
-        let spoiled = std::mem::take(&mut self.spoiled);
+        let (spoiled, repeated) = (std::mem::take(&mut self.spoiled), std::mem::take(&mut self.repeated));
         if let Some(root) = self.root.take() {
-            envelope.finish(root, spoiled, self.sink);
+            envelope.finish(ManifestObject { node: root, repeated }, spoiled, self.sink);
         }
     }
 
@@ -194,23 +200,14 @@ impl<'t, 's> NodeComposer<'t, 's> {
         frame.end = span.end;
         match &mut frame.body {
             CollectionBody::List(items) => items.push(node),
-            CollectionBody::Items(_) => self.item(node),
+            CollectionBody::Items(..) => self.item(node),
             CollectionBody::Map(entries, pending) => match std::mem::replace(pending, PendingValue::Nothing) {
                 PendingValue::Nothing => self.key(node, span),
                 PendingValue::Skip => {}
                 PendingValue::Key(key, key_span) => {
-                    if let Err(twice) = entries.insert(MapEntry { key, key_span, value: node }) {
-                        let line = twice.first.start.line;
-                        let message = format!("the key `{}` is on line {line} already", ShortScalar(&twice.key));
-                        let diagnostic = self.part.error("DuplicateKey", key_span, message);
-                        // Every manifest begins with these: most often another one begins here.
-                        let hint = match &*twice.key {
-                            "apiVersion" | "kind" | "metadata" => {
-                                "remove one of the two; or, where another object begins, write a line --- before it"
-                            }
-                            _ => "remove one of the two",
-                        };
-                        self.refuse(diagnostic.hint(hint));
+                    let twin = entries.insert(MapEntry { key: key.clone(), key_span, value: node });
+                    if let Some(twin) = twin {
+                        self.repeat(&key, key_span, &twin);
                     }
                 }
                 PendingValue::Merge => {
@@ -220,6 +217,34 @@ impl<'t, 's> NodeComposer<'t, 's> {
                 }
             },
         }
+    }
+
+    /// The key `key` of the innermost map stands there once more.
+    fn repeat(&mut self, key: &str, again: TextSpan, twin: &DuplicateKey) {
+        // The items of a list were handed over when they were read: another list of them is one too many.
+        if self.envelope.has_begun() && self.stack.len() == 1 && twin.differs {
+            let line = twin.first.start.line;
+            let message = format!("the key `{}` of a list is on line {line} already", ShortScalar(key));
+            return self.refuse(self.part.error("DuplicateKey", again, message).hint("remove one of the two"));
+        }
+        let path = self.path_to(key);
+        self.repeated.push(RepeatedKey { path, key: key.to_owned(), first: twin.first, again, differs: twin.differs });
+    }
+
+    /// The way to `key` of the innermost map within its object.
+    fn path_to(&self, key: &str) -> String {
+        let items = self.stack.iter().rposition(|frame| matches!(frame.body, CollectionBody::Items(..)));
+        let own = self.stack.get(items.map_or(0, |at| at.saturating_add(1))..).unwrap_or_default();
+        let mut path = String::new();
+        for frame in own {
+            match &frame.body {
+                CollectionBody::Map(_, PendingValue::Key(key, _)) => path::extend(&mut path, key),
+                CollectionBody::List(items) => path.extend(["[", &items.len().to_string(), "]"]),
+                CollectionBody::Map(..) | CollectionBody::Items(..) => {}
+            }
+        }
+        path::extend(&mut path, key);
+        path
     }
 
     /// Takes `node` as the key of the next value.
@@ -250,11 +275,12 @@ impl<'t, 's> NodeComposer<'t, 's> {
     /// Hands over an item of a list of objects.
     fn item(&mut self, node: ManifestNode<'t>) {
         self.left = VALUES;
+        let repeated = std::mem::take(&mut self.repeated);
         if std::mem::take(&mut self.spoiled) {
             return;
         }
         if let [OpenCollection { body: CollectionBody::Map(entries, _), .. }, ..] = self.stack.as_slice() {
-            self.envelope.item(node, entries, self.sink);
+            self.envelope.item(ManifestObject { node, repeated }, entries, self.sink);
         }
     }
 }

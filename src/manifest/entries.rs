@@ -1,6 +1,7 @@
 //! Map builder: a map while it is being read, with what merge keys bring along.
 //!
-//! Takes entries in the order of the file, and returns them without duplicates: a key that is given twice is an error.
+//! Takes entries in the order of the file, and returns them without duplicates: of a key that is given twice the last
+//! value counts, as kubectl has it, and that it was given twice is told.
 
 use std::{
     borrow::Cow,
@@ -22,12 +23,13 @@ pub(super) struct MapBuilder<'t> {
     merged: BTreeSet<usize>,
 }
 
-/// A key that was said twice.
+/// A key that was said before.
 #[derive(Debug)]
-pub(super) struct DuplicateKey<'t> {
-    pub(super) key: Cow<'t, str>,
-    /// Where it stands first.
+pub(super) struct DuplicateKey {
+    /// Where it stood before.
     pub(super) first: TextSpan,
+    /// Whether its value is another one now.
+    pub(super) differs: bool,
 }
 
 impl<'t> MapBuilder<'t> {
@@ -35,20 +37,18 @@ impl<'t> MapBuilder<'t> {
         self.position(key).and_then(|at| self.list.get(at))
     }
 
-    /// Adds what the map itself says.
-    ///
-    /// # Errors
-    /// Where the key was said before.
-    pub(super) fn insert(&mut self, entry: MapEntry<'t>) -> Result<(), DuplicateKey<'t>> {
-        match self.position(&entry.key) {
-            None => self.push(entry),
-            Some(at) if self.merged.remove(&at) => self.replace(at, entry),
-            Some(at) => {
-                let first = self.list.get(at).map_or(entry.key_span, |first| first.key_span);
-                return Err(DuplicateKey { key: entry.key, first });
-            }
-        }
-        Ok(())
+    /// Adds what the map itself says, and tells whether it said so before.
+    pub(super) fn insert(&mut self, entry: MapEntry<'t>) -> Option<DuplicateKey> {
+        let Some(at) = self.position(&entry.key) else {
+            self.push(entry);
+            return None;
+        };
+        let before = self.list.get(at).filter(|_| !self.merged.contains(&at));
+        let duplicate = before
+            .map(|before| DuplicateKey { first: before.key_span, differs: !before.value.says_the_same(&entry.value) });
+        self.merged.remove(&at);
+        self.replace(at, entry);
+        duplicate
     }
 
     /// Adds what a merge key brings along. It wins over what stands before it, as in kubectl, whatever the
@@ -114,10 +114,10 @@ mod tests {
         for count in [1, MANY - 1, MANY, MANY + 1, MANY + 2, 10 * MANY] {
             let mut entries = MapBuilder::default();
             for key in 0..count {
-                assert!(entries.insert(entry(key)).is_ok());
+                assert!(entries.insert(entry(key)).is_none());
             }
             for key in 0..count {
-                assert_eq!(entries.insert(entry(key)).unwrap_err().first, entry(key).key_span);
+                assert_eq!(entries.insert(entry(key)).unwrap().first, entry(key).key_span);
                 assert_eq!(entries.get(&key.to_string()), Some(&entry(key)));
             }
             assert_eq!(entries.index.is_some(), count > MANY);
@@ -129,7 +129,7 @@ mod tests {
     fn what_was_merged_may_be_said_once_more() {
         let mut entries = MapBuilder::default();
         entries.merge(entry(0));
-        assert!(entries.insert(entry(0)).is_ok());
-        assert!(entries.insert(entry(0)).is_err());
+        assert!(entries.insert(entry(0)).is_none());
+        assert!(entries.insert(entry(0)).is_some());
     }
 }

@@ -14,13 +14,13 @@ use std::borrow::Cow;
 
 use super::{
     entries::MapBuilder,
-    node::{ManifestNode, MapEntry, NodeContent},
+    node::{ManifestNode, ManifestObject, MapEntry, NodeContent, RepeatedKey},
     scalar::YamlScalar,
 };
 use crate::diagnostic::{Diagnostic, position::TextSpan};
 
 /// Who takes the objects, and what is wrong with those that cannot be had.
-pub(super) type ObjectSink<'s, 't> = &'s mut dyn FnMut(Result<ManifestNode<'t>, Diagnostic>);
+pub(super) type ObjectSink<'s, 't> = &'s mut dyn FnMut(Result<ManifestObject<'t>, Diagnostic>);
 
 pub(super) const ITEMS: &str = "items";
 const KIND: &str = "kind";
@@ -29,7 +29,7 @@ const VERSION: &str = "apiVersion";
 #[derive(Default)]
 pub(super) struct ListEnvelope<'t> {
     begun: bool,
-    held: Vec<ManifestNode<'t>>,
+    held: Vec<ManifestObject<'t>>,
 }
 
 impl<'t> ListEnvelope<'t> {
@@ -38,12 +38,16 @@ impl<'t> ListEnvelope<'t> {
         !self.begun && entries.get(KIND).is_none_or(|kind| is_list_kind(&kind.value))
     }
 
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     pub(super) fn begin(&mut self) {
         self.begun = true;
     }
 
     /// Takes an item of the list that `entries` stand before.
-    pub(super) fn item(&mut self, item: ManifestNode<'t>, entries: &MapBuilder<'t>, sink: ObjectSink<'_, 't>) {
+    pub(super) fn item(&mut self, item: ManifestObject<'t>, entries: &MapBuilder<'t>, sink: ObjectSink<'_, 't>) {
         let kind = entries.get(KIND);
         if kind.is_none() && item.get(KIND).is_none() {
             self.held.push(item);
@@ -53,7 +57,7 @@ impl<'t> ListEnvelope<'t> {
     }
 
     /// Hands over what is left when the document ends. A document that is spoiled is not.
-    pub(super) fn finish(self, mut root: ManifestNode<'t>, spoiled: bool, sink: ObjectSink<'_, 't>) {
+    pub(super) fn finish(self, mut root: ManifestObject<'t>, spoiled: bool, sink: ObjectSink<'_, 't>) {
         if root.is_null() {
             return;
         }
@@ -68,7 +72,7 @@ impl<'t> ListEnvelope<'t> {
             hand_over(heading.complete(item), sink);
         }
         if !spoiled && !root.get(KIND).is_some_and(is_list_kind) {
-            if let NodeContent::Map(entries) = &mut root.content {
+            if let NodeContent::Map(entries) = &mut root.node.content {
                 entries.retain(|entry| entry.key != ITEMS);
             }
             sink(Ok(root));
@@ -94,7 +98,7 @@ impl<'t> ListItemKind<'t> {
         Self { kind: item_kind, version }
     }
 
-    fn complete(&self, mut item: ManifestNode<'t>) -> ManifestNode<'t> {
+    fn complete(&self, mut item: ManifestObject<'t>) -> ManifestObject<'t> {
         let missing = |key: &str| item.get(key).is_none();
         let kind = self.kind.as_ref().filter(|_| missing(KIND)).map(|(kind, span)| MapEntry {
             key: Cow::Borrowed(KIND),
@@ -102,11 +106,22 @@ impl<'t> ListItemKind<'t> {
             value: ManifestNode { span: *span, content: NodeContent::Scalar(YamlScalar::string(kind.clone())) },
         });
         let version = self.version.clone().filter(|_| missing(VERSION));
-        if let NodeContent::Map(entries) = &mut item.content {
+        if let NodeContent::Map(entries) = &mut item.node.content {
             entries.extend(version.into_iter().chain(kind));
         }
         item
     }
+}
+
+/// What of `repeated` is within the item `at`, by its way there.
+fn of_item(at: usize, repeated: &mut Vec<RepeatedKey>) -> Vec<RepeatedKey> {
+    let front = format!("{ITEMS}[{at}]");
+    let within = |twin: &mut RepeatedKey| twin.path.starts_with(&front);
+    let mut found: Vec<_> = repeated.extract_if(.., within).collect();
+    for twin in &mut found {
+        twin.path = twin.path.get(front.len()..).unwrap_or_default().trim_start_matches('.').to_owned();
+    }
+    found
 }
 
 fn is_list_kind(kind: &ManifestNode<'_>) -> bool {
@@ -114,19 +129,21 @@ fn is_list_kind(kind: &ManifestNode<'_>) -> bool {
 }
 
 /// Hands over `node`, or its items when it is a list of objects itself.
-fn hand_over<'t>(mut node: ManifestNode<'t>, sink: ObjectSink<'_, 't>) {
+fn hand_over<'t>(object: ManifestObject<'t>, sink: ObjectSink<'_, 't>) {
     // Go prints an empty list as `null`, too.
     let is_list = |items: &ManifestNode<'_>| matches!(items.content, NodeContent::List(_)) || items.is_null();
-    if !node.get(KIND).is_some_and(is_list_kind) || !node.get(ITEMS).is_some_and(is_list) {
-        sink(Ok(node));
+    if !object.get(KIND).is_some_and(is_list_kind) || !object.get(ITEMS).is_some_and(is_list) {
+        sink(Ok(object));
         return;
     }
-    let heading = ListItemKind::new(node.entry(KIND), node.entry(VERSION));
-    let NodeContent::Map(entries) = &mut node.content else { return };
+    let heading = ListItemKind::new(object.entry(KIND), object.entry(VERSION));
+    let ManifestObject { node, mut repeated } = object;
+    let NodeContent::Map(mut entries) = node.content else { return };
     let items = entries.drain(..).find(|entry| entry.key == ITEMS).map(|entry| entry.value.content);
     if let Some(NodeContent::List(items)) = items {
-        for item in items {
-            hand_over(heading.complete(item), &mut *sink);
+        for (i, node) in items.into_iter().enumerate() {
+            let repeated = of_item(i, &mut repeated);
+            hand_over(heading.complete(ManifestObject { node, repeated }), &mut *sink);
         }
     }
 }

@@ -15,12 +15,15 @@ mod entries;
 mod envelope;
 pub mod files;
 mod json;
+mod kustomization;
 pub mod node;
 pub mod path;
 pub mod read;
 pub mod scalar;
+pub mod stream;
 mod syntax;
 #[cfg(test)]
 mod tests;
 mod value;
+pub mod walk;
 mod yaml;

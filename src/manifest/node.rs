@@ -3,10 +3,48 @@
 //! Nodes borrow the text that they were read from. Scalars keep their characters; what these mean is asked of
 //! [`YamlScalar::meaning`], so that nothing is lost before somebody knows what a field is for.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Deref};
 
 use super::scalar::{ShortScalar, YamlScalar};
 use crate::diagnostic::position::TextSpan;
+
+/// An object of a manifest: its tree, and the keys that stand in it more than once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ManifestObject<'t> {
+    /// What it says. Of a key that stands in it more than once, the last value, as kubectl sends it.
+    pub node: ManifestNode<'t>,
+    /// The keys that stand in it more than once, in the order of the file.
+    pub repeated: Vec<RepeatedKey>,
+}
+
+impl<'t> From<ManifestNode<'t>> for ManifestObject<'t> {
+    fn from(node: ManifestNode<'t>) -> Self {
+        Self { node, repeated: Vec::new() }
+    }
+}
+
+impl<'t> Deref for ManifestObject<'t> {
+    type Target = ManifestNode<'t>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.node
+    }
+}
+
+/// A key that stands in a map once more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepeatedKey {
+    /// The way to it within its object, as [`ManifestNode::find`] takes it.
+    pub path: String,
+    /// The key itself.
+    pub key: String,
+    /// Where it stood before.
+    pub first: TextSpan,
+    /// Where it stands again.
+    pub again: TextSpan,
+    /// Whether its value is another one there.
+    pub differs: bool,
+}
 
 /// A value, with the place where it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +62,7 @@ pub enum NodeContent<'t> {
     Scalar(YamlScalar<'t>),
     /// Values in order.
     List(Vec<ManifestNode<'t>>),
-    /// Values by key, in the order of the file. No key occurs twice.
+    /// Values by key, in the order of the file. No key occurs twice: the last of them counts.
     Map(Vec<MapEntry<'t>>),
 }
 
@@ -67,6 +105,23 @@ impl<'t> ManifestNode<'t> {
         match &self.content {
             NodeContent::Map(entries) => entries,
             _ => &[],
+        }
+    }
+
+    /// Whether `other` says the same, wherever it stands.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        match (&self.content, &other.content) {
+            (NodeContent::Scalar(one), NodeContent::Scalar(other)) => one.meaning() == other.meaning(),
+            (NodeContent::List(one), NodeContent::List(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.says_the_same(other))
+            }
+            (NodeContent::Map(one), NodeContent::Map(theirs)) => {
+                let same =
+                    |entry: &MapEntry<'t>| other.get(&entry.key).is_some_and(|value| entry.value.says_the_same(value));
+                one.len() == theirs.len() && one.iter().all(same)
+            }
+            _ => false,
         }
     }
 

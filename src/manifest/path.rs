@@ -44,6 +44,20 @@ impl<'t> ManifestNode<'t> {
     }
 }
 
+/// Adds the step to `key` to `path`.
+pub(super) fn extend(path: &mut String, key: &str) {
+    if key.contains(['.', '[', ']', '/']) {
+        path.push('[');
+        path.push_str(key);
+        path.push(']');
+    } else {
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(key);
+    }
+}
+
 enum PathStep<'p> {
     Key(&'p str),
     /// An index of a list, or a key of a map.

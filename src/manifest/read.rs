@@ -6,7 +6,7 @@
 //! followed by white space or nothing, ends a document even within a block or a quoted string.
 
 use super::{
-    compose::NodeComposer, document::DocumentPart, envelope::ObjectSink, json, node::ManifestNode, syntax, yaml,
+    compose::NodeComposer, document::DocumentPart, envelope::ObjectSink, json, node::ManifestObject, syntax, yaml,
 };
 use crate::diagnostic::{
     Diagnostic,
@@ -18,11 +18,20 @@ use crate::diagnostic::{
 ///
 /// An object is a document, a JSON value, or an item of a list of objects. Documents that say nothing are passed over.
 /// No text makes this panic, overflow its stack, or take more time or memory than in proportion to its size.
-pub fn read<'t>(file: FileId, text: &'t str, sink: &mut dyn FnMut(Result<ManifestNode<'t>, Diagnostic>)) {
+pub fn read<'t>(file: FileId, text: &'t str, sink: &mut dyn FnMut(Result<ManifestObject<'t>, Diagnostic>)) {
+    read_from(file, 1, text, sink);
+}
+
+/// The same of a part of a file that begins at `line` of it, and holds whole documents.
+pub fn read_from<'t>(
+    file: FileId,
+    mut line: u32,
+    text: &'t str,
+    sink: &mut dyn FnMut(Result<ManifestObject<'t>, Diagnostic>),
+) {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    let mut part = DocumentPart { file, text, line: 1 };
+    let mut part = DocumentPart { file, text, line };
     let mut begin = 0;
-    let mut line = 1u32;
     // Whether there is only white space, comments and directives since `begin`.
     let mut bare = true;
     for range in LineRanges::of(text) {
@@ -48,6 +57,38 @@ pub fn read<'t>(file: FileId, text: &'t str, sink: &mut dyn FnMut(Result<Manifes
     }
     part.text = text.get(begin..).unwrap_or_default();
     read_part(part, sink);
+}
+
+/// Parts `text`, which begins at `line`, into about `parts` of a like size that hold whole documents, each with the line
+/// that it begins at.
+#[must_use]
+pub fn split(text: &str, line: u32, parts: usize) -> Vec<(u32, &str)> {
+    let size = text.len() / parts.max(1);
+    let (mut found, mut rest, mut line) = (Vec::new(), text, line);
+    while found.len() + 1 < parts && rest.len() > size {
+        let Some(at) = next_document(rest, size) else { break };
+        let (front, behind) = rest.split_at(at);
+        found.push((line, front));
+        let lines = LineRanges::of(front).count();
+        (line, rest) = (line.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX)), behind);
+    }
+    found.push((line, rest));
+    found
+}
+
+/// Where a document begins in `text`, from the byte `from` on, that no directive stands before.
+fn next_document(text: &str, from: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = from;
+    loop {
+        let found = bytes.get(at..)?.windows(4).position(|four| four == b"\n---")?;
+        at = at.saturating_add(found).saturating_add(1);
+        let before = bytes.get(..at.saturating_sub(1))?;
+        let line = before.rsplit(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+        if bytes.get(at + 3..).is_some_and(ends_word) && line.first() != Some(&b'%') {
+            return Some(at);
+        }
+    }
 }
 
 fn ends_word(rest: &[u8]) -> bool {

@@ -63,14 +63,38 @@ impl LocationLookup for NoLocations {
     }
 }
 
-/// How many objects of other kinds were passed over, by kind.
+/// What was read and not judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IgnoredKinds(pub BTreeMap<String, usize>);
+pub struct IgnoredKinds {
+    /// How many objects of other kinds were passed over, by kind.
+    pub kinds: BTreeMap<String, usize>,
+    /// Those of them that say a level or categories.
+    pub unjudged: Vec<UnjudgedName>,
+}
+
+/// An object that says a level or categories, and whose pods are not judged.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnjudgedName {
+    /// Its kind.
+    pub kind: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// What it says, as `restricted` or `health`; several in the order in which they stand.
+    pub says: Vec<String>,
+}
 
 impl IgnoredKinds {
     /// How many of all kinds.
     #[must_use]
     pub fn total(&self) -> usize {
-        self.0.values().sum()
+        self.kinds.values().sum()
+    }
+}
+
+impl From<BTreeMap<String, usize>> for IgnoredKinds {
+    fn from(kinds: BTreeMap<String, usize>) -> Self {
+        Self { kinds, unjudged: Vec::new() }
     }
 }

@@ -26,6 +26,6 @@ pub use self::{
     entries::{EntryOutcome, OutcomeCounts},
     finding::{FindingRule, PLAN_RULES, ReportFinding, UNPLACEABLE, of_plan},
     junit::junit,
-    location::{FileLocation, IgnoredKinds, LocationLookup, LocationTarget, NoLocations},
+    location::{FileLocation, IgnoredKinds, LocationLookup, LocationTarget, NoLocations, UnjudgedName},
     sarif::sarif,
 };

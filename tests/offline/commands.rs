@@ -82,6 +82,91 @@ fn a_thousand_wrong_files_give_a_thousand_diagnostics() {
 }
 
 #[test]
+fn charts_and_kustomizations_are_rendered_by_their_programs() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    // Each says with what it was called, as the name of what it makes.
+    let program = |name: &str| {
+        let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: %s}\nspec: {containers: []}\n";
+        let text = format!(
+            "#!/bin/sh\ncase \"$*\" in *broken*) echo \"no such thing\" >&2; exit 1;; esac\n\
+                            printf '{pod}' \"$(echo {name} $* | tr ' /' '..')\"\n"
+        );
+        let path = write(&format!("bin/{name}"), &text);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    program("helm");
+    program("kubectl");
+    let policy = "apiVersion: rempart.dev/v1alpha1\nkind: PlacementPolicy\nmetadata: {name: p}\nspec:\n  mode: Enforce\n  \
+                  defaultLevel: open\n  levels: [{name: open}]\n";
+    write("repo/policy.yaml", policy);
+    write("repo/chart/Chart.yaml", "name: chart\n");
+    write("repo/over/kustomization.yaml", "namespace: x\nresources: [../base]\n");
+    write("repo/base/kustomization.yaml", "resources: []\n");
+    let plan = |path: &str| {
+        let mut command = rempart(folder.path());
+        let path = path.replace('.', &folder.path().join("bin").display().to_string());
+        let told =
+            command.env("PATH", format!("{path}:/usr/bin:/bin")).args(["plan", "repo", "--render", "-o", "json"]);
+        let told = told.output().unwrap();
+        (String::from_utf8(told.stdout).unwrap(), String::from_utf8(told.stderr).unwrap(), told.status.code())
+    };
+    let (out, err, code) = plan(".");
+    for made in ["helm.template.chart.repo.chart.--namespace.default", "kubectl.kustomize.repo.over"] {
+        assert!(out.contains(made), "{made}: {out}{err}");
+    }
+    assert_eq!((err.contains("NotRendered"), code), (false, Some(0)), "{err}");
+    write("repo/broken/Chart.yaml", "name: broken\n");
+    let (_, err, code) = plan(".");
+    assert!(
+        err.contains("error[RenderFailed]: `helm template broken repo/broken --namespace default`: no such"),
+        "{err}"
+    );
+    assert_eq!(code, Some(2));
+}
+
+#[test]
+fn a_text_that_is_too_large_to_be_kept_is_judged_as_one_that_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = "apiVersion: rempart.dev/v1alpha1\nkind: PlacementPolicy\nmetadata: {name: p}\nspec:\n  mode: Enforce\n  \
+                  defaultLevel: open\n  levels: [{name: open}]\n";
+    let item = |name: &str, level: &str| {
+        format!(
+            "- apiVersion: v1\n  kind: Pod\n  metadata:\n    name: {name}\n    annotations:\n      rempart.dev/sensitivity: \
+             {level}\n  spec: {{containers: []}}\n"
+        )
+    };
+    let filler = format!(
+        "- apiVersion: v1\n  kind: ConfigMap\n  metadata: {{name: c}}\n  data: {{x: {}}}\n",
+        "y".repeat(1 << 20)
+    );
+    let list = |fillers: usize| {
+        let items = [item("first", "open"), filler.repeat(fillers), item("last", "opne")].concat();
+        format!("{policy}---\napiVersion: v1\nitems:\n{items}kind: List\n")
+    };
+    let told = |fillers: usize| {
+        std::fs::write(folder.path().join("list.yaml"), list(fillers)).unwrap();
+        let stdin = std::fs::File::open(folder.path().join("list.yaml")).unwrap();
+        let output = rempart(folder.path()).args(["plan", "-", "-o", "json"]).stdin(stdin).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (text.replace(&format!("\"ignored\": {fillers}"), "\"ignored\": n"), output.status.code())
+    };
+    let mut one = told(1);
+    let mut other = told(66);
+    for (text, _) in [&mut one, &mut other] {
+        *text = text.lines().filter(|line| !line.contains("\"at\":")).collect();
+    }
+    assert_eq!(one.1, Some(1));
+    assert_eq!(one, other);
+}
+
+#[test]
 fn a_reader_that_has_had_enough_is_no_error() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/clinic");
     let mut child = rempart(&folder)

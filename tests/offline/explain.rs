@@ -6,7 +6,7 @@ use rempart::terminal::TextLayout;
 use rempart::{
     diagnostic::source::SourceMap,
     explain::{ExplainAnswer, ExplainError, ExplainQuestion, ExplainTarget, explain},
-    gather::{GatherSettings, GatheredObjects, LocatedInventory},
+    gather::{GatherSettings, GatheredObjects, LocatedInventory, PodTemplateKinds},
     manifest::read::read,
 };
 use unicode_width::UnicodeWidthStr;
@@ -56,7 +56,7 @@ fn answer(asked: Asked<'_>) -> Result<ExplainAnswer, ExplainError> {
     let Asked { scenario, target, namespace, pool, policy, style } = asked;
     let sources = sources(scenario);
     let located = located(&sources);
-    let target = ExplainTarget::parse(target, namespace).unwrap();
+    let target = ExplainTarget::parse(target, namespace, &PodTemplateKinds::default()).unwrap();
     let question = ExplainQuestion { target, pool, policy, at: at("2026-11-22T10:00:00Z") };
     explain(&located, &sources, &question, style)
 }
@@ -180,7 +180,7 @@ fn what_was_read_from_no_file_has_no_line() {
         nameless.add("", files.text(file).to_owned());
     }
     let located = located(&nameless);
-    let target = ExplainTarget::parse(asked.target, "").unwrap();
+    let target = ExplainTarget::parse(asked.target, "", &PodTemplateKinds::default()).unwrap();
     let question = ExplainQuestion { target, pool: None, policy: None, at: at("2026-11-22T10:00:00Z") };
     let text = explain(&located, &nameless, &question, PLAIN).unwrap().text;
     assert!(!text.contains("yaml") && !text.contains("(:") && !text.contains("()"), "{text}");

@@ -76,7 +76,7 @@ fn told(manifests: &str) -> Vec<&'static str> {
 
 fn pod(affinity: &str) -> String {
     format!(
-        "{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {{affinity: {{nodeAffinity: \
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {{containers: [], affinity: {{nodeAffinity: \
          {{requiredDuringSchedulingIgnoredDuringExecution: {{nodeSelectorTerms: [{affinity}]}}}}}}}}}}\n"
     )
 }
@@ -127,7 +127,7 @@ fn what_has_finished_is_no_concern() {
 #[test]
 fn a_policy_on_its_way_out_refuses_nothing() {
     let ending = POLICY.replace("{name: till}", "{name: till, deletionTimestamp: \"2026-11-22T00:00:00Z\"}");
-    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: p, annotations: {rempart.dev/sensitivity: none}}}";
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: p, annotations: {rempart.dev/sensitivity: none}}, spec: {containers: []}}";
     with(&[WORLD, &ending, pod], |located| {
         let plan = plan(&located.inventory, day("2026-11-22"), PlanAssumptions::default());
         assert!(matches!(plan.workloads[0].outcome, PlacementOutcome::Unrestricted(_)));
@@ -143,7 +143,7 @@ fn twins_are_told() {
     let level = "{rempart.dev/sensitivity: card}";
     assert_eq!(told(&[namespace(level), namespace("{}")].concat()), ["DuplicateObject"]);
     assert_eq!(told(&[namespace(level), namespace(level)].concat()), [""; 0]);
-    let deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}}\n---\n";
+    let deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {template: {spec: {containers: []}}}}\n---\n";
     assert_eq!(told(&deployment.repeat(2)), ["DuplicateObject"]);
     assert_eq!(fates(&deployment.repeat(2)).len(), 2);
     assert_eq!(told(POLICY), ["DuplicateObject"]);
@@ -151,8 +151,8 @@ fn twins_are_told() {
 
 #[test]
 fn twins_are_compared_each_with_its_like() {
-    let twins = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d, annotations: {rempart.dev/sensitivity: open}}}\n---\n\
-                 {apiVersion: apps/v1, kind: Deployment, metadata: {name: d}}\n---\n";
+    let twins = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d, annotations: {rempart.dev/sensitivity: open}}, spec: {template: {spec: {containers: []}}}}\n---\n\
+                 {apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {template: {spec: {containers: []}}}}\n---\n";
     with(&[WORLD, POLICY, twins], |located| {
         let now = plan(&located.inventory, day("2026-11-22"), PlanAssumptions::default());
         let then = plan(&located.inventory, day("2026-12-12"), PlanAssumptions::default());
@@ -164,7 +164,7 @@ fn twins_are_compared_each_with_its_like() {
 
 #[test]
 fn what_an_edit_sets_free_is_told() {
-    let deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}}\n---\n";
+    let deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {template: {spec: {containers: []}}}}\n---\n";
     with(&[WORLD, POLICY, deployment], |before| {
         with(&[WORLD, &POLICY.replace("defaultLevel: card", "defaultLevel: open"), deployment], |after| {
             let old = plan(&before.inventory, day("2026-11-22"), PlanAssumptions::default());
@@ -178,8 +178,10 @@ fn what_an_edit_sets_free_is_told() {
 
 #[test]
 fn no_name_disturbs_a_terminal() {
-    let pod =
-        |name: &str| serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}}).to_string();
+    let pod = |name: &str| {
+        serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": []}})
+            .to_string()
+    };
     for name in ["a\u{1b}[2J", "a\u{202e}b", "a\r\nb", "A", "-a", "é"] {
         assert_eq!(told(&pod(name)), ["Invalid"], "{name:?}");
     }
@@ -216,4 +218,111 @@ fn a_gap_before_the_next_certificate_is_named() {
 fn a_commit_of_pools_alone_is_no_error() {
     let pools = WORLD.split("---\n").filter(|part| part.contains("kind: PlacementPool")).collect::<Vec<_>>();
     assert_eq!(reviewed(&pools).into_iter().map(|(code, _)| code).collect::<Vec<_>>(), ["CatalogueMissing"]);
+}
+
+#[test]
+fn a_key_that_stands_twice_costs_what_hangs_on_it() {
+    let deployment = |annotations: &str, spec: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: d\n  annotations: {annotations}\nspec: {{template: \
+             {{spec: {{containers: []}}}}{spec}}}\n---\n"
+        )
+    };
+    let said = |manifest: &str| {
+        with(&[WORLD, POLICY, manifest], |located| {
+            located
+                .diagnostics
+                .iter()
+                .map(|found| format!("{}[{}]", found.severity.as_str(), found.code))
+                .collect::<Vec<_>>()
+        })
+    };
+    let level = "rempart.dev/sensitivity";
+    assert_eq!(said(&deployment("{a: x, a: x}", "")), ["warning[DuplicateKey]"]);
+    assert_eq!(said(&deployment("{a: x, a: z}", "")), ["warning[DuplicateKey]"]);
+    assert_eq!(said(&deployment(&format!("{{{level}: open, {level}: open}}"), "")), ["warning[DuplicateKey]"]);
+    assert_eq!(said(&deployment(&format!("{{{level}: open, {level}: card}}"), "")), ["error[DuplicateKey]"]);
+    assert_eq!(said(&deployment("{}", ", replicas: 1, replicas: 2")), ["warning[DuplicateKey]"]);
+    assert_eq!(said("apiVersion: v1\nkind: Service\nmetadata: {name: a, name: b}\nspec: {x: 1, x: 2}\n"), [""; 0]);
+    assert_eq!(
+        said("apiVersion: v1\nkind: Pod\nkind: Service\nmetadata: {name: a}\n"),
+        [""; 0],
+        "nobody judges a Service"
+    );
+    let pool = "{apiVersion: rempart.dev/v1alpha1, kind: PlacementPool, metadata: {name: p}, spec: {provider: isar, offer: vm, \
+                zone: a, zone: b, nodeSelector: {matchLabels: {pool: isar}}}}";
+    assert_eq!(said(pool), ["error[DuplicateKey]"], "every field of ours decides");
+    let last = deployment("{}", "")
+        .replace("containers: []", "containers: [], nodeSelector: {x: a}, nodeSelector: {pool: isar}");
+    assert_eq!(fates(&last)[0].1, PlacementOutcome::Placeable([0].into()), "what kubectl sends is judged");
+}
+
+#[test]
+fn empty_fields_are_none() {
+    let job = "{apiVersion: batch/v1, kind: Job, metadata: {name: '', generateName: migrate-, namespace: ''}, spec: {template: \
+               {metadata: {name: ''}, spec: {nodeName: '', containers: []}}}}";
+    assert_eq!(fates(job), [("job shop/migrate-".to_owned(), PlacementOutcome::Placeable([0].into()))]);
+    assert_eq!(told(job), [""; 0]);
+}
+
+#[test]
+fn a_part_of_a_workload_is_none() {
+    for part in ["metadata: {name: d}", "metadata: {name: d}, spec: {template: {spec: {nodeSelector: {a: b}}}}"] {
+        let part = format!("{{apiVersion: apps/v1, kind: Deployment, {part}}}");
+        assert_eq!(told(&part), ["PartOnly"]);
+        assert_eq!(fates(&part), []);
+    }
+}
+
+#[test]
+fn what_a_namespace_adds_to_selectors_is_counted() {
+    let namespace = |selector: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: shop, annotations: \
+             {{scheduler.alpha.kubernetes.io/node-selector: '{selector}'}}}}}}\n---\n"
+        )
+    };
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: []}}";
+    let world = WORLD.replace("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n---\n", "");
+    let fate = |selector: &str| {
+        with(&[&world, POLICY, &namespace(selector), pod], |located| {
+            let plan = plan(&located.inventory, day("2026-11-22"), PlanAssumptions::default());
+            (plan.workloads[0].outcome.clone(), located.diagnostics.iter().map(|found| found.code).collect::<Vec<_>>())
+        })
+    };
+    assert_eq!(fate("pool=isar"), (PlacementOutcome::Placeable([0].into()), vec!["NamespaceSelector"]));
+    let elsewhere = PlacementOutcome::Unplaceable(UnplaceableReason::OwnWishes);
+    assert_eq!(fate("pool=isar, disk=ssd"), (elsewhere, vec!["NamespaceSelector"]));
+}
+
+#[test]
+fn what_comes_from_elsewhere_is_told() {
+    let pod = |annotations: &str, selector: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: p, annotations: {{{annotations}}}}}, spec: {{containers: [], \
+             nodeSelector: {{{selector}}}}}}}"
+        )
+    };
+    assert_eq!(told(&pod("rempart.dev/workload-sensitivity: open", "")), ["MirrorOfNothing"]);
+    let stamp = |policy: &str| format!("clearance.rempart.node-restriction.kubernetes.io/{policy}.card: 'true'");
+    assert_eq!(told(&pod("", &stamp("other"))), ["LeftOver"]);
+    assert_eq!(told(&pod("", &stamp("till"))), [""; 0], "admission keeps its own keys right");
+    assert_eq!(told(&pod("rempart.dev/not-before: '2027-01-01T00:00:00Z'", "")), [""; 0]);
+}
+
+#[test]
+fn where_no_node_is_known_a_pool_still_knows_its_own_labels() {
+    let world: Vec<&str> = WORLD.split("---\n").filter(|part| !part.contains("kind: Node,")).collect();
+    let world = world.join("---\n");
+    let fate = |selector: &str| {
+        let pod = format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {{containers: [], nodeSelector: {{{selector}}}}}}}"
+        );
+        with(&[&world, POLICY, &pod], |located| {
+            plan(&located.inventory, day("2026-11-22"), PlanAssumptions::default()).workloads[0].outcome.clone()
+        })
+    };
+    assert_eq!(fate("pool: isar"), PlacementOutcome::Placeable([0].into()));
+    assert_eq!(fate("disk: ssd"), PlacementOutcome::Placeable([0].into()), "nobody knows");
+    assert_eq!(fate("pool: other"), PlacementOutcome::Unplaceable(UnplaceableReason::OwnWishes));
 }

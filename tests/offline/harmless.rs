@@ -3,7 +3,7 @@
 use rempart::{
     diagnostic::source::SourceMap,
     explain::{ExplainQuestion, ExplainTarget, explain},
-    gather::{GatherSettings, GatheredObjects, LocatedInventory},
+    gather::{GatherSettings, GatheredObjects, LocatedInventory, PodTemplateKinds},
     lint::lint,
     manifest::read::read,
     report::{IgnoredKinds, text},
@@ -60,17 +60,17 @@ metadata: {name: claims}
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: api, namespace: claims, annotations: {rempart.dev/sensitivity: high}}
-spec: {template: {spec: {nodeSelector: {"MISCHIEF": "MISCHIEF"}}}}
+spec: {template: {spec: {containers: [], nodeSelector: {"MISCHIEF": "MISCHIEF"}}}}
 ---
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: batch, namespace: claims, annotations: {rempart.dev/sensitivity: low}}
-spec: {template: {spec: {}}}
+spec: {template: {spec: {containers: []}}}
 ---
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: wrong, namespace: claims, annotations: {rempart.dev/sensitivity: "high MISCHIEF", rempart.dev/sensitivty: "MISCHIEF"}}
-spec: {template: {spec: {}}}
+spec: {template: {spec: {containers: []}}}
 ---
 apiVersion: v1
 kind: "Pod MISCHIEF"
@@ -98,14 +98,14 @@ fn texts(layout: TextLayout) -> Vec<(&'static str, String)> {
     let (now, later) = (at("2026-11-22T10:00:00Z"), at("2027-04-01T10:00:00Z"));
     let of = |instant| plan(&located.inventory, instant, PlanAssumptions::default());
     let (before, after) = (of(now), of(later));
-    let ignored = IgnoredKinds(located.ignored.clone());
+    let ignored = IgnoredKinds::from(located.ignored.clone());
     let mut texts = vec![
         ("plan", text::plan(&before, &ignored, layout, text::ReportDetail::Full)),
         ("impact", text::impact(&impact(&before, &after), &before, &after, layout)),
     ];
     let targets = ["deploy/api", "deploy/batch", "deploy/wrong", "level/low", "level/high"];
     for (target, pool) in targets.into_iter().flat_map(|target| [(target, None), (target, Some("pool"))]) {
-        let target = ExplainTarget::parse(target, "claims").unwrap();
+        let target = ExplainTarget::parse(target, "claims", &PodTemplateKinds::default()).unwrap();
         let question = ExplainQuestion { target, pool, policy: None, at: now };
         texts.push(("explain", explain(&located, &sources, &question, layout).unwrap().text));
     }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use rempart::{
     diagnostic::{Diagnostic, source::SourceMap},
-    manifest::{files::gather, read::read},
+    manifest::{files::gather, read::read, walk::FileExclusions},
     terminal::TextLayout,
 };
 use serde_json::Value;
@@ -22,9 +22,10 @@ fn objects(text: &str) -> Vec<Option<Value>> {
 /// Every diagnostic of `bytes`, rendered in all ways, and how many objects there are.
 fn survive(mut bytes: &[u8], width: usize) -> (usize, Vec<Diagnostic>) {
     let mut sources = SourceMap::default();
-    let gathered = gather(&["-".into()], &mut bytes, &mut sources);
+    let mut stream = |_: &str, _: &mut dyn std::io::BufRead, _: &mut SourceMap| Ok(());
+    let gathered = gather(&["-".into()], &FileExclusions::default(), &mut bytes, &mut stream, &mut sources);
     let (mut objects, mut diagnostics) = (0, gathered.diagnostics);
-    for file in gathered.files {
+    for (file, _) in gathered.files {
         read(file, sources.text(file), &mut |read| match read {
             Ok(node) => objects += usize::from(node.find("a.b[0]").reached < 8 && !node.to_json().is_null()),
             Err(diagnostic) => diagnostics.push(diagnostic),

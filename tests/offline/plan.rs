@@ -79,7 +79,7 @@ const NODES: &str = r"
 fn workload(kind: &str, name: &str, level: &str, pod: &str) -> String {
     format!(
         "{{apiVersion: apps/v1, kind: {kind}, metadata: {{name: {name}, namespace: ward, annotations: \
-         {{rempart.dev/sensitivity: {level}}}}}, spec: {{template: {{spec: {{{pod}}}}}}}}}\n---\n"
+         {{rempart.dev/sensitivity: {level}}}}}, spec: {{template: {{spec: {{containers: [], {pod}}}}}}}}}\n---\n"
     )
 }
 

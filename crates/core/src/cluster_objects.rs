@@ -468,7 +468,7 @@ impl<'a> ControllersByKind<'a> {
             WorkloadKind::DaemonSet => Some(self.daemon_sets),
             WorkloadKind::Job => Some(self.jobs),
             WorkloadKind::CronJob => Some(self.cron_jobs),
-            WorkloadKind::Pod => None,
+            WorkloadKind::Pod | WorkloadKind::Templated(_) => None,
         }
     }
 }

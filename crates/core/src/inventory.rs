@@ -12,6 +12,7 @@ use super::{
     clearance::ClearanceInput,
     namespace::{Namespace, NamespaceFacts},
     selector::Labels,
+    volume::{Claim, Volume},
     workload::Workload,
 };
 
@@ -28,6 +29,10 @@ pub struct PlanInventory {
     pub nodes: BTreeMap<Arc<str>, Node>,
     /// The workloads, in the order in which they were found.
     pub workloads: Vec<Workload>,
+    /// The claims of volumes that are known, by namespace and name.
+    pub claims: BTreeMap<String, Claim>,
+    /// The volumes that are known, by name.
+    pub volumes: BTreeMap<String, Volume>,
 }
 
 /// What is known of a node.

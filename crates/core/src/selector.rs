@@ -111,6 +111,15 @@ impl Selector {
         Self(self.0.iter().filter(|(key, _)| wanted(key)).cloned().collect())
     }
 
+    /// Whether something that it matches can have all of `labels`, among others of which nothing is known.
+    #[must_use]
+    pub fn allows(&self, labels: &Labels) -> bool {
+        self.0.iter().filter_map(|(key, operator)| Some((operator, labels.get(key)?))).all(|(operator, value)| {
+            let alone: Labels = [(String::new(), value.clone())].into();
+            Self(Vec::from([(String::new(), operator.clone())])).matches(&alone)
+        })
+    }
+
     /// Whether `labels` meet every demand.
     #[must_use]
     pub fn matches<L: LabelSource + ?Sized>(&self, labels: &L) -> bool {

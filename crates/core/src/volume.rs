@@ -1,6 +1,13 @@
 //! Volumes and claims of them: as much as decides whether a pod that has one may be moved, and whereto.
 
-use alloc::{boxed::Box, collections::BTreeSet, sync::Arc, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    sync::Arc,
+    vec::Vec,
+};
 
 use super::{selector::LabelSource, workload::NodeTerm};
 
@@ -64,6 +71,38 @@ impl VolumeDomain {
     fn accepts<L: LabelSource + ?Sized>(&self, node: &L) -> bool {
         let value = node.label(self.written).or_else(|| node.label(self.key));
         value.is_some_and(|value| self.values.contains(value))
+    }
+}
+
+/// A claim that is bound to a volume which not every node can reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeReach<'a> {
+    /// The claim.
+    pub claim: Arc<str>,
+    /// The name of the volume.
+    pub name: Arc<str>,
+    /// The volume.
+    pub volume: &'a Volume,
+}
+
+impl<'a> VolumeReach<'a> {
+    /// That of `claim` in `namespace`, by the claims and volumes that are known; `None` where it limits nothing.
+    #[must_use]
+    pub fn of(
+        namespace: &str,
+        claim: &Arc<str>,
+        claims: &'a BTreeMap<String, Claim>,
+        volumes: &'a BTreeMap<String, Volume>,
+    ) -> Option<Self> {
+        let name = claims.get(&format!("{namespace}/{claim}"))?.volume.as_ref()?;
+        let volume = volumes.get(&**name).filter(|volume| !volume.is_reached_from_anywhere())?;
+        Some(Self { claim: Arc::clone(claim), name: Arc::clone(name), volume })
+    }
+
+    /// Whether the node `name` with these `labels` is within it.
+    #[must_use]
+    pub fn includes<L: LabelSource + ?Sized>(&self, name: &str, labels: &L) -> bool {
+        self.volume.is_reached_from(name, labels)
     }
 }
 

@@ -30,17 +30,34 @@ pub enum WorkloadKind {
     CronJob,
     /// `v1`, of nothing of the above.
     Pod,
+    /// A kind of others that makes pods from a template, as an Argo `Rollout` does. Admission and the operator see its
+    /// pods alone: what it says itself is heard nowhere.
+    Templated(&'static TemplatedKind),
+}
+
+/// A kind of others that makes pods from a template, by one of its templates.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TemplatedKind {
+    /// Its API group; empty for the core's.
+    pub group: String,
+    /// Its kind, as manifests write it.
+    pub kind: String,
+    /// The way to the pod template; `[*]` stands for each entry of a list or map.
+    pub template: String,
+    /// Whether an object of the kind may have several templates.
+    pub is_one_of_several: bool,
 }
 
 impl WorkloadKind {
-    /// Every kind.
+    /// Every kind that Kubernetes has itself, but for `ReplicationController`.
     pub const ALL: [Self; 7] =
         [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::ReplicaSet, Self::Job, Self::CronJob, Self::Pod];
 
     /// As manifests write it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
+            Self::Templated(kind) => &kind.kind,
             Self::Deployment => "Deployment",
             Self::StatefulSet => "StatefulSet",
             Self::DaemonSet => "DaemonSet",
@@ -51,10 +68,11 @@ impl WorkloadKind {
         }
     }
 
-    /// The `apiVersion` of its manifests.
+    /// The `apiVersion` of its manifests; of a kind of others, its group.
     #[must_use]
-    pub const fn api_version(self) -> &'static str {
+    pub fn api_version(self) -> &'static str {
         match self {
+            Self::Templated(kind) => &kind.group,
             Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::ReplicaSet => "apps/v1",
             Self::Job | Self::CronJob => "batch/v1",
             Self::Pod => "v1",
@@ -71,19 +89,20 @@ impl WorkloadKind {
             Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob => true,
             Self::ReplicaSet => controller.is_none(),
             Self::Job => controller != Some(Self::CronJob.as_str()),
-            Self::Pod => false,
+            Self::Pod | Self::Templated(_) => false,
         }
     }
 
     /// Where its pod template is; `None` for a pod.
     #[must_use]
-    pub const fn template_at(self) -> Option<&'static str> {
+    pub fn template_at(self) -> Option<&'static str> {
         match self {
             Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::ReplicaSet | Self::Job => {
                 Some("spec.template")
             }
             Self::CronJob => Some("spec.jobTemplate.spec.template"),
             Self::Pod => None,
+            Self::Templated(kind) => Some(&kind.template),
         }
     }
 }
@@ -129,6 +148,8 @@ pub struct Workload {
     pub node_requirements: NodeRequirements,
     /// The nodes on which its pods run now, one entry a pod; empty where nobody has looked.
     pub runs_on: Vec<Arc<str>>,
+    /// The claims of volumes that one of its pods has, pod by pod; those that all have where nobody knows the pods.
+    pub claims: Vec<Box<[Arc<str>]>>,
 }
 
 impl Workload {

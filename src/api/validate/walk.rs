@@ -25,6 +25,8 @@ struct FoundViolation<'a> {
     code: &'static str,
     message: String,
     hint: Option<String>,
+    /// Of a field that is not known, the one that was probably meant.
+    meant: Option<String>,
     /// Whether rules are to be spared the value.
     structural: bool,
 }
@@ -41,7 +43,7 @@ impl<'a> ObjectWalk<'a> {
     pub(super) fn refuse(&mut self, at: &[FieldStep<'a>], code: &'static str, message: String) {
         // Of the form of a text the rules judge more than was found here.
         let structural = code != "Invalid";
-        self.found.push(FoundViolation { steps: at.to_vec(), code, message, hint: None, structural });
+        self.found.push(FoundViolation { steps: at.to_vec(), code, message, hint: None, meant: None, structural });
     }
 
     /// Adds a hint to the last violation.
@@ -178,8 +180,12 @@ impl<'a> ObjectWalk<'a> {
             "UnknownField",
             format!("there is no field {:?} here: correct its name, or leave it out", quoted(name)),
         );
+        let meant = suggest::nearest(name, known.clone()).map(str::to_owned);
         if let Some(hint) = suggest::nearest_or_all(name, known, "fields") {
             self.hint(hint);
+        }
+        if let Some(last) = self.found.last_mut() {
+            last.meant = meant;
         }
     }
 
@@ -269,6 +275,9 @@ impl<'a> ObjectWalk<'a> {
             let inside = found.steps.get(depth..).unwrap_or_default();
             // A field that is not known is not read either, but the one that was meant may be.
             let unread = usize::from(found.code == "UnknownField");
+            if unread > 0 && !found.meant.as_ref().is_some_and(|meant| rule.reads(meant)) {
+                return false;
+            }
             inside.iter().take(inside.len().saturating_sub(unread)).all(|step| match step {
                 FieldStep::Field(name) => rule.reads(name),
                 FieldStep::Entry(_) | FieldStep::Key(_) => true,
@@ -304,7 +313,7 @@ impl<'a> ObjectWalk<'a> {
     fn broken(&mut self, rule: &'a CelRule, message: String) {
         let field = rule.field.iter().map(|name| FieldStep::Field(name));
         let steps = self.steps.iter().copied().chain(field).collect();
-        self.found.push(FoundViolation { steps, code: rule.code, message, hint: None, structural: false });
+        self.found.push(FoundViolation { steps, code: rule.code, message, hint: None, meant: None, structural: false });
     }
 }
 

@@ -4,7 +4,10 @@ use std::{fs, path::PathBuf};
 
 use tempfile::TempDir;
 
-use super::super::files::{FileSet, gather, gather_up_to};
+use super::super::{
+    files::{FileSet, LeftOut, gather, gather_up_to},
+    walk::FileExclusions,
+};
 use crate::diagnostic::{Diagnostic, source::SourceMap};
 
 /// A directory with `files`, each with what it holds.
@@ -19,19 +22,26 @@ fn with(files: &[(&str, &[u8])]) -> TempDir {
 }
 
 /// What is gathered from `paths` within `directory`, with `-` as it is.
-fn gathered(directory: &TempDir, paths: &[&str], mut stdin: &[u8]) -> Found {
+fn gathered(directory: &TempDir, paths: &[&str], stdin: &[u8]) -> Found {
+    without(directory, paths, stdin, None)
+}
+
+/// The same, without what `exclude` matches.
+fn without(directory: &TempDir, paths: &[&str], mut stdin: &[u8], exclude: Option<&str>) -> Found {
     let paths: Vec<_> =
         paths.iter().map(|path| if *path == "-" { PathBuf::from("-") } else { directory.path().join(path) }).collect();
     let mut sources = SourceMap::default();
-    let FileSet { files: _, diagnostics, passed_over } = gather(&paths, &mut stdin, &mut sources);
-    Found { sources, diagnostics, passed_over }
+    let exclusions = FileExclusions::new(&exclude.map(str::to_owned).into_iter().collect::<Vec<_>>()).unwrap();
+    let mut stream = |_: &str, _: &mut dyn std::io::BufRead, _: &mut SourceMap| Ok(());
+    let FileSet { diagnostics, left_out, .. } = gather(&paths, &exclusions, &mut stdin, &mut stream, &mut sources);
+    Found { sources, diagnostics, left_out }
 }
 
 /// What was gathered, with the texts.
 struct Found {
     sources: SourceMap,
     diagnostics: Vec<Diagnostic>,
-    passed_over: usize,
+    left_out: LeftOut,
 }
 
 /// The names of what was read, and what could not be, without the front of their paths.
@@ -46,10 +56,10 @@ fn outcome(directory: &TempDir, gathered: &Found) -> (Vec<String>, String) {
 #[test]
 fn directories_are_read_in_order() {
     let directory = with(&[
-        ("m/b.yaml", b"b"),
-        ("m/a/z.yml", b"z"),
-        ("m/a/y.JSON", b"{}"),
-        ("m/c/deep/er.yaml", b""),
+        ("m/b.yaml", b"kind"),
+        ("m/a/z.yml", b"kind"),
+        ("m/a/y.JSON", b"kind"),
+        ("m/c/deep/er.yaml", b"kind"),
         ("m/README.md", b"no"),
         ("m/.hidden.yaml", b"no"),
         ("m/.git/x.yaml", b"no"),
@@ -58,7 +68,7 @@ fn directories_are_read_in_order() {
     let found = gathered(&directory, &["m"], b"");
     let names = ["m/a/y.JSON", "m/a/z.yml", "m/b.yaml", "m/c/deep/er.yaml"];
     assert_eq!(outcome(&directory, &found), (names.map(str::to_owned).to_vec(), String::new()));
-    assert_eq!(found.passed_over, 2);
+    assert_eq!(found.left_out.others, 2);
 }
 
 #[test]
@@ -90,7 +100,7 @@ fn what_is_not_there_is_said() {
 #[test]
 fn links_are_followed_but_not_for_ever() {
     use std::os::unix::fs::symlink;
-    let directory = with(&[("m/a.yaml", b"a"), ("other/b.yaml", b"b")]);
+    let directory = with(&[("m/a.yaml", b"kind"), ("other/b.yaml", b"kind")]);
     let at = |path: &str| directory.path().join(path);
     symlink(at("m"), at("m/loop")).unwrap();
     symlink(at("other"), at("m/other")).unwrap();
@@ -106,21 +116,29 @@ fn what_is_no_text_is_said() {
     let directory = with(&[
         ("latin.yaml", b"a: 1\nname: caf\xe9 noir\nb: 2\n"),
         ("marked.yaml", b"\xef\xbb\xbfa: \xff"),
-        ("utf16.yaml", b"\xff\xfea\0:\0"),
+        ("utf16.yaml", b"\xff\xfea\0:\0 \0b\0"),
+        ("utf16odd.yaml", b"\xff\xfea\0:"),
         ("utf16be.yaml", b"\0a\0:\0 \0b"),
         ("utf32.yaml", b"a\0\0\0:\0\0\0"),
         ("cut.yaml", b"a: \xc3"),
+        ("d/latin.yaml", b"kind: caf\xe9"),
+        ("d/fixture.json", b"caf\xe9"),
     ]);
-    let found = gathered(&directory, &["."], b"");
+    let paths =
+        ["cut", "latin", "marked", "utf16", "utf16odd", "utf16be", "utf32"].map(|name| format!("./{name}.yaml"));
+    let paths: Vec<&str> = paths.iter().map(String::as_str).chain(["./d"]).collect();
+    let found = gathered(&directory, &paths, b"");
     let (names, said) = outcome(&directory, &found);
-    assert_eq!(names, [""; 0]);
+    assert_eq!(names, ["./utf16.yaml"]);
     insta::assert_snapshot!(said.replace("./", ""), @r#"
     cut.yaml:1:4: error: byte 0xC3 is not UTF-8
     latin.yaml:2:10: error: byte 0xE9 is not UTF-8
     marked.yaml:1:4: error: byte 0xFF is not UTF-8
-    error: utf16.yaml: the file is in UTF-16
+    utf16.yaml:1:1: warning: the file is in UTF-16
+    error: utf16odd.yaml: the file says that it is in UTF-16, and is not
     error: utf16be.yaml: the file is in UTF-16
     error: utf32.yaml: the file is in UTF-32
+    d/latin.yaml:1:10: error: byte 0xE9 is not UTF-8
     "#);
     let latin = found.diagnostics.iter().find(|it| it.one_line(&found.sources).contains("latin")).unwrap();
     let front = format!("{}/./", directory.path().display());
@@ -135,22 +153,77 @@ fn what_is_no_text_is_said() {
 }
 
 #[test]
-fn the_largest_file_is_read_and_no_larger_one() {
-    let directory = with(&[("four.yaml", b"a: 1"), ("five.yaml", b"a: 12")]);
+fn a_text_that_is_too_large_to_be_kept_is_read_as_it_comes() {
+    let directory = with(&[("four.yaml", b"kind"), ("five.yaml", b"kinds")]);
     let mut sources = SourceMap::default();
-    let found = gather_up_to(4, &[directory.path().to_owned()], &mut b"".as_slice(), &mut sources);
+    let mut streamed = Vec::new();
+    let mut stream = |name: &str, from: &mut dyn std::io::BufRead, _: &mut SourceMap| {
+        let mut text = String::new();
+        std::io::Read::read_to_string(from, &mut text)?;
+        streamed.push((name.rsplit('/').next().unwrap_or_default().to_owned(), text));
+        Ok(())
+    };
+    let paths = [directory.path().to_owned()];
+    let found = gather_up_to(4, &paths, &FileExclusions::default(), &mut b"".as_slice(), &mut stream, &mut sources);
     assert_eq!(found.files.len(), 1);
-    assert_eq!(found.diagnostics.iter().map(|it| it.code).collect::<Vec<_>>(), ["TooLarge"]);
+    assert_eq!(found.diagnostics, []);
+    assert_eq!(streamed, [("five.yaml".to_owned(), "kinds".to_owned())]);
+}
+
+/// What is read of a repository, and what is told of the rest of it.
+fn repository(files: &[(&str, &[u8])], exclude: Option<&str>) -> (Vec<String>, String, LeftOut) {
+    let directory = with(files);
+    let found = without(&directory, &["."], b"", exclude);
+    let (names, said) = outcome(&directory, &found);
+    let names = names.into_iter().map(|name| name.replace("./", "")).collect();
+    let short = |path: &std::path::PathBuf| path.strip_prefix(directory.path()).unwrap_or(path).to_owned();
+    let left_out = LeftOut { without_kind: found.left_out.without_kind.iter().map(short).collect(), ..found.left_out };
+    (names, said.replace("./", ""), left_out)
 }
 
 #[test]
-fn what_has_no_end_is_too_large() {
-    let mut endless = std::io::repeat(b' ');
-    let mut sources = SourceMap::default();
-    let found = gather_up_to(1 << 20, &["-".into()], &mut endless, &mut sources);
-    assert_eq!((found.files.len(), sources.files().count()), (0, 0));
-    insta::assert_snapshot!(found.diagnostics[0].render(&sources, crate::terminal::TextLayout::default()), @r#"
-    error[TooLarge]: <stdin>: the file is larger than 1 MiB
-     = hint: split it into several files
+fn what_git_ignores_and_what_is_excluded_is_left_out_and_counted() {
+    let files: [(&str, &[u8]); 9] = [
+        (".gitignore", b"out/\n*.gen.yaml\n"),
+        ("a.yaml", b"kind: A"),
+        ("b.gen.yaml", b"kind: B"),
+        ("out/c.yaml", b"kind: C"),
+        ("deep/.gitignore", b"!kept.gen.yaml\nd.yaml\n"),
+        ("deep/d.yaml", b"kind: D"),
+        ("deep/kept.gen.yaml", b"kind: E"),
+        ("deep/vendor/f.yaml", b"kind: F"),
+        ("values.yaml", b"replicas: 2"),
+    ];
+    let (names, said, left_out) = repository(&files, Some("vendor/"));
+    assert_eq!((names, said.as_str()), (["a.yaml", "deep/kept.gen.yaml"].map(str::to_owned).to_vec(), ""));
+    assert_eq!((left_out.ignored, left_out.excluded, left_out.without_kind.len()), (3, 1, 1));
+    let (names, ..) = repository(&files, None);
+    assert_eq!(names, ["a.yaml", "deep/kept.gen.yaml", "deep/vendor/f.yaml"]);
+}
+
+#[test]
+fn charts_and_parts_of_kustomizations_do_not_stand_as_they_are() {
+    let files: [(&str, &[u8]); 14] = [
+        ("chart/Chart.yaml", b"name: api"),
+        ("chart/templates/a.yaml", b"kind: {{ x }}"),
+        ("library/Chart.yaml", b"name: lib\ntype: library\n"),
+        ("library/templates/b.yaml", b"kind: {{ x }}"),
+        ("base/kustomization.yaml", b"resources: [c.yaml]"),
+        ("base/c.yaml", b"kind: C"),
+        ("over/kustomization.yaml", b"resources: [../base]\npatches: [{path: d.yaml}]"),
+        ("over/d.yaml", b"kind: D"),
+        ("over/e.yaml", b"kind: E"),
+        ("plain/kustomization.yml", b"kind: Kustomization\nresources: [f.yaml]\npatches: [{path: g.yaml}]"),
+        ("plain/f.yaml", b"kind: F"),
+        ("plain/g.yaml", b"kind: Deployment\nspec: {replicas: 2}"),
+        ("flux/kustomization.yaml", b"apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization"),
+        ("moved/kustomization.yaml", b"namespace: x\nresources: [../plain/h.yaml]"),
+    ];
+    let (names, said, left_out) = repository(&files, None);
+    assert_eq!(names, ["flux/kustomization.yaml", "over/e.yaml", "plain/f.yaml"]);
+    assert_eq!(left_out.plain_kustomizations, 1);
+    insta::assert_snapshot!(said, @r#"
+    warning: chart is a Helm chart: templates are not judged as they stand
+    warning: 2 kustomizations are not rendered: bases and patches are not judged as they stand (moved, over)
     "#);
 }

@@ -103,7 +103,8 @@ fn aliases_and_merge_keys_repeat() {
         &[r#"{"a":{"k":1},"b":{"k":2,"l":2},"c":{"k":1,"l":2}}"#],
     );
     gives("a:\n  \"<<\": 1\n", &[r#"{"a":{"<<":1}}"#]);
-    gives("&a x: 1\n*a : 2\n", &["f:2:1: error: the key `x` is on line 1 already"]);
+    // The last one counts, as in kubectl.
+    gives("&a x: 1\n*a : 2\n", &[r#"{"x":2}"#]);
 }
 
 #[test]

@@ -129,15 +129,8 @@ fn broken_structure_is_shown() {
 
 #[test]
 fn values_that_cannot_be_are_shown() {
-    let texts = ["a: 1\nb: 2\na: 3\n", "a: *nope\n", "a: &a [*a]\n", "? [a]\n: b\n", "~: x\n", "a:\n  <<: 1\n"];
+    let texts = ["a: *nope\n", "a: &a [*a]\n", "? [a]\n: b\n", "~: x\n", "a:\n  <<: 1\n"];
     insta::assert_snapshot!(texts.map(complaints).join("\n"), @r#"
-    error[DuplicateKey]: the key `a` is on line 1 already
-     --> dir/file.yaml:3:1
-      |
-    3 | a: 3
-      | ^
-      = hint: remove one of the two
-
     error[AliasUnknown]: no anchor of this name stands before this alias
      --> dir/file.yaml:1:4
       |
@@ -235,7 +228,7 @@ fn alias_bombs_are_defused() {
 fn many_keys_are_read_in_time() {
     let keys = lines(0..100_000, |at| format!("k{at}: 1\n"));
     assert_eq!(outcomes(&keys).len(), 1);
-    assert_eq!(outcomes(&format!("{keys}k7: 2\n")), ["f:100001:1: error: the key `k7` is on line 8 already"]);
+    assert_eq!(outcomes(&format!("{keys}{keys}")).len(), 1);
 }
 
 fn lines(range: Range<u32>, line: impl Fn(u32) -> String) -> String {

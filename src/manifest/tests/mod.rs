@@ -30,7 +30,7 @@ fn only(text: &str) -> ManifestNode<'_> {
     let mut nodes = Vec::new();
     read(file, text, &mut |node| nodes.push(node.unwrap()));
     assert_eq!(nodes.len(), 1, "{nodes:?}");
-    nodes.remove(0)
+    nodes.remove(0).node
 }
 
 /// What is wrong with `text`, as people see it.

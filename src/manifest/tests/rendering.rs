@@ -102,7 +102,8 @@ fn odd_lines_are_shown() {
     1 | …漢漢漢漢漢漢漢漢漢here字字字字字字字字字字字字字字字字…
       |                    ^^^^
 
-    warning[Odd]: m
+    warning[Odd]:
+      m
      --> f:1:301
       |
     1 | …xxxxxxhereyyyyyyyy…
@@ -135,8 +136,8 @@ fn all_parts_of_a_diagnostic_are_shown() {
        ESC[1mESC[34m |ESC[0m
     ESC[1mESC[34m100ESC[0mESC[1mESC[34m |ESC[0m   jurisdiction: NO
        ESC[1mESC[34m |ESC[0m                 ESC[1mESC[31m^^ESC[0m
-       ESC[1mESC[34m =ESC[0m object: CloudProvider ovh
-       ESC[1mESC[34m =ESC[0m hint: put it in quotes: "NO"
+        ESC[1mESC[34m=ESC[0m object: CloudProvider ovh
+        ESC[1mESC[34m=ESC[0m hint: put it in quotes: "NO"
     "#);
     insta::assert_snapshot!(Diagnostic::warning("Empty", "nothing").hint("do").render(&sources, TextLayout::default()), @r#"
     warning[Empty]: nothing

@@ -266,7 +266,7 @@ impl ClusterCache {
             WorkloadKind::DaemonSet => Some(&mut self.daemon_sets),
             WorkloadKind::Job => Some(&mut self.jobs),
             WorkloadKind::CronJob => Some(&mut self.cron_jobs),
-            WorkloadKind::Pod => None,
+            WorkloadKind::Pod | WorkloadKind::Templated(_) => None,
         }
     }
 

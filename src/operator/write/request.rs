@@ -104,7 +104,7 @@ impl TemplateKind {
             WorkloadKind::DaemonSet => Self::DaemonSet,
             WorkloadKind::Job => Self::Job,
             WorkloadKind::CronJob => Self::CronJob,
-            WorkloadKind::Pod => return None,
+            WorkloadKind::Pod | WorkloadKind::Templated(_) => return None,
         })
     }
 

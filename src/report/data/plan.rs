@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::report::{
     entries::{EntryOutcome, ObjectName, OutcomeCounts, ReportEntry},
-    location::IgnoredKinds,
+    location::{IgnoredKinds, UnjudgedName},
 };
 use rempart_core::{
     clearance::PoolClearance,
@@ -36,6 +36,8 @@ pub struct PlanReport<'p> {
     /// What the workloads ask of places, each once, in the order in which the list of workloads first asks for it.
     #[schemars(with = "Vec<DemandRow<'p>>")]
     demands: DemandRows<'p>,
+    /// The objects that say a level or categories and of which no pod is judged here: nothing is known of their places.
+    not_judged: Vec<UnjudgedRow<'p>>,
     /// How many fare how.
     summary: OutcomeCounts,
 }
@@ -63,6 +65,21 @@ struct WorkloadRow<'p> {
     message: String,
     /// The `id` of what it asks of places; null where nothing is asked, or it is refused.
     demand: Option<String>,
+}
+
+/// An object that says a level or categories, and is not judged.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "UnjudgedObject")]
+struct UnjudgedRow<'p> {
+    /// Its kind.
+    kind: &'p str,
+    /// Its namespace.
+    namespace: &'p str,
+    /// Its name.
+    name: &'p str,
+    /// The levels and categories that it says, as they stand in it.
+    says: &'p [String],
 }
 
 /// The level of a workload under a policy.
@@ -138,7 +155,7 @@ struct ReasonRow<'p> {
 impl<'p> PlanReport<'p> {
     /// Of `plan`.
     #[must_use]
-    pub fn new(plan: &'p Plan<'p>, ignored: &IgnoredKinds) -> Self {
+    pub fn new(plan: &'p Plan<'p>, ignored: &'p IgnoredKinds) -> Self {
         let entries = ReportEntry::of(plan);
         let mut ids = BTreeMap::new();
         let mut order = Vec::new();
@@ -156,8 +173,16 @@ impl<'p> PlanReport<'p> {
             at: plan.at.to_string(),
             workloads: WorkloadRows { plan, entries, ids },
             demands: DemandRows { plan, order },
+            not_judged: ignored.unjudged.iter().map(UnjudgedRow::of).collect(),
             summary: OutcomeCounts::of(plan, ignored),
         }
+    }
+}
+
+impl<'p> UnjudgedRow<'p> {
+    fn of(object: &'p UnjudgedName) -> Self {
+        let UnjudgedName { kind, namespace, name, says } = object;
+        Self { kind, namespace, name, says }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{ReportDetail, few, requirements, rows};
 use crate::report::{
     entries::{EntryOutcome, ObjectName, OutcomeCounts, ReportEntry},
-    location::IgnoredKinds,
+    location::{IgnoredKinds, UnjudgedName},
 };
 use crate::terminal::{TextLayout, TextPage, Tone};
 use rempart_core::{
@@ -27,6 +27,11 @@ pub fn plan(plan: &Plan<'_>, ignored: &IgnoredKinds, layout: TextLayout, detail:
     let mut page = super::page(layout);
     let entries = ReportEntry::of(plan);
     let (lost, unknown, refused, stuck) = sort_out(plan, &entries);
+    let held = entries.iter().filter_map(|entry| match entry {
+        ReportEntry::Workload(_, planned) => Some((entry.object(), plan.pinned_above(planned)?)),
+        ReportEntry::Namespace(_) => None,
+    });
+    let held: Vec<_> = held.map(|(object, pinned)| format!("{object}: {pinned}")).collect();
 
     if !lost.is_empty() || !unknown.is_empty() {
         page.ruled_heading("Needs attention at once");
@@ -38,6 +43,14 @@ pub fn plan(plan: &Plan<'_>, ignored: &IgnoredKinds, layout: TextLayout, detail:
     }
     refused.print_under(&mut page, "Refused by admission");
     stuck.print_under(&mut page, "Unplaceable");
+    if !held.is_empty() {
+        page.ruled_heading("Held by their volumes, should their level be raised");
+        for line in held.iter().take(MOST) {
+            page.item("·", line, Tone::Plain);
+        }
+        more(&mut page, held.len());
+    }
+    not_judged(&mut page, ignored);
     rows::print(&mut page, plan);
     requirements::print(&mut page, plan, detail);
     page.close(&summary(plan, ignored));
@@ -135,6 +148,18 @@ impl GroupedMessages {
     }
 }
 
+/// Names each object that says a level, and whose pods are not judged: nobody shall take it for placeable.
+fn not_judged(page: &mut TextPage, ignored: &IgnoredKinds) {
+    if ignored.unjudged.is_empty() {
+        return;
+    }
+    page.ruled_heading("Not judged, though they say a level or categories");
+    for UnjudgedName { kind, namespace, name, says } in ignored.unjudged.iter().take(MOST) {
+        page.item("·", &format!("{kind} {namespace}/{name} ({})", few(says.iter(), NAMED)), Tone::Plain);
+    }
+    more(page, ignored.unjudged.len());
+}
+
 /// Says how many of `all` entries were left out.
 fn more(page: &mut TextPage, all: usize) {
     let left_out = all.saturating_sub(MOST);
@@ -159,8 +184,11 @@ fn summary(plan: &Plan<'_>, ignored: &IgnoredKinds) -> String {
     if namespaces > 0 {
         parts.push(format!("{} refused", counted(namespaces, "namespace", "namespaces")));
     }
+    if !ignored.unjudged.is_empty() {
+        parts.push(format!("{} not judged", counted(ignored.unjudged.len(), "object", "objects")));
+    }
     if tally.ignored > 0 {
-        let kinds = ignored.0.iter().map(|(kind, count)| format!("{count} {kind}"));
+        let kinds = ignored.kinds.iter().map(|(kind, count)| format!("{count} {kind}"));
         let objects = if tally.ignored == 1 { "object of another kind" } else { "objects of other kinds" };
         parts.push(format!("{} {objects} passed over ({})", tally.ignored, few(kinds, 8)));
     }

@@ -56,7 +56,8 @@ fn a_plan_as_json() {
 fn yaml_is_the_same_data() {
     let world = before();
     let plan = planned(&world);
-    let report = PlanReport::new(&plan, &ignored());
+    let ignored = ignored();
+    let report = PlanReport::new(&plan, &ignored);
     let mut out = Vec::new();
     yaml(&report, &mut out).unwrap();
     let of_yaml: Value = serde_saphyr::from_slice(&out).unwrap();

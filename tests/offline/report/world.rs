@@ -101,6 +101,7 @@ fn workload(kind: WorkloadKind, namespace: &str, name: &str) -> Workload {
         node_name: None,
         node_requirements: NodeRequirements::default(),
         runs_on: Vec::new(),
+        claims: Vec::new(),
     }
 }
 
@@ -214,7 +215,7 @@ pub(super) fn planned(inventory: &PlanInventory) -> Plan<'_> {
 
 /// What was passed over on the way.
 pub(super) fn ignored() -> IgnoredKinds {
-    IgnoredKinds(BTreeMap::from([("Service".to_owned(), 3), ("ConfigMap".to_owned(), 1)]))
+    BTreeMap::from([("Service".to_owned(), 3), ("ConfigMap".to_owned(), 1)]).into()
 }
 
 /// Every workload stands in a file of its own: what is pointed at decides the line.

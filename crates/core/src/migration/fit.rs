@@ -28,7 +28,7 @@ use crate::{
     pod_requirements::PodRequirements,
     selector::LabelSource as _,
     text::FewDisplay,
-    volume::Volume,
+    volume::VolumeReach,
     workload::NodeRequirements,
 };
 
@@ -215,13 +215,6 @@ struct NodeSearch {
     furthest: FitFailure,
 }
 
-/// A claim that is bound to a volume which not every node can reach.
-struct VolumeReach<'a> {
-    claim: Arc<str>,
-    name: Arc<str>,
-    volume: &'a Volume,
-}
-
 /// At what a node fails, in the order in which it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum FitFailure {
@@ -392,9 +385,7 @@ impl<'s, 'a> FitChecker<'s, 'a> {
 
     /// The volume of `claim`, with the nodes that can reach it, where these are limited.
     fn reach(&self, namespace: &str, claim: &Arc<str>) -> Option<VolumeReach<'a>> {
-        let name = self.objects.claims.get(&format!("{namespace}/{claim}"))?.volume.as_ref()?;
-        let volume = self.objects.volumes.get(&**name).filter(|volume| !volume.is_reached_from_anywhere())?;
-        Some(VolumeReach { claim: Arc::clone(claim), name: Arc::clone(name), volume })
+        VolumeReach::of(namespace, claim, self.objects.claims, self.objects.volumes)
     }
 
     /// That `claim`, or its volume, is there for as long as a pod has it, or is gone.
@@ -458,7 +449,7 @@ fn stop(
     {
         return Some(FitFailure::TooSmall);
     }
-    let within = |reach: &VolumeReach<'_>| reach.volume.is_reached_from(node.name, &node.labels);
+    let within = |reach: &VolumeReach<'_>| reach.includes(node.name, &node.labels);
     if let Some(claim) = reaches.iter().position(|reach| !within(reach)) {
         return Some(FitFailure::OutOfReach(claim));
     }

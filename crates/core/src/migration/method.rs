@@ -290,7 +290,8 @@ impl ReplacementStrategy {
                         | WorkloadKind::DaemonSet
                         | WorkloadKind::Job
                         | WorkloadKind::CronJob
-                        | WorkloadKind::Pod,
+                        | WorkloadKind::Pod
+                        | WorkloadKind::Templated(_),
                 },
                 Complete | Behind,
                 Current | Former,

@@ -4,19 +4,21 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use core::fmt;
 
 use super::{
-    PlacementDemand, PlacementOutcome, PlanContext, PlannedWorkload, PolicyDemand, PolicyRefusal, RefusedNamespace,
-    UnplaceableReason, UnrestrictedReason,
+    PinnedClaim, PinnedLevel, PlacementDemand, PlacementOutcome, PlanContext, PlannedWorkload, PolicyDemand,
+    PolicyRefusal, RefusedNamespace, UnplaceableReason, UnrestrictedReason,
 };
 use crate::{
     admission::AdmissionRefusal,
     clearance::PoolClearance,
     compliance::PodCounts,
     keys,
+    migration::NoFit,
     policy::Exception,
     text::{FewDisplay, ListDisplay, counted, list},
     workload::{NodeRequirements, Workload, WorkloadKind},
@@ -30,11 +32,17 @@ impl<'a> PlanContext<'_, 'a> {
         match &planned.outcome {
             PlacementOutcome::Placeable(pools) => self.placeable(planned, pools),
             PlacementOutcome::Unplaceable(stuck) => self.demand(planned).map_or_else(String::new, |demand| {
-                let why = self.stuck(*stuck, planned.workload, demand);
+                let why = self.stuck(stuck, planned.workload, demand);
                 format!("{}: {why}", unplaced(pods))
             }),
             PlacementOutcome::Refused => refusals(planned, true),
-            PlacementOutcome::Unrestricted(free) => unrestricted(*free, planned),
+            PlacementOutcome::Unrestricted(free) => {
+                let message = unrestricted(*free, planned);
+                match self.pinned_above(planned) {
+                    Some(pinned) => format!("{message}; {pinned}"),
+                    None => message,
+                }
+            }
         }
     }
 
@@ -80,6 +88,9 @@ impl<'a> PlanContext<'_, 'a> {
                 FewDisplay(reach.lost.iter())
             );
         }
+        if let Some(pinned) = self.pinned_above(planned) {
+            message = format!("{message}; {pinned}");
+        }
         message
     }
 
@@ -92,7 +103,7 @@ impl<'a> PlanContext<'_, 'a> {
         })
     }
 
-    fn stuck(&self, stuck: UnplaceableReason, workload: &Workload, demand: &PlacementDemand<'a>) -> String {
+    fn stuck(&self, stuck: &UnplaceableReason, workload: &Workload, demand: &PlacementDemand<'a>) -> String {
         let asked = DemandDisplay(demand);
         let cleared = demand.cleared.iter().filter_map(|index| self.pool(*index)).map(|pool| &pool.name);
         match stuck {
@@ -111,6 +122,10 @@ impl<'a> PlanContext<'_, 'a> {
                  pool's nodeSelector or providerIDPrefix",
                 FewDisplay(cleared)
             ),
+            UnplaceableReason::VolumePinned(PinnedClaim { claim, volume }) => {
+                let claim = NoFit::Volume { claim: Arc::clone(claim), volume: Arc::clone(volume) };
+                format!("{claim} (cleared for {asked}: {})", FewDisplay(cleared))
+            }
             UnplaceableReason::OwnWishes => {
                 format!(
                     "{} accepts no node of what is cleared for {asked} ({})",
@@ -119,6 +134,22 @@ impl<'a> PlanContext<'_, 'a> {
                 )
             }
         }
+    }
+}
+
+impl fmt::Display for PinnedLevel<'_> {
+    /// What would come of the level.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { policy, level, claims } = self;
+        let bound = claims.iter().map(|PinnedClaim { claim, volume }| format!("{claim} to {volume}"));
+        let bound: Vec<_> = bound.collect();
+        write!(
+            f,
+            "at level {level} of policy {policy} its pods would go down one by one and stay pending: {} bound ({}) to what no \
+             node cleared for it can reach",
+            if claims.len() == 1 { "a claim is" } else { "claims are" },
+            FewDisplay(bound.iter())
+        )
     }
 }
 

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 mod message;
 mod planner;
+mod volumes;
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +19,8 @@ use core::fmt;
 
 pub use self::message::NodeWishesDisplay;
 pub(super) use self::message::refused;
-pub use self::planner::{Planner, plan};
+pub use self::planner::{Planner, plan, refused_statements};
+pub use self::volumes::{PinnedClaim, PinnedLevel};
 use super::{
     admission::AdmissionRefusal,
     catalogue::Pool,
@@ -34,6 +36,7 @@ use super::{
     selector::{LabelSource, Labels},
     sensitivity::SensitivitySource,
     text::list,
+    volume::{Claim, Volume},
     workload::{Workload, WorkloadKind},
 };
 
@@ -178,7 +181,7 @@ pub enum PlacementOutcome {
 }
 
 /// Why pods would stay pending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnplaceableReason {
     /// No pool is cleared.
     NoPool,
@@ -186,6 +189,8 @@ pub enum UnplaceableReason {
     NoNode,
     /// The workload's own node selector or affinity accepts no node that is cleared.
     OwnWishes,
+    /// A claim of its pods is bound to a volume that no such node can reach.
+    VolumePinned(PinnedClaim),
 }
 
 /// Why nothing is asked.
@@ -363,6 +368,12 @@ impl<'a> Plan<'a> {
         self.pools.get(demand.nearest?)
     }
 
+    /// See [`PlanContext::pinned_above`].
+    #[must_use]
+    pub fn pinned_above(&self, planned: &PlannedWorkload<'a>) -> Option<PinnedLevel<'a>> {
+        self.plan_context().pinned_above(planned)
+    }
+
     /// See [`PlanContext::reach`].
     #[must_use]
     pub fn reach(&self, planned: &PlannedWorkload<'a>) -> Option<DaemonSetReach<'a>> {
@@ -378,6 +389,14 @@ pub trait ClusterSource {
     fn namespace(&self, name: &str) -> NamespaceFacts<'_>;
     /// The labels of a node, without stamps; nothing of one that is not known.
     fn labels_of(&self, node: &str) -> Option<&dyn LabelSource>;
+    /// The claims of volumes, by namespace and name; `None` where others look at volumes.
+    fn claims(&self) -> Option<&BTreeMap<String, Claim>> {
+        None
+    }
+    /// The volumes, by name; `None` where others look at them.
+    fn volumes(&self) -> Option<&BTreeMap<String, Volume>> {
+        None
+    }
 }
 
 impl ClusterSource for PlanInventory {
@@ -391,6 +410,14 @@ impl ClusterSource for PlanInventory {
 
     fn labels_of(&self, node: &str) -> Option<&dyn LabelSource> {
         self.nodes.get(node).map(|node| &node.labels as &dyn LabelSource)
+    }
+
+    fn claims(&self) -> Option<&BTreeMap<String, Claim>> {
+        Some(&self.claims)
+    }
+
+    fn volumes(&self) -> Option<&BTreeMap<String, Volume>> {
+        Some(&self.volumes)
     }
 }
 

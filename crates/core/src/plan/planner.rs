@@ -12,6 +12,7 @@ use super::{
     ClusterSource, EffectiveLevel, NodeOwnership, PlacementDemand, PlacementOutcome, Plan, PlanAssumptions,
     PlanContext, PlannedWorkload, PolicyDemand, PolicyRefusal, RefusedNamespace, UnplaceableReason, UnrestrictedReason,
     WorkloadJudgement,
+    volumes::{self, NodeChoice},
 };
 use crate::{
     admission::{AdmissionRefusal, PolicyNeed},
@@ -25,7 +26,7 @@ use crate::{
     policy::Policy,
     pool_membership::{NodeIdentity, claims},
     selector::Labels,
-    sensitivity::{PodSensitivity, SensitivityStatement, TemplateStatements},
+    sensitivity::{ControllerStatements, PodSensitivity, SensitivitySource, SensitivityStatement, TemplateStatements},
     workload::{NodeRequirements, Workload, WorkloadKind},
 };
 
@@ -48,6 +49,25 @@ pub fn plan(inventory: &PlanInventory, at: Timestamp, assume: PlanAssumptions) -
     let namespaces = inventory.namespaces.keys().filter_map(|name| planner.namespace(name)).collect();
     let demands = planner.demands;
     Plan { at, inventory, pools, workloads, namespaces, demands, nodes }
+}
+
+/// What the policies that govern `namespace` refuse of a pod of which `template` says this, beside what the namespace says;
+/// as if each were in force where its mode is not.
+#[must_use]
+pub fn refused_statements<'a>(
+    inventory: &'a PlanInventory,
+    namespace: &'a str,
+    template: &'a TemplateStatements,
+) -> Vec<PolicyRefusal<'a>> {
+    let mut resolver = RequirementsResolver::new(&inventory.world, true);
+    let said = |statement| PodSensitivity::new(statement, [ControllerStatements { own: None, template }], None);
+    let required = resolver.requirements(namespace, || inventory.namespace(namespace), said);
+    let refused = required.policies.iter().flat_map(|required| {
+        let refusals = required.need.as_ref().err().cloned().unwrap_or_default();
+        let PolicyRequirement { policy, in_force, .. } = *required;
+        refusals.into_iter().map(move |refusal| PolicyRefusal { policy, in_force, refusal })
+    });
+    refused.filter(|refused| refused.refusal.source() != Some(SensitivitySource::Namespace)).collect()
 }
 
 fn owners(inventory: &PlanInventory) -> BTreeMap<&str, NodeOwnership> {
@@ -262,6 +282,10 @@ impl<'a, 'p> Planner<'a, 'p> {
             return PlacementOutcome::Unplaceable(UnplaceableReason::NoNode);
         }
         let node_requirements = self.node_requirements(workload, judgement);
+        if let Some(pinned) = self.pinned(id, workload, &node_requirements) {
+            return pinned;
+        }
+        let Some(demand) = self.demands.get(id) else { return PlacementOutcome::Refused };
         if node_requirements.is_empty() {
             return PlacementOutcome::Placeable(demand.with_nodes.as_slice().into());
         }
@@ -276,6 +300,25 @@ impl<'a, 'p> Planner<'a, 'p> {
         };
         self.wished.insert((id, node_requirements), outcome.clone());
         outcome
+    }
+
+    /// That a claim of its pods is bound to a volume which no node of the demand `id` reaches that its wishes accept, where
+    /// these accept any.
+    fn pinned(
+        &mut self,
+        id: usize,
+        workload: &Workload,
+        node_requirements: &NodeRequirements,
+    ) -> Option<PlacementOutcome> {
+        let reaches = volumes::reaches(self.cluster, workload);
+        if reaches.is_empty() || self.nodes.is_empty() || self.suited(id, node_requirements).is_empty() {
+            return None;
+        }
+        let stamps = self.stamps.get()?;
+        let choice = NodeChoice { cluster: self.cluster, stamps, node_requirements };
+        let nodes = self.demands.get(id)?.nodes.iter().filter_map(|name| Some((*name, self.pool_of(name)?)));
+        let claim = choice.pinned(&reaches, &nodes).into_iter().next()?;
+        Some(PlacementOutcome::Unplaceable(UnplaceableReason::VolumePinned(claim)))
     }
 
     /// What the workload wants of nodes once admission has put its own keys right.
@@ -294,9 +337,14 @@ impl<'a, 'p> Planner<'a, 'p> {
         let Some(demand) = self.demands.get(id) else { return Vec::new() };
         let stamps = self.stamps.get_or_init(|| self.pools.iter().map(PoolClearance::stamps).collect());
         if self.nodes.is_empty() {
-            // Of nodes that nobody has listed only the stamps are known.
+            // Of nodes that nobody has listed only the stamps are known, and the labels by which they are of their pool.
             let known = node_requirements.of_stamps_alone();
-            let accepted = |pool: &usize| stamps.get(*pool).is_some_and(|stamps| known.accept("", stamps));
+            // A label that the pool's own nodes must have otherwise is none that one of them has.
+            let apart = |pool: &usize| {
+                self.pools.get(*pool).is_some_and(|found| !found.pool.selector.allows(&node_requirements.selector))
+            };
+            let accepted =
+                |pool: &usize| stamps.get(*pool).is_some_and(|stamps| known.accept("", stamps)) && !apart(pool);
             return demand.with_nodes.iter().copied().filter(accepted).collect();
         }
         let mut suited = BTreeSet::new();

@@ -39,7 +39,7 @@ pub(super) fn workload(index: usize, namespace: &str) -> String {
     );
     let template = format!("{labels}spec:\n{}", indented(&spec, 2));
     match kind {
-        WorkloadKind::Pod => text.push_str(&indented(&spec, 2)),
+        WorkloadKind::Pod | WorkloadKind::Templated(_) => text.push_str(&indented(&spec, 2)),
         WorkloadKind::Job => {
             text.push_str("  backoffLimit: 3\n  template:\n");
             text.push_str(&indented(&template, 4));

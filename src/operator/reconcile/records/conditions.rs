@@ -29,6 +29,7 @@ pub(super) fn placeable<'a>(
         PlacementOutcome::Unplaceable(UnplaceableReason::NoPool) => (false, conditions::NO_CLEARED_POOL),
         PlacementOutcome::Unplaceable(UnplaceableReason::NoNode) => (false, conditions::NO_CLEARED_NODE),
         PlacementOutcome::Unplaceable(UnplaceableReason::OwnWishes) => (false, conditions::OWN_WISHES),
+        PlacementOutcome::Unplaceable(UnplaceableReason::VolumePinned(_)) => (false, conditions::VOLUME_PINNED),
         PlacementOutcome::Refused => (false, conditions::REFUSED),
     };
     let message = plan_context.message(planned, Some(pods));

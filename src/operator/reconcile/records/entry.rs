@@ -61,6 +61,7 @@ impl<'s, 'a> RecordEntry<'s, 'a> {
             node_name: None,
             node_requirements: (**node_requirements).clone(),
             runs_on: Vec::new(),
+            claims: Vec::new(),
         }
     }
 
