@@ -78,7 +78,7 @@ pub(super) fn stranded_daemon(world: &World, scenario: &Scenario) -> Option<Stri
     if world.facts(scenario).demanded {
         return None;
     }
-    let daemons = world.workloads.iter().zip(scenario.workloads).enumerate();
+    let mut daemons = world.workloads.iter().zip(scenario.workloads).enumerate();
     let stranded = |(index, (state, spec)): (usize, (&WorkloadState, &super::scenario::WorkloadSpec))| {
         let ends = |pod: &PodState| {
             !pod.terminating && state.template.selects && pod.node.is_some_and(|node| !world.stamped[usize::from(node)])

@@ -97,9 +97,9 @@ impl MigrationReconciler {
     }
 
     /// Pods of `owned` whose eviction was refused before and is being asked for again, with what was said of it.
-    fn asked_again(&self, owner: ObjectUid, owned: Option<&OwnedPods<'_>>) -> BTreeMap<String, (&'static str, String)> {
+    fn asked_again(&self, owner: ObjectUid, found: Option<&OwnedPods<'_>>) -> BTreeMap<String, (&'static str, String)> {
         let named = self.memory.asked_again(owner).filter_map(|(uid, why)| {
-            let pod = owned?.misplaced.iter().find(|pod| pod.pod.uid == uid)?;
+            let pod = found?.misplaced.iter().find(|pod| pod.pod.uid == uid)?;
             Some(kept(pod.key, &why))
         });
         named.collect()
