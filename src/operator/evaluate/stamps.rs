@@ -1,7 +1,8 @@
 //! Stamps of nodes: what verdicts grant to each pool, and the keys of the past that stay.
 //!
 //! A key that nobody adds to pods any more is retired: its stamps stay where they are, and the nodes that join a pool where it
-//! was are given it, until nothing selects by it. So nothing waits for it, and no `DaemonSet` shrinks. A key in demand
+//! was are given it, until nothing selects by it. So nothing waits for it, and no `DaemonSet` shrinks. The key of an exception
+//! goes, as ever, to every pool that is cleared for its level, also to one that is cleared again later. A key in demand
 //! follows its verdicts.
 //!
 //! Whoever leaves deletes everything at once, pools and providers before policies. So what nodes carry by a pool that is
@@ -32,6 +33,8 @@ const VANISHED: Duration = Duration::from_secs(2);
 pub struct StampKeeper {
     /// Retired keys, with the pools whose nodes are given them.
     retired: BTreeMap<String, BTreeSet<PoolName>>,
+    /// The keys of exceptions, with the key of the level that each is for, or was when it was last demanded.
+    exceptions: BTreeMap<String, String>,
     stamps: NodeStamps,
     /// How often what nodes should carry has changed.
     revision: Revision,
@@ -76,6 +79,7 @@ impl StampKeeper {
         let workloads_changed = !self.looked_for.is_empty() && self.workloads.differs(&cache.revisions.workloads);
         if is_new {
             self.note_vanished(cache, evaluation, now);
+            self.note_exceptions(evaluation);
         }
         let vanishing = self.vanishing(cache, evaluation, now);
         let vanishing_changed = vanishing != *self.stamps.vanishing();
@@ -133,6 +137,20 @@ impl StampKeeper {
         }
     }
 
+    /// Takes in for which levels exceptions are. One that is gone is remembered while its key is kept.
+    fn note_exceptions(&mut self, evaluation: &Evaluation) {
+        self.exceptions.retain(|key, _| {
+            self.retired.contains_key(key) || self.stamps.pools().any(|(_, stamps)| stamps.contains_key(key))
+        });
+        for (name, policy) in &evaluation.world.policies {
+            let levels = policy.exceptions.iter().filter_map(|(exception, granted)| {
+                let level = policy.levels.at(granted.rank)?;
+                Some((keys::exception(name, exception), keys::clearance(name, &level.name)))
+            });
+            self.exceptions.extend(levels);
+        }
+    }
+
     /// The keys in demand that stay for a moment.
     fn vanishing(&self, cache: &ClusterCache, evaluation: &Evaluation, now: Instant) -> BTreeSet<String> {
         let held = self.vanished.values().filter(|(until, _)| *until > now).flat_map(|(_, keys)| keys);
@@ -171,10 +189,13 @@ impl StampKeeper {
     fn with_retired(&self, evaluation: &Evaluation) -> BTreeMap<PoolName, Arc<Labels>> {
         let mut pools = evaluation.stamps.clone();
         for (key, of) in &self.retired {
-            for pool in of {
-                if let Some(stamps) = pools.get_mut(pool).filter(|stamps| !stamps.is_empty()) {
-                    Arc::make_mut(stamps).insert(key.clone(), keys::GRANTED.to_owned());
-                }
+            let level = self.exceptions.get(key);
+            let is_given = |pool: &PoolName, stamps: &Labels| {
+                let is_cleared = level.is_some_and(|level| keys::grants(stamps, level));
+                is_cleared || (of.contains(pool) && !stamps.is_empty())
+            };
+            for (_, stamps) in pools.iter_mut().filter(|(pool, stamps)| is_given(pool, stamps)) {
+                Arc::make_mut(stamps).insert(key.clone(), keys::GRANTED.to_owned());
             }
         }
         pools

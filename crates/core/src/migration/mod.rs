@@ -39,9 +39,11 @@ pub use self::{
 };
 use self::{budget::ConcurrencyBudget, candidate::Candidate};
 use super::{
-    cluster_objects::{ClusterObjects, ObjectUid, Pod},
+    cluster_objects::{ClusterObjects, ObjectUid, Pod, split},
     compliance::{Compliance, ComplianceReport, OwnedPods, PlacementFacts},
     instant::Timestamp,
+    namespace::NamespaceFacts,
+    pod_requirements::{PodRequirements, RequirementsResolver},
     workload::WorkloadKind,
 };
 
@@ -97,6 +99,17 @@ pub struct AwaitedPods {
     pub pod: Pod,
     /// The levels of which it was one, by the names of their policies and their own.
     pub levels: Vec<(String, String)>,
+}
+
+impl AwaitedPods {
+    /// What they need, by what is said of the one that is known.
+    fn requirements<'p>(&'p self, objects: &ClusterObjects<'p>, facts: &PlacementFacts<'p>) -> Rc<PodRequirements<'p>> {
+        let (namespace, _) = split(&self.key);
+        let look = || NamespaceFacts::of_cluster(objects.namespaces, facts.exempt, namespace);
+        RequirementsResolver::new(facts.world, false).requirements(namespace, look, |statement| {
+            objects.sensitivity(namespace, statement, self.pod.owner.as_deref(), Some(&self.pod.statements))
+        })
+    }
 }
 
 impl MigrationContext<'_> {
@@ -252,12 +265,16 @@ pub fn plan_migrations<'a>(
     let mut budget = ConcurrencyBudget::new(report, context);
     let mut candidates = Vec::new();
     let mut fit = FitChecker::new(objects, facts);
+    // They are told apart by their addresses, and so must last as long as the search for room.
+    let mut reserved = Vec::new();
     for (uid, awaited) in context.awaited {
-        // What an owner of another kind should have, nobody knows while it has no pod: its selector says what they need.
-        let requirements = report.workloads.get(uid).map(|owned| Rc::clone(&owned.requirements)).unwrap_or_default();
+        // Without a pod its owner is not told of, where it is of another kind.
+        let owned = report.workloads.get(uid).map(|owned| Rc::clone(&owned.requirements));
+        let requirements = owned.unwrap_or_else(|| awaited.requirements(objects, facts));
         for _ in 0..awaited.number {
             fit.reserve(&awaited.key, &awaited.pod, &requirements);
         }
+        reserved.push(requirements);
     }
     for owned in report.workloads.values() {
         let stranded = owned.unscheduled.iter().filter_map(|waits| {

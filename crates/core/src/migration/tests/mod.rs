@@ -2,6 +2,7 @@
 
 mod adoption;
 mod endings;
+mod races;
 mod retired;
 
 use alloc::borrow::ToOwned;
