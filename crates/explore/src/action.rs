@@ -49,8 +49,8 @@ pub(super) enum Action {
     TakeOver,
     /// Time goes by though somebody has something to do.
     Delay,
-    /// A step is not answered, and not carried out.
-    Lose { workload: usize, target: StepTarget },
+    /// A step is not answered, whether it was carried out or not.
+    Lose { workload: usize, target: StepTarget, carried_out: bool },
 }
 
 impl Action {
@@ -92,7 +92,10 @@ impl fmt::Display for Action {
             Self::Flip => f.write_str("facts change"),
             Self::TakeOver => f.write_str("another replica leads"),
             Self::Delay => f.write_str("time goes by, though somebody has something to do"),
-            Self::Lose { workload, .. } => write!(f, "w{workload}: a write is not answered"),
+            Self::Lose { workload, carried_out: true, .. } => {
+                write!(f, "w{workload}: a write is carried out, not answered")
+            }
+            Self::Lose { workload, carried_out: false, .. } => write!(f, "w{workload}: a write is not answered"),
         }
     }
 }
@@ -288,7 +291,15 @@ fn answer(world: &World, scenario: &Scenario, owner: ObjectUid, step: &Requested
         let mut next = world.clone();
         next.left.losses = losses;
         next.memory.on_answer(owner, target, StepAnswer::Unanswered, PRESENT);
-        answers.push(Step::new(Action::Lose { workload, target }, next));
+        if let StepTarget::Pod(pod) = target {
+            let mut next = next.clone();
+            let evicted = |found: &&mut PodState| pod_uid(workload, found.ordinal, found.uid) == pod;
+            if let Some(found) = next.workloads[workload].pods.iter_mut().find(evicted) {
+                found.terminating = true;
+            }
+            answers.push(Step::new(Action::Lose { workload, target, carried_out: true }, next));
+        }
+        answers.push(Step::new(Action::Lose { workload, target, carried_out: false }, next));
     }
     answers
 }
@@ -386,7 +397,7 @@ fn faults(world: &World, scenario: &Scenario, steps: &mut Vec<Step>) {
     if let Some(take_overs) = world.left.take_overs.checked_sub(1) {
         let mut next = world.clone();
         next.left.take_overs = take_overs;
-        next.memory = MigrationMemory::taken_over(world.recorded.iter().copied());
+        next.memory = MigrationMemory::taken_over(world.recorded.iter().copied(), PRESENT);
         steps.push(Step::new(Action::TakeOver, next));
     }
 }

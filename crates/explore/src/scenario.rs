@@ -269,6 +269,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         take_overs: 0,
         ..losing("", &[workload(SURGING, &[0, 0]), workload(ModelKind::Foreign { remakes: true }, &[0])])
     },
+    Scenario {
+        name: "an answer about a pod of another's is lost",
+        losses: 1,
+        take_overs: 0,
+        ..losing("", &[workload(ModelKind::Foreign { remakes: true }, &[0, 0])])
+    },
     // A level that requires nothing any more: its key is retired, and is demanded again.
     Scenario {
         name: "a key that is retired and comes back",

@@ -82,7 +82,7 @@ pub(super) fn writes(scenario: &Scenario, path: &[PathStep]) -> Vec<String> {
     let mut world = World::initial(scenario);
     let mut writes = Vec::new();
     for step in path {
-        if let Action::Answer { workload, target } | Action::Lose { workload, target } = &step.action {
+        if let Action::Answer { workload, target } | Action::Lose { workload, target, .. } = &step.action {
             writes.extend(write(*workload, target, &world, scenario));
         }
         world = step.world.clone();
@@ -116,7 +116,7 @@ fn write(workload: usize, target: &StepTarget, world: &World, scenario: &Scenari
 fn failures(next: &[PathStep], world: &World, scenario: &Scenario) -> Vec<Value> {
     let failed = next.iter().take_while(|step| step.action != Action::Look).filter_map(|step| {
         let (workload, target, with) = match &step.action {
-            Action::Lose { workload, target } => (*workload, target, json!("timeout")),
+            Action::Lose { workload, target, carried_out: false } => (*workload, target, json!("timeout")),
             Action::Answer { workload, target } if step.refused => {
                 (*workload, target, json!({"refused": {"code": 429, "message": "not now"}}))
             }

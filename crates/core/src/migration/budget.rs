@@ -42,6 +42,9 @@ impl<'a> ConcurrencyBudget<'a> {
             let Some(owned) = report.workloads.get(uid) else {
                 // It has no pod at the moment, and its turn all the same.
                 let of = context.awaited.get(uid).map_or(&[][..], |awaited| &awaited.levels);
+                if of.is_empty() {
+                    ungoverned.take(*pods);
+                }
                 let held = levels.iter_mut().filter(|(level, _)| of.contains(&level.named()));
                 held.for_each(|(_, budget)| budget.take(*pods));
                 continue;

@@ -95,7 +95,7 @@ impl<'a> Candidate<'_, 'a> {
             }
             CandidateSteps::Evictions(pods) => {
                 let is_as_it_is = self.paced || self.cause == MigrationCause::Stale;
-                let version = |uid| self.owned.unready_pod(uid).filter(|_| is_as_it_is).map(|pod| pod.version);
+                let version = |uid| if is_as_it_is { self.owned.unready_pod(uid).map(|pod| pod.version) } else { None };
                 pods.into_iter().map(|(name, pod)| MigrationStep::Evict { name, pod, version: version(pod) }).collect()
             }
         };

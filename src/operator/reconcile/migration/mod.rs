@@ -166,7 +166,7 @@ impl Reconciler for MigrationReconciler {
         let mut breaker = std::mem::take(&mut self.breaker);
         breaker.take_over(view.cache);
         let statuses = std::mem::take(&mut self.statuses);
-        let memory = MigrationMemory::taken_over(awaited_ready(view));
+        let memory = MigrationMemory::taken_over(awaited_ready(view), MonotonicTime::default());
         *self = Self { breaker, statuses, memory, metrics: self.metrics.clone(), ..Self::default() };
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct InFlightMove {
     /// What showed when it was last looked at that it goes on, and since when.
     mark: ProgressMark,
     marked_at: MonotonicTime,
+    /// When its workload was last seen with a pod.
+    seen_at: MonotonicTime,
     /// How long that may stay the same, by the pods that it had when it was last looked at.
     step_deadline: Duration,
     /// What went with it, where something goes before its successor stands.
@@ -131,6 +133,7 @@ impl InFlightMove {
             inherited: false,
             mark: ProgressMark::of(owned),
             marked_at: now,
+            seen_at: now,
             step_deadline: step_deadline(owned),
             going: GoingPods::of(due, owned),
         }
@@ -147,6 +150,7 @@ impl InFlightMove {
             inherited: true,
             mark: ProgressMark::of(owned),
             marked_at: now,
+            seen_at: now,
             step_deadline: step_deadline(owned),
             going: None,
         }
@@ -164,6 +168,7 @@ impl InFlightMove {
             inherited: false,
             mark: ProgressMark::default(),
             marked_at: since,
+            seen_at: since,
             step_deadline: STEP_DEADLINE,
             going: None,
         }
@@ -171,9 +176,10 @@ impl InFlightMove {
 
     /// When it may be over though nothing is observed.
     pub(super) fn deadlines(&self) -> impl Iterator<Item = MonotonicTime> {
-        let waits = [NOTE_SEEN_WITHIN, JOB_COUNTS_WITHIN, OWNER_REMAKES_WITHIN, STEP_DEADLINE];
+        let waits = [NOTE_SEEN_WITHIN, JOB_COUNTS_WITHIN, STEP_DEADLINE];
         let since = self.since;
-        waits.into_iter().map(move |wait| since + wait).chain([self.marked_at + self.step_deadline])
+        let waits = waits.into_iter().map(move |wait| since + wait).chain([self.marked_at + self.step_deadline]);
+        waits.chain(self.is_owner_unknown().then(|| self.seen_at + OWNER_REMAKES_WITHIN))
     }
 
     /// Takes in how its workload is found at `now`.
@@ -183,6 +189,9 @@ impl InFlightMove {
             (self.mark, self.marked_at) = (mark, now);
         }
         self.step_deadline = step_deadline(owned);
+        if self.is_owner_unknown() {
+            self.seen_at = now;
+        }
         if let (AwaitedChange::Rollout { note, seen }, PodOwner::Known(_, controller)) =
             (&mut self.awaited, owned.owner)
         {
@@ -195,12 +204,15 @@ impl InFlightMove {
         self.going.as_ref()?.awaited(owned)
     }
 
+    /// Whether pods of an owner of another kind go by it.
+    fn is_owner_unknown(&self) -> bool {
+        self.going.as_ref().is_some_and(|going| !going.is_owner_known)
+    }
+
     /// How many pods are to be ready before another is evicted, where nobody but their owner knows how many there should be.
     pub(super) fn awaited_ready(&self) -> Option<u32> {
         match &self.awaited {
-            AwaitedChange::Replacement { ready, .. } => {
-                self.going.as_ref().filter(|going| !going.is_owner_known).map(|_| *ready)
-            }
+            AwaitedChange::Replacement { ready, .. } => self.is_owner_unknown().then_some(*ready),
             AwaitedChange::Rollout { .. } => None,
         }
     }
@@ -259,8 +271,7 @@ impl InFlightMove {
             return MigrationProgress::Done;
         }
         // Without a pod there is nothing to be seen of it: it may be about to make one.
-        let has_gone = owned.is_none() && self.going.as_ref().is_some_and(|going| !going.is_owner_known);
-        if has_gone && waited < OWNER_REMAKES_WITHIN {
+        if owned.is_none() && self.is_owner_unknown() && now.since(self.seen_at) < OWNER_REMAKES_WITHIN {
             return MigrationProgress::UnderWay;
         }
         progress(&self.awaited, self.cause, owned, (waited, now.since(self.marked_at)))
@@ -270,5 +281,6 @@ impl InFlightMove {
     pub(super) fn rebase(&mut self, rebased: impl Fn(MonotonicTime) -> MonotonicTime) {
         self.since = rebased(self.since);
         self.marked_at = rebased(self.marked_at);
+        self.seen_at = rebased(self.seen_at);
     }
 }

@@ -60,11 +60,20 @@ pub struct MigrationMemory {
     /// Workloads whose owner was seen to take the note of a move away.
     reverting: BTreeSet<ObjectUid>,
     /// Workloads of which a pod was evicted and is not made anew, and how many of their pods were ready before.
-    missing: BTreeMap<ObjectUid, u32>,
+    missing: BTreeMap<ObjectUid, MissingPods>,
     /// When the first pod that is not to be moved before a certain time may be.
     undisturbed_until: Option<MonotonicTime>,
     /// Rollouts of others that are to replace pods: how many are left, and since when it is so many.
     under_way: BTreeMap<ObjectUid, (usize, MonotonicTime)>,
+}
+
+/// Pods that were evicted and are not made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct MissingPods {
+    /// How many pods of the workload were ready before.
+    before: u32,
+    /// Until when as many are waited for, where some are ready: it may have been scaled down.
+    until: MonotonicTime,
 }
 
 /// How long a workload is left alone, and why.
@@ -140,15 +149,24 @@ impl MigrationMemory {
     /// That of whoever takes over, who knows of some owners how many of their pods are to be ready before another is
     /// evicted: the rest shows in what runs.
     #[must_use]
-    pub fn taken_over(awaited_ready: impl IntoIterator<Item = (ObjectUid, u32)>) -> Self {
-        Self { missing: awaited_ready.into_iter().collect(), ..Self::default() }
+    pub fn taken_over(awaited_ready: impl IntoIterator<Item = (ObjectUid, u32)>, now: MonotonicTime) -> Self {
+        let mut memory = Self::default();
+        for (owner, ready) in awaited_ready {
+            memory.miss(owner, ready, now);
+        }
+        memory
+    }
+
+    /// Remembers that of `owner`, of which `before` pods were ready, one is not made anew.
+    fn miss(&mut self, owner: ObjectUid, before: u32, now: MonotonicTime) {
+        self.missing.insert(owner, MissingPods { before, until: now + LONGEST_REST });
     }
 
     /// Owners of kinds that Rempart does not know, of which a pod was evicted and is not made good yet, and how many of
     /// their pods are to be ready before another is: what runs does not show it to whoever takes over.
     pub fn awaited_ready(&self) -> impl Iterator<Item = (ObjectUid, u32)> {
         let in_flight = self.in_flight.iter().filter_map(|(owner, flight)| Some((*owner, flight.awaited_ready()?)));
-        in_flight.chain(self.missing.iter().map(|(owner, ready)| (*owner, *ready)))
+        in_flight.chain(self.missing.iter().map(|(owner, missing)| (*owner, missing.before)))
     }
 
     /// Looks at what runs: what is over, what begins, and why the rest does not.
@@ -176,7 +194,7 @@ impl MigrationMemory {
                 begun.push((due, is_told));
             }
         }
-        self.forget(objects, facts, report);
+        self.forget(objects, facts, report, now);
         let is_due_again = self.watch_rollouts(&blocked, now);
         waiting.retain(|uid, _| !self.in_flight.contains_key(uid));
         let marks = blocked.values().flat_map(BTreeMap::values).filter_map(BlockedReason::ends_at);
@@ -206,7 +224,7 @@ impl MigrationMemory {
             resting: &resting.map(|(uid, rest)| (*uid, rest.why.clone())).collect(),
             failures: &self.resting.iter().map(|(uid, rest)| (*uid, rest.failures)).collect(),
             reverting: &self.reverting,
-            missing: &self.missing,
+            missing: &self.missing.iter().map(|(owner, missing)| (*owner, missing.before)).collect(),
             awaited: &awaited.collect(),
             now: wall,
             refused_evictions: &refused.map(|(pod, refused)| (*pod, refused.said.clone())).collect(),
@@ -298,12 +316,22 @@ impl MigrationMemory {
     }
 
     /// Forgets what no longer matters.
-    fn forget(&mut self, objects: &ClusterObjects<'_>, facts: &PlacementFacts<'_>, report: &ComplianceReport<'_>) {
+    fn forget(
+        &mut self,
+        objects: &ClusterObjects<'_>,
+        facts: &PlacementFacts<'_>,
+        report: &ComplianceReport<'_>,
+        now: MonotonicTime,
+    ) {
         self.replaced.forget(objects, facts.world, report);
         let (workloads, replaced) = (&report.workloads, &self.replaced);
         self.resting.retain(|uid, _| workloads.contains_key(uid) || replaced.knows(*uid));
         self.reverting.retain(|uid| workloads.contains_key(uid));
-        self.missing.retain(|uid, before| workloads.get(uid).is_some_and(|owned| owned.pods.ready < *before));
+        // The last that is ready waits without end: nobody knows whether another would be made.
+        let is_missing =
+            |ready: u32, missing: &MissingPods| ready < missing.before && (ready < 2 || missing.until > now);
+        self.missing
+            .retain(|uid, missing| workloads.get(uid).is_some_and(|owned| is_missing(owned.pods.ready, missing)));
         if !self.refused.is_empty() {
             let misplaced = workloads.values().flat_map(|owned| &owned.misplaced).map(|pod| pod.pod.uid);
             let stale = workloads.values().flat_map(|owned| &owned.stale).map(|pod| pod.pod.uid);
@@ -323,6 +351,8 @@ impl MigrationMemory {
     pub fn on_answer(&mut self, owner: ObjectUid, target: StepTarget, answer: StepAnswer, now: MonotonicTime) {
         let Some(flight) = self.in_flight.get_mut(&owner) else { return };
         let Some(step) = flight.steps.remove(&target) else { return };
+        // It may have been carried out all the same.
+        let unsure = (answer == StepAnswer::Unanswered).then(|| flight.awaited_ready()).flatten();
         let refusal = match answer {
             StepAnswer::Taken => return,
             StepAnswer::Outdated => None,
@@ -349,6 +379,9 @@ impl MigrationMemory {
         };
         if nothing_left {
             self.in_flight.remove(&owner);
+        }
+        if let Some(ready) = unsure {
+            self.miss(owner, ready, now);
         }
     }
 
@@ -381,7 +414,8 @@ impl MigrationMemory {
         let refusals = self.refused.values().map(|refused| refused.not_before);
         let deadlines = self.in_flight.values().flat_map(InFlightMove::deadlines);
         let rollouts = self.under_way.values().map(|(_, since)| *since + STEP_DEADLINE);
-        let waits = rests.chain(refusals).chain(deadlines).chain(rollouts).chain(self.undisturbed_until);
+        let missing = self.missing.values().map(|missing| missing.until);
+        let waits = rests.chain(missing).chain(refusals).chain(deadlines).chain(rollouts).chain(self.undisturbed_until);
         waits.filter(|then| *then > now).min()
     }
 
@@ -397,6 +431,7 @@ impl MigrationMemory {
         memory.in_flight.values_mut().for_each(|flight| flight.rebase(rebased));
         memory.resting.values_mut().for_each(|rest| rest.not_before = ended(rest.not_before));
         memory.refused.values_mut().for_each(|refused| refused.not_before = ended(refused.not_before));
+        memory.missing.values_mut().for_each(|missing| missing.until = ended(missing.until));
         memory.under_way.values_mut().for_each(|(_, since)| *since = rebased(*since));
         memory.undisturbed_until = memory.undisturbed_until.filter(|then| *then > now).map(rebased);
         memory

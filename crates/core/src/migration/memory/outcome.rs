@@ -94,7 +94,7 @@ impl MigrationMemory {
             }
             // What is left of it waits for that.
             MigrationFailure::NotReplaced(before) => {
-                self.missing.insert(owned.uid, before);
+                self.miss(owned.uid, before, now);
             }
             MigrationFailure::Stuck => self.rest(owned.uid, BlockedReason::Stuck, now),
             MigrationFailure::Unanswered => self.rest(owned.uid, BlockedReason::Unanswered, now),

@@ -287,7 +287,7 @@ fn an_owner_that_makes_no_pod_anew_is_waited_for() {
     assert_eq!(outcomes(&ended), [MigrationOutcome::Failed { why, by_evictions: false }]);
     // Its turn is given back, and it waits for its owner, not for a while.
     assert!(memory.in_flight.is_empty() && memory.resting.is_empty());
-    assert_eq!(memory.missing, [(UID, 3)].into());
+    assert_eq!(memory.awaited_ready().collect::<Vec<_>>(), [(UID, 3)]);
 }
 
 #[test]
