@@ -83,7 +83,7 @@ impl UnrenderedDirectory {
     /// The command line that makes its manifests, word by word.
     #[must_use]
     pub fn command(&self) -> Vec<String> {
-        let path = self.path.strip_prefix("./").unwrap_or(&self.path).display().to_string();
+        let path = as_written(&self.path);
         match self.tool {
             RenderTool::Helm => {
                 let name = fs::canonicalize(&self.path).ok().and_then(|path| Some(path.file_name()?.to_owned()));
@@ -93,6 +93,13 @@ impl UnrenderedDirectory {
             RenderTool::Kustomize => vec!["kubectl".to_owned(), "kustomize".to_owned(), path],
         }
     }
+}
+
+/// `path` as people write it: without the directory that one is in, but where it is that directory.
+#[must_use]
+pub fn as_written(path: &Path) -> String {
+    let path = path.strip_prefix("./").unwrap_or(path);
+    if path.as_os_str().is_empty() { ".".to_owned() } else { path.display().to_string() }
 }
 
 /// The name under which standard input is shown.
@@ -206,8 +213,7 @@ impl FileCollector<'_, '_> {
         if !fs::canonicalize(path).map_or(true, |path| self.seen.insert(path)) {
             return;
         }
-        // Of the directory that one is in, nobody writes the name.
-        let name = path.strip_prefix("./").unwrap_or(path).display().to_string();
+        let name = as_written(path);
         match fs::File::open(path) {
             Ok(file) => self.add(&name, origin, file),
             Err(error) => self.unreadable(path, &error),
@@ -313,8 +319,7 @@ fn unrendered(directories: &[UnrenderedDirectory]) -> Vec<Diagnostic> {
     let of = |tool: RenderTool, one: &str, many: &str, parts: &str| {
         let found: Vec<&UnrenderedDirectory> = directories.iter().filter(|found| found.tool == tool).collect();
         let first = found.first()?;
-        let names =
-            FewDisplay(found.iter().map(|found| found.path.strip_prefix("./").unwrap_or(&found.path).display()));
+        let names = FewDisplay(found.iter().map(|found| as_written(&found.path)));
         let message = match found.len() {
             1 => format!("{names} is {one}: {parts} not judged as they stand"),
             more => format!("{more} {many} are not rendered: {parts} not judged as they stand ({names})"),

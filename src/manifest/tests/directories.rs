@@ -227,3 +227,14 @@ fn charts_and_parts_of_kustomizations_do_not_stand_as_they_are() {
     warning: 2 kustomizations are not rendered: bases and patches are not judged as they stand (moved, over)
     "#);
 }
+
+#[test]
+fn the_directory_that_one_is_in_has_a_name_of_its_own() {
+    let written = |path: &str| crate::manifest::files::as_written(std::path::Path::new(path));
+    assert_eq!([".", "./", "./a/b", "a", "../a", "/a"].map(written), [".", ".", "a/b", "a", "../a", "/a"]);
+    let found = crate::manifest::files::UnrenderedDirectory {
+        path: ".".into(),
+        tool: crate::manifest::files::RenderTool::Kustomize,
+    };
+    assert_eq!(found.command(), ["kubectl", "kustomize", "."]);
+}
