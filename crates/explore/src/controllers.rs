@@ -24,7 +24,7 @@ pub(super) fn act(world: &World, scenario: &Scenario, index: usize) -> Option<Re
             roll(&mut next, scenario, index, replicas + usize::from(surge), replicas.saturating_sub(unavailable.into()))
         }
         // It keeps its scale, and rolls nothing.
-        ModelKind::Paused => live(&next, index) < replicas && make(&mut next, scenario, index, None),
+        ModelKind::Paused => next.workloads[index].count(|_| true) < replicas && make(&mut next, scenario, index, None),
         ModelKind::Recreate => {
             let pods = &mut next.workloads[index].pods;
             let old = pods.iter_mut().find(|pod| !pod.current && !pod.terminating);
@@ -34,7 +34,7 @@ pub(super) fn act(world: &World, scenario: &Scenario, index: usize) -> Option<Re
             } else if pods.iter().any(|pod| !pod.current) {
                 false
             } else {
-                live(&next, index) < replicas && make(&mut next, scenario, index, None)
+                next.workloads[index].count(|_| true) < replicas && make(&mut next, scenario, index, None)
             }
         }
         ModelKind::StatefulSet => in_order(&mut next, scenario, index, replicas),
@@ -49,7 +49,7 @@ pub(super) fn act(world: &World, scenario: &Scenario, index: usize) -> Option<Re
                 }
                 true
             } else {
-                live(&next, index) < replicas && make(&mut next, scenario, index, None)
+                next.workloads[index].count(|_| true) < replicas && make(&mut next, scenario, index, None)
             }
         }
         ModelKind::Foreign { remakes } => {
@@ -90,11 +90,6 @@ pub(super) fn stranded_daemon(world: &World, scenario: &Scenario) -> Option<Stri
     daemons.find_map(stranded)
 }
 
-/// How many pods of a workload are not being deleted.
-fn live(world: &World, index: usize) -> usize {
-    world.workloads[index].pods.iter().filter(|pod| !pod.terminating).count()
-}
-
 /// Makes a pod: the one with that number, or one with the first that is free; on a node of its own, if it is given one.
 fn make(world: &mut World, scenario: &Scenario, index: usize, at: Option<(u8, Option<u8>)>) -> bool {
     let demanded = world.facts(scenario).demanded;
@@ -123,8 +118,8 @@ fn make(world: &mut World, scenario: &Scenario, index: usize, at: Option<(u8, Op
 fn roll(world: &mut World, scenario: &Scenario, index: usize, most: usize, least: usize) -> bool {
     let replicas = scenario.workloads[index].at.len();
     let pods = &world.workloads[index].pods;
-    let current = pods.iter().filter(|pod| pod.current && !pod.terminating).count();
-    let all = live(world, index);
+    let current = world.workloads[index].count(|pod| pod.current);
+    let all = world.workloads[index].count(|_| true);
     let ready = pods.iter().filter(|pod| pod.is_ready()).count();
     // What is not ready of a former template goes first.
     let old = pods.iter().position(|pod| !pod.current && !pod.terminating && !pod.is_ready());

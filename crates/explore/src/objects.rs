@@ -22,7 +22,7 @@ use rempart_core::{
 
 use super::{
     scenario::{ModelKind, Scenario, WorkloadSpec},
-    world::{PodState, WorkloadState, World, pod_uid, workload_uid},
+    world::{PodState, WorkloadState, World, pod_uid, replica_set_uid, workload_uid},
 };
 
 /// The stamp.
@@ -103,6 +103,11 @@ pub(super) fn pool_name(node: usize) -> String {
 
 pub(super) fn workload_name(index: usize) -> String {
     format!("w{index}")
+}
+
+/// What the `ReplicaSet` of a Deployment is called.
+pub(super) fn replica_set_name(index: usize) -> String {
+    format!("w{index}-1")
 }
 
 /// What a pod is called; those of a Deployment by their identifier too.
@@ -202,8 +207,8 @@ impl<'s> WorldObjects<'s> {
                     spec: spec_of_kind,
                 };
                 let owner = if kind == WorkloadKind::Deployment {
-                    let set = ObjectUid(0x100 + index as u128);
-                    let set_name = format!("{name}-1");
+                    let set = replica_set_uid(index);
+                    let set_name = replica_set_name(index);
                     let above = own(Some(kind), kind.as_str(), &name, uid);
                     let replica_set = Controller {
                         uid: set,
@@ -284,10 +289,7 @@ pub(super) fn note_text(note: u8) -> String {
 
 /// What a controller's status says; nothing of one that Rempart does not know.
 fn controller_spec(state: &WorkloadState, spec: &WorkloadSpec) -> Option<ControllerSpec> {
-    let count = |counted: &dyn Fn(&PodState) -> bool| {
-        let pods = state.pods.iter().filter(|pod| !pod.terminating && counted(pod)).count();
-        u32::try_from(pods).unwrap_or(u32::MAX)
-    };
+    let count = |counted: &dyn Fn(&PodState) -> bool| u32::try_from(state.count(counted)).unwrap_or(u32::MAX);
     let deployment = |paused, strategy| ControllerSpec::Deployment {
         paused,
         strategy,

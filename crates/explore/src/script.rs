@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::{
     action::Action,
-    objects::{KEY, NAMESPACE, node_name, pod_name, pool_name, workload_name},
+    objects::{KEY, NAMESPACE, node_name, pod_name, pool_name, replica_set_name, workload_name},
     scenario::{Facts, ModelKind, Scenario, WorkloadSpec},
-    world::{PodState, WorkloadState, World, pod_uid, workload_uid},
+    world::{PodState, WorkloadState, World, pod_uid, replica_set_uid, workload_uid},
 };
 use rempart_core::cluster_objects::{ObjectUid, PodPhase};
 
@@ -250,8 +250,6 @@ fn controllers(index: usize, state: &WorkloadState, spec: &WorkloadSpec, wanted:
     let (annotations, selector) = said_and_selected(state.template.said, state.template.selects);
     let template = json!({"metadata": {"annotations": annotations},
                           "spec": {"nodeSelector": selector, "containers": [{"name": "main"}]}});
-    let count =
-        |counted: &dyn Fn(&PodState) -> bool| state.pods.iter().filter(|pod| !pod.terminating && counted(pod)).count();
     let rolling = |surge: u8, unavailable: u8| json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}});
     let metadata = json!({"name": name, "namespace": NAMESPACE, "uid": uid(workload_uid(index)),
                           "generation": if state.observed { 1 } else { 2 },
@@ -264,11 +262,11 @@ fn controllers(index: usize, state: &WorkloadState, spec: &WorkloadSpec, wanted:
         json!({"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec, "status": status})
     };
     let deployment = |paused: bool, strategy: Value| {
-        let status = json!({"observedGeneration": 1, "replicas": count(&|_| true),
-                            "updatedReplicas": count(&|pod| pod.current),
-                            "availableReplicas": count(&PodState::is_ready)});
+        let status = json!({"observedGeneration": 1, "replicas": state.count(|_| true),
+                            "updatedReplicas": state.count(|pod| pod.current),
+                            "availableReplicas": state.count(PodState::is_ready)});
         let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet",
-            "metadata": {"name": format!("{name}-1"), "namespace": NAMESPACE, "uid": uid(ObjectUid(0x100 + index as u128)),
+            "metadata": {"name": replica_set_name(index), "namespace": NAMESPACE, "uid": uid(replica_set_uid(index)),
                          "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": name,
                                               "uid": uid(workload_uid(index)), "controller": true}]},
             "spec": {"replicas": wanted, "template": template}});
@@ -281,12 +279,12 @@ fn controllers(index: usize, state: &WorkloadState, spec: &WorkloadSpec, wanted:
         ModelKind::StatefulSet => {
             let latest = if state.pods.iter().all(|pod| pod.current) { "one" } else { "two" };
             let status = json!({"observedGeneration": 1, "currentRevision": "one", "updateRevision": latest,
-                                "updatedReplicas": count(&|pod| pod.current)});
+                                "updatedReplicas": state.count(|pod| pod.current)});
             vec![object("apps/v1", "StatefulSet", json!({}), status)]
         }
         ModelKind::DaemonSet => {
             let status = json!({"observedGeneration": 1, "desiredNumberScheduled": wanted,
-                                "updatedNumberScheduled": count(&|pod| pod.current)});
+                                "updatedNumberScheduled": state.count(|pod| pod.current)});
             vec![object("apps/v1", "DaemonSet", json!({}), status)]
         }
         ModelKind::Job { failures } => {
@@ -302,7 +300,7 @@ fn pod_object(index: usize, spec: &WorkloadSpec, pod: &PodState) -> Value {
     let name = workload_name(index);
     let (version, kind, owner, owner_uid) = match spec.kind {
         ModelKind::Deployment { .. } | ModelKind::Recreate | ModelKind::Paused => {
-            ("apps/v1", "ReplicaSet", format!("{name}-1"), ObjectUid(0x100 + index as u128))
+            ("apps/v1", "ReplicaSet", replica_set_name(index), replica_set_uid(index))
         }
         ModelKind::StatefulSet => ("apps/v1", "StatefulSet", name, workload_uid(index)),
         ModelKind::DaemonSet => ("apps/v1", "DaemonSet", name, workload_uid(index)),

@@ -91,6 +91,13 @@ pub(super) struct PodState {
     pub(super) terminating: bool,
 }
 
+impl WorkloadState {
+    /// How many of its pods are not being deleted and are so.
+    pub(super) fn count(&self, is_so: impl Fn(&PodState) -> bool) -> usize {
+        self.pods.iter().filter(|pod| !pod.terminating && is_so(pod)).count()
+    }
+}
+
 impl PodState {
     /// Whether it is ready and stays.
     pub(super) fn is_ready(&self) -> bool {
@@ -216,6 +223,11 @@ impl World {
 /// The identifier of the workload `index`.
 pub(super) fn workload_uid(index: usize) -> ObjectUid {
     ObjectUid(1 + index as u128)
+}
+
+/// The identifier of the `ReplicaSet` of a Deployment, the workload `index`.
+pub(super) fn replica_set_uid(index: usize) -> ObjectUid {
+    ObjectUid(0x100 + index as u128)
 }
 
 /// The identifier of a pod.

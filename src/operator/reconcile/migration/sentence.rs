@@ -96,3 +96,68 @@ pub(super) fn sentence(due: &PlannedMigration<'_>, unit: &OwnedPods<'_>) -> Stri
         None => how,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, rc::Rc, sync::Arc};
+
+    use super::*;
+    use rempart_core::{
+        cluster_objects::{Controller, ControllerSpec, ObjectUid, OwnerRef, RolloutStrategy},
+        compliance::{PodCounts, PodOwner},
+        sensitivity::{SensitivityStatement, TemplateStatements},
+        workload::NodeRequirements,
+    };
+
+    /// A workload of which so many pods are ready.
+    fn owned(owner: PodOwner<'_>, ready: u32) -> OwnedPods<'_> {
+        OwnedPods {
+            uid: ObjectUid(1),
+            namespace: "shop",
+            owner,
+            requirements: Rc::default(),
+            template_behind: false,
+            pods: PodCounts { total: ready, placed: ready, ready, ..PodCounts::default() },
+            misplaced: vec![],
+            stale: vec![],
+            unscheduled: vec![],
+            surplus: vec![],
+            surplus_stays: false,
+            nodes: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn an_owner_that_takes_the_note_away_is_told_of_with_what_follows() {
+        let strategy = RolloutStrategy::Rolling { surge: 1, unavailable: 0 };
+        let (paused, stuck, total, updated, available) = (false, false, 3, 3, 3);
+        let web = Controller {
+            version: 1,
+            uid: ObjectUid(1),
+            owner: None,
+            statement: SensitivityStatement::default(),
+            template_statements: Arc::new(TemplateStatements::default()),
+            node_requirements: Arc::new(NodeRequirements::default()),
+            migration: None,
+            terminating: false,
+            replicas: 3,
+            observed: true,
+            spec: ControllerSpec::Deployment { paused, strategy, total, updated, available, stuck },
+        };
+        assert_eq!(
+            of_failure(MigrationFailure::NoteTaken, &owned(PodOwner::Known("web", &web), 3), true),
+            "what owns the Deployment takes the annotation rempart.dev/migration out of its template again, so that it does \
+             not roll; its pods are evicted one by one instead, while others of it are ready"
+        );
+    }
+
+    #[test]
+    fn an_owner_that_makes_no_pod_anew_is_named() {
+        let maker = OwnerRef { kind: None, kind_said: "Cluster".into(), name: "ledger".into(), uid: ObjectUid(1) };
+        assert_eq!(
+            of_failure(MigrationFailure::NotReplaced(3), &owned(PodOwner::Unknown(&maker), 2), false),
+            "a pod of Cluster ledger was evicted and is not made anew: 2 of 3 are ready; no other pod of it is evicted before \
+             as many are"
+        );
+    }
+}
