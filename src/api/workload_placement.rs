@@ -111,8 +111,8 @@ pub struct WorkloadPlacementStatus {
     #[serde(default)]
     pub pods: PodCounts,
 
-    /// How many pods of its owner are to be ready before this one is moved, since another was evicted: for the operator
-    /// itself, so that whoever takes over waits as well. Only of pods whose owner is of a kind that Rempart does not know.
+    /// How many pods of its owner are to be ready before another of them is evicted: for the operator itself, so that whoever
+    /// takes over waits as well. On one pod that stays, of an owner of a kind that Rempart does not know.
     #[schemars(schema_with = "schema::count")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaited_ready: Option<i32>,

@@ -24,6 +24,8 @@ pub enum HoldReason {
     FactsSettling,
     /// A clearance is still to be taken from a node, on which a replacement could land.
     StampingFirst,
+    /// How many pods of an owner are to be ready stands on no record yet: whoever takes over would not know.
+    RecordFirst,
     /// As many pods of the level move already as may at a time, or no node could take the replacement yet.
     ConcurrencyBudget,
     /// So many pods would move at once that an officer is to approve it first.

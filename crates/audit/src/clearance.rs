@@ -57,7 +57,7 @@ impl<'a> NodeClearance<'a> {
 
     /// Whether pods with this need are offered it: it may have them, and who is admitted by an exception selects pools that
     /// the exception lends, and those that are cleared for its level, though its own be lower.
-    pub(super) fn is_offered(&self, need: &PlacementNeed) -> bool {
+    pub fn is_offered(&self, need: &PlacementNeed) -> bool {
         self.refuses(need).is_none()
             && need.demands.iter().all(|demand| {
                 let PlacementDemand::Level { policy, level, exception: Some(name) } = demand else { return true };

@@ -384,7 +384,9 @@ pub struct NodeView<'a> {
     pub pool: Option<&'a PoolName>,
     /// Its labels, those of others and the stamps that it should carry.
     pub labels: NodeViewLabels<'a>,
-    /// The stamps that it would carry if no pool were withdrawn ahead of the end of a certificate.
+    /// The stamps that verdicts grant it: what runs is judged by these. What stays of the past is none of them.
+    pub granted: &'a Labels,
+    /// The stamps that verdicts would grant it if no pool were withdrawn ahead of the end of a certificate.
     pub retained: &'a Labels,
     /// What keeps pods off.
     pub taints: &'a [NodeTaint],

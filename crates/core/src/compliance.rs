@@ -72,11 +72,11 @@ pub enum Compliance {
 }
 
 impl PolicyRequirement<'_> {
-    /// How a pod stands where these stamps are, and where these would be if no pool were withdrawn ahead of time.
+    /// How a pod stands where verdicts grant these stamps, and would grant these if no pool were withdrawn ahead of time.
     #[must_use]
-    pub fn compliance(&self, stamps: &Labels, retained: &Labels) -> Compliance {
+    pub fn compliance(&self, granted: &Labels, retained: &Labels) -> Compliance {
         let Ok(need) = &self.need else { return Compliance::Violating };
-        match (need.met_by(stamps), need.met_by(retained)) {
+        match (need.met_by(granted), need.met_by(retained)) {
             (true, _) => Compliance::Compliant,
             (false, true) => Compliance::Expiring,
             (false, false) => Compliance::Violating,
@@ -576,7 +576,7 @@ fn verdicts<'a>(
 ) -> Rc<[Compliance]> {
     // The address tells requirements apart for as long as the resolver holds them, which it does to its end.
     let address = core::ptr::from_ref::<PodRequirements<'_>>(required).addr();
-    let compliance = |required: &PolicyRequirement<'_>| required.compliance(node.labels.stamps, node.retained);
+    let compliance = |required: &PolicyRequirement<'_>| required.compliance(node.granted, node.retained);
     let judged =
         known.entry((address, node.pool)).or_insert_with(|| required.policies.iter().map(compliance).collect());
     Rc::clone(judged)

@@ -9,8 +9,8 @@ use rempart_core::{
     cluster_objects::{ObjectUid, PodPhase},
     compliance::{OwnedPods, assess},
     migration::{
-        LookSettings, MigrationLimits, MigrationMemory, MigrationSurroundings, MoveWait, PlannedMigration,
-        RequestedStep, StepAnswer, StepTarget,
+        AwaitedReadiness, LookSettings, MigrationLimits, MigrationMemory, MigrationSurroundings, MoveWait,
+        PlannedMigration, RequestedStep, StepAnswer, StepTarget,
     },
     monotonic::MonotonicTime,
 };
@@ -29,6 +29,8 @@ pub(super) enum Action {
     Look,
     /// A step that it asks for is answered by the API server.
     Answer { workload: usize, target: StepTarget },
+    /// The records of pods are written as they should be.
+    Record,
     /// A node's stamp is set or taken away, as it should be.
     Stamp { node: usize },
     /// A controller does the next thing about its workload.
@@ -60,6 +62,7 @@ impl Action {
             Self::Flip | Self::TakeOver | Self::Delay | Self::Lose { .. } => true,
             Self::Look
             | Self::Answer { .. }
+            | Self::Record
             | Self::Stamp { .. }
             | Self::Control { .. }
             | Self::Schedule { .. }
@@ -79,6 +82,7 @@ impl fmt::Display for Action {
                 write!(f, "w{workload}: its template is changed")
             }
             Self::Answer { workload, target: StepTarget::Pod(pod) } => write!(f, "w{workload}: pod {pod} is evicted"),
+            Self::Record => f.write_str("records are written"),
             Self::Stamp { node } => write!(f, "n{node} is stamped"),
             Self::Control { workload } => write!(f, "w{workload}: its controller acts"),
             Self::Schedule { workload, pod, node: Some(node) } => {
@@ -124,9 +128,12 @@ impl Step {
 /// Everything that can happen next in `world` and changes it.
 pub(super) fn steps(world: &World, scenario: &Scenario, shared: &SharedObjects) -> Vec<Step> {
     let mut steps = vec![Step::new(Action::Look, look(world, scenario, shared))];
-    for (owner, step) in world.memory.requested() {
+    let around = WorldObjects::of(world, scenario, shared);
+    let unrecorded = world.memory.unrecorded(&around.objects(), &world.recorded);
+    for (owner, step) in world.memory.requested().filter(|(owner, _)| !unrecorded.contains(owner)) {
         steps.extend(answer(world, scenario, owner, step));
     }
+    steps.push(Step::new(Action::Record, recorded(world, &around)));
     for node in 0..world.stamped.len() {
         let mut next = world.clone();
         next.stamped[node] = world.should_be_stamped(scenario, node);
@@ -179,8 +186,16 @@ fn look(world: &World, scenario: &Scenario, shared: &SharedObjects) -> World {
     let stopped = std::collections::BTreeMap::new();
     let settings = LookSettings { limits: MigrationLimits::default(), now: PRESENT, wall, stopped: &stopped };
     next.memory.look(&objects, &facts, &report, &settings, &Surroundings { world, scenario });
-    let is_left = |owner: &ObjectUid| report.workloads.get(owner).is_some_and(|owned| !owned.misplaced.is_empty());
-    next.recorded = next.memory.awaited_ready().filter(|(owner, _)| is_left(owner)).collect();
+    next
+}
+
+/// The records of pods are written.
+fn recorded(world: &World, around: &WorldObjects<'_>) -> World {
+    let mut next = world.clone();
+    let objects = around.objects();
+    let to_record = world.memory.to_record(&objects, &world.recorded);
+    let of = |(name, said): (&str, AwaitedReadiness)| Some((objects.pods.get(name)?.uid, said));
+    next.recorded = to_record.into_iter().filter_map(of).collect();
     next
 }
 
@@ -397,7 +412,7 @@ fn faults(world: &World, scenario: &Scenario, steps: &mut Vec<Step>) {
     if let Some(take_overs) = world.left.take_overs.checked_sub(1) {
         let mut next = world.clone();
         next.left.take_overs = take_overs;
-        next.memory = MigrationMemory::taken_over(world.recorded.iter().copied(), PRESENT);
+        next.memory = MigrationMemory::taken_over(world.recorded.values().copied(), PRESENT);
         steps.push(Step::new(Action::TakeOver, next));
     }
 }

@@ -148,6 +148,7 @@ impl<'s> WorldObjects<'s> {
                 name: &shared.nodes[node],
                 pool: shared.pools.get(node),
                 labels: NodeViewLabels { own: &shared.own[node], stamps },
+                granted: stamps,
                 retained: stamps,
                 taints: &[],
                 schedulable: true,

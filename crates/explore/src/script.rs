@@ -56,6 +56,8 @@ pub(super) fn script(scenario: &Scenario, told: &str, path: &[PathStep]) -> Stri
             Action::TakeOver => {
                 documents.extend([json!({"lead": false}), json!({"lead": true}), json!({"advance": "2s"})]);
             }
+            // The operator writes them by itself, at most so often.
+            Action::Record => documents.push(json!({"advance": "2s"})),
             // The operator stamps by itself, and what it asks for is carried out.
             Action::Stamp { .. } | Action::Lose { .. } => {}
             Action::Answer { .. }

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use rempart_core::{
     cluster_objects::{ObjectUid, PodPhase},
-    migration::MigrationMemory,
+    migration::{MigrationMemory, RecordedReadiness},
     monotonic::MonotonicTime,
 };
 
@@ -37,7 +37,7 @@ pub(super) struct World {
     pub(super) workloads: Vec<WorkloadState>,
     pub(super) memory: MigrationMemory,
     /// What records say of evictions that are not made good yet.
-    pub(super) recorded: Vec<(ObjectUid, u32)>,
+    pub(super) recorded: RecordedReadiness,
     pub(super) left: FaultsLeft,
 }
 
@@ -136,7 +136,7 @@ impl World {
             stamped: scenario.facts[0].cleared.to_vec(),
             workloads: scenario.workloads.iter().map(workload).collect(),
             memory: MigrationMemory::default(),
-            recorded: Vec::new(),
+            recorded: RecordedReadiness::new(),
             left: FaultsLeft { flips, take_overs, delays, losses },
         }
     }
@@ -202,11 +202,22 @@ impl World {
     /// Tells times from the present.
     pub(super) fn normalise(&mut self) {
         self.memory = self.memory.as_of(PRESENT, PRESENT);
+        self.drop_orphaned_records();
         for workload in &mut self.workloads {
             let is_former = |pod: &&mut PodState| !pod.current && pod.made_from.note.is_some();
             workload.pods.iter_mut().filter(is_former).for_each(|pod| pod.made_from.note = Some(FORMER_NOTE));
             workload.pods.sort_unstable_by_key(|pod| (pod.ordinal, pod.uid));
         }
+    }
+
+    /// Records go with their pods.
+    fn drop_orphaned_records(&mut self) {
+        let workloads = &self.workloads;
+        let exists = |uid: ObjectUid| {
+            let pods = workloads.iter().enumerate().flat_map(|(index, of)| of.pods.iter().map(move |pod| (index, pod)));
+            pods.into_iter().any(|(index, pod)| pod_uid(index, pod.ordinal, pod.uid) == uid)
+        };
+        self.recorded.retain(|pod, _| exists(*pod));
     }
 
     /// An identifier for a pod `ordinal` of the workload `index` of which nobody speaks any more.

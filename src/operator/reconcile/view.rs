@@ -16,7 +16,7 @@ use super::{
     settings::Settings,
 };
 use crate::operator::{
-    cache::ClusterCache,
+    cache::{CacheRevisions, ClusterCache, Revision},
     evaluate::{Evaluation, stamps::StampKeeper},
     node_stamps::NodeStamps,
     watch::node::NodeRecord,
@@ -25,7 +25,7 @@ use crate::operator::{
 use rempart_core::{
     cluster_objects::{ClusterObjects, NodeView, NodeViewLabels, ObjectUid},
     compliance::{ComplianceReport, PlacementFacts, assess},
-    name::PolicyName,
+    name::{PolicyName, PoolName},
     selector::Labels,
 };
 
@@ -48,6 +48,20 @@ impl DerivedState<'_> {
     pub fn while_moving(moving: BTreeSet<ObjectUid>) -> Self {
         Self { moving, ..Self::default() }
     }
+}
+
+/// The revisions of everything that the report of what runs follows from, beside what is on the move. Whoever tells something
+/// by the report compares these, so that no fact can be forgotten by one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportRevisions {
+    evaluation: u64,
+    propagation: Revision,
+    /// What stays of the past goes by time, and by what selects by it.
+    stamps: Revision,
+    nodes: Revision,
+    pool_membership: Revision,
+    workloads: Revision,
+    namespaces: Revision,
 }
 
 /// What a reconciler is given.
@@ -127,6 +141,20 @@ impl<'a> ClusterView<'a> {
         }
     }
 
+    /// What [`Self::report`] follows from.
+    pub fn report_revisions(&self) -> ReportRevisions {
+        let CacheRevisions { nodes, pool_membership, workloads, namespaces, .. } = self.cache.revisions;
+        ReportRevisions {
+            evaluation: self.evaluation.serial,
+            propagation: self.propagation.acting,
+            stamps: self.stamps.revision(),
+            nodes,
+            pool_membership,
+            workloads,
+            namespaces,
+        }
+    }
+
     /// How everything that runs stands.
     pub fn report(&self) -> &'a ComplianceReport<'a> {
         self.derived.report.get_or_init(|| assess(&self.objects(), &self.facts()))
@@ -138,12 +166,15 @@ fn node_views<'a>(cache: &'a ClusterCache, evaluation: &'a Evaluation, stamps: &
     let view = |(name, node): (&'a String, &'a NodeRecord)| {
         let pool = node.membership.pool();
         let stamps = pool.and_then(|pool| stamps.of(pool)).map_or(&NONE, |stamps| &**stamps);
-        let retained = pool.and_then(|pool| evaluation.retained.get(pool)).map_or(&NONE, |stamps| &**stamps);
+        let of_pool = |stamps: &'a BTreeMap<PoolName, Arc<Labels>>| {
+            pool.and_then(|pool| stamps.get(pool)).map_or(&NONE, |stamps| &**stamps)
+        };
         NodeView {
             name,
             pool,
             labels: NodeViewLabels { own: node, stamps },
-            retained,
+            granted: of_pool(&evaluation.stamps),
+            retained: of_pool(&evaluation.retained),
             taints: &node.taints,
             schedulable: node.ready && !node.cordoned,
             allocatable: node.allocatable,

@@ -43,11 +43,18 @@ impl PodCounts {
                 continue;
             }
             counts.placed += 1;
-            let refused = NodeClearance::of(facts, node).refuses(&snapshot.need(facts, pod)).is_some();
-            counts.violating += u64::from(refused);
+            // Who is admitted by an exception stands right where its key is, and nowhere else, though its level be lower.
+            let is_offered = NodeClearance::of(facts, node).is_offered(&snapshot.need(facts, pod));
+            counts.violating += u64::from(!is_offered);
         }
         counts
     }
+}
+
+/// When a record was last written, as its managed fields say.
+fn written_at(record: &Value) -> &str {
+    let fields = record.pointer("/metadata/managedFields").and_then(Value::as_array);
+    fields.into_iter().flatten().map(|entry| text(entry, "/time")).max().unwrap_or_default()
 }
 
 /// Fails unless every record says of its workload's pods what is the case. Counts them.
@@ -56,7 +63,13 @@ pub(super) fn agree(snapshot: &ObjectSnapshot, facts: &ClusterFacts<'_>) -> Resu
         let (namespace, app) = (text(record, "/metadata/namespace"), text(record, "/status/workload/name"));
         let what = format!("the record of {} {namespace}/{app}", text(record, "/status/workload/kind"));
         let (told, counted) = (PodCounts::told(record), PodCounts::counted(snapshot, facts, namespace, app));
-        ensure!(told == counted, "{what} says {told:?}, and there are {counted:?}");
+        ensure!(
+            told == counted,
+            "{what} says {told:?}, and there are {counted:?}; it says \"{}\", as of {}, of {}",
+            text(record, "/status/summary/message"),
+            written_at(record),
+            snapshot.whereabouts(namespace, app)
+        );
         let compliant = condition(record, "Compliant").map(|found| text(found, "/status")).unwrap_or_default();
         let expected = if counted.violating == 0 { "True" } else { "False" };
         ensure!(compliant == expected, "{what} says Compliant {compliant:?} of {counted:?}");

@@ -35,7 +35,7 @@ use crate::operator::{
     write::{EventRequest, WriteFailure, WriteTarget},
 };
 use rempart_core::{
-    cluster_objects::{ObjectUid, split},
+    cluster_objects::ObjectUid,
     compliance::OwnedPods,
     migration::{
         BlockedReason, LookSettings, MigrationLimits, MigrationLook, MigrationMemory, MigrationStep,
@@ -156,7 +156,9 @@ impl Reconciler for MigrationReconciler {
             self.holds = self.look(view, clocks, &mut outcome.events);
         }
         outcome.holds.merge(&self.holds);
-        outcome.requests.extend(self.requested.of(&self.memory));
+        let (requests, unrecorded) = self.requested.of(&self.memory, view);
+        outcome.requests.extend(requests);
+        outcome.holds.count(HoldReason::RecordFirst, unrecorded);
         outcome.wake_at(self.wake(now));
         outcome
     }
@@ -166,7 +168,8 @@ impl Reconciler for MigrationReconciler {
         let mut breaker = std::mem::take(&mut self.breaker);
         breaker.take_over(view.cache);
         let statuses = std::mem::take(&mut self.statuses);
-        let memory = MigrationMemory::taken_over(awaited_ready(view), MonotonicTime::default());
+        let recorded = requests::recorded(view).into_values();
+        let memory = MigrationMemory::taken_over(recorded, MonotonicTime::default());
         *self = Self { breaker, statuses, memory, metrics: self.metrics.clone(), ..Self::default() };
     }
 }
@@ -197,7 +200,8 @@ impl MigrationReconciler {
             let Some(owned) = report.workloads.get(&due.owner).filter(|_| *is_told) else { continue };
             events.push(self.tell_begun(due, owned, wall));
         }
-        let workloads = self.workload_statuses(&look, report);
+        let recorded = requests::recorded(view);
+        let workloads = self.workload_statuses(&look, report, &self.memory.to_record(&objects, &recorded));
         if workloads != self.statuses.workloads {
             self.statuses.workloads = workloads;
             self.statuses.revision.bump();
@@ -205,18 +209,6 @@ impl MigrationReconciler {
         let named = |owner: &ObjectUid| report.workloads.get(owner).map(name_of);
         holds(&look, named)
     }
-}
-
-/// What records say of evictions that are not made good yet: the owner, and how many of its pods are to be ready.
-fn awaited_ready<'v>(view: &'v ClusterView<'_>) -> impl Iterator<Item = (ObjectUid, u32)> + 'v {
-    let records = view.cache.records.iter();
-    records.filter_map(|(name, record)| {
-        let ready = record.awaited_ready?;
-        let (namespace, name) = split(name);
-        let pod = view.cache.pods.get(&format!("{namespace}/{}", name.strip_prefix("pod-")?))?;
-        let owner = pod.owner.as_ref().filter(|_| pod.uid == record.owner)?;
-        Some((owner.uid, ready))
-    })
 }
 
 /// Why moves do not begin, by what `named` calls their workloads.

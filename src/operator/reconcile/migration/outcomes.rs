@@ -16,7 +16,7 @@ use rempart_core::{
     cluster_objects::{ObjectUid, split},
     compliance::{ComplianceReport, OwnedPods},
     instant::Timestamp,
-    migration::{BlockedReason, EndedMove, MigrationLook, MigrationOutcome, PlannedMigration},
+    migration::{AwaitedReadiness, BlockedReason, EndedMove, MigrationLook, MigrationOutcome, PlannedMigration},
 };
 
 impl MigrationReconciler {
@@ -68,6 +68,7 @@ impl MigrationReconciler {
         &self,
         look: &MigrationLook<'_>,
         report: &ComplianceReport<'_>,
+        to_record: &BTreeMap<&str, AwaitedReadiness>,
     ) -> BTreeMap<ObjectUid, MigrationStatus> {
         let mut statuses: BTreeMap<ObjectUid, MigrationStatus> = BTreeMap::new();
         for (owner, pods_moving) in self.memory.moving() {
@@ -77,11 +78,8 @@ impl MigrationReconciler {
             let asked_again = u32::try_from(status.kept.len()).unwrap_or(u32::MAX);
             status.moving = pods_moving.saturating_sub(asked_again);
         }
-        for (owner, ready) in self.memory.awaited_ready() {
-            let owned = report.workloads.get(&owner);
-            let next = owned.and_then(|owned| owned.misplaced.iter().find(|pod| pod.is_to_move()));
-            let Some(next) = next else { continue };
-            statuses.entry(owner).or_default().awaited_ready = Some((split(next.key).1.to_owned(), ready));
+        for (pod, AwaitedReadiness { owner, ready }) in to_record {
+            statuses.entry(*owner).or_default().awaited_ready = Some((split(pod).1.to_owned(), *ready));
         }
         for (owner, wait) in &look.waiting {
             statuses.entry(*owner).or_default().waiting = Some(*wait);

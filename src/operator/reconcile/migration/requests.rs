@@ -1,11 +1,14 @@
-//! Move requests: the steps of moves as writes, and whose step each write is.
+//! Move requests: the steps of moves as writes, whose step each write is, and what waits for a record.
 
 use std::collections::BTreeMap;
 
-use crate::operator::write::{TemplateKind, WriteFailure, WriteRequest, WriteTarget};
+use crate::operator::{
+    reconcile::view::ClusterView,
+    write::{TemplateKind, WriteFailure, WriteRequest, WriteTarget},
+};
 use rempart_core::{
-    cluster_objects::ObjectUid,
-    migration::{MigrationMemory, RequestedStep, StepAnswer, StepTarget},
+    cluster_objects::{ObjectUid, split},
+    migration::{AwaitedReadiness, MigrationMemory, RecordedReadiness, RequestedStep, StepAnswer, StepTarget},
 };
 
 /// Whose steps the writes are that were last asked for.
@@ -13,23 +16,45 @@ use rempart_core::{
 pub(super) struct RequestedWrites(BTreeMap<WriteTarget, (ObjectUid, StepTarget)>);
 
 impl RequestedWrites {
-    /// The writes that `memory` asks for now, which are remembered.
-    pub(super) fn of(&mut self, memory: &MigrationMemory) -> Vec<WriteRequest> {
+    /// The writes that `memory` asks for now, which are remembered, and how many wait for a record.
+    pub(super) fn of(&mut self, memory: &MigrationMemory, view: &ClusterView<'_>) -> (Vec<WriteRequest>, usize) {
         self.0.clear();
-        let mut requests = Vec::new();
-        for (owner, step) in memory.requested() {
-            if let Some(request) = request(owner, step) {
-                self.0.insert(request.target(), (owner, step.target()));
+        let mut steps = memory.requested().peekable();
+        if steps.peek().is_none() {
+            return (Vec::new(), 0);
+        }
+        let unrecorded = memory.unrecorded(&view.objects(), &recorded(view));
+        let (mut requests, mut waiting) = (Vec::new(), 0_usize);
+        for (owner, step) in steps {
+            let Some(request) = request(owner, step) else { continue };
+            let target = request.target();
+            // What is on its way is answered, whatever has become of the record.
+            if unrecorded.contains(&owner) && !view.writes.is_in_flight(&target) {
+                waiting = waiting.saturating_add(1);
+            } else {
+                self.0.insert(target, (owner, step.target()));
                 requests.push(request);
             }
         }
-        requests
+        (requests, waiting)
     }
 
     /// The workload of whose move a write about `target` is a step, and which one.
     pub(super) fn step(&self, target: &WriteTarget) -> Option<(ObjectUid, StepTarget)> {
         self.0.get(target).copied()
     }
+}
+
+/// What the records of pods say of evictions that are not made good yet.
+pub(super) fn recorded(view: &ClusterView<'_>) -> RecordedReadiness {
+    let says = view.cache.records.iter().filter_map(|(name, record)| {
+        let ready = record.awaited_ready?;
+        let (namespace, name) = split(name);
+        let pod = view.cache.pods.get(&format!("{namespace}/{}", name.strip_prefix("pod-")?))?;
+        let owner = pod.owner.as_ref().filter(|_| pod.uid == record.owner)?;
+        Some((pod.uid, AwaitedReadiness { owner: owner.uid, ready }))
+    });
+    says.collect()
 }
 
 /// `step`, of the workload `owner`, as a write.

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::operator::{cache::Revision, reconcile::view::ClusterView};
+use crate::operator::{
+    cache::Revision,
+    reconcile::view::{ClusterView, ReportRevisions},
+};
 
 /// The revisions of everything that a look at what runs follows from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LookRevisions {
-    evaluation: u64,
-    propagation: Revision,
-    nodes: Revision,
-    workloads: Revision,
-    namespaces: Revision,
+    report: ReportRevisions,
+    /// An officer approves a move by an annotation.
     policies: Revision,
     /// Moves that are due wait for it.
     losing: BTreeSet<String>,
@@ -20,15 +20,6 @@ pub(super) struct LookRevisions {
 impl LookRevisions {
     /// Those of `view`.
     pub(super) fn of(view: &ClusterView<'_>) -> Self {
-        let revisions = &view.cache.revisions;
-        Self {
-            evaluation: view.evaluation.serial,
-            propagation: view.propagation.acting,
-            nodes: revisions.nodes,
-            workloads: revisions.workloads,
-            namespaces: revisions.namespaces,
-            policies: revisions.policies,
-            losing: view.losing.clone(),
-        }
+        Self { report: view.report_revisions(), policies: view.cache.revisions.policies, losing: view.losing.clone() }
     }
 }

@@ -18,8 +18,8 @@ pub struct MigrationStatus {
     pub kept: BTreeMap<String, (&'static str, String)>,
     /// Why pods that wait for a node would wait with every node empty, by their names: a stable word and a sentence.
     pub stranded: BTreeMap<String, (&'static str, String)>,
-    /// The next pod that would be moved, and how many are to be ready before, where another was evicted and nobody but the
-    /// owner knows how many there should be.
+    /// A pod that stays, and how many are to be ready before another is evicted, where nobody but the owner knows how many
+    /// there should be: it stands on the record of that pod, for whoever takes over.
     pub awaited_ready: Option<(String, u32)>,
 }
 
@@ -36,10 +36,14 @@ impl MigrationStatus {
         }
     }
 
-    /// What of it concerns the pod `name` alone, which does not stand where it should: why it stays, or else that it is
+    /// What of it concerns the pod `name` alone: where it does not stand as it should, why it stays, or else that it is
     /// moved or waits with the others.
     #[must_use]
-    pub fn of_pod(&self, name: &str) -> Self {
+    pub fn of_pod(&self, name: &str, stands_wrong: bool) -> Self {
+        let awaited_ready = self.awaited_ready.clone().filter(|(pod, _)| pod == name);
+        if !stands_wrong {
+            return Self { awaited_ready, ..Self::default() };
+        }
         let of_pod = |all: &BTreeMap<String, (&'static str, String)>| {
             all.get_key_value(name).map(|(name, why)| (name.clone(), why.clone())).into_iter().collect()
         };
@@ -50,7 +54,7 @@ impl MigrationStatus {
             waiting: self.waiting.filter(|_| !stays),
             kept,
             stranded: of_pod(&self.stranded),
-            awaited_ready: self.awaited_ready.clone().filter(|(pod, _)| pod == name),
+            awaited_ready,
         }
     }
 }

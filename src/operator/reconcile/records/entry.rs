@@ -83,17 +83,17 @@ impl<'s, 'a> RecordEntry<'s, 'a> {
                 let others = units.iter().map(|unit| &unit.uid).filter(|uid| **uid != self.uid);
                 iter::once(&self.uid).chain(others).filter_map(of).collect()
             }
-            EntrySource::Pod(key, _, unit) => {
-                let stands_wrong = unit.misplaced.iter().any(|pod| pod.key == *key)
-                    || unit.stale.iter().any(|pod| pod.key == *key)
-                    || unit.unscheduled.iter().any(|pod| pod.key == *key);
-                of(&unit.uid).filter(|_| stands_wrong).into_iter().collect()
-            }
+            EntrySource::Pod(_, _, unit) => of(&unit.uid).into_iter().collect(),
         };
         match (found.as_slice(), &self.of) {
             ([], _) => Cow::Owned(MigrationStatus::default()),
             ([one], EntrySource::Controller(..)) => Cow::Borrowed(*one),
-            ([one, ..], EntrySource::Pod(key, ..)) => Cow::Owned(one.of_pod(split(key).1)),
+            ([one, ..], EntrySource::Pod(key, _, unit)) => {
+                let stands_wrong = unit.misplaced.iter().any(|pod| pod.key == *key)
+                    || unit.stale.iter().any(|pod| pod.key == *key)
+                    || unit.unscheduled.iter().any(|pod| pod.key == *key);
+                Cow::Owned(one.of_pod(split(key).1, stands_wrong))
+            }
             (all, EntrySource::Controller(..)) => Cow::Owned(MigrationStatus::joined(all)),
         }
     }

@@ -21,7 +21,11 @@ use self::{
     counts::PolicyLevelCounts,
     entry::{entries, levels},
 };
-use super::{CycleClocks, ReconcileOutcome, Reconciler, schedule::ComparisonSchedule, view::ClusterView};
+use super::{
+    CycleClocks, ReconcileOutcome, Reconciler,
+    schedule::ComparisonSchedule,
+    view::{ClusterView, ReportRevisions},
+};
 use crate::operator::{
     cache::{LastSeen, Revision},
     hold::HoldReason,
@@ -37,25 +41,16 @@ const CONCURRENCY: usize = 8;
 /// The revisions of everything that records follow from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct RecordRevisions {
-    evaluation: u64,
-    propagation: Revision,
-    nodes: Revision,
-    workloads: Revision,
-    namespaces: Revision,
+    report: ReportRevisions,
     records: Revision,
     migrations: Revision,
 }
 
 impl RecordRevisions {
     fn of(view: &ClusterView<'_>) -> Self {
-        let revisions = &view.cache.revisions;
         Self {
-            evaluation: view.evaluation.serial,
-            propagation: view.propagation.acting,
-            nodes: revisions.nodes,
-            workloads: revisions.workloads,
-            namespaces: revisions.namespaces,
-            records: revisions.records,
+            report: view.report_revisions(),
+            records: view.cache.revisions.records,
             migrations: view.migrations.revision,
         }
     }

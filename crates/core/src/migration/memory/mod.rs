@@ -4,6 +4,7 @@
 //! the API server; and takes in what came of that. It is data: it has no clock, is compared and hashed, and can be explored
 //! state by state.
 
+mod handover;
 mod in_flight;
 mod outcome;
 mod replacement;
@@ -19,11 +20,12 @@ use alloc::{
 };
 use core::time::Duration;
 
-use self::{in_flight::InFlightMove, replacement::ReplacementMemory};
 pub use self::{
+    handover::{AwaitedReadiness, RecordedReadiness},
     outcome::{EndedMove, MigrationOutcome},
     step::{RequestedStep, StepAnswer, StepTarget},
 };
+use self::{in_flight::InFlightMove, replacement::ReplacementMemory};
 use super::{
     AwaitedChange, BlockedReason, MigrationCause, MigrationContext, MigrationLimits, MigrationPlan, PlannedMigration,
     STEP_DEADLINE, plan_migrations,
@@ -146,17 +148,6 @@ pub struct MigrationLook<'a> {
 }
 
 impl MigrationMemory {
-    /// That of whoever takes over, who knows of some owners how many of their pods are to be ready before another is
-    /// evicted: the rest shows in what runs.
-    #[must_use]
-    pub fn taken_over(awaited_ready: impl IntoIterator<Item = (ObjectUid, u32)>, now: MonotonicTime) -> Self {
-        let mut memory = Self::default();
-        for (owner, ready) in awaited_ready {
-            memory.miss(owner, ready, now);
-        }
-        memory
-    }
-
     /// Remembers that of `owner`, of which `before` pods were ready, one is not made anew.
     fn miss(&mut self, owner: ObjectUid, before: u32, now: MonotonicTime) {
         self.missing.insert(owner, MissingPods { before, until: now + LONGEST_REST });

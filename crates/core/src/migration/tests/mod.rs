@@ -226,6 +226,7 @@ impl Scene {
             name: names[at],
             pool: pools.get(at),
             labels: NodeViewLabels { own: &own[at], stamps },
+            granted: stamps,
             retained: held,
             taints: &[],
             schedulable: self.open,

@@ -124,6 +124,18 @@ impl ObjectSnapshot {
         })
     }
 
+    /// Where the pods of the workload `app` are, for messages.
+    pub(super) fn whereabouts(&self, namespace: &str, app: &str) -> String {
+        let own =
+            |pod: &&Value| text(pod, "/metadata/namespace") == namespace && text(pod, "/metadata/labels/app") == app;
+        let said = |pod: &Value| {
+            let going = if text(pod, "/metadata/deletionTimestamp").is_empty() { "" } else { ", going" };
+            let of = |pointer| text(pod, pointer).to_owned();
+            format!("{} on {} ({}{going})", of("/metadata/name"), of("/spec/nodeName"), of("/status/phase"))
+        };
+        self.pods.iter().filter(own).map(said).collect::<Vec<_>>().join(", ")
+    }
+
     /// The need of a pod that runs, if it is created now.
     pub(super) fn need(&self, facts: &ClusterFacts<'_>, pod: &Value) -> PlacementNeed {
         match self.workload(pod) {
