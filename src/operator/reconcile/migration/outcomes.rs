@@ -27,19 +27,24 @@ impl MigrationReconciler {
         owned: Option<&OwnedPods<'_>>,
         at: Timestamp,
     ) -> Option<EventRequest> {
-        let counted = match ended.outcome {
+        let counted = match &ended.outcome {
             MigrationOutcome::Dropped => MoveOutcome::Dropped,
-            MigrationOutcome::Failed { .. } => MoveOutcome::Failed,
+            MigrationOutcome::Failed { .. } | MigrationOutcome::NotRemade { .. } => MoveOutcome::Failed,
             MigrationOutcome::Migrated
             | MigrationOutcome::TemplateCompleted
             | MigrationOutcome::Replaced { .. }
             | MigrationOutcome::StepDone => MoveOutcome::Done,
         };
         self.metrics.moved(ended.cause, counted);
+        if let MigrationOutcome::NotRemade { pod, owner } = &ended.outcome {
+            let (namespace, note) = (split(pod).0, sentence::of_not_remade(pod, owner));
+            let about = workload_reference(owner.kind, &owner.kind_said, namespace, &owner.name, owner.uid);
+            return Some(event(about, conditions::MIGRATION_FAILED, note, true, at));
+        }
         // Whoever deleted the workload, or took its namespace out of every policy, is told nothing of it.
         let owned = owned?;
         let (reason, note, warning) = match ended.outcome {
-            MigrationOutcome::Dropped | MigrationOutcome::StepDone => return None,
+            MigrationOutcome::Dropped | MigrationOutcome::StepDone | MigrationOutcome::NotRemade { .. } => return None,
             MigrationOutcome::Failed { why, by_evictions } => {
                 (conditions::MIGRATION_FAILED, sentence::of_failure(why, owned, by_evictions), true)
             }
@@ -54,13 +59,13 @@ impl MigrationReconciler {
                 (conditions::MIGRATED, "its pods that waited for what is gone are replaced".to_owned(), false)
             }
         };
-        Some(event(owned, reason, note, warning, at))
+        Some(event(reference(owned), reason, note, warning, at))
     }
 
     /// Tells of a move that has begun.
     pub(super) fn tell_begun(&self, due: &PlannedMigration<'_>, owned: &OwnedPods<'_>, at: Timestamp) -> EventRequest {
         self.metrics.moved(due.cause, MoveOutcome::Begun);
-        event(owned, conditions::MIGRATING, sentence::sentence(due, owned), false, at)
+        event(reference(owned), conditions::MIGRATING, sentence::sentence(due, owned), false, at)
     }
 
     /// What records say of moves.
@@ -109,8 +114,8 @@ fn kept(key: &str, why: &BlockedReason) -> (String, (&'static str, String)) {
     (split(key).1.to_owned(), (why.code(), why.to_string()))
 }
 
-fn event(owned: &OwnedPods<'_>, reason: &'static str, note: String, warning: bool, at: Timestamp) -> EventRequest {
-    EventRequest { about: reference(owned), reason, note, action: "Migrate", warning, at }
+fn event(about: ObjectReference, reason: &'static str, note: String, warning: bool, at: Timestamp) -> EventRequest {
+    EventRequest { about, reason, note, action: "Migrate", warning, at }
 }
 
 /// What `owned` is called, for events.

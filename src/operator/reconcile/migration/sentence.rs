@@ -1,6 +1,7 @@
 //! Sentences about moves: what is done to a workload, and why, as events tell it.
 
 use rempart_core::{
+    cluster_objects::{OwnerRef, split},
     compliance::{Compliance, MisplacedPod, OwnedPods},
     migration::{
         BlockedReason, MigrationCause, MigrationFailure, MigrationStep, PlannedMigration, ReplacementShortfall,
@@ -28,6 +29,16 @@ pub(super) fn of_failure(failure: MigrationFailure, owned: &OwnedPods<'_>, by_ev
             format!("{shortfall}; no other pod of it is evicted before as many are")
         }
     }
+}
+
+/// That `pod`, the last of `owner`, was evicted and has no successor.
+pub(super) fn of_not_remade(pod: &str, owner: &OwnerRef) -> String {
+    let OwnerRef { kind_said, name, .. } = owner;
+    format!(
+        "pod {} was evicted, and {kind_said} {name} has had no pod for a minute: unless somebody is deleting it, ask its \
+         controller why it makes none",
+        split(pod).1
+    )
 }
 
 /// How `owned` stands, of which nothing more is to be moved.

@@ -14,7 +14,7 @@ use core::time::Duration;
 
 use super::step::{RequestedStep, StepTarget};
 use crate::{
-    cluster_objects::Pod,
+    cluster_objects::{OwnerRef, Pod},
     compliance::{MisplacedPod, OwnedPods, PodOwner},
     migration::{
         AwaitedChange, AwaitedPods, JOB_COUNTS_WITHIN, MigrationCause, MigrationFailure, MigrationProgress,
@@ -207,6 +207,12 @@ impl InFlightMove {
     /// Whether pods of an owner of another kind go by it.
     fn is_owner_unknown(&self) -> bool {
         self.going.as_ref().is_some_and(|going| !going.is_owner_known)
+    }
+
+    /// A pod that was evicted, by its name, and its owner, where that is of a kind that Rempart does not know.
+    pub(super) fn evicted_of_unknown_owner(&self) -> Option<(&String, &OwnerRef)> {
+        let going = self.going.as_ref().filter(|going| self.steps.is_empty() && !going.is_owner_known)?;
+        Some((&going.key, going.pod.owner.as_ref()?))
     }
 
     /// How many pods are to be ready before another is evicted, where nobody but their owner knows how many there should be.

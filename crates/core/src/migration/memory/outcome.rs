@@ -1,10 +1,10 @@
 //! Outcomes of moves: which of those in flight have ended, and what is remembered of each.
 
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 
 use super::{InFlightMove, MigrationMemory, MigrationSurroundings};
 use crate::{
-    cluster_objects::ObjectUid,
+    cluster_objects::{ObjectUid, OwnerRef},
     compliance::{ComplianceReport, OwnedPods, PodRevision},
     migration::{
         AwaitedChange, BlockedReason, MigrationCause, MigrationFailure, MigrationProgress, ReplacementStrategy,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A move that is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedMove {
     /// What makes the pods.
     pub owner: ObjectUid,
@@ -24,7 +24,7 @@ pub struct EndedMove {
 }
 
 /// How a move ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MigrationOutcome {
     /// Nothing of the workload is to be moved any more.
     Migrated,
@@ -43,6 +43,14 @@ pub enum MigrationOutcome {
         why: MigrationFailure,
         /// Whether pods go one by one instead.
         by_evictions: bool,
+    },
+    /// The last pod of an owner that Rempart does not know was evicted, and it has made no other for a
+    /// minute: it may have been deleted, or wait for somebody.
+    NotRemade {
+        /// The pod that went, by its name, with its namespace.
+        pod: String,
+        /// Its owner.
+        owner: OwnerRef,
     },
     /// It is not told of any more: its workload is gone or governed by nobody, somebody has paused it, or its reason went
     /// before it had begun.
@@ -74,7 +82,10 @@ impl MigrationMemory {
                 (MigrationProgress::UnderWay | MigrationProgress::Paused, _) => MigrationOutcome::Dropped,
                 (MigrationProgress::Done | MigrationProgress::Failed(_), None) => {
                     self.resting.remove(&owner);
-                    MigrationOutcome::Dropped
+                    match flight.evicted_of_unknown_owner() {
+                        Some((pod, owner)) => MigrationOutcome::NotRemade { pod: pod.clone(), owner: owner.clone() },
+                        None => MigrationOutcome::Dropped,
+                    }
                 }
                 (MigrationProgress::Failed(why), Some(owned)) => self.failed(owned, why, now),
                 (MigrationProgress::Done, Some(owned)) => self.done(owned, &flight, surroundings, now),

@@ -137,7 +137,7 @@ fn report(owned: OwnedPods<'_>) -> ComplianceReport<'_> {
 }
 
 fn outcomes(ended: &[EndedMove]) -> Vec<MigrationOutcome> {
-    ended.iter().map(|ended| ended.outcome).collect()
+    ended.iter().map(|ended| ended.outcome.clone()).collect()
 }
 
 #[test]
