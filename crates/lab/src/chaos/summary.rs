@@ -87,7 +87,7 @@ impl fmt::Display for ChaosSummary {
         writeln!(
             f,
             "  in the end   all as it should be after {:.1} s unless said below, {} pods kept, since nothing else could take \
-             them or only their owner may move them, {} records right",
+             them, only their owner may move them or a budget holds them, {} records right",
             self.recovered.as_secs_f64(),
             self.kept,
             self.records

@@ -34,6 +34,7 @@ pub(super) struct ObjectSnapshot {
     /// The load's, by the last part of their path.
     workloads: Vec<(LoadKind, Value)>,
     pub(super) records: Vec<Value>,
+    budgets: Vec<Value>,
 }
 
 /// The kinds of workloads, each once.
@@ -59,6 +60,7 @@ impl ObjectSnapshot {
             pods: if pods { list(client, "/api/v1/pods").await? } else { Vec::new() },
             workloads,
             records: if pods { ours("workloadplacements").await? } else { Vec::new() },
+            budgets: if pods { list(client, "/apis/policy/v1/poddisruptionbudgets").await? } else { Vec::new() },
         })
     }
 
@@ -159,6 +161,21 @@ impl ObjectSnapshot {
             || (reverted && is("/spec/replicas", json!(1)))
     }
 
+    /// Whether a budget takes a pod for one that is about to go, and so lets none go: for two minutes after an eviction of
+    /// which nothing came, as of one that was cut short, Kubernetes refuses the next.
+    fn held_by_budget(&self, pod: &Value) -> bool {
+        let covers = |budget: &&Value| {
+            text(budget, "/metadata/namespace") == text(pod, "/metadata/namespace")
+                && text(budget, "/spec/selector/matchLabels/app") == text(pod, "/metadata/labels/app")
+        };
+        let waits = |budget: &Value| {
+            let disrupted = budget.pointer("/status/disruptedPods").and_then(Value::as_object);
+            let allowed = budget.pointer("/status/disruptionsAllowed").and_then(Value::as_u64);
+            allowed == Some(0) && disrupted.is_some_and(|pods| !pods.is_empty())
+        };
+        self.budgets.iter().filter(covers).any(waits)
+    }
+
     /// Each `DaemonSet` of the load with each node that may have one of its pods, and has none.
     pub(super) fn missing_of_daemon_sets(&self, now: Timestamp) -> BTreeSet<(String, String)> {
         let facts = self.facts(now);
@@ -211,8 +228,8 @@ impl ObjectSnapshot {
         Ok((kept, records::agree(self, &facts)?))
     }
 
-    /// Fails unless every pod that runs stands where its need is met, or nowhere could, or only its owner may move it.
-    /// Counts the latter two.
+    /// Fails unless every pod that runs stands where its need is met, or nowhere could, or only its owner may move it, or a
+    /// budget holds it. Counts the latter three.
     fn compliant(&self, now: Timestamp) -> Result<usize> {
         let facts = self.facts(now);
         let (mut kept, mut wrong) = (0, Vec::new());
@@ -223,8 +240,8 @@ impl ObjectSnapshot {
             let Some(why) = NodeClearance::of(&facts, node).refuses(&need) else { continue };
             let elsewhere =
                 self.nodes.iter().filter(|node| is_true(node, "Ready")).map(|node| text(node, "/metadata/name"));
-            let owners = self.left_to_its_owner(pod);
-            if !owners && elsewhere.into_iter().any(|node| NodeClearance::of(&facts, node).refuses(&need).is_none()) {
+            let stays = self.left_to_its_owner(pod) || self.held_by_budget(pod);
+            if !stays && elsewhere.into_iter().any(|node| NodeClearance::of(&facts, node).refuses(&need).is_none()) {
                 wrong.push(format!("{namespace}/{} on {node}: {why}", text(pod, "/metadata/name")));
             } else {
                 kept += 1;

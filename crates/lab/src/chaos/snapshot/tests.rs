@@ -62,6 +62,7 @@ fn sound() -> ObjectSnapshot {
             (LoadKind::Deployment, workload("Deployment", "web", "internal")),
         ],
         records: vec![record("DaemonSet", "set", 1, "True"), record("Deployment", "web", 2, "True")],
+        budgets: Vec::new(),
     };
     stamp(&mut snapshot);
     snapshot
@@ -172,5 +173,22 @@ fn a_pod_of_a_daemon_set_that_its_node_has_all_stamps_for_waits_for_the_schedule
         assert_eq!(snapshot.waits_for_scheduler("claims/set", node), waits, "{node} {key}");
         assert!(!snapshot.waits_for_scheduler("claims/web", node));
         assert!(snapshot.missing_of_daemon_sets(now()).contains(&("claims/set".to_owned(), "nord-1".to_owned())));
+    }
+}
+
+#[test]
+fn what_a_budget_takes_for_going_already_is_kept() {
+    for (disrupted, kept) in [(json!({}), false), (json!({"b": "2026-11-27T12:00:00Z"}), true)] {
+        let told = said(|found| {
+            found.workloads[1].1["metadata"]["annotations"]["rempart.dev/sensitivity"] = json!("secret");
+            found.records[1]["status"]["pods"]["violating"] = json!(1);
+            found.records[1]["status"]["conditions"][0]["status"] = json!("False");
+            found.budgets = vec![json!({
+                "metadata": {"namespace": "claims"},
+                "spec": {"selector": {"matchLabels": {"app": "web"}}},
+                "status": {"disruptionsAllowed": 0, "disruptedPods": disrupted.clone()},
+            })];
+        });
+        assert_eq!(told == "1 kept, 2 records", kept, "{told}");
     }
 }
