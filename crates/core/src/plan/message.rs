@@ -94,6 +94,24 @@ impl<'a> PlanContext<'_, 'a> {
         message
     }
 
+    /// By which exceptions pods of `planned` are held to a higher level than their own, as a clause to follow a reason; empty
+    /// where by none. All pods of an exception select one key, which its level decides.
+    #[must_use]
+    pub fn held_higher(&self, planned: &PlannedWorkload<'_>) -> String {
+        let higher = self.exceptions(planned).filter_map(|(ask, exception)| {
+            let (name, (rank, level)) = (ask.exception?, ask.level?);
+            let of = self.cluster.world().policies.get(ask.policy)?.levels.at(exception.rank)?;
+            (rank < exception.rank).then(|| {
+                let (held, policy) = (&of.name, ask.policy);
+                format!(
+                    "; its pods, of level {level}, are held to level {held} since exception {name} of policy {policy} is for \
+                     that one"
+                )
+            })
+        });
+        higher.collect()
+    }
+
     /// What `planned` asks under exceptions.
     fn exceptions(&self, planned: &PlannedWorkload<'_>) -> impl Iterator<Item = (&PolicyDemand<'a>, &'a Exception)> {
         let asks = self.demand(planned).map(|demand| demand.asks.iter()).into_iter().flatten();

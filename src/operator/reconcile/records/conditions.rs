@@ -127,11 +127,13 @@ fn why<'a>(
         return format!("node {node} is of no pool; describe it in a PlacementPool, or move the pod");
     };
     let reasons = plan_context.demand(planned).map(|demand| demand.reasons(clearance)).unwrap_or_default();
+    let held_higher = plan_context.held_higher(planned);
     match reasons.as_slice() {
         [] => format!("pool {} lacks what the pod's own annotations ask for", pool.name),
-        [one] => format!("pool {}: {one}", pool.name),
+        [one] => format!("pool {}: {one}{held_higher}", pool.name),
         [first, rest @ ..] => {
-            format!("pool {}: {first} (and {})", pool.name, counted(rest.len(), "reason more", "reasons more"))
+            let more = counted(rest.len(), "reason more", "reasons more");
+            format!("pool {}: {first} (and {more}){held_higher}", pool.name)
         }
     }
 }
