@@ -3,7 +3,11 @@
 //! Takes what runs and the report of it, and returns an entry for each workload that some policy governs, by the record's
 //! name.
 
-use std::{borrow::Cow, collections::BTreeMap, iter};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    iter,
+};
 
 use super::{
     content,
@@ -85,17 +89,35 @@ impl<'s, 'a> RecordEntry<'s, 'a> {
             }
             EntrySource::Pod(_, _, unit) => of(&unit.uid).into_iter().collect(),
         };
-        match (found.as_slice(), &self.of) {
-            ([], _) => Cow::Owned(MigrationStatus::default()),
+        let status = match (found.as_slice(), &self.of) {
+            ([], _) => return Cow::Owned(MigrationStatus::default()),
             ([one], EntrySource::Controller(..)) => Cow::Borrowed(*one),
-            ([one, ..], EntrySource::Pod(key, _, unit)) => {
-                let stands_wrong = unit.misplaced.iter().any(|pod| pod.key == *key)
-                    || unit.stale.iter().any(|pod| pod.key == *key)
-                    || unit.unscheduled.iter().any(|pod| pod.key == *key);
-                Cow::Owned(one.of_pod(split(key).1, stands_wrong))
+            ([one, ..], EntrySource::Pod(key, ..)) => {
+                let name = split(key).1;
+                return Cow::Owned(one.of_pod(name, self.units().flat_map(wrong).any(|found| found == name)));
             }
             (all, EntrySource::Controller(..)) => Cow::Owned(MigrationStatus::joined(all)),
+        };
+        // It was looked at what moves a moment ago: what has gone or stands right since is told of no more.
+        if status.kept.is_empty() {
+            return status;
         }
+        let wrong: BTreeSet<&str> = self.units().flat_map(wrong).collect();
+        if status.kept.keys().all(|name| wrong.contains(name.as_str())) {
+            return status;
+        }
+        let mut status = status.into_owned();
+        status.kept.retain(|name, _| wrong.contains(name.as_str()));
+        Cow::Owned(status)
+    }
+
+    /// What it has of pods that are moved together.
+    fn units(&self) -> impl Iterator<Item = &'s OwnedPods<'a>> {
+        let (units, unit) = match &self.of {
+            EntrySource::Controller(_, units) => (units.as_slice(), None),
+            EntrySource::Pod(_, _, unit) => (Default::default(), Some(*unit)),
+        };
+        units.iter().copied().chain(unit)
     }
 
     /// How many pods it has, how many are on each node, and which do not stand where they should.
@@ -124,6 +146,13 @@ impl<'s, 'a> RecordEntry<'s, 'a> {
         }
         (tally, nodes, misplaced)
     }
+}
+
+/// The names of the pods of `unit` of which it can be told why they stay.
+fn wrong<'u>(unit: &'u OwnedPods<'_>) -> impl Iterator<Item = &'u str> {
+    let misplaced = unit.misplaced.iter().map(|pod| pod.key);
+    let others = unit.stale.iter().map(|pod| pod.key).chain(unit.unscheduled.iter().map(|pod| pod.key));
+    misplaced.chain(others).map(|key| split(key).1)
 }
 
 /// The records that there are to be, by namespace and name.
