@@ -333,3 +333,23 @@ fn what_decides_alike_is_equal_as_of_its_own_time() {
     assert_ne!(one.as_of(BEGIN + wait, BEGIN), other.as_of(later, BEGIN), "it has waited longer");
     assert_eq!(one.as_of(BEGIN + wait, BEGIN).wake(BEGIN), one.wake(BEGIN + wait).map(|then| then - wait));
 }
+
+#[test]
+fn what_a_policy_minds_that_is_not_in_force_holds_no_move() {
+    let (enforced, audited, pod) = (policy(), policy(), pod());
+    let required = |policy, in_force| PolicyRequirement { policy, index: 0, in_force, need: Err(vec![]) };
+    let by_audit_alone = || MisplacedPod {
+        requirements: Rc::new(PodRequirements { policies: vec![required(&enforced, true), required(&audited, false)] }),
+        compliance: Rc::from([Compliance::Compliant, Compliance::Violating]),
+        ..misplaced(&enforced, &pod)
+    };
+    let stateful = ControllerSpec::StatefulSet { on_delete: false, first_updated: 0, last_ordinal: 0, rolling: false };
+    let daemons = ControllerSpec::DaemonSet { on_delete: false, updated: 1 };
+    for rolled in [controller(1, daemons), controller(1, stateful), deployment(1)] {
+        let flight = flight(BEGIN, AwaitedChange::Rollout { note: NOTE.to_owned(), seen: true });
+        let mut memory = memory(flight);
+        let owned = OwnedPods { misplaced: vec![by_audit_alone()], ..unit(&rolled, 1) };
+        let ended = memory.end_moves(&report(owned), &Quiet(BEGIN), BEGIN + Duration::from_secs(5));
+        assert_eq!(outcomes(&ended), [MigrationOutcome::Migrated], "{:?}", rolled.spec);
+    }
+}
