@@ -24,6 +24,9 @@ const LONGEST_ABSENCE: Duration = Duration::from_secs(5);
 /// One of so many of the writes that may be on their way at a time may be an event, and one a move. Each takes a connection
 /// of its own, and stamps come first.
 pub const SHARE: usize = 4;
+/// So many admission objects are written at a time, as many as one policy has: the API server compiles each, and of those of
+/// many policies at once most would not be answered in time, and all would be sent again together.
+const ADMISSION_AT_A_TIME: usize = 24;
 /// How often a kind of write that fails is logged: with an API server that is away, every one fails.
 const LOG_PACE: Duration = Duration::from_secs(1);
 
@@ -167,6 +170,8 @@ impl WriteQueue {
         let mut admitted = ReadyWrites::default();
         let mut statuses = self.in_flight(WriteTarget::is_status);
         let mut moves = self.in_flight(WriteTarget::moves_pods);
+        let is_admission = |target: &WriteTarget| matches!(target, WriteTarget::Admission(..));
+        let mut admissions = self.in_flight(is_admission);
         for request in due {
             let target = request.target();
             if let Some(not_before) = self.backs_off_until(&target, now) {
@@ -180,10 +185,13 @@ impl WriteQueue {
                 // However many statuses differ, the connection is for stamps as well.
                 admitted.holds.add(HoldReason::Concurrency, target.object());
                 admitted.put_off.push((target, None));
+            } else if is_admission(&target) && admissions >= ADMISSION_AT_A_TIME {
+                admitted.holds.add(HoldReason::Concurrency, target.object());
             } else if target.moves_pods() && moves >= concurrency.div_ceil(SHARE) {
                 admitted.holds.add(HoldReason::Concurrency, target.object());
             } else {
                 moves = moves.saturating_add(usize::from(target.moves_pods()));
+                admissions = admissions.saturating_add(usize::from(is_admission(&target)));
                 statuses = statuses.saturating_add(usize::from(target.is_status()));
                 let write = InFlightWrite { version: version(cache, &target), fingerprint: fingerprint(&request) };
                 self.in_flight.insert(target, write);
@@ -372,6 +380,7 @@ fn version(cache: &ClusterCache, target: &WriteTarget) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admission::AdmissionKind;
 
     fn node(name: &str) -> WriteTarget {
         WriteTarget::NodeLabels(name.into())
@@ -392,6 +401,24 @@ mod tests {
         }
         assert_eq!(queue.outage_until(now), None);
         assert!(queue.backs_off_until(&node("slow"), now).is_some());
+    }
+
+    #[test]
+    fn admission_of_many_policies_is_written_a_few_at_a_time() {
+        let (mut queue, now) = (WriteQueue::default(), Instant::now());
+        let all = || -> Vec<_> {
+            let delete = |number| WriteRequest::DeleteAdmission(AdmissionKind::Validation, format!("p.{number}"), 1);
+            (0..40).map(delete).collect()
+        };
+        let cache = ClusterCache::default();
+        let first = queue.take_ready(all(), &cache, 8, now);
+        assert_eq!(first.requests.len(), 24);
+        assert!(queue.take_ready(all(), &cache, 8, now).requests.is_empty(), "as many are on their way");
+        for request in &first.requests[..3] {
+            queue.on_write_result(&request.target(), None, now);
+        }
+        // One that is done is asked for no more; here it is.
+        assert_eq!(queue.take_ready(all(), &cache, 8, now).requests.len(), 3);
     }
 
     #[test]
