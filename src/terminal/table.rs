@@ -143,10 +143,7 @@ mod tests {
             for name in ["  Deployment api", "  StatefulSet a-database-with-a-name-that-is-long"] {
                 let text = table(width, name);
                 let whole = |word: &&str| text.split_whitespace().any(|found| found == *word);
-                assert!(
-                    words.iter().chain(&[name.split(' ').next_back().unwrap()]).all(|word| whole(word)),
-                    "{width}\n{text}"
-                );
+                assert!(words.iter().chain(&[name.split(' ').next_back().unwrap()]).all(whole), "{width}\n{text}");
             }
         }
         insta::assert_snapshot!(table(60, "  StatefulSet a-database-with-a-name-that-is-long"), @r#"
