@@ -1,14 +1,15 @@
 //! `rempart impact`: what an edit, or time, would change.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 use anyhow::bail;
 use clap::{Parser, ValueEnum};
 
 use super::{
     FOUND,
+    failure::{self, FailureFormat},
     input::{self, InputOptions, NamedTexts},
-    output,
+    output, passed_over,
 };
 use crate::{
     diagnostic::source::SourceMap,
@@ -103,8 +104,24 @@ enum ImpactSides {
     Time,
 }
 
+impl ImpactFormat {
+    /// How a failure is said as well.
+    fn of_failure(self) -> Option<FailureFormat> {
+        match self {
+            Self::Text => None,
+            Self::Json => Some(FailureFormat::Json),
+            Self::Yaml => Some(FailureFormat::Yaml),
+        }
+    }
+}
+
 impl ImpactCommand {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        let format = self.output.of_failure();
+        failure::tell(format, self.judge())
+    }
+
+    fn judge(self) -> anyhow::Result<ExitCode> {
         let Self { old, new, with, reading, from, at, enforced, fail_on, output } = self;
         let sides = match (&old, &new, reading.cluster, at) {
             (Some(_), Some(_), _, _) => ImpactSides::Edit,
@@ -147,18 +164,25 @@ impl ImpactCommand {
             side.complete(rest);
         }
         let (old, new) = (reading.locate(old, snapshot.as_ref()), reading.locate(new, snapshot.as_ref()));
-        input::tell_left_out(&[&before, &after, &common], &new, &sources);
+        let named = [&before, &after, &common];
+        passed_over::tell_left_out(&named, &new, &sources);
         check(&reading, &old, &new, &sources)?;
 
+        let ignored = passed_over::ignored(&named, &[&old, &new], &sources);
         let from = input::at(from);
         let assume = PlanAssumptions { enforced };
-        let (before, after) = (plan(&old.inventory, from, assume), plan(&new.inventory, at.unwrap_or(from), assume));
-        let difference = impact(&before, &after);
-        let report = || report::ImpactReport::new(&difference, &before, &after);
+        let (old_plan, new_plan) =
+            (plan(&old.inventory, from, assume), plan(&new.inventory, at.unwrap_or(from), assume));
+        let difference = impact(&old_plan, &new_plan);
+        let report = || report::ImpactReport::new(&difference, &old_plan, &new_plan, &ignored);
         match output {
-            ImpactFormat::Text => {
-                output::print(&text::impact(&difference, &before, &after, layout_of_output(reading.color)))
-            }
+            ImpactFormat::Text => output::print(&text::impact(
+                &difference,
+                &old_plan,
+                &new_plan,
+                &ignored,
+                layout_of_output(reading.color),
+            )),
             ImpactFormat::Json => output::stream(|out| report::json(&report(), out)),
             ImpactFormat::Yaml => output::stream(|out| report::yaml(&report(), out)),
         }?;
@@ -183,7 +207,9 @@ fn check(
     sources: &SourceMap,
 ) -> anyhow::Result<()> {
     let mut all = old.diagnostics.clone();
-    all.extend(new.diagnostics.iter().filter(|found| !old.diagnostics.contains(found)).cloned());
+    // A file that both sides name is read for each.
+    let told: BTreeSet<String> = old.diagnostics.iter().map(|found| found.one_line(sources)).collect();
+    all.extend(new.diagnostics.iter().filter(|found| !told.contains(&found.one_line(sources))).cloned());
     reading.report(&all, sources)?;
     if old.inventory.world.policies.is_empty() && new.inventory.world.policies.is_empty() {
         bail!("nothing was judged: there is no PlacementPolicy on either side");

@@ -10,7 +10,9 @@ use clap::Args;
 
 use super::{
     cluster::{self, ClusterSnapshot, SnapshotScope},
+    failure::WrongInput,
     output,
+    passed_over::tell_left_out,
     progress::ProgressSpinner,
     render::render,
 };
@@ -21,9 +23,9 @@ use crate::{
         position::{TextPosition, TextSpan},
         source::{FileId, SourceMap, SourceSpan},
     },
-    gather::{GatherSettings, GatheredObjects, LocatedInventory, PodTemplateKinds, UnjudgedObject},
+    gather::{GatherSettings, GatheredObjects, LocatedInventory, PodTemplateKinds},
     manifest::{
-        files::{self, FileOrigin, FileSet, LeftOut},
+        files::{self, FileOrigin, FileSet, LeftOut, UnreadPath, UnrenderedDirectory},
         read::{read, read_from, split},
         stream,
         walk::FileExclusions,
@@ -34,8 +36,8 @@ use crate::{
 use rempart_core::{
     admission::SensitivitySource,
     instant::{CalendarDay, Timestamp},
-    name::quoted,
-    text::{FewDisplay, ListDisplay, counted},
+    text::counted,
+    workload::{TemplatedKind, WorkloadKind},
 };
 
 /// From where, beside files, and how what is read is to be understood.
@@ -116,7 +118,9 @@ const EXEMPT: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "rem
 pub(super) struct NamedTexts {
     files: Vec<(FileId, FileOrigin)>,
     diagnostics: Vec<Diagnostic>,
-    left_out: LeftOut,
+    pub(super) left_out: LeftOut,
+    /// What may hold manifests and was not read.
+    pub(super) not_read: Vec<UnreadPath>,
     /// What texts hold that were too large to be kept.
     streamed: Option<GatheredObjects<'static>>,
 }
@@ -156,15 +160,17 @@ impl InputOptions {
             })
         };
         let found = files::gather(paths, &exclusions, &mut std::io::stdin(), &mut stream, sources);
-        let FileSet { mut files, mut diagnostics, left_out, unrendered } = found;
+        let FileSet { mut files, mut diagnostics, left_out, unrendered, mut not_read } = found;
         files.extend(kept);
         if self.render {
-            diagnostics.retain(|found| found.code != files::NOT_RENDERED);
+            diagnostics.retain(|found| !files::is_of_unrendered(found));
             let (rendered, failed) = render(&unrendered, &self.namespace, sources);
             files.extend(rendered.into_iter().map(|file| (file, FileOrigin::Named)));
             diagnostics.extend(failed);
+        } else {
+            not_read.extend(unrendered.iter().map(UnrenderedDirectory::unread_path));
         }
-        Ok(NamedTexts { files, diagnostics, left_out, streamed })
+        Ok(NamedTexts { files, diagnostics, left_out, not_read, streamed })
     }
 
     /// Nothing gathered yet.
@@ -265,7 +271,27 @@ impl InputOptions {
     ) -> anyhow::Result<LocatedInventory<'s>> {
         let located = self.locate(self.complete(self.gather(&[named], sources)?, snapshot, sources), snapshot);
         tell_left_out(&[named], &located, sources);
+        self.tell_unused_templates(&located);
         Ok(located)
+    }
+
+    /// Warns of kinds that `--pod-template` names and that nothing in `located` is of.
+    fn tell_unused_templates(&self, located: &LocatedInventory<'_>) {
+        let Ok(templates) = self.templates() else { return };
+        // An object where the way leads elsewhere is told already.
+        if located.diagnostics.iter().any(|found| found.code == "NoPodTemplate") {
+            return;
+        }
+        let is_of = |kind: &TemplatedKind| {
+            let same = |of: WorkloadKind| matches!(of, WorkloadKind::Templated(of) if of == kind);
+            located.inventory.workloads.iter().any(|workload| same(workload.identity.kind))
+        };
+        for TemplatedKind { group, kind, template, .. } in templates.unused(is_of) {
+            let kind = if group.is_empty() { kind.clone() } else { format!("{group}/{kind}") };
+            output::warn(&format!(
+                "--pod-template {kind}={template}: no {kind} with a pod template there is among what was read"
+            ));
+        }
     }
 
     /// What `gathered` comes to.
@@ -320,9 +346,14 @@ impl InputOptions {
     /// When one of them is an error: an answer could not be trusted.
     pub(super) fn report(&self, diagnostics: &[Diagnostic], sources: &SourceMap) -> anyhow::Result<()> {
         output::diagnose(diagnostics, sources, layout_of_errors(self.color));
-        match diagnostics.iter().filter(|found| found.severity == Severity::Error).count() {
+        let wrong: Vec<_> = diagnostics.iter().filter(|found| found.severity == Severity::Error).collect();
+        match wrong.len() {
             0 => Ok(()),
-            errors => bail!("nothing was judged: {}, told above", counted(errors, "error", "errors")),
+            errors => {
+                let message = format!("nothing was judged: {}, told above", counted(errors, "error", "errors"));
+                let findings = wrong.into_iter().map(|found| finding(found, sources)).collect();
+                Err(WrongInput { message, findings }.into())
+            }
         }
     }
 }
@@ -379,7 +410,7 @@ fn read_share<'s>(
         read_from(file, line, text, &mut |found| {
             let found = match found {
                 Err(diagnostic) if origin == FileOrigin::Directory => {
-                    let told = files::in_directory(diagnostic, sources.name(file));
+                    let told = files::in_directory(diagnostic, sources.name(file), text);
                     if told.code == files::NOT_RENDERED && template.replace(file) == Some(file) {
                         return;
                     }
@@ -391,36 +422,6 @@ fn read_share<'s>(
         });
     }
     gathered
-}
-
-/// Tells in one line what was left out of directories.
-pub(super) fn tell_left_out(named: &[&NamedTexts], located: &LocatedInventory<'_>, sources: &SourceMap) {
-    let sum = |of: fn(&LeftOut) -> usize| named.iter().map(|texts| of(&texts.left_out)).sum::<usize>();
-    let mut parts = Vec::new();
-    let files = named.iter().flat_map(|texts| &texts.left_out.without_kind).map(|path| path.display().to_string());
-    let documents = located.not_objects.iter().map(|file| sources.name(*file).to_owned());
-    let (mut in_files, mut count) = (BTreeSet::new(), 0_usize);
-    for name in files.chain(documents) {
-        count = count.saturating_add(1);
-        in_files.insert(name);
-    }
-    if count > 0 {
-        let what = counted(count, "document that is no Kubernetes object", "documents that are no Kubernetes objects");
-        parts.push(format!("{what} ({})", FewDisplay(in_files.iter())));
-    }
-    let paths = |count: usize, why: &str| (count > 0).then(|| format!("{} {why}", counted(count, "path", "paths")));
-    parts.extend(paths(sum(|left| left.ignored), "by .gitignore"));
-    parts.extend(paths(sum(|left| left.excluded), "by --exclude"));
-    if !parts.is_empty() {
-        output::note(&format!("passed over {}", ListDisplay(parts.iter())));
-    }
-    let plain = sum(|left| left.plain_kustomizations);
-    if plain > 0 {
-        let what = counted(plain, "kustomization alters", "kustomizations alter");
-        output::note(&format!(
-            "{what} nothing that decides where pods run: what is listed there is judged as it stands"
-        ));
-    }
 }
 
 /// Says which namespaces were taken to have no labels because nobody gave them.
@@ -451,7 +452,7 @@ impl GatheredLocations<'_> {
     }
 }
 
-fn location(sources: &SourceMap, place: SourceSpan) -> Option<report::FileLocation> {
+pub(super) fn location(sources: &SourceMap, place: SourceSpan) -> Option<report::FileLocation> {
     let file = sources.name(place.file);
     let TextPosition { line, column } = place.span.start;
     // What a cluster says stands in no file.
@@ -497,16 +498,4 @@ fn note_volumes_not_looked_at(located: &LocatedInventory<'_>) {
             "the volumes of {who} are not looked at, since no node is known: give the nodes too, or --cluster"
         ));
     }
-}
-
-/// What of `located` is not judged, for a report.
-pub(super) fn ignored(located: &LocatedInventory<'_>) -> report::IgnoredKinds {
-    let name = |object: &UnjudgedObject| {
-        let texts = object.statements.iter().flat_map(|said| [&said.statement.sensitivity, &said.statement.categories]);
-        let mut says: Vec<String> = texts.flatten().map(|text| quoted(text)).collect();
-        says.dedup();
-        let (kind, name) = (quoted(&object.kind), quoted(&object.name));
-        report::UnjudgedName { kind, namespace: quoted(&object.namespace), name, says }
-    };
-    report::IgnoredKinds { kinds: located.ignored.clone(), unjudged: located.unjudged.iter().map(name).collect() }
 }

@@ -6,6 +6,7 @@ use clap::{Parser, ValueEnum};
 
 use super::{
     FOUND,
+    failure::{self, FailureFormat},
     input::{self, InputOptions},
     output,
 };
@@ -57,8 +58,25 @@ enum LintFormat {
     Sarif,
 }
 
+impl LintFormat {
+    /// How a failure is said as well.
+    fn of_failure(self) -> Option<FailureFormat> {
+        match self {
+            Self::Text | Self::Line => None,
+            Self::Json => Some(FailureFormat::Json),
+            Self::Yaml => Some(FailureFormat::Yaml),
+            Self::Sarif => Some(FailureFormat::Sarif),
+        }
+    }
+}
+
 impl LintCommand {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        let format = self.output.of_failure();
+        failure::tell(format, self.judge())
+    }
+
+    fn judge(self) -> anyhow::Result<ExitCode> {
         let Self { files, reading, at, output } = self;
         let mut sources = SourceMap::default();
         let named = reading.read_texts(&files, &mut sources)?;

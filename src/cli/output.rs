@@ -35,8 +35,15 @@ pub(super) fn stream(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> an
 fn written(result: io::Result<()>) -> anyhow::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("standard output cannot be written"),
+        result => result.context(UNWRITABLE),
     }
+}
+
+const UNWRITABLE: &str = "standard output cannot be written";
+
+/// Whether `error` is that standard output cannot be written.
+pub(super) fn is_unwritable(error: &anyhow::Error) -> bool {
+    error.to_string() == UNWRITABLE
 }
 
 /// Writes `text` to standard error. When that fails too, there is nobody left to tell.

@@ -7,8 +7,9 @@ use clap::{Parser, ValueEnum};
 
 use super::{
     FOUND,
+    failure::{self, FailureFormat},
     input::{self, InputOptions},
-    output,
+    output, passed_over,
     stats::RunStatistics,
 };
 use crate::{
@@ -75,8 +76,26 @@ enum PlanFormat {
     Sarif,
 }
 
+impl PlanFormat {
+    /// How a failure is said as well.
+    fn of_failure(self) -> Option<FailureFormat> {
+        match self {
+            Self::Text => None,
+            Self::Json => Some(FailureFormat::Json),
+            Self::Yaml => Some(FailureFormat::Yaml),
+            Self::Junit => Some(FailureFormat::Junit),
+            Self::Sarif => Some(FailureFormat::Sarif),
+        }
+    }
+}
+
 impl PlanCommand {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        let format = self.output.of_failure();
+        failure::tell(format, self.judge())
+    }
+
+    fn judge(self) -> anyhow::Result<ExitCode> {
         let Self { files, reading, at, enforced, full, output, stats: tells } = self;
         let mut stats = RunStatistics::begin();
         if files.is_empty() && !reading.cluster {
@@ -91,7 +110,7 @@ impl PlanCommand {
         let plan = plan(&located.inventory, input::at(at), PlanAssumptions { enforced });
         stats.done("deciding");
         let locations = input::GatheredLocations { located: &located, sources: &sources };
-        let ignored = input::ignored(&located);
+        let ignored = passed_over::ignored(&[&named], &[&located], &sources);
         match output {
             PlanFormat::Text => {
                 let detail = if full { text::ReportDetail::Full } else { text::ReportDetail::Brief };
@@ -99,9 +118,9 @@ impl PlanCommand {
             }
             PlanFormat::Json => output::stream(|out| report::json(&report::PlanReport::new(&plan, &ignored), out)),
             PlanFormat::Yaml => output::stream(|out| report::yaml(&report::PlanReport::new(&plan, &ignored), out)),
-            PlanFormat::Junit => output::stream(|out| report::junit(&plan, out)),
+            PlanFormat::Junit => output::stream(|out| report::junit(&plan, &ignored, out)),
             PlanFormat::Sarif => {
-                let findings = report::of_plan(&plan, &locations);
+                let findings = report::of_plan(&plan, &locations).chain(report::of_ignored(&ignored));
                 output::stream(|out| report::sarif(&report::PLAN_RULES, findings, out))
             }
         }?;

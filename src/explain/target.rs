@@ -91,7 +91,7 @@ impl ExplainTarget {
             Some((kind, _)) => {
                 Ok(Self::Workload { kind: *kind, namespace: namespace.to_owned(), name: name.to_owned() })
             }
-            None => Err(InvalidTarget::Kind { kind: quoted(kind), hint: hint(&word) }),
+            None => Err(InvalidTarget::Kind { kind: quoted(kind), hint: hint(&word, templates) }),
         }
     }
 }
@@ -127,15 +127,21 @@ fn is_instance(path: &str, template: &str) -> bool {
     rest.is_empty()
 }
 
-fn hint(word: &str) -> String {
+fn hint(word: &str, templates: &PodTemplateKinds) -> String {
     let full = KINDS.iter().filter_map(|(_, words)| words.first().copied()).chain(OTHERS);
+    let others: Vec<String> = templates.iter().map(|known| known.kind.to_ascii_lowercase()).collect();
     let all = KINDS.iter().flat_map(|(_, words)| words.iter().copied()).chain(OTHERS);
+    let all = all.chain(others.iter().map(String::as_str));
     let word = quoted(word);
     let likeness = |known: &str| strsim::jaro_winkler(known, &word);
-    match all.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|best| likeness(best) > 0.85) {
-        Some(best) => format!("perhaps {best} is meant"),
-        None => format!("write one of {}", full.collect::<Vec<_>>().join(", ")),
-    }
+    let best = all.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|best| likeness(best) > 0.85);
+    best.map_or_else(
+        || {
+            let full: Vec<_> = full.collect();
+            format!("write one of {}; or a kind of others that makes pods, as rollout", full.join(", "))
+        },
+        |best| format!("perhaps {best} is meant"),
+    )
 }
 
 impl fmt::Display for ExplainTarget {
@@ -219,9 +225,10 @@ mod tests {
                 "deployment.batch/api",
                 r#""deployment.batch" is no kind that can be explained: perhaps deployment is meant"#,
             ),
+            ("rolout/api", r#""rolout" is no kind that can be explained: perhaps rollout is meant"#),
             (
                 "lvl/top",
-                r#""lvl" is no kind that can be explained: write one of deployment, statefulset, daemonset, replicaset, job, cronjob, pod, level, category"#,
+                r#""lvl" is no kind that can be explained: write one of deployment, statefulset, daemonset, replicaset, job, cronjob, pod, level, category; or a kind of others that makes pods, as rollout"#,
             ),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), told);

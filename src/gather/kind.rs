@@ -112,7 +112,7 @@ pub(super) fn known(api_version: &str, kind: &str, templates: &PodTemplateKinds)
         ("", "PersistentVolumeClaim") => ObjectClass::Claim,
         ("", "PersistentVolume") => ObjectClass::Volume,
         _ => {
-            let known = WorkloadKind::ALL.into_iter().find(|of| of.as_str() == kind && group_of(*of) == group);
+            let known = WorkloadKind::ALL.into_iter().find(|of| of.as_str() == kind && is_group_of(*of, group));
             let Some(of) = known else {
                 let templates = templates.of(group, kind);
                 return Ok(if templates.is_empty() { ObjectClass::Other } else { ObjectClass::Templated(templates) });
@@ -120,16 +120,32 @@ pub(super) fn known(api_version: &str, kind: &str, templates: &PodTemplateKinds)
             ObjectClass::Workload(of)
         }
     };
-    if version == "v1" {
+    if version == "v1" && group != FORMER {
         return Ok(known);
     }
-    let right = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
-    let message = format!("apiVersion {:?} of a {kind} is not served by any supported Kubernetes", quoted(api_version));
+    let right = match known {
+        ObjectClass::Workload(kind) => kind.api_version(),
+        _ => "v1",
+    };
+    let message = format!(
+        "apiVersion {:?} of {} is not served by any supported Kubernetes",
+        quoted(api_version),
+        super::passed_over::a_kind(kind)
+    );
     Err(Diagnostic::error(UNKNOWN_VERSION, message).hint(format!("write {right}")))
 }
 
-fn group_of(kind: WorkloadKind) -> &'static str {
-    kind.api_version().rsplit_once('/').map_or("", |(group, _)| group)
+/// The group that workloads were of before they had one of their own.
+const FORMER: &str = "extensions";
+
+fn is_group_of(kind: WorkloadKind, group: &str) -> bool {
+    let own = kind.api_version().rsplit_once('/').map_or("", |(group, _)| group);
+    own == group || (own == "apps" && group == FORMER)
+}
+
+/// Whether objects of this version are our own.
+pub(super) fn is_ours(api_version: &str) -> bool {
+    api_version.split_once('/').is_some_and(|(group, _)| group == api::GROUP)
 }
 
 fn own(version: &str, kind: &str) -> Result<ObjectClass, Diagnostic> {
@@ -186,6 +202,8 @@ mod tests {
     fn what_a_known_group_does_not_have_is_an_error() {
         for (version, kind, hint) in [
             ("apps/v1beta1", "Deployment", "write apps/v1"),
+            ("extensions/v1beta1", "DaemonSet", "write apps/v1"),
+            ("batch/v1beta1", "CronJob", "write batch/v1"),
             ("rempart.dev/v1", "PlacementPool", "write rempart.dev/v1alpha1"),
             ("rempart.dev/v1alpha1", "PlacmentPolicy", "perhaps PlacementPolicy is meant"),
         ] {

@@ -46,7 +46,7 @@ pub struct LocatedInventory<'t> {
     pub namespaces: BTreeMap<Arc<str>, LocatedNamespace>,
     /// How many objects of other kinds were passed over, by kind.
     pub ignored: BTreeMap<String, usize>,
-    /// Objects that say a level or categories, and whose pods are not judged.
+    /// Objects that say a level or categories, or would have pods, and of which no pod is judged.
     pub unjudged: Vec<UnjudgedObject>,
     /// The files of directories with documents that are no objects, a document each.
     pub not_objects: Vec<FileId>,
@@ -99,25 +99,37 @@ impl<'t> GatheredObjects<'t> {
         }
     }
 
-    /// Judges pods themselves where nothing that was read speaks for them; counts the others.
+    /// Judges `ReplicaSet`s, `Job`s and pods themselves where nothing that was read speaks for them; counts the others.
     fn adopt(&mut self) {
-        let known: BTreeSet<WorkloadIdentity> =
+        let mut known: BTreeSet<WorkloadIdentity> =
             self.workloads.iter().map(|found| found.workload.identity.clone()).collect();
-        for (by, found) in std::mem::take(&mut self.orphans) {
+        let is_pod = |found: &LocatedWorkload| found.workload.identity.kind == WorkloadKind::Pod;
+        let (pods, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.orphans).into_iter().partition(|(_, found)| is_pod(found));
+        // What controls pods comes first: it may speak for them.
+        for (by, found) in others.into_iter().chain(pods) {
             let owner = self.controllers.get(&by).unwrap_or(&by);
+            let own = &found.workload.identity;
             if identity(owner).is_some_and(|owner| known.contains(&owner)) {
-                let (kind, _, _) = by;
-                self.ignore(&format!("Pod of a {kind}"));
+                self.ignore(&format!("{} of a {}", own.kind, by.0));
             } else {
+                self.controllers.remove(&(
+                    own.kind.as_str().to_owned(),
+                    Arc::clone(&own.namespace),
+                    own.name.to_string(),
+                ));
+                known.insert(own.clone());
                 self.workloads.push(found);
             }
         }
     }
 
-    /// Warns of workloads that are given more than once: each is judged.
+    /// Warns of workloads that are given more than once: each is judged. The API server makes a name of its own for each of
+    /// those that say only how it begins.
     fn tell_twins(&mut self) {
         let mut seen: BTreeSet<&WorkloadIdentity> = BTreeSet::new();
-        let twins = self.workloads.iter().filter(|found| !seen.insert(&found.workload.identity));
+        let named = self.workloads.iter().filter(|found| !found.origin.is_generated);
+        let twins = named.filter(|found| !seen.insert(&found.workload.identity));
         let told: Vec<Diagnostic> = twins
             .map(|LocatedWorkload { workload, origin, .. }| {
                 let WorkloadIdentity { namespace, kind, name } = &workload.identity;
@@ -171,6 +183,9 @@ fn identity((kind, namespace, name): &ControllerKey) -> Option<WorkloadIdentity>
     Some(WorkloadIdentity { namespace: Arc::clone(namespace), kind, name: name.as_str().into() })
 }
 
+/// How long a key of a label may be: a prefix, a slash and a name.
+const MOST_OF_KEY: usize = 253 + 1 + 63;
+
 /// Warnings of keys in node selectors that are of policies which nobody has: left over from another cluster, or from before.
 fn left_over(workloads: &[LocatedWorkload], world: &ClearanceInput) -> Vec<Diagnostic> {
     if world.policies.is_empty() {
@@ -180,7 +195,10 @@ fn left_over(workloads: &[LocatedWorkload], world: &ClearanceInput) -> Vec<Diagn
     let found = workloads.iter().flat_map(|found| found.origin.stamps.iter().map(move |stamp| (found, stamp)));
     let left = found.filter_map(|(LocatedWorkload { workload, origin, .. }, (key, span))| {
         let policy = keys::policy_asked(key).filter(|policy| !known(policy))?;
-        let message = format!("nodeSelector asks for {}, of a PlacementPolicy {policy} that was not read", quoted(key));
+        // Whole, so that it can be looked for: what may stand in such a key disturbs nobody.
+        let is_plain = key.len() <= MOST_OF_KEY && key.bytes().all(|byte| byte.is_ascii_graphic());
+        let key = if is_plain { key.clone() } else { quoted(key) };
+        let message = format!("nodeSelector asks for {key}, of a PlacementPolicy {policy} that was not read");
         let hint = "take it out: it may come from another cluster, and admission adds what a pod needs here";
         let WorkloadIdentity { namespace, kind, name } = &workload.identity;
         let told = Diagnostic::warning("LeftOver", message).at(origin.file, *span).hint(hint);

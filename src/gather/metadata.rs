@@ -11,7 +11,7 @@ use rempart_core::{keys, name::quoted};
 use super::placeholder;
 
 /// The prefix of every annotation and label of ours on objects of others.
-const PREFIX: &str = "rempart.dev/";
+pub(super) const PREFIX: &str = "rempart.dev/";
 
 /// A text, and where it stands.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ pub(super) struct ObjectMetadata<'n> {
     /// The name, or the beginning of the one that the API server will make.
     pub(super) name: &'n str,
     pub(super) name_span: TextSpan,
+    /// Whether it is the beginning of one.
+    pub(super) is_generated: bool,
     pub(super) namespace: Option<&'n str>,
     pub(super) labels: LocatedTexts<'n>,
     pub(super) annotations: LocatedTexts<'n>,
@@ -69,7 +71,9 @@ impl<'n> ObjectMetadata<'n> {
         };
         let (namespace, namespace_span) = field("namespace").unzip();
         let exists = field("uid").is_some();
-        let Some((name, name_span)) = field("name").or_else(|| field("generateName")) else {
+        let (given, generated) = (field("name"), field("generateName"));
+        let is_generated = given.is_none();
+        let Some((name, name_span)) = given.or(generated) else {
             if faults.is_empty() {
                 let message = "metadata.name: missing".to_owned();
                 faults.push(UnplacedDiagnostic::error("Required", message).at_place(metadata.span).of(kind.to_owned()));
@@ -106,7 +110,7 @@ impl<'n> ObjectMetadata<'n> {
             let owner = owners.items().iter().find(controls)?;
             Some((owner.get("kind")?.text().ok()?, owner.get("name")?.text().ok()?))
         });
-        (Some(Self { name, name_span, namespace, labels, annotations, exists, controller }), faults)
+        (Some(Self { name, name_span, is_generated, namespace, labels, annotations, exists, controller }), faults)
     }
 }
 
@@ -176,7 +180,7 @@ pub(super) const NAMESPACE: MarkedBy = MarkedBy::Labels;
 pub(super) const WORKLOAD: MarkedBy = MarkedBy::Annotations;
 
 /// Keys of ours that Rempart reads or writes on objects of others.
-const KNOWN: [&str; 10] = [
+pub(super) const KNOWN: [&str; 10] = [
     keys::SENSITIVITY,
     keys::CATEGORIES,
     keys::WORKLOAD_SENSITIVITY,

@@ -5,13 +5,17 @@
 //! Nothing is passed over in silence: what is no concern of Rempart's is counted by kind, and what cannot be read is a
 //! diagnostic that points at it. Files and clusters are read by the same code, so that both are judged alike.
 
+mod key_walk;
 mod kind;
 mod located;
 mod metadata;
 mod own;
+mod passed_over;
 mod placeholder;
 mod pod;
 mod pod_templates;
+mod repeated;
+mod unheard;
 mod unjudged;
 mod volume;
 mod workload;
@@ -30,10 +34,10 @@ pub use self::{
 };
 use crate::{
     api,
-    diagnostic::{Diagnostic, Severity, capped::CappedDiagnostics, position::TextSpan, source::FileId},
+    diagnostic::{Diagnostic, capped::CappedDiagnostics, position::TextSpan, source::FileId},
     manifest::{
         files::FileOrigin,
-        node::{ManifestNode, ManifestObject, RepeatedKey},
+        node::{ManifestNode, ManifestObject},
     },
 };
 use rempart_core::{
@@ -64,7 +68,7 @@ pub struct GatheredObjects<'t> {
     pub volumes: BTreeMap<String, Volume>,
     /// The volumes that claims are bound to, as the volumes say.
     bound: BTreeMap<String, Arc<str>>,
-    /// Objects that say a level or categories, and whose pods are not judged.
+    /// Objects that say a level or categories, or would have pods, and of which no pod is judged.
     pub unjudged: Vec<UnjudgedObject>,
     /// The files of directories with documents that are no objects, a document each.
     pub not_objects: Vec<FileId>,
@@ -72,7 +76,8 @@ pub struct GatheredObjects<'t> {
     pub diagnostics: CappedDiagnostics,
     /// The kinds of others that have pods.
     templates: PodTemplateKinds,
-    /// Pods that claim to be of something, to be judged themselves where that is not among what was read.
+    /// Pods, and `ReplicaSet`s and `Job`s, that are of something: to be judged themselves where that is not among what was
+    /// read.
     orphans: Vec<(ControllerKey, LocatedWorkload)>,
     /// The namespace of objects that name none.
     default_namespace: Arc<str>,
@@ -116,6 +121,8 @@ pub struct WorkloadOrigin {
     pub file: FileId,
     /// Its name.
     pub name: TextSpan,
+    /// Whether its name is the beginning of those that the API server makes: others may have the same.
+    pub is_generated: bool,
     /// The annotations of ours.
     pub statements: Vec<(SensitivitySource, &'static str, TextSpan)>,
     /// The field `nodeName`, where somebody wrote it.
@@ -128,7 +135,7 @@ impl WorkloadOrigin {
     /// The beginning of `file`, where nothing is said.
     fn new(file: FileId) -> Self {
         let name = TextSpan::at(crate::diagnostic::position::TextPosition::START);
-        Self { file, name, statements: Vec::new(), node_name: None, stamps: Vec::new() }
+        Self { file, name, is_generated: false, statements: Vec::new(), node_name: None, stamps: Vec::new() }
     }
 
     /// Where `source` says `key`; the object's name where it does not.
@@ -173,7 +180,10 @@ impl<'t> GatheredObjects<'t> {
         let Some(known) = self.known(file, origin, &object) else { return };
         self.repeated(file, known, &object);
         match known {
-            ObjectClass::Own(kind) => self.own_object(file, kind, object.node),
+            ObjectClass::Own(kind) => {
+                self.unheard(file, known, &object);
+                self.own_object(file, kind, object.node);
+            }
             known => self.object(file, known, &object),
         }
     }
@@ -187,7 +197,7 @@ impl<'t> GatheredObjects<'t> {
         }
     }
 
-    /// Forgets pods that claim to be of something that is not there: a cluster lists what controls pods too, so that none of
+    /// Forgets what claims to be of something that is not there: a cluster lists what controls pods too, so that none of
     /// its pods is judged by itself, and it may have very many.
     pub fn forget_orphans(&mut self) {
         self.orphans.clear();
@@ -276,33 +286,34 @@ impl<'t> GatheredObjects<'t> {
     }
 
     fn known(&mut self, file: FileId, origin: FileOrigin, node: &ManifestNode<'_>) -> Option<ObjectClass> {
-        let told = kind::of(node, origin).map_err(|diagnostic| diagnostic.at(file, node.span));
-        let Some((api_version, kind)) = told.map_err(|diagnostic| self.diagnostics.push(diagnostic)).ok()? else {
-            self.not_objects.push(file);
-            return None;
+        let (api_version, kind) = match kind::of(node, origin) {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                self.not_objects.push(file);
+                self.document(file, node, false);
+                return None;
+            }
+            Err(diagnostic) => {
+                self.diagnostics.push(diagnostic.at(file, node.span));
+                self.document(file, node, true);
+                return None;
+            }
         };
-        let known = kind::known(api_version, kind, &self.templates).map_err(|diagnostic| {
-            let place = kind::place(node, &diagnostic);
-            diagnostic.at(file, place)
-        });
-        known.map_err(|diagnostic| self.diagnostics.push(diagnostic)).ok()
-    }
-
-    /// Tells of keys that stand in an object twice: the last one counts in a cluster, which nobody should have to know. Of
-    /// an object that nobody judges it costs nothing.
-    fn repeated(&mut self, file: FileId, known: ObjectClass, object: &ManifestObject<'_>) {
-        if known == ObjectClass::Other || object.repeated.is_empty() {
-            return;
+        let fault = match kind::known(api_version, kind, &self.templates) {
+            Ok(known) => return Some(known),
+            Err(fault) => fault,
+        };
+        let place = kind::place(node, &fault);
+        if kind::is_ours(api_version) {
+            self.diagnostics.push(fault.at(file, place));
+        } else {
+            self.outdated(file, kind, fault.at(file, place), node);
         }
-        let kind = object.get("kind").and_then(|kind| kind.text().ok()).unwrap_or_default();
-        let name = object.get("metadata").and_then(|metadata| metadata.get("name")?.text().ok());
-        let about = name.map_or_else(|| quoted(kind), |name| format!("{} {}", quoted(kind), quoted(name)));
-        let is_own = matches!(known, ObjectClass::Own(_));
-        let told = object.repeated.iter().map(|twin| twice_said(twin, is_own).at(file, twin.again).of(about.clone()));
-        self.diagnostics.extend(told);
+        None
     }
 
     fn object(&mut self, file: FileId, known: ObjectClass, node: &ManifestNode<'_>) {
+        self.unheard(file, known, node);
         match known {
             ObjectClass::Namespace => self.namespace(file, node),
             ObjectClass::Node => self.node(file, node),
@@ -314,70 +325,22 @@ impl<'t> GatheredObjects<'t> {
         }
     }
 
-    /// Takes in an object whose pods, if it has any, are not judged here.
-    fn other(&mut self, file: FileId, node: &ManifestNode<'_>) {
-        let kind = node.get("kind").and_then(|kind| kind.text().ok()).unwrap_or_default();
-        self.ignore(&quoted(kind));
-        if let Some(nearly) = kind::nearly(kind) {
-            return self.diagnostics.push(nearly.at(file, kind::span(node)));
-        }
-        let Some(object) = self.statements(file, kind, node) else { return };
-        if let Some((key, span, _)) =
-            object.statements.iter().flat_map(|said| &said.spans).min_by_key(|(_, span, _)| *span)
-        {
-            let message = format!(
-                "{key} of a {}, which is not judged here: pods that it makes are judged when they are made, by what they \
-                 say themselves",
-                quoted(kind)
-            );
-            self.diagnostics.push(Diagnostic::warning("Unjudged", message).at(file, *span));
-        }
-        self.unjudged.push(object);
-    }
-
-    /// Takes in a part of a workload of `kind`, as a patch is, which is no workload itself.
-    fn part(
-        &mut self,
-        file: FileId,
-        kind: WorkloadKind,
-        namespace: &str,
-        metadata: &ObjectMetadata<'_>,
-        node: &ManifestNode<'_>,
-    ) {
-        self.ignore(&format!("part of a {kind}"));
-        let object = format!("{kind} {namespace}/{}", metadata.name);
-        let message = format!("{object} has no containers: it is a part of a {kind}, as a patch is, and not judged");
-        let hint = "render what it is a part of, and judge that";
-        self.diagnostics
-            .push(Diagnostic::warning("PartOnly", message).at(file, metadata.name_span).of(object).hint(hint));
-        let said = self.statements(file, kind.as_str(), node);
-        self.unjudged.extend(said);
-    }
-
-    /// What `node`, which is not judged, says all the same; nothing where it says nothing.
-    fn statements(&mut self, file: FileId, kind: &str, node: &ManifestNode<'_>) -> Option<UnjudgedObject> {
-        let mut faults = Vec::new();
-        let statements = unjudged::statements(node, &mut faults);
-        self.diagnostics.extend(faults.into_iter().map(|fault| fault.in_file(file)));
-        if statements.is_empty() {
-            return None;
-        }
-        let metadata = node.get("metadata");
-        let text = |key: &str| metadata.and_then(|found| found.get(key)?.text().ok()).filter(|text| !text.is_empty());
-        let namespace = text("namespace").map_or_else(|| Arc::clone(&self.default_namespace), Into::into);
-        let name = text("name").or_else(|| text("generateName")).unwrap_or_default().to_owned();
-        Some(UnjudgedObject { kind: kind.to_owned(), namespace, name, file, statements })
-    }
-
     fn templated(&mut self, file: FileId, templates: &'static [TemplatedKind], node: &ManifestNode<'_>) {
         let Some(kind) = templates.first().map(|template| template.kind.as_str()) else { return };
         let Some(metadata) = self.metadata(file, kind, node) else { return };
         let namespace = self.namespace_of(&metadata);
         if workload::take_templated(self, file, templates, &namespace, &metadata, node) {
             self.misplaced(file, &metadata, kind, metadata::WORKLOAD);
-        } else {
-            self.other(file, node);
+            return;
         }
+        if let Some(added) = templates.iter().find(|template| PodTemplateKinds::is_added(template)) {
+            let (path, object) = (&added.template, format!("{kind} {}", metadata.name));
+            let message = format!("there is nothing at {path}, where --pod-template says that its pod template is");
+            let hint = format!("correct the way to the pod template of {}", passed_over::a_kind(kind));
+            let told = Diagnostic::error("NoPodTemplate", message).at(file, metadata.name_span);
+            self.diagnostics.push(told.of(object).hint(hint));
+        }
+        self.other(file, node);
     }
 
     fn claim(&mut self, file: FileId, node: &ManifestNode<'_>) {
@@ -549,26 +512,4 @@ impl<'t> GatheredObjects<'t> {
         self.names.insert(name.to_owned(), Arc::clone(&new));
         new
     }
-}
-
-/// The fields of any object that say which one it is.
-const IDENTITY: [&str; 5] = ["apiVersion", "kind", "metadata", "metadata.name", "metadata.namespace"];
-
-/// What is told of a key that stands in an object twice; of one of ours, where every field decides, if it `is_own`.
-fn twice_said(twin: &RepeatedKey, is_own: bool) -> Diagnostic {
-    let (key, line) = (quoted(&twin.key), twin.first.start.line);
-    let decides = is_own || metadata::is_ours(&twin.key) || IDENTITY.contains(&twin.path.as_str());
-    let (severity, rest) = match (twin.differs, decides) {
-        (false, _) => (Severity::Warning, ""),
-        (true, false) => (Severity::Warning, ", with another value: the last one counts"),
-        (true, true) => (Severity::Error, ", with another value"),
-    };
-    let message = format!("the key `{key}` is on line {line} already{rest}");
-    // Every manifest begins with these: most often another one begins here.
-    let hint = if matches!(twin.path.as_str(), "apiVersion" | "kind" | "metadata") {
-        "remove one of the two; or, where another object begins, write a line --- before it"
-    } else {
-        "remove one of the two"
-    };
-    Diagnostic::new(severity, "DuplicateKey", message).hint(hint)
 }

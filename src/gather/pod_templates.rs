@@ -6,13 +6,17 @@
 use std::sync::LazyLock;
 
 use crate::{
+    api,
     diagnostic::source::SourceMap,
     manifest::{
         node::{ManifestNode, NodeContent},
         read::read,
     },
 };
-use rempart_core::workload::TemplatedKind;
+use rempart_core::{
+    name::quoted,
+    workload::{TemplatedKind, WorkloadKind},
+};
 
 /// The list of the chart.
 const LISTED: &str = include_str!("../../charts/rempart/files/pod-templates.yaml");
@@ -77,6 +81,19 @@ impl PodTemplateKinds {
         rest.get(..end).unwrap_or_default()
     }
 
+    /// Whether the command line gave `template`: nobody has tried it before.
+    pub(super) fn is_added(template: &TemplatedKind) -> bool {
+        let same = |known: &TemplatedKind| {
+            (&known.group, &known.kind, &known.template) == (&template.group, &template.kind, &template.template)
+        };
+        !KNOWN.kinds.iter().any(same)
+    }
+
+    /// The kinds among those that the command line gave of which `is_judged` knows no object: most often one is misspelt.
+    pub fn unused(&self, is_judged: impl Fn(&TemplatedKind) -> bool) -> Vec<&'static TemplatedKind> {
+        self.kinds.iter().filter(|kind| Self::is_added(kind) && !is_judged(kind)).collect()
+    }
+
     /// Every template of every kind.
     pub fn iter(&self) -> impl Iterator<Item = &'static TemplatedKind> + use<> {
         self.kinds.iter()
@@ -106,11 +123,41 @@ fn listed(text: &'static str) -> Vec<TemplatedKind> {
 }
 
 fn parse(text: &str) -> Result<TemplatedKind, String> {
-    let wrong = || format!("{text:?}: write GROUP/KIND=PATH, as example.org/Worker=spec.workers[*].template");
-    let (kind, template) = text.split_once('=').ok_or_else(wrong)?;
+    let wrong = |why: &str| {
+        let text = quoted(text);
+        format!("{text:?}: {why}; write GROUP/KIND=PATH, as example.org/Worker=spec.workers[*].template")
+    };
+    let (kind, template) = text.split_once('=').ok_or_else(|| wrong("there is no `=`"))?;
     let (group, kind) = kind.rsplit_once('/').unwrap_or(("", kind));
-    if kind.is_empty() || template.is_empty() || template.split('.').any(str::is_empty) {
-        return Err(wrong());
+    let is_word = |word: &str| word.bytes().all(|b| b.is_ascii_alphanumeric());
+    if !kind.starts_with(|first: char| first.is_ascii_uppercase()) || !is_word(kind) {
+        return Err(wrong("a kind is a word that begins with a capital, as Worker"));
+    }
+    let is_label = |label: &str| {
+        let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        !label.is_empty() && label.bytes().all(good)
+    };
+    if !group.is_empty() && !group.split('.').all(is_label) {
+        return Err(wrong("a group is a name like example.org, without a version"));
+    }
+    let known = WorkloadKind::ALL.into_iter().any(|known| {
+        let of = known.api_version().rsplit_once('/').map_or("", |(group, _)| group);
+        (of, known.as_str()) == (group, kind)
+    });
+    if known || group == api::GROUP || (group.is_empty() && matches!(kind, "Namespace" | "Node")) {
+        return Err(wrong(&format!("where the pods of {kind} are is known")));
+    }
+    let is_step = |step: &str| {
+        let field = step.strip_suffix(EACH).unwrap_or(step);
+        !field.is_empty() && field.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    if let Some(step) = template.split('.').find(|step| !is_step(step)) {
+        let why = if step.is_empty() {
+            "a step of the path is empty".to_owned()
+        } else {
+            format!("{step:?} is no step of a path: a step is a field, or a field and [*] for each entry of it")
+        };
+        return Err(wrong(&why));
     }
     let (group, kind, template) = (group.to_owned(), kind.to_owned(), template.to_owned());
     Ok(TemplatedKind { group, kind, template, is_one_of_several: false })
@@ -177,8 +224,22 @@ mod tests {
         assert_eq!(paths("argoproj.io", "Rollout"), ["spec.pods"]);
         assert_eq!(paths("apps.kruise.io", "CloneSet"), ["spec.template"]);
         assert_eq!(paths("apps", "CloneSet"), [""; 0]);
-        for wrong in ["Worker", "=spec.template", "a/b=", "a/b=spec..template"] {
-            assert!(PodTemplateKinds::with(&[wrong.to_owned()]).is_err(), "{wrong}");
+        for (wrong, why) in [
+            ("Worker", "there is no `=`"),
+            ("=spec.template", "a kind is a word that begins with a capital"),
+            ("a/b=spec.template", "a kind is a word that begins with a capital"),
+            ("a/v1/B=spec.template", "a group is a name like example.org, without a version"),
+            ("a/B=", "a step of the path is empty"),
+            ("a/B=spec..template", "a step of the path is empty"),
+            ("a/B=.spec.template", "a step of the path is empty"),
+            ("a/B=spec.workers[0].template", r#""workers[0]" is no step of a path"#),
+            ("a/B=spec.[*]", r#""[*]" is no step of a path"#),
+            ("a/B=spec.a[*][*]", r#""a[*][*]" is no step of a path"#),
+            ("apps/Deployment=spec.pods", "where the pods of Deployment are is known"),
+            ("Pod=spec", "where the pods of Pod are is known"),
+        ] {
+            let told = PodTemplateKinds::with(&[wrong.to_owned()]).unwrap_err();
+            assert!(told.starts_with(&format!("{wrong:?}: {why}")), "{told}");
         }
     }
 }

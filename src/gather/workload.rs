@@ -5,11 +5,15 @@ use std::sync::Arc;
 use super::{
     GatheredObjects, LocatedWorkload, RunningPod, WorkloadOrigin,
     metadata::{LocatedTexts, ObjectMetadata, UnplacedDiagnostic, misspelt, ours, texts},
+    passed_over::a_kind,
     placeholder, pod,
-    pod_templates::{TemplatePlace, places},
+    pod_templates::{PodTemplateKinds, TemplatePlace, places},
     volume::WorkloadClaims,
 };
-use crate::{diagnostic::source::FileId, manifest::node::ManifestNode};
+use crate::{
+    diagnostic::source::FileId,
+    manifest::node::{ManifestNode, NodeContent},
+};
 use rempart_core::{
     admission::SensitivitySource,
     keys,
@@ -30,10 +34,15 @@ pub(super) fn take(
         let controlled = || (kind.as_str().to_owned(), Arc::clone(&namespace), metadata.name.to_owned());
         let by = (owner.to_owned(), Arc::clone(&namespace), name.to_owned());
         match (kind, owner) {
-            // Their owner's template is complete, and speaks for them.
-            (WorkloadKind::ReplicaSet, "Deployment") | (WorkloadKind::Job, "CronJob") => {
-                gathered.controllers.insert(controlled(), by);
-                return gathered.ignore(&format!("{kind} of a {owner}"));
+            // Their owner's template is complete, and speaks for them where it was read. As below, only a cluster is
+            // believed.
+            (WorkloadKind::ReplicaSet, "Deployment") | (WorkloadKind::Job, "CronJob") if metadata.exists => {
+                gathered.controllers.insert(controlled(), by.clone());
+                if finished(kind, node) || has_no_replicas(node) {
+                    return gathered.ignore(&format!("{kind} of a {owner}"));
+                }
+                let found = found(gathered, file, kind, namespace, metadata, node);
+                return gathered.orphans.push((by, found));
             }
             // Whoever writes a pod may claim any owner for it: only what a cluster has seen is believed.
             (WorkloadKind::Pod, "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job") if metadata.exists => {
@@ -78,6 +87,12 @@ pub(super) fn take_templated(
                 continue;
             }
             any = true;
+            if PodTemplateKinds::is_added(template)
+                && let Some(told) = no_template(template, &place, metadata)
+            {
+                gathered.diagnostics.push(told.in_file(file));
+                continue;
+            }
             let part = place.path.strip_prefix("spec.").unwrap_or(&place.path);
             let name =
                 if template.is_one_of_several { format!("{}/{part}", metadata.name) } else { metadata.name.to_owned() };
@@ -87,6 +102,28 @@ pub(super) fn take_templated(
         }
     }
     any
+}
+
+/// An error where the way that the command line gives to the pod template of a kind leads to something else at `place`.
+fn no_template(
+    template: &TemplatedKind,
+    place: &TemplatePlace<'_, '_>,
+    metadata: &ObjectMetadata<'_>,
+) -> Option<UnplacedDiagnostic> {
+    let found = place.node?;
+    let containers = found.get("spec").and_then(|spec| spec.get("containers"));
+    if containers.is_some_and(|containers| matches!(containers.content, NodeContent::List(_))) {
+        return None;
+    }
+    let (kind, path) = (&template.kind, &place.path);
+    let message = format!("{path} is no pod template: it has no spec.containers");
+    let hint = if found.get("containers").is_some() {
+        "end the way that --pod-template gives before `spec`: a template has metadata and spec".to_owned()
+    } else {
+        format!("correct the way that --pod-template gives to the pod template of {}", a_kind(kind))
+    };
+    let told = UnplacedDiagnostic::error("NoPodTemplate", message).at_place(found.span).hint(hint);
+    Some(told.of(format!("{kind} {}", metadata.name)))
 }
 
 /// Whether `node` is no workload but a part of one, as a patch is: the API server takes no pod without containers.
@@ -140,7 +177,12 @@ impl ReadWorkload<'_, '_, '_> {
         shared: &mut impl FnMut(&str) -> Arc<str>,
     ) -> LocatedWorkload {
         let Self { file, kind, name, metadata, node, template } = self;
-        let mut origin = WorkloadOrigin { file, name: metadata.name_span, ..WorkloadOrigin::new(file) };
+        let mut origin = WorkloadOrigin {
+            file,
+            name: metadata.name_span,
+            is_generated: metadata.is_generated,
+            ..WorkloadOrigin::new(file)
+        };
         let (own, template_says) = if let Some(TemplatePlace { path, node: template }) = &template {
             let annotations = template.and_then(|template| template.get("metadata")?.get("annotations"));
             let annotations = texts(annotations, &format!("{path}.metadata.annotations"), object, faults);
@@ -229,7 +271,7 @@ fn said(
 /// Warnings of annotations of ours on an object of a kind of which no pod hears them.
 fn unheard(kind: WorkloadKind, path: &str, metadata: &ObjectMetadata<'_>) -> impl Iterator<Item = UnplacedDiagnostic> {
     let told = ours(&metadata.annotations).map(|(key, text)| {
-        let message = format!("annotation {key} has no effect here: no pod of a {kind} hears it");
+        let message = format!("annotation {key} has no effect here: no pod of {} hears it", a_kind(kind.as_str()));
         let hint = format!("write it in {path}.metadata.annotations");
         UnplacedDiagnostic::warning("Unheard", message).at_place(text.key).hint(hint)
     });
@@ -267,6 +309,12 @@ fn misplaced(kind: WorkloadKind, node: &ManifestNode<'_>, origin: &mut WorkloadO
         Some(*key)
     };
     [keys::SENSITIVITY, keys::CATEGORIES].iter().filter_map(found).collect()
+}
+
+/// Whether `node` is scaled down to nothing, as the `ReplicaSet`s of former revisions are.
+fn has_no_replicas(node: &ManifestNode<'_>) -> bool {
+    let replicas = node.get("spec").and_then(|spec| spec.get("replicas"));
+    replicas.is_some_and(|replicas| replicas.to_json() == 0)
 }
 
 /// Whether nothing of it runs any more, or ever will.

@@ -14,7 +14,9 @@ pub(super) fn findings(located: &LocatedInventory<'_>) -> Vec<Diagnostic> {
     for object in &located.unjudged {
         for said in &object.statements {
             let template = TemplateStatements { pod: said.statement.clone(), ..TemplateStatements::default() };
-            for refused in refused_statements(&located.inventory, &object.namespace, &template) {
+            // Of what is no object, nobody knows in which namespace it is to be.
+            let Some(namespace) = &object.namespace else { continue };
+            for refused in refused_statements(&located.inventory, namespace, &template) {
                 let PolicyRefusal { refusal, .. } = &refused;
                 let place = said.spans.iter().find(|(key, ..)| Some(*key) == refusal.key());
                 let Some((_, _, value)) = place else { continue };

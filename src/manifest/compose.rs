@@ -43,7 +43,7 @@ pub(super) struct NodeComposer<'t, 's> {
     /// Whether the object at hand is already known to be wrong.
     spoiled: bool,
     /// The keys that stand in the object at hand more than once.
-    repeated: Vec<RepeatedKey>,
+    repeated: Vec<RepeatedKey<'t>>,
 }
 
 struct OpenCollection<'t> {
@@ -59,7 +59,7 @@ enum CollectionBody<'t> {
     Map(MapBuilder<'t>, PendingValue<'t>),
     /// The items of a list of objects, which are handed over one by one. Whether the rest was spoiled before, and what
     /// was repeated in it.
-    Items(bool, Vec<RepeatedKey>),
+    Items(bool, Vec<RepeatedKey<'t>>),
 }
 
 /// What the next value of a map is for.
@@ -207,7 +207,7 @@ impl<'t, 's> NodeComposer<'t, 's> {
                 PendingValue::Key(key, key_span) => {
                     let twin = entries.insert(MapEntry { key: key.clone(), key_span, value: node });
                     if let Some(twin) = twin {
-                        self.repeat(&key, key_span, &twin);
+                        self.repeat(&key, key_span, twin);
                     }
                 }
                 PendingValue::Merge => {
@@ -220,7 +220,7 @@ impl<'t, 's> NodeComposer<'t, 's> {
     }
 
     /// The key `key` of the innermost map stands there once more.
-    fn repeat(&mut self, key: &str, again: TextSpan, twin: &DuplicateKey) {
+    fn repeat(&mut self, key: &str, again: TextSpan, twin: DuplicateKey<'t>) {
         // The items of a list were handed over when they were read: another list of them is one too many.
         if self.envelope.has_begun() && self.stack.len() == 1 && twin.differs {
             let line = twin.first.start.line;
@@ -228,7 +228,8 @@ impl<'t, 's> NodeComposer<'t, 's> {
             return self.refuse(self.part.error("DuplicateKey", again, message).hint("remove one of the two"));
         }
         let path = self.path_to(key);
-        self.repeated.push(RepeatedKey { path, key: key.to_owned(), first: twin.first, again, differs: twin.differs });
+        let DuplicateKey { first, differs, dropped } = twin;
+        self.repeated.push(RepeatedKey { path, key: key.to_owned(), first, again, differs, dropped });
     }
 
     /// The way to `key` of the innermost map within its object.

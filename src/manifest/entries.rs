@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeSet, HashMap},
 };
 
-use super::node::MapEntry;
+use super::node::{ManifestNode, MapEntry};
 use crate::diagnostic::position::TextSpan;
 
 /// From how many keys on an index is worth its memory.
@@ -25,11 +25,13 @@ pub(super) struct MapBuilder<'t> {
 
 /// A key that was said before.
 #[derive(Debug)]
-pub(super) struct DuplicateKey {
+pub(super) struct DuplicateKey<'t> {
     /// Where it stood before.
     pub(super) first: TextSpan,
     /// Whether its value is another one now.
     pub(super) differs: bool,
+    /// Its value before, which counts no more.
+    pub(super) dropped: ManifestNode<'t>,
 }
 
 impl<'t> MapBuilder<'t> {
@@ -38,17 +40,15 @@ impl<'t> MapBuilder<'t> {
     }
 
     /// Adds what the map itself says, and tells whether it said so before.
-    pub(super) fn insert(&mut self, entry: MapEntry<'t>) -> Option<DuplicateKey> {
+    pub(super) fn insert(&mut self, entry: MapEntry<'t>) -> Option<DuplicateKey<'t>> {
         let Some(at) = self.position(&entry.key) else {
             self.push(entry);
             return None;
         };
-        let before = self.list.get(at).filter(|_| !self.merged.contains(&at));
-        let duplicate = before
-            .map(|before| DuplicateKey { first: before.key_span, differs: !before.value.says_the_same(&entry.value) });
-        self.merged.remove(&at);
-        self.replace(at, entry);
-        duplicate
+        let differs = self.list.get(at).is_some_and(|before| !before.value.says_the_same(&entry.value));
+        let was_merged = self.merged.remove(&at);
+        let before = self.replace(at, entry).filter(|_| !was_merged);
+        before.map(|before| DuplicateKey { first: before.key_span, differs, dropped: before.value })
     }
 
     /// Adds what a merge key brings along. It wins over what stands before it, as in kubectl, whatever the
@@ -85,10 +85,8 @@ impl<'t> MapBuilder<'t> {
         }
     }
 
-    fn replace(&mut self, at: usize, entry: MapEntry<'t>) {
-        if let Some(old) = self.list.get_mut(at) {
-            *old = entry;
-        }
+    fn replace(&mut self, at: usize, entry: MapEntry<'t>) -> Option<MapEntry<'t>> {
+        self.list.get_mut(at).map(|old| std::mem::replace(old, entry))
     }
 }
 

@@ -114,9 +114,9 @@ impl<'t> ListItemKind<'t> {
 }
 
 /// What of `repeated` is within the item `at`, by its way there.
-fn of_item(at: usize, repeated: &mut Vec<RepeatedKey>) -> Vec<RepeatedKey> {
+fn of_item<'t>(at: usize, repeated: &mut Vec<RepeatedKey<'t>>) -> Vec<RepeatedKey<'t>> {
     let front = format!("{ITEMS}[{at}]");
-    let within = |twin: &mut RepeatedKey| twin.path.starts_with(&front);
+    let within = |twin: &mut RepeatedKey<'t>| twin.path.starts_with(&front);
     let mut found: Vec<_> = repeated.extract_if(.., within).collect();
     for twin in &mut found {
         twin.path = twin.path.get(front.len()..).unwrap_or_default().trim_start_matches('.').to_owned();

@@ -13,16 +13,16 @@ use std::{
 
 use super::{
     decode::decode,
-    kustomization,
+    kustomization::{self, KustomizationRoot, KustomizedFiles},
     stream::StreamError,
     syntax,
     walk::{FileExclusions, WalkedDirectory, walk},
 };
 use crate::diagnostic::{
     Diagnostic, Severity,
-    source::{FileId, SourceMap},
+    source::{FileId, SourceMap, SourceSpan},
 };
-use rempart_core::text::FewDisplay;
+use rempart_core::{name::quoted, text::FewDisplay};
 
 /// How somebody came to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,17 @@ pub struct FileSet {
     pub left_out: LeftOut,
     /// The directories that are to be rendered before they can be judged.
     pub unrendered: Vec<UnrenderedDirectory>,
+    /// What else may hold manifests and was not read, one by one.
+    pub not_read: Vec<UnreadPath>,
+}
+
+/// A path at which manifests may stand that nobody has judged.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnreadPath {
+    /// The path, as it was named.
+    pub path: String,
+    /// Why, in a few words.
+    pub reason: String,
 }
 
 /// What of directories was left out without having been read.
@@ -68,6 +79,8 @@ pub struct UnrenderedDirectory {
     pub path: PathBuf,
     /// By which.
     pub tool: RenderTool,
+    /// What it puts together and was not read, as it is written there.
+    pub unread: Vec<String>,
 }
 
 /// A program that makes manifests.
@@ -80,6 +93,24 @@ pub enum RenderTool {
 }
 
 impl UnrenderedDirectory {
+    /// That it is not judged, and why.
+    #[must_use]
+    pub fn unread_path(&self) -> UnreadPath {
+        let reason = match self.tool {
+            RenderTool::Helm => "a Helm chart that was not rendered".to_owned(),
+            RenderTool::Kustomize => format!("a kustomization that was not rendered{}", self.names_unread()),
+        };
+        UnreadPath { path: as_written(&self.path), reason }
+    }
+
+    /// What of it was not read, to go on a sentence; nothing where all of it was.
+    fn names_unread(&self) -> String {
+        if self.unread.is_empty() {
+            return String::new();
+        }
+        format!(", of which {} was not read", FewDisplay(self.unread.iter().map(|name| quoted(name))))
+    }
+
     /// The command line that makes its manifests, word by word.
     #[must_use]
     pub fn command(&self) -> Vec<String> {
@@ -135,7 +166,8 @@ pub(super) fn gather_up_to(
     sources: &mut SourceMap,
 ) -> FileSet {
     let gathered = FileSet::default();
-    let mut collector = FileCollector { gathered, sources, exclusions, seen: HashSet::new(), kept, stream };
+    let (seen, rendered) = (HashSet::new(), HashSet::new());
+    let mut collector = FileCollector { gathered, sources, exclusions, stream, seen, rendered, kept };
     let mut stdin = Some(stdin);
     for path in paths {
         if path.as_os_str() == "-" {
@@ -159,6 +191,8 @@ struct FileCollector<'s, 'r> {
     stream: TextStream<'r>,
     /// What was read or walked, by its path without links: links may lead in circles.
     seen: HashSet<PathBuf>,
+    /// The directories to be rendered, likewise.
+    rendered: HashSet<PathBuf>,
     kept: usize,
 }
 
@@ -169,6 +203,7 @@ impl FileCollector<'_, '_> {
             Ok(_) if self.exclusions.leave_out(path, false) => {
                 self.gathered.left_out.excluded = self.gathered.left_out.excluded.saturating_add(1);
             }
+            Ok(_) if kustomization::is_named_so(path) => self.manifests(&[path.to_owned()], FileOrigin::Named),
             Ok(_) => self.file(path, FileOrigin::Named),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let message = format!("{}: there is no such file or directory", path.display());
@@ -182,30 +217,86 @@ impl FileCollector<'_, '_> {
     fn directory(&mut self, top: &Path) {
         let walked = walk(top, self.exclusions, &mut self.seen);
         let WalkedDirectory { manifests, charts, found, unreadable, others, ignored, excluded } = walked;
-        let kustomized = kustomization::sort_out(&manifests);
-        let FileSet { left_out, unrendered, .. } = &mut self.gathered;
-        left_out.others = left_out.others.saturating_add(others);
-        left_out.ignored = left_out.ignored.saturating_add(ignored);
-        left_out.excluded = left_out.excluded.saturating_add(excluded);
-        left_out.plain_kustomizations = left_out.plain_kustomizations.saturating_add(kustomized.plain);
+        let LeftOut { others: all_others, ignored: all_ignored, excluded: all_excluded, .. } =
+            &mut self.gathered.left_out;
+        *all_others = all_others.saturating_add(others);
+        *all_ignored = all_ignored.saturating_add(ignored);
+        *all_excluded = all_excluded.saturating_add(excluded);
         let nothing = !found && charts.is_empty() && ignored == 0 && excluded == 0;
-        let charts = charts.into_iter().filter(|path| !is_library(path));
-        unrendered.extend(charts.map(|path| UnrenderedDirectory { path, tool: RenderTool::Helm }));
-        let roots = kustomized.roots.into_iter();
-        unrendered.extend(roots.map(|path| UnrenderedDirectory { path, tool: RenderTool::Kustomize }));
-        for (path, error) in unreadable {
-            self.unreadable(&path, &error);
+        for path in charts.into_iter().filter(|path| !is_library(path)) {
+            self.unrendered(UnrenderedDirectory { path, tool: RenderTool::Helm, unread: Vec::new() });
         }
-        for path in manifests {
-            if !fs::canonicalize(&path).is_ok_and(|path| kustomized.parts.contains(&path)) {
-                self.file(&path, FileOrigin::Directory);
+        for (path, error) in unreadable {
+            if fs::symlink_metadata(&path).is_ok_and(|path| path.is_symlink()) {
+                self.leads_nowhere(&path);
+            } else {
+                self.unreadable(&path, &error);
             }
         }
+        self.manifests(&manifests, FileOrigin::Directory);
         if nothing {
             let message = format!("{}: there is no manifest in this directory", top.display());
             let hint = "manifests are files whose names end in .yaml, .yml or .json";
             self.gathered.diagnostics.push(Diagnostic::error("NoManifests", message).hint(hint));
         }
+    }
+
+    /// Reads those of `manifests` that stand as they are, and tells of kustomizations among them.
+    fn manifests(&mut self, manifests: &[PathBuf], origin: FileOrigin) {
+        let KustomizedFiles { parts, roots, components, unreadable, plain } = kustomization::sort_out(manifests);
+        let count = &mut self.gathered.left_out.plain_kustomizations;
+        *count = count.saturating_add(plain);
+        for KustomizationRoot { path, unread } in roots {
+            self.unrendered(UnrenderedDirectory { path, tool: RenderTool::Kustomize, unread });
+        }
+        for path in components {
+            let name = as_written(&path);
+            let message =
+                format!("{name} is a component of kustomizations, and nothing that was read uses it: not judged");
+            let hint = "name the kustomization that uses it too, or render that";
+            self.gathered.diagnostics.push(Diagnostic::warning(NOT_RENDERED, message).hint(hint));
+            let reason = "a component of kustomizations, none of which was read".to_owned();
+            self.gathered.not_read.push(UnreadPath { path: name, reason });
+        }
+        for (path, fault) in unreadable {
+            self.broken_kustomization(&path, fault);
+        }
+        for path in manifests {
+            if !fs::canonicalize(path).is_ok_and(|path| parts.contains(&path)) {
+                self.file(path, origin);
+            }
+        }
+    }
+
+    /// Notes that `directory` is to be rendered, once however it was come to.
+    fn unrendered(&mut self, directory: UnrenderedDirectory) {
+        let known = fs::canonicalize(&directory.path).map_or(true, |path| self.rendered.insert(path));
+        if known {
+            self.gathered.unrendered.push(directory);
+        }
+    }
+
+    /// Tells of the kustomization at `path`, which cannot be read: what it puts together is judged as it stands, and may
+    /// be altered by it.
+    fn broken_kustomization(&mut self, path: &Path, fault: Diagnostic) {
+        let name = as_written(path);
+        let file = self.sources.add_broken(name.clone(), fs::read_to_string(path).unwrap_or_default());
+        let message = format!("the kustomization cannot be read, and is not judged: {}", fault.message);
+        let place = fault.place.map(|place| SourceSpan { file, ..place });
+        let hint = fault.hint.or_else(|| Some("correct it, or leave its directory out with --exclude".to_owned()));
+        let told = Diagnostic { place, ..Diagnostic::warning(NOT_RENDERED, message) };
+        self.gathered.diagnostics.push(told.hint_of(hint));
+        let reason = format!("a kustomization that cannot be read: {}", fault.message);
+        self.gathered.not_read.push(UnreadPath { path: name, reason });
+    }
+
+    /// Tells of a link in a directory that leads nowhere: nobody can say what was to stand there.
+    fn leads_nowhere(&mut self, path: &Path) {
+        let name = as_written(path);
+        let message = format!("{name} is a link that leads nowhere: what it was to hold is not judged");
+        let hint = format!("mend or remove the link, or leave it out: --exclude '{name}'");
+        self.gathered.diagnostics.push(Diagnostic::warning(UNREADABLE, message).hint(hint));
+        self.gathered.not_read.push(UnreadPath { path: name, reason: "a link that leads nowhere".to_owned() });
     }
 
     fn file(&mut self, path: &Path, origin: FileOrigin) {
@@ -229,11 +320,11 @@ impl FileCollector<'_, '_> {
                 let mut whole = io::BufReader::with_capacity(BUFFER, io::Cursor::new(bytes).chain(from));
                 match (self.stream)(name, &mut whole, self.sources) {
                     Ok(()) => return,
-                    Err(error) => Diagnostic::error("Unreadable", format!("{name}: {error}")),
+                    Err(error) => Diagnostic::error(UNREADABLE, format!("{name}: {error}")),
                 }
             }
             // Whatever it is written in, an object says its kind.
-            Ok(_) if origin == FileOrigin::Directory && !says_kind(&bytes) => {
+            Ok(_) if origin == FileOrigin::Directory && !says(&bytes, b"kind") && !says(&bytes, OURS) => {
                 return self.gathered.left_out.without_kind.push(name.into());
             }
             Ok(_) => match decode(bytes, name, self.sources) {
@@ -261,14 +352,14 @@ const KEPT: usize = 64 << 20;
 const BUFFER: usize = 256 << 10;
 
 fn unreadable(name: &str, error: &io::Error) -> Diagnostic {
-    Diagnostic::error("Unreadable", format!("{name}: {error}"))
+    Diagnostic::error(UNREADABLE, format!("{name}: {error}"))
 }
 
 /// What is told of `diagnostic`, of a document in the file `name` of a directory. A template that is still to be rendered may
 /// be anything, and costs no answer.
 #[must_use]
-pub fn in_directory(diagnostic: Diagnostic, name: &str) -> Diagnostic {
-    if diagnostic.hint.as_deref() == Some(syntax::TEMPLATE) {
+pub fn in_directory(diagnostic: Diagnostic, name: &str, text: &str) -> Diagnostic {
+    if syntax::is_of_template(diagnostic.hint.as_deref()) {
         let message = "passed over: this is a template, which is still to be rendered";
         return Diagnostic {
             severity: Severity::Warning,
@@ -277,11 +368,26 @@ pub fn in_directory(diagnostic: Diagnostic, name: &str) -> Diagnostic {
             ..diagnostic
         };
     }
-    left_out_by(diagnostic, name)
+    let told = left_out_by(diagnostic, name);
+    // What never says a kind holds no object, whatever else it is.
+    let severity = if says(text.as_bytes(), b"kind") { told.severity } else { Severity::Warning };
+    Diagnostic { severity, ..told }
 }
+
+/// The code of what is told of what cannot be read at all.
+const UNREADABLE: &str = "Unreadable";
 
 /// The code of what is told of templates, charts and kustomizations.
 pub const NOT_RENDERED: &str = "NotRendered";
+
+/// Whether `diagnostic` says that a directory is to be rendered: what is nowhere else is told of none.
+#[must_use]
+pub fn is_of_unrendered(diagnostic: &Diagnostic) -> bool {
+    diagnostic.code == NOT_RENDERED && diagnostic.hint.as_deref().is_some_and(|hint| hint.ends_with(RENDER))
+}
+
+/// What does what is told of an unrendered directory.
+const RENDER: &str = "or let --render do so";
 
 /// `diagnostic`, of a file of a directory, with the way to leave that out.
 fn left_out_by(diagnostic: Diagnostic, name: &str) -> Diagnostic {
@@ -290,12 +396,14 @@ fn left_out_by(diagnostic: Diagnostic, name: &str) -> Diagnostic {
     diagnostic.hint(hint)
 }
 
-/// Whether the word stands anywhere, in UTF-8 or in UTF-16.
-fn says_kind(bytes: &[u8]) -> bool {
-    const WORD: &[u8] = b"kind";
+/// What stands in every key that Rempart reads: what says it may be anything, and is looked into.
+const OURS: &[u8] = b"rempart.dev/";
+
+/// Whether `word` stands anywhere, in UTF-8 or in UTF-16.
+fn says(bytes: &[u8], word: &[u8]) -> bool {
     let wide =
         |bytes: &[u8]| bytes.chunks_exact(2).map(|pair| pair.iter().copied().max().unwrap_or_default()).collect();
-    let holds = |bytes: &[u8]| bytes.windows(WORD.len()).any(|window| window == WORD);
+    let holds = |bytes: &[u8]| bytes.windows(word.len()).any(|window| window == word);
     let is_wide = bytes.iter().take(4).any(|byte| *byte == 0)
         || bytes.starts_with(&[0xff, 0xfe])
         || bytes.starts_with(&[0xfe, 0xff]);
@@ -321,11 +429,11 @@ fn unrendered(directories: &[UnrenderedDirectory]) -> Vec<Diagnostic> {
         let first = found.first()?;
         let names = FewDisplay(found.iter().map(|found| as_written(&found.path)));
         let message = match found.len() {
-            1 => format!("{names} is {one}: {parts} not judged as they stand"),
+            1 => format!("{names} is {one}{}: {parts} not judged as they stand", first.names_unread()),
             more => format!("{more} {many} are not rendered: {parts} not judged as they stand ({names})"),
         };
         let each = if found.len() == 1 { "render it" } else { "render each" };
-        let hint = format!("{each}: `{} | rempart plan - …`; or let --render do so", first.command().join(" "));
+        let hint = format!("{each}: `{} | rempart plan - …`; {RENDER}", first.command().join(" "));
         Some(Diagnostic::warning(NOT_RENDERED, message).hint(hint))
     };
     let charts = of(RenderTool::Helm, "a Helm chart", "Helm charts", "templates are");

@@ -14,7 +14,7 @@ pub struct ManifestObject<'t> {
     /// What it says. Of a key that stands in it more than once, the last value, as kubectl sends it.
     pub node: ManifestNode<'t>,
     /// The keys that stand in it more than once, in the order of the file.
-    pub repeated: Vec<RepeatedKey>,
+    pub repeated: Vec<RepeatedKey<'t>>,
 }
 
 impl<'t> From<ManifestNode<'t>> for ManifestObject<'t> {
@@ -32,8 +32,8 @@ impl<'t> Deref for ManifestObject<'t> {
 }
 
 /// A key that stands in a map once more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RepeatedKey {
+#[derive(Clone, Debug, PartialEq)]
+pub struct RepeatedKey<'t> {
     /// The way to it within its object, as [`ManifestNode::find`] takes it.
     pub path: String,
     /// The key itself.
@@ -44,6 +44,8 @@ pub struct RepeatedKey {
     pub again: TextSpan,
     /// Whether its value is another one there.
     pub differs: bool,
+    /// Its value before, which counts no more.
+    pub dropped: ManifestNode<'t>,
 }
 
 /// A value, with the place where it stands.

@@ -120,7 +120,7 @@ fn compose<'t>(part: DocumentPart<'t>, composer: &mut NodeComposer<'t, '_>) -> R
     match json::check(part, from) {
         // Flow style, or a comment after a value: then it is YAML, or at least meant to be.
         Some(not) if not.values == 0 || not.next == Some(b'#') => yaml(part, composer).map_err(|error| {
-            let template = error.hint.as_deref() == Some(syntax::TEMPLATE);
+            let template = syntax::is_of_template(error.hint.as_deref());
             if is_quoted(part.text, from) && !template { not.diagnostic } else { error }
         }),
         _ => json::compose(part, from, composer),

@@ -38,6 +38,12 @@ pub enum StreamError {
         /// Where the part begins.
         line: u32,
     },
+    /// It ends within an object or a list.
+    #[error("the text ends within what begins at line {line}: it is not whole")]
+    Truncated {
+        /// Where that begins.
+        line: u32,
+    },
     /// An object is too large.
     #[error("the object that begins at line {line} is larger than {} MiB", LARGEST >> 20)]
     TooLarge {
@@ -147,6 +153,10 @@ impl<'s> YamlParts<'s> {
             // A line without an end would be all of memory.
             let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX);
             if io::Read::take(&mut *from, limit).read_until(b'\n', &mut line)? == 0 {
+                // kubectl says behind the items that it was a list: where nobody said so before, the rest was cut off.
+                if matches!(self.state, YamlState::Items(_)) && !says_kind(&self.parts.heading) {
+                    return Err(StreamError::Truncated { line: self.parts.begins });
+                }
                 return self.parts.flush(b"");
             }
             self.line(&line)?;
@@ -264,7 +274,10 @@ impl<'s> JsonParts<'s> {
         loop {
             let bytes = from.fill_buf()?;
             if bytes.is_empty() {
-                return self.parts.flush(b"");
+                // What was cut off between two items of a list would pass for a shorter list.
+                let is_whole = self.depth == 0 && self.string == StringState::Outside;
+                let line = self.parts.begins;
+                return if is_whole { self.parts.flush(b"") } else { Err(StreamError::Truncated { line }) };
             }
             let length = bytes.len();
             let mut begin = 0;
@@ -405,6 +418,19 @@ mod tests {
         let lines = |text| objects(1, text).1.into_iter().map(|(line, _)| line).collect::<Vec<_>>();
         assert_eq!(lines(LISTS[0]), [5, 9, 15]);
         assert_eq!(lines(LISTS[3]), [1, 3, 4]);
+    }
+
+    #[test]
+    fn what_is_cut_off_is_told() {
+        let ends = |text: &str| parts_of(1, &mut text.as_bytes(), &mut |_| {});
+        for text in LISTS {
+            assert!(ends(text).is_ok(), "{text}");
+        }
+        let json = LISTS[3].split_once('\n').unwrap().0;
+        let yaml = LISTS[0].split_once("\nkind: List").unwrap().0;
+        for text in [json, yaml, "{\"kind\": \"A", "{\"items\": ["] {
+            assert!(matches!(ends(text), Err(StreamError::Truncated { .. })), "{text}");
+        }
     }
 
     #[test]

@@ -15,6 +15,10 @@ use crate::diagnostic::{
 /// What to do about a text with `{{` where YAML has no use for it.
 pub(super) const TEMPLATE: &str = "this looks like a Helm template: render it first with `helm template`";
 
+/// What to do about a text with `{%`, which Helm does not know either.
+pub(super) const OTHER_TEMPLATE: &str =
+    "this looks like a template, as of Jinja: render it first with the tool whose braces these are";
+
 const TAB: &str = "replace the tab by spaces";
 const INDENTATION: &str = "look at the indentation, and for a missing colon";
 
@@ -28,7 +32,7 @@ pub(super) fn diagnose(part: DocumentPart<'_>, error: &ScanError) -> Diagnostic 
     let tab = tab(part, at, code == TAB_INDENTATION);
     let span = TextSpan::at(tab.filter(|_| code == TAB_INDENTATION).unwrap_or(at));
     let diagnostic = part.error(code, span, message);
-    let hint = if is_template(part, at) { Some(TEMPLATE) } else { tab.map(|_| TAB).or(hint) };
+    let hint = template(part, at).or(tab.map(|_| TAB)).or(hint);
     match hint {
         Some(hint) => diagnostic.hint(hint),
         None => diagnostic,
@@ -109,7 +113,15 @@ fn tab(part: DocumentPart<'_>, from: TextPosition, beneath: bool) -> Option<Text
     })
 }
 
-/// Whether `part` is not YAML because it has yet to become so.
-fn is_template(part: DocumentPart<'_>, at: TextPosition) -> bool {
-    part.lines().any(|(line, text)| text.trim_start().starts_with("{{") || (line == at.line && text.contains("{{")))
+/// What to do about `part` where it is not YAML because it has yet to become so.
+fn template(part: DocumentPart<'_>, at: TextPosition) -> Option<&'static str> {
+    let holds = |open: &str| {
+        part.lines().any(|(line, text)| text.trim_start().starts_with(open) || (line == at.line && text.contains(open)))
+    };
+    if holds("{%") { Some(OTHER_TEMPLATE) } else { holds("{{").then_some(TEMPLATE) }
+}
+
+/// Whether `hint` is one of those that say that a text is a template.
+pub(super) fn is_of_template(hint: Option<&str>) -> bool {
+    matches!(hint, Some(TEMPLATE | OTHER_TEMPLATE))
 }

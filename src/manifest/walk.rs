@@ -30,7 +30,9 @@ impl FileExclusions {
     pub fn new(globs: &[String]) -> Result<Self, String> {
         let mut builder = GitignoreBuilder::new("");
         for glob in globs {
-            builder.add_line(None, glob).map_err(|error| format!("--exclude {glob:?}: {error}"))?;
+            // As a shell completes it: a line of a .gitignore knows no `./`.
+            let line = glob.strip_prefix("./").map_or_else(|| glob.clone(), |rest| format!("/{rest}"));
+            builder.add_line(None, &line).map_err(|error| format!("--exclude {glob:?}: {error}"))?;
         }
         let globs = builder.build().map_err(|error| format!("--exclude: {error}"))?;
         Ok(Self { globs: Some(globs).filter(|globs| !globs.is_empty()) })
@@ -52,7 +54,7 @@ impl FileExclusions {
 pub(super) struct WalkedDirectory {
     /// The manifests by name, in order.
     pub(super) manifests: Vec<PathBuf>,
-    /// The directories with a `Chart.yaml`, which were not walked.
+    /// The directories with a `Chart.yaml`, of which what Helm reads was not walked.
     pub(super) charts: Vec<PathBuf>,
     /// Whether there was anything by the name of a manifest, here or already seen.
     pub(super) found: bool,
@@ -111,6 +113,53 @@ struct PendingEntry {
     ignores: Option<Rc<IgnoreChain>>,
 }
 
+/// What of a chart Helm reads whatever its templates say, beside files of values.
+const OF_CHART: [&str; 7] =
+    ["templates", "crds", "charts", "Chart.yaml", "Chart.lock", "requirements.yaml", "values.schema.json"];
+
+/// What Helm reads of the chart in a directory. The rest of it may be manifests like any others, as the policies of a
+/// repository whose root is a chart.
+struct ChartContents {
+    /// The texts of its templates, where one of them reads further files.
+    reading: String,
+}
+
+impl ChartContents {
+    /// Of the chart in `directory`, if there is one.
+    fn of(directory: &Path) -> Option<Self> {
+        if !directory.join("Chart.yaml").is_file() {
+            return None;
+        }
+        let mut reading = String::new();
+        let mut ahead = vec![directory.join("templates")];
+        while let Some(path) = ahead.pop() {
+            // A link may lead in a circle, and Helm's own walk is of no help where it does.
+            let Ok(entries) = fs::read_dir(&path) else { continue };
+            for entry in entries.flatten() {
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => ahead.push(entry.path()),
+                    Ok(kind) if kind.is_file() => {
+                        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+                        if text.contains(".Files") {
+                            reading.push_str(&text);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Some(Self { reading })
+    }
+
+    /// Whether Helm reads the file or directory `name` of the chart.
+    fn has(&self, name: &str, is_directory: bool) -> bool {
+        let is_values = name.starts_with("values") && !is_directory;
+        let after = if is_directory { "/" } else { "\"" };
+        let named = ['"', '`'].iter().any(|quote| self.reading.contains(&format!("{quote}{name}{after}")));
+        OF_CHART.contains(&name) || is_values || named
+    }
+}
+
 /// Walks `top`. What is among `seen` is not walked again.
 ///
 /// With a list instead of recursion, because directories can be nested without end.
@@ -131,11 +180,11 @@ pub(super) fn walk(top: &Path, exclusions: &FileExclusions, seen: &mut HashSet<P
             walked.found = true;
             continue;
         }
-        if entry.path.join("Chart.yaml").is_file() {
-            walked.charts.push(entry.path);
-            continue;
+        let chart = ChartContents::of(&entry.path);
+        if chart.is_some() {
+            walked.charts.push(entry.path.clone());
         }
-        match children(top, &entry, exclusions, &mut walked) {
+        match children(top, &entry, chart.as_ref(), exclusions, &mut walked) {
             Ok(mut children) => {
                 children.sort_by(|one, other| other.path.cmp(&one.path));
                 ahead.append(&mut children);
@@ -153,6 +202,7 @@ pub(super) fn walk(top: &Path, exclusions: &FileExclusions, seen: &mut HashSet<P
 fn children(
     top: &Path,
     parent: &PendingEntry,
+    chart: Option<&ChartContents>,
     exclusions: &FileExclusions,
     walked: &mut WalkedDirectory,
 ) -> io::Result<Vec<PendingEntry>> {
@@ -164,6 +214,9 @@ fn children(
         let real = parent.real.join(name);
         let metadata = fs::metadata(&path);
         let is_directory = metadata.as_ref().is_ok_and(fs::Metadata::is_dir);
+        if chart.is_some_and(|chart| chart.has(&name.to_string_lossy(), is_directory)) {
+            continue;
+        }
         if !is_directory && !is_manifest(&path) {
             walked.others = walked.others.saturating_add(1);
             continue;

@@ -126,10 +126,13 @@ impl<'p> ReportEntry<'p> {
 
     /// What becomes of it and why.
     pub(super) fn message(&self, plan: &Plan<'p>) -> String {
-        match self {
+        let message = match self {
             Self::Namespace(namespace) => namespace.message(),
             Self::Workload(_, planned) => plan.message(planned),
-        }
+        };
+        // A space is not seen in a message: what to do about it is said.
+        let hint = self.refusal().and_then(AdmissionRefusal::hint).filter(|hint| hint.ends_with(" without the space"));
+        hint.map_or_else(|| message.clone(), |hint| format!("{message}; {hint}"))
     }
 
     /// All that policies refuse of it, those that are not in force included.

@@ -4,7 +4,7 @@
 
 use super::{
     entries::{EntryOutcome, ReportEntry},
-    location::{FileLocation, LocationLookup, LocationTarget},
+    location::{FileLocation, IgnoredKinds, LocationLookup, LocationTarget, UnreadPath},
 };
 use crate::diagnostic::Diagnostic;
 use rempart_core::{
@@ -15,6 +15,25 @@ use rempart_core::{
 
 /// Something that is wrong, where a report points at it.
 pub type ReportFinding = Diagnostic<FileLocation>;
+
+impl ReportFinding {
+    /// What it is about, where a report names nothing else: its object, with the line.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let place = self.place.as_ref().map(ToString::to_string);
+        let parts: Vec<String> = self.object.iter().cloned().chain(place).collect();
+        if parts.is_empty() { "input".to_owned() } else { parts.join(" at ") }
+    }
+
+    /// What is wrong and what to do about it.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {hint}", self.message),
+            None => self.message.clone(),
+        }
+    }
+}
 
 /// What findings of one code have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +49,11 @@ pub struct FindingRule {
 /// The code of a workload whose pods would stay pending.
 pub const UNPLACEABLE: &str = "Unplaceable";
 
-/// Everything that [`of_plan`] finds.
-pub const PLAN_RULES: [FindingRule; 6] = [
+/// The code of what was not judged.
+const NOT_JUDGED: &str = "NotJudged";
+
+/// Everything that [`of_plan`] and [`of_ignored`] find.
+pub const PLAN_RULES: [FindingRule; 7] = [
     FindingRule {
         code: "AnnotationTooLong",
         short: "An annotation of Rempart is longer than is looked into.",
@@ -64,7 +86,25 @@ pub const PLAN_RULES: [FindingRule; 6] = [
         help: "Correct the workload's own node selector or affinity, or record or add a pool that is \
                cleared. The plan says for each pool what it lacks.",
     },
+    FindingRule {
+        code: NOT_JUDGED,
+        short: "Nothing is known of where these pods would run.",
+        help: "Render charts and kustomizations, or let --render do so; name kinds that make pods with --pod-template.",
+    },
 ];
+
+/// A warning for each thing that was not judged.
+pub fn of_ignored(ignored: &IgnoredKinds) -> impl Iterator<Item = ReportFinding> {
+    let objects = ignored.unjudged.iter().map(|object| {
+        let told = ReportFinding::warning(NOT_JUDGED, object.reason()).of(object.to_string());
+        ReportFinding { place: object.place.clone(), ..told }
+    });
+    let paths = ignored.unread.iter().map(|UnreadPath { path, reason }| {
+        let told = ReportFinding::warning(NOT_JUDGED, format!("not judged: {reason}"));
+        told.at_place(FileLocation { file: path.clone(), line: 1, column: 1 })
+    });
+    objects.chain(paths)
+}
 
 /// An error for each workload and namespace of `plan` that is refused, and for each workload that is unplaceable.
 pub fn of_plan<'p>(

@@ -12,23 +12,38 @@ use quick_xml::{
 
 use super::{
     entries::{EntryOutcome, ReportEntry},
-    finding::UNPLACEABLE,
+    finding::{ReportFinding, UNPLACEABLE},
+    location::{IgnoredKinds, UnreadPath},
 };
 use rempart_core::{admission::AdmissionRefusal, plan::Plan};
 
-/// Writes `plan`. Refused and unplaceable are failures, with the code as their type; anything else passes.
+/// Writes `plan`. Refused and unplaceable are failures, with the code as their type; anything else passes. What was not
+/// judged is skipped, in a suite of its own: nobody shall take a report without failures for one of everything.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn junit(plan: &Plan<'_>, out: impl io::Write) -> io::Result<()> {
+pub fn junit(plan: &Plan<'_>, ignored: &IgnoredKinds, out: impl io::Write) -> io::Result<()> {
     let mut entries = ReportEntry::of(plan);
     // A namespace stands in its own suite, before its workloads; those keep their order.
     entries.sort_by_key(|entry| (suite(entry), entry.object().namespace.is_some()));
 
     let mut xml = XmlElements(Writer::new_with_indent(out, b' ', 2));
     xml.0.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    let (tests, failures) = counts(&entries);
+    let (_, failures) = counts(&entries);
+    let skipped = skipped(ignored);
+    let tests = entries.len().saturating_add(skipped.len()).to_string();
     xml.start("testsuites", &[("name", "rempart plan"), ("tests", &tests), ("failures", &failures), ("errors", "0")])?;
+    if !skipped.is_empty() {
+        let count = skipped.len().to_string();
+        let counted = [("tests", count.as_str()), ("failures", "0"), ("errors", "0"), ("skipped", &count)];
+        xml.start("testsuite", &[&[("name", NOT_JUDGED)], counted.as_slice()].concat())?;
+        for (title, reason) in &skipped {
+            xml.start("testcase", &[("name", title), ("classname", NOT_JUDGED)])?;
+            xml.empty("skipped", &[("type", "NotJudged"), ("message", reason)])?;
+            xml.end("testcase")?;
+        }
+        xml.end("testsuite")?;
+    }
     for cases in entries.chunk_by(|one, other| suite(one) == suite(other)) {
         let Some(name) = cases.first().map(suite) else { continue };
         let (tests, failures) = counts(cases);
@@ -50,6 +65,42 @@ pub fn junit(plan: &Plan<'_>, out: impl io::Write) -> io::Result<()> {
     }
     xml.end("testsuites")?;
     xml.0.get_mut().write_all(b"\n")
+}
+
+/// Writes that nothing was judged, since `message`: an error for each of `findings`, or else one.
+///
+/// # Errors
+/// Those of `out`.
+pub fn junit_failure(message: &str, findings: &[ReportFinding], out: impl io::Write) -> io::Result<()> {
+    let mut xml = XmlElements(Writer::new_with_indent(out, b' ', 2));
+    xml.0.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    let told: Vec<(String, &str, String)> = if findings.is_empty() {
+        vec![("input".to_owned(), "NotJudged", message.to_owned())]
+    } else {
+        findings.iter().map(|found| (found.title(), found.code, found.sentence())).collect()
+    };
+    let count = told.len().to_string();
+    let counted = [("tests", count.as_str()), ("failures", "0"), ("errors", &count)];
+    xml.start("testsuites", &[&[("name", "rempart plan")], counted.as_slice()].concat())?;
+    xml.start("testsuite", &[&[("name", NOT_JUDGED)], counted.as_slice(), &[("skipped", "0")]].concat())?;
+    for (title, code, sentence) in &told {
+        xml.start("testcase", &[("name", title), ("classname", NOT_JUDGED)])?;
+        xml.empty("error", &[("type", code), ("message", sentence)])?;
+        xml.end("testcase")?;
+    }
+    xml.end("testsuite")?;
+    xml.end("testsuites")?;
+    xml.0.get_mut().write_all(b"\n")
+}
+
+/// The suite of what was not judged.
+const NOT_JUDGED: &str = "(not judged)";
+
+/// What was not judged, each with the reason.
+fn skipped(ignored: &IgnoredKinds) -> Vec<(String, String)> {
+    let objects = ignored.unjudged.iter().map(|object| (object.to_string(), object.reason()));
+    let paths = ignored.unread.iter().map(|UnreadPath { path, reason }| (path.clone(), reason.clone()));
+    objects.chain(paths).collect()
 }
 
 /// The name of the suite that an entry belongs to: its namespace.

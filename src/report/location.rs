@@ -4,7 +4,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use rempart_core::admission::SensitivitySource;
+pub use crate::manifest::files::UnreadPath;
+use rempart_core::{admission::SensitivitySource, text::ListDisplay};
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,24 +69,55 @@ impl LocationLookup for NoLocations {
 pub struct IgnoredKinds {
     /// How many objects of other kinds were passed over, by kind.
     pub kinds: BTreeMap<String, usize>,
-    /// Those of them that say a level or categories.
+    /// Those of them that say a level or categories, or would have pods.
     pub unjudged: Vec<UnjudgedName>,
+    /// Files and directories that may hold manifests and were not read.
+    pub unread: Vec<UnreadPath>,
 }
 
-/// An object that says a level or categories, and whose pods are not judged.
+/// An object that says a level or categories, or would have pods, and of which no pod is judged.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnjudgedName {
-    /// Its kind.
+    /// Its kind; `document` of what is no Kubernetes object.
     pub kind: String,
-    /// Its namespace.
+    /// Its namespace; empty where it has none.
     pub namespace: String,
-    /// Its name.
+    /// Its name; of what is no Kubernetes object, the name of its file.
     pub name: String,
+    /// Where it stands, as far as that is known.
+    pub place: Option<FileLocation>,
     /// What it says, as `restricted` or `health`; several in the order in which they stand.
     pub says: Vec<String>,
 }
 
+impl fmt::Display for UnjudgedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, namespace, name, .. } = self;
+        match namespace.as_str() {
+            "" => write!(f, "{kind} {name}"),
+            namespace => write!(f, "{kind} {namespace}/{name}"),
+        }
+    }
+}
+
+impl UnjudgedName {
+    /// That no pod of it is judged, with what it says.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self.says.as_slice() {
+            [] => "no pod of it is judged here".to_owned(),
+            says => format!("it says {}, and no pod of it is judged here", ListDisplay(says.iter())),
+        }
+    }
+}
+
 impl IgnoredKinds {
+    /// Whether all that was read was judged, but for objects that have no say in where pods run.
+    #[must_use]
+    pub fn is_all_judged(&self) -> bool {
+        self.unjudged.is_empty() && self.unread.is_empty()
+    }
+
     /// How many of all kinds.
     #[must_use]
     pub fn total(&self) -> usize {
@@ -95,6 +127,6 @@ impl IgnoredKinds {
 
 impl From<BTreeMap<String, usize>> for IgnoredKinds {
     fn from(kinds: BTreeMap<String, usize>) -> Self {
-        Self { kinds, unjudged: Vec::new() }
+        Self { kinds, ..Self::default() }
     }
 }

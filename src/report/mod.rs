@@ -8,6 +8,7 @@
 //! |---|---|---|---|
 //! | programs | [`PlanReport`] | [`ImpactReport`] | [`LintReport`] |
 //! | continuous integration | [`junit`], [`sarif`] | | [`sarif`] |
+//! | whoever asked for one, where nothing was judged | [`FailureReport`], [`junit_failure`], [`sarif_failure`] | | |
 //! | people | [`text::plan`] | [`text::impact`] | |
 //!
 //! What programs read is documented by the schemas in `docs/schemas`, generated from these types. Fields may be added
@@ -22,10 +23,10 @@ mod sarif;
 pub mod text;
 
 pub use self::{
-    data::{ImpactReport, LintReport, PlanReport, json, schemas, yaml},
+    data::{FailureReport, ImpactReport, LintReport, PlanReport, json, schemas, yaml},
     entries::{EntryOutcome, OutcomeCounts},
-    finding::{FindingRule, PLAN_RULES, ReportFinding, UNPLACEABLE, of_plan},
-    junit::junit,
-    location::{FileLocation, IgnoredKinds, LocationLookup, LocationTarget, NoLocations, UnjudgedName},
-    sarif::sarif,
+    finding::{FindingRule, PLAN_RULES, ReportFinding, UNPLACEABLE, of_ignored, of_plan},
+    junit::{junit, junit_failure},
+    location::{FileLocation, IgnoredKinds, LocationLookup, LocationTarget, NoLocations, UnjudgedName, UnreadPath},
+    sarif::{sarif, sarif_failure},
 };

@@ -25,10 +25,34 @@ pub fn sarif(
     findings: impl Iterator<Item = ReportFinding>,
     out: impl io::Write,
 ) -> io::Result<()> {
+    write(rules, findings, None, out)
+}
+
+/// Writes that nothing was judged, since `message`, with the `findings` that kept it from that.
+///
+/// # Errors
+/// Those of `out`.
+pub fn sarif_failure(
+    message: &str,
+    findings: impl Iterator<Item = ReportFinding>,
+    out: impl io::Write,
+) -> io::Result<()> {
+    let text = message.to_owned();
+    let notification = SarifNotification { level: Severity::Error, message: OwnText { text } };
+    let invocation = SarifInvocation { execution_successful: false, tool_execution_notifications: [notification] };
+    write(&[], findings, Some([invocation]), out)
+}
+
+fn write(
+    rules: &[FindingRule],
+    findings: impl Iterator<Item = ReportFinding>,
+    invocations: Option<[SarifInvocation; 1]>,
+    out: impl io::Write,
+) -> io::Result<()> {
     let rules_of_tool = rules.iter().map(RuleOfTool::from).collect();
     let driver = SarifDriver { name: "rempart", version: env!("CARGO_PKG_VERSION"), rules: rules_of_tool };
     let results = SarifResults { rules, findings: RefCell::new(findings) };
-    let run = SarifRun { tool: SarifTool { driver }, column_kind: "unicodeCodePoints", results };
+    let run = SarifRun { tool: SarifTool { driver }, invocations, column_kind: "unicodeCodePoints", results };
     data::json(&SarifLog { schema: SCHEMA, version: "2.1.0", runs: [run] }, out)
 }
 
@@ -45,8 +69,24 @@ struct SarifLog<'r, I: Iterator<Item = ReportFinding>> {
 #[serde(rename_all = "camelCase", bound = "")]
 struct SarifRun<'r, I: Iterator<Item = ReportFinding>> {
     tool: SarifTool<'r>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invocations: Option<[SarifInvocation; 1]>,
     column_kind: &'static str,
     results: SarifResults<'r, I>,
+}
+
+/// How the run ended.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SarifInvocation {
+    execution_successful: bool,
+    tool_execution_notifications: [SarifNotification; 1],
+}
+
+#[derive(Serialize)]
+struct SarifNotification {
+    level: Severity,
+    message: OwnText,
 }
 
 #[derive(Serialize)]

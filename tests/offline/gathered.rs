@@ -2,7 +2,7 @@
 
 use rempart::{
     diagnostic::source::SourceMap,
-    gather::{GatherSettings, GatheredObjects, LocatedInventory},
+    gather::{GatherSettings, GatheredObjects, LocatedInventory, PodTemplateKinds, UnjudgedObject},
     lint::lint,
     manifest::read::read,
 };
@@ -113,7 +113,7 @@ fn pods_are_judged_themselves_where_nothing_else_speaks_for_them() {
     let deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a, uid: w}}\n---\n";
     let names = |manifests: &[&str]| fates(&manifests.concat()).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     assert_eq!(names(&[pod]), ["pod shop/a-1-x"]);
-    assert_eq!(names(&[pod, set]), ["pod shop/a-1-x"]);
+    assert_eq!(names(&[pod, set]), ["replicaset shop/a-1"], "nothing else speaks for it");
     assert_eq!(names(&[pod, set, deployment]), ["deployment shop/a"]);
 }
 
@@ -198,6 +198,196 @@ fn what_would_be_judged_is_never_passed_over() {
     let rollout = "{apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: r, annotations: \
                    {rempart.dev/sensitivity: card}}}";
     assert_eq!(told(rollout), ["Unjudged"]);
+}
+
+#[test]
+fn what_has_an_owner_elsewhere_is_judged_itself() {
+    let owned = |kind: &str, owner: &str, rest: &str| {
+        format!(
+            "{{apiVersion: {kind}, metadata: {{name: a-1, uid: v, ownerReferences: [{{kind: {owner}, name: a, controller: \
+             true}}]}}{rest}}}\n---\n"
+        )
+    };
+    let names = |manifests: &str| fates(manifests).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let set = owned("apps/v1, kind: ReplicaSet", "Deployment", "");
+    let job = owned("batch/v1, kind: Job", "CronJob", "");
+    assert_eq!(names(&set), ["replicaset shop/a-1"]);
+    assert_eq!(names(&job), ["job shop/a-1"]);
+    let former = owned("apps/v1, kind: ReplicaSet", "Deployment", ", spec: {replicas: 0}");
+    assert_eq!(names(&former), [""; 0], "a former revision has no pods");
+    let cron = "{apiVersion: batch/v1, kind: CronJob, metadata: {name: a, uid: w}}\n---\n";
+    assert_eq!(names(&[&job, cron].concat()), ["cronjob shop/a"]);
+}
+
+#[test]
+fn keys_of_ours_where_nobody_reads_them_are_told_with_the_right_place() {
+    let said = |manifest: &str| {
+        with(&[WORLD, POLICY, manifest], |located| {
+            let told = located.diagnostics.iter();
+            told.map(|found| {
+                format!("{}: {}; {}", found.code, found.message, found.hint.as_deref().unwrap_or_default())
+            })
+            .collect::<Vec<_>>()
+            .join("\n")
+        })
+    };
+    let level = "rempart.dev/sensitivity: card";
+    let deployment = |metadata: &str, template: &str, spec: &str| {
+        format!(
+            "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d{metadata}}}, spec: {{template: {{spec: \
+             {{containers: []}}{template}}}{spec}}}}}"
+        )
+    };
+    let rollout = format!(
+        "{{apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {{name: r}}, spec: {{template: {{spec: {{containers: \
+         []}}}}, strategy: {{canary: {{canaryMetadata: {{annotations: {{{level}}}}}}}}}}}}}"
+    );
+    let job = format!(
+        "{{apiVersion: kubeflow.org/v1, kind: TFJob, metadata: {{name: t}}, spec: {{tfReplicaSpecs: {{Worker: {{template: \
+         {{metadata: {{annotations: {{{level}}}}}, spec: {{containers: []}}}}}}}}}}}}"
+    );
+    let all: Vec<_> = [
+        deployment("", &format!(", annotations: {{{level}}}"), ""),
+        deployment("", &format!(", metadata: {{labels: {{{level}}}}}"), ""),
+        deployment("", &format!(", metadata: {{annotations: {{{level}}}}}"), ""),
+        deployment(&format!(", annotations: {{{level}}}"), "", ""),
+        deployment(&format!(", labels: {{{level}}}"), "", ""),
+        deployment(&format!(", {level}"), "", ""),
+        deployment("", ", metadata: {labels: {rempart.dev/sensitivty: card}}", ""),
+        deployment("", ", metadata: {labels: {completed.rempart.dev/till: x}}", ""),
+        deployment("", "", &format!(", selector: {{matchLabels: {{{level}}}}}")),
+        rollout,
+        job,
+        format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: aisle, annotations: {{{level}}}}}}}"),
+        format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: aisle}}, labels: {{{level}}}}}"),
+        format!("{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: c, annotations: {{{level}}}}}}}"),
+        format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {{containers: [], annotations: {{{level}}}}}}}"
+        ),
+    ]
+    .iter()
+    .map(|manifest| said(manifest))
+    .collect();
+    insta::assert_snapshot!(all.join("\n--\n"), @r#"
+    Unheard: rempart.dev/sensitivity has no effect at spec.template.annotations: nobody reads it there; write it in metadata.annotations of the Deployment, or in spec.template.metadata.annotations
+    --
+    Unheard: rempart.dev/sensitivity has no effect at spec.template.metadata.labels: nobody reads it there; write it in metadata.annotations of the Deployment, or in spec.template.metadata.annotations
+    --
+
+    --
+
+    --
+    Unheard: label rempart.dev/sensitivity has no effect here: a workload says it by an annotation; move it to metadata.annotations
+    --
+    Unheard: rempart.dev/sensitivity has no effect at metadata: nobody reads it there; write it in metadata.annotations of the Deployment, or in spec.template.metadata.annotations
+    --
+    UnknownAnnotation: rempart.dev/sensitivty has no effect at spec.template.metadata.labels: Rempart reads no such key; perhaps rempart.dev/sensitivity is meant
+    --
+
+    --
+    Unheard: rempart.dev/sensitivity has no effect at spec.selector.matchLabels: nobody reads it there; write it in metadata.annotations of the Deployment, or in spec.template.metadata.annotations
+    --
+    Unheard: rempart.dev/sensitivity has no effect at spec.strategy.canary.canaryMetadata.annotations: nobody reads it there; write it in spec.template.metadata.annotations
+    --
+
+    --
+    Unheard: annotation rempart.dev/sensitivity has no effect here: a namespace says it by a label; move it to metadata.labels
+    --
+    Unheard: rempart.dev/sensitivity has no effect at labels: nobody reads it there; write it in metadata.labels
+    --
+    Unheard: rempart.dev/sensitivity has no effect at metadata.annotations: nobody reads it there; write it in metadata.annotations of a workload, or in metadata.labels of a namespace
+    --
+    Unheard: rempart.dev/sensitivity has no effect at spec.annotations: nobody reads it there; write it in metadata.annotations
+    "#);
+}
+
+#[test]
+fn a_parent_that_stands_twice_is_an_error_where_a_level_is_lost() {
+    let told = |metadata: &str, kind: &str| {
+        let manifest =
+            format!("{kind}\nmetadata:\n  name: d\n{metadata}spec: {{template: {{spec: {{containers: []}}}}}}\n");
+        with(&[WORLD, POLICY, &manifest], |located| {
+            let told = located.diagnostics.iter().filter(|found| found.code == "DuplicateKey");
+            told.map(|found| format!("{}: {}", found.severity.as_str(), found.message)).collect::<Vec<_>>()
+        })
+    };
+    let (judged, other) = ("apiVersion: apps/v1\nkind: Deployment", "apiVersion: example.org/v1\nkind: Thing");
+    let level = |level: &str| format!("  annotations: {{rempart.dev/sensitivity: {level}}}\n");
+    let lost = "the key `annotations` is on line 38 already, and what it says there of rempart.dev/sensitivity is lost";
+    let without = "  annotations: {a: b}\n";
+    assert_eq!(told(&[&level("card"), without].concat(), judged), [format!("error: {lost}")]);
+    assert_eq!(told(&[level("card"), level("open")].concat(), judged), [format!("error: {lost}")]);
+    assert_eq!(told(&[level("card"), level("card")].concat(), judged).len(), 1);
+    assert!(told(&[level("card"), level("card")].concat(), judged)[0].starts_with("warning"));
+    let kept = told(&[without, &level("card")].concat(), judged);
+    assert!(kept[0].starts_with("warning") && kept.len() == 1, "{kept:?}");
+    assert_eq!(told(&[&level("card"), without].concat(), other), [format!("warning: {lost}")], "nobody judges it");
+    assert_eq!(told(&[without, "  annotations: {}\n"].concat(), other), [""; 0]);
+}
+
+#[test]
+fn levels_within_texts_are_named_as_not_judged() {
+    let unjudged = |manifest: &str| {
+        with(&[WORLD, POLICY, manifest], |located| {
+            assert!(!located.is_faulty(), "{:?}", located.diagnostics);
+            let of = |object: &UnjudgedObject| {
+                let said = object.statements.iter().filter_map(|said| said.statement.sensitivity.as_deref());
+                format!("{object} {:?}", said.collect::<Vec<_>>())
+            };
+            located.unjudged.iter().map(of).collect::<Vec<_>>()
+        })
+    };
+    let application = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: a}\nspec:\n  source:\n    helm:\n      \
+                       values: |\n        podAnnotations:\n          rempart.dev/sensitivity: card\n";
+    assert_eq!(unjudged(application), [r#"Application shop/a ["card"]"#]);
+    let values = "podAnnotations:\n  rempart.dev/sensitivity: card\n";
+    assert_eq!(unjudged(values), [r#"a document that is no Kubernetes object ["card"]"#]);
+    let misspelt =
+        "{apiVersion: apps/v1, kind: Deploymnet, metadata: {name: d, annotations: {rempart.dev/sensitivity: card}}}";
+    assert_eq!(unjudged(misspelt), [r#"Deploymnet shop/d ["card"]"#]);
+    let silent = "{apiVersion: apps/v1, kind: Deploymnet, metadata: {name: d}}";
+    assert_eq!(unjudged(silent), ["Deploymnet shop/d []"], "it was to have pods");
+    let former = "{apiVersion: extensions/v1beta1, kind: Deployment, metadata: {name: d}}";
+    assert_eq!(unjudged(former), ["Deployment shop/d []"], "it costs no other");
+    let applied = "{apiVersion: v1, kind: Service, metadata: {name: s, annotations: \
+                   {kubectl.kubernetes.io/last-applied-configuration: '{\"rempart.dev/sensitivity\": \"card\"}'}, managedFields: \
+                   [{fieldsV1: {'f:rempart.dev/sensitivity': {}}}]}}";
+    assert_eq!(unjudged(applied), [""; 0], "what kubectl keeps says nothing");
+    let reads = "{apiVersion: v1, kind: Thing, metadata: {name: s}, spec: {fieldPath: \"metadata.annotations['rempart.dev/sensitivity']\"}}";
+    assert_eq!(unjudged(reads), [""; 0], "a text that only reads the key");
+}
+
+#[test]
+fn what_the_api_server_names_may_be_written_twice() {
+    let job = "{apiVersion: batch/v1, kind: Job, metadata: {generateName: migrate-}, spec: {template: {spec: {containers: []}}}}\n---\n";
+    assert_eq!(told(&job.repeat(2)), [""; 0]);
+    assert_eq!(fates(&job.repeat(2)).len(), 2);
+}
+
+#[test]
+fn a_way_to_a_pod_template_is_one() {
+    let told = |path: &str| {
+        let mut sources = SourceMap::default();
+        let worker = "{apiVersion: example.org/v1, kind: Worker, metadata: {name: w}, spec: {pods: {template: {metadata: {}, spec: \
+                      {containers: []}}}, list: [{template: {spec: {containers: []}}}], empty: []}}";
+        let file = sources.add("w.yaml", worker.to_owned());
+        let kinds = PodTemplateKinds::with(&[format!("example.org/Worker={path}")]).unwrap();
+        let mut gathered = GatheredObjects::new("shop").with_templates(kinds);
+        read(file, sources.text(file), &mut |found| gathered.take(file, found));
+        let located = gathered.into_inventory(&GatherSettings::default());
+        let said: Vec<_> = located.diagnostics.iter().map(|found| found.message.clone()).collect();
+        (located.inventory.workloads.len(), said.join("\n"))
+    };
+    assert_eq!(told("spec.pods.template"), (1, String::new()));
+    assert_eq!(told("spec.list[*].template"), (1, String::new()));
+    for (path, why) in [
+        ("spec.pods", "spec.pods is no pod template: it has no spec.containers"),
+        ("spec.pods.template.spec", "spec.pods.template.spec is no pod template: it has no spec.containers"),
+        ("spec", "spec is no pod template: it has no spec.containers"),
+        ("spec.none", "there is nothing at spec.none, where --pod-template says that its pod template is"),
+    ] {
+        assert_eq!(told(path), (0, why.to_owned()), "{path}");
+    }
 }
 
 /// What a review says of `manifests`: code and message.

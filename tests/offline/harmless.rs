@@ -101,7 +101,7 @@ fn texts(layout: TextLayout) -> Vec<(&'static str, String)> {
     let ignored = IgnoredKinds::from(located.ignored.clone());
     let mut texts = vec![
         ("plan", text::plan(&before, &ignored, layout, text::ReportDetail::Full)),
-        ("impact", text::impact(&impact(&before, &after), &before, &after, layout)),
+        ("impact", text::impact(&impact(&before, &after), &before, &after, &ignored, layout)),
     ];
     let targets = ["deploy/api", "deploy/batch", "deploy/wrong", "level/low", "level/high"];
     for (target, pool) in targets.into_iter().flat_map(|target| [(target, None), (target, Some("pool"))]) {

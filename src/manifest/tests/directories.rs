@@ -108,7 +108,7 @@ fn links_are_followed_but_not_for_ever() {
     symlink(at("gone"), at("m/broken.yaml")).unwrap();
     let (names, said) = outcome(&directory, &gathered(&directory, &["m"], b""));
     assert_eq!(names, ["m/a.yaml", "m/other/b.yaml"]);
-    insta::assert_snapshot!(said, @r#"error: m/broken.yaml: No such file or directory (os error 2)"#);
+    insta::assert_snapshot!(said, @r#"warning: m/broken.yaml is a link that leads nowhere: what it was to hold is not judged"#);
 }
 
 #[test]
@@ -229,12 +229,98 @@ fn charts_and_parts_of_kustomizations_do_not_stand_as_they_are() {
 }
 
 #[test]
+fn a_kustomization_stands_only_where_all_that_it_names_was_read() {
+    let of = |kustomization: &str| {
+        let files: [(&str, &[u8]); 7] = [
+            ("k/kustomization.yaml", kustomization.as_bytes()),
+            ("k/a.yaml", b"kind: A"),
+            ("k/.hidden.yaml", b"kind: H"),
+            ("k/ignored.yaml", b"kind: I"),
+            ("k/deep/b.yaml", b"kind: B"),
+            (".gitignore", b"ignored.yaml"),
+            ("k/chart/Chart.yaml", b"name: c"),
+        ];
+        let (names, said, left_out) = repository(&files, None);
+        let said: Vec<_> = said.lines().filter(|line| !line.contains("Helm")).collect();
+        (names, left_out.plain_kustomizations, said.join("\n"))
+    };
+    let both = ["k/a.yaml", "k/deep/b.yaml"].map(str::to_owned).to_vec();
+    assert_eq!(of("resources: [a.yaml, deep/b.yaml]"), (both, 1, String::new()));
+    let lacking =
+        ["https://example.org/base?ref=v1", "gone.yaml", ".hidden.yaml", "ignored.yaml", "deep", "../../base"];
+    for lacking in lacking {
+        let (names, plain, said) = of(&format!("resources: [a.yaml, \"{lacking}\"]"));
+        assert_eq!((names, plain), (vec!["k/deep/b.yaml".to_owned()], 0), "{lacking}");
+        let expected = format!(
+            "warning: k is a kustomization, of which {lacking} was not read: bases and patches are not judged as they stand"
+        );
+        // As the paths that are told are shortened.
+        assert_eq!(said, expected.replace("./", ""));
+    }
+}
+
+#[test]
+fn no_kustomization_is_silent() {
+    let files: [(&str, &[u8]); 8] = [
+        ("part/kustomization.yaml", b"kind: Component\nresources: [a.yaml]"),
+        ("part/a.yaml", b"kind: A"),
+        ("one/kustomization.yaml", b"resources: [../two]"),
+        ("two/kustomization.yaml", b"resources: [../one]"),
+        ("used/kustomization.yaml", b"kind: Component\nresources: []"),
+        ("user/kustomization.yaml", b"components: [../used]"),
+        ("torn/kustomization.yaml", b"resources: [b.yaml\nkind: x"),
+        ("torn/b.yaml", b"kind: B"),
+    ];
+    let (names, said, _) = repository(&files, None);
+    assert_eq!(names, ["torn/b.yaml"]);
+    insta::assert_snapshot!(said, @r#"
+    warning: part is a component of kustomizations, and nothing that was read uses it: not judged
+    torn/kustomization.yaml:2:5: warning: the kustomization cannot be read, and is not judged: no key can stand here
+    warning: 2 kustomizations are not rendered: bases and patches are not judged as they stand (one, user)
+    "#);
+}
+
+#[test]
+fn of_a_chart_is_what_helm_reads() {
+    let files: [(&str, &[u8]); 12] = [
+        ("Chart.yaml", b"name: c"),
+        ("values.yaml", b"kind: v"),
+        ("values-prod.yaml", b"kind: v"),
+        ("templates/a.yaml", b"kind: {{ x }}\n{{ .Files.Get \"rules/r.yaml\" }}{{ .Files.Glob `alerts/*.yaml` }}"),
+        ("crds/b.yaml", b"kind: B"),
+        ("charts/sub/Chart.yaml", b"name: s"),
+        ("rules/r.yaml", b"kind: R"),
+        ("alerts/r.yaml", b"kind: R"),
+        ("policies/p.yaml", b"kind: P"),
+        ("policies/deep/q.yaml", b"kind: Q"),
+        ("other/Chart.yaml", b"name: o"),
+        ("ns.yaml", b"kind: Namespace"),
+    ];
+    let (names, said, _) = repository(&files, None);
+    assert_eq!(names, ["ns.yaml", "policies/deep/q.yaml", "policies/p.yaml"]);
+    insta::assert_snapshot!(said, @r#"
+    warning: 2 Helm charts are not rendered: templates are not judged as they stand (., other)
+    "#);
+}
+
+#[test]
+fn what_is_excluded_may_be_written_as_a_path() {
+    let files: [(&str, &[u8]); 3] = [("p/a.yaml", b"kind: A"), ("b.yaml", b"kind: B"), ("q/p/c.yaml", b"kind: C")];
+    let left = |exclude| repository(&files, Some(exclude)).0;
+    for path in ["./p", "./p/", "/p", "p/a.yaml", "./p/a.yaml"] {
+        assert_eq!(left(path), ["b.yaml", "q/p/c.yaml"], "{path}");
+    }
+    assert_eq!(left("p"), ["b.yaml"]);
+}
+
+#[test]
 fn the_directory_that_one_is_in_has_a_name_of_its_own() {
     let written = |path: &str| crate::manifest::files::as_written(std::path::Path::new(path));
     assert_eq!([".", "./", "./a/b", "a", "../a", "/a"].map(written), [".", ".", "a/b", "a", "../a", "/a"]);
     let found = crate::manifest::files::UnrenderedDirectory {
         path: ".".into(),
         tool: crate::manifest::files::RenderTool::Kustomize,
+        unread: Vec::new(),
     };
     assert_eq!(found.command(), ["kubectl", "kustomize", "."]);
 }

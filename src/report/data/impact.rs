@@ -5,8 +5,14 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::WorkloadNameRow;
-use crate::report::entries::{NAMESPACE, ObjectName};
+use super::{
+    WorkloadNameRow,
+    ignored::{UnjudgedRow, UnreadRow},
+};
+use crate::report::{
+    entries::{NAMESPACE, ObjectName},
+    location::IgnoredKinds,
+};
 use rempart_core::{impact::PlanImpact, name::PoolName, plan::Plan, reason::RequirementSource};
 
 /// What an edit, or time, changes.
@@ -42,6 +48,12 @@ pub struct ImpactReport<'p> {
     stranded: Vec<WorkloadNameRow<'p>>,
     /// The workloads whose places were restricted and are no more: they may run anywhere.
     freed: Vec<WorkloadNameRow<'p>>,
+    /// The objects of either side that say a level or categories, or would have pods, and of which no pod is judged here:
+    /// nothing is known of what changes for them.
+    not_judged: Vec<UnjudgedRow<'p>>,
+    /// The files and directories of either side that may hold manifests and were not read: nothing is known of what they
+    /// hold.
+    not_read: Vec<UnreadRow<'p>>,
 }
 
 /// What becomes of a level.
@@ -103,9 +115,9 @@ struct RefusedRow<'p> {
 }
 
 impl<'p> ImpactReport<'p> {
-    /// Of `impact`, which `new` has beside `old`.
+    /// Of `impact`, which `new` has beside `old`; `ignored` is what was not judged of either.
     #[must_use]
-    pub fn new(impact: &'p PlanImpact<'p>, old: &Plan<'_>, new: &Plan<'_>) -> Self {
+    pub fn new(impact: &'p PlanImpact<'p>, old: &Plan<'_>, new: &Plan<'_>, ignored: &'p IgnoredKinds) -> Self {
         let (mut levels, mut categories) = (Vec::new(), Vec::new());
         for standing in &impact.standings {
             let policy = standing.policy.as_str();
@@ -143,6 +155,8 @@ impl<'p> ImpactReport<'p> {
             moved: impact.moved.iter().map(|moved| (&moved.workload.identity).into()).collect(),
             stranded: impact.stranded.iter().map(|stranded| (&stranded.workload.identity).into()).collect(),
             freed: impact.freed.iter().map(|workload| (&workload.identity).into()).collect(),
+            not_judged: ignored.unjudged.iter().map(UnjudgedRow::of).collect(),
+            not_read: ignored.unread.iter().map(UnreadRow::of).collect(),
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct LintReport<'p> {
 /// Something that is wrong.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Finding")]
-struct FindingRow<'p> {
+pub(super) struct FindingRow<'p> {
     /// How bad it is.
     severity: Severity,
     /// A stable word for what it is. Further words may come.
@@ -47,19 +47,22 @@ impl<'p> LintReport<'p> {
     /// Of `findings`, in their order.
     #[must_use]
     pub fn new(findings: &'p [ReportFinding]) -> Self {
-        let row = |finding: &'p ReportFinding| {
-            let ReportFinding { severity, code, place, object, message, hint } = finding;
-            FindingRow {
-                severity: *severity,
-                code,
-                file: place.as_ref().map(|place| place.file.as_str()),
-                line: place.as_ref().map(|place| place.line),
-                column: place.as_ref().map(|place| place.column),
-                object: object.as_deref().unwrap_or_default(),
-                message,
-                hint: hint.as_deref(),
-            }
-        };
-        Self { api_version: "rempart.dev/lint/v1", findings: findings.iter().map(row).collect() }
+        Self { api_version: "rempart.dev/lint/v1", findings: findings.iter().map(FindingRow::of).collect() }
+    }
+}
+
+impl<'p> FindingRow<'p> {
+    pub(super) fn of(finding: &'p ReportFinding) -> Self {
+        let ReportFinding { severity, code, place, object, message, hint } = finding;
+        Self {
+            severity: *severity,
+            code,
+            file: place.as_ref().map(|place| place.file.as_str()),
+            line: place.as_ref().map(|place| place.line),
+            column: place.as_ref().map(|place| place.column),
+            object: object.as_deref().unwrap_or_default(),
+            message,
+            hint: hint.as_deref(),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Report documents for programs: JSON or YAML, versioned, written as they are made.
 
+mod failure;
+mod ignored;
 mod impact;
 mod lint;
 mod plan;
@@ -10,7 +12,7 @@ use std::io::{self, Write as _};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use self::{impact::ImpactReport, lint::LintReport, plan::PlanReport};
+pub use self::{failure::FailureReport, impact::ImpactReport, lint::LintReport, plan::PlanReport};
 use super::entries::ObjectName;
 
 /// How many bytes are written at once.

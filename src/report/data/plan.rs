@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
+use super::ignored::{UnjudgedRow, UnreadRow};
 use crate::report::{
     entries::{EntryOutcome, ObjectName, OutcomeCounts, ReportEntry},
-    location::{IgnoredKinds, UnjudgedName},
+    location::IgnoredKinds,
 };
 use rempart_core::{
     clearance::PoolClearance,
@@ -36,8 +37,12 @@ pub struct PlanReport<'p> {
     /// What the workloads ask of places, each once, in the order in which the list of workloads first asks for it.
     #[schemars(with = "Vec<DemandRow<'p>>")]
     demands: DemandRows<'p>,
-    /// The objects that say a level or categories and of which no pod is judged here: nothing is known of their places.
+    /// The objects that say a level or categories, or would have pods, and of which no pod is judged here: nothing is known
+    /// of their places.
     not_judged: Vec<UnjudgedRow<'p>>,
+    /// The files and directories that may hold manifests and were not read, as charts and kustomizations that were not
+    /// rendered, templates, and links that lead nowhere: nothing is known of what they hold.
+    not_read: Vec<UnreadRow<'p>>,
     /// How many fare how.
     summary: OutcomeCounts,
 }
@@ -65,21 +70,6 @@ struct WorkloadRow<'p> {
     message: String,
     /// The `id` of what it asks of places; null where nothing is asked, or it is refused.
     demand: Option<String>,
-}
-
-/// An object that says a level or categories, and is not judged.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "UnjudgedObject")]
-struct UnjudgedRow<'p> {
-    /// Its kind.
-    kind: &'p str,
-    /// Its namespace.
-    namespace: &'p str,
-    /// Its name.
-    name: &'p str,
-    /// The levels and categories that it says, as they stand in it.
-    says: &'p [String],
 }
 
 /// The level of a workload under a policy.
@@ -174,15 +164,9 @@ impl<'p> PlanReport<'p> {
             workloads: WorkloadRows { plan, entries, ids },
             demands: DemandRows { plan, order },
             not_judged: ignored.unjudged.iter().map(UnjudgedRow::of).collect(),
+            not_read: ignored.unread.iter().map(UnreadRow::of).collect(),
             summary: OutcomeCounts::of(plan, ignored),
         }
-    }
-}
-
-impl<'p> UnjudgedRow<'p> {
-    fn of(object: &'p UnjudgedName) -> Self {
-        let UnjudgedName { kind, namespace, name, says } = object;
-        Self { kind, namespace, name, says }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::few;
-use crate::report::entries::ObjectName;
+use super::{few, not_judged};
+use crate::report::{entries::ObjectName, location::IgnoredKinds};
 use crate::terminal::{TextLayout, TextPage, Tone};
 use rempart_core::{
     admission::AdmissionRefusal,
@@ -23,15 +23,22 @@ const ROWS: usize = 200;
 /// How many names an entry lists.
 const NAMED: usize = 6;
 
-/// Says `impact`, which `new` has beside `old`.
+/// Says `impact`, which `new` has beside `old`, and what of either was not judged.
 #[must_use]
-pub fn impact(impact: &PlanImpact<'_>, old: &Plan<'_>, new: &Plan<'_>, layout: TextLayout) -> String {
+pub fn impact(
+    impact: &PlanImpact<'_>,
+    old: &Plan<'_>,
+    new: &Plan<'_>,
+    ignored: &IgnoredKinds,
+    layout: TextLayout,
+) -> String {
     let mut page = super::page(layout);
     if old.at != new.at {
         page.say(&format!("From {} to {}.", old.at, new.at), Tone::Faint);
     }
     if impact.is_empty() {
-        page.close("Nothing changes.");
+        not_judged::print(&mut page, ignored);
+        page.close(if ignored.is_all_judged() { "Nothing changes." } else { "Nothing changes for what was judged." });
         return page.into_text();
     }
     ended(&mut page, impact);
@@ -41,7 +48,9 @@ pub fn impact(impact: &PlanImpact<'_>, old: &Plan<'_>, new: &Plan<'_>, layout: T
     freed(&mut page, &impact.freed);
     moved(&mut page, &impact.moved);
     standings(&mut page, &impact.standings);
-    page.close(&summary(impact));
+    not_judged::print(&mut page, ignored);
+    let parts: Vec<String> = std::iter::once(summary(impact)).chain(not_judged::summary(ignored)).collect();
+    page.close(&parts.join("; "));
     page.into_text()
 }
 

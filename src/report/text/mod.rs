@@ -1,6 +1,7 @@
 //! Reports for people: what needs them first, then the rest, then a sentence that sums it up.
 
 mod impact;
+mod not_judged;
 mod plan;
 mod requirements;
 mod rows;

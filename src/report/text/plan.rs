@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{ReportDetail, few, requirements, rows};
+use super::{ReportDetail, few, not_judged, requirements, rows};
 use crate::report::{
     entries::{EntryOutcome, ObjectName, OutcomeCounts, ReportEntry},
-    location::{IgnoredKinds, UnjudgedName},
+    location::IgnoredKinds,
 };
 use crate::terminal::{TextLayout, TextPage, Tone};
 use rempart_core::{
@@ -50,7 +50,7 @@ pub fn plan(plan: &Plan<'_>, ignored: &IgnoredKinds, layout: TextLayout, detail:
         }
         more(&mut page, held.len());
     }
-    not_judged(&mut page, ignored);
+    not_judged::print(&mut page, ignored);
     rows::print(&mut page, plan);
     requirements::print(&mut page, plan, detail);
     page.close(&summary(plan, ignored));
@@ -148,18 +148,6 @@ impl GroupedMessages {
     }
 }
 
-/// Names each object that says a level, and whose pods are not judged: nobody shall take it for placeable.
-fn not_judged(page: &mut TextPage, ignored: &IgnoredKinds) {
-    if ignored.unjudged.is_empty() {
-        return;
-    }
-    page.ruled_heading("Not judged, though they say a level or categories");
-    for UnjudgedName { kind, namespace, name, says } in ignored.unjudged.iter().take(MOST) {
-        page.item("·", &format!("{kind} {namespace}/{name} ({})", few(says.iter(), NAMED)), Tone::Plain);
-    }
-    more(page, ignored.unjudged.len());
-}
-
 /// Says how many of `all` entries were left out.
 fn more(page: &mut TextPage, all: usize) {
     let left_out = all.saturating_sub(MOST);
@@ -184,9 +172,7 @@ fn summary(plan: &Plan<'_>, ignored: &IgnoredKinds) -> String {
     if namespaces > 0 {
         parts.push(format!("{} refused", counted(namespaces, "namespace", "namespaces")));
     }
-    if !ignored.unjudged.is_empty() {
-        parts.push(format!("{} not judged", counted(ignored.unjudged.len(), "object", "objects")));
-    }
+    parts.extend(not_judged::summary(ignored));
     if tally.ignored > 0 {
         let kinds = ignored.kinds.iter().map(|(kind, count)| format!("{count} {kind}"));
         let objects = if tally.ignored == 1 { "object of another kind" } else { "objects of other kinds" };

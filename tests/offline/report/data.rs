@@ -9,7 +9,7 @@ use rempart_core::{impact::impact, instant::Timestamp, plan::PlanAssumptions};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::world::{after, before, ignored, many, noon, planned};
+use super::world::{after, before, ignored, many, noon, not_judged, planned};
 
 const SCHEMAS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/schemas");
 
@@ -104,7 +104,7 @@ fn an_impact_as_json() {
     let (old, new) = (before(), after());
     let (old, new) = (planned(&old), planned(&new));
     let found = impact(&old, &new);
-    let text = written(&ImpactReport::new(&found, &old, &new));
+    let text = written(&ImpactReport::new(&found, &old, &new, &not_judged()));
     keeps_to("impact-v1.json", &text);
     assert_snapshot!(text);
 }
@@ -115,7 +115,7 @@ fn an_impact_of_time_as_json() {
     let later = Timestamp::from_seconds(noon().timestamp().as_second() + 60 * 86_400);
     let (old, new) = (planned(&world), rempart_core::plan::plan(&world, later, PlanAssumptions::default()));
     let found = impact(&old, &new);
-    let text = written(&ImpactReport::new(&found, &old, &new));
+    let text = written(&ImpactReport::new(&found, &old, &new, &not_judged()));
     keeps_to("impact-v1.json", &text);
     assert_snapshot!(text);
 }

@@ -8,9 +8,12 @@
 
 use insta::assert_snapshot;
 use quick_xml::{Reader, XmlVersion, events::Event};
-use rempart::report::junit;
+use rempart::{
+    diagnostic::Diagnostic,
+    report::{FileLocation, junit, junit_failure},
+};
 
-use super::world::{before, many, planned};
+use super::world::{before, many, not_judged, planned};
 
 /// An element as the schema has it.
 struct Element {
@@ -20,7 +23,7 @@ struct Element {
     optional: &'static [&'static str],
 }
 
-const ELEMENTS: [Element; 4] = [
+const ELEMENTS: [Element; 6] = [
     Element {
         name: "testsuites",
         within: &[""],
@@ -39,6 +42,8 @@ const ELEMENTS: [Element; 4] = [
         required: &["name"],
         optional: &["time", "classname", "group"],
     },
+    Element { name: "skipped", within: &["testcase"], required: &[], optional: &["type", "message"] },
+    Element { name: "error", within: &["testcase"], required: &[], optional: &["type", "message"] },
     Element { name: "failure", within: &["testcase"], required: &[], optional: &["type", "message"] },
 ];
 
@@ -94,7 +99,7 @@ fn breaches(xml: &str) -> Vec<String> {
 
 fn written(world: &rempart_core::inventory::PlanInventory) -> String {
     let mut out = Vec::new();
-    junit(&planned(world), &mut out).unwrap();
+    junit(&planned(world), &not_judged(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -103,6 +108,38 @@ fn a_plan_as_junit() {
     let text = written(&before());
     assert_eq!(breaches(&text), [""; 0]);
     assert_snapshot!(text);
+}
+
+#[test]
+fn what_could_not_be_judged_is_an_error_for_each_thing_that_is_wrong() {
+    let place = FileLocation { file: "a.yaml".to_owned(), line: 3, column: 7 };
+    let found =
+        Diagnostic::error("WrongType", "expected a string, found 3").at_place(place).of("Pod a").hint("write \"3\"");
+    let written = |findings: &[_]| {
+        let mut out = Vec::new();
+        junit_failure("nothing was judged: 1 error", findings, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(breaches(&text), [""; 0]);
+        text
+    };
+    assert_snapshot!([written(&[found]), written(&[])].concat(), @r#"
+    <?xml version="1.0" encoding="UTF-8"?>
+    <testsuites name="rempart plan" tests="1" failures="0" errors="1">
+      <testsuite name="(not judged)" tests="1" failures="0" errors="1" skipped="0">
+        <testcase name="Pod a at a.yaml:3:7" classname="(not judged)">
+          <error type="WrongType" message="expected a string, found 3; write &quot;3&quot;"/>
+        </testcase>
+      </testsuite>
+    </testsuites>
+    <?xml version="1.0" encoding="UTF-8"?>
+    <testsuites name="rempart plan" tests="1" failures="0" errors="1">
+      <testsuite name="(not judged)" tests="1" failures="0" errors="1" skipped="0">
+        <testcase name="input" classname="(not judged)">
+          <error type="NotJudged" message="nothing was judged: 1 error"/>
+        </testcase>
+      </testsuite>
+    </testsuites>
+    "#);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use rempart::report::{
 use rempart::terminal::TextLayout;
 use rempart_core::impact::{PlanImpact, impact};
 
-use super::world::{after, before, ignored, many, planned};
+use super::world::{after, before, ignored, many, not_judged, planned};
 
 const NARROW: TextLayout = TextLayout { width: 80, colour: false };
 const WIDE: TextLayout = TextLayout { width: 120, colour: false };
@@ -42,7 +42,7 @@ fn an_impact_at_80_and_120_columns() {
     let (old, new) = (planned(&old), planned(&new));
     let found = impact(&old, &new);
     for (name, look) in [("impact_80", NARROW), ("impact_120", WIDE)] {
-        let text = text::impact(&found, &old, &new, look);
+        let text = text::impact(&found, &old, &new, &ignored(), look);
         lines_fit(&text, look.width);
         assert_snapshot!(name, text);
     }
@@ -82,7 +82,17 @@ fn a_namespace_whose_label_is_no_longer_understood_is_named() {
 fn where_nothing_changes_it_says_so() {
     let world = before();
     let plan = planned(&world);
-    assert_eq!(text::impact(&impact(&plan, &plan), &plan, &plan, NARROW), "Nothing changes.\n");
+    let said = |ignored: &IgnoredKinds| text::impact(&impact(&plan, &plan), &plan, &plan, ignored, NARROW);
+    assert_eq!(said(&IgnoredKinds::default()), "Nothing changes.\n");
+    assert_snapshot!(said(&not_judged()), @r#"
+    Not judged
+    ────────────────────────────────────────────────────────────────────────────────
+      · Application claims/api (restricted, health)
+      · Deployment claims/old
+      · charts/api: a Helm chart that was not rendered
+
+    Nothing changes for what was judged.
+    "#);
 }
 
 #[test]
@@ -92,7 +102,7 @@ fn colours_change_nothing_but_colours() {
     let found = impact(&old, &new);
     let of = |colour| {
         let look = TextLayout { colour, ..NARROW };
-        text::plan(&old, &ignored(), look, ReportDetail::Full) + &text::impact(&found, &old, &new, look)
+        text::plan(&old, &ignored(), look, ReportDetail::Full) + &text::impact(&found, &old, &new, &ignored(), look)
     };
     let coloured = of(true);
     assert!(coloured.contains("\u{1b}["), "nothing is coloured");

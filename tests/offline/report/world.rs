@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use rempart::{
     api,
     convert::{self, Converted},
-    report::{FileLocation, IgnoredKinds, LocationLookup, LocationTarget},
+    report::{FileLocation, IgnoredKinds, LocationLookup, LocationTarget, UnjudgedName, UnreadPath},
 };
 use rempart_core::{
     instant::Timestamp,
@@ -216,6 +216,20 @@ pub(super) fn planned(inventory: &PlanInventory) -> Plan<'_> {
 /// What was passed over on the way.
 pub(super) fn ignored() -> IgnoredKinds {
     BTreeMap::from([("Service".to_owned(), 3), ("ConfigMap".to_owned(), 1)]).into()
+}
+
+/// What was read and not judged.
+pub(super) fn not_judged() -> IgnoredKinds {
+    let object = |kind: &str, name: &str, says: &[&str]| UnjudgedName {
+        kind: kind.to_owned(),
+        namespace: "claims".to_owned(),
+        name: name.to_owned(),
+        place: Some(FileLocation { file: format!("{name}.yaml"), line: 6, column: 5 }),
+        says: says.iter().map(ToString::to_string).collect(),
+    };
+    let chart = UnreadPath { path: "charts/api".to_owned(), reason: "a Helm chart that was not rendered".to_owned() };
+    let unjudged = vec![object("Application", "api", &["restricted", "health"]), object("Deployment", "old", &[])];
+    IgnoredKinds { unjudged, unread: vec![chart], ..ignored() }
 }
 
 /// Every workload stands in a file of its own: what is pointed at decides the line.
