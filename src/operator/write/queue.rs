@@ -185,9 +185,9 @@ impl WriteQueue {
                 // However many statuses differ, the connection is for stamps as well.
                 admitted.holds.add(HoldReason::Concurrency, target.object());
                 admitted.put_off.push((target, None));
-            } else if is_admission(&target) && admissions >= ADMISSION_AT_A_TIME {
-                admitted.holds.add(HoldReason::Concurrency, target.object());
-            } else if target.moves_pods() && moves >= concurrency.div_ceil(SHARE) {
+            } else if (is_admission(&target) && admissions >= ADMISSION_AT_A_TIME)
+                || (target.moves_pods() && moves >= concurrency.div_ceil(SHARE))
+            {
                 admitted.holds.add(HoldReason::Concurrency, target.object());
             } else {
                 moves = moves.saturating_add(usize::from(target.moves_pods()));
