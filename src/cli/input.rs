@@ -164,9 +164,10 @@ impl InputOptions {
         files.extend(kept);
         if self.render {
             diagnostics.retain(|found| !files::is_of_unrendered(found));
-            let (rendered, failed) = render(&unrendered, &self.namespace, sources);
-            files.extend(rendered.into_iter().map(|file| (file, FileOrigin::Named)));
-            diagnostics.extend(failed);
+            let rendered = render(&unrendered, paths, &self.namespace, sources);
+            files.extend(rendered.files.into_iter().map(|file| (file, FileOrigin::Named)));
+            diagnostics.extend(rendered.diagnostics);
+            not_read.extend(rendered.not_read);
         } else {
             not_read.extend(unrendered.iter().map(UnrenderedDirectory::unread_path));
         }

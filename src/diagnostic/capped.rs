@@ -51,6 +51,23 @@ impl CappedDiagnostics {
         }
     }
 
+    /// How many are told.
+    #[must_use]
+    pub fn told(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Those that are told after the first `told`, which are told no more.
+    pub fn take_back(&mut self, told: usize) -> Vec<Diagnostic> {
+        let taken = self.kept.split_off(told.min(self.kept.len()));
+        for file in taken.iter().filter_map(|diagnostic| Some(diagnostic.place?.file)) {
+            if let Some((count, _)) = self.counted.get_mut(&file) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        taken
+    }
+
     /// All of them, and of each file with more than are told, how many more.
     #[must_use]
     pub fn into_vec(self) -> Vec<Diagnostic> {
@@ -75,6 +92,20 @@ impl Extend<Diagnostic> for CappedDiagnostics {
 mod tests {
     use super::*;
     use crate::diagnostic::source::SourceMap;
+
+    #[test]
+    fn what_is_taken_back_is_not_counted() {
+        let file = SourceMap::default().add("f", String::new());
+        let place = TextSpan::at(TextPosition::START);
+        let wrong = |number: usize| Diagnostic::warning("Wrong", number.to_string()).at(file, place);
+        let mut told = CappedDiagnostics::default();
+        told.extend((0..10).map(wrong));
+        let before = told.told();
+        told.extend((0..MOST).map(wrong));
+        assert_eq!(told.take_back(before).len(), MOST - 10);
+        told.push(wrong(0));
+        assert_eq!(told.told(), 11);
+    }
 
     #[test]
     fn a_file_of_a_million_mistakes_is_told_in_part() {

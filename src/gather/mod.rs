@@ -184,7 +184,13 @@ impl<'t> GatheredObjects<'t> {
                 self.unheard(file, known, &object);
                 self.own_object(file, kind, object.node);
             }
-            known => self.object(file, known, &object),
+            known => {
+                let before = self.taken();
+                self.object(file, known, &object);
+                if origin == FileOrigin::Directory {
+                    self.leave_unfilled(file, known, &object, &before);
+                }
+            }
         }
     }
 

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use super::{
-    GatheredObjects, UnjudgedObject,
+    GatheredObjects, UnjudgedObject, UnjudgedStatement,
     kind::{self, ObjectClass},
     metadata::{ObjectMetadata, UnplacedDiagnostic},
+    placeholder,
     pod_templates::places,
     unheard, unjudged,
 };
@@ -17,6 +18,15 @@ use crate::{
     manifest::node::ManifestNode,
 };
 use rempart_core::{name::quoted, workload::WorkloadKind};
+
+/// How much was taken in before an object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TakenObjects {
+    told: usize,
+    workloads: usize,
+    orphans: usize,
+    namespaces: usize,
+}
 
 /// Kinds whose texts tell of our keys without saying a level: definitions of kinds and rules.
 const DESCRIPTIVE: [&str; 7] = [
@@ -74,6 +84,50 @@ impl GatheredObjects<'_> {
         self.unjudged.push(object);
     }
 
+    /// How much is taken in.
+    pub(super) fn taken(&self) -> TakenObjects {
+        let Self { diagnostics, workloads, orphans, namespaces, .. } = self;
+        let (told, namespaces) = (diagnostics.told(), namespaces.len());
+        TakenObjects { told, workloads: workloads.len(), orphans: orphans.len(), namespaces }
+    }
+
+    /// Leaves `node`, of a directory, unjudged where something is still to be filled in in it, and has all of that which was
+    /// taken in since `before` forgotten: in a repository what some tool completes costs itself alone. But a namespace that is
+    /// known, and whose labels are to be filled in, says of others what nobody knows.
+    pub(super) fn leave_unfilled(
+        &mut self,
+        file: FileId,
+        known: ObjectClass,
+        node: &ManifestNode<'_>,
+        before: &TakenObjects,
+    ) {
+        let has_pods = matches!(known, ObjectClass::Workload(_) | ObjectClass::Templated(_));
+        let is_nameless = matches!(known, ObjectClass::Namespace) && self.namespaces.len() == before.namespaces;
+        if !(has_pods || is_nameless) || self.diagnostics.told() == before.told {
+            return;
+        }
+        let told = self.diagnostics.take_back(before.told);
+        let is_unfilled = told.iter().any(|found| found.code == placeholder::CODE);
+        let soften = |found: Diagnostic| {
+            if found.code != placeholder::CODE {
+                return found;
+            }
+            let message = format!("{}: it is not judged", found.message);
+            Diagnostic { severity: Severity::Warning, message, ..found }
+        };
+        self.diagnostics.extend(told.into_iter().map(soften));
+        if !is_unfilled {
+            return;
+        }
+        self.workloads.truncate(before.workloads);
+        self.orphans.truncate(before.orphans);
+        let kind = node.get("kind").and_then(|kind| kind.text().ok()).unwrap_or_default();
+        self.ignore(&quoted(kind));
+        // What is misspelt is told already.
+        let object = self.named_statements(file, kind, node, unjudged::statements(node, &mut Vec::new()));
+        self.unjudged.push(object);
+    }
+
     /// Takes in a document that is no object, as the values of a chart: what it says is said of something made elsewhere.
     /// That it is no object is told already where it `is_told`.
     pub(super) fn document(&mut self, file: FileId, node: &ManifestNode<'_>, is_told: bool) {
@@ -118,6 +172,16 @@ impl GatheredObjects<'_> {
             statements.retain(|said| said.within.is_none());
         }
         self.diagnostics.extend(faults.into_iter().map(|fault| fault.in_file(file)));
+        self.named_statements(file, kind, node, statements)
+    }
+
+    fn named_statements(
+        &self,
+        file: FileId,
+        kind: &str,
+        node: &ManifestNode<'_>,
+        statements: Vec<UnjudgedStatement>,
+    ) -> UnjudgedObject {
         let metadata = node.get("metadata");
         let text = |key: &str| metadata.and_then(|found| found.get(key)?.text().ok()).filter(|text| !text.is_empty());
         let namespace = text("namespace").map_or_else(|| Arc::clone(&self.default_namespace), Into::into);

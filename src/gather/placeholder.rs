@@ -6,7 +6,7 @@ use crate::{diagnostic::Diagnostic, manifest::node::ManifestNode};
 use rempart_core::name::quoted;
 
 /// The code of what is told of them.
-const CODE: &str = "Placeholder";
+pub(super) const CODE: &str = "Placeholder";
 
 /// A form of placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,11 +31,12 @@ type Play = for<'c> fn(&'c Clinics) -> LocalBoxFuture<'c, Result<()>>;
 
 pub(crate) fn trials() -> Vec<Trial> {
     let shared = Shared::default();
-    let plays: [(&'static str, Play); 7] = [
+    let plays: [(&'static str, Play); 8] = [
         ("commands::a_plan_of_the_cluster_is_where_its_pods_run", |it| Box::pin(where_pods_run(it))),
         ("commands::a_manifest_is_refused_in_the_words_of_the_api_server", |it| Box::pin(refused_manifest(it))),
         ("commands::an_edited_policy_names_what_runs_where_it_may_no_longer", |it| Box::pin(edited_policy(it))),
         ("commands::a_developer_needs_no_rights_beyond_their_namespace", |it| Box::pin(developer(it))),
+        ("commands::an_officers_role_is_enough_to_see_what_an_edit_moves", |it| Box::pin(officer(it))),
         ("commands::a_stranger_is_told_what_to_ask_for", |it| Box::pin(stranger(it))),
         ("commands::a_cluster_without_rempart_is_told_from_an_empty_one", |it| {
             Box::pin(std::future::ready(without_rempart(it)))
@@ -193,18 +194,27 @@ async fn refused_manifest(clinics: &Clinics) -> Result<()> {
     Ok(())
 }
 
-async fn edited_policy(clinics: &Clinics) -> Result<()> {
+/// The policies, of which one is edited so that pods move.
+fn edit(clinics: &Clinics, name: &str) -> Result<String> {
     let policy = std::fs::read_to_string(scenario("before/policies.yaml"))?;
     let edited = policy.replace("data: [DE, AT]}", "data: [DE, AT]}\n      regions: {allow: [graz]}");
     ensure!(edited != policy, "the scenario has changed");
-    let file = clinics.cluster.write_file("edited.yaml", &edited)?;
-    let file = file.to_str().context("a path that is no text")?;
+    let file = clinics.cluster.write_file(name, &edited)?;
+    Ok(file.to_str().context("a path that is no text")?.to_owned())
+}
+
+/// What that edit moves.
+fn moved_by_edit() -> Value {
+    let one = |kind: &str, name: &str| json!({"kind": kind, "namespace": "wards", "name": name});
+    json!([one("Deployment", "admissions"), one("DaemonSet", "log-shipper")])
+}
+
+async fn edited_policy(clinics: &Clinics) -> Result<()> {
+    let file = &edit(clinics, "edited.yaml")?;
     let output = clinics.rempart(["impact", file, "--cluster", "--fail-on", "moved", "-o", "json"]).await?;
     ensure_ended(&output, 1)?;
     let impact = json_of(&output)?;
-    let one = |kind: &str, name: &str| json!({"kind": kind, "namespace": "wards", "name": name});
-    let moved = json!([one("Deployment", "admissions"), one("DaemonSet", "log-shipper")]);
-    ensure!(impact["moved"] == moved && impact["stranded"] == json!([]), "{impact:#}");
+    ensure!(impact["moved"] == moved_by_edit() && impact["stranded"] == json!([]), "{impact:#}");
     ensure!(impact["daemonSets"][0]["nodes"] == json!(["linz-1"]), "{impact:#}");
     let lost = impact["levels"].as_array().into_iter().flatten().find(|found| found["level"] == "confidential");
     ensure!(lost.is_some_and(|found| found["lost"] == json!(["linz"])), "{impact:#}");
@@ -220,6 +230,28 @@ async fn edited_policy(clinics: &Clinics) -> Result<()> {
     ensure!(deployments.get("admissions").await?.metadata.generation == Some(1), "a question changes nothing");
     ensure!(daemons.get("log-shipper").await?.metadata.generation == Some(1), "a question changes nothing");
     Ok(())
+}
+
+async fn officer(clinics: &Clinics) -> Result<()> {
+    let kubeconfig = clinics.cluster.user_kubeconfig("olga", &[])?;
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "olga"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "rempart-security-officer"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "olga"}],
+    });
+    apply(&clinics.admin, &binding).await?;
+    let file = &edit(clinics, "edited-by-an-officer.yaml")?;
+    // Until the authorizer has read the binding, the answer is another.
+    eventually("the officer's rights to act", SOON, async || {
+        let output = rempart(&kubeconfig, ["impact", file, "--cluster", "-o", "json"]).await?;
+        ensure_ended(&output, 0)?;
+        let warned = told(&output.stderr);
+        ensure!(!warned.contains("you may not list"), "{warned}");
+        let impact = json_of(&output)?;
+        ensure!(impact["moved"] == moved_by_edit(), "{impact:#}");
+        anyhow::Ok(())
+    })
+    .await
 }
 
 async fn developer(clinics: &Clinics) -> Result<()> {

@@ -109,25 +109,27 @@ fn charts_and_kustomizations_are_rendered_by_their_programs() {
     write("repo/chart/Chart.yaml", "name: chart\n");
     write("repo/over/kustomization.yaml", "namespace: x\nresources: [../base]\n");
     write("repo/base/kustomization.yaml", "resources: []\n");
-    let plan = |path: &str| {
+    let plan = |paths: &[&str]| {
         let mut command = rempart(folder.path());
-        let path = path.replace('.', &folder.path().join("bin").display().to_string());
-        let told =
-            command.env("PATH", format!("{path}:/usr/bin:/bin")).args(["plan", "repo", "--render", "-o", "json"]);
-        let told = told.output().unwrap();
+        let programs = folder.path().join("bin").display().to_string();
+        command.env("PATH", format!("{programs}:/usr/bin:/bin")).arg("plan").args(paths);
+        let told = command.args(["--render", "-o", "json"]).output().unwrap();
         (String::from_utf8(told.stdout).unwrap(), String::from_utf8(told.stderr).unwrap(), told.status.code())
     };
-    let (out, err, code) = plan(".");
+    let (out, err, code) = plan(&["repo"]);
     for made in ["helm.template.chart.repo.chart.--namespace.default", "kubectl.kustomize.repo.over"] {
         assert!(out.contains(made), "{made}: {out}{err}");
     }
     assert_eq!((err.contains("NotRendered"), code), (false, Some(0)), "{err}");
     write("repo/broken/Chart.yaml", "name: broken\n");
-    let (_, err, code) = plan(".");
-    assert!(
-        err.contains("error[RenderFailed]: `helm template broken repo/broken --namespace default`: no such"),
-        "{err}"
-    );
+    // In a repository it costs itself alone; who names it wants it.
+    let said = "[RenderFailed]: `helm template broken repo/broken --namespace default`: no such";
+    let (out, err, code) = plan(&["repo"]);
+    assert!(err.contains(&format!("warning{said}")), "{err}");
+    let out: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&out["notRead"][0]["path"], code), (&serde_json::json!("repo/broken"), Some(0)), "{out}");
+    let (_, err, code) = plan(&["repo", "repo/broken/"]);
+    assert!(err.contains(&format!("error{said}")), "{err}");
     assert_eq!(code, Some(2));
 }
 
