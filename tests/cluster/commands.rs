@@ -251,7 +251,8 @@ async fn officer(clinics: &Clinics) -> Result<()> {
         ensure!(impact["moved"] == moved_by_edit(), "{impact:#}");
         anyhow::Ok(())
     })
-    .await
+    .await?;
+    Ok(())
 }
 
 async fn developer(clinics: &Clinics) -> Result<()> {

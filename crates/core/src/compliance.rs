@@ -36,6 +36,9 @@ pub struct PlacementFacts<'a> {
     /// The policies whose admission every API server acts on by now: only what is admitted anew by them may be moved for
     /// them.
     pub propagated: &'a BTreeSet<PolicyName>,
+    /// The policies of which mutations of the past may still act: what they added to a template comes back when it is taken
+    /// away.
+    pub lingering: &'a BTreeSet<PolicyName>,
     /// Namespaces that no policy governs.
     pub exempt: &'a BTreeSet<String>,
     /// The nodes, sorted by name.
@@ -51,6 +54,12 @@ impl<'a> PlacementFacts<'a> {
     #[must_use]
     pub fn node(&self, name: &str) -> Option<&'a NodeView<'a>> {
         self.nodes.get(self.node_index(name)?)
+    }
+
+    /// Whether mutations of the past of the policy `name` may still act.
+    #[must_use]
+    pub fn lingers(&self, name: &str) -> bool {
+        self.lingering.iter().any(|policy| policy.as_str() == name)
     }
 
     /// The place of the node `name` among [`Self::nodes`].

@@ -35,6 +35,7 @@ pub(super) struct SharedObjects {
     /// What is demanded under each of the facts.
     demands: [ClearanceInput; 2],
     propagated: BTreeSet<PolicyName>,
+    lingering: BTreeSet<PolicyName>,
     exempt: BTreeSet<String>,
     namespaces: BTreeMap<String, Namespace>,
     nodes: Vec<String>,
@@ -75,6 +76,7 @@ impl SharedObjects {
         Ok(Self {
             demands,
             propagated: [name].into(),
+            lingering: BTreeSet::new(),
             exempt: BTreeSet::new(),
             namespaces: [(NAMESPACE.to_owned(), Namespace::new(1, Labels::new()))].into(),
             own: own.collect(),
@@ -275,6 +277,7 @@ impl<'s> WorldObjects<'s> {
         PlacementFacts {
             world: self.demand,
             propagated: &self.shared.propagated,
+            lingering: &self.shared.lingering,
             exempt: &self.shared.exempt,
             nodes: &self.nodes,
             pools: &self.pools,

@@ -38,6 +38,7 @@ pub struct DerivedState<'a> {
     /// What is on the move.
     moving: BTreeSet<ObjectUid>,
     propagated: OnceCell<BTreeSet<PolicyName>>,
+    lingering: OnceCell<BTreeSet<PolicyName>>,
     exempt: OnceCell<BTreeSet<String>>,
     node_views: OnceCell<Vec<NodeView<'a>>>,
     report: OnceCell<ComplianceReport<'a>>,
@@ -125,15 +126,17 @@ impl<'a> ClusterView<'a> {
 
     /// What everything that runs is assessed against.
     pub fn facts(&self) -> PlacementFacts<'a> {
-        let propagated = self
-            .derived
-            .propagated
-            .get_or_init(|| self.propagation.policies.iter().filter_map(|name| PolicyName::parse(name).ok()).collect());
+        let parsed = |names: &BTreeSet<String>| -> BTreeSet<PolicyName> {
+            names.iter().filter_map(|name| PolicyName::parse(name).ok()).collect()
+        };
+        let propagated = self.derived.propagated.get_or_init(|| parsed(&self.propagation.policies));
+        let lingering = self.derived.lingering.get_or_init(|| parsed(&self.propagation.lingering));
         let nodes =
             self.derived.node_views.get_or_init(|| node_views(self.cache, self.evaluation, self.stamps.stamps()));
         PlacementFacts {
             world: &self.evaluation.world,
             propagated,
+            lingering,
             exempt: self.exempt(),
             nodes,
             pools: &self.evaluation.stamps,

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     cluster_objects::ControllerSpec,
     compliance::{MisplacedPod, OwnedPods, PlacementFacts, PodOwner, PodRevision, StalePod},
+    keys,
     workload::WorkloadKind,
 };
 
@@ -23,6 +24,11 @@ pub(super) fn candidate<'u, 'a>(
     context: &MigrationContext<'_>,
     notes: &mut BTreeMap<&'a str, BlockedReason>,
 ) -> Option<Candidate<'u, 'a>> {
+    // Whoever is made anew would be given by admission what it has not forgotten yet, and wait as before.
+    let mut surplus = owned.surplus.iter().chain(owned.stale.iter().flat_map(|pod| &pod.surplus));
+    if surplus.any(|key| keys::policy_asked(key).is_some_and(|policy| facts.lingers(policy))) {
+        return None;
+    }
     if let Some(found) = stale_template(owned, facts, context) {
         return Some(found);
     }

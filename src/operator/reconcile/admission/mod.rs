@@ -15,7 +15,7 @@ use std::{
 };
 
 use self::{
-    progress::{PolicyProgress, Wait},
+    progress::{HeldSince, PolicyProgress, Wait},
     propagation::{AdmissionFault, AdmissionFaultKind, Propagation},
 };
 use super::{CycleClocks, ReconcileOutcome, Reconciler, view::ClusterView};
@@ -230,6 +230,11 @@ impl AdmissionReconciler {
             return Some(lacks);
         }
         let progress = self.progress.entry(name.to_owned()).or_default();
+        let lingers = |(kind, name): &(AdmissionKind, &str)| {
+            !validates(*kind) && !desired.contains_key(&(*kind, (*name).to_owned()))
+        };
+        progress.released.update(!present.keys().any(lingers), pass.now);
+        pass.is_over(name, progress.released.wait(ADMISSION_PROPAGATION));
         let mutates = desired.keys().any(|key| !validates(key.0));
         let is_mutated = mutates && mutations.is_empty() && !pass.is_writing_mutations(present);
         pass.put(name, record, present, &mutations);
@@ -297,7 +302,7 @@ impl AdmissionReconciler {
         let mut pass = AdmissionPass { settings, now, writes: view.writes, outcome: ReconcileOutcome::default() };
         let names: BTreeSet<&str> =
             cache.policies.iter().map(|(name, _)| name.as_str()).chain(present.keys().copied()).collect();
-        let (mut policies, mut lacking) = (BTreeSet::new(), BTreeMap::new());
+        let (mut policies, mut lingering, mut lacking) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
         // Who only keeps admission sees no mutation.
         let compares = view.settings.is(OperatorComponent::Placement);
         let mut chart = if compares { faults_of_chart(view) } else { Vec::new() };
@@ -316,10 +321,14 @@ impl AdmissionReconciler {
             match cache.policies.get(name) {
                 Some(record) if !record.is_terminating() => {
                     let lacks = self.keep(&mut pass, name, record, present);
-                    let acts = self
-                        .progress
-                        .get(*name)
-                        .is_some_and(|progress| progress.validated.wait(ADMISSION_PROPAGATION).is_over(now));
+                    let holds = |of: fn(&PolicyProgress) -> HeldSince| {
+                        let since = self.progress.get(*name).map(of).unwrap_or_default();
+                        since.wait(ADMISSION_PROPAGATION).is_over(now)
+                    };
+                    let acts = holds(|progress| progress.validated);
+                    if !holds(|progress| progress.released) {
+                        lingering.insert((*name).to_owned());
+                    }
                     // Of one that cannot be read what is there stays, and goes on acting.
                     if acts && lacks.as_ref().is_none_or(Vec::is_empty) {
                         policies.insert((*name).to_owned());
@@ -332,15 +341,19 @@ impl AdmissionReconciler {
         self.progress.retain(|name, _| names.contains(name.as_str()));
         self.compiled.retain(|name, _| names.contains(name.as_str()));
         let before = &self.propagation;
-        let is_same = (&policies, &lacking, &chart, &orphaned)
+        let acts_alike = (&policies, &lingering) == (&before.policies, &before.lingering);
+        let is_told_alike = (&policies, &lacking, &chart, &orphaned)
             == (&before.policies, &before.lacking, &before.chart, &before.orphaned);
-        if !is_same {
+        if !acts_alike || !is_told_alike {
             let (mut acting, mut revision) = (before.acting, before.revision);
-            revision.bump();
-            if policies != before.policies {
+            if !is_told_alike {
+                revision.bump();
+            }
+            if !acts_alike {
                 acting.bump();
             }
-            self.propagation = Arc::new(Propagation { policies, lacking, chart, orphaned, acting, revision });
+            self.propagation =
+                Arc::new(Propagation { policies, lingering, lacking, chart, orphaned, acting, revision });
         }
         // Who only reads what admission is made of follows what becomes of it, and asks for nothing.
         if !view.settings.is(OperatorComponent::Admission) {

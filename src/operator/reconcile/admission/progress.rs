@@ -50,6 +50,8 @@ pub(super) struct PolicyProgress {
     pub(super) validated: HeldSince,
     /// Of its validations none is there that should not be.
     pub(super) tidied: HeldSince,
+    /// Of its mutations none is there that should not be: what is written is completed as it says now.
+    pub(super) released: HeldSince,
     /// What it must have, by digests, as it was when its validations were last allowed to follow its mutations.
     pub(super) enacted: Option<Arc<BTreeMap<(AdmissionKind, String), u64>>>,
     /// It ends: no validation is left.

@@ -12,6 +12,9 @@ use crate::{admission::AdmissionKind, operator::cache::Revision};
 pub struct Propagation {
     /// By name, the policies whose objects are as they must be, and have been long enough for every API server.
     pub policies: BTreeSet<String>,
+    /// By name, the policies of which mutations of the past, as of a wider scope, may still act: what they added and somebody
+    /// takes away comes back.
+    pub lingering: BTreeSet<String>,
     /// The objects that are missing or other than they must be, by policy.
     pub lacking: BTreeMap<String, Vec<AdmissionFault>>,
     /// Those of the chart, and those that pass for Rempart's.
@@ -19,9 +22,9 @@ pub struct Propagation {
     /// The policies that admission has objects of, while there is no policy at all and nobody was seen to delete them: facts
     /// are missing, as after the loss of the definitions.
     pub orphaned: BTreeSet<String>,
-    /// How often the policies have changed.
+    /// How often [`Self::policies`] and [`Self::lingering`] have changed.
     pub acting: Revision,
-    /// How often anything of it has changed: while a policy is made or edited, with each of its objects.
+    /// How often anything of it has changed but [`Self::lingering`], which nobody is told of: while a policy is made or edited, with each of its objects.
     pub revision: Revision,
 }
 

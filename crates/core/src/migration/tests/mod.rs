@@ -49,6 +49,7 @@ struct Scene {
     good: bool,
     /// Whether every API server acts on the policy.
     propagated: bool,
+    lingering: BTreeSet<PolicyName>,
     room: u32,
     /// What `good` has beside processors and memory.
     others: ExtendedResources,
@@ -99,6 +100,7 @@ impl Scene {
             open: true,
             good: true,
             propagated: true,
+            lingering: BTreeSet::new(),
             room: 100,
             others: ExtendedResources::new(),
             moving: BTreeMap::new(),
@@ -254,6 +256,7 @@ impl Scene {
         let facts = PlacementFacts {
             world: &self.world,
             propagated: &propagated,
+            lingering: &self.lingering,
             exempt: &self.exempt,
             nodes: &spots,
             pools: &self.pools,

@@ -309,3 +309,17 @@ fn a_daemon_set_that_may_not_be_where_it_is_keeps_its_template_until_it_may_move
     let pending = Scene { propagated: false, ..daemons(true, LossAction::Migrate) };
     assert_eq!(pending.plan(), kept("AdmissionPending"));
 }
+
+#[test]
+fn what_admission_would_put_back_stays_until_it_has_forgotten() {
+    let daemons = ControllerSpec::DaemonSet { on_delete: false, updated: 0 };
+    for (spec, pods, placed) in [(daemons, 1, 1), (ControllerSpec::CronJob, 0, 0), (rolling(2, 1, 0), 2, 1)] {
+        let mut scene = scene(spec, pods, placed);
+        let taken = scene.plan();
+        assert_eq!(taken.len(), 1, "{taken:?}");
+        scene.lingering = [PolicyName::parse("former").unwrap()].into();
+        assert_eq!(scene.plan(), Vec::<String>::new());
+        scene.lingering = [PolicyName::parse("state").unwrap()].into();
+        assert_eq!(scene.plan(), taken, "another policy's holds up nobody");
+    }
+}
