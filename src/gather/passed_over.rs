@@ -122,10 +122,10 @@ impl GatheredObjects<'_> {
         self.workloads.truncate(before.workloads);
         self.orphans.truncate(before.orphans);
         let kind = node.get("kind").and_then(|kind| kind.text().ok()).unwrap_or_default();
-        self.ignore(&quoted(kind));
         // What is misspelt is told already.
         let object = self.named_statements(file, kind, node, unjudged::statements(node, &mut Vec::new()));
-        self.unjudged.push(object);
+        let namespace = object.namespace.filter(|_| has_pods);
+        self.unjudged.push(UnjudgedObject { namespace, ..object });
     }
 
     /// Takes in a document that is no object, as the values of a chart: what it says is said of something made elsewhere.
