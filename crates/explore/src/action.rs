@@ -9,8 +9,8 @@ use rempart_core::{
     cluster_objects::{ObjectUid, PodPhase},
     compliance::{OwnedPods, assess},
     migration::{
-        AwaitedReadiness, LookSettings, MigrationLimits, MigrationMemory, MigrationSurroundings, MoveWait,
-        PlannedMigration, RequestedStep, StepAnswer, StepTarget,
+        LookSettings, MigrationLimits, MigrationMemory, MigrationSurroundings, MoveWait, PlannedMigration,
+        RequestedStep, StepAnswer, StepTarget,
     },
     monotonic::MonotonicTime,
 };
@@ -129,7 +129,7 @@ impl Step {
 pub(super) fn steps(world: &World, scenario: &Scenario, shared: &SharedObjects) -> Vec<Step> {
     let mut steps = vec![Step::new(Action::Look, look(world, scenario, shared))];
     let around = WorldObjects::of(world, scenario, shared);
-    let unrecorded = world.memory.unrecorded(&around.objects(), &world.recorded);
+    let unrecorded = world.memory.unrecorded(&around.objects(), world.recorded.clone());
     for (owner, step) in world.memory.requested().filter(|(owner, _)| !unrecorded.contains(owner)) {
         steps.extend(answer(world, scenario, owner, step));
     }
@@ -163,7 +163,7 @@ pub(super) fn steps(world: &World, scenario: &Scenario, shared: &SharedObjects) 
             step
         }));
     }
-    faults(world, scenario, &mut steps);
+    faults(world, scenario, &around, &mut steps);
     steps
 }
 
@@ -193,9 +193,9 @@ fn look(world: &World, scenario: &Scenario, shared: &SharedObjects) -> World {
 fn recorded(world: &World, around: &WorldObjects<'_>) -> World {
     let mut next = world.clone();
     let objects = around.objects();
-    let to_record = world.memory.to_record(&objects, &world.recorded);
-    let of = |(name, said): (&str, AwaitedReadiness)| Some((objects.pods.get(name)?.uid, said));
-    next.recorded = to_record.into_iter().filter_map(of).collect();
+    let to_record = world.memory.to_record(&objects, world.recorded.clone());
+    let of = |(name, ready): (&str, u32)| Some((objects.pods.get(name)?.uid, ready));
+    next.recorded = to_record.into_values().filter_map(of).collect();
     next
 }
 
@@ -401,7 +401,7 @@ fn wait(world: &World, action: Action) -> Option<Step> {
     Some(Step { elapsed, ..Step::new(action, world) })
 }
 
-fn faults(world: &World, scenario: &Scenario, steps: &mut Vec<Step>) {
+fn faults(world: &World, scenario: &Scenario, around: &WorldObjects<'_>, steps: &mut Vec<Step>) {
     if let Some(flips) = world.left.flips.checked_sub(1) {
         let mut next = world.clone();
         next.left.flips = flips;
@@ -412,7 +412,7 @@ fn faults(world: &World, scenario: &Scenario, steps: &mut Vec<Step>) {
     if let Some(take_overs) = world.left.take_overs.checked_sub(1) {
         let mut next = world.clone();
         next.left.take_overs = take_overs;
-        next.memory = MigrationMemory::taken_over(world.recorded.values().copied(), PRESENT);
+        next.memory = MigrationMemory::taken_over(&around.objects(), world.recorded.clone(), PRESENT);
         steps.push(Step::new(Action::TakeOver, next));
     }
 }

@@ -3,11 +3,14 @@
 //! Two that are equal behave alike: times are told from the present, and identifiers are used again once nobody speaks of
 //! them.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use rempart_core::{
     cluster_objects::{ObjectUid, PodPhase},
-    migration::{MigrationMemory, RecordedReadiness},
+    migration::MigrationMemory,
     monotonic::MonotonicTime,
 };
 
@@ -36,8 +39,8 @@ pub(super) struct World {
     pub(super) stamped: Vec<bool>,
     pub(super) workloads: Vec<WorkloadState>,
     pub(super) memory: MigrationMemory,
-    /// What records say of evictions that are not made good yet.
-    pub(super) recorded: RecordedReadiness,
+    /// How many pods of an owner are to be ready by the records of its pods, by the identifiers of these.
+    pub(super) recorded: BTreeMap<ObjectUid, u32>,
     pub(super) left: FaultsLeft,
 }
 
@@ -136,7 +139,7 @@ impl World {
             stamped: scenario.facts[0].cleared.to_vec(),
             workloads: scenario.workloads.iter().map(workload).collect(),
             memory: MigrationMemory::default(),
-            recorded: RecordedReadiness::new(),
+            recorded: BTreeMap::new(),
             left: FaultsLeft { flips, take_overs, delays, losses },
         }
     }
@@ -212,12 +215,11 @@ impl World {
 
     /// Records go with their pods.
     fn drop_orphaned_records(&mut self) {
-        let workloads = &self.workloads;
-        let exists = |uid: ObjectUid| {
-            let pods = workloads.iter().enumerate().flat_map(|(index, of)| of.pods.iter().map(move |pod| (index, pod)));
-            pods.into_iter().any(|(index, pod)| pod_uid(index, pod.ordinal, pod.uid) == uid)
+        let of = |(index, state): (usize, &WorkloadState)| -> Vec<ObjectUid> {
+            state.pods.iter().map(|pod| pod_uid(index, pod.ordinal, pod.uid)).collect()
         };
-        self.recorded.retain(|pod, _| exists(*pod));
+        let there: BTreeSet<ObjectUid> = self.workloads.iter().enumerate().flat_map(of).collect();
+        self.recorded.retain(|pod, _| there.contains(pod));
     }
 
     /// An identifier for a pod `ordinal` of the workload `index` of which nobody speaks any more.

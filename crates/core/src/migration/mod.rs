@@ -28,8 +28,8 @@ pub use self::{
     candidate::is_still_due,
     fit::{FitChecker, FitRequirement, NoFit},
     memory::{
-        AwaitedReadiness, EndedMove, LookSettings, MigrationLook, MigrationMemory, MigrationOutcome,
-        MigrationSurroundings, MoveWait, RecordedReadiness, RequestedStep, StepAnswer, StepTarget,
+        EndedMove, LookSettings, MigrationLook, MigrationMemory, MigrationOutcome, MigrationSurroundings, MoveWait,
+        RequestedStep, StepAnswer, StepTarget,
     },
     method::{MigrationMethod, ReplacementStrategy, TemplateEffect, TemplateState, WantedAction},
     progress::{

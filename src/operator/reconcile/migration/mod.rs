@@ -168,8 +168,8 @@ impl Reconciler for MigrationReconciler {
         let mut breaker = std::mem::take(&mut self.breaker);
         breaker.take_over(view.cache);
         let statuses = std::mem::take(&mut self.statuses);
-        let recorded = requests::recorded(view).into_values();
-        let memory = MigrationMemory::taken_over(recorded, MonotonicTime::default());
+        let recorded = requests::recorded(view);
+        let memory = MigrationMemory::taken_over(&view.objects(), recorded, MonotonicTime::default());
         *self = Self { breaker, statuses, memory, metrics: self.metrics.clone(), ..Self::default() };
     }
 }
@@ -200,8 +200,8 @@ impl MigrationReconciler {
             let Some(owned) = report.workloads.get(&due.owner).filter(|_| *is_told) else { continue };
             events.push(self.tell_begun(due, owned, wall));
         }
-        let recorded = requests::recorded(view);
-        let workloads = self.workload_statuses(&look, report, &self.memory.to_record(&objects, &recorded));
+        let to_record = self.memory.to_record(&objects, requests::recorded(view));
+        let workloads = self.workload_statuses(&look, report, &to_record);
         if workloads != self.statuses.workloads {
             self.statuses.workloads = workloads;
             self.statuses.revision.bump();

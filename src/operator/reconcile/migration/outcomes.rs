@@ -16,7 +16,7 @@ use rempart_core::{
     cluster_objects::{ObjectUid, split},
     compliance::{ComplianceReport, OwnedPods},
     instant::Timestamp,
-    migration::{AwaitedReadiness, BlockedReason, EndedMove, MigrationLook, MigrationOutcome, PlannedMigration},
+    migration::{BlockedReason, EndedMove, MigrationLook, MigrationOutcome, PlannedMigration},
 };
 
 impl MigrationReconciler {
@@ -73,7 +73,7 @@ impl MigrationReconciler {
         &self,
         look: &MigrationLook<'_>,
         report: &ComplianceReport<'_>,
-        to_record: &BTreeMap<&str, AwaitedReadiness>,
+        to_record: &BTreeMap<ObjectUid, (&str, u32)>,
     ) -> BTreeMap<ObjectUid, MigrationStatus> {
         let mut statuses: BTreeMap<ObjectUid, MigrationStatus> = BTreeMap::new();
         for (owner, pods_moving) in self.memory.moving() {
@@ -83,7 +83,7 @@ impl MigrationReconciler {
             let asked_again = u32::try_from(status.kept.len()).unwrap_or(u32::MAX);
             status.moving = pods_moving.saturating_sub(asked_again);
         }
-        for (pod, AwaitedReadiness { owner, ready }) in to_record {
+        for (owner, (pod, ready)) in to_record {
             statuses.entry(*owner).or_default().awaited_ready = Some((split(pod).1.to_owned(), *ready));
         }
         for (owner, wait) in &look.waiting {

@@ -7,8 +7,8 @@ use crate::operator::{
     write::{TemplateKind, WriteFailure, WriteRequest, WriteTarget},
 };
 use rempart_core::{
-    cluster_objects::{ObjectUid, split},
-    migration::{AwaitedReadiness, MigrationMemory, RecordedReadiness, RequestedStep, StepAnswer, StepTarget},
+    cluster_objects::ObjectUid,
+    migration::{MigrationMemory, RequestedStep, StepAnswer, StepTarget},
 };
 
 /// Whose steps the writes are that were last asked for.
@@ -23,7 +23,7 @@ impl RequestedWrites {
         if steps.peek().is_none() {
             return (Vec::new(), 0);
         }
-        let unrecorded = memory.unrecorded(&view.objects(), &recorded(view));
+        let unrecorded = memory.unrecorded(&view.objects(), recorded(view));
         let (mut requests, mut waiting) = (Vec::new(), 0_usize);
         for (owner, step) in steps {
             let Some(request) = request(owner, step) else { continue };
@@ -45,16 +45,9 @@ impl RequestedWrites {
     }
 }
 
-/// What the records of pods say of evictions that are not made good yet.
-pub(super) fn recorded(view: &ClusterView<'_>) -> RecordedReadiness {
-    let says = view.cache.records.iter().filter_map(|(name, record)| {
-        let ready = record.awaited_ready?;
-        let (namespace, name) = split(name);
-        let pod = view.cache.pods.get(&format!("{namespace}/{}", name.strip_prefix("pod-")?))?;
-        let owner = pod.owner.as_ref().filter(|_| pod.uid == record.owner)?;
-        Some((pod.uid, AwaitedReadiness { owner: owner.uid, ready }))
-    });
-    says.collect()
+/// What the records of pods say of evictions that are not made good yet, by the identifiers of the pods.
+pub(super) fn recorded<'v>(view: &ClusterView<'v>) -> impl Iterator<Item = (ObjectUid, u32)> + use<'v> {
+    view.cache.records.iter().filter_map(|(_, record)| Some((record.owner, record.awaited_ready?)))
 }
 
 /// `step`, of the workload `owner`, as a write.

@@ -12,89 +12,86 @@ use super::MigrationMemory;
 use crate::{
     cluster_objects::{ClusterObjects, ObjectUid, Pod, PodPhase},
     migration::AwaitedChange,
+    monotonic::MonotonicTime,
 };
 
-/// What the record of a pod is to say, or says, of its owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AwaitedReadiness {
-    /// The owner.
-    pub owner: ObjectUid,
-    /// How many of its pods are to be ready before another is evicted.
-    pub ready: u32,
-}
-
-/// What the records of pods say, by the identifiers of the pods.
-pub type RecordedReadiness = BTreeMap<ObjectUid, AwaitedReadiness>;
-
 impl MigrationMemory {
-    /// That of whoever takes over, who knows of some owners by the records of their pods how many of these are to be ready
-    /// before another is evicted: the rest shows in what runs.
+    /// That of whoever takes over. The records of some pods say how many pods of their owners are to be ready before another
+    /// is evicted, by the identifiers of those pods: the rest shows in what runs.
     #[must_use]
     pub fn taken_over(
-        recorded: impl IntoIterator<Item = AwaitedReadiness>,
-        now: crate::monotonic::MonotonicTime,
+        objects: &ClusterObjects<'_>,
+        recorded: impl IntoIterator<Item = (ObjectUid, u32)>,
+        now: MonotonicTime,
     ) -> Self {
         let mut memory = Self::default();
-        for AwaitedReadiness { owner, ready } in recorded {
+        let recorded: BTreeMap<ObjectUid, u32> = recorded.into_iter().collect();
+        if recorded.is_empty() {
+            return memory;
+        }
+        for pod in objects.pods.values() {
+            let (Some(owner), Some(ready)) = (&pod.owner, recorded.get(&pod.uid)) else { continue };
             // Where records of two pods differ, one of them has not been written anew yet.
-            let known = memory.missing.get(&owner).map_or(0, |missing| missing.before);
-            memory.miss(owner, ready.max(known), now);
+            let known = memory.missing.get(&owner.uid).map_or(0, |missing| missing.before);
+            memory.miss(owner.uid, known.max(*ready), now);
         }
         memory
     }
 
-    /// What the records of pods should say, by the pods' names, with their namespaces. One that says it already goes on.
+    /// On the record of which pod, by its name with its namespace, it is to stand how many pods of an owner are to be ready.
+    /// One of which it is `recorded` already goes on.
     #[must_use]
     pub fn to_record<'a>(
         &self,
         objects: &ClusterObjects<'a>,
-        recorded: &RecordedReadiness,
-    ) -> BTreeMap<&'a str, AwaitedReadiness> {
+        recorded: impl IntoIterator<Item = (ObjectUid, u32)>,
+    ) -> BTreeMap<ObjectUid, (&'a str, u32)> {
         let awaited: BTreeMap<ObjectUid, u32> = self.awaited_ready().collect();
         if awaited.is_empty() {
             return BTreeMap::new();
         }
-        let staying = self.staying(objects, |owner| awaited.contains_key(&owner));
+        let recorded: BTreeSet<ObjectUid> = recorded.into_iter().map(|(pod, _)| pod).collect();
         let bearer = |(owner, pods): (ObjectUid, Vec<(&'a str, &'a Pod)>)| {
-            let says = |(_, pod): &&(&str, &Pod)| recorded.get(&pod.uid).is_some_and(|found| found.owner == owner);
+            let says = |(_, pod): &&(&str, &Pod)| recorded.contains(&pod.uid);
             let (name, _) = pods.iter().find(says).or(pods.first())?;
-            Some((*name, AwaitedReadiness { owner, ready: *awaited.get(&owner)? }))
+            Some((owner, (*name, *awaited.get(&owner)?)))
         };
-        staying.into_iter().filter_map(bearer).collect()
+        self.staying(objects, &awaited).into_iter().filter_map(bearer).collect()
     }
 
     /// The owners of whose pods none may be evicted yet: the record of another pod, one that stays, is to say first how many
     /// are to be ready. Where none stays there is nothing that could be evicted later.
     #[must_use]
-    pub fn unrecorded(&self, objects: &ClusterObjects<'_>, recorded: &RecordedReadiness) -> BTreeSet<ObjectUid> {
+    pub fn unrecorded(
+        &self,
+        objects: &ClusterObjects<'_>,
+        recorded: impl IntoIterator<Item = (ObjectUid, u32)>,
+    ) -> BTreeSet<ObjectUid> {
         let to_send = self.in_flight.iter().filter(|(_, flight)| !flight.steps.is_empty());
         let awaited: BTreeMap<ObjectUid, u32> =
             to_send.filter_map(|(owner, flight)| Some((*owner, flight.awaited_ready()?))).collect();
         if awaited.is_empty() {
             return BTreeSet::new();
         }
-        let staying = self.staying(objects, |owner| awaited.contains_key(&owner));
+        let recorded: BTreeMap<ObjectUid, u32> = recorded.into_iter().collect();
         let is_unrecorded = |(owner, pods): &(ObjectUid, Vec<(&str, &Pod)>)| {
-            let says = |pod: &Pod| {
-                let found = recorded.get(&pod.uid).filter(|found| found.owner == *owner);
-                found.is_some_and(|found| awaited.get(owner).is_some_and(|ready| found.ready >= *ready))
-            };
+            let says =
+                |pod: &Pod| recorded.get(&pod.uid).zip(awaited.get(owner)).is_some_and(|(said, all)| said >= all);
             !pods.iter().any(|(_, pod)| says(pod))
         };
-        staying.into_iter().filter(is_unrecorded).map(|(owner, _)| owner).collect()
+        self.staying(objects, &awaited).into_iter().filter(is_unrecorded).map(|(owner, _)| owner).collect()
     }
 
-    /// The pods that stay, of owners that are asked for: those that are not going and that nobody is about to evict.
+    /// The pods that stay, of the owners that are `awaited`: those that are not going and that nobody is about to evict.
     fn staying<'a>(
         &self,
         objects: &ClusterObjects<'a>,
-        is_asked_for: impl Fn(ObjectUid) -> bool,
+        awaited: &BTreeMap<ObjectUid, u32>,
     ) -> BTreeMap<ObjectUid, Vec<(&'a str, &'a Pod)>> {
         let mut staying: BTreeMap<ObjectUid, Vec<(&str, &Pod)>> = BTreeMap::new();
         for (name, pod) in objects.pods {
-            let Some(owner) = pod.owner.as_ref().map(|owner| owner.uid).filter(|owner| is_asked_for(*owner)) else {
-                continue;
-            };
+            let owner = pod.owner.as_ref().map(|owner| owner.uid).filter(|owner| awaited.contains_key(owner));
+            let Some(owner) = owner else { continue };
             let is_going = self.in_flight.get(&owner).is_some_and(|flight| match &flight.awaited {
                 AwaitedChange::Replacement { pods, .. } => pods.contains(&pod.uid),
                 AwaitedChange::Rollout { .. } => false,

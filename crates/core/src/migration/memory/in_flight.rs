@@ -211,7 +211,7 @@ impl InFlightMove {
 
     /// A pod that was evicted, by its name, and its owner, where that is of a kind that Rempart does not know.
     pub(super) fn evicted_of_unknown_owner(&self) -> Option<(&String, &OwnerRef)> {
-        let going = self.going.as_ref().filter(|going| self.steps.is_empty() && !going.is_owner_known)?;
+        let going = self.going.as_ref().filter(|_| self.steps.is_empty() && self.is_owner_unknown())?;
         Some((&going.key, going.pod.owner.as_ref()?))
     }
 

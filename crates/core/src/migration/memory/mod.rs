@@ -20,12 +20,11 @@ use alloc::{
 };
 use core::time::Duration;
 
+use self::{in_flight::InFlightMove, replacement::ReplacementMemory};
 pub use self::{
-    handover::{AwaitedReadiness, RecordedReadiness},
     outcome::{EndedMove, MigrationOutcome},
     step::{RequestedStep, StepAnswer, StepTarget},
 };
-use self::{in_flight::InFlightMove, replacement::ReplacementMemory};
 use super::{
     AwaitedChange, BlockedReason, MigrationCause, MigrationContext, MigrationLimits, MigrationPlan, PlannedMigration,
     STEP_DEADLINE, plan_migrations,
