@@ -56,12 +56,6 @@ impl<'a> PlacementFacts<'a> {
         self.nodes.get(self.node_index(name)?)
     }
 
-    /// Whether mutations of the past of the policy `name` may still act.
-    #[must_use]
-    pub fn lingers(&self, name: &str) -> bool {
-        self.lingering.iter().any(|policy| policy.as_str() == name)
-    }
-
     /// The place of the node `name` among [`Self::nodes`].
     #[must_use]
     pub fn node_index(&self, name: &str) -> Option<usize> {

@@ -26,7 +26,7 @@ pub(super) fn candidate<'u, 'a>(
 ) -> Option<Candidate<'u, 'a>> {
     // Whoever is made anew would be given by admission what it has not forgotten yet, and wait as before.
     let mut surplus = owned.surplus.iter().chain(owned.stale.iter().flat_map(|pod| &pod.surplus));
-    if surplus.any(|key| keys::policy_asked(key).is_some_and(|policy| facts.lingers(policy))) {
+    if surplus.any(|key| keys::policy_asked(key).is_some_and(|policy| facts.lingering.contains(policy))) {
         return None;
     }
     if let Some(found) = stale_template(owned, facts, context) {

@@ -230,10 +230,9 @@ impl AdmissionReconciler {
             return Some(lacks);
         }
         let progress = self.progress.entry(name.to_owned()).or_default();
-        let lingers = |(kind, name): &(AdmissionKind, &str)| {
-            !validates(*kind) && !desired.contains_key(&(*kind, (*name).to_owned()))
-        };
-        progress.released.update(!present.keys().any(lingers), pass.now);
+        let is_surplus = |kind, name: &str| !desired.contains_key(&(kind, name.to_owned()));
+        let lingers = present.keys().any(|(kind, name)| !validates(*kind) && is_surplus(*kind, name));
+        progress.released.update(!lingers, pass.now);
         pass.is_over(name, progress.released.wait(ADMISSION_PROPAGATION));
         let mutates = desired.keys().any(|key| !validates(key.0));
         let is_mutated = mutates && mutations.is_empty() && !pass.is_writing_mutations(present);
@@ -251,7 +250,6 @@ impl AdmissionReconciler {
         let is_validated = may_validate && validations.is_empty();
         progress.validated.update(is_validated, pass.now);
         if pass.is_over(name, progress.validated.wait(ADMISSION_PROPAGATION)) {
-            let is_surplus = |kind, name: &str| !desired.contains_key(&(kind, name.to_owned()));
             let any = pass.end(present, |kind, name| validates(kind) && is_surplus(kind, name));
             progress.tidied.update(!any, pass.now);
             if pass.is_over(name, progress.tidied.wait(ADMISSION_RELEASE)) {

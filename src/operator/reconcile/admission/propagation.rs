@@ -24,7 +24,8 @@ pub struct Propagation {
     pub orphaned: BTreeSet<String>,
     /// How often [`Self::policies`] and [`Self::lingering`] have changed.
     pub acting: Revision,
-    /// How often anything of it has changed but [`Self::lingering`], which nobody is told of: while a policy is made or edited, with each of its objects.
+    /// How often anything of it has changed but [`Self::lingering`], which nobody is told of: while a policy is made or edited,
+    /// with each of its objects.
     pub revision: Revision,
 }
 
