@@ -1,4 +1,4 @@
-//! What of the command's input was passed over: told in a line on standard error, and named in the reports.
+//! Passed-over input of a command: told in a line on standard error, and named in the reports.
 //!
 //! Takes texts that were named and what they came to, and returns what reports say of it.
 

@@ -138,8 +138,13 @@ pub(super) fn known(api_version: &str, kind: &str, templates: &PodTemplateKinds)
 /// The group that workloads were of before they had one of their own.
 const FORMER: &str = "extensions";
 
+/// The API group of `kind`.
+pub(super) fn group_of(kind: WorkloadKind) -> &'static str {
+    kind.api_version().rsplit_once('/').map_or("", |(group, _)| group)
+}
+
 fn is_group_of(kind: WorkloadKind, group: &str) -> bool {
-    let own = kind.api_version().rsplit_once('/').map_or("", |(group, _)| group);
+    let own = group_of(kind);
     own == group || (own == "apps" && group == FORMER)
 }
 

@@ -5,6 +5,7 @@
 
 use std::sync::LazyLock;
 
+use super::kind::group_of;
 use crate::{
     api,
     diagnostic::source::SourceMap,
@@ -140,10 +141,7 @@ fn parse(text: &str) -> Result<TemplatedKind, String> {
     if !group.is_empty() && !group.split('.').all(is_label) {
         return Err(wrong("a group is a name like example.org, without a version"));
     }
-    let known = WorkloadKind::ALL.into_iter().any(|known| {
-        let of = known.api_version().rsplit_once('/').map_or("", |(group, _)| group);
-        (of, known.as_str()) == (group, kind)
-    });
+    let known = WorkloadKind::ALL.into_iter().any(|known| (group_of(known), known.as_str()) == (group, kind));
     if known || group == api::GROUP || (group.is_empty() && matches!(kind, "Namespace" | "Node")) {
         return Err(wrong(&format!("where the pods of {kind} are is known")));
     }
