@@ -256,7 +256,9 @@ pub struct OwnedPods<'a> {
 }
 
 impl<'a> OwnedPods<'a> {
-    fn new(uid: ObjectUid, namespace: &'a str, owner: PodOwner<'a>, requirements: Rc<PodRequirements<'a>>) -> Self {
+    /// Those of `owner`, which has none yet.
+    #[must_use]
+    pub fn new(uid: ObjectUid, namespace: &'a str, owner: PodOwner<'a>, requirements: Rc<PodRequirements<'a>>) -> Self {
         Self {
             uid,
             namespace,

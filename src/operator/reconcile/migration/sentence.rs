@@ -110,7 +110,7 @@ pub(super) fn sentence(due: &PlannedMigration<'_>, unit: &OwnedPods<'_>) -> Stri
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, rc::Rc, sync::Arc};
+    use std::{rc::Rc, sync::Arc};
 
     use super::*;
     use rempart_core::{
@@ -122,20 +122,8 @@ mod tests {
 
     /// A workload of which so many pods are ready.
     fn owned(owner: PodOwner<'_>, ready: u32) -> OwnedPods<'_> {
-        OwnedPods {
-            uid: ObjectUid(1),
-            namespace: "shop",
-            owner,
-            requirements: Rc::default(),
-            template_behind: false,
-            pods: PodCounts { total: ready, placed: ready, ready, ..PodCounts::default() },
-            misplaced: vec![],
-            stale: vec![],
-            unscheduled: vec![],
-            surplus: vec![],
-            surplus_stays: false,
-            nodes: BTreeMap::new(),
-        }
+        let pods = PodCounts { total: ready, placed: ready, ready, ..PodCounts::default() };
+        OwnedPods { pods, ..OwnedPods::new(ObjectUid(1), "shop", owner, Rc::default()) }
     }
 
     #[test]

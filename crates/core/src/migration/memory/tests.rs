@@ -95,20 +95,8 @@ fn pod() -> Pod {
 
 /// A workload of which so many pods are ready.
 fn unit(controller: &Controller, ready: u32) -> OwnedPods<'_> {
-    OwnedPods {
-        uid: UID,
-        namespace: "shop",
-        owner: PodOwner::Known("web", controller),
-        requirements: Rc::default(),
-        template_behind: false,
-        pods: PodCounts { total: ready, placed: ready, ready, ..PodCounts::default() },
-        misplaced: vec![],
-        stale: vec![],
-        unscheduled: vec![],
-        surplus: vec![],
-        surplus_stays: false,
-        nodes: BTreeMap::new(),
-    }
+    let pods = PodCounts { total: ready, placed: ready, ready, ..PodCounts::default() };
+    OwnedPods { pods, ..OwnedPods::new(UID, "shop", PodOwner::Known("web", controller), Rc::default()) }
 }
 
 /// `pod`, which stands where `policy` does not let it stand.
