@@ -30,12 +30,8 @@ impl PodCounts {
 
     fn counted(snapshot: &ObjectSnapshot, facts: &ClusterFacts<'_>, namespace: &str, app: &str) -> Self {
         let mut counts = Self::default();
-        let own = |pod: &&Value| {
-            text(pod, "/metadata/namespace") == namespace
-                && text(pod, "/metadata/labels/app") == app
-                && !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
-        };
-        for pod in snapshot.pods.iter().filter(own) {
+        let is_left = |pod: &&Value| !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed");
+        for pod in snapshot.pods_of(namespace, app).filter(is_left) {
             counts.total += 1;
             let node = text(pod, "/spec/nodeName");
             if node.is_empty() {

@@ -126,16 +126,21 @@ impl ObjectSnapshot {
         })
     }
 
+    /// The pods of the workload `app`.
+    pub(super) fn pods_of<'s>(&'s self, namespace: &'s str, app: &'s str) -> impl Iterator<Item = &'s Value> {
+        self.pods.iter().filter(move |pod| {
+            text(pod, "/metadata/namespace") == namespace && text(pod, "/metadata/labels/app") == app
+        })
+    }
+
     /// Where the pods of the workload `app` are, for messages.
     pub(super) fn whereabouts(&self, namespace: &str, app: &str) -> String {
-        let own =
-            |pod: &&Value| text(pod, "/metadata/namespace") == namespace && text(pod, "/metadata/labels/app") == app;
         let said = |pod: &Value| {
             let going = if text(pod, "/metadata/deletionTimestamp").is_empty() { "" } else { ", going" };
             let of = |pointer| text(pod, pointer).to_owned();
             format!("{} on {} ({}{going})", of("/metadata/name"), of("/spec/nodeName"), of("/status/phase"))
         };
-        self.pods.iter().filter(own).map(said).collect::<Vec<_>>().join(", ")
+        self.pods_of(namespace, app).map(said).collect::<Vec<_>>().join(", ")
     }
 
     /// The need of a pod that runs, if it is created now.
