@@ -18,6 +18,12 @@ pub(super) enum WalkedValue<'w, 'n, 't> {
     Text(&'w str, &'n ManifestNode<'t>),
 }
 
+/// Whether any key in `node` may be of ours: most objects have none, and need no walk that remembers the way.
+pub(super) fn has_ours(node: &ManifestNode<'_>) -> bool {
+    node.items().iter().any(has_ours)
+        || node.entries().iter().any(|entry| entry.key.starts_with(PREFIX) || has_ours(&entry.value))
+}
+
 /// Calls `visit` for each entry of each map in `node` and for each text, with the way to the map or list that holds it.
 pub(super) fn walk<'n, 't>(node: &'n ManifestNode<'t>, visit: &mut dyn FnMut(&str, WalkedValue<'_, 'n, 't>)) {
     descend(node, &mut String::new(), visit);

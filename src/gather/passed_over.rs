@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{
-    GatheredObjects, UnjudgedObject, UnjudgedStatement,
+    GatheredObjects, UnjudgedObject, UnjudgedStatement, key_walk,
     kind::{self, ObjectClass},
     metadata::{ObjectMetadata, UnplacedDiagnostic},
     placeholder,
@@ -191,6 +191,9 @@ impl GatheredObjects<'_> {
 
     /// Warns of keys of ours in `node`, which is judged, where nobody reads them.
     pub(super) fn unheard(&mut self, file: FileId, known: ObjectClass, node: &ManifestNode<'_>) {
+        if !key_walk::has_ours(node) {
+            return;
+        }
         let annotations = |path: &str| format!("{path}.metadata.annotations");
         let own = || vec!["metadata.annotations".to_owned(), "metadata.labels".to_owned()];
         let (heard, remedy) = match known {
