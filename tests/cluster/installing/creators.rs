@@ -22,6 +22,10 @@ pub(super) const LOSS: &str = "the loss of the definitions";
 /// A phase in which the policy is made laxer.
 pub(super) const DROP: &str = "a demand that is dropped";
 
+/// In which an API server finds the kind of a parameter. It looks for kinds anew every 30 s (`discoveryRESTMapper.Reset`), then
+/// takes policies up once a second, lists the objects of the kind, and compiles: the rest is for that, on a busy machine.
+const LOOKED_FOR: Duration = Duration::from_secs(45);
+
 /// Who asks for what: each a row of what is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Creator {
@@ -113,14 +117,14 @@ impl Creator {
         }
     }
 
-    /// For how long at most what it asks for may be refused in `phase`. What nobody completes is refused: an API server looks
-    /// for the kinds of parameters every half a minute, at an installation, when definitions change and at its own start, and
-    /// while they are gone no mutation has one. And what still carries the key of a demand that is dropped is relieved of it by
+    /// For how long at most what it asks for may be refused in `phase`. What nobody completes is refused while an API server
+    /// does not know the kind of the mutations' parameter ([`LOOKED_FOR`]), at an installation, when definitions change and at
+    /// its own start, and while they are gone no mutation has one. And what still carries the key of a demand that is dropped is relieved of it by
     /// mutations at once, which read the policy, while validations follow its edit seconds later.
     pub(super) fn unavoidable(self, phase: &str) -> Option<Duration> {
         match (self, phase) {
             (Self::Incomplete, LOSS) => Some(Duration::MAX),
-            (Self::Incomplete, _) => Some(Duration::from_secs(30)),
+            (Self::Incomplete, _) => Some(LOOKED_FOR),
             (Self::Complete, DROP) => Some(Duration::from_secs(10)),
             (Self::Bystander | Self::Complete, _) => None,
         }
