@@ -15,17 +15,11 @@ use k8s_openapi::{
 };
 
 use super::{constants::variable, matching::demand};
-use rempart_core::policy::Policy;
-
-/// What begins the label of a mark; the name of the policy follows.
-pub const PREFIX: &str = rempart_core::keys::COMPLETED;
-
-/// Characters of a policy's identifier in a mark: a policy that is made again is another.
-const IDENTIFIER: usize = 8;
-/// Ends of a mark: nobody says a level but the namespace; nobody at all; and the level asks nothing of a node.
-const BY_NAMESPACE: &str = "_namespace";
-const BY_DEFAULT: &str = "_default";
-const KEYLESS: &str = "_keyless";
+use rempart_core::{
+    completion::{BY_DEFAULT, BY_NAMESPACE, IDENTIFIER, KEYLESS, MarkedBy},
+    keys,
+    policy::Policy,
+};
 
 /// What the labels of a namespace say of a level.
 #[derive(Clone, Copy)]
@@ -39,20 +33,18 @@ pub(super) enum NamespaceLevel {
 /// Objects whose mark is none of those by which a pod is complete where the namespace says `level`; every object where
 /// the identifier `uid` of the policy is not known.
 pub(super) fn unmarked(policy: &Policy, uid: Option<&str>, level: NamespaceLevel) -> LabelSelector {
-    let Some(identifier) = uid.and_then(|uid| uid.get(..IDENTIFIER)) else { return LabelSelector::default() };
-    let mark = |rank: usize, end: &str| {
-        let name = policy.levels.iter().nth(rank).map(|level| level.name.as_str()).unwrap_or_default();
-        let keyless = if policy.levels.demands_at(rank) { "" } else { KEYLESS };
-        format!("{identifier}.{name}{end}{keyless}")
-    };
+    let Some(uid) = uid else { return LabelSelector::default() };
     let (least, silent) = match level {
-        NamespaceLevel::Unsaid => (0, mark(policy.levels.default_rank(), BY_DEFAULT)),
-        NamespaceLevel::Said(rank) => (rank, mark(rank, BY_NAMESPACE)),
+        NamespaceLevel::Unsaid => (0, (policy.levels.default_rank(), MarkedBy::Default)),
+        NamespaceLevel::Said(rank) => (rank, (rank, MarkedBy::Namespace)),
     };
-    let said = (least..policy.levels.iter().len()).map(|rank| mark(rank, ""));
-    let marks: Vec<String> = said.chain([silent]).collect();
+    let said = (least..policy.levels.iter().len()).map(|rank| (rank, MarkedBy::Said));
+    let marks: Vec<String> = said.chain([silent]).filter_map(|(rank, by)| policy.mark_at(uid, rank, by)).collect();
+    if marks.is_empty() {
+        return LabelSelector::default();
+    }
     let marks: Vec<&str> = marks.iter().map(String::as_str).collect();
-    let others: LabelSelectorRequirement = demand(&format!("{PREFIX}{}", policy.name), "NotIn", &marks);
+    let others: LabelSelectorRequirement = demand(&policy.mark_key(), "NotIn", &marks);
     LabelSelector { match_expressions: Some(vec![others]), match_labels: None }
 }
 
@@ -62,7 +54,7 @@ pub(super) fn unmarked(policy: &Policy, uid: Option<&str>, level: NamespaceLevel
 pub(super) fn mark() -> Vec<Variable> {
     vec![
         variable("labels", "// of the template\nvariables.template.?metadata.?labels.orValue({})"),
-        variable("markKey", format!("'{PREFIX}' + variables.policy")),
+        variable("markKey", format!("'{}' + variables.policy", keys::COMPLETED)),
         variable(
             "markedBy",
             format!(

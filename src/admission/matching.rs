@@ -26,6 +26,11 @@ impl Target {
         Self(resources.iter().map(rule).collect())
     }
 
+    /// As rules, one for each group.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &NamedRuleWithOperations> {
+        self.0.iter()
+    }
+
     /// Objects with pod templates.
     pub(super) fn templates() -> Self {
         let resources: [(&str, &[&str]); 2] =

@@ -11,11 +11,13 @@ mod constants;
 pub mod installed;
 mod matching;
 mod mutation_bindings;
+mod mutation_webhook;
 mod namespaces;
 mod object;
 mod pod_bindings;
 mod pod_updates;
 mod pods;
+pub mod review;
 mod statements;
 mod workloads;
 
@@ -30,7 +32,10 @@ use k8s_openapi::{
 };
 
 use self::matching::{Labelled, Target, governed, resources};
-pub use self::object::{AdmissionKind, AdmissionObject, digest};
+pub use self::{
+    mutation_webhook::path as webhook_path,
+    object::{AdmissionKind, AdmissionObject, authorities_digest, but_authorities, digest},
+};
 use crate::operator::names::MANAGED_BY;
 use rempart_core::policy::{EnforcementMode, Policy};
 
@@ -46,9 +51,78 @@ pub struct AdmissionSettings {
     pub exempt: Vec<String>,
     /// The users that may bind pods to nodes where a policy applies.
     pub schedulers: Vec<String>,
+    /// Who adds to pods and pod templates what they need.
+    pub mutation: MutationMode,
     /// The identifier of the chart's `ClusterRole`, which owns what is made here: it ends with the chart, whoever
     /// uninstalls it first and deletes policies later.
     pub owner: Option<String>,
+    /// The same of the `ClusterRole` by which mutations may be bound, which ends when others are to do it.
+    pub mutation_owner: Option<String>,
+}
+
+impl AdmissionSettings {
+    /// Whether the webhook's authorities are not known.
+    #[must_use]
+    pub fn awaits_authorities(&self) -> bool {
+        matches!(&self.mutation, MutationMode::Webhook(webhook) if webhook.authorities.is_none())
+    }
+}
+
+/// Who adds to pods and pod templates what they need. What nobody adds, the validations refuse.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum MutationMode {
+    /// Mutating admission policies, inside the API server: stable since Kubernetes 1.36.
+    #[default]
+    Policies,
+    /// A webhook of the operator's, for API servers that do not serve those.
+    Webhook(WebhookSettings),
+    /// Nobody: manifests say it themselves.
+    None,
+}
+
+impl MutationMode {
+    /// The `ClusterRole` of the chart by which mutations may be bound; nothing where there is nothing to bind.
+    #[must_use]
+    pub fn cluster_role(&self) -> Option<&'static str> {
+        match self {
+            Self::Policies => Some("rempart-mutation-policies"),
+            Self::Webhook(_) => Some("rempart-mutation-webhook"),
+            Self::None => None,
+        }
+    }
+
+    /// Whether objects of `kind` are made, compared and removed.
+    #[must_use]
+    pub fn keeps(&self, kind: AdmissionKind) -> bool {
+        match kind {
+            AdmissionKind::Validation | AdmissionKind::ValidatingBinding => true,
+            AdmissionKind::Mutation | AdmissionKind::MutatingBinding => *self == Self::Policies,
+            AdmissionKind::Webhook => matches!(self, Self::Webhook(_)),
+        }
+    }
+}
+
+/// How API servers reach the webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookSettings {
+    /// Where.
+    pub address: WebhookAddress,
+    /// The authorities that its certificates come from, in PEM; nothing where they are not known, to whoever only compares.
+    pub authorities: Option<String>,
+}
+
+/// Where the webhook is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WebhookAddress {
+    /// Behind a `Service`, at its port 443.
+    Service {
+        /// The namespace.
+        namespace: String,
+        /// The name.
+        name: String,
+    },
+    /// At a URL, for an operator that runs outside the cluster.
+    Url(String),
 }
 
 /// The `ClusterRole` of the chart by which validations and bindings may be kept.
@@ -78,10 +152,10 @@ pub fn compile(
     selector: Option<&LabelSelector>,
     settings: &AdmissionSettings,
 ) -> AdmissionObjects {
-    let AdmissionSettings { exempt, schedulers, owner } = settings;
-    let owner = owner.as_deref();
+    let AdmissionSettings { exempt, schedulers, mutation, owner, mutation_owner } = settings;
+    let owner = owner.as_deref().map(|uid| (CLUSTER_ROLE, uid));
     let name = policy.name.as_str();
-    let mut validations = pods::validations(policy);
+    let mut validations = pods::validations(policy, mutation);
     validations.extend([
         pod_updates::compiled(policy),
         workloads::compiled(policy),
@@ -139,7 +213,15 @@ pub fn compile(
         }));
     }
     if policy.mode == EnforcementMode::Enforce {
-        objects.extend(mutation_bindings::bindings(policy, uid, selector, settings));
+        let bound = mutation_bindings::bound(policy, uid, selector, exempt);
+        let owner = mutation.cluster_role().zip(mutation_owner.as_deref());
+        match mutation {
+            MutationMode::Policies => objects.extend(mutation_bindings::bindings(name, bound, owner)),
+            MutationMode::Webhook(webhook) => {
+                objects.push(mutation_webhook::configuration(name, bound, webhook, owner))
+            }
+            MutationMode::None => {}
+        }
     }
     objects.into_iter().map(|object| ((object.kind(), object.name().to_owned()), object)).collect()
 }
@@ -153,7 +235,7 @@ fn object_name(policy: &str, what: &str) -> String {
 #[must_use]
 pub fn policy_of(name: &str) -> Option<&str> {
     let (policy, what) = name.strip_prefix("rempart.")?.split_once('.')?;
-    let ends = ["pods", "pod-updates", "workloads", "namespaces", "bindings", "templates"];
+    let ends = ["pods", "pod-updates", "workloads", "namespaces", "bindings", "templates", "mutations"];
     let end = what.split('.').next().unwrap_or_default();
     let is_ours = ends.contains(&end) || end.starts_with("pods-");
     (!policy.is_empty() && is_ours).then_some(policy)
@@ -170,19 +252,19 @@ pub fn is_ours(name: &str) -> bool {
     is_of_chart(name) || policy_of(name).is_some()
 }
 
-/// The metadata of the object `name` of the policy `policy`.
-fn metadata(name: &str, policy: &str, description: Option<&str>, owner: Option<&str>) -> ObjectMeta {
+/// The metadata of the object `name` of the policy `policy`, which a `ClusterRole` owns, by name and identifier.
+fn metadata(name: &str, policy: &str, description: Option<&str>, owner: Option<(&str, &str)>) -> ObjectMeta {
     let text = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
     let labels = [("app.kubernetes.io/name", "rempart"), MANAGED_BY, (POLICY_LABEL, policy)];
     ObjectMeta {
         name: Some(name.to_owned()),
         labels: Some(labels.map(text).into()),
         annotations: description.map(|description| [text((DESCRIPTION, description))].into()),
-        owner_references: owner.map(|uid| {
+        owner_references: owner.map(|(name, uid)| {
             vec![OwnerReference {
                 api_version: "rbac.authorization.k8s.io/v1".to_owned(),
                 kind: "ClusterRole".to_owned(),
-                name: CLUSTER_ROLE.to_owned(),
+                name: name.to_owned(),
                 uid: uid.to_owned(),
                 ..OwnerReference::default()
             }]

@@ -8,7 +8,7 @@ use k8s_openapi::{
 };
 
 use super::{
-    AdmissionObject, AdmissionSettings,
+    AdmissionObject,
     completion::{self, NamespaceLevel},
     matching::{demand, governed, resources},
     metadata,
@@ -26,13 +26,26 @@ const PODS_FLOOR: &str = "rempart-pods-floor";
 const TEMPLATES: &str = "rempart-templates";
 
 /// A mutation with the namespaces and the objects for which it is bound.
-struct MutationBinding {
-    mutation: &'static str,
+pub(super) struct BoundMutation {
+    pub(super) mutation: &'static str,
     /// How its name ends.
-    end: String,
-    /// The namespaces, beyond those that the policy governs.
-    namespaces: Vec<LabelSelectorRequirement>,
-    objects: LabelSelector,
+    pub(super) end: String,
+    /// The namespaces.
+    pub(super) namespaces: LabelSelector,
+    pub(super) objects: LabelSelector,
+}
+
+impl BoundMutation {
+    /// Whether it is about pod templates rather than pods.
+    pub(super) fn completes_templates(&self) -> bool {
+        self.mutation == TEMPLATES
+    }
+
+    /// A word for its namespaces. The names of what binds it hold it: when the namespaces change, those of before and of now
+    /// stand side by side until the policy's validations have followed.
+    pub(super) fn scope(&self) -> u64 {
+        digest(&ObjectMeta::default(), &self.namespaces) & 0xffff_ffff
+    }
 }
 
 /// The names of the mutations that are bound, which the chart installs.
@@ -41,19 +54,29 @@ pub(super) fn mutations() -> impl Iterator<Item = &'static str> {
     [PODS, PODS_FLOOR, TEMPLATES].into_iter()
 }
 
-/// What `policy` is bound to, where its identifier is `uid`.
-fn bound(policy: &Policy, uid: Option<&str>) -> Vec<MutationBinding> {
+/// What is bound for `policy`, whose identifier is `uid` and which governs the namespaces of `selector`, all but the `exempt`
+/// ones where there is none.
+pub(super) fn bound(
+    policy: &Policy,
+    uid: Option<&str>,
+    selector: Option<&LabelSelector>,
+    exempt: &[String],
+) -> Vec<BoundMutation> {
     let exceptions: Vec<&str> =
         policy.exceptions.values().flat_map(|exception| &exception.namespaces).map(String::as_str).collect();
     let exceptional =
         |operator| (!exceptions.is_empty()).then(|| demand("kubernetes.io/metadata.name", operator, &exceptions));
     let uncategorized = || demand(keys::CATEGORIES, "DoesNotExist", &[]);
-    // Where a mark tells what a pod needs.
-    let marked = |mutation, end: String, level: LabelSelectorRequirement, of| MutationBinding {
+    let bind = |mutation, end: String, also: Vec<LabelSelectorRequirement>, objects| BoundMutation {
         mutation,
         end,
-        namespaces: [uncategorized(), level].into_iter().chain(exceptional("NotIn")).collect(),
-        objects: completion::unmarked(policy, uid, of),
+        namespaces: governed(selector, exempt, also),
+        objects,
+    };
+    // Where a mark tells what a pod needs.
+    let marked = |mutation, end: String, level: LabelSelectorRequirement, of| {
+        let namespaces = [uncategorized(), level].into_iter().chain(exceptional("NotIn")).collect();
+        bind(mutation, end, namespaces, completion::unmarked(policy, uid, of))
     };
     let unsaid = demand(keys::SENSITIVITY, "DoesNotExist", &[]);
     let mut bindings = vec![marked(PODS, "pods".to_owned(), unsaid, NamespaceLevel::Unsaid)];
@@ -62,12 +85,7 @@ fn bound(policy: &Policy, uid: Option<&str>) -> Vec<MutationBinding> {
         let said = demand(keys::SENSITIVITY, "In", &[name]);
         marked(PODS_FLOOR, format!("pods-floor-{name}"), said, NamespaceLevel::Said(rank))
     }));
-    let all = |mutation, end: &str, namespaces| MutationBinding {
-        mutation,
-        end: end.to_owned(),
-        namespaces,
-        objects: LabelSelector::default(),
-    };
+    let all = |mutation, end: &str, namespaces| bind(mutation, end.to_owned(), namespaces, LabelSelector::default());
     bindings.push(all(PODS_FLOOR, "pods-categories", vec![demand(keys::CATEGORIES, "Exists", &[])]));
     let excepted =
         exceptional("In").map(|namespaces| all(PODS_FLOOR, "pods-exceptions", vec![uncategorized(), namespaces]));
@@ -76,37 +94,28 @@ fn bound(policy: &Policy, uid: Option<&str>) -> Vec<MutationBinding> {
     bindings
 }
 
-/// The bindings of mutations for `policy`, which governs the namespaces of `selector`.
-///
-/// Their names say for which namespaces they are: when these change, those of before and of now stand side by side until
-/// the policy's validations have followed.
+/// The bindings of the chart's mutations for the policy `policy`, which the `ClusterRole` `owner` owns.
 pub(super) fn bindings(
-    policy: &Policy,
-    uid: Option<&str>,
-    selector: Option<&LabelSelector>,
-    settings: &AdmissionSettings,
-) -> Vec<AdmissionObject> {
-    let AdmissionSettings { exempt, owner, .. } = settings;
-    let name = policy.name.as_str();
+    policy: &str,
+    bound: Vec<BoundMutation>,
+    owner: Option<(&str, &str)>,
+) -> impl Iterator<Item = AdmissionObject> {
     let param_ref = ParamRef {
-        name: Some(name.to_owned()),
+        name: Some(policy.to_owned()),
         // A mutation without its parameter changes nothing, and what it misses is refused.
         parameter_not_found_action: Some("Allow".to_owned()),
         ..ParamRef::default()
     };
-    let binding = |bound: MutationBinding| {
-        let namespaces = governed(selector, exempt, bound.namespaces);
-        let governs = digest(&ObjectMeta::default(), &namespaces);
-        let mut resources = resources(None, namespaces);
+    bound.into_iter().map(move |bound| {
+        let full = format!("{}.{:08x}", object_name(policy, &bound.end), bound.scope());
+        let mut resources = resources(None, bound.namespaces);
         resources.object_selector = Some(bound.objects);
         let spec = MutatingAdmissionPolicyBindingSpec {
             policy_name: Some(bound.mutation.to_owned()),
             param_ref: Some(param_ref.clone()),
             match_resources: Some(resources),
         };
-        let full = format!("{}.{:08x}", object_name(name, &bound.end), governs & 0xffff_ffff);
-        let metadata = metadata(&full, name, None, owner.as_deref());
+        let metadata = metadata(&full, policy, None, owner);
         AdmissionObject::MutatingBinding(MutatingAdmissionPolicyBinding { metadata, spec: Some(spec) })
-    };
-    bound(policy, uid).into_iter().map(binding).collect()
+    })
 }

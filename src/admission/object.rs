@@ -1,10 +1,11 @@
-//! Admission objects of one shape: the four kinds of admission policies and bindings, and their digests.
+//! Admission objects of one shape: the kinds of admission policies, bindings and webhooks, and their digests.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use k8s_openapi::{
     api::admissionregistration::v1::{
-        MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+        MutatingAdmissionPolicyBinding, MutatingWebhook, MutatingWebhookConfiguration, ValidatingAdmissionPolicy,
+        ValidatingAdmissionPolicyBinding,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -21,11 +22,14 @@ pub enum AdmissionKind {
     Validation,
     /// A `ValidatingAdmissionPolicyBinding`.
     ValidatingBinding,
+    /// A `MutatingWebhookConfiguration`.
+    Webhook,
 }
 
 impl AdmissionKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Mutation, Self::MutatingBinding, Self::Validation, Self::ValidatingBinding];
+    pub const ALL: [Self; 5] =
+        [Self::Mutation, Self::MutatingBinding, Self::Validation, Self::ValidatingBinding, Self::Webhook];
 
     /// The kind as the API has it.
     #[must_use]
@@ -35,6 +39,7 @@ impl AdmissionKind {
             Self::MutatingBinding => "MutatingAdmissionPolicyBinding",
             Self::Validation => "ValidatingAdmissionPolicy",
             Self::ValidatingBinding => "ValidatingAdmissionPolicyBinding",
+            Self::Webhook => "MutatingWebhookConfiguration",
         }
     }
 
@@ -46,6 +51,7 @@ impl AdmissionKind {
             Self::MutatingBinding => "mutatingadmissionpolicybindings",
             Self::Validation => "validatingadmissionpolicies",
             Self::ValidatingBinding => "validatingadmissionpolicybindings",
+            Self::Webhook => "mutatingwebhookconfigurations",
         }
     }
 }
@@ -67,7 +73,25 @@ pub fn digest(metadata: &ObjectMeta, spec: &impl Serialize) -> u64 {
     hasher.finish()
 }
 
-/// An admission policy or binding that a `PlacementPolicy` must have.
+/// What of `webhooks` a digest covers: all but the authorities, which not everybody who compares knows.
+pub fn but_authorities(webhooks: Option<&[MutatingWebhook]>) -> Vec<MutatingWebhook> {
+    let mut webhooks = webhooks.unwrap_or_default().to_vec();
+    for webhook in &mut webhooks {
+        webhook.client_config.ca_bundle = None;
+    }
+    webhooks
+}
+
+/// What tells whether `webhooks` trust the authorities that they should; nothing where one trusts none of its own.
+pub fn authorities_digest(webhooks: Option<&[MutatingWebhook]>) -> Option<u64> {
+    let bundles: Option<Vec<_>> =
+        webhooks.unwrap_or_default().iter().map(|webhook| webhook.client_config.ca_bundle.as_ref()).collect();
+    let mut hasher = DefaultHasher::new();
+    bundles?.iter().for_each(|bundle| bundle.0.hash(&mut hasher));
+    Some(hasher.finish())
+}
+
+/// An admission policy, binding or webhook configuration that a `PlacementPolicy` must have.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AdmissionObject {
     /// A binding of a mutation.
@@ -76,6 +100,8 @@ pub enum AdmissionObject {
     Validation(ValidatingAdmissionPolicy),
     /// A binding of a validation.
     ValidatingBinding(ValidatingAdmissionPolicyBinding),
+    /// Webhooks.
+    Webhook(MutatingWebhookConfiguration),
 }
 
 impl AdmissionObject {
@@ -86,6 +112,7 @@ impl AdmissionObject {
             Self::MutatingBinding(_) => AdmissionKind::MutatingBinding,
             Self::Validation(_) => AdmissionKind::Validation,
             Self::ValidatingBinding(_) => AdmissionKind::ValidatingBinding,
+            Self::Webhook(_) => AdmissionKind::Webhook,
         }
     }
 
@@ -96,6 +123,7 @@ impl AdmissionObject {
             Self::MutatingBinding(object) => &object.metadata,
             Self::Validation(object) => &object.metadata,
             Self::ValidatingBinding(object) => &object.metadata,
+            Self::Webhook(object) => &object.metadata,
         }
     }
 
@@ -112,6 +140,16 @@ impl AdmissionObject {
             Self::MutatingBinding(object) => digest(&object.metadata, &object.spec),
             Self::Validation(object) => digest(&object.metadata, &object.spec),
             Self::ValidatingBinding(object) => digest(&object.metadata, &object.spec),
+            Self::Webhook(object) => digest(&object.metadata, &but_authorities(object.webhooks.as_deref())),
+        }
+    }
+
+    /// What tells whether it trusts the authorities that it should, where it trusts any.
+    #[must_use]
+    pub fn authorities(&self) -> Option<u64> {
+        match self {
+            Self::MutatingBinding(_) | Self::Validation(_) | Self::ValidatingBinding(_) => None,
+            Self::Webhook(object) => authorities_digest(object.webhooks.as_deref()),
         }
     }
 }

@@ -9,7 +9,7 @@
 use k8s_openapi::api::admissionregistration::v1::{Validation, Variable};
 
 use super::{
-    CompiledValidation, completion, constants,
+    CompiledValidation, MutationMode, constants,
     constants::{level_names, variable},
     matching::{Labelled, Target, condition, demand},
     statements::{self, RefusalCase},
@@ -33,11 +33,17 @@ enum Floor {
     Always(usize),
 }
 
-/// The validations of new pods for `policy`, each with the end of its name.
-pub(super) fn validations(policy: &Policy) -> Vec<CompiledValidation> {
+/// Makes a validation of new pods, by its name, its description, its namespaces and what it skips.
+type NewPods<'a> = dyn Fn(&str, &str, Labelled, Option<String>) -> CompiledValidation + 'a;
+
+/// The validations of new pods for `policy`, each with the end of its name. `mutation` says who gives pods what they need.
+pub(super) fn validations(policy: &Policy, mutation: &MutationMode) -> Vec<CompiledValidation> {
+    let new_pods = |name: &str, description: &str, labelled, complete| {
+        new_pods((policy, mutation), name, description, labelled, complete)
+    };
     let mut compiled = match policy.mode {
-        EnforcementMode::Enforce => of_enforced(policy),
-        EnforcementMode::Warn | EnforcementMode::Audit => vec![of_unenforced(policy)],
+        EnforcementMode::Enforce => of_enforced(policy, &new_pods),
+        EnforcementMode::Warn | EnforcementMode::Audit => vec![of_unenforced(policy, &new_pods)],
     };
     let names = level_names(policy);
     let unknown = vec![
@@ -46,7 +52,6 @@ pub(super) fn validations(policy: &Policy) -> Vec<CompiledValidation> {
         demand(keys::SENSITIVITY, "NotIn", &names),
     ];
     compiled.push(new_pods(
-        policy,
         "pods-labels",
         "New pods in namespaces labelled with categories, or with a level that the policy does not know.",
         Labelled::Either(vec![
@@ -59,11 +64,10 @@ pub(super) fn validations(policy: &Policy) -> Vec<CompiledValidation> {
 }
 
 /// Of a policy that warns or watches, each pod is matched by one validation, so that nothing is said twice.
-fn of_unenforced(policy: &Policy) -> CompiledValidation {
+fn of_unenforced(policy: &Policy, new_pods: &NewPods<'_>) -> CompiledValidation {
     let none = || demand(keys::CATEGORIES, "DoesNotExist", &[]);
     let known = vec![none(), demand(keys::SENSITIVITY, "In", &level_names(policy))];
     new_pods(
-        policy,
         "pods",
         "New pods in namespaces that say no level, or one of the policy.",
         Labelled::Either(vec![
@@ -74,12 +78,11 @@ fn of_unenforced(policy: &Policy) -> CompiledValidation {
     )
 }
 
-fn of_enforced(policy: &Policy) -> Vec<CompiledValidation> {
+fn of_enforced(policy: &Policy, new_pods: &NewPods<'_>) -> Vec<CompiledValidation> {
     let (names, default) = (level_names(policy), policy.levels.default_rank());
     // Matched everywhere, so that no label that changes meanwhile leaves a pod unjudged. A silent pod that has the key of
     // the default has what a label below that could ask for as well.
     let mut compiled = vec![new_pods(
-        policy,
         "pods",
         "New pods in every namespace that the policy governs, by what they say, or else by the default level.",
         Labelled::Only(vec![]),
@@ -88,7 +91,6 @@ fn of_enforced(policy: &Policy) -> Vec<CompiledValidation> {
     for (rank, name) in names.iter().enumerate().skip(1).filter(|(rank, _)| policy.levels.demands_at(*rank)) {
         let above: Vec<&str> = names.iter().skip(rank).copied().collect();
         compiled.push(new_pods(
-            policy,
             &format!("pods-from-{name}"),
             &format!("New pods in namespaces labelled {}.", above.join(", ")),
             Labelled::Only(vec![demand(keys::SENSITIVITY, "In", &above)]),
@@ -99,7 +101,7 @@ fn of_enforced(policy: &Policy) -> Vec<CompiledValidation> {
 }
 
 fn new_pods(
-    policy: &Policy,
+    (policy, mutation): (&Policy, &MutationMode),
     name: &str,
     description: &str,
     labelled: Labelled,
@@ -113,7 +115,7 @@ fn new_pods(
         labelled,
         conditions: complete.map(condition).into_iter().collect(),
         variables: variables(policy),
-        validations: vec![refusal(policy)],
+        validations: vec![refusal(policy, mutation)],
     }
 }
 
@@ -214,12 +216,12 @@ pub(super) fn needs(policy: &Policy) -> Vec<Variable> {
             "levelKey",
             format!("// what the level asks of a node\nvariables.rank < 0 ? [] : {level_keys}[variables.rank]"),
         ),
+        variable("saidCategories", "variables.categoryNotes.map(n, n.value.split(n.separator))"),
         variable(
             "demandingCategories",
             format!(
                 "!variables.understood ? [] :\n  \
-                 [variables.categoryNotes.map(n, n.value.split(n.separator)).flatten()]\n  \
-                 .map(said, {categories}.filter(c, c in said && c in {category_keys})).flatten()"
+                 {categories}.filter(c, c in {category_keys} && variables.saidCategories.exists(said, c in said))"
             ),
         ),
         variable("needed", format!("{level_key}\n  + variables.demandingCategories.map(c, {category_keys}[c])")),
@@ -268,10 +270,29 @@ fn variables(policy: &Policy) -> Vec<Variable> {
     variables
 }
 
-fn refusal(policy: &Policy) -> Validation {
+fn refusal(policy: &Policy, mutation: &MutationMode) -> Validation {
     let (name, demand, missing) = (policy.name.as_str(), demand_in_words(policy), missing_in_words());
     let node = statements::quoted("object.spec.nodeName");
-    let mark = format!("{}{name}", completion::PREFIX);
+    let mark = format!("{}{name}", rempart_core::keys::COMPLETED);
+    let remedy = match mutation {
+        MutationMode::Policies => format!(
+            "' needs; admission adds it, so another webhook or policy took it away: let that leave spec.nodeSelector alone'\n    \
+             + ('{mark}' in object.metadata.?labels.orValue({{}})\n      \
+             ? ', or remove label {mark}, by which admission takes the pod for complete' : '')\n    \
+             + '; within half a minute of an installation, or of an API server\\'s start, try again'"
+        ),
+        MutationMode::Webhook(_) => format!(
+            "' needs; the webhook of rempart-admission adds it, and did not answer, or another took it away: try again, and \
+             look whether the pods of rempart-admission are ready'\n    \
+             + ('{mark}' in object.metadata.?labels.orValue({{}})\n      \
+             ? '; or remove label {mark}, by which the webhook takes the pod for complete' : '')"
+        ),
+        MutationMode::None => {
+            "' needs; nothing adds it in this cluster: write it into spec.nodeSelector, of the pod template \
+             where there is one'"
+                .to_owned()
+        }
+    };
     let mut cases = statements::wrong_note_cases(policy);
     cases.extend([
         RefusalCase {
@@ -286,11 +307,7 @@ fn refusal(policy: &Policy) -> Validation {
             says: format!(
                 "'spec.nodeSelector lacks ' + {missing} + ', which '\n    \
                  + {demand}\n    \
-                 + ' of PlacementPolicy {name} needs; admission adds it, so another webhook or policy took it away: let that \
-                 leave spec.nodeSelector alone'\n    \
-                 + ('{mark}' in object.metadata.?labels.orValue({{}})\n      \
-                 ? ', or remove label {mark}, by which admission takes the pod for complete' : '')\n    \
-                 + '; within half a minute of an installation, or of an API server\\'s start, try again'"
+                 + ' of PlacementPolicy {name}' + {remedy}"
             ),
         },
     ]);

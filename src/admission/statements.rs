@@ -29,6 +29,18 @@ pub(super) const TEMPLATE_OF_ITS_OWN: &str = "!(request.kind.kind in ['ReplicaSe
      !object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false)\n    \
      && (request.kind.kind == 'ReplicaSet' || o.kind == 'CronJob'))";
 
+/// Whether the request itself changes the template or our annotations, so that a rollout happens anyway; a `Job`'s template
+/// can only change while it waits for its first start.
+pub(super) const TOUCHED: &str = "request.operation == 'CREATE' || (\n  \
+     !has(object.metadata.deletionTimestamp)\n  \
+     && (request.kind.kind != 'Job' ||\n    \
+     (oldObject.spec.?suspend.orValue(false) && !oldObject.?status.?startTime.hasValue()))\n  \
+     && (object.metadata.?annotations[?'rempart.dev/sensitivity'] != oldObject.metadata.?annotations[?'rempart.dev/sensitivity']\n    \
+     || object.metadata.?annotations[?'rempart.dev/categories'] != oldObject.metadata.?annotations[?'rempart.dev/categories']\n    \
+     || (request.kind.kind == 'CronJob'\n      \
+     ? object.spec.jobTemplate.spec.template != oldObject.spec.jobTemplate.spec.template\n      \
+     : object.spec.template != oldObject.spec.template)))";
+
 /// The object, as messages call it.
 pub(super) const SUBJECT: &str = "request.kind.kind.lowerAscii() + ' ' + request.namespace + '/'\n  \
      + (object.metadata.?name.orValue('') != '' ? object.metadata.name : object.metadata.?generateName.orValue(''))";
@@ -54,10 +66,10 @@ pub(super) fn wrong_notes(policy: &Policy) -> Vec<Variable> {
         variable(
             "wrongCategories",
             format!(
-                "// each where and what\n\
+                "// each where and what, the first of each\n\
                  variables.longNotes.size() > 0 ? [] :\n  \
-                 variables.categoryNotes.map(n, n.value.split(n.separator).filter(c, !(c in {categories}))\n    \
-                 .map(c, {{'where': n.where, 'value': c}})).flatten()"
+                 variables.categoryNotes.filter(n, !n.value.split(n.separator).all(c, c in {categories}))\n    \
+                 .map(n, {{'where': n.where, 'value': n.value.split(n.separator).filter(c, !(c in {categories}))[0]}})"
             ),
         ),
     ]

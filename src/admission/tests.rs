@@ -9,7 +9,7 @@ fn compiled(spec: &str) -> AdmissionObjects {
     let settings = AdmissionSettings {
         exempt: vec!["kube-system".to_owned()],
         schedulers: vec!["system:kube-scheduler".to_owned()],
-        owner: None,
+        ..AdmissionSettings::default()
     };
     compile(&policy, None, spec.namespace_selector.as_ref(), &settings)
 }
@@ -17,7 +17,9 @@ fn compiled(spec: &str) -> AdmissionObjects {
 fn validations(objects: &AdmissionObjects) -> impl Iterator<Item = &ValidatingAdmissionPolicy> {
     objects.values().filter_map(|object| match object {
         AdmissionObject::Validation(validation) => Some(validation),
-        AdmissionObject::MutatingBinding(_) | AdmissionObject::ValidatingBinding(_) => None,
+        AdmissionObject::MutatingBinding(_) | AdmissionObject::ValidatingBinding(_) | AdmissionObject::Webhook(_) => {
+            None
+        }
     })
 }
 

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::input::namespace;
 use crate::{
-    admission::AdmissionSettings,
+    admission::{AdmissionSettings, MutationMode, WebhookAddress, WebhookSettings},
     operator::{self, clock::SystemClock, component::OperatorComponent},
 };
 
@@ -54,6 +54,10 @@ pub(super) struct RunCommand {
 pub(super) struct RunAdmissionCommand {
     #[command(flatten)]
     process: ProcessArguments,
+
+    /// Where the webhook is served, with --mutation webhook
+    #[arg(long, default_value = "0.0.0.0:9443", value_name = "ADDRESS:PORT")]
+    webhook_listen: SocketAddr,
 }
 
 /// What both halves of the operator are told.
@@ -87,6 +91,18 @@ struct ProcessArguments {
     #[arg(long, env = "POD_NAMESPACE", default_value = "rempart-system", value_name = "NAME", value_parser = namespace)]
     namespace: String,
 
+    /// Who adds to pods and pod templates what they need
+    #[arg(long, value_enum, default_value_t = MutationArgument::Policies)]
+    mutation: MutationArgument,
+
+    /// The Service in the operator's namespace by which API servers reach the webhook
+    #[arg(long, default_value = "rempart-webhook", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    webhook_service: String,
+
+    /// The URL by which API servers reach the webhook instead, of an operator outside the cluster
+    #[arg(long, value_name = "URL", value_parser = webhook_url)]
+    webhook_url: Option<String>,
+
     /// By what name this replica holds the lease; no two may have the same. One of its own unless given
     #[arg(long, env = "POD_NAME", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     identity: Option<String>,
@@ -98,6 +114,26 @@ struct ProcessArguments {
     /// Which log lines are written, as `info` or `rempart=debug,kube=warn`
     #[arg(long, env = "RUST_LOG", default_value = "info,kube_client=off,kube_runtime=off", value_name = "FILTER", value_parser = filter)]
     log: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum MutationArgument {
+    /// Mutating admission policies, inside the API server: Kubernetes 1.36 or newer
+    Policies,
+    /// A webhook of rempart-admission: Kubernetes 1.30 or newer
+    Webhook,
+    /// Nobody: manifests say it themselves
+    None,
+}
+
+/// A URL at which an API server may look for a webhook.
+fn webhook_url(text: &str) -> Result<String, String> {
+    let url: http::Uri = text.parse().map_err(|error| format!("{error}"))?;
+    if url.scheme_str() == Some("https") && url.host().is_some() && url.query().is_none() {
+        Ok(text.to_owned())
+    } else {
+        Err("write https://HOST:PORT, without a query".to_owned())
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -126,28 +162,43 @@ impl RunCommand {
     pub(super) fn execute(self) -> anyhow::Result<()> {
         let Self { process, move_at_most, stop_moves_above } = self;
         let limits = operator::MoveLimits { wave: move_at_most, breaker: stop_moves_above };
-        process.run(OperatorComponent::Placement, limits)
+        process.run(OperatorComponent::Placement, limits, None)
     }
 }
 
 impl RunAdmissionCommand {
     pub(super) fn execute(self) -> anyhow::Result<()> {
-        self.process.run(OperatorComponent::Admission, operator::MoveLimits::default())
+        self.process.run(OperatorComponent::Admission, operator::MoveLimits::default(), Some(self.webhook_listen))
     }
 }
 
 impl ProcessArguments {
     /// Runs `component` until it is asked to stop.
-    fn run(self, component: OperatorComponent, limits: operator::MoveLimits) -> anyhow::Result<()> {
-        let Self { listen, exempt_namespaces: exempt, schedulers, namespace, identity, log_format, log } = self;
+    fn run(
+        self,
+        component: OperatorComponent,
+        limits: operator::MoveLimits,
+        webhook_listen: Option<SocketAddr>,
+    ) -> anyhow::Result<()> {
+        let Self { listen, exempt_namespaces: exempt, schedulers, namespace, identity, log_format, log, .. } = self;
+        let mutation = match self.mutation {
+            MutationArgument::Policies => MutationMode::Policies,
+            MutationArgument::None => MutationMode::None,
+            MutationArgument::Webhook => {
+                let service =
+                    || WebhookAddress::Service { namespace: namespace.clone(), name: self.webhook_service.clone() };
+                let address = self.webhook_url.map_or_else(service, WebhookAddress::Url);
+                MutationMode::Webhook(WebhookSettings { address, authorities: None })
+            }
+        };
         let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log)?).with_writer(std::io::stderr);
         match log_format {
             LogFormat::Json => lines.json().flatten_event(true).init(),
             LogFormat::Text => lines.init(),
         }
         let identity = identity.unwrap_or_else(name_of_its_own);
-        let admission = AdmissionSettings { exempt, schedulers, owner: None };
-        let options = operator::Options { component, listen, namespace, identity, admission, limits };
+        let admission = AdmissionSettings { exempt, schedulers, mutation, ..AdmissionSettings::default() };
+        let options = operator::Options { component, listen, webhook_listen, namespace, identity, admission, limits };
         tokio::runtime::Builder::new_multi_thread()
             // Nearly all of its time it waits for the API server. Each thread more has an arena of memory of its own.
             .worker_threads(2)

@@ -3,7 +3,7 @@
 //! The API server holds each to what its half may do. Validations of the chart confine what writes nodes and workloads;
 //! whoever can write validations could lift them, and so may write neither. A stolen token of one half frees nobody.
 
-use crate::admission::AdmissionKind;
+use crate::admission::{AdmissionKind, MutationMode};
 
 /// A half of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,15 +37,17 @@ impl OperatorComponent {
         }
     }
 
-    /// Whether it follows objects of a kind, by the plural name.
+    /// Whether it follows objects of a kind, by the plural name, where `mutation` says who completes pods.
     #[must_use]
-    pub fn follows(self, kind: &str) -> bool {
+    pub fn follows(self, kind: &str, mutation: &MutationMode) -> bool {
         match self {
             Self::Placement => true,
-            // Mutations are the chart's.
+            // Mutations are the chart's. What the webhook completes depends on what namespaces say.
             Self::Admission => {
                 let kept = AdmissionKind::ALL.into_iter().filter(|kept| *kept != AdmissionKind::Mutation);
-                kind == "placementpolicies" || kept.map(AdmissionKind::plural).any(|kept| kept == kind)
+                kind == "placementpolicies"
+                    || (kind == "namespaces" && matches!(mutation, MutationMode::Webhook(_)))
+                    || kept.map(AdmissionKind::plural).any(|kept| kept == kind)
             }
         }
     }

@@ -20,6 +20,8 @@ pub enum HoldReason {
     PoliciesMissing,
     /// API servers need time to act on admission bindings.
     AdmissionPropagating,
+    /// By which authority API servers are to know the webhook is not known yet.
+    NoAuthority,
     /// Facts have changed a moment ago, and must stay what they are for two seconds before pods are moved.
     FactsSettling,
     /// A clearance is still to be taken from a node, on which a replacement could land.

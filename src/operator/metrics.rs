@@ -80,6 +80,35 @@ impl MoveOutcome {
     }
 }
 
+/// What the webhook answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebhookAnswer {
+    /// What is to be added.
+    Completed,
+    /// That nothing is missing.
+    Unchanged,
+    /// Nothing: it does not know the policy or the namespace.
+    Unknown,
+    /// That it was not asked as an API server asks.
+    Invalid,
+}
+
+impl WebhookAnswer {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Unchanged => "unchanged",
+            Self::Unknown => "unknown",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WebhookLabels {
+    answer: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct MoveLabels {
     why: &'static str,
@@ -136,6 +165,7 @@ pub struct Metrics {
     /// When each watch was last heard of.
     heard: Arc<Mutex<BTreeMap<&'static str, Instant>>>,
     unreadable: Family<KindLabels, Counter>,
+    webhook_answers: Family<WebhookLabels, Counter>,
     followed: Family<KindLabels, Gauge<i64, AtomicI64>>,
     faulty: Family<KindLabels, Gauge<i64, AtomicI64>>,
     cleared: Family<RequirementLabels, Gauge<i64, AtomicI64>>,
@@ -179,6 +209,7 @@ impl Metrics {
             watch_age: Family::default(),
             heard: Arc::default(),
             unreadable: Family::default(),
+            webhook_answers: Family::default(),
             followed: Family::default(),
             faulty: Family::default(),
             cleared: Family::default(),
@@ -314,6 +345,11 @@ impl Metrics {
             "Objects that a watch told of and that could not be read, so that they were left as they were, by kind",
             self.unreadable.clone(),
         );
+        registry.register(
+            "webhook_answers",
+            "Answers of the webhook to API servers, where one completes pods and pod templates",
+            self.webhook_answers.clone(),
+        );
         registry.register("followed_objects", "Objects that are followed, by kind", self.followed.clone());
         registry.register(
             "reconcile_duration_seconds",
@@ -335,6 +371,11 @@ impl Metrics {
             "Times that this replica began or ceased to lead",
             self.transitions.clone(),
         );
+    }
+
+    /// The webhook answered.
+    pub fn webhook_answered(&self, answer: WebhookAnswer) {
+        self.webhook_answers.get_or_create(&WebhookLabels { answer: answer.as_str() }).inc();
     }
 
     /// A write succeeded.

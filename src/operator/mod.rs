@@ -24,6 +24,7 @@ pub mod reconcile;
 mod serve;
 pub mod simulation;
 pub mod watch;
+pub mod webhook;
 pub mod write;
 
 use std::{
@@ -41,7 +42,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{
-    AdmissionSettings,
+    AdmissionSettings, MutationMode,
     installed::{InstalledAdmission, InstalledError},
 };
 use rempart_core::instant::Timestamp;
@@ -55,6 +56,7 @@ use lease::{Leadership, LeaseCandidate};
 use metrics::Metrics;
 pub use reconcile::settings::{MoveLimits, Settings};
 use serve::HealthState;
+use webhook::{Webhook, WebhookParts};
 use write::{ApiWriter, WriteError, WriteTarget};
 
 /// What a process of the operator is told.
@@ -64,11 +66,13 @@ pub struct Options {
     pub component: OperatorComponent,
     /// Where `/healthz`, `/readyz` and `/metrics` are served.
     pub listen: SocketAddr,
+    /// Where the webhook is served, by the half that serves it.
+    pub webhook_listen: Option<SocketAddr>,
     /// The namespace that the operator runs in, where it keeps its leases.
     pub namespace: String,
     /// By what name it holds the lease. No two replicas have the same.
     pub identity: String,
-    /// Namespaces that no policy governs, besides its own, and who may bind pods.
+    /// Namespaces that no policy governs, besides its own, who may bind pods, and who completes them.
     pub admission: AdmissionSettings,
     /// How much may move at a time.
     pub limits: MoveLimits,
@@ -78,10 +82,12 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address is taken, or not ours.
-    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    #[error("cannot listen on {address}: {source}; choose another with {option}")]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// Where it was said.
+        option: &'static str,
         /// What the system says.
         source: std::io::Error,
     },
@@ -120,8 +126,11 @@ pub async fn run(
     let component = options.component;
     let metrics = Metrics::new(component);
     let health = HealthState::new(Instant::now());
-    let listener =
-        TcpListener::bind(options.listen).await.map_err(|source| Error::Listen { address: options.listen, source })?;
+    let listener = TcpListener::bind(options.listen).await.map_err(|source| Error::Listen {
+        address: options.listen,
+        option: "--listen",
+        source,
+    })?;
     let address = listener.local_addr().unwrap_or(options.listen);
     tracing::info!(%address, "serving /healthz, /readyz and /metrics");
 
@@ -134,7 +143,23 @@ pub async fn run(
         OperatorComponent::Placement => &[OperatorComponent::Placement],
         OperatorComponent::Admission => &[OperatorComponent::Admission],
     };
-    let installed = InstalledAdmission::of_release(&options.namespace, &admission.exempt)?;
+    let mutation = admission.mutation.clone();
+    let serves = match &mutation {
+        MutationMode::Webhook(webhook) => Some(webhook.address.clone()),
+        MutationMode::Policies | MutationMode::None => None,
+    };
+    let serves = match serves.zip(options.webhook_listen) {
+        Some((known_as, address)) => {
+            let bound = std::net::TcpListener::bind(address).and_then(|listener| {
+                listener.set_nonblocking(true)?;
+                Ok(listener)
+            });
+            let failed = |source| Error::Listen { address, option: "--webhook-listen", source };
+            Some((bound.map_err(failed)?, known_as))
+        }
+        None => None,
+    };
+    let installed = InstalledAdmission::of_release(&options.namespace, &admission.exempt, &mutation)?;
     let settings = Settings { components, admission, installed, concurrency: CONCURRENCY, limits: options.limits };
     let mut engine = Engine::new(settings.clone(), metrics.clone());
     let router = serve::router(health.clone(), metrics.clone(), engine.reports());
@@ -146,13 +171,14 @@ pub async fn run(
     });
     // However long the API server is away: who waits for it is alive.
     tokio::select! {
-        fit = preflight::check(&client, &*clock) => fit?,
+        fit = preflight::check(&client, &*clock, &mutation) => fit?,
         never = beat(&health) => match never {},
         ended = tasks.join_next() => return Err(task_ended(ended)),
         () = stop.cancelled() => return Ok(()),
     }
 
-    engine.set_admission_owner(preflight::admission_owner(&client).await);
+    let (owner, mutation_owner) = preflight::admission_owners(&client, &mutation).await;
+    engine.set_admission_owners(owner, mutation_owner);
     let (sender, observations) = mpsc::channel(BACKLOG);
     for (name, task) in watch::tasks(&client, &sender, &metrics, &settings) {
         tasks.spawn(async move {
@@ -174,19 +200,48 @@ pub async fn run(
     );
     let (listed, resign) = (Arc::new(Notify::new()), CancellationToken::new());
     tasks.spawn(compete(candidate, Arc::clone(&listed), resign.clone()));
-    let guarded = lease::guarded(client, leadership.clone(), skew.clone(), Arc::clone(&clock));
+    let guarded = lease::guarded(client.clone(), leadership.clone(), skew.clone(), Arc::clone(&clock));
+    let mut webhook = serves.map(|(listener, address)| {
+        let parts = WebhookParts {
+            listener,
+            address,
+            namespace: options.namespace.clone(),
+            client,
+            guarded: guarded.clone(),
+            leadership: leadership.clone(),
+            clock: Arc::clone(&clock),
+            metrics: metrics.clone(),
+        };
+        Webhook::start(parts, &mut tasks)
+    });
     let writer = ApiWriter::new(guarded, options.identity);
 
+    let deciding = DecisionLoop {
+        engine,
+        writer,
+        observations,
+        webhook: webhook.as_mut(),
+        leadership,
+        skew,
+        listed,
+        health: health.clone(),
+        metrics,
+        clock,
+    };
     let drained = tokio::select! {
-        decided = decide(engine, writer, observations, (leadership, skew), listed, health, metrics, clock, stop) => decided?,
+        decided = deciding.run(stop) => decided?,
         ended = tasks.join_next() => return Err(task_ended(ended)),
     };
+    health.beat(vec!["nothing: it stops"]);
     // What may still be on its way keeps the lease until its end.
     if drained {
         resign.cancel();
         let released =
             async { while tasks.join_next().await.is_some_and(|ended| !ended.is_ok_and(|task| task == LEASE)) {} };
         let _ = tokio::time::timeout(RELEASE, released).await;
+    }
+    if let Some(webhook) = webhook {
+        webhook.drain().await;
     }
     Ok(())
 }
@@ -214,80 +269,117 @@ async fn beat(health: &HealthState) -> std::convert::Infallible {
     }
 }
 
-/// Takes in, decides, has it done. Ends when `stop` is cancelled and what is under way has ended, or else says no.
-#[expect(clippy::too_many_arguments, reason = "these are the ends of all that runs beside it")]
-async fn decide(
-    mut engine: Engine,
+/// The decision loop, with the ends of all that runs beside it.
+struct DecisionLoop<'a> {
+    engine: Engine,
     writer: ApiWriter,
-    mut observations: mpsc::Receiver<Observation>,
-    (leadership, skew): (Leadership, ClockSkew),
+    observations: mpsc::Receiver<Observation>,
+    webhook: Option<&'a mut Webhook>,
+    leadership: Leadership,
+    skew: ClockSkew,
     listed: Arc<Notify>,
     health: HealthState,
     metrics: Metrics,
     clock: Arc<dyn Clock>,
-    stop: CancellationToken,
-) -> Result<bool, Error> {
-    let mut changes = leadership.changes();
-    let mut under_way: JoinSet<WriteResult> = JoinSet::new();
-    let mut batch = Vec::with_capacity(BACKLOG);
-    let mut beat = tokio::time::interval(BEAT);
-    let mut ready = false;
-    loop {
-        let wake = engine.wake();
-        let next_change = engine.next_change();
-        tokio::select! {
-            () = stop.cancelled() => break,
-            number = observations.recv_many(&mut batch, BACKLOG) => {
-                if number == 0 {
-                    break;
+}
+
+impl DecisionLoop<'_> {
+    /// Takes in, decides, has it done. Ends when `stop` is cancelled and what is under way has ended, or else says no.
+    async fn run(self, stop: CancellationToken) -> Result<bool, Error> {
+        let Self {
+            mut engine,
+            writer,
+            mut observations,
+            mut webhook,
+            leadership,
+            skew,
+            listed,
+            health,
+            metrics,
+            clock,
+        } = self;
+        let mut changes = leadership.changes();
+        let mut under_way: JoinSet<WriteResult> = JoinSet::new();
+        let mut batch = Vec::with_capacity(BACKLOG);
+        let mut beat = tokio::time::interval(BEAT);
+        let mut ready = false;
+        loop {
+            let wake = engine.wake();
+            let next_change = engine.next_change();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                number = observations.recv_many(&mut batch, BACKLOG) => {
+                    if number == 0 {
+                        break;
+                    }
+                    batch.drain(..).for_each(|observation| engine.observe(observation));
                 }
-                batch.drain(..).for_each(|observation| engine.observe(observation));
+                Some(ended) = under_way.join_next() => take_write_result(&mut engine, ended)?,
+                Ok(()) = changes.changed() => {}
+                authorities = other_authorities(webhook.as_deref_mut()) => {
+                    engine.set_authorities(authorities.map(|authorities| authorities.to_string()));
+                }
+                () = sleep_until(wake) => {}
+                () = come(&*clock, next_change) => {}
+                _ = beat.tick() => {}
             }
-            Some(ended) = under_way.join_next() => take_write_result(&mut engine, ended)?,
-            Ok(()) = changes.changed() => {}
-            () = sleep_until(wake) => {}
-            () = come(&*clock, next_change) => {}
-            _ = beat.tick() => {}
-        }
-        // Whatever woke it: what ended meanwhile makes room for what waits, however busy the watches are.
-        while let Some(ended) = under_way.try_join_next() {
-            take_write_result(&mut engine, ended)?;
-        }
-        engine.lead(leadership.may_write(clock.uptime()) && !skew.is_wrong(&*clock));
-        let began = Instant::now();
-        let due = engine.cycle(clock.now(), began);
-        metrics.observe_cycle(began.elapsed());
-        for request in due {
-            let writer = writer.clone();
-            under_way.spawn(async move {
-                let target = request.target();
-                (target, writer.perform(request).await)
-            });
-        }
-        let waiting_for: Vec<_> = engine.unsynced().collect();
-        if waiting_for.is_empty() && !ready {
-            ready = true;
-            listed.notify_one();
-            tracing::info!(
-                policies = engine.cache().policies.iter().len(),
-                nodes = engine.cache().nodes.iter().len(),
-                "caches synced; reconciling"
-            );
-            let absent: Vec<_> = engine.absent_exempt_namespaces().collect();
-            if !absent.is_empty() {
-                let namespaces = absent.join(", ");
-                tracing::warn!(namespaces, "exempt, but no namespace is called so: see the chart's exemptNamespaces");
+            // Whatever woke it: what ended meanwhile makes room for what waits, however busy the watches are.
+            while let Some(ended) = under_way.try_join_next() {
+                take_write_result(&mut engine, ended)?;
             }
+            engine.lead(leadership.may_write(clock.uptime()) && !skew.is_wrong(&*clock));
+            let began = Instant::now();
+            let due = engine.cycle(clock.now(), began);
+            metrics.observe_cycle(began.elapsed());
+            for request in due {
+                let writer = writer.clone();
+                under_way.spawn(async move {
+                    let target = request.target();
+                    (target, writer.perform(request).await)
+                });
+            }
+            let mut waiting_for: Vec<_> = engine.unsynced().collect();
+            if let Some(webhook) = webhook.as_deref_mut() {
+                if waiting_for.is_empty() {
+                    webhook.publish(engine.cache());
+                }
+            }
+            if waiting_for.is_empty() && !ready {
+                ready = true;
+                listed.notify_one();
+                tracing::info!(
+                    policies = engine.cache().policies.iter().len(),
+                    nodes = engine.cache().nodes.iter().len(),
+                    "caches synced; reconciling"
+                );
+                let absent: Vec<_> = engine.absent_exempt_namespaces().collect();
+                if !absent.is_empty() {
+                    let namespaces = absent.join(", ");
+                    tracing::warn!(
+                        namespaces,
+                        "exempt, but no namespace is called so: see the chart's exemptNamespaces"
+                    );
+                }
+            }
+            waiting_for.extend(webhook.as_deref().and_then(Webhook::waiting_for));
+            health.beat(waiting_for);
         }
-        health.beat(waiting_for);
+        let drained = tokio::time::timeout(DRAIN, async { while under_way.join_next().await.is_some() {} }).await;
+        if drained.is_ok() {
+            tracing::info!("stopped; nothing was under way any more");
+        } else {
+            tracing::warn!("stopped with writes under way; the next start completes them");
+        }
+        Ok(drained.is_ok())
     }
-    let drained = tokio::time::timeout(DRAIN, async { while under_way.join_next().await.is_some() {} }).await;
-    if drained.is_ok() {
-        tracing::info!("stopped; nothing was under way any more");
-    } else {
-        tracing::warn!("stopped with writes under way; the next start completes them");
+}
+
+/// Waits for other authorities of the webhook, where there is one.
+async fn other_authorities(webhook: Option<&mut Webhook>) -> Option<Arc<str>> {
+    match webhook {
+        Some(webhook) => webhook.other_authorities().await,
+        None => std::future::pending().await,
     }
-    Ok(drained.is_ok())
 }
 
 /// What a request was about, and how it ended.
@@ -344,6 +436,7 @@ mod tests {
             let options = Options {
                 component: OperatorComponent::Placement,
                 listen,
+                webhook_listen: None,
                 namespace: "here".into(),
                 identity: "me".into(),
                 admission: AdmissionSettings::default(),

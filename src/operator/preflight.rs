@@ -13,7 +13,7 @@ use super::{
     clock_skew::{TOLERANCE, date_of},
     error_chain::ErrorChain,
 };
-use crate::admission::CLUSTER_ROLE;
+use crate::admission::{AdmissionKind, CLUSTER_ROLE, MutationMode};
 use rempart_core::instant::Timestamp;
 
 /// How long one question may take.
@@ -27,14 +27,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 pub enum PreflightError {
     /// The API server is too old, or the feature is switched off.
     #[error(
-        "the API server ({version}) does not serve {missing} of admissionregistration.k8s.io/v1: Rempart's rules run \
-         inside the API server and need Kubernetes 1.36 or newer with that API enabled"
+        "the API server ({version}) does not serve {missing} of admissionregistration.k8s.io/v1, by which Rempart's rules run \
+         inside it: {remedy}"
     )]
     NoAdmissionPolicies {
         /// The server's version.
         version: String,
         /// The resources that it lacks.
         missing: String,
+        /// What can be done.
+        remedy: &'static str,
     },
     /// The clocks differ.
     #[error(
@@ -63,7 +65,7 @@ enum ProbeError {
 ///
 /// # Errors
 /// [`PreflightError`], when what it answers rules out starting.
-pub async fn check(client: &Client, clock: &dyn Clock) -> Result<(), PreflightError> {
+pub async fn check(client: &Client, clock: &dyn Clock, mutation: &MutationMode) -> Result<(), PreflightError> {
     let (version, served, date) = (|| ask(client))
         .retry(doubling(LONGEST_WAIT))
         .notify(|error: &ProbeError, wait: Duration| {
@@ -73,9 +75,20 @@ pub async fn check(client: &Client, clock: &dyn Clock) -> Result<(), PreflightEr
         // Without a limit on attempts there is no last error; an answer of nothing would be refused below.
         .unwrap_or_default();
 
-    let missing: Vec<_> = NEEDED.into_iter().filter(|needed| !served.iter().any(|found| found == needed)).collect();
+    let lacks = |kind: &AdmissionKind| !served.iter().any(|found| found == kind.plural());
+    let missing: Vec<_> = AdmissionKind::ALL.into_iter().filter(|kind| mutation.keeps(*kind)).filter(lacks).collect();
     if !missing.is_empty() {
-        return Err(PreflightError::NoAdmissionPolicies { version, missing: missing.join(" and ") });
+        // Validations came first: whoever lacks one of these lacks the rule itself.
+        let remedy = if missing
+            .iter()
+            .all(|kind| matches!(kind, AdmissionKind::Mutation | AdmissionKind::MutatingBinding))
+        {
+            "set mutation: Webhook in the chart's values, or upgrade to Kubernetes 1.36 or newer with that API enabled"
+        } else {
+            "it needs Kubernetes 1.30 or newer with that API enabled"
+        };
+        let missing = missing.into_iter().map(AdmissionKind::plural).collect::<Vec<_>>().join(" and ");
+        return Err(PreflightError::NoAdmissionPolicies { version, missing, remedy });
     }
     let here = clock.now().timestamp();
     match date.map(Timestamp::timestamp) {
@@ -90,11 +103,20 @@ pub async fn check(client: &Client, clock: &dyn Clock) -> Result<(), PreflightEr
     }
 }
 
-/// The identifier of the chart's `ClusterRole`, which is to own what admission is made of; nothing where it cannot be read:
-/// then that stays when the chart goes, until somebody deletes it.
-pub async fn admission_owner(client: &Client) -> Option<String> {
+/// The identifiers of the chart's `ClusterRole`s, which are to own what admission is made of, validations and mutations.
+pub async fn admission_owners(client: &Client, mutation: &MutationMode) -> (Option<String>, Option<String>) {
+    let mutations = match mutation.cluster_role() {
+        Some(role) => role_uid(client, role).await,
+        None => None,
+    };
+    (role_uid(client, CLUSTER_ROLE).await, mutations)
+}
+
+/// The identifier of the `ClusterRole` `name`; nothing where it cannot be read: then what it would own stays when the chart
+/// goes, until somebody deletes it.
+async fn role_uid(client: &Client, name: &str) -> Option<String> {
     let roles: Api<ClusterRole> = Api::all(client.clone());
-    let found = (|| async { tokio::time::timeout(DEADLINE, roles.get_metadata(CLUSTER_ROLE)).await })
+    let found = (|| async { tokio::time::timeout(DEADLINE, roles.get_metadata(name)).await })
         .retry(doubling(LONGEST_WAIT))
         .when(|error| matches!(error, tokio::time::error::Elapsed { .. }))
         .await;
@@ -104,21 +126,14 @@ pub async fn admission_owner(client: &Client) -> Option<String> {
             let error = ErrorChain(&error).to_string();
             tracing::warn!(
                 error,
-                "cannot read ClusterRole {CLUSTER_ROLE}: validations will stay when the chart is uninstalled"
+                name,
+                "cannot read this ClusterRole: what it is to own will stay when the chart is uninstalled"
             );
             None
         }
         Err(_) => None,
     }
 }
-
-/// What the rules are made of.
-const NEEDED: [&str; 4] = [
-    "mutatingadmissionpolicies",
-    "mutatingadmissionpolicybindings",
-    "validatingadmissionpolicies",
-    "validatingadmissionpolicybindings",
-];
 
 /// The server's version, the admission resources that it serves, and its clock.
 async fn ask(client: &Client) -> Result<(String, Vec<String>, Option<Timestamp>), ProbeError> {

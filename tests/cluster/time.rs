@@ -12,7 +12,7 @@ use kube::{
     config::KubeConfigOptions,
 };
 use rempart::{
-    admission::AdmissionSettings,
+    admission::{AdmissionSettings, MutationMode},
     api::{CloudProvider, PlacementPolicy, PlacementPool},
     operator::{
         self,
@@ -126,12 +126,13 @@ impl Within {
         let options = operator::Options {
             component: OperatorComponent::Placement,
             listen,
+            webhook_listen: None,
             namespace: "rempart-system".to_owned(),
             identity: "trial".to_owned(),
             admission: AdmissionSettings {
                 exempt: ["kube-system", "kube-public", "kube-node-lease"].map(str::to_owned).into(),
                 schedulers: vec!["system:kube-scheduler".to_owned()],
-                owner: None,
+                ..AdmissionSettings::default()
             },
             limits: operator::MoveLimits::default(),
         };
@@ -386,11 +387,11 @@ async fn lead(context: &Context) -> Result<()> {
 
 async fn wrong_clock(context: &Context) -> Result<()> {
     let clock = TrialClock(watch::Sender::new(instant("2031-02-28T00:00:00Z")?));
-    let refused = operator::preflight::check(&context.cluster.admin(), &clock).await;
+    let refused = operator::preflight::check(&context.cluster.admin(), &clock, &MutationMode::Policies).await;
     let said = refused.err().context("a clock years ahead is accepted")?.to_string();
     ensure!(said.starts_with("this machine's clock says 2031-02-28T00:00:00Z, the API server's "), "{said}");
     ensure!(said.contains("correct the clock"), "{said}");
-    operator::preflight::check(&context.cluster.admin(), &SystemClock).await?;
+    operator::preflight::check(&context.cluster.admin(), &SystemClock, &MutationMode::Policies).await?;
     Ok(())
 }
 

@@ -18,13 +18,31 @@ so that a wrong policy can never keep the operator itself from starting. */}}
 {{- fail "Rempart's own namespace is exempt from every policy, and `default` is where people put workloads: install it into a namespace of its own, with --namespace rempart-system --create-namespace." -}}
 {{- end -}}
 {{- $version := .Capabilities.KubeVersion.Version -}}
-{{- if semverCompare "<1.36.0-0" $version -}}
-{{- fail (printf "Rempart needs Kubernetes 1.36 or newer, where MutatingAdmissionPolicy is stable; this cluster is %s. Upgrade the cluster, then install Rempart." $version) -}}
+{{- if semverCompare "<1.30.0-0" $version -}}
+{{- fail (printf "Rempart needs Kubernetes 1.30 or newer, where ValidatingAdmissionPolicy is stable; this cluster is %s. Upgrade the cluster, then install Rempart." $version) -}}
 {{- end -}}
-{{- /* Kinds are known only when a cluster answered; rendering offline lists groups and versions alone. */ -}}
+{{- if and (eq .Values.mutation "Policies") (ne (include "rempart.servesMutations" .) "true") -}}
+{{- fail (printf "This API server (%s) does not serve MutatingAdmissionPolicy of admissionregistration.k8s.io/v1, as `mutation: Policies` demands. Leave mutation at Auto, which takes a webhook here, or start kube-apiserver 1.36 or newer without disabling that API or the MutatingAdmissionPolicy feature." $version) -}}
+{{- end -}}
+{{- end }}
+
+{{/* Whether the API server serves mutating admission policies. Kinds are known only when a cluster answered; rendering offline
+lists groups and versions alone, and the version of Kubernetes decides. */}}
+{{- define "rempart.servesMutations" -}}
 {{- $apis := .Capabilities.APIVersions -}}
-{{- if and ($apis.Has "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy") (not ($apis.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy")) -}}
-{{- fail (printf "This API server (%s) does not serve MutatingAdmissionPolicy of admissionregistration.k8s.io/v1, on which Rempart's admission rests. Start kube-apiserver without disabling that API or the MutatingAdmissionPolicy feature, then install Rempart." $version) -}}
+{{- if $apis.Has "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy" -}}
+{{- $apis.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
+{{- else -}}
+{{- semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version -}}
+{{- end -}}
+{{- end }}
+
+{{/* Who completes pods and pod templates: policies, webhook or none. */}}
+{{- define "rempart.mutation" -}}
+{{- if eq .Values.mutation "Auto" -}}
+{{- eq (include "rempart.servesMutations" .) "true" | ternary "policies" "webhook" -}}
+{{- else -}}
+{{- lower .Values.mutation -}}
 {{- end -}}
 {{- end }}
 

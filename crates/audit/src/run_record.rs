@@ -25,13 +25,13 @@ pub struct AuditTolerance {
     /// From the deletion of a pool or provider until it counts: the operator waits, since what is deleted is often made
     /// again at once.
     pub deletion: Duration,
-    /// From a policy or a namespace's label to the admission of pods: the operator binds, and API servers take bindings
-    /// up once a second.
+    /// From a policy or a namespace's label to the admission of pods: the operator binds mutations, and validations two seconds
+    /// after the last of them, which an edit meanwhile makes anew; API servers take them up once a second, and compile them.
     pub admission: Duration,
 }
 
 impl Default for AuditTolerance {
     fn default() -> Self {
-        Self { stamps: Duration::from_secs(2), deletion: Duration::from_secs(2), admission: Duration::from_secs(6) }
+        Self { stamps: Duration::from_secs(2), deletion: Duration::from_secs(2), admission: Duration::from_secs(10) }
     }
 }

@@ -4,7 +4,6 @@
 //! The operator never calls this for admission itself. Commands that answer offline do, and a table of cases that runs
 //! against both keeps them one.
 
-use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -345,13 +344,5 @@ impl Policy {
                 None => Err(AdmissionRefusal::UnknownCategory { policy: self, source, value: quoted(name) }),
             })
             .collect()
-    }
-
-    /// `selector`, a pod's `nodeSelector`, with the keys that it needs and without those of this policy that it does not.
-    #[must_use]
-    pub fn complete(&self, need: &PolicyNeed<'_>, selector: &Labels) -> Labels {
-        let kept = selector.iter().filter(|(key, _)| !keys::asks_of(&self.name, key));
-        let needed = need.keys.iter().map(|key| (key.clone(), keys::GRANTED.to_owned()));
-        kept.map(|(key, value)| (key.clone(), value.clone())).chain(needed).collect()
     }
 }

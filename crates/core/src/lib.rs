@@ -18,6 +18,7 @@ pub mod check;
 pub mod clearance;
 
 pub mod cluster_objects;
+pub mod completion;
 pub mod compliance;
 pub mod coverage;
 pub mod derivation;

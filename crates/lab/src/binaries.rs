@@ -16,7 +16,8 @@ use tokio::process::Command;
 
 use super::{
     LabError, ProgressDisplay, Result,
-    go_build::{self, CONTROL_PLANE, MONITORING},
+    go_build::{self, CONTROL_PLANE, GoModule, MONITORING},
+    kubernetes_version::KubernetesVersion,
     program::{KUBERNETES_VERSION, Program, is_executable},
 };
 
@@ -27,13 +28,14 @@ const FIRST_MINOR: u32 = 36;
 #[derive(Clone, Debug)]
 pub struct ProgramPaths {
     control_plane: PathBuf,
+    api_server: PathBuf,
     kwok: PathBuf,
     helm: PathBuf,
 }
 
 impl ProgramPaths {
     /// Finds all programs, building those that are nowhere. The first build takes minutes.
-    pub async fn locate(progress: ProgressDisplay) -> Result<Self> {
+    pub async fn locate(version: KubernetesVersion, progress: ProgressDisplay) -> Result<Self> {
         let assets = match env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()) {
             None => None,
             Some(value) => {
@@ -57,7 +59,13 @@ impl ProgramPaths {
             go_build::build(&CONTROL_PLANE, &missing, &cache, progress).await?;
         }
         let dir = |program| in_assets(program).unwrap_or(&cache).to_owned();
-        Ok(Self { control_plane: dir(Program::KubeApiserver), kwok: dir(Program::Kwok), helm: dir(Program::Helm) })
+        let control_plane = dir(Program::KubeApiserver);
+        let api_server = if version == KubernetesVersion::default() {
+            control_plane.clone()
+        } else {
+            of_module(&format!("kubernetes-{version:?}"), version.module(), Program::KubeApiserver, progress).await?
+        };
+        Ok(Self { control_plane, api_server, kwok: dir(Program::Kwok), helm: dir(Program::Helm) })
     }
 
     /// The path of a program.
@@ -65,6 +73,7 @@ impl ProgramPaths {
         let dir = match program {
             Program::Kwok => &self.kwok,
             Program::Helm => &self.helm,
+            Program::KubeApiserver => &self.api_server,
             _ => &self.control_plane,
         };
         dir.join(program.name())
@@ -96,12 +105,17 @@ fn minor_version(printed: &str) -> Option<u32> {
 
 /// Finds Prometheus's checker of rules, or builds it.
 pub async fn promtool(progress: ProgressDisplay) -> Result<PathBuf> {
-    let cache = cache_of("monitoring", MONITORING.fingerprint())?;
-    let found = cache.join(Program::Promtool.name());
-    if !is_executable(&found) {
-        go_build::build(&MONITORING, &[Program::Promtool], &cache, progress).await?;
+    let dir = of_module("monitoring", &MONITORING, Program::Promtool, progress).await?;
+    Ok(dir.join(Program::Promtool.name()))
+}
+
+/// The directory of a program of `module`, which is built where it is missing.
+async fn of_module(name: &str, module: &GoModule, program: Program, progress: ProgressDisplay) -> Result<PathBuf> {
+    let cache = cache_of(name, module.fingerprint())?;
+    if !is_executable(&cache.join(program.name())) {
+        go_build::build(module, &[program], &cache, progress).await?;
     }
-    Ok(found)
+    Ok(cache)
 }
 
 /// Cache directory of the control plane's programs.

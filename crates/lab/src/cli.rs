@@ -14,8 +14,8 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    ControlPlane, ControlPlaneOptions, FakeNode, Program, ProgramPaths, ProgressDisplay, bench, chaos, demo,
-    terminal::print_result,
+    ControlPlane, ControlPlaneOptions, FakeNode, KubernetesVersion, Program, ProgramPaths, ProgressDisplay, bench,
+    chaos, demo, terminal::print_result,
 };
 
 /// A real Kubernetes control plane on a bare machine, without containers.
@@ -158,7 +158,7 @@ async fn up(nodes: u32, kubeconfig: Option<PathBuf>, interruption: &InterruptSig
 }
 
 async fn binaries() -> anyhow::Result<()> {
-    let binaries = ProgramPaths::locate(ProgressDisplay::detect()).await?;
+    let binaries = ProgramPaths::locate(KubernetesVersion::default(), ProgressDisplay::detect()).await?;
     let paths = Program::ALL.map(|program| binaries.path(program).display().to_string());
     print_result(&paths.join("\n"))
 }

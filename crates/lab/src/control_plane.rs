@@ -22,7 +22,7 @@ use super::{
     component::Component,
     kubeconfig,
     layout::ControlPlaneLayout,
-    options::ControlPlaneOptions,
+    options::{ControlPlaneOptions, MutationChoice},
     probe::EndpointProbe,
     process::{ChildProcess, tail},
     wait::eventually,
@@ -54,7 +54,7 @@ impl ControlPlane {
     /// the logs end.
     pub async fn start(options: ControlPlaneOptions) -> Result<Self> {
         let progress = options.progress.unwrap_or_else(ProgressDisplay::detect);
-        let binaries = ProgramPaths::locate(progress).await?;
+        let binaries = ProgramPaths::locate(options.kubernetes, progress).await?;
         let dir = tempfile::Builder::new()
             .prefix("rempart-lab-")
             .tempdir()
@@ -84,6 +84,10 @@ impl ControlPlane {
             step.note(component.program().name());
             self.start_again(component).await?;
         }
+        if !self.options.kubernetes.has_controllers() {
+            step.done();
+            return Ok(());
+        }
         step.note("kube-controller-manager, kube-scheduler and kwok");
         let rest = [Component::ControllerManager, Component::Scheduler, Component::Kwok];
         try_join_all(rest.map(|component| self.start_again(component))).await?;
@@ -97,6 +101,29 @@ impl ControlPlane {
         .await?;
         step.done();
         Ok(())
+    }
+
+    /// Whether the webhook completes pods.
+    pub(super) fn has_webhook(&self) -> bool {
+        match self.options.mutation {
+            MutationChoice::Auto => !self.options.kubernetes.serves_mutations(),
+            MutationChoice::Webhook => true,
+            MutationChoice::None => false,
+        }
+    }
+
+    /// The URL of the operator's webhook.
+    pub fn webhook_url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.layout.ports.webhook)
+    }
+
+    /// The value `mutation` of the chart.
+    pub(super) fn mutation(&self) -> &'static str {
+        match self.options.mutation {
+            MutationChoice::Auto => "Auto",
+            MutationChoice::Webhook => "Webhook",
+            MutationChoice::None => "None",
+        }
     }
 
     /// A client that may do everything.

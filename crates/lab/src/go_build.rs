@@ -29,8 +29,10 @@ pub(super) struct GoModule {
     directory: &'static str,
     go_mod: &'static str,
     go_sum: &'static str,
-    /// Build flags of its own.
-    flags: fn() -> Vec<String>,
+    /// The version of Kubernetes that its binaries report, where they are Kubernetes.
+    pub(super) kubernetes: Option<&'static str>,
+    /// More build flags.
+    flags: &'static [&'static str],
     /// Sentence for the person who waits for the build.
     announcement: fn() -> String,
     /// Remedy where there is no Go.
@@ -42,13 +44,8 @@ pub(super) static CONTROL_PLANE: GoModule = GoModule {
     directory: concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/control-plane"),
     go_mod: include_str!("../../../deploy/control-plane/go.mod"),
     go_sum: include_str!("../../../deploy/control-plane/go.sum"),
-    flags: || {
-        let minor = KUBERNETES_VERSION.split('.').nth(1).unwrap_or_default();
-        vec![format!(
-            "-ldflags=-s -w -X {VERSION_PACKAGE}.gitVersion=v{KUBERNETES_VERSION} -X {VERSION_PACKAGE}.gitMajor=1 -X \
-             {VERSION_PACKAGE}.gitMinor={minor}"
-        )]
-    },
+    kubernetes: Some(KUBERNETES_VERSION),
+    flags: &[],
     announcement: || {
         let all = Program::ALL.len();
         format!("Kubernetes {KUBERNETES_VERSION} (all {all} programs take about 8 minutes on 2 cores)")
@@ -57,13 +54,25 @@ pub(super) static CONTROL_PLANE: GoModule = GoModule {
              etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl",
 };
 
+/// An API server without mutating admission policies.
+pub(super) static KUBERNETES_1_33: GoModule = GoModule {
+    directory: concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/kubernetes-1.33"),
+    go_mod: include_str!("../../../deploy/kubernetes-1.33/go.mod"),
+    go_sum: include_str!("../../../deploy/kubernetes-1.33/go.sum"),
+    kubernetes: Some("1.33.13"),
+    flags: &[],
+    announcement: || "the API server of Kubernetes 1.33 (about 4 minutes on 2 cores)".to_owned(),
+    remedy: "builds it: install it and put `go` on the PATH",
+};
+
 /// The module of promtool, which checks rules for Prometheus.
 pub(super) static MONITORING: GoModule = GoModule {
     directory: concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/monitoring"),
     go_mod: include_str!("../../../deploy/monitoring/go.mod"),
     go_sum: include_str!("../../../deploy/monitoring/go.sum"),
     // Without what finds targets in clouds: it is most of Prometheus, and says nothing of rules.
-    flags: || vec!["-ldflags=-s -w".to_owned(), "-tags=remove_all_sd".to_owned()],
+    kubernetes: None,
+    flags: &["-tags=remove_all_sd"],
     announcement: || "Prometheus (about 3 minutes on 2 cores)".to_owned(),
     remedy: "builds promtool: install it and put `go` on the PATH",
 };
@@ -77,7 +86,16 @@ const VERSION_PACKAGE: &str = "k8s.io/component-base/version";
 impl GoModule {
     /// The flags of every build.
     fn flags(&self) -> Vec<String> {
-        ["-mod=readonly", "-trimpath", "-buildvcs=false"].map(str::to_owned).into_iter().chain((self.flags)()).collect()
+        let version = self.kubernetes.map_or_else(String::new, |version| {
+            let minor = version.split('.').nth(1).unwrap_or_default();
+            format!(
+                " -X {VERSION_PACKAGE}.gitVersion=v{version} -X {VERSION_PACKAGE}.gitMajor=1 -X \
+                 {VERSION_PACKAGE}.gitMinor={minor}"
+            )
+        });
+        let common = ["-mod=readonly", "-trimpath", "-buildvcs=false"].map(str::to_owned);
+        let more = self.flags.iter().map(|flag| (*flag).to_owned());
+        common.into_iter().chain([format!("-ldflags=-s -w{version}")]).chain(more).collect()
     }
 
     /// A number that differs whenever the binaries would (FNV-1a, which unlike the hasher of the

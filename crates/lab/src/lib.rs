@@ -19,6 +19,7 @@ pub mod demo;
 mod error;
 mod go_build;
 mod kubeconfig;
+mod kubernetes_version;
 mod layout;
 mod nodes;
 mod operator;
@@ -43,9 +44,10 @@ pub use self::{
     component::Component,
     control_plane::ControlPlane,
     error::{LabError, Result},
+    kubernetes_version::KubernetesVersion,
     nodes::FakeNode,
     operator::{OPERATOR_ENVIRONMENT, OperatorProcess},
-    options::ControlPlaneOptions,
+    options::{ControlPlaneOptions, MutationChoice},
     program::{KUBERNETES_VERSION, Program},
     progress::{ProgressDisplay, ProgressStep},
     readiness_recorder::{ReadinessRecorder, is_ready},

@@ -82,9 +82,17 @@ impl ControlPlane {
             OperatorComponent::Admission => ("run-admission", |argument| !is_about_moves(argument)),
         };
         let mut command = Command::new(binary);
+        command.arg(command_name).arg(format!("--listen=127.0.0.1:{port}"));
+        if self.has_webhook() {
+            let url = self.webhook_url();
+            command.args(["--mutation=webhook".to_owned(), format!("--webhook-url={url}")]);
+            if component == OperatorComponent::Admission {
+                command.arg(url.replace("https://", "--webhook-listen="));
+            }
+        } else if self.mutation() == "None" {
+            command.arg("--mutation=none");
+        }
         command
-            .arg(command_name)
-            .arg(format!("--listen=127.0.0.1:{port}"))
             .args(arguments.iter().filter(|argument| knows(argument)))
             .env("KUBECONFIG", kubeconfig)
             .env_remove("POD_NAMESPACE")

@@ -2,11 +2,27 @@
 
 use std::path::PathBuf;
 
-use super::ProgressDisplay;
+use super::{KubernetesVersion, ProgressDisplay};
+
+/// Who completes pods and pod templates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MutationChoice {
+    /// As the chart chooses: what the API server serves.
+    #[default]
+    Auto,
+    /// The webhook.
+    Webhook,
+    /// Nobody.
+    None,
+}
 
 /// Options of a control plane.
 #[derive(Clone, Debug, Default)]
 pub struct ControlPlaneOptions {
+    /// The version of its API server.
+    pub kubernetes: KubernetesVersion,
+    /// Who completes pods, where the chart is installed and the operator started.
+    pub mutation: MutationChoice,
     /// More arguments for kube-apiserver, such as `--max-requests-inflight=4000`.
     pub api_server_arguments: Vec<String>,
     /// More arguments for kube-controller-manager.

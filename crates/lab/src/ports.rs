@@ -51,6 +51,8 @@ pub(super) struct ComponentPorts {
     controller_manager: u16,
     scheduler: u16,
     kwok: u16,
+    /// Of the operator's webhook, which an API server knows by it.
+    pub(super) webhook: u16,
 }
 
 impl ComponentPorts {
@@ -75,8 +77,10 @@ impl ComponentPorts {
             ReservedPort::take()?,
             ReservedPort::take()?,
             ReservedPort::take()?,
+            ReservedPort::take()?,
         ];
-        let [etcd, etcd_peer, api_server, controller_manager, scheduler, kwok] = reserved.map(ReservedPort::release);
-        Ok(Self { etcd, etcd_peer, api_server, controller_manager, scheduler, kwok })
+        let [etcd, etcd_peer, api_server, controller_manager, scheduler, kwok, webhook] =
+            reserved.map(ReservedPort::release);
+        Ok(Self { etcd, etcd_peer, api_server, controller_manager, scheduler, kwok, webhook })
     }
 }

@@ -138,7 +138,8 @@ impl ControlPlane {
         let values = self.write_file("values.json", &values.to_string())?;
         let outside = self.write_file(
             "outside.json",
-            &json!({"operator": {"replicas": 0}, "admission": {"replicas": 0}}).to_string(),
+            &json!({"operator": {"replicas": 0}, "admission": {"replicas": 0}, "mutation": self.mutation()})
+                .to_string(),
         )?;
         let arguments = [
             OsStr::new("upgrade"),

@@ -184,15 +184,3 @@ pub(super) fn complete(namespace: bool) -> String {
          )))))"
     )
 }
-
-/// Whether the request itself changes the template or our annotations, so that a rollout happens anyway; a `Job`'s template
-/// can only change while it waits for its first start.
-pub(super) const TOUCHED: &str = "request.operation == 'CREATE' || (\n  \
-     !has(object.metadata.deletionTimestamp)\n  \
-     && (request.kind.kind != 'Job' ||\n    \
-     (oldObject.spec.?suspend.orValue(false) && !oldObject.?status.?startTime.hasValue()))\n  \
-     && (object.metadata.?annotations[?'rempart.dev/sensitivity'] != oldObject.metadata.?annotations[?'rempart.dev/sensitivity']\n    \
-     || object.metadata.?annotations[?'rempart.dev/categories'] != oldObject.metadata.?annotations[?'rempart.dev/categories']\n    \
-     || (request.kind.kind == 'CronJob'\n      \
-     ? object.spec.jobTemplate.spec.template != oldObject.spec.jobTemplate.spec.template\n      \
-     : object.spec.template != oldObject.spec.template)))";

@@ -14,15 +14,13 @@ use k8s_openapi::api::admissionregistration::v1::{
 use serde_json::Value;
 
 use super::{
-    cel,
+    MutationMode, cel,
     object::{AdmissionKind, digest},
 };
 
 /// The files of the chart, with marks where the chart writes its labels, its namespace and the exempt ones.
-const FILES: [&str; 2] = [
-    include_str!("../../../charts/rempart/files/admission/mutations.yaml"),
-    include_str!("../../../charts/rempart/files/admission/guards.yaml"),
-];
+const MUTATIONS: &str = include_str!("../../../charts/rempart/files/admission/mutations.yaml");
+const GUARDS: &str = include_str!("../../../charts/rempart/files/admission/guards.yaml");
 const LABELS: &str = "${LABELS}";
 const NAMESPACE: &str = "${NAMESPACE}";
 const EXEMPT: &str = "${EXEMPT}";
@@ -70,14 +68,16 @@ pub enum InstalledError {
 pub struct InstalledAdmission(BTreeMap<(AdmissionKind, String), u64>);
 
 impl InstalledAdmission {
-    /// What a release in `namespace` installs, where these namespaces are `exempt`, in the order of their names.
+    /// What a release in `namespace` installs, where these namespaces are `exempt` and `mutation` says who completes pods, in
+    /// the order of their names.
     ///
     /// # Errors
     /// [`InstalledError`], which would be a mistake in the texts.
-    pub fn of_release(namespace: &str, exempt: &[String]) -> Result<Self, InstalledError> {
+    pub fn of_release(namespace: &str, exempt: &[String], mutation: &MutationMode) -> Result<Self, InstalledError> {
         let mut digests = BTreeMap::new();
         let exempt = cel::list(exempt);
-        for file in FILES {
+        let mutations = (*mutation == MutationMode::Policies).then_some(MUTATIONS);
+        for file in mutations.into_iter().chain([GUARDS]) {
             let text = file.replace(LABELS, "{}").replace(NAMESPACE, namespace).replace(EXEMPT, &exempt);
             for object in serde_saphyr::from_multiple::<Value>(&text)? {
                 let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_texts_are_what_is_expected() {
-        let installed = InstalledAdmission::of_release("rempart-system", &[]).unwrap();
+        let installed = InstalledAdmission::of_release("rempart-system", &[], &MutationMode::Policies).unwrap();
         let names: Vec<_> = installed.iter().map(|(kind, name, _)| format!("{} {name}", kind.as_str())).collect();
         assert_eq!(
             names,
@@ -150,7 +150,7 @@ mod tests {
     fn another_release_has_other_guards() {
         let of = |namespace, exempt: &[&str]| {
             let exempt: Vec<String> = exempt.iter().map(ToString::to_string).collect();
-            InstalledAdmission::of_release(namespace, &exempt).unwrap()
+            InstalledAdmission::of_release(namespace, &exempt, &MutationMode::Policies).unwrap()
         };
         let differ = |one: &InstalledAdmission, other: &InstalledAdmission| -> Vec<String> {
             let pairs = one.iter().zip(other.iter()).filter(|(one, other)| one != other);

@@ -106,7 +106,7 @@ fn templates() -> MutatingAdmissionPolicy {
         &Target::templates(),
         vec![
             condition("template-of-its-own", statements::TEMPLATE_OF_ITS_OWN),
-            condition("touched", expressions::TOUCHED),
+            condition("touched", statements::TOUCHED),
         ],
         variables,
         vec![mirror.to_owned(), expressions::patched_selector("variables.at + '/spec'"), completion::PATCH.to_owned()],

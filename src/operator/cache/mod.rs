@@ -332,6 +332,7 @@ pub struct AdmissionStores {
     mutating_bindings: ObjectStore<ObservedAdmission>,
     validations: ObjectStore<ObservedAdmission>,
     validating_bindings: ObjectStore<ObservedAdmission>,
+    webhooks: ObjectStore<ObservedAdmission>,
 }
 
 impl AdmissionStores {
@@ -343,6 +344,7 @@ impl AdmissionStores {
             AdmissionKind::MutatingBinding => &self.mutating_bindings,
             AdmissionKind::Validation => &self.validations,
             AdmissionKind::ValidatingBinding => &self.validating_bindings,
+            AdmissionKind::Webhook => &self.webhooks,
         }
     }
 
@@ -352,6 +354,7 @@ impl AdmissionStores {
             AdmissionKind::MutatingBinding => &mut self.mutating_bindings,
             AdmissionKind::Validation => &mut self.validations,
             AdmissionKind::ValidatingBinding => &mut self.validating_bindings,
+            AdmissionKind::Webhook => &mut self.webhooks,
         }
     }
 }

@@ -56,6 +56,9 @@ pub struct ObservedAdmission {
     pub version: u64,
     /// The digest of its labels of ours and its spec: see [`AdmissionObject::digest`](crate::admission::AdmissionObject::digest).
     pub digest: u64,
+    /// What tells which authorities it trusts: see
+    /// [`AdmissionObject::authorities`](crate::admission::AdmissionObject::authorities).
+    pub authorities: Option<u64>,
     /// Whether its deletion has been asked for.
     pub terminating: bool,
     /// Whether it is labelled as a policy's, or binds an admission policy of ours.

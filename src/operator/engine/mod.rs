@@ -38,7 +38,10 @@ use super::{
         queue::{WriteEnd, WriteQueue},
     },
 };
-use crate::api::{conditions, limits};
+use crate::{
+    admission::MutationMode,
+    api::{conditions, limits},
+};
 use rempart_core::{instant::Timestamp, keys};
 
 /// How far a clock may go back, as clocks that are kept right do, before facts are evaluated anew.
@@ -95,9 +98,18 @@ impl Engine {
         }
     }
 
-    /// Takes in who owns what admission is made of, before anything is observed.
-    pub fn set_admission_owner(&mut self, owner: Option<String>) {
+    /// Takes in who owns what admission is made of, validations and mutations, before anything is observed.
+    pub fn set_admission_owners(&mut self, owner: Option<String>, mutation_owner: Option<String>) {
         self.settings.admission.owner = owner;
+        self.settings.admission.mutation_owner = mutation_owner;
+    }
+
+    /// Takes in by which authorities, in PEM, API servers are to know the webhook.
+    pub fn set_authorities(&mut self, authorities: Option<String>) {
+        if let MutationMode::Webhook(webhook) = &mut self.settings.admission.mutation {
+            webhook.authorities = authorities;
+            self.admission.forget_compiled();
+        }
     }
 
     /// Exempt namespaces that do not exist: somebody may have meant another.

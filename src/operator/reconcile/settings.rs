@@ -2,7 +2,7 @@
 //! migration.
 
 use crate::{
-    admission::{AdmissionSettings, installed::InstalledAdmission},
+    admission::{AdmissionKind, AdmissionSettings, installed::InstalledAdmission},
     operator::component::OperatorComponent,
 };
 
@@ -31,7 +31,10 @@ impl Settings {
     /// Whether objects of a kind are followed, by the plural name.
     #[must_use]
     pub fn follows(&self, kind: &str) -> bool {
-        self.components.iter().any(|component| component.follows(kind))
+        let mutation = &self.admission.mutation;
+        let is_kept = AdmissionKind::ALL.into_iter().find(|known| known.plural() == kind);
+        is_kept.is_none_or(|known| mutation.keeps(known))
+            && self.components.iter().any(|component| component.follows(kind, mutation))
     }
 }
 

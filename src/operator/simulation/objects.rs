@@ -53,7 +53,8 @@ pub(super) fn listed(installed: &InstalledAdmission) -> Vec<Observation> {
     told.extend(WorkloadKind::ALL.map(|kind| Observation::Controller(kind, WatchChange::Complete)));
     told.extend(AdmissionKind::ALL.map(|kind| Observation::Admission(kind, WatchChange::Complete)));
     told.extend(installed.iter().map(|(kind, name, digest)| {
-        let installed = ObservedAdmission { version: 1, digest, terminating: false, passes_for_ours: true };
+        let installed =
+            ObservedAdmission { version: 1, digest, authorities: None, terminating: false, passes_for_ours: true };
         Observation::Admission(kind, WatchChange::Applied(name.to_owned(), installed))
     }));
     told

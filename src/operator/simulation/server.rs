@@ -70,6 +70,7 @@ impl SimulatedCluster {
                 let key = key(object.kind().as_str(), object.name());
                 let object = match *object {
                     AdmissionObject::MutatingBinding(object) => serde_json::to_value(object),
+                    AdmissionObject::Webhook(object) => serde_json::to_value(object),
                     AdmissionObject::Validation(object) => serde_json::to_value(object),
                     AdmissionObject::ValidatingBinding(object) => serde_json::to_value(object),
                 };

@@ -4,7 +4,7 @@
 //! kept as that fact.
 
 use k8s_openapi::api::admissionregistration::v1::{
-    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
+    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, MutatingWebhookConfiguration, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding,
 };
 use kube::{Resource, core::DeserializeGuard};
@@ -65,6 +65,11 @@ pub trait AdmissionResource: Resource<DynamicType = ()> {
     /// The digest of what it says.
     fn digest(&self) -> u64;
 
+    /// What tells which authorities it trusts.
+    fn authorities(&self) -> Option<u64> {
+        None
+    }
+
     /// The name of the admission policy that it binds.
     fn binds(&self) -> Option<&str>;
 
@@ -80,6 +85,7 @@ pub trait AdmissionResource: Resource<DynamicType = ()> {
         ObservedAdmission {
             version: version(self.meta().resource_version.as_deref()),
             digest: self.digest(),
+            authorities: self.authorities(),
             terminating: self.meta().deletion_timestamp.is_some(),
             passes_for_ours: self.passes_for_ours(),
         }
@@ -109,6 +115,22 @@ admission_resource!(
     ValidatingAdmissionPolicy => Validation, |_| None;
     ValidatingAdmissionPolicyBinding => ValidatingBinding, |binding| Some(&binding.spec.policy_name);
 );
+
+impl AdmissionResource for MutatingWebhookConfiguration {
+    const KIND: AdmissionKind = AdmissionKind::Webhook;
+
+    fn digest(&self) -> u64 {
+        admission::digest(&self.metadata, &admission::but_authorities(self.webhooks.as_deref()))
+    }
+
+    fn authorities(&self) -> Option<u64> {
+        admission::authorities_digest(self.webhooks.as_deref())
+    }
+
+    fn binds(&self) -> Option<&str> {
+        None
+    }
+}
 
 /// An admission policy or binding; those that are not ours and do not pass for it are passed over, whatever they say.
 pub fn admission_object<K: AdmissionResource>(change: WatchChange<DeserializeGuard<K>>) -> Observation {

@@ -21,8 +21,8 @@ mod volume;
 use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::{
     admissionregistration::v1::{
-        MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
-        ValidatingAdmissionPolicyBinding,
+        MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, MutatingWebhookConfiguration,
+        ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
     },
     apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
     batch::v1::{CronJob, Job},
@@ -184,6 +184,7 @@ pub fn tasks(
         all.admission::<MutatingAdmissionPolicyBinding>(&config),
         all.admission::<ValidatingAdmissionPolicy>(&config),
         all.admission::<ValidatingAdmissionPolicyBinding>(&config),
+        all.admission::<MutatingWebhookConfiguration>(&config),
         all.partial::<WorkloadPlacement, RecordDigest>(&config, "workloadplacements", |change| {
             Observation::Record(decoded(change))
         }),

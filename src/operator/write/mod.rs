@@ -13,8 +13,8 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         admissionregistration::v1::{
-            MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
-            ValidatingAdmissionPolicyBinding,
+            MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, MutatingWebhookConfiguration,
+            ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
         },
         apps::v1 as apps,
         batch::v1 as batch,
@@ -91,6 +91,7 @@ impl ApiWriter {
                     AdmissionObject::ValidatingBinding(object) => {
                         put(client(), &name, object, version).await?.observed()
                     }
+                    AdmissionObject::Webhook(object) => put(client(), &name, object, version).await?.observed(),
                 };
                 Observation::Admission(kind, WatchChange::Applied(name, seen))
             }
@@ -103,6 +104,9 @@ impl ApiWriter {
                     AdmissionKind::Validation => delete::<ValidatingAdmissionPolicy>(client(), &name, version).await?,
                     AdmissionKind::ValidatingBinding => {
                         delete::<ValidatingAdmissionPolicyBinding>(client(), &name, version).await?;
+                    }
+                    AdmissionKind::Webhook => {
+                        delete::<MutatingWebhookConfiguration>(client(), &name, version).await?;
                     }
                 }
                 Observation::Admission(kind, WatchChange::Deleted(name, version))

@@ -1,10 +1,12 @@
-//! Every case of the admission table (tests/admission/README.md), sent to a real API server.
+//! Every case of the admission table (tests/admission/README.md), sent to real API servers: one with mutating admission
+//! policies, an older one with the webhook in their place, and one where nobody completes anything.
 //!
-//! On a control plane of its own, without controllers and without the operator: admission alone answers, and the users
+//! On control planes of their own, without controllers and without the operator: admission alone answers, and the users
 //! of the cases may do everything else.
 
 mod random;
 mod short;
+mod webhook;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -12,15 +14,18 @@ use anyhow::{Context as _, Result, ensure};
 use http::{Method, Request};
 use kube::{Client, client::Body};
 use rempart::{
-    admission::{AdmissionObject, AdmissionSettings},
+    admission::{AdmissionObject, AdmissionSettings, MutationMode},
     api::PlacementPolicy,
     operator::reconcile::admission::objects_of,
 };
-use rempart_lab::{Component, ControlPlane, ControlPlaneOptions, eventually};
+use rempart_lab::{Component, ControlPlane, ControlPlaneOptions, KubernetesVersion, MutationChoice, eventually};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use self::short::{expanded, kind_of, merged, path_of, spelt_out};
+use self::{
+    short::{expanded, kind_of, merged, path_of, spelt_out},
+    webhook::TableWebhook,
+};
 use crate::{
     harness::Trial,
     stamps::OPERATOR,
@@ -32,9 +37,78 @@ const HOLD: &str = "table.example/hold";
 /// Where no policy applies, whatever its selector says.
 const EXEMPT: [&str; 4] = ["kube-node-lease", "kube-public", "kube-system", "rempart-system"];
 
-type Shared = Arc<OnceCell<Table>>;
+/// The table of a variant, or why it cannot be laid: each case fails by that then, and none tries again.
+#[derive(Clone, Default)]
+struct Shared(Arc<OnceCell<std::result::Result<Table, String>>>);
+
+impl Shared {
+    async fn table(&self, variant: TableVariant) -> Result<&Table> {
+        let laid = self.0.get_or_init(async || Table::laid(variant).await.map_err(|error| format!("{error:#}"))).await;
+        laid.as_ref().map_err(|error| anyhow::anyhow!("the table cannot be laid: {error}"))
+    }
+}
+
+/// An API server that is asked, and who completes pods there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TableVariant {
+    /// Mutating admission policies.
+    Policies,
+    /// The webhook, where there are none.
+    Webhook,
+    /// Nobody, where there are none.
+    Nobody,
+}
+
+impl TableVariant {
+    const ALL: [Self; 3] = [Self::Policies, Self::Webhook, Self::Nobody];
+
+    /// What begins the names of its trials.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Policies => "admission",
+            Self::Webhook => "admission-1.33-webhook",
+            Self::Nobody => "admission-1.33-none",
+        }
+    }
+
+    fn options(self) -> ControlPlaneOptions {
+        let (kubernetes, mutation) = match self {
+            Self::Policies => (KubernetesVersion::V1_36, MutationChoice::Auto),
+            Self::Webhook => (KubernetesVersion::V1_33, MutationChoice::Auto),
+            Self::Nobody => (KubernetesVersion::V1_33, MutationChoice::None),
+        };
+        ControlPlaneOptions { kubernetes, mutation, ..ControlPlaneOptions::default() }
+    }
+
+    /// Whether the case is tried. What exists before a request was completed when it was made, but where nobody completes.
+    fn tries(self, case: &Value) -> bool {
+        self != Self::Nobody || case.get("existing").is_none()
+    }
+
+    /// What an API server says of a pod that lacks what it needs, in place of what the table has.
+    fn told(self, expected: &str) -> String {
+        const BY_POLICIES: &str = "admission adds it, so another webhook or policy took it away: let that leave \
+            spec.nodeSelector alone; within half a minute of an installation, or of an API server's start, try again";
+        let here = match self {
+            Self::Policies => BY_POLICIES,
+            Self::Webhook => {
+                "the webhook of rempart-admission adds it, and did not answer, or another took it away: try again, and look \
+                 whether the pods of rempart-admission are ready"
+            }
+            Self::Nobody => NOBODY_ADDS,
+        };
+        expected.replace(BY_POLICIES, here)
+    }
+}
+
+const NOBODY_ADDS: &str =
+    "nothing adds it in this cluster: write it into spec.nodeSelector, of the pod template where there is one";
 
 pub(crate) fn trials() -> Vec<Trial> {
+    TableVariant::ALL.into_iter().flat_map(trials_of).collect()
+}
+
+fn trials_of(variant: TableVariant) -> Vec<Trial> {
     let shared = Shared::default();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/admission");
     let mut files: Vec<_> = std::fs::read_dir(&folder)
@@ -46,20 +120,24 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for file in files {
         let topic = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
-        for case in read(&file)["cases"].as_array().into_iter().flatten() {
-            let (case, shared) = (case.clone(), Arc::clone(&shared));
+        for case in read(&file)["cases"].as_array().into_iter().flatten().filter(|case| variant.tries(case)) {
+            let (case, shared) = (case.clone(), shared.clone());
             // The names live as long as the process, as those of all trials.
-            let name = format!("admission::{topic}::{}", case["name"].as_str().unwrap_or_default()).leak();
+            let name = case["name"].as_str().unwrap_or_default();
+            let name = format!("{}::{topic}::{name}", variant.prefix()).leak();
             trials.push(Trial::new(name, async move |context| {
-                let table = shared.get_or_try_init(Table::laid).await?;
+                let table = shared.table(variant).await?;
                 table.play(&case, &context.unique("table")).await
             }));
         }
     }
-    trials.push(Trial::new("admission::random_requests_are_judged_as_the_core_judges_them", async move |_| {
-        random::judged_as_by_the_core(shared.get_or_try_init(Table::laid).await?).await
-    }));
-    assert!(trials.len() >= 200, "only {} cases were found", trials.len());
+    if variant == TableVariant::Policies {
+        trials.push(Trial::new("admission::random_requests_are_judged_as_the_core_judges_them", async move |_| {
+            random::judged_as_by_the_core(shared.table(variant).await?).await
+        }));
+    }
+    let least = if variant == TableVariant::Nobody { 100 } else { 200 };
+    assert!(trials.len() >= least, "only {} cases were found for {variant:?}", trials.len());
     trials
 }
 
@@ -70,6 +148,8 @@ fn read(path: &Path) -> Value {
 
 /// A control plane with the fixtures of the table.
 struct Table {
+    variant: TableVariant,
+    webhook: Option<TableWebhook>,
     cluster: ControlPlane,
     admin: Client,
     /// The uids of the fixtures' nodes.
@@ -84,13 +164,19 @@ struct Answer {
 }
 
 impl Table {
-    async fn laid() -> Result<Self> {
-        let cluster = ControlPlane::start(ControlPlaneOptions::default()).await?;
+    async fn laid(variant: TableVariant) -> Result<Self> {
+        let cluster = ControlPlane::start(variant.options()).await?;
         cluster.install_chart(&json!({})).await?;
-        for component in [Component::ControllerManager, Component::Scheduler, Component::Kwok] {
-            cluster.kill(component).await?;
+        if variant == TableVariant::Policies {
+            for component in [Component::ControllerManager, Component::Scheduler, Component::Kwok] {
+                cluster.kill(component).await?;
+            }
         }
-        let mut table = Self { admin: cluster.admin(), cluster, uids: BTreeMap::new() };
+        let webhook = match variant {
+            TableVariant::Webhook => Some(TableWebhook::start(cluster.admin())?),
+            TableVariant::Policies | TableVariant::Nobody => None,
+        };
+        let mut table = Self { variant, webhook, admin: cluster.admin(), cluster, uids: BTreeMap::new() };
         let fixtures = expanded(&read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/admission/fixtures.yaml")));
         let everything = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -105,7 +191,9 @@ impl Table {
         for node in fixtures["nodes"].as_array().into_iter().flatten() {
             table.node(node).await?;
         }
-        for object in fixtures["objects"].as_array().into_iter().flatten() {
+        // Mutating admission policies of somebody else.
+        let others = fixtures["objects"].as_array().filter(|_| variant == TableVariant::Policies);
+        for object in others.into_iter().flatten() {
             apply(&table.admin, object).await.with_context(|| format!("{object}"))?;
         }
         table.policies(&fixtures).await?;
@@ -134,7 +222,12 @@ impl Table {
         let settings = AdmissionSettings {
             exempt: EXEMPT.map(str::to_owned).into(),
             schedulers: vec!["system:kube-scheduler".to_owned()],
-            owner: None,
+            mutation: match (self.variant, &self.webhook) {
+                (_, Some(webhook)) => MutationMode::Webhook(webhook.settings.clone()),
+                (TableVariant::Nobody, None) => MutationMode::None,
+                (TableVariant::Policies | TableVariant::Webhook, None) => MutationMode::Policies,
+            },
+            ..AdmissionSettings::default()
         };
         for policy in listed {
             let name = policy["name"].as_str().context("a policy without a name")?;
@@ -151,8 +244,11 @@ impl Table {
                 "metadata": {"name": name, "finalizers": if ending { json!(["rempart.dev/admission"]) } else { json!([]) }},
                 "spec": spec,
             });
-            eventually(format!("the policy {name}"), SOON, async || apply(&self.admin, &object).await.map(drop))
-                .await?;
+            let recorded =
+                eventually(format!("the policy {name}"), SOON, async || apply(&self.admin, &object).await).await?;
+            if let Some(webhook) = &self.webhook {
+                webhook.knows(&serde_json::from_value(serde_json::to_value(recorded)?)?)?;
+            }
             let typed: PlacementPolicy = serde_json::from_value(object.clone())?;
             let objects = objects_of(name, &typed, &settings).context("it cannot be compiled")?;
             for object in objects.into_values() {
@@ -160,9 +256,11 @@ impl Table {
                     AdmissionObject::MutatingBinding(object) if policy["mutations"] != false => json!(object),
                     AdmissionObject::Validation(object) if !ending => json!(object),
                     AdmissionObject::ValidatingBinding(object) if !ending => json!(object),
+                    AdmissionObject::Webhook(object) if policy["mutations"] != false => json!(object),
                     AdmissionObject::MutatingBinding(_)
                     | AdmissionObject::Validation(_)
-                    | AdmissionObject::ValidatingBinding(_) => continue,
+                    | AdmissionObject::ValidatingBinding(_)
+                    | AdmissionObject::Webhook(_) => continue,
                 };
                 apply(&self.admin, &object).await.with_context(|| object.to_string())?;
             }
@@ -181,6 +279,8 @@ impl Table {
         ]});
         let matching = json!({"namespaceSelector": {"matchLabels": {HOLD: "true"}}});
         let patch = "[JSONPatch{op: 'add', path: '/data', value: {'mutated': 'yes'}}]";
+        let mutates = self.variant == TableVariant::Policies;
+        let refuses = if mutates { "!('mutated' in object.?data.orValue({}))" } else { "false" };
         for (kind, spec) in [
             (
                 "MutatingAdmissionPolicy",
@@ -194,7 +294,7 @@ impl Table {
                 "ValidatingAdmissionPolicy",
                 json!({
                     "matchConstraints": rules,
-                    "validations": [{"expression": "!('mutated' in object.?data.orValue({}))", "message": "canary"}],
+                    "validations": [{"expression": refuses, "message": "canary"}],
                 }),
             ),
             (
@@ -205,6 +305,9 @@ impl Table {
             ),
         ] {
             let version = "admissionregistration.k8s.io/v1";
+            if !mutates && kind.starts_with("Mutating") {
+                continue;
+            }
             apply(
                 &self.admin,
                 &json!({"apiVersion": version, "kind": kind, "metadata": {"name": "canary"}, "spec": spec}),
@@ -217,7 +320,9 @@ impl Table {
         let pod = spelt_out(&json!({"kind": "Pod"}), "canary");
         eventually("the parameters to be there", SOON, async || {
             let answer = self.send(Method::POST, "/api/v1/namespaces/canary/pods", &Value::Null, &pod).await?;
-            ensure!(answer.code == 201, "{}", answer.object);
+            let said = answer.object["message"].as_str().unwrap_or_default();
+            let is_judged = answer.code == 201 || (self.variant == TableVariant::Nobody && said.contains(NOBODY_ADDS));
+            ensure!(is_judged, "{}", answer.object);
             anyhow::Ok(())
         })
         .await?;
@@ -312,7 +417,8 @@ impl Table {
                 text.replace(name, case["create"]["generateName"].as_str().unwrap_or_default())
             })
         };
-        compare(&case["expect"], &answer, existing.as_ref(), told).with_context(|| format!("{:#}", answer.object))
+        compare(self.variant, &case["expect"], &answer, existing.as_ref(), told)
+            .with_context(|| format!("{:#}", answer.object))
     }
 
     fn with_uids(&self, value: &Value) -> Value {
@@ -372,7 +478,13 @@ impl Table {
 }
 
 /// Says in what the answer is not what the case expects. `told` puts the table's names for those of the run.
-fn compare(expect: &Value, answer: &Answer, before: Option<&Value>, told: impl Fn(&str) -> String) -> Result<()> {
+fn compare(
+    variant: TableVariant,
+    expect: &Value,
+    answer: &Answer,
+    before: Option<&Value>,
+    told: impl Fn(&str) -> String,
+) -> Result<()> {
     let said = told(answer.object["message"].as_str().unwrap_or_default());
     let warned: Vec<String> = answer
         .warnings
@@ -385,6 +497,7 @@ fn compare(expect: &Value, answer: &Answer, before: Option<&Value>, told: impl F
     if let Some(expected) = expect["refused"].as_str() {
         ensure!(answer.code >= 400, "not refused");
         let (frame, message) = said.split_once(" denied request: ").unwrap_or(("somebody else", &said));
+        let expected = &variant.told(expected);
         ensure!(message == expected, "refused with {message:?} instead of {expected:?}");
         if let Some(policy) = expect["by"].as_str() {
             let found = frame.split('\'').nth(1).unwrap_or_default();
@@ -396,6 +509,11 @@ fn compare(expect: &Value, answer: &Answer, before: Option<&Value>, told: impl F
                 "refused by {frame:?} instead of {policy}"
             );
         }
+        return Ok(());
+    }
+    // Where nobody completes anything, what must be completed is refused.
+    if variant == TableVariant::Nobody && answer.code >= 400 {
+        ensure!(expect.get("nodeSelector").is_some() && said.contains(NOBODY_ADDS), "refused with {said:?}");
         return Ok(());
     }
     ensure!(answer.code < 300, "refused with {said:?}");
@@ -415,6 +533,9 @@ fn compare(expect: &Value, answer: &Answer, before: Option<&Value>, told: impl F
             known = true;
             let none = json!({});
             let found = if found.is_null() { &none } else { found };
+            if variant == TableVariant::Nobody {
+                continue;
+            }
             ensure!(found == expected, "{field} is {found} instead of {expected}");
         }
     }

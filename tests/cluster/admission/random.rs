@@ -114,7 +114,7 @@ impl Lane {
         let settings = AdmissionSettings {
             exempt: exempt.unwrap_or_default(),
             schedulers: vec![SCHEDULER.to_owned(), "it's \\ \"mine\"".to_owned()],
-            owner: None,
+            ..AdmissionSettings::default()
         };
         Ok(Self { policy, settings, namespaces, changes })
     }
@@ -395,7 +395,7 @@ impl Table {
             let object = match object {
                 AdmissionObject::Validation(object) => json!(object),
                 AdmissionObject::ValidatingBinding(object) => json!(object),
-                AdmissionObject::MutatingBinding(_) => continue,
+                AdmissionObject::MutatingBinding(_) | AdmissionObject::Webhook(_) => continue,
             };
             apply(&self.admin, &object).await.with_context(|| object.to_string())?;
         }

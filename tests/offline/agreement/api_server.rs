@@ -93,7 +93,9 @@ impl AdmissionChain {
                 let spec = policy.spec.as_ref().expect("every validation has a spec");
                 Some(LoadedValidation::new(spec, bindings(object.name()), programs))
             }
-            AdmissionObject::MutatingBinding(_) | AdmissionObject::ValidatingBinding(_) => None,
+            AdmissionObject::MutatingBinding(_)
+            | AdmissionObject::ValidatingBinding(_)
+            | AdmissionObject::Webhook(_) => None,
         });
         Self(validations.collect())
     }

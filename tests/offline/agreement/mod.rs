@@ -110,7 +110,7 @@ fn check_agreement() {
     let settings = AdmissionSettings {
         exempt: vec!["kube-system".to_owned()],
         schedulers: vec!["system:kube-scheduler".to_owned(), "it's \\ \"mine\"".to_owned()],
-        owner: None,
+        ..AdmissionSettings::default()
     };
     let (programs, coverage) = (ProgramCache::default(), Coverage::default());
     let worlds = (policies(), many::vec(namespaces(), NAMESPACES), many::vec(changes(), CHANGES));

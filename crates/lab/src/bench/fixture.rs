@@ -13,10 +13,7 @@ use kube::{
 use serde_json::{Map, Value, json};
 
 use crate::{Component, ControlPlane, ControlPlaneOptions, ProgressDisplay, eventually};
-use rempart::{
-    admission::completion,
-    api::{CloudProvider, PlacementPolicy},
-};
+use rempart::api::{CloudProvider, PlacementPolicy};
 
 /// The policy.
 pub(super) const POLICY: &str = "state";
@@ -228,7 +225,7 @@ pub(super) async fn mark(client: &Client) -> Result<Map<String, Value>> {
     let completed = serde_json::to_value(made.spec.and_then(|spec| spec.template.metadata)).unwrap_or_default();
     let labels = completed.get("labels").and_then(Value::as_object).into_iter().flatten();
     let mark: Map<_, _> = labels
-        .filter(|(key, _)| key.starts_with(completion::PREFIX))
+        .filter(|(key, _)| key.starts_with(rempart_core::keys::COMPLETED))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     ensure!(!mark.is_empty(), "the template was not marked: {completed}");

@@ -72,12 +72,13 @@ impl SkewedReplica {
         let options = operator::Options {
             component,
             listen: ([127, 0, 0, 1], port).into(),
+            webhook_listen: None,
             namespace: NAMESPACE.to_owned(),
             identity,
             admission: AdmissionSettings {
                 exempt: ["kube-system", "kube-public", "kube-node-lease"].map(str::to_owned).into(),
                 schedulers: vec!["system:kube-scheduler".to_owned()],
-                owner: None,
+                ..AdmissionSettings::default()
             },
             limits: MoveLimits::default(),
         };

@@ -32,10 +32,14 @@ const CONCURRENCY: usize = 4;
 /// When a step cannot be read or taken, or when an expectation does not hold; with what happened until then.
 pub fn simulate(text: &str) -> anyhow::Result<String> {
     let exempt = vec!["kube-system".to_owned(), "rempart-system".to_owned()];
-    let admission = AdmissionSettings { exempt, schedulers: vec!["system:kube-scheduler".to_owned()], owner: None };
+    let admission = AdmissionSettings {
+        exempt,
+        schedulers: vec!["system:kube-scheduler".to_owned()],
+        ..AdmissionSettings::default()
+    };
     let components = OperatorComponent::ALL;
     let (concurrency, limits) = (CONCURRENCY, MoveLimits::default());
-    let installed = InstalledAdmission::of_release("rempart-system", &admission.exempt)?;
+    let installed = InstalledAdmission::of_release("rempart-system", &admission.exempt, &admission.mutation)?;
     let settings = Settings { components, admission, installed, concurrency, limits };
     let mut cluster = SimulatedCluster::new(settings, Timestamp::from_seconds(BEGIN));
     let mut output = String::new();

@@ -62,9 +62,10 @@ pub(super) const CLEARED: &str = "clearance.rempart.node-restriction.kubernetes.
 
 impl Cluster {
     pub(super) fn new() -> Self {
-        let admission = AdmissionSettings { exempt: vec![EXEMPT.to_owned()], schedulers: vec![], owner: None };
+        let admission = AdmissionSettings { exempt: vec![EXEMPT.to_owned()], ..AdmissionSettings::default() };
         let components = OperatorComponent::ALL;
-        let installed = InstalledAdmission::of_release("rempart-system", &admission.exempt).unwrap();
+        let installed =
+            InstalledAdmission::of_release("rempart-system", &admission.exempt, &admission.mutation).unwrap();
         let settings = Settings { components, admission, installed, concurrency: 2, limits: MoveLimits::default() };
         let mut engine = Engine::new(settings, Metrics::new(OperatorComponent::Placement));
         engine.lead(true);
@@ -129,9 +130,12 @@ impl Cluster {
         list!(Volume, []);
         list!(Record, []);
         for (kind, name, digest) in
-            InstalledAdmission::of_release("rempart-system", &[EXEMPT.to_owned()]).unwrap().iter()
+            InstalledAdmission::of_release("rempart-system", &[EXEMPT.to_owned()], &MutationMode::Policies)
+                .unwrap()
+                .iter()
         {
-            let installed = ObservedAdmission { version: 1, digest, terminating: false, passes_for_ours: true };
+            let installed =
+                ObservedAdmission { version: 1, digest, authorities: None, terminating: false, passes_for_ours: true };
             self.engine.observe(Observation::Admission(kind, WatchChange::Applied(name.to_owned(), installed)));
         }
     }
@@ -155,7 +159,9 @@ impl Cluster {
     pub(super) fn actions(&self) -> BTreeSet<String> {
         let actions = |object: &AdmissionObject| match object {
             AdmissionObject::ValidatingBinding(binding) => binding.spec.validation_actions.clone(),
-            AdmissionObject::MutatingBinding(_) | AdmissionObject::Validation(_) => vec![],
+            AdmissionObject::MutatingBinding(_) | AdmissionObject::Validation(_) | AdmissionObject::Webhook(_) => {
+                vec![]
+            }
         };
         self.admission.values().flat_map(actions).collect()
     }
@@ -233,8 +239,13 @@ impl Cluster {
             WriteRequest::PutAdmission { object, .. } => {
                 let (kind, name) = (object.kind(), object.name().to_owned());
                 let version = self.next_version().parse().unwrap();
-                let seen =
-                    ObservedAdmission { version, digest: object.digest(), terminating: false, passes_for_ours: true };
+                let seen = ObservedAdmission {
+                    version,
+                    digest: object.digest(),
+                    authorities: object.authorities(),
+                    terminating: false,
+                    passes_for_ours: true,
+                };
                 self.admission.insert((kind, name.clone()), *object);
                 Observation::Admission(kind, WatchChange::Applied(name, seen))
             }

@@ -223,7 +223,7 @@ fn what_is_gone_or_altered_of_the_chart_is_told_by_name_in_status_and_metrics() 
 }
 
 fn altered(version: u64) -> ObservedAdmission {
-    ObservedAdmission { version, digest: 1, terminating: false, passes_for_ours: true }
+    ObservedAdmission { version, digest: 1, authorities: None, terminating: false, passes_for_ours: true }
 }
 
 #[test]

@@ -60,10 +60,13 @@ pub struct AdmissionReconciler {
 struct CompiledPolicy {
     /// The identifier and the generation that it follows from.
     from: (Option<String>, Option<i64>),
-    digests: Arc<BTreeMap<AdmissionKey, u64>>,
+    digests: Arc<DesiredDigests>,
 }
 
 type AdmissionKey = (AdmissionKind, String);
+
+/// What each object must be: its digest, and that of the authorities that it must trust, where these are known.
+type DesiredDigests = BTreeMap<AdmissionKey, (u64, Option<u64>)>;
 
 /// The objects that `object` must have; `None` where its names cannot be used, which its definition rules out.
 #[must_use]
@@ -79,6 +82,8 @@ type PresentObjects<'a> = BTreeMap<(AdmissionKind, &'a str), &'a ObservedAdmissi
 /// One comparison of what is with what should be.
 struct AdmissionPass<'a> {
     settings: &'a AdmissionSettings,
+    /// Whether what the webhook is trusted by is not known yet.
+    awaits_authorities: bool,
     now: Instant,
     writes: &'a WriteQueue,
     outcome: ReconcileOutcome,
@@ -146,11 +151,17 @@ impl AdmissionPass<'_> {
 }
 
 /// What is wrong with the object of `kind` that must have `digest`, where something is.
-fn fault_of(kind: AdmissionKind, name: &str, digest: u64, found: Option<&ObservedAdmission>) -> Option<AdmissionFault> {
+fn fault_of(
+    kind: AdmissionKind,
+    name: &str,
+    (digest, authorities): (u64, Option<u64>),
+    found: Option<&ObservedAdmission>,
+) -> Option<AdmissionFault> {
     let fault = match found {
         None => AdmissionFaultKind::Missing,
         Some(found) if found.terminating => AdmissionFaultKind::Missing,
         Some(found) if found.digest != digest => AdmissionFaultKind::Altered,
+        Some(found) if authorities.is_some() && found.authorities != authorities => AdmissionFaultKind::Altered,
         Some(_) => return None,
     };
     Some(AdmissionFault { kind, name: name.to_owned(), fault })
@@ -159,8 +170,9 @@ fn fault_of(kind: AdmissionKind, name: &str, digest: u64, found: Option<&Observe
 /// What is wrong with what the chart installs, and what passes for Rempart's and is nobody's.
 fn faults_of_chart(view: &ClusterView<'_>) -> Vec<AdmissionFault> {
     let (installed, admission) = (&view.settings.installed, &view.cache.admission);
-    let of_chart =
-        installed.iter().filter_map(|(kind, name, digest)| fault_of(kind, name, digest, admission.of(kind).get(name)));
+    let of_chart = installed
+        .iter()
+        .filter_map(|(kind, name, digest)| fault_of(kind, name, (digest, None), admission.of(kind).get(name)));
     // What has the name of a policy's object is that policy's, or goes.
     let foreign = AdmissionKind::ALL.into_iter().flat_map(|kind| {
         let nobodys = move |(name, found): &(&String, &ObservedAdmission)| {
@@ -176,7 +188,7 @@ fn faults_of_chart(view: &ClusterView<'_>) -> Vec<AdmissionFault> {
 fn validates(kind: AdmissionKind) -> bool {
     match kind {
         AdmissionKind::Validation | AdmissionKind::ValidatingBinding => true,
-        AdmissionKind::Mutation | AdmissionKind::MutatingBinding => false,
+        AdmissionKind::Mutation | AdmissionKind::MutatingBinding | AdmissionKind::Webhook => false,
     }
 }
 
@@ -187,18 +199,25 @@ impl AdmissionReconciler {
         Arc::clone(&self.propagation)
     }
 
+    /// Looks at everything anew, by other settings.
+    pub fn forget_compiled(&mut self) {
+        self.compiled.clear();
+        self.is_open = true;
+    }
+
     /// What `record` must have; `None` where that cannot be said, so that what is there stays.
     fn compiled(
         &mut self,
         name: &str,
         record: &DeclaredObject<PlacementPolicy>,
         settings: &AdmissionSettings,
-    ) -> Option<Arc<BTreeMap<AdmissionKey, u64>>> {
+    ) -> Option<Arc<DesiredDigests>> {
         let object = record.object.as_ref().ok()?;
         let from = (record.meta.uid.clone(), record.meta.generation);
         if self.compiled.get(name).is_none_or(|known| known.from != from || from.1.is_none()) {
             let objects = objects_of(name, object, settings)?;
-            let digests = Arc::new(objects.into_iter().map(|(key, object)| (key, object.digest())).collect());
+            let digests = objects.into_iter().map(|(key, object)| (key, (object.digest(), object.authorities())));
+            let digests = Arc::new(digests.collect());
             self.compiled.insert(name.to_owned(), CompiledPolicy { from, digests });
         }
         self.compiled.get(name).map(|known| Arc::clone(&known.digests))
@@ -218,8 +237,12 @@ impl AdmissionReconciler {
             let finalizers = finalizers.into_iter().chain([FINALIZER.to_owned()]).collect();
             pass.set_finalizers(name, record, finalizers);
         }
+        if pass.awaits_authorities {
+            pass.outcome.holds.add(HoldReason::NoAuthority, format!("PlacementPolicy {name}"));
+            return None;
+        }
         let desired = self.compiled(name, record, pass.settings)?;
-        let fault = |((kind, name), digest): (&AdmissionKey, &u64)| {
+        let fault = |((kind, name), digest): (&AdmissionKey, &(u64, Option<u64>))| {
             fault_of(*kind, name, *digest, present.get(&(*kind, name.as_str())).copied())
         };
         let lacks: Vec<_> = desired.iter().filter_map(fault).collect();
@@ -297,7 +320,9 @@ impl AdmissionReconciler {
                 }
             }
         }
-        let mut pass = AdmissionPass { settings, now, writes: view.writes, outcome: ReconcileOutcome::default() };
+        let awaits_authorities = view.settings.is(OperatorComponent::Admission) && settings.awaits_authorities();
+        let outcome = ReconcileOutcome::default();
+        let mut pass = AdmissionPass { settings, awaits_authorities, now, writes: view.writes, outcome };
         let names: BTreeSet<&str> =
             cache.policies.iter().map(|(name, _)| name.as_str()).chain(present.keys().copied()).collect();
         let (mut policies, mut lingering, mut lacking) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());

@@ -2,12 +2,11 @@
 //! it.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use crate::admission::AdmissionKind;
+use super::DesiredDigests;
 
 /// Since when something has held without a break.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,7 +52,7 @@ pub(super) struct PolicyProgress {
     /// Of its mutations none is there that should not be: what is written is completed as it says now.
     pub(super) released: HeldSince,
     /// What it must have, by digests, as it was when its validations were last allowed to follow its mutations.
-    pub(super) enacted: Option<Arc<BTreeMap<(AdmissionKind, String), u64>>>,
+    pub(super) enacted: Option<Arc<DesiredDigests>>,
     /// It ends: no validation is left.
     pub(super) freed: HeldSince,
     /// It ends: nothing of it is left.

@@ -1,0 +1,163 @@
+//! Admission reviews: what the webhook changes of a request, where no mutating admission policy does.
+//!
+//! Takes a request as an API server sends it, a policy and what is said of the namespace, and returns the patch: the core's
+//! [`Completion`] of the pod or pod template, put into the object. Nothing is refused here. What is missed the validations
+//! refuse.
+
+use json_patch::Patch;
+use kube::core::{
+    DynamicObject,
+    admission::{AdmissionRequest, Operation},
+};
+use serde_json::{Map, Value};
+
+use rempart_core::{
+    completion::{Completion, MapChanges, TemplateFields},
+    policy::Policy,
+    selector::Labels,
+    sensitivity::SensitivityStatement,
+    workload::WorkloadKind,
+};
+
+/// A policy that is enforced, by what its admission needs.
+#[derive(Clone, Debug)]
+pub struct EnforcedPolicy {
+    /// The policy.
+    pub policy: Policy,
+    /// Its identifier.
+    pub uid: Option<String>,
+}
+
+/// The changes that `request` needs by `policy`, where `spoken` is said of its namespace. None for what the policy does not
+/// complete.
+#[must_use]
+pub fn complete(
+    request: &AdmissionRequest<DynamicObject>,
+    policy: &EnforcedPolicy,
+    spoken: &SensitivityStatement,
+) -> Patch {
+    let changed = request.object.as_ref().and_then(|object| {
+        let is_asked = |kind: &WorkloadKind| {
+            let group = kind.api_version().split_once('/').map_or("", |(group, _)| group);
+            (kind.as_str(), group) == (request.kind.kind.as_str(), request.kind.group.as_str())
+        };
+        let kind = WorkloadKind::ALL.into_iter().find(is_asked)?;
+        let old = request.old_object.as_ref();
+        let namespace = request.namespace.as_deref().unwrap_or_default();
+        match kind.template_at() {
+            None => completed_pod(request, object, policy, namespace, spoken),
+            Some(at) => completed_template(request, (object, old), (kind, at), policy, namespace, spoken),
+        }
+    });
+    // The metadata of an object says nothing here that is changed, but for a pod's labels, which no pod is given.
+    changed.map_or_else(Patch::default, |(before, after)| json_patch::diff(&before, &after))
+}
+
+type Change = (Value, Value);
+
+fn completed_pod(
+    request: &AdmissionRequest<DynamicObject>,
+    pod: &DynamicObject,
+    policy: &EnforcedPolicy,
+    namespace: &str,
+    spoken: &SensitivityStatement,
+) -> Option<Change> {
+    if request.operation != Operation::Create || is_mirror(request, pod) {
+        return None;
+    }
+    let annotations: Labels = pod.metadata.annotations.clone().unwrap_or_default();
+    let selector = texts(pod.data.pointer("/spec/nodeSelector"));
+    let completion = policy.policy.completion_of_pod(namespace, spoken, &annotations, &selector);
+    let mut after = pod.data.clone();
+    apply(after.get_mut("spec")?, "nodeSelector", &completion.selector);
+    Some((pod.data.clone(), after))
+}
+
+/// Whether a kubelet asks for its own pod, for a static one that it has placed already.
+fn is_mirror(request: &AdmissionRequest<DynamicObject>, pod: &DynamicObject) -> bool {
+    let annotated =
+        pod.metadata.annotations.as_ref().is_some_and(|notes| notes.contains_key("kubernetes.io/config.mirror"));
+    let node = pod.data.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
+    let user = &request.user_info;
+    annotated
+        && user.groups.iter().flatten().any(|group| group == "system:nodes")
+        && user.username.as_deref().and_then(|name| name.strip_prefix("system:node:")) == Some(node)
+}
+
+fn completed_template(
+    request: &AdmissionRequest<DynamicObject>,
+    (object, old): (&DynamicObject, Option<&DynamicObject>),
+    (kind, at): (WorkloadKind, &str),
+    policy: &EnforcedPolicy,
+    namespace: &str,
+    spoken: &SensitivityStatement,
+) -> Option<Change> {
+    let controller = object.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+    if !kind.speaks_for_pods(controller.map(|controller| controller.kind.as_str())) {
+        return None;
+    }
+    let pointer = format!("/{}", at.replace('.', "/"));
+    let template = object.data.pointer(&pointer)?;
+    if request.operation != Operation::Create && !is_touched(object, old?, kind, &pointer) {
+        return None;
+    }
+    let own = object.metadata.annotations.as_ref().map(SensitivityStatement::of).unwrap_or_default();
+    let field = |at| texts(template.pointer(at));
+    let (annotations, labels, selector) =
+        (field("/metadata/annotations"), field("/metadata/labels"), field("/spec/nodeSelector"));
+    let fields = TemplateFields { annotations: &annotations, labels: &labels, selector: &selector };
+    let completion = policy.policy.completion_of_template(policy.uid.as_deref(), namespace, spoken, &own, fields);
+    let mut after = object.data.clone();
+    put(after.pointer_mut(&pointer)?, &completion);
+    Some((object.data.clone(), after))
+}
+
+/// Whether an update changes the template, or what the workload says of it, so that a rollout happens anyway. Nothing of
+/// what is being deleted is touched, and of a Job only what has never started.
+fn is_touched(object: &DynamicObject, old: &DynamicObject, kind: WorkloadKind, pointer: &str) -> bool {
+    let said = |of: &DynamicObject| of.metadata.annotations.as_ref().map(SensitivityStatement::of).unwrap_or_default();
+    let has_never_started = || {
+        old.data.pointer("/spec/suspend") == Some(&Value::Bool(true)) && old.data.pointer("/status/startTime").is_none()
+    };
+    object.metadata.deletion_timestamp.is_none()
+        && (kind != WorkloadKind::Job || has_never_started())
+        && (said(object) != said(old) || object.data.pointer(pointer) != old.data.pointer(pointer))
+}
+
+fn put(template: &mut Value, completion: &Completion) {
+    let Completion { annotations, labels, selector } = completion;
+    for (parent, field, changes) in
+        [("metadata", "annotations", annotations), ("metadata", "labels", labels), ("spec", "nodeSelector", selector)]
+    {
+        if !changes.is_empty()
+            && let Some(template) = template.as_object_mut()
+        {
+            apply(template.entry(parent).or_insert_with(|| Map::new().into()), field, changes);
+        }
+    }
+}
+
+/// Applies `changes` to the map `field` of `parent`, which may not be there.
+fn apply(parent: &mut Value, field: &str, changes: &MapChanges) {
+    if changes.is_empty() {
+        return;
+    }
+    let Some(parent) = parent.as_object_mut() else { return };
+    let mut map = match parent.remove(field) {
+        Some(Value::Object(map)) => map,
+        _ => Map::new(),
+    };
+    for (key, value) in changes {
+        match value {
+            Some(value) => map.insert(key.clone(), value.clone().into()),
+            None => map.remove(key),
+        };
+    }
+    parent.insert(field.to_owned(), map.into());
+}
+
+/// The texts of a map.
+fn texts(map: Option<&Value>) -> Labels {
+    let entries = map.and_then(Value::as_object).into_iter().flatten();
+    entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}

@@ -1,0 +1,172 @@
+//! The webhook of `rempart-admission`: gives pods and pod templates what they need, where API servers have no mutating admission
+//! policies.
+//!
+//! A `CertificateKeeper` keeps what it is trusted by, `server` answers by the [`CompletionFacts`] that the decision loop
+//! publishes, and a [`Webhook`] is that loop's end of both. Every replica answers. Nothing rests on it: see
+//! [`mutation_webhook`](crate::admission).
+
+mod authority;
+mod keeper;
+mod server;
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use axum_server::{Handle, tls_rustls::RustlsConfig};
+use kube::Client;
+use tokio::{sync::watch, task::JoinSet};
+
+use self::keeper::CertificateKeeper;
+pub use self::{
+    keeper::WebhookError,
+    server::{CompletionFacts, router},
+};
+use super::{
+    cache::{ClusterCache, LastSeen, Revision},
+    clock::Clock,
+    lease::Leadership,
+    metrics::Metrics,
+};
+use crate::{
+    admission::{WebhookAddress, review::EnforcedPolicy},
+    convert,
+};
+use rempart_core::policy::EnforcementMode;
+
+/// How long it goes on answering when it is to stop: API servers still send it requests until all of them know that it is no
+/// endpoint any more.
+const LAME: Duration = Duration::from_secs(5);
+/// How long answers that are under way may take to end after that.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// The decision loop's end of the webhook.
+pub(super) struct Webhook {
+    authorities: watch::Receiver<Option<Arc<str>>>,
+    shown: watch::Receiver<Option<RustlsConfig>>,
+    facts: watch::Sender<Arc<CompletionFacts>>,
+    published: LastSeen<(Revision, Revision)>,
+    handle: Handle<std::net::SocketAddr>,
+}
+
+/// What the webhook is made with.
+pub(super) struct WebhookParts {
+    pub(super) listener: TcpListener,
+    pub(super) address: WebhookAddress,
+    pub(super) namespace: String,
+    pub(super) client: Client,
+    /// A client that writes while this replica leads.
+    pub(super) guarded: Client,
+    pub(super) leadership: Leadership,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Metrics,
+}
+
+/// The names by which an API server knows a server at `address`.
+fn names(address: &WebhookAddress) -> Vec<String> {
+    match address {
+        WebhookAddress::Service { namespace, name } => vec![format!("{name}.{namespace}.svc")],
+        WebhookAddress::Url(url) => {
+            let host = url.parse::<http::Uri>().ok().and_then(|url| url.host().map(str::to_owned));
+            host.into_iter().map(|host| host.trim_matches(['[', ']']).to_owned()).collect()
+        }
+    }
+}
+
+impl Webhook {
+    /// Starts what it needs, as tasks among `tasks`.
+    pub(super) fn start(parts: WebhookParts, tasks: &mut JoinSet<&'static str>) -> Self {
+        let WebhookParts { listener, address, namespace, client, guarded, leadership, clock, metrics } = parts;
+        let (bundle, authorities) = watch::channel(None);
+        let (shows, shown) = watch::channel(None);
+        let (facts, known) = watch::channel(Arc::default());
+        let names = names(&address);
+        let keeper = CertificateKeeper { namespace, names, client, guarded, leadership, clock, bundle, shown: shows };
+        tasks.spawn(async move {
+            keeper.run().await;
+            "webhook certificates"
+        });
+        let handle = Handle::new();
+        let (serving, mut first) = (handle.clone(), shown.clone());
+        tasks.spawn(async move {
+            let config = first.wait_for(Option::is_some).await.ok().and_then(|shown| shown.clone());
+            if let Some(config) = config
+                && let Err(error) = serve(listener, config, serving, router(known, metrics)).await
+            {
+                tracing::error!(%error, "the webhook ended");
+            }
+            // One that was drained ends; the process does after it.
+            std::future::pending().await
+        });
+        Self { authorities, shown, facts, published: LastSeen::default(), handle }
+    }
+
+    /// Waits for other authorities than those that were last returned.
+    pub(super) async fn other_authorities(&mut self) -> Option<Arc<str>> {
+        if self.authorities.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        self.authorities.borrow_and_update().clone()
+    }
+
+    /// What it still lacks.
+    pub(super) fn waiting_for(&self) -> Option<&'static str> {
+        self.shown.borrow().is_none().then_some("the webhook's certificate")
+    }
+
+    /// Publishes what `cache` has of policies and namespaces, where that has changed.
+    pub(super) fn publish(&mut self, cache: &ClusterCache) {
+        if !self.published.update((cache.revisions.policies, cache.revisions.namespaces)) {
+            return;
+        }
+        let enforced = cache.policies.iter().filter_map(|(name, record)| {
+            let object = record.object.as_ref().ok()?;
+            let policy = convert::policy_of_admission(name, &object.spec)?;
+            let uid = record.meta.uid.clone();
+            (policy.mode == EnforcementMode::Enforce).then(|| (name.clone(), EnforcedPolicy { policy, uid }))
+        });
+        let spoken = cache.namespaces.iter().map(|(name, known)| (name.clone(), known.statement.clone()));
+        let facts = CompletionFacts { policies: enforced.collect(), namespaces: spoken.collect() };
+        self.facts.send_replace(Arc::new(facts));
+    }
+
+    /// Ends it, when nobody sends it requests any more.
+    pub(super) async fn drain(self) {
+        if self.waiting_for().is_none() {
+            tokio::time::sleep(LAME).await;
+            self.handle.graceful_shutdown(Some(DRAIN));
+            let ended = async {
+                while self.handle.connection_count() > 0 {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            let _ = tokio::time::timeout(DRAIN, ended).await;
+        }
+    }
+}
+
+/// Serves what is known of `facts` at `address`, by a certificate of an authority that is made for it, until it is dropped.
+/// Returns the authority, in PEM. For whoever has no cluster to keep one in.
+///
+/// # Errors
+/// Where a certificate cannot be made or shown.
+pub fn serve_alone(
+    listener: TcpListener,
+    address: &WebhookAddress,
+    facts: watch::Receiver<Arc<CompletionFacts>>,
+    metrics: Metrics,
+) -> Result<(String, impl Future<Output = std::io::Result<()>> + use<>), WebhookError> {
+    let now = time::OffsetDateTime::from(std::time::SystemTime::now());
+    let authority = authority::Authority::generate(now)?;
+    let config = keeper::server_config(&authority.issue(&names(address), now)?)?;
+    let bundle = authority::plan(std::slice::from_ref(&authority), now).bundle();
+    Ok((bundle, serve(listener, RustlsConfig::from_config(config), Handle::new(), router(facts, metrics))))
+}
+
+async fn serve(
+    listener: TcpListener,
+    config: RustlsConfig,
+    handle: Handle<std::net::SocketAddr>,
+    router: axum::Router,
+) -> std::io::Result<()> {
+    let server = axum_server::from_tcp_rustls(listener, config)?;
+    server.handle(handle).serve(router.into_make_service()).await
+}
