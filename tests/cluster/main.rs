@@ -41,6 +41,7 @@ mod smoke;
 mod stamps;
 mod startup;
 mod time;
+mod webhook;
 mod world;
 
 use std::process::ExitCode;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         stamps::trials(),
         startup::trials(),
         time::trials(),
+        webhook::trials(),
     ];
     harness::run(topics.into_iter().flatten().collect())
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use rempart_lab::{ControlPlane, ControlPlaneOptions, eventually};
+use rempart_lab::{ControlPlane, ControlPlaneOptions, MutationChoice, eventually};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -113,12 +113,14 @@ async fn old_api_server(_: &Context) -> Result<()> {
     let nor = "--disable-admission-plugins=MutatingAdmissionPolicy";
     let options = ControlPlaneOptions {
         api_server_arguments: [without, nor].map(str::to_owned).into(),
+        mutation: MutationChoice::Policies,
         ..ControlPlaneOptions::default()
     };
     let cluster = ControlPlane::start(options).await?;
     let refused = cluster.install_chart(&json!({})).await;
     let said = refused.err().context("the chart installs")?.to_string();
-    ensure!(said.contains("MutatingAdmissionPolicy"), "{said}");
+    ensure!(said.contains("does not serve MutatingAdmissionPolicy"), "{said}");
+    ensure!(said.contains("Leave mutation at Auto"), "{said}");
 
     for object in [
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "rempart-system"}}),
@@ -134,7 +136,7 @@ async fn old_api_server(_: &Context) -> Result<()> {
     let last = log.lines().last().unwrap_or_default();
     ensure!(last.starts_with("rempart: the API server (v1."), "{last}");
     ensure!(last.contains("does not serve mutatingadmissionpolicies of admissionregistration.k8s.io/v1"), "{last}");
-    ensure!(last.contains("need Kubernetes 1.36 or newer with that API enabled"), "{last}");
+    ensure!(last.contains("set mutation: Webhook in the chart's values, or upgrade to Kubernetes 1.36"), "{last}");
     cluster.stop().await;
     Ok(())
 }

@@ -108,7 +108,7 @@ impl ControlPlane {
         match self.options.mutation {
             MutationChoice::Auto => !self.options.kubernetes.serves_mutations(),
             MutationChoice::Webhook => true,
-            MutationChoice::None => false,
+            MutationChoice::Policies | MutationChoice::None => false,
         }
     }
 
@@ -121,6 +121,7 @@ impl ControlPlane {
     pub(super) fn mutation(&self) -> &'static str {
         match self.options.mutation {
             MutationChoice::Auto => "Auto",
+            MutationChoice::Policies => "Policies",
             MutationChoice::Webhook => "Webhook",
             MutationChoice::None => "None",
         }

@@ -10,6 +10,8 @@ pub enum MutationChoice {
     /// As the chart chooses: what the API server serves.
     #[default]
     Auto,
+    /// Mutating admission policies.
+    Policies,
     /// The webhook.
     Webhook,
     /// Nobody.
