@@ -218,7 +218,7 @@ pub fn compile(
         match mutation {
             MutationMode::Policies => objects.extend(mutation_bindings::bindings(name, bound, owner)),
             MutationMode::Webhook(webhook) => {
-                objects.push(mutation_webhook::configuration(name, bound, webhook, owner))
+                objects.push(mutation_webhook::configuration(name, bound, webhook, owner));
             }
             MutationMode::None => {}
         }

@@ -11,6 +11,7 @@ pub mod cache;
 pub mod clock;
 pub mod clock_skew;
 pub mod component;
+mod decision_loop;
 pub mod engine;
 pub(crate) mod error_chain;
 mod evaluate;
@@ -42,22 +43,21 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{
-    AdmissionSettings, MutationMode,
+    AdmissionSettings,
     installed::{InstalledAdmission, InstalledError},
 };
-use rempart_core::instant::Timestamp;
 
-use cache::Observation;
 use clock::Clock;
 use clock_skew::ClockSkew;
 use component::OperatorComponent;
+use decision_loop::DecisionLoop;
 use engine::Engine;
 use lease::{Leadership, LeaseCandidate};
 use metrics::Metrics;
 pub use reconcile::settings::{MoveLimits, Settings};
 use serve::HealthState;
-use webhook::{Webhook, WebhookParts};
-use write::{ApiWriter, WriteError, WriteTarget};
+use webhook::{Webhook, WebhookTrust};
+use write::ApiWriter;
 
 /// What a process of the operator is told.
 #[derive(Clone, Debug)]
@@ -106,8 +106,6 @@ pub enum Error {
 const BACKLOG: usize = 256;
 /// Node patches under way at a time. More makes the API server slower, not faster.
 const CONCURRENCY: usize = 32;
-/// How long writes that are under way may take to end after a stop is asked for: as long as they may take at all.
-const DRAIN: Duration = lease::WRITE_DEADLINE.saturating_add(Duration::from_secs(1));
 /// How long giving the lease back may take.
 const RELEASE: Duration = Duration::from_secs(5);
 /// How often the decision loop comes round when nothing happens, to show that it is alive.
@@ -135,32 +133,9 @@ pub async fn run(
     tracing::info!(%address, "serving /healthz, /readyz and /metrics");
 
     let mut tasks: JoinSet<&'static str> = JoinSet::new();
-    let mut admission = options.admission;
-    admission.exempt.push(options.namespace.clone());
-    admission.exempt.sort_unstable();
-    admission.exempt.dedup();
-    let components = match component {
-        OperatorComponent::Placement => &[OperatorComponent::Placement],
-        OperatorComponent::Admission => &[OperatorComponent::Admission],
-    };
-    let mutation = admission.mutation.clone();
-    let serves = match &mutation {
-        MutationMode::Webhook(webhook) => Some(webhook.address.clone()),
-        MutationMode::Policies | MutationMode::None => None,
-    };
-    let serves = match serves.zip(options.webhook_listen) {
-        Some((known_as, address)) => {
-            let bound = std::net::TcpListener::bind(address).and_then(|listener| {
-                listener.set_nonblocking(true)?;
-                Ok(listener)
-            });
-            let failed = |source| Error::Listen { address, option: "--webhook-listen", source };
-            Some((bound.map_err(failed)?, known_as))
-        }
-        None => None,
-    };
-    let installed = InstalledAdmission::of_release(&options.namespace, &admission.exempt, &mutation)?;
-    let settings = Settings { components, admission, installed, concurrency: CONCURRENCY, limits: options.limits };
+    let settings = settings(&options)?;
+    let mutation = settings.admission.mutation.clone();
+    let bound = webhook::bind(&mutation, options.webhook_listen)?;
     let mut engine = Engine::new(settings.clone(), metrics.clone());
     let router = serve::router(health.clone(), metrics.clone(), engine.reports());
     tasks.spawn(async move {
@@ -201,18 +176,15 @@ pub async fn run(
     let (listed, resign) = (Arc::new(Notify::new()), CancellationToken::new());
     tasks.spawn(compete(candidate, Arc::clone(&listed), resign.clone()));
     let guarded = lease::guarded(client.clone(), leadership.clone(), skew.clone(), Arc::clone(&clock));
-    let mut webhook = serves.map(|(listener, address)| {
-        let parts = WebhookParts {
-            listener,
-            address,
+    let mut webhook = bound.map(|bound| {
+        let trusted = WebhookTrust {
             namespace: options.namespace.clone(),
             client,
             guarded: guarded.clone(),
             leadership: leadership.clone(),
             clock: Arc::clone(&clock),
-            metrics: metrics.clone(),
         };
-        Webhook::start(parts, &mut tasks)
+        Webhook::start(bound, trusted, metrics.clone(), &mut tasks)
     });
     let writer = ApiWriter::new(guarded, options.identity);
 
@@ -246,6 +218,20 @@ pub async fn run(
     Ok(())
 }
 
+/// What reconcilers follow, of what the process is told. Its own namespace is exempt whatever is said.
+fn settings(options: &Options) -> Result<Settings, InstalledError> {
+    let mut admission = options.admission.clone();
+    admission.exempt.push(options.namespace.clone());
+    admission.exempt.sort_unstable();
+    admission.exempt.dedup();
+    let components = match options.component {
+        OperatorComponent::Placement => &[OperatorComponent::Placement],
+        OperatorComponent::Admission => &[OperatorComponent::Admission],
+    };
+    let installed = InstalledAdmission::of_release(&options.namespace, &admission.exempt, &admission.mutation)?;
+    Ok(Settings { components, admission, installed, concurrency: CONCURRENCY, limits: options.limits })
+}
+
 const LEASE: &str = "lease";
 
 /// Competes for the lease once everything is `listed`: a replica that has not seen everything has nothing to write.
@@ -266,146 +252,6 @@ async fn beat(health: &HealthState) -> std::convert::Infallible {
     loop {
         health.beat(vec!["an answer of the API server"]);
         tokio::time::sleep(BEAT).await;
-    }
-}
-
-/// The decision loop, with the ends of all that runs beside it.
-struct DecisionLoop<'a> {
-    engine: Engine,
-    writer: ApiWriter,
-    observations: mpsc::Receiver<Observation>,
-    webhook: Option<&'a mut Webhook>,
-    leadership: Leadership,
-    skew: ClockSkew,
-    listed: Arc<Notify>,
-    health: HealthState,
-    metrics: Metrics,
-    clock: Arc<dyn Clock>,
-}
-
-impl DecisionLoop<'_> {
-    /// Takes in, decides, has it done. Ends when `stop` is cancelled and what is under way has ended, or else says no.
-    async fn run(self, stop: CancellationToken) -> Result<bool, Error> {
-        let Self {
-            mut engine,
-            writer,
-            mut observations,
-            mut webhook,
-            leadership,
-            skew,
-            listed,
-            health,
-            metrics,
-            clock,
-        } = self;
-        let mut changes = leadership.changes();
-        let mut under_way: JoinSet<WriteResult> = JoinSet::new();
-        let mut batch = Vec::with_capacity(BACKLOG);
-        let mut beat = tokio::time::interval(BEAT);
-        let mut ready = false;
-        loop {
-            let wake = engine.wake();
-            let next_change = engine.next_change();
-            tokio::select! {
-                () = stop.cancelled() => break,
-                number = observations.recv_many(&mut batch, BACKLOG) => {
-                    if number == 0 {
-                        break;
-                    }
-                    batch.drain(..).for_each(|observation| engine.observe(observation));
-                }
-                Some(ended) = under_way.join_next() => take_write_result(&mut engine, ended)?,
-                Ok(()) = changes.changed() => {}
-                authorities = other_authorities(webhook.as_deref_mut()) => {
-                    engine.set_authorities(authorities.map(|authorities| authorities.to_string()));
-                }
-                () = sleep_until(wake) => {}
-                () = come(&*clock, next_change) => {}
-                _ = beat.tick() => {}
-            }
-            // Whatever woke it: what ended meanwhile makes room for what waits, however busy the watches are.
-            while let Some(ended) = under_way.try_join_next() {
-                take_write_result(&mut engine, ended)?;
-            }
-            engine.lead(leadership.may_write(clock.uptime()) && !skew.is_wrong(&*clock));
-            let began = Instant::now();
-            let due = engine.cycle(clock.now(), began);
-            metrics.observe_cycle(began.elapsed());
-            for request in due {
-                let writer = writer.clone();
-                under_way.spawn(async move {
-                    let target = request.target();
-                    (target, writer.perform(request).await)
-                });
-            }
-            let mut waiting_for: Vec<_> = engine.unsynced().collect();
-            if let Some(webhook) = webhook.as_deref_mut() {
-                if waiting_for.is_empty() {
-                    webhook.publish(engine.cache());
-                }
-            }
-            if waiting_for.is_empty() && !ready {
-                ready = true;
-                listed.notify_one();
-                tracing::info!(
-                    policies = engine.cache().policies.iter().len(),
-                    nodes = engine.cache().nodes.iter().len(),
-                    "caches synced; reconciling"
-                );
-                let absent: Vec<_> = engine.absent_exempt_namespaces().collect();
-                if !absent.is_empty() {
-                    let namespaces = absent.join(", ");
-                    tracing::warn!(
-                        namespaces,
-                        "exempt, but no namespace is called so: see the chart's exemptNamespaces"
-                    );
-                }
-            }
-            waiting_for.extend(webhook.as_deref().and_then(Webhook::waiting_for));
-            health.beat(waiting_for);
-        }
-        let drained = tokio::time::timeout(DRAIN, async { while under_way.join_next().await.is_some() {} }).await;
-        if drained.is_ok() {
-            tracing::info!("stopped; nothing was under way any more");
-        } else {
-            tracing::warn!("stopped with writes under way; the next start completes them");
-        }
-        Ok(drained.is_ok())
-    }
-}
-
-/// Waits for other authorities of the webhook, where there is one.
-async fn other_authorities(webhook: Option<&mut Webhook>) -> Option<Arc<str>> {
-    match webhook {
-        Some(webhook) => webhook.other_authorities().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// What a request was about, and how it ended.
-type WriteResult = (WriteTarget, Result<Option<Observation>, WriteError>);
-
-/// A write without an outcome would be taken for one that is under way, and never made again: better to start anew.
-fn take_write_result(engine: &mut Engine, ended: Result<WriteResult, tokio::task::JoinError>) -> Result<(), Error> {
-    let (target, outcome) = ended.map_err(|error| {
-        tracing::error!(%error, "a write ended without an outcome");
-        Error::TaskEnded("write")
-    })?;
-    engine.on_write_result(&target, outcome, Instant::now());
-    Ok(())
-}
-
-async fn sleep_until(wake: Option<Instant>) {
-    match wake {
-        Some(wake) => tokio::time::sleep_until(wake.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn come(clock: &dyn Clock, instant: Option<Timestamp>) {
-    match instant {
-        Some(instant) => clock.sleep_until(instant).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -161,19 +161,19 @@ mod tests {
     #[test]
     fn an_authority_is_trusted_before_it_signs_and_after_it_has_signed() {
         let made = [0, 240].map(|number| Authority::generate(day(number)).unwrap());
-        let older = &made[..1];
-        // The day; which are known; which one signs; how many are trusted; whether one is due.
-        let table: [(i64, &[Authority], Option<usize>, usize, bool); 8] = [
-            (0, &[], None, 0, true),
-            (0, older, Some(0), 1, false),
-            (239, older, Some(0), 1, false),
-            (240, older, Some(0), 1, true),
-            (240, &made, Some(0), 2, false),
-            (241, &made, Some(1), 2, false),
-            (364, &made, Some(1), 2, false),
-            (365, &made, Some(1), 1, false),
+        // The day; how many are known; which one signs; how many are trusted; whether one is due.
+        let table = [
+            (0, 0, None, 0, true),
+            (0, 1, Some(0), 1, false),
+            (239, 1, Some(0), 1, false),
+            (240, 1, Some(0), 1, true),
+            (240, 2, Some(0), 2, false),
+            (241, 2, Some(1), 2, false),
+            (364, 2, Some(1), 2, false),
+            (365, 2, Some(1), 1, false),
         ];
         for (at, known, signs, trusted, is_due) in table {
+            let known = &made[..known];
             let plan = plan(known, day(at));
             let found = plan.signs.and_then(|found| known.iter().position(|authority| authority == found));
             assert_eq!((found, plan.trusted.len(), plan.is_due), (signs, trusted, is_due), "day {at}");
@@ -185,7 +185,7 @@ mod tests {
         let authorities = [0, 1].map(|number| Authority::generate(day(number)).unwrap());
         let mut data = write(&authorities);
         assert_eq!(read(&Secret { data: Some(data.clone()), ..Secret::default() }), authorities);
-        let key = data.keys().find(|name| name.ends_with(".key")).unwrap().clone();
+        let key = data.keys().find(|name| name.contains("key")).unwrap().clone();
         data.insert(key, ByteString(b"nonsense".to_vec()));
         data.insert("authority-x.crt".into(), ByteString(b"\xff".to_vec()));
         data.insert("tls.crt".into(), ByteString(vec![]));

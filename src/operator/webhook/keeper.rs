@@ -119,16 +119,13 @@ impl CertificateKeeper {
         let secrets: Api<Secret> = Api::namespaced(self.guarded.clone(), &self.namespace);
         let data = Some(authority::write(&authorities));
         let written = async {
-            match found {
-                Some(found) => secrets.replace(SECRET, &PostParams::default(), &Secret { data, ..found }).await,
-                None => {
-                    let text = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
-                    let labels = [("app.kubernetes.io/name", "rempart"), MANAGED_BY].map(text).into();
-                    let metadata =
-                        ObjectMeta { name: Some(SECRET.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
-                    secrets.create(&PostParams::default(), &Secret { metadata, data, ..Secret::default() }).await
-                }
+            if let Some(found) = found {
+                return secrets.replace(SECRET, &PostParams::default(), &Secret { data, ..found }).await;
             }
+            let text = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+            let labels = [("app.kubernetes.io/name", "rempart"), MANAGED_BY].map(text).into();
+            let metadata = ObjectMeta { name: Some(SECRET.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
+            secrets.create(&PostParams::default(), &Secret { metadata, data, ..Secret::default() }).await
         };
         tokio::time::timeout(DEADLINE, written).await??;
         tracing::info!(secret = SECRET, "made a certificate authority for the webhook");
@@ -137,15 +134,13 @@ impl CertificateKeeper {
 
     fn show(&self, certificate: &ShownCertificate) -> Result<(), WebhookError> {
         let config = server_config(certificate)?;
-        self.shown.send_if_modified(|shown| match shown {
-            Some(shown) => {
+        self.shown.send_if_modified(|shown| {
+            if let Some(shown) = shown {
                 shown.reload_from_config(config);
-                false
+                return false;
             }
-            None => {
-                *shown = Some(RustlsConfig::from_config(config));
-                true
-            }
+            *shown = Some(RustlsConfig::from_config(config));
+            true
         });
         Ok(())
     }

@@ -9,7 +9,11 @@ mod authority;
 mod keeper;
 mod server;
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use kube::Client;
@@ -21,13 +25,14 @@ pub use self::{
     server::{CompletionFacts, router},
 };
 use super::{
+    Error,
     cache::{ClusterCache, LastSeen, Revision},
     clock::Clock,
     lease::Leadership,
     metrics::Metrics,
 };
 use crate::{
-    admission::{WebhookAddress, review::EnforcedPolicy},
+    admission::{MutationMode, WebhookAddress, review::EnforcedPolicy},
     convert,
 };
 use rempart_core::policy::EnforcementMode;
@@ -44,20 +49,37 @@ pub(super) struct Webhook {
     shown: watch::Receiver<Option<RustlsConfig>>,
     facts: watch::Sender<Arc<CompletionFacts>>,
     published: LastSeen<(Revision, Revision)>,
-    handle: Handle<std::net::SocketAddr>,
+    handle: Handle<SocketAddr>,
 }
 
-/// What the webhook is made with.
-pub(super) struct WebhookParts {
-    pub(super) listener: TcpListener,
-    pub(super) address: WebhookAddress,
+/// An address at which the webhook may serve, and how API servers know it.
+pub(super) struct BoundWebhook {
+    listener: TcpListener,
+    address: WebhookAddress,
+}
+
+/// Binds `listen`, where the webhook completes pods and this process serves it.
+pub(super) fn bind(mutation: &MutationMode, listen: Option<SocketAddr>) -> Result<Option<BoundWebhook>, Error> {
+    let address = match mutation {
+        MutationMode::Webhook(webhook) => webhook.address.clone(),
+        MutationMode::Policies | MutationMode::None => return Ok(None),
+    };
+    let Some(listen) = listen else { return Ok(None) };
+    let failed = |source| Error::Listen { address: listen, option: "--webhook-listen", source };
+    let listener = TcpListener::bind(listen).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(Some(BoundWebhook { listener, address }))
+}
+
+/// What the webhook keeps what it is trusted by with.
+pub(super) struct WebhookTrust {
+    /// The operator's own.
     pub(super) namespace: String,
     pub(super) client: Client,
     /// A client that writes while this replica leads.
     pub(super) guarded: Client,
     pub(super) leadership: Leadership,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) metrics: Metrics,
 }
 
 /// The names by which an API server knows a server at `address`.
@@ -73,13 +95,20 @@ fn names(address: &WebhookAddress) -> Vec<String> {
 
 impl Webhook {
     /// Starts what it needs, as tasks among `tasks`.
-    pub(super) fn start(parts: WebhookParts, tasks: &mut JoinSet<&'static str>) -> Self {
-        let WebhookParts { listener, address, namespace, client, guarded, leadership, clock, metrics } = parts;
+    pub(super) fn start(
+        bound: BoundWebhook,
+        trust: WebhookTrust,
+        metrics: Metrics,
+        tasks: &mut JoinSet<&'static str>,
+    ) -> Self {
+        let BoundWebhook { listener, address } = bound;
+        let WebhookTrust { namespace, client, guarded, leadership, clock } = trust;
         let (bundle, authorities) = watch::channel(None);
-        let (shows, shown) = watch::channel(None);
+        let (certificate, shown) = watch::channel(None);
         let (facts, known) = watch::channel(Arc::default());
         let names = names(&address);
-        let keeper = CertificateKeeper { namespace, names, client, guarded, leadership, clock, bundle, shown: shows };
+        let keeper =
+            CertificateKeeper { namespace, names, client, guarded, leadership, clock, bundle, shown: certificate };
         tasks.spawn(async move {
             keeper.run().await;
             "webhook certificates"
@@ -143,8 +172,8 @@ impl Webhook {
     }
 }
 
-/// Serves what is known of `facts` at `address`, by a certificate of an authority that is made for it, until it is dropped.
-/// Returns the authority, in PEM. For whoever has no cluster to keep one in.
+/// Serves what is known of `facts` at `address`, by a certificate that is made as of `now` with an authority of its own, until
+/// it is dropped. Returns the authority, in PEM. For whoever has no cluster to keep one in.
 ///
 /// # Errors
 /// Where a certificate cannot be made or shown.
@@ -153,8 +182,8 @@ pub fn serve_alone(
     address: &WebhookAddress,
     facts: watch::Receiver<Arc<CompletionFacts>>,
     metrics: Metrics,
+    now: time::OffsetDateTime,
 ) -> Result<(String, impl Future<Output = std::io::Result<()>> + use<>), WebhookError> {
-    let now = time::OffsetDateTime::from(std::time::SystemTime::now());
     let authority = authority::Authority::generate(now)?;
     let config = keeper::server_config(&authority.issue(&names(address), now)?)?;
     let bundle = authority::plan(std::slice::from_ref(&authority), now).bundle();
@@ -164,7 +193,7 @@ pub fn serve_alone(
 async fn serve(
     listener: TcpListener,
     config: RustlsConfig,
-    handle: Handle<std::net::SocketAddr>,
+    handle: Handle<SocketAddr>,
     router: axum::Router,
 ) -> std::io::Result<()> {
     let server = axum_server::from_tcp_rustls(listener, config)?;

@@ -73,12 +73,12 @@ async fn answer(
         }
     };
     let namespace = request.namespace.clone().unwrap_or_default();
-    let knows = |facts: &Arc<CompletionFacts>| {
+    let is_known = |facts: &Arc<CompletionFacts>| {
         facts.policies.contains_key(&policy) && facts.namespaces.contains_key(&namespace)
     };
-    let known = tokio::time::timeout(NEWCOMER, facts.wait_for(knows)).await;
-    let known = known.ok().and_then(Result::ok).map(|facts| Arc::clone(&facts));
-    let pair = known.as_ref().and_then(|known| known.policies.get(&policy).zip(known.namespaces.get(&namespace)));
+    let found = tokio::time::timeout(NEWCOMER, facts.wait_for(is_known)).await;
+    let found = found.ok().and_then(Result::ok).map(|facts| Arc::clone(&facts));
+    let pair = found.as_ref().and_then(|found| found.policies.get(&policy).zip(found.namespaces.get(&namespace)));
     let response = AdmissionResponse::from(&request);
     let (response, answer) = match pair.map(|(policy, spoken)| review::complete(&request, policy, spoken)) {
         None => (Ok(response), WebhookAnswer::Unknown),

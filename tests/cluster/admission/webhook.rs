@@ -39,7 +39,8 @@ impl TableWebhook {
         let address = WebhookAddress::Url(format!("https://{}", listener.local_addr()?));
         let (facts, known) = watch::channel(Arc::new(CompletionFacts::default()));
         let metrics = Metrics::new(OperatorComponent::Admission);
-        let (authorities, serving) = webhook::serve_alone(listener, &address, known, metrics)?;
+        let (authorities, serving) =
+            webhook::serve_alone(listener, &address, known, metrics, time::OffsetDateTime::now_utc())?;
         tokio::spawn(serving);
         let told = facts.clone();
         tokio::spawn(async move {
