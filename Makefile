@@ -18,6 +18,10 @@ demo: ## Show the main job on a real control plane (KEEP=1 leaves it running)
 test: lint ## Run every check and test, those on a real control plane too
 	$(CARGO) test --workspace
 
+.PHONY: versions
+versions: ## Try admission on every version of Kubernetes that Rempart takes (builds an API server of each, once)
+	$(CARGO) test --test cluster -- --ignored admission-
+
 .PHONY: bench
 bench: ## Measure what Rempart costs: the core, plans from files, and a control plane beside one without it
 	$(CARGO) bench --bench core -- --warm-up-time 1 --measurement-time 3

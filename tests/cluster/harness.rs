@@ -12,7 +12,9 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use libtest_mimic::{Arguments, Conclusion};
-use rempart_lab::{ControlPlane, ControlPlaneOptions, OperatorProcess, ProgressDisplay, promtool};
+use rempart_lab::{
+    ControlPlane, ControlPlaneOptions, KubernetesVersion, OperatorProcess, ProgramPaths, ProgressDisplay, promtool,
+};
 use serde_json::json;
 use tokio::{
     runtime::{Handle, Runtime},
@@ -109,6 +111,10 @@ type Body = Box<dyn FnOnce(&Handle, &Context, Duration) -> Result<()> + Send>;
 /// A test that needs the control plane.
 pub(crate) struct Trial {
     name: &'static str,
+    /// Whether it is run only by who asks for what takes long.
+    asked_for: bool,
+    /// The version of Kubernetes whose API server it starts.
+    version: KubernetesVersion,
     serial: bool,
     timeout: Duration,
     body: Body,
@@ -125,7 +131,8 @@ impl Trial {
                     .unwrap_or_else(|_| Err(anyhow!("it did not end within {timeout:?}")))
             })
         });
-        Self { name, serial: false, timeout: TIMEOUT, body }
+        let version = KubernetesVersion::default();
+        Self { name, asked_for: false, version, serial: false, timeout: TIMEOUT, body }
     }
 
     /// A trial that no other may run beside: it kills components, or changes what all depend on.
@@ -139,16 +146,27 @@ impl Trial {
         Self { timeout, ..self }
     }
 
+    /// Says that it starts an API server of this version, which is built before any trial begins.
+    pub(crate) fn on(self, version: KubernetesVersion) -> Self {
+        Self { version, ..self }
+    }
+
+    /// Leaves it to `make versions`, which runs what others list as ignored.
+    pub(crate) fn asked_for(self) -> Self {
+        Self { asked_for: true, ..self }
+    }
+
     fn into_libtest(self, runtime: &Handle, context: &Arc<Context>) -> libtest_mimic::Trial {
-        let Self { name, serial: _, timeout, body } = self;
+        let Self { name, asked_for, version: _, serial: _, timeout, body } = self;
         let (runtime, context) = (runtime.clone(), Arc::clone(context));
         libtest_mimic::Trial::test(name, move || {
             body(&runtime, &context, timeout).map_err(|error| format!("{error:#}").into())
         })
+        .with_ignored_flag(asked_for)
     }
 
     fn placeholder(&self) -> libtest_mimic::Trial {
-        libtest_mimic::Trial::test(self.name, || Ok(()))
+        libtest_mimic::Trial::test(self.name, || Ok(())).with_ignored_flag(self.asked_for)
     }
 }
 
@@ -174,6 +192,15 @@ fn boot_and_run(arguments: &Arguments, trials: Vec<Trial>) -> Result<ExitCode> {
     let runtime = Runtime::new()?;
     // What takes minutes to build is built before others wait for anything.
     runtime.block_on(promtool(ProgressDisplay::detect()))?;
+    for version in KubernetesVersion::ALL {
+        let is_run = |trial: &&Trial| {
+            let asks = arguments.ignored || arguments.include_ignored;
+            (asks || !trial.asked_for) && !arguments.is_filtered_out(&trial.placeholder())
+        };
+        if trials.iter().filter(is_run).any(|trial| trial.version == version) {
+            runtime.block_on(ProgramPaths::locate(version, ProgressDisplay::detect()))?;
+        }
+    }
     let cluster = runtime.block_on(ControlPlane::start(ControlPlaneOptions::default()))?;
     let context = Arc::new(Context {
         cluster,

@@ -24,7 +24,7 @@ use crate::{
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::serial("webhook::pods_go_where_they_may_and_nothing_incomplete_comes_in_while_it_is_away", main_job),
-        Trial::serial("webhook::an_older_api_server_is_served_as_well", older),
+        Trial::serial("webhook::an_older_api_server_is_served_as_well", older).on(KubernetesVersion::V1_33),
     ]
 }
 

@@ -63,7 +63,8 @@ impl ProgramPaths {
         let api_server = if version == KubernetesVersion::default() {
             control_plane.clone()
         } else {
-            of_module(&format!("kubernetes-{version:?}"), version.module(), Program::KubeApiserver, progress).await?
+            of_module(&format!("kubernetes-{}", version.minor()), version.module(), Program::KubeApiserver, progress)
+                .await?
         };
         Ok(Self { control_plane, api_server, kwok: dir(Program::Kwok), helm: dir(Program::Helm) })
     }

@@ -39,6 +39,23 @@ pub(super) struct GoModule {
     remedy: &'static str,
 }
 
+/// The module of an API server, by minor version and patch.
+macro_rules! kubernetes {
+    ($minor:literal, $patch:literal) => {
+        GoModule {
+            directory: concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/kubernetes-", $minor),
+            go_mod: include_str!(concat!("../../../deploy/kubernetes-", $minor, "/go.mod")),
+            go_sum: include_str!(concat!("../../../deploy/kubernetes-", $minor, "/go.sum")),
+            kubernetes: Some(concat!($minor, ".", $patch)),
+            flags: &[],
+            announcement: || {
+                concat!("the API server of Kubernetes ", $minor, " (about 5 minutes on 2 cores)").to_owned()
+            },
+            remedy: "builds it: install it and put `go` on the PATH",
+        }
+    };
+}
+
 /// The control plane.
 pub(super) static CONTROL_PLANE: GoModule = GoModule {
     directory: concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/control-plane"),
@@ -54,16 +71,16 @@ pub(super) static CONTROL_PLANE: GoModule = GoModule {
              etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl",
 };
 
-/// An API server without mutating admission policies.
-pub(super) static KUBERNETES_1_33: GoModule = GoModule {
-    directory: concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/kubernetes-1.33"),
-    go_mod: include_str!("../../../deploy/kubernetes-1.33/go.mod"),
-    go_sum: include_str!("../../../deploy/kubernetes-1.33/go.sum"),
-    kubernetes: Some("1.33.13"),
-    flags: &[],
-    announcement: || "the API server of Kubernetes 1.33 (about 4 minutes on 2 cores)".to_owned(),
-    remedy: "builds it: install it and put `go` on the PATH",
-};
+/// API servers of other versions of Kubernetes, in the order of their versions.
+pub(super) static KUBERNETES: [GoModule; 7] = [
+    kubernetes!("1.30", "14"),
+    kubernetes!("1.31", "14"),
+    kubernetes!("1.32", "13"),
+    kubernetes!("1.33", "13"),
+    kubernetes!("1.34", "4"),
+    kubernetes!("1.35", "4"),
+    kubernetes!("1.37", "2"),
+];
 
 /// The module of promtool, which checks rules for Prometheus.
 pub(super) static MONITORING: GoModule = GoModule {
@@ -96,6 +113,14 @@ impl GoModule {
         let common = ["-mod=readonly", "-trimpath", "-buildvcs=false"].map(str::to_owned);
         let more = self.flags.iter().map(|flag| (*flag).to_owned());
         common.into_iter().chain([format!("-ldflags=-s -w{version}")]).chain(more).collect()
+    }
+
+    /// Whether it requires a module of exactly this version.
+    #[cfg(test)]
+    pub(super) fn requires(&self, module: &str) -> bool {
+        self.go_mod
+            .lines()
+            .any(|line| line.trim_start().trim_start_matches("require ").split(" //").next() == Some(module))
     }
 
     /// A number that differs whenever the binaries would (FNV-1a, which unlike the hasher of the

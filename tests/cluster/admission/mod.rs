@@ -50,52 +50,80 @@ impl Shared {
 
 /// An API server that is asked, and who completes pods there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TableVariant {
+struct TableVariant {
+    kubernetes: KubernetesVersion,
+    completed_by: CompletedBy,
+}
+
+/// Who completes pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CompletedBy {
     /// Mutating admission policies.
     Policies,
     /// The webhook, where there are none.
     Webhook,
-    /// Nobody, where there are none.
+    /// Nobody.
     Nobody,
 }
 
+impl Default for TableVariant {
+    fn default() -> Self {
+        Self { kubernetes: KubernetesVersion::default(), completed_by: CompletedBy::Policies }
+    }
+}
+
 impl TableVariant {
-    const ALL: [Self; 3] = [Self::Policies, Self::Webhook, Self::Nobody];
+    /// The variants that everybody tries, and those that take an API server of their own each.
+    fn all() -> impl Iterator<Item = Self> {
+        let older = Self { kubernetes: KubernetesVersion::V1_33, completed_by: CompletedBy::Nobody };
+        let by_itself = KubernetesVersion::ALL.into_iter().map(|kubernetes| {
+            let serves = kubernetes.serves_mutations();
+            let completed_by = if serves { CompletedBy::Policies } else { CompletedBy::Webhook };
+            Self { kubernetes, completed_by }
+        });
+        by_itself.chain([older])
+    }
+
+    /// Whether it is tried only by who asks for it.
+    fn is_asked_for(self) -> bool {
+        ![KubernetesVersion::default(), KubernetesVersion::V1_33].contains(&self.kubernetes)
+    }
 
     /// What begins the names of its trials.
-    fn prefix(self) -> &'static str {
-        match self {
-            Self::Policies => "admission",
-            Self::Webhook => "admission-1.33-webhook",
-            Self::Nobody => "admission-1.33-none",
+    fn prefix(self) -> String {
+        let minor = self.kubernetes.minor();
+        match self.completed_by {
+            CompletedBy::Policies if self.kubernetes == KubernetesVersion::default() => "admission".to_owned(),
+            CompletedBy::Policies => format!("admission-{minor}-policies"),
+            CompletedBy::Webhook => format!("admission-{minor}-webhook"),
+            CompletedBy::Nobody => format!("admission-{minor}-none"),
         }
     }
 
     fn options(self) -> ControlPlaneOptions {
-        let (kubernetes, mutation) = match self {
-            Self::Policies => (KubernetesVersion::V1_36, MutationChoice::Auto),
-            Self::Webhook => (KubernetesVersion::V1_33, MutationChoice::Auto),
-            Self::Nobody => (KubernetesVersion::V1_33, MutationChoice::None),
+        let mutation = match self.completed_by {
+            CompletedBy::Policies | CompletedBy::Webhook => MutationChoice::Auto,
+            CompletedBy::Nobody => MutationChoice::None,
         };
-        ControlPlaneOptions { kubernetes, mutation, ..ControlPlaneOptions::default() }
+        ControlPlaneOptions { kubernetes: self.kubernetes, mutation, ..ControlPlaneOptions::default() }
     }
 
     /// Whether the case is tried. What exists before a request was completed when it was made, but where nobody completes.
     fn tries(self, case: &Value) -> bool {
-        self != Self::Nobody || case.get("existing").is_none()
+        self.completed_by != CompletedBy::Nobody || case.get("existing").is_none()
     }
 
     /// What an API server says of a pod that lacks what it needs, in place of what the table has.
     fn told(self, expected: &str) -> String {
         const BY_POLICIES: &str = "admission adds it, so another webhook or policy took it away: let that leave \
             spec.nodeSelector alone; within half a minute of an installation, or of an API server's start, try again";
-        let here = match self {
-            Self::Policies => BY_POLICIES,
-            Self::Webhook => {
+        let here = match self.completed_by {
+            CompletedBy::Policies => BY_POLICIES,
+            CompletedBy::Webhook => {
                 "the webhook of rempart-admission adds it, and did not answer, or another took it away: try again, and look \
                  whether the pods of rempart-admission are ready"
             }
-            Self::Nobody => NOBODY_ADDS,
+            CompletedBy::Nobody => NOBODY_ADDS,
         };
         expected.replace(BY_POLICIES, here)
     }
@@ -105,7 +133,7 @@ const NOBODY_ADDS: &str =
     "nothing adds it in this cluster: write it into spec.nodeSelector, of the pod template where there is one";
 
 pub(crate) fn trials() -> Vec<Trial> {
-    TableVariant::ALL.into_iter().flat_map(trials_of).collect()
+    TableVariant::all().flat_map(trials_of).collect()
 }
 
 fn trials_of(variant: TableVariant) -> Vec<Trial> {
@@ -125,18 +153,20 @@ fn trials_of(variant: TableVariant) -> Vec<Trial> {
             // The names live as long as the process, as those of all trials.
             let name = case["name"].as_str().unwrap_or_default();
             let name = format!("{}::{topic}::{name}", variant.prefix()).leak();
-            trials.push(Trial::new(name, async move |context| {
+            let trial = Trial::new(name, async move |context| {
                 let table = shared.table(variant).await?;
                 table.play(&case, &context.unique("table")).await
-            }));
+            });
+            let trial = trial.on(variant.kubernetes);
+            trials.push(if variant.is_asked_for() { trial.asked_for() } else { trial });
         }
     }
-    if variant == TableVariant::Policies {
+    if variant == TableVariant::default() {
         trials.push(Trial::new("admission::random_requests_are_judged_as_the_core_judges_them", async move |_| {
             random::judged_as_by_the_core(shared.table(variant).await?).await
         }));
     }
-    let least = if variant == TableVariant::Nobody { 100 } else { 200 };
+    let least = if variant.completed_by == CompletedBy::Nobody { 100 } else { 200 };
     assert!(trials.len() >= least, "only {} cases were found for {variant:?}", trials.len());
     trials
 }
@@ -167,14 +197,14 @@ impl Table {
     async fn laid(variant: TableVariant) -> Result<Self> {
         let cluster = ControlPlane::start(variant.options()).await?;
         cluster.install_chart(&json!({})).await?;
-        if variant == TableVariant::Policies {
+        if variant == TableVariant::default() {
             for component in [Component::ControllerManager, Component::Scheduler, Component::Kwok] {
                 cluster.kill(component).await?;
             }
         }
-        let webhook = match variant {
-            TableVariant::Webhook => Some(TableWebhook::start(cluster.admin())?),
-            TableVariant::Policies | TableVariant::Nobody => None,
+        let webhook = match variant.completed_by {
+            CompletedBy::Webhook => Some(TableWebhook::start(cluster.admin())?),
+            CompletedBy::Policies | CompletedBy::Nobody => None,
         };
         let mut table = Self { variant, webhook, admin: cluster.admin(), cluster, uids: BTreeMap::new() };
         let fixtures = expanded(&read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/admission/fixtures.yaml")));
@@ -192,7 +222,7 @@ impl Table {
             table.node(node).await?;
         }
         // Mutating admission policies of somebody else.
-        let others = fixtures["objects"].as_array().filter(|_| variant == TableVariant::Policies);
+        let others = fixtures["objects"].as_array().filter(|_| variant.completed_by == CompletedBy::Policies);
         for object in others.into_iter().flatten() {
             apply(&table.admin, object).await.with_context(|| format!("{object}"))?;
         }
@@ -222,10 +252,10 @@ impl Table {
         let settings = AdmissionSettings {
             exempt: EXEMPT.map(str::to_owned).into(),
             schedulers: vec!["system:kube-scheduler".to_owned()],
-            mutation: match (self.variant, &self.webhook) {
+            mutation: match (self.variant.completed_by, &self.webhook) {
                 (_, Some(webhook)) => MutationMode::Webhook(webhook.settings.clone()),
-                (TableVariant::Nobody, None) => MutationMode::None,
-                (TableVariant::Policies | TableVariant::Webhook, None) => MutationMode::Policies,
+                (CompletedBy::Nobody, None) => MutationMode::None,
+                (CompletedBy::Policies | CompletedBy::Webhook, None) => MutationMode::Policies,
             },
             ..AdmissionSettings::default()
         };
@@ -279,7 +309,7 @@ impl Table {
         ]});
         let matching = json!({"namespaceSelector": {"matchLabels": {HOLD: "true"}}});
         let patch = "[JSONPatch{op: 'add', path: '/data', value: {'mutated': 'yes'}}]";
-        let mutates = self.variant == TableVariant::Policies;
+        let mutates = self.variant.completed_by == CompletedBy::Policies;
         let refuses = if mutates { "!('mutated' in object.?data.orValue({}))" } else { "false" };
         for (kind, spec) in [
             (
@@ -321,7 +351,8 @@ impl Table {
         eventually("the parameters to be there", SOON, async || {
             let answer = self.send(Method::POST, "/api/v1/namespaces/canary/pods", &Value::Null, &pod).await?;
             let said = answer.object["message"].as_str().unwrap_or_default();
-            let is_judged = answer.code == 201 || (self.variant == TableVariant::Nobody && said.contains(NOBODY_ADDS));
+            let is_judged =
+                answer.code == 201 || (self.variant.completed_by == CompletedBy::Nobody && said.contains(NOBODY_ADDS));
             ensure!(is_judged, "{}", answer.object);
             anyhow::Ok(())
         })
@@ -512,7 +543,7 @@ fn compare(
         return Ok(());
     }
     // Where nobody completes anything, what must be completed is refused.
-    if variant == TableVariant::Nobody && answer.code >= 400 {
+    if variant.completed_by == CompletedBy::Nobody && answer.code >= 400 {
         ensure!(expect.get("nodeSelector").is_some() && said.contains(NOBODY_ADDS), "refused with {said:?}");
         return Ok(());
     }
@@ -533,7 +564,7 @@ fn compare(
             known = true;
             let none = json!({});
             let found = if found.is_null() { &none } else { found };
-            if variant == TableVariant::Nobody {
+            if variant.completed_by == CompletedBy::Nobody {
                 continue;
             }
             ensure!(found == expected, "{field} is {found} instead of {expected}");
