@@ -23,17 +23,22 @@ pub(super) fn compiled(policy: &Policy) -> CompiledValidation {
     );
     let ungated = "has(oldObject.spec.schedulingGates) && !has(object.spec.schedulingGates)";
     let mut conditions = format!("({changed})");
-    let value = quoted("dyn(v)");
-    let mut variables = vec![variable(
-        "changed",
-        format!(
-            "{ANNOTATIONS}\n  \
-             .filter(k, object.metadata.?annotations[?k] != oldObject.metadata.?annotations[?k])\n  \
-             .map(k, {{'key': k,\n    \
-             'from': oldObject.metadata.?annotations[?k].optMap(v, {value}).orValue('absent'),\n    \
-             'to': object.metadata.?annotations[?k].optMap(v, {value}).orValue('absent')}})"
+    let (from, to) = (quoted("variables.notesBefore[k]"), quoted("variables.notes[k]"));
+    // Without `optMap`: the type checker of Kubernetes 1.30 takes two of them for one.
+    let mut variables = vec![
+        variable("notes", "dyn(object.metadata.?annotations.orValue({}))"),
+        variable("notesBefore", "dyn(oldObject.metadata.?annotations.orValue({}))"),
+        variable(
+            "changed",
+            format!(
+                "{ANNOTATIONS}\n  \
+                 .filter(k, variables.notes[?k] != variables.notesBefore[?k])\n  \
+                 .map(k, {{'key': k,\n    \
+                 'from': k in variables.notesBefore ? {from} : 'absent',\n    \
+                 'to': k in variables.notes ? {to} : 'absent'}})"
+            ),
         ),
-    )];
+    ];
     let mut cases = vec![RefusalCase {
         when: "variables.changed.size() > 0",
         says: "variables.changed.map(c,\n    \

@@ -12,7 +12,7 @@ use super::{
     CompiledValidation, MutationMode, constants,
     constants::{level_names, variable},
     matching::{Labelled, Target, condition, demand},
-    statements::{self, RefusalCase},
+    statements::{self, Note, RefusalCase, notes},
 };
 use rempart_core::{
     keys,
@@ -149,15 +149,16 @@ fn complete(policy: &Policy, floor: Floor) -> String {
         let held = if is_enforced { format!(" && (!(c in {keys}) || {})", has(&key)) } else { String::new() };
         // More than 32 are not known anyway.
         format!(
-            "[notes[?'rempart.dev/workload-categories'], notes[?'rempart.dev/categories']].unwrapOpt()\n    \
-             .all(v, v.split(',', 33).all(c, c in {known}{held}))"
+            "[notes[?'rempart.dev/workload-categories'], notes[?'rempart.dev/categories']]\n    \
+             .all(v, !v.hasValue() || v.value().split(',', 33).all(c, c in {known}{held}))"
         )
     };
     format!(
         "!has(object.spec.nodeName)\n\
          && [object.metadata.?annotations.orValue(dyn({{}}))].exists(notes,\n   \
          [object.spec.?nodeSelector.orValue(dyn({{}}))].exists(selector,\n   \
-         [[notes[?'rempart.dev/workload-sensitivity'], notes[?'rempart.dev/sensitivity']].unwrapOpt()].exists(said,\n  \
+         [[notes[?'rempart.dev/workload-sensitivity'], notes[?'rempart.dev/sensitivity']]\n    \
+         .filter(v, v.hasValue()).map(v, v.value())].exists(said,\n  \
          said.all(l, l in {ranks}){level}\n  \
          && {categories})))"
     )
@@ -176,26 +177,31 @@ pub(super) fn needs(policy: &Policy) -> Vec<Variable> {
     let mut variables = vec![
         variable(
             "levelNotes",
-            "// who says what, a workload by the mirror of its annotations that admission keeps on templates\n\
-             [\n  \
-             namespaceObject.metadata.?labels[?'rempart.dev/sensitivity']\n    \
-             .optMap(v, {'where': 'label rempart.dev/sensitivity of the namespace', 'value': v}),\n  \
-             object.metadata.?annotations[?'rempart.dev/workload-sensitivity']\n    \
-             .optMap(v, {'where': 'annotation rempart.dev/sensitivity of the workload', 'value': v}),\n  \
-             object.metadata.?annotations[?'rempart.dev/sensitivity']\n    \
-             .optMap(v, {'where': 'annotation rempart.dev/sensitivity', 'value': v})\n\
-             ].unwrapOpt()",
+            format!(
+                "// who says what, a workload by the mirror of its annotations that admission keeps on templates\n{}",
+                notes([
+                    Note::new("namespaceObject.metadata.?labels[?'rempart.dev/sensitivity']")
+                        .standing("'label rempart.dev/sensitivity of the namespace'"),
+                    Note::new("object.metadata.?annotations[?'rempart.dev/workload-sensitivity']")
+                        .standing("'annotation rempart.dev/sensitivity of the workload'"),
+                    Note::new("object.metadata.?annotations[?'rempart.dev/sensitivity']")
+                        .standing("'annotation rempart.dev/sensitivity'"),
+                ])
+            ),
         ),
         variable(
             "categoryNotes",
-            "[\n  \
-             namespaceObject.metadata.?labels[?'rempart.dev/categories']\n    \
-             .optMap(v, {'where': 'label rempart.dev/categories of the namespace', 'value': v, 'separator': '.'}),\n  \
-             object.metadata.?annotations[?'rempart.dev/workload-categories']\n    \
-             .optMap(v, {'where': 'annotation rempart.dev/categories of the workload', 'value': v, 'separator': ','}),\n  \
-             object.metadata.?annotations[?'rempart.dev/categories']\n    \
-             .optMap(v, {'where': 'annotation rempart.dev/categories', 'value': v, 'separator': ','})\n\
-             ].unwrapOpt()",
+            notes([
+                Note::new("namespaceObject.metadata.?labels[?'rempart.dev/categories']")
+                    .standing("'label rempart.dev/categories of the namespace'")
+                    .separated_by("."),
+                Note::new("object.metadata.?annotations[?'rempart.dev/workload-categories']")
+                    .standing("'annotation rempart.dev/categories of the workload'")
+                    .separated_by(","),
+                Note::new("object.metadata.?annotations[?'rempart.dev/categories']")
+                    .standing("'annotation rempart.dev/categories'")
+                    .separated_by(","),
+            ]),
         ),
     ];
     variables.extend(statements::wrong_notes(policy));

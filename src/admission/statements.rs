@@ -51,6 +51,49 @@ pub(super) fn quoted(value: &str) -> String {
     format!("strings.quote({value}.size() > 64 ? {value}.substring(0, 64) : {value})")
 }
 
+/// Something that may be said, as CEL.
+pub(super) struct Note {
+    value: &'static str,
+    other_than: Option<&'static str>,
+    place: &'static str,
+    separator: Option<&'static str>,
+}
+
+impl Note {
+    /// What the optional `value` holds.
+    pub(super) fn new(value: &'static str) -> Self {
+        Self { value, other_than: None, place: "''", separator: None }
+    }
+
+    /// Counts it only where it is not the optional `before`.
+    pub(super) fn other_than(self, before: &'static str) -> Self {
+        Self { other_than: Some(before), ..self }
+    }
+
+    /// Where it stands, for people.
+    pub(super) fn standing(self, place: &'static str) -> Self {
+        Self { place, ..self }
+    }
+
+    /// What parts its categories.
+    pub(super) fn separated_by(self, separator: &'static str) -> Self {
+        Self { separator: Some(separator), ..self }
+    }
+}
+
+/// Those of `notes` that are there, each `{where, value}`, with its `separator` where it has one. Without `optMap`: the type
+/// checker of Kubernetes 1.30 takes two of them for one.
+pub(super) fn notes<const N: usize>(notes: [Note; N]) -> String {
+    let each = notes.map(|Note { value, other_than, place, separator }| {
+        let differs = other_than.map_or_else(String::new, |before| format!(" && v != {before}"));
+        let separator = separator.map_or_else(String::new, |separator| format!(", 'separator': '{separator}'"));
+        format!(
+            "[{value}].filter(v, v.hasValue(){differs})\n  .map(v, {{'where': {place}, 'value': v.value(){separator}}})"
+        )
+    });
+    each.join("\n+ ")
+}
+
 /// What of `levelNotes` and `categoryNotes` is wrong: who says what, each `{where, value}`, those of categories with
 /// their `separator`. Of each kind of mistake the first is told.
 pub(super) fn wrong_notes(policy: &Policy) -> Vec<Variable> {

@@ -7,7 +7,7 @@ use super::{
     CompiledValidation,
     constants::variable,
     matching::{Labelled, Target, condition},
-    statements::{self, RefusalCase, TEMPLATE_OF_ITS_OWN},
+    statements::{self, Note, RefusalCase, TEMPLATE_OF_ITS_OWN, notes},
 };
 use rempart_core::policy::Policy;
 
@@ -15,10 +15,7 @@ use rempart_core::policy::Policy;
 pub(super) fn compiled(policy: &Policy) -> CompiledValidation {
     let mut variables = statements::of_workload();
     variables.extend([
-        variable(
-            "templateAt",
-            "request.kind.kind == 'CronJob' ? 'spec.jobTemplate.spec.template' : 'spec.template'",
-        ),
+        variable("templateAt", "request.kind.kind == 'CronJob' ? 'spec.jobTemplate.spec.template' : 'spec.template'"),
         variable("annotationsBefore", "oldObject.?metadata.?annotations.orValue({})"),
         variable(
             "templateAnnotationsBefore",
@@ -28,21 +25,27 @@ pub(super) fn compiled(policy: &Policy) -> CompiledValidation {
         ),
         variable(
             "levelNotes",
-            "[\n  \
-             variables.workloadLevel == variables.annotationsBefore[?'rempart.dev/sensitivity'] ? optional.none() :\n    \
-             variables.workloadLevel.optMap(v, {'where': 'annotation rempart.dev/sensitivity', 'value': v}),\n  \
-             variables.podLevel == variables.templateAnnotationsBefore[?'rempart.dev/sensitivity'] ? optional.none() :\n    \
-             variables.podLevel.optMap(v, {'where': 'annotation rempart.dev/sensitivity of ' + variables.templateAt, 'value': v})\n\
-             ].unwrapOpt()",
+            notes([
+                Note::new("variables.workloadLevel")
+                    .other_than("variables.annotationsBefore[?'rempart.dev/sensitivity']")
+                    .standing("'annotation rempart.dev/sensitivity'"),
+                Note::new("variables.podLevel")
+                    .other_than("variables.templateAnnotationsBefore[?'rempart.dev/sensitivity']")
+                    .standing("'annotation rempart.dev/sensitivity of ' + variables.templateAt"),
+            ]),
         ),
         variable(
             "categoryNotes",
-            "[\n  \
-             variables.workloadCategories == variables.annotationsBefore[?'rempart.dev/categories'] ? optional.none() :\n    \
-             variables.workloadCategories.optMap(v, {'where': 'annotation rempart.dev/categories', 'value': v, 'separator': ','}),\n  \
-             variables.podCategories == variables.templateAnnotationsBefore[?'rempart.dev/categories'] ? optional.none() :\n    \
-             variables.podCategories.optMap(v, {'where': 'annotation rempart.dev/categories of ' + variables.templateAt, 'value': v, 'separator': ','})\n\
-             ].unwrapOpt()",
+            notes([
+                Note::new("variables.workloadCategories")
+                    .other_than("variables.annotationsBefore[?'rempart.dev/categories']")
+                    .standing("'annotation rempart.dev/categories'")
+                    .separated_by(","),
+                Note::new("variables.podCategories")
+                    .other_than("variables.templateAnnotationsBefore[?'rempart.dev/categories']")
+                    .standing("'annotation rempart.dev/categories of ' + variables.templateAt")
+                    .separated_by(","),
+            ]),
         ),
     ]);
     variables.extend(statements::wrong_notes(policy));

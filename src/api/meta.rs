@@ -16,11 +16,18 @@ pub const STAMP_DOMAIN: &str = "rempart.node-restriction.kubernetes.io";
 const KEY_MESSAGE: &str = "not the key of a label: write a name of at most 63 letters, digits, dashes, dots and \
      underscores, with or without a domain and a slash before it, such as node.example/pool";
 
-/// A key of `matchLabels` that no label can have. Keys have no `maxLength` in a schema.
-const IS_NO_KEY: &str = "k.size() > 317 || format.qualifiedName().validate(k).hasValue()";
+/// Whether `name` can be the key of a label. Kubernetes has a library for it since 1.31.
+fn is_key(name: &str) -> String {
+    const LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
+    format!(
+        "{name}.matches('^({LABEL}([.]{LABEL})*/)?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$') \
+         && {name}.matches('(^|/)[^/]{{1,63}}$') && !{name}.matches('^[^/]{{254}}')"
+    )
+}
 
 /// What every selector obeys.
 fn selector_schema() -> Schema {
+    let is_key_of_map = is_key("k");
     json_schema!({
         "type": "object",
         "x-kubernetes-map-type": "atomic",
@@ -34,15 +41,16 @@ fn selector_schema() -> Schema {
                     "type": "string",
                     "maxLength": limits::NAME,
                     "x-kubernetes-validations": [{
-                        "rule": "!format.labelValue().validate(self).hasValue()",
+                        "rule": "self.matches('^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$')",
                         "message": "not the value of a label: write at most 63 letters, digits, dashes, dots and \
                             underscores, starting and ending with a letter or digit",
                     }],
                 },
                 "x-kubernetes-validations": [{
-                    "rule": format!("!self.exists(k, {IS_NO_KEY})"),
+                    // Keys have no `maxLength` in a schema.
+                    "rule": format!("self.all(k, k.size() <= 317 && {is_key_of_map})"),
                     "messageExpression": format!(
-                        "'\"' + self.map(k, {IS_NO_KEY}, k)[0] + '\" is {KEY_MESSAGE}'"
+                        "'\"' + self.map(k, k.size() > 317 || !({is_key_of_map}), k)[0] + '\" is {KEY_MESSAGE}'"
                     ),
                 }],
             },
@@ -60,7 +68,7 @@ fn selector_schema() -> Schema {
                             "type": "string",
                             "maxLength": 317,
                             "x-kubernetes-validations": [{
-                                "rule": "!format.qualifiedName().validate(self).hasValue()",
+                                "rule": is_key("self"),
                                 "message": KEY_MESSAGE,
                             }],
                         },

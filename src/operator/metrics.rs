@@ -597,6 +597,7 @@ mod tests {
         metrics.watch_spoke("k");
         metrics.watch_failed("k");
         metrics.unreadable("k");
+        metrics.webhook_answered(WebhookAnswer::Completed);
         metrics.observe_stamping(Duration::from_secs(1));
         metrics.observe_cycle(Duration::from_secs(1));
         metrics.stopped([("p", 1)].into_iter());
