@@ -18,6 +18,28 @@ demo: ## Show the main job on a real control plane (KEEP=1 leaves it running)
 test: lint ## Run every check and test, those on a real control plane too
 	$(CARGO) test --workspace
 
+# A binary that needs nothing of the system that it runs on, the same wherever it is built.
+STATIC_TARGET = x86_64-unknown-linux-gnu
+STATIC_FLAGS = -C target-feature=+crt-static -C strip=symbols --remap-path-prefix=$(CURDIR)=/rempart \
+	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+STATIC_BINARY = target/$(STATIC_TARGET)/release/rempart
+IMAGE = --package rempart-image --
+
+.PHONY: static-binary
+static-binary:
+	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --release --locked --target $(STATIC_TARGET) --package rempart --bin rempart
+
+.PHONY: image
+image: static-binary ## Make the container image, as an archive, and its bill of materials, without a container engine
+	$(CARGO) run $(IMAGE) archive --binary $(STATIC_BINARY) \
+		--created $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct)) --revision $(shell git rev-parse HEAD) \
+		target/image/rempart.tar
+	$(CARGO) run $(IMAGE) bill-of-materials target/image/rempart.cdx.json
+
+.PHONY: image-root
+image-root: static-binary
+	$(CARGO) run $(IMAGE) root --binary $(STATIC_BINARY) target/image/root
+
 .PHONY: versions
 versions: ## Try admission on every version of Kubernetes that Rempart takes (builds an API server of each, once)
 	$(CARGO) test --test cluster -- --ignored admission-

@@ -13,13 +13,20 @@ mod value;
 
 use std::{cell::RefCell, collections::BTreeMap};
 
+use kube::core::{DynamicObject, admission::AdmissionRequest};
 use proptest::{collection as many, prelude::*, test_runner::TestCaseError};
 use rempart::{
-    admission::AdmissionSettings,
+    admission::{
+        AdmissionSettings,
+        review::{self, EnforcedPolicy},
+    },
     api::{PlacementPolicy, PolicyMode},
     convert,
     operator::reconcile::admission::objects_of,
 };
+
+use rempart_core::{policy::Policy, sensitivity::SensitivityStatement};
+use serde_json::{Value, json};
 
 use self::api_server::{AdmissionChain, Outcome, ProgramCache, Ruling};
 use crate::{
@@ -54,7 +61,7 @@ impl Coverage {
 }
 
 /// What must not go unseen, each at least once in so many judgements.
-const SEEN: [(&str, usize); 38] = [
+const SEEN: [(&str, usize); 40] = [
     ("not governed", 10),
     ("skipped by a match condition", 10),
     ("passes the validation", 10),
@@ -93,6 +100,8 @@ const SEEN: [(&str, usize); 38] = [
     ("UPDATE jobs", 50),
     ("CREATE cronjobs", 150),
     ("UPDATE cronjobs", 80),
+    ("completed", 50),
+    ("nothing to complete", 50),
 ];
 
 #[test]
@@ -148,9 +157,52 @@ fn agree(
             coverage.count(answer(&oracle, &request, expected.as_ref(), &rulings));
             coverage.count(format!("{} {}", request.operation, request.resource));
             coverage.count(format!("{} {}", spec.mode, if expected.is_some() { "fails" } else { "passes" }));
+            if spec.mode == PolicyMode::Enforce && oracle.governs(&request) {
+                completed_passes(policy, &request, &oracle, &chain, coverage)?;
+            }
         }
     }
     Ok(())
+}
+
+/// Has the webhook complete the request: validations then miss nothing that it could add, and it has nothing more to add.
+fn completed_passes(
+    policy: &Policy,
+    request: &Request,
+    oracle: &Oracle<'_>,
+    chain: &AdmissionChain,
+    coverage: &Coverage,
+) -> Result<(), TestCaseError> {
+    let enforced = EnforcedPolicy { policy: policy.clone(), uid: Some("0a1b2c3d-0000".to_owned()) };
+    let spoken = SensitivityStatement::of(&request.labels);
+    let patch = review::complete(&review_of(request), &enforced, &spoken);
+    let mut completed = request.clone();
+    json_patch::patch(&mut completed.object, &patch).expect("it is a patch of this object");
+    let again = review::complete(&review_of(&completed), &enforced, &spoken);
+    prop_assert!(again.is_empty(), "{patch} and then {again} of {request:#?}");
+    let expected = oracle.refusal(&completed);
+    let is_new = request.operation == "CREATE";
+    prop_assert!(
+        !is_new || expected.as_ref().is_none_or(|refusal| refusal.code != "SelectorMissing"),
+        "{completed:#?}"
+    );
+    compare(PolicyMode::Enforce, &completed, expected.as_ref(), &chain.ask(&completed))?;
+    coverage.count(if patch.is_empty() { "nothing to complete" } else { "completed" });
+    Ok(())
+}
+
+/// The request as an API server asks a webhook about it.
+fn review_of(request: &Request) -> AdmissionRequest<DynamicObject> {
+    let (resource, _) = request.resource.split_once('/').unwrap_or((request.resource, ""));
+    let object = |object: &Value| if object.is_object() { object.clone() } else { Value::Null };
+    let asked = json!({
+        "uid": "0", "kind": {"group": request.group, "version": "v1", "kind": request.kind},
+        "resource": {"group": request.group, "version": "v1", "resource": resource},
+        "namespace": request.namespace, "operation": request.operation,
+        "userInfo": {"username": request.user, "groups": request.groups},
+        "object": object(&request.object), "oldObject": object(&request.old),
+    });
+    serde_json::from_value(asked).expect("it is a review")
 }
 
 /// Says in what the rulings are not what is expected.
