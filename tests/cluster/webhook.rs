@@ -198,10 +198,24 @@ async fn main_job(_: &Context) -> Result<()> {
     })
     .await?;
     site.completed().await?;
-
-    site.deletes_policy().await?;
     let ended = operator.terminate().await;
     ensure!(ended.is_some_and(|status| status.success()), "{ended:?}");
+
+    // The cluster is upgraded, and then the release: policies do it from now on.
+    site.cluster.choose_mutation(MutationChoice::Auto);
+    site.cluster.install_chart(&json!({})).await?;
+    let operator = site.operator().await?;
+    site.completed().await?;
+    site.enforced().await?;
+    eventually("what the webhook had to end with its role", SOON, async || {
+        let left = site.configurations().await?;
+        ensure!(left.is_empty(), "{left:?}");
+        anyhow::Ok(())
+    })
+    .await?;
+    site.completed().await?;
+    site.deletes_policy().await?;
+    drop(operator);
     Ok(())
 }
 

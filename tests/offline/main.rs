@@ -35,6 +35,7 @@ mod random_requests;
 mod references;
 #[path = "../refused_table.rs"]
 mod refused_table;
+mod release;
 mod report;
 mod schema;
 mod simulate;

@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -42,6 +42,8 @@ pub struct ControlPlane {
     pub(super) watchdog: Arc<ProcessWatchdog>,
     pub(super) layout: ControlPlaneLayout,
     options: ControlPlaneOptions,
+    /// Who completes pods from the next installation of the chart and the next start of the operator on.
+    mutation: std::sync::Mutex<MutationChoice>,
     admin: Client,
     admin_kubeconfig: PathBuf,
     admin_config: Config,
@@ -66,6 +68,7 @@ impl ControlPlane {
             processes: Mutex::default(),
             watchdog: Arc::new(ProcessWatchdog::start(dir)?),
             layout,
+            mutation: std::sync::Mutex::new(options.mutation),
             options,
             admin: kubeconfig::client(&admin_kubeconfig, admin_config.clone())?,
             admin_kubeconfig,
@@ -103,9 +106,18 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// Has others complete pods, from the next installation of the chart and the next start of the operator on.
+    pub fn choose_mutation(&self, choice: MutationChoice) {
+        *self.mutation.lock().unwrap_or_else(PoisonError::into_inner) = choice;
+    }
+
+    fn mutation_choice(&self) -> MutationChoice {
+        *self.mutation.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether the webhook completes pods.
     pub(super) fn has_webhook(&self) -> bool {
-        match self.options.mutation {
+        match self.mutation_choice() {
             MutationChoice::Auto => !self.options.kubernetes.serves_mutations(),
             MutationChoice::Webhook => true,
             MutationChoice::Policies | MutationChoice::None => false,
@@ -119,7 +131,7 @@ impl ControlPlane {
 
     /// The value `mutation` of the chart.
     pub(super) fn mutation(&self) -> &'static str {
-        match self.options.mutation {
+        match self.mutation_choice() {
             MutationChoice::Auto => "Auto",
             MutationChoice::Policies => "Policies",
             MutationChoice::Webhook => "Webhook",
