@@ -1,4 +1,5 @@
-//! The bill of materials: which crates the binary is made of, each with its version and licence, in `CycloneDX`.
+//! The bill of materials: which crates the binary is made of, and the certificates beside it, each with its version and
+//! licence, in `CycloneDX`.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -16,6 +17,8 @@ use cyclonedx_bom::{
 
 /// The package of the binary.
 const PACKAGE: &str = "rempart";
+/// The package of the certificates.
+const AUTHORITIES: &str = "webpki-root-certs";
 /// What it is built for.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
@@ -27,7 +30,8 @@ pub(crate) fn of(manifest: &Path) -> anyhow::Result<Vec<u8>> {
     let root = metadata.packages.iter().find(|package| package.name == PACKAGE).context("there is no such package")?;
     // What is built for tests, or runs during the build alone, is not in the binary.
     let mut linked: BTreeSet<&PackageId> = BTreeSet::new();
-    let mut next = vec![&root.id];
+    let authorities = metadata.packages.iter().find(|package| package.name == AUTHORITIES);
+    let mut next = vec![&root.id, &authorities.context("there are no authorities")?.id];
     while let Some(id) = next.pop() {
         if linked.insert(id)
             && let Some(node) = resolved.nodes.iter().find(|node| node.id == *id)
@@ -66,7 +70,8 @@ pub(crate) fn of(manifest: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// An old way to write `OR` is read as that.
 fn choice(license: &str) -> LicenseChoice {
-    LicenseChoice::expression(&license.replace('/', " OR "))
+    let license = license.replace('/', " OR ");
+    LicenseChoice::expression(&license.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -81,7 +86,9 @@ mod tests {
         let bill: Value = serde_json::from_slice(&of(&manifest).unwrap()).unwrap();
         let components = bill["components"].as_array().unwrap();
         let named = |name: &str| components.iter().find(|component| component["name"] == name);
-        assert!(named("kube").is_some() && named("rempart-core").is_some(), "{}", components.len());
+        for name in ["kube", "rempart-core", AUTHORITIES] {
+            assert!(named(name).is_some(), "{name}");
+        }
         assert!(named("proptest").is_none() && named("rempart-lab").is_none());
         for component in components {
             assert!(component["licenses"][0]["expression"].is_string(), "{component}");
