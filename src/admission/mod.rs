@@ -252,6 +252,18 @@ pub fn is_ours(name: &str) -> bool {
     is_of_chart(name) || policy_of(name).is_some()
 }
 
+/// What makes a `ClusterRole` of the chart the owner of an object: it ends with the role.
+#[must_use]
+pub fn owned_by_role(name: &str, uid: &str) -> OwnerReference {
+    OwnerReference {
+        api_version: "rbac.authorization.k8s.io/v1".to_owned(),
+        kind: "ClusterRole".to_owned(),
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+        ..OwnerReference::default()
+    }
+}
+
 /// The metadata of the object `name` of the policy `policy`, which a `ClusterRole` owns, by name and identifier.
 fn metadata(name: &str, policy: &str, description: Option<&str>, owner: Option<(&str, &str)>) -> ObjectMeta {
     let text = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
@@ -260,15 +272,7 @@ fn metadata(name: &str, policy: &str, description: Option<&str>, owner: Option<(
         name: Some(name.to_owned()),
         labels: Some(labels.map(text).into()),
         annotations: description.map(|description| [text((DESCRIPTION, description))].into()),
-        owner_references: owner.map(|(name, uid)| {
-            vec![OwnerReference {
-                api_version: "rbac.authorization.k8s.io/v1".to_owned(),
-                kind: "ClusterRole".to_owned(),
-                name: name.to_owned(),
-                uid: uid.to_owned(),
-                ..OwnerReference::default()
-            }]
-        }),
+        owner_references: owner.map(|(name, uid)| vec![owned_by_role(name, uid)]),
         ..ObjectMeta::default()
     }
 }

@@ -153,7 +153,7 @@ pub async fn run(
     }
 
     let (owner, mutation_owner) = preflight::admission_owners(&client, &mutation).await;
-    engine.set_admission_owners(owner, mutation_owner);
+    engine.set_admission_owners(owner, mutation_owner.clone());
     let (sender, observations) = mpsc::channel(BACKLOG);
     for (name, task) in watch::tasks(&client, &sender, &metrics, &settings) {
         tasks.spawn(async move {
@@ -183,6 +183,7 @@ pub async fn run(
             guarded: guarded.clone(),
             leadership: leadership.clone(),
             clock: Arc::clone(&clock),
+            owner: mutation.cluster_role().zip(mutation_owner),
         };
         Webhook::start(bound, trusted, metrics.clone(), &mut tasks)
     });

@@ -210,6 +210,7 @@ async fn main_job(_: &Context) -> Result<()> {
     eventually("what the webhook had to end with its role", SOON, async || {
         let left = site.configurations().await?;
         ensure!(left.is_empty(), "{left:?}");
+        ensure!(secrets.get_opt("rempart-webhook").await?.is_none(), "its authorities are there");
         anyhow::Ok(())
     })
     .await?;

@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use super::authority::{self, Authority, ShownCertificate};
+use crate::admission::owned_by_role;
 use crate::operator::{clock::Clock, error_chain::ErrorChain, lease::Leadership, names::MANAGED_BY};
 
 /// The `Secret` of the authorities, in the operator's namespace.
@@ -41,6 +42,8 @@ pub(super) struct CertificateKeeper {
     pub(super) guarded: Client,
     pub(super) leadership: Leadership,
     pub(super) clock: Arc<dyn Clock>,
+    /// The `ClusterRole` with which the authorities end, by name and identifier.
+    pub(super) owner: Option<(&'static str, String)>,
     /// What API servers trust.
     pub(super) bundle: watch::Sender<Option<Arc<str>>>,
     /// What is shown to them; nothing before there is something.
@@ -124,7 +127,12 @@ impl CertificateKeeper {
             }
             let text = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
             let labels = [("app.kubernetes.io/name", "rempart"), MANAGED_BY].map(text).into();
-            let metadata = ObjectMeta { name: Some(SECRET.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
+            let metadata = ObjectMeta {
+                name: Some(SECRET.to_owned()),
+                labels: Some(labels),
+                owner_references: self.owner.as_ref().map(|(role, uid)| vec![owned_by_role(role, uid)]),
+                ..ObjectMeta::default()
+            };
             secrets.create(&PostParams::default(), &Secret { metadata, data, ..Secret::default() }).await
         };
         tokio::time::timeout(DEADLINE, written).await??;

@@ -80,6 +80,8 @@ pub(super) struct WebhookTrust {
     pub(super) guarded: Client,
     pub(super) leadership: Leadership,
     pub(super) clock: Arc<dyn Clock>,
+    /// The `ClusterRole` with which the authorities end, by name and identifier.
+    pub(super) owner: Option<(&'static str, String)>,
 }
 
 /// The names by which an API server knows a server at `address`.
@@ -102,13 +104,22 @@ impl Webhook {
         tasks: &mut JoinSet<&'static str>,
     ) -> Self {
         let BoundWebhook { listener, address } = bound;
-        let WebhookTrust { namespace, client, guarded, leadership, clock } = trust;
+        let WebhookTrust { namespace, client, guarded, leadership, clock, owner } = trust;
         let (bundle, authorities) = watch::channel(None);
         let (certificate, shown) = watch::channel(None);
         let (facts, known) = watch::channel(Arc::default());
         let names = names(&address);
-        let keeper =
-            CertificateKeeper { namespace, names, client, guarded, leadership, clock, bundle, shown: certificate };
+        let keeper = CertificateKeeper {
+            namespace,
+            names,
+            client,
+            guarded,
+            leadership,
+            clock,
+            owner,
+            bundle,
+            shown: certificate,
+        };
         tasks.spawn(async move {
             keeper.run().await;
             "webhook certificates"
