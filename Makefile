@@ -38,7 +38,7 @@ image: static-binary ## Make the container image, as an archive, and its bill of
 
 .PHONY: image-root
 image-root: static-binary
-	$(CARGO) run $(IMAGE) root --binary $(STATIC_BINARY) target/image/root
+	$(CARGO) run $(IMAGE) root --binary $(STATIC_BINARY) target/image/files
 
 .PHONY: versions
 versions: ## Try admission on every version of Kubernetes that Rempart takes (builds an API server of each, once)

@@ -5,7 +5,7 @@ use super::{
     CompiledValidation,
     constants::variable,
     matching::{Labelled, Target, condition},
-    statements,
+    statements::{self, Note, notes},
 };
 use rempart_core::policy::Policy;
 
@@ -14,15 +14,16 @@ pub(super) fn compiled(policy: &Policy) -> CompiledValidation {
     let mut variables = vec![
         variable(
             "levelNotes",
-            "[object.metadata.?labels[?'rempart.dev/sensitivity']]\n  \
-             .filter(v, v.hasValue() && v != oldObject.?metadata.?labels[?'rempart.dev/sensitivity'])\n  \
-             .map(v, {'where': 'label rempart.dev/sensitivity', 'value': v.value()})",
+            notes([Note::new("object.metadata.?labels[?'rempart.dev/sensitivity']")
+                .other_than("oldObject.?metadata.?labels[?'rempart.dev/sensitivity']")
+                .standing("'label rempart.dev/sensitivity'")]),
         ),
         variable(
             "categoryNotes",
-            "[object.metadata.?labels[?'rempart.dev/categories']]\n  \
-             .filter(v, v.hasValue() && v != oldObject.?metadata.?labels[?'rempart.dev/categories'])\n  \
-             .map(v, {'where': 'label rempart.dev/categories', 'value': v.value(), 'separator': '.'})",
+            notes([Note::new("object.metadata.?labels[?'rempart.dev/categories']")
+                .other_than("oldObject.?metadata.?labels[?'rempart.dev/categories']")
+                .standing("'label rempart.dev/categories'")
+                .separated_by(".")]),
         ),
     ];
     variables.extend(statements::wrong_notes(policy));

@@ -280,18 +280,18 @@ fn refusal(policy: &Policy, mutation: &MutationMode) -> Validation {
     let (name, demand, missing) = (policy.name.as_str(), demand_in_words(policy), missing_in_words());
     let node = statements::quoted("object.spec.nodeName");
     let mark = format!("{}{name}", rempart_core::keys::COMPLETED);
+    let where_marked =
+        |text: &str| format!("\n    + ('{mark}' in object.metadata.?labels.orValue({{}})\n      ? '{text}' : '')");
     let remedy = match mutation {
         MutationMode::Policies => format!(
-            "' needs; admission adds it, so another webhook or policy took it away: let that leave spec.nodeSelector alone'\n    \
-             + ('{mark}' in object.metadata.?labels.orValue({{}})\n      \
-             ? ', or remove label {mark}, by which admission takes the pod for complete' : '')\n    \
-             + '; within half a minute of an installation, or of an API server\\'s start, try again'"
+            "' needs; admission adds it, so another webhook or policy took it away: let that leave spec.nodeSelector alone'{}\n    \
+             + '; within half a minute of an installation, or of an API server\\'s start, try again'",
+            where_marked(&format!(", or remove label {mark}, by which admission takes the pod for complete"))
         ),
         MutationMode::Webhook(_) => format!(
             "' needs; the webhook of rempart-admission adds it, and did not answer, or another took it away: try again, and \
-             look whether the pods of rempart-admission are ready'\n    \
-             + ('{mark}' in object.metadata.?labels.orValue({{}})\n      \
-             ? '; or remove label {mark}, by which the webhook takes the pod for complete' : '')"
+             look whether the pods of rempart-admission are ready'{}",
+            where_marked(&format!("; or remove label {mark}, by which the webhook takes the pod for complete"))
         ),
         MutationMode::None => {
             "' needs; nothing adds it in this cluster: write it into spec.nodeSelector, of the pod template \

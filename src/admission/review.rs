@@ -36,41 +36,41 @@ pub fn complete(
     policy: &EnforcedPolicy,
     spoken: &SensitivityStatement,
 ) -> Patch {
-    let changed = request.object.as_ref().and_then(|object| {
+    let patch = request.object.as_ref().and_then(|object| {
         let is_asked = |kind: &WorkloadKind| {
             let group = kind.api_version().split_once('/').map_or("", |(group, _)| group);
             (kind.as_str(), group) == (request.kind.kind.as_str(), request.kind.group.as_str())
         };
         let kind = WorkloadKind::ALL.into_iter().find(is_asked)?;
-        let old = request.old_object.as_ref();
         let namespace = request.namespace.as_deref().unwrap_or_default();
-        match kind.template_at() {
-            None => completed_pod(request, object, policy, namespace, spoken),
-            Some(at) => completed_template(request, (object, old), (kind, at), policy, namespace, spoken),
-        }
+        // A pod is changed itself, as a template is.
+        let pointer = kind.template_at().map_or_else(String::new, |at| format!("/{}", at.replace('.', "/")));
+        let completion = if kind == WorkloadKind::Pod {
+            completion_of_pod(request, object, policy, namespace, spoken)
+        } else {
+            completion_of_template(request, object, (kind, &pointer), policy, namespace, spoken)
+        };
+        let completion = completion.filter(|completion| !completion.is_empty())?;
+        let mut after = object.data.clone();
+        put(after.pointer_mut(&pointer)?, &completion);
+        Some(json_patch::diff(&object.data, &after))
     });
-    // The metadata of an object says nothing here that is changed, but for a pod's labels, which no pod is given.
-    changed.map_or_else(Patch::default, |(before, after)| json_patch::diff(&before, &after))
+    patch.unwrap_or_default()
 }
 
-type Change = (Value, Value);
-
-fn completed_pod(
+fn completion_of_pod(
     request: &AdmissionRequest<DynamicObject>,
     pod: &DynamicObject,
     policy: &EnforcedPolicy,
     namespace: &str,
     spoken: &SensitivityStatement,
-) -> Option<Change> {
+) -> Option<Completion> {
     if request.operation != Operation::Create || is_mirror(request, pod) {
         return None;
     }
     let annotations: Labels = pod.metadata.annotations.clone().unwrap_or_default();
     let selector = texts(pod.data.pointer("/spec/nodeSelector"));
-    let completion = policy.policy.completion_of_pod(namespace, spoken, &annotations, &selector);
-    let mut after = pod.data.clone();
-    apply(after.get_mut("spec")?, "nodeSelector", &completion.selector);
-    Some((pod.data.clone(), after))
+    Some(policy.policy.completion_of_pod(namespace, spoken, &annotations, &selector))
 }
 
 /// Whether a kubelet asks for its own pod, for a static one that it has placed already.
@@ -84,21 +84,20 @@ fn is_mirror(request: &AdmissionRequest<DynamicObject>, pod: &DynamicObject) -> 
         && user.username.as_deref().and_then(|name| name.strip_prefix("system:node:")) == Some(node)
 }
 
-fn completed_template(
+fn completion_of_template(
     request: &AdmissionRequest<DynamicObject>,
-    (object, old): (&DynamicObject, Option<&DynamicObject>),
-    (kind, at): (WorkloadKind, &str),
+    object: &DynamicObject,
+    (kind, pointer): (WorkloadKind, &str),
     policy: &EnforcedPolicy,
     namespace: &str,
     spoken: &SensitivityStatement,
-) -> Option<Change> {
+) -> Option<Completion> {
     let controller = object.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
     if !kind.speaks_for_pods(controller.map(|controller| controller.kind.as_str())) {
         return None;
     }
-    let pointer = format!("/{}", at.replace('.', "/"));
-    let template = object.data.pointer(&pointer)?;
-    if request.operation != Operation::Create && !is_touched(object, old?, kind, &pointer) {
+    let template = object.data.pointer(pointer)?;
+    if request.operation != Operation::Create && !is_touched(object, request.old_object.as_ref()?, kind, pointer) {
         return None;
     }
     let own = object.metadata.annotations.as_ref().map(SensitivityStatement::of).unwrap_or_default();
@@ -106,10 +105,7 @@ fn completed_template(
     let (annotations, labels, selector) =
         (field("/metadata/annotations"), field("/metadata/labels"), field("/spec/nodeSelector"));
     let fields = TemplateFields { annotations: &annotations, labels: &labels, selector: &selector };
-    let completion = policy.policy.completion_of_template(policy.uid.as_deref(), namespace, spoken, &own, fields);
-    let mut after = object.data.clone();
-    put(after.pointer_mut(&pointer)?, &completion);
-    Some((object.data.clone(), after))
+    Some(policy.policy.completion_of_template(policy.uid.as_deref(), namespace, spoken, &own, fields))
 }
 
 /// Whether an update changes the template, or what the workload says of it, so that a rollout happens anyway. Nothing of
@@ -139,9 +135,6 @@ fn put(template: &mut Value, completion: &Completion) {
 
 /// Applies `changes` to the map `field` of `parent`, which may not be there.
 fn apply(parent: &mut Value, field: &str, changes: &MapChanges) {
-    if changes.is_empty() {
-        return;
-    }
     let Some(parent) = parent.as_object_mut() else { return };
     let mut map = match parent.remove(field) {
         Some(Value::Object(map)) => map,

@@ -138,7 +138,9 @@ impl Site {
         Ok(found.iter().map(ResourceExt::name_any).collect())
     }
 
-    async fn deletes_policy(&self) -> Result<()> {
+    /// Pods are completed to the last; then nothing is left of the policy.
+    async fn ends(&self, operator: OperatorProcess) -> Result<()> {
+        self.completed().await?;
         let object = json!({"apiVersion": "rempart.dev/v1alpha1", "kind": "PlacementPolicy", "metadata": {}});
         api_of(&self.admin, &object).delete("state", &DeleteParams::default()).await?;
         eventually("nothing of the policy to be left", SOON, async || {
@@ -149,6 +151,7 @@ impl Site {
             anyhow::Ok(())
         })
         .await?;
+        drop(operator);
         Ok(())
     }
 }
@@ -214,10 +217,7 @@ async fn main_job(_: &Context) -> Result<()> {
         anyhow::Ok(())
     })
     .await?;
-    site.completed().await?;
-    site.deletes_policy().await?;
-    drop(operator);
-    Ok(())
+    site.ends(operator).await
 }
 
 async fn older(_: &Context) -> Result<()> {
@@ -240,8 +240,5 @@ async fn older(_: &Context) -> Result<()> {
         anyhow::Ok(())
     })
     .await?;
-    site.completed().await?;
-    site.deletes_policy().await?;
-    drop(operator);
-    Ok(())
+    site.ends(operator).await
 }

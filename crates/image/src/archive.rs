@@ -199,7 +199,7 @@ mod tests {
         let said: Vec<_> = last.lines().filter(|line| !line.is_empty()).collect();
         let user = format!("USER {USER}");
         let entrypoint = format!("ENTRYPOINT [\"/{BINARY}\"]");
-        assert_eq!(said, ["COPY --from=build /rempart/target/image/root/ /", &user, &entrypoint]);
+        assert_eq!(said, ["COPY --from=build /rempart/target/image/files/ /", &user, &entrypoint]);
         // What is copied is what `RootFiles` writes, by the same target of make as here.
         assert!(dockerfile.contains("RUN make image-root\n"));
         let toolchain = include_str!("../../../rust-toolchain.toml");

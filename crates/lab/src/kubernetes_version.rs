@@ -19,10 +19,7 @@ pub enum KubernetesVersion {
 }
 
 impl KubernetesVersion {
-    /// The oldest that Rempart takes: validating admission policies are stable since.
-    pub const OLDEST: Self = Self::V1_30;
-
-    /// All of them, in order.
+    /// All of them, in order, from the oldest that Rempart takes: validating admission policies are stable since.
     pub const ALL: [Self; 8] =
         [Self::V1_30, Self::V1_31, Self::V1_32, Self::V1_33, Self::V1_34, Self::V1_35, Self::V1_36, Self::V1_37];
 

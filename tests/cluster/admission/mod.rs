@@ -6,6 +6,7 @@
 
 mod random;
 mod short;
+mod variant;
 mod webhook;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -18,12 +19,13 @@ use rempart::{
     api::PlacementPolicy,
     operator::reconcile::admission::objects_of,
 };
-use rempart_lab::{Component, ControlPlane, ControlPlaneOptions, KubernetesVersion, MutationChoice, eventually};
+use rempart_lab::{Component, ControlPlane, eventually};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use self::{
     short::{expanded, kind_of, merged, path_of, spelt_out},
+    variant::{CompletedBy, NOBODY_ADDS, TableVariant},
     webhook::TableWebhook,
 };
 use crate::{
@@ -47,90 +49,6 @@ impl Shared {
         laid.as_ref().map_err(|error| anyhow::anyhow!("the table cannot be laid: {error}"))
     }
 }
-
-/// An API server that is asked, and who completes pods there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct TableVariant {
-    kubernetes: KubernetesVersion,
-    completed_by: CompletedBy,
-}
-
-/// Who completes pods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CompletedBy {
-    /// Mutating admission policies.
-    Policies,
-    /// The webhook, where there are none.
-    Webhook,
-    /// Nobody.
-    Nobody,
-}
-
-impl Default for TableVariant {
-    fn default() -> Self {
-        Self { kubernetes: KubernetesVersion::default(), completed_by: CompletedBy::Policies }
-    }
-}
-
-impl TableVariant {
-    /// The variants that everybody tries, and those that take an API server of their own each.
-    fn all() -> impl Iterator<Item = Self> {
-        let older = Self { kubernetes: KubernetesVersion::V1_33, completed_by: CompletedBy::Nobody };
-        let by_itself = KubernetesVersion::ALL.into_iter().map(|kubernetes| {
-            let serves = kubernetes.serves_mutations();
-            let completed_by = if serves { CompletedBy::Policies } else { CompletedBy::Webhook };
-            Self { kubernetes, completed_by }
-        });
-        by_itself.chain([older])
-    }
-
-    /// Whether it is tried only by who asks for it.
-    fn is_asked_for(self) -> bool {
-        ![KubernetesVersion::default(), KubernetesVersion::V1_33].contains(&self.kubernetes)
-    }
-
-    /// What begins the names of its trials.
-    fn prefix(self) -> String {
-        let minor = self.kubernetes.minor();
-        match self.completed_by {
-            CompletedBy::Policies if self.kubernetes == KubernetesVersion::default() => "admission".to_owned(),
-            CompletedBy::Policies => format!("admission-{minor}-policies"),
-            CompletedBy::Webhook => format!("admission-{minor}-webhook"),
-            CompletedBy::Nobody => format!("admission-{minor}-none"),
-        }
-    }
-
-    fn options(self) -> ControlPlaneOptions {
-        let mutation = match self.completed_by {
-            CompletedBy::Policies | CompletedBy::Webhook => MutationChoice::Auto,
-            CompletedBy::Nobody => MutationChoice::None,
-        };
-        ControlPlaneOptions { kubernetes: self.kubernetes, mutation, ..ControlPlaneOptions::default() }
-    }
-
-    /// Whether the case is tried. What exists before a request was completed when it was made, but where nobody completes.
-    fn tries(self, case: &Value) -> bool {
-        self.completed_by != CompletedBy::Nobody || case.get("existing").is_none()
-    }
-
-    /// What an API server says of a pod that lacks what it needs, in place of what the table has.
-    fn told(self, expected: &str) -> String {
-        const BY_POLICIES: &str = "admission adds it, so another webhook or policy took it away: let that leave \
-            spec.nodeSelector alone; within half a minute of an installation, or of an API server's start, try again";
-        let here = match self.completed_by {
-            CompletedBy::Policies => BY_POLICIES,
-            CompletedBy::Webhook => {
-                "the webhook of rempart-admission adds it, and did not answer, or another took it away: try again, and look \
-                 whether the pods of rempart-admission are ready"
-            }
-            CompletedBy::Nobody => NOBODY_ADDS,
-        };
-        expected.replace(BY_POLICIES, here)
-    }
-}
-
-const NOBODY_ADDS: &str =
-    "nothing adds it in this cluster: write it into spec.nodeSelector, of the pod template where there is one";
 
 pub(crate) fn trials() -> Vec<Trial> {
     TableVariant::all().flat_map(trials_of).collect()
