@@ -192,16 +192,17 @@ fn all_policies_must_agree_and_only_those_that_enforce() {
     assert!(log.checked().breaches.is_empty());
     other["spec"]["mode"] = json!("Enforce");
     log.fact(30.0, "placementpolicies", &other);
-    log.placed(40.0, "bad", "nord");
+    let enforced = 31.0 + admission_learns();
+    log.placed(enforced, "bad", "nord");
     assert_eq!(log.checked().breaches.len(), 1);
     // It is on its way out, held by a finalizer; and then it is gone.
-    other["metadata"]["deletionTimestamp"] = json!("2026-11-22T12:00:50Z");
+    other["metadata"]["deletionTimestamp"] = json!(at(enforced + 10.0).to_string());
     other["metadata"]["finalizers"] = json!(["rempart.dev/policy"]);
-    log.fact(50.0, "placementpolicies", &other);
-    log.placed(60.0, "leaving", "nord");
+    log.fact(enforced + 10.0, "placementpolicies", &other);
+    log.placed(enforced + 20.0, "leaving", "nord");
     other["metadata"]["finalizers"] = json!([]);
-    log.fact(70.0, "placementpolicies", &other);
-    log.placed(80.0, "left", "nord");
+    log.fact(enforced + 30.0, "placementpolicies", &other);
+    log.placed(enforced + 40.0, "left", "nord");
     assert_eq!(log.checked().breaches.len(), 1);
 }
 
@@ -427,7 +428,10 @@ fn what_nobody_demands_any_more_is_met_and_what_somebody_demands_again_is_not() 
 fn of_a_pod_that_was_made_while_rempart_was_away_nobody_asks_anything() {
     let away = LeaderGap { from: at(30.0), until: at(40.0), why: "uninstalled".to_owned() };
     let record = RunRecord { uninstalled: vec![away], ..RunRecord::default() };
-    for (second, breach) in [(25.0, true), (29.0, true), (31.0, false), (39.0, false), (45.0, false), (47.0, true)] {
+    let asked = 40.0 + admission_learns();
+    for (second, breach) in
+        [(25.0, true), (29.0, true), (31.0, false), (39.0, false), (asked - 1.0, false), (asked + 1.0, true)]
+    {
         let mut log = certified();
         log.placed(second, "it", "stray");
         assert_eq!(!log.checked_with(&record).breaches.is_empty(), breach, "{second}");

@@ -17,6 +17,11 @@ fn at(second: f64) -> Timestamp {
     BEGINNING.parse::<Timestamp>().unwrap() + Duration::from_secs_f64(second)
 }
 
+/// How long admission may take to learn of a fact, in seconds.
+fn admission_learns() -> f64 {
+    AuditTolerance::default().admission.as_secs_f64()
+}
+
 /// A log that is being written. Every request takes ten milliseconds.
 #[derive(Clone, Default)]
 struct AuditLogWriter {
