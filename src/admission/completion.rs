@@ -34,9 +34,10 @@ pub(super) enum NamespaceLevel {
 /// the identifier `uid` of the policy is not known.
 pub(super) fn unmarked(policy: &Policy, uid: Option<&str>, level: NamespaceLevel) -> LabelSelector {
     let Some(uid) = uid else { return LabelSelector::default() };
+    let minimum = policy.levels.minimum_rank();
     let (least, silent) = match level {
-        NamespaceLevel::Unsaid => (0, (policy.levels.default_rank(), MarkedBy::Default)),
-        NamespaceLevel::Said(rank) => (rank, (rank, MarkedBy::Namespace)),
+        NamespaceLevel::Unsaid => (minimum, (policy.levels.default_rank(), MarkedBy::Default)),
+        NamespaceLevel::Said(rank) => (rank.max(minimum), (rank.max(minimum), MarkedBy::Namespace)),
     };
     let said = (least..policy.levels.iter().len()).map(|rank| (rank, MarkedBy::Said));
     let marks: Vec<String> = said.chain([silent]).filter_map(|(rank, by)| policy.mark_at(uid, rank, by)).collect();

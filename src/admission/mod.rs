@@ -159,7 +159,7 @@ pub fn compile(
     validations.extend([
         pod_updates::compiled(policy),
         workloads::compiled(policy),
-        namespaces::compiled(policy),
+        namespaces::compiled(policy, selector),
         pod_bindings::compiled(policy, schedulers),
     ]);
     // What denies and what does not never share a name: a binding that denies would bind, for a moment, what another

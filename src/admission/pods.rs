@@ -27,8 +27,8 @@ pub(super) const MIRROR_POD: &str = "object.metadata.?annotations[?'kubernetes.i
 /// What the rank of a pod is at least, beside what it and its workload say.
 #[derive(Clone, Copy)]
 enum Floor {
-    /// This, where nothing is said.
-    Unsaid(usize),
+    /// That of the default where nothing is said, and that of the minimum.
+    Unsaid,
     /// This, whatever is said.
     Always(usize),
 }
@@ -74,21 +74,23 @@ fn of_unenforced(policy: &Policy, new_pods: &NewPods<'_>) -> CompiledValidation 
             ("no-level", vec![none(), demand(keys::SENSITIVITY, "DoesNotExist", &[])]),
             ("known-level", known),
         ]),
-        Some(complete(policy, Floor::Unsaid(policy.levels.default_rank()))),
+        Some(complete(policy, Floor::Unsaid)),
     )
 }
 
 fn of_enforced(policy: &Policy, new_pods: &NewPods<'_>) -> Vec<CompiledValidation> {
-    let (names, default) = (level_names(policy), policy.levels.default_rank());
+    let names = level_names(policy);
     // Matched everywhere, so that no label that changes meanwhile leaves a pod unjudged. A silent pod that has the key of
     // the default has what a label below that could ask for as well.
     let mut compiled = vec![new_pods(
         "pods",
         "New pods in every namespace that the policy governs, by what they say, or else by the default level.",
         Labelled::Only(vec![]),
-        Some(complete(policy, Floor::Unsaid(default))),
+        Some(complete(policy, Floor::Unsaid)),
     )];
-    for (rank, name) in names.iter().enumerate().skip(1).filter(|(rank, _)| policy.levels.demands_at(*rank)) {
+    // Of a label that is not above the minimum nothing follows that does not everywhere.
+    let above_minimum = names.iter().enumerate().skip(policy.levels.minimum_rank().saturating_add(1));
+    for (rank, name) in above_minimum.filter(|(rank, _)| policy.levels.demands_at(*rank)) {
         let above: Vec<&str> = names.iter().skip(rank).copied().collect();
         compiled.push(new_pods(
             &format!("pods-from-{name}"),
@@ -123,8 +125,10 @@ fn new_pods(
 /// annotations, which is nearly every pod, since templates are given them.
 fn complete(policy: &Policy, floor: Floor) -> String {
     let ranks = constants::ranks(policy);
+    let (default, minimum) = (policy.levels.default_rank(), policy.levels.minimum_rank());
     let rank = match floor {
-        Floor::Unsaid(rank) => format!("said.size() == 0 ? {rank} : said.map(l, {ranks}[l]).max()"),
+        Floor::Unsaid if minimum == 0 => format!("said.size() == 0 ? {default} : said.map(l, {ranks}[l]).max()"),
+        Floor::Unsaid => format!("said.size() == 0 ? {default} : ([{minimum}] + said.map(l, {ranks}[l])).max()"),
         Floor::Always(rank) => format!("([{rank}] + said.map(l, {ranks}[l])).max()"),
     };
     let is_enforced = policy.mode == EnforcementMode::Enforce;
@@ -167,6 +171,10 @@ fn complete(policy: &Policy, floor: Floor) -> String {
 /// What is said of a pod, and what follows from it: the same for a new pod and for one whose last gate opens.
 pub(super) fn needs(policy: &Policy) -> Vec<Variable> {
     let (levels, default) = (constants::levels(policy), policy.levels.default_rank());
+    let ranks = match policy.levels.minimum_rank() {
+        0 => format!("variables.levelNotes.map(n, {levels}.indexOf(n.value)).max()"),
+        minimum => format!("([{minimum}] + variables.levelNotes.map(n, {levels}.indexOf(n.value))).max()"),
+    };
     let level_keys = constants::level_keys(policy);
     let (categories, category_keys) = (constants::categories(policy), constants::category_keys(policy));
     // The key of an exception stands for that of the level.
@@ -213,9 +221,8 @@ pub(super) fn needs(policy: &Policy) -> Vec<Variable> {
         variable(
             "rank",
             format!(
-                "// of the effective level: the most sensitive of what is said\n\
-                 variables.levelNotes.size() == 0 ? {default} :\n  \
-                 variables.levelNotes.map(n, {levels}.indexOf(n.value)).max()"
+                "// of the effective level: the most sensitive of what is said, and never below the minimum\n\
+                 variables.levelNotes.size() == 0 ? {default} :\n  {ranks}"
             ),
         ),
         variable(

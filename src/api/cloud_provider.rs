@@ -227,6 +227,12 @@ pub struct QualificationSpec {
     #[schemars(schema_with = "schema::scheme")]
     pub scheme: String,
 
+    /// How high it is, where the scheme has an order, such as the SEAL levels: 0 to 100. Left out it is unknown, and meets
+    /// no `minimumLevels`. Example: `3`.
+    #[schemars(schema_with = "schema::scheme_level")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<i32>,
+
     /// The first day in force, from 00:00 UTC: a date, year-month-day. Example: `"2023-11-30"`.
     #[schemars(schema_with = "schema::date")]
     pub valid_from: String,
@@ -307,8 +313,13 @@ pub struct QualificationInForce {
     #[serde(default)]
     pub scheme: String,
 
-    /// The last day in force, with its successors when they follow without a gap. Absent when no
-    /// end is known.
+    /// The highest level in force, where the scheme has an order and it is recorded.
+    #[schemars(schema_with = "schema::scheme_level")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<i32>,
+
+    /// The last day in force, with its successors when they follow without a gap, at this level or a
+    /// higher one. Absent when no end is known.
     #[schemars(schema_with = "schema::repeated")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,

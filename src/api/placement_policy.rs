@@ -1,5 +1,7 @@
 //! `PlacementPolicy`: which data may run where. Edited by security officers.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -91,6 +93,18 @@ use super::{limits, meta, schema};
             .into(),
     ))
     .field_path(".defaultLevel"))]
+#[x_kube(validation = Rule::new("!has(self.minimumLevel) || self.levels.exists(l, l.name == self.minimumLevel)")
+    .message(Message::Expression(
+        "'\"' + self.minimumLevel + '\" is not the name of a level: write one of the names in levels, or add the level'"
+            .into(),
+    ))
+    .field_path(".minimumLevel"))]
+#[x_kube(validation = Rule::new(DEFAULT_BELOW_MINIMUM)
+    .message(Message::Expression(
+        "'\"' + self.defaultLevel + '\" is below minimumLevel \"' + self.minimumLevel + '\": write that, or a level above \
+            it'".into(),
+    ))
+    .field_path(".defaultLevel"))]
 #[x_kube(validation = Rule::new(
         "!has(self.exceptions) || self.exceptions.all(e, self.levels.exists(l, l.name == e.level))")
     .message(Message::Expression(
@@ -116,6 +130,19 @@ pub struct PlacementPolicySpec {
     /// nor they themselves. The name of one of `levels`. Example: `internal`.
     #[schemars(schema_with = "schema::short_name")]
     pub default_level: String,
+
+    /// The level below which nothing gets in the namespaces of the policy, whatever is said of it. The name of one of
+    /// `levels`, not above `defaultLevel`. Default: the first of them. Example: `internal`.
+    #[schemars(schema_with = "schema::short_name")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_level: Option<String>,
+
+    /// Whether each namespace of the policy must say its level, by the label `rempart.dev/sensitivity`: one that does not
+    /// is refused when it is created, when it comes into the policy's reach, and when its label is taken away. Those that
+    /// are there already go on; `rempart impact` names them. Default: `false`.
+    /// Example: `true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require_namespace_level: Option<bool>,
 
     /// The levels of sensitivity, from the least to the most sensitive, 1 to 16; names are unique.
     /// Each requires what it says and all that those before it say.
@@ -144,6 +171,10 @@ pub struct PlacementPolicySpec {
     #[x_kube(validation = schema::one_exception_a_namespace())]
     pub exceptions: Vec<ExceptionSpec>,
 }
+
+/// Where the minimum is no level, another rule says so.
+const DEFAULT_BELOW_MINIMUM: &str = "!has(self.minimumLevel) || !self.levels.exists(l, l.name == self.minimumLevel) || \
+     self.levels.map(l, l.name).indexOf(self.minimumLevel) <= self.levels.map(l, l.name).indexOf(self.defaultLevel)";
 
 /// What a policy does about those who do not comply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
@@ -307,6 +338,13 @@ pub struct RequirementsSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub qualifications: Vec<String>,
 
+    /// Schemes with an order in all of which the offer must be qualified now, for the pool's region, each with the lowest
+    /// level that is enough, 0 to 100: at most 32. A certificate whose level is not recorded is not enough.
+    /// Example: `{eu-csf: 2}`.
+    #[schemars(schema_with = "schema::minimum_levels")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub minimum_levels: BTreeMap<String, i32>,
+
     /// The CloudProviders that may or may not be used, by their `metadata.name`.
     /// Example: `{allow: [outscale, scaleway]}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -330,7 +368,7 @@ pub struct RequirementsSpec {
 }
 
 const SOMETHING_REQUIRED: &str = "has(self.jurisdictions) || has(self.notExposedTo) || has(self.qualifications) || \
-     has(self.providers) || has(self.regions) || has(self.maxPUE) || has(self.maxCarbonIntensity)";
+     has(self.minimumLevels) || has(self.providers) || has(self.regions) || has(self.maxPUE) || has(self.maxCarbonIntensity)";
 
 /// For each who has a say, the countries of which it must be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]

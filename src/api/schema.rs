@@ -14,7 +14,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 use super::limits;
-use rempart_core::jurisdiction::Jurisdiction;
+use rempart_core::{coverage::SchemeLevel, jurisdiction::Jurisdiction};
 
 /// A CEL rule on the value itself. The API server repeats the value before the message, so that the
 /// message need not: `Invalid value: "fr": not a country: write …`.
@@ -168,6 +168,31 @@ pub(super) fn scheme(_: &mut SchemaGenerator) -> Schema {
 /// The schemes that a policy demands.
 pub(super) fn schemes(_: &mut SchemaGenerator) -> Schema {
     demand(&identifier_of("scheme", "secnumcloud"))
+}
+
+/// How high a certificate is in its scheme.
+pub(super) fn scheme_level(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "integer",
+        "format": "int32",
+        "minimum": 0,
+        "maximum": u8::from(SchemeLevel::HIGHEST),
+    })
+}
+
+/// The schemes that a policy demands at a level, with that.
+pub(super) fn minimum_levels(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": limits::QUALIFICATIONS,
+        "additionalProperties": scheme_level(generator),
+        "x-kubernetes-validations": [{
+            "rule": "self.all(scheme, scheme.size() <= 63 && scheme.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$'))",
+            "message": "one of the names is not the identifier of a scheme: write at most 63 lower-case letters, digits, \
+                dashes and dots, starting and ending with a letter or digit, such as eu-csf",
+        }],
+    })
 }
 
 /// The laws that an offer is exposed to.

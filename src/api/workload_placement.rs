@@ -162,7 +162,8 @@ pub struct AppliedPolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<String>,
 
-    /// Who says so: Namespace, Workload, Pod, or Default where nobody does.
+    /// Who says so: Namespace, Workload, Pod, Default where nobody does, or Minimum where the policy's minimum is above all
+    /// that is said.
     #[schemars(schema_with = "schema::repeated")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level_from: Option<String>,

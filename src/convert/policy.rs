@@ -10,6 +10,7 @@ use super::{
 };
 use crate::api;
 use rempart_core::{
+    coverage::SchemeLevel,
     instant::CalendarDay,
     jurisdiction::{JurisdictionArea, JurisdictionAreas},
     name::{
@@ -25,7 +26,16 @@ use rempart_core::{
 
 /// Reads the policy `name`. `None` when any part of it cannot be read: what it demands must be known whole.
 pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Converted<Policy> {
-    let api::PlacementPolicySpec { mode, namespace_selector, default_level, levels, categories, exceptions } = spec;
+    let api::PlacementPolicySpec {
+        mode,
+        namespace_selector,
+        default_level,
+        minimum_level,
+        require_namespace_level,
+        levels,
+        categories,
+        exceptions,
+    } = spec;
     let mut problems = Vec::new();
     let name = FieldReader::new("metadata.name", &mut problems).take(PolicyName::parse(name));
     let mut reader = FieldReader::new("spec", &mut problems);
@@ -38,8 +48,12 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Converted<Policy> 
         self::level(level, reader.entry(i))
     });
     let ordered: Vec<_> = ordered.collect();
-    let levels =
-        (ordered.len() == levels.len()).then(|| reader.take(PolicyLevels::new(ordered, default_level))).flatten();
+    let all = ordered.len() == levels.len();
+    let levels = PolicyLevels::new(ordered, default_level).and_then(|levels| match minimum_level {
+        Some(minimum) => levels.with_minimum(minimum),
+        None => Ok(levels),
+    });
+    let levels = all.then(|| reader.take(levels)).flatten();
     let mut known = BTreeMap::new();
     for (i, found) in categories.iter().enumerate() {
         let mut reader = reader.field("categories");
@@ -60,6 +74,7 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Converted<Policy> 
                 api::PolicyMode::Audit => EnforcementMode::Audit,
             },
             namespaces,
+            requires_namespace_level: require_namespace_level.unwrap_or_default(),
             levels,
             categories: known,
             terminating: false,
@@ -171,6 +186,7 @@ fn requirements(found: &api::RequirementsSpec, reader: &mut FieldReader<'_>) -> 
         jurisdictions,
         not_exposed_to,
         qualifications,
+        minimum_levels,
         providers,
         regions,
         max_pue,
@@ -186,6 +202,7 @@ fn requirements(found: &api::RequirementsSpec, reader: &mut FieldReader<'_>) -> 
         data: areas(&data, countries.field("data")),
         not_exposed_to: reader.field("notExposedTo").each(not_exposed_to, Law::parse),
         qualifications: reader.field("qualifications").each(qualifications, Scheme::parse),
+        minimum_levels: self::minimum_levels(minimum_levels, reader.field("minimumLevels")),
         providers: filter(providers.as_ref(), reader.field("providers"), ProviderName::parse),
         regions: filter(regions.as_ref(), reader.field("regions"), RegionName::parse),
         max_pue: max_pue.and_then(|limit| limit_of(limit, reader.field("maxPUE"))),
@@ -197,6 +214,15 @@ fn requirements(found: &api::RequirementsSpec, reader: &mut FieldReader<'_>) -> 
         reader.refuse("demands nothing: say what is required, or leave it out");
     }
     require
+}
+
+fn minimum_levels(listed: &BTreeMap<String, i32>, mut reader: FieldReader<'_>) -> BTreeMap<Scheme, SchemeLevel> {
+    let entry = |(scheme, least): (&String, &i32)| {
+        let mut reader = reader.field(scheme);
+        let least = reader.take(SchemeLevel::new(i64::from(*least)));
+        Some((reader.take(Scheme::parse(scheme))?, least?))
+    };
+    listed.iter().filter_map(entry).collect()
 }
 
 /// An empty list allows nothing further than an absent one: it demands nothing.

@@ -8,6 +8,7 @@ use super::field::{Converted, FieldReader};
 use crate::api;
 use rempart_core::{
     catalogue::{LegalParty, Offer, Provider, Qualification, TechnologyComponent, Zone},
+    coverage::SchemeLevel,
     instant::CalendarDay,
     jurisdiction::Jurisdiction,
     name::{Law, OfferName, ProviderName, RegionName, Scheme, ZoneName},
@@ -101,8 +102,10 @@ fn figure(value: f64, least: f64, mut reader: FieldReader<'_>) -> Option<f64> {
 }
 
 fn qualification(found: &api::QualificationSpec, mut reader: FieldReader<'_>) -> Option<Qualification> {
-    let api::QualificationSpec { scheme, valid_from, valid_until, regions, reference, source } = found;
+    let api::QualificationSpec { scheme, level, valid_from, valid_until, regions, reference, source } = found;
     let scheme = reader.field("scheme").take(Scheme::parse(scheme));
+    // A level that cannot be read is unknown, and meets no demand on it.
+    let level = level.and_then(|level| reader.field("level").take(SchemeLevel::new(i64::from(level))));
     let valid_from = reader.field("validFrom").take(CalendarDay::parse(valid_from));
     let valid_until = match valid_until {
         Some(text) => Some(reader.field("validUntil").take(CalendarDay::parse(text))?),
@@ -117,6 +120,7 @@ fn qualification(found: &api::QualificationSpec, mut reader: FieldReader<'_>) ->
     }
     Some(Qualification {
         scheme,
+        level,
         valid_from,
         valid_until,
         regions: (!regions.is_empty()).then_some(scope),

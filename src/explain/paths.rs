@@ -8,6 +8,7 @@ use crate::{
 };
 use rempart_core::{
     catalogue::{ExposureGap, LawReach, PartyRole, Qualification, ResolvedPool, UnresolvedReference},
+    coverage::CertificateRequirement,
     derivation::{Derivation, OfferRequirement, RequirementEvidence, Step},
     reason::{Cause, JurisdictionSubject, RequirementSource},
 };
@@ -37,8 +38,11 @@ fn entry(require: &RequirementsSpec, derivation: &Derivation<'_>, step: &Step<'_
     let site = derivation.site.ok();
     let denied = |deny: &[String], name: &str| index(deny, name).map(|index| format!(".deny[{index}]"));
     match (step.wanted, step.finding) {
-        (OfferRequirement::Qualification(scheme), _) => {
+        (OfferRequirement::Qualification(CertificateRequirement { scheme, at_least: None }), _) => {
             index(&require.qualifications, scheme.as_str()).map(|index| format!("[{index}]"))
+        }
+        (OfferRequirement::Qualification(CertificateRequirement { scheme, at_least: Some(_) }), _) => {
+            require.minimum_levels.contains_key(scheme.as_str()).then(|| format!(".{scheme}"))
         }
         (OfferRequirement::NotExposedTo(law), _) => {
             index(&require.not_exposed_to, law.as_str()).map(|index| format!("[{index}]"))
@@ -104,6 +108,10 @@ pub(super) fn fact(spec: &CloudProviderSpec, site: ResolvedPool<'_>, step: &Step
             Cause::QualificationExpired(of, _)
             | Cause::QualificationNotYetValid(of)
             | Cause::QualificationOutOfScope(of) => certificate(of),
+            Cause::QualificationTooLow(of, _) => certificate(of).map(|path| match of.level {
+                Some(_) => format!("{path}.level"),
+                None => path,
+            }),
             Cause::QualificationEnding { end, .. } => certificate(end.by),
             Cause::JurisdictionNotAllowed(of, ..) | Cause::JurisdictionUnknown(of, _) => subject(of),
             Cause::ExposedToLaw(law, LawReach::Listed) => {
@@ -138,6 +146,7 @@ pub(super) fn named(step: &Step<'_>) -> Option<&'static str> {
 /// Whether `known` is what was made of `found`.
 fn is(known: &Qualification, found: &crate::api::QualificationSpec) -> bool {
     known.scheme.as_str() == found.scheme
+        && known.level.map(|level| i32::from(u8::from(level))) == found.level
         && known.valid_from.to_string() == found.valid_from
         && known.valid_until.map(|day| day.to_string()) == found.valid_until
         && known.reference == found.reference

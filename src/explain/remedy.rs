@@ -6,6 +6,7 @@
 use super::{evaluation::PoolEvaluation, locator::SourceLocator};
 use rempart_core::{
     catalogue::{ExposureGap, LawReach, PartyRole, ResolvedPool, UnresolvedReference},
+    coverage::CertificateRequirement,
     derivation::{Derivation, Step},
     name::quoted,
     reason::{Cause, JurisdictionSubject},
@@ -110,7 +111,16 @@ fn fact_to_record(derivation: &Derivation<'_>, cause: Cause<'_>) -> Option<Strin
     };
     Some(match cause {
         Cause::QualificationExpired(q, on) => format!("renew {} of {whose}: ended {on}", q.scheme),
-        Cause::QualificationMissing(scheme) => format!("record the {scheme} certificate of {whose}, once it holds one"),
+        Cause::QualificationMissing(CertificateRequirement { scheme, at_least: None }) => {
+            format!("record the {scheme} certificate of {whose}, once it holds one")
+        }
+        Cause::QualificationMissing(CertificateRequirement { scheme, at_least: Some(least) }) => {
+            format!("record the {scheme} certificate of {whose}, once it holds one of level {least} or above")
+        }
+        Cause::QualificationTooLow(q, CertificateRequirement { at_least: Some(least), .. }) if q.level.is_some() => {
+            format!("record the {} certificate of {whose} of level {least} or above, once it holds one", q.scheme)
+        }
+        Cause::QualificationTooLow(q, _) => format!("record the level of {} of {whose}", q.scheme),
         Cause::QualificationNotYetValid(q) => {
             format!("wait for {} of {whose}: begins {}", q.scheme, q.valid_from)
         }

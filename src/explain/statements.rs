@@ -111,7 +111,7 @@ impl<'a> Said<'a> {
             (SensitivitySource::Workload, kind) => format!("the {kind}"),
             (SensitivitySource::Pod, WorkloadKind::Pod) => "the Pod".to_owned(),
             (SensitivitySource::Pod, _) => "its pod template".to_owned(),
-            (SensitivitySource::Default, _) => "nobody".to_owned(),
+            (SensitivitySource::Default | SensitivitySource::Minimum, _) => "nobody".to_owned(),
         }
     }
 
@@ -155,6 +155,10 @@ impl<'a> Said<'a> {
         if source == SensitivitySource::Default {
             let text = "nobody says a level, so the policy's defaultLevel counts".to_owned();
             return (text, self.locate.policy(policy, "spec.defaultLevel"));
+        }
+        if source == SensitivitySource::Minimum {
+            let text = "the policy's minimumLevel counts, which is above all that is said".to_owned();
+            return (text, self.locate.policy(policy, "spec.minimumLevel"));
         }
         let said: Vec<(SensitivitySource, usize)> = self
             .each()

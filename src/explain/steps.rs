@@ -69,12 +69,13 @@ pub(super) fn soon(
     for evaluation in cleared() {
         let mut first: Option<CalendarDay> = None;
         for (derivation, step, until) in evaluation.certificates() {
-            let (Some(until), OfferRequirement::Qualification(scheme)) = (until, step.wanted) else { continue };
+            let (Some(until), OfferRequirement::Qualification(required)) = (until, step.wanted) else { continue };
             if until.ends().days_since(at) > SOON_DAYS {
                 continue;
             }
             let whose = derivation.site.map(|site| format!("{}/{}", site.provider.name, site.offer.name));
-            let what = format!("{scheme} of {}", whose.unwrap_or_default());
+            let level = required.at_least.map(|least| format!(", of level {least} or above")).unwrap_or_default();
+            let what = format!("{} of {}{level}", required.scheme, whose.unwrap_or_default());
             ending.entry((until, what, locate.fact(derivation, step))).or_default().push(evaluation.pool.name.as_str());
             first = Some(first.map_or(until, |first| first.min(until)));
         }

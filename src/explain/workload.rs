@@ -226,6 +226,10 @@ fn refusals(page: &mut TextPage, planned: &PlannedWorkload<'_>, said: &Said<'_>)
             AdmissionRefusal::Misplaced { keys } => {
                 format!("move {} to metadata or to spec.jobTemplate.spec.template.metadata", FewDisplay(keys.iter()))
             }
+            AdmissionRefusal::NamespaceSilent { policy } => {
+                let levels = FewDisplay(policy.levels.iter().map(|level| &level.name));
+                format!("label the namespace {}, with one of {levels}", keys::SENSITIVITY)
+            }
             AdmissionRefusal::NodeName { .. } => "remove spec.nodeName".to_owned(),
         };
         let hint = refused.refusal.hint().map(|hint| format!("; {hint}")).unwrap_or_default();

@@ -8,7 +8,7 @@ use crate::{
 };
 use rempart_core::{
     catalogue::{Offer, Provider, Qualification},
-    coverage::Coverage,
+    coverage::{CertificateRequirement, Coverage},
     instant::{CalendarDay, Timestamp},
     name::{RegionName, Scheme},
 };
@@ -98,7 +98,8 @@ fn successor(offer: &Offer, found: &Qualification, last: CalendarDay) -> Option<
         (Some(mine), Some(theirs)) => !mine.is_disjoint(theirs),
         _ => true,
     };
-    let later = offer.qualifications.iter().filter(|next| next.scheme == found.scheme && next.valid_from > last);
+    let required = CertificateRequirement { scheme: &found.scheme, at_least: found.level };
+    let later = offer.qualifications.iter().filter(|next| required.is_met_by(next) && next.valid_from > last);
     later.filter(shares).map(|next| next.valid_from).min()
 }
 
@@ -117,6 +118,7 @@ fn is(known: &Qualification, found: &api::QualificationSpec) -> bool {
     regions.sort();
     regions.dedup();
     known.scheme.as_str() == found.scheme
+        && known.level.map(|level| i32::from(u8::from(level))) == found.level
         && known.valid_from.to_string() == found.valid_from
         && known.valid_until.map(|day| day.to_string()) == found.valid_until
         && known.reference == found.reference
@@ -129,10 +131,12 @@ fn followed(offer: &Offer, scheme: &Scheme, found: &Qualification, then: Timesta
     let of_offer = || offer.zones.values().map(|zone| &zone.region);
     let regions: Vec<&RegionName> =
         found.regions.as_ref().map_or_else(|| of_offer().collect(), |scope| scope.iter().collect());
+    // A lower level does not go on with what a higher one was good for.
+    let required = CertificateRequirement { scheme, at_least: found.level };
     if regions.is_empty() {
-        return in_force(offer.coverage_of_whole(scheme, then));
+        return in_force(offer.coverage(required, None, then));
     }
-    regions.into_iter().all(|region| in_force(offer.coverage(scheme, region, then)))
+    regions.into_iter().all(|region| in_force(offer.coverage(required, Some(region), then)))
 }
 
 fn certificate(scheme: &str, reference: Option<&str>) -> String {

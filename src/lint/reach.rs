@@ -103,7 +103,7 @@ fn dangling(located: &LocatedInventory<'_>, own: &OwnObject<'_>, found: &Danglin
             "no zone is in such a region",
             offers().flat_map(|offer| offer.zones.values()).map(|zone| zone.region.as_str()).collect(),
         ),
-        "qualifications" => (
+        "qualifications" | "minimumLevels" => (
             "no offer is qualified by such a scheme",
             offers().flat_map(|offer| &offer.qualifications).map(|found| found.scheme.as_str()).collect(),
         ),
@@ -125,8 +125,11 @@ fn dangling(located: &LocatedInventory<'_>, own: &OwnObject<'_>, found: &Danglin
 /// Where a name stands in its list.
 fn path_of(own: &OwnObject<'_>, found: &DanglingReference<'_>) -> String {
     let list = format!("{}.require.{}", defined(own, found.demander), found.field);
-    let listed = own.node.find(&list).node.items();
-    match listed.iter().position(|node| node.text().ok() == Some(found.name)) {
+    let node = own.node.find(&list).node;
+    if node.get(found.name).is_some() {
+        return format!("{list}.{}", found.name);
+    }
+    match node.items().iter().position(|node| node.text().ok() == Some(found.name)) {
         Some(index) => format!("{list}[{index}]"),
         None => list,
     }

@@ -536,7 +536,7 @@ impl Metrics {
             .iter()
             .flat_map(|(name, found)| found.qualification_periods.iter().map(move |term| (name, term)))
         {
-            let QualificationPeriod { offer, scheme, region, ends } = term.clone();
+            let QualificationPeriod { offer, scheme, level: _, region, ends } = term.clone();
             let certificates = QualificationLabels { provider: provider.clone(), offer, scheme, region };
             self.expiry.get_or_create(&certificates).set(ends.map_or(f64::INFINITY, seconds));
         }

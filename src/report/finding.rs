@@ -150,7 +150,7 @@ impl WorkloadLocations<'_> {
             SensitivitySource::Workload | SensitivitySource::Pod => {
                 self.origins.of(self.index, LocationTarget::Said(source, key))
             }
-            SensitivitySource::Default => None,
+            SensitivitySource::Default | SensitivitySource::Minimum => None,
         }
     }
 

@@ -8,6 +8,8 @@
 #![allow(clippy::indexing_slicing, clippy::panic, reason = "a test that reads what is not there fails, as it should")]
 
 mod admission;
+#[path = "../admission_fixtures.rs"]
+mod admission_fixtures;
 mod adoption;
 mod bindings;
 mod bypasses;

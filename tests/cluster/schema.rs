@@ -201,12 +201,15 @@ fn largest_policy() -> Value {
     let entries = names(limits::DEMANDS, limits::NAME);
     let others: Vec<_> = entries.iter().map(|name| name.replacen('x', "y", 1)).collect();
     let countries = vec!["ZW"; limits::DEMANDS];
+    let schemes: serde_json::Map<_, _> =
+        names(limits::QUALIFICATIONS, limits::NAME).into_iter().map(|name| (name, json!(100))).collect();
     let require = json!({
         "jurisdictions": {
             "operator": countries, "controllingParty": countries, "technology": countries, "data": countries,
         },
         "notExposedTo": entries,
         "qualifications": entries,
+        "minimumLevels": schemes,
         "providers": {"allow": entries, "deny": others},
         "regions": {"allow": entries, "deny": others},
         "maxPUE": 1,
@@ -238,6 +241,8 @@ fn largest_policy() -> Value {
             "mode": "Audit",
             "namespaceSelector": largest_selector(),
             "defaultLevel": names(limits::LEVELS, limits::SHORT_NAME).pop(),
+            "minimumLevel": names(limits::LEVELS, limits::SHORT_NAME).pop(),
+            "requireNamespaceLevel": true,
             "levels": all(limits::LEVELS),
             "categories": all(limits::CATEGORIES),
             "exceptions": exceptions,
@@ -339,6 +344,7 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
             exposed_to: vec!["us-cloud-act".to_owned()],
             in_force: vec![QualificationInForce {
                 scheme: "secnumcloud".to_owned(),
+                level: Some(3),
                 until: Some("2026-11-30".to_owned()),
                 regions: vec!["north".to_owned()],
             }],

@@ -30,13 +30,9 @@ fn table() -> impl Iterator<Item = (std::path::PathBuf, Value)> {
 /// The fixtures' policies. One may be `like` another, with a mode of its own.
 fn policies(fixtures: &Value) -> BTreeMap<String, Policy> {
     let listed = fixtures["policies"].as_array().unwrap();
-    let spec_of = |name: &str| listed.iter().find(|policy| policy["name"] == name).unwrap()["spec"].clone();
     let policy = |found: &Value| {
         let name = found["name"].as_str().unwrap();
-        let mut spec = found["like"].as_str().map_or_else(|| found["spec"].clone(), spec_of);
-        if !found["mode"].is_null() {
-            spec["mode"] = found["mode"].clone();
-        }
+        let spec = crate::admission_fixtures::spec_of(listed, found);
         let read = convert::policy(name, &serde_json::from_value(spec).unwrap());
         (name.to_owned(), read.value.unwrap_or_else(|| panic!("{name}: {:?}", read.problems)))
     };

@@ -68,7 +68,7 @@ fn every_field_is_explained() {
 #[test]
 fn every_field_of_a_spec_that_takes_a_value_shows_one() {
     every_schema(|path, schema| {
-        let is_leaf = schema.properties.is_none() && path.contains(".spec.") && !path.ends_with(']');
+        let is_leaf = schema.properties.is_none() && path.contains(".spec.") && !path.ends_with([']', '}']);
         let text = schema.description.as_deref().unwrap_or_default();
         // A selector's own fields are known from everywhere else in Kubernetes.
         if is_leaf && !path.contains("Selector.") {

@@ -34,6 +34,7 @@ pub(crate) fn zone(name: &str, region: &str, code: &str, pue: Option<f64>, carbo
 pub(crate) fn qualification(scheme: &str, from: &str, until: &str, regions: &[&str], reference: &str) -> Qualification {
     Qualification {
         scheme: Scheme::parse(scheme).unwrap(),
+        level: None,
         valid_from: CalendarDay::parse(from).unwrap(),
         valid_until: (!until.is_empty()).then(|| CalendarDay::parse(until).unwrap()),
         regions: (!regions.is_empty()).then(|| regions.iter().map(|r| RegionName::parse(r).unwrap()).collect()),
@@ -164,6 +165,7 @@ pub(crate) fn world(require: &LevelRequirements, provider: Provider, pools: Vec<
         name: PolicyName::parse("state").unwrap(),
         mode: EnforcementMode::Enforce,
         namespaces: Selector::default(),
+        requires_namespace_level: false,
         levels: PolicyLevels::new(levels, "public").unwrap(),
         categories: [].into(),
         terminating: false,

@@ -9,6 +9,8 @@
 )]
 
 mod admission;
+#[path = "../admission_fixtures.rs"]
+mod admission_fixtures;
 mod agreement;
 mod clearance_table;
 mod commands;

@@ -81,6 +81,9 @@ fn poorer(world: &ClearanceInput) -> Vec<(String, ClearanceInput)> {
                 take(format!("qualification {i} of {p}/{o}"), &|world| {
                     of(world, &|offer| drop(offer.qualifications.remove(i)));
                 });
+                take(format!("level of qualification {i} of {p}/{o}"), &|world| {
+                    of(world, &|offer| offer.qualifications[i].level = None);
+                });
                 take(format!("scope of qualification {i} of {p}/{o}"), &|world| {
                     of(world, &|offer| offer.qualifications[i].regions = Some(BTreeSet::new()));
                 });
@@ -102,7 +105,7 @@ fn poorer(world: &ClearanceInput) -> Vec<(String, ClearanceInput)> {
     found
 }
 
-/// `held` with one demand of `further` added, for each of the ten. An allowance narrows the one that stands.
+/// `held` with one demand of `further` added, for each of the eleven. An allowance narrows the one that stands.
 fn stricter(held: Option<&LevelRequirements>, further: &LevelRequirements) -> Vec<LevelRequirements> {
     let held = held.cloned().unwrap_or_default();
     let mut found = Vec::new();
@@ -117,6 +120,12 @@ fn stricter(held: Option<&LevelRequirements>, further: &LevelRequirements) -> Ve
     add(&|all| all.data = fewer(all.data.as_ref(), further.data.as_ref()));
     add(&|all| all.not_exposed_to.extend(further.not_exposed_to.clone()));
     add(&|all| all.qualifications.extend(further.qualifications.clone()));
+    add(&|all| {
+        for (scheme, least) in &further.minimum_levels {
+            let held = all.minimum_levels.get(scheme).copied();
+            all.minimum_levels.insert(scheme.clone(), held.max(Some(*least)).unwrap());
+        }
+    });
     add(&|all| all.providers.deny.extend(further.providers.deny.clone()));
     add(&|all| all.regions.deny.extend(further.regions.deny.clone()));
     add(&|all| narrow(&mut all.providers.allow, further.providers.allow.as_ref()));

@@ -25,15 +25,11 @@ fn yaml(path: &Path) -> Value {
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The fixtures' policy `name` as a manifest. One may be `like` another, with a mode of its own.
+/// The fixtures' policy `name` as a manifest. One may be `like` another.
 fn policy(fixtures: &Value, name: &str) -> Value {
     let listed = fixtures["policies"].as_array().unwrap();
-    let find = |name: &str| listed.iter().find(|policy| policy["name"] == name).unwrap();
-    let found = find(name);
-    let mut spec = found["like"].as_str().map_or_else(|| found["spec"].clone(), |like| find(like)["spec"].clone());
-    if !found["mode"].is_null() {
-        spec["mode"] = found["mode"].clone();
-    }
+    let found = listed.iter().find(|policy| policy["name"] == name).unwrap();
+    let spec = crate::admission_fixtures::spec_of(listed, found);
     json!({"apiVersion": "rempart.dev/v1alpha1", "kind": "PlacementPolicy", "metadata": {"name": name}, "spec": spec})
 }
 

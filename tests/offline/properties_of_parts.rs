@@ -151,10 +151,13 @@ properties! {
         prop_assert_eq!(need.is_ok(), known, "{:?}", said);
         let Ok(need) = need else { return Ok(()) };
         let expected = ranks.iter().flatten().copied().max();
-        prop_assert_eq!(need.rank, expected.unwrap_or(policy.levels.default_rank()));
+        let minimum = policy.levels.minimum_rank();
+        let heard = expected.unwrap_or(policy.levels.default_rank());
+        prop_assert_eq!(need.rank, heard.max(minimum));
         prop_assert_eq!(need.level, &policy.levels.at(need.rank).unwrap().name);
         let first = said.iter().position(|(level, _)| level.as_deref() == Some(need.level.as_str()));
-        let source = first.map_or(SensitivitySource::Default, |i| [SensitivitySource::Namespace, SensitivitySource::Workload, SensitivitySource::Pod][i]);
+        let source = if heard < minimum { Some(SensitivitySource::Minimum) } else { None };
+        let source = source.unwrap_or_else(|| first.map_or(SensitivitySource::Default, |i| [SensitivitySource::Namespace, SensitivitySource::Workload, SensitivitySource::Pod][i]));
         prop_assert_eq!(need.source, source, "a tie is credited to the first");
         prop_assert_eq!(need.categories.iter().map(|name| name.as_str()).collect::<BTreeSet<_>>(), categories.clone());
         let applies = policy.exceptions.iter().find(|(_, exception)| exception.namespaces.contains(HERE));

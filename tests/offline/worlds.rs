@@ -10,6 +10,7 @@ use proptest::{collection as many, option, prelude::*, sample::select};
 use rempart_core::{
     catalogue::{Catalogue, LegalParty, Offer, Pool, Provider, Qualification, TechnologyComponent, Zone},
     clearance::{ClearanceInput, Judge},
+    coverage::SchemeLevel,
     instant::{CalendarDay, Timestamp},
     jurisdiction::{Jurisdiction, JurisdictionArea},
     name::{CategoryName, ExceptionName, LevelName, PolicyName},
@@ -101,12 +102,19 @@ fn technology(names: NameLength) -> impl Strategy<Value = TechnologyComponent> {
     })
 }
 
+/// How high a certificate is, or must be: few, so that they often meet.
+fn level() -> impl Strategy<Value = SchemeLevel> {
+    select(&[0, 1, 2, 100][..]).prop_map(|level| SchemeLevel::new(level).unwrap())
+}
+
 fn qualification(names: NameLength) -> impl Strategy<Value = Qualification> {
     let scope = option::weighted(0.25, many::btree_set(names.any(&["r1", "r2", "r3"]), 0..3));
     let reference = option::of(names.text());
-    (names.any(&["snc", "hds"]), day(), option::weighted(0.8, day()), scope, reference).prop_map(
-        |(scheme, valid_from, valid_until, regions, reference)| Qualification {
+    let scheme = (names.any(&["snc", "hds"]), option::weighted(0.7, level()));
+    (scheme, day(), option::weighted(0.8, day()), scope, reference).prop_map(
+        |((scheme, level), valid_from, valid_until, regions, reference)| Qualification {
             scheme: parse!(Scheme, scheme),
+            level,
             valid_from,
             // Now and then it ends before it begins: the edge refuses that, the core bears it.
             valid_until,
@@ -200,7 +208,7 @@ pub(crate) fn pools(names: NameLength) -> impl Strategy<Value = Pool> {
         })
 }
 
-/// Each of the ten demands.
+/// Each of the eleven demands.
 pub(crate) fn full_requirements(names: NameLength) -> impl Strategy<Value = LevelRequirements> {
     let areas = || {
         let listed = many::vec(select(&AREAS[..]).prop_map(|area| parsed(area, JurisdictionArea::parse)), 1..3);
@@ -210,11 +218,15 @@ pub(crate) fn full_requirements(names: NameLength) -> impl Strategy<Value = Leve
     let filter = |known| (option::of(name(known)), many::btree_set(names.any(known), 0..2));
     (
         (areas(), areas(), areas(), areas()),
-        (many::btree_set(names.law(), 1..3), many::btree_set(names.any(&["snc", "hds"]), 1..2)),
+        (
+            many::btree_set(names.law(), 1..3),
+            many::btree_set(names.any(&["snc", "hds"]), 1..2),
+            many::vec((names.any(&["snc", "hds"]), level()), 1..3),
+        ),
         (filter(&["a", "b", "c"]), filter(&["r1", "r2", "r3"])),
         (select(&[1.2, 1.5][..]), select(&[44.0, 100.0][..])),
     )
-        .prop_map(|(areas, (laws, schemes), (providers, regions), (pue, carbon))| {
+        .prop_map(|(areas, (laws, schemes, levels), (providers, regions), (pue, carbon))| {
             let (operator, controlling_party, technology, data) = areas;
             LevelRequirements {
                 operator,
@@ -223,6 +235,7 @@ pub(crate) fn full_requirements(names: NameLength) -> impl Strategy<Value = Leve
                 data,
                 not_exposed_to: laws.iter().map(|law| parse!(Law, law)).collect(),
                 qualifications: schemes.iter().map(|scheme| parse!(Scheme, scheme)).collect(),
+                minimum_levels: levels.iter().map(|(scheme, level)| (parse!(Scheme, scheme), *level)).collect(),
                 providers: NameFilter {
                     allow: providers.0.map(|names| names.iter().map(|p| parse!(ProviderName, p)).collect()),
                     deny: providers.1.iter().map(|p| parse!(ProviderName, p)).collect(),
@@ -237,9 +250,9 @@ pub(crate) fn full_requirements(names: NameLength) -> impl Strategy<Value = Leve
         })
 }
 
-/// One or two demands of the ten: few, so that places often pass, and each is often what decides.
+/// One or two demands of the eleven: few, so that places often pass, and each is often what decides.
 pub(crate) fn requirements(names: NameLength) -> impl Strategy<Value = LevelRequirements> {
-    let kept = many::vec(select(&[0, 1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 6, 7, 8, 9][..]), 1..3);
+    let kept = many::vec(select(&[0, 1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 6, 7, 8, 9, 10, 10][..]), 1..3);
     (full_requirements(names), kept).prop_map(|(all, kept)| {
         kept.into_iter().fold(LevelRequirements::default(), |some, kind| with(some, &all, kind))
     })
@@ -258,6 +271,7 @@ fn with(mut some: LevelRequirements, all: &LevelRequirements, kind: u8) -> Level
         6 => some.providers = all.providers,
         7 => some.regions = all.regions,
         8 => some.max_pue = all.max_pue,
+        10 => some.minimum_levels = all.minimum_levels,
         _ => some.max_carbon_intensity = all.max_carbon_intensity,
     }
     some
@@ -284,12 +298,14 @@ pub(crate) fn policies(names: NameLength) -> impl Strategy<Value = Policy> {
         select(&["p", "q"][..]),
         many::vec(demands(), 1..5),
         many::vec(of_categories(), 0..3),
-        any::<prop::sample::Index>(),
+        (any::<prop::sample::Index>(), option::weighted(0.3, any::<prop::sample::Index>())),
         many::vec(exception(names), 0..3),
     )
-        .prop_map(move |(name, levels, categories, default, exceptions)| {
+        .prop_map(move |(name, levels, categories, (default, minimum), exceptions)| {
             let short = |name: &str| names.of(name, 28);
-            let default = short(&format!("l{}", default.index(levels.len())));
+            let rank = default.index(levels.len());
+            let default = short(&format!("l{rank}"));
+            let minimum = minimum.map(|minimum| short(&format!("l{}", minimum.index(rank + 1))));
             let exceptions = exceptions.into_iter().enumerate().map(|(i, (rank, pools, until))| {
                 let exception = Exception {
                     namespaces: [format!("n{i}"), format!("m{i}")].into(),
@@ -315,12 +331,20 @@ pub(crate) fn policies(names: NameLength) -> impl Strategy<Value = Policy> {
                 name: parsed(&short(name), PolicyName::parse),
                 mode: EnforcementMode::Enforce,
                 namespaces: Selector::default(),
-                levels: PolicyLevels::new(levels.collect(), &default).unwrap(),
+                requires_namespace_level: false,
+                levels: match minimum {
+                    Some(minimum) => levels_of(levels, &default).with_minimum(&minimum).unwrap(),
+                    None => levels_of(levels, &default),
+                },
                 categories: categories.collect(),
                 terminating: false,
                 exceptions,
             }
         })
+}
+
+fn levels_of(levels: impl Iterator<Item = Level>, default: &str) -> PolicyLevels {
+    PolicyLevels::new(levels.collect(), default).unwrap()
 }
 
 /// A world of up to two providers, three pools and two policies.
@@ -344,6 +368,7 @@ pub(crate) fn ending_worlds() -> impl Strategy<Value = ClearanceInput> {
         let scheme = select(&["snc", "snc", "hds"][..]);
         (scheme, (4..=10_u8).prop_map(january)).prop_map(|(scheme, last)| Qualification {
             scheme: parse!(Scheme, scheme),
+            level: None,
             valid_from: january(1),
             valid_until: Some(last),
             regions: None,

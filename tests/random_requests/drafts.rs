@@ -63,43 +63,47 @@ pub(crate) fn policies() -> impl Strategy<Value = PolicyDraft> {
         any::<Index>(),
         many::vec(any::<bool>(), 0..4),
         many::vec(exception, 0..3),
-        option::weighted(0.25, selectors()),
+        (option::weighted(0.25, selectors()), option::weighted(0.3, any::<Index>()), any::<bool>()),
     )
-        .prop_map(|(mode, naming, levels, default, categories, exceptions, selector)| {
-            let require = |asks: bool| if asks { json!({"maxPUE": 1.5}) } else { json!(null) };
-            let mut taken: Vec<&str> = Vec::new();
-            let exceptions: Vec<_> = (0..)
-                .zip(exceptions)
-                .filter_map(|(place, (namespaces, level))| {
-                    let free: Vec<_> =
-                        NAMESPACES[namespaces].iter().copied().filter(|name| !taken.contains(name)).collect();
-                    taken.extend(&free);
-                    let level = naming.level(level.index(levels.len()));
-                    (!free.is_empty()).then(|| {
-                        json!({
-                            "name": naming.exception(place), "namespaces": free, "level": level, "pools": ["p"],
-                            "until": "2027-03-31", "reason": "migration", "approvedBy": "CISO",
+        .prop_map(
+            |(mode, naming, levels, default, categories, exceptions, (selector, minimum, asks_namespaces))| {
+                let require = |asks: bool| if asks { json!({"maxPUE": 1.5}) } else { json!(null) };
+                let mut taken: Vec<&str> = Vec::new();
+                let exceptions: Vec<_> = (0..)
+                    .zip(exceptions)
+                    .filter_map(|(place, (namespaces, level))| {
+                        let free: Vec<_> =
+                            NAMESPACES[namespaces].iter().copied().filter(|name| !taken.contains(name)).collect();
+                        taken.extend(&free);
+                        let level = naming.level(level.index(levels.len()));
+                        (!free.is_empty()).then(|| {
+                            json!({
+                                "name": naming.exception(place), "namespaces": free, "level": level, "pools": ["p"],
+                                "until": "2027-03-31", "reason": "migration", "approvedBy": "CISO",
+                            })
                         })
                     })
-                })
-                .collect();
-            let named = |name: String, asks: bool| json!({"name": name, "require": require(asks)});
-            let spec = json!({
-                "mode": mode,
-                "namespaceSelector": selector,
-                "defaultLevel": naming.level(default.index(levels.len())),
-                "levels": (0..).zip(&levels).map(|(i, asks)| named(naming.level(i), *asks)).collect::<Vec<_>>(),
-                "categories":
-                    (0..).zip(&categories).map(|(i, asks)| named(naming.category(i), *asks)).collect::<Vec<_>>(),
-                "exceptions": exceptions,
-            });
-            let name = match naming {
-                Naming::Plain => "state".to_owned(),
-                Naming::Odd => "0".to_owned(),
-                Naming::Longest => "p".repeat(28),
-            };
-            PolicyDraft { name, spec: serde_json::from_value(spec).expect("it has the form of a spec") }
-        })
+                    .collect();
+                let named = |name: String, asks: bool| json!({"name": name, "require": require(asks)});
+                let spec = json!({
+                    "mode": mode,
+                    "namespaceSelector": selector,
+                    "defaultLevel": naming.level(default.index(levels.len())),
+                    "minimumLevel": minimum.map(|minimum| naming.level(minimum.index(default.index(levels.len()) + 1))),
+                    "requireNamespaceLevel": asks_namespaces,
+                    "levels": (0..).zip(&levels).map(|(i, asks)| named(naming.level(i), *asks)).collect::<Vec<_>>(),
+                    "categories":
+                        (0..).zip(&categories).map(|(i, asks)| named(naming.category(i), *asks)).collect::<Vec<_>>(),
+                    "exceptions": exceptions,
+                });
+                let name = match naming {
+                    Naming::Plain => "state".to_owned(),
+                    Naming::Odd => "0".to_owned(),
+                    Naming::Longest => "p".repeat(28),
+                };
+                PolicyDraft { name, spec: serde_json::from_value(spec).expect("it has the form of a spec") }
+            },
+        )
 }
 
 /// Selectors of namespaces by two labels, one of which is their name.

@@ -223,7 +223,12 @@ impl Oracle<'_> {
         let (now, before) = (&request.object["metadata"]["labels"], &request.old["metadata"]["labels"]);
         let changed = labels(now).into_iter().filter(|(key, value)| before[key] != **value).collect();
         let statement = SensitivityStatement::of(&changed);
-        let refusals = self.policy.need(&request.namespace, &PodSensitivity::new(&statement, [], None)).err()?;
+        let wrong = self.policy.need(&request.namespace, &PodSensitivity::new(&statement, [], None)).err();
+        // Who had no level, and changes nothing by which the policy knows the namespace, may go on so.
+        let asked = request.operation == "CREATE"
+            || self.policy.namespaces.keys().chain([keys::SENSITIVITY]).any(|key| now[key] != before[key]);
+        let silent = self.policy.refused_of_silent_namespace(&SensitivityStatement::of(&labels(now)));
+        let refusals: Vec<_> = wrong.into_iter().flatten().chain(silent.filter(|_| asked)).collect();
         first(&refusals, |refusal| format!("namespace {}: {}", request.namespace, refusal.told_of_namespace()))
     }
 

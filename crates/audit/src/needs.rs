@@ -143,6 +143,7 @@ fn demand(name: &str, policy: &Value, namespace: &Value, pod: &Value, demands: &
         }
     }
     let effective = highest.or_else(|| rank(policy, text(policy, "/spec/defaultLevel"))).unwrap_or_default();
+    let effective = effective.max(rank(policy, text(policy, "/spec/minimumLevel")).unwrap_or_default());
     let mut below = levels(policy).iter().take(effective + 1);
     if below.clone().any(|level| level.get("require").is_some()) {
         let level = below.next_back().map(|level| text(level, "/name")).unwrap_or_default();

@@ -111,7 +111,7 @@ fn laws(facts: &ClusterFacts<'_>, site: OfferZone<'_>, require: &Value) -> Optio
 
 fn qualifications(facts: &ClusterFacts<'_>, site: OfferZone<'_>, require: &Value) -> Option<String> {
     let (today, region) = (facts.today(), text(site.zone, "/region"));
-    let in_force = |certificate: &&Value, scheme: &str| {
+    let in_force = |certificate: &Value, scheme: &str| {
         let until = text(certificate, "/validUntil");
         let everywhere = certificate.get("regions").is_none();
         text(certificate, "/scheme") == scheme
@@ -120,9 +120,22 @@ fn qualifications(facts: &ClusterFacts<'_>, site: OfferZone<'_>, require: &Value
             && (everywhere || texts(certificate, "/regions").any(|covered| covered == region))
     };
     let certificates = entries(site.offer, "/qualifications");
-    texts(require, "/qualifications")
-        .find(|scheme| !certificates.iter().any(|certificate| in_force(&certificate, scheme)))
-        .map(|scheme| format!("no qualification {scheme} in force on {today} in region {region}"))
+    let missing = texts(require, "/qualifications")
+        .find(|scheme| !certificates.iter().any(|certificate| in_force(certificate, scheme)))
+        .map(|scheme| format!("no qualification {scheme} in force on {today} in region {region}"));
+    let at_least = require.get("minimumLevels").and_then(Value::as_object).into_iter().flatten();
+    let low = at_least
+        .filter_map(|(scheme, least)| Some((scheme, least.as_i64()?)))
+        .find(|(scheme, least)| {
+            let level = |certificate: &Value| certificate.get("level").and_then(Value::as_i64);
+            !certificates
+                .iter()
+                .any(|found| in_force(found, scheme) && level(found).is_some_and(|level| level >= *least))
+        })
+        .map(|(scheme, least)| {
+            format!("no qualification {scheme} of level {least} in force on {today} in region {region}")
+        });
+    missing.or(low)
 }
 
 fn lists(site: OfferZone<'_>, require: &Value) -> Option<String> {

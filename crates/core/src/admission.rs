@@ -16,7 +16,7 @@ use super::{
     name::{CategoryName, ExceptionName, LevelName, quoted},
     policy::Policy,
     selector::Labels,
-    sensitivity::PodSensitivity,
+    sensitivity::{PodSensitivity, SensitivityStatement},
     text::{ListDisplay, QuotedDisplay},
     workload::WorkloadKind,
 };
@@ -78,6 +78,11 @@ pub enum AdmissionRefusal<'a> {
         /// The annotations.
         keys: Vec<&'static str>,
     },
+    /// Of a namespace that says no level, where the policy demands one.
+    NamespaceSilent {
+        /// The policy that demands it.
+        policy: &'a Policy,
+    },
     /// Placed by its author, past the scheduler.
     NodeName {
         /// The policy that asks for a cleared node.
@@ -98,6 +103,7 @@ impl AdmissionRefusal<'_> {
             Self::UnknownCategory { .. } => 3,
             Self::Misplaced { .. } => 4,
             Self::NodeName { .. } => 5,
+            Self::NamespaceSilent { .. } => 6,
         }
     }
 
@@ -108,18 +114,18 @@ impl AdmissionRefusal<'_> {
             Self::TooLong { source, .. } | Self::UnknownLevel { source, .. } | Self::UnknownCategory { source, .. } => {
                 Some(*source)
             }
-            Self::Misplaced { .. } | Self::NodeName { .. } => None,
+            Self::Misplaced { .. } | Self::NamespaceSilent { .. } | Self::NodeName { .. } => None,
         }
     }
 
-    /// The key of the annotation or label that is refused; nothing where it is a field.
+    /// The key of the annotation or label that is refused; nothing where it is a field, or is not there.
     #[must_use]
     pub fn key(&self) -> Option<&'static str> {
         match self {
             Self::TooLong { categories: false, .. } | Self::UnknownLevel { .. } => Some(keys::SENSITIVITY),
             Self::TooLong { categories: true, .. } | Self::UnknownCategory { .. } => Some(keys::CATEGORIES),
             Self::Misplaced { keys } => keys.first().copied(),
-            Self::NodeName { .. } => None,
+            Self::NamespaceSilent { .. } | Self::NodeName { .. } => None,
         }
     }
 
@@ -131,6 +137,7 @@ impl AdmissionRefusal<'_> {
             Self::UnknownLevel { .. } => "LevelUnknown",
             Self::UnknownCategory { .. } => "CategoryUnknown",
             Self::Misplaced { .. } => "AnnotationMisplaced",
+            Self::NamespaceSilent { .. } => "NamespaceLevelMissing",
             Self::NodeName { .. } => "NodeNameSet",
         }
     }
@@ -145,7 +152,9 @@ impl AdmissionRefusal<'_> {
             Self::UnknownCategory { policy, value, .. } => {
                 (value, policy.categories.keys().map(CategoryName::as_str).collect())
             }
-            Self::TooLong { .. } | Self::Misplaced { .. } | Self::NodeName { .. } => return None,
+            Self::TooLong { .. } | Self::Misplaced { .. } | Self::NamespaceSilent { .. } | Self::NodeName { .. } => {
+                return None;
+            }
         };
         if value.trim() != value && known.contains(&value.trim()) {
             return Some(format!("write {} without the space", value.trim()));
@@ -243,6 +252,14 @@ impl fmt::Display for RefusalDisplay<'_> {
                  metadata or on spec.jobTemplate.spec.template.metadata",
                 ListDisplay(keys.iter())
             ),
+            AdmissionRefusal::NamespaceSilent { policy } => write!(
+                f,
+                "has no label {}, by which PlacementPolicy {} has each of its namespaces say its level; levels, least to \
+                 most sensitive: {}",
+                keys::SENSITIVITY,
+                policy.name,
+                ListDisplay(policy.levels.iter().map(|level| &level.name))
+            ),
             AdmissionRefusal::NodeName { policy, node, demand } => write!(
                 f,
                 "spec.nodeName is {}, but {demand} of PlacementPolicy {} is placed by kube-scheduler on cleared nodes; \
@@ -272,6 +289,13 @@ impl PolicyNeed<'_> {
 }
 
 impl Policy {
+    /// What is refused of a namespace when it is made, or comes under this policy, and says no more than `statement`.
+    #[must_use]
+    pub fn refused_of_silent_namespace(&self, statement: &SensitivityStatement) -> Option<AdmissionRefusal<'_>> {
+        let is_silent = self.requires_namespace_level && statement.sensitivity.is_none();
+        is_silent.then_some(AdmissionRefusal::NamespaceSilent { policy: self })
+    }
+
     /// What a pod needs of which `said` is said in the namespace of this name, whether or not the policy governs that.
     ///
     /// # Errors
@@ -301,6 +325,8 @@ impl Policy {
         }
         refusals.sort_by_key(AdmissionRefusal::order);
         let (rank, source) = effective.unwrap_or((self.levels.default_rank(), SensitivitySource::Default));
+        let minimum = self.levels.minimum_rank();
+        let (rank, source) = if rank < minimum { (minimum, SensitivitySource::Minimum) } else { (rank, source) };
         let level = match self.levels.at(rank) {
             Some(level) if refusals.is_empty() => &level.name,
             _ => return Err(refusals),

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    coverage::SchemeLevel,
     instant::CalendarDay,
     jurisdiction::Jurisdiction,
     law::laws_of,
@@ -90,6 +91,8 @@ pub struct Zone {
 pub struct Qualification {
     /// The scheme that it belongs to.
     pub scheme: Scheme,
+    /// How high it is, where the scheme has an order; `None` when nobody has said so.
+    pub level: Option<SchemeLevel>,
     /// The first day in force.
     pub valid_from: CalendarDay,
     /// The last day in force; no end known when `None`.

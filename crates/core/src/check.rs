@@ -4,9 +4,10 @@
 
 use super::{
     catalogue::Qualification,
+    coverage::CertificateRequirement,
     instant::Timestamp,
     jurisdiction::{Jurisdiction, JurisdictionAreas},
-    name::{Law, ProviderName, RegionName, Scheme},
+    name::{Law, ProviderName, RegionName},
     policy::{LevelRequirements, NameFilter},
     reason::{Cause, JurisdictionSubject},
 };
@@ -26,8 +27,8 @@ pub enum OfferRequirement<'a> {
     Data(&'a JurisdictionAreas),
     /// An offer that this law does not reach.
     NotExposedTo(&'a Law),
-    /// A certificate of this scheme, in force, for the pool's region.
-    Qualification(&'a Scheme),
+    /// A certificate of this scheme, in force, for the pool's region, and high enough.
+    Qualification(CertificateRequirement<'a>),
     /// A provider that passes.
     Providers(&'a NameFilter<ProviderName>),
     /// A region that passes.
@@ -49,7 +50,8 @@ impl OfferRequirement<'_> {
             Self::Technology(_) => "jurisdictions.technology",
             Self::Data(_) => "jurisdictions.data",
             Self::NotExposedTo(_) => "notExposedTo",
-            Self::Qualification(_) => "qualifications",
+            Self::Qualification(CertificateRequirement { at_least: None, .. }) => "qualifications",
+            Self::Qualification(CertificateRequirement { at_least: Some(_), .. }) => "minimumLevels",
             Self::Providers(_) => "providers",
             Self::Regions(_) => "regions",
             Self::MaxPue(_) => "maxPUE",
@@ -68,7 +70,8 @@ impl LevelRequirements {
             technology,
             data,
             not_exposed_to,
-            qualifications,
+            qualifications: _,
+            minimum_levels: _,
             providers,
             regions,
             max_pue,
@@ -90,7 +93,7 @@ impl LevelRequirements {
             .into_iter()
             .flatten()
             .chain(not_exposed_to.iter().map(OfferRequirement::NotExposedTo))
-            .chain(qualifications.iter().map(OfferRequirement::Qualification))
+            .chain(self.certificates().map(OfferRequirement::Qualification))
             .chain(rest.into_iter().flatten())
     }
 }

@@ -218,12 +218,13 @@ impl<'a> Judge<'a> {
                     LawExposure::None => Ok(RequirementEvidence::NotExposed),
                     LawExposure::Unknown(gap) => Err(Cause::ExposureUnknown(law, gap)),
                 },
-                OfferRequirement::Qualification(scheme) => match offer.coverage(scheme, &zone.region, at) {
+                OfferRequirement::Qualification(required) => match offer.coverage(required, Some(&zone.region), at) {
                     Coverage::InForce { by, until } => Ok(RequirementEvidence::Certificate { by, until }),
                     Coverage::NotYet { next } => Err(Cause::QualificationNotYetValid(next)),
                     Coverage::Ended { last, on } => Err(Cause::QualificationExpired(last, on)),
                     Coverage::OutOfScope { other } => Err(Cause::QualificationOutOfScope(other)),
-                    Coverage::Missing => Err(Cause::QualificationMissing(scheme)),
+                    Coverage::TooLow { highest } => Err(Cause::QualificationTooLow(highest, required)),
+                    Coverage::Missing => Err(Cause::QualificationMissing(required)),
                 },
                 OfferRequirement::Providers(filter) => match filter.judge(&provider.name) {
                     FilterResult::Passes => Ok(RequirementEvidence::Provider),

@@ -8,6 +8,7 @@ use core::fmt;
 
 use super::{
     catalogue::{PartyRole, ResolvedPool},
+    coverage::CertificateRequirement,
     derivation::{Derivation, OfferRequirement, RequirementEvidence, Step},
     instant::CalendarDay,
     policy::NameFilter,
@@ -26,7 +27,10 @@ impl fmt::Display for OfferRequirement<'_> {
             Self::Technology(areas) => write!(f, "technology from {}", FewDisplay(areas.iter())),
             Self::Data(areas) => write!(f, "data in {}", FewDisplay(areas.iter())),
             Self::NotExposedTo(law) => write!(f, "no exposure to {law}"),
-            Self::Qualification(scheme) => write!(f, "{scheme} in force"),
+            Self::Qualification(CertificateRequirement { scheme, at_least: None }) => write!(f, "{scheme} in force"),
+            Self::Qualification(CertificateRequirement { scheme, at_least: Some(least) }) => {
+                write!(f, "{scheme} in force, of level {least} or above")
+            }
             Self::Providers(filter) => PassingDisplay("provider", filter).fmt(f),
             Self::Regions(filter) => PassingDisplay("region", filter).fmt(f),
             Self::MaxPue(limit) => write!(f, "a PUE of at most {}", FigureDisplay(*limit)),
@@ -96,6 +100,11 @@ impl fmt::Display for MetRequirement<'_> {
             }
             RequirementEvidence::Certificate { by, until } => {
                 write!(f, "{} is in force since {}", CertificateDisplay(by), by.valid_from)?;
+                if let (OfferRequirement::Qualification(required), Some(level)) = (wanted, by.level)
+                    && required.at_least.is_some()
+                {
+                    write!(f, ", of level {level}")?;
+                }
                 match until {
                     None => f.write_str(", with no end recorded"),
                     Some(until) if by.ends().is_none_or(|own| own < until) => {

@@ -83,6 +83,15 @@ impl<'a> NamespaceFacts<'a> {
         }
     }
 
+    /// Whether it was read from a manifest rather than from a cluster.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        match self {
+            Self::Known(namespace) => namespace.version == 0,
+            Self::Exempt { .. } | Self::Unread | Self::Absent => false,
+        }
+    }
+
     /// Whether no policy governs it, whatever its labels.
     #[must_use]
     pub fn is_exempt(&self) -> bool {

@@ -8,6 +8,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 
 use super::{
+    coverage::{CertificateRequirement, SchemeLevel},
     instant::{CalendarDay, Timestamp},
     jurisdiction::JurisdictionAreas,
     keys::{self, KeySubject},
@@ -48,6 +49,8 @@ pub struct Policy {
     pub terminating: bool,
     /// The namespaces that it governs.
     pub namespaces: Selector,
+    /// Whether each of these must say its level by a label.
+    pub requires_namespace_level: bool,
     /// Its levels.
     pub levels: PolicyLevels,
     /// Its categories; `None` for one that demands nothing.
@@ -108,11 +111,12 @@ pub enum LossAction {
     Report,
 }
 
-/// The levels of a policy, least to most sensitive, with a default among them.
+/// The levels of a policy, least to most sensitive, with a default among them and a minimum that is not above it.
 #[derive(Clone, Debug)]
 pub struct PolicyLevels {
     ordered: Vec<Level>,
     default: usize,
+    minimum: usize,
 }
 
 /// One step of sensitivity.
@@ -140,6 +144,29 @@ pub enum InvalidLevels {
         /// The levels that it has.
         known: String,
     },
+    /// The minimum is not among the levels.
+    #[error("minimumLevel is {minimum:?}, which is none of the levels: write one of {known}")]
+    Minimum {
+        /// What the policy says.
+        minimum: String,
+        /// The levels that it has.
+        known: String,
+    },
+    /// The default is below the minimum.
+    #[error(
+        "defaultLevel {default} is below minimumLevel {minimum}: write {minimum} or a level above it as the default"
+    )]
+    DefaultBelowMinimum {
+        /// The default.
+        default: LevelName,
+        /// The minimum.
+        minimum: LevelName,
+    },
+}
+
+/// The names of levels, for people.
+fn known(levels: &[Level]) -> String {
+    super::text::ListDisplay(levels.iter().map(|level| &level.name)).to_string()
 }
 
 impl PolicyLevels {
@@ -153,11 +180,24 @@ impl PolicyLevels {
             return Err(InvalidLevels::Duplicate(twice.name.clone()));
         }
         match ordered.iter().position(|level| level.name.as_str() == default) {
-            Some(default) => Ok(Self { ordered, default }),
-            None => Err(InvalidLevels::Default {
-                default: super::name::quoted(default),
-                known: super::text::ListDisplay(ordered.iter().map(|level| &level.name)).to_string(),
-            }),
+            Some(default) => Ok(Self { ordered, default, minimum: 0 }),
+            None => Err(InvalidLevels::Default { default: super::name::quoted(default), known: known(&ordered) }),
+        }
+    }
+
+    /// The same levels, of which none below the one called `minimum` is in effect for anything.
+    ///
+    /// # Errors
+    /// [`InvalidLevels`].
+    pub fn with_minimum(self, minimum: &str) -> Result<Self, InvalidLevels> {
+        let Some(rank) = self.rank(minimum) else {
+            return Err(InvalidLevels::Minimum { minimum: super::name::quoted(minimum), known: known(&self.ordered) });
+        };
+        match (self.at(self.default), self.at(rank)) {
+            (Some(default), Some(minimum)) if self.default < rank => {
+                Err(InvalidLevels::DefaultBelowMinimum { default: default.name.clone(), minimum: minimum.name.clone() })
+            }
+            _ => Ok(Self { minimum: rank, ..self }),
         }
     }
 
@@ -170,6 +210,12 @@ impl PolicyLevels {
     #[must_use]
     pub fn default_rank(&self) -> usize {
         self.default
+    }
+
+    /// How sensitive everything is at least: its place in the order, from 0. Never above that of the default.
+    #[must_use]
+    pub fn minimum_rank(&self) -> usize {
+        self.minimum
     }
 
     /// How sensitive `name` is: its place in the order, from 0.
@@ -269,6 +315,8 @@ pub struct LevelRequirements {
     pub not_exposed_to: BTreeSet<Law>,
     /// Certificates that must be in force, all of them.
     pub qualifications: BTreeSet<Scheme>,
+    /// Certificates that must be in force at this level or a higher one, all of them.
+    pub minimum_levels: BTreeMap<Scheme, SchemeLevel>,
     /// Providers that may, and may not.
     pub providers: NameFilter<ProviderName>,
     /// Regions that may, and may not.
@@ -277,6 +325,16 @@ pub struct LevelRequirements {
     pub max_pue: Option<f64>,
     /// The highest carbon intensity (gCO2e/kWh).
     pub max_carbon_intensity: Option<f64>,
+}
+
+impl LevelRequirements {
+    /// The certificates that must be in force. Who asks for a level of a scheme asks for the scheme.
+    pub fn certificates(&self) -> impl Iterator<Item = CertificateRequirement<'_>> {
+        let of_any = self.qualifications.iter().filter(|scheme| !self.minimum_levels.contains_key(*scheme));
+        let of_order = self.minimum_levels.iter();
+        let of_order = of_order.map(|(scheme, least)| CertificateRequirement { scheme, at_least: Some(*least) });
+        of_any.map(CertificateRequirement::from).chain(of_order)
+    }
 }
 
 /// Names that are allowed (all when `None`), and names that are denied even so.

@@ -8,9 +8,10 @@ use super::{
         ExposureGap, LawReach, LegalParty, PartyRole, Pool, Qualification, ResolvedPool, TechnologyComponent,
         UnresolvedReference,
     },
+    coverage::CertificateRequirement,
     instant::CalendarDay,
     jurisdiction::{Jurisdiction, JurisdictionAreas},
-    name::{CategoryName, Law, LevelName, PolicyName, ProviderName, RegionName, Scheme},
+    name::{CategoryName, Law, LevelName, PolicyName, ProviderName, RegionName},
     validity::{ClearanceEnd, ClearanceValidity},
 };
 
@@ -27,6 +28,10 @@ pub enum ReasonCode {
     QualificationNotYetValid,
     /// The certificate covers other regions.
     QualificationOutOfScope,
+    /// The certificate is of a lower level of its scheme.
+    QualificationTooLow,
+    /// The level of the certificate is not recorded.
+    QualificationLevelUnknown,
     /// The certificate is in force, and ends within the lead time.
     QualificationEnding,
     /// A country is not among the allowed ones.
@@ -99,13 +104,15 @@ pub enum Cause<'a> {
     /// It stands on nothing.
     Unresolved(UnresolvedReference<'a>),
     /// No certificate of this scheme.
-    QualificationMissing(&'a Scheme),
+    QualificationMissing(CertificateRequirement<'a>),
     /// It ended on this day.
     QualificationExpired(&'a Qualification, CalendarDay),
     /// It is to come.
     QualificationNotYetValid(&'a Qualification),
     /// It covers other regions.
     QualificationOutOfScope(&'a Qualification),
+    /// It is lower than what is required, or nobody says how high it is.
+    QualificationTooLow(&'a Qualification, CertificateRequirement<'a>),
     /// It ends within the lead time. No cause to lose clearance, but perhaps to be withdrawn from new pods.
     QualificationEnding {
         /// The end.
@@ -153,6 +160,8 @@ impl Cause<'_> {
             Self::QualificationExpired(..) => ReasonCode::QualificationExpired,
             Self::QualificationNotYetValid(_) => ReasonCode::QualificationNotYetValid,
             Self::QualificationOutOfScope(_) => ReasonCode::QualificationOutOfScope,
+            Self::QualificationTooLow(Qualification { level: Some(_), .. }, _) => ReasonCode::QualificationTooLow,
+            Self::QualificationTooLow(Qualification { level: None, .. }, _) => ReasonCode::QualificationLevelUnknown,
             Self::QualificationEnding { .. } => ReasonCode::QualificationEnding,
             Self::JurisdictionNotAllowed(..) => ReasonCode::JurisdictionNotAllowed,
             Self::JurisdictionUnknown(..) => ReasonCode::JurisdictionUnknown,

@@ -92,8 +92,13 @@ impl<'a> KnownNames<'a> {
             let unknown = names.into_iter().flatten().filter(|name| !self.regions.contains(*name));
             missing.extend(unknown.map(|name| (field, name.as_str())));
         }
-        let schemes = require.qualifications.iter().filter(|scheme| !self.schemes.contains(*scheme));
-        missing.extend(schemes.map(|scheme| ("qualifications", scheme.as_str())));
+        for (field, schemes) in [
+            ("qualifications", require.qualifications.iter().collect::<Vec<_>>()),
+            ("minimumLevels", require.minimum_levels.keys().collect()),
+        ] {
+            let unknown = schemes.into_iter().filter(|scheme| !self.schemes.contains(*scheme));
+            missing.extend(unknown.map(|scheme| (field, scheme.as_str())));
+        }
         let laws = require
             .not_exposed_to
             .iter()

@@ -20,6 +20,8 @@ pub enum SensitivitySource {
     Pod,
     /// Nobody: the policy's default.
     Default,
+    /// The policy, whose minimum is above all that others say.
+    Minimum,
 }
 
 impl fmt::Display for SensitivitySource {

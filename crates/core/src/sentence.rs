@@ -10,6 +10,7 @@ use super::{
         ExposureGap, LawReach, LegalParty, Offer, PartyRole, Qualification, ResolvedPool, TechnologyComponent,
         UnresolvedReference,
     },
+    coverage::CertificateRequirement,
     law::KNOWN_LAWS,
     name::{Law, RegionName},
     reason::{Cause, JurisdictionSubject, Reason},
@@ -51,7 +52,7 @@ impl<'a> Reason<'a> {
         let (whose, region) = (OfferOwner(site), &zone.region);
         match self.cause {
             Cause::Unresolved(_) => Ok(()),
-            Cause::QualificationMissing(scheme) => write!(f, "{whose} has no {scheme} qualification"),
+            Cause::QualificationMissing(required) => write!(f, "{whose} has no {} qualification", required.scheme),
             Cause::QualificationExpired(q, on) => write!(f, "{} of {whose} ended on {on}", CertificateDisplay(q)),
             Cause::QualificationNotYetValid(q) => {
                 write!(f, "{} of {whose} ", CertificateDisplay(q))?;
@@ -75,6 +76,10 @@ impl<'a> Reason<'a> {
                 }?;
                 write!(f, ", not region {region} of pool {}", pool.name)
             }
+            Cause::QualificationTooLow(q, _) => match q.level {
+                Some(level) => write!(f, "{} of {whose} is of level {level}", CertificateDisplay(q)),
+                None => write!(f, "{} of {whose} is of a level that is not known", CertificateDisplay(q)),
+            },
             Cause::QualificationEnding { end, .. } => {
                 write!(
                     f,
@@ -142,8 +147,15 @@ impl<'a> Reason<'a> {
     fn demand(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.cause {
             Cause::Unresolved(_) => f.write_str("clears only what is recorded"),
-            Cause::QualificationMissing(_) | Cause::QualificationNotYetValid(_) | Cause::QualificationExpired(..) => {
-                f.write_str("requires one in force")
+            Cause::QualificationMissing(CertificateRequirement { at_least: None, .. })
+            | Cause::QualificationNotYetValid(_)
+            | Cause::QualificationExpired(..) => f.write_str("requires one in force"),
+            Cause::QualificationMissing(CertificateRequirement { at_least: Some(least), .. })
+            | Cause::QualificationTooLow(_, CertificateRequirement { at_least: Some(least), .. }) => {
+                write!(f, "requires one in force of level {least} or above")
+            }
+            Cause::QualificationTooLow(_, CertificateRequirement { at_least: None, .. }) => {
+                f.write_str("requires a higher one")
             }
             Cause::QualificationOutOfScope(_) => f.write_str("requires one that covers the pool's region"),
             Cause::QualificationEnding { validity, lead, .. } => {
@@ -190,6 +202,10 @@ impl<'a> Reason<'a> {
             Cause::QualificationExpired(..) => "record its renewal, or use another offer",
             Cause::QualificationNotYetValid(_) => "wait for that day, or use another offer",
             Cause::QualificationOutOfScope(_) => "use a zone in scope, or record one for this region",
+            Cause::QualificationTooLow(Qualification { level: Some(_), .. }, _) => {
+                "record a higher one if the offer holds one, or use another offer"
+            }
+            Cause::QualificationTooLow(Qualification { level: None, .. }, _) => "record its level",
             Cause::QualificationEnding { validity: ClearanceValidity::Withdrawn(_), .. } => {
                 "record its renewal, and the pool is taken back"
             }

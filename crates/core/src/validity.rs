@@ -13,7 +13,7 @@ use super::{
     catalogue::{Qualification, ResolvedPool},
     coverage::Coverage,
     instant::{CalendarDay, Timestamp},
-    policy::{LossAction, Policy, PolicyLevels},
+    policy::{LevelRequirements, LossAction, Policy, PolicyLevels},
 };
 
 /// How a pool that is cleared for a level stands in time.
@@ -70,12 +70,13 @@ impl Policy {
     pub(super) fn end<'a>(&'a self, rank: usize, site: ResolvedPool<'a>, at: Timestamp) -> Option<ClearanceEnd<'a>> {
         let ResolvedPool { offer, zone, .. } = site;
         let levels = self.levels.iter().take(rank.saturating_add(1));
-        let schemes = levels.flat_map(|level| &level.require).flat_map(|require| &require.qualifications);
-        let ends = schemes.filter_map(|scheme| {
-            let Coverage::InForce { until: Some(until), by } = offer.coverage(scheme, &zone.region, at) else {
+        let required = levels.flat_map(|level| &level.require).flat_map(LevelRequirements::certificates);
+        let ends = required.filter_map(|required| {
+            let Coverage::InForce { until: Some(until), by } = offer.coverage(required, Some(&zone.region), at) else {
                 return None;
             };
-            let in_scope = offer.qualifications.iter().filter(|q| q.scheme == *scheme && q.covers(&zone.region));
+            let enough = offer.qualifications.iter().filter(|q| required.is_met_by(q));
+            let in_scope = enough.filter(|q| q.covers(&zone.region));
             // Of a chain of successors the one is named that nothing succeeds.
             let last = in_scope.filter(|q| q.ends() == Some(until)).max();
             Some(ClearanceEnd { at: until, by: last.unwrap_or(by) })

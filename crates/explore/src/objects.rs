@@ -132,6 +132,7 @@ fn demand(name: &PolicyName, demanded: bool) -> anyhow::Result<ClearanceInput> {
         name: name.clone(),
         mode: EnforcementMode::Enforce,
         namespaces: Selector::default(),
+        requires_namespace_level: false,
         levels: levels.map_err(|error| anyhow::anyhow!("{error:?}"))?,
         categories: [].into(),
         terminating: false,

@@ -13,6 +13,10 @@ use rempart_core::{admission::LONGEST_ANNOTATION, keys::STAMP_DOMAIN};
 /// and a request may be 3 MiB; beyond the cap nothing is removed, which only narrows where the pod may run.
 const LONGEST_SELECTOR: usize = 1000;
 
+/// The rank of the policy's minimum, where it has one.
+const LEAST: &str =
+    "!has(params.spec.minimumLevel) ? [] : [params.spec.levels.map(l, l.name).indexOf(params.spec.minimumLevel)]";
+
 /// The policy.
 pub(super) fn policy() -> [Variable; 3] {
     [
@@ -56,12 +60,13 @@ pub(super) fn needs() -> Vec<Variable> {
             "// -1: a level that the policy does not know\n\
              variables.saidLevels.map(l, variables.levels.indexOf(l))",
         ),
+        variable("least", LEAST),
         variable(
             "rank",
-            "// of the effective level: the most sensitive of what is said\n\
+            "// of the effective level: the most sensitive of what is said, and never below the minimum\n\
              variables.ranks.size() == 0\n  \
              ? variables.levels.indexOf(params.spec.defaultLevel)\n  \
-             : variables.ranks.max()",
+             : (variables.ranks + variables.least).max()",
         ),
         variable(
             "tooLong",
@@ -164,7 +169,8 @@ pub(super) fn complete(namespace: bool) -> String {
          object.metadata.?annotations[?'rempart.dev/workload-categories'].optMap(v, v.split(',', 33)),\n  \
          object.metadata.?annotations[?'rempart.dev/categories'].optMap(v, v.split(',', 33))   // more than 32 are not known anyway\n\
          ].unwrapOpt().flatten()].exists(categories,\n\
-         [said.size() == 0 ? [levels.indexOf(params.spec.defaultLevel)] : said.map(l, levels.indexOf(l))].exists(ranks,\n  \
+         [said.size() == 0 ? [levels.indexOf(params.spec.defaultLevel)]\n  \
+         : said.map(l, levels.indexOf(l)) + ({LEAST})].exists(ranks,\n  \
          ranks.min() >= 0\n  \
          && categories.all(c, params.spec.?categories.orValue([]).exists(known, known.name == c))\n  \
          && selector.size() <= {LONGEST_SELECTOR}\n  \

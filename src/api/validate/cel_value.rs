@@ -35,7 +35,10 @@ impl SchemaNode {
             (ValueShape::Number { .. }, Value::Number(number)) => {
                 number.as_f64().map_or(cel::Value::Null, cel::Value::Float)
             }
-            (ValueShape::Integer, Value::Number(number)) => number.as_i64().map_or(cel::Value::Null, cel::Value::Int),
+            (ValueShape::Integer { .. }, Value::Number(number)) => {
+                number.as_i64().map_or(cel::Value::Null, cel::Value::Int)
+            }
+            (ValueShape::Boolean, Value::Bool(yes)) => cel::Value::Bool(*yes),
             // A structure that is wrong is told as such, and rules that read it are not asked.
             _ => cel::Value::Null,
         }

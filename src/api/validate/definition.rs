@@ -124,6 +124,7 @@ fn shape(keywords: &mut SchemaKeywords<'_, '_>) -> ValueShape {
     match type_.as_deref() {
         Some("object") if keywords.left.contains_key("additionalProperties") => ValueShape::Map {
             values: Box::new(keywords.child("{}", "additionalProperties")),
+            shortest: keywords.take("minProperties").unwrap_or_default(),
             longest: keywords.limit("maxProperties"),
         },
         Some("object") => {
@@ -146,7 +147,14 @@ fn shape(keywords: &mut SchemaKeywords<'_, '_>) -> ValueShape {
             }
             ValueShape::Number { least: keywords.take("minimum") }
         }
-        Some("integer") => ValueShape::Integer,
+        Some("integer") => {
+            // Nothing here is near its bounds.
+            if keywords.left.get("format").is_some_and(|format| format == "int32") {
+                keywords.left.remove("format");
+            }
+            ValueShape::Integer { least: keywords.take("minimum"), most: keywords.take("maximum") }
+        }
+        Some("boolean") => ValueShape::Boolean,
         None if keywords.take("x-kubernetes-preserve-unknown-fields") == Some(true) => ValueShape::Anything,
         other => {
             keywords.defect(format_args!("the type {other:?} is not known"));
@@ -193,7 +201,8 @@ mod tests {
             json!({"type": "string", "pattern": "x"}),
             json!({"type": "string", "minimum": 1}),
             json!({"type": "number", "format": "float"}),
-            json!({"type": "boolean"}),
+            json!({"type": "null"}),
+            json!({"type": "integer", "format": "int128"}),
             json!({"type": "string", "maxLength": "long"}),
             json!({"type": "object", "properties": {"a": {"type": "string", "oneOf": []}}}),
             json!({"type": "array", "items": {"type": "string", "nullable": true}}),

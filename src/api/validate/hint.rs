@@ -7,12 +7,12 @@ use serde_json::Value;
 use crate::diagnostic::suggest::{meant, nearest};
 use rempart_core::{name::quoted, text::FewDisplay};
 
-/// Of a `defaultLevel` that is no level: the levels that there are, and the nearest.
-pub(super) fn default_level(spec: Option<&Value>) -> Option<String> {
+/// Of a `field` that names a level and names none of the policy's: the levels that there are, and the nearest.
+pub(super) fn level(spec: Option<&Value>, field: &str) -> Option<String> {
     let spec = spec?;
     let names: Vec<_> =
         spec.get("levels")?.as_array()?.iter().filter_map(|level| level.get("name")?.as_str()).collect();
-    let given = spec.get("defaultLevel")?.as_str()?;
+    let given = spec.get(field)?.as_str()?;
     if names.is_empty() || names.contains(&given) {
         return None;
     }
@@ -32,7 +32,7 @@ mod tests {
         let spec =
             serde_json::json!({"defaultLevel": "restricte", "levels": [{"name": "public"}, {"name": "restricted"}]});
         assert_eq!(
-            default_level(Some(&spec)).unwrap(),
+            level(Some(&spec), "defaultLevel").unwrap(),
             "perhaps restricted is meant; the levels are public, restricted"
         );
     }

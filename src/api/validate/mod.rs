@@ -100,10 +100,12 @@ pub fn violations(kind: ResourceKind, object: &Value) -> Vec<FieldDiagnostic> {
         metadata::look(&mut walk, kind.as_str(), fields);
     }
     walk.object(&definition.root, &object);
-    if kind == ResourceKind::PlacementPolicy
-        && let Some(hint) = hint::default_level(object.get("spec"))
-    {
-        walk.hint_at(&[Field("spec"), Field("defaultLevel")], &hint);
+    if kind == ResourceKind::PlacementPolicy {
+        for field in ["defaultLevel", "minimumLevel"] {
+            if let Some(hint) = hint::level(object.get("spec"), field) {
+                walk.hint_at(&[Field("spec"), Field(field)], &hint);
+            }
+        }
     }
     if generated.is_some() {
         walk.rename(&NAME, &[Field("metadata"), Field("generateName")]);

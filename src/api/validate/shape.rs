@@ -24,6 +24,7 @@ pub(super) enum ValueShape {
     },
     Map {
         values: Box<SchemaNode>,
+        shortest: usize,
         longest: usize,
     },
     List {
@@ -39,7 +40,11 @@ pub(super) enum ValueShape {
     Number {
         least: Option<f64>,
     },
-    Integer,
+    Integer {
+        least: Option<f64>,
+        most: Option<f64>,
+    },
+    Boolean,
     /// Of no concern here.
     Anything,
 }

@@ -121,18 +121,14 @@ impl<'a> ObjectWalk<'a> {
                     self.under(FieldStep::Field(name), |walk| walk.missing(example));
                 }
             }
-            (ValueShape::Map { values, longest }, Value::Object(entries)) => {
-                self.at_most(*longest, entries.len());
+            (ValueShape::Map { values, shortest, longest }, Value::Object(entries)) => {
+                self.within(*shortest, *longest, entries.len());
                 for (key, value) in entries {
                     self.under(FieldStep::Key(key), |walk| walk.value(values, value));
                 }
             }
             (ValueShape::List { item, shortest, longest, distinct }, Value::Array(items)) => {
-                self.at_most(*longest, items.len());
-                if items.len() < *shortest {
-                    let message = format!("{} entries, where at least {shortest} must be: write more", items.len());
-                    self.wrong("TooFew", message);
-                }
+                self.within(*shortest, *longest, items.len());
                 for (i, value) in items.iter().enumerate() {
                     self.under(FieldStep::Entry(i), |walk| walk.value(item, value));
                 }
@@ -141,13 +137,13 @@ impl<'a> ObjectWalk<'a> {
                 }
             }
             (ValueShape::Text { longest, allowed }, Value::String(text)) => self.text(text, *longest, allowed),
-            (ValueShape::Number { least }, Value::Number(number)) => {
-                if let Some(least) = least.filter(|least| number.as_f64().is_some_and(|number| number < *least)) {
-                    self.wrong("OutOfRange", format!("{number} is less than {least}: write at least {least}"));
-                }
+            (ValueShape::Number { least }, Value::Number(number)) => self.number(number, *least, None),
+            (ValueShape::Integer { least, most }, Value::Number(number))
+                if number.as_f64().is_some_and(|n| n.fract() == 0.0) =>
+            {
+                self.number(number, *least, *most);
             }
-            (ValueShape::Integer, Value::Number(number)) if number.as_f64().is_some_and(|n| n.fract() == 0.0) => {}
-            (ValueShape::Anything, _) => {}
+            (ValueShape::Boolean, Value::Bool(_)) | (ValueShape::Anything, _) => {}
             (shape, _) => self.wrong_type(node, shape, value),
         }
     }
@@ -196,7 +192,21 @@ impl<'a> ObjectWalk<'a> {
         }
     }
 
-    fn at_most(&mut self, longest: usize, length: usize) {
+    /// Looks at a number. Definitions write their bounds as JSON numbers, of whatever type the value is.
+    fn number(&mut self, number: &serde_json::Number, least: Option<f64>, most: Option<f64>) {
+        let Some(value) = number.as_f64() else { return };
+        if let Some(least) = least.filter(|least| value < *least) {
+            self.wrong("OutOfRange", format!("{number} is less than {least}: write at least {least}"));
+        }
+        if let Some(most) = most.filter(|most| value > *most) {
+            self.wrong("OutOfRange", format!("{number} is more than {most}: write at most {most}"));
+        }
+    }
+
+    fn within(&mut self, shortest: usize, longest: usize, length: usize) {
+        if length < shortest {
+            self.wrong("TooFew", format!("{length} entries, where at least {shortest} must be: write more"));
+        }
         if length > longest {
             self.wrong("TooMany", format!("{length} entries, where at most {longest} may be: leave some out"));
         }
@@ -236,7 +246,8 @@ impl<'a> ObjectWalk<'a> {
             ValueShape::List { .. } => "a list",
             ValueShape::Text { .. } => "text",
             ValueShape::Number { .. } => "a number",
-            ValueShape::Integer => "a whole number",
+            ValueShape::Integer { .. } => "a whole number",
+            ValueShape::Boolean => "true or false",
             ValueShape::Anything => "a value",
         };
         let given = match value {
@@ -252,7 +263,12 @@ impl<'a> ObjectWalk<'a> {
                 Some("YAML reads a bare no, off, yes or on as true or false: put it in quotes".to_owned())
             }
             (ValueShape::Text { .. }, Value::Number(number)) => Some(format!("put it in quotes: \"{number}\"")),
-            (ValueShape::Number { .. } | ValueShape::Integer, Value::String(text)) if text.parse::<f64>().is_ok() => {
+            (ValueShape::Boolean, Value::String(text)) if text == "true" || text == "false" => {
+                Some(format!("leave the quotes out: {text}"))
+            }
+            (ValueShape::Number { .. } | ValueShape::Integer { .. }, Value::String(text))
+                if text.parse::<f64>().is_ok() =>
+            {
                 Some(format!("leave the quotes out: {}", quoted(text)))
             }
             (ValueShape::List { item, .. }, Value::String(text)) if matches!(item.shape, ValueShape::Text { .. }) => {

@@ -11,7 +11,7 @@ use super::time;
 use crate::api::{self, limits};
 use rempart_core::{
     catalogue::{Offer, Provider, Qualification},
-    coverage::Coverage,
+    coverage::{Coverage, SchemeLevel},
     instant::{CalendarDay, Timestamp},
     name::{RegionName, Scheme},
 };
@@ -43,9 +43,11 @@ pub struct QualificationPeriod {
     pub offer: String,
     /// The scheme.
     pub scheme: String,
+    /// The highest level in force, where the scheme has an order.
+    pub level: Option<SchemeLevel>,
     /// The region; empty where neither zones nor certificates name one.
     pub region: String,
-    /// When they end, or ended when none is in force; `None` when no end is recorded.
+    /// When they end, at this level or a higher one, or ended when none is in force; `None` when no end is recorded.
     pub ends: Option<Timestamp>,
 }
 
@@ -60,14 +62,15 @@ impl QualificationPeriod {
 /// keeps its own for as long as it is recorded, so that nobody takes silence for a renewal.
 fn terms(offer: &Offer, at: Timestamp) -> Vec<QualificationPeriod> {
     let term = |(scheme, region): (&Scheme, Option<&RegionName>)| {
-        let ends = match coverage(offer, scheme, region, at) {
+        let (level, coverage) = offer.coverage_at_its_level(scheme, region, at);
+        let ends = match coverage {
             Coverage::InForce { until, .. } => until,
             Coverage::Ended { on, .. } => Some(on.ends()),
             Coverage::NotYet { .. } => Some(ended(offer, scheme, region, at)?),
-            Coverage::OutOfScope { .. } | Coverage::Missing => return None,
+            Coverage::OutOfScope { .. } | Coverage::TooLow { .. } | Coverage::Missing => return None,
         };
         let region = region.map(ToString::to_string).unwrap_or_default();
-        Some(QualificationPeriod { offer: offer.name.to_string(), scheme: scheme.to_string(), region, ends })
+        Some(QualificationPeriod { offer: offer.name.to_string(), scheme: scheme.to_string(), level, region, ends })
     };
     scopes(offer).filter_map(term).collect()
 }
@@ -84,15 +87,16 @@ fn ended(offer: &Offer, scheme: &Scheme, region: Option<&RegionName>, at: Timest
 
 /// The schemes in force, each with the regions that have it until the same day.
 fn in_force(terms: &[QualificationPeriod], at: Timestamp) -> Vec<api::QualificationInForce> {
-    let mut found: BTreeMap<(&str, Option<Timestamp>), BTreeSet<&str>> = BTreeMap::new();
+    let mut found: BTreeMap<(&str, Option<SchemeLevel>, Option<Timestamp>), BTreeSet<&str>> = BTreeMap::new();
     for term in terms.iter().filter(|term| term.holds(at)) {
-        let regions = found.entry((&term.scheme, term.ends)).or_default();
+        let regions = found.entry((&term.scheme, term.level, term.ends)).or_default();
         regions.extend(Some(term.region.as_str()).filter(|region| !region.is_empty()));
     }
     found
         .into_iter()
-        .map(|((scheme, until), regions)| api::QualificationInForce {
+        .map(|((scheme, level, until), regions)| api::QualificationInForce {
             scheme: scheme.to_owned(),
+            level: level.map(|level| i32::from(u8::from(level))),
             until: until.map(|until| CalendarDay::ending_at(until).to_string()),
             regions: regions.into_iter().map(str::to_owned).collect(),
         })
@@ -116,19 +120,19 @@ fn scopes(offer: &Offer) -> impl Iterator<Item = (&Scheme, Option<&RegionName>)>
     schemes(offer).into_iter().flat_map(move |scheme| regions.clone().into_iter().map(move |region| (scheme, region)))
 }
 
-fn coverage<'a>(offer: &'a Offer, scheme: &Scheme, region: Option<&RegionName>, at: Timestamp) -> Coverage<'a> {
-    region.map_or_else(|| offer.coverage_of_whole(scheme, at), |region| offer.coverage(scheme, region, at))
-}
-
 /// When what is in force at `at` in `region` ends, scheme by scheme.
 pub(super) fn schemes_ends<'a>(
     offer: &'a Offer,
     region: &'a RegionName,
     at: Timestamp,
 ) -> impl Iterator<Item = Timestamp> + 'a {
-    schemes(offer).into_iter().filter_map(move |scheme| match offer.coverage(scheme, region, at) {
+    schemes(offer).into_iter().filter_map(move |scheme| match offer.coverage_at_its_level(scheme, Some(region), at).1 {
         Coverage::InForce { until, .. } => until,
-        _ => None,
+        Coverage::NotYet { .. }
+        | Coverage::Ended { .. }
+        | Coverage::OutOfScope { .. }
+        | Coverage::TooLow { .. }
+        | Coverage::Missing => None,
     })
 }
 

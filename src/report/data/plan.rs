@@ -94,6 +94,7 @@ enum LevelFrom {
     Workload,
     Pod,
     Default,
+    Minimum,
 }
 
 /// What is asked of places, and how every pool fares by it.
@@ -213,6 +214,7 @@ impl<'p> From<&'p EffectiveLevel<'p>> for PolicyRow<'p> {
             SensitivitySource::Workload => LevelFrom::Workload,
             SensitivitySource::Pod => LevelFrom::Pod,
             SensitivitySource::Default => LevelFrom::Default,
+            SensitivitySource::Minimum => LevelFrom::Minimum,
         };
         let exception = levelled.exception.map(rempart_core::name::ExceptionName::as_str);
         Self { name: levelled.policy.name.as_str(), level: levelled.level.as_str(), level_from, exception }

@@ -93,9 +93,10 @@ fn asks_for_nothing_known(plan: &Plan<'_>, refused: &PolicyRefusal<'_>) -> bool 
         AdmissionRefusal::UnknownCategory { value, .. } => {
             !policies.any(|policy| policy.categories.contains_key(value.as_str()))
         }
-        AdmissionRefusal::TooLong { .. } | AdmissionRefusal::Misplaced { .. } | AdmissionRefusal::NodeName { .. } => {
-            false
-        }
+        AdmissionRefusal::TooLong { .. }
+        | AdmissionRefusal::Misplaced { .. }
+        | AdmissionRefusal::NamespaceSilent { .. }
+        | AdmissionRefusal::NodeName { .. } => false,
     }
 }
 

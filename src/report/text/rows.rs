@@ -63,7 +63,7 @@ fn said_by(source: SensitivitySource) -> &'static str {
         SensitivitySource::Namespace => "namespace",
         SensitivitySource::Workload => "workload",
         SensitivitySource::Pod => "pod",
-        SensitivitySource::Default => "policy",
+        SensitivitySource::Default | SensitivitySource::Minimum => "policy",
     }
 }
 

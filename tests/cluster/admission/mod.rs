@@ -179,11 +179,7 @@ impl Table {
         };
         for policy in listed {
             let name = policy["name"].as_str().context("a policy without a name")?;
-            let like = listed.iter().find(|other| other["name"] == policy["like"]);
-            let mut spec = like.map_or_else(|| policy["spec"].clone(), |like| like["spec"].clone());
-            if policy["mode"].is_string() {
-                spec["mode"] = policy["mode"].clone();
-            }
+            let mut spec = crate::admission_fixtures::spec_of(listed, policy);
             spec["namespaceSelector"] = json!({"matchLabels": {label(name): "true"}});
             let ending = policy["ending"] == true;
             let object = json!({

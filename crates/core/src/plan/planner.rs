@@ -163,10 +163,14 @@ impl<'a, 'p> Planner<'a, 'p> {
     /// What is refused of the labels of the namespace `name`, if anything is.
     fn namespace(&mut self, name: &'a str) -> Option<RefusedNamespace<'a>> {
         let required = self.requirements(name, |namespace| PodSensitivity::new(namespace, [], None));
+        let facts = self.cluster.namespace(name);
+        // One that is there already may go on saying nothing.
+        let is_new = facts.is_new();
         let refused = |required: &PolicyRequirement<'a>| {
             let PolicyRequirement { policy, in_force, .. } = *required;
             let refusals = required.need.as_ref().err().cloned().unwrap_or_default();
-            refusals.into_iter().map(move |refusal| PolicyRefusal { policy, in_force, refusal })
+            let silent = policy.refused_of_silent_namespace(facts.statement()).filter(|_| is_new);
+            refusals.into_iter().chain(silent).map(move |refusal| PolicyRefusal { policy, in_force, refusal })
         };
         let refusals: Vec<_> = required.policies.iter().flat_map(refused).collect();
         (!refusals.is_empty()).then_some(RefusedNamespace { name, refusals })

@@ -27,7 +27,7 @@ pub(super) fn print(terminal: TerminalOutput, seen: &ClusterSnapshot) -> Result<
             SensitivitySource::Workload => "workload",
             SensitivitySource::Pod if workload.kind == "Pod" => "pod",
             SensitivitySource::Pod => "template",
-            SensitivitySource::Default => "policy",
+            SensitivitySource::Default | SensitivitySource::Minimum => "policy",
         };
         let (place, look) = whereabouts(terminal, seen, workload);
         rows.push(vec![

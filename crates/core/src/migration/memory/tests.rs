@@ -45,6 +45,7 @@ fn policy() -> Policy {
         name: PolicyName::parse("state").unwrap(),
         mode: EnforcementMode::Enforce,
         namespaces: Selector::default(),
+        requires_namespace_level: false,
         levels: PolicyLevels::new(vec![level], "public").unwrap(),
         categories: [].into(),
         terminating: false,

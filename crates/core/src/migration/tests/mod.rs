@@ -79,6 +79,7 @@ fn policy(action: LossAction) -> Policy {
         name: PolicyName::parse("state").unwrap(),
         mode: EnforcementMode::Enforce,
         namespaces: Selector::default(),
+        requires_namespace_level: false,
         levels: PolicyLevels::new(vec![level("public", None), level("restricted", Some(demand))], "public").unwrap(),
         categories: [].into(),
         terminating: false,
