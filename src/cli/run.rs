@@ -117,7 +117,7 @@ struct ProcessArguments {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum MutationArgument {
+pub(super) enum MutationArgument {
     /// Mutating admission policies, inside the API server: Kubernetes 1.36 or newer
     Policies,
     /// A webhook of rempart-admission: Kubernetes 1.30 or newer

@@ -13,6 +13,7 @@ mod bindings;
 mod bypasses;
 mod catalogue;
 mod chaos;
+mod checking;
 mod commands;
 mod completion;
 mod costs;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         bypasses::trials(),
         catalogue::trials(),
         chaos::trials(),
+        checking::trials(),
         commands::trials(),
         completion::trials(),
         costs::trials(),

@@ -10,6 +10,7 @@
 
 mod admission;
 mod agreement;
+mod chart;
 mod clearance_table;
 mod commands;
 mod conditions;
