@@ -226,6 +226,7 @@ fn values_that_mean_nothing_are_refused() {
         ("/admission/extraArgs", json!(["verbose"])),
         ("/namespaceOverride", json!("A")),
         ("/extraEnv", json!([{"value": "x"}])),
+        ("/leaderElection/leaseSeconds", json!(11)),
         ("/monitoring/rules/runbookURL", json!("docs/operations.md")),
     ] {
         assert!(!validator.is_valid(&changed(at, value.clone())), "{at}: {value} passes");

@@ -52,7 +52,7 @@ so that a wrong policy can never keep the operator itself from starting. */}}
 
 {{/* Refuses values of another version in a sentence, where a template would meet a value that is not there. */}}
 {{- define "rempart.requireValues" -}}
-{{- range list "exemptNamespacePresets" "probes" "podDisruptionBudget" "podSecurityContext" "securityContext" "networkPolicy" "people" -}}
+{{- range list "exemptNamespacePresets" "probes" "leaderElection" "podDisruptionBudget" "podSecurityContext" "securityContext" "networkPolicy" "people" -}}
 {{- if not (hasKey $.Values .) -}}
 {{- fail (printf "The value %s is missing, as it is when `helm upgrade --reuse-values` takes the values of an older version of this chart alone. Use --reset-then-reuse-values instead, which takes what is new from this one." .) -}}
 {{- end -}}
