@@ -81,6 +81,10 @@ control-plane: ## Build the control plane of the tests and the demo, if it is no
 admission: ## Generate the chart's mutations from src/admission
 	$(CARGO) run --package rempart -- admission-policies charts/rempart/files/admission
 
+.PHONY: manifests
+manifests: ## Generate from the chart its table of values, and deploy/manifests for those who do without Helm
+	$(CARGO) run $(LAB) chart
+
 .PHONY: schemas
 schemas: ## Generate the schemas of what commands write, from src/report
 	$(CARGO) run --package rempart -- schemas docs/schemas

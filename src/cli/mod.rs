@@ -3,6 +3,7 @@
 //! Takes the arguments of the process, and returns its exit code. Nothing is decided here.
 
 mod admission_policies;
+mod check;
 mod cluster;
 mod completion;
 mod crds;
@@ -46,6 +47,7 @@ enum CommandChoice {
     Impact(impact::ImpactCommand),
     Lint(lint::LintCommand),
     Release(release::ReleaseCommand),
+    Check(check::CheckCommand),
     Run(run::RunCommand),
     RunAdmission(run::RunAdmissionCommand),
     Crds(crds::CrdsCommand),
@@ -84,6 +86,7 @@ impl CommandLine {
             CommandChoice::Impact(impact) => (impact.execute(), COULD_NOT_JUDGE),
             CommandChoice::Lint(lint) => (lint.execute(), COULD_NOT_JUDGE),
             CommandChoice::Release(release) => (release.execute(), COULD_NOT_JUDGE),
+            CommandChoice::Check(check) => (check.execute(), COULD_NOT_JUDGE),
             CommandChoice::Run(run) => (run.execute().map(|()| ExitCode::SUCCESS), 1),
             CommandChoice::RunAdmission(run) => (run.execute().map(|()| ExitCode::SUCCESS), 1),
             CommandChoice::Crds(crds) => (crds.execute().map(|()| ExitCode::SUCCESS), 1),

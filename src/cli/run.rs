@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use super::input::namespace;
 use crate::{
     admission::{AdmissionSettings, MutationMode, WebhookAddress, WebhookSettings},
-    operator::{self, clock::SystemClock, component::OperatorComponent},
+    operator::{self, clock::SystemClock, component::OperatorComponent, lease::LeaseDuration},
 };
 
 /// Runs the operator: stamps nodes, records and moves what runs, reports in statuses and metrics
@@ -107,6 +107,16 @@ struct ProcessArguments {
     #[arg(long, env = "POD_NAME", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     identity: Option<String>,
 
+    /// For how long the lease is this replica's after each renewal, in seconds: for as long nobody writes when its holder is
+    /// lost, and five seconds less its holder writes when the API server no longer answers
+    #[arg(
+        long,
+        default_value_t = LeaseDuration::SHORTEST,
+        value_name = "SECONDS",
+        value_parser = value_parser!(u64).range(LeaseDuration::SHORTEST..=LeaseDuration::LONGEST)
+    )]
+    lease_seconds: u64,
+
     /// How log lines are written
     #[arg(long, value_enum, default_value_t = LogFormat::Json)]
     log_format: LogFormat,
@@ -117,7 +127,7 @@ struct ProcessArguments {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum MutationArgument {
+pub(super) enum MutationArgument {
     /// Mutating admission policies, inside the API server: Kubernetes 1.36 or newer
     Policies,
     /// A webhook of rempart-admission: Kubernetes 1.30 or newer
@@ -198,7 +208,10 @@ impl ProcessArguments {
         }
         let identity = identity.unwrap_or_else(name_of_its_own);
         let admission = AdmissionSettings { exempt, schedulers, mutation, ..AdmissionSettings::default() };
-        let options = operator::Options { component, listen, webhook_listen, namespace, identity, admission, limits };
+        // What is typed is within the range that the argument has.
+        let lease = LeaseDuration::from_secs(self.lease_seconds).unwrap_or_default();
+        let options =
+            operator::Options { component, listen, webhook_listen, namespace, identity, lease, admission, limits };
         tokio::runtime::Builder::new_multi_thread()
             // Nearly all of its time it waits for the API server. Each thread more has an arena of memory of its own.
             .worker_threads(2)

@@ -52,7 +52,7 @@ use clock_skew::ClockSkew;
 use component::OperatorComponent;
 use decision_loop::DecisionLoop;
 use engine::Engine;
-use lease::{Leadership, LeaseCandidate};
+use lease::{Leadership, LeaseCandidate, LeaseDuration};
 use metrics::Metrics;
 pub use reconcile::settings::{MoveLimits, Settings};
 use serve::HealthState;
@@ -72,6 +72,8 @@ pub struct Options {
     pub namespace: String,
     /// By what name it holds the lease. No two replicas have the same.
     pub identity: String,
+    /// For how long the lease is its own after each renewal.
+    pub lease: LeaseDuration,
     /// Namespaces that no policy governs, besides its own, who may bind pods, and who completes them.
     pub admission: AdmissionSettings,
     /// How much may move at a time.
@@ -167,7 +169,7 @@ pub async fn run(
     let candidate = LeaseCandidate::new(
         clock_skew::observed(client.clone(), skew.clone(), Arc::clone(&clock)),
         (&options.namespace, component.name()),
-        options.identity.clone(),
+        (options.identity.clone(), options.lease),
         Arc::clone(&clock),
         leadership.clone(),
         skew.clone(),
@@ -286,6 +288,7 @@ mod tests {
                 webhook_listen: None,
                 namespace: "here".into(),
                 identity: "me".into(),
+                lease: LeaseDuration::default(),
                 admission: AdmissionSettings::default(),
                 limits: MoveLimits::default(),
             };

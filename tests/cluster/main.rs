@@ -15,6 +15,7 @@ mod bindings;
 mod bypasses;
 mod catalogue;
 mod chaos;
+mod checking;
 mod commands;
 mod completion;
 mod costs;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         bypasses::trials(),
         catalogue::trials(),
         chaos::trials(),
+        checking::trials(),
         commands::trials(),
         completion::trials(),
         costs::trials(),

@@ -17,7 +17,6 @@ const COLUMNS: u64 = 24;
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::new("monitoring::rules_are_sound_and_fire_when_they_should", rules),
-        Trial::new("monitoring::every_alert_is_explained_where_it_says", runbook),
         Trial::new("monitoring::the_dashboard_is_one_and_its_queries_are_understood", dashboard),
         Trial::new("monitoring::the_service_monitor_finds_the_service", service_monitor),
         Trial::new("monitoring::nothing_comes_unasked", unasked),
@@ -92,19 +91,6 @@ fn each(alerts: &Value) -> impl Iterator<Item = &Value> {
 
 fn names(alerts: &Value) -> Vec<&str> {
     each(alerts).filter_map(|rule| rule["alert"].as_str()).collect()
-}
-
-async fn runbook(context: &Context) -> Result<()> {
-    let alerts = alerts(context).await?;
-    ensure!(names(&alerts).len() > 10, "{:?}", names(&alerts));
-    for rule in each(&alerts) {
-        let said = rule["annotations"]["runbook"].as_str().unwrap_or_default();
-        let (file, anchor) = said.split_once('#').with_context(|| format!("{rule} names no runbook"))?;
-        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file))?;
-        let mut headings = text.lines().filter_map(|line| line.strip_prefix("### "));
-        ensure!(headings.any(|heading| heading.to_lowercase() == anchor), "{file} has no heading for {anchor}");
-    }
-    Ok(())
 }
 
 async fn dashboard(context: &Context) -> Result<()> {

@@ -48,6 +48,7 @@ async fn flags(_: &Context) -> Result<()> {
         (&["--namespace=Rempart_System"], "a namespace is at most 63 lower-case letters, digits and '-'"),
         (&["--exempt-namespaces=kube-system,,a"], "a namespace is at most 63 lower-case letters, digits and '-'"),
         (&["--identity="], "a value is required for '--identity <NAME>'"),
+        (&["--lease-seconds=11"], "11 is not in 12..=120"),
         (&["--log=info,rempart=loud"], "write a level, as info, or targets with levels, as rempart=debug"),
         (&["--log-format=xml"], "[possible values: json, text]"),
         (&["--lsten=127.0.0.1:1"], "a similar argument exists: '--listen'"),

@@ -129,6 +129,7 @@ impl Within {
             webhook_listen: None,
             namespace: "rempart-system".to_owned(),
             identity: "trial".to_owned(),
+            lease: operator::lease::LeaseDuration::default(),
             admission: AdmissionSettings {
                 exempt: ["kube-system", "kube-public", "kube-node-lease"].map(str::to_owned).into(),
                 schedulers: vec!["system:kube-scheduler".to_owned()],

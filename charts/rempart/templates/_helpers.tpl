@@ -1,20 +1,67 @@
-{{/* Labels of every object of the chart. */}}
-{{- define "rempart.labels" -}}
-app.kubernetes.io/name: rempart
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{/* The namespace of all that has one. */}}
+{{- define "rempart.namespace" -}}
+{{ .Values.namespaceOverride | default .Release.Namespace }}
 {{- end }}
 
-{{/* Namespaces that no policy reaches: those of the values, and always the operator's own,
+{{/* The name of what no admission policy and no lease knows by its name. */}}
+{{- define "rempart.name" -}}
+{{ .Values.fullnameOverride | default "rempart" }}
+{{- end }}
+
+{{/* Labels of every object of the chart, as they stand in it. Never those that select: selectors of a Deployment cannot change. */}}
+{{- define "rempart.labels" -}}
+{{- $own := dict "app.kubernetes.io/name" "rempart" "app.kubernetes.io/instance" .Release.Name -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion -}}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version) -}}
+{{- toYaml (merge $own (.Values.commonLabels | default dict)) -}}
+{{- end }}
+
+{{/* Labels and annotations of an object: those of the chart (root), with labels and annotations of its own, which win. */}}
+{{- define "rempart.metadata" -}}
+labels:
+  {{- toYaml (merge (dict) (.labels | default dict) (fromYaml (include "rempart.labels" .root))) | nindent 2 }}
+{{- with merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* The same of the pods of a Deployment or a hook: with labels of its own, by which it may be selected. */}}
+{{- define "rempart.podMetadata" -}}
+{{- $values := .root.Values -}}
+{{- $labels := dict "app.kubernetes.io/name" "rempart" "app.kubernetes.io/instance" .root.Release.Name -}}
+labels:
+  {{- toYaml (merge (dict) .labels $labels ($values.podLabels | default dict) ($values.commonLabels | default dict)) | nindent 2 }}
+{{- with merge (dict) ($values.podAnnotations | default dict) ($values.commonAnnotations | default dict) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Namespaces that no policy reaches: those of Kubernetes itself, those of the values, and always the operator's own,
 so that a wrong policy can never keep the operator itself from starting. */}}
 {{- define "rempart.exemptNamespaces" -}}
-{{ append .Values.exemptNamespaces .Release.Namespace | uniq | sortAlpha | join "," }}
+{{- $names := concat (list "kube-system" "kube-public" "kube-node-lease" (include "rempart.namespace" .)) (.Values.exemptNamespaces | default list) -}}
+{{- $presets := .Files.Get "files/exempt-namespaces.yaml" | fromYaml -}}
+{{- range .Values.exemptNamespacePresets -}}
+{{- $names = concat $names (get $presets .).namespaces -}}
+{{- end -}}
+{{ $names | uniq | sortAlpha | join "," }}
+{{- end }}
+
+{{/* Refuses values of another version in a sentence, where a template would meet a value that is not there. */}}
+{{- define "rempart.requireValues" -}}
+{{- range list "exemptNamespacePresets" "probes" "leaderElection" "podDisruptionBudget" "podSecurityContext" "securityContext" "networkPolicy" "people" -}}
+{{- if not (hasKey $.Values .) -}}
+{{- fail (printf "The value %s is missing, as it is when `helm upgrade --reuse-values` takes the values of an older version of this chart alone. Use --reset-then-reuse-values instead, which takes what is new from this one." .) -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{/* Refuses clusters that cannot hold the promise, in a sentence instead of a failed apply. */}}
 {{- define "rempart.requireCluster" -}}
-{{- if eq .Release.Namespace "default" -}}
+{{- if eq (include "rempart.namespace" .) "default" -}}
 {{- fail "Rempart's own namespace is exempt from every policy, and `default` is where people put workloads: install it into a namespace of its own, with --namespace rempart-system --create-namespace." -}}
 {{- end -}}
 {{- $version := .Capabilities.KubeVersion.Version -}}
@@ -51,20 +98,50 @@ lists groups and versions alone, and the version of Kubernetes decides. */}}
 {{ printf "%s%s" .Values.image.repository (.Values.image.digest | empty | ternary (printf ":%s" (.Values.image.tag | default .Chart.AppVersion)) (printf "@%s" .Values.image.digest)) | quote }}
 {{- end }}
 
-{{/* Who its processes are, and what they may. */}}
+{{/* Who the processes of a pod are. OpenShift gives each namespace users of its own and refuses others. */}}
 {{- define "rempart.podSecurity" -}}
+{{- $context := deepCopy .Values.podSecurityContext -}}
+{{- if .Capabilities.APIVersions.Has "security.openshift.io/v1" -}}
+{{- range list "runAsUser" "runAsGroup" -}}
+{{- if eq (get $context . | toString) "65532" -}}
+{{- $_ := unset $context . -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- with $context -}}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  seccompProfile:
-    type: RuntimeDefault
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
-{{- define "rempart.containerSecurity" -}}
+{{/* What a container may, and what it finds: its security context, volumes and resources. */}}
+{{- define "rempart.container" -}}
+image: {{ include "rempart.image" .root }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+{{- with .root.Values.securityContext }}
 securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: [ALL]
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.extraVolumeMounts }}
+volumeMounts:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+resources:
+  {{- toYaml .resources | nindent 2 }}
+{{- end }}
+
+{{/* Where a pod may run, and what it may mount. */}}
+{{- define "rempart.pod" -}}
+{{- with .Values.operator.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.operator.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.extraVolumes }}
+volumes:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}

@@ -110,6 +110,20 @@ pub async fn promtool(progress: ProgressDisplay) -> Result<PathBuf> {
     Ok(dir.join(Program::Promtool.name()))
 }
 
+/// Finds helm, or builds it. It needs no control plane.
+pub(super) async fn helm(progress: ProgressDisplay) -> Result<PathBuf> {
+    let name = Program::Helm.name();
+    let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(found) = assets.map(|dir| dir.join(name)).filter(|path| is_executable(path)) {
+        return absolute(found);
+    }
+    let cache = cache_dir()?;
+    if !is_executable(&cache.join(name)) {
+        go_build::build(&CONTROL_PLANE, &[Program::Helm], &cache, progress).await?;
+    }
+    Ok(cache.join(name))
+}
+
 /// The directory of a program of `module`, which is built where it is missing.
 async fn of_module(name: &str, module: &GoModule, program: Program, progress: ProgressDisplay) -> Result<PathBuf> {
     let cache = cache_of(name, module.fingerprint())?;

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     ControlPlane, ControlPlaneOptions, FakeNode, KubernetesVersion, Program, ProgramPaths, ProgressDisplay, bench,
-    chaos, demo, terminal::print_result,
+    chaos, chart, demo, terminal::print_result,
 };
 
 /// A real Kubernetes control plane on a bare machine, without containers.
@@ -63,6 +63,8 @@ enum LabCommand {
         #[arg(value_name = "SCRIPT")]
         script: PathBuf,
     },
+    /// Generates what is derived from the chart: the table of values in its README, and `deploy/manifests`.
+    Chart,
     /// Finds the programs of the control plane, builds those that are missing, and prints their paths.
     Binaries,
 }
@@ -132,6 +134,11 @@ async fn run(command: LabCommand, interruption: &InterruptSignal) -> anyhow::Res
         LabCommand::Simulate { script } => {
             let text = std::fs::read_to_string(&script).with_context(|| format!("cannot read {}", script.display()))?;
             print_result(crate::simulate(&text)?.trim_end())
+        }
+        LabCommand::Chart => {
+            let files = chart::write(&chart::ChartRenderer::locate().await?)?;
+            let paths: Vec<_> = files.iter().map(|file| file.path.display().to_string()).collect();
+            print_result(&paths.join("\n"))
         }
         LabCommand::Binaries => binaries().await,
     }

@@ -11,6 +11,7 @@ mod access;
 mod bench;
 mod binaries;
 pub mod chaos;
+pub mod chart;
 pub mod cli;
 mod command_line;
 mod component;

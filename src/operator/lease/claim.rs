@@ -9,7 +9,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::MicroTime,
 };
 
-use super::LEASE;
+use super::LeaseDuration;
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(super) enum ClaimStep {
 #[derive(Debug)]
 pub(super) struct LeaseClaim {
     identity: String,
+    /// For how long it is ours after each renewal, when it is.
+    duration: LeaseDuration,
     /// The version that the next write follows from; none when there is no lease.
     version: Option<String>,
     spec: LeaseSpec,
@@ -36,8 +38,8 @@ pub(super) struct LeaseClaim {
 
 impl LeaseClaim {
     /// Nothing has been seen.
-    pub(super) fn new(identity: String) -> Self {
-        Self { identity, version: None, spec: LeaseSpec::default(), since: Duration::ZERO, doubtful: true }
+    pub(super) fn new(identity: String, duration: LeaseDuration) -> Self {
+        Self { identity, duration, version: None, spec: LeaseSpec::default(), since: Duration::ZERO, doubtful: true }
     }
 
     pub(super) fn identity(&self) -> &str {
@@ -90,7 +92,9 @@ impl LeaseClaim {
             return ClaimStep::Hold;
         }
         let seconds = self.spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-        let end = self.since.saturating_add(seconds.map_or(LEASE, Duration::from_secs));
+        // One that does not say is taken to last as long as any may.
+        let lasts = Duration::from_secs(seconds.unwrap_or(LeaseDuration::LONGEST));
+        let end = self.since.saturating_add(lasts);
         match end.saturating_sub(now) {
             Duration::ZERO => ClaimStep::Hold,
             left => ClaimStep::Wait(left),
@@ -105,7 +109,7 @@ impl LeaseClaim {
         let acquired = self.spec.acquire_time.clone().filter(|_| ours);
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
-            lease_duration_seconds: i32::try_from(LEASE.as_secs()).ok(),
+            lease_duration_seconds: i32::try_from(self.duration.0.as_secs()).ok(),
             lease_transitions: Some(transitions),
             acquire_time: acquired.or_else(|| Some(now.clone())),
             renew_time: Some(now),
@@ -149,7 +153,7 @@ mod tests {
     }
 
     fn seen(lease: Option<Lease>, now: u64) -> LeaseClaim {
-        let mut claim = LeaseClaim::new(US.to_owned());
+        let mut claim = LeaseClaim::new(US.to_owned(), LeaseDuration::default());
         claim.saw(lease, at(now));
         claim
     }
@@ -200,7 +204,12 @@ mod tests {
     fn the_duration_is_the_holders() {
         let mut longer = lease(1, Some(THEM), 50);
         longer.spec.as_mut().unwrap().lease_duration_seconds = Some(60);
-        assert_eq!(seen(Some(longer), 100).step(at(100)), ClaimStep::Wait(at(60)));
+        assert_eq!(seen(Some(longer.clone()), 100).step(at(100)), ClaimStep::Wait(at(60)));
+        longer.spec.as_mut().unwrap().lease_duration_seconds = None;
+        assert_eq!(seen(Some(longer), 100).step(at(100)), ClaimStep::Wait(at(120)), "it does not say");
+        let ours = LeaseClaim::new(US.to_owned(), LeaseDuration::from_secs(30).unwrap());
+        assert_eq!(ours.held(time(100)).lease_duration_seconds, Some(30));
+        assert_eq!([11, 121].map(LeaseDuration::from_secs), [None, None]);
     }
 
     #[test]

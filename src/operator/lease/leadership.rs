@@ -9,7 +9,7 @@ use kube::{Client, client::Body};
 use tokio::sync::watch;
 use tower::{BoxError, service_fn};
 
-use super::{LEASE, MARGIN};
+use super::LeaseDuration;
 use crate::operator::{clock::Clock, clock_skew::ClockSkew};
 
 /// Until when this replica may write, as far as the API server has confirmed it. Cheap to clone.
@@ -26,9 +26,9 @@ impl Leadership {
         self.0.borrow().is_some_and(|until| now < until)
     }
 
-    /// The API server has confirmed the lease, asked by a request that was sent at `sent`.
-    pub(super) fn confirm(&self, sent: Duration) {
-        let until = sent.saturating_add(LEASE.saturating_sub(MARGIN));
+    /// The API server has confirmed the lease for `lease`, asked by a request that was sent at `sent`.
+    pub(super) fn confirm(&self, sent: Duration, lease: LeaseDuration) {
+        let until = sent.saturating_add(lease.begins_writes());
         // An answer that comes late takes nothing back.
         self.0.send_modify(|before| *before = (*before).max(Some(until)));
     }
@@ -106,7 +106,9 @@ mod tests {
         ];
         for (confirmed, now, expected) in table {
             let leadership = Leadership::default();
-            confirmed.iter().for_each(|sent| leadership.confirm(SECOND * u32::try_from(*sent).unwrap()));
+            confirmed
+                .iter()
+                .for_each(|sent| leadership.confirm(SECOND * u32::try_from(*sent).unwrap(), LeaseDuration::default()));
             let now = Duration::from_secs(*now);
             assert_eq!(leadership.may_write(now), *expected, "confirmed at {confirmed:?}, now {now:?}");
             leadership.resign();
@@ -120,7 +122,7 @@ mod tests {
         let mut changes = leadership.changes();
         leadership.resign();
         assert!(!changes.has_changed().unwrap(), "nothing has changed");
-        leadership.confirm(SECOND);
+        leadership.confirm(SECOND, LeaseDuration::default());
         assert!(changes.has_changed().unwrap());
         changes.mark_unchanged();
         leadership.resign();
@@ -176,12 +178,12 @@ mod tests {
             }
         };
         all(false).await;
-        leadership.confirm(clock.uptime());
+        leadership.confirm(clock.uptime(), LeaseDuration::default());
         all(true).await;
         // Nobody has told it anything: time has passed.
         clock.0.store(60, Ordering::Relaxed);
         all(false).await;
-        leadership.confirm(clock.uptime());
+        leadership.confirm(clock.uptime(), LeaseDuration::default());
         all(true).await;
         leadership.resign();
         all(false).await;

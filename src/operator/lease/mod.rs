@@ -10,7 +10,7 @@
 //! the wall clocks of different machines; it sees a released lease only when it would have expired; and its requests
 //! have no deadline.
 //!
-//! What the durations have to do with each other, counted from the moment before a request that the API server
+//! What the durations have to do with each other where the lease is the shortest, counted from the moment before a request that the API server
 //! confirmed was sent:
 //!
 //! ```text
@@ -20,8 +20,8 @@
 //!                                             │                      │ what was begun has ended
 //! ```
 //!
-//! A follower counts the twelve seconds by its own clock, from when it saw the lease change, which is later. It looks
-//! every second: so a follower writes at most 13 seconds after a leader was killed, and a second after one has stopped.
+//! A follower counts the seconds that the holder has written by its own clock, from when it saw the lease change, which is later. It looks
+//! every second: so a follower writes at most a second more than the lease lasts after a leader was killed, and a second after one has stopped.
 //!
 //! What a check cannot do is call back what has left it. A process stopped just between the check and the socket, or
 //! with requests waiting for a connection, sends those when it goes on, and an API server may hold a request back for
@@ -52,9 +52,35 @@ use super::{clock::Clock, clock_skew::ClockSkew, error_chain::ErrorChain, metric
 use claim::{ClaimStep, LeaseClaim};
 pub use leadership::{Leadership, NotLeading, guarded};
 
-/// For how long the lease is its holder's after it was renewed. Short enough that a follower, which sees a renewal up
-/// to [`LOOK`] later, writes within 15 seconds of a kill.
-const LEASE: Duration = Duration::from_secs(12);
+/// For how long the lease is its holder's after it was renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseDuration(Duration);
+
+impl LeaseDuration {
+    /// The shortest, in seconds: below it, two attempts to renew that fail in full would be too many.
+    pub const SHORTEST: u64 = 12;
+    /// The longest, in seconds: for as long nobody writes when the holder is lost.
+    pub const LONGEST: u64 = 120;
+
+    /// So many seconds; `None` where that is too short or too long.
+    #[must_use]
+    pub fn from_secs(seconds: u64) -> Option<Self> {
+        (Self::SHORTEST..=Self::LONGEST).contains(&seconds).then(|| Self(Duration::from_secs(seconds)))
+    }
+
+    /// For how long after a renewal its holder begins writes.
+    fn begins_writes(self) -> Duration {
+        self.0.saturating_sub(MARGIN)
+    }
+}
+
+impl Default for LeaseDuration {
+    /// Short enough that a follower, which sees a renewal up to [`LOOK`] later, writes within 15 seconds of a kill.
+    fn default() -> Self {
+        Self(Duration::from_secs(Self::SHORTEST))
+    }
+}
+
 /// How long before its end the holder begins no more writes: longer than any write takes, by a second for clocks that
 /// do not run alike and for a request that its sender has given up.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -75,7 +101,10 @@ const AGAIN: Duration = Duration::from_millis(50);
 const COMPLAINT_PACE: Duration = Duration::from_secs(10);
 
 const _: () = assert!(WRITE_DEADLINE.as_millis() < MARGIN.as_millis(), "a write must end while the lease is held");
-const _: () = assert!(RENEW.as_millis() + 2 * DEADLINE.as_millis() < (LEASE.as_millis() - MARGIN.as_millis()));
+const _: () = assert!(
+    RENEW.as_millis() + 2 * DEADLINE.as_millis() < (LeaseDuration::SHORTEST as u128 * 1000 - MARGIN.as_millis()),
+    "two attempts to renew may fail before writing stops"
+);
 
 /// A request about the lease that failed.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +138,7 @@ pub struct LeaseCandidate {
     /// The lease, in the operator's own namespace.
     name: &'static str,
     namespace: String,
+    duration: LeaseDuration,
     claim: LeaseClaim,
     clock: Arc<dyn Clock>,
     leadership: Leadership,
@@ -121,12 +151,13 @@ pub struct LeaseCandidate {
 }
 
 impl LeaseCandidate {
-    /// A candidate for the lease `namespace/name` under the name `identity`, which no other replica may have.
+    /// A candidate for the lease `namespace/name` under the name `identity`, which no other replica may have. It holds it for
+    /// `duration` after each renewal; other replicas go by what the holder says.
     #[must_use]
     pub fn new(
         client: Client,
         (namespace, name): (&str, &'static str),
-        identity: String,
+        (identity, duration): (String, LeaseDuration),
         clock: Arc<dyn Clock>,
         leadership: Leadership,
         skew: ClockSkew,
@@ -136,7 +167,8 @@ impl LeaseCandidate {
             api: Api::namespaced(client, namespace),
             name,
             namespace: namespace.to_owned(),
-            claim: LeaseClaim::new(identity),
+            duration,
+            claim: LeaseClaim::new(identity, duration),
             clock,
             leadership,
             skew,
@@ -205,7 +237,7 @@ impl LeaseCandidate {
         match self.put(spec).await {
             Ok(lease) => {
                 self.claim.wrote(lease, sent);
-                self.leadership.confirm(sent);
+                self.leadership.confirm(sent, self.duration);
                 self.complained = None;
                 RENEW
             }

@@ -13,7 +13,7 @@ use k8s_openapi::{
 use proptest::prelude::*;
 
 use super::{
-    DEADLINE, LOOK, RENEW, RETRY, WRITE_DEADLINE,
+    DEADLINE, LOOK, LeaseDuration, RENEW, RETRY, WRITE_DEADLINE,
     claim::{ClaimStep, LeaseClaim},
     leadership::Leadership,
 };
@@ -70,6 +70,7 @@ struct RequestInFlight {
 struct SimulatedReplica {
     /// How long its machine was up when the simulation began.
     booted: Duration,
+    lease: LeaseDuration,
     claim: LeaseClaim,
     leadership: Leadership,
     next: u64,
@@ -112,7 +113,7 @@ impl SimulatedReplica {
             Some(SimulatedAnswer::Written(lease)) => {
                 let sent = self.uptime(flight.sent);
                 self.claim.wrote(lease, sent);
-                self.leadership.confirm(sent);
+                self.leadership.confirm(sent, self.lease);
                 self.next = now + ticks(RENEW);
             }
             Some(SimulatedAnswer::Conflict) | None => {
@@ -142,6 +143,8 @@ impl SimulatedReplica {
 #[derive(Clone, Debug)]
 struct ReplicaFate {
     booted: u64,
+    /// Replicas of two releases may have leases of two lengths.
+    lease: u64,
     pauses: Vec<(u64, u64)>,
     cuts: Vec<(u64, u64)>,
     delays: Vec<(u64, u64)>,
@@ -152,8 +155,8 @@ fn fate() -> impl Strategy<Value = ReplicaFate> {
     let delay = prop_oneof![6 => 0..3_u64, 2 => 3..20_u64, 1 => 20..150_u64];
     let delays = proptest::collection::vec((delay.clone(), delay), 1..40);
     let times = || proptest::collection::vec((0..300_u64, prop_oneof![1..30_u64, 60..200_u64]), 0..6);
-    let all = (0..10_000_000_u64, times(), times(), delays);
-    all.prop_map(|(booted, pauses, cuts, delays)| ReplicaFate { booted, pauses, cuts, delays })
+    let all = (0..10_000_000_u64, 12..20_u64, times(), times(), delays);
+    all.prop_map(|(booted, lease, pauses, cuts, delays)| ReplicaFate { booted, lease, pauses, cuts, delays })
 }
 
 impl ReplicaFate {
@@ -187,13 +190,14 @@ const LOST: u64 = 1_000_000;
 /// After this all is well.
 const TROUBLE: u64 = 2_000;
 /// Long enough for a lease to end, and for the next holder to take it.
-const QUIET: u64 = 300;
+const QUIET: u64 = 400;
 
 fn simulate(fates: &[ReplicaFate]) -> Result<(), TestCaseError> {
     let mut server = SimulatedServer::default();
     let replicas = fates.iter().enumerate().map(|(i, fate)| SimulatedReplica {
         booted: Duration::from_secs(fate.booted),
-        claim: LeaseClaim::new(format!("replica-{i}")),
+        lease: LeaseDuration::from_secs(fate.lease).unwrap(),
+        claim: LeaseClaim::new(format!("replica-{i}"), LeaseDuration::from_secs(fate.lease).unwrap()),
         leadership: Leadership::default(),
         next: 0,
         flight: None,

@@ -75,6 +75,7 @@ impl SkewedReplica {
             webhook_listen: None,
             namespace: NAMESPACE.to_owned(),
             identity,
+            lease: operator::lease::LeaseDuration::default(),
             admission: AdmissionSettings {
                 exempt: ["kube-system", "kube-public", "kube-node-lease"].map(str::to_owned).into(),
                 schedulers: vec!["system:kube-scheduler".to_owned()],
