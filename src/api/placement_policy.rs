@@ -172,9 +172,10 @@ pub struct PlacementPolicySpec {
     pub exceptions: Vec<ExceptionSpec>,
 }
 
-/// Where the minimum is no level, another rule says so.
+/// Of the two the minimum comes first; where it is no level, another rule says so. No index is asked for: the API server
+/// takes the cost of that to be without bound.
 const DEFAULT_BELOW_MINIMUM: &str = "!has(self.minimumLevel) || !self.levels.exists(l, l.name == self.minimumLevel) || \
-     self.levels.map(l, l.name).indexOf(self.minimumLevel) <= self.levels.map(l, l.name).indexOf(self.defaultLevel)";
+     self.levels.filter(l, l.name == self.minimumLevel || l.name == self.defaultLevel)[0].name == self.minimumLevel";
 
 /// What a policy does about those who do not comply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]

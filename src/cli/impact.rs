@@ -30,12 +30,13 @@ use rempart_core::{
 /// that is in OLD alone is deleted. A kind that one side does not hold at all is taken from the other.
 ///
 /// With --cluster, both are edits of what runs, and OLD may be left out: it is the cluster then. With --at, NEW may be
-/// left out: the same facts are judged now and then.
+/// left out: the same facts are judged now and then. With --enforced and one side alone, the same facts are judged with the
+/// policies in their modes and as if each were in Enforce: what enforcing them would do.
 ///
 /// Exit code: 0, 1 when --fail-on says so, 2 when it could not be judged.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Examples:\n  rempart impact policies/ edited/ --with catalogue/ --with workloads/\n  rempart impact --cluster edited-policy.yaml --fail-on stranded\n  rempart impact deploy/demo --at 2027-01-01\n  rempart impact --cluster --at 2027-03-31 -o json"
+    after_help = "Examples:\n  rempart impact policies/ edited/ --with catalogue/ --with workloads/\n  rempart impact --cluster edited-policy.yaml --fail-on stranded\n  rempart impact deploy/demo --at 2027-01-01\n  rempart impact --cluster --at 2027-03-31 -o json\n  rempart impact --cluster --enforced"
 )]
 pub(super) struct ImpactCommand {
     /// The state before
@@ -102,6 +103,8 @@ enum ImpactSides {
     EditOfCluster,
     /// Both are the same, at two instants.
     Time,
+    /// Both are the same, in the modes of the policies and with all of them enforced.
+    Enforcement,
 }
 
 impl ImpactFormat {
@@ -125,13 +128,18 @@ impl ImpactCommand {
         let Self { old, new, with, reading, from, at, enforced, fail_on, output } = self;
         let sides = match (&old, &new, reading.cluster, at) {
             (Some(_), Some(_), _, _) => ImpactSides::Edit,
+            (None, None, true, None) | (Some(_), None, false, None) if enforced => ImpactSides::Enforcement,
             (Some(_), None, true, _) => ImpactSides::EditOfCluster,
             (Some(_), None, false, Some(_)) | (None, None, true, Some(_)) => ImpactSides::Time,
             (Some(_), None, false, None) => bail!(
                 "nothing to compare with: name the state after the edit too, or an instant (--at), or --cluster to \
-                 compare with what runs"
+                 compare with what runs, or --enforced to see what it would do in Enforce"
             ),
-            (None, _, _, _) => bail!("nothing to compare: name the state before and after, or --cluster and --at"),
+            (None, _, _, _) => {
+                bail!(
+                    "nothing to compare: name the state before and after, or --cluster and one of --at and --enforced"
+                )
+            }
         };
         let stdin = |path: &&PathBuf| path.as_os_str() == "-";
         if old.iter().chain(&new).chain(&with).filter(stdin).count() > 1 {
@@ -147,7 +155,7 @@ impl ImpactCommand {
         let (mut old, mut new) = match sides {
             ImpactSides::Edit => (gather(&before)?, gather(&after)?),
             ImpactSides::EditOfCluster => (reading.gather(&[], &sources)?, gather(&before)?),
-            ImpactSides::Time => (gather(&before)?, gather(&before)?),
+            ImpactSides::Time | ImpactSides::Enforcement => (gather(&before)?, gather(&before)?),
         };
         if sides == ImpactSides::Edit {
             for note in if reading.cluster { Vec::new() } else { old.lend(&mut new) } {
@@ -170,9 +178,9 @@ impl ImpactCommand {
 
         let ignored = passed_over::ignored(&named, &[&old, &new], &sources);
         let from = input::at(from);
-        let assume = PlanAssumptions { enforced };
-        let (old_plan, new_plan) =
-            (plan(&old.inventory, from, assume), plan(&new.inventory, at.unwrap_or(from), assume));
+        let before_enforced = enforced && sides != ImpactSides::Enforcement;
+        let old_plan = plan(&old.inventory, from, PlanAssumptions { enforced: before_enforced });
+        let new_plan = plan(&new.inventory, at.unwrap_or(from), PlanAssumptions { enforced });
         let difference = impact(&old_plan, &new_plan);
         let report = || report::ImpactReport::new(&difference, &old_plan, &new_plan, &ignored);
         match output {

@@ -25,6 +25,8 @@ pub struct PlanImpact<'a> {
     pub restarted: Vec<&'a Workload>,
     /// Namespaces whose labels were understood and would be refused: nothing starts in them.
     pub namespaces: Vec<RefusedNamespace<'a>>,
+    /// Namespaces that would say no level to a policy in force, and did not before: what is silent in them has its default.
+    pub silent_namespaces: Vec<&'a str>,
     /// Workloads that were admitted and would be refused, so that their pods do not come back.
     pub refused: Vec<NewlyRefused<'a>>,
     /// Workloads whose places were restricted and would be no more: they may run anywhere.
@@ -109,8 +111,9 @@ impl PlanImpact<'_> {
     /// Whether nothing differs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { standings, ended, restarted, namespaces, refused, freed, moved, stranded } = self;
+        let Self { standings, ended, restarted, namespaces, silent_namespaces, refused, freed, moved, stranded } = self;
         standings.is_empty()
+            && silent_namespaces.is_empty()
             && freed.is_empty()
             && ended.is_empty()
             && restarted.is_empty()
@@ -132,8 +135,12 @@ impl NewlyRefused<'_> {
 /// What `new` changes of `old`. Workloads that are in one of them alone are no part of it.
 #[must_use]
 pub fn impact<'a>(old: &Plan<'a>, new: &Plan<'a>) -> PlanImpact<'a> {
-    let mut impact =
-        PlanImpact { standings: standings(old, new), namespaces: namespaces(old, new), ..PlanImpact::default() };
+    let mut impact = PlanImpact {
+        standings: standings(old, new),
+        namespaces: namespaces(old, new),
+        silent_namespaces: new.silent_namespaces.difference(&old.silent_namespaces).copied().collect(),
+        ..PlanImpact::default()
+    };
     // One that is given twice is compared with itself, each time with its like.
     let before: BTreeMap<(&WorkloadIdentity, usize), &PlannedWorkload<'a>> = numbered(old).collect();
     for (key, after) in numbered(new) {

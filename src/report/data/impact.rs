@@ -42,6 +42,8 @@ pub struct ImpactReport<'p> {
     /// The workloads that would be refused and were not: their pods do not come back once they end. Before them, the
     /// namespaces whose own labels would be refused.
     refused: Vec<RefusedRow<'p>>,
+    /// The namespaces that would say no level to a policy in force, and did not before: what says none in them has its default.
+    silent_namespaces: Vec<&'p str>,
     /// The workloads that lose places and keep others.
     moved: Vec<WorkloadNameRow<'p>>,
     /// The workloads that had somewhere to run and would have nowhere.
@@ -152,6 +154,7 @@ impl<'p> ImpactReport<'p> {
             daemon_sets: daemon_sets.collect(),
             restarted_daemon_sets: impact.restarted.iter().map(|workload| (&workload.identity).into()).collect(),
             refused: namespaces.chain(workloads).collect(),
+            silent_namespaces: impact.silent_namespaces.clone(),
             moved: impact.moved.iter().map(|moved| (&moved.workload.identity).into()).collect(),
             stranded: impact.stranded.iter().map(|stranded| (&stranded.workload.identity).into()).collect(),
             freed: impact.freed.iter().map(|workload| (&workload.identity).into()).collect(),

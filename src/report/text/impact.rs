@@ -45,6 +45,7 @@ pub fn impact(
     restarted(&mut page, &impact.restarted);
     refused(&mut page, impact, old);
     stranded(&mut page, impact, new);
+    silent(&mut page, &impact.silent_namespaces);
     freed(&mut page, &impact.freed);
     moved(&mut page, &impact.moved);
     standings(&mut page, &impact.standings);
@@ -83,6 +84,24 @@ fn ended(page: &mut TextPage, impact: &PlanImpact<'_>) {
     };
     let lines: Vec<String> = impact.ended.iter().map(line).collect();
     list(page, "DaemonSets that lose pods at once, whatever disruption budgets say", "!", Tone::Bad, &lines);
+    let namespaces: BTreeSet<&str> = impact.ended.iter().map(|ended| &*ended.workload.identity.namespace).collect();
+    if !namespaces.is_empty() {
+        let names: Vec<&str> = namespaces.into_iter().collect();
+        let add = format!(
+            "If nodes need them, exempt their namespaces before: helm upgrade with --set 'exemptNamespaces={{{}}}', which adds \
+             to those that are exempt by default.",
+            names.join(",")
+        );
+        page.say(&add, Tone::Faint);
+    }
+}
+
+/// Namespaces that leave it to the policy how sensitive is what runs in them.
+fn silent(page: &mut TextPage, namespaces: &[&str]) {
+    let lines: Vec<String> = namespaces.iter().map(|name| format!("Namespace {name}")).collect();
+    let title = "Say no level: what says none in them gets the default of the policy; kubectl label namespace NAME \
+                 rempart.dev/sensitivity=LEVEL";
+    list(page, title, "·", Tone::Plain, &lines);
 }
 
 fn restarted(page: &mut TextPage, restarted: &[&Workload]) {
@@ -218,12 +237,19 @@ fn standings(page: &mut TextPage, standings: &[ClearanceChange<'_>]) {
 }
 
 fn summary(impact: &PlanImpact<'_>) -> String {
-    let PlanImpact { standings: _, ended, restarted, namespaces, refused, freed, moved, stranded } = impact;
+    let PlanImpact { standings: _, silent_namespaces, ended, restarted, namespaces, refused, freed, moved, stranded } =
+        impact;
     let ended = counted(ended.len(), "DaemonSet", "DaemonSets");
     let refused = refused.len().saturating_add(namespaces.len());
     let lose = if impact.ended.len() == 1 { "loses" } else { "lose" };
     let set_free = if freed.is_empty() { String::new() } else { format!(", {} no longer restricted", freed.len()) };
     let restart = if restarted.is_empty() { String::new() } else { format!(", {} restarted", restarted.len()) };
     let (stranded, moved) = (stranded.len(), moved.len());
-    format!("{ended} {lose} pods at once{restart}, {refused} refused, {stranded} stranded, {moved} moved{set_free}")
+    let silent = match silent_namespaces.len() {
+        0 => String::new(),
+        silent => format!(", {} without a level", counted(silent, "namespace", "namespaces")),
+    };
+    format!(
+        "{ended} {lose} pods at once{restart}, {refused} refused, {stranded} stranded, {moved} moved{set_free}{silent}"
+    )
 }

@@ -53,6 +53,8 @@ pub struct Plan<'a> {
     pub workloads: Vec<PlannedWorkload<'a>>,
     /// The namespaces whose labels some policy refuses, by name.
     pub namespaces: Vec<RefusedNamespace<'a>>,
+    /// The namespaces that some policy in force governs and that say no level, by name.
+    pub silent_namespaces: BTreeSet<&'a str>,
     /// What is asked of places, each once, in the order in which it was first asked.
     pub demands: Vec<PlacementDemand<'a>>,
     /// Which nodes are whose, by name.

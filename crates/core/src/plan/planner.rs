@@ -47,8 +47,10 @@ pub fn plan(inventory: &PlanInventory, at: Timestamp, assume: PlanAssumptions) -
     let mut planner = Planner::new(inventory, assume, &pools, &nodes);
     let workloads = inventory.workloads.iter().map(|workload| planner.workload(workload)).collect();
     let namespaces = inventory.namespaces.keys().filter_map(|name| planner.namespace(name)).collect();
+    let silent_namespaces =
+        inventory.namespaces.keys().map(|name| &**name).filter(|name| planner.is_silent(name)).collect();
     let demands = planner.demands;
-    Plan { at, inventory, pools, workloads, namespaces, demands, nodes }
+    Plan { at, inventory, pools, workloads, namespaces, silent_namespaces, demands, nodes }
 }
 
 /// What the policies that govern `namespace` refuse of a pod of which `template` says this, beside what the namespace says;
@@ -174,6 +176,16 @@ impl<'a, 'p> Planner<'a, 'p> {
         };
         let refusals: Vec<_> = required.policies.iter().flat_map(refused).collect();
         (!refusals.is_empty()).then_some(RefusedNamespace { name, refusals })
+    }
+
+    /// Whether a policy in force governs the namespace `name`, which says no level.
+    fn is_silent(&mut self, name: &'a str) -> bool {
+        let is_governed = self
+            .requirements(name, |namespace| PodSensitivity::new(namespace, [], None))
+            .policies
+            .iter()
+            .any(|required| required.in_force);
+        is_governed && self.cluster.namespace(name).statement().sensitivity.is_none()
     }
 
     fn requirements(
