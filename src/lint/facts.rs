@@ -82,7 +82,10 @@ fn ending(
     } else if days <= SOON_DAYS && !followed(offer, &scheme, read, last.ends()) {
         let follows = match successor(offer, read, last) {
             Some(begins) => format!("what follows it begins on {begins}, after a gap"),
-            None => "nothing follows it".to_owned(),
+            None => match read.level {
+                Some(level) => format!("nothing of level {level} or above follows it"),
+                None => "nothing follows it".to_owned(),
+            },
         };
         ("QualificationEnding", format!("{what} ends on {last}, {}, and {follows}", in_days(days)))
     } else {

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    admission::AdmissionRefusal,
     keys,
     name::{CategoryName, LevelName, PolicyName, PoolName},
     plan::{PlacementOutcome, Plan, PlannedWorkload, PolicyRefusal, RefusedNamespace, refused},
@@ -174,10 +175,16 @@ fn numbered<'p, 'a>(
 fn namespaces<'a>(old: &Plan<'a>, new: &Plan<'a>) -> Vec<RefusedNamespace<'a>> {
     let before: BTreeSet<&str> =
         old.namespaces.iter().filter(|refused| refused.in_force()).map(|refused| refused.name).collect();
-    let newly = |refused: &&RefusedNamespace<'_>| {
+    let newly = |refused: &RefusedNamespace<'_>| {
         refused.in_force() && !before.contains(refused.name) && old.inventory.namespaces.contains_key(refused.name)
     };
-    new.namespaces.iter().filter(newly).cloned().collect()
+    // One that is there already may go on saying nothing.
+    let said = |refusal: &PolicyRefusal<'_>| !matches!(refusal.refusal, AdmissionRefusal::NamespaceSilent { .. });
+    let of_labels = new.namespaces.iter().map(|refused| RefusedNamespace {
+        name: refused.name,
+        refusals: refused.refusals.iter().filter(|refusal| said(refusal)).cloned().collect(),
+    });
+    of_labels.filter(newly).collect()
 }
 
 /// One workload, before and after.
