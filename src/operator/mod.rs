@@ -37,7 +37,7 @@ use std::{
 use kube::Client;
 use tokio::{
     net::TcpListener,
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch::channel},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -152,10 +152,21 @@ pub async fn run(
         () = stop.cancelled() => return Ok(()),
     }
 
-    let (owner, mutation_owner) = preflight::admission_owners(&client, &mutation).await;
-    engine.set_admission_owners(owner, mutation_owner.clone());
+    let owners = tokio::select! {
+        owners = preflight::admission_owners(&client, &mutation) => owners,
+        never = beat(&health) => match never {},
+        ended = tasks.join_next() => return Err(task_ended(ended)),
+        () = stop.cancelled() => return Ok(()),
+    };
+    engine.set_admission_owners(owners.clone());
+    let (found, owners) = channel(owners);
+    let following = preflight::follow_owners(client.clone(), mutation.clone(), found);
+    tasks.spawn(async move {
+        following.await;
+        "owners"
+    });
     let (sender, observations) = mpsc::channel(BACKLOG);
-    for (name, task) in watch::tasks(&client, &sender, &metrics, &settings) {
+    for (name, task) in self::watch::tasks(&client, &sender, &metrics, &settings) {
         tasks.spawn(async move {
             task.await;
             name
@@ -164,8 +175,9 @@ pub async fn run(
     drop(sender);
 
     let (leadership, skew) = (Leadership::default(), ClockSkew::default());
+    let observed = clock_skew::observed(client.clone(), skew.clone(), Arc::clone(&clock));
     let candidate = LeaseCandidate::new(
-        clock_skew::observed(client.clone(), skew.clone(), Arc::clone(&clock)),
+        observed.clone(),
         (&options.namespace, component.name()),
         options.identity.clone(),
         Arc::clone(&clock),
@@ -175,15 +187,17 @@ pub async fn run(
     );
     let (listed, resign) = (Arc::new(Notify::new()), CancellationToken::new());
     tasks.spawn(compete(candidate, Arc::clone(&listed), resign.clone()));
-    let guarded = lease::guarded(client.clone(), leadership.clone(), skew.clone(), Arc::clone(&clock));
+    let guarded = lease::guarded(client, leadership.clone(), skew.clone(), Arc::clone(&clock));
     let mut webhook = bound.map(|bound| {
         let trusted = WebhookTrust {
             namespace: options.namespace.clone(),
-            client,
+            client: observed,
             guarded: guarded.clone(),
             leadership: leadership.clone(),
+            skew: skew.clone(),
             clock: Arc::clone(&clock),
-            owner: mutation.cluster_role().zip(mutation_owner),
+            role: mutation.cluster_role(),
+            owners: owners.clone(),
         };
         Webhook::start(bound, trusted, metrics.clone(), &mut tasks)
     });
@@ -196,6 +210,7 @@ pub async fn run(
         webhook: webhook.as_mut(),
         leadership,
         skew,
+        owners,
         listed,
         health: health.clone(),
         metrics,
