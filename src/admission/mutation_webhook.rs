@@ -48,10 +48,7 @@ pub(super) fn configuration(
     let mut metadata = metadata(&name, policy, Some(description), owner);
     let (key, value) = LEFT_BY_ENFORCER;
     metadata.annotations.get_or_insert_default().insert(key.to_owned(), value.to_owned());
-    AdmissionObject::Webhook(MutatingWebhookConfiguration {
-        metadata,
-        webhooks: Some(webhooks),
-    })
+    AdmissionObject::Webhook(MutatingWebhookConfiguration { metadata, webhooks: Some(webhooks) })
 }
 
 fn webhook(policy: &str, bound: BoundMutation, settings: &WebhookSettings) -> MutatingWebhook {

@@ -13,10 +13,7 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
-use json_patch::{
-    AddOperation, Patch, PatchOperation, RemoveOperation,
-    jsonptr::PointerBuf,
-};
+use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, jsonptr::PointerBuf};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
@@ -537,7 +534,8 @@ mod tests {
         let number = |text: &str| fingerprint(&hasher, serde_json::from_str::<&RawValue>(text).unwrap()).unwrap();
         let same = [r#"{"a": [1, {"b": null}], "c": "\u00e9"}"#, r#"{"c":"é","a":[1,{"b":null}]}"#];
         assert_eq!(number(same[0]), number(same[1]));
-        let others = ["null", "{}", "[]", "0", "-1", "1", "1.0", "true", r#""1""#, "[1,2]", "[2,1]", "[[1],2]", r#"{"a":{}}"#];
+        let others =
+            ["null", "{}", "[]", "0", "-1", "1", "1.0", "true", r#""1""#, "[1,2]", "[2,1]", "[[1],2]", r#"{"a":{}}"#];
         let numbers: std::collections::BTreeSet<_> = others.iter().map(|text| number(text)).collect();
         assert_eq!(numbers.len(), others.len());
         // As deep as nobody writes it.

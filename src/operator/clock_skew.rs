@@ -60,7 +60,9 @@ impl ClockSkew {
     pub fn server_time(&self, clock: &dyn Clock) -> Timestamp {
         let server = self.0.load(Ordering::Relaxed);
         let there = (server != UNKNOWN).then(|| uptime(clock).saturating_add(server));
-        there.and_then(|there| jiff::Timestamp::from_millisecond(there).ok()).map_or_else(|| clock.now(), Timestamp::from)
+        there
+            .and_then(|there| jiff::Timestamp::from_millisecond(there).ok())
+            .map_or_else(|| clock.now(), Timestamp::from)
     }
 
     /// Takes in an answer that has just come. One that does not say what time it is changes nothing.

@@ -123,7 +123,7 @@ impl DecisionLoop<'_> {
                 }
             }
             let now = skew.server_time(&*clock);
-            waiting_for.extend(webhook.as_deref().and_then(|webhook| webhook.waiting_for(now)));
+            waiting_for.extend(webhook.as_deref().and_then(|webhook| webhook.waiting_for(now, &metrics)));
             health.beat(waiting_for);
         }
         let drained = tokio::time::timeout(DRAIN, async { while under_way.join_next().await.is_some() {} }).await;

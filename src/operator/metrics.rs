@@ -441,6 +441,13 @@ impl Metrics {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, Instant::now());
     }
 
+    /// Whether the watch of this kind has told nothing, and was not asked for anew, for longer than `limit`.
+    #[must_use]
+    pub fn is_silent(&self, kind: &str, limit: Duration) -> bool {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.get(kind).is_some_and(|heard| heard.elapsed() > limit)
+    }
+
     /// The API server has answered a request for a watch.
     pub fn watch_renewed(&self, kind: &str) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -614,6 +621,7 @@ mod tests {
         metrics.watch_failed("k");
         metrics.unreadable("k");
         metrics.webhook_answered(WebhookAnswer::Completed);
+        metrics.set_webhook_certificate_end(1);
         metrics.observe_stamping(Duration::from_secs(1));
         metrics.observe_cycle(Duration::from_secs(1));
         metrics.stopped([("p", 1)].into_iter());

@@ -21,11 +21,11 @@ use axum_server::{Handle, tls_rustls::RustlsConfig};
 use kube::Client;
 use tokio::{sync::watch, task::JoinSet};
 
+pub use self::{keeper::WebhookError, server::CompletionFacts};
 use self::{
     keeper::{CertificateKeeper, ShownToServers},
     server::{ServerLimits, router, serve},
 };
-pub use self::{keeper::WebhookError, server::CompletionFacts};
 use super::{
     Error,
     cache::{ClusterCache, LastSeen, Revision},
@@ -44,6 +44,8 @@ use rempart_core::instant::Timestamp;
 /// How long it goes on answering when it is to stop: API servers still send it requests until all of them know that it is no
 /// endpoint any more.
 const LAME: Duration = Duration::from_secs(5);
+/// How long a watch may say nothing, by `rempart_watch_age_seconds`: as long as before the alert RempartWatchStale.
+const SILENCE: Duration = Duration::from_secs(400);
 /// How long answers that are under way may take to end after that.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -157,11 +159,13 @@ impl Webhook {
         self.authorities.borrow_and_update().clone()
     }
 
-    /// What it lacks `now`, by the API server's time.
-    pub(super) fn waiting_for(&self, now: Timestamp) -> Option<&'static str> {
+    /// What it lacks `now`, by the API server's time: a certificate, or news of what it answers by.
+    pub(super) fn waiting_for(&self, now: Timestamp, metrics: &Metrics) -> Option<&'static str> {
         match &*self.shown.borrow() {
             None => Some("the webhook's certificate"),
             Some(shown) if shown.ends <= keeper::second(now) => Some("a certificate of the webhook that has not ended"),
+            Some(_) if metrics.is_silent("namespaces", SILENCE) => Some("news of namespaces"),
+            Some(_) if metrics.is_silent("placementpolicies", SILENCE) => Some("news of policies"),
             Some(_) => None,
         }
     }

@@ -79,8 +79,13 @@ fn whoever_rewrites_the_webhook_holds_nothing_up() {
             let names = cluster.admission(AdmissionKind::Webhook);
             let name = names.first().unwrap().clone();
             let version = cluster.next_version().parse().unwrap();
-            let altered =
-                ObservedAdmission { version, digest: 1, authorities: Some(1), terminating: false, passes_for_ours: true };
+            let altered = ObservedAdmission {
+                version,
+                digest: 1,
+                authorities: Some(1),
+                terminating: false,
+                passes_for_ours: true,
+            };
             let seen = WatchChange::Applied(name, altered);
             cluster.engine.observe(Observation::Admission(AdmissionKind::Webhook, seen));
         }
