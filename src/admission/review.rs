@@ -267,7 +267,7 @@ fn patch(path: &[&str], parts: &TemplateParts<'_>, completion: &Completion) -> P
         }
         let (parent, there) = parent;
         let pointer = |further: &[&str]| PointerBuf::from_tokens(path.iter().chain(further).copied());
-        if !is_map(there) && !(parent == "metadata" && is_made) {
+        if !(is_map(there) || (parent == "metadata" && is_made)) {
             is_made = parent == "metadata";
             operations.push(add(pointer(&[parent]), Map::new().into()));
         }

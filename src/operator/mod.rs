@@ -144,27 +144,20 @@ pub async fn run(
         }
         "http"
     });
+    let asked = async {
+        preflight::check(&client, &*clock, &mutation).await?;
+        Ok::<_, Error>(preflight::admission_owners(&client, &mutation).await)
+    };
     // However long the API server is away: who waits for it is alive.
-    tokio::select! {
-        fit = preflight::check(&client, &*clock, &mutation) => fit?,
-        never = beat(&health) => match never {},
-        ended = tasks.join_next() => return Err(task_ended(ended)),
-        () = stop.cancelled() => return Ok(()),
-    }
-
     let owners = tokio::select! {
-        owners = preflight::admission_owners(&client, &mutation) => owners,
+        owners = asked => owners?,
         never = beat(&health) => match never {},
         ended = tasks.join_next() => return Err(task_ended(ended)),
         () = stop.cancelled() => return Ok(()),
     };
     engine.set_admission_owners(owners.clone());
     let (found, owners) = channel(owners);
-    let following = preflight::follow_owners(client.clone(), mutation.clone(), found);
-    tasks.spawn(async move {
-        following.await;
-        "owners"
-    });
+    tasks.spawn(preflight::follow_owners(client.clone(), mutation.clone(), found));
     let (sender, observations) = mpsc::channel(BACKLOG);
     for (name, task) in self::watch::tasks(&client, &sender, &metrics, &settings) {
         tasks.spawn(async move {

@@ -143,8 +143,13 @@ pub async fn admission_owners(client: &Client, mutation: &MutationMode) -> Admis
 
 /// Follows the `owners`: a role that was deleted and made again, as by a chart that is installed anew beside an operator
 /// that runs, is another, and what the first owned is deleted as often as it is made.
-pub async fn follow_owners(client: Client, mutation: MutationMode, owners: watch::Sender<AdmissionOwners>) {
-    loop {
+pub async fn follow_owners(
+    client: Client,
+    mutation: MutationMode,
+    owners: watch::Sender<AdmissionOwners>,
+) -> &'static str {
+    // Somebody keeps what it tells until the process ends.
+    while !owners.is_closed() {
         tokio::time::sleep(OWNERS_LOOK).await;
         let mut found = owners.borrow().clone();
         // Where there is no role any more, its objects end with it, and so does what is made meanwhile.
@@ -162,6 +167,7 @@ pub async fn follow_owners(client: Client, mutation: MutationMode, owners: watch
             differs
         });
     }
+    "owners"
 }
 
 /// The identifier of the `ClusterRole` `name`; nothing where there is none.

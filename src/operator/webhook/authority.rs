@@ -150,6 +150,7 @@ struct CertificateFacts {
 }
 
 impl CertificateFacts {
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "a method of one lifetime is none of all")]
     fn read(certificate: BERReader<'_, '_>) -> ASN1Result<Self> {
         certificate.read_sequence(|certificate| {
             let facts = certificate.next().read_sequence(|fields| {

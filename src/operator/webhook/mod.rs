@@ -44,7 +44,7 @@ use rempart_core::instant::Timestamp;
 /// How long it goes on answering when it is to stop: API servers still send it requests until all of them know that it is no
 /// endpoint any more.
 const LAME: Duration = Duration::from_secs(5);
-/// How long a watch may say nothing, by `rempart_watch_age_seconds`: as long as before the alert RempartWatchStale.
+/// How long a watch may say nothing, by `rempart_watch_age_seconds`: as long as before the alert `RempartWatchStale`.
 const SILENCE: Duration = Duration::from_secs(400);
 /// How long answers that are under way may take to end after that.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -170,24 +170,12 @@ impl Webhook {
         }
     }
 
-    /// Publishes what `cache` has of policies and namespaces, where that has changed. Whatever the mode of a policy, what a
-    /// configuration asks about is completed: while it goes from one that enforces to one that does not, its configuration
-    /// and its denials go one after the other. Of one that cannot be read it is what it was.
+    /// Publishes what `cache` has of policies and namespaces, where that has changed.
     pub(super) fn publish(&mut self, cache: &ClusterCache) {
-        if !self.published.update((cache.revisions.policies, cache.revisions.namespaces)) {
-            return;
+        if self.published.update((cache.revisions.policies, cache.revisions.namespaces)) {
+            let facts = CompletionFacts::of(cache, &self.facts.borrow());
+            self.facts.send_replace(Arc::new(facts));
         }
-        let before = Arc::clone(&self.facts.borrow());
-        let policies = cache.policies.iter().filter_map(|(name, record)| {
-            let uid = record.meta.uid.clone();
-            let read = record.object.as_ref().ok().and_then(|object| convert::policy_of_admission(name, &object.spec));
-            let known = || before.policies.get(name).filter(|known| known.uid == uid).cloned();
-            let policy = read.map(|policy| CompletingPolicy { policy, uid: uid.clone() }).or_else(known)?;
-            Some((name.clone(), policy))
-        });
-        let spoken = cache.namespaces.iter().map(|(name, known)| (name.clone(), known.statement.clone()));
-        let facts = CompletionFacts { policies: policies.collect(), namespaces: spoken.collect() };
-        self.facts.send_replace(Arc::new(facts));
     }
 
     /// Ends it, when nobody sends it requests any more.
@@ -202,6 +190,23 @@ impl Webhook {
             };
             let _ = tokio::time::timeout(DRAIN, ended).await;
         }
+    }
+}
+
+impl CompletionFacts {
+    /// What `cache` has, where this was known `before`. Whatever the mode of a policy, what a configuration asks about is
+    /// completed: while it goes from one that enforces to one that does not, its configuration and its denials go one after
+    /// the other. One that cannot be read is what it was.
+    fn of(cache: &ClusterCache, before: &Self) -> Self {
+        let policies = cache.policies.iter().filter_map(|(name, record)| {
+            let uid = record.meta.uid.clone();
+            let read = record.object.as_ref().ok().and_then(|object| convert::policy_of_admission(name, &object.spec));
+            let known = || before.policies.get(name).filter(|known| known.uid == uid).cloned();
+            let policy = read.map(|policy| CompletingPolicy { policy, uid: uid.clone() }).or_else(known)?;
+            Some((name.clone(), policy))
+        });
+        let spoken = cache.namespaces.iter().map(|(name, known)| (name.clone(), known.statement.clone()));
+        Self { policies: policies.collect(), namespaces: spoken.collect() }
     }
 }
 

@@ -18,9 +18,12 @@ use super::{
 };
 use crate::{
     admission::{self, review::CompletingPolicy},
-    api::PlacementPolicySpec,
+    api::{PlacementPolicy, PlacementPolicySpec},
     convert,
-    operator::metrics::Metrics,
+    operator::{
+        cache::{ClusterCache, DeclaredObject, Observation, WatchChange},
+        metrics::Metrics,
+    },
 };
 use rempart_core::sensitivity::SensitivityStatement;
 
@@ -32,6 +35,35 @@ fn facts() -> CompletionFacts {
     CompletionFacts {
         policies: [("state".to_owned(), CompletingPolicy { policy, uid: Some("0a1b2c3d-0000".to_owned()) })].into(),
         namespaces: [("shop".to_owned(), SensitivityStatement::default())].into(),
+    }
+}
+
+#[test]
+fn whatever_is_asked_about_is_completed_by_what_was_last_read_of_a_policy() {
+    let declared = |uid: &str, mode: Result<&str, &str>| {
+        let meta = kube::api::ObjectMeta { uid: Some(uid.to_owned()), ..kube::api::ObjectMeta::default() };
+        let object = mode.map_err(str::to_owned).map(|mode| {
+            let spec = format!("{{mode: {mode}, defaultLevel: public, levels: [{{name: public}}]}}");
+            Box::new(PlacementPolicy::new("state", serde_saphyr::from_str(&spec).unwrap()))
+        });
+        DeclaredObject { meta, object }
+    };
+    let mut known = CompletionFacts::default();
+    // What is observed, and by which policy pods are completed then.
+    for (uid, mode, expected) in [
+        ("1", Err("odd"), None),
+        ("1", Ok("Enforce"), Some("1")),
+        ("1", Ok("Warn"), Some("1")),
+        ("1", Ok("Audit"), Some("1")),
+        ("1", Err("odd"), Some("1")),
+        ("2", Err("odd"), None),
+    ] {
+        let mut cache = ClusterCache::default();
+        let observed = WatchChange::Applied("state".to_owned(), declared(uid, mode));
+        cache.observe(Observation::Policy(observed));
+        known = CompletionFacts::of(&cache, &known);
+        let by = known.policies.get("state").and_then(|known| known.uid.as_deref());
+        assert_eq!(by, expected, "{uid} {mode:?}");
     }
 }
 
@@ -176,7 +208,7 @@ async fn what_comes_slowly_or_is_too_large_is_closed() {
 
 #[tokio::test]
 async fn connections_beside_those_that_are_taken_are_closed() {
-    let served = Served::start(ServerLimits { head: Duration::from_secs(60), ..SHORT });
+    let served = Served::start(ServerLimits { head: Duration::from_mins(1), ..SHORT });
     let mut taken = Vec::new();
     for _ in 0..SHORT.connections {
         taken.push(served.connect().await.unwrap());

@@ -383,6 +383,8 @@ fn version(cache: &ClusterCache, target: &WriteTarget) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingAdmissionPolicy};
+
     use super::*;
     use crate::admission::AdmissionObject;
 
@@ -450,8 +452,8 @@ mod tests {
     #[test]
     fn a_webhook_that_somebody_rewrites_is_restored_ever_more_slowly_and_what_refuses_at_once() {
         let (mut queue, mut now) = (WriteQueue::default(), Instant::now());
-        let webhook = AdmissionObject::Webhook(Default::default());
-        let validation = AdmissionObject::Validation(Default::default());
+        let webhook = AdmissionObject::Webhook(MutatingWebhookConfiguration::default());
+        let validation = AdmissionObject::Validation(ValidatingAdmissionPolicy::default());
         let mut waits = Vec::new();
         for version in 0..4 {
             for object in [&webhook, &validation] {
