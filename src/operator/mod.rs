@@ -129,8 +129,7 @@ pub async fn run(
         option: "--listen",
         source,
     })?;
-    let address = listener.local_addr().unwrap_or(options.listen);
-    tracing::info!(%address, "serving /healthz, /readyz and /metrics");
+    tracing::info!(address = %listener.local_addr().unwrap_or(options.listen), "serving /healthz, /readyz and /metrics");
 
     let mut tasks: JoinSet<&'static str> = JoinSet::new();
     let settings = settings(&options)?;
