@@ -23,6 +23,10 @@ use super::{
 /// How long an API server waits for an answer. What is not answered in time is refused, or has no need of it.
 const TIMEOUT_SECONDS: i32 = 3;
 
+/// Annotation by which the admissions enforcer of AKS leaves a webhook's namespaces as they are, which it would narrow otherwise,
+/// as often as they are put right.
+const LEFT_BY_ENFORCER: (&str, &str) = ("admissions.enforcer/disabled", "true");
+
 /// Where the webhook answers for the policy of this name.
 #[must_use]
 pub fn path(policy: &str) -> String {
@@ -41,10 +45,10 @@ pub(super) fn configuration(
     let name = format!("{}.{scope:08x}", object_name(policy, "mutations"));
     let description = "Gives pods and pod templates what they need, where the API server does not do so by itself.";
     let webhooks = bound.into_iter().map(|bound| webhook(policy, bound, settings)).collect();
-    AdmissionObject::Webhook(MutatingWebhookConfiguration {
-        metadata: metadata(&name, policy, Some(description), owner),
-        webhooks: Some(webhooks),
-    })
+    let mut metadata = metadata(&name, policy, Some(description), owner);
+    let (key, value) = LEFT_BY_ENFORCER;
+    metadata.annotations.get_or_insert_default().insert(key.to_owned(), value.to_owned());
+    AdmissionObject::Webhook(MutatingWebhookConfiguration { metadata, webhooks: Some(webhooks) })
 }
 
 fn webhook(policy: &str, bound: BoundMutation, settings: &WebhookSettings) -> MutatingWebhook {

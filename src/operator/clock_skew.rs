@@ -55,8 +55,18 @@ impl ClockSkew {
         self.seconds(clock).unsigned_abs() > TOLERANCE.as_secs()
     }
 
+    /// What time it is by the API server; by `clock` before the first answer.
+    #[must_use]
+    pub fn server_time(&self, clock: &dyn Clock) -> Timestamp {
+        let server = self.0.load(Ordering::Relaxed);
+        let there = (server != UNKNOWN).then(|| uptime(clock).saturating_add(server));
+        there
+            .and_then(|there| jiff::Timestamp::from_millisecond(there).ok())
+            .map_or_else(|| clock.now(), Timestamp::from)
+    }
+
     /// Takes in an answer that has just come. One that does not say what time it is changes nothing.
-    fn take(&self, headers: &HeaderMap, clock: &dyn Clock) {
+    pub(super) fn take(&self, headers: &HeaderMap, clock: &dyn Clock) {
         if let Some(there) = date_of(headers) {
             let server = there.timestamp().as_millisecond().saturating_sub(uptime(clock));
             self.0.store(server, Ordering::Relaxed);
@@ -134,6 +144,9 @@ mod tests {
             skew.take(&told("no date"), &clock);
             skew.take(&HeaderMap::new(), &clock);
             assert_eq!(skew.seconds(&clock), seconds, "what says nothing changes nothing");
+            let later = SetClock(here, 65);
+            assert_eq!(skew.server_time(&later).to_string(), "2026-03-01T12:01:00Z", "{here}");
+            assert_eq!(ClockSkew::default().server_time(&later), later.now());
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use super::{
     engine::Engine,
     lease::{self, Leadership},
     metrics::Metrics,
+    preflight::AdmissionOwners,
     serve::HealthState,
     webhook::Webhook,
     write::{ApiWriter, WriteError, WriteTarget},
@@ -36,6 +37,7 @@ pub(super) struct DecisionLoop<'a> {
     pub(super) webhook: Option<&'a mut Webhook>,
     pub(super) leadership: Leadership,
     pub(super) skew: ClockSkew,
+    pub(super) owners: watch::Receiver<AdmissionOwners>,
     pub(super) listed: Arc<Notify>,
     pub(super) health: HealthState,
     pub(super) metrics: Metrics,
@@ -52,6 +54,7 @@ impl DecisionLoop<'_> {
             mut webhook,
             leadership,
             skew,
+            mut owners,
             listed,
             health,
             metrics,
@@ -78,6 +81,7 @@ impl DecisionLoop<'_> {
                 authorities = other_authorities(webhook.as_deref_mut()) => {
                     engine.set_authorities(authorities.map(|authorities| authorities.to_string()));
                 }
+                Ok(()) = owners.changed() => engine.set_admission_owners(owners.borrow_and_update().clone()),
                 () = sleep_until(wake) => {}
                 () = come(&*clock, next_change) => {}
                 _ = beat.tick() => {}
@@ -118,7 +122,8 @@ impl DecisionLoop<'_> {
                     );
                 }
             }
-            waiting_for.extend(webhook.as_deref().and_then(Webhook::waiting_for));
+            let now = skew.server_time(&*clock);
+            waiting_for.extend(webhook.as_deref().and_then(|webhook| webhook.waiting_for(now, &metrics)));
             health.beat(waiting_for);
         }
         let drained = tokio::time::timeout(DRAIN, async { while under_way.join_next().await.is_some() {} }).await;

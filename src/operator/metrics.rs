@@ -87,10 +87,12 @@ pub enum WebhookAnswer {
     Completed,
     /// That nothing is missing.
     Unchanged,
-    /// Nothing: it does not know the policy or the namespace.
+    /// Nothing: it does not know the policy, or the namespace.
     Unknown,
     /// That it was not asked as an API server asks.
     Invalid,
+    /// That it took too long, to be asked or to answer.
+    Late,
 }
 
 impl WebhookAnswer {
@@ -100,6 +102,7 @@ impl WebhookAnswer {
             Self::Unchanged => "unchanged",
             Self::Unknown => "unknown",
             Self::Invalid => "invalid",
+            Self::Late => "late",
         }
     }
 }
@@ -166,6 +169,7 @@ pub struct Metrics {
     heard: Arc<Mutex<BTreeMap<&'static str, Instant>>>,
     unreadable: Family<KindLabels, Counter>,
     webhook_answers: Family<WebhookLabels, Counter>,
+    webhook_certificate_end: Family<ComponentLabels, Gauge<i64, AtomicI64>>,
     followed: Family<KindLabels, Gauge<i64, AtomicI64>>,
     faulty: Family<KindLabels, Gauge<i64, AtomicI64>>,
     cleared: Family<RequirementLabels, Gauge<i64, AtomicI64>>,
@@ -210,6 +214,7 @@ impl Metrics {
             heard: Arc::default(),
             unreadable: Family::default(),
             webhook_answers: Family::default(),
+            webhook_certificate_end: Family::default(),
             followed: Family::default(),
             faulty: Family::default(),
             cleared: Family::default(),
@@ -350,6 +355,12 @@ impl Metrics {
             "Answers of the webhook to API servers, where one completes pods and pod templates",
             self.webhook_answers.clone(),
         );
+        registry.register(
+            "webhook_certificate_expiry_timestamp_seconds",
+            "When the certificate ends that the webhook shows to API servers, where one completes pods (Unix time); a next one \
+             is made days before",
+            self.webhook_certificate_end.clone(),
+        );
         registry.register("followed_objects", "Objects that are followed, by kind", self.followed.clone());
         registry.register(
             "reconcile_duration_seconds",
@@ -376,6 +387,11 @@ impl Metrics {
     /// The webhook answered.
     pub fn webhook_answered(&self, answer: WebhookAnswer) {
         self.webhook_answers.get_or_create(&WebhookLabels { answer: answer.as_str() }).inc();
+    }
+
+    /// The webhook shows a certificate that ends at this second of Unix time.
+    pub fn set_webhook_certificate_end(&self, end: i64) {
+        self.webhook_certificate_end.get_or_create(&self.component).set(end);
     }
 
     /// A write succeeded.
@@ -423,6 +439,13 @@ impl Metrics {
     pub fn watch_spoke(&self, kind: &'static str) {
         self.watch_events.get_or_create(&KindLabels { kind }).inc();
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, Instant::now());
+    }
+
+    /// Whether the watch of this kind has told nothing, and was not asked for anew, for longer than `limit`.
+    #[must_use]
+    pub fn is_silent(&self, kind: &str, limit: Duration) -> bool {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.get(kind).is_some_and(|heard| heard.elapsed() > limit)
     }
 
     /// The API server has answered a request for a watch.
@@ -598,6 +621,7 @@ mod tests {
         metrics.watch_failed("k");
         metrics.unreadable("k");
         metrics.webhook_answered(WebhookAnswer::Completed);
+        metrics.set_webhook_certificate_end(1);
         metrics.observe_stamping(Duration::from_secs(1));
         metrics.observe_cycle(Duration::from_secs(1));
         metrics.stopped([("p", 1)].into_iter());

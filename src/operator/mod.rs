@@ -37,7 +37,7 @@ use std::{
 use kube::Client;
 use tokio::{
     net::TcpListener,
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch::channel},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -131,8 +131,7 @@ pub async fn run(
         option: "--listen",
         source,
     })?;
-    let address = listener.local_addr().unwrap_or(options.listen);
-    tracing::info!(%address, "serving /healthz, /readyz and /metrics");
+    tracing::info!(address = %listener.local_addr().unwrap_or(options.listen), "serving /healthz, /readyz and /metrics");
 
     let mut tasks: JoinSet<&'static str> = JoinSet::new();
     let settings = settings(&options)?;
@@ -146,18 +145,22 @@ pub async fn run(
         }
         "http"
     });
+    let asked = async {
+        preflight::check(&client, &*clock, &mutation).await?;
+        Ok::<_, Error>(preflight::admission_owners(&client, &mutation).await)
+    };
     // However long the API server is away: who waits for it is alive.
-    tokio::select! {
-        fit = preflight::check(&client, &*clock, &mutation) => fit?,
+    let owners = tokio::select! {
+        owners = asked => owners?,
         never = beat(&health) => match never {},
         ended = tasks.join_next() => return Err(task_ended(ended)),
         () = stop.cancelled() => return Ok(()),
-    }
-
-    let (owner, mutation_owner) = preflight::admission_owners(&client, &mutation).await;
-    engine.set_admission_owners(owner, mutation_owner.clone());
+    };
+    engine.set_admission_owners(owners.clone());
+    let (found, owners) = channel(owners);
+    tasks.spawn(preflight::follow_owners(client.clone(), mutation.clone(), found));
     let (sender, observations) = mpsc::channel(BACKLOG);
-    for (name, task) in watch::tasks(&client, &sender, &metrics, &settings) {
+    for (name, task) in self::watch::tasks(&client, &sender, &metrics, &settings) {
         tasks.spawn(async move {
             task.await;
             name
@@ -166,8 +169,9 @@ pub async fn run(
     drop(sender);
 
     let (leadership, skew) = (Leadership::default(), ClockSkew::default());
+    let observed = clock_skew::observed(client.clone(), skew.clone(), Arc::clone(&clock));
     let candidate = LeaseCandidate::new(
-        clock_skew::observed(client.clone(), skew.clone(), Arc::clone(&clock)),
+        observed.clone(),
         (&options.namespace, component.name()),
         (options.identity.clone(), options.lease),
         Arc::clone(&clock),
@@ -177,15 +181,17 @@ pub async fn run(
     );
     let (listed, resign) = (Arc::new(Notify::new()), CancellationToken::new());
     tasks.spawn(compete(candidate, Arc::clone(&listed), resign.clone()));
-    let guarded = lease::guarded(client.clone(), leadership.clone(), skew.clone(), Arc::clone(&clock));
+    let guarded = lease::guarded(client, leadership.clone(), skew.clone(), Arc::clone(&clock));
     let mut webhook = bound.map(|bound| {
         let trusted = WebhookTrust {
             namespace: options.namespace.clone(),
-            client,
+            client: observed,
             guarded: guarded.clone(),
             leadership: leadership.clone(),
+            skew: skew.clone(),
             clock: Arc::clone(&clock),
-            owner: mutation.cluster_role().zip(mutation_owner),
+            role: mutation.cluster_role(),
+            owners: owners.clone(),
         };
         Webhook::start(bound, trusted, metrics.clone(), &mut tasks)
     });
@@ -198,6 +204,7 @@ pub async fn run(
         webhook: webhook.as_mut(),
         leadership,
         skew,
+        owners,
         listed,
         health: health.clone(),
         metrics,

@@ -6,6 +6,7 @@ use backon::Retryable;
 use http::Request;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::{Api, Client};
+use tokio::sync::watch;
 
 use super::{
     backoff::doubling,
@@ -21,6 +22,12 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The longest wait before it is asked again.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// How long is waited for who owns what admission is made of. It is asked again later.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often is looked at who owns what admission is made of.
+const OWNERS_LOOK: Duration = Duration::from_secs(30);
 
 /// Why the operator does not start.
 #[derive(Debug, thiserror::Error)]
@@ -103,36 +110,71 @@ pub async fn check(client: &Client, clock: &dyn Clock, mutation: &MutationMode) 
     }
 }
 
-/// The identifiers of the chart's `ClusterRole`s, which are to own what admission is made of, validations and mutations.
-pub async fn admission_owners(client: &Client, mutation: &MutationMode) -> (Option<String>, Option<String>) {
-    let mutations = match mutation.cluster_role() {
-        Some(role) => role_uid(client, role).await,
-        None => None,
-    };
-    (role_uid(client, CLUSTER_ROLE).await, mutations)
+/// The identifiers of the chart's `ClusterRole`s, which own what admission is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdmissionOwners {
+    /// Of that of validations.
+    pub validations: Option<String>,
+    /// Of that of mutations.
+    pub mutations: Option<String>,
 }
 
-/// The identifier of the `ClusterRole` `name`; nothing where it cannot be read: then what it would own stays when the chart
-/// goes, until somebody deletes it.
-async fn role_uid(client: &Client, name: &str) -> Option<String> {
-    let roles: Api<ClusterRole> = Api::all(client.clone());
-    let found = (|| async { tokio::time::timeout(DEADLINE, roles.get_metadata(name)).await })
-        .retry(doubling(LONGEST_WAIT))
-        .when(|error| matches!(error, tokio::time::error::Elapsed { .. }))
-        .await;
-    match found {
-        Ok(Ok(role)) => role.metadata.uid,
-        Ok(Err(error)) => {
+/// The owners at the start, as far as they can be read in the time that an API server needs to know who may read what.
+pub async fn admission_owners(client: &Client, mutation: &MutationMode) -> AdmissionOwners {
+    let first = async |name: &'static str| {
+        let patience = doubling(LONGEST_WAIT).with_total_delay(Some(PATIENCE));
+        let found = (|| role_uid(client, name)).retry(patience).await;
+        found.unwrap_or_else(|error| {
             let error = ErrorChain(&error).to_string();
             tracing::warn!(
                 error,
                 name,
-                "cannot read this ClusterRole: what it is to own will stay when the chart is uninstalled"
+                "cannot read this ClusterRole: until it can be read, what it is to own will stay when the chart is uninstalled"
             );
             None
+        })
+    };
+    let mutations = match mutation.cluster_role() {
+        Some(role) => first(role).await,
+        None => None,
+    };
+    AdmissionOwners { validations: first(CLUSTER_ROLE).await, mutations }
+}
+
+/// Follows the `owners`: a role that was deleted and made again, as by a chart that is installed anew beside an operator
+/// that runs, is another, and what the first owned is deleted as often as it is made.
+pub async fn follow_owners(
+    client: Client,
+    mutation: MutationMode,
+    owners: watch::Sender<AdmissionOwners>,
+) -> &'static str {
+    // Somebody keeps what it tells until the process ends.
+    while !owners.is_closed() {
+        tokio::time::sleep(OWNERS_LOOK).await;
+        let mut found = owners.borrow().clone();
+        // Where there is no role any more, its objects end with it, and so does what is made meanwhile.
+        if let Ok(Some(uid)) = role_uid(&client, CLUSTER_ROLE).await {
+            found.validations = Some(uid);
         }
-        Err(_) => None,
+        if let Some(role) = mutation.cluster_role()
+            && let Ok(Some(uid)) = role_uid(&client, role).await
+        {
+            found.mutations = Some(uid);
+        }
+        owners.send_if_modified(|known| {
+            let differs = *known != found;
+            *known = found;
+            differs
+        });
     }
+    "owners"
+}
+
+/// The identifier of the `ClusterRole` `name`; nothing where there is none.
+async fn role_uid(client: &Client, name: &str) -> Result<Option<String>, ProbeError> {
+    let roles: Api<ClusterRole> = Api::all(client.clone());
+    let found = tokio::time::timeout(DEADLINE, roles.get_metadata_opt(name)).await;
+    Ok(found.map_err(|_| ProbeError::Deadline)??.and_then(|role| role.metadata.uid))
 }
 
 /// The server's version, the admission resources that it serves, and its clock.

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{Context, Trial},
-    world::{SOON, World, api_of, create, merge, pod, refusal, workload},
+    world::{SOON, World, api_of, create, create_dry, merge, pod, refusal, workload},
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -225,6 +225,28 @@ async fn admission_token(context: &Context) -> Result<()> {
     }
     // Though somebody grants it everything.
     let thief = unbound(context, ADMISSION)?;
+    // Of Secrets that of the webhook's authorities, and none that the API server fills with a token.
+    let secret = |name: &str, kind: &str, metadata: Value| {
+        let mut object = json!({"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": metadata});
+        object["metadata"]["name"] = json!(name);
+        object["metadata"]["namespace"] = json!(NAMESPACE);
+        object
+    };
+    let token = json!({"annotations": {"kubernetes.io/service-account.name": "rempart"}});
+    let owned = json!({"ownerReferences": [{"apiVersion": "v1", "kind": "Namespace", "name": "gone", "uid": "gone"}]});
+    let mut elsewhere = secret("rempart-webhook", "Opaque", json!({}));
+    elsewhere["metadata"]["namespace"] = json!(namespace);
+    for object in [
+        secret("own", "Opaque", json!({})),
+        secret("rempart-webhook", "kubernetes.io/service-account-token", token.clone()),
+        secret("rempart-webhook", "Opaque", token),
+        secret("rempart-webhook", "Opaque", owned),
+        elsewhere,
+    ] {
+        let said = refusal(create_dry(&thief, &object).await)?;
+        ensure!(said.contains("rempart-admission may write the authorities of its webhook"), "{object}: {said}");
+    }
+    create_dry(&thief, &secret("rempart-webhook", "Opaque", json!({}))).await.context("the authorities are written")?;
     // A stamp is refused by another policy as well, and either may speak first.
     let of_node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}});
     for (object, sentence) in [

@@ -21,6 +21,7 @@ use super::{
     evaluate::{Evaluation, cut, stamps::StampKeeper},
     hold::{HoldReason, Holds},
     metrics::Metrics,
+    preflight::AdmissionOwners,
     reconcile::{
         CycleClocks, ReconcileOutcome, Reconciler,
         admission::{AdmissionReconciler, propagation::Propagation},
@@ -98,10 +99,12 @@ impl Engine {
         }
     }
 
-    /// Takes in who owns what admission is made of, validations and mutations, before anything is observed.
-    pub fn set_admission_owners(&mut self, owner: Option<String>, mutation_owner: Option<String>) {
-        self.settings.admission.owner = owner;
-        self.settings.admission.mutation_owner = mutation_owner;
+    /// Takes in who owns what admission is made of.
+    pub fn set_admission_owners(&mut self, owners: AdmissionOwners) {
+        let AdmissionOwners { validations, mutations } = owners;
+        self.settings.admission.owner = validations;
+        self.settings.admission.mutation_owner = mutations;
+        self.admission.forget_compiled();
     }
 
     /// Takes in by which authorities, in PEM, API servers are to know the webhook.

@@ -27,14 +27,14 @@ impl Leadership {
     }
 
     /// The API server has confirmed the lease for `lease`, asked by a request that was sent at `sent`.
-    pub(super) fn confirm(&self, sent: Duration, lease: LeaseDuration) {
+    pub(in crate::operator) fn confirm(&self, sent: Duration, lease: LeaseDuration) {
         let until = sent.saturating_add(lease.begins_writes());
         // An answer that comes late takes nothing back.
         self.0.send_modify(|before| *before = (*before).max(Some(until)));
     }
 
     /// From now on nothing is written.
-    pub(super) fn resign(&self) {
+    pub(in crate::operator) fn resign(&self) {
         self.0.send_if_modified(|until| until.take().is_some());
     }
 

@@ -9,8 +9,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PublicKeyData,
 };
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use time::{Duration, OffsetDateTime};
+use yasna::{
+    ASN1Result, BERReader, Tag,
+    tags::{TAG_GENERALIZEDTIME, TAG_UTCTIME},
+};
 
 /// How long an authority is valid.
 const LIFETIME: Duration = Duration::days(365);
@@ -32,6 +38,7 @@ const ENTRY: &str = "authority-";
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Authority {
     made: OffsetDateTime,
+    ends: OffsetDateTime,
     /// Its certificate, in PEM.
     certificate: String,
     /// Its private key, in PEM.
@@ -52,7 +59,9 @@ pub(super) struct ShownCertificate {
     pub(super) certificate: Vec<u8>,
     /// Its private key, in DER (PKCS #8).
     pub(super) key: Vec<u8>,
-    pub(super) made: OffsetDateTime,
+    made: OffsetDateTime,
+    /// When API servers take it for ended.
+    pub(super) ends: OffsetDateTime,
 }
 
 /// What is to be done with the authorities that there are.
@@ -66,9 +75,11 @@ pub(super) struct AuthorityPlan<'a> {
     pub(super) is_due: bool,
 }
 
-/// What is to be done with the authorities `known`, in the order in which they were made.
+/// What is to be done with the authorities `known`, in the order in which they were made. One of the future was made by a
+/// clock that is wrong, and would stand in the way of all that follow.
 pub(super) fn plan(known: &[Authority], now: OffsetDateTime) -> AuthorityPlan<'_> {
-    let trusted: Vec<_> = known.iter().filter(|authority| now < authority.made + LIFETIME).collect();
+    let counts = |authority: &&Authority| authority.made <= now + CLOCKS && now < authority.ends;
+    let trusted: Vec<_> = known.iter().filter(counts).collect();
     let is_due = trusted.last().is_none_or(|newest| now >= newest.made + RENEWED_AFTER);
     let ready = trusted.iter().rev().find(|authority| now >= authority.made + TRUSTED_BEFORE);
     let signs = ready.or(trusted.first()).copied();
@@ -97,7 +108,12 @@ impl Authority {
         let made = now.replace_nanosecond(0).unwrap_or(now);
         let key = KeyPair::generate()?;
         let certificate = Self::params(made).self_signed(&key)?.pem();
-        Ok(Self { made, certificate, key: key.serialize_pem() })
+        Ok(Self { made, ends: made + LIFETIME, certificate, key: key.serialize_pem() })
+    }
+
+    /// The one after `known`, as of `now`: no two are of one second.
+    pub(super) fn after(known: &[Self], now: OffsetDateTime) -> Result<Self, rcgen::Error> {
+        Self::generate(known.last().map_or(now, |last| now.max(last.made + Duration::SECOND)))
     }
 
     /// A certificate for the server of these names, as of `now`.
@@ -107,10 +123,63 @@ impl Authority {
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, "rempart webhook");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let ends = (now + CERTIFICATE_LIFETIME).min(self.made + LIFETIME);
+        let ends = (now + CERTIFICATE_LIFETIME).min(self.ends);
         (params.not_before, params.not_after) = (now - CLOCKS, ends);
         let certificate = params.signed_by(&key, &issuer)?;
-        Ok(ShownCertificate { certificate: certificate.der().to_vec(), key: key.serialize_der(), made: now })
+        Ok(ShownCertificate { certificate: certificate.der().to_vec(), key: key.serialize_der(), made: now, ends })
+    }
+
+    /// The authority of this certificate and key, both in PEM, that was made at `made`. None where they are not one
+    /// certificate of that moment and the key to it.
+    fn read(made: OffsetDateTime, certificate: String, key: String) -> Option<Self> {
+        let mut found = CertificateDer::pem_slice_iter(certificate.as_bytes());
+        let (Some(Ok(der)), None) = (found.next(), found.next()) else { return None };
+        let facts = yasna::parse_der(&der, CertificateFacts::read).ok()?;
+        let is_whole = facts.begins == made - CLOCKS
+            && KeyPair::from_pem(&key).is_ok_and(|key| key.subject_public_key_info() == facts.public_key);
+        is_whole.then_some(Self { made, ends: facts.ends, certificate, key })
+    }
+}
+
+/// What a certificate says itself.
+struct CertificateFacts {
+    begins: OffsetDateTime,
+    ends: OffsetDateTime,
+    /// In DER.
+    public_key: Vec<u8>,
+}
+
+impl CertificateFacts {
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "a method of one lifetime is none of all")]
+    fn read(certificate: BERReader<'_, '_>) -> ASN1Result<Self> {
+        certificate.read_sequence(|certificate| {
+            let facts = certificate.next().read_sequence(|fields| {
+                // Version, serial number, algorithm, issuer; then how long it is valid, its subject and the key of that.
+                fields.next().read_tagged(Tag::context(0), |version| version.read_u8())?;
+                for _ in 0..3 {
+                    fields.next().read_der()?;
+                }
+                let (begins, ends) =
+                    fields.next().read_sequence(|times| Ok((instant(times.next())?, instant(times.next())?)))?;
+                fields.next().read_der()?;
+                let public_key = fields.next().read_der()?;
+                // Its extensions.
+                fields.read_optional(|extensions| extensions.read_tagged_der())?;
+                Ok(Self { begins, ends, public_key })
+            })?;
+            // The algorithm and the signature.
+            certificate.next().read_der()?;
+            certificate.next().read_der()?;
+            Ok(facts)
+        })
+    }
+}
+
+fn instant(time: BERReader<'_, '_>) -> ASN1Result<OffsetDateTime> {
+    match time.lookahead_tag()? {
+        TAG_UTCTIME => Ok(*time.read_utctime()?.datetime()),
+        TAG_GENERALIZEDTIME => Ok(*time.read_generalized_time()?.datetime()),
+        _ => Err(yasna::ASN1Error::new(yasna::ASN1ErrorKind::Invalid)),
     }
 }
 
@@ -132,8 +201,7 @@ pub(super) fn read(secret: &Secret) -> Vec<Authority> {
             let second = name.strip_prefix(ENTRY)?.strip_suffix(".crt")?;
             let made = OffsetDateTime::from_unix_timestamp(second.parse().ok()?).ok()?;
             let (certificate, key) = (text(name)?, text(&format!("{ENTRY}{second}.key"))?);
-            let is_whole = certificate.contains("-----BEGIN CERTIFICATE-----") && KeyPair::from_pem(&key).is_ok();
-            is_whole.then_some(Authority { made, certificate, key })
+            Authority::read(made, certificate, key)
         })
         .collect();
     authorities.sort_by_key(|authority| authority.made);
@@ -194,10 +262,41 @@ mod tests {
     }
 
     #[test]
+    fn an_authority_of_the_future_is_none() {
+        let made = [0, 100].map(|number| Authority::generate(day(number)).unwrap());
+        let plan = plan(&made, day(99));
+        assert_eq!((plan.trusted, plan.is_due), (vec![&made[0]], false));
+        // By as much as clocks may differ it is one.
+        assert_eq!(super::plan(&made, day(100) - CLOCKS).trusted.len(), 2);
+    }
+
+    #[test]
+    fn an_authority_is_one_certificate_of_its_moment_and_the_key_to_it() {
+        let [one, other] = [0, 0].map(|number| Authority::generate(day(number)).unwrap());
+        let read = |made, certificate: &str, key: &str| Authority::read(made, certificate.into(), key.into());
+        assert_eq!(read(day(0), &one.certificate, &one.key).as_ref(), Some(&one));
+        let cut = &one.certificate[..one.certificate.len() / 2];
+        let shorter = one.certificate.replacen("\nMII", "\nMIIB", 1);
+        for (made, certificate, key) in [
+            (day(0), one.certificate.as_str(), other.key.as_str()),
+            (day(1), &one.certificate, &one.key),
+            (day(0), &format!("{}{}", one.certificate, other.certificate), &one.key),
+            (day(0), cut, &one.key),
+            (day(0), &shorter, &one.key),
+            (day(0), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &one.key),
+            (day(0), "", &one.key),
+            (day(0), &one.certificate, ""),
+        ] {
+            assert_eq!(read(made, certificate, key), None, "{certificate}");
+        }
+    }
+
+    #[test]
     fn a_certificate_ends_with_its_authority() {
         let authority = Authority::generate(day(0)).unwrap();
         let names = ["rempart-webhook.rempart-system.svc".to_owned()];
         let shown = authority.issue(&names, day(363)).unwrap();
+        assert_eq!(shown.ends, day(365));
         assert!(!shown.is_due(day(366)) && shown.is_due(day(367)) && shown.is_due(day(362)));
     }
 }

@@ -8,6 +8,8 @@
 mod authority;
 mod keeper;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -19,34 +21,38 @@ use axum_server::{Handle, tls_rustls::RustlsConfig};
 use kube::Client;
 use tokio::{sync::watch, task::JoinSet};
 
-use self::keeper::CertificateKeeper;
-pub use self::{
-    keeper::WebhookError,
-    server::{CompletionFacts, router},
+pub use self::{keeper::WebhookError, server::CompletionFacts};
+use self::{
+    keeper::{CertificateKeeper, ShownToServers},
+    server::{ServerLimits, router, serve},
 };
 use super::{
     Error,
     cache::{ClusterCache, LastSeen, Revision},
     clock::Clock,
+    clock_skew::ClockSkew,
     lease::Leadership,
     metrics::Metrics,
+    preflight::AdmissionOwners,
 };
 use crate::{
-    admission::{MutationMode, WebhookAddress, review::EnforcedPolicy},
+    admission::{MutationMode, WebhookAddress, review::CompletingPolicy},
     convert,
 };
-use rempart_core::policy::EnforcementMode;
+use rempart_core::instant::Timestamp;
 
 /// How long it goes on answering when it is to stop: API servers still send it requests until all of them know that it is no
 /// endpoint any more.
 const LAME: Duration = Duration::from_secs(5);
+/// How long a watch may say nothing, by `rempart_watch_age_seconds`: as long as before the alert `RempartWatchStale`.
+const SILENCE: Duration = Duration::from_secs(400);
 /// How long answers that are under way may take to end after that.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// The decision loop's end of the webhook.
 pub(super) struct Webhook {
     authorities: watch::Receiver<Option<Arc<str>>>,
-    shown: watch::Receiver<Option<RustlsConfig>>,
+    shown: watch::Receiver<Option<ShownToServers>>,
     facts: watch::Sender<Arc<CompletionFacts>>,
     published: LastSeen<(Revision, Revision)>,
     handle: Handle<SocketAddr>,
@@ -75,13 +81,16 @@ pub(super) fn bind(mutation: &MutationMode, listen: Option<SocketAddr>) -> Resul
 pub(super) struct WebhookTrust {
     /// The operator's own.
     pub(super) namespace: String,
+    /// A client whose answers `skew` is told of.
     pub(super) client: Client,
     /// A client that writes while this replica leads.
     pub(super) guarded: Client,
     pub(super) leadership: Leadership,
+    pub(super) skew: ClockSkew,
     pub(super) clock: Arc<dyn Clock>,
-    /// The `ClusterRole` with which the authorities end, by name and identifier.
-    pub(super) owner: Option<(&'static str, String)>,
+    /// The `ClusterRole` with which the authorities end.
+    pub(super) role: Option<&'static str>,
+    pub(super) owners: watch::Receiver<AdmissionOwners>,
 }
 
 /// The names by which an API server knows a server at `address`.
@@ -104,7 +113,7 @@ impl Webhook {
         tasks: &mut JoinSet<&'static str>,
     ) -> Self {
         let BoundWebhook { listener, address } = bound;
-        let WebhookTrust { namespace, client, guarded, leadership, clock, owner } = trust;
+        let WebhookTrust { namespace, client, guarded, leadership, skew, clock, role, owners } = trust;
         let (bundle, authorities) = watch::channel(None);
         let (certificate, shown) = watch::channel(None);
         let (facts, known) = watch::channel(Arc::default());
@@ -115,8 +124,11 @@ impl Webhook {
             client,
             guarded,
             leadership,
+            skew,
             clock,
-            owner,
+            role,
+            owners,
+            metrics: metrics.clone(),
             bundle,
             shown: certificate,
         };
@@ -125,13 +137,13 @@ impl Webhook {
             "webhook certificates"
         });
         let handle = Handle::new();
-        let (serving, mut first) = (handle.clone(), shown.clone());
+        let (serving, mut first, limits) = (handle.clone(), shown.clone(), ServerLimits::default());
         tasks.spawn(async move {
             let config = first.wait_for(Option::is_some).await.ok().and_then(|shown| shown.clone());
-            if let Some(config) = config
-                && let Err(error) = serve(listener, config, serving, router(known, metrics)).await
-            {
+            let Some(ShownToServers { config, .. }) = config else { return "webhook" };
+            if let Err(error) = serve(listener, config, serving, router(known, metrics, limits), limits).await {
                 tracing::error!(%error, "the webhook ended");
+                return "webhook";
             }
             // One that was drained ends; the process does after it.
             std::future::pending().await
@@ -147,30 +159,28 @@ impl Webhook {
         self.authorities.borrow_and_update().clone()
     }
 
-    /// What it still lacks.
-    pub(super) fn waiting_for(&self) -> Option<&'static str> {
-        self.shown.borrow().is_none().then_some("the webhook's certificate")
+    /// What it lacks `now`, by the API server's time: a certificate, or news of what it answers by.
+    pub(super) fn waiting_for(&self, now: Timestamp, metrics: &Metrics) -> Option<&'static str> {
+        match &*self.shown.borrow() {
+            None => Some("the webhook's certificate"),
+            Some(shown) if shown.ends <= keeper::second(now) => Some("a certificate of the webhook that has not ended"),
+            Some(_) if metrics.is_silent("namespaces", SILENCE) => Some("news of namespaces"),
+            Some(_) if metrics.is_silent("placementpolicies", SILENCE) => Some("news of policies"),
+            Some(_) => None,
+        }
     }
 
     /// Publishes what `cache` has of policies and namespaces, where that has changed.
     pub(super) fn publish(&mut self, cache: &ClusterCache) {
-        if !self.published.update((cache.revisions.policies, cache.revisions.namespaces)) {
-            return;
+        if self.published.update((cache.revisions.policies, cache.revisions.namespaces)) {
+            let facts = CompletionFacts::of(cache, &self.facts.borrow());
+            self.facts.send_replace(Arc::new(facts));
         }
-        let enforced = cache.policies.iter().filter_map(|(name, record)| {
-            let object = record.object.as_ref().ok()?;
-            let policy = convert::policy_of_admission(name, &object.spec)?;
-            let uid = record.meta.uid.clone();
-            (policy.mode == EnforcementMode::Enforce).then(|| (name.clone(), EnforcedPolicy { policy, uid }))
-        });
-        let spoken = cache.namespaces.iter().map(|(name, known)| (name.clone(), known.statement.clone()));
-        let facts = CompletionFacts { policies: enforced.collect(), namespaces: spoken.collect() };
-        self.facts.send_replace(Arc::new(facts));
     }
 
     /// Ends it, when nobody sends it requests any more.
     pub(super) async fn drain(self) {
-        if self.waiting_for().is_none() {
+        if self.shown.borrow().is_some() {
             tokio::time::sleep(LAME).await;
             self.handle.graceful_shutdown(Some(DRAIN));
             let ended = async {
@@ -180,6 +190,23 @@ impl Webhook {
             };
             let _ = tokio::time::timeout(DRAIN, ended).await;
         }
+    }
+}
+
+impl CompletionFacts {
+    /// What `cache` has, where this was known `before`. Whatever the mode of a policy, what a configuration asks about is
+    /// completed: while it goes from one that enforces to one that does not, its configuration and its denials go one after
+    /// the other. One that cannot be read is what it was.
+    fn of(cache: &ClusterCache, before: &Self) -> Self {
+        let policies = cache.policies.iter().filter_map(|(name, record)| {
+            let uid = record.meta.uid.clone();
+            let read = record.object.as_ref().ok().and_then(|object| convert::policy_of_admission(name, &object.spec));
+            let known = || before.policies.get(name).filter(|known| known.uid == uid).cloned();
+            let policy = read.map(|policy| CompletingPolicy { policy, uid: uid.clone() }).or_else(known)?;
+            Some((name.clone(), policy))
+        });
+        let spoken = cache.namespaces.iter().map(|(name, known)| (name.clone(), known.statement.clone()));
+        Self { policies: policies.collect(), namespaces: spoken.collect() }
     }
 }
 
@@ -198,15 +225,7 @@ pub fn serve_alone(
     let authority = authority::Authority::generate(now)?;
     let config = keeper::server_config(&authority.issue(&names(address), now)?)?;
     let bundle = authority::plan(std::slice::from_ref(&authority), now).bundle();
-    Ok((bundle, serve(listener, RustlsConfig::from_config(config), Handle::new(), router(facts, metrics))))
-}
-
-async fn serve(
-    listener: TcpListener,
-    config: RustlsConfig,
-    handle: Handle<SocketAddr>,
-    router: axum::Router,
-) -> std::io::Result<()> {
-    let server = axum_server::from_tcp_rustls(listener, config)?;
-    server.handle(handle).serve(router.into_make_service()).await
+    let limits = ServerLimits::default();
+    let router = router(facts, metrics, limits);
+    Ok((bundle, serve(listener, RustlsConfig::from_config(config), Handle::new(), router, limits)))
 }

@@ -11,10 +11,13 @@ use std::{
 };
 
 use super::{WriteFailure, WriteRequest, WriteTarget};
-use crate::operator::{
-    backoff,
-    cache::{ClusterCache, ResourceVersioned},
-    hold::{HoldReason, Holds},
+use crate::{
+    admission::AdmissionKind,
+    operator::{
+        backoff,
+        cache::{ClusterCache, ResourceVersioned},
+        hold::{HoldReason, Holds},
+    },
 };
 
 /// The longest wait after a failed write.
@@ -315,8 +318,9 @@ impl WriteQueue {
     }
 }
 
-/// Whether a write about `target` makes an object what it should be, so that the same again means that it was not. Admission
-/// is restored at once however often somebody alters it: it holds the rule itself.
+/// Whether a write about `target` makes an object what it should be, so that the same again means that it was not. What
+/// refuses is restored at once however often somebody alters it, and so are the bindings of mutations: they hold the rule
+/// itself. Webhooks do not, and others complete them after their own mind.
 fn is_declarative(target: &WriteTarget) -> bool {
     match target {
         WriteTarget::NodeLabels(_)
@@ -324,8 +328,8 @@ fn is_declarative(target: &WriteTarget) -> bool {
         | WriteTarget::PoolStatus(_)
         | WriteTarget::PolicyStatus(_)
         | WriteTarget::Record(_) => true,
+        WriteTarget::Admission(kind, _) => *kind == AdmissionKind::Webhook,
         WriteTarget::Finalizer(_)
-        | WriteTarget::Admission(..)
         | WriteTarget::Template(..)
         | WriteTarget::Eviction(_)
         | WriteTarget::Event { .. } => false,
@@ -344,8 +348,8 @@ fn fingerprint(request: &WriteRequest) -> u64 {
         | WriteRequest::ApplyPoolStatus(_, body)
         | WriteRequest::ApplyPolicyStatus(_, body)
         | WriteRequest::ApplyRecord(_, body) => number(&body.to_string()),
+        WriteRequest::PutAdmission { object, .. } => number(&(object.digest(), object.authorities())),
         WriteRequest::SetFinalizers { .. }
-        | WriteRequest::PutAdmission { .. }
         | WriteRequest::DeleteAdmission(..)
         | WriteRequest::RestartRollout { .. }
         | WriteRequest::EvictPod { .. }
@@ -379,8 +383,10 @@ fn version(cache: &ClusterCache, target: &WriteTarget) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingAdmissionPolicy};
+
     use super::*;
-    use crate::admission::AdmissionKind;
+    use crate::admission::AdmissionObject;
 
     fn node(name: &str) -> WriteTarget {
         WriteTarget::NodeLabels(name.into())
@@ -441,6 +447,27 @@ mod tests {
         assert!(!queue.on_write_result(&target, None, now).is_undone);
         queue.take_ready(vec![request()], &ClusterCache::default(), 4, now);
         assert!(!queue.on_write_result(&target, None, now).is_undone);
+    }
+
+    #[test]
+    fn a_webhook_that_somebody_rewrites_is_restored_ever_more_slowly_and_what_refuses_at_once() {
+        let (mut queue, mut now) = (WriteQueue::default(), Instant::now());
+        let webhook = AdmissionObject::Webhook(MutatingWebhookConfiguration::default());
+        let validation = AdmissionObject::Validation(ValidatingAdmissionPolicy::default());
+        let mut waits = Vec::new();
+        for version in 0..4 {
+            for object in [&webhook, &validation] {
+                let request = WriteRequest::PutAdmission { object: Box::new(object.clone()), version: Some(version) };
+                let target = request.target();
+                assert_eq!(queue.take_ready(vec![request], &ClusterCache::default(), 4, now).requests.len(), 1);
+                let end = queue.on_write_result(&target, None, now);
+                let wait = queue.backs_off_until(&target, now).map_or(Duration::ZERO, |then| then - now);
+                waits.push((end.is_undone, wait.as_millis()));
+            }
+            now += Duration::from_secs(1);
+        }
+        let calm = (false, 0);
+        assert_eq!(waits, [calm, calm, calm, calm, (true, 200), calm, (true, 400), calm]);
     }
 
     #[test]

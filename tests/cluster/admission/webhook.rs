@@ -13,7 +13,7 @@ use kube::{
     },
 };
 use rempart::{
-    admission::{WebhookAddress, WebhookSettings, review::EnforcedPolicy},
+    admission::{WebhookAddress, WebhookSettings, review::CompletingPolicy},
     api::PlacementPolicy,
     convert,
     operator::{
@@ -66,7 +66,7 @@ impl TableWebhook {
         if policy.mode == EnforcementMode::Enforce {
             self.facts.send_modify(|facts| {
                 let mut known = CompletionFacts::clone(facts);
-                known.policies.insert(name, EnforcedPolicy { policy, uid: object.metadata.uid.clone() });
+                known.policies.insert(name, CompletingPolicy { policy, uid: object.metadata.uid.clone() });
                 *facts = Arc::new(known);
             });
         }

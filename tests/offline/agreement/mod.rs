@@ -13,12 +13,11 @@ mod value;
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use kube::core::{DynamicObject, admission::AdmissionRequest};
 use proptest::{collection as many, prelude::*, test_runner::TestCaseError};
 use rempart::{
     admission::{
         AdmissionSettings,
-        review::{self, EnforcedPolicy},
+        review::{self, CompletingPolicy},
     },
     api::{PlacementPolicy, PolicyMode},
     convert,
@@ -173,9 +172,14 @@ fn completed_passes(
     chain: &AdmissionChain,
     coverage: &Coverage,
 ) -> Result<(), TestCaseError> {
-    let enforced = EnforcedPolicy { policy: policy.clone(), uid: Some("0a1b2c3d-0000".to_owned()) };
+    let completing = CompletingPolicy { policy: policy.clone(), uid: Some("0a1b2c3d-0000".to_owned()) };
     let spoken = SensitivityStatement::of(&request.labels);
-    let patch = review::complete(&review_of(request), &enforced, &spoken);
+    let asked = |request: &Request| {
+        let review = review_of(request);
+        let read = review::read(review.as_bytes()).expect("it is a review");
+        review::complete(&read, &completing, &spoken).expect("its objects are as an API server writes them")
+    };
+    let patch = asked(request);
     if patch.is_empty() {
         let expected = oracle.refusal(request);
         let lacks = request.operation == "CREATE" && expected.is_some_and(|refusal| refusal.code == "SelectorMissing");
@@ -185,7 +189,7 @@ fn completed_passes(
     }
     let mut completed = request.clone();
     json_patch::patch(&mut completed.object, &patch).expect("it is a patch of this object");
-    let again = review::complete(&review_of(&completed), &enforced, &spoken);
+    let again = asked(&completed);
     prop_assert!(again.is_empty(), "{patch} and then {again} of {request:#?}");
     let expected = oracle.refusal(&completed);
     let is_new = request.operation == "CREATE";
@@ -199,17 +203,17 @@ fn completed_passes(
 }
 
 /// The request as an API server asks a webhook about it.
-fn review_of(request: &Request) -> AdmissionRequest<DynamicObject> {
+fn review_of(request: &Request) -> String {
     let (resource, _) = request.resource.split_once('/').unwrap_or((request.resource, ""));
     let object = |object: &Value| if object.is_object() { object.clone() } else { Value::Null };
-    let asked = json!({
+    let asked = json!({"request": {
         "uid": "0", "kind": {"group": request.group, "version": "v1", "kind": request.kind},
         "resource": {"group": request.group, "version": "v1", "resource": resource},
         "namespace": request.namespace, "operation": request.operation,
         "userInfo": {"username": request.user, "groups": request.groups},
         "object": object(&request.object), "oldObject": object(&request.old),
-    });
-    serde_json::from_value(asked).expect("it is a review")
+    }});
+    asked.to_string()
 }
 
 /// Says in what the rulings are not what is expected.

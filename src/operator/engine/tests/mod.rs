@@ -6,6 +6,7 @@ mod moves;
 mod records;
 mod reports;
 mod unobserved_loss;
+mod webhook;
 mod workloads;
 
 use std::{

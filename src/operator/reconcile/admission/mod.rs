@@ -2,7 +2,8 @@
 //! that neither refuses nor frees anything for a moment.
 //!
 //! A policy begins: finalizer, mutations, and when API servers act on these, validations. A change goes the same
-//! way; what it makes surplus goes when API servers act on what is new. A policy ends the other way: validations, and
+//! way; what it makes surplus goes when API servers act on what is new. For a webhook validations wait a while and no longer:
+//! nothing that refuses rests on it. A policy ends the other way: validations, and
 //! when API servers have let go of them, mutations, finalizer.
 
 mod progress;
@@ -35,6 +36,10 @@ use crate::{
 /// API servers refresh admission policies and bindings every second; twice that is safe, unless they are starved of
 /// processors, and what follows may not wait for ever: until validations follow mutations, nothing is enforced.
 const ADMISSION_PROPAGATION: Duration = Duration::from_secs(2);
+
+/// How long validations wait for a webhook that cannot be made as it must be, for want of an authority or because somebody
+/// makes it something else: what it would have completed is refused then.
+const WEBHOOK_PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long is waited for API servers to let go of what was deleted. Nobody waits for the end of a policy, and who is made
 /// a moment too early is refused, or waits for a key that nobody gives a node any more.
@@ -237,10 +242,6 @@ impl AdmissionReconciler {
             let finalizers = finalizers.into_iter().chain([FINALIZER.to_owned()]).collect();
             pass.set_finalizers(name, record, finalizers);
         }
-        if pass.awaits_authorities {
-            pass.outcome.holds.add(HoldReason::NoAuthority, format!("PlacementPolicy {name}"));
-            return None;
-        }
         let desired = self.compiled(name, record, pass.settings)?;
         let fault = |((kind, name), digest): (&AdmissionKey, &(u64, Option<u64>))| {
             fault_of(*kind, name, *digest, present.get(&(*kind, name.as_str())).copied())
@@ -258,11 +259,20 @@ impl AdmissionReconciler {
         progress.released.update(!lingers, pass.now);
         pass.is_over(name, progress.released.wait(ADMISSION_PROPAGATION));
         let mutates = desired.keys().any(|key| !validates(key.0));
+        let by_webhook = desired.keys().any(|key| key.0 == AdmissionKind::Webhook);
         let is_mutated = mutates && mutations.is_empty() && !pass.is_writing_mutations(present);
-        pass.put(name, record, present, &mutations);
+        // Without an authority an API server would trust those of the web.
+        if pass.awaits_authorities && mutations.iter().any(|(kind, _)| *kind == AdmissionKind::Webhook) {
+            pass.outcome.holds.add(HoldReason::NoAuthority, format!("PlacementPolicy {name}"));
+        } else {
+            pass.put(name, record, present, &mutations);
+        }
         progress.mutated.update(is_mutated, pass.now);
         // A validation that acts before its mutation would refuse what the mutation is about to complete.
-        let may_validate = !mutates || pass.is_over(name, progress.mutated.wait(ADMISSION_PROPAGATION));
+        let is_completed = !mutates || pass.is_over(name, progress.mutated.wait(ADMISSION_PROPAGATION));
+        progress.uncompleted.update(!is_completed, pass.now);
+        let may_validate =
+            is_completed || (by_webhook && pass.is_over(name, progress.uncompleted.wait(WEBHOOK_PATIENCE)));
         if may_validate {
             progress.enacted = Some(Arc::clone(&desired));
         }

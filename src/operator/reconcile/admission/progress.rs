@@ -45,6 +45,8 @@ impl Wait {
 pub(super) struct PolicyProgress {
     /// Its mutations are bound as they must be.
     pub(super) mutated: HeldSince,
+    /// Its mutations are not bound as they must be, or have not been for long enough.
+    pub(super) uncompleted: HeldSince,
     /// Its validations are there as they must be.
     pub(super) validated: HeldSince,
     /// Of its validations none is there that should not be.
