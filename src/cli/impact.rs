@@ -30,8 +30,8 @@ use rempart_core::{
 /// that is in OLD alone is deleted. A kind that one side does not hold at all is taken from the other.
 ///
 /// With --cluster, both are edits of what runs, and OLD may be left out: it is the cluster then. With --at, NEW may be
-/// left out: the same facts are judged now and then. With --enforced and one side alone, the same facts are judged with the
-/// policies in their modes and as if each were in Enforce: what enforcing them would do.
+/// left out: the same facts are judged now and then. With --enforced, one side alone and no --at, the same facts are judged
+/// with the policies in their modes and as if each were in Enforce: what enforcing them would do.
 ///
 /// Exit code: 0, 1 when --fail-on says so, 2 when it could not be judged.
 #[derive(Debug, Parser)]
