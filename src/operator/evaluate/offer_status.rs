@@ -87,7 +87,9 @@ fn ended(offer: &Offer, scheme: &Scheme, region: Option<&RegionName>, at: Timest
 
 /// The schemes in force, each with the regions that have it until the same day.
 fn in_force(terms: &[QualificationPeriod], at: Timestamp) -> Vec<api::QualificationInForce> {
-    let mut found: BTreeMap<(&str, Option<SchemeLevel>, Option<Timestamp>), BTreeSet<&str>> = BTreeMap::new();
+    /// A scheme, the level at which it is in force, and its end.
+    type Standing<'t> = (&'t str, Option<SchemeLevel>, Option<Timestamp>);
+    let mut found: BTreeMap<Standing<'_>, BTreeSet<&str>> = BTreeMap::new();
     for term in terms.iter().filter(|term| term.holds(at)) {
         let regions = found.entry((&term.scheme, term.level, term.ends)).or_default();
         regions.extend(Some(term.region.as_str()).filter(|region| !region.is_empty()));
