@@ -176,7 +176,7 @@ pub(super) fn scheme_level(_: &mut SchemaGenerator) -> Schema {
         "type": "integer",
         "format": "int32",
         "minimum": 0,
-        "maximum": u8::from(SchemeLevel::HIGHEST),
+        "maximum": i32::from(SchemeLevel::HIGHEST),
     })
 }
 

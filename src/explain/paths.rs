@@ -146,7 +146,7 @@ pub(super) fn named(step: &Step<'_>) -> Option<&'static str> {
 /// Whether `known` is what was made of `found`.
 fn is(known: &Qualification, found: &crate::api::QualificationSpec) -> bool {
     known.scheme.as_str() == found.scheme
-        && known.level.map(|level| i32::from(u8::from(level))) == found.level
+        && known.level.map(i32::from) == found.level
         && known.valid_from.to_string() == found.valid_from
         && known.valid_until.map(|day| day.to_string()) == found.valid_until
         && known.reference == found.reference

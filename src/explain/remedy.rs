@@ -117,7 +117,7 @@ fn fact_to_record(derivation: &Derivation<'_>, cause: Cause<'_>) -> Option<Strin
         Cause::QualificationMissing(CertificateRequirement { scheme, at_least: Some(least) }) => {
             format!("record the {scheme} certificate of {whose}, once it holds one of level {least} or above")
         }
-        Cause::QualificationTooLow(q, CertificateRequirement { at_least: Some(least), .. }) if q.level.is_some() => {
+        Cause::QualificationTooLow(q, least) if q.level.is_some() => {
             format!("record the {} certificate of {whose} of level {least} or above, once it holds one", q.scheme)
         }
         Cause::QualificationTooLow(q, _) => format!("record the level of {} of {whose}", q.scheme),

@@ -121,7 +121,7 @@ fn is(known: &Qualification, found: &api::QualificationSpec) -> bool {
     regions.sort();
     regions.dedup();
     known.scheme.as_str() == found.scheme
-        && known.level.map(|level| i32::from(u8::from(level))) == found.level
+        && known.level.map(i32::from) == found.level
         && known.valid_from.to_string() == found.valid_from
         && known.valid_until.map(|day| day.to_string()) == found.valid_until
         && known.reference == found.reference

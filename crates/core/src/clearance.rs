@@ -223,7 +223,7 @@ impl<'a> Judge<'a> {
                     Coverage::NotYet { next } => Err(Cause::QualificationNotYetValid(next)),
                     Coverage::Ended { last, on } => Err(Cause::QualificationExpired(last, on)),
                     Coverage::OutOfScope { other } => Err(Cause::QualificationOutOfScope(other)),
-                    Coverage::TooLow { highest } => Err(Cause::QualificationTooLow(highest, required)),
+                    Coverage::TooLow { highest, least } => Err(Cause::QualificationTooLow(highest, least)),
                     Coverage::Missing => Err(Cause::QualificationMissing(required)),
                 },
                 OfferRequirement::Providers(filter) => match filter.judge(&provider.name) {

@@ -33,9 +33,9 @@ impl SchemeLevel {
     }
 }
 
-impl From<SchemeLevel> for u8 {
+impl From<SchemeLevel> for i32 {
     fn from(level: SchemeLevel) -> Self {
-        level.0
+        level.0.into()
     }
 }
 
@@ -99,16 +99,18 @@ pub enum Coverage<'a> {
     TooLow {
         /// The highest.
         highest: &'a Qualification,
+        /// The lowest level that would be enough.
+        least: SchemeLevel,
     },
     /// There is no certificate of this scheme.
     Missing,
 }
 
 impl Qualification {
-    /// Whether it covers `region`.
+    /// Whether it covers `region`, every region of the offer where that is `None`.
     #[must_use]
-    pub fn covers(&self, region: &RegionName) -> bool {
-        self.regions.as_ref().is_none_or(|regions| regions.contains(region))
+    pub fn covers(&self, region: Option<&RegionName>) -> bool {
+        self.regions.as_ref().is_none_or(|regions| region.is_some_and(|region| regions.contains(region)))
     }
 
     /// The first instant at which it counts no more; `None` when no end is known.
@@ -137,11 +139,10 @@ impl Offer {
         region: Option<&RegionName>,
         at: Timestamp,
     ) -> Coverage<'a> {
-        let covers = |found: &Qualification| region.map_or(found.regions.is_none(), |region| found.covers(region));
         // Whole days are compared, which is what terms are made of, and cheap.
         let day = at.day();
         let of_scheme = || self.qualifications.iter().filter(|q| q.scheme == *required.scheme);
-        let in_scope = || of_scheme().filter(|q| covers(q));
+        let in_scope = || of_scheme().filter(|q| q.covers(region));
         let enough = || in_scope().filter(|q| required.is_met_by(q));
         if let Some(by) = enough().filter(|q| q.in_force(day)).max_by_key(|q| (lasting(q.valid_until), *q)) {
             return Coverage::InForce { by, until: end_of_chain(by.valid_until, &enough()).map(CalendarDay::ends) };
@@ -153,8 +154,8 @@ impl Offer {
         if let Some((on, last)) = ended.max() {
             return Coverage::Ended { last, on };
         }
-        if let Some(highest) = in_scope().max_by_key(|q| (q.level, *q)) {
-            return Coverage::TooLow { highest };
+        if let (Some(highest), Some(least)) = (in_scope().max_by_key(|q| (q.level, *q)), required.at_least) {
+            return Coverage::TooLow { highest, least };
         }
         of_scheme().min().map_or(Coverage::Missing, |other| Coverage::OutOfScope { other })
     }
@@ -168,9 +169,9 @@ impl Offer {
         region: Option<&RegionName>,
         at: Timestamp,
     ) -> (Option<SchemeLevel>, Coverage<'a>) {
-        let covers = |found: &&Qualification| region.map_or(found.regions.is_none(), |region| found.covers(region));
         let day = at.day();
-        let in_force = self.qualifications.iter().filter(|q| q.scheme == *scheme && q.in_force(day)).filter(covers);
+        let of_scheme = self.qualifications.iter().filter(|q| q.scheme == *scheme);
+        let in_force = of_scheme.filter(|q| q.covers(region) && q.in_force(day));
         let at_least = in_force.filter_map(|q| q.level).max();
         (at_least, self.coverage(CertificateRequirement { scheme, at_least }, region, at))
     }

@@ -8,7 +8,7 @@ use super::{
         ExposureGap, LawReach, LegalParty, PartyRole, Pool, Qualification, ResolvedPool, TechnologyComponent,
         UnresolvedReference,
     },
-    coverage::CertificateRequirement,
+    coverage::{CertificateRequirement, SchemeLevel},
     instant::CalendarDay,
     jurisdiction::{Jurisdiction, JurisdictionAreas},
     name::{CategoryName, Law, LevelName, PolicyName, ProviderName, RegionName},
@@ -111,8 +111,8 @@ pub enum Cause<'a> {
     QualificationNotYetValid(&'a Qualification),
     /// It covers other regions.
     QualificationOutOfScope(&'a Qualification),
-    /// It is lower than what is required, or nobody says how high it is.
-    QualificationTooLow(&'a Qualification, CertificateRequirement<'a>),
+    /// It is lower than this, or nobody says how high it is.
+    QualificationTooLow(&'a Qualification, SchemeLevel),
     /// It ends within the lead time. No cause to lose clearance, but perhaps to be withdrawn from new pods.
     QualificationEnding {
         /// The end.

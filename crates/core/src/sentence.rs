@@ -151,12 +151,7 @@ impl<'a> Reason<'a> {
             | Cause::QualificationNotYetValid(_)
             | Cause::QualificationExpired(..) => f.write_str("requires one in force"),
             Cause::QualificationMissing(CertificateRequirement { at_least: Some(least), .. })
-            | Cause::QualificationTooLow(_, CertificateRequirement { at_least: Some(least), .. }) => {
-                write!(f, "requires one in force of level {least} or above")
-            }
-            Cause::QualificationTooLow(_, CertificateRequirement { at_least: None, .. }) => {
-                f.write_str("requires a higher one")
-            }
+            | Cause::QualificationTooLow(_, least) => write!(f, "requires one in force of level {least} or above"),
             Cause::QualificationOutOfScope(_) => f.write_str("requires one that covers the pool's region"),
             Cause::QualificationEnding { validity, lead, .. } => {
                 write!(f, "has a lead time of {}, ", DurationDisplay(lead))?;
@@ -334,7 +329,7 @@ impl fmt::Display for PartDisplay<'_> {
 
 /// The last day before `next` on which a certificate of its scheme covered `region`.
 fn predecessor(offer: &Offer, next: &Qualification, region: &RegionName) -> Option<super::instant::CalendarDay> {
-    let before = offer.qualifications.iter().filter(|q| q.scheme == next.scheme && q.covers(region));
+    let before = offer.qualifications.iter().filter(|q| q.scheme == next.scheme && q.covers(Some(region)));
     before.filter_map(|q| q.valid_until).filter(|until| *until < next.valid_from).max()
 }
 

@@ -76,7 +76,7 @@ impl Policy {
                 return None;
             };
             let enough = offer.qualifications.iter().filter(|q| required.is_met_by(q));
-            let in_scope = enough.filter(|q| q.covers(&zone.region));
+            let in_scope = enough.filter(|q| q.covers(Some(&zone.region)));
             // Of a chain of successors the one is named that nothing succeeds.
             let last = in_scope.filter(|q| q.ends() == Some(until)).max();
             Some(ClearanceEnd { at: until, by: last.unwrap_or(by) })

@@ -77,12 +77,8 @@ fn terms(offer: &Offer, at: Timestamp) -> Vec<QualificationPeriod> {
 
 /// When the last certificate ended that is over at `at`.
 fn ended(offer: &Offer, scheme: &Scheme, region: Option<&RegionName>, at: Timestamp) -> Option<Timestamp> {
-    let covers = |found: &&Qualification| match region {
-        Some(region) => found.covers(region),
-        None => found.regions.is_none(),
-    };
-    let of_scheme = offer.qualifications.iter().filter(|found| found.scheme == *scheme);
-    of_scheme.filter(covers).filter_map(Qualification::ends).filter(|end| *end <= at).max()
+    let of_scheme = offer.qualifications.iter().filter(|found| found.scheme == *scheme && found.covers(region));
+    of_scheme.filter_map(Qualification::ends).filter(|end| *end <= at).max()
 }
 
 /// The schemes in force, each with the regions that have it until the same day.
@@ -98,7 +94,7 @@ fn in_force(terms: &[QualificationPeriod], at: Timestamp) -> Vec<api::Qualificat
         .into_iter()
         .map(|((scheme, level, until), regions)| api::QualificationInForce {
             scheme: scheme.to_owned(),
-            level: level.map(|level| i32::from(u8::from(level))),
+            level: level.map(i32::from),
             until: until.map(|until| CalendarDay::ending_at(until).to_string()),
             regions: regions.into_iter().map(str::to_owned).collect(),
         })
