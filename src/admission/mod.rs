@@ -102,6 +102,16 @@ impl MutationMode {
     }
 }
 
+/// The namespaces that no policy governs where those `listed` are exempt: the operator's `own` is, whatever is said. Each once
+/// and in order, since the texts that name them are compared.
+#[must_use]
+pub fn exempt_namespaces(mut listed: Vec<String>, own: &str) -> Vec<String> {
+    listed.push(own.to_owned());
+    listed.sort_unstable();
+    listed.dedup();
+    listed
+}
+
 /// How API servers reach the webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookSettings {

@@ -25,9 +25,12 @@ use kube::{
     api::{ApiResource, DynamicObject, ListParams},
 };
 
-use super::{FOUND, cluster, input::namespace, output, run::MutationArgument};
+use super::{
+    FOUND, cluster, output,
+    run::{MutationArgument, ReleaseArguments},
+};
 use crate::{
-    admission::{AdmissionKind, MutationMode, digest, installed::InstalledAdmission},
+    admission::{AdmissionKind, MutationMode, digest, exempt_namespaces, installed::InstalledAdmission},
     api::{PlacementPolicy, conditions},
     operator::component::OperatorComponent,
     terminal::visible,
@@ -41,6 +44,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// admission is as it must be, and each policy in Enforce is enforced
 ///
 /// Looks until all of it holds, for a while: replicas that have just begun need some seconds. Reads, and writes nothing.
+/// Namespace, exempt namespaces and mutation are those that the operator was told.
 ///
 /// Exit code: 0 when it works, 1 when something is amiss, 2 when the cluster could not be asked.
 #[derive(Debug, Parser)]
@@ -48,23 +52,8 @@ const LOOK: Duration = Duration::from_secs(1);
     after_help = "Examples:\n  rempart check\n  rempart check --exempt-namespaces kube-system,kube-public,kube-node-lease,cilium --mutation webhook"
 )]
 pub(super) struct CheckCommand {
-    /// The operator's own namespace
-    #[arg(long, env = "POD_NAMESPACE", default_value = "rempart-system", value_name = "NAME", value_parser = namespace)]
-    namespace: String,
-
-    /// Namespaces that no policy governs, besides the operator's own, as the operator was told
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "kube-system,kube-public,kube-node-lease",
-        value_name = "NAME,…",
-        value_parser = namespace
-    )]
-    exempt_namespaces: Vec<String>,
-
-    /// Who adds to pods and pod templates what they need, as the operator was told
-    #[arg(long, value_enum, default_value_t = MutationArgument::Policies)]
-    mutation: MutationArgument,
+    #[command(flatten)]
+    release: ReleaseArguments,
 
     /// For how many seconds it may take until all is well
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = value_parser!(u64).range(1..=3600))]
@@ -153,24 +142,17 @@ fn policy_faults(policies: &[DynamicObject]) -> (Vec<String>, usize) {
 
 impl CheckCommand {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("the asynchronous runtime does not start")?
-            .block_on(self.check())
+        cluster::block_on(self.check())
     }
 
     async fn check(self) -> anyhow::Result<ExitCode> {
         let client = cluster::client(self.context.as_deref()).await?;
-        // As the operator takes it.
-        let mut exempt = self.exempt_namespaces.clone();
-        exempt.push(self.namespace.clone());
-        exempt.sort_unstable();
-        exempt.dedup();
-        let completes = matches!(self.mutation, MutationArgument::Policies);
+        let ReleaseArguments { namespace, exempt_namespaces: listed, mutation } = &self.release;
+        let exempt = exempt_namespaces(listed.clone(), namespace);
+        let completes = matches!(mutation, MutationArgument::Policies);
         let mutation = if completes { MutationMode::Policies } else { MutationMode::None };
-        let expected = InstalledAdmission::of_release(&self.namespace, &exempt, &mutation)?;
-        let leases: Api<Lease> = Api::namespaced(client.clone(), &self.namespace);
+        let expected = InstalledAdmission::of_release(namespace, &exempt, &mutation)?;
+        let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
         let mut observed: Vec<_> =
             OperatorComponent::ALL.iter().map(|component| (*component, ObservedLease::default())).collect();
 
@@ -206,7 +188,7 @@ impl CheckCommand {
         for (component, lease) in observed {
             let name = component.name();
             lease.saw(leases.get_opt(name).await.with_context(|| format!("the lease {name} cannot be read"))?);
-            faults.extend(lease.fault(*component, &self.namespace));
+            faults.extend(lease.fault(*component, &self.release.namespace));
         }
         faults.extend(admission_faults(expected, &found_admission(client, completes).await?));
         let kind = ApiResource::erase::<PlacementPolicy>(&());

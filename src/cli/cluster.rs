@@ -131,11 +131,16 @@ pub(super) fn snapshot(
     empty: &GatheredObjects<'static>,
     sources: &mut SourceMap,
 ) -> anyhow::Result<ClusterSnapshot> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the asynchronous runtime does not start")?
-        .block_on(fetch(context, wanted, empty, sources))
+    block_on(fetch(context, wanted, empty, sources))
+}
+
+/// Waits for what a command asks of a cluster.
+///
+/// # Errors
+/// What it ends with, or that nothing can be waited for here.
+pub(super) fn block_on<T>(asked: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("the asynchronous runtime does not start")?.block_on(asked)
 }
 
 /// A client of the cluster of `context`, or of the current context or, within a cluster, of that.

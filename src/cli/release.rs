@@ -2,7 +2,6 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::Context;
 use clap::{Parser, value_parser};
 
 use super::{FOUND, cluster, output};
@@ -56,11 +55,7 @@ pub(super) struct ReleaseCommand {
 
 impl ReleaseCommand {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("the asynchronous runtime does not start")?
-            .block_on(self.release())
+        cluster::block_on(self.release())
     }
 
     async fn release(self) -> anyhow::Result<ExitCode> {

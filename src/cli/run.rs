@@ -60,13 +60,9 @@ pub(super) struct RunAdmissionCommand {
     webhook_listen: SocketAddr,
 }
 
-/// What both halves of the operator are told.
+/// What a release is: told to both halves of the operator, and to whoever looks at them.
 #[derive(Args, Debug)]
-struct ProcessArguments {
-    /// Where /healthz, /readyz, /metrics and /debug/cycle are served
-    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
-    listen: SocketAddr,
-
+pub(super) struct ReleaseArguments {
     /// Namespaces that no policy governs, besides the operator's own
     #[arg(
         long,
@@ -75,7 +71,23 @@ struct ProcessArguments {
         value_name = "NAME,…",
         value_parser = namespace
     )]
-    exempt_namespaces: Vec<String>,
+    pub(super) exempt_namespaces: Vec<String>,
+
+    /// The operator's own namespace
+    #[arg(long, env = "POD_NAMESPACE", default_value = "rempart-system", value_name = "NAME", value_parser = namespace)]
+    pub(super) namespace: String,
+
+    /// Who adds to pods and pod templates what they need
+    #[arg(long, value_enum, default_value_t = MutationArgument::Policies)]
+    pub(super) mutation: MutationArgument,
+}
+
+/// What both halves of the operator are told.
+#[derive(Args, Debug)]
+struct ProcessArguments {
+    /// Where /healthz, /readyz, /metrics and /debug/cycle are served
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
 
     /// Users that may bind pods to nodes where a policy applies
     #[arg(
@@ -87,13 +99,8 @@ struct ProcessArguments {
     )]
     schedulers: Vec<String>,
 
-    /// The operator's own namespace
-    #[arg(long, env = "POD_NAMESPACE", default_value = "rempart-system", value_name = "NAME", value_parser = namespace)]
-    namespace: String,
-
-    /// Who adds to pods and pod templates what they need
-    #[arg(long, value_enum, default_value_t = MutationArgument::Policies)]
-    mutation: MutationArgument,
+    #[command(flatten)]
+    release: ReleaseArguments,
 
     /// The Service in the operator's namespace by which API servers reach the webhook
     #[arg(long, default_value = "rempart-webhook", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
@@ -190,8 +197,9 @@ impl ProcessArguments {
         limits: operator::MoveLimits,
         webhook_listen: Option<SocketAddr>,
     ) -> anyhow::Result<()> {
-        let Self { listen, exempt_namespaces: exempt, schedulers, namespace, identity, log_format, log, .. } = self;
-        let mutation = match self.mutation {
+        let Self { listen, release, schedulers, identity, log_format, log, .. } = self;
+        let ReleaseArguments { exempt_namespaces: exempt, namespace, mutation } = release;
+        let mutation = match mutation {
             MutationArgument::Policies => MutationMode::Policies,
             MutationArgument::None => MutationMode::None,
             MutationArgument::Webhook => {

@@ -43,7 +43,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{
-    AdmissionSettings,
+    AdmissionSettings, exempt_namespaces,
     installed::{InstalledAdmission, InstalledError},
 };
 
@@ -228,12 +228,10 @@ pub async fn run(
     Ok(())
 }
 
-/// What reconcilers follow, of what the process is told. Its own namespace is exempt whatever is said.
+/// What reconcilers follow, of what the process is told.
 fn settings(options: &Options) -> Result<Settings, InstalledError> {
     let mut admission = options.admission.clone();
-    admission.exempt.push(options.namespace.clone());
-    admission.exempt.sort_unstable();
-    admission.exempt.dedup();
+    admission.exempt = exempt_namespaces(admission.exempt, &options.namespace);
     let components = match options.component {
         OperatorComponent::Placement => &[OperatorComponent::Placement],
         OperatorComponent::Admission => &[OperatorComponent::Admission],
