@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn comments_belong_to_the_keys_below_them() {
         let text = "# About\n# both.\nboth:\n  # The | one.\n  one: 1\n  # More.\n  more:\n    a: [x]\n    b:\n    - c: 1\n\
-                    # A list.\nlist:\n- name: x\n  kind: y\nbare:\n  # In it.\n  in: \"\"\n";
+                    # A list.\nlist:\n- name: x\n  kind: z\nbare:\n  # In it.\n  in: \"\"\n";
         let found = documented_values(text).unwrap();
         let told: Vec<_> = found.iter().map(|one| (one.path.join("."), one.comment.as_str(), &one.default)).collect();
         assert_eq!(
@@ -130,7 +130,7 @@ mod tests {
                 ("both".to_owned(), "About both.", &None),
                 ("both.one".to_owned(), "The | one.", &Some(json!(1))),
                 ("both.more".to_owned(), "More.", &Some(json!({"a": ["x"], "b": [{"c": 1}]}))),
-                ("list".to_owned(), "A list.", &Some(json!([{"name": "x", "kind": "y"}]))),
+                ("list".to_owned(), "A list.", &Some(json!([{"name": "x", "kind": "z"}]))),
                 ("bare".to_owned(), "", &None),
                 ("bare.in".to_owned(), "In it.", &Some(json!(""))),
             ]
