@@ -24,6 +24,8 @@ const PODS: &str = "rempart-pods";
 const PODS_FLOOR: &str = "rempart-pods-floor";
 /// Completes templates.
 const TEMPLATES: &str = "rempart-templates";
+/// Gives pods what their level wishes of the scheduler. Bound only where a level wishes anything.
+const SCHEDULING: &str = "rempart-scheduling";
 
 /// A mutation with the namespaces and the objects for which it is bound.
 pub(super) struct BoundMutation {
@@ -41,6 +43,11 @@ impl BoundMutation {
         self.mutation == TEMPLATES
     }
 
+    /// Whether it gives nothing but wishes.
+    pub(super) fn is_of_wishes(&self) -> bool {
+        self.mutation == SCHEDULING
+    }
+
     /// A word for its namespaces. The names of what binds it hold it: when the namespaces change, those of before and of now
     /// stand side by side until the policy's validations have followed.
     pub(super) fn scope(&self) -> u64 {
@@ -51,7 +58,7 @@ impl BoundMutation {
 /// The names of the mutations that are bound, which the chart installs.
 #[cfg(test)]
 pub(super) fn mutations() -> impl Iterator<Item = &'static str> {
-    [PODS, PODS_FLOOR, TEMPLATES].into_iter()
+    [PODS, PODS_FLOOR, TEMPLATES, SCHEDULING].into_iter()
 }
 
 /// What is bound for `policy`, whose identifier is `uid` and which governs the namespaces of `selector`, all but the `exempt`
@@ -91,6 +98,8 @@ pub(super) fn bound(
         exceptional("In").map(|namespaces| all(PODS_FLOOR, "pods-exceptions", vec![uncategorized(), namespaces]));
     bindings.extend(excepted);
     bindings.push(all(TEMPLATES, "templates", vec![]));
+    // A pod that has its keys has no wishes yet, so marks tell nothing here.
+    bindings.extend(policy.has_wishes().then(|| all(SCHEDULING, "scheduling", vec![])));
     bindings
 }
 

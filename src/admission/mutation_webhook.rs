@@ -9,6 +9,7 @@ use k8s_openapi::{
     api::admissionregistration::v1::{
         MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ServiceReference, WebhookClientConfig,
     },
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 
 use super::{
@@ -44,7 +45,13 @@ pub(super) fn configuration(
     let scope = bound.first().map_or(0, BoundMutation::scope);
     let name = format!("{}.{scope:08x}", object_name(policy, "mutations"));
     let description = "Gives pods and pod templates what they need, where the API server does not do so by itself.";
-    let webhooks = bound.into_iter().map(|bound| webhook(policy, bound, settings)).collect();
+    // An answer holds the keys and the wishes of a pod: where there are wishes every pod is asked for, marked or not.
+    let has_wishes = bound.iter().any(BoundMutation::is_of_wishes);
+    let bound = bound.into_iter().filter(|bound| !bound.is_of_wishes()).map(|bound| match has_wishes {
+        true => BoundMutation { objects: LabelSelector::default(), ..bound },
+        false => bound,
+    });
+    let webhooks = bound.map(|bound| webhook(policy, bound, settings)).collect();
     let mut metadata = metadata(&name, policy, Some(description), owner);
     let (key, value) = LEFT_BY_ENFORCER;
     metadata.annotations.get_or_insert_default().insert(key.to_owned(), value.to_owned());

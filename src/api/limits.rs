@@ -27,6 +27,9 @@ pub const MESSAGE: usize = 1024;
 /// Levels of a policy.
 pub const LEVELS: usize = 16;
 
+/// Figures that a level prefers pools by.
+pub const PREFERENCES: usize = 3;
+
 /// Categories of a policy.
 pub const CATEGORIES: usize = 32;
 

@@ -14,6 +14,7 @@
 mod cloud_provider;
 pub mod conditions;
 pub mod crds;
+mod level_scheduling;
 pub mod limits;
 mod meta;
 mod placement_policy;
@@ -26,14 +27,15 @@ pub use cloud_provider::{
     CloudProvider, CloudProviderSpec, CloudProviderStatus, OfferSpec, OfferStatus, PartySpec, QualificationInForce,
     QualificationSpec, TechnologySpec, ZoneSpec,
 };
+pub use level_scheduling::{PreferenceSpec, PreferredFigure, SpreadAcross, SpreadSpec, WhenUnsatisfiable};
 pub use meta::{STAMP_DOMAIN, find_condition};
 pub use placement_policy::{
     AllowDeny, CategorySpec, ClearanceLossAction, ClearanceStatus, ExceptionSpec, ExceptionStatus, JurisdictionsSpec,
     LevelSpec, MoveStop, OnClearanceLoss, PlacementPolicy, PlacementPolicySpec, PlacementPolicyStatus, PolicyMode,
-    RequirementsSpec,
+    RequirementsSpec, SpreadStatus,
 };
 pub use placement_pool::{
-    PlacementPool, PlacementPoolSpec, PlacementPoolStatus, PoolException, PoolVerdict, VerdictReason,
+    NodePrice, PlacementPool, PlacementPoolSpec, PlacementPoolStatus, PoolException, PoolVerdict, VerdictReason,
 };
 pub use workload_placement::{
     AppliedPolicy, PlacementSummary, PodCounts, ProviderPods, RejectedPool, RejectionReason, WorkloadPlacement,

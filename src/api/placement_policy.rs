@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{limits, meta, schema};
+use super::{PreferenceSpec, SpreadSpec, limits, meta, schema};
 
 /// Which data may run where: levels of sensitivity and categories, with what each requires.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, CustomResource, KubeSchema)]
@@ -218,6 +218,24 @@ pub struct LevelSpec {
     /// A level for which nothing is required may run on any node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub require: Option<RequirementsSpec>,
+
+    /// What makes a pool that is cleared for this level better than another, at most 3, each figure once. The scheduler
+    /// chooses the better one where it has room; what is not cleared stays out whatever stands here. A wish of this level
+    /// alone. Default: none is better. Example: `[{by: carbonIntensity, weight: 60}, {by: price, weight: 40}]`.
+    #[schemars(length(max = limits::PREFERENCES), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["by"]))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prefer: Vec<PreferenceSpec>,
+
+    /// How the pods of each workload are spread over the places that they may use. A wish of this level alone. Default: as
+    /// the workload says. Example: `{across: Provider, minDomains: 2}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<SpreadSpec>,
+
+    /// How long pods of this level stay on a node that does not answer before they are replaced elsewhere: hours, minutes and
+    /// seconds. Never longer than the pod says. Default: as the pod says, `300s` where it does not. Example: `60s`.
+    #[schemars(schema_with = "schema::duration")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreachable_after: Option<String>,
 
     /// What becomes of running pods of this level when their pool is no longer cleared for it, and how
     /// long before a certificate ends they begin to leave. Default: `{action: Migrate}`, at the end.
@@ -567,4 +585,23 @@ pub struct ClearanceStatus {
     #[schemars(schema_with = "schema::count")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub violating_pods: Option<i32>,
+
+    /// Of a level whose pods must be spread: over how many domains they must be and could be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<SpreadStatus>,
+}
+
+/// Over how many domains the pods of a level must be spread, and could be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SpreadStatus {
+    /// How many are demanded.
+    #[schemars(schema_with = "schema::count")]
+    #[serde(default)]
+    pub demanded: i32,
+
+    /// How many have a ready node that takes new pods of the level.
+    #[schemars(schema_with = "schema::count")]
+    #[serde(default)]
+    pub available: i32,
 }

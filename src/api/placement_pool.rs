@@ -79,6 +79,24 @@ pub struct PlacementPoolSpec {
     #[schemars(schema_with = "schema::provider_id_prefix")]
     #[serde(rename = "providerIDPrefix", default, skip_serializing_if = "Option::is_none")]
     pub provider_id_prefix: Option<String>,
+
+    /// What a node of the pool costs for an hour, for levels that prefer the cheaper one. Default: not known, which is the
+    /// worst price. Example: `{amount: "0.28", currency: EUR}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<NodePrice>,
+}
+
+/// What a node costs for an hour.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodePrice {
+    /// How much, as a decimal number between quotes, of the currency's main unit. Example: `"0.28"`.
+    #[schemars(schema_with = "schema::amount")]
+    pub amount: String,
+
+    /// The currency, by its code of ISO 4217. Example: `EUR`.
+    #[schemars(schema_with = "schema::currency")]
+    pub currency: String,
 }
 
 /// What Rempart makes of the pool; written by the operator of Rempart.
@@ -176,6 +194,12 @@ pub struct PoolVerdict {
     #[schemars(schema_with = "schema::instant")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<Time>,
+
+    /// How good the pool is for pods of this level beside the others that are cleared, 0 to 100 for the best; absent where the
+    /// level prefers nothing or new pods are withheld.
+    #[schemars(schema_with = "schema::count")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<i32>,
 
     /// Every reason why not. When cleared, that a qualification ends within the level's lead time;
     /// absent otherwise.

@@ -336,6 +336,45 @@ pub(super) fn carbon_intensity(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "number", "format": "double", "minimum": 0 })
 }
 
+/// How much a figure counts beside others.
+pub(super) fn weight(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "format": "int32", "minimum": 1, "maximum": 100 })
+}
+
+/// Over how many domains pods are spread at least.
+pub(super) fn min_domains(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "format": "int32", "minimum": 1, "maximum": 64 })
+}
+
+/// By how many pods two domains may differ.
+pub(super) fn max_skew(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "format": "int32", "minimum": 1, "maximum": 100 })
+}
+
+/// An amount of money, as a decimal number.
+pub(super) fn amount(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        "x-kubernetes-validations": [rule(
+            "self.matches('^[0-9]{1,12}([.][0-9]{1,9})?$')",
+            "not a price: write digits with a point, such as \"0.28\"",
+        )],
+    })
+}
+
+/// A currency.
+pub(super) fn currency(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        "x-kubernetes-validations": [rule(
+            "self.matches('^[A-Z]{3}$')",
+            "not a currency: write its code of ISO 4217, such as EUR",
+        )],
+    })
+}
+
 /// A count, in a status.
 pub(super) fn count(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "format": "int32", "minimum": 0 })

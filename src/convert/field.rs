@@ -3,7 +3,7 @@
 //! Takes fields one by one under their paths, and returns a diagnostic for each that cannot be used. No other field is lost
 //! for it.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use crate::diagnostic::{Diagnostic, FieldDiagnostic, FieldPath};
 
@@ -58,4 +58,15 @@ impl<'a> FieldReader<'a> {
             .filter_map(|(i, text)| parse(text.as_ref()).map_err(|error| self.entry(i).refuse(error)).ok())
             .collect()
     }
+}
+
+/// A length of time of a whole second at least, such as `example`.
+pub(super) fn duration(text: &str, example: &str, mut reader: FieldReader<'_>) -> Option<Duration> {
+    let length = text.parse::<kube::core::Duration>().ok().filter(|length| !length.is_negative()).map(Duration::from);
+    let length = length.filter(|length| length.as_secs() > 0);
+    if length.is_none() {
+        let text = rempart_core::name::quoted(text);
+        reader.refuse(format_args!("{text:?} is not a length of time: write hours, minutes or seconds, as {example}"));
+    }
+    length
 }

@@ -6,6 +6,7 @@
 //! leaves nothing of it, and it clears nothing.
 
 mod field;
+mod level_scheduling;
 mod policy;
 mod pool;
 mod provider;

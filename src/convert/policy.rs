@@ -99,6 +99,13 @@ pub fn policy_of_admission(name: &str, spec: &api::PlacementPolicySpec) -> Optio
     }
     for level in &mut spec.levels {
         level.on_clearance_loss = None;
+        // A wish that cannot be read is none, and no reason to let go of a pod.
+        let mut problems = Vec::new();
+        drop(super::level_scheduling::scheduling(level, &mut FieldReader::new("", &mut problems)));
+        if !problems.is_empty() {
+            level.prefer.clear();
+            (level.spread, level.unreachable_after) = (None, None);
+        }
     }
     for exception in &mut spec.exceptions {
         exception.pools.clear();
@@ -108,14 +115,15 @@ pub fn policy_of_admission(name: &str, spec: &api::PlacementPolicySpec) -> Optio
 }
 
 fn level(level: &api::LevelSpec, mut reader: FieldReader<'_>) -> Option<Level> {
-    let api::LevelSpec { name, require, on_clearance_loss } = level;
+    let api::LevelSpec { name, require, prefer: _, spread: _, unreachable_after: _, on_clearance_loss } = level;
     let require = require.as_ref().map(|found| requirements(found, &mut reader.field("require")));
     let on_loss = match on_clearance_loss {
         Some(found) => on_loss(found, reader.field("onClearanceLoss")),
         None => OnClearanceLoss::default(),
     };
+    let scheduling = super::level_scheduling::scheduling(level, &mut reader);
     let name = reader.field("name").take(LevelName::parse(name))?;
-    Some(Level { name, require, on_loss })
+    Some(Level { name, require, on_loss, scheduling })
 }
 
 fn on_loss(found: &api::OnClearanceLoss, mut reader: FieldReader<'_>) -> OnClearanceLoss {

@@ -7,6 +7,7 @@ use rempart_core::{
     jurisdiction::{Jurisdiction, JurisdictionArea, JurisdictionAreas},
     name::{Law, LevelName, OfferName, PolicyName, PoolName, ProviderName, RegionName, Scheme, ZoneName},
     policy::{EnforcementMode, Level, LevelRequirements, OnClearanceLoss, Policy, PolicyLevels},
+    scheduling::LevelScheduling,
     selector::Selector,
 };
 
@@ -135,6 +136,7 @@ pub(crate) fn pool(name: &str, provider: &str, offer: &str, zone: &str) -> Pool 
         zone: zone.to_owned(),
         selector: Selector::default(),
         provider_id_prefix: None,
+        price: None,
     }
 }
 
@@ -154,11 +156,17 @@ pub(crate) fn against(
 /// The world of `provider` and `pools`, and of policy `state` whose level `restricted` demands `require`.
 pub(crate) fn world(require: &LevelRequirements, provider: Provider, pools: Vec<Pool>) -> ClearanceInput {
     let levels = vec![
-        Level { name: LevelName::parse("public").unwrap(), require: None, on_loss: OnClearanceLoss::default() },
+        Level {
+            name: LevelName::parse("public").unwrap(),
+            require: None,
+            on_loss: OnClearanceLoss::default(),
+            scheduling: LevelScheduling::default(),
+        },
         Level {
             name: LevelName::parse("restricted").unwrap(),
             require: Some(require.clone()),
             on_loss: OnClearanceLoss::default(),
+            scheduling: LevelScheduling::default(),
         },
     ];
     let policy = Policy {

@@ -120,6 +120,17 @@ pub struct Pool {
     pub selector: Selector,
     /// How the provider's identifier of its nodes begins.
     pub provider_id_prefix: Option<String>,
+    /// What a node costs.
+    pub price: Option<Price>,
+}
+
+/// What a node costs for an hour.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Price {
+    /// How much, in the currency.
+    pub amount: f64,
+    /// The code of ISO 4217. Amounts of two currencies are never compared.
+    pub currency: String,
 }
 
 /// A pool with the facts that it stands on.

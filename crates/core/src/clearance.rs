@@ -3,7 +3,7 @@
 //! Pure, total and deterministic: a function of the catalogue, the policies and an instant.
 
 use alloc::borrow::ToOwned;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -21,7 +21,9 @@ use super::{
     law::KNOWN_LAWS,
     name::{CategoryName, ExceptionName, PolicyName, PoolName},
     policy::{Exception, FilterResult, LevelRequirements, Policy},
+    ranking,
     reason::{Cause, JurisdictionSubject, Reason, RequirementSource},
+    scheduling::Preference,
     selector::Labels,
     validity::{ClearanceEnd, ClearanceValidity},
 };
@@ -81,6 +83,8 @@ pub struct PolicyClearance<'a> {
     exceptions: BTreeSet<&'a ExceptionName>,
     /// The levels for which the pool is cleared and near its end, by rank.
     ends: BTreeMap<usize, ClearanceValidity<'a>>,
+    /// How good the pool is for the levels that it admits and that prefer anything, by rank.
+    scores: BTreeMap<usize, u8>,
 }
 
 impl<'a> Judge<'a> {
@@ -133,6 +137,9 @@ impl<'a> Judge<'a> {
                     }
                 }
             }
+            for (rank, level) in policy.levels.iter().enumerate() {
+                score(&mut pools, index, rank, &level.scheduling.prefer);
+            }
         }
         pools
     }
@@ -175,6 +182,7 @@ impl<'a> Judge<'a> {
             categories: policy.categories.iter().map(|(name, require)| (name, against(require))).collect(),
             exceptions: policy.exceptions.iter().filter(|(_, found)| named(found)).map(|(name, _)| name).collect(),
             ends: BTreeMap::new(),
+            scores: BTreeMap::new(),
         }
     }
 
@@ -279,6 +287,24 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// Scores, for the level at `rank` of the policy at `index`, the pools that admit its pods.
+fn score(pools: &mut [PoolClearance<'_>], index: usize, rank: usize, prefer: &[Preference]) {
+    if prefer.is_empty() {
+        return;
+    }
+    let admitting = pools.iter().enumerate().filter_map(|(place, pool)| {
+        pool.policies.get(index).filter(|clearance| clearance.admits(rank))?;
+        Some((place, pool.site.ok()?))
+    });
+    let (places, sites): (Vec<usize>, Vec<ResolvedPool<'_>>) = admitting.unzip();
+    let scores = ranking::rank(prefer, &sites).scores;
+    for (place, score) in places.into_iter().zip(scores) {
+        if let Some(clearance) = pools.get_mut(place).and_then(|pool| pool.policies.get_mut(index)) {
+            clearance.scores.insert(rank, score);
+        }
+    }
+}
+
 fn within<'a>(
     areas: &'a JurisdictionAreas,
     subject: JurisdictionSubject<'a>,
@@ -339,6 +365,12 @@ impl<'a> PolicyClearance<'a> {
     #[must_use]
     pub fn admits(&self, rank: usize) -> bool {
         self.cleared(rank) && !matches!(self.validity(rank), ClearanceValidity::Withdrawn(_))
+    }
+
+    /// How good the pool is for pods of the level at `rank`, 0 to 100; `None` where it admits none or nothing is preferred.
+    #[must_use]
+    pub fn score(&self, rank: usize) -> Option<u8> {
+        self.scores.get(&rank).copied()
     }
 
     /// When the pool ceases to be cleared for the level at `rank`, for which it is cleared at `at`.
@@ -426,11 +458,17 @@ impl<'a> PoolClearance<'a> {
     /// The labels that a place of this pool carries. None where the pool stands on nothing.
     #[must_use]
     pub fn stamps(&self) -> Labels {
-        self.labels(PolicyClearance::admits)
+        let mut stamps = self.labels(PolicyClearance::admits);
+        for clearance in &self.policies {
+            let ranks = clearance.scores.iter();
+            let ranks = ranks.filter_map(|(rank, score)| Some((clearance.policy.rank_key(*rank)?, score.to_string())));
+            stamps.extend(ranks);
+        }
+        stamps
     }
 
     /// The labels that a place of this pool would carry if no pool were ever withdrawn ahead of its end: what is among
-    /// them and not among the stamps is what pods are to leave, though they violate nothing.
+    /// them and not among the stamps is what pods are to leave, though they violate nothing. Without ranks, which nobody needs.
     #[must_use]
     pub fn retained(&self) -> Labels {
         self.labels(PolicyClearance::cleared)

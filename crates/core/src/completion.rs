@@ -9,6 +9,7 @@ use super::{
     admission::PolicyNeed,
     keys,
     policy::Policy,
+    scheduling::{PodScheduling, SchedulingHints},
     selector::Labels,
     sensitivity::{ControllerStatements, PodSensitivity, SensitivitySource, SensitivityStatement, TemplateStatements},
 };
@@ -35,6 +36,8 @@ pub struct Completion {
     pub labels: MapChanges,
     /// Of its `nodeSelector`.
     pub selector: MapChanges,
+    /// Of what the scheduler chooses by; of pods alone, so that what a level wishes is what it wishes now.
+    pub scheduling: SchedulingHints,
 }
 
 /// What a pod template carries.
@@ -63,8 +66,8 @@ impl Completion {
     /// Whether nothing is changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { annotations, labels, selector } = self;
-        annotations.is_empty() && labels.is_empty() && selector.is_empty()
+        let Self { annotations, labels, selector, scheduling } = self;
+        annotations.is_empty() && labels.is_empty() && selector.is_empty() && scheduling.is_empty()
     }
 }
 
@@ -74,23 +77,30 @@ fn change(current: &Labels, key: &str, wanted: Option<&str>) -> Option<(String, 
 }
 
 impl Policy {
-    /// What a new pod in the namespace of this name is given, which has these `annotations` and this `selector`, where
-    /// `spoken` is said of the namespace. Nothing where what is said is not understood: the pod is refused.
+    /// What a new pod in the namespace of this name is given, which has these `annotations`, this `selector` and this of
+    /// `scheduling`, where `spoken` is said of the namespace. Nothing where what is said is not understood: the pod is refused.
     #[must_use]
     pub fn completion_of_pod(
         &self,
         namespace: &str,
         spoken: &SensitivityStatement,
-        annotations: &Labels,
-        selector: &Labels,
+        (annotations, selector): (&Labels, &Labels),
+        scheduling: &PodScheduling,
     ) -> Completion {
         let statements = TemplateStatements::of(annotations);
         let said = PodSensitivity::new(spoken, [], Some(&statements));
-        let need = self.need(namespace, &said);
+        let Ok(need) = self.need(namespace, &said) else { return Completion::default() };
         Completion {
-            selector: need.map(|need| self.selector_changes(&need, selector)).unwrap_or_default(),
+            selector: self.selector_changes(&need, selector),
+            scheduling: self.hints(&need, scheduling),
             ..Completion::default()
         }
+    }
+
+    /// What a pod with this `need` is given for the scheduler, which carries `scheduling`.
+    fn hints(&self, need: &PolicyNeed<'_>, scheduling: &PodScheduling) -> SchedulingHints {
+        let Some(level) = self.levels.at(need.rank) else { return SchedulingHints::default() };
+        SchedulingHints::new(&level.scheduling, &keys::rank(&self.name, &level.name), scheduling)
     }
 
     /// What a pod template is given of a workload in the namespace of this name, where `spoken` is said of the namespace
@@ -124,6 +134,7 @@ impl Policy {
                 .collect(),
             labels: change(template.labels, &self.mark_key(), mark.as_deref()).into_iter().collect(),
             selector: need.map(|need| self.selector_changes(&need, template.selector)).unwrap_or_default(),
+            scheduling: SchedulingHints::default(),
         }
     }
 

@@ -38,6 +38,7 @@ pub const ZONE: &str = "rempart.node-restriction.kubernetes.io/zone";
 const CLEARANCE: &str = "clearance.rempart.node-restriction.kubernetes.io/";
 const CATEGORY: &str = "category.rempart.node-restriction.kubernetes.io/";
 const EXCEPTION: &str = "exception.rempart.node-restriction.kubernetes.io/";
+const RANK: &str = "rank.rempart.node-restriction.kubernetes.io/";
 
 /// The value of clearance, category and exception stamps, and of the selectors that ask for them.
 pub const GRANTED: &str = "true";
@@ -64,6 +65,12 @@ pub fn category(policy: &PolicyName, category: &CategoryName) -> String {
 #[must_use]
 pub fn exception(policy: &PolicyName, exception: &ExceptionName) -> String {
     format!("{EXCEPTION}{policy}.{exception}")
+}
+
+/// The key whose value, 0 to 100, says how good a place is for this level of this policy.
+#[must_use]
+pub fn rank(policy: &PolicyName, level: &LevelName) -> String {
+    format!("{RANK}{policy}.{level}")
 }
 
 /// Whether `key` is a label that the operator alone writes.

@@ -13,6 +13,7 @@ use super::{
     jurisdiction::JurisdictionAreas,
     keys::{self, KeySubject},
     name::{CategoryName, ExceptionName, Law, LevelName, PolicyName, PoolName, ProviderName, RegionName, Scheme},
+    scheduling::LevelScheduling,
     selector::Selector,
 };
 
@@ -128,6 +129,8 @@ pub struct Level {
     pub require: Option<LevelRequirements>,
     /// What becomes of running pods whose pool is no longer cleared for it.
     pub on_loss: OnClearanceLoss,
+    /// What it wishes of the scheduler beyond that.
+    pub scheduling: LevelScheduling,
 }
 
 /// Levels that make no order, or a default that is none of them.
@@ -264,6 +267,20 @@ impl Policy {
     pub fn clearance_key(&self, rank: usize) -> Option<String> {
         let level = self.levels.at(rank)?;
         self.levels.demands_at(rank).then(|| keys::clearance(&self.name, &level.name))
+    }
+
+    /// The key of the node label that says how good a place is for pods of the level at `rank`; `None` where nothing is
+    /// preferred.
+    #[must_use]
+    pub fn rank_key(&self, rank: usize) -> Option<String> {
+        let level = self.levels.at(rank)?;
+        (!level.scheduling.prefer.is_empty()).then(|| keys::rank(&self.name, &level.name))
+    }
+
+    /// Whether some level wishes anything of the scheduler.
+    #[must_use]
+    pub fn has_wishes(&self) -> bool {
+        self.levels.iter().any(|level| level.scheduling.says_anything())
     }
 
     /// The exception that is for pods of the level at `rank` in the namespace of this name; `None` as well where nothing is

@@ -67,6 +67,7 @@ mod tests {
             zone: "z".into(),
             selector: Selector::new(vec![("pool".into(), SelectorOperator::In([(*value).to_owned()].into()))]),
             provider_id_prefix: prefix.map(Into::into),
+            price: None,
         };
         entries.iter().map(pool).map(|pool| (pool.name.clone(), pool)).collect()
     }

@@ -15,6 +15,7 @@ use rempart_core::{
     name::{LevelName, PolicyName, PoolName, Scheme},
     namespace::Namespace,
     policy::{EnforcementMode, Level, LevelRequirements, OnClearanceLoss, Policy, PolicyLevels},
+    scheduling::LevelScheduling,
     selector::{Labels, Selector},
     sensitivity::{SensitivityStatement, TemplateStatements},
     workload::{NodeRequirements, WorkloadKind},
@@ -123,7 +124,12 @@ pub(super) fn pod_name(index: usize, spec: &WorkloadSpec, pod: &PodState) -> Str
 /// A policy whose upper level requires a certificate, or nothing.
 fn demand(name: &PolicyName, demanded: bool) -> anyhow::Result<ClearanceInput> {
     let level = |name: &str, require| -> anyhow::Result<Level> {
-        Ok(Level { name: LevelName::parse(name)?, require, on_loss: OnClearanceLoss::default() })
+        Ok(Level {
+            name: LevelName::parse(name)?,
+            require,
+            on_loss: OnClearanceLoss::default(),
+            scheduling: LevelScheduling::default(),
+        })
     };
     let qualifications = [Scheme::parse("hds")?].into();
     let require = demanded.then(|| LevelRequirements { qualifications, ..LevelRequirements::default() });

@@ -5,6 +5,7 @@
 
 mod expressions;
 mod mutations;
+mod wishes;
 
 use std::collections::BTreeMap;
 
@@ -131,6 +132,7 @@ mod tests {
             [
                 "MutatingAdmissionPolicy rempart-pods",
                 "MutatingAdmissionPolicy rempart-pods-floor",
+                "MutatingAdmissionPolicy rempart-scheduling",
                 "MutatingAdmissionPolicy rempart-templates",
                 "ValidatingAdmissionPolicy rempart-operator",
                 "ValidatingAdmissionPolicy rempart-records",

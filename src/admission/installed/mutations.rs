@@ -10,7 +10,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
 
-use super::expressions;
+use super::{expressions, wishes};
 use crate::{
     admission::{
         DESCRIPTION, completion,
@@ -23,8 +23,8 @@ use crate::{
 };
 
 /// All of them.
-pub(super) fn all() -> [MutatingAdmissionPolicy; 3] {
-    [pods(), pods_floor(), templates()]
+pub(super) fn all() -> [MutatingAdmissionPolicy; 4] {
+    [pods(), pods_floor(), templates(), scheduling()]
 }
 
 /// Gives pods their keys where the namespace says nothing.
@@ -110,6 +110,25 @@ fn templates() -> MutatingAdmissionPolicy {
         ],
         variables,
         vec![mirror.to_owned(), expressions::patched_selector("variables.at + '/spec'"), completion::PATCH.to_owned()],
+    )
+}
+
+/// Gives pods what their level wishes of the scheduler.
+fn scheduling() -> MutatingAdmissionPolicy {
+    let mut variables: Vec<Variable> = expressions::policy().into();
+    variables.extend(expressions::of_namespace());
+    variables.extend(expressions::of_pod());
+    variables.extend(expressions::needs());
+    variables.extend(wishes::variables());
+    mutation(
+        "rempart-scheduling",
+        "Gives each new pod what its level prefers among the nodes that it may use, how it is spread over them, and how long \
+         it stays on one that does not answer. It decides nothing about where a pod may run. It fails on purpose where \
+         nothing is to be changed, and failurePolicy Ignore leaves the pod as it is.",
+        &Target::new(&["CREATE"], &[("", &["pods"])]),
+        vec![condition("not-in-place", wishes::not_in_place())],
+        variables,
+        vec![wishes::patch()],
     )
 }
 

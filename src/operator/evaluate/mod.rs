@@ -405,6 +405,7 @@ impl PolicyTally {
                     rejected_pools: Some(tally.rejected),
                     workloads: None,
                     violating_pods: None,
+                    spread: None,
                 }
             })
             .collect()

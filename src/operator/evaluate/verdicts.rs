@@ -19,6 +19,7 @@ pub(super) fn verdicts(clearance: &PoolClearance<'_>) -> Vec<api::PoolVerdict> {
                 cleared: found.cleared(rank),
                 leaving: matches!(found.validity(rank), ClearanceValidity::Withdrawn(_)),
                 ends: found.validity(rank).end().map(|end| time(end.at)),
+                score: found.score(rank).map(i32::from),
                 reasons: reasons(found.reasons(rank).chain(found.ending(rank))),
             });
         }
@@ -30,6 +31,7 @@ pub(super) fn verdicts(clearance: &PoolClearance<'_>) -> Vec<api::PoolVerdict> {
                 cleared: found.cleared_category(category),
                 leaving: false,
                 ends: None,
+                score: None,
                 reasons: reasons(found.category_reasons(category)),
             });
         }

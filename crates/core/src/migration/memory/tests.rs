@@ -12,6 +12,7 @@ use crate::{
     pod_lifecycle::PodLifecycle,
     pod_requirements::{PodRequirements, PolicyRequirement},
     policy::{EnforcementMode, Level, OnClearanceLoss, Policy, PolicyLevels},
+    scheduling::LevelScheduling,
     selector::Selector,
     sensitivity::{SensitivityStatement, TemplateStatements},
     workload::NodeRequirements,
@@ -40,7 +41,12 @@ impl MigrationSurroundings for Quiet {
 const NOTE: &str = "2026-03-01T12:00:00Z";
 
 fn policy() -> Policy {
-    let level = Level { name: LevelName::parse("public").unwrap(), require: None, on_loss: OnClearanceLoss::default() };
+    let level = Level {
+        name: LevelName::parse("public").unwrap(),
+        require: None,
+        on_loss: OnClearanceLoss::default(),
+        scheduling: LevelScheduling::default(),
+    };
     Policy {
         name: PolicyName::parse("state").unwrap(),
         mode: EnforcementMode::Enforce,

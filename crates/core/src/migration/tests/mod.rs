@@ -27,6 +27,7 @@ use crate::{
     namespace::Namespace,
     policy::LossAction,
     policy::{EnforcementMode, Level, LevelRequirements, OnClearanceLoss, Policy, PolicyLevels},
+    scheduling::LevelScheduling,
     selector::{Labels, Selector, SelectorOperator},
     sensitivity::{SensitivityStatement, TemplateStatements},
     volume::{Claim, Volume},
@@ -73,6 +74,7 @@ fn policy(action: LossAction) -> Policy {
         name: LevelName::parse(name).unwrap(),
         require,
         on_loss: OnClearanceLoss { action, ..OnClearanceLoss::default() },
+        scheduling: LevelScheduling::default(),
     };
     let demand = LevelRequirements { max_pue: Some(1.5), ..LevelRequirements::default() };
     Policy {
