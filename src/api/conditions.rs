@@ -23,6 +23,8 @@ pub const ENFORCED: &str = "Enforced";
 pub const MOVE_STOPPED: &str = "MoveStopped";
 /// Whether a pool that is cleared for one of a policy's levels ends within the level's lead time.
 pub const QUALIFICATION_ENDING: &str = "QualificationEnding";
+/// Of a policy: whether there are as many providers, regions, zones or pools as its levels spread pods over.
+pub const SPREAD_SATISFIABLE: &str = "SpreadSatisfiable";
 /// Whether a cleared pool remains for a workload.
 pub const PLACEABLE: &str = "Placeable";
 /// Whether every pod of a workload runs where it may.
@@ -85,6 +87,11 @@ pub const LAST_POOL_ENDING: &str = "LastPoolEnding";
 pub const POOLS_LEAVING: &str = "PoolsLeaving";
 /// `QualificationEnding`: the level's action is `Report`.
 pub const REPORTED: &str = "Reported";
+
+/// `SpreadSatisfiable`: there is what the pods of every level must be spread over.
+pub const ENOUGH_DOMAINS: &str = "EnoughDomains";
+/// `SpreadSatisfiable`: there is less, and pods wait.
+pub const TOO_FEW_DOMAINS: &str = "TooFewDomains";
 
 /// `Placeable`: pools are cleared for what the workload needs.
 pub const POOLS_CLEARED: &str = "PoolsCleared";
@@ -174,7 +181,7 @@ pub const NOT_NOW: &str = "NotNow";
 pub const REPLACED_IN_VAIN: &str = "ReplacedInVain";
 
 /// Every condition of every kind, each with its reasons.
-pub const CONDITION_TYPES: [ConditionType; 9] = [
+pub const CONDITION_TYPES: [ConditionType; 10] = [
     ConditionType { kind: "CloudProvider", name: READY, reasons: &[UNDERSTOOD, INVALID_ENTRIES] },
     ConditionType {
         kind: "PlacementPool",
@@ -213,6 +220,11 @@ pub const CONDITION_TYPES: [ConditionType; 9] = [
         kind: "PlacementPolicy",
         name: QUALIFICATION_ENDING,
         reasons: &[NONE_ENDING, LAST_POOL_ENDING, POOLS_LEAVING, REPORTED],
+    },
+    ConditionType {
+        kind: "PlacementPolicy",
+        name: SPREAD_SATISFIABLE,
+        reasons: &[ENOUGH_DOMAINS, TOO_FEW_DOMAINS],
     },
     ConditionType {
         kind: "WorkloadPlacement",
@@ -288,5 +300,14 @@ pub const MIGRATED: &str = "Migrated";
 pub const MIGRATION_FAILED: &str = "MigrationFailed";
 
 /// The reason of every event that the operator emits.
-pub const EVENT_REASONS: [&str; 7] =
-    [CLEARANCE_CHANGED, PLACEMENT_BLOCKED, CLEARANCE_LOST, MIGRATING, MIGRATED, MIGRATION_FAILED, MOVE_STOPPED];
+pub const EVENT_REASONS: [&str; 9] = [
+    CLEARANCE_CHANGED,
+    PLACEMENT_BLOCKED,
+    CLEARANCE_LOST,
+    MIGRATING,
+    MIGRATED,
+    MIGRATION_FAILED,
+    MOVE_STOPPED,
+    TOO_FEW_DOMAINS,
+    ENOUGH_DOMAINS,
+];

@@ -10,6 +10,7 @@ mod facts;
 mod pools;
 mod reach;
 mod unjudged;
+mod wishes;
 
 use crate::{
     diagnostic::{Diagnostic, Severity},
@@ -37,6 +38,7 @@ pub fn lint(located: &LocatedInventory<'_>, at: Timestamp) -> Vec<Diagnostic> {
     found.extend(reach::findings(located, &plan));
     found.extend(refusals(located, &plan));
     found.extend(unjudged::findings(located));
+    found.extend(wishes::findings(located, &plan));
     found.sort_by(|a, b| (a.place, a.severity, a.code, &a.message).cmp(&(b.place, b.severity, b.code, &b.message)));
     found.dedup();
     found

@@ -39,6 +39,7 @@ mod records;
 #[path = "../refused_table.rs"]
 mod refused_table;
 mod retired;
+mod scheduling;
 mod schema;
 mod smoke;
 mod stamps;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         placement::trials(),
         records::trials(),
         retired::trials(),
+        scheduling::trials(),
         schema::trials(),
         smoke::trials(),
         stamps::trials(),

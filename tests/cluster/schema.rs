@@ -18,7 +18,8 @@ use kube::{
 };
 use rempart::api::{
     ClearanceStatus, CloudProviderStatus, ExceptionStatus, MoveStop, OfferStatus, PlacementPolicyStatus,
-    PlacementPoolStatus, PoolException, PoolVerdict, QualificationInForce, VerdictReason, crds::crds, limits,
+    PlacementPoolStatus, PoolException, PoolVerdict, QualificationInForce, SpreadStatus, VerdictReason, crds::crds,
+    limits,
 };
 use rempart_lab::eventually;
 use serde::{Serialize, de::DeserializeOwned};
@@ -361,6 +362,7 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
         cleared: reasons.is_empty(),
         leaving: reasons.is_empty(),
         ends: status.next_expiry.clone(),
+        score: reasons.is_empty().then_some(71),
         reasons,
     };
     let reason = VerdictReason { code: "QualificationMissing".to_owned(), message: "a sentence".to_owned() };
@@ -388,6 +390,7 @@ async fn a_whole_status_is_stored_as_it_is(context: &Context) -> Result<()> {
         rejected_pools: Some(2),
         workloads: Some(4),
         violating_pods: Some(1),
+        spread: Some(SpreadStatus { demanded: 2, available: 1 }),
     };
     let status = PlacementPolicyStatus {
         levels: vec![standing("public"), standing("restricted")],

@@ -76,11 +76,15 @@ pub fn domain(across: SpreadDomain, site: ResolvedPool<'_>) -> &str {
 }
 
 impl<'a> SpreadDemand<'a> {
+    /// The domains with a pool that `can_take` pods.
+    pub fn available(&self, can_take: impl Fn(&PoolName) -> bool) -> BTreeSet<&'a str> {
+        let has_some = |pools: &BTreeSet<&PoolName>| pools.iter().any(|pool| can_take(pool));
+        self.domains.iter().filter(|(_, pools)| has_some(pools)).map(|(domain, _)| *domain).collect()
+    }
+
     /// What is missing where the pools that `can_take` pods are these; nothing where the demand can be met.
     pub fn shortfall(&self, can_take: impl Fn(&PoolName) -> bool) -> Option<SpreadShortfall<'a>> {
-        let has_some = |pools: &BTreeSet<&PoolName>| pools.iter().any(|pool| can_take(pool));
-        let left: BTreeSet<&str> =
-            self.domains.iter().filter(|(_, pools)| has_some(pools)).map(|(domain, _)| *domain).collect();
+        let left = self.available(can_take);
         let Self { policy, level, spread, .. } = *self;
         (left.len() < usize::from(spread.needed())).then_some(SpreadShortfall { policy, level, spread, left })
     }

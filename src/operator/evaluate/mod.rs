@@ -224,6 +224,14 @@ impl Evaluation {
         Judge::new(&self.world).pools_where(at, |name| self.has_nodes(name))
     }
 
+    /// How every pool fares at `at`, where some level must be spread; none otherwise, since it costs a judgement.
+    #[must_use]
+    pub fn clearances_for_spread(&self, at: Timestamp) -> Vec<PoolClearance<'_>> {
+        let mut levels = self.world.policies.values().flat_map(|policy| policy.levels.iter());
+        let is_demanded = levels.any(|level| level.scheduling.spread.is_some_and(|spread| spread.needed() > 1));
+        if is_demanded { self.clearances(at) } else { Vec::new() }
+    }
+
     fn judge(&mut self, world: &ClearanceInput, at: Timestamp) {
         let judge = Judge::new(world);
         let mut standings: BTreeMap<&str, PolicyTally> = BTreeMap::new();

@@ -61,6 +61,18 @@ impl EventRequest {
         Self { about, reason, action: "Judge", note, warning: false, at }
     }
 
+    /// That something is wrong with the policy `name`.
+    #[must_use]
+    pub fn warning_of_policy(
+        name: &str,
+        uid: Option<String>,
+        reason: &'static str,
+        note: String,
+        at: Timestamp,
+    ) -> Self {
+        Self { warning: true, ..Self::of_policy(name, uid, reason, note, at) }
+    }
+
     /// That something is wrong with the workload `identity`.
     #[must_use]
     pub fn of_workload(

@@ -15,6 +15,7 @@ use crate::report::{
 };
 use rempart_core::{
     clearance::PoolClearance,
+    name::{LevelName, PolicyName, PoolName},
     plan::{EffectiveLevel, PlacementDemand, Plan},
     reason::{Reason, ReasonCode, RequirementSource},
 };
@@ -37,6 +38,8 @@ pub struct PlanReport<'p> {
     /// What the workloads ask of places, each once, in the order in which the list of workloads first asks for it.
     #[schemars(with = "Vec<DemandRow<'p>>")]
     demands: DemandRows<'p>,
+    /// Of each level that prefers pools, or spreads the pods of a workload over a number of places, what becomes of it.
+    wishes: Vec<WishRow<'p>>,
     /// The objects that say a level or categories, or would have pods, and of which no pod is judged here: nothing is known
     /// of their places.
     not_judged: Vec<UnjudgedRow<'p>>,
@@ -95,6 +98,47 @@ enum LevelFrom {
     Pod,
     Default,
     Minimum,
+}
+
+/// What a level wishes beyond what it requires.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Wish")]
+struct WishRow<'p> {
+    /// The policy.
+    policy: &'p str,
+    /// The level.
+    level: &'p str,
+    /// How good each pool is that takes its pods, the best first; empty where the level prefers nothing.
+    scores: Vec<ScoreRow<'p>>,
+    /// Over how many places its pods must be spread and could be; null where no number is demanded.
+    spread: Option<SpreadRow<'p>>,
+}
+
+/// How good a pool is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Score")]
+struct ScoreRow<'p> {
+    /// The pool.
+    pool: &'p str,
+    /// From 0 to 100, the best.
+    score: u8,
+}
+
+/// Over how many places pods must be spread, and could be.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Spread")]
+struct SpreadRow<'p> {
+    /// `Provider`, `Region`, `Zone` or `Pool`.
+    across: &'static str,
+    /// How many are demanded.
+    demanded: u16,
+    /// Those that could take its pods.
+    available: Vec<&'p str>,
+    /// What is missing and what to do, for people; null where nothing is.
+    message: Option<String>,
 }
 
 /// What is asked of places, and how every pool fares by it.
@@ -164,11 +208,36 @@ impl<'p> PlanReport<'p> {
             at: plan.at.to_string(),
             workloads: WorkloadRows { plan, entries, ids },
             demands: DemandRows { plan, order },
+            wishes: wishes(plan),
             not_judged: ignored.unjudged.iter().map(UnjudgedRow::of).collect(),
             not_read: ignored.unread.iter().map(UnreadRow::of).collect(),
             summary: OutcomeCounts::of(plan, ignored),
         }
     }
+}
+
+fn wishes<'p>(plan: &'p Plan<'p>) -> Vec<WishRow<'p>> {
+    let (scores, spreads) = (plan.scores(), plan.spreads());
+    let levels: BTreeMap<_, _> = plan.inventory.world.policies.values().enumerate().flat_map(|(number, policy)| {
+        policy.levels.iter().enumerate().map(move |(rank, level)| ((number, rank), (&policy.name, &level.name)))
+    }).collect();
+    let row = |(policy, level): (&'p PolicyName, &'p LevelName)| {
+        let ranked = scores.iter().find(|found| (found.policy, found.level) == (policy, level));
+        let spread = spreads.iter().find(|found| (found.policy, found.level) == (policy, level));
+        if ranked.is_none() && spread.is_none() {
+            return None;
+        }
+        let score = |(pool, score): &(&'p PoolName, u8)| ScoreRow { pool: pool.as_str(), score: *score };
+        let spread = spread.map(|demand| SpreadRow {
+            across: demand.spread.across.as_str(),
+            demanded: demand.spread.needed(),
+            available: demand.available(|pool| plan.has_node(pool)).into_iter().collect(),
+            message: demand.shortfall(|pool| plan.has_node(pool)).map(|shortfall| shortfall.to_string()),
+        });
+        let scores = ranked.map(|found| found.pools.iter().map(score).collect()).unwrap_or_default();
+        Some(WishRow { policy: policy.as_str(), level: level.as_str(), scores, spread })
+    };
+    levels.into_values().filter_map(row).collect()
 }
 
 fn id(number: usize) -> String {

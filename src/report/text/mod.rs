@@ -5,6 +5,7 @@ mod not_judged;
 mod plan;
 mod requirements;
 mod rows;
+mod wishes;
 
 use std::fmt::Display;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ReportDetail, few, not_judged, requirements, rows};
+use super::{ReportDetail, few, not_judged, requirements, rows, wishes};
 use crate::report::{
     entries::{EntryOutcome, ObjectName, OutcomeCounts, ReportEntry},
     location::IgnoredKinds,
@@ -51,8 +51,10 @@ pub fn plan(plan: &Plan<'_>, ignored: &IgnoredKinds, layout: TextLayout, detail:
         more(&mut page, held.len());
     }
     not_judged::print(&mut page, ignored);
+    wishes::print_shortfalls(&mut page, plan);
     rows::print(&mut page, plan);
     requirements::print(&mut page, plan, detail);
+    wishes::print_scores(&mut page, plan);
     page.close(&summary(plan, ignored));
     page.into_text()
 }

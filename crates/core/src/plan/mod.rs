@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 mod message;
 mod planner;
 mod volumes;
+mod wishes;
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -21,6 +22,7 @@ pub use self::message::NodeWishesDisplay;
 pub(super) use self::message::refused;
 pub use self::planner::{Planner, plan, refused_statements};
 pub use self::volumes::{PinnedClaim, PinnedLevel};
+pub use self::wishes::LevelScores;
 use super::{
     admission::AdmissionRefusal,
     catalogue::Pool,

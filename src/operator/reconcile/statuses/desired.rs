@@ -19,7 +19,10 @@ use crate::operator::{
     },
     watch::node::PoolMembership,
 };
-use rempart_core::name::PoolName;
+use rempart_core::{
+    name::PoolName,
+    spread::{SpreadDemand, SpreadShortfall},
+};
 
 /// A condition before it is known since when it holds.
 struct ConditionDraft {
@@ -205,6 +208,10 @@ pub struct EnforcementState<'a> {
     pub level_counts: Option<&'a BTreeMap<String, LevelCounts>>,
     /// The moves that wait for an officer's word.
     pub stops: Vec<api::MoveStop>,
+    /// Where the pods of its levels that must be spread may be.
+    pub spreads: &'a [SpreadDemand<'a>],
+    /// What the nodes say about each pool.
+    pub census: &'a BTreeMap<PoolName, NodeCensus>,
 }
 
 /// The status that a `PlacementPolicy` should have.
@@ -217,7 +224,9 @@ pub fn of_policy(
     cache: &ClusterCache,
     now: &Time,
 ) -> api::PlacementPolicyStatus {
-    let EnforcementState { lacking, chart, propagated, governs_nothing, level_counts, stops } = state;
+    let EnforcementState { lacking, chart, propagated, governs_nothing, level_counts, stops, spreads, census } = state;
+    // As the scheduler has it: nodes that are not ready take nothing, and are none of those that pods are spread over.
+    let can_take = |pool: &PoolName| census.get(pool).is_some_and(|census| census.ready > 0);
     let object = record.object.as_ref().ok();
     let ready = if record.is_terminating() {
         let message = "the policy is being deleted: admission lets go of it, and strips its keys".to_owned();
@@ -268,6 +277,16 @@ pub fn of_policy(
             (level.workloads, level.violating_pods) = (Some(running.workloads), Some(running.violating));
         }
     }
+    for demand in spreads {
+        let available = demand.available(can_take).len();
+        if let Some(level) = levels.iter_mut().find(|level| level.name == demand.level.as_str()) {
+            level.spread = Some(api::SpreadStatus {
+                demanded: demand.spread.needed().into(),
+                available: i32::try_from(available).unwrap_or(i32::MAX),
+            });
+        }
+    }
+    let shortfalls: Vec<_> = spreads.iter().filter_map(|demand| demand.shortfall(can_take)).collect();
     let unjudged_pods = running(UNJUDGED).map(|running| running.violating).filter(|pods| *pods > 0);
     api::PlacementPolicyStatus {
         levels,
@@ -275,7 +294,7 @@ pub fn of_policy(
         exceptions: found.exceptions.clone(),
         next_change: found.next_change.clone(),
         unjudged_pods,
-        conditions: [Some(ready), Some(enforced), Some(stopped), ending(found)]
+        conditions: [Some(ready), Some(enforced), Some(stopped), ending(found), satisfiable(spreads, &shortfalls)]
             .into_iter()
             .flatten()
             .map(|verdict| verdict.condition(current, generation, now))
@@ -299,6 +318,25 @@ fn stopped(name: &str, stops: &[api::MoveStop]) -> ConditionDraft {
             message: stops.iter().map(|stop| stop_message(name, stop)).collect::<Vec<_>>().join("; "),
         },
     }
+}
+
+/// Whether there is what pods must be spread over; nothing where no level demands any.
+fn satisfiable(spreads: &[SpreadDemand<'_>], shortfalls: &[SpreadShortfall<'_>]) -> Option<ConditionDraft> {
+    let kind = conditions::SPREAD_SATISFIABLE;
+    if spreads.is_empty() {
+        return None;
+    }
+    if shortfalls.is_empty() {
+        let message = format!("{} spread as demanded", counted_are(spreads.len(), "level"));
+        return Some(ConditionDraft { kind, holds: true, reason: conditions::ENOUGH_DOMAINS, message });
+    }
+    let message = shortfalls.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    Some(ConditionDraft { kind, holds: false, reason: conditions::TOO_FEW_DOMAINS, message })
+}
+
+/// `the pods of 1 level can be`, `the pods of 2 levels can be`.
+fn counted_are(number: usize, what: &str) -> String {
+    format!("the pods of {} can be", counted(number, what))
 }
 
 /// Whether pools of the policy's levels are near their end; nothing where no level has a lead time.

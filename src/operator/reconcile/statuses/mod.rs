@@ -16,13 +16,18 @@ use super::{
     schedule::ComparisonSchedule, view::ClusterView,
 };
 use crate::operator::{
-    cache::{LastSeen, Revision},
+    cache::{DeclaredObject, LastSeen, Revision},
     evaluate::time,
     metrics::Metrics,
     names::FINALIZER,
-    write::{WriteRequest, WriteTarget},
+    write::{EventRequest, WriteRequest, WriteTarget},
 };
-use rempart_core::{instant::Timestamp, namespace::NamespaceFacts};
+use crate::api::{self, PlacementPolicy, PlacementPolicyStatus, conditions};
+use rempart_core::{
+    instant::Timestamp,
+    namespace::NamespaceFacts,
+    spread::{self, SpreadDemand},
+};
 
 /// How often statuses are compared while things keep changing.
 const PACE: Duration = Duration::from_millis(500);
@@ -67,6 +72,8 @@ pub struct StatusReconciler {
     schedule: ComparisonSchedule,
     /// The last status asked for of an object that cannot be decoded; without times.
     said: BTreeMap<WriteTarget, serde_json::Value>,
+    /// By policy, what was last said of whether its pods can be spread.
+    spread: BTreeMap<String, String>,
     metrics: Metrics,
 }
 
@@ -86,7 +93,8 @@ impl StatusReconciler {
         self.schedule.put_off(not_before);
     }
 
-    fn compare(&mut self, view: &ClusterView<'_>, at: Timestamp, due: &mut Vec<WriteRequest>) {
+    fn compare(&mut self, view: &ClusterView<'_>, at: Timestamp, outcome: &mut ReconcileOutcome) {
+        let due = &mut outcome.requests;
         let (cache, evaluation) = (view.cache, view.evaluation);
         let stamp = time(whole_seconds(at));
         let census = census(cache);
@@ -107,6 +115,11 @@ impl StatusReconciler {
             due.extend(
                 self.difference(&desired, current, |status| WriteRequest::ApplyPoolStatus(name.clone(), status)),
             );
+        }
+        let clearances = view.evaluation.clearances_for_spread(at);
+        let mut spreads: BTreeMap<&str, Vec<SpreadDemand<'_>>> = BTreeMap::new();
+        for demand in spread::demands(&clearances) {
+            spreads.entry(demand.policy.as_str()).or_default().push(demand);
         }
         for (name, record) in cache.policies.iter() {
             let Some(found) = evaluation.policies.get(name) else { continue };
@@ -130,13 +143,43 @@ impl StatusReconciler {
                 propagated: view.propagation.policies.contains(name),
                 level_counts: view.level_counts.and_then(|counts| counts.get(name)),
                 stops: view.breaker.map(|breaker| breaker.of(name)).unwrap_or_default(),
+                spreads: spreads.get(name.as_str()).map(Vec::as_slice).unwrap_or_default(),
+                census: &census,
             };
             let desired = of_policy(name, record, found, state, cache, &stamp);
             let current = record.object.as_ref().map(|object| object.status.as_ref());
+            outcome.events.extend(self.spread_event(name, record, &desired, at));
+            let due = &mut outcome.requests;
             due.extend(
                 self.difference(&desired, current, |status| WriteRequest::ApplyPolicyStatus(name.clone(), status)),
             );
         }
+    }
+
+    /// Tells of a policy whose demand for spread can be met no more, or can be again. What its status says already, as of an
+    /// earlier leader, is no news.
+    fn spread_event(
+        &mut self,
+        name: &str,
+        record: &DeclaredObject<PlacementPolicy>,
+        desired: &PlacementPolicyStatus,
+        at: Timestamp,
+    ) -> Option<EventRequest> {
+        let found = api::find_condition(&desired.conditions, conditions::SPREAD_SATISFIABLE)?;
+        let written = record.object.as_ref().ok().and_then(|object| object.status.as_ref());
+        let written = written.and_then(|status| api::find_condition(&status.conditions, conditions::SPREAD_SATISFIABLE));
+        let before = self.spread.insert(name.to_owned(), found.message.clone());
+        let before = before.as_ref().or_else(|| written.map(|written| &written.message));
+        let is_met = found.status == "True";
+        if before == Some(&found.message) || (is_met && before.is_none()) {
+            return None;
+        }
+        let (uid, note) = (record.meta.uid.clone(), found.message.clone());
+        Some(if is_met {
+            EventRequest::of_policy(name, uid, conditions::ENOUGH_DOMAINS, note, at)
+        } else {
+            EventRequest::warning_of_policy(name, uid, conditions::TOO_FEW_DOMAINS, note, at)
+        })
     }
 
     /// The request for `desired` where it is not `current`.
@@ -169,7 +212,7 @@ impl Reconciler for StatusReconciler {
         }
         if self.schedule.is_time(clocks.monotonic) {
             self.schedule.begin(clocks.monotonic, PACE);
-            self.compare(view, clocks.wall, &mut outcome.requests);
+            self.compare(view, clocks.wall, &mut outcome);
         }
         self.schedule.report(&mut outcome);
         outcome
