@@ -143,8 +143,8 @@ async fn given(context: &Context) -> Result<()> {
     }]);
     ensure!(*constraints == expected, "{constraints:#}");
     let terms = &made.data["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
-    let first = json!({"weight": 10, "preference": {"matchExpressions": [{"key": rank, "operator": "Gt", "values": ["89"]}]}});
-    ensure!(terms[0] == first && terms.as_array().is_some_and(|terms| terms.len() == 9), "{terms:#}");
+    let first = json!({"weight": 75, "preference": {"matchExpressions": [{"key": rank, "operator": "Gt", "values": ["89"]}]}});
+    ensure!(terms[0] == first && terms.as_array().is_some_and(|terms| terms.len() == 5), "{terms:#}");
     Ok(())
 }
 

@@ -142,11 +142,12 @@ impl fmt::Display for SpreadDomain {
     }
 }
 
-/// The steps of preferred node affinity on a rank: a place is worth a step for each of these that its score is above.
-/// Scores less apart than the distance of two steps are taken for the same, or nearly; see docs/benchmarks.md for how they were chosen.
-pub const STEPS: [u8; 9] = [89, 79, 69, 59, 49, 39, 29, 19, 9];
-/// The weight of each step. Together they weigh less than the strongest wish of a user, 100.
-pub const STEP_WEIGHT: u8 = 10;
+/// The steps of preferred node affinity on a rank, each with its weight: a place is worth the weight of each step that its
+/// score is above. Places within ten points of the best are worth the same. Each further band is worth a quarter of the one
+/// above it or less: the scheduler scales what places are worth by the best of those that have room, and weighs it against
+/// an even use of nodes, so what is to decide must differ by much. Chosen by measurement: docs/benchmarks.md. Together they
+/// weigh as much as the strongest wish of a user, 100.
+pub const STEPS: [(u8, u8); 5] = [(89, 75), (74, 19), (54, 4), (34, 1), (14, 1)];
 
 /// The labels by which controllers tell the pods of one revision of one workload: of `Deployment`s, of Argo's `Rollout`s, of
 /// `StatefulSet`s and of `Job`s.

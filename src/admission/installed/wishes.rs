@@ -7,7 +7,7 @@ use k8s_openapi::api::admissionregistration::v1::Variable;
 use crate::admission::{cel, constants::variable, pods::MIRROR_POD};
 use rempart_core::{
     keys::STAMP_DOMAIN,
-    scheduling::{REVISION_LABELS, STEP_WEIGHT, STEPS, SpreadDomain, UNREACHABLE_TAINTS},
+    scheduling::{REVISION_LABELS, STEPS, SpreadDomain, UNREACHABLE_TAINTS},
 };
 
 /// Whether a pod has no node already: a kubelet's own, and those of `DaemonSet`s, have nothing to choose.
@@ -22,7 +22,7 @@ pub(super) fn not_in_place() -> String {
 pub(super) fn variables() -> Vec<Variable> {
     let domains = [SpreadDomain::Provider, SpreadDomain::Region, SpreadDomain::Zone, SpreadDomain::Pool];
     let domains = domains.map(|across| format!("{}: {}", cel::string(across.as_str()), cel::string(across.key())));
-    let steps = STEPS.map(|step| step.to_string()).join(", ");
+    let steps = STEPS.map(|(above, weight)| format!("{{'above': dyn('{above}'), 'weight': dyn({weight})}}")).join(", ");
     vec![
         variable(
             "level",
@@ -37,8 +37,8 @@ pub(super) fn variables() -> Vec<Variable> {
                 "// of preferred node affinity, where something is preferred and they are not there\n\
                  !variables.level.exists(l, has(l.prefer) && l.prefer.size() > 0)\n    \
                  || variables.preferred.exists(t, t.preference.?matchExpressions.orValue([]).exists(e, e.key in variables.rankKey)) ? [] :\n  \
-                 [{steps}].map(step, {{'weight': dyn({STEP_WEIGHT}), 'preference': dyn({{\n    \
-                 'matchExpressions': [{{'key': dyn(variables.rankKey[0]), 'operator': dyn('Gt'), 'values': dyn([string(step)])}}]}})}})"
+                 [{steps}].map(step, {{'weight': step.weight, 'preference': dyn({{\n    \
+                 'matchExpressions': [{{'key': dyn(variables.rankKey[0]), 'operator': dyn('Gt'), 'values': dyn([step.above])}}]}})}})"
             ),
         ),
         variable("spreads", "// at most one\nvariables.level.filter(l, has(l.spread)).map(l, l.spread)"),
@@ -76,17 +76,14 @@ pub(super) fn variables() -> Vec<Variable> {
                 cel::list(UNREACHABLE_TAINTS)
             ),
         ),
-        variable("affinityPatch", affinity_patch()),
-        variable("spreadPatch", spread_patch()),
-        variable("tolerationPatch", toleration_patch()),
     ]
 }
 
 /// The patch of a pod that lacks something; an error where there is nothing to do, which leaves the pod as it is and costs
 /// less than an empty patch.
 pub(super) fn patch() -> String {
-    "[variables.affinityPatch + variables.spreadPatch + variables.tolerationPatch].filter(patch, patch.size() > 0)[0]"
-        .to_owned()
+    let (affinity, spread, tolerations) = (affinity_patch(), spread_patch(), toleration_patch());
+    format!("[\n({affinity})\n+ ({spread})\n+ ({tolerations})\n].filter(patch, patch.size() > 0)[0]")
 }
 
 fn affinity_patch() -> String {

@@ -8,7 +8,7 @@ use serde_json::{Error, Value, json, value::RawValue};
 
 use rempart_core::{
     scheduling::{
-        PodScheduling, REVISION_LABELS, STEP_WEIGHT, STEPS, SchedulingHints, SpreadConstraint, SpreadHint,
+        PodScheduling, REVISION_LABELS, STEPS, SchedulingHints, SpreadConstraint, SpreadHint,
         UNREACHABLE_TAINTS,
     },
     selector::Labels,
@@ -142,8 +142,8 @@ fn at(further: &[&str]) -> PointerBuf {
 /// The steps of preferred node affinity on the rank that `key` tells.
 fn preferred(parts: &SchedulingParts, key: &str) -> Vec<PatchOperation> {
     const TERMS: &str = "preferredDuringSchedulingIgnoredDuringExecution";
-    let steps = STEPS.map(|step| {
-        json!({"weight": STEP_WEIGHT, "preference": {
+    let steps = STEPS.map(|(step, weight)| {
+        json!({"weight": weight, "preference": {
             "matchExpressions": [{"key": key, "operator": "Gt", "values": [step.to_string()]}]}})
     });
     let steps = Value::from(steps.to_vec());

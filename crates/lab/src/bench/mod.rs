@@ -12,6 +12,7 @@ mod fleet;
 mod load;
 mod machine;
 mod offline;
+mod preference;
 mod report;
 mod restamp;
 
@@ -56,6 +57,8 @@ enum BenchPart {
     Fleet,
     /// Plans from files, without a cluster.
     Offline,
+    /// Which pools the scheduler chooses.
+    Preference,
 }
 
 impl BenchPart {
@@ -106,11 +109,19 @@ pub(super) async fn run(arguments: BenchArguments) -> Result<()> {
     } else {
         None
     };
+    let preference = if BenchPart::Preference.asked(only) {
+        let cluster = fixture::build_whole(progress).await?;
+        let rounds = if quick { 1 } else { 3 };
+        let measure = async |cluster: &ControlPlane| preference::measure(cluster, &cluster.admin(), rounds, progress).await;
+        Some(on_cluster(cluster, measure).await?)
+    } else {
+        None
+    };
     let mut aims = offline.as_ref().map(OfflineFigures::aims).unwrap_or_default();
     aims.extend(admission.iter().flat_map(AdmissionFigures::aims));
     aims.extend(restamp.iter().flat_map(RestampFigures::aims));
     aims.extend(fleet.iter().flat_map(FleetFigures::aims));
-    let report = BenchReport { machine, load_after: machine::load()?, quick, offline, admission, restamp, fleet, aims };
+    let report = BenchReport { machine, load_after: machine::load()?, quick, offline, admission, restamp, fleet, preference, aims };
     print_result(&report.text())?;
     if let Some(file) = json {
         serde_json::to_writer_pretty(file, &report).context("cannot write the figures as JSON")?;

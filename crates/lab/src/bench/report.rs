@@ -10,6 +10,7 @@ use super::{
     load::PodVariant,
     machine::{MachineInfo, mib},
     offline::OfflineFigures,
+    preference::{PreferenceFigures, PreferenceRun},
     restamp::{self, RestampFigures},
 };
 
@@ -24,14 +25,15 @@ pub(super) struct BenchReport {
     pub(super) admission: Option<AdmissionFigures>,
     pub(super) restamp: Option<RestampFigures>,
     pub(super) fleet: Option<FleetFigures>,
+    pub(super) preference: Option<PreferenceFigures>,
     pub(super) aims: Vec<PerformanceAim>,
 }
 
 impl BenchReport {
     /// Everything, for standard output.
     pub(super) fn text(&self) -> String {
-        let Self { machine, quick, load_after, offline, admission, restamp, fleet, aims } = self;
-        let cluster = admission.is_some() || restamp.is_some() || fleet.is_some();
+        let Self { machine, quick, load_after, offline, admission, restamp, fleet, preference, aims } = self;
+        let cluster = admission.is_some() || restamp.is_some() || fleet.is_some() || preference.is_some();
         let mut text = heading(machine, load_after, *quick, cluster);
         if let Some(offline) = offline {
             text.push_str(&of_offline(offline));
@@ -44,6 +46,9 @@ impl BenchReport {
         }
         if let Some(fleet) = fleet {
             text.push_str(&of_fleet(fleet));
+        }
+        if let Some(preference) = preference {
+            text.push_str(&of_preference(preference));
         }
         text.push_str(&of_aims(aims));
         text
@@ -103,6 +108,26 @@ fn of_offline(offline: &OfflineFigures) -> String {
         "\nPlans from files, of 200 pools and 10 policies, on one processor. Median of {} rounds (lowest–highest).\nOther \
          processes kept {:.2} processors busy.\n\n{figures}\n",
         offline.rounds, offline.bystanders,
+    )
+}
+
+fn of_preference(preference: &PreferenceFigures) -> String {
+    let mut figures = table(&["scores", "steps", "best with room", "regret", "pods of each pool at half"]);
+    for (steps, scores) in PreferenceFigures::kinds() {
+        let kind = (steps, scores);
+        let runs = preference.of(steps, scores);
+        let at_half = |run: &&PreferenceRun| run.at_half.iter().map(ToString::to_string).collect::<Vec<_>>().join("/");
+        figures.add_row([
+            Cell::new(scores),
+            Cell::new(steps),
+            right(preference.spread(kind, |run| run.best).show(2)),
+            right(preference.spread(kind, |run| run.regret).show(1)),
+            Cell::new(runs.iter().map(at_half).collect::<Vec<_>>().join(" ")),
+        ]);
+    }
+    format!(
+        "\nWhich of four pools the scheduler chooses for 200 pods. Median of {} rounds (lowest–highest).\n\n{figures}\n",
+        preference.rounds
     )
 }
 
