@@ -82,7 +82,7 @@ admission: ## Generate the chart's mutations from src/admission
 	$(CARGO) run --package rempart -- admission-policies charts/rempart/files/admission
 
 .PHONY: manifests
-manifests: ## Generate from the chart its table of values, and deploy/manifests for those who do without Helm
+manifests: ## Generate from the charts their tables, and deploy/manifests for those who do without Helm
 	$(CARGO) run $(LAB) chart
 
 .PHONY: schemas

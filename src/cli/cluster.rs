@@ -80,8 +80,10 @@ const CLAIMS: ListedResource = ListedResource::of("/api/v1", "persistentvolumecl
 const VOLUMES: ListedResource = ListedResource::of("/api/v1", "persistentvolumes", true);
 
 /// What of a cluster is asked for beside our own objects, the namespaces and the nodes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct SnapshotScope {
+    /// Nothing beside our own objects.
+    pub(super) own_alone: bool,
     /// The workloads.
     pub(super) workloads: bool,
     /// Whose pods stand where.
@@ -181,6 +183,11 @@ async fn fetch(
     }
     let namespace = &wanted.namespace;
     let mut rest = StreamedObjects { client: &client, sources, gathered: empty.clone(), namespace, unread };
+    if wanted.own_alone {
+        let StreamedObjects { mut gathered, unread, .. } = rest;
+        gathered.diagnostics.extend(unread.told());
+        return Ok(ClusterSnapshot { own, rest: gathered, exempt: None });
+    }
     rest.namespaces(&wanted.namespaces).await?;
     rest.take(&NODES).await?;
     if wanted.workloads {

@@ -208,6 +208,7 @@ impl InputOptions {
         let given = self.gather(named, sources)?;
         let namespaces = given.workloads.iter().map(|found| found.workload.identity.namespace.to_string()).collect();
         let wanted = SnapshotScope {
+            own_alone: false,
             workloads: given.workloads.is_empty(),
             running,
             namespaces,
@@ -215,6 +216,25 @@ impl InputOptions {
             own: given.own.keys().map(|(kind, _)| *kind).collect(),
             exempt: self.exempt_namespaces.is_none(),
         };
+        let _progress = ProgressSpinner::of("reading the cluster");
+        let snapshot = cluster::snapshot(self.context.as_deref(), &wanted, &self.empty()?, sources);
+        Ok(Some(snapshot.context("the cluster cannot be read")?))
+    }
+
+    /// What the cluster has of our own kinds, if it is to be asked.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or does not let them be read.
+    pub(super) fn own_snapshot(
+        &self,
+        named: &NamedTexts,
+        sources: &mut SourceMap,
+    ) -> anyhow::Result<Option<ClusterSnapshot>> {
+        if !self.cluster {
+            return Ok(None);
+        }
+        let own = self.gather(&[named], sources)?.own.keys().map(|(kind, _)| *kind).collect();
+        let wanted = SnapshotScope { own_alone: true, own, ..SnapshotScope::default() };
         let _progress = ProgressSpinner::of("reading the cluster");
         let snapshot = cluster::snapshot(self.context.as_deref(), &wanted, &self.empty()?, sources);
         Ok(Some(snapshot.context("the cluster cannot be read")?))
