@@ -125,6 +125,13 @@ pub(super) struct NamedTexts {
     streamed: Option<GatheredObjects<'static>>,
 }
 
+impl NamedTexts {
+    /// The files whose texts are kept whole; `None` where one was too large to be.
+    pub(super) fn kept(&self) -> Option<Vec<FileId>> {
+        self.streamed.is_none().then(|| self.files.iter().map(|(file, _)| *file).collect())
+    }
+}
+
 /// A text to be read, or a part of one.
 #[derive(Clone, Copy)]
 struct TextChunk<'s> {

@@ -6,6 +6,7 @@ mod admission_policies;
 mod catalogue;
 mod check;
 mod cluster;
+mod complete;
 mod completion;
 mod crds;
 mod explain;
@@ -48,6 +49,7 @@ enum CommandChoice {
     Impact(impact::ImpactCommand),
     Lint(lint::LintCommand),
     Catalogue(catalogue::CatalogueCommand),
+    Complete(complete::CompleteCommand),
     Release(release::ReleaseCommand),
     Check(check::CheckCommand),
     Run(run::RunCommand),
@@ -88,6 +90,7 @@ impl CommandLine {
             CommandChoice::Impact(impact) => (impact.execute(), COULD_NOT_JUDGE),
             CommandChoice::Lint(lint) => (lint.execute(), COULD_NOT_JUDGE),
             CommandChoice::Catalogue(catalogue) => (catalogue.execute(), COULD_NOT_JUDGE),
+            CommandChoice::Complete(complete) => (complete.execute(), COULD_NOT_JUDGE),
             CommandChoice::Release(release) => (release.execute(), COULD_NOT_JUDGE),
             CommandChoice::Check(check) => (check.execute(), COULD_NOT_JUDGE),
             CommandChoice::Run(run) => (run.execute().map(|()| ExitCode::SUCCESS), 1),

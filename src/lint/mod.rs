@@ -53,6 +53,13 @@ pub fn catalogue(located: &LocatedInventory<'_>, at: Timestamp) -> Vec<Diagnosti
     in_order(found)
 }
 
+/// What admission would refuse of what `located` holds, in the order of files and lines: an error where a policy in Enforce
+/// does, a warning where one only would.
+#[must_use]
+pub fn refused(located: &LocatedInventory<'_>, at: Timestamp) -> Vec<Diagnostic> {
+    in_order(refusals(located, &plan(&located.inventory, at, PlanAssumptions { enforced: true })))
+}
+
 fn in_order(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     found.sort_by(|a, b| (a.place, a.severity, a.code, &a.message).cmp(&(b.place, b.severity, b.code, &b.message)));
     found.dedup();
