@@ -16,6 +16,7 @@ mod catalogue;
 mod chart;
 mod clearance_table;
 mod commands;
+mod completion;
 mod conditions;
 mod crds;
 mod documents;
