@@ -15,8 +15,21 @@ demo: ## Show the main job on a real control plane (KEEP=1 leaves it running)
 	$(CARGO) run $(LAB) demo $(if $(KEEP),--keep)
 
 .PHONY: test
-test: lint ## Run every check and test, those on a real control plane too
+test: lint book ## Run every check and test, those on a real control plane too
 	$(CARGO) test --workspace
+
+# A tool and no dependency: nothing of it is in what is shipped, nor in Cargo.lock.
+MDBOOK_VERSION = 0.5.4
+MDBOOK = target/tools/$(MDBOOK_VERSION)/bin/mdbook
+
+$(MDBOOK):
+	$(CARGO) install mdbook --version $(MDBOOK_VERSION) --locked --no-default-features --root target/tools/$(MDBOOK_VERSION) \
+		--target-dir target/tools/build
+
+.PHONY: book
+book: $(MDBOOK) ## Build the book of docs/ into target/book (builds mdBook, once)
+	$(MDBOOK) build 2> target/book.log; status=$$?; cat target/book.log >&2; \
+		test $$status -eq 0 && ! grep -E 'WARN|ERROR' target/book.log
 
 # A binary that needs nothing of the system that it runs on, the same wherever it is built.
 STATIC_TARGET = x86_64-unknown-linux-gnu

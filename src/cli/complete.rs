@@ -67,7 +67,9 @@ impl CompleteCommand {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let Self { files, with, reading, enforced, write, check } = self;
         if reading.render {
-            bail!("what is rendered has no file to be written to: pipe the output of `helm template` into `rempart complete -`");
+            bail!(
+                "what is rendered has no file to be written to: pipe the output of `helm template` into `rempart complete -`"
+            );
         }
         let stdin = |path: &&PathBuf| path.as_os_str() == "-";
         if files.iter().chain(&with).filter(stdin).count() > 1 {
@@ -98,7 +100,8 @@ impl CompleteCommand {
         let idle: Vec<_> = idle.map(|policy| policy.name.as_str()).collect();
         if !idle.is_empty() {
             let which = counted(idle.len(), "policy", "policies");
-            let message = format!("{which} not in Enforce complete nothing ({}); --enforced does", ListDisplay(idle.iter()));
+            let message =
+                format!("{which} not in Enforce complete nothing ({}); --enforced does", ListDisplay(idle.iter()));
             output::note(&message);
         }
         let completer = ManifestCompleter::new(&located, reading.templates()?, &reading.namespace, enforced);
@@ -175,6 +178,11 @@ fn tell(completed: &[(FileId, CompletedText)], sources: &SourceMap, what: &str) 
             }
         }
         let number: usize = completed.iter().map(|(_, text)| text.objects.len()).sum();
-        writeln!(out, "{} {what} in {}", counted(number, "object", "objects"), counted(completed.len(), "file", "files"))
+        writeln!(
+            out,
+            "{} {what} in {}",
+            counted(number, "object", "objects"),
+            counted(completed.len(), "file", "files")
+        )
     })
 }

@@ -200,7 +200,9 @@ impl<'t> TextEditor<'t> {
         match inner {
             Some(end) => end,
             // A block of text ends where the next thing begins.
-            None => Some(self.text.get(..self.offset(node.span.end)?)?.trim_end().len().max(self.offset(node.span.start)?)),
+            None => {
+                Some(self.text.get(..self.offset(node.span.end)?)?.trim_end().len().max(self.offset(node.span.start)?))
+            }
         }
     }
 

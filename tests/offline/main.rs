@@ -12,6 +12,7 @@ mod admission;
 #[path = "../admission_fixtures.rs"]
 mod admission_fixtures;
 mod agreement;
+mod book;
 mod catalogue;
 mod chart;
 mod clearance_table;
