@@ -63,7 +63,7 @@ enum LabCommand {
         #[arg(value_name = "SCRIPT")]
         script: PathBuf,
     },
-    /// Generates what is derived from the chart: the table of values in its README, and `deploy/manifests`.
+    /// Generates what is derived from the charts and the code: tables in READMEs, reference pages, and `deploy/manifests`.
     Chart,
     /// Finds the programs of the control plane, builds those that are missing, and prints their paths.
     Binaries,

@@ -1,4 +1,5 @@
-//! Files derived from the charts: the tables in their READMEs, and plain manifests for who does without Helm.
+//! Files derived from the charts and the code: the tables in the charts' READMEs, the reference pages of the book, and plain
+//! manifests for who does without Helm.
 //!
 //! [`ChartRenderer`] runs `helm template` on a chart of this repository, without a cluster. [`generated`] returns the files
 //! with their texts, and [`write`] puts them where they are kept. They are compared with these in the tests, so that none
@@ -6,6 +7,7 @@
 
 mod clearances;
 mod manifests;
+mod reference;
 mod section;
 mod values;
 
@@ -26,7 +28,8 @@ const CHART: &str = "charts/rempart";
 /// The chart of providers and of policies to begin with.
 pub const CATALOGUE: &str = "charts/rempart-catalogue";
 /// Directories of which every file is generated.
-pub const GENERATED_DIRECTORIES: [&str; 3] = manifests::DIRECTORIES;
+pub const GENERATED_DIRECTORIES: [&str; 4] =
+    [manifests::DIRECTORIES[0], manifests::DIRECTORIES[1], manifests::DIRECTORIES[2], reference::DIRECTORY];
 
 /// A file of this repository that is generated from the chart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +100,7 @@ pub fn generated(renderer: &ChartRenderer) -> Result<Vec<GeneratedFile>> {
     let mut files = vec![values::readme(root, Path::new(CHART))?];
     let catalogue = values::readme(root, Path::new(CATALOGUE))?;
     files.push(clearances::readme(root, renderer, catalogue)?);
+    files.extend(reference::generated(root)?);
     files.extend(manifests::generated(renderer)?);
     Ok(files)
 }
