@@ -34,7 +34,7 @@ enum CatalogueChoice {
 /// Says which facts of providers were last checked more than a year ago or on no day that is written, and which
 /// qualifications have ended or end within 90 days with nothing to follow them
 ///
-/// The day is what `checked` of a CloudProvider says, or of one of its qualifications. Nothing is asked of any provider:
+/// The day is what a provider's `checked` says, or of one of its qualifications. Nothing is asked of any provider:
 /// somebody has to compare each fact with its source.
 ///
 /// Exit code: 0 when nothing is to be done, 1 when something is, 2 when it could not be judged.

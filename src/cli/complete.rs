@@ -104,11 +104,11 @@ impl CompleteCommand {
                 format!("{which} not in Enforce complete nothing ({}); --enforced does", ListDisplay(idle.iter()));
             output::note(&message);
         }
-        let completer = ManifestCompleter::new(&located, reading.templates()?, &reading.namespace, enforced);
+        let by = ManifestCompleter::new(&located, reading.templates()?, &reading.namespace, enforced);
         let mut completed = Vec::new();
         let mut wrong = Vec::new();
         for file in texts {
-            match completer.complete(file, sources.text(file)) {
+            match by.complete(file, sources.text(file)) {
                 Ok(text) => completed.push((file, text)),
                 Err(diagnostic) => wrong.push(diagnostic),
             }

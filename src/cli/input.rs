@@ -215,7 +215,6 @@ impl InputOptions {
         let given = self.gather(named, sources)?;
         let namespaces = given.workloads.iter().map(|found| found.workload.identity.namespace.to_string()).collect();
         let wanted = SnapshotScope {
-            own_alone: false,
             workloads: given.workloads.is_empty(),
             running,
             namespaces,
@@ -240,10 +239,9 @@ impl InputOptions {
         if !self.cluster {
             return Ok(None);
         }
-        let own = self.gather(&[named], sources)?.own.keys().map(|(kind, _)| *kind).collect();
-        let wanted = SnapshotScope { own_alone: true, own, ..SnapshotScope::default() };
+        let given = self.gather(&[named], sources)?.own.keys().map(|(kind, _)| *kind).collect();
         let _progress = ProgressSpinner::of("reading the cluster");
-        let snapshot = cluster::snapshot(self.context.as_deref(), &wanted, &self.empty()?, sources);
+        let snapshot = cluster::own_snapshot(self.context.as_deref(), &given, &self.empty()?, sources);
         Ok(Some(snapshot.context("the cluster cannot be read")?))
     }
 

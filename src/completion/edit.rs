@@ -102,8 +102,8 @@ impl<'t> TextEditor<'t> {
             }
             Some(last) => {
                 let indent = usize::try_from(last.key_span.start.column).ok()?.checked_sub(1)?;
-                let lines = added.iter().flat_map(|(key, value)| block_entry(key, value, indent)).collect();
-                self.insert_below(self.end_of_entry(last)?, lines)?;
+                let lines: Vec<_> = added.iter().flat_map(|(key, value)| block_entry(key, value, indent)).collect();
+                self.insert_below(self.end_of_entry(last)?, &lines)?;
             }
             None => return None,
         }
@@ -120,8 +120,8 @@ impl<'t> TextEditor<'t> {
             Value::Array(_) => self.change(value, wanted),
             Value::Object(entries) if !entries.is_empty() && self.is_left_out(entry) => {
                 let indent = usize::try_from(entry.key_span.start.column).ok()?.checked_sub(1)?.checked_add(INDENT)?;
-                let lines = entries.iter().flat_map(|(key, value)| block_entry(key, value, indent)).collect();
-                self.insert_below(self.offset(entry.key_span.end)?, lines)
+                let lines: Vec<_> = entries.iter().flat_map(|(key, value)| block_entry(key, value, indent)).collect();
+                self.insert_below(self.offset(entry.key_span.end)?, &lines)
             }
             _ => {
                 let colon = self.after_colon(entry)?;
@@ -142,11 +142,11 @@ impl<'t> TextEditor<'t> {
         let mut written = Vec::new();
         for entry in entries {
             let Some(value) = wanted.get(entry.key.as_ref()) else { continue };
-            written.push(match entry.value.to_json() == *value {
-                true => {
-                    self.text.get(self.offset(entry.key_span.start)?..self.offset(entry.value.span.end)?)?.to_owned()
-                }
-                false => flow_entry(&entry.key, value),
+            written.push(if entry.value.to_json() == *value {
+                let range = self.offset(entry.key_span.start)?..self.offset(entry.value.span.end)?;
+                self.text.get(range)?.to_owned()
+            } else {
+                flow_entry(&entry.key, value)
             });
         }
         let added = wanted.iter().filter(|(key, _)| !entries.iter().any(|entry| entry.key == **key));
@@ -169,7 +169,7 @@ impl<'t> TextEditor<'t> {
     }
 
     /// Puts `lines` below the line of the byte `at`.
-    fn insert_below(&mut self, at: usize, lines: Vec<String>) -> Option<()> {
+    fn insert_below(&mut self, at: usize, lines: &[String]) -> Option<()> {
         let below = self.next_line(at);
         let ends = self.text.get(..below)?.ends_with(['\n', '\r']);
         let text = lines.join(self.newline);

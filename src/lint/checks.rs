@@ -93,7 +93,7 @@ pub(super) fn findings(located: &LocatedInventory<'_>, at: Timestamp, required: 
             for (q, qualification) in offer.qualifications.iter().enumerate() {
                 let Some(day) = &qualification.checked else { continue };
                 let facts =
-                    of_qualification(own, offer, qualification, format!("spec.offers[{o}].qualifications[{q}]"));
+                    of_qualification(own, offer, qualification, &format!("spec.offers[{o}].qualifications[{q}]"));
                 found.extend(facts.finding(day, at));
             }
         }
@@ -114,7 +114,7 @@ fn of_qualification<'a>(
     own: &'a OwnObject<'a>,
     offer: &api::OfferSpec,
     qualification: &'a api::QualificationSpec,
-    path: String,
+    path: &str,
 ) -> CheckedFacts<'a> {
     let certificate = certificate(&qualification.scheme, qualification.reference.as_deref());
     CheckedFacts {

@@ -251,7 +251,7 @@ fn commands_of_the_how_to_pages_do_what_the_pages_say() {
             let judges = ["plan", "explain", "impact", "lint", "catalogue"].contains(&words[1].as_str());
             let dated = words.iter().any(|word| word == "--at" || word == "--from");
             assert!(dated || !judges, "{document}: {line}\nwould say something else every day: add --at");
-            let expected = if line.contains("# exit 1") { 1 } else { 0 };
+            let expected = i32::from(line.contains("# exit 1"));
             let (told, code) = run(folder.path(), &words[1..]);
             if code != Some(expected) {
                 wrong.push(format!("{document}: {line}\nends with {code:?}\n{told}"));

@@ -31,13 +31,13 @@ fn every_manifest_of_the_repository_can_be_completed_and_is_complete_then() {
     let mut gathered = GatheredObjects::new("shop");
     read(policy, sources.text(policy), &mut |found| gathered.take(policy, found));
     let located = gathered.into_inventory(&GatherSettings::default());
-    let completer = ManifestCompleter::new(&located, PodTemplateKinds::default(), "shop", false);
+    let by = ManifestCompleter::new(&located, PodTemplateKinds::default(), "shop", false);
     let (mut completed, mut refused) = (0, Vec::new());
     for (file, _) in files {
         let text = sources.text(file);
-        match completer.complete(file, text) {
+        match by.complete(file, text) {
             Ok(once) => {
-                let again = completer.complete(file, &once.text).unwrap();
+                let again = by.complete(file, &once.text).unwrap();
                 assert_eq!((&again.text, again.objects.len()), (&once.text, 0), "{}", sources.name(file));
                 completed += once.objects.len();
                 // Only lines that were not there are new, and of those that were none is lost but where a map in braces grew.

@@ -30,17 +30,17 @@ const POLICIES: [&str; 4] = ["state", "health", "gdpr", "seal"];
 /// The README of the catalogue, as `file` has it, with its tables.
 pub(super) fn readme(root: &Path, renderer: &ChartRenderer, file: GeneratedFile) -> Result<GeneratedFile> {
     let enabled = POLICIES.map(|policy| format!("--set=policies.{policy}.enabled=true"));
-    let rendered = renderer.template_of(CATALOGUE, enabled)?;
+    let catalogue = renderer.template_of(CATALOGUE, enabled)?;
     let path = root.join(CATALOGUE).join("examples/pools.yaml");
     let pools = fs::read_to_string(&path).map_err(LabError::file("read", path))?;
-    let text = section::replace(&file.text, BEGIN, &tables(rendered, pools)?)?;
+    let text = section::replace(&file.text, BEGIN, &tables(catalogue, pools)?)?;
     Ok(GeneratedFile { text, ..file })
 }
 
 /// A table for each policy.
-fn tables(rendered: String, pools: String) -> Result<String> {
+fn tables(catalogue: String, pools: String) -> Result<String> {
     let mut sources = SourceMap::default();
-    let files = [sources.add("the chart, rendered", rendered), sources.add("examples/pools.yaml", pools)];
+    let files = [sources.add("the chart, rendered", catalogue), sources.add("examples/pools.yaml", pools)];
     let mut gathered = GatheredObjects::new("default");
     for file in files {
         read(file, sources.text(file), &mut |found| gathered.take(file, found));

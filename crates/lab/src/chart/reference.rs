@@ -178,12 +178,11 @@ fn documented_constants(module: &str) -> Vec<(String, String)> {
 fn commented(text: &str, word: impl Fn(&str) -> Option<String>) -> Vec<(String, String)> {
     let (mut found, mut comment) = (Vec::new(), Vec::new());
     for line in text.lines().map(str::trim) {
-        match line.strip_prefix("///") {
-            Some(said) => comment.push(said.trim()),
-            None => {
-                let comment = std::mem::take(&mut comment);
-                found.extend(word(line).map(|word| (word, comment.join(" "))));
-            }
+        if let Some(said) = line.strip_prefix("///") {
+            comment.push(said.trim());
+        } else {
+            let comment = std::mem::take(&mut comment);
+            found.extend(word(line).map(|word| (word, comment.join(" "))));
         }
     }
     found
