@@ -39,6 +39,13 @@ fn every_manifest_of_the_repository_can_be_completed_and_is_complete_then() {
             Ok(once) => {
                 let again = by.complete(file, &once.text).unwrap();
                 assert_eq!((&again.text, again.objects.len()), (&once.text, 0), "{}", sources.name(file));
+                // Nothing of it is lost or cannot be read any more.
+                let number = |text: &str| {
+                    let mut number = [0, 0];
+                    read(file, text, &mut |found| number[usize::from(found.is_ok())] += 1);
+                    number
+                };
+                assert_eq!(number(&once.text), number(text), "{}", sources.name(file));
                 completed += once.objects.len();
                 // Only lines that were not there are new, and of those that were none is lost but where a map in braces grew.
                 let kept = text.lines().filter(|line| once.text.contains(line.trim())).count();
