@@ -14,6 +14,11 @@ demo: ## Show the main job on a real control plane (KEEP=1 leaves it running)
 	$(CARGO) build --workspace --bins
 	$(CARGO) run $(LAB) demo $(if $(KEEP),--keep)
 
+.PHONY: recording
+recording: ## Record the demo as the picture that the README shows
+	$(CARGO) build --workspace --bins
+	$(CARGO) run $(LAB) record docs/demo.svg
+
 .PHONY: test
 test: lint book ## Run every check and test, those on a real control plane too
 	$(CARGO) test --workspace
