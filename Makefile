@@ -14,9 +14,27 @@ demo: ## Show the main job on a real control plane (KEEP=1 leaves it running)
 	$(CARGO) build --workspace --bins
 	$(CARGO) run $(LAB) demo $(if $(KEEP),--keep)
 
+.PHONY: recording
+recording: ## Record the demo as the picture that the README shows
+	$(CARGO) build --workspace --bins
+	$(CARGO) run $(LAB) record docs/demo.svg
+
 .PHONY: test
-test: lint ## Run every check and test, those on a real control plane too
+test: lint book ## Run every check and test, those on a real control plane too
 	$(CARGO) test --workspace
+
+# A tool and no dependency: nothing of it is in what is shipped, nor in Cargo.lock.
+MDBOOK_VERSION = 0.5.4
+MDBOOK = target/tools/$(MDBOOK_VERSION)/bin/mdbook
+
+$(MDBOOK):
+	$(CARGO) install mdbook --version $(MDBOOK_VERSION) --locked --no-default-features --root target/tools/$(MDBOOK_VERSION) \
+		--target-dir target/tools/build
+
+.PHONY: book
+book: $(MDBOOK) ## Build the book of docs/ into target/book (builds mdBook, once)
+	$(MDBOOK) build 2> target/book.log; status=$$?; cat target/book.log >&2; \
+		test $$status -eq 0 && ! grep -E 'WARN|ERROR' target/book.log
 
 # A binary that needs nothing of the system that it runs on, the same wherever it is built.
 STATIC_TARGET = x86_64-unknown-linux-gnu
@@ -82,7 +100,7 @@ admission: ## Generate the chart's mutations from src/admission
 	$(CARGO) run --package rempart -- admission-policies charts/rempart/files/admission
 
 .PHONY: manifests
-manifests: ## Generate from the chart its table of values, and deploy/manifests for those who do without Helm
+manifests: ## Generate from the charts their tables, and deploy/manifests for those who do without Helm
 	$(CARGO) run $(LAB) chart
 
 .PHONY: schemas

@@ -4,6 +4,7 @@
 pub mod admission;
 pub mod api;
 pub mod cli;
+pub mod completion;
 pub mod convert;
 pub mod diagnostic;
 pub mod explain;

@@ -82,6 +82,13 @@ pub struct CloudProviderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controlling_party: Option<PartySpec>,
 
+    /// The day on which somebody last compared all of this with its sources: a date, year-month-day.
+    /// Qualifications may give a later one of their own. Default: nobody says, which
+    /// `rempart catalogue check` tells. Example: `"2026-11-20"`.
+    #[schemars(schema_with = "schema::date")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked: Option<String>,
+
     /// What the operator sells, each with facts of its own, at most 64; names are unique. A
     /// PlacementPool names one of them.
     /// Example: `[{name: iaas, zones: [{name: fr-par-2, region: fr-par, country: FR}]}]`.
@@ -259,6 +266,12 @@ pub struct QualificationSpec {
     #[schemars(schema_with = "schema::url")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+
+    /// The day on which somebody last compared it with its source: a date, year-month-day. Default: the
+    /// provider's `checked`. Example: `"2026-11-20"`.
+    #[schemars(schema_with = "schema::date")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked: Option<String>,
 }
 
 /// What Rempart makes of the facts; written by the operator of Rempart.

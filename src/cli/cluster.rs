@@ -134,6 +134,25 @@ pub(super) fn snapshot(
     block_on(fetch(context, wanted, empty, sources))
 }
 
+/// Asks the same cluster for our own objects alone; of the kinds in `given` there are some already.
+///
+/// # Errors
+/// When there is no such context, the cluster cannot be reached, or they may not be read.
+pub(super) fn own_snapshot(
+    context: Option<&str>,
+    given: &BTreeSet<ResourceKind>,
+    empty: &GatheredObjects<'static>,
+    sources: &mut SourceMap,
+) -> anyhow::Result<ClusterSnapshot> {
+    block_on(async {
+        let client = client(context).await?;
+        let (own, unread) = fetch_own(&client, given, sources).await?;
+        let mut rest = empty.clone();
+        rest.diagnostics.extend(unread.told());
+        Ok(ClusterSnapshot { own, rest, exempt: None })
+    })
+}
+
 /// Waits for what a command asks of a cluster.
 ///
 /// # Errors
@@ -160,6 +179,27 @@ pub(super) async fn client(context: Option<&str>) -> anyhow::Result<Client> {
     Client::try_from(config).context("the cluster's address or credentials cannot be used")
 }
 
+/// The texts of our own objects, and what of them could not be had.
+async fn fetch_own(
+    client: &Client,
+    given: &BTreeSet<ResourceKind>,
+    sources: &mut SourceMap,
+) -> anyhow::Result<(Vec<FileId>, UnreadResources)> {
+    let mut own = Vec::new();
+    let mut unread = UnreadResources::default();
+    for resource in &OWN {
+        let listed = each_page(client, resource, None, |text| own.push(sources.add(NO_FILE, text))).await;
+        match listed {
+            // What the files give of a kind is judged; what the cluster has beside it, nobody may see.
+            Err(error) if resource.own.is_some_and(|kind| given.contains(&kind)) => {
+                unread.push(resource, None, error);
+            }
+            listed => listed?,
+        }
+    }
+    Ok((own, unread))
+}
+
 async fn fetch(
     context: Option<&str>,
     wanted: &SnapshotScope,
@@ -167,18 +207,7 @@ async fn fetch(
     sources: &mut SourceMap,
 ) -> anyhow::Result<ClusterSnapshot> {
     let client = client(context).await?;
-    let mut own = Vec::new();
-    let mut unread = UnreadResources::default();
-    for resource in &OWN {
-        let listed = each_page(&client, resource, None, |text| own.push(sources.add(NO_FILE, text))).await;
-        match listed {
-            // What the files give of a kind is judged; what the cluster has beside it, nobody may see.
-            Err(error) if resource.own.is_some_and(|kind| wanted.own.contains(&kind)) => {
-                unread.push(resource, None, error);
-            }
-            listed => listed?,
-        }
-    }
+    let (own, unread) = fetch_own(&client, &wanted.own, sources).await?;
     let namespace = &wanted.namespace;
     let mut rest = StreamedObjects { client: &client, sources, gathered: empty.clone(), namespace, unread };
     rest.namespaces(&wanted.namespaces).await?;

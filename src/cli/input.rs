@@ -125,6 +125,13 @@ pub(super) struct NamedTexts {
     streamed: Option<GatheredObjects<'static>>,
 }
 
+impl NamedTexts {
+    /// The files whose texts are kept whole; `None` where one was too large to be.
+    pub(super) fn kept(&self) -> Option<Vec<FileId>> {
+        self.streamed.is_none().then(|| self.files.iter().map(|(file, _)| *file).collect())
+    }
+}
+
 /// A text to be read, or a part of one.
 #[derive(Clone, Copy)]
 struct TextChunk<'s> {
@@ -217,6 +224,24 @@ impl InputOptions {
         };
         let _progress = ProgressSpinner::of("reading the cluster");
         let snapshot = cluster::snapshot(self.context.as_deref(), &wanted, &self.empty()?, sources);
+        Ok(Some(snapshot.context("the cluster cannot be read")?))
+    }
+
+    /// What the cluster has of our own kinds, if it is to be asked.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or does not let them be read.
+    pub(super) fn own_snapshot(
+        &self,
+        named: &NamedTexts,
+        sources: &mut SourceMap,
+    ) -> anyhow::Result<Option<ClusterSnapshot>> {
+        if !self.cluster {
+            return Ok(None);
+        }
+        let given = self.gather(&[named], sources)?.own.keys().map(|(kind, _)| *kind).collect();
+        let _progress = ProgressSpinner::of("reading the cluster");
+        let snapshot = cluster::own_snapshot(self.context.as_deref(), &given, &self.empty()?, sources);
         Ok(Some(snapshot.context("the cluster cannot be read")?))
     }
 

@@ -14,7 +14,7 @@ use crate::{
     diagnostic::{Diagnostic, Severity, source::SourceMap},
     lint::lint,
     report,
-    terminal::layout_of_output,
+    terminal::{ColourChoice, layout_of_output},
 };
 use rempart_core::{instant::Timestamp, text::counted};
 
@@ -44,7 +44,7 @@ pub(super) struct LintCommand {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum LintFormat {
+pub(super) enum LintFormat {
     /// For people, with the lines that are meant
     #[default]
     Text,
@@ -60,12 +60,45 @@ enum LintFormat {
 
 impl LintFormat {
     /// How a failure is said as well.
-    fn of_failure(self) -> Option<FailureFormat> {
+    pub(super) fn of_failure(self) -> Option<FailureFormat> {
         match self {
             Self::Text | Self::Line => None,
             Self::Json => Some(FailureFormat::Json),
             Self::Yaml => Some(FailureFormat::Yaml),
             Self::Sarif => Some(FailureFormat::Sarif),
+        }
+    }
+}
+
+impl LintFormat {
+    /// Writes `found` to standard output, and for people `summary` below it.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub(super) fn tell(
+        self,
+        found: &[Diagnostic],
+        summary: &str,
+        sources: &SourceMap,
+        color: ColourChoice,
+    ) -> anyhow::Result<()> {
+        let findings = || -> Vec<_> { found.iter().map(|found| input::finding(found, sources)).collect() };
+        match self {
+            Self::Text => {
+                let layout = layout_of_output(color);
+                output::stream(|out| {
+                    for diagnostic in found {
+                        writeln!(out, "{}", diagnostic.render(sources, layout))?;
+                    }
+                    writeln!(out, "{summary}")
+                })
+            }
+            Self::Line => output::stream(|out| {
+                found.iter().try_for_each(|diagnostic| writeln!(out, "{}", diagnostic.one_line(sources)))
+            }),
+            Self::Json => output::stream(|out| report::json(&report::LintReport::new(&findings()), out)),
+            Self::Yaml => output::stream(|out| report::yaml(&report::LintReport::new(&findings()), out)),
+            Self::Sarif => output::stream(|out| report::sarif(&[], findings().into_iter(), out)),
         }
     }
 }
@@ -83,30 +116,13 @@ impl LintCommand {
         let snapshot = reading.snapshot(&[&named], false, &mut sources)?;
         let located = reading.read_inventory(&named, snapshot.as_ref(), &sources)?;
         let found = lint(&located, input::at(at));
-        let findings = || -> Vec<_> { found.iter().map(|found| input::finding(found, &sources)).collect() };
-        match output {
-            LintFormat::Text => {
-                let layout = layout_of_output(reading.color);
-                output::stream(|out| {
-                    for diagnostic in &found {
-                        writeln!(out, "{}", diagnostic.render(&sources, layout))?;
-                    }
-                    writeln!(out, "{}", summary(&found))
-                })
-            }
-            LintFormat::Line => output::stream(|out| {
-                found.iter().try_for_each(|diagnostic| writeln!(out, "{}", diagnostic.one_line(&sources)))
-            }),
-            LintFormat::Json => output::stream(|out| report::json(&report::LintReport::new(&findings()), out)),
-            LintFormat::Yaml => output::stream(|out| report::yaml(&report::LintReport::new(&findings()), out)),
-            LintFormat::Sarif => output::stream(|out| report::sarif(&[], findings().into_iter(), out)),
-        }?;
+        output.tell(&found, &summary(&found), &sources, reading.color)?;
         let error = found.iter().any(|found| found.severity == Severity::Error);
         Ok(if error { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })
     }
 }
 
-fn summary(found: &[Diagnostic]) -> String {
+pub(super) fn summary(found: &[Diagnostic]) -> String {
     let count = |severity| found.iter().filter(|found| found.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     if errors == 0 && warnings == 0 {

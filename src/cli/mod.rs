@@ -3,8 +3,10 @@
 //! Takes the arguments of the process, and returns its exit code. Nothing is decided here.
 
 mod admission_policies;
+mod catalogue;
 mod check;
 mod cluster;
+mod complete;
 mod completion;
 mod crds;
 mod explain;
@@ -46,6 +48,8 @@ enum CommandChoice {
     Explain(explain::ExplainCommand),
     Impact(impact::ImpactCommand),
     Lint(lint::LintCommand),
+    Catalogue(catalogue::CatalogueCommand),
+    Complete(complete::CompleteCommand),
     Release(release::ReleaseCommand),
     Check(check::CheckCommand),
     Run(run::RunCommand),
@@ -85,6 +89,8 @@ impl CommandLine {
             CommandChoice::Explain(explain) => (explain.execute(), COULD_NOT_JUDGE),
             CommandChoice::Impact(impact) => (impact.execute(), COULD_NOT_JUDGE),
             CommandChoice::Lint(lint) => (lint.execute(), COULD_NOT_JUDGE),
+            CommandChoice::Catalogue(catalogue) => (catalogue.execute(), COULD_NOT_JUDGE),
+            CommandChoice::Complete(complete) => (complete.execute(), COULD_NOT_JUDGE),
             CommandChoice::Release(release) => (release.execute(), COULD_NOT_JUDGE),
             CommandChoice::Check(check) => (check.execute(), COULD_NOT_JUDGE),
             CommandChoice::Run(run) => (run.execute().map(|()| ExitCode::SUCCESS), 1),

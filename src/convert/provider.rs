@@ -16,7 +16,7 @@ use rempart_core::{
 
 /// Reads the provider `name`. `None` when its name can be nobody's.
 pub fn provider(name: &str, spec: &api::CloudProviderSpec) -> Converted<Provider> {
-    let api::CloudProviderSpec { display_name: _, operator, controlling_party, offers } = spec;
+    let api::CloudProviderSpec { display_name: _, operator, controlling_party, checked: _, offers } = spec;
     let mut problems = Vec::new();
     let name = FieldReader::new("metadata.name", &mut problems).take(ProviderName::parse(name));
     let mut reader = FieldReader::new("spec", &mut problems);
@@ -102,7 +102,8 @@ fn figure(value: f64, least: f64, mut reader: FieldReader<'_>) -> Option<f64> {
 }
 
 fn qualification(found: &api::QualificationSpec, mut reader: FieldReader<'_>) -> Option<Qualification> {
-    let api::QualificationSpec { scheme, level, valid_from, valid_until, regions, reference, source } = found;
+    let api::QualificationSpec { scheme, level, valid_from, valid_until, regions, reference, source, checked: _ } =
+        found;
     let scheme = reader.field("scheme").take(Scheme::parse(scheme));
     // A level that cannot be read is unknown, and meets no demand on it.
     let level = level.and_then(|level| reader.field("level").take(SchemeLevel::new(i64::from(level))));

@@ -15,15 +15,12 @@ use rempart_core::{
 
 /// What is to be said of the facts in `located`.
 pub(super) fn findings(located: &LocatedInventory<'_>, at: Timestamp) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
+    let mut found = endings(located, at);
     for ((kind, name), own) in &located.own {
         let (ResourceKind::CloudProvider, OwnSpec::Provider(spec)) = (kind, &own.spec) else { continue };
-        let provider = located.inventory.world.catalogue.providers.get(name.as_str());
         for (o, listed) in spec.offers.iter().enumerate() {
             for (q, qualification) in listed.qualifications.iter().enumerate() {
-                let path = format!("spec.offers[{o}].qualifications[{q}]");
-                found.extend(unsourced(own, &path, listed, qualification));
-                found.extend(provider.and_then(|provider| ending(own, provider, &path, listed, qualification, at)));
+                found.extend(unsourced(own, &format!("spec.offers[{o}].qualifications[{q}]"), listed, qualification));
             }
             if listed.technology.is_empty() {
                 let message = format!(
@@ -32,6 +29,22 @@ pub(super) fn findings(located: &LocatedInventory<'_>, at: Timestamp) -> Vec<Dia
                 );
                 let hint = "record technology, with the country of each supplier";
                 found.push(about(own, &format!("spec.offers[{o}]"), Warning, "TechnologyUnknown", message).hint(hint));
+            }
+        }
+    }
+    found
+}
+
+/// The certificates in `located` that have ended or soon end, with nothing to follow them.
+pub(super) fn endings(located: &LocatedInventory<'_>, at: Timestamp) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for ((kind, name), own) in &located.own {
+        let (ResourceKind::CloudProvider, OwnSpec::Provider(spec)) = (kind, &own.spec) else { continue };
+        let provider = located.inventory.world.catalogue.providers.get(name.as_str());
+        for (o, listed) in spec.offers.iter().enumerate() {
+            for (q, qualification) in listed.qualifications.iter().enumerate() {
+                let path = format!("spec.offers[{o}].qualifications[{q}]");
+                found.extend(provider.and_then(|provider| ending(own, provider, &path, listed, qualification, at)));
             }
         }
     }
@@ -142,7 +155,8 @@ fn followed(offer: &Offer, scheme: &Scheme, found: &Qualification, then: Timesta
     regions.into_iter().all(|region| in_force(offer.coverage(required, Some(region), then)))
 }
 
-fn certificate(scheme: &str, reference: Option<&str>) -> String {
+/// What a certificate is called in a sentence.
+pub(super) fn certificate(scheme: &str, reference: Option<&str>) -> String {
     match reference {
         Some(reference) if !reference.is_empty() => format!("{scheme} qualification {reference}"),
         _ => format!("{scheme} qualification"),

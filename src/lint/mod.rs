@@ -5,6 +5,7 @@
 //!
 //! Pure: a function of what was gathered and an instant. Each finding says what to do about it.
 
+mod checks;
 mod exceptions;
 mod facts;
 mod pools;
@@ -27,11 +28,14 @@ use rempart_core::{
 /// How many days before its end a certificate is worth a word.
 pub const SOON_DAYS: i64 = 90;
 
+pub use checks::CHECKED_DAYS;
+
 /// Everything that was found in `located` at `at`, what could not be read included, in the order of files and lines.
 #[must_use]
 pub fn lint(located: &LocatedInventory<'_>, at: Timestamp) -> Vec<Diagnostic> {
     let plan = plan(&located.inventory, at, PlanAssumptions { enforced: true });
     let mut found = located.diagnostics.clone();
+    found.extend(checks::findings(located, at, false));
     found.extend(exceptions::findings(located, &plan, at));
     found.extend(facts::findings(located, at));
     found.extend(pools::findings(located, &plan));
@@ -39,6 +43,26 @@ pub fn lint(located: &LocatedInventory<'_>, at: Timestamp) -> Vec<Diagnostic> {
     found.extend(refusals(located, &plan));
     found.extend(unjudged::findings(located));
     found.extend(wishes::findings(located, &plan));
+    in_order(found)
+}
+
+/// The facts in `located` that are to be looked after at `at`: certificates that have ended or soon end, and what was last
+/// checked more than a year ago or on no day that is written. In the order of files and lines.
+#[must_use]
+pub fn catalogue(located: &LocatedInventory<'_>, at: Timestamp) -> Vec<Diagnostic> {
+    let mut found = checks::findings(located, at, true);
+    found.extend(facts::endings(located, at));
+    in_order(found)
+}
+
+/// What admission would refuse of what `located` holds, in the order of files and lines: an error where a policy in Enforce
+/// does, a warning where one only would.
+#[must_use]
+pub fn refused(located: &LocatedInventory<'_>, at: Timestamp) -> Vec<Diagnostic> {
+    in_order(refusals(located, &plan(&located.inventory, at, PlanAssumptions { enforced: true })))
+}
+
+fn in_order(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     found.sort_by(|a, b| (a.place, a.severity, a.code, &a.message).cmp(&(b.place, b.severity, b.code, &b.message)));
     found.dedup();
     found

@@ -31,13 +31,15 @@ type Play = for<'c> fn(&'c Clinics) -> LocalBoxFuture<'c, Result<()>>;
 
 pub(crate) fn trials() -> Vec<Trial> {
     let shared = Shared::default();
-    let plays: [(&'static str, Play); 8] = [
+    let plays: [(&'static str, Play); 10] = [
         ("commands::a_plan_of_the_cluster_is_where_its_pods_run", |it| Box::pin(where_pods_run(it))),
         ("commands::a_manifest_is_refused_in_the_words_of_the_api_server", |it| Box::pin(refused_manifest(it))),
         ("commands::an_edited_policy_names_what_runs_where_it_may_no_longer", |it| Box::pin(edited_policy(it))),
         ("commands::a_developer_needs_no_rights_beyond_their_namespace", |it| Box::pin(developer(it))),
         ("commands::an_officers_role_is_enough_to_see_what_an_edit_moves", |it| Box::pin(officer(it))),
         ("commands::a_stranger_is_told_what_to_ask_for", |it| Box::pin(stranger(it))),
+        ("commands::a_completed_file_is_what_admission_makes_of_it", |it| Box::pin(completed_file(it))),
+        ("commands::the_facts_of_a_cluster_are_looked_after", |it| Box::pin(catalogue_of_the_cluster(it))),
         ("commands::a_cluster_without_rempart_is_told_from_an_empty_one", |it| {
             Box::pin(std::future::ready(without_rempart(it)))
         }),
@@ -192,6 +194,71 @@ async fn refused_manifest(clinics: &Clinics) -> Result<()> {
     let text = told(&output.stdout);
     ensure!(text.contains("1 of 3 pools is cleared: graz") && text.contains("vital.json:1"), "{text}");
     ensure!(!text.contains("(:"), "what the cluster says has no line: {text}");
+    Ok(())
+}
+
+/// What admission writes of a template: by the kinds that have it at this place.
+const WRITTEN: [&str; 3] = ["metadata/annotations", "metadata/labels", "spec/nodeSelector"];
+
+/// A file is completed as the API server would have it, and the API server has nothing to add to it then.
+async fn completed_file(clinics: &Clinics) -> Result<()> {
+    let labels = json!({"tenant": "clinics", "rempart.dev/sensitivity": "working"});
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "offices", "labels": labels}});
+    apply(&clinics.admin, &namespace).await?;
+    let said: [&[(&str, &str)]; 4] = [
+        &[],
+        &[("rempart.dev/sensitivity", "vital")],
+        &[("rempart.dev/categories", "press")],
+        &[("rempart.dev/sensitivity", "open"), ("rempart.dev/categories", "patients,press")],
+    ];
+    let kinds = ["Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"];
+    for (number, (kind, annotations)) in kinds.iter().flat_map(|kind| said.map(|said| (kind, said))).enumerate() {
+        let mut object = workload(kind, ["wards", "offices"][number % 2], "reports", annotations);
+        let template = if *kind == "CronJob" { "/spec/jobTemplate/spec/template" } else { "/spec/template" };
+        let spec = object.pointer_mut(template).context("no template")?;
+        // A key of before, which is not needed, beside one of somebody else's.
+        let former = "clearance.rempart.node-restriction.kubernetes.io/clinics.working";
+        spec["spec"]["nodeSelector"] = json!({"disk": "ssd", former: "true"});
+        let file = clinics.file(&format!("complete-{number}.json"), &object)?;
+        let output = clinics.rempart(["complete", &file, "--cluster"]).await?;
+        ensure_ended(&output, 0)?;
+        let completed = json_of(&output)?;
+        let answers = [create_dry(&clinics.admin, &object).await?, create_dry(&clinics.admin, &completed).await?];
+        for answer in answers {
+            let answer = serde_json::to_value(answer)?;
+            for part in WRITTEN {
+                let at = format!("{template}/{part}");
+                // The API server gives a Job's template labels of its own.
+                let ours = |(key, value): (&String, &Value)| {
+                    let ours = key.contains("rempart") || key == "disk";
+                    ours.then(|| (key.clone(), value.clone()))
+                };
+                let there = |object: &Value| -> Vec<_> {
+                    let map = object.pointer(&at).and_then(Value::as_object);
+                    map.into_iter().flatten().filter_map(ours).collect()
+                };
+                let (written, made) = (there(&completed), there(&answer));
+                ensure!(written == made, "{kind} {annotations:?}: {at} is {written:?} and is made {made:?}");
+            }
+        }
+        let file = clinics.file(&format!("completed-{number}.json"), &completed)?;
+        ensure_ended(&clinics.rempart(["complete", &file, "--cluster", "--check"]).await?, 0)?;
+    }
+    Ok(())
+}
+
+/// What is recorded in a cluster is looked after as files are.
+async fn catalogue_of_the_cluster(clinics: &Clinics) -> Result<()> {
+    let output = clinics.rempart(["catalogue", "check", "--cluster", "--at", "2026-11-20", "-o", "json"]).await?;
+    ensure_ended(&output, 1)?;
+    let told_of = json_of(&output)?;
+    let findings = told_of["findings"].as_array().context("no findings")?;
+    let missing: BTreeSet<_> = findings
+        .iter()
+        .filter(|found| found["code"] == "CheckMissing")
+        .filter_map(|found| found["object"].as_str())
+        .collect();
+    ensure!(!missing.is_empty() && missing.iter().all(|object| object.starts_with("CloudProvider ")), "{told_of:#}");
     Ok(())
 }
 

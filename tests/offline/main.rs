@@ -12,9 +12,12 @@ mod admission;
 #[path = "../admission_fixtures.rs"]
 mod admission_fixtures;
 mod agreement;
+mod book;
+mod catalogue;
 mod chart;
 mod clearance_table;
 mod commands;
+mod completion;
 mod conditions;
 mod crds;
 mod documents;

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     ControlPlane, ControlPlaneOptions, FakeNode, KubernetesVersion, Program, ProgramPaths, ProgressDisplay, bench,
-    chaos, chart, demo, terminal::print_result,
+    chaos, chart, demo, recording, terminal::print_result,
 };
 
 /// A real Kubernetes control plane on a bare machine, without containers.
@@ -63,8 +63,14 @@ enum LabCommand {
         #[arg(value_name = "SCRIPT")]
         script: PathBuf,
     },
-    /// Generates what is derived from the chart: the table of values in its README, and `deploy/manifests`.
+    /// Generates what is derived from the charts and the code: tables in READMEs, reference pages, and `deploy/manifests`.
     Chart,
+    /// Runs the demo, and writes what it prints as an animated picture.
+    Record {
+        /// The picture: an SVG.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Finds the programs of the control plane, builds those that are missing, and prints their paths.
     Binaries,
 }
@@ -139,6 +145,11 @@ async fn run(command: LabCommand, interruption: &InterruptSignal) -> anyhow::Res
             let files = chart::write(&chart::ChartRenderer::locate().await?)?;
             let paths: Vec<_> = files.iter().map(|file| file.path.display().to_string()).collect();
             print_result(&paths.join("\n"))
+        }
+        LabCommand::Record { file } => {
+            // The demo goes elsewhere by itself: this process stays where it was typed.
+            let picture = recording::record().await?;
+            std::fs::write(&file, picture).with_context(|| format!("cannot write {}", file.display()))
         }
         LabCommand::Binaries => binaries().await,
     }

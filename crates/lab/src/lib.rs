@@ -32,6 +32,7 @@ mod process;
 mod program;
 mod progress;
 mod readiness_recorder;
+mod recording;
 mod rng;
 mod simulate;
 pub mod synthetic;

@@ -42,7 +42,9 @@ impl TerminalOutput {
     pub(crate) fn new(no_colour: bool) -> Self {
         let terminal = io::stdout().is_terminal();
         let width = Table::new().width().filter(|_| terminal).unwrap_or(WIDEST);
-        Self { width: width.clamp(NARROWEST, WIDEST), colour: terminal && !no_colour }
+        // As the convention has it: whoever records wants the colours.
+        let forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0");
+        Self { width: width.clamp(NARROWEST, WIDEST), colour: (terminal || forced) && !no_colour }
     }
 
     /// Whether long words must be broken for tables to fit.

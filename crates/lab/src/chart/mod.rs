@@ -1,10 +1,14 @@
-//! Files derived from the chart: the table of values in its README, and plain manifests for who does without Helm.
+//! Files derived from the charts and the code: the tables in the charts' READMEs, the reference pages of the book, and plain
+//! manifests for who does without Helm.
 //!
-//! [`ChartRenderer`] runs `helm template` on the chart of this repository, without a cluster. [`generated`] returns the files
+//! [`ChartRenderer`] runs `helm template` on a chart of this repository, without a cluster. [`generated`] returns the files
 //! with their texts, and [`write`] puts them where they are kept. They are compared with these in the tests, so that none
 //! says what the chart does not.
 
+mod clearances;
 mod manifests;
+mod reference;
+mod section;
 mod values;
 
 use std::{
@@ -21,8 +25,11 @@ pub use values::{DocumentedValue, documented_values};
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// The chart, from there.
 const CHART: &str = "charts/rempart";
+/// The chart of providers and of policies to begin with.
+pub const CATALOGUE: &str = "charts/rempart-catalogue";
 /// Directories of which every file is generated.
-pub const GENERATED_DIRECTORIES: [&str; 3] = manifests::DIRECTORIES;
+pub const GENERATED_DIRECTORIES: [&str; 4] =
+    [manifests::DIRECTORIES[0], manifests::DIRECTORIES[1], manifests::DIRECTORIES[2], reference::DIRECTORY];
 
 /// A file of this repository that is generated from the chart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +65,16 @@ impl ChartRenderer {
     /// # Errors
     /// What helm says, when it refuses.
     pub fn template<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<String> {
+        self.template_of(CHART, arguments)
+    }
+
+    /// The same of the chart in this directory of the repository.
+    ///
+    /// # Errors
+    /// What helm says, when it refuses.
+    pub fn template_of<S: AsRef<OsStr>>(&self, chart: &str, arguments: impl IntoIterator<Item = S>) -> Result<String> {
         let mut command = Command::new(&self.helm);
-        command.args(["template", "rempart"]).arg(Path::new(ROOT).join(CHART));
+        command.args(["template", "rempart"]).arg(Path::new(ROOT).join(chart));
         command.args(["--namespace", "rempart-system"]).args(arguments).stdin(Stdio::null());
         for kind in ["CACHE", "CONFIG", "DATA"] {
             command.env(format!("HELM_{kind}_HOME"), self.home.path());
@@ -76,12 +91,16 @@ impl ChartRenderer {
     }
 }
 
-/// The files that are generated from the chart.
+/// The files that are generated from the charts.
 ///
 /// # Errors
 /// When the chart cannot be read or rendered.
 pub fn generated(renderer: &ChartRenderer) -> Result<Vec<GeneratedFile>> {
-    let mut files = vec![values::readme(Path::new(ROOT), Path::new(CHART))?];
+    let root = Path::new(ROOT);
+    let mut files = vec![values::readme(root, Path::new(CHART))?];
+    let catalogue = values::readme(root, Path::new(CATALOGUE))?;
+    files.push(clearances::readme(root, renderer, catalogue)?);
+    files.extend(reference::generated(root)?);
     files.extend(manifests::generated(renderer)?);
     Ok(files)
 }

@@ -7,12 +7,11 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use serde_json::Value;
 
-use super::GeneratedFile;
+use super::{GeneratedFile, section};
 use crate::{LabError, Result};
 
-/// Where the table begins and ends in the README.
+/// Where the table begins in the README.
 const BEGIN: &str = "<!-- Generated from values.yaml by `make manifests`. Do not edit. -->\n";
-const END: &str = "<!-- Generated until here. -->\n";
 
 /// A value of the chart, or a section of values.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,16 +88,12 @@ pub(super) fn readme(root: &Path, chart: &Path) -> Result<GeneratedFile> {
         fs::read_to_string(&path).map_err(LabError::file("read", path))
     };
     let (readme, values) = (read("README.md")?, read("values.yaml")?);
-    let parts = readme.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let (before, after) = parts.ok_or_else(|| {
-        LabError::Unsupported(format!("the chart's README has no place for the values, between {BEGIN:?} and {END:?}"))
-    })?;
-    let text = format!("{before}{BEGIN}\n{}\n{END}{after}", table(&documented_values(&values)?));
+    let text = section::replace(&readme, BEGIN, &table(&documented_values(&values)?))?;
     Ok(GeneratedFile { path: chart.join("README.md"), text })
 }
 
 /// A table of the values in Markdown.
-fn table(values: &[DocumentedValue]) -> String {
+pub(super) fn table(values: &[DocumentedValue]) -> String {
     let mut text = "| value | default | what it is |\n|---|---|---|\n".to_owned();
     for DocumentedValue { path, comment, default } in values {
         if default.is_none() && comment.is_empty() {
