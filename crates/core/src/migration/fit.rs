@@ -5,6 +5,8 @@
 //! reach of volumes, and distance from a pod's own like. Not asked are affinity to other pods, distance from other
 //! workloads and topology spread.
 
+mod placer;
+
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
@@ -31,6 +33,8 @@ use crate::{
     volume::VolumeReach,
     workload::NodeRequirements,
 };
+
+pub use self::placer::{EmptyNodes, NodeRefusal, PodPlacer, Unplaced};
 
 /// Why no node could take a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -215,6 +219,19 @@ struct NodeSearch {
     furthest: FitFailure,
 }
 
+impl NodeSearch {
+    /// One that has not looked at any node yet, for a pod that is apart from none.
+    fn of(pod: &Pod, needs: &PodRequirements<'_>) -> Self {
+        Self {
+            node_requirements: pod.node_requirements.selecting(|key| keys::policy_asked(key).is_none()),
+            taken: BTreeSet::new(),
+            from: 0,
+            // A node that needs no clearance is no worse than closed.
+            furthest: if needs.keys().next().is_some() { FitFailure::NotCleared } else { FitFailure::Unschedulable },
+        }
+    }
+}
+
 /// At what a node fails, in the order in which it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum FitFailure {
@@ -346,11 +363,8 @@ impl<'s, 'a> FitChecker<'s, 'a> {
         let reaches: Vec<_> = pod.claims.iter().filter_map(|claim| self.reach(namespace, claim)).collect();
         let (objects, facts) = (self.objects, self.facts);
         let search = self.searches.entry(class(pod, needs, required)).or_insert_with(|| NodeSearch {
-            node_requirements: pod.node_requirements.selecting(|key| keys::policy_asked(key).is_none()),
             taken: if required == FitRequirement::Apart { taken(objects, facts, key, pod) } else { BTreeSet::new() },
-            from: 0,
-            // A node that needs no clearance is no worse than closed.
-            furthest: if needs.keys().next().is_some() { FitFailure::NotCleared } else { FitFailure::Unschedulable },
+            ..NodeSearch::of(pod, needs)
         });
         let given = pod.owner.as_ref().and_then(|owner| self.given.get(&owner.uid));
         let mut furthest = search.furthest;
@@ -370,17 +384,24 @@ impl<'s, 'a> FitChecker<'s, 'a> {
         if reaches.is_empty() {
             (search.from, search.furthest) = (at, furthest);
         }
-        found.ok_or_else(|| match furthest {
+        found.ok_or_else(|| self.no_fit(furthest, needs, &reaches))
+    }
+
+    /// That the best node fails there, for a pod that `needs` this and has volumes that can be reached from there.
+    fn no_fit(&self, furthest: FitFailure, needs: &PodRequirements<'_>, reaches: &[VolumeReach<'_>]) -> NoFit {
+        match furthest {
             FitFailure::NotCleared => self.without_node(needs),
             FitFailure::Unschedulable => NoFit::NoNode,
             FitFailure::TooSmall => NoFit::TooSmall,
-            FitFailure::OutOfReach(claim) => match reaches.into_iter().nth(claim) {
-                Some(VolumeReach { claim, name, .. }) => NoFit::Volume { claim, volume: name },
+            FitFailure::OutOfReach(claim) => match reaches.get(claim) {
+                Some(VolumeReach { claim, name, .. }) => {
+                    NoFit::Volume { claim: Arc::clone(claim), volume: Arc::clone(name) }
+                }
                 None => NoFit::NoNode,
             },
             FitFailure::AntiAffinity => NoFit::AntiAffinity,
             FitFailure::Full => NoFit::Full,
-        })
+        }
     }
 
     /// The volume of `claim`, with the nodes that can reach it, where these are limited.
