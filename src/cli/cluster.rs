@@ -86,6 +86,8 @@ pub(super) struct SnapshotScope {
     pub(super) workloads: bool,
     /// Whose pods stand where.
     pub(super) running: bool,
+    /// What room there is: then every node and pod is needed, whoever's it is.
+    pub(super) room: bool,
     /// The namespaces that matter, where not all of them may be listed.
     pub(super) namespaces: BTreeSet<String>,
     /// The namespace whose workloads are taken where those of all may not be listed.
@@ -182,13 +184,17 @@ async fn fetch(
     let namespace = &wanted.namespace;
     let mut rest = StreamedObjects { client: &client, sources, gathered: empty.clone(), namespace, unread };
     rest.namespaces(&wanted.namespaces).await?;
-    rest.take(&NODES).await?;
-    if wanted.workloads {
+    if wanted.room {
+        rest.take_whole(std::iter::once(&NODES).chain(&WORKLOADS).chain(&RUNNING)).await?;
+    } else {
+        rest.take(&NODES).await?;
+    }
+    if wanted.workloads && !wanted.room {
         for resource in &WORKLOADS {
             rest.take_of_namespace(resource, wanted.running).await?;
         }
     }
-    if wanted.workloads || wanted.running {
+    if (wanted.workloads || wanted.running) && !wanted.room {
         for resource in &RUNNING {
             rest.take_of_namespace(resource, true).await?;
         }
@@ -312,6 +318,21 @@ impl StreamedObjects<'_> {
         }
         let resource = ListedResource { optional: resource.optional || optional, ..*resource };
         self.forgive(&resource, Err(error))
+    }
+
+    /// Takes the objects of all namespaces, without any of which nobody knows what room there is.
+    async fn take_whole(&mut self, resources: impl Iterator<Item = &ListedResource>) -> anyhow::Result<()> {
+        let mut missing = Vec::new();
+        let mut first = None;
+        for resource in resources {
+            if let Err(error) = self.list(resource, None).await {
+                missing.push(resource.plural);
+                first.get_or_insert(error);
+            }
+        }
+        let Some(error) = first else { return Ok(()) };
+        let missing = ListDisplay(missing.iter());
+        Err(anyhow::Error::from(error).context(format!("nobody knows what room there is without {missing}")))
     }
 
     async fn list(&mut self, resource: &ListedResource, namespace: Option<&str>) -> Result<(), ListError> {

@@ -7,6 +7,7 @@ mod check;
 mod cluster;
 mod completion;
 mod crds;
+mod drill;
 mod explain;
 mod failure;
 mod impact;
@@ -45,6 +46,7 @@ enum CommandChoice {
     Plan(plan::PlanCommand),
     Explain(explain::ExplainCommand),
     Impact(impact::ImpactCommand),
+    Drill(drill::DrillCommand),
     Lint(lint::LintCommand),
     Release(release::ReleaseCommand),
     Check(check::CheckCommand),
@@ -84,6 +86,7 @@ impl CommandLine {
             CommandChoice::Plan(plan) => (plan.execute(), COULD_NOT_JUDGE),
             CommandChoice::Explain(explain) => (explain.execute(), COULD_NOT_JUDGE),
             CommandChoice::Impact(impact) => (impact.execute(), COULD_NOT_JUDGE),
+            CommandChoice::Drill(drill) => (drill.execute(), COULD_NOT_JUDGE),
             CommandChoice::Lint(lint) => (lint.execute(), COULD_NOT_JUDGE),
             CommandChoice::Release(release) => (release.execute(), COULD_NOT_JUDGE),
             CommandChoice::Check(check) => (check.execute(), COULD_NOT_JUDGE),

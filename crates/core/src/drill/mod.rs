@@ -14,6 +14,7 @@ mod reason;
 mod removal;
 mod simulation;
 mod spread;
+mod verdict;
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -29,6 +30,7 @@ pub use self::{
     reason::StrandReason,
     removal::{InvalidPlace, PlaceKind, RemovedPlace, UnknownPlace},
     spread::{LevelSpread, SpreadConstraint, SpreadDomain},
+    verdict::{ESTIMATE, VerdictDisplay},
 };
 use super::{
     cluster_objects::{ComputeResources, ExtendedResources, NodeTaint, Pod, split},
