@@ -211,6 +211,8 @@ impl GatheredPods {
                 if identity.kind == WorkloadKind::DaemonSet { found.daemons.push(made) } else { found.pods.push(made) }
             }
         }
+        // In one order, whatever the order of manifests.
+        found.pods.sort_by(|one, other| one.key.cmp(&other.key));
         for drilled in found.pods.iter_mut().chain(&mut found.daemons) {
             let (namespace, _) = drilled.key.split_once('/').unwrap_or_default();
             let (known, unknown): (Vec<_>, Vec<_>) = drilled

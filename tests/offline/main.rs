@@ -18,6 +18,7 @@ mod commands;
 mod conditions;
 mod crds;
 mod documents;
+mod drill;
 mod examples;
 mod explain;
 mod explored;

@@ -123,9 +123,9 @@ fn counts(page: &mut TextPage, drill: &Drill<'_>) {
             lines.push(format!("{} {rest}", counted(count, one, many)));
         }
     };
-    let without = "of the displaced: no request for CPU or memory, counted as needing a pod slot alone";
+    let without = "of the displaced with no request for CPU or memory: counted as needing a pod slot alone";
     add(without_requests, "pod", "pods", without);
-    add(unowned, "pod", "pods", "of the displaced: no controller makes them anew; counted as if somebody did");
+    add(unowned, "pod", "pods", "of the displaced that no controller makes anew: counted as if somebody did");
     add(ended, "pod", "pods", "of DaemonSets or static: they end with their node and need no other");
     add(gated, "pod", "pods", "held back by a scheduling gate, and not counted otherwise");
     add(nodes_of_no_pool, "node", "nodes", "of no pool, or of several: nobody can tell whose, and they stay");

@@ -114,19 +114,18 @@ impl fmt::Display for StrandReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(why) => write!(f, "admission would refuse its pods: {why}"),
-            Self::NoClearedPool => f.write_str("no pool that remains is cleared for it: clear another one"),
+            Self::NoClearedPool => f.write_str("no pool is cleared for it: clear another one"),
             Self::NoNode(which) => write!(f, "{which}: add nodes to it"),
             Self::OwnRequirements => f.write_str(
-                "its own nodeSelector or node affinity asks for none of the cleared nodes that remain: correct it, or \
-                 label one",
+                "its own nodeSelector or node affinity asks for none of the cleared nodes: correct it, or label one",
             ),
-            Self::Taints => f.write_str("the cleared nodes that remain have taints that it does not tolerate"),
-            Self::NodesClosed => f.write_str("the cleared nodes that remain are cordoned or not ready"),
+            Self::Taints => f.write_str("the cleared nodes have taints that it does not tolerate: let it tolerate one, or add nodes without"),
+            Self::NodesClosed => f.write_str("the cleared nodes are cordoned or not ready: open one"),
             Self::Volume { claim, volume, lost: true } => {
                 write!(f, "its claim {claim} is bound to volume {volume}, which lies in what goes away: restore it elsewhere")
             }
             Self::Volume { claim, volume, lost: false } => {
-                write!(f, "its claim {claim} is bound to volume {volume}, which no cleared node that remains can reach")
+                write!(f, "its claim {claim} is bound to volume {volume}, which no cleared node can reach: restore it elsewhere")
             }
             Self::ClaimEnding(why) => f.write_str(why),
             Self::DevicesUnknown => {
@@ -138,12 +137,12 @@ impl fmt::Display for StrandReason {
             ),
             Self::Spread => f.write_str(
                 "nodes have room for it, and a topology spread constraint (whenUnsatisfiable: DoNotSchedule) keeps it off \
-                 them",
+                 them: add nodes in another domain",
             ),
             Self::TooSmall { resource } => {
-                write!(f, "the cleared nodes that remain have less {resource} than it requests even when they are empty")
+                write!(f, "the cleared nodes have less {resource} than it requests even when they are empty: add larger ones")
             }
-            Self::Full { resource } => write!(f, "the cleared nodes that remain are full: {resource} runs out first"),
+            Self::Full { resource } => write!(f, "the cleared nodes are full: {resource} runs out first"),
         }
     }
 }

@@ -219,9 +219,10 @@ impl<'a> Simulation<'_, 'a> {
     }
 
     fn is_daemon(&self, pod: &DrillPod) -> bool {
-        let kind = pod.workload.and_then(|at| self.inventory.workloads.get(at)).map(|it| it.identity.kind);
-        let owner = pod.pod.owner.as_ref().and_then(|owner| owner.kind);
-        kind.or(owner) == Some(WorkloadKind::DaemonSet)
+        // Where its DaemonSet was not read, its owner says so; those of other groups do not come back elsewhere either.
+        let of = pod.workload.and_then(|at| self.inventory.workloads.get(at)).map(|it| it.identity.kind);
+        let owner = pod.pod.owner.as_ref().map(|owner| &*owner.kind_said);
+        of == Some(WorkloadKind::DaemonSet) || owner == Some(WorkloadKind::DaemonSet.as_str())
     }
 
     /// Gives the pods at `indices` nodes among `views`, in turns.

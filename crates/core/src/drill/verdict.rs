@@ -1,9 +1,13 @@
 //! Drill verdict: the one sentence that a drill comes to, and what kind of answer it is.
 
-use alloc::{borrow::ToOwned, format, string::String};
+use alloc::{
+    borrow::ToOwned,
+    format,
+    string::{String, ToString as _},
+};
 use core::fmt;
 
-use super::Drill;
+use super::{Drill, RemovedPlace};
 use crate::text::{ListDisplay, counted};
 
 /// That it is an estimate, and of what.
@@ -17,7 +21,7 @@ pub struct VerdictDisplay<'d>(pub &'d Drill<'d>);
 impl fmt::Display for VerdictDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Drill { without, nodes, counts, .. } = self.0;
-        let places = ListDisplay(without.iter());
+        let places = joined(without);
         let waiting = match counts.waiting {
             0 => String::new(),
             1 => "; 1 more has no node even with all that is there".to_owned(),
@@ -32,10 +36,22 @@ impl fmt::Display for VerdictDisplay<'_> {
             (1, 0) => write!(f, "Without {places} ({gone}), the one pod that loses its node finds another{waiting}."),
             (all, 0) => write!(f, "Without {places} ({gone}), all {all} pods that lose their node find another{waiting}."),
             (1, _) => write!(f, "Without {places} ({gone}), the one pod that loses its node finds no other{waiting}."),
+            (all, stranded) if all == stranded => {
+                write!(f, "Without {places} ({gone}), none of the {all} pods that lose their node finds another{waiting}.")
+            }
             (all, stranded) => {
                 let find = if stranded == 1 { "finds" } else { "find" };
                 write!(f, "Without {places} ({gone}), {stranded} of {all} pods that lose their node {find} no other{waiting}.")
             }
         }
+    }
+}
+
+/// `provider a`, `provider a, zone b and pool c`.
+fn joined(places: &[RemovedPlace]) -> String {
+    match places {
+        [] => "anything".to_owned(),
+        [only] => only.to_string(),
+        [first @ .., last] => format!("{} and {last}", ListDisplay(first.iter())),
     }
 }
