@@ -109,8 +109,7 @@ impl DrillCommand {
         };
         let ignored = passed_over::ignored(&[&named], &[&located], &sources);
         let assume = PlanAssumptions { enforced };
-        let asked =
-            DrillInput { inventory: &located.inventory, running, at: input::at(at), assume, without: &without };
+        let asked = DrillInput { inventory: &located.inventory, running, at: input::at(at), assume, without: &without };
         let found = drill(&asked).map_err(|unknown| anyhow::anyhow!(suggested(&unknown)))?;
         match output {
             DrillFormat::Text => output::print(&text::drill(&found, &ignored, layout_of_output(reading.color))),

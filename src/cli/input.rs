@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
-    cluster::{self, ClusterSnapshot, SnapshotScope},
+    cluster::{self, ClusterSnapshot, PodScope, SnapshotScope},
     failure::WrongInput,
     output,
     passed_over::tell_left_out,
@@ -212,10 +212,14 @@ impl InputOptions {
         }
         let given = self.gather(named, sources)?;
         let namespaces = given.workloads.iter().map(|found| found.workload.identity.namespace.to_string()).collect();
+        let pods = match (self.with_pods, running) {
+            (true, _) => PodScope::Room,
+            (false, true) => PodScope::Running,
+            (false, false) => PodScope::Workloads,
+        };
         let wanted = SnapshotScope {
-            workloads: given.workloads.is_empty() || self.with_pods,
-            running,
-            room: self.with_pods,
+            workloads: given.workloads.is_empty(),
+            pods,
             namespaces,
             namespace: self.namespace.clone(),
             own: given.own.keys().map(|(kind, _)| *kind).collect(),

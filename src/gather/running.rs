@@ -112,10 +112,10 @@ impl GatheredPods {
     ) -> Result<(), String> {
         let by = metadata.controller.filter(|_| metadata.exists);
         let of = by.map(|(kind, name)| (kind.to_owned(), Arc::from(namespace), name.to_owned()));
-        let mut object = node.to_json();
-        if let Value::Object(fields) = &mut object {
-            fields.entry("metadata").or_insert_with(|| json!({}))["namespace"] = json!(namespace);
-        }
+        let part = |key: &str| node.get(key).map(ManifestNode::to_json);
+        let object = json!({
+            "metadata": named(part("metadata"), metadata.name, namespace), "spec": part("spec"), "status": part("status"),
+        });
         if let Some(pod) = ReadPod::decode(object, of)? {
             // Several of those that say only how their names begin are several.
             let mut key = format!("{namespace}/{}", metadata.name);
@@ -138,13 +138,8 @@ impl GatheredPods {
         node: &ManifestNode<'_>,
         template: &ManifestNode<'_>,
     ) -> Result<(), String> {
-        let part = |key: &str| template.get(key).map_or_else(|| json!({}), ManifestNode::to_json);
-        let mut metadata = part("metadata");
-        if !metadata.is_object() {
-            metadata = json!({});
-        }
-        metadata["name"] = json!(&*identity.name);
-        metadata["namespace"] = json!(&*identity.namespace);
+        let part = |key: &str| template.get(key).map(ManifestNode::to_json);
+        let metadata = named(part("metadata"), &identity.name, &identity.namespace);
         let object = json!({"metadata": metadata, "spec": part("spec")});
         let Some(pod) = ReadPod::decode(object, None)? else { return Ok(()) };
         let replicas = replicas(identity.kind, node);
@@ -230,15 +225,26 @@ impl GatheredPods {
     }
 }
 
+/// `metadata` of a pod, with its name and its namespace, which it may lack where it was read.
+fn named(metadata: Option<Value>, name: &str, namespace: &str) -> Value {
+    let mut fields = match metadata {
+        Some(Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    fields.insert("name".to_owned(), json!(name));
+    fields.insert("namespace".to_owned(), json!(namespace));
+    Value::Object(fields)
+}
+
 impl ReadPod {
     /// That of `object`; nothing of one that has ended.
     fn decode(object: Value, of: Option<ControllerKey>) -> Result<Option<Self>, String> {
-        let labels = object["metadata"]["labels"].as_object().into_iter().flatten();
+        let labels = object.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
         let labels: Labels =
             labels.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
-        let spread = spread(&object["spec"]["topologySpreadConstraints"], &labels)?;
-        let read: DecodedObject<PodObject, Pod> =
-            serde_json::from_value(object).map_err(|error| error.to_string())?;
+        let spread = object.pointer("/spec/topologySpreadConstraints");
+        let spread = spread.map_or_else(|| Ok(Vec::new()), |listed| self::spread(listed, &labels))?;
+        let read: DecodedObject<PodObject, Pod> = serde_json::from_value(object).map_err(|error| error.to_string())?;
         let pod = read.value?;
         Ok(pod.map(|pod| Self { pod, labels: Arc::new(labels), spread: spread.into(), of }))
     }
@@ -249,14 +255,16 @@ fn spread(listed: &Value, labels: &Labels) -> Result<Vec<SpreadConstraint>, Stri
     if listed.is_null() {
         return Ok(Vec::new());
     }
-    let listed: Vec<TopologySpreadConstraint> = serde_json::from_value(listed.clone())
-        .map_err(|error| format!("spec.topologySpreadConstraints: {error}"))?;
+    let listed: Vec<TopologySpreadConstraint> =
+        serde_json::from_value(listed.clone()).map_err(|error| format!("spec.topologySpreadConstraints: {error}"))?;
     let hard = listed.into_iter().filter(|constraint| constraint.when_unsatisfiable == "DoNotSchedule");
     let read = hard.map(|constraint| {
         let is_honoured = |said: &Option<String>, default: &str| said.as_deref().unwrap_or(default) == "Honor";
-        let own = constraint.match_label_keys.iter().flatten().filter_map(|key| {
-            Some((key.clone(), SelectorOperator::In([labels.get(key)?.clone()].into())))
-        });
+        let own = constraint
+            .match_label_keys
+            .iter()
+            .flatten()
+            .filter_map(|key| Some((key.clone(), SelectorOperator::In([labels.get(key)?.clone()].into()))));
         let terms = constraint.label_selector.as_ref().map_or_else(no_pod, terms);
         SpreadConstraint {
             topology_key: constraint.topology_key.as_str().into(),
@@ -303,9 +311,10 @@ fn replicas(kind: WorkloadKind, node: &ManifestNode<'_>) -> Option<u32> {
             let parallel = number("parallelism").unwrap_or(1);
             Some(number("completions").map_or(parallel, |completions| parallel.min(completions)))
         }
-        WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::ReplicaSet | WorkloadKind::Templated(_) => {
-            Some(number("replicas").unwrap_or(1))
-        }
+        WorkloadKind::Deployment
+        | WorkloadKind::StatefulSet
+        | WorkloadKind::ReplicaSet
+        | WorkloadKind::Templated(_) => Some(number("replicas").unwrap_or(1)),
     }
 }
 

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, ensure};
 use futures::future::LocalBoxFuture;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, Client, ResourceExt,
     api::{DeleteParams, ListParams},
 };
 use rempart_lab::{ControlPlane, ControlPlaneOptions, FakeNode, OperatorProcess, eventually};
@@ -34,7 +34,9 @@ type Play = for<'c> fn(&'c Exchange) -> LocalBoxFuture<'c, Result<()>>;
 pub(crate) fn trials() -> Vec<Trial> {
     let shared = Shared::default();
     let plays: [(&'static str, Play); 2] = [
-        ("drills::kube_scheduler_judges_otherwise_of_few_pods_when_a_provider_is_gone", |it| Box::pin(provider_gone(it))),
+        ("drills::kube_scheduler_judges_otherwise_of_few_pods_when_a_provider_is_gone", |it| {
+            Box::pin(provider_gone(it))
+        }),
         ("drills::who_may_not_read_what_takes_room_is_told_what_is_missing", |it| Box::pin(rights(it))),
     ];
     plays
@@ -182,9 +184,11 @@ impl Exchange {
         for object in made.iter().map(|(object, _)| object).chain([&agent]) {
             eventually("a workload to be made", SOON, async || create(&admin, object).await.map(drop)).await?;
         }
-        wanted.extend(made.iter().map(|(object, replicas)| {
-            (object["metadata"]["name"].as_str().unwrap_or_default().to_owned(), *replicas)
-        }));
+        wanted.extend(
+            made.iter().map(|(object, replicas)| {
+                (object["metadata"]["name"].as_str().unwrap_or_default().to_owned(), *replicas)
+            }),
+        );
         let exchange = Self { cluster, admin, wanted, _operator: operator };
         let pending = exchange.pending(&exchange.wanted).await?;
         ensure!(pending.is_empty(), "all of it fits before: {pending:?}");
@@ -198,8 +202,13 @@ impl Exchange {
         let nodes: Api<Node> = Api::all(self.admin.clone());
         let look = async || {
             let decided = eventually("the scheduler to decide on every pod", SOON * 2, async || {
-                let there: BTreeSet<String> =
-                    nodes.list_metadata(&ListParams::default()).await?.items.iter().map(|node| node.name_any()).collect();
+                let there: BTreeSet<String> = nodes
+                    .list_metadata(&ListParams::default())
+                    .await?
+                    .items
+                    .iter()
+                    .map(ResourceExt::name_any)
+                    .collect();
                 let pods = pods.list(&ListParams::default()).await?.items;
                 let mut found: BTreeMap<String, usize> = BTreeMap::new();
                 let mut pending = BTreeMap::new();
@@ -227,7 +236,8 @@ impl Exchange {
 
     async fn drill(&self, without: &str) -> Result<Value> {
         let output =
-            rempart(self.cluster.admin_kubeconfig(), ["drill", "--without", without, "--cluster", "-o", "json"]).await?;
+            rempart(self.cluster.admin_kubeconfig(), ["drill", "--without", without, "--cluster", "-o", "json"])
+                .await?;
         ensure!(matches!(output.status.code(), Some(0 | 1)), "{}", told(&output.stderr));
         serde_json::from_slice(&output.stdout).with_context(|| told(&output.stderr))
     }
@@ -289,7 +299,8 @@ async fn provider_gone(exchange: &Exchange) -> Result<()> {
     ensure!(displaced > 100, "it displaces {displaced} of them alone: {:#}", judged["summary"]);
 
     let nodes_api: Api<Node> = Api::all(exchange.admin.clone());
-    let gone: Vec<String> = judged["nodes"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    let gone: Vec<String> =
+        judged["nodes"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
     ensure!(gone.len() == 7, "{gone:?}");
     for name in &gone {
         nodes_api.delete(name, &DeleteParams::default()).await?;
@@ -329,7 +340,9 @@ async fn provider_gone(exchange: &Exchange) -> Result<()> {
 
     // The cure, taken: what waited for room finds it, and what waits for something else goes on to wait.
     let mut cure: BTreeMap<String, usize> = BTreeMap::new();
-    for nodes in judged["levels"].as_array().into_iter().flatten().flat_map(|level| level["cure"].as_array()).flatten() {
+    for nodes in
+        judged["levels"].as_array().into_iter().flatten().filter_map(|level| level["cure"].as_array()).flatten()
+    {
         *cure.entry(nodes["pool"].as_str().context("no pool")?.to_owned()).or_default() += count(&nodes["nodes"]);
     }
     ensure!(!cure.is_empty(), "{:#}", judged["levels"]);

@@ -136,19 +136,27 @@ fn each_reason_for_which_a_pod_is_stranded_is_told() {
         ("no node", vec![east.clone(), pod("a", "e-1", "1", "")], vec![(1, "NoClearedNode", None)]),
         ("selector", vec![east.clone(), west(""), high(2, "1", on_east)], vec![(2, "OwnRequirements", None)]),
         ("taints", vec![east.clone(), west(taint), pod("a", "e-1", "1", "")], vec![(1, "Taints", None)]),
-        ("cordoned", vec![east.clone(), west("unschedulable: true"), pod("a", "e-1", "1", "")], vec![
-            (1, "NodesClosed", None),
-        ]),
+        (
+            "cordoned",
+            vec![east.clone(), west("unschedulable: true"), pod("a", "e-1", "1", "")],
+            vec![(1, "NodesClosed", None)],
+        ),
         ("too small", vec![east.clone(), west(""), pod("a", "e-1", "5", "")], vec![(1, "NodesTooSmall", Some("cpu"))]),
-        ("full", vec![east.clone(), west(""), pod("b", "w-1", "3", ""), pod("aa", "e-1", "2", "")], vec![
-            (1, "NoCapacity", Some("cpu")),
-        ]),
-        ("volume there", vec![east.clone(), west(""), volume("east"), pod("a", "e-1", "1", claim)], vec![
-            (1, "VolumeLost", None),
-        ]),
-        ("volume nowhere", vec![east.clone(), west(""), volume("north"), pod("a", "e-1", "1", claim)], vec![
-            (1, "VolumePinned", None),
-        ]),
+        (
+            "full",
+            vec![east.clone(), west(""), pod("b", "w-1", "3", ""), pod("aa", "e-1", "2", "")],
+            vec![(1, "NoCapacity", Some("cpu"))],
+        ),
+        (
+            "volume there",
+            vec![east.clone(), west(""), volume("east"), pod("a", "e-1", "1", claim)],
+            vec![(1, "VolumeLost", None)],
+        ),
+        (
+            "volume nowhere",
+            vec![east.clone(), west(""), volume("north"), pod("a", "e-1", "1", claim)],
+            vec![(1, "VolumePinned", None)],
+        ),
         ("spread", vec![east.clone(), west(""), high(4, "500m", spread)], vec![(2, "Spread", None)]),
         ("apart", vec![east.clone(), west(""), high(2, "1", apart)], vec![(1, "NodesTaken", None)]),
         ("devices", vec![east.clone(), west(""), pod("a", "e-1", "1", devices)], vec![(1, "DevicesUnknown", None)]),

@@ -38,7 +38,7 @@ use super::{
     inventory::PlanInventory,
     name::PoolName,
     plan::PlanAssumptions,
-    pod_requirements::{LevelRef, PodRequirements, RequirementsResolver},
+    pod_requirements::{LevelRef, PodRequirements, PolicyRequirement, RequirementsResolver},
     selector::Labels,
     sensitivity::{ControllerStatements, PodSensitivity},
     workload::{WorkloadIdentity, WorkloadKind},
@@ -238,12 +238,12 @@ pub fn drill<'a>(input: &DrillInput<'a>) -> Result<Drill<'a>, UnknownPlace> {
             PodFate::Waiting(reason) => (&mut waiting, reason),
             _ => continue,
         };
-        let named = needs.policies.iter().filter_map(|required| required.level()).map(|level| level.named()).collect();
+        let named = needs.policies.iter().filter_map(PolicyRequirement::level).map(|level| level.named()).collect();
         let key = (identity(inventory, pod), reason.clone());
         let (count, _): &mut (usize, Vec<_>) = list.entry(key).or_insert((0, named));
         *count = count.saturating_add(1);
     }
-    let told = |list: BTreeMap<(WorkloadIdentity, StrandReason), (usize, Vec<(String, String)>)>| {
+    let told = |list: UnplacedByWorkload| {
         let told = list.into_iter();
         let told = told.map(|((workload, reason), (pods, levels))| StrandedPods { workload, reason, pods, levels });
         told.collect()
@@ -270,25 +270,32 @@ fn resolve<'a>(
     pod: &'a DrillPod,
 ) -> Rc<PodRequirements<'a>> {
     let (namespace, _) = split(&pod.key);
-    resolver.requirements(namespace, || inventory.namespace(namespace), |statement| {
-        match pod.workload.and_then(|at| inventory.workloads.get(at)) {
-            Some(workload) => workload.sensitivity(statement),
-            None => {
+    resolver.requirements(
+        namespace,
+        || inventory.namespace(namespace),
+        |statement| {
+            if let Some(workload) = pod.workload.and_then(|at| inventory.workloads.get(at)) {
+                workload.sensitivity(statement)
+            } else {
                 let own = ControllerStatements { own: None, template: &pod.pod.statements };
                 PodSensitivity::new(statement, [own], None)
             }
-        }
-    })
+        },
+    )
 }
 
 /// The workload of `pod`; the pod itself where that was not read.
 fn identity(inventory: &PlanInventory, pod: &DrillPod) -> WorkloadIdentity {
     let known = pod.workload.and_then(|at| inventory.workloads.get(at));
-    known.map(|workload| workload.identity.clone()).unwrap_or_else(|| {
+    let alone = || {
         let (namespace, name) = split(&pod.key);
         WorkloadIdentity { namespace: namespace.into(), kind: WorkloadKind::Pod, name: name.into() }
-    })
+    };
+    known.map_or_else(alone, |workload| workload.identity.clone())
 }
+
+/// How many pods of a workload find no node for a reason, with their levels.
+type UnplacedByWorkload = BTreeMap<(WorkloadIdentity, StrandReason), (usize, Vec<(String, String)>)>;
 
 /// By policy and rank; what no policy governs comes last.
 type LevelKey<'a> = (bool, Option<(&'a str, usize)>);

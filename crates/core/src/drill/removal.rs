@@ -3,18 +3,13 @@
 //! Takes them as they are named, and gives the pools and nodes that go with them. A name that nobody bears is an error: a
 //! drill without anything would say that everything fits.
 
-use alloc::{
-    borrow::ToOwned,
-    collections::BTreeSet,
-    string::String,
-    vec::Vec,
-};
+use alloc::{borrow::ToOwned, collections::BTreeSet, string::String, vec::Vec};
 use core::{fmt, str::FromStr};
 
 use crate::{
     catalogue::{Catalogue, Pool},
     inventory::PlanInventory,
-    name::{PoolName, quoted},
+    name::{PoolName, ProviderName, quoted},
     pool_membership::{NodeIdentity, claims},
     text::FewDisplay,
 };
@@ -139,13 +134,11 @@ fn known(catalogue: &Catalogue, kind: PlaceKind) -> BTreeSet<&str> {
     let pools = catalogue.pools.values();
     match kind {
         PlaceKind::Provider => {
-            let recorded = catalogue.providers.keys().map(|name| name.as_str());
+            let recorded = catalogue.providers.keys().map(ProviderName::as_str);
             recorded.chain(pools.map(|pool| pool.provider.as_str())).collect()
         }
         PlaceKind::Region => zones().map(|zone| zone.region.as_str()).collect(),
-        PlaceKind::Zone => {
-            zones().map(|zone| zone.name.as_str()).chain(pools.map(|pool| pool.zone.as_str())).collect()
-        }
+        PlaceKind::Zone => zones().map(|zone| zone.name.as_str()).chain(pools.map(|pool| pool.zone.as_str())).collect(),
         PlaceKind::Pool => pools.map(|pool| pool.name.as_str()).collect(),
     }
 }

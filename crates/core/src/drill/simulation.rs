@@ -166,9 +166,10 @@ impl<'a> Simulation<'_, 'a> {
         let mut fates: Vec<Option<PodFate>> = running.pods.iter().map(|pod| self.known_fate(pod)).collect();
         // Those that have no node are given one before anything goes away.
         let homeless = |pod: &DrillPod| pod.pod.node.is_none() && pod.pod.is_active();
-        let (views, none) = (before.views(inventory, running), Objects::default());
+        let (views, others) = (before.views(inventory, running), OtherObjects::default());
         let lies_nowhere = |_: &str| false;
-        let found = self.place(&before, &views, &none.with(&standing, inventory), &undecided(running, &fates, homeless));
+        let found =
+            self.place(&before, &views, &others.with(&standing, inventory), &undecided(running, &fates, homeless));
         for (index, found) in found {
             let (Some(pod), Some(fate)) = (running.pods.get(index), fates.get_mut(index)) else { continue };
             match found {
@@ -190,13 +191,13 @@ impl<'a> Simulation<'_, 'a> {
             let volume = inventory.volumes.get(volume);
             lost.into_iter().any(|node| volume.is_some_and(|it| it.is_reached_from(node.name, &node.labels)))
         };
-        let found = self.place(&after, &remaining, &none.with(&standing, inventory), &displaced);
+        let found = self.place(&after, &remaining, &others.with(&standing, inventory), &displaced);
         for (index, found) in found {
             if let Some(fate) = fates.get_mut(index) {
                 *fate = Some(found.map_or_else(|why| PodFate::Stranded(reason(why, reached)), |_| PodFate::Fits));
             }
         }
-        let nodes_of_no_pool = before.nodes.iter().filter(|(_, pool)| pool.is_none()).count();
+        let nodes_of_no_pool = after.nodes.iter().filter(|(_, pool)| pool.is_none()).count();
         SimulationOutcome {
             fates: fates.into_iter().map(|fate| fate.unwrap_or(PodFate::Stays)).collect(),
             places: after,
@@ -228,7 +229,7 @@ impl<'a> Simulation<'_, 'a> {
     /// Gives the pods at `indices` nodes among `views`, in turns.
     fn place(
         &self,
-        places: &JudgedPlaces<'a>,
+        judged: &JudgedPlaces<'a>,
         views: &[NodeView<'_>],
         objects: &ClusterObjects<'_>,
         indices: &[usize],
@@ -240,7 +241,7 @@ impl<'a> Simulation<'_, 'a> {
             lingering: &policies,
             exempt: &names,
             nodes: views,
-            pools: &places.stamps,
+            pools: &judged.stamps,
             moving: &owners,
         };
         let labels: BTreeMap<&str, &Labels> =
@@ -264,11 +265,11 @@ impl<'a> Simulation<'_, 'a> {
             let constraints = spread::constraints(&pod.spread, &pod.labels, needs);
             let open = counts.open(&constraints, (namespace, &pod.labels), (&pod.pod, needs), views);
             let allows = |at: usize| views.get(at).is_some_and(|node| open.iter().all(|open| open.include(node)));
-            let placed = placer.place(&pod.key, &pod.pod, needs, allows);
-            if let Ok(node) = placed {
+            let given = placer.place(&pod.key, &pod.pod, needs, allows);
+            if let Ok(node) = given {
                 counts.add(&SpreadPod { namespace, labels: &pod.labels, node });
             }
-            found.push((index, placed.map_err(|unplaced| Unfit::Unplaced(Box::new(unplaced)))));
+            found.push((index, given.map_err(|unplaced| Unfit::Unplaced(Box::new(unplaced)))));
         }
         found
     }
@@ -339,11 +340,7 @@ fn reason(unfit: Unfit, lies_in: impl FnOnce(&str) -> bool) -> StrandReason {
 }
 
 /// The places of the pods whose fate is open and that are `wanted`.
-fn undecided(
-    running: &RunningCluster,
-    fates: &[Option<PodFate>],
-    wanted: impl Fn(&DrillPod) -> bool,
-) -> Vec<usize> {
+fn undecided(running: &RunningCluster, fates: &[Option<PodFate>], wanted: impl Fn(&DrillPod) -> bool) -> Vec<usize> {
     let pods = running.pods.iter().zip(fates).enumerate();
     pods.filter(|(_, (pod, fate))| fate.is_none() && wanted(pod)).map(|(index, _)| index).collect()
 }
@@ -359,12 +356,12 @@ fn with(taken: &ComputeResources, pod: &Pod) -> ComputeResources {
 
 /// What a drill does not ask of what runs: controllers and namespaces, which the inventory has.
 #[derive(Default)]
-struct Objects {
+struct OtherObjects {
     controllers: BTreeMap<String, crate::cluster_objects::Controller>,
     namespaces: BTreeMap<String, Namespace>,
 }
 
-impl Objects {
+impl OtherObjects {
     fn with<'o>(&'o self, pods: &'o BTreeMap<String, Pod>, inventory: &'o PlanInventory) -> ClusterObjects<'o> {
         let controllers = &self.controllers;
         ClusterObjects {

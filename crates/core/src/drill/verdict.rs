@@ -34,14 +34,22 @@ impl fmt::Display for VerdictDisplay<'_> {
         match (counts.displaced, counts.stranded) {
             (0, _) => write!(f, "Without {places} ({gone}), no pod would have to find another node{waiting}."),
             (1, 0) => write!(f, "Without {places} ({gone}), the one pod that loses its node finds another{waiting}."),
-            (all, 0) => write!(f, "Without {places} ({gone}), all {all} pods that lose their node find another{waiting}."),
+            (all, 0) => {
+                write!(f, "Without {places} ({gone}), all {all} pods that lose their node find another{waiting}.")
+            }
             (1, _) => write!(f, "Without {places} ({gone}), the one pod that loses its node finds no other{waiting}."),
             (all, stranded) if all == stranded => {
-                write!(f, "Without {places} ({gone}), none of the {all} pods that lose their node finds another{waiting}.")
+                write!(
+                    f,
+                    "Without {places} ({gone}), none of the {all} pods that lose their node finds another{waiting}."
+                )
             }
             (all, stranded) => {
                 let find = if stranded == 1 { "finds" } else { "find" };
-                write!(f, "Without {places} ({gone}), {stranded} of {all} pods that lose their node {find} no other{waiting}.")
+                write!(
+                    f,
+                    "Without {places} ({gone}), {stranded} of {all} pods that lose their node {find} no other{waiting}."
+                )
             }
         }
     }

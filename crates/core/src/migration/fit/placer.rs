@@ -18,7 +18,9 @@ use super::{
     class, domains, left, stop, taken,
 };
 use crate::{
-    cluster_objects::{ClusterObjects, ComputeResources, ExtendedResources, NodeView, ObjectUid, Pod, split, tolerates},
+    cluster_objects::{
+        ClusterObjects, ComputeResources, ExtendedResources, NodeView, ObjectUid, Pod, split, tolerates,
+    },
     compliance::PlacementFacts,
     pod_requirements::PodRequirements,
 };
@@ -102,8 +104,7 @@ impl<'s, 'a> PodPlacer<'s, 'a> {
         let candidates = self.candidates(namespace, pod, needs);
         let (objects, facts) = (self.fit.objects, self.fit.facts);
         let apart = pod.owner.as_ref().filter(|_| !pod.scheduling.anti_affinity_keys.is_empty());
-        let apart =
-            apart.map(|owner| &*self.taken.entry(owner.uid).or_insert_with(|| taken(objects, facts, key, pod)));
+        let apart = apart.map(|owner| &*self.taken.entry(owner.uid).or_insert_with(|| taken(objects, facts, key, pod)));
         let (mut best, mut furthest, mut by_spread) = (None, candidates.furthest, false);
         for at in candidates.nodes.iter().copied() {
             let (Some(node), Some(left)) = (facts.nodes.get(at), self.left.get(at)) else { continue };
@@ -217,11 +218,8 @@ fn most_lacking<'p>(
     let mut lacking: BTreeMap<&str, usize> = BTreeMap::new();
     let ComputeResources { cpu_milli, memory, pods } = asked(pod);
     for (common, others) in places {
-        let standard = [
-            ("cpu", common.cpu_milli < cpu_milli),
-            ("memory", common.memory < memory),
-            ("pods", common.pods < pods),
-        ];
+        let standard =
+            [("cpu", common.cpu_milli < cpu_milli), ("memory", common.memory < memory), ("pods", common.pods < pods)];
         let asked = pod.scheduling.extended_resources.iter();
         let other = asked.map(|(name, amount)| (&**name, others.get(name).is_none_or(|left| left < amount)));
         for (name, _) in standard.into_iter().chain(other).filter(|(_, lacks)| *lacks) {
