@@ -112,7 +112,7 @@ impl GatheredPods {
     ) -> Result<(), String> {
         let by = metadata.controller.filter(|_| metadata.exists);
         let of = by.map(|(kind, name)| (kind.to_owned(), Arc::from(namespace), name.to_owned()));
-        let part = |key: &str| node.get(key).map(ManifestNode::to_json);
+        let part = |key: &str| part(node, key);
         let object = json!({
             "metadata": named(part("metadata"), metadata.name, namespace), "spec": part("spec"), "status": part("status"),
         });
@@ -138,7 +138,7 @@ impl GatheredPods {
         node: &ManifestNode<'_>,
         template: &ManifestNode<'_>,
     ) -> Result<(), String> {
-        let part = |key: &str| template.get(key).map(ManifestNode::to_json);
+        let part = |key: &str| part(template, key);
         let metadata = named(part("metadata"), &identity.name, &identity.namespace);
         let object = json!({"metadata": metadata, "spec": part("spec")});
         let Some(pod) = ReadPod::decode(object, None)? else { return Ok(()) };
@@ -225,10 +225,15 @@ impl GatheredPods {
     }
 }
 
+/// What `node` has under `key`; an object without fields where it has nothing there, as in a manifest without a status.
+fn part(node: &ManifestNode<'_>, key: &str) -> Value {
+    node.get(key).filter(|found| !found.is_null()).map_or_else(|| json!({}), ManifestNode::to_json)
+}
+
 /// `metadata` of a pod, with its name and its namespace, which it may lack where it was read.
-fn named(metadata: Option<Value>, name: &str, namespace: &str) -> Value {
+fn named(metadata: Value, name: &str, namespace: &str) -> Value {
     let mut fields = match metadata {
-        Some(Value::Object(fields)) => fields,
+        Value::Object(fields) => fields,
         _ => serde_json::Map::new(),
     };
     fields.insert("name".to_owned(), json!(name));
