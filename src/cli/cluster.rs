@@ -79,13 +79,24 @@ const RUNNING: [ListedResource; 3] = [
 const CLAIMS: ListedResource = ListedResource::of("/api/v1", "persistentvolumeclaims", true);
 const VOLUMES: ListedResource = ListedResource::of("/api/v1", "persistentvolumes", true);
 
+/// What of the pods of a cluster is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PodScope {
+    /// Those that are workloads of their own.
+    Workloads,
+    /// Whose stand where, too.
+    Running,
+    /// What room there is beside them: then every node, workload and pod is needed, whoever's it is.
+    Room,
+}
+
 /// What of a cluster is asked for beside our own objects, the namespaces and the nodes.
 #[derive(Clone, Debug)]
 pub(super) struct SnapshotScope {
     /// The workloads.
     pub(super) workloads: bool,
-    /// Whose pods stand where.
-    pub(super) running: bool,
+    /// What of the pods.
+    pub(super) pods: PodScope,
     /// The namespaces that matter, where not all of them may be listed.
     pub(super) namespaces: BTreeSet<String>,
     /// The namespace whose workloads are taken where those of all may not be listed.
@@ -211,14 +222,15 @@ async fn fetch(
     let namespace = &wanted.namespace;
     let mut rest = StreamedObjects { client: &client, sources, gathered: empty.clone(), namespace, unread };
     rest.namespaces(&wanted.namespaces).await?;
-    rest.take(&NODES).await?;
-    if wanted.workloads {
-        for resource in &WORKLOADS {
-            rest.take_of_namespace(resource, wanted.running).await?;
+    if wanted.pods == PodScope::Room {
+        rest.take_whole(std::iter::once(&NODES).chain(&WORKLOADS).chain(&RUNNING)).await?;
+    } else {
+        let running = wanted.pods == PodScope::Running;
+        rest.take(&NODES).await?;
+        for resource in WORKLOADS.iter().filter(|_| wanted.workloads) {
+            rest.take_of_namespace(resource, running).await?;
         }
-    }
-    if wanted.workloads || wanted.running {
-        for resource in &RUNNING {
+        for resource in RUNNING.iter().filter(|_| wanted.workloads || running) {
             rest.take_of_namespace(resource, true).await?;
         }
     }
@@ -341,6 +353,21 @@ impl StreamedObjects<'_> {
         }
         let resource = ListedResource { optional: resource.optional || optional, ..*resource };
         self.forgive(&resource, Err(error))
+    }
+
+    /// Takes the objects of all namespaces, without any of which nobody knows what room there is.
+    async fn take_whole(&mut self, resources: impl Iterator<Item = &ListedResource>) -> anyhow::Result<()> {
+        let mut missing = Vec::new();
+        let mut first = None;
+        for resource in resources {
+            if let Err(error) = self.list(resource, None).await {
+                missing.push(resource.plural);
+                first.get_or_insert(error);
+            }
+        }
+        let Some(error) = first else { return Ok(()) };
+        let missing = ListDisplay(missing.iter());
+        Err(anyhow::Error::from(error).context(format!("nobody knows what room there is without {missing}")))
     }
 
     async fn list(&mut self, resource: &ListedResource, namespace: Option<&str>) -> Result<(), ListError> {

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
-    cluster::{self, ClusterSnapshot, SnapshotScope},
+    cluster::{self, ClusterSnapshot, PodScope, SnapshotScope},
     failure::WrongInput,
     output,
     passed_over::tell_left_out,
@@ -77,6 +77,10 @@ pub(super) struct InputOptions {
     /// When to colour
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub(super) color: ColourChoice,
+
+    /// Whether what pods request and nodes have is asked for, which is not typed but follows from the command
+    #[arg(skip)]
+    pub(super) with_pods: bool,
 }
 
 /// A valid name of a namespace.
@@ -187,7 +191,8 @@ impl InputOptions {
     /// When a kind is not written as it must be.
     fn empty(&self) -> anyhow::Result<GatheredObjects<'static>> {
         let templates = self.templates()?;
-        Ok(GatheredObjects::new(&self.namespace).with_templates(templates))
+        let empty = GatheredObjects::new(&self.namespace).with_templates(templates);
+        Ok(if self.with_pods { empty.with_pods() } else { empty })
     }
 
     /// The kinds of others that have pods.
@@ -214,9 +219,14 @@ impl InputOptions {
         }
         let given = self.gather(named, sources)?;
         let namespaces = given.workloads.iter().map(|found| found.workload.identity.namespace.to_string()).collect();
+        let pods = match (self.with_pods, running) {
+            (true, _) => PodScope::Room,
+            (false, true) => PodScope::Running,
+            (false, false) => PodScope::Workloads,
+        };
         let wanted = SnapshotScope {
             workloads: given.workloads.is_empty(),
-            running,
+            pods,
             namespaces,
             namespace: self.namespace.clone(),
             own: given.own.keys().map(|(kind, _)| *kind).collect(),

@@ -9,6 +9,7 @@ mod cluster;
 mod complete;
 mod completion;
 mod crds;
+mod drill;
 mod explain;
 mod failure;
 mod impact;
@@ -47,6 +48,7 @@ enum CommandChoice {
     Plan(plan::PlanCommand),
     Explain(explain::ExplainCommand),
     Impact(impact::ImpactCommand),
+    Drill(drill::DrillCommand),
     Lint(lint::LintCommand),
     Catalogue(catalogue::CatalogueCommand),
     Complete(complete::CompleteCommand),
@@ -88,6 +90,7 @@ impl CommandLine {
             CommandChoice::Plan(plan) => (plan.execute(), COULD_NOT_JUDGE),
             CommandChoice::Explain(explain) => (explain.execute(), COULD_NOT_JUDGE),
             CommandChoice::Impact(impact) => (impact.execute(), COULD_NOT_JUDGE),
+            CommandChoice::Drill(drill) => (drill.execute(), COULD_NOT_JUDGE),
             CommandChoice::Lint(lint) => (lint.execute(), COULD_NOT_JUDGE),
             CommandChoice::Catalogue(catalogue) => (catalogue.execute(), COULD_NOT_JUDGE),
             CommandChoice::Complete(complete) => (complete.execute(), COULD_NOT_JUDGE),

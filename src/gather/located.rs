@@ -19,6 +19,7 @@ use crate::{
 };
 use rempart_core::{
     clearance::ClearanceInput,
+    drill::RunningCluster,
     inventory::PlanInventory,
     keys,
     name::quoted,
@@ -38,6 +39,8 @@ pub struct GatherSettings {
 pub struct LocatedInventory<'t> {
     /// What is judged.
     pub inventory: PlanInventory,
+    /// What runs and how much room there is, where that was asked for.
+    pub running: Option<RunningCluster>,
     /// Where the workloads of the inventory stand, in its order.
     pub origins: Vec<super::WorkloadOrigin>,
     /// Our own objects, with what was written.
@@ -79,16 +82,21 @@ impl<'t> GatheredObjects<'t> {
         let known = |(name, found): (&Arc<str>, &LocatedNamespace)| {
             (Arc::clone(name), rempart_core::namespace::Namespace::new(0, found.labels.clone()))
         };
+        let inventory = PlanInventory {
+            world,
+            namespaces: self.namespaces.iter().map(known).collect(),
+            exempt: settings.exempt.iter().cloned().collect(),
+            nodes: self.nodes,
+            workloads,
+            claims: self.claims,
+            volumes: self.volumes,
+        };
+        let controllers = &self.controllers;
+        let owner = |by: &ControllerKey| identity(controllers.get(by).unwrap_or(by));
+        let running = self.pods.map(|pods| pods.into_running(&inventory, owner));
         LocatedInventory {
-            inventory: PlanInventory {
-                world,
-                namespaces: self.namespaces.iter().map(known).collect(),
-                exempt: settings.exempt.iter().cloned().collect(),
-                nodes: self.nodes,
-                workloads,
-                claims: self.claims,
-                volumes: self.volumes,
-            },
+            inventory,
+            running,
             origins,
             own: self.own,
             namespaces: self.namespaces,

@@ -15,6 +15,7 @@ mod placeholder;
 mod pod;
 mod pod_templates;
 mod repeated;
+mod running;
 mod unheard;
 mod unjudged;
 mod volume;
@@ -25,7 +26,7 @@ use std::{
     sync::Arc,
 };
 
-use self::{kind::ObjectClass, metadata::ObjectMetadata, volume::WorkloadClaims};
+use self::{kind::ObjectClass, metadata::ObjectMetadata, running::GatheredPods, volume::WorkloadClaims};
 pub use self::{
     located::{GatherSettings, LocatedInventory},
     own::{OwnObject, OwnSpec, demander},
@@ -85,6 +86,8 @@ pub struct GatheredObjects<'t> {
     running: Vec<RunningPod>,
     /// Who controls what itself controls pods: `ReplicaSet`s and `Job`s.
     controllers: HashMap<ControllerKey, ControllerKey>,
+    /// What pods request and nodes have, where that is asked for.
+    pods: Option<GatheredPods>,
     names: HashMap<String, Arc<str>>,
 }
 
@@ -169,6 +172,12 @@ impl<'t> GatheredObjects<'t> {
         Self { templates, ..self }
     }
 
+    /// The same, with what pods request and nodes have: not everybody who asks needs it, and it is more than all else.
+    #[must_use]
+    pub fn with_pods(self) -> Self {
+        Self { pods: Some(GatheredPods::default()), ..self }
+    }
+
     /// Takes in what a reader found in `file`, which was named.
     pub fn take(&mut self, file: FileId, found: Result<ManifestObject<'t>, Diagnostic>) {
         self.take_from(file, FileOrigin::Named, found);
@@ -235,6 +244,13 @@ impl<'t> GatheredObjects<'t> {
         self.orphans.extend(other.orphans);
         self.running.extend(other.running);
         self.controllers.extend(other.controllers);
+        self.complete_pods(other.pods);
+    }
+
+    fn complete_pods(&mut self, other: Option<GatheredPods>) {
+        if let (Some(pods), Some(other)) = (&mut self.pods, other) {
+            pods.complete(other);
+        }
     }
 
     /// What `other` has beside it: objects of our own, namespaces and nodes by name, workloads where there are none yet.
@@ -251,6 +267,8 @@ impl<'t> GatheredObjects<'t> {
         }
         if self.workloads.is_empty() {
             self.workloads = other.workloads;
+        } else if self.pods.is_some() {
+            running::add_unknown(&mut self.workloads, other.workloads);
         }
         for (name, claim) in other.claims {
             self.claims.entry(name).or_insert(claim);
@@ -263,6 +281,7 @@ impl<'t> GatheredObjects<'t> {
         }
         self.running.extend(other.running);
         self.controllers.extend(other.controllers);
+        self.complete_pods(other.pods);
         self.diagnostics.extend(other.diagnostics.into_vec());
     }
 
@@ -464,6 +483,11 @@ impl<'t> GatheredObjects<'t> {
                 .map(str::to_owned),
         };
         let name = self.shared(metadata.name);
+        if let Some(Err(why)) = self.pods.as_mut().map(|pods| pods.node(&name, node)) {
+            let object = format!("Node {name}");
+            let told = Diagnostic::error("NoRoom", why).at(file, metadata.name_span).of(object);
+            self.diagnostics.push(told.hint("take it from `kubectl get nodes -o yaml`"));
+        }
         let differs = self.nodes.get(&name).is_some_and(|first| *first != found);
         self.nodes.insert(Arc::clone(&name), found);
         self.twice("Node", &name, differs, Some((file, metadata.name_span)));

@@ -164,7 +164,20 @@ impl ReadWorkload<'_, '_, '_> {
     fn take(self, gathered: &mut GatheredObjects<'_>, namespace: Arc<str>) -> LocatedWorkload {
         let object = format!("{} {namespace}/{}", self.kind, self.name);
         let (file, mut faults) = (self.file, Vec::new());
+        let (metadata, node) = (self.metadata, self.node);
+        let template = self.template.as_ref().map(|place| place.node);
         let found = self.read(namespace, &object, &mut faults, &mut |name| gathered.shared(name));
+        if let Some(pods) = &mut gathered.pods {
+            let identity = &found.workload.identity;
+            let read = match template {
+                None => pods.pod(&identity.namespace, metadata, node),
+                Some(Some(template)) => pods.template(identity, &found.claims, node, template),
+                Some(None) => Ok(()),
+            };
+            faults.extend(read.err().map(|why| {
+                UnplacedDiagnostic::error("NotReadable", why).at_place(metadata.name_span).of(object.clone())
+            }));
+        }
         gathered.diagnostics.extend(faults.into_iter().map(|fault| fault.in_file(file)));
         found
     }

@@ -19,6 +19,7 @@ mod checking;
 mod commands;
 mod completion;
 mod costs;
+mod drills;
 mod ending;
 mod endings;
 mod exceptions;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         commands::trials(),
         completion::trials(),
         costs::trials(),
+        drills::trials(),
         ending::trials(),
         endings::trials(),
         exceptions::trials(),

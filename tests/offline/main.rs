@@ -21,6 +21,7 @@ mod completion;
 mod conditions;
 mod crds;
 mod documents;
+mod drill;
 mod examples;
 mod explain;
 mod explored;

@@ -23,6 +23,7 @@ pub mod compliance;
 pub mod coverage;
 pub mod derivation;
 mod derivation_display;
+pub mod drill;
 pub mod impact;
 pub mod instant;
 pub mod inventory;

@@ -1,7 +1,7 @@
 //! Fields that several kinds share: identifiers, conditions, amounts of resources and label entries, decoded from objects of
 //! others. Leaves: they take nothing from the kinds that have them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
 
@@ -35,7 +35,15 @@ pub struct PartialCondition {
 /// Amounts of what pods ask for and nodes have, as they are written.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]
-pub struct ResourceAmounts(BTreeMap<String, String>);
+pub struct ResourceAmounts(BTreeMap<String, WrittenQuantity>);
+
+/// An amount as it is written. The API server writes text; whoever writes manifests may write a number.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum WrittenQuantity {
+    Text(String),
+    Number(serde_json::Number),
+}
 
 impl ResourceAmounts {
     /// Whether an amount of the resource `name` is written.
@@ -46,9 +54,13 @@ impl ResourceAmounts {
     /// They, read, or which of them cannot be.
     pub fn read(&self) -> Result<(ComputeResources, ExtendedResources), String> {
         let (mut common, mut others) = (ComputeResources::default(), ExtendedResources::new());
-        for (name, text) in &self.0 {
+        for (name, written) in &self.0 {
+            let text = match written {
+                WrittenQuantity::Text(text) => Cow::Borrowed(text.as_str()),
+                WrittenQuantity::Number(number) => Cow::Owned(number.to_string()),
+            };
             let with = if name == "cpu" { quantity::thousandths } else { quantity::units };
-            let amount = with(text).ok_or_else(|| format!("{name}: {text:?} is no quantity"))?;
+            let amount = with(&text).ok_or_else(|| format!("{name}: {text:?} is no quantity"))?;
             match name.as_str() {
                 "cpu" => common.cpu_milli = amount,
                 "memory" => common.memory = amount,

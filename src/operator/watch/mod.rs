@@ -15,7 +15,7 @@ pub mod pod;
 mod quantity;
 pub mod record;
 mod renewal;
-mod template;
+pub mod template;
 mod volume;
 
 use futures::{StreamExt, pin_mut};

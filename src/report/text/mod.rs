@@ -1,5 +1,6 @@
 //! Reports for people: what needs them first, then the rest, then a sentence that sums it up.
 
+mod drill;
 mod impact;
 mod not_judged;
 mod plan;
@@ -9,7 +10,7 @@ mod wishes;
 
 use std::fmt::Display;
 
-pub use self::{impact::impact, plan::plan};
+pub use self::{drill::drill, impact::impact, plan::plan};
 use crate::terminal::{TextLayout, TextPage};
 
 /// How much is said.

@@ -5,6 +5,9 @@
 //! reach of volumes, and distance from a pod's own like. Not asked are affinity to other pods, distance from other
 //! workloads and topology spread.
 
+mod capacity;
+mod placer;
+
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
@@ -17,11 +20,9 @@ use alloc::{
 };
 use core::{cell::OnceCell, fmt};
 
+use self::capacity::{RemainingCapacity, asked, left};
 use crate::{
-    cluster_objects::{
-        ClusterObjects, ComputeResources, ExtendedResources, NodeView, ObjectUid, Pod, PodPhase, has_others, split,
-        tolerates,
-    },
+    cluster_objects::{ClusterObjects, ComputeResources, NodeView, ObjectUid, Pod, has_others, split, tolerates},
     compliance::PlacementFacts,
     keys,
     name::PoolName,
@@ -31,6 +32,8 @@ use crate::{
     volume::VolumeReach,
     workload::NodeRequirements,
 };
+
+pub use self::placer::{EmptyNodes, NodeRefusal, PodPlacer, Unplaced};
 
 /// Why no node could take a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -151,43 +154,11 @@ pub enum FitRequirement {
     Apart,
 }
 
-/// What a place must have left for `pod`.
-fn asked(pod: &Pod) -> ComputeResources {
-    ComputeResources { pods: 1, ..pod.requests }
-}
-
 /// Whether the node `node` takes new pods, and `pod`, which `wants` that, among them.
 fn accepts_pod(node: &NodeView<'_>, pod: &Pod, node_requirements: &NodeRequirements) -> bool {
     node.schedulable
         && tolerates(&pod.scheduling.tolerations, node.taints)
         && node_requirements.accept(node.name, &node.labels)
-}
-
-/// What is left on a node.
-struct RemainingCapacity {
-    common: ComputeResources,
-    /// Of other resources, once some of them are taken; all of them before.
-    others: Option<ExtendedResources>,
-}
-
-impl RemainingCapacity {
-    fn has_room_for(&self, pod: &Pod, node: &NodeView<'_>) -> bool {
-        let others = self.others.as_ref().unwrap_or(node.extended_resources);
-        self.common.has_room_for(&asked(pod)) && has_others(others, &pod.scheduling.extended_resources)
-    }
-
-    fn take(&mut self, pod: &Pod, node: &NodeView<'_>) {
-        self.common = self.common.without(&asked(pod));
-        if pod.scheduling.extended_resources.is_empty() {
-            return;
-        }
-        let others = self.others.get_or_insert_with(|| node.extended_resources.clone());
-        for (name, amount) in &pod.scheduling.extended_resources {
-            if let Some(left) = others.get_mut(name) {
-                *left = left.saturating_sub(*amount);
-            }
-        }
-    }
 }
 
 /// What tells pods apart that look for a place, but for their claims. Addresses stand for what is shared.
@@ -213,6 +184,19 @@ struct NodeSearch {
     from: usize,
     /// How far the best of those before it got.
     furthest: FitFailure,
+}
+
+impl NodeSearch {
+    /// One that has not looked at any node yet, for a pod that is apart from none.
+    fn of(pod: &Pod, needs: &PodRequirements<'_>) -> Self {
+        Self {
+            node_requirements: pod.node_requirements.selecting(|key| keys::policy_asked(key).is_none()),
+            taken: BTreeSet::new(),
+            from: 0,
+            // A node that needs no clearance is no worse than closed.
+            furthest: if needs.keys().next().is_some() { FitFailure::NotCleared } else { FitFailure::Unschedulable },
+        }
+    }
 }
 
 /// At what a node fails, in the order in which it is looked at.
@@ -346,11 +330,8 @@ impl<'s, 'a> FitChecker<'s, 'a> {
         let reaches: Vec<_> = pod.claims.iter().filter_map(|claim| self.reach(namespace, claim)).collect();
         let (objects, facts) = (self.objects, self.facts);
         let search = self.searches.entry(class(pod, needs, required)).or_insert_with(|| NodeSearch {
-            node_requirements: pod.node_requirements.selecting(|key| keys::policy_asked(key).is_none()),
             taken: if required == FitRequirement::Apart { taken(objects, facts, key, pod) } else { BTreeSet::new() },
-            from: 0,
-            // A node that needs no clearance is no worse than closed.
-            furthest: if needs.keys().next().is_some() { FitFailure::NotCleared } else { FitFailure::Unschedulable },
+            ..NodeSearch::of(pod, needs)
         });
         let given = pod.owner.as_ref().and_then(|owner| self.given.get(&owner.uid));
         let mut furthest = search.furthest;
@@ -370,17 +351,24 @@ impl<'s, 'a> FitChecker<'s, 'a> {
         if reaches.is_empty() {
             (search.from, search.furthest) = (at, furthest);
         }
-        found.ok_or_else(|| match furthest {
+        found.ok_or_else(|| self.no_fit(furthest, needs, &reaches))
+    }
+
+    /// That the best node fails there, for a pod that `needs` this and has volumes that can be reached from there.
+    fn no_fit(&self, furthest: FitFailure, needs: &PodRequirements<'_>, reaches: &[VolumeReach<'_>]) -> NoFit {
+        match furthest {
             FitFailure::NotCleared => self.without_node(needs),
             FitFailure::Unschedulable => NoFit::NoNode,
             FitFailure::TooSmall => NoFit::TooSmall,
-            FitFailure::OutOfReach(claim) => match reaches.into_iter().nth(claim) {
-                Some(VolumeReach { claim, name, .. }) => NoFit::Volume { claim, volume: name },
+            FitFailure::OutOfReach(claim) => match reaches.get(claim) {
+                Some(VolumeReach { claim, name, .. }) => {
+                    NoFit::Volume { claim: Arc::clone(claim), volume: Arc::clone(name) }
+                }
                 None => NoFit::NoNode,
             },
             FitFailure::AntiAffinity => NoFit::AntiAffinity,
             FitFailure::Full => NoFit::Full,
-        })
+        }
     }
 
     /// The volume of `claim`, with the nodes that can reach it, where these are limited.
@@ -476,39 +464,4 @@ fn taken(objects: &ClusterObjects<'_>, facts: &PlacementFacts<'_>, key: &str, po
     };
     let nodes = objects.pods_of(namespace).filter(like).filter_map(|other| facts.node(other.node.as_deref()?));
     nodes.flat_map(|node| domains(pod, node)).collect()
-}
-
-/// What is left on each node.
-fn left(objects: &ClusterObjects<'_>, facts: &PlacementFacts<'_>) -> Vec<RemainingCapacity> {
-    let mut left: Vec<_> =
-        facts.nodes.iter().map(|node| RemainingCapacity { common: node.allocatable, others: None }).collect();
-    let mut take = |place: usize, pod: &Pod| {
-        if let (Some(left), Some(node)) = (left.get_mut(place), facts.nodes.get(place)) {
-            left.take(pod, node);
-        }
-    };
-    for pod in objects.pods.values().filter(|pod| pod.phase != PodPhase::Done) {
-        if let Some(place) = pod.node.as_deref().and_then(|node| facts.node_index(node)) {
-            take(place, pod);
-        }
-    }
-    // Who waits for a node, as a successor of what was moved a moment ago does, is about to have one.
-    let waits = |pod: &&Pod| pod.is_active() && pod.node.is_none() && pod.phase != PodPhase::Gated;
-    // Rooms only become fewer: where one found none, its like need not look again.
-    let mut from: BTreeMap<_, usize> = BTreeMap::new();
-    for pod in objects.pods.values().filter(waits) {
-        let like = (Arc::as_ptr(&pod.node_requirements).addr(), Arc::as_ptr(&pod.scheduling).addr(), pod.requests);
-        let from = from.entry(like).or_default();
-        let rest = facts.nodes.iter().zip(&mut left).enumerate().skip(*from);
-        let mut found = rest
-            .filter(|(_, (node, left))| accepts_pod(node, pod, &pod.node_requirements) && left.has_room_for(pod, node));
-        match found.next() {
-            Some((at, (node, left))) => {
-                left.take(pod, node);
-                *from = at;
-            }
-            None => *from = facts.nodes.len(),
-        }
-    }
-    left
 }

@@ -26,7 +26,7 @@ use core::fmt;
 pub use self::{
     blocked::{BlockedReason, ReplacementShortfall},
     candidate::is_still_due,
-    fit::{FitChecker, FitRequirement, NoFit},
+    fit::{EmptyNodes, FitChecker, FitRequirement, NoFit, NodeRefusal, PodPlacer, Unplaced},
     memory::{
         EndedMove, LookSettings, MigrationLook, MigrationMemory, MigrationOutcome, MigrationSurroundings, MoveWait,
         RequestedStep, StepAnswer, StepTarget,

@@ -20,6 +20,7 @@ use core::fmt;
 
 pub use self::message::NodeWishesDisplay;
 pub(super) use self::message::refused;
+pub(super) use self::planner::owners;
 pub use self::planner::{Planner, plan, refused_statements};
 pub use self::volumes::{PinnedClaim, PinnedLevel};
 pub use self::wishes::LevelScores;

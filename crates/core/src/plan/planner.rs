@@ -72,7 +72,8 @@ pub fn refused_statements<'a>(
     refused.filter(|refused| refused.refusal.source() != Some(SensitivitySource::Namespace)).collect()
 }
 
-fn owners(inventory: &PlanInventory) -> BTreeMap<&str, NodeOwnership> {
+/// Whose each node of `inventory` is, by name.
+pub(crate) fn owners(inventory: &PlanInventory) -> BTreeMap<&str, NodeOwnership> {
     let index: BTreeMap<&PoolName, usize> = inventory.world.catalogue.pools.keys().zip(0..).collect();
     let of = |node: &Node| {
         let place = NodeIdentity { labels: &node.labels, provider_id: node.provider_id.as_deref() };
