@@ -245,8 +245,7 @@ fn object_name(policy: &str, what: &str) -> String {
 #[must_use]
 pub fn policy_of(name: &str) -> Option<&str> {
     let (policy, what) = name.strip_prefix("rempart.")?.split_once('.')?;
-    let ends =
-        ["pods", "pod-updates", "workloads", "namespaces", "bindings", "templates", "mutations", "scheduling"];
+    let ends = ["pods", "pod-updates", "workloads", "namespaces", "bindings", "templates", "mutations", "scheduling"];
     let end = what.split('.').next().unwrap_or_default();
     let is_ours = ends.contains(&end) || end.starts_with("pods-");
     (!policy.is_empty() && is_ours).then_some(policy)

@@ -221,11 +221,7 @@ pub const CONDITION_TYPES: [ConditionType; 10] = [
         name: QUALIFICATION_ENDING,
         reasons: &[NONE_ENDING, LAST_POOL_ENDING, POOLS_LEAVING, REPORTED],
     },
-    ConditionType {
-        kind: "PlacementPolicy",
-        name: SPREAD_SATISFIABLE,
-        reasons: &[ENOUGH_DOMAINS, TOO_FEW_DOMAINS],
-    },
+    ConditionType { kind: "PlacementPolicy", name: SPREAD_SATISFIABLE, reasons: &[ENOUGH_DOMAINS, TOO_FEW_DOMAINS] },
     ConditionType {
         kind: "WorkloadPlacement",
         name: PLACEABLE,

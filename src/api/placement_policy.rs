@@ -206,7 +206,7 @@ impl std::fmt::Display for PolicyMode {
 }
 
 /// A level of sensitivity.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LevelSpec {
     /// The name that developers write in the annotation `rempart.dev/sensitivity`: at most 28
@@ -222,8 +222,10 @@ pub struct LevelSpec {
     /// What makes a pool that is cleared for this level better than another, at most 3, each figure once. The scheduler
     /// chooses the better one where it has room; what is not cleared stays out whatever stands here. A wish of this level
     /// alone. Default: none is better. Example: `[{by: carbonIntensity, weight: 60}, {by: price, weight: 40}]`.
-    #[schemars(length(max = limits::PREFERENCES), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["by"]))]
+    // Atomic: two field managers must not merge their weights into what neither wrote.
+    #[schemars(length(max = limits::PREFERENCES), extend("x-kubernetes-list-type" = "atomic"))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(validation = schema::unique_figures())]
     pub prefer: Vec<PreferenceSpec>,
 
     /// How the pods of each workload are spread over the places that they may use. A wish of this level alone. Default: as

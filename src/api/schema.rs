@@ -64,6 +64,13 @@ pub(super) fn unique(what: &str) -> Rule {
     )))
 }
 
+/// Of a list of preferences: no figure is in two.
+pub(super) fn unique_figures() -> Rule {
+    Rule::new("self.all(x, self.exists_one(y, y.by == x.by))").message(Message::Expression(
+        "self.map(x, !self.exists_one(y, y.by == x.by), x.by)[0] + ' is listed twice: keep one of them'".into(),
+    ))
+}
+
 /// Of a list of exceptions: no namespace is in two. Each is for its level and those below, so two would overlap, and
 /// nobody could tell which is meant.
 pub(super) fn one_exception_a_namespace() -> Rule {

@@ -7,7 +7,10 @@ use super::{
     selector::selector,
 };
 use crate::api;
-use rempart_core::{catalogue::{Pool, Price}, name::{PoolName, quoted}};
+use rempart_core::{
+    catalogue::{Pool, Price},
+    name::{PoolName, quoted},
+};
 
 /// Reads the pool `name`. `None` when nobody can tell which nodes it claims.
 pub fn pool(name: &str, spec: &api::PlacementPoolSpec) -> Converted<Pool> {
@@ -43,12 +46,16 @@ fn price(found: &api::NodePrice, mut reader: FieldReader<'_>) -> Option<Price> {
     let number = number.filter(|_| amount.chars().all(|c| c.is_ascii_digit() || c == '.'));
     if number.is_none() {
         let amount = quoted(amount);
-        reader.field("amount").refuse(format_args!("{amount:?} is not a price: write digits with a point, as \"0.28\""));
+        reader
+            .field("amount")
+            .refuse(format_args!("{amount:?} is not a price: write digits with a point, as \"0.28\""));
     }
     let is_code = currency.len() == 3 && currency.chars().all(|c| c.is_ascii_uppercase());
     if !is_code {
         let currency = quoted(currency);
-        reader.field("currency").refuse(format_args!("{currency:?} is not a currency: write a code of ISO 4217, as EUR"));
+        reader
+            .field("currency")
+            .refuse(format_args!("{currency:?} is not a currency: write a code of ISO 4217, as EUR"));
     }
     Some(Price { amount: number.filter(|_| is_code)?, currency: currency.clone() })
 }

@@ -61,7 +61,9 @@ fn spread_finding(own: &OwnObject<'_>, policy: &Policy, demand: &SpreadDemand<'_
         counted(most, "pod", "pods")
     );
     let hint = match left {
-        0 | 1 => format!("clear a pool of another {across}, or write whenUnsatisfiable: ScheduleAnyway without minDomains"),
+        0 | 1 => {
+            format!("clear a pool of another {across}, or write whenUnsatisfiable: ScheduleAnyway without minDomains")
+        }
         fewer => format!("write minDomains: {fewer}, or clear a pool of another {across}"),
     };
     Some(about(own, &path, Warning, "SpreadBreaksWithOneLess", message).hint(hint))

@@ -31,7 +31,10 @@ fn policy(world: &World, wishes: &Value) -> Value {
     let mut policy = world.policy();
     let levels = policy["spec"]["levels"].as_array_mut().into_iter().flatten();
     for level in levels.filter(|level| level["name"] == "restricted") {
-        level.as_object_mut().into_iter().for_each(|level| level.extend(wishes.as_object().cloned().unwrap_or_default()));
+        level
+            .as_object_mut()
+            .into_iter()
+            .for_each(|level| level.extend(wishes.as_object().cloned().unwrap_or_default()));
     }
     policy
 }
@@ -72,14 +75,16 @@ async fn given(context: &Context) -> Result<()> {
         owned["metadata"]["labels"] = json!({"app": "x", "pod-template-hash": "abc12"});
         owned["metadata"]["ownerReferences"] =
             json!([{"apiVersion": "apps/v1", "kind": kind, "name": "x", "uid": "1", "controller": true}]);
-        owned["spec"].as_object_mut().into_iter().for_each(|of| of.extend(spec.as_object().cloned().unwrap_or_default()));
+        owned["spec"]
+            .as_object_mut()
+            .into_iter()
+            .for_each(|of| of.extend(spec.as_object().cloned().unwrap_or_default()));
         owned
     };
     let term = json!({"weight": 7, "preference": {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}});
-    let own_rank = json!({"weight": 100, "preference": {"matchExpressions": [{"key": rank, "operator": "Gt", "values": ["5"]}]}});
-    let constraint = |key: &str, when: &str, skew: u8| {
-        json!({"topologyKey": key, "whenUnsatisfiable": when, "maxSkew": skew, "labelSelector": {"matchLabels": {"app": "x"}}})
-    };
+    let own_rank =
+        json!({"weight": 100, "preference": {"matchExpressions": [{"key": rank, "operator": "Gt", "values": ["5"]}]}});
+    let constraint = |key: &str, when: &str, skew: u8| json!({"topologyKey": key, "whenUnsatisfiable": when, "maxSkew": skew, "labelSelector": {"matchLabels": {"app": "x"}}});
     let unlike = pod(&namespace, "public", &[(keys::SENSITIVITY, "public")]);
     let anti = json!({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
         {"weight": 1, "podAffinityTerm": {"topologyKey": "x", "labelSelector": {"matchLabels": {"app": "x"}}}}]}});
@@ -90,16 +95,40 @@ async fn given(context: &Context) -> Result<()> {
         owned("daemon", "DaemonSet", json!({})),
         owned("affine", "ReplicaSet", json!({"affinity": anti})),
         owned("node-affine", "ReplicaSet", json!({"affinity": {"nodeAffinity": {}}})),
-        owned("preferring", "ReplicaSet", json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [term]}}})),
-        owned("ranked", "ReplicaSet", json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [own_rank]}}})),
-        owned("elsewhere", "StatefulSet", json!({"topologySpreadConstraints": [constraint("kubernetes.io/hostname", "DoNotSchedule", 1)]})),
-        owned("looser", "ReplicaSet", json!({"topologySpreadConstraints": [
-            constraint("kubernetes.io/hostname", "DoNotSchedule", 1), constraint(keys::PROVIDER, "DoNotSchedule", 5)]})),
-        owned("softer", "ReplicaSet", json!({"topologySpreadConstraints": [constraint(keys::PROVIDER, "ScheduleAnyway", 1)]})),
-        owned("patient", "ReplicaSet", json!({"tolerations": [
-            {"operator": "Exists"},
-            {"key": UNREACHABLE_TAINTS[0], "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 7},
-        ]})),
+        owned(
+            "preferring",
+            "ReplicaSet",
+            json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [term]}}}),
+        ),
+        owned(
+            "ranked",
+            "ReplicaSet",
+            json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [own_rank]}}}),
+        ),
+        owned(
+            "elsewhere",
+            "StatefulSet",
+            json!({"topologySpreadConstraints": [constraint("kubernetes.io/hostname", "DoNotSchedule", 1)]}),
+        ),
+        owned(
+            "looser",
+            "ReplicaSet",
+            json!({"topologySpreadConstraints": [
+            constraint("kubernetes.io/hostname", "DoNotSchedule", 1), constraint(keys::PROVIDER, "DoNotSchedule", 5)]}),
+        ),
+        owned(
+            "softer",
+            "ReplicaSet",
+            json!({"topologySpreadConstraints": [constraint(keys::PROVIDER, "ScheduleAnyway", 1)]}),
+        ),
+        owned(
+            "patient",
+            "ReplicaSet",
+            json!({"tolerations": [
+                {"operator": "Exists"},
+                {"key": UNREACHABLE_TAINTS[0], "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 7},
+            ]}),
+        ),
     ];
     for asked in pods {
         let name = asked["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -108,9 +137,11 @@ async fn given(context: &Context) -> Result<()> {
         let mut before = asked.clone();
         let mut tolerations: Vec<Value> = asked["spec"]["tolerations"].as_array().cloned().unwrap_or_default();
         let tolerates = |taint: &str| tolerations.iter().any(|found| found["key"] == taint || found["key"].is_null());
-        let added: Vec<_> = UNREACHABLE_TAINTS.into_iter().filter(|taint| !tolerates(taint)).map(|taint| {
-            json!({"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
-        }).collect();
+        let added: Vec<_> = UNREACHABLE_TAINTS
+            .into_iter()
+            .filter(|taint| !tolerates(taint))
+            .map(|taint| json!({"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}))
+            .collect();
         tolerations.extend(added);
         before["spec"]["tolerations"] = json!(tolerations);
         let request = json!({"request": {
@@ -143,7 +174,8 @@ async fn given(context: &Context) -> Result<()> {
     }]);
     ensure!(*constraints == expected, "{constraints:#}");
     let terms = &made.data["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
-    let first = json!({"weight": 75, "preference": {"matchExpressions": [{"key": rank, "operator": "Gt", "values": ["89"]}]}});
+    let first =
+        json!({"weight": 75, "preference": {"matchExpressions": [{"key": rank, "operator": "Gt", "values": ["89"]}]}});
     ensure!(terms[0] == first && terms.as_array().is_some_and(|terms| terms.len() == 5), "{terms:#}");
     Ok(())
 }
@@ -246,7 +278,10 @@ async fn spread(context: &Context) -> Result<()> {
     }
     world.eventually_placed(&namespace, 12).await?;
     let found = pools_of(&world, &namespace).await?;
-    ensure!(found == [("gouv".to_owned(), 6), ("site".to_owned(), 6)].into(), "half of each at each provider: {found:?}");
+    ensure!(
+        found == [("gouv".to_owned(), 6), ("site".to_owned(), 6)].into(),
+        "half of each at each provider: {found:?}"
+    );
 
     // A wish that has gone binds nobody: what is made next is given none.
     apply(&world.admin, &world.policy()).await?;

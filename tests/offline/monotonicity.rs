@@ -31,7 +31,7 @@ fn with_demands(policy: &Policy, demands: &[Option<LevelRequirements>]) -> Polic
     let default = policy.levels.at(policy.levels.default_rank()).unwrap().name.to_string();
     let mut levels = Vec::new();
     for level in policy.levels.iter() {
-        levels.push(Level { name: level.name.clone(), require: demands.next().unwrap(), on_loss: level.on_loss });
+        levels.push(Level { require: demands.next().unwrap(), ..level.clone() });
     }
     let categories = policy.categories.keys().map(|name| (name.clone(), demands.next().unwrap())).collect();
     Policy { levels: PolicyLevels::new(levels, &default).unwrap(), categories, ..policy.clone() }

@@ -14,11 +14,14 @@ use rempart_core::{
     name::{PolicyName, PoolName},
     policy::LevelRequirements,
     reason::RequirementSource,
+    scheduling::{Figure, LevelScheduling, Preference, Spread, SpreadDomain},
 };
 
 use crate::{
     property_runner::properties,
-    worlds::{NameLength, Verdict, VerdictSubject, any_worlds, instants, policies, stamps, verdicts, worlds},
+    worlds::{
+        NameLength, Verdict, VerdictSubject, any_worlds, instants, policies, stamps, verdicts, with_wishes, worlds,
+    },
 };
 
 fn offers(world: &mut ClearanceInput) -> impl Iterator<Item = &mut Offer> {
@@ -101,6 +104,33 @@ fn probes(world: &ClearanceInput) -> BTreeSet<Timestamp> {
 
 properties! {
     cases: 128;
+
+    #[test]
+    fn a_wish_clears_nothing_and_ranks_what_is_cleared(
+        world in any_worlds(),
+        at in instants(),
+        weights in (1..=100_u8, 1..=100_u8, 1..=100_u8),
+        prices in proptest::collection::vec(proptest::option::of((0.0..10.0_f64, proptest::sample::select(&["EUR", "CHF"][..]))), 1..4),
+    ) {
+        let prefer = [(Figure::Pue, weights.0), (Figure::CarbonIntensity, weights.1), (Figure::Price, weights.2)];
+        let prefer = prefer.map(|(by, weight)| Preference { by, weight }).to_vec();
+        let spread = Spread { across: SpreadDomain::Provider, min_domains: Some(2), max_skew: 1, is_required: true };
+        let wishes = LevelScheduling { prefer, spread: Some(spread), unreachable_after: None };
+        let wishing = with_wishes(&world, &wishes, &prices);
+        for (without, with) in Judge::new(&world).pools(at).zip(Judge::new(&wishing).pools(at)) {
+            let (ranks, stamps): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                with.stamps().into_iter().partition(|(key, _)| key.starts_with("rank."));
+            prop_assert_eq!(without.stamps(), stamps);
+            prop_assert_eq!(without.retained(), with.retained());
+            prop_assert!(ranks.values().all(|rank| rank.parse::<u8>().is_ok_and(|rank| rank <= 100)), "{ranks:?}");
+            // Whoever is ranked for a level admits its pods, and the other way round.
+            for clearance in &with.policies {
+                for rank in 0..clearance.policy().levels.iter().len() {
+                    prop_assert_eq!(clearance.score(rank).is_some(), clearance.admits(rank) && with.site.is_ok());
+                }
+            }
+        }
+    }
 
     #[test]
     fn requirements_accumulate(world in any_worlds(), at in instants()) {

@@ -8,7 +8,7 @@ use std::{
 
 use proptest::{collection as many, option, prelude::*, sample::select};
 use rempart_core::{
-    catalogue::{Catalogue, LegalParty, Offer, Pool, Provider, Qualification, TechnologyComponent, Zone},
+    catalogue::{Catalogue, LegalParty, Offer, Pool, Price, Provider, Qualification, TechnologyComponent, Zone},
     clearance::{ClearanceInput, Judge},
     coverage::SchemeLevel,
     instant::{CalendarDay, Timestamp},
@@ -18,6 +18,7 @@ use rempart_core::{
         EnforcementMode, Exception, Level, LevelRequirements, LossAction, NameFilter, OnClearanceLoss, Policy,
         PolicyLevels,
     },
+    scheduling::LevelScheduling,
     selector::{Labels, Selector, SelectorOperator},
 };
 
@@ -205,6 +206,7 @@ pub(crate) fn pools(names: NameLength) -> impl Strategy<Value = Pool> {
             zone,
             selector,
             provider_id_prefix,
+            price: None,
         })
 }
 
@@ -322,6 +324,7 @@ pub(crate) fn policies(names: NameLength) -> impl Strategy<Value = Policy> {
                 name: parsed(&short(&format!("l{i}")), LevelName::parse),
                 require,
                 on_loss,
+                scheduling: LevelScheduling::default(),
             });
             let categories = categories
                 .into_iter()
@@ -425,6 +428,24 @@ pub(crate) fn ending_worlds() -> impl Strategy<Value = ClearanceInput> {
 /// A world of any kind, its names short.
 pub(crate) fn any_worlds() -> impl Strategy<Value = ClearanceInput> {
     prop_oneof![worlds(NameLength::Short), ending_worlds()]
+}
+
+/// `world` whose levels all wish this, and whose pools cost these amounts, in turns; none where there is no amount.
+pub(crate) fn with_wishes(
+    world: &ClearanceInput,
+    scheduling: &LevelScheduling,
+    prices: &[Option<(f64, &str)>],
+) -> ClearanceInput {
+    let mut world = world.clone();
+    for policy in world.policies.values_mut() {
+        let default = policy.levels.at(policy.levels.default_rank()).unwrap().name.to_string();
+        let levels = policy.levels.iter().map(|level| Level { scheduling: scheduling.clone(), ..level.clone() });
+        policy.levels = PolicyLevels::new(levels.collect(), &default).unwrap();
+    }
+    for (pool, price) in world.catalogue.pools.values_mut().zip(prices.iter().cycle()) {
+        pool.price = price.map(|(amount, currency)| Price { amount, currency: currency.to_owned() });
+    }
+    world
 }
 
 /// `world` with the same `on_loss` in every level.

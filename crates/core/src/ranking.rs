@@ -38,9 +38,12 @@ pub fn rank<'a>(preferred: &[Preference], places: &[ResolvedPool<'a>]) -> Rankin
         let found = match by {
             Figure::Pue => place.zone.pue,
             Figure::CarbonIntensity => place.zone.carbon_intensity,
-            Figure::Price => {
-                place.pool.price.as_ref().filter(|price| Some(price.currency.as_str()) == currency).map(|price| price.amount)
-            }
+            Figure::Price => place
+                .pool
+                .price
+                .as_ref()
+                .filter(|price| Some(price.currency.as_str()) == currency)
+                .map(|price| price.amount),
         };
         found.filter(|figure| figure.is_finite() && *figure >= 0.0)
     };
@@ -139,11 +142,7 @@ mod tests {
             ),
             (&[(Figure::Price, 1)], &[(None, None, None), (None, None, None)], &[0, 0]),
             // What is in another currency than most is not compared.
-            (
-                &[(Figure::Price, 1)],
-                &[price(2.0), (None, None, Some((1.0, "CHF"))), price(1.0)],
-                &[50, 0, 100],
-            ),
+            (&[(Figure::Price, 1)], &[price(2.0), (None, None, Some((1.0, "CHF"))), price(1.0)], &[50, 0, 100]),
         ];
         for (preferred, figures, expected) in table {
             assert_eq!(scores(preferred, figures), expected, "{preferred:?} of {figures:?}");
@@ -156,6 +155,9 @@ mod tests {
         let catalogue = catalogue(&figures);
         let places: Vec<_> = catalogue.pools.values().map(|pool| catalogue.resolve(pool).unwrap()).collect();
         let found = rank(&[Preference { by: Figure::Price, weight: 1 }], &places);
-        assert_eq!((found.currency, found.scores, found.unknown), (Some("CHF"), vec![0, 100], [(Figure::Price, 1)].into()));
+        assert_eq!(
+            (found.currency, found.scores, found.unknown),
+            (Some("CHF"), vec![0, 100], [(Figure::Price, 1)].into())
+        );
     }
 }

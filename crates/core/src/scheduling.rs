@@ -244,8 +244,7 @@ impl SchedulingHints {
             let is_shorter = move |(key, found): &(String, i64), taint: &str| {
                 key == taint && u64::try_from(*found).unwrap_or_default() <= seconds
             };
-            let missing =
-                move |taint: &&str| !pod.tolerated.iter().any(|found| is_shorter(found, taint));
+            let missing = move |taint: &&str| !pod.tolerated.iter().any(|found| is_shorter(found, taint));
             UNREACHABLE_TAINTS.into_iter().filter(missing).map(move |taint| (taint, seconds))
         });
         Self {
@@ -278,7 +277,12 @@ mod tests {
     fn wishes() -> LevelScheduling {
         LevelScheduling {
             prefer: vec![Preference { by: Figure::Pue, weight: 1 }],
-            spread: Some(Spread { across: SpreadDomain::Provider, min_domains: Some(2), max_skew: 1, is_required: true }),
+            spread: Some(Spread {
+                across: SpreadDomain::Provider,
+                min_domains: Some(2),
+                max_skew: 1,
+                is_required: true,
+            }),
             unreachable_after: Some(Duration::from_secs(60)),
         }
     }
@@ -302,7 +306,9 @@ mod tests {
         let hints = SchedulingHints::new(&wishes(), "rank", &pod());
         assert_eq!(hints.rank_key.as_deref(), Some("rank"));
         assert_eq!(hints.tolerations, UNREACHABLE_TAINTS.map(|taint| (taint, 60)));
-        assert!(matches!(&hints.spread, Some(SpreadHint::Added { counted: ("pod-template-hash", value), .. }) if value == "abc"));
+        assert!(
+            matches!(&hints.spread, Some(SpreadHint::Added { counted: ("pod-template-hash", value), .. }) if value == "abc")
+        );
         // Looked at again it has all of it.
         let mut given = pod();
         given.preferred_keys.insert("rank".to_owned());
@@ -320,8 +326,7 @@ mod tests {
             let pod = PodScheduling { constraints: vec![constraint("ScheduleAnyway", 9, None), own], ..pod() };
             SchedulingHints::new(&wishes(), "rank", &pod).spread
         };
-        let tightened =
-            |max_skew, min_domains| Some(SpreadHint::Tightened { index: 1, max_skew, min_domains });
+        let tightened = |max_skew, min_domains| Some(SpreadHint::Tightened { index: 1, max_skew, min_domains });
         assert_eq!(given(constraint("DoNotSchedule", 5, None)), tightened(Some(1), Some(2)));
         assert_eq!(given(constraint("DoNotSchedule", 1, None)), tightened(None, Some(2)));
         assert_eq!(given(constraint("DoNotSchedule", 2, Some(3))), tightened(Some(1), None));

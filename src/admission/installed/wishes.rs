@@ -29,8 +29,14 @@ pub(super) fn variables() -> Vec<Variable> {
             "// the effective one, where what is said is understood\n\
              variables.understood ? [params.spec.levels[variables.rank]] : []",
         ),
-        variable("preferred", "object.spec.?affinity.?nodeAffinity.?preferredDuringSchedulingIgnoredDuringExecution.orValue([])"),
-        variable("rankKey", format!("variables.level.map(l, 'rank.{STAMP_DOMAIN}/' + variables.policy + '.' + l.name)")),
+        variable(
+            "preferred",
+            "object.spec.?affinity.?nodeAffinity.?preferredDuringSchedulingIgnoredDuringExecution.orValue([])",
+        ),
+        variable(
+            "rankKey",
+            format!("variables.level.map(l, 'rank.{STAMP_DOMAIN}/' + variables.policy + '.' + l.name)"),
+        ),
         variable(
             "steps",
             format!(
@@ -61,10 +67,7 @@ pub(super) fn variables() -> Vec<Variable> {
                 cel::list(REVISION_LABELS)
             ),
         ),
-        variable(
-            "tolerations",
-            "object.spec.?tolerations.orValue([])",
-        ),
+        variable("tolerations", "object.spec.?tolerations.orValue([])"),
         variable(
             "untolerated",
             format!(

@@ -115,7 +115,9 @@ pub fn complete(
     }
     // What most policies do not ask for is not read.
     let carried = match policy.policy.has_wishes() {
-        true => scheduling::read(parts.spec, &parts.labels.ours, controller(fields(parts.metadata)?.owner_references)?)?,
+        true => {
+            scheduling::read(parts.spec, &parts.labels.ours, controller(fields(parts.metadata)?.owner_references)?)?
+        }
         false => SchedulingParts::default(),
     };
     let has = (&parts.annotations.ours, &parts.selector.ours);

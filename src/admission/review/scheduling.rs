@@ -8,8 +8,7 @@ use serde_json::{Error, Value, json, value::RawValue};
 
 use rempart_core::{
     scheduling::{
-        PodScheduling, REVISION_LABELS, STEPS, SchedulingHints, SpreadConstraint, SpreadHint,
-        UNREACHABLE_TAINTS,
+        PodScheduling, REVISION_LABELS, STEPS, SchedulingHints, SpreadConstraint, SpreadHint, UNREACHABLE_TAINTS,
     },
     selector::Labels,
 };
@@ -65,7 +64,9 @@ pub(super) fn read(
     let tolerated = &mut carried.tolerated;
     each(tolerations, |found: Toleration<'_>| {
         let ends_it = found.effect.is_empty() || found.effect == "NoExecute";
-        if let (true, true, Some(seconds)) = (ends_it, UNREACHABLE_TAINTS.contains(&found.key.as_ref()), found.toleration_seconds) {
+        if let (true, true, Some(seconds)) =
+            (ends_it, UNREACHABLE_TAINTS.contains(&found.key.as_ref()), found.toleration_seconds)
+        {
             bounded(tolerated.len())?;
             tolerated.push((found.key.into_owned(), seconds));
         }
@@ -121,9 +122,7 @@ pub(super) fn operations(parts: &SchedulingParts, hints: &SchedulingHints) -> Ve
         operations.extend(preferred(parts, key));
     }
     operations.extend(spread.iter().flat_map(|hint| spread_operations(parts, hint)));
-    let toleration = |(taint, seconds): &(&str, u64)| {
-        json!({"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds})
-    };
+    let toleration = |(taint, seconds): &(&str, u64)| json!({"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds});
     if parts.has_tolerations {
         // The scheduler's and the taints' controller go by the first that fits.
         let first = || at(&["tolerations", "0"]);
@@ -148,7 +147,9 @@ fn preferred(parts: &SchedulingParts, key: &str) -> Vec<PatchOperation> {
     });
     let steps = Value::from(steps.to_vec());
     match parts {
-        SchedulingParts { has_affinity: false, .. } => vec![add(at(&["affinity"]), json!({"nodeAffinity": {TERMS: steps}}))],
+        SchedulingParts { has_affinity: false, .. } => {
+            vec![add(at(&["affinity"]), json!({"nodeAffinity": {TERMS: steps}}))]
+        }
         SchedulingParts { has_node_affinity: false, .. } => {
             vec![add(at(&["affinity", "nodeAffinity"]), json!({TERMS: steps}))]
         }
@@ -187,7 +188,8 @@ fn spread_operations(parts: &SchedulingParts, hint: &SpreadHint) -> Vec<PatchOpe
         SpreadHint::Tightened { index, max_skew, min_domains } => {
             let fields = [("maxSkew", max_skew), ("minDomains", min_domains)];
             let index = index.to_string();
-            let set = |(field, value): (&str, &Option<u16>)| Some(add(at(&[CONSTRAINTS, &index, field]), (*value)?.into()));
+            let set =
+                |(field, value): (&str, &Option<u16>)| Some(add(at(&[CONSTRAINTS, &index, field]), (*value)?.into()));
             fields.into_iter().filter_map(set).collect()
         }
     }

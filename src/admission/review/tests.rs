@@ -114,10 +114,7 @@ fn a_template_is_completed_where_a_rollout_happens_anyway() {
     let template = &made["spec"]["template"];
     assert_eq!(template["spec"]["nodeSelector"], json!({KEY: "true"}));
     assert_eq!(template["metadata"]["annotations"], json!({keys::WORKLOAD_SENSITIVITY: "secret"}));
-    assert_eq!(
-        template["metadata"]["labels"],
-        json!({"app": "api", "completed.rempart.dev/state": "0a1b2c3d.secret"})
-    );
+    assert_eq!(template["metadata"]["labels"], json!({"app": "api", "completed.rempart.dev/state": "0a1b2c3d.secret"}));
     // One that is older than the policy rolls nothing while only its scale changes.
     let mut scaled = workload("secret");
     scaled["spec"]["replicas"] = json!(3);

@@ -218,9 +218,16 @@ impl<'p> PlanReport<'p> {
 
 fn wishes<'p>(plan: &'p Plan<'p>) -> Vec<WishRow<'p>> {
     let (scores, spreads) = (plan.scores(), plan.spreads());
-    let levels: BTreeMap<_, _> = plan.inventory.world.policies.values().enumerate().flat_map(|(number, policy)| {
-        policy.levels.iter().enumerate().map(move |(rank, level)| ((number, rank), (&policy.name, &level.name)))
-    }).collect();
+    let levels: BTreeMap<_, _> = plan
+        .inventory
+        .world
+        .policies
+        .values()
+        .enumerate()
+        .flat_map(|(number, policy)| {
+            policy.levels.iter().enumerate().map(move |(rank, level)| ((number, rank), (&policy.name, &level.name)))
+        })
+        .collect();
     let row = |(policy, level): (&'p PolicyName, &'p LevelName)| {
         let ranked = scores.iter().find(|found| (found.policy, found.level) == (policy, level));
         let spread = spreads.iter().find(|found| (found.policy, found.level) == (policy, level));

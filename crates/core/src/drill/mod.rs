@@ -29,7 +29,7 @@ pub use self::{
     cure::CureNodes,
     reason::StrandReason,
     removal::{InvalidPlace, PlaceKind, RemovedPlace, UnknownPlace},
-    spread::{LevelSpread, SpreadConstraint, SpreadDomain},
+    spread::SpreadConstraint,
     verdict::{ESTIMATE, VerdictDisplay},
 };
 use super::{

@@ -262,7 +262,7 @@ impl<'a> Simulation<'_, 'a> {
                 continue;
             }
             let (namespace, _) = split(&pod.key);
-            let constraints = spread::constraints(&pod.spread, &pod.labels, needs);
+            let constraints = spread::constraints(&pod.spread, &pod.labels, needs, &self.inventory.world);
             let open = counts.open(&constraints, (namespace, &pod.labels), (&pod.pod, needs), views);
             let allows = |at: usize| views.get(at).is_some_and(|node| open.iter().all(|open| open.include(node)));
             let given = placer.place(&pod.key, &pod.pod, needs, allows);

@@ -10,10 +10,12 @@ use alloc::{
 };
 
 use crate::{
+    clearance::ClearanceInput,
     cluster_objects::{NodeView, Pod, tolerates},
     keys,
     pod_requirements::{LevelRef, PodRequirements},
-    selector::{LabelSource as _, Labels, Selector},
+    scheduling::REVISION_LABELS,
+    selector::{LabelSource as _, Labels, Selector, SelectorOperator},
 };
 
 /// A constraint that a pod carries.
@@ -33,66 +35,22 @@ pub struct SpreadConstraint {
     pub honours_taints: bool,
 }
 
-/// Across what a level spreads its pods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SpreadDomain {
-    /// Providers.
-    Provider,
-    /// Regions.
-    Region,
-    /// Zones.
-    Zone,
-    /// Pools.
-    Pool,
-}
-
-impl SpreadDomain {
-    /// The label of nodes by which they are of one domain.
-    #[must_use]
-    pub fn topology_key(self) -> &'static str {
-        match self {
-            Self::Provider => keys::PROVIDER,
-            Self::Region => keys::REGION,
-            Self::Zone => keys::ZONE,
-            Self::Pool => keys::POOL,
-        }
-    }
-}
-
-/// What a level demands of the spread of its pods where it says `DoNotSchedule`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LevelSpread {
-    /// Across what.
-    pub across: SpreadDomain,
-    /// Over how many domains at least.
-    pub min_domains: Option<u32>,
-    /// By how many more a domain may have than the one with the fewest.
-    pub max_skew: u32,
-}
-
-impl LevelSpread {
-    /// It, as a pod with `labels` would carry it: among pods with all of these.
-    fn constraint(self, labels: &Labels) -> SpreadConstraint {
-        use alloc::collections::BTreeSet as Set;
-
-        use crate::selector::SelectorOperator;
-        let terms = labels.iter().map(|(key, value)| (key.clone(), SelectorOperator::In(Set::from([value.clone()]))));
-        SpreadConstraint {
-            topology_key: self.across.topology_key().into(),
-            max_skew: self.max_skew,
-            min_domains: self.min_domains,
-            peers: Selector::new(terms.collect()),
-            honours_affinity: true,
-            honours_taints: true,
-        }
-    }
-}
-
-/// What `level` demands of the spread of its pods. This is the one place where a drill asks a policy for it: a policy has no
-/// spread of its own yet, and pods are spread by the constraints that they carry.
-fn demanded_by(level: LevelRef<'_>) -> Option<LevelSpread> {
-    let LevelRef { policy: _, rank: _, level: _ } = level;
-    None
+/// What the level demands of the spread of its pods, as one with `labels` is given it by admission: among those of its
+/// revision, or with all of the same labels where no label tells that, as in a template.
+fn demanded_by(world: &ClearanceInput, level: LevelRef<'_>, labels: &Labels) -> Option<SpreadConstraint> {
+    let policy = world.policies.get(level.policy)?;
+    let spread = policy.levels.at(level.rank)?.scheduling.spread.filter(|spread| spread.is_required)?;
+    let revision = REVISION_LABELS.into_iter().find_map(|label| labels.get_key_value(label));
+    let counted = revision.into_iter().chain(labels.iter().filter(|_| revision.is_none()));
+    let terms = counted.map(|(key, value)| (key.clone(), SelectorOperator::In([value.clone()].into())));
+    Some(SpreadConstraint {
+        topology_key: spread.across.key().into(),
+        max_skew: spread.max_skew.into(),
+        min_domains: spread.min_domains.map(u32::from),
+        peers: Selector::new(terms.collect()),
+        honours_affinity: true,
+        honours_taints: true,
+    })
 }
 
 /// The constraints of a pod with `labels` that carries `own` and `needs` this.
@@ -100,8 +58,9 @@ pub(super) fn constraints(
     own: &[SpreadConstraint],
     labels: &Labels,
     needs: &PodRequirements<'_>,
+    world: &ClearanceInput,
 ) -> Vec<SpreadConstraint> {
-    let demanded = needs.levels().filter_map(demanded_by).map(|spread| spread.constraint(labels));
+    let demanded = needs.levels().filter_map(|level| demanded_by(world, level, labels));
     own.iter().cloned().chain(demanded).collect()
 }
 

@@ -112,7 +112,8 @@ pub(super) async fn run(arguments: BenchArguments) -> Result<()> {
     let preference = if BenchPart::Preference.asked(only) {
         let cluster = fixture::build_whole(progress).await?;
         let rounds = if quick { 1 } else { 3 };
-        let measure = async |cluster: &ControlPlane| preference::measure(cluster, &cluster.admin(), rounds, progress).await;
+        let measure =
+            async |cluster: &ControlPlane| preference::measure(cluster, &cluster.admin(), rounds, progress).await;
         Some(on_cluster(cluster, measure).await?)
     } else {
         None
@@ -121,7 +122,17 @@ pub(super) async fn run(arguments: BenchArguments) -> Result<()> {
     aims.extend(admission.iter().flat_map(AdmissionFigures::aims));
     aims.extend(restamp.iter().flat_map(RestampFigures::aims));
     aims.extend(fleet.iter().flat_map(FleetFigures::aims));
-    let report = BenchReport { machine, load_after: machine::load()?, quick, offline, admission, restamp, fleet, preference, aims };
+    let report = BenchReport {
+        machine,
+        load_after: machine::load()?,
+        quick,
+        offline,
+        admission,
+        restamp,
+        fleet,
+        preference,
+        aims,
+    };
     print_result(&report.text())?;
     if let Some(file) = json {
         serde_json::to_writer_pretty(file, &report).context("cannot write the figures as JSON")?;

@@ -15,6 +15,7 @@ use super::{
     CycleClocks, ReconcileOutcome, Reconciler, migration::breaker::CircuitBreaker, records::counts::PolicyLevelCounts,
     schedule::ComparisonSchedule, view::ClusterView,
 };
+use crate::api::{self, PlacementPolicy, PlacementPolicyStatus, conditions};
 use crate::operator::{
     cache::{DeclaredObject, LastSeen, Revision},
     evaluate::time,
@@ -22,7 +23,6 @@ use crate::operator::{
     names::FINALIZER,
     write::{EventRequest, WriteRequest, WriteTarget},
 };
-use crate::api::{self, PlacementPolicy, PlacementPolicyStatus, conditions};
 use rempart_core::{
     instant::Timestamp,
     namespace::NamespaceFacts,
@@ -167,7 +167,8 @@ impl StatusReconciler {
     ) -> Option<EventRequest> {
         let found = api::find_condition(&desired.conditions, conditions::SPREAD_SATISFIABLE)?;
         let written = record.object.as_ref().ok().and_then(|object| object.status.as_ref());
-        let written = written.and_then(|status| api::find_condition(&status.conditions, conditions::SPREAD_SATISFIABLE));
+        let written =
+            written.and_then(|status| api::find_condition(&status.conditions, conditions::SPREAD_SATISFIABLE));
         let before = self.spread.insert(name.to_owned(), found.message.clone());
         let before = before.as_ref().or_else(|| written.map(|written| &written.message));
         let is_met = found.status == "True";
