@@ -47,10 +47,10 @@ pub(super) fn configuration(
     let description = "Gives pods and pod templates what they need, where the API server does not do so by itself.";
     // An answer holds the keys and the wishes of a pod: where there are wishes every pod is asked for, marked or not.
     let has_wishes = bound.iter().any(BoundMutation::is_of_wishes);
-    let bound = bound.into_iter().filter(|bound| !bound.is_of_wishes()).map(|bound| match has_wishes {
-        true => BoundMutation { objects: LabelSelector::default(), ..bound },
-        false => bound,
-    });
+    let bound = bound
+        .into_iter()
+        .filter(|bound| !bound.is_of_wishes())
+        .map(|bound| if has_wishes { BoundMutation { objects: LabelSelector::default(), ..bound } } else { bound });
     let webhooks = bound.map(|bound| webhook(policy, bound, settings)).collect();
     let mut metadata = metadata(&name, policy, Some(description), owner);
     let (key, value) = LEFT_BY_ENFORCER;

@@ -55,40 +55,29 @@ fn chosen_by(pod: &Value) -> BTreeMap<&'static str, Value> {
         .collect()
 }
 
-/// Pods of every shape are given the same by the API server as by the webhook.
-async fn given(context: &Context) -> Result<()> {
-    let wishes = json!({
-        "prefer": [{"by": "pue", "weight": 60}, {"by": "price", "weight": 40}],
-        "spread": {"across": "Provider", "minDomains": 2},
-        "unreachableAfter": "60s",
-    });
-    let world = wishing(context, "wishing", &wishes).await?;
-    let namespace = world.namespace(context, &[]).await?;
-    let spec: PlacementPolicy = serde_json::from_value(policy(&world, &wishes))?;
-    let policy = convert::policy_of_admission(&world.id, &spec.spec).context("no policy")?;
-    let completing = review::CompletingPolicy { policy, uid: None };
-    let rank = format!("rank.{}/{}.restricted", keys::STAMP_DOMAIN, world.id);
+/// A pod of a workload of this kind.
+fn owned(namespace: &str, name: &str, kind: &str, spec: &Value) -> Value {
+    let mut owned = pod(namespace, name, &RESTRICTED);
+    owned["metadata"]["labels"] = json!({"app": "x", "pod-template-hash": "abc12"});
+    owned["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "apps/v1", "kind": kind, "name": "x", "uid": "1", "controller": true}]);
+    let fields = spec.as_object().cloned().unwrap_or_default();
+    owned["spec"].as_object_mut().into_iter().for_each(|of| of.extend(fields.clone()));
+    owned
+}
 
-    let bare = pod(&namespace, "bare", &RESTRICTED);
-    let owned = |name: &str, kind: &str, spec: Value| {
-        let mut owned = pod(&namespace, name, &RESTRICTED);
-        owned["metadata"]["labels"] = json!({"app": "x", "pod-template-hash": "abc12"});
-        owned["metadata"]["ownerReferences"] =
-            json!([{"apiVersion": "apps/v1", "kind": kind, "name": "x", "uid": "1", "controller": true}]);
-        owned["spec"]
-            .as_object_mut()
-            .into_iter()
-            .for_each(|of| of.extend(spec.as_object().cloned().unwrap_or_default()));
-        owned
-    };
+/// Pods that say nothing, something and much of what hints are about.
+fn shapes(namespace: &str, rank: &str) -> Vec<Value> {
+    let bare = pod(namespace, "bare", &RESTRICTED);
+    let owned = |name: &str, kind: &str, spec: Value| owned(namespace, name, kind, &spec);
     let term = json!({"weight": 7, "preference": {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}});
     let own_rank =
         json!({"weight": 100, "preference": {"matchExpressions": [{"key": rank, "operator": "Gt", "values": ["5"]}]}});
     let constraint = |key: &str, when: &str, skew: u8| json!({"topologyKey": key, "whenUnsatisfiable": when, "maxSkew": skew, "labelSelector": {"matchLabels": {"app": "x"}}});
-    let unlike = pod(&namespace, "public", &[(keys::SENSITIVITY, "public")]);
+    let unlike = pod(namespace, "public", &[(keys::SENSITIVITY, "public")]);
     let anti = json!({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
         {"weight": 1, "podAffinityTerm": {"topologyKey": "x", "labelSelector": {"matchLabels": {"app": "x"}}}}]}});
-    let pods = [
+    vec![
         bare,
         unlike,
         owned("plain", "ReplicaSet", json!({})),
@@ -129,8 +118,24 @@ async fn given(context: &Context) -> Result<()> {
                 {"key": UNREACHABLE_TAINTS[0], "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 7},
             ]}),
         ),
-    ];
-    for asked in pods {
+    ]
+}
+
+/// Pods of every shape are given the same by the API server as by the webhook.
+async fn given(context: &Context) -> Result<()> {
+    let wishes = json!({
+        "prefer": [{"by": "pue", "weight": 60}, {"by": "price", "weight": 40}],
+        "spread": {"across": "Provider", "minDomains": 2},
+        "unreachableAfter": "60s",
+    });
+    let world = wishing(context, "wishing", &wishes).await?;
+    let namespace = world.namespace(context, &[]).await?;
+    let spec: PlacementPolicy = serde_json::from_value(policy(&world, &wishes))?;
+    let policy = convert::policy_of_admission(&world.id, &spec.spec).context("no policy")?;
+    let completing = review::CompletingPolicy { policy, uid: None };
+    let rank = format!("rank.{}/{}.restricted", keys::STAMP_DOMAIN, world.id);
+
+    for asked in shapes(&namespace, &rank) {
         let name = asked["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         // The API server adds its own tolerations before it asks anybody, and where the pod says nothing.
         let made = create_dry(&world.admin, &asked).await.with_context(|| name.clone())?;
@@ -165,7 +170,7 @@ async fn given(context: &Context) -> Result<()> {
     }
 
     // What is given, in full, once.
-    let made = create_dry(&world.admin, &owned("one", "ReplicaSet", json!({}))).await?;
+    let made = create_dry(&world.admin, &owned(&namespace, "one", "ReplicaSet", &json!({}))).await?;
     let constraints = &made.data["spec"]["topologySpreadConstraints"];
     let expected = json!([{
         "topologyKey": keys::PROVIDER, "maxSkew": 1, "minDomains": 2, "whenUnsatisfiable": "DoNotSchedule",

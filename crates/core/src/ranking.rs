@@ -85,8 +85,13 @@ mod tests {
     use crate::catalogue::{Catalogue, LegalParty, Offer, Pool, Price, Provider, Zone};
     use crate::name::{OfferName, PoolName, ProviderName, RegionName, ZoneName};
 
+    /// What is known of a pool: its zone's effectiveness and carbon intensity, and its price.
+    type Figures<'a> = (Option<f64>, Option<f64>, Option<(f64, &'a str)>);
+    /// Figures with their weights, pools, and the scores of these.
+    type Case<'a> = (&'a [(Figure, u8)], &'a [Figures<'a>], &'a [u8]);
+
     /// Pools of these figures, each in a zone of its own.
-    fn catalogue(figures: &[(Option<f64>, Option<f64>, Option<(f64, &str)>)]) -> Catalogue {
+    fn catalogue(figures: &[Figures<'_>]) -> Catalogue {
         let mut catalogue = Catalogue::default();
         let mut zones = BTreeMap::new();
         for (index, (pue, carbon_intensity, price)) in figures.iter().enumerate() {
@@ -117,7 +122,7 @@ mod tests {
         catalogue
     }
 
-    fn scores(preferred: &[(Figure, u8)], figures: &[(Option<f64>, Option<f64>, Option<(f64, &str)>)]) -> Vec<u8> {
+    fn scores(preferred: &[(Figure, u8)], figures: &[Figures<'_>]) -> Vec<u8> {
         let catalogue = catalogue(figures);
         let places: Vec<_> = catalogue.pools.values().map(|pool| catalogue.resolve(pool).unwrap()).collect();
         let preferred: Vec<_> = preferred.iter().map(|(by, weight)| Preference { by: *by, weight: *weight }).collect();
@@ -127,7 +132,7 @@ mod tests {
     #[test]
     fn the_best_scores_100_and_what_is_unknown_least() {
         let price = |amount| (None, None, Some((amount, "EUR")));
-        let table: [(&[(Figure, u8)], &[_], &[u8]); 7] = [
+        let table: [Case<'_>; 7] = [
             (&[(Figure::Price, 40)], &[price(0.28), price(0.56), (None, None, None)], &[100, 50, 0]),
             // A thousandth is no difference.
             (&[(Figure::Price, 1)], &[price(0.28), price(0.2801)], &[100, 100]),

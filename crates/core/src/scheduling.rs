@@ -239,7 +239,7 @@ impl SchedulingHints {
         }
         let LevelScheduling { prefer, spread, unreachable_after } = wishes;
         let is_ranked = !prefer.is_empty() && !pod.preferred_keys.contains(rank_key);
-        let tolerations = unreachable_after.into_iter().flat_map(|longest| {
+        let tolerations = unreachable_after.iter().flat_map(|longest| {
             let seconds = longest.as_secs();
             let is_shorter = move |(key, found): &(String, i64), taint: &str| {
                 key == taint && u64::try_from(*found).unwrap_or_default() <= seconds
@@ -283,7 +283,7 @@ mod tests {
                 max_skew: 1,
                 is_required: true,
             }),
-            unreachable_after: Some(Duration::from_secs(60)),
+            unreachable_after: Some(Duration::from_mins(1)),
         }
     }
 

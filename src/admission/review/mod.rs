@@ -114,11 +114,11 @@ pub fn complete(
         return Ok(Patch::default());
     }
     // What most policies do not ask for is not read.
-    let carried = match policy.policy.has_wishes() {
-        true => {
-            scheduling::read(parts.spec, &parts.labels.ours, controller(fields(parts.metadata)?.owner_references)?)?
-        }
-        false => SchedulingParts::default(),
+    let carried = if policy.policy.has_wishes() {
+        let owner = controller(fields(parts.metadata)?.owner_references)?;
+        scheduling::read(parts.spec, &parts.labels.ours, owner)?
+    } else {
+        SchedulingParts::default()
     };
     let has = (&parts.annotations.ours, &parts.selector.ours);
     let completion = policy.policy.completion_of_pod(&request.namespace, spoken, has, &carried.carried);

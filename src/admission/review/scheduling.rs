@@ -22,10 +22,22 @@ use super::{
 #[derive(Default)]
 pub(super) struct SchedulingParts {
     pub(super) carried: PodScheduling,
-    has_affinity: bool,
-    has_node_affinity: bool,
-    has_preferred: bool,
+    affinity: AffinityDepth,
     has_tolerations: bool,
+}
+
+/// How far down the terms of preferred node affinity something is there.
+#[derive(Clone, Copy, Default)]
+enum AffinityDepth {
+    /// No affinity.
+    #[default]
+    Nothing,
+    /// Affinity, and none to nodes.
+    Affinity,
+    /// Affinity to nodes, and none that is preferred.
+    NodeAffinity,
+    /// Terms of it.
+    Preferred,
 }
 
 /// Reads what a pod carries with this `spec`, these `labels` and this `controller`.
@@ -64,8 +76,7 @@ pub(super) fn read(
     let tolerated = &mut carried.tolerated;
     each(tolerations, |found: Toleration<'_>| {
         let ends_it = found.effect.is_empty() || found.effect == "NoExecute";
-        if let (true, true, Some(seconds)) =
-            (ends_it, UNREACHABLE_TAINTS.contains(&found.key.as_ref()), found.toleration_seconds)
+        if let (true, true, Some(seconds)) = (ends_it, UNREACHABLE_TAINTS.contains(&found.key.as_ref()), found.seconds)
         {
             bounded(tolerated.len())?;
             tolerated.push((found.key.into_owned(), seconds));
@@ -73,13 +84,13 @@ pub(super) fn read(
         Ok(())
     })?;
     let is_list = |list: Option<&RawValue>| list.is_some_and(|list| list.get().starts_with('['));
-    Ok(SchedulingParts {
-        carried,
-        has_affinity: decode::is_map(affinity),
-        has_node_affinity: decode::is_map(node_affinity),
-        has_preferred: is_list(preferred),
-        has_tolerations: is_list(tolerations),
-    })
+    let depth = match (decode::is_map(affinity), decode::is_map(node_affinity), is_list(preferred)) {
+        (false, ..) => AffinityDepth::Nothing,
+        (true, false, _) => AffinityDepth::Affinity,
+        (true, true, false) => AffinityDepth::NodeAffinity,
+        (true, true, true) => AffinityDepth::Preferred,
+    };
+    Ok(SchedulingParts { carried, affinity: depth, has_tolerations: is_list(tolerations) })
 }
 
 fn bounded(kept: usize) -> Result<(), Error> {
@@ -111,7 +122,8 @@ struct Toleration<'a> {
     key: Cow<'a, str>,
     #[serde(borrow)]
     effect: Cow<'a, str>,
-    toleration_seconds: Option<i64>,
+    #[serde(rename = "tolerationSeconds")]
+    seconds: Option<i64>,
 }
 
 /// The operations that give a pod that has `parts` these `hints`. It has a spec.
@@ -145,20 +157,12 @@ fn preferred(parts: &SchedulingParts, key: &str) -> Vec<PatchOperation> {
         json!({"weight": weight, "preference": {
             "matchExpressions": [{"key": key, "operator": "Gt", "values": [step.to_string()]}]}})
     });
-    let steps = Value::from(steps.to_vec());
-    match parts {
-        SchedulingParts { has_affinity: false, .. } => {
-            vec![add(at(&["affinity"]), json!({"nodeAffinity": {TERMS: steps}}))]
-        }
-        SchedulingParts { has_node_affinity: false, .. } => {
-            vec![add(at(&["affinity", "nodeAffinity"]), json!({TERMS: steps}))]
-        }
-        SchedulingParts { has_preferred: false, .. } => vec![add(at(&["affinity", "nodeAffinity", TERMS]), steps)],
-        SchedulingParts { .. } => {
-            let steps = match steps {
-                Value::Array(steps) => steps,
-                other => vec![other],
-            };
+    let steps: Vec<Value> = steps.into();
+    match parts.affinity {
+        AffinityDepth::Nothing => vec![add(at(&["affinity"]), json!({"nodeAffinity": {TERMS: steps}}))],
+        AffinityDepth::Affinity => vec![add(at(&["affinity", "nodeAffinity"]), json!({TERMS: steps}))],
+        AffinityDepth::NodeAffinity => vec![add(at(&["affinity", "nodeAffinity", TERMS]), steps.into())],
+        AffinityDepth::Preferred => {
             steps.into_iter().map(|step| add(at(&["affinity", "nodeAffinity", TERMS, "-"]), step)).collect()
         }
     }
@@ -179,9 +183,10 @@ fn spread_operations(parts: &SchedulingParts, hint: &SpreadHint) -> Vec<PatchOpe
             if let (Some(domains), Some(fields)) = (spread.min_domains, constraint.as_object_mut()) {
                 fields.insert("minDomains".to_owned(), domains.into());
             }
-            let (pointer, value) = match parts.carried.constraints.is_empty() {
-                true => (at(&[CONSTRAINTS]), json!([constraint])),
-                false => (at(&[CONSTRAINTS, "-"]), constraint),
+            let (pointer, value) = if parts.carried.constraints.is_empty() {
+                (at(&[CONSTRAINTS]), json!([constraint]))
+            } else {
+                (at(&[CONSTRAINTS, "-"]), constraint)
             };
             vec![add(pointer, value)]
         }

@@ -105,7 +105,7 @@ pub(super) async fn measure(
     for round in 0..rounds {
         for (scores, values) in SCORES {
             for (steps, given) in tried() {
-                let step = progress.step(&format!("round {}: steps {steps}, scores {scores}", round + 1));
+                let step = progress.step(format!("round {}: steps {steps}, scores {scores}", round + 1));
                 runs.push(run(client, (steps, &given), (scores, values)).await?);
                 step.done();
             }
@@ -148,7 +148,7 @@ async fn run(
         }
     }
     deployments.delete_collection(&DeleteParams::background().grace_period(0), &ListParams::default()).await?;
-    eventually("the pods to go", std::time::Duration::from_secs(120), async || {
+    eventually("the pods to go", std::time::Duration::from_mins(2), async || {
         let left = pods.list_metadata(&ListParams::default()).await?.items.len();
         ensure!(left == 0, "{left} are left");
         anyhow::Ok(())
