@@ -155,7 +155,7 @@ mod tests {
             ("2025-11-18", CheckAge::Ahead),
             ("2026-11-20", CheckAge::Recent),
             ("2026-11-21", CheckAge::Outdated(366)),
-            ("9999-12-31", CheckAge::Outdated(2_912_486)),
+            ("9999-12-01", CheckAge::Outdated(2_912_454)),
         ] {
             assert_eq!(CheckAge::of(day, at(then)), age, "{then}");
         }
