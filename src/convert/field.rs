@@ -60,10 +60,14 @@ impl<'a> FieldReader<'a> {
     }
 }
 
+/// The length of time that `text` says.
+pub(super) fn length(text: &str) -> Option<Duration> {
+    text.parse::<kube::core::Duration>().ok().filter(|length| !length.is_negative()).map(Duration::from)
+}
+
 /// A length of time of a whole second at least, such as `example`.
 pub(super) fn duration(text: &str, example: &str, mut reader: FieldReader<'_>) -> Option<Duration> {
-    let length = text.parse::<kube::core::Duration>().ok().filter(|length| !length.is_negative()).map(Duration::from);
-    let length = length.filter(|length| length.as_secs() > 0);
+    let length = length(text).filter(|length| length.as_secs() > 0);
     if length.is_none() {
         let text = rempart_core::name::quoted(text);
         reader.refuse(format_args!("{text:?} is not a length of time: write hours, minutes or seconds, as {example}"));

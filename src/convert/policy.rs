@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    field::{Converted, FieldReader},
+    field::{Converted, FieldReader, length},
     selector::selector,
 };
 use crate::api;
@@ -134,13 +134,13 @@ fn on_loss(found: &api::OnClearanceLoss, mut reader: FieldReader<'_>) -> OnClear
         api::ClearanceLossAction::Report => LossAction::Report,
     };
     let mut reader = reader.field("leadTime");
-    let lead = lead_time.as_deref().and_then(|text| match text.parse::<kube::core::Duration>() {
-        Ok(lead) if !lead.is_negative() => Some(lead.into()),
-        _ => {
+    let lead = lead_time.as_deref().and_then(|text| {
+        let lead = length(text);
+        if lead.is_none() {
             let text = rempart_core::name::quoted(text);
             reader.refuse(format_args!("{text:?} is not a length of time: write hours, as 720h for 30 days"));
-            None
         }
+        lead
     });
     OnClearanceLoss { action, lead: lead.unwrap_or_default() }
 }

@@ -85,7 +85,7 @@ pub(super) fn tell<'a>(
 fn ending(plan: &Plan<'_>, policy: &Policy, of: LevelOrCategory<'_>, pool: &str) -> Option<String> {
     let LevelOrCategory::Level(rank) = of else { return None };
     let found = plan.pools.iter().find(|found| found.pool.name.as_str() == pool)?;
-    let clearance = found.policies.iter().find(|clearance| clearance.policy().name == policy.name)?;
+    let clearance = found.under(&policy.name)?;
     clearance.ending(rank).map(|reason| reason.to_string())
 }
 

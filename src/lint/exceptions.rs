@@ -112,8 +112,7 @@ impl PolicyException<'_> {
     /// Pools that it names and that are cleared anyway, and those that pods of the levels below lose by it.
     fn of_pools(&self, plan: &Plan<'_>) -> Vec<Diagnostic> {
         let Self { name, policy, exception, .. } = self;
-        let of = |found: &&PolicyClearance<'_>| found.policy().name == policy.name;
-        let pools = || plan.pools.iter().filter_map(|pool| Some((&pool.pool.name, pool.policies.iter().find(of)?)));
+        let pools = || plan.pools.iter().filter_map(|pool| Some((&pool.pool.name, pool.under(&policy.name)?)));
         let level = policy.levels.at(exception.rank).map(|level| level.name.to_string()).unwrap_or_default();
         let mut found = Vec::new();
         let anyway = |(pool, found): &(&PoolName, &PolicyClearance<'_>)| {

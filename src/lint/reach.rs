@@ -45,7 +45,7 @@ fn unserved(own: &OwnObject<'_>, policy: &Policy, plan: &Plan<'_>) -> Vec<Diagno
         .filter_map(|(demander, rank)| {
             let path = format!("{}.name", defined(own, demander));
             let cleared = plan.pools.iter().filter(|pool| {
-                let clearance = pool.policies.iter().find(|found| found.policy().name == policy.name);
+                let clearance = pool.under(&policy.name);
                 clearance.is_some_and(|clearance| match demander {
                     RequirementSource::Level(_) => clearance.cleared(rank),
                     RequirementSource::Category(category) => clearance.cleared_category(category),

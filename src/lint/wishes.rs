@@ -29,7 +29,7 @@ pub(super) fn findings(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<D
     let demands = spread::demands(&plan.pools);
     named
         .flat_map(|(policy, own)| {
-            let spreads = demands.iter().filter(|demand| *demand.policy == policy.name);
+            let spreads = demands.iter().filter(|demand| demand.policy == policy.name);
             let spreads = spreads.filter_map(|demand| spread_finding(own, policy, demand));
             spreads.chain(preferences(own, policy, plan)).collect::<Vec<_>>()
         })
@@ -41,7 +41,7 @@ fn field_of(policy: &Policy, name: &str, field: &str) -> String {
     format!("spec.levels[{}].{field}", policy.levels.rank(name).unwrap_or_default())
 }
 
-fn spread_finding(own: &OwnObject<'_>, policy: &Policy, demand: &SpreadDemand<'_>) -> Option<Diagnostic> {
+fn spread_finding(own: &OwnObject<'_>, policy: &Policy, demand: &SpreadDemand) -> Option<Diagnostic> {
     let path = field_of(policy, demand.level.as_str(), "spread.minDomains");
     if let Some(shortfall) = demand.shortfall(|_| true) {
         let hint = "clear more pools for the level, or lower minDomains";
@@ -76,10 +76,7 @@ fn preferences(own: &OwnObject<'_>, policy: &Policy, plan: &Plan<'_>) -> Vec<Dia
         let places: Vec<ResolvedPool<'_>> = plan
             .pools
             .iter()
-            .filter(|pool| {
-                let clearance = pool.policies.iter().find(|found| found.policy().name == policy.name);
-                clearance.is_some_and(|clearance| clearance.admits(rank))
-            })
+            .filter(|pool| pool.under(&policy.name).is_some_and(|clearance| clearance.admits(rank)))
             .filter_map(|pool| pool.site.ok())
             .collect();
         if prefer.is_empty() || places.is_empty() {

@@ -455,6 +455,12 @@ impl<'a> PolicyClearance<'a> {
 }
 
 impl<'a> PoolClearance<'a> {
+    /// How it fares under the policy of this name.
+    #[must_use]
+    pub fn under(&self, policy: &PolicyName) -> Option<&PolicyClearance<'a>> {
+        self.policies.iter().find(|clearance| clearance.policy.name == *policy)
+    }
+
     /// The labels that a place of this pool carries. None where the pool stands on nothing.
     #[must_use]
     pub fn stamps(&self) -> Labels {

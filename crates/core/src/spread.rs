@@ -3,7 +3,9 @@
 //! Takes how pools fare and which of them have nodes that could take a pod, and returns the levels whose demand cannot be met.
 
 use alloc::{
+    borrow::ToOwned,
     collections::{BTreeMap, BTreeSet},
+    string::String,
     vec::Vec,
 };
 use core::fmt;
@@ -18,47 +20,44 @@ use super::{
 
 /// Where the pods of a level that must be spread may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpreadDemand<'a> {
+pub struct SpreadDemand {
     /// The policy.
-    pub policy: &'a PolicyName,
+    pub policy: PolicyName,
     /// The level.
-    pub level: &'a LevelName,
+    pub level: LevelName,
     /// What is demanded.
     pub spread: Spread,
     /// The domains that pods of the level may be in, with the pools that each has.
-    pub domains: BTreeMap<&'a str, BTreeSet<&'a PoolName>>,
+    pub domains: BTreeMap<String, BTreeSet<PoolName>>,
 }
 
 /// A demand that is not met: there are fewer domains than pods must be spread over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpreadShortfall<'a> {
-    /// The policy.
-    pub policy: &'a PolicyName,
-    /// The level.
-    pub level: &'a LevelName,
-    /// What is demanded.
-    pub spread: Spread,
+pub struct SpreadShortfall<'d> {
+    demand: &'d SpreadDemand,
     /// The domains that there are.
-    pub left: BTreeSet<&'a str>,
+    left: BTreeSet<&'d str>,
 }
 
-/// Every level whose pods must be spread over a number of domains, by how the `pools` fare.
+/// Every level whose pods must be spread over a number of domains, by how the `pools` fare; in the order of policies and
+/// levels.
 #[must_use]
-pub fn demands<'a>(pools: &[PoolClearance<'a>]) -> Vec<SpreadDemand<'a>> {
+pub fn demands(pools: &[PoolClearance<'_>]) -> Vec<SpreadDemand> {
     let policies = pools.first().into_iter().flat_map(|pool| pool.policies.iter().enumerate());
     let mut demands = Vec::new();
     for (index, first) in policies {
         let policy = first.policy();
         for (rank, level) in policy.levels.iter().enumerate() {
             let Some(spread) = level.scheduling.spread.filter(|spread| spread.needed() > 1) else { continue };
-            let mut domains: BTreeMap<&str, BTreeSet<&PoolName>> = BTreeMap::new();
+            let mut domains: BTreeMap<String, BTreeSet<PoolName>> = BTreeMap::new();
             for pool in pools {
                 let admits = pool.policies.get(index).is_some_and(|clearance| clearance.admits(rank));
                 if let (true, Ok(site)) = (admits, pool.site) {
-                    domains.entry(domain(spread.across, site)).or_default().insert(&site.pool.name);
+                    let domain = domain(spread.across, site).to_owned();
+                    domains.entry(domain).or_default().insert(site.pool.name.clone());
                 }
             }
-            demands.push(SpreadDemand { policy: &policy.name, level: &level.name, spread, domains });
+            demands.push(SpreadDemand { policy: policy.name.clone(), level: level.name.clone(), spread, domains });
         }
     }
     demands
@@ -75,18 +74,17 @@ pub fn domain(across: SpreadDomain, site: ResolvedPool<'_>) -> &str {
     }
 }
 
-impl<'a> SpreadDemand<'a> {
+impl SpreadDemand {
     /// The domains with a pool that `can_take` pods.
-    pub fn available(&self, can_take: impl Fn(&PoolName) -> bool) -> BTreeSet<&'a str> {
-        let has_some = |pools: &BTreeSet<&PoolName>| pools.iter().any(|pool| can_take(pool));
-        self.domains.iter().filter(|(_, pools)| has_some(pools)).map(|(domain, _)| *domain).collect()
+    pub fn available(&self, can_take: impl Fn(&PoolName) -> bool) -> BTreeSet<&str> {
+        let with_one = self.domains.iter().filter(|(_, pools)| pools.iter().any(&can_take));
+        with_one.map(|(domain, _)| domain.as_str()).collect()
     }
 
     /// What is missing where the pools that `can_take` pods are these; nothing where the demand can be met.
-    pub fn shortfall(&self, can_take: impl Fn(&PoolName) -> bool) -> Option<SpreadShortfall<'a>> {
+    pub fn shortfall(&self, can_take: impl Fn(&PoolName) -> bool) -> Option<SpreadShortfall<'_>> {
         let left = self.available(can_take);
-        let Self { policy, level, spread, .. } = *self;
-        (left.len() < usize::from(spread.needed())).then_some(SpreadShortfall { policy, level, spread, left })
+        (left.len() < usize::from(self.spread.needed())).then_some(SpreadShortfall { demand: self, left })
     }
 
     /// Whether losing one of the domains leaves fewer than are demanded, so that most pods of a workload would wait.
@@ -98,7 +96,7 @@ impl<'a> SpreadDemand<'a> {
 
 impl fmt::Display for SpreadShortfall<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { policy, level, spread, left } = self;
+        let Self { demand: SpreadDemand { policy, level, spread, domains: _ }, left } = self;
         let (needed, across, skew) = (spread.needed(), spread.across, spread.max_skew);
         write!(f, "level {level} of PlacementPolicy {policy} demands {needed} {across}s (spread.minDomains), and ")?;
         match left.len() {

@@ -32,6 +32,7 @@ use rempart_core::{
     pool_membership::claims,
     references::{dangling, unknown_pools},
     selector::Labels,
+    spread::{self, SpreadDemand},
     validity::{ClearanceValidity, RetainReason},
 };
 
@@ -128,6 +129,8 @@ pub struct PolicyFindings {
     pub has_lead: bool,
     /// The pools of its levels that are near their end.
     pub endings: Vec<ExpiringPool>,
+    /// Where the pods of its levels that must be spread may be.
+    pub spreads: Vec<SpreadDemand>,
     /// When a verdict next changes by itself.
     pub next_change: Option<Time>,
 }
@@ -224,18 +227,12 @@ impl Evaluation {
         Judge::new(&self.world).pools_where(at, |name| self.has_nodes(name))
     }
 
-    /// How every pool fares at `at`, where some level must be spread; none otherwise, since it costs a judgement.
-    #[must_use]
-    pub fn clearances_for_spread(&self, at: Timestamp) -> Vec<PoolClearance<'_>> {
-        let mut levels = self.world.policies.values().flat_map(|policy| policy.levels.iter());
-        let is_demanded = levels.any(|level| level.scheduling.spread.is_some_and(|spread| spread.needed() > 1));
-        if is_demanded { self.clearances(at) } else { Vec::new() }
-    }
-
     fn judge(&mut self, world: &ClearanceInput, at: Timestamp) {
         let judge = Judge::new(world);
         let mut standings: BTreeMap<&str, PolicyTally> = BTreeMap::new();
-        for clearance in judge.pools_where(at, |name| self.has_nodes(name)) {
+        let clearances = judge.pools_where(at, |name| self.has_nodes(name));
+        let mut spreads = spread::demands(&clearances);
+        for clearance in clearances {
             let name = &clearance.pool.name;
             let (stamps, retained) = (Arc::new(clearance.stamps()), clearance.retained());
             self.retained
@@ -268,6 +265,7 @@ impl Evaluation {
             found.endings = standings.endings;
             found.endings.sort_by_key(|ending| ending.outcome);
             found.next_change = changes.remove(name).map(time);
+            found.spreads = spreads.extract_if(.., |demand| demand.policy == *name).collect();
             let pools = unknown_pools(world, policy);
             let pools = pools.map(|(exception, pool)| format!("{pool:?} in pools of exception {exception}"));
             found.dangling = dangling(world, policy).iter().map(ToString::to_string).chain(pools).collect();

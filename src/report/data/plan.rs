@@ -112,7 +112,7 @@ struct WishRow<'p> {
     /// How good each pool is that takes its pods, the best first; empty where the level prefers nothing.
     scores: Vec<ScoreRow<'p>>,
     /// Over how many places its pods must be spread and could be; null where no number is demanded.
-    spread: Option<SpreadRow<'p>>,
+    spread: Option<SpreadRow>,
 }
 
 /// How good a pool is.
@@ -130,13 +130,13 @@ struct ScoreRow<'p> {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Spread")]
-struct SpreadRow<'p> {
+struct SpreadRow {
     /// `Provider`, `Region`, `Zone` or `Pool`.
     across: &'static str,
     /// How many are demanded.
     demanded: u16,
     /// Those that could take its pods.
-    available: Vec<&'p str>,
+    available: Vec<String>,
     /// What is missing and what to do, for people; null where nothing is.
     message: Option<String>,
 }
@@ -218,33 +218,26 @@ impl<'p> PlanReport<'p> {
 
 fn wishes<'p>(plan: &'p Plan<'p>) -> Vec<WishRow<'p>> {
     let (scores, spreads) = (plan.scores(), plan.spreads());
-    let levels: BTreeMap<_, _> = plan
-        .inventory
-        .world
-        .policies
-        .values()
-        .enumerate()
-        .flat_map(|(number, policy)| {
-            policy.levels.iter().enumerate().map(move |(rank, level)| ((number, rank), (&policy.name, &level.name)))
-        })
-        .collect();
+    let levels = plan.inventory.world.policies.values();
+    let levels = levels.flat_map(|policy| policy.levels.iter().map(|level| (&policy.name, &level.name)));
     let row = |(policy, level): (&'p PolicyName, &'p LevelName)| {
         let ranked = scores.iter().find(|found| (found.policy, found.level) == (policy, level));
-        let spread = spreads.iter().find(|found| (found.policy, found.level) == (policy, level));
+        let spread = spreads.iter().find(|found| (&found.policy, &found.level) == (policy, level));
         if ranked.is_none() && spread.is_none() {
             return None;
         }
+        let has_node = |pool: &PoolName| plan.has_node(pool);
         let score = |(pool, score): &(&'p PoolName, u8)| ScoreRow { pool: pool.as_str(), score: *score };
         let spread = spread.map(|demand| SpreadRow {
             across: demand.spread.across.as_str(),
             demanded: demand.spread.needed(),
-            available: demand.available(|pool| plan.has_node(pool)).into_iter().collect(),
-            message: demand.shortfall(|pool| plan.has_node(pool)).map(|shortfall| shortfall.to_string()),
+            available: demand.available(has_node).into_iter().map(str::to_owned).collect(),
+            message: demand.shortfall(has_node).map(|shortfall| shortfall.to_string()),
         });
         let scores = ranked.map(|found| found.pools.iter().map(score).collect()).unwrap_or_default();
         Some(WishRow { policy: policy.as_str(), level: level.as_str(), scores, spread })
     };
-    levels.into_values().filter_map(row).collect()
+    levels.filter_map(row).collect()
 }
 
 fn id(number: usize) -> String {

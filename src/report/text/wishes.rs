@@ -8,7 +8,8 @@ const MOST: usize = 32;
 
 /// Writes what cannot be spread as demanded, which keeps pods waiting.
 pub(super) fn print_shortfalls(page: &mut TextPage, plan: &Plan<'_>) {
-    let shortfalls = plan.spread_shortfalls();
+    let spreads = plan.spreads();
+    let shortfalls: Vec<_> = spreads.iter().filter_map(|demand| demand.shortfall(|pool| plan.has_node(pool))).collect();
     if shortfalls.is_empty() {
         return;
     }

@@ -101,8 +101,7 @@ impl<'a> PlanContext<'_, 'a> {
             let levels = policy.levels.iter().enumerate().skip(rank.saturating_add(1));
             levels.into_iter().find_map(|(rank, level)| {
                 let admits = |pool: &PoolClearance<'_>| {
-                    let clearance = pool.policies.iter().find(|found| found.policy().name == policy.name);
-                    others(pool) && clearance.is_some_and(|clearance| clearance.admits(rank))
+                    others(pool) && pool.under(&policy.name).is_some_and(|clearance| clearance.admits(rank))
                 };
                 let nodes = self.nodes.iter().filter_map(|(name, of)| match of {
                     NodeOwnership::Pool(pool) => Some((*name, *pool)),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::{NodeOwnership, Plan};
 use crate::{
     name::{LevelName, PolicyName, PoolName},
-    spread::{self, SpreadDemand, SpreadShortfall},
+    spread::{self, SpreadDemand},
 };
 
 /// How good the pools are for a level, the best first and those of one score by name.
@@ -51,13 +51,7 @@ impl<'a> Plan<'a> {
 
     /// Every level whose pods must be spread over a number of domains.
     #[must_use]
-    pub fn spreads(&self) -> Vec<SpreadDemand<'a>> {
+    pub fn spreads(&self) -> Vec<SpreadDemand> {
         spread::demands(&self.pools)
-    }
-
-    /// The demands for spread that cannot be met with the pools that have a node; each has where no node is known.
-    #[must_use]
-    pub fn spread_shortfalls(&self) -> Vec<SpreadShortfall<'a>> {
-        self.spreads().iter().filter_map(|demand| demand.shortfall(|pool| self.has_node(pool))).collect()
     }
 }

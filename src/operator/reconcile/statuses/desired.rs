@@ -208,8 +208,6 @@ pub struct EnforcementState<'a> {
     pub level_counts: Option<&'a BTreeMap<String, LevelCounts>>,
     /// The moves that wait for an officer's word.
     pub stops: Vec<api::MoveStop>,
-    /// Where the pods of its levels that must be spread may be.
-    pub spreads: &'a [SpreadDemand<'a>],
     /// What the nodes say about each pool.
     pub census: &'a BTreeMap<PoolName, NodeCensus>,
 }
@@ -224,7 +222,7 @@ pub fn of_policy(
     cache: &ClusterCache,
     now: &Time,
 ) -> api::PlacementPolicyStatus {
-    let EnforcementState { lacking, chart, propagated, governs_nothing, level_counts, stops, spreads, census } = state;
+    let EnforcementState { lacking, chart, propagated, governs_nothing, level_counts, stops, census } = state;
     // As the scheduler has it: nodes that are not ready take nothing, and are none of those that pods are spread over.
     let can_take = |pool: &PoolName| census.get(pool).is_some_and(|census| census.ready > 0);
     let object = record.object.as_ref().ok();
@@ -277,7 +275,7 @@ pub fn of_policy(
             (level.workloads, level.violating_pods) = (Some(running.workloads), Some(running.violating));
         }
     }
-    for demand in spreads {
+    for demand in &found.spreads {
         let available = demand.available(can_take).len();
         if let Some(level) = levels.iter_mut().find(|level| level.name == demand.level.as_str()) {
             level.spread = Some(api::SpreadStatus {
@@ -286,7 +284,7 @@ pub fn of_policy(
             });
         }
     }
-    let shortfalls: Vec<_> = spreads.iter().filter_map(|demand| demand.shortfall(can_take)).collect();
+    let shortfalls: Vec<_> = found.spreads.iter().filter_map(|demand| demand.shortfall(can_take)).collect();
     let unjudged_pods = running(UNJUDGED).map(|running| running.violating).filter(|pods| *pods > 0);
     api::PlacementPolicyStatus {
         levels,
@@ -294,11 +292,17 @@ pub fn of_policy(
         exceptions: found.exceptions.clone(),
         next_change: found.next_change.clone(),
         unjudged_pods,
-        conditions: [Some(ready), Some(enforced), Some(stopped), ending(found), satisfiable(spreads, &shortfalls)]
-            .into_iter()
-            .flatten()
-            .map(|verdict| verdict.condition(current, generation, now))
-            .collect(),
+        conditions: [
+            Some(ready),
+            Some(enforced),
+            Some(stopped),
+            ending(found),
+            satisfiable(&found.spreads, &shortfalls),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|verdict| verdict.condition(current, generation, now))
+        .collect(),
         stops,
     }
 }
@@ -321,22 +325,17 @@ fn stopped(name: &str, stops: &[api::MoveStop]) -> ConditionDraft {
 }
 
 /// Whether there is what pods must be spread over; nothing where no level demands any.
-fn satisfiable(spreads: &[SpreadDemand<'_>], shortfalls: &[SpreadShortfall<'_>]) -> Option<ConditionDraft> {
+fn satisfiable(spreads: &[SpreadDemand], shortfalls: &[SpreadShortfall<'_>]) -> Option<ConditionDraft> {
     let kind = conditions::SPREAD_SATISFIABLE;
     if spreads.is_empty() {
         return None;
     }
     if shortfalls.is_empty() {
-        let message = format!("{} spread as demanded", counted_are(spreads.len(), "level"));
+        let message = format!("the pods of {} can be spread as demanded", counted(spreads.len(), "level"));
         return Some(ConditionDraft { kind, holds: true, reason: conditions::ENOUGH_DOMAINS, message });
     }
     let message = shortfalls.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     Some(ConditionDraft { kind, holds: false, reason: conditions::TOO_FEW_DOMAINS, message })
-}
-
-/// `the pods of 1 level can be`, `the pods of 2 levels can be`.
-fn counted_are(number: usize, what: &str) -> String {
-    format!("the pods of {} can be", counted(number, what))
 }
 
 /// Whether pools of the policy's levels are near their end; nothing where no level has a lead time.

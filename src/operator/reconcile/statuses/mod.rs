@@ -23,11 +23,7 @@ use crate::operator::{
     names::FINALIZER,
     write::{EventRequest, WriteRequest, WriteTarget},
 };
-use rempart_core::{
-    instant::Timestamp,
-    namespace::NamespaceFacts,
-    spread::{self, SpreadDemand},
-};
+use rempart_core::{instant::Timestamp, namespace::NamespaceFacts};
 
 /// How often statuses are compared while things keep changing.
 const PACE: Duration = Duration::from_millis(500);
@@ -116,11 +112,6 @@ impl StatusReconciler {
                 self.difference(&desired, current, |status| WriteRequest::ApplyPoolStatus(name.clone(), status)),
             );
         }
-        let clearances = view.evaluation.clearances_for_spread(at);
-        let mut spreads: BTreeMap<&str, Vec<SpreadDemand<'_>>> = BTreeMap::new();
-        for demand in spread::demands(&clearances) {
-            spreads.entry(demand.policy.as_str()).or_default().push(demand);
-        }
         for (name, record) in cache.policies.iter() {
             let Some(found) = evaluation.policies.get(name) else { continue };
             // Its finalizer is written first, and follows from the version that a status would alter.
@@ -143,7 +134,6 @@ impl StatusReconciler {
                 propagated: view.propagation.policies.contains(name),
                 level_counts: view.level_counts.and_then(|counts| counts.get(name)),
                 stops: view.breaker.map(|breaker| breaker.of(name)).unwrap_or_default(),
-                spreads: spreads.get(name.as_str()).map(Vec::as_slice).unwrap_or_default(),
                 census: &census,
             };
             let desired = of_policy(name, record, found, state, cache, &stamp);
