@@ -6,11 +6,9 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     process::Output,
-    sync::Arc,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use futures::future::LocalBoxFuture;
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment},
     core::v1::Pod,
@@ -18,20 +16,14 @@ use k8s_openapi::api::{
 use kube::{Api, Client, api::ListParams};
 use rempart_lab::{ControlPlane, ControlPlaneOptions, FakeNode, OperatorProcess, eventually};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
 use crate::{
-    harness::Trial,
+    harness::{Play, Trial, sharing},
     world::{SOON, apply, create, create_dry, refusal, workload},
 };
 
-type Shared = Arc<OnceCell<Clinics>>;
-
-type Play = for<'c> fn(&'c Clinics) -> LocalBoxFuture<'c, Result<()>>;
-
 pub(crate) fn trials() -> Vec<Trial> {
-    let shared = Shared::default();
-    let plays: [(&'static str, Play); 10] = [
+    let plays: [(&'static str, Play<Clinics>); 10] = [
         ("commands::a_plan_of_the_cluster_is_where_its_pods_run", |it| Box::pin(where_pods_run(it))),
         ("commands::a_manifest_is_refused_in_the_words_of_the_api_server", |it| Box::pin(refused_manifest(it))),
         ("commands::an_edited_policy_names_what_runs_where_it_may_no_longer", |it| Box::pin(edited_policy(it))),
@@ -45,13 +37,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         }),
         ("commands::what_cannot_be_reached_is_said", |it| Box::pin(out_of_reach(it))),
     ];
-    plays
-        .into_iter()
-        .map(|(name, play)| {
-            let shared = Arc::clone(&shared);
-            Trial::new(name, async move |_| play(shared.get_or_try_init(Clinics::laid).await?).await)
-        })
-        .collect()
+    sharing(Clinics::laid, plays)
 }
 
 /// The world of tests/scenarios/clinic, running.

@@ -7,12 +7,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::Output,
-    sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use futures::future::LocalBoxFuture;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, Client, ResourceExt,
@@ -20,33 +18,20 @@ use kube::{
 };
 use rempart_lab::{ControlPlane, ControlPlaneOptions, FakeNode, OperatorProcess, eventually};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
 use crate::{
-    harness::Trial,
+    harness::{Play, Trial, sharing},
     world::{SOON, apply, create, settled, stamps_of, workload},
 };
 
-type Shared = Arc<OnceCell<Exchange>>;
-
-type Play = for<'c> fn(&'c Exchange) -> LocalBoxFuture<'c, Result<()>>;
-
 pub(crate) fn trials() -> Vec<Trial> {
-    let shared = Shared::default();
-    let plays: [(&'static str, Play); 2] = [
+    let plays: [(&'static str, Play<Exchange>); 2] = [
         ("drills::kube_scheduler_judges_otherwise_of_few_pods_when_a_provider_is_gone", |it| {
             Box::pin(provider_gone(it))
         }),
         ("drills::who_may_not_read_what_takes_room_is_told_what_is_missing", |it| Box::pin(rights(it))),
     ];
-    plays
-        .into_iter()
-        .map(|(name, play)| {
-            let shared = Arc::clone(&shared);
-            Trial::new(name, async move |_| play(shared.get_or_try_init(Exchange::laid).await?).await)
-                .within(Duration::from_mins(10))
-        })
-        .collect()
+    sharing(Exchange::laid, plays).into_iter().map(|trial| trial.within(Duration::from_mins(10))).collect()
 }
 
 /// The world of tests/scenarios/exchange, running.

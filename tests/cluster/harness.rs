@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
+use futures::future::LocalBoxFuture;
 use libtest_mimic::{Arguments, Conclusion};
 use rempart_lab::{
     ControlPlane, ControlPlaneOptions, KubernetesVersion, OperatorProcess, ProgramPaths, ProgressDisplay, promtool,
@@ -118,6 +119,22 @@ pub(crate) struct Trial {
     serial: bool,
     timeout: Duration,
     body: Body,
+}
+
+/// A part of a play in a world that several trials share.
+pub(crate) type Play<W> = for<'w> fn(&'w W) -> LocalBoxFuture<'w, Result<()>>;
+
+/// Trials that share a world, which the first of them lays.
+pub(crate) fn sharing<W: Send + Sync + 'static>(
+    lay: impl AsyncFn() -> Result<W> + Copy + Send + 'static,
+    plays: impl IntoIterator<Item = (&'static str, Play<W>)>,
+) -> Vec<Trial> {
+    let shared = Arc::new(OnceCell::new());
+    let trial = |(name, play): (&'static str, Play<W>)| {
+        let shared = Arc::clone(&shared);
+        Trial::new(name, async move |_| play(shared.get_or_try_init(|| lay()).await?).await)
+    };
+    plays.into_iter().map(trial).collect()
 }
 
 impl Trial {

@@ -291,11 +291,7 @@ async fn spread(context: &Context) -> Result<()> {
     // A wish that has gone binds nobody: what is made next is given none.
     apply(&world.admin, &world.policy()).await?;
     eventually("pods without the wish", SOON, async || {
-        let mut asked = pod(&namespace, "free", &RESTRICTED);
-        asked["metadata"]["labels"] = json!({"pod-template-hash": "x"});
-        asked["metadata"]["ownerReferences"] =
-            json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "x", "uid": "1", "controller": true}]);
-        let made = create_dry(&world.admin, &asked).await?;
+        let made = create_dry(&world.admin, &owned(&namespace, "free", "ReplicaSet", &json!({}))).await?;
         ensure!(made.data["spec"]["topologySpreadConstraints"].is_null(), "{:#}", made.data["spec"]);
         anyhow::Ok(())
     })
