@@ -37,6 +37,27 @@ impl Target {
             [("apps", &["deployments", "statefulsets", "daemonsets", "replicasets"]), ("batch", &["jobs", "cronjobs"])];
         Self::new(&["CREATE", "UPDATE"], &resources)
     }
+
+    /// Objects with pod templates, and their statuses, through which annotations can be changed too.
+    pub(super) fn templates_and_statuses(operations: &[&str]) -> Self {
+        let resources: [(&str, &[&str]); 2] = [
+            (
+                "apps",
+                &[
+                    "deployments",
+                    "deployments/status",
+                    "statefulsets",
+                    "statefulsets/status",
+                    "daemonsets",
+                    "daemonsets/status",
+                    "replicasets",
+                    "replicasets/status",
+                ],
+            ),
+            ("batch", &["jobs", "jobs/status", "cronjobs", "cronjobs/status"]),
+        ];
+        Self::new(operations, &resources)
+    }
 }
 
 /// Which namespaces, beyond those that the policy governs, by their labels.
@@ -46,6 +67,8 @@ pub(super) enum Labelled {
     Only(Vec<LabelSelectorRequirement>),
     /// Those that meet all of one of these, each with the end of the name of a binding.
     Either(Vec<(&'static str, Vec<LabelSelectorRequirement>)>),
+    /// All that are not exempt, whether the policy governs them or not: a match condition says.
+    Anywhere,
 }
 
 /// A requirement of a label selector.

@@ -8,6 +8,7 @@
 mod cel;
 pub mod completion;
 mod constants;
+mod declassify;
 pub mod installed;
 mod matching;
 mod mutation_bindings;
@@ -172,6 +173,7 @@ pub fn compile(
         namespaces::compiled(policy, selector),
         pod_bindings::compiled(policy, schedulers),
     ]);
+    validations.extend(declassify::compiled(policy, selector));
     // What denies and what does not never share a name: a binding that denies would bind, for a moment, what another
     // mode made of its validation.
     let (action, mode) = match policy.mode {
@@ -193,16 +195,20 @@ pub fn compile(
                 },
             })
         };
-        let also = match compiled.labelled {
+        let matched = match compiled.labelled {
             Labelled::Only(also) => {
                 objects.push(binding(&full, None));
-                also
+                governed(selector, exempt, also)
+            }
+            Labelled::Anywhere => {
+                objects.push(binding(&full, None));
+                governed(None, exempt, [])
             }
             Labelled::Either(alternatives) => {
                 objects.extend(alternatives.into_iter().map(|(end, also)| {
                     binding(&format!("{full}.{end}"), Some(resources(None, governed(None, &[], also))))
                 }));
-                vec![]
+                governed(selector, exempt, [])
             }
         };
         let spec = ValidatingAdmissionPolicySpec {
@@ -210,7 +216,7 @@ pub fn compile(
             // What cannot be judged must not pass.
             failure_policy: Some("Fail".to_owned()),
             match_conditions: Some(compiled.conditions).filter(|conditions| !conditions.is_empty()),
-            match_constraints: Some(resources(Some(&compiled.target), governed(selector, exempt, also))),
+            match_constraints: Some(resources(Some(&compiled.target), matched)),
             param_kind: None,
             validations: Some(compiled.validations),
             variables: Some(compiled.variables).filter(|variables| !variables.is_empty()),
@@ -245,7 +251,17 @@ fn object_name(policy: &str, what: &str) -> String {
 #[must_use]
 pub fn policy_of(name: &str) -> Option<&str> {
     let (policy, what) = name.strip_prefix("rempart.")?.split_once('.')?;
-    let ends = ["pods", "pod-updates", "workloads", "namespaces", "bindings", "templates", "mutations"];
+    let ends = [
+        "pods",
+        "pod-updates",
+        "workloads",
+        "namespaces",
+        "bindings",
+        "declassify-namespaces",
+        "declassify-workloads",
+        "templates",
+        "mutations",
+    ];
     let end = what.split('.').next().unwrap_or_default();
     let is_ours = ends.contains(&end) || end.starts_with("pods-");
     (!policy.is_empty() && is_ours).then_some(policy)

@@ -114,7 +114,8 @@ struct Answer {
 impl Table {
     async fn laid(variant: TableVariant) -> Result<Self> {
         let cluster = ControlPlane::start(variant.options()).await?;
-        cluster.install_chart(&json!({})).await?;
+        let officer = json!([{"kind": "User", "name": "officer"}]);
+        cluster.install_chart(&json!({"people": {"declassifiers": officer}})).await?;
         if variant == TableVariant::default() {
             for component in [Component::ControllerManager, Component::Scheduler, Component::Kwok] {
                 cluster.kill(component).await?;
@@ -128,9 +129,19 @@ impl Table {
         let fixtures = expanded(&read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/admission/fixtures.yaml")));
         let everything = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": "everything-but-declassify"},
+            "rules": [{
+                "apiGroups": ["*"], "resources": ["*"],
+                "verbs": ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"],
+            }],
+        });
+        apply(&table.admin, &everything).await?;
+        let everything = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRoleBinding",
             "metadata": {"name": "everybody-may-do-everything"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "everything-but-declassify"},
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:authenticated"}],
         });
         apply(&table.admin, &everything).await?;
