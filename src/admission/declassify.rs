@@ -184,7 +184,7 @@ impl Pair<'_> {
             };
             format!("{key_text} in variables.{map} ? {value} : []")
         };
-        format!("{{'at': ['{noun} {key}'{of}],\n    'before': {},\n    'now': {}}}", said(before), said(now))
+        format!("{{'at': dyn(['{noun} {key}'{of}]),\n    'before': dyn({}),\n    'now': dyn({})}}", said(before), said(now))
     }
 }
 

@@ -304,14 +304,14 @@ async fn suspended_job(context: &Context) -> Result<()> {
 async fn lowered(context: &Context) -> Result<()> {
     let world = context.ministry().await?;
     let namespace = world.namespace(context, &[(keys::SENSITIVITY, "restricted")]).await?;
-    let developer = developer(context, world, &namespace).await?;
-    create(&developer, &workload("Deployment", &namespace, "api", &[(keys::SENSITIVITY, "secret")])).await?;
+    create(&world.admin, &workload("Deployment", &namespace, "api", &[(keys::SENSITIVITY, "secret")])).await?;
     let nodes = world.eventually_placed(&namespace, 1).await?;
     ensure!(nodes.is_subset(&world.nodes_of(&["site"]).await?), "{nodes:?}");
+    // By somebody who may lower it.
     for value in [json!("public"), Value::Null] {
         let lower = json!({"apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": "api", "namespace": namespace, "annotations": {keys::SENSITIVITY: value}}});
-        let found = merge(&developer, &lower, None).await?;
+        let found = merge(&world.admin, &lower, None).await?;
         let template = &found.data["spec"]["template"];
         let selector = &template["spec"]["nodeSelector"];
         ensure!(*selector == json!({world.clearance("restricted"): "true"}), "{selector}");
