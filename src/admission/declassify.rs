@@ -5,8 +5,6 @@
 //! somebody may lower later, and not by its owner. A namespace is judged by its old labels: a selector of what is matched
 //! would see the new ones, by which it may have gone already. The twin is [`rempart_core::declassification`].
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::{
     api::admissionregistration::v1::{MatchCondition, Validation, Variable},
     apimachinery::pkg::apis::meta::v1::LabelSelector,
@@ -16,7 +14,7 @@ use super::{
     CompiledValidation,
     cel::{list, string},
     constants::{self, variable},
-    matching::{Labelled, Target, condition},
+    matching::{Labelled, Target, condition, selected_by},
     statements::{self, TEMPLATE_OF_ITS_OWN, quoted},
 };
 use crate::api::GROUP;
@@ -277,12 +275,6 @@ fn validation(policy: &Policy, subject: &str, also: &str, cases: &str, noun: &st
         )),
         reason: Some("Forbidden".to_owned()),
     }
-}
-
-/// The keys of the labels by which `selector` selects.
-fn selected_by(selector: &LabelSelector) -> BTreeSet<&str> {
-    let expressions = selector.match_expressions.iter().flatten().map(|term| term.key.as_str());
-    expressions.chain(selector.match_labels.iter().flatten().map(|(key, _)| key.as_str())).collect()
 }
 
 /// Whether `selector` selects by the labels `l`, as CEL; nothing where it selects everything.

@@ -2,6 +2,8 @@
 //!
 //! Every field that the API server would fill in is written out, so that what is read back equals what was meant.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::{
     api::admissionregistration::v1::{MatchCondition, MatchResources, NamedRuleWithOperations},
     apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
@@ -83,6 +85,13 @@ pub(super) fn demand(key: &str, operator: &str, values: &[&str]) -> LabelSelecto
 /// A match condition.
 pub(super) fn condition(name: &str, expression: impl Into<String>) -> MatchCondition {
     MatchCondition { name: name.to_owned(), expression: expression.into() }
+}
+
+/// The keys of the labels by which `selector` selects.
+#[must_use]
+pub fn selected_by(selector: &LabelSelector) -> BTreeSet<&str> {
+    let expressions = selector.match_expressions.iter().flatten().map(|term| term.key.as_str());
+    expressions.chain(selector.match_labels.iter().flatten().map(|(key, _)| key.as_str())).collect()
 }
 
 /// The namespaces that a policy governs, by its `selector`, but the `exempt` ones, and of these those that meet `also`.

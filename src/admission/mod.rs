@@ -14,6 +14,7 @@ mod matching;
 mod mutation_bindings;
 mod mutation_webhook;
 mod namespaces;
+mod nodes;
 mod object;
 mod pod_bindings;
 mod pod_updates;
@@ -22,7 +23,7 @@ pub mod review;
 mod statements;
 mod workloads;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     api::admissionregistration::v1::{
@@ -34,6 +35,7 @@ use k8s_openapi::{
 
 use self::matching::{Labelled, Target, governed, resources};
 pub use self::{
+    matching::selected_by,
     mutation_webhook::path as webhook_path,
     object::{AdmissionKind, AdmissionObject, authorities_digest, but_authorities, digest},
 };
@@ -45,13 +47,15 @@ pub const POLICY_LABEL: &str = "rempart.dev/policy";
 /// Every object's annotation that says what it is for.
 const DESCRIPTION: &str = "kubernetes.io/description";
 
-/// What admission is told at its installation.
+/// What admission is told beside a policy: at its installation, and by the pools that there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdmissionSettings {
     /// The namespaces that no policy governs.
     pub exempt: Vec<String>,
     /// The users that may bind pods to nodes where a policy applies.
     pub schedulers: Vec<String>,
+    /// The labels by which pools select nodes.
+    pub pool_labels: BTreeSet<String>,
     /// Who adds to pods and pod templates what they need.
     pub mutation: MutationMode,
     /// The identifier of the chart's `ClusterRole`, which owns what is made here: it ends with the chart, whoever
@@ -163,7 +167,7 @@ pub fn compile(
     selector: Option<&LabelSelector>,
     settings: &AdmissionSettings,
 ) -> AdmissionObjects {
-    let AdmissionSettings { exempt, schedulers, mutation, owner, mutation_owner } = settings;
+    let AdmissionSettings { exempt, schedulers, pool_labels, mutation, owner, mutation_owner } = settings;
     let owner = owner.as_deref().map(|uid| (CLUSTER_ROLE, uid));
     let name = policy.name.as_str();
     let mut validations = pods::validations(policy, mutation);
@@ -174,6 +178,7 @@ pub fn compile(
         pod_bindings::compiled(policy, schedulers),
     ]);
     validations.extend(declassify::compiled(policy, selector));
+    validations.push(nodes::compiled(pool_labels));
     // What denies and what does not never share a name: a binding that denies would bind, for a moment, what another
     // mode made of its validation.
     let (action, mode) = match policy.mode {
@@ -259,6 +264,7 @@ pub fn policy_of(name: &str) -> Option<&str> {
         "bindings",
         "declassify-namespaces",
         "declassify-workloads",
+        "nodes",
         "templates",
         "mutations",
     ];

@@ -6,6 +6,9 @@ use alloc::collections::BTreeMap;
 
 use super::{catalogue::Pool, name::PoolName, selector::LabelSource};
 
+/// The verb on `PlacementPool`s that a user needs for a change of what tells whose a registered node is.
+pub const LABEL_VERB: &str = "label-nodes";
+
 /// What tells whose a place is.
 #[derive(Clone, Copy)]
 pub struct NodeIdentity<'a> {
