@@ -190,15 +190,22 @@ async fn kubelet_stamps(context: &Context) -> Result<()> {
     let arguments = ["patch", "node", &node, "--subresource=status", "--type=merge", "-p", &status];
     let attempt = context.cluster.kubectl(arguments).kubeconfig(&kubeconfig).output().await?;
     ensure!(!attempt.status.success(), "{attempt:?}");
-    // What it may set for itself makes it a node of another pool only where the pool asks for no proof; the pool of
-    // this trial asks for one.
+    // What tells pools apart it may not set either; and who may makes it a node of another pool only where the pool asks
+    // for no proof. The pool of this trial asks for one.
     let guarded = World::new(context, "guarded").await?;
     let mut pool = guarded.pool("gouv");
     pool["spec"]["providerIDPrefix"] = json!("aws:///gouv-1/");
     guarded.apply(pool).await?;
     let label = format!("{}={}", crate::world::POOL_LABEL, guarded.named("gouv"));
     let arguments = ["label", "--overwrite", "node", &node, &label];
-    context.cluster.kubectl(arguments).kubeconfig(&kubeconfig).run().await?;
+    // Admission knows the label by the pool that selects by it.
+    eventually("a kubelet to be refused", SOON, async || {
+        let attempt = context.cluster.kubectl(arguments).kubeconfig(&kubeconfig).output().await?;
+        ensure!(!attempt.status.success() && attempt.stderr.contains("no kubelet changes that"), "{attempt:?}");
+        anyhow::Ok(())
+    })
+    .await?;
+    context.cluster.kubectl(arguments).run().await?;
     eventually("the node to be of no pool", SOON, async || {
         let stamps = stamps_of(&world.admin, &node).await?;
         ensure!(stamps.is_empty(), "{stamps:?}");
