@@ -55,9 +55,7 @@ fn namespaces(policy: &Policy, selector: Option<&LabelSelector>) -> CompiledVali
             ),
         )
     }));
-    let pair = |key, separator| {
-        Pair { key, of: "", now: "now", before: "before", noun: "label", separator }.text()
-    };
+    let pair = |key, separator| Pair { key, of: "", now: "now", before: "before", noun: "label", separator }.text();
     variables.extend([
         variable("levels", format!("[[{}]]", pair(keys::SENSITIVITY, None))),
         variable("categories", format!("[[{}]]", pair(keys::CATEGORIES, Some('.')))),
@@ -69,10 +67,7 @@ fn namespaces(policy: &Policy, selector: Option<&LabelSelector>) -> CompiledVali
          {name}' :\n  ")
     });
     let also = left.as_ref().map_or("", |_| "variables.leftBy.size() + ");
-    let mut conditions = vec![condition(
-        "changes-labels",
-        "object.metadata.?labels != oldObject.metadata.?labels",
-    )];
+    let mut conditions = vec![condition("changes-labels", "object.metadata.?labels != oldObject.metadata.?labels")];
     // By its old labels, whatever the request makes of them.
     conditions.extend(selected.map(|selected| {
         let expression = format!("[oldObject.metadata.?labels.orValue(dyn({{}}))].exists(l, {selected})");
@@ -86,12 +81,19 @@ fn namespaces(policy: &Policy, selector: Option<&LabelSelector>) -> CompiledVali
         labelled: Labelled::Anywhere,
         conditions,
         variables,
-        validations: vec![validation(policy, "'namespace ' + object.metadata.name", also, &left.unwrap_or_default(), "label")],
+        validations: vec![validation(
+            policy,
+            "'namespace ' + object.metadata.name",
+            also,
+            &left.unwrap_or_default(),
+            "label",
+        )],
     }
 }
 
 fn workloads(policy: &Policy) -> CompiledValidation {
-    let template = |of: &str| format!("request.kind.kind == 'CronJob' ? {of}.spec.jobTemplate.spec.template : {of}.spec.template");
+    let template =
+        |of: &str| format!("request.kind.kind == 'CronJob' ? {of}.spec.jobTemplate.spec.template : {of}.spec.template");
     let notes = |of: &str| {
         format!(
             "request.kind.kind == 'CronJob'\n  \
@@ -182,7 +184,11 @@ impl Pair<'_> {
             };
             format!("{key_text} in variables.{map} ? {value} : []")
         };
-        format!("{{'at': dyn(['{noun} {key}'{of}]),\n    'before': dyn({}),\n    'now': dyn({})}}", said(before), said(now))
+        format!(
+            "{{'at': dyn(['{noun} {key}'{of}]),\n    'before': dyn({}),\n    'now': dyn({})}}",
+            said(before),
+            said(now)
+        )
     }
 }
 
@@ -191,10 +197,7 @@ fn lowered(policy: &Policy) -> Vec<Variable> {
     let (was, will) = (was("p", policy), will("p", policy));
     let dropped = dropped("c", policy);
     vec![
-        variable(
-            "fallen",
-            format!("variables.levels.filter(g,\n  g.map(p, {was}).max()\n  > g.map(p, {will}).max())"),
-        ),
+        variable("fallen", format!("variables.levels.filter(g,\n  g.map(p, {was}).max()\n  > g.map(p, {will}).max())")),
         variable("dropped", format!("variables.categories.filter(g, g.exists(p, p.before.exists(c, {dropped})))")),
     ]
 }
@@ -202,7 +205,11 @@ fn lowered(policy: &Policy) -> Vec<Variable> {
 /// What each level is worth, by its name: never less than the minimum.
 fn worths(policy: &Policy) -> String {
     let minimum = policy.levels.minimum_rank();
-    let worths = policy.levels.iter().enumerate().map(|(rank, level)| format!("{}: {}", string(level.name.as_str()), rank.max(minimum)));
+    let worths = policy
+        .levels
+        .iter()
+        .enumerate()
+        .map(|(rank, level)| format!("{}: {}", string(level.name.as_str()), rank.max(minimum)));
     format!("{{{}}}", worths.collect::<Vec<_>>().join(", "))
 }
 

@@ -22,7 +22,9 @@ pub(crate) fn trials() -> Vec<Trial> {
 async fn grant(world: &World, user: &str, name: &str, rules: Value) -> Result<()> {
     let api = "rbac.authorization.k8s.io";
     let version = format!("{api}/v1");
-    world.apply(json!({"apiVersion": version, "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules})).await?;
+    world
+        .apply(json!({"apiVersion": version, "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}))
+        .await?;
     world
         .apply(json!({
             "apiVersion": version, "kind": "ClusterRoleBinding", "metadata": {"name": name},
@@ -60,16 +62,15 @@ async fn deployment(context: &Context) -> Result<()> {
     }]);
     grant(world, &user, &user, resources).await?;
     let deployer: Client = context.cluster.client_as(&user, &[])?;
-    let first = create(&world.admin, &workload("Deployment", &namespace, "api", &[(keys::SENSITIVITY, "internal")])).await?;
+    let first =
+        create(&world.admin, &workload("Deployment", &namespace, "api", &[(keys::SENSITIVITY, "internal")])).await?;
     world.eventually_placed(&namespace, 1).await?;
     let of = |level: Value| {
         json!({"apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": "api", "namespace": namespace, "annotations": {keys::SENSITIVITY: level}}})
     };
-    eventually("the user to raise it", SOON, async || {
-        merge(&deployer, &of(json!("secret")), None).await.map(drop)
-    })
-    .await?;
+    eventually("the user to raise it", SOON, async || merge(&deployer, &of(json!("secret")), None).await.map(drop))
+        .await?;
     let falls = |to: &str| format!("annotation {} would lower its level from secret to {to}", keys::SENSITIVITY);
     for (level, to) in [(json!("internal"), "internal"), (Value::Null, "none")] {
         for subresource in [None, Some("status")] {
@@ -117,7 +118,8 @@ async fn namespace(context: &Context) -> Result<()> {
     }]);
     grant(world, &user, &user, resources).await?;
     let labeller = context.cluster.client_as(&user, &[])?;
-    let of = |labels: Value| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+    let of =
+        |labels: Value| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
     eventually("the user to label it", SOON, async || {
         merge(&labeller, &of(json!({"team": "claims"})), None).await.map(drop)
     })

@@ -518,7 +518,9 @@ fn roles_are_bound_to_whom_the_values_name() {
         // The operator's own are the same whatever is said.
         named
             .filter(|(role, _)| {
-                !["rempart", "rempart-admission", "rempart-mutation-policies", "rempart-check"].contains(&role.as_str())
+                // That of cloud controllers and their like is no people's.
+                !["rempart", "rempart-admission", "rempart-mutation-policies", "rempart-check", "rempart-node-labeler"]
+                    .contains(&role.as_str())
             })
             .collect()
     };

@@ -101,8 +101,8 @@ impl Oracle<'_> {
         let controller = owners.into_iter().flatten().find(|owner| owner["controller"] == true);
         let speaks = kind.speaks_for_pods(controller.and_then(|owner| owner["kind"].as_str()));
         let own = [old, object].map(|object| SensitivityStatement::of(&annotations(&object["metadata"])));
-        let templates = [old, object]
-            .map(|object| TemplateStatements::of(&annotations(&template(kind, object)["metadata"])));
+        let templates =
+            [old, object].map(|object| TemplateStatements::of(&annotations(&template(kind, object)["metadata"])));
         let [before, now] =
             [0, 1].map(|i| ControllerStatements { own: speaks.then_some(&own[i]), template: &templates[i] });
         let lowering = self.policy.lowered_of_workload(kind, before, now)?;

@@ -128,8 +128,7 @@ impl Policy {
     #[must_use]
     pub fn lowered_of_namespace<'a>(&'a self, before: &'a Labels, now: &'a Labels) -> Option<Lowering<'a>> {
         if !self.namespaces.matches(now) {
-            let mut labels: Vec<_> =
-                self.namespaces.keys().filter(|key| before.get(*key) != now.get(*key)).collect();
+            let mut labels: Vec<_> = self.namespaces.keys().filter(|key| before.get(*key) != now.get(*key)).collect();
             labels.sort_unstable();
             labels.dedup();
             return Some(Lowering::OutOfScope { labels });
@@ -202,8 +201,8 @@ impl Policy {
         let to = changes.iter().map(now).max().filter(|to| *to < from)?;
         let fallen = changes.iter().find(|change| before(change) > now(change))?;
         let is_unknown = |level| self.levels.rank(level).is_none();
-        let unknown = self.mode == EnforcementMode::Enforce
-            && changes.iter().filter_map(|change| change.before).any(is_unknown);
+        let unknown =
+            self.mode == EnforcementMode::Enforce && changes.iter().filter_map(|change| change.before).any(is_unknown);
         let says = changes.iter().any(|change| change.now.is_some());
         Some(Lowering::Level {
             place: fallen.place,
@@ -217,7 +216,9 @@ impl Policy {
     /// know counts too.
     fn dropped(&self, changes: &[Change<'_>], separator: char) -> Option<Lowering<'static>> {
         let names = |joined: Option<&str>| -> Vec<String> {
-            joined.map(|joined| joined.splitn(MOST_CATEGORIES, separator).map(ToOwned::to_owned).collect()).unwrap_or_default()
+            joined
+                .map(|joined| joined.splitn(MOST_CATEGORIES, separator).map(ToOwned::to_owned).collect())
+                .unwrap_or_default()
         };
         let now: Vec<String> = changes.iter().flat_map(|change| names(change.now)).collect();
         let counts = |name: &String| {
@@ -298,7 +299,9 @@ mod tests {
         for (before, now, expected) in table {
             assert_eq!(of_namespace(&policy, before, now), expected, "{before:?} {now:?}");
         }
-        let moved = policy.lowered_of_namespace(&labels(&[]), &Labels::new()).map(|found| found == Lowering::OutOfScope { labels: vec!["team"] });
+        let moved = policy
+            .lowered_of_namespace(&labels(&[]), &Labels::new())
+            .map(|found| found == Lowering::OutOfScope { labels: vec!["team"] });
         assert_eq!(moved, Some(true));
     }
 

@@ -39,7 +39,7 @@ impl<'a> PoolClaims<'a> {
 }
 
 /// Labels of Kubernetes' own domains that a kubelet may give its node all the same.
-const KUBELET_LABELS: [&str; 13] = [
+const KUBELET_LABELS: [&str; 12] = [
     "kubernetes.io/hostname",
     "kubernetes.io/arch",
     "kubernetes.io/os",
@@ -52,7 +52,6 @@ const KUBELET_LABELS: [&str; 13] = [
     "beta.kubernetes.io/instance-type",
     "failure-domain.beta.kubernetes.io/zone",
     "failure-domain.beta.kubernetes.io/region",
-    "kubernetes.io/instance-type",
 ];
 
 /// Whether a kubelet may give its own node a label with this key, as the API server's plugin `NodeRestriction` has it.
@@ -121,10 +120,21 @@ mod tests {
 
     #[test]
     fn a_kubelet_may_set_what_is_not_of_kubernetes() {
-        for free in ["pool", "k8s.scaleway.com/pool", "topology.kubernetes.io/zone", "node.kubernetes.io/pool", "mykubernetes.io/a"] {
+        for free in [
+            "pool",
+            "k8s.scaleway.com/pool",
+            "topology.kubernetes.io/zone",
+            "node.kubernetes.io/pool",
+            "mykubernetes.io/a",
+        ] {
             assert!(may_be_set_by_kubelet(free), "{free}");
         }
-        for held in ["node-restriction.kubernetes.io/pool", "a.node-restriction.kubernetes.io/b", "cluster.x-k8s.io.k8s.io/a", "kubernetes.io/role"] {
+        for held in [
+            "node-restriction.kubernetes.io/pool",
+            "a.node-restriction.kubernetes.io/b",
+            "cluster.x-k8s.io.k8s.io/a",
+            "kubernetes.io/role",
+        ] {
             assert!(!may_be_set_by_kubelet(held), "{held}");
         }
     }

@@ -172,8 +172,7 @@ impl LoadedValidation {
             let said = validation.message_expression.as_ref().map(|message| {
                 let names = inputs.names.iter().filter(|(name, _)| **name != "authorizer");
                 let names = names.map(|(name, value)| (*name, value.clone())).collect();
-                let inputs =
-                    Inputs { names: &names, variables: &self.variables, evaluated: RefCell::default() };
+                let inputs = Inputs { names: &names, variables: &self.variables, evaluated: RefCell::default() };
                 message.evaluate(&inputs)
             });
             match validation.expression.evaluate(&inputs) {
@@ -231,7 +230,8 @@ fn names(request: &Request) -> BTreeMap<&'static str, CelValue> {
 
 /// Of a user who may declassify by any policy, or may not by one.
 fn authorizer(request: &Request) -> CelValue {
-    let granted = request.may_declassify.iter().map(|policy| format!("rempart.dev/placementpolicies/{policy}/declassify"));
+    let granted =
+        request.may_declassify.iter().map(|policy| format!("rempart.dev/placementpolicies/{policy}/declassify"));
     let granted = granted.map(|grant| CelValue::text(&grant)).collect();
     CelValue::List([CelValue::List(granted)].into())
 }

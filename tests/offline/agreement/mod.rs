@@ -223,12 +223,7 @@ fn review_of(request: &Request) -> String {
 }
 
 /// Says in what the rulings are not what is expected.
-fn compare(
-    mode: PolicyMode,
-    request: &Request,
-    expected: &[Refusal],
-    rulings: &[Ruling],
-) -> Result<(), TestCaseError> {
+fn compare(mode: PolicyMode, request: &Request, expected: &[Refusal], rulings: &[Ruling]) -> Result<(), TestCaseError> {
     let action = if mode == PolicyMode::Enforce { "Deny" } else { mode.as_str() };
     let mut told = Vec::new();
     for Ruling { action: found, outcome } in rulings {

@@ -326,8 +326,7 @@ impl AdmissionReconciler {
 
     fn pass(&mut self, view: &ClusterView<'_>, now: Instant) -> ReconcileOutcome {
         let cache = view.cache;
-        let settings =
-            &AdmissionSettings { pool_labels: pool_labels(cache), ..view.settings.admission.clone() };
+        let settings = &AdmissionSettings { pool_labels: pool_labels(cache), ..view.settings.admission.clone() };
         let mut present: BTreeMap<&str, PresentObjects<'_>> = BTreeMap::new();
         // No policy has mutations of its own: one that is named so is somebody else's.
         for kind in AdmissionKind::ALL.into_iter().filter(|kind| *kind != AdmissionKind::Mutation) {
