@@ -2,6 +2,8 @@
 //!
 //! Every field that the API server would fill in is written out, so that what is read back equals what was meant.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::{
     api::admissionregistration::v1::{MatchCondition, MatchResources, NamedRuleWithOperations},
     apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
@@ -37,6 +39,27 @@ impl Target {
             [("apps", &["deployments", "statefulsets", "daemonsets", "replicasets"]), ("batch", &["jobs", "cronjobs"])];
         Self::new(&["CREATE", "UPDATE"], &resources)
     }
+
+    /// Objects with pod templates, and their statuses, through which annotations can be changed too.
+    pub(super) fn templates_and_statuses(operations: &[&str]) -> Self {
+        let resources: [(&str, &[&str]); 2] = [
+            (
+                "apps",
+                &[
+                    "deployments",
+                    "deployments/status",
+                    "statefulsets",
+                    "statefulsets/status",
+                    "daemonsets",
+                    "daemonsets/status",
+                    "replicasets",
+                    "replicasets/status",
+                ],
+            ),
+            ("batch", &["jobs", "jobs/status", "cronjobs", "cronjobs/status"]),
+        ];
+        Self::new(operations, &resources)
+    }
 }
 
 /// Which namespaces, beyond those that the policy governs, by their labels.
@@ -46,6 +69,8 @@ pub(super) enum Labelled {
     Only(Vec<LabelSelectorRequirement>),
     /// Those that meet all of one of these, each with the end of the name of a binding.
     Either(Vec<(&'static str, Vec<LabelSelectorRequirement>)>),
+    /// All that are not exempt, whether the policy governs them or not: a match condition says.
+    Anywhere,
 }
 
 /// A requirement of a label selector.
@@ -60,6 +85,13 @@ pub(super) fn demand(key: &str, operator: &str, values: &[&str]) -> LabelSelecto
 /// A match condition.
 pub(super) fn condition(name: &str, expression: impl Into<String>) -> MatchCondition {
     MatchCondition { name: name.to_owned(), expression: expression.into() }
+}
+
+/// The keys of the labels by which `selector` selects.
+#[must_use]
+pub fn selected_by(selector: &LabelSelector) -> BTreeSet<&str> {
+    let expressions = selector.match_expressions.iter().flatten().map(|term| term.key.as_str());
+    expressions.chain(selector.match_labels.iter().flatten().map(|(key, _)| key.as_str())).collect()
 }
 
 /// The namespaces that a policy governs, by its `selector`, but the `exempt` ones, and of these those that meet `also`.

@@ -8,11 +8,13 @@
 mod cel;
 pub mod completion;
 mod constants;
+mod declassify;
 pub mod installed;
 mod matching;
 mod mutation_bindings;
 mod mutation_webhook;
 mod namespaces;
+mod nodes;
 mod object;
 mod pod_bindings;
 mod pod_updates;
@@ -21,7 +23,7 @@ pub mod review;
 mod statements;
 mod workloads;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     api::admissionregistration::v1::{
@@ -33,6 +35,7 @@ use k8s_openapi::{
 
 use self::matching::{Labelled, Target, governed, resources};
 pub use self::{
+    matching::selected_by,
     mutation_webhook::path as webhook_path,
     object::{AdmissionKind, AdmissionObject, authorities_digest, but_authorities, digest},
 };
@@ -44,13 +47,15 @@ pub const POLICY_LABEL: &str = "rempart.dev/policy";
 /// Every object's annotation that says what it is for.
 const DESCRIPTION: &str = "kubernetes.io/description";
 
-/// What admission is told at its installation.
+/// What admission is told beside a policy: at its installation, and by the pools that there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdmissionSettings {
     /// The namespaces that no policy governs.
     pub exempt: Vec<String>,
     /// The users that may bind pods to nodes where a policy applies.
     pub schedulers: Vec<String>,
+    /// The labels by which pools select nodes.
+    pub pool_labels: BTreeSet<String>,
     /// Who adds to pods and pod templates what they need.
     pub mutation: MutationMode,
     /// The identifier of the chart's `ClusterRole`, which owns what is made here: it ends with the chart, whoever
@@ -162,7 +167,7 @@ pub fn compile(
     selector: Option<&LabelSelector>,
     settings: &AdmissionSettings,
 ) -> AdmissionObjects {
-    let AdmissionSettings { exempt, schedulers, mutation, owner, mutation_owner } = settings;
+    let AdmissionSettings { exempt, schedulers, pool_labels, mutation, owner, mutation_owner } = settings;
     let owner = owner.as_deref().map(|uid| (CLUSTER_ROLE, uid));
     let name = policy.name.as_str();
     let mut validations = pods::validations(policy, mutation);
@@ -172,6 +177,8 @@ pub fn compile(
         namespaces::compiled(policy, selector),
         pod_bindings::compiled(policy, schedulers),
     ]);
+    validations.extend(declassify::compiled(policy, selector));
+    validations.push(nodes::compiled(pool_labels));
     // What denies and what does not never share a name: a binding that denies would bind, for a moment, what another
     // mode made of its validation.
     let (action, mode) = match policy.mode {
@@ -193,16 +200,20 @@ pub fn compile(
                 },
             })
         };
-        let also = match compiled.labelled {
+        let matched = match compiled.labelled {
             Labelled::Only(also) => {
                 objects.push(binding(&full, None));
-                also
+                governed(selector, exempt, also)
+            }
+            Labelled::Anywhere => {
+                objects.push(binding(&full, None));
+                governed(None, exempt, [])
             }
             Labelled::Either(alternatives) => {
                 objects.extend(alternatives.into_iter().map(|(end, also)| {
                     binding(&format!("{full}.{end}"), Some(resources(None, governed(None, &[], also))))
                 }));
-                vec![]
+                governed(selector, exempt, [])
             }
         };
         let spec = ValidatingAdmissionPolicySpec {
@@ -210,7 +221,7 @@ pub fn compile(
             // What cannot be judged must not pass.
             failure_policy: Some("Fail".to_owned()),
             match_conditions: Some(compiled.conditions).filter(|conditions| !conditions.is_empty()),
-            match_constraints: Some(resources(Some(&compiled.target), governed(selector, exempt, also))),
+            match_constraints: Some(resources(Some(&compiled.target), matched)),
             param_kind: None,
             validations: Some(compiled.validations),
             variables: Some(compiled.variables).filter(|variables| !variables.is_empty()),
@@ -245,7 +256,19 @@ fn object_name(policy: &str, what: &str) -> String {
 #[must_use]
 pub fn policy_of(name: &str) -> Option<&str> {
     let (policy, what) = name.strip_prefix("rempart.")?.split_once('.')?;
-    let ends = ["pods", "pod-updates", "workloads", "namespaces", "bindings", "templates", "mutations", "scheduling"];
+    let ends = [
+        "pods",
+        "pod-updates",
+        "workloads",
+        "namespaces",
+        "bindings",
+        "declassify-namespaces",
+        "declassify-workloads",
+        "nodes",
+        "templates",
+        "mutations",
+        "scheduling",
+    ];
     let end = what.split('.').next().unwrap_or_default();
     let is_ours = ends.contains(&end) || end.starts_with("pods-");
     (!policy.is_empty() && is_ours).then_some(policy)

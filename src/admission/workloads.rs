@@ -82,7 +82,7 @@ pub(super) fn compiled(policy: &Policy) -> CompiledValidation {
     CompiledValidation {
         name: "workloads".to_owned(),
         description: "Annotations of ours on workloads and their pod templates.".to_owned(),
-        target: Target::templates(),
+        target: Target::templates_and_statuses(&["CREATE", "UPDATE"]),
         labelled: Labelled::Only(vec![]),
         conditions: vec![
             condition(

@@ -16,6 +16,7 @@ use rempart_core::{
     catalogue::{Pool, UnresolvedReference},
     name::ProviderName,
     plan::{NodeOwnership, Plan},
+    pool_membership::may_be_set_by_kubelet,
     text::counted,
 };
 
@@ -24,6 +25,7 @@ pub(super) fn findings(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<D
     let mut found = unresolved(located, plan);
     found.extend(unused(located));
     found.extend(overlapping(located));
+    found.extend(claimable(located));
     found.extend(disputed(located, plan));
     found.extend(empty(located, plan));
     found
@@ -103,6 +105,27 @@ fn overlapping(located: &LocatedInventory<'_>) -> Vec<Diagnostic> {
         }
     }
     found
+}
+
+/// Pools of which a node is by what its own kubelet says when it registers, and by nothing else.
+fn claimable(located: &LocatedInventory<'_>) -> Vec<Diagnostic> {
+    let pools = located.inventory.world.catalogue.pools.values();
+    let claimable = pools.filter(|of| {
+        of.provider_id_prefix.is_none() && !of.selector.is_empty() && of.selector.keys().all(may_be_set_by_kubelet)
+    });
+    claimable
+        .filter_map(|of| {
+            let keys: BTreeSet<&str> = of.selector.keys().collect();
+            let keys: Vec<&str> = keys.into_iter().collect();
+            let message = format!(
+                "any node that registers with label {} is of pool {}: its kubelet sets that itself, and nothing else is asked",
+                keys.join(", "),
+                of.name
+            );
+            let hint = "select by a label under node-restriction.kubernetes.io, which no kubelet may set, or give providerIDPrefix";
+            Some(about(pool(located, of.name.as_str())?, "spec.nodeSelector", Warning, "PoolClaimable", message).hint(hint))
+        })
+        .collect()
 }
 
 /// Of two pools the wider and the narrower, when every node of the narrower is of the wider too.

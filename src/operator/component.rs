@@ -11,7 +11,8 @@ pub enum OperatorComponent {
     /// `rempart`: stamps, records, moves, statuses. It reads admission policies and bindings, compares them with what they
     /// must be, and writes none.
     Placement,
-    /// `rempart-admission`: the validations and bindings of each policy, and its finalizer. It sees no node and no workload.
+    /// `rempart-admission`: the validations and bindings of each policy, and its finalizer. Of pools it reads by
+    /// what they select. It sees no node and no workload.
     Admission,
 }
 
@@ -45,7 +46,8 @@ impl OperatorComponent {
             // Mutations are the chart's. What the webhook completes depends on what namespaces say.
             Self::Admission => {
                 let kept = AdmissionKind::ALL.into_iter().filter(|kept| *kept != AdmissionKind::Mutation);
-                kind == "placementpolicies"
+                // What pools select by is guarded on nodes.
+                ["placementpolicies", "placementpools"].contains(&kind)
                     || (kind == "namespaces" && matches!(mutation, MutationMode::Webhook(_)))
                     || kept.map(AdmissionKind::plural).any(|kept| kept == kind)
             }

@@ -132,8 +132,18 @@ fn contract(world: &World, uid: &str, mode: &str, selector: &Value) -> Specs {
     let unknown = json!([none(keys::CATEGORIES), demand(keys::SENSITIVITY, "Exists"), level("NotIn", &levels)]);
     let labelled = [("categories", json!([demand(keys::CATEGORIES, "Exists")])), ("unknown-level", unknown)];
     validation("pods-labels", &[], &labelled);
-    for end in ["pod-updates", "workloads", "namespaces", "bindings"] {
+    for end in ["pod-updates", "workloads", "namespaces", "bindings", "declassify-workloads"] {
         validation(end, &[], &[]);
+    }
+    for end in ["declassify-namespaces", "nodes"] {
+        validation(end, &[], &[]);
+    }
+    // Matched everywhere but in exempt namespaces, as what leaves the policy's must be: a condition decides.
+    let everywhere = json!({"matchExpressions": governed(&[])["matchExpressions"]});
+    for ((kind, name), spec) in &mut specs {
+        if *kind == VALIDATION && (name.contains(".declassify-namespaces") || name.contains(".nodes")) {
+            spec["namespaces"] = everywhere.clone();
+        }
     }
     specs
 }

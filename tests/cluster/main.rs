@@ -19,6 +19,7 @@ mod checking;
 mod commands;
 mod completion;
 mod costs;
+mod declassify;
 mod drills;
 mod ending;
 mod endings;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         adoption::trials(),
         bindings::trials(),
         bypasses::trials(),
+        declassify::trials(),
         catalogue::trials(),
         chaos::trials(),
         checking::trials(),

@@ -104,6 +104,7 @@ fn everything() -> Value {
             "platformEngineers": [{"kind": "User", "name": "pia"}],
             "auditors": [{"kind": "ServiceAccount", "name": "audit", "namespace": "tools"}],
             "namespaceLabellers": [{"kind": "Group", "name": "owners"}],
+            "declassifiers": [{"kind": "Group", "name": "chiefs"}],
         },
     })
 }
@@ -492,6 +493,10 @@ fn people_may_what_their_task_asks() {
     assert!(!may("rempart-platform-engineer", "patch", "placementpolicies"));
     assert!(allows(role("rempart-namespace-labeller"), "patch", "", "namespaces"));
     assert!(!allows(role("rempart-namespace-labeller"), "create", "", "namespaces"));
+    assert!(may("rempart-declassifier", "declassify", "placementpolicies"));
+    for name in ["rempart-security-officer", "rempart-namespace-labeller", "rempart-platform-engineer"] {
+        assert!(!may(name, "declassify", "placementpolicies"), "{name}");
+    }
     for (group, resource) in [("coordination.k8s.io", "leases"), ("rbac.authorization.k8s.io", "clusterroles")] {
         assert!(allows(role("rempart-auditor"), "list", group, resource), "{resource}");
     }
@@ -513,7 +518,9 @@ fn roles_are_bound_to_whom_the_values_name() {
         // The operator's own are the same whatever is said.
         named
             .filter(|(role, _)| {
-                !["rempart", "rempart-admission", "rempart-mutation-policies", "rempart-check"].contains(&role.as_str())
+                // That of cloud controllers and their like is no people's.
+                !["rempart", "rempart-admission", "rempart-mutation-policies", "rempart-check", "rempart-node-labeler"]
+                    .contains(&role.as_str())
             })
             .collect()
     };
@@ -529,6 +536,7 @@ fn roles_are_bound_to_whom_the_values_name() {
         ("rempart-platform-engineer".to_owned(), user),
         ("rempart-auditor".to_owned(), account),
         ("rempart-namespace-labeller".to_owned(), group("owners")),
+        ("rempart-declassifier".to_owned(), group("chiefs")),
     ]);
     assert_eq!(bound(&everything()), wanted);
 }

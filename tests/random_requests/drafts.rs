@@ -342,6 +342,8 @@ fn workloads() -> impl Strategy<Value = WorkloadDraft> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UserDraft {
     Alice,
+    /// Who may declassify.
+    Officer,
     Scheduler,
     /// The kubelet of a node.
     Kubelet(&'static str),
@@ -350,8 +352,8 @@ pub(crate) enum UserDraft {
 }
 
 fn users() -> impl Strategy<Value = UserDraft> {
-    use UserDraft::{Alice, Impostor, Kubelet, Scheduler};
-    select(&[Alice, Scheduler, Kubelet("node-7"), Kubelet("node-7"), Kubelet("node-8"), Impostor][..])
+    use UserDraft::{Alice, Impostor, Kubelet, Officer, Scheduler};
+    select(&[Alice, Officer, Scheduler, Kubelet("node-7"), Kubelet("node-7"), Kubelet("node-8"), Impostor][..])
 }
 
 /// What is asked for.
@@ -373,8 +375,11 @@ pub(crate) enum Change {
         /// Of its level and categories, wherever they are said.
         own: [Edit; 2],
         template: [Edit; 2],
+        /// Of the mirror of its own.
+        mirror: [Edit; 2],
         job_template: [Edit; 2],
         image: bool,
+        status: bool,
     },
     PodBound {
         legacy: bool,
@@ -383,7 +388,7 @@ pub(crate) enum Change {
     NamespaceCreated,
     NamespaceUpdated {
         edits: [Edit; 2],
-        team: Option<&'static str>,
+        team: Option<Option<&'static str>>,
         subresource: Option<&'static str>,
     },
 }
@@ -392,7 +397,8 @@ pub(crate) fn changes() -> impl Strategy<Value = (UserDraft, Change)> {
     let edits = || [edit(), edit(), edit(), edit()];
     let pod_updated = (pods(), edits(), [any::<bool>(), any::<bool>(), any::<bool>()]);
     let both = || [edit(), edit()];
-    let workload_updated = (workloads(), both(), both(), both(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>());
+    let workload_updated = (workloads(), both(), both(), both(), both(), flags);
     let subresource = option::weighted(0.4, select(&["status", "finalize"][..]));
     let label = || option::weighted(0.5, option::weighted(0.8, any::<Index>().prop_map(Text::Known).boxed()));
     let label =
@@ -403,13 +409,13 @@ pub(crate) fn changes() -> impl Strategy<Value = (UserDraft, Change)> {
             pod, edits, opens_gate, note, status,
         }),
         2 => workloads().prop_map(Change::WorkloadCreated),
-        4 => workload_updated.prop_map(|(workload, own, template, job_template, image)| Change::WorkloadUpdated {
-            workload, own, template, job_template, image,
+        4 => workload_updated.prop_map(|(workload, own, template, mirror, job_template, (image, status))| {
+            Change::WorkloadUpdated { workload, own, template, mirror, job_template, image, status }
         }),
         1 => (any::<bool>(), option::weighted(0.8, Just("node-7")))
             .prop_map(|(legacy, to)| Change::PodBound { legacy, to }),
         1 => Just(Change::NamespaceCreated),
-        2 => ([label.clone(), label], option::of(Just("a")), subresource)
+        2 => ([label.clone(), label], option::of(select(&[Some("a"), Some("b"), None][..])), subresource)
             .prop_map(|(edits, team, subresource)| Change::NamespaceUpdated { edits, team, subresource }),
     ];
     (users(), change)

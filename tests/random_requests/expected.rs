@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 
 use rempart_core::{
     admission::{AdmissionRefusal, PolicyNeed},
+    declassification::Lowering,
     keys,
     name::{CategoryName, quoted},
     namespace::{Namespace, NamespaceFacts},
     policy::{EnforcementMode, Policy},
     selector::Labels,
-    sensitivity::{PodSensitivity, SILENT, SensitivityStatement, TemplateStatements},
+    sensitivity::{ControllerStatements, PodSensitivity, SILENT, SensitivityStatement, TemplateStatements},
     text::QuotedDisplay,
     workload::WorkloadKind,
 };
@@ -37,7 +38,13 @@ pub(crate) struct Oracle<'a> {
 const OURS: [&str; 2] = [keys::SENSITIVITY, keys::CATEGORIES];
 
 impl Oracle<'_> {
-    /// What is refused of `request`; nothing where it passes.
+    /// What is refused of `request`: nothing where it passes. An API server asks for what lowers by itself, so that two
+    /// things may be said.
+    pub(crate) fn refusals(&self, request: &Request) -> Vec<Refusal> {
+        self.refusal(request).into_iter().chain(self.lowering(request)).collect()
+    }
+
+    /// What is refused of `request`, but that it lowers something.
     pub(crate) fn refusal(&self, request: &Request) -> Option<Refusal> {
         if !self.governs(request) {
             return None;
@@ -60,6 +67,46 @@ impl Oracle<'_> {
             NamespaceFacts::Known(&namespace)
         };
         facts.governed_by(self.policy, &request.namespace)
+    }
+
+    /// What is refused because it lowers something.
+    fn lowering(&self, request: &Request) -> Option<Refusal> {
+        let is_allowed = request.may_declassify.iter().any(|policy| policy == self.policy.name.as_str());
+        if is_allowed || request.operation != "UPDATE" || matches!(request.kind, "Pod" | "Binding") {
+            return None;
+        }
+        let (object, old) = (&request.object, &request.old);
+        let refusal = |lowering: Lowering<'_>, subject: String| Refusal {
+            code: match lowering {
+                Lowering::OutOfScope { .. } => "OutOfScope",
+                Lowering::Level { .. } => "LevelLowered",
+                Lowering::Category { .. } => "CategoryDropped",
+            },
+            message: format!("{subject}: {}", lowering.told_to(&request.user, self.policy)),
+        };
+        if request.kind == "Namespace" {
+            // It is judged by its old labels, whatever it is matched by.
+            let [before, now] = [old, object].map(|object| labels(&object["metadata"]["labels"]));
+            if !self.governs(&Request { labels: before.clone(), ..request.clone() }) {
+                return None;
+            }
+            let lowering = self.policy.lowered_of_namespace(&before, &now)?;
+            return Some(refusal(lowering, format!("namespace {}", request.namespace)));
+        }
+        if !self.governs(request) {
+            return None;
+        }
+        let kind = WorkloadKind::ALL.into_iter().find(|kind| kind.as_str() == request.kind)?;
+        let owners = old["metadata"]["ownerReferences"].as_array();
+        let controller = owners.into_iter().flatten().find(|owner| owner["controller"] == true);
+        let speaks = kind.speaks_for_pods(controller.and_then(|owner| owner["kind"].as_str()));
+        let own = [old, object].map(|object| SensitivityStatement::of(&annotations(&object["metadata"])));
+        let templates =
+            [old, object].map(|object| TemplateStatements::of(&annotations(&template(kind, object)["metadata"])));
+        let [before, now] =
+            [0, 1].map(|i| ControllerStatements { own: speaks.then_some(&own[i]), template: &templates[i] });
+        let lowering = self.policy.lowered_of_workload(kind, before, now)?;
+        Some(refusal(lowering, subject(request)))
     }
 
     fn need<'p>(&'p self, request: &Request) -> Result<PolicyNeed<'p>, Vec<AdmissionRefusal<'p>>> {

@@ -22,6 +22,8 @@ pub(crate) struct Request {
     pub(crate) operation: &'static str,
     pub(crate) user: String,
     pub(crate) groups: Vec<String>,
+    /// The policies on which the user has the verb `declassify`.
+    pub(crate) may_declassify: Vec<String>,
     pub(crate) namespace: String,
     /// The labels of the namespace, or what its selectors are asked of.
     pub(crate) labels: Labels,
@@ -91,7 +93,9 @@ impl Drafter<'_> {
 
     /// The request that `user` makes in `namespace`.
     pub(crate) fn request(self, user: UserDraft, change: &Change, namespace: &NamespaceDraft) -> Request {
+        let may_declassify = if user == UserDraft::Officer { vec![self.0.name.to_string()] } else { vec![] };
         let (user, groups) = match user {
+            UserDraft::Officer => ("officer".to_owned(), vec![]),
             UserDraft::Alice => ("alice".to_owned(), vec![]),
             UserDraft::Scheduler => ("system:kube-scheduler".to_owned(), vec!["system:authenticated".to_owned()]),
             UserDraft::Kubelet(node) => (format!("system:node:{node}"), vec!["system:nodes".to_owned()]),
@@ -105,6 +109,7 @@ impl Drafter<'_> {
             operation: "CREATE",
             user,
             groups,
+            may_declassify,
             namespace: namespace.name.clone(),
             labels,
             object: Value::Null,
@@ -133,7 +138,7 @@ impl Drafter<'_> {
                 address(&mut request, workload.kind);
                 request.object = workload_object(workload, &request, &Statements::of(self, workload), false);
             }
-            Change::WorkloadUpdated { workload, own, template, job_template, image } => {
+            Change::WorkloadUpdated { workload, own, template, mirror, job_template, image, status } => {
                 address(&mut request, workload.kind);
                 let before = Statements::of(self, workload);
                 let mut after = before.clone();
@@ -142,9 +147,17 @@ impl Drafter<'_> {
                 {
                     self.edit(to, [(OWN[0], level), (OWN[1], categories)], ",");
                 }
+                let [level, categories] = mirror;
+                let mirror = [(keys::WORKLOAD_SENSITIVITY, level), (keys::WORKLOAD_CATEGORIES, categories)];
+                self.edit(&mut after.template, mirror, ",");
+                if *status {
+                    // Through its status nothing of its spec changes.
+                    after = Statements { own: after.own, ..before.clone() };
+                    request.resource = status_of(request.resource);
+                }
                 request.operation = "UPDATE";
                 request.old = workload_object(workload, &request, &before, false);
-                request.object = workload_object(workload, &request, &after, *image);
+                request.object = workload_object(workload, &request, &after, *image && !status);
             }
             Change::PodBound { legacy, to } => {
                 request.kind = "Binding";
@@ -161,7 +174,11 @@ impl Drafter<'_> {
             Change::NamespaceUpdated { edits: [level, categories], team, subresource } => {
                 let mut labels = request.labels.clone();
                 self.edit(&mut labels, [(OWN[0], level), (OWN[1], categories)], ".");
-                labels.extend(team.map(|team| ("team".to_owned(), team.to_owned())));
+                match team {
+                    Some(Some(team)) => drop(labels.insert("team".to_owned(), (*team).to_owned())),
+                    Some(None) => drop(labels.remove("team")),
+                    None => {}
+                }
                 let labels = labels.into_iter().map(|(key, value)| (key, label_value(&value))).collect();
                 request.operation = "UPDATE";
                 request.kind = "Namespace";
@@ -252,6 +269,17 @@ fn address(request: &mut Request, kind: &'static str) {
         _ => ("batch", "cronjobs"),
     };
     request.kind = kind;
+}
+
+fn status_of(resource: &str) -> &'static str {
+    match resource {
+        "deployments" => "deployments/status",
+        "statefulsets" => "statefulsets/status",
+        "daemonsets" => "daemonsets/status",
+        "replicasets" => "replicasets/status",
+        "jobs" => "jobs/status",
+        _ => "cronjobs/status",
+    }
 }
 
 /// A workload of whose pods this is `said`.

@@ -21,6 +21,7 @@ pub mod cluster_objects;
 pub mod completion;
 pub mod compliance;
 pub mod coverage;
+pub mod declassification;
 pub mod derivation;
 mod derivation_display;
 pub mod drill;

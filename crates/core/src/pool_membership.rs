@@ -6,6 +6,9 @@ use alloc::collections::BTreeMap;
 
 use super::{catalogue::Pool, name::PoolName, selector::LabelSource};
 
+/// The verb on `PlacementPool`s that a user needs for a change of what tells whose a registered node is.
+pub const LABEL_VERB: &str = "label-nodes";
+
 /// What tells whose a place is.
 #[derive(Clone, Copy)]
 pub struct NodeIdentity<'a> {
@@ -33,6 +36,33 @@ impl<'a> PoolClaims<'a> {
             _ => None,
         }
     }
+}
+
+/// Labels of Kubernetes' own domains that a kubelet may give its node all the same.
+const KUBELET_LABELS: [&str; 12] = [
+    "kubernetes.io/hostname",
+    "kubernetes.io/arch",
+    "kubernetes.io/os",
+    "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+    "node.kubernetes.io/instance-type",
+    "node.kubernetes.io/windows-build",
+    "beta.kubernetes.io/arch",
+    "beta.kubernetes.io/os",
+    "beta.kubernetes.io/instance-type",
+    "failure-domain.beta.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region",
+];
+
+/// Whether a kubelet may give its own node a label with this key, as the API server's plugin `NodeRestriction` has it.
+#[must_use]
+pub fn may_be_set_by_kubelet(key: &str) -> bool {
+    let Some((domain, _)) = key.split_once('/') else { return true };
+    let within = |of: &str| domain.strip_suffix(of).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    if !within("kubernetes.io") && !within("k8s.io") {
+        return true;
+    }
+    within("kubelet.kubernetes.io") || within("node.kubernetes.io") || KUBELET_LABELS.contains(&key)
 }
 
 /// Who claims `place` among `pools`. A selector that demands nothing claims nothing.
@@ -86,6 +116,27 @@ mod tests {
             let pools = pools(&entries);
             let found = claims(&pools, NodeIdentity { labels: &labels, provider_id });
             assert_eq!(found.owner().map(PoolName::as_str), owner, "{entries:?} {provider_id:?}");
+        }
+    }
+
+    #[test]
+    fn a_kubelet_may_set_what_is_not_of_kubernetes() {
+        for free in [
+            "pool",
+            "k8s.scaleway.com/pool",
+            "topology.kubernetes.io/zone",
+            "node.kubernetes.io/pool",
+            "mykubernetes.io/a",
+        ] {
+            assert!(may_be_set_by_kubelet(free), "{free}");
+        }
+        for held in [
+            "node-restriction.kubernetes.io/pool",
+            "a.node-restriction.kubernetes.io/b",
+            "cluster.x-k8s.io.k8s.io/a",
+            "kubernetes.io/role",
+        ] {
+            assert!(!may_be_set_by_kubelet(held), "{held}");
         }
     }
 

@@ -10,7 +10,8 @@ mod wishes;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::admissionregistration::v1::{
-    MutatingAdmissionPolicy, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding,
 };
 use serde_json::Value;
 
@@ -21,6 +22,7 @@ use super::{
 
 /// The files of the chart, with marks where the chart writes its labels, its namespace and the exempt ones.
 const MUTATIONS: &str = include_str!("../../../charts/rempart/files/admission/mutations.yaml");
+const NODE_MUTATIONS: &str = include_str!("../../../charts/rempart/files/admission/node-mutations.yaml");
 const GUARDS: &str = include_str!("../../../charts/rempart/files/admission/guards.yaml");
 const LABELS: &str = "${LABELS}";
 const NAMESPACE: &str = "${NAMESPACE}";
@@ -77,8 +79,8 @@ impl InstalledAdmission {
     pub fn of_release(namespace: &str, exempt: &[String], mutation: &MutationMode) -> Result<Self, InstalledError> {
         let mut digests = BTreeMap::new();
         let exempt = cel::list(exempt);
-        let mutations = (*mutation == MutationMode::Policies).then_some(MUTATIONS);
-        for file in mutations.into_iter().chain([GUARDS]) {
+        let mutations = (*mutation == MutationMode::Policies).then_some([MUTATIONS, NODE_MUTATIONS]);
+        for file in mutations.into_iter().flatten().chain([GUARDS]) {
             let text = file.replace(LABELS, "{}").replace(NAMESPACE, namespace).replace(EXEMPT, &exempt);
             for object in serde_saphyr::from_multiple::<Value>(&text)? {
                 let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -87,6 +89,10 @@ impl InstalledAdmission {
                     "MutatingAdmissionPolicy" => {
                         let object: MutatingAdmissionPolicy = serde_json::from_value(object)?;
                         (AdmissionKind::Mutation, digest(&object.metadata, &object.spec))
+                    }
+                    "MutatingAdmissionPolicyBinding" => {
+                        let object: MutatingAdmissionPolicyBinding = serde_json::from_value(object)?;
+                        (AdmissionKind::MutatingBinding, digest(&object.metadata, &object.spec))
                     }
                     "ValidatingAdmissionPolicy" => {
                         let object: ValidatingAdmissionPolicy = serde_json::from_value(object)?;
@@ -133,7 +139,9 @@ mod tests {
                 "MutatingAdmissionPolicy rempart-pods",
                 "MutatingAdmissionPolicy rempart-pods-floor",
                 "MutatingAdmissionPolicy rempart-scheduling",
+                "MutatingAdmissionPolicy rempart-stamps",
                 "MutatingAdmissionPolicy rempart-templates",
+                "MutatingAdmissionPolicyBinding rempart-stamps",
                 "ValidatingAdmissionPolicy rempart-operator",
                 "ValidatingAdmissionPolicy rempart-records",
                 "ValidatingAdmissionPolicy rempart-stamps",
@@ -145,6 +153,8 @@ mod tests {
         assert!(installed.iter().all(|(_, name, _)| is_ours(name)));
         let bound: BTreeSet<_> = mutation_bindings::mutations().collect();
         let mutations = installed.iter().filter(|(kind, ..)| *kind == AdmissionKind::Mutation);
+        // That of nodes is bound by the chart.
+        let mutations = mutations.filter(|(_, name, _)| !installed.contains(AdmissionKind::MutatingBinding, name));
         assert_eq!(mutations.map(|(_, name, _)| name).collect::<BTreeSet<_>>(), bound, "what is bound is installed");
     }
 

@@ -19,6 +19,7 @@ use rempart::{
     api::PlacementPolicy,
     operator::reconcile::admission::objects_of,
 };
+use rempart_core::keys;
 use rempart_lab::{Component, ControlPlane, eventually};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -114,7 +115,10 @@ struct Answer {
 impl Table {
     async fn laid(variant: TableVariant) -> Result<Self> {
         let cluster = ControlPlane::start(variant.options()).await?;
-        cluster.install_chart(&json!({})).await?;
+        let officer = json!([{"kind": "User", "name": "officer"}]);
+        let labeler = json!([{"kind": "User", "name": "labeler"}]);
+        let values = json!({"people": {"declassifiers": officer}, "admission": {"nodeLabelers": labeler}});
+        cluster.install_chart(&values).await?;
         if variant == TableVariant::default() {
             for component in [Component::ControllerManager, Component::Scheduler, Component::Kwok] {
                 cluster.kill(component).await?;
@@ -128,9 +132,19 @@ impl Table {
         let fixtures = expanded(&read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/admission/fixtures.yaml")));
         let everything = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": "everything-but-declassify"},
+            "rules": [{
+                "apiGroups": ["*"], "resources": ["*"],
+                "verbs": ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"],
+            }],
+        });
+        apply(&table.admin, &everything).await?;
+        let everything = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRoleBinding",
             "metadata": {"name": "everybody-may-do-everything"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "everything-but-declassify"},
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:authenticated"}],
         });
         apply(&table.admin, &everything).await?;
@@ -170,6 +184,7 @@ impl Table {
         let settings = AdmissionSettings {
             exempt: EXEMPT.map(str::to_owned).into(),
             schedulers: vec!["system:kube-scheduler".to_owned()],
+            pool_labels: ["table.example/pool".to_owned()].into(),
             mutation: match (self.variant.completed_by, &self.webhook) {
                 (_, Some(webhook)) => MutationMode::Webhook(webhook.settings.clone()),
                 (CompletedBy::Nobody, None) => MutationMode::None,
@@ -439,6 +454,17 @@ fn compare(
             Some(text.strip_prefix("Validation failed for ValidatingAdmissionPolicy ")?.split_once(": ")?.1.to_owned())
         })
         .collect();
+    if let Some(stamps) = expect.get("putBack").filter(|_| variant.completed_by == CompletedBy::Policies) {
+        ensure!(answer.code < 300, "refused with {said:?}");
+        let labels = answer.object["metadata"]["labels"].as_object().into_iter().flatten();
+        let found: serde_json::Map<_, _> =
+            labels.filter(|(key, _)| keys::is_stamp(key)).map(|(key, value)| (key.clone(), value.clone())).collect();
+        ensure!(json!(found) == *stamps, "the stamps are {found:?} instead of {stamps}");
+        for (key, value) in expect["with"].as_object().into_iter().flatten() {
+            ensure!(answer.object["metadata"]["labels"][key] == *value, "label {key} is not what was asked for");
+        }
+        return Ok(());
+    }
     if let Some(expected) = expect["refused"].as_str() {
         ensure!(answer.code >= 400, "not refused");
         let (frame, message) = said.split_once(" denied request: ").unwrap_or(("somebody else", &said));

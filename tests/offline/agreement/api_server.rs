@@ -168,7 +168,13 @@ impl LoadedValidation {
         }
         let inputs = Inputs { names, variables: &self.variables, evaluated: RefCell::default() };
         for validation in &self.validations {
-            let said = validation.message_expression.as_ref().map(|message| message.evaluate(&inputs));
+            // No message knows the authorizer, nor a variable that it reads.
+            let said = validation.message_expression.as_ref().map(|message| {
+                let names = inputs.names.iter().filter(|(name, _)| **name != "authorizer");
+                let names = names.map(|(name, value)| (*name, value.clone())).collect();
+                let inputs = Inputs { names: &names, variables: &self.variables, evaluated: RefCell::default() };
+                message.evaluate(&inputs)
+            });
             match validation.expression.evaluate(&inputs) {
                 // It is evaluated then as well, and an error would be logged for every pod.
                 Ok(CelValue::Bool(true)) => {
@@ -217,7 +223,17 @@ fn names(request: &Request) -> BTreeMap<&'static str, CelValue> {
     };
     [("object", &request.object), ("oldObject", &request.old), ("request", &told), ("namespaceObject", &namespace)]
         .map(|(name, value)| (name, CelValue::of_json(value)))
-        .into()
+        .into_iter()
+        .chain([("authorizer", authorizer(request))])
+        .collect()
+}
+
+/// Of a user who may declassify by any policy, or may not by one.
+fn authorizer(request: &Request) -> CelValue {
+    let granted =
+        request.may_declassify.iter().map(|policy| format!("rempart.dev/placementpolicies/{policy}/declassify"));
+    let granted = granted.map(|grant| CelValue::text(&grant)).collect();
+    CelValue::List([CelValue::List(granted)].into())
 }
 
 fn matches(resources: &MatchResources, request: &Request) -> bool {

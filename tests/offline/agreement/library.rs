@@ -8,6 +8,12 @@ use super::value::CelValue;
 /// A function, by its name and by how many arguments it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Function {
+    /// `decision.allowed()`.
+    Allowed,
+    /// `check.check(verb)`: whether what the user may do, `group/resource/name/verb`, is among it.
+    Check,
+    /// `authorizer.group(group)`, `….resource(resource)` and `….name(name)`: one part more of what is asked for.
+    AskedFor,
     /// `list.flatten()`: one level of lists becomes part of the list.
     Flatten,
     HasValue,
@@ -43,6 +49,9 @@ impl Function {
     /// The function `name`, whose target counts as its first argument.
     pub(super) fn named(name: &str, arguments: usize) -> Option<Self> {
         Some(match (name, arguments) {
+            ("allowed", 1) => Self::Allowed,
+            ("check", 2) => Self::Check,
+            ("group" | "resource" | "name", 2) => Self::AskedFor,
             ("dyn", 1) => Self::Dynamic,
             ("flatten", 1) => Self::Flatten,
             ("hasValue", 1) => Self::HasValue,
@@ -68,6 +77,18 @@ impl Function {
     pub(super) fn call(self, arguments: &[CelValue]) -> Result<CelValue, String> {
         use CelValue::{Int, List, Optional, Text};
         Ok(match (self, arguments) {
+            (Self::Allowed, [CelValue::Bool(allowed)]) => CelValue::Bool(*allowed),
+            // An authorizer is a list: what the user may do, and then the parts of what is asked for.
+            (Self::AskedFor, [List(parts), Text(part)]) => {
+                List(parts.iter().cloned().chain([Text(part.clone())]).collect())
+            }
+            (Self::Check, [List(parts), Text(verb)]) => match &parts[..] {
+                [List(granted), asked @ ..] => {
+                    let asked: Result<Vec<_>, _> = asked.iter().map(as_text).collect();
+                    CelValue::Bool(granted.contains(&Text(format!("{}/{verb}", asked?.join("/")).into())))
+                }
+                _ => return Err("no such overload: a check of what is no authorizer".to_owned()),
+            },
             (Self::Dynamic, [value]) => value.clone(),
             (Self::Flatten, [List(items)]) => {
                 let flat = items.iter().flat_map(|item| match item {

@@ -25,7 +25,7 @@ use crate::{
     api::PlacementPolicy,
     convert,
     operator::{
-        cache::{DeclaredObject, LastSeen, ObservedAdmission, Revision},
+        cache::{ClusterCache, DeclaredObject, LastSeen, ObservedAdmission, Revision},
         component::OperatorComponent,
         hold::{HoldReason, Holds},
         names::FINALIZER,
@@ -48,7 +48,7 @@ const ADMISSION_RELEASE: Duration = Duration::from_secs(5);
 /// What is remembered of admission.
 #[derive(Debug, Default)]
 pub struct AdmissionReconciler {
-    seen: LastSeen<(Revision, Revision)>,
+    seen: LastSeen<(Revision, Revision, Revision)>,
     /// Whether what the last pass asked for is to be asked for until it is so.
     is_open: bool,
     wake: Option<Instant>,
@@ -63,8 +63,8 @@ pub struct AdmissionReconciler {
 /// What a policy must have, by the digests of its objects.
 #[derive(Debug)]
 struct CompiledPolicy {
-    /// The identifier and the generation that it follows from.
-    from: (Option<String>, Option<i64>),
+    /// The identifier and the generation that it follows from, and the labels by which pools select.
+    from: (Option<String>, Option<i64>, BTreeSet<String>),
     digests: Arc<DesiredDigests>,
 }
 
@@ -79,6 +79,12 @@ pub fn objects_of(name: &str, object: &PlacementPolicy, settings: &AdmissionSett
     let policy = convert::policy_of_admission(name, &object.spec)?;
     let uid = object.metadata.uid.as_deref();
     Some(admission::compile(&policy, uid, object.spec.namespace_selector.as_ref(), settings))
+}
+
+/// The labels by which the pools that there are select nodes.
+fn pool_labels(cache: &ClusterCache) -> BTreeSet<String> {
+    let specs = cache.pools.iter().filter_map(|(_, pool)| Some(&pool.object.as_ref().ok()?.spec.node_selector));
+    specs.flat_map(admission::selected_by).map(str::to_owned).collect()
 }
 
 /// The objects of one policy that are there.
@@ -218,7 +224,7 @@ impl AdmissionReconciler {
         settings: &AdmissionSettings,
     ) -> Option<Arc<DesiredDigests>> {
         let object = record.object.as_ref().ok()?;
-        let from = (record.meta.uid.clone(), record.meta.generation);
+        let from = (record.meta.uid.clone(), record.meta.generation, settings.pool_labels.clone());
         if self.compiled.get(name).is_none_or(|known| known.from != from || from.1.is_none()) {
             let objects = objects_of(name, object, settings)?;
             let digests = objects.into_iter().map(|(key, object)| (key, (object.digest(), object.authorities())));
@@ -320,7 +326,7 @@ impl AdmissionReconciler {
 
     fn pass(&mut self, view: &ClusterView<'_>, now: Instant) -> ReconcileOutcome {
         let cache = view.cache;
-        let settings = &view.settings.admission;
+        let settings = &AdmissionSettings { pool_labels: pool_labels(cache), ..view.settings.admission.clone() };
         let mut present: BTreeMap<&str, PresentObjects<'_>> = BTreeMap::new();
         // No policy has mutations of its own: one that is named so is somebody else's.
         for kind in AdmissionKind::ALL.into_iter().filter(|kind| *kind != AdmissionKind::Mutation) {
@@ -399,7 +405,7 @@ impl AdmissionReconciler {
 impl Reconciler for AdmissionReconciler {
     fn reconcile(&mut self, view: &ClusterView<'_>, clocks: CycleClocks) -> ReconcileOutcome {
         let (revisions, now) = (&view.cache.revisions, clocks.monotonic);
-        let changed = self.seen.update((revisions.admission, revisions.policies));
+        let changed = self.seen.update((revisions.admission, revisions.policies, revisions.catalogue));
         if !changed && !self.is_open && self.wake.is_none_or(|wake| wake > now) {
             let mut outcome = ReconcileOutcome::default();
             outcome.wake_at(self.wake);
