@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     api::admissionregistration::v1::{
-        MatchCondition, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+        AuditAnnotation, MatchCondition, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
         ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec, Validation, Variable,
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference},
@@ -156,6 +156,8 @@ struct CompiledValidation {
     conditions: Vec<MatchCondition>,
     variables: Vec<Variable>,
     validations: Vec<Validation>,
+    /// What of a request the audit log of the API server is given, refused or not.
+    audits: Vec<AuditAnnotation>,
 }
 
 /// The objects of `policy`, which governs the namespaces of `selector`, all but the exempt ones where there is none. By
@@ -217,7 +219,7 @@ pub fn compile(
             }
         };
         let spec = ValidatingAdmissionPolicySpec {
-            audit_annotations: None,
+            audit_annotations: Some(compiled.audits).filter(|audits| !audits.is_empty()),
             // What cannot be judged must not pass.
             failure_policy: Some("Fail".to_owned()),
             match_conditions: Some(compiled.conditions).filter(|conditions| !conditions.is_empty()),

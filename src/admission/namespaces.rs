@@ -52,6 +52,7 @@ pub(super) fn compiled(policy: &Policy, selector: Option<&LabelSelector>) -> Com
         ),
     }));
     CompiledValidation {
+        audits: Vec::new(),
         name: "namespaces".to_owned(),
         description: "Labels of ours that a namespace is given.".to_owned(),
         // Labels can be changed through each.

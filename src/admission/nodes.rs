@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::admissionregistration::v1::Validation;
+use k8s_openapi::api::admissionregistration::v1::{AuditAnnotation, Validation};
 
 use super::{
     CompiledValidation,
@@ -44,7 +44,13 @@ pub(super) fn compiled(keys: &BTreeSet<String>) -> CompiledValidation {
              + {changed}"
         );
     }
+    // Who may is told of too: it is how an officer finds out who took a node into a pool.
+    let changes_told = AuditAnnotation {
+        key: "changed".to_owned(),
+        value_expression: "'node ' + object.metadata.name + ': ' + variables.changed.join('; ')".to_owned(),
+    };
     CompiledValidation {
+        audits: vec![changes_told],
         name: "nodes".to_owned(),
         description: "Labels that pools select by, and provider identifiers, of nodes that are registered.".to_owned(),
         // Labels can be changed through both.

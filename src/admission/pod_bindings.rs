@@ -13,6 +13,7 @@ pub(super) fn compiled(policy: &Policy, schedulers: &[String]) -> CompiledValida
     let listed = cel::list(schedulers);
     let name = policy.name.as_str();
     CompiledValidation {
+        audits: Vec::new(),
         name: "bindings".to_owned(),
         description:
             "Bindings of pods to nodes: only the schedulers of the chart value admission.schedulers make them."

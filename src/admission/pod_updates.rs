@@ -70,6 +70,7 @@ pub(super) fn compiled(policy: &Policy) -> CompiledValidation {
     let message =
         "an annotation of rempart.dev cannot change once the pod exists, nor its last gate go while it lacks a key";
     CompiledValidation {
+        audits: Vec::new(),
         name: "pod-updates".to_owned(),
         description: "Changes of our annotations on a pod, and the last scheduling gate of a pod that is not complete."
             .to_owned(),

@@ -111,6 +111,7 @@ fn new_pods(
 ) -> CompiledValidation {
     let condition = |complete: String| condition("not-complete-and-unassigned", format!("!({complete})"));
     CompiledValidation {
+        audits: Vec::new(),
         name: name.to_owned(),
         description: description.to_owned(),
         target: Target::new(&["CREATE"], &[("", &["pods"])]),

@@ -80,6 +80,7 @@ pub(super) fn compiled(policy: &Policy) -> CompiledValidation {
         ),
     ]);
     CompiledValidation {
+        audits: Vec::new(),
         name: "workloads".to_owned(),
         description: "Annotations of ours on workloads and their pod templates.".to_owned(),
         target: Target::templates_and_statuses(&["CREATE", "UPDATE"]),

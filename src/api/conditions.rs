@@ -295,8 +295,15 @@ pub const MIGRATED: &str = "Migrated";
 /// Event: replacements of moved pods do not become ready.
 pub const MIGRATION_FAILED: &str = "MigrationFailed";
 
+/// Event: a node has come under a pool.
+pub const NODE_JOINED: &str = "NodeJoined";
+/// Event: a node is a pool's no more, though it is still there.
+pub const NODE_LEFT: &str = "NodeLeft";
+/// Event: a workload is to be placed by a lower level than before.
+pub const LEVEL_LOWERED: &str = "LevelLowered";
+
 /// The reason of every event that the operator emits.
-pub const EVENT_REASONS: [&str; 9] = [
+pub const EVENT_REASONS: [&str; 12] = [
     CLEARANCE_CHANGED,
     PLACEMENT_BLOCKED,
     CLEARANCE_LOST,
@@ -306,4 +313,7 @@ pub const EVENT_REASONS: [&str; 9] = [
     MOVE_STOPPED,
     TOO_FEW_DOMAINS,
     ENOUGH_DOMAINS,
+    NODE_JOINED,
+    NODE_LEFT,
+    LEVEL_LOWERED,
 ];

@@ -23,6 +23,7 @@ use super::{
     evaluate::{Evaluation, offer_status::QualificationPeriod},
     reconcile::{
         admission::propagation::AdmissionFault,
+        node_labels::{MembershipChange, NodeAge},
         records::counts::{LevelCounts, PolicyLevelCounts},
         settings::Settings,
     },
@@ -119,6 +120,13 @@ struct MoveLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MembershipLabels {
+    pool: String,
+    change: &'static str,
+    node: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LevelLabels {
     policy: String,
     level: String,
@@ -190,6 +198,8 @@ pub struct Metrics {
     clock_skew: Gauge<i64, AtomicI64>,
     transitions: Counter,
     moves: Family<MoveLabels, Counter>,
+    membership: Family<MembershipLabels, Counter>,
+    lowered: Family<LevelLabels, Counter>,
     deciding: Histogram,
     stamping: Histogram,
 }
@@ -235,6 +245,8 @@ impl Metrics {
             clock_skew: Gauge::default(),
             transitions: Counter::default(),
             moves: Family::default(),
+            membership: Family::default(),
+            lowered: Family::default(),
             deciding: Histogram::new(DECISION),
             stamping: Histogram::new(STAMPING),
         };
@@ -316,6 +328,16 @@ impl Metrics {
             "migrations",
             "Moves of workloads, by why (violating, leaving, stale, template) and outcome (begun, done, failed, dropped)",
             self.moves.clone(),
+        );
+        registry.register(
+            "pool_membership_changes",
+            "Nodes that joined or left a pool, by whether they were new then or registered for more than ten minutes",
+            self.membership.clone(),
+        );
+        registry.register(
+            "levels_lowered",
+            "Workloads that are to be placed by a lower level than before, by the level that they had",
+            self.lowered.clone(),
         );
         registry.register(
             "faulty_objects",
@@ -541,6 +563,21 @@ impl Metrics {
         self.stamping.observe(after.as_secs_f64());
     }
 
+    /// A node has joined or left `pool`.
+    pub fn membership_changed(&self, pool: &str, change: MembershipChange, node: NodeAge) {
+        self.membership_changes(pool, change, node).inc();
+    }
+
+    fn membership_changes(&self, pool: &str, change: MembershipChange, node: NodeAge) -> Counter {
+        let of = MembershipLabels { pool: pool.to_owned(), change: change.as_str(), node: node.as_str() };
+        self.membership.get_or_create_owned(&of)
+    }
+
+    /// A workload that was of `level` under `policy` is of a lower one.
+    pub fn level_lowered(&self, policy: &str, level: &str) {
+        self.lowered.get_or_create(&LevelLabels { policy: policy.to_owned(), level: level.to_owned() }).inc();
+    }
+
     /// A new evaluation is in force.
     pub fn set_evaluation(&self, evaluation: &Evaluation) {
         self.rulings.inc();
@@ -552,6 +589,18 @@ impl Metrics {
         for policy in evaluation.world.policies.values() {
             let of = PolicyModeLabels { policy: policy.name.to_string(), mode: policy.mode.to_string() };
             self.policies.get_or_create(&of).set(1);
+            for level in policy.levels.iter() {
+                let of = LevelLabels { policy: policy.name.to_string(), level: level.name.to_string() };
+                drop(self.lowered.get_or_create(&of));
+            }
+        }
+        // A counter that begins with what it counts is no increase to whoever watches it.
+        for pool in evaluation.world.catalogue.pools.keys() {
+            for change in MembershipChange::ALL {
+                for age in NodeAge::ALL {
+                    drop(self.membership_changes(pool.as_str(), change, age));
+                }
+            }
         }
         self.expiry.clear();
         for (provider, term) in evaluation

@@ -22,6 +22,7 @@ use crate::operator::{
 };
 use rempart_core::{
     cluster_objects::{ComputeResources, ExtendedResources, NodeTaint, TaintEffect},
+    instant::Timestamp,
     keys,
     name::PoolName,
     pool_membership::NodeIdentity,
@@ -72,6 +73,8 @@ impl FromPartial<Node> for PartialNode {
 pub struct NodeRecord {
     /// The resource version.
     pub version: u64,
+    /// When it registered.
+    pub registered: Option<Timestamp>,
     /// Its labels but for the stamps and its host's name, sorted by key: the same for many nodes.
     labels: Arc<LabelEntries>,
     /// The name of its host, which no other has.
@@ -147,6 +150,7 @@ impl NodeRecord {
         let (allocatable, others) = status.allocatable.read().unwrap_or_default();
         Self {
             version: version(metadata.resource_version.as_deref()),
+            registered: metadata.creation_timestamp.map(|made| Timestamp::from_seconds(made.0.as_second())),
             labels: shared.entries(labels),
             hostname: hostname.map(Into::into),
             stamps: shared.entries(stamps),
@@ -224,6 +228,11 @@ impl NodeRecord {
     /// The address of the stamps that it carries, which it has in common with nodes that carry the same.
     pub fn stamps_address(&self) -> usize {
         Arc::as_ptr(&self.stamps).addr()
+    }
+
+    /// The pool that its stamps name.
+    pub fn stamped_pool(&self) -> Option<&str> {
+        find(&self.stamps, keys::POOL)
     }
 
     /// Whether it carries no stamp at all.

@@ -28,7 +28,8 @@ pub const MIRROR: &str = "kubernetes.io/config.mirror";
 /// The beginning of our own annotations.
 const OURS: &str = "rempart.dev/";
 
-/// An object of kind `K`, with as much of it as `Spec` and `Status` name. Labels are value where `LABELS` says so.
+/// An object of kind `K`, with as much of it as `Spec` and `Status` name. Labels, and when it was made, are value where
+/// `LABELS` says so.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(bound(deserialize = "Spec: Deserialize<'de> + Default, Status: Deserialize<'de> + Default"))]
 pub struct PartialObject<K, Spec, Status, const LABELS: bool = false> {
@@ -54,6 +55,7 @@ fn metadata<'de, D: Deserializer<'de>, const LABELS: bool>(deserializer: D) -> R
         uid: Option<String>,
         resource_version: Option<String>,
         generation: Option<i64>,
+        creation_timestamp: Option<Time>,
         deletion_timestamp: Option<Time>,
         deletion_grace_period_seconds: Option<i64>,
         labels: Option<BTreeMap<String, String>>,
@@ -70,6 +72,7 @@ fn metadata<'de, D: Deserializer<'de>, const LABELS: bool>(deserializer: D) -> R
         uid: found.uid,
         resource_version: found.resource_version,
         generation: found.generation,
+        creation_timestamp: found.creation_timestamp.filter(|_| LABELS),
         deletion_timestamp: found.deletion_timestamp,
         deletion_grace_period_seconds: found.deletion_grace_period_seconds,
         labels: found.labels.filter(|_| LABELS),

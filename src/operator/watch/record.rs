@@ -29,7 +29,7 @@ pub struct PartialRecord {
 }
 
 /// What is remembered of a record: a digest of what it says, and since when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordDigest {
     /// The resource version.
     pub version: u64,
@@ -43,11 +43,20 @@ pub struct RecordDigest {
     pub since: [Option<(bool, i64)>; 3],
     /// Whether it says that a move waits for an officer's word.
     pub stopped: bool,
+    /// By which level of which policy it says that the workload is placed, each as a number: the names of all records would be
+    /// much of the operator's memory.
+    levels: Box<[u64]>,
     /// How many pods of the same owner are to be ready before its pod is moved.
     pub awaited_ready: Option<u32>,
 }
 
 impl RecordDigest {
+    /// Whether it says that the workload is placed by `level` of `policy`.
+    #[must_use]
+    pub fn says_level(&self, policy: &str, level: &str) -> bool {
+        self.levels.contains(&level_digest(policy, level))
+    }
+
     /// Whether it says that there is no place for the pods of its workload.
     #[must_use]
     pub fn is_unplaceable(&self) -> bool {
@@ -79,9 +88,13 @@ impl FromPartial<WorkloadPlacement> for RecordDigest {
             let found = api::find_condition(&status.conditions, kind)?;
             Some((found.status == "True", found.last_transition_time.0.as_second()))
         });
+        let levels =
+            status.policies.iter().filter_map(|policy| Some(level_digest(&policy.name, policy.level.as_deref()?)));
+        let levels = levels.collect();
         let stopped = status.conditions.iter().any(|condition| condition.reason == conditions::MOVE_STOPPED);
         Ok(Some(Self {
             stopped,
+            levels,
             awaited_ready: status.awaited_ready.and_then(|ready| u32::try_from(ready).ok()),
             version: version(metadata.resource_version.as_deref()),
             owner: uid(owner.map(|owner| owner.uid.as_str())),
@@ -90,6 +103,12 @@ impl FromPartial<WorkloadPlacement> for RecordDigest {
             since,
         }))
     }
+}
+
+fn level_digest(policy: &str, level: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (policy, level).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What `status` says, without when it came about, as a number.

@@ -12,7 +12,10 @@ use k8s_openapi::{
 use kube::{Resource, api::ObjectMeta};
 
 use super::WriteTarget;
-use crate::{api::PlacementPolicy, operator::names::FIELD_MANAGER};
+use crate::{
+    api::{PlacementPolicy, PlacementPool},
+    operator::names::FIELD_MANAGER,
+};
 use rempart_core::{
     cluster_objects::ObjectUid,
     instant::Timestamp,
@@ -54,6 +57,19 @@ impl EventRequest {
         let about = ObjectReference {
             api_version: Some(PlacementPolicy::api_version(&()).into_owned()),
             kind: Some(PlacementPolicy::kind(&()).into_owned()),
+            name: Some(name.to_owned()),
+            uid,
+            ..ObjectReference::default()
+        };
+        Self { about, reason, action: "Judge", note, warning: false, at }
+    }
+
+    /// Of the pool `name`.
+    #[must_use]
+    pub fn of_pool(name: &str, uid: Option<String>, reason: &'static str, note: String, at: Timestamp) -> Self {
+        let about = ObjectReference {
+            api_version: Some(PlacementPool::api_version(&()).into_owned()),
+            kind: Some(PlacementPool::kind(&()).into_owned()),
             name: Some(name.to_owned()),
             uid,
             ..ObjectReference::default()

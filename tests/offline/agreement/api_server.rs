@@ -53,6 +53,7 @@ struct LoadedValidation {
     conditions: Vec<Rc<Program>>,
     variables: BTreeMap<String, Rc<Program>>,
     validations: Vec<LoadedExpression>,
+    audits: Vec<Rc<Program>>,
     bindings: Vec<(Vec<String>, Option<MatchResources>)>,
 }
 
@@ -140,6 +141,9 @@ impl LoadedValidation {
             conditions: conditions.collect(),
             variables: variables.map(|found| (found.name.clone(), programs.get(&found.expression))).collect(),
             validations: validations.collect(),
+            audits: (spec.audit_annotations.iter().flatten())
+                .map(|found| programs.get(&found.value_expression))
+                .collect(),
             bindings,
         }
     }
@@ -167,14 +171,22 @@ impl LoadedValidation {
             return Outcome::Errs(error);
         }
         let inputs = Inputs { names, variables: &self.variables, evaluated: RefCell::default() };
+        // No message knows the authorizer, nor a variable that it reads. What the audit log is given does not ask it either.
+        let without_authorizer = |program: &Rc<Program>| {
+            let names = inputs.names.iter().filter(|(name, _)| **name != "authorizer");
+            let names = names.map(|(name, value)| (*name, value.clone())).collect();
+            program.evaluate(&Inputs { names: &names, variables: &self.variables, evaluated: RefCell::default() })
+        };
+        let mut audited = Vec::new();
+        for audit in &self.audits {
+            match without_authorizer(audit) {
+                Ok(CelValue::Text(text)) => audited.push(text),
+                Ok(other) => return Outcome::Errs(format!("an audit annotation gives {other:?}")),
+                Err(error) => return Outcome::Errs(format!("{error} in an audit annotation for {request:?}")),
+            }
+        }
         for validation in &self.validations {
-            // No message knows the authorizer, nor a variable that it reads.
-            let said = validation.message_expression.as_ref().map(|message| {
-                let names = inputs.names.iter().filter(|(name, _)| **name != "authorizer");
-                let names = names.map(|(name, value)| (*name, value.clone())).collect();
-                let inputs = Inputs { names: &names, variables: &self.variables, evaluated: RefCell::default() };
-                message.evaluate(&inputs)
-            });
+            let said = validation.message_expression.as_ref().map(&without_authorizer);
             match validation.expression.evaluate(&inputs) {
                 // It is evaluated then as well, and an error would be logged for every pod.
                 Ok(CelValue::Bool(true)) => {
@@ -182,7 +194,14 @@ impl LoadedValidation {
                         return Outcome::Errs(format!("{error} in the message for {request:?}"));
                     }
                 }
-                Ok(CelValue::Bool(false)) => return Outcome::Fails(message(said.as_ref(), &validation.message)),
+                Ok(CelValue::Bool(false)) => {
+                    let message = message(said.as_ref(), &validation.message);
+                    // The audit log tells what the user is told.
+                    if audited.iter().any(|text| text.is_empty() || !message.starts_with(&**text)) {
+                        return Outcome::Errs(format!("{message} is refused, and the audit log says {audited:?}"));
+                    }
+                    return Outcome::Fails(message);
+                }
                 Ok(other) => return Outcome::Errs(format!("the validation gives {other:?}")),
                 Err(error) => return Outcome::Errs(error),
             }

@@ -14,7 +14,7 @@ use std::{
 use serde_json::json;
 
 use super::{
-    PACE, RecordReconciler, RecordWrite, VerifiedRecord,
+    LoweredLevel, PACE, RecordReconciler, RecordWrite, VerifiedRecord,
     content::RecordContent,
     entry::{EntrySource, RecordEntry, exists},
     subject::{ConditionContent, RecordSubject},
@@ -37,8 +37,11 @@ use rempart_core::{
     cluster_objects::{ClusterObjects, split},
     instant::Timestamp,
     namespace::NamespaceFacts,
-    plan::{ClusterSource, NodeOwnership, PlacementOutcome, PlanAssumptions, Planner, UnrestrictedReason},
+    plan::{
+        ClusterSource, NodeOwnership, PlacementOutcome, PlanAssumptions, PlannedWorkload, Planner, UnrestrictedReason,
+    },
     selector::LabelSource,
+    sensitivity::SensitivitySource,
     workload::Workload,
 };
 
@@ -95,6 +98,7 @@ fn events(
     entry: &RecordEntry<'_, '_>,
     before: Option<&RecordDigest>,
     said: &[ConditionContent; 3],
+    lowered: &[LoweredLevel],
     at: Timestamp,
 ) -> Vec<EventRequest> {
     let held =
@@ -104,6 +108,18 @@ fn events(
     // Of what is seen for the first time nobody knows whether it ever stood right.
     let lost = !compliant.holds && held(1) == Some(true);
     let stopped = migrating.reason == conditions::MOVE_STOPPED && !before.is_some_and(|before| before.stopped);
+    let of = |reason, note| EventRequest::of_workload(&entry.identity, entry.uid, reason, note, at);
+    let lowered = lowered.iter().map(|LoweredLevel { policy, from, to, source }| {
+        let says = match source {
+            SensitivitySource::Namespace => "as its namespace says",
+            SensitivitySource::Workload => "as the workload says",
+            SensitivitySource::Pod => "as its pod template says",
+            SensitivitySource::Default => "the default of the policy, since nothing says otherwise",
+            SensitivitySource::Minimum => "the minimum of the policy",
+        };
+        let note = format!("its level under PlacementPolicy {policy} was {from} and is {to} now, {says}");
+        of(conditions::LEVEL_LOWERED, note)
+    });
     [
         (blocked, conditions::PLACEMENT_BLOCKED, placeable),
         (lost, conditions::CLEARANCE_LOST, compliant),
@@ -111,7 +127,8 @@ fn events(
     ]
     .into_iter()
     .filter(|(due, ..)| *due)
-    .map(|(_, reason, said)| EventRequest::of_workload(&entry.identity, entry.uid, reason, said.message.clone(), at))
+    .map(|(_, reason, said)| of(reason, said.message.clone()))
+    .chain(lowered)
     .collect()
 }
 
@@ -181,8 +198,8 @@ impl RecordComparison<'_, '_, '_> {
             let workloads: Vec<Workload> = chunk.iter().map(|(_, entry, ..)| entry.workload()).collect();
             let mut composer = RecordComposer::new(cluster, &pools, &nodes);
             for ((name, entry, migration, from), workload) in chunk.iter().zip(&workloads) {
-                let content = composer.compose(workload, entry, migration);
                 let before = cluster.cache.records.get(name);
+                let (content, lowered) = composer.compose(workload, entry, migration, before);
                 if let Some(before) = before
                     && (before.digest, before.owner) == (content.digest, entry.uid)
                 {
@@ -191,10 +208,10 @@ impl RecordComparison<'_, '_, '_> {
                     told.extend(records.untold.remove(*name).unwrap_or_default());
                     continue;
                 }
-                let events = events(entry, before, &content.conditions, at);
+                let events = events(entry, before, &content.conditions, &lowered, at);
                 let body = body(name, entry, &content.status(before, &time(whole_seconds(at))));
                 let request = WriteRequest::ApplyRecord((*name).clone(), body);
-                records.ready.push_back(RecordWrite { request, events });
+                records.ready.push_back(RecordWrite { request, events, lowered });
             }
         }
         told
@@ -212,7 +229,7 @@ impl RecordComparison<'_, '_, '_> {
         let mut ended = surplus.filter(is_left);
         for (name, found) in ended.by_ref().take(ENDED) {
             let request = WriteRequest::DeleteRecord(name.clone(), found.version);
-            ready.push_front(RecordWrite { request, events: Vec::new() });
+            ready.push_front(RecordWrite { request, events: Vec::new(), lowered: Vec::new() });
         }
         records.has_more |= ended.next().is_some();
     }
@@ -238,6 +255,19 @@ fn base(cluster: &CachedCluster<'_>) -> u64 {
         node.hash_place(&mut hasher);
     }
     hasher.finish()
+}
+
+/// What the record `before` says otherwise of the level of a workload that was judged to be `planned`, where that was a higher one.
+fn lowered(planned: &PlannedWorkload<'_>, before: Option<&RecordDigest>) -> Vec<LoweredLevel> {
+    let Some(before) = before else { return Vec::new() };
+    let lowered = planned.judgement.policies.iter().filter_map(|now| {
+        let policy = now.policy.name.as_str();
+        let mut above = now.policy.levels.iter().skip(now.rank.saturating_add(1)).map(|level| level.name.as_str());
+        let from = above.find(|level| before.says_level(policy, level))?;
+        let to = now.level.to_string();
+        Some(LoweredLevel { policy: policy.to_owned(), from: from.to_owned(), to, source: now.source })
+    });
+    lowered.collect()
 }
 
 /// Judges workloads, and works out what their records should say.
@@ -267,7 +297,9 @@ impl<'a, 'p> RecordComposer<'a, 'p> {
         workload: &'a Workload,
         entry: &RecordEntry<'_, '_>,
         migration: &MigrationStatus,
-    ) -> RecordContent {
+        before: Option<&RecordDigest>,
+    ) -> (RecordContent, Vec<LoweredLevel>) {
+        let before = before.filter(|before| before.owner == entry.uid);
         let (pods, nodes, misplaced) = entry.pods();
         let subject = RecordSubject { pods, nodes: &nodes, misplaced: &misplaced, migration };
         let pool_of = |node: &str| match self.nodes.get(node) {
@@ -276,11 +308,13 @@ impl<'a, 'p> RecordComposer<'a, 'p> {
         };
         let planned = self.planner.workload(workload);
         if planned.outcome != PlacementOutcome::Unrestricted(UnrestrictedReason::NotEnforced) {
-            return RecordContent::new(self.planner.plan_context(), &planned, None, &subject, &pool_of);
+            let content = RecordContent::new(self.planner.plan_context(), &planned, None, &subject, &pool_of);
+            return (content, lowered(&planned, before));
         }
         // What a policy that only watches would do is what it is there to tell.
         let aside = self.planner.plan_context().message(&planned, Some(&pods));
         let planned = self.enforced.workload(workload);
-        RecordContent::new(self.enforced.plan_context(), &planned, Some(&aside), &subject, &pool_of)
+        let content = RecordContent::new(self.enforced.plan_context(), &planned, Some(&aside), &subject, &pool_of);
+        (content, lowered(&planned, before))
     }
 }

@@ -26,12 +26,14 @@ use super::{
     schedule::ComparisonSchedule,
     view::{ClusterView, ReportRevisions},
 };
+use crate::api::conditions::LEVEL_LOWERED;
 use crate::operator::{
     cache::{LastSeen, Revision},
     hold::HoldReason,
     metrics::Metrics,
     write::{EventRequest, WriteFailure, WriteRequest, WriteTarget},
 };
+use rempart_core::sensitivity::SensitivitySource;
 
 /// How often everything that runs is looked at while it keeps changing.
 const PACE: Duration = Duration::from_secs(2);
@@ -67,6 +69,17 @@ struct VerifiedRecord {
 struct RecordWrite {
     request: WriteRequest,
     events: Vec<EventRequest>,
+    /// The levels that it says no more, but lower ones, each with its policy.
+    lowered: Vec<LoweredLevel>,
+}
+
+/// A level by which a workload was placed under a policy that now places it by a lower one.
+struct LoweredLevel {
+    policy: String,
+    from: String,
+    to: String,
+    /// Who says what holds now.
+    source: SensitivitySource,
 }
 
 /// How the records stand.
@@ -153,10 +166,16 @@ impl Reconciler for RecordReconciler {
         if self.schedule.is_time(now) || goes_on {
             outcome.events = self.compare(view, clocks);
         }
-        for RecordWrite { request, events } in self.ready.drain(..free.min(self.ready.len())) {
+        for RecordWrite { request, events, lowered } in self.ready.drain(..free.min(self.ready.len())) {
             if let WriteTarget::Record(name) = request.target() {
                 // Of a write that failed nobody knows whether the record says it: it came about all the same.
                 let untold = self.untold.entry(name.clone()).or_default();
+                // What was asked for before and failed has been counted.
+                if untold.iter().all(|event| event.reason != LEVEL_LOWERED) {
+                    for LoweredLevel { policy, from, .. } in &lowered {
+                        self.metrics.level_lowered(policy, from);
+                    }
+                }
                 untold.retain(|before| events.iter().all(|event| event.reason != before.reason));
                 untold.extend(events);
                 self.cursor = name;
