@@ -73,10 +73,9 @@ fn namespaces(policy: &Policy, selector: Option<&LabelSelector>) -> CompiledVali
         let expression = format!("[oldObject.metadata.?labels.orValue(dyn({{}}))].exists(l, {selected})");
         condition("was-governed", expression)
     }));
-    let subject = "'namespace ' + object.metadata.name";
-    let lowered = LoweredTexts::new(policy, subject, also, &left.unwrap_or_default());
+    variables.push(lowered_text(policy, "'namespace ' + object.metadata.name", also, &left.unwrap_or_default()));
     CompiledValidation {
-        audits: vec![lowered.audit()],
+        audits: vec![audit()],
         name: NAMESPACES.to_owned(),
         description: "Labels by which a namespace said a level or categories, or was under the policy.".to_owned(),
         // Labels can be changed through each.
@@ -84,7 +83,7 @@ fn namespaces(policy: &Policy, selector: Option<&LabelSelector>) -> CompiledVali
         labelled: Labelled::Anywhere,
         conditions,
         variables,
-        validations: vec![lowered.validation(policy, "label")],
+        validations: vec![validation(policy, "label")],
     }
 }
 
@@ -144,16 +143,16 @@ fn workloads(policy: &Policy) -> CompiledValidation {
             altered(OF_TEMPLATE, &now, &before)
         ),
     )];
-    let lowered = LoweredTexts::new(policy, statements::SUBJECT, "", "");
+    variables.push(lowered_text(policy, statements::SUBJECT, "", ""));
     CompiledValidation {
-        audits: vec![lowered.audit()],
+        audits: vec![audit()],
         name: WORKLOADS.to_owned(),
         description: "Annotations by which a workload or its pod template said a level or categories.".to_owned(),
         target: Target::templates_and_statuses(&["UPDATE"]),
         labelled: Labelled::Only(vec![]),
         conditions,
         variables,
-        validations: vec![lowered.validation(policy, "annotation")],
+        validations: vec![validation(policy, "annotation")],
     }
 }
 
@@ -247,28 +246,22 @@ fn dropped(c: &str, policy: &Policy) -> String {
     format!("{counts} && !g.exists(q, {c} in q.now)")
 }
 
-/// What the request lowers, as CEL: nothing where it lowers nothing. `also` and `cases` are what `subject` may be told of beside
-/// levels and categories.
-struct LoweredTexts {
-    /// That nothing is lowered.
-    none: String,
-    /// The sentence of what is.
-    what: String,
-}
-
-impl LoweredTexts {
-    fn new(policy: &Policy, subject: &str, also: &str, cases: &str) -> Self {
-        let (was, will, dropped) = (was("p", policy), will("p", policy), dropped("c", policy));
-        let levels = constants::levels(policy);
-        let unknown = match policy.mode {
-            EnforcementMode::Enforce => format!(
-                "\n    + (variables.fallen[0].exists(p, p.before.exists(v, !(v in {levels}))) ? ', as which an unknown level counts,' : '')"
-            ),
-            EnforcementMode::Warn | EnforcementMode::Audit => String::new(),
-        };
-        let category = quoted(&format!("g.filter(p, p.before.exists(c, {dropped}))[0].before.filter(c, {dropped})[0]"));
-        let what = format!(
-            "{subject} + ': ' + (\n  {cases}\
+/// The variable that says what the request lowers, and is empty where it lowers nothing. `also` and `cases` are what `subject` may
+/// be told of beside levels and categories.
+fn lowered_text(policy: &Policy, subject: &str, also: &str, cases: &str) -> Variable {
+    let (was, will, dropped) = (was("p", policy), will("p", policy), dropped("c", policy));
+    let levels = constants::levels(policy);
+    let unknown = match policy.mode {
+        EnforcementMode::Enforce => format!(
+            "\n    + (variables.fallen[0].exists(p, p.before.exists(v, !(v in {levels}))) ? ', as which an unknown level counts,' : '')"
+        ),
+        EnforcementMode::Warn | EnforcementMode::Audit => String::new(),
+    };
+    let category = quoted(&format!("g.filter(p, p.before.exists(c, {dropped}))[0].before.filter(c, {dropped})[0]"));
+    variable(
+        "lowered",
+        format!(
+            "{also}variables.fallen.size() + variables.dropped.size() == 0 ? '' :\n  {subject} + ': ' + (\n  {cases}\
              variables.fallen.size() > 0 ?\n    \
              variables.fallen[0].filter(p, {was} > {will})[0].at[0] + ' would lower its level from '\n    \
              + {levels}[variables.fallen[0].map(p, {was}).max()]{unknown}\n    \
@@ -276,35 +269,31 @@ impl LoweredTexts {
              ? {levels}[variables.fallen[0].map(p, {will}).max()] : 'none') :\n  \
              [variables.dropped[0]].map(g, g.filter(p, p.before.exists(c, {dropped}))[0].at[0] + ' would drop category '\n    \
              + {category})[0])"
-        );
-        Self { none: format!("{also}variables.fallen.size() + variables.dropped.size() == 0"), what }
-    }
+        ),
+    )
+}
 
-    /// What the audit log of the API server is given, whoever asks: with the entry's user it says who lowered what.
-    fn audit(&self) -> AuditAnnotation {
-        let Self { none, what } = self;
-        // What would be empty is not written.
-        AuditAnnotation { key: "lowered".to_owned(), value_expression: format!("{none} ? '' :\n  {what}") }
-    }
+/// What the audit log of the API server is given, whoever asks: with the entry's user it says who lowered what. What would be
+/// empty is not written.
+fn audit() -> AuditAnnotation {
+    AuditAnnotation { key: "lowered".to_owned(), value_expression: "variables.lowered".to_owned() }
+}
 
-    /// The refusal, but for whom the verb is given to. `noun`s are what says levels and categories.
-    fn validation(&self, policy: &Policy, noun: &str) -> Validation {
-        let (name, Self { none, what }) = (policy.name.as_str(), self);
-        Validation {
-            expression: format!(
-                "{none}\n|| authorizer.group('{GROUP}').resource('placementpolicies').name('{name}').check('{VERB}').allowed()"
-            ),
-            message: Some(format!(
-                "what lowers a level or drops a category needs the verb {VERB} on the PlacementPolicy"
-            )),
-            // It is evaluated on every request that matches, refused or not, and does not know the authorizer.
-            message_expression: Some(format!(
-                "{none} ? '' :\n  {what}\n  \
-                 + ': that needs the verb {VERB} on PlacementPolicy {name}, which user ' + request.userInfo.username\n  \
-                 + ' does not have; leave the {noun} as it was, or ask somebody to whom ClusterRole {CLUSTER_ROLE} is bound'"
-            )),
-            reason: Some("Forbidden".to_owned()),
-        }
+/// The refusal of what is lowered, but for whom the verb is given to. `noun`s are what says levels and categories.
+fn validation(policy: &Policy, noun: &str) -> Validation {
+    let name = policy.name.as_str();
+    Validation {
+        expression: format!(
+            "variables.lowered == ''\n|| authorizer.group('{GROUP}').resource('placementpolicies').name('{name}').check('{VERB}').allowed()"
+        ),
+        message: Some(format!("what lowers a level or drops a category needs the verb {VERB} on the PlacementPolicy")),
+        // It is evaluated on every request that matches, refused or not, and does not know the authorizer.
+        message_expression: Some(format!(
+            "variables.lowered == '' ? '' : variables.lowered\n  \
+             + ': that needs the verb {VERB} on PlacementPolicy {name}, which user ' + request.userInfo.username\n  \
+             + ' does not have; leave the {noun} as it was, or ask somebody to whom ClusterRole {CLUSTER_ROLE} is bound'"
+        )),
+        reason: Some("Forbidden".to_owned()),
     }
 }
 

@@ -674,6 +674,8 @@ mod tests {
         metrics.observe_stamping(Duration::from_secs(1));
         metrics.observe_cycle(Duration::from_secs(1));
         metrics.stopped([("p", 1)].into_iter());
+        metrics.membership_changed("p", MembershipChange::Left, NodeAge::New);
+        metrics.level_lowered("p", "l");
         let (kind_of, fault) = (AdmissionKind::Mutation, AdmissionFaultKind::Missing);
         metrics.set_admission_faults([AdmissionFault { kind: kind_of, name: "n".into(), fault }].iter());
         metrics.followed.get_or_create(&kind).set(1);
