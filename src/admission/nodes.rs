@@ -45,10 +45,7 @@ pub(super) fn compiled(keys: &BTreeSet<String>) -> CompiledValidation {
         );
     }
     // Who may is told of too: it is how an officer finds out who took a node into a pool.
-    let changes_told = AuditAnnotation {
-        key: "changed".to_owned(),
-        value_expression: "'node ' + object.metadata.name + ': ' + variables.changed.join('; ')".to_owned(),
-    };
+    let changes_told = AuditAnnotation { key: "changed".to_owned(), value_expression: "variables.told".to_owned() };
     CompiledValidation {
         audits: vec![changes_told],
         name: "nodes".to_owned(),
@@ -61,6 +58,12 @@ pub(super) fn compiled(keys: &BTreeSet<String>) -> CompiledValidation {
             variable("now", "object.metadata.?labels.orValue({})"),
             variable("before", "oldObject.metadata.?labels.orValue({})"),
             variable("changed", changed),
+            // An API server drops a message that names many.
+            variable(
+                "told",
+                "'node ' + object.metadata.name + ': ' + (variables.changed.size() <= 4 ? variables.changed.join('; ') :\n  \
+                 [0, 1, 2].map(i, variables.changed[i]).join('; ') + '; and ' + string(variables.changed.size() - 3) + ' more')",
+            ),
         ],
         validations: vec![Validation {
             expression: format!(
@@ -70,8 +73,7 @@ pub(super) fn compiled(keys: &BTreeSet<String>) -> CompiledValidation {
             message: Some("what PlacementPools know a node by changes only by those who provision nodes".to_owned()),
             // It does not know the authorizer.
             message_expression: Some(format!(
-                "'node ' + object.metadata.name + ': ' + variables.changed.join('; ')\n  \
-                 + ', by which PlacementPools know a node that is registered: '\n  \
+                "variables.told + ', by which PlacementPools know a node that is registered: '\n  \
                  + ('system:nodes' in request.userInfo.?groups.orValue([]) ? 'no kubelet changes that' :\n    \
                  'that needs the verb {LABEL_VERB} on placementpools, which user ' + request.userInfo.username + ' does not have')\n  \
                  + '; have it set when the node registers, or by a user of the chart value admission.nodeLabelers'"

@@ -33,12 +33,22 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![Trial::new("costs::the_worst_objects_cost_less_than_half_of_what_they_may", worst_objects)]
 }
 
+/// The largest policy, and the label of the namespaces that it governs.
+const POLICY: &str = "costly";
+const NOWHERE: &str = "trial.example/nowhere";
 /// By what a copy knows the objects that it is for.
 const LABEL: &str = "trial.example/budget";
 /// How often a copy evaluates each expression. The first shows what is said, the second is what is asked for.
 const TIMES: [usize; 2] = [1, 2];
 /// Entries of a `nodeSelector`: as many as mutations look through, and many more.
 const ENTRIES: [usize; 2] = [1000, 2000];
+
+/// Labels that pools select by: as many as anybody will have.
+const POOL_LABELS: usize = 100;
+
+fn pool_label(number: usize) -> String {
+    format!("{number:a>63}.example/{number:b>63}")
+}
 
 /// How long the names of a policy are. The longest cost most: of short ones there is room for more in an annotation, but as
 /// many empty ones cost more.
@@ -98,7 +108,7 @@ impl Names {
             "spec": {
                 "mode": "Enforce",
                 // It governs nothing by itself.
-                "namespaceSelector": {"matchLabels": {"trial.example/nowhere": name}},
+                "namespaceSelector": {"matchLabels": {NOWHERE: name}},
                 "defaultLevel": self.level(limits::LEVELS - 1),
                 "levels": (0..limits::LEVELS).map(level).collect::<Vec<_>>(),
                 "categories": (0..limits::CATEGORIES).map(category).collect::<Vec<_>>(),
@@ -143,7 +153,9 @@ fn match_labelled(resources: &mut Option<MatchResources>, label: &str) {
 fn copies(policy: &Value, prefix: &str, times: usize) -> Result<BTreeMap<String, [Value; 2]>> {
     let name = policy["metadata"]["name"].as_str().context("a name")?;
     let typed: PlacementPolicy = serde_json::from_value(policy.clone())?;
-    let objects = objects_of(name, &typed, &AdmissionSettings::default()).context("it compiles")?;
+    let pool_labels = (0..POOL_LABELS).map(pool_label).collect();
+    let settings = AdmissionSettings { pool_labels, ..AdmissionSettings::default() };
+    let objects = objects_of(name, &typed, &settings).context("it compiles")?;
     let last = typed.spec.levels.last().map(|level| format!("pods-from-{}", level.name)).unwrap_or_default();
     let mut copies = BTreeMap::new();
     for object in objects.into_values() {
@@ -205,8 +217,8 @@ struct WorstObject {
     /// The copies that it is for.
     of: &'static str,
     object: Value,
-    /// Whether it is there already, and this is what it is to become.
-    is_update: bool,
+    /// What is there already, where the object is what becomes of it.
+    before: Option<Value>,
     /// What is said of it.
     says: &'static str,
 }
@@ -245,13 +257,36 @@ fn worst(names: Names, namespace: &str) -> Vec<WorstObject> {
             },
         })
     };
-    let create = |of, object, says| WorstObject { of, object, is_update: false, says };
+    let create = |of, object, says| WorstObject { of, object, before: None, says };
     let labelled = json!({
         "apiVersion": "v1", "kind": "Namespace",
         "metadata": {"name": format!("{namespace}-worst"), "labels": {keys::SENSITIVITY: level, keys::CATEGORIES: "x.".repeat(31) + "x"}},
     });
     let mut opened = pod("gated", &unknown, 0);
+    let mut gated = opened.clone();
+    gated["metadata"]["annotations"] = json!({});
+    gated["spec"] = json!({"containers": [{"name": "main", "image": "example.test/a"}], "schedulingGates": [{"name": "trial.example/wait"}]});
     opened["spec"] = json!({"schedulingGates": null});
+    // What was written before there was a policy may be as long as all annotations may be together.
+    let falls = |name: &str, categories: &str, says| {
+        let mut before = deployment(categories, 0);
+        before["metadata"]["name"] = json!(name);
+        let unsaid = json!({
+            keys::SENSITIVITY: null, keys::CATEGORIES: null, keys::WORKLOAD_SENSITIVITY: null, keys::WORKLOAD_CATEGORIES: null,
+        });
+        let object = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name, "namespace": namespace, "annotations": unsaid, "labels": {}},
+            "spec": {"template": {"metadata": {"annotations": unsaid}}},
+        });
+        WorstObject { of: "declassify-workloads", object, before: Some(before), says }
+    };
+    let fallen = |name: &str, labels: Value| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("{namespace}-{name}"), "labels": labels}});
+    let said_of_namespace = json!({NOWHERE: POLICY, keys::SENSITIVITY: level, keys::CATEGORIES: "x.".repeat(31) + "x"});
+    let named_node = |value: &str| {
+        let labels: Map<_, _> = (0..POOL_LABELS).map(|number| (pool_label(number), json!(value))).collect();
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "worst", "labels": labels}})
+    };
     // The exception and all categories: an API server drops a message that names each of them.
     let lacks = " and 30 more, which level ";
     vec![
@@ -260,7 +295,27 @@ fn worst(names: Names, namespace: &str) -> Vec<WorstObject> {
         create("pods", pod("worst", &unknown, ENTRIES[1]), "no such category"),
         create("workloads", deployment(&unknown, 0), "no such category"),
         create("namespaces", labelled, "no such category"),
-        WorstObject { of: "pod-updates", object: opened, is_update: true, says: "cannot change from" },
+        WorstObject { of: "pod-updates", object: opened, before: Some(gated), says: "cannot change from" },
+        falls("falls", &known, "would lower its level from"),
+        falls("falls-far", &",".repeat(50_000), "would lower its level from"),
+        WorstObject {
+            of: "declassify-namespaces",
+            object: fallen("falls", json!({keys::SENSITIVITY: null, keys::CATEGORIES: null})),
+            before: Some(fallen("falls", said_of_namespace.clone())),
+            says: "would lower its level from",
+        },
+        WorstObject {
+            of: "declassify-namespaces",
+            object: fallen("leaves", json!({NOWHERE: null, keys::SENSITIVITY: null, keys::CATEGORIES: null})),
+            before: Some(fallen("leaves", said_of_namespace)),
+            says: "would take it out of PlacementPolicy",
+        },
+        WorstObject {
+            of: "nodes",
+            object: named_node(&"z".repeat(63)),
+            before: Some(named_node(&"y".repeat(63))),
+            says: "would change from",
+        },
         // All categories, the exception, and what was there.
         create("rempart-pods", pod("worst", &known, ENTRIES[0] - 1), "1032"),
         create("rempart-pods-floor", pod("worst", &known, ENTRIES[0] - 1), "1032"),
@@ -269,15 +324,15 @@ fn worst(names: Names, namespace: &str) -> Vec<WorstObject> {
 }
 
 /// What is said of `worst` by the copies `label`: the sentence of a refusal, or how many entries its selector has.
-async fn answer(admin: &Client, worst: &WorstObject, label: &str) -> Result<String> {
+async fn answer(clerk: &Client, worst: &WorstObject, label: &str) -> Result<String> {
     let mut object = worst.object.clone();
     object["metadata"]["labels"][LABEL] = json!(label);
-    let outcome = if worst.is_update {
+    let outcome = if worst.before.is_some() {
         let (name, params) =
             (object["metadata"]["name"].as_str().unwrap_or_default(), PatchParams::default().dry_run());
-        api_of(admin, &object).patch(name, &params, &Patch::Merge(&object)).await
+        api_of(clerk, &object).patch(name, &params, &Patch::Merge(&object)).await
     } else {
-        create_dry(admin, &object).await
+        create_dry(clerk, &object).await
     };
     let Ok(made) = outcome else {
         let said = refusal(outcome)?;
@@ -298,7 +353,21 @@ async fn worst_objects(_: &Context) -> Result<()> {
     cluster.install_chart(&json!({})).await?;
     let admin = cluster.admin();
     let names = Names(limits::SHORT_NAME);
-    let (name, namespace) = ("costly", "worst");
+    let (name, namespace) = (POLICY, "worst");
+    // Who may do everything but what the policies ask a verb of their own for.
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "clerk"},
+        "rules": [{"apiGroups": ["", "apps"], "resources": ["*"], "verbs": ["*"]}],
+    });
+    let bound = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "clerk"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "clerk"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "clerk"}],
+    });
+    for object in [role, bound] {
+        apply(&admin, &object).await?;
+    }
+    let clerk = cluster.client_as("clerk", &[])?;
     let level = names.level(limits::LEVELS - 1);
     let categories: Vec<_> = (0..limits::CATEGORIES).map(|number| names.category(number)).collect();
     let fit = (1..=categories.len()).rev().map(|number| categories[..number].join(".")).find(|text| text.len() <= 63);
@@ -312,14 +381,13 @@ async fn worst_objects(_: &Context) -> Result<()> {
             apply(&admin, &binding).await?;
         }
     }
-    let mut gated = worst(names, namespace).into_iter().find(|worst| worst.is_update).context("an update")?.object;
-    gated["metadata"]["annotations"] = json!({});
-    gated["spec"] = json!({"containers": [{"name": "main", "image": "example.test/a"}], "schedulingGates": [{"name": "trial.example/wait"}]});
-    create(&admin, &gated).await?;
+    for before in worst(names, namespace).into_iter().filter_map(|worst| worst.before) {
+        create(&admin, &before).await?;
+    }
     for worst in worst(names, namespace) {
         let label = |times: usize| format!("{name}-{}-{times}", worst.of);
         let says = eventually(format!("{} to act", label(1)), SOON, async || {
-            let said = answer(&admin, &worst, &label(1)).await?;
+            let said = answer(&clerk, &worst, &label(1)).await?;
             ensure!(said.contains(worst.says), "{said}");
             anyhow::Ok(said)
         })
@@ -328,7 +396,7 @@ async fn worst_objects(_: &Context) -> Result<()> {
         let (idle, mut within) = (entries(&worst.object).to_string(), 1);
         for times in TIMES.into_iter().skip(1) {
             let acts = async || {
-                let said = answer(&admin, &worst, &label(times)).await?;
+                let said = answer(&clerk, &worst, &label(times)).await?;
                 ensure!(said != idle, "it does not act");
                 anyhow::Ok(said)
             };
