@@ -1,19 +1,27 @@
 //! What lowers a sensitivity, tried by those who may change the object and nothing else.
 
-use anyhow::{Result, ensure};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
 use kube::{Client, api::PostParams};
+use rempart::{
+    admission::{AdmissionObject, AdmissionSettings},
+    api::PlacementPolicy,
+    operator::reconcile::admission::objects_of,
+};
 use rempart_core::keys;
-use rempart_lab::eventually;
+use rempart_lab::{ControlPlane, ControlPlaneOptions, eventually};
 use serde_json::{Value, json};
 
 use crate::{
     harness::{Context, Trial},
-    world::{SOON, TENANT_LABEL, World, api_of, create, merge, refusal, workload},
+    world::{self, SOON, TENANT_LABEL, World, api_of, apply, create, merge, refusal, workload},
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::new("declassify::who_may_change_a_deployment_may_not_lower_it", deployment),
+        Trial::new("declassify::the_audit_log_says_who_lowered_what_where_a_policy_only_warns", audit_log),
         Trial::new("declassify::who_may_label_a_namespace_may_not_lower_it_or_take_it_out", namespace),
     ]
 }
@@ -152,5 +160,63 @@ async fn namespace(context: &Context) -> Result<()> {
     })
     .await?;
     merge(&labeller, &of(json!({TENANT_LABEL: null})), None).await?;
+    Ok(())
+}
+
+/// On a control plane of its own, since others write no audit log.
+async fn audit_log(_: &Context) -> Result<()> {
+    let log = PathBuf::from("audit.log");
+    let options = ControlPlaneOptions { audit_log: Some(log.clone()), ..ControlPlaneOptions::default() };
+    let cluster = ControlPlane::start(options).await?;
+    let admin = cluster.admin();
+    let policy: PlacementPolicy = serde_json::from_value(json!({
+        "apiVersion": "rempart.dev/v1alpha1", "kind": "PlacementPolicy", "metadata": {"name": "state"},
+        "spec": {
+            "mode": "Warn", "defaultLevel": "internal",
+            "levels": [{"name": "internal"}, {"name": "secret", "require": {"qualifications": ["secnumcloud"]}}],
+        },
+    }))?;
+    let compiled = objects_of("state", &policy, &AdmissionSettings::default()).context("it compiles")?;
+    for object in compiled.into_values() {
+        match object {
+            AdmissionObject::Validation(validation) => drop(apply(&admin, &json!(validation)).await?),
+            AdmissionObject::ValidatingBinding(binding) => drop(apply(&admin, &json!(binding)).await?),
+            AdmissionObject::MutatingBinding(_) | AdmissionObject::Webhook(_) => {}
+        }
+    }
+    // Until the API server has taken them up it says nothing, so it is lowered again and again.
+    let user = "mallory";
+    let role = |kind: &str, rest: Value| {
+        let mut role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": user}});
+        json_patch::merge(&mut role, &rest);
+        role
+    };
+    let rules = json!([{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "patch"]}]);
+    apply(&admin, &role("ClusterRole", json!({"rules": rules}))).await?;
+    let bound = json!({
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": user},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+    });
+    apply(&admin, &role("ClusterRoleBinding", bound)).await?;
+    let labeller = cluster.client_as(user, &[])?;
+    world::namespace(&admin, "claims", &[(keys::SENSITIVITY, "secret")].into()).await?;
+    let of = |level: Value| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "claims", "labels": {keys::SENSITIVITY: level}}});
+    let path = cluster.dir().join(log);
+    let key = "rempart.state.declassify-namespaces.warn/lowered";
+    let entry = eventually("the audit log to say it", SOON, async || {
+        merge(&labeller, &of(json!("secret")), None).await?;
+        merge(&labeller, &of(json!("internal")), None).await?;
+        let text = std::fs::read_to_string(&path)?;
+        let entries = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let told = entries.into_iter().find(|entry| entry["annotations"][key].is_string());
+        told.context("it says nothing")
+    })
+    .await?;
+    // The trial acts as somebody else.
+    ensure!(entry["impersonatedUser"]["username"] == user, "{entry}");
+    let expected =
+        format!("namespace claims: label {} would lower its level from secret to internal", keys::SENSITIVITY);
+    ensure!(entry["annotations"][key] == expected, "{}", entry["annotations"]);
+    cluster.stop().await;
     Ok(())
 }

@@ -388,9 +388,21 @@ pub(crate) enum Change {
     NamespaceCreated,
     NamespaceUpdated {
         edits: [Edit; 2],
-        team: Option<Option<&'static str>>,
+        team: TeamEdit,
         subresource: Option<&'static str>,
     },
+}
+
+/// What becomes of the label that policies select by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TeamEdit {
+    Kept,
+    Set(&'static str),
+    Removed,
+}
+
+fn team_edits() -> impl Strategy<Value = TeamEdit> {
+    prop_oneof![Just(TeamEdit::Kept), select(&[TeamEdit::Set("a"), TeamEdit::Set("b"), TeamEdit::Removed][..]),]
 }
 
 pub(crate) fn changes() -> impl Strategy<Value = (UserDraft, Change)> {
@@ -415,7 +427,7 @@ pub(crate) fn changes() -> impl Strategy<Value = (UserDraft, Change)> {
         1 => (any::<bool>(), option::weighted(0.8, Just("node-7")))
             .prop_map(|(legacy, to)| Change::PodBound { legacy, to }),
         1 => Just(Change::NamespaceCreated),
-        2 => ([label.clone(), label], option::of(select(&[Some("a"), Some("b"), None][..])), subresource)
+        2 => ([label.clone(), label], team_edits(), subresource)
             .prop_map(|(edits, team, subresource)| Change::NamespaceUpdated { edits, team, subresource }),
     ];
     (users(), change)

@@ -9,7 +9,7 @@ use rempart_core::{
 use serde_json::{Map, Value, json};
 
 use super::drafts::{
-    Change, Edit, NamespaceDraft, OwnerDraft, PodDraft, Said, SelectorDraft, Text, UserDraft, WorkloadDraft,
+    Change, Edit, NamespaceDraft, OwnerDraft, PodDraft, Said, SelectorDraft, TeamEdit, Text, UserDraft, WorkloadDraft,
 };
 
 /// A request that admission is asked about.
@@ -175,9 +175,9 @@ impl Drafter<'_> {
                 let mut labels = request.labels.clone();
                 self.edit(&mut labels, [(OWN[0], level), (OWN[1], categories)], ".");
                 match team {
-                    Some(Some(team)) => drop(labels.insert("team".to_owned(), (*team).to_owned())),
-                    Some(None) => drop(labels.remove("team")),
-                    None => {}
+                    TeamEdit::Set(team) => drop(labels.insert("team".to_owned(), (*team).to_owned())),
+                    TeamEdit::Removed => drop(labels.remove("team")),
+                    TeamEdit::Kept => {}
                 }
                 let labels = labels.into_iter().map(|(key, value)| (key, label_value(&value))).collect();
                 request.operation = "UPDATE";

@@ -32,7 +32,7 @@ enum StampUrgency {
 }
 
 /// A node that came into being no longer ago than this is new: by then its provider has labelled it.
-const NEW: Duration = Duration::from_secs(600);
+const NEW: Duration = Duration::from_mins(10);
 
 /// How a pool's nodes change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
