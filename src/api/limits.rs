@@ -30,6 +30,9 @@ pub const LEVELS: usize = 16;
 /// Figures that a level prefers pools by.
 pub const PREFERENCES: usize = 3;
 
+/// Windows of a level.
+pub const WINDOWS: usize = 4;
+
 /// Categories of a policy.
 pub const CATEGORIES: usize = 32;
 

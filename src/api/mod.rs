@@ -31,7 +31,7 @@ pub use level_scheduling::{PreferenceSpec, PreferredFigure, SpreadAcross, Spread
 pub use meta::{STAMP_DOMAIN, find_condition};
 pub use placement_policy::{
     AllowDeny, CategorySpec, ClearanceLossAction, ClearanceStatus, ExceptionSpec, ExceptionStatus, JurisdictionsSpec,
-    LevelSpec, MoveStop, OnClearanceLoss, PlacementPolicy, PlacementPolicySpec, PlacementPolicyStatus, PolicyMode,
+    LevelSpec, MoveStop, MoveWindowSpec, OnClearanceLoss, PlacementPolicy, PlacementPolicySpec, PlacementPolicyStatus, PolicyMode,
     RequirementsSpec, SpreadStatus,
 };
 pub use placement_pool::{

@@ -9,7 +9,7 @@
 
 use std::{iter, sync::LazyLock};
 
-use kube::core::{Message, Rule};
+use kube::core::{Message, Reason, Rule};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
@@ -69,6 +69,13 @@ pub(super) fn unique_figures() -> Rule {
     Rule::new("self.all(x, self.exists_one(y, y.by == x.by))").message(Message::Expression(
         "self.map(x, !self.exists_one(y, y.by == x.by), x.by)[0] + ' is listed twice: keep one of them'".into(),
     ))
+}
+
+/// Of a list of windows: there is one.
+pub(super) fn some_window() -> Rule {
+    Rule::new("self.size() > 0")
+        .message("no window is listed, and nothing could ever move ahead of an end: write one, or leave windows out")
+        .reason(Reason::FieldValueRequired)
 }
 
 /// Of a list of exceptions: no namespace is in two. Each is for its level and those below, so two would overlap, and
@@ -285,6 +292,50 @@ pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-validations": [rule(
             "self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') && self != ''",
             "not a length of time: write hours, minutes and seconds, such as 720h for 30 days",
+        )],
+    })
+}
+
+/// A length of time that is one, in hours, minutes and seconds, and at most a week.
+pub(super) fn window_duration(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = duration(generator);
+    if let Some(rules) = schema.get_mut("x-kubernetes-validations").and_then(Value::as_array_mut) {
+        // What is no length of time is told by the rule before.
+        const LENGTH: &str = "!self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') || self == '' || ";
+        rules.push(rule(
+            &format!("{LENGTH}duration(self) > duration('0s')"),
+            "a window of no length never lets anything move: write how long it is open, such as 6h",
+        ));
+        rules.push(rule(
+            &format!("{LENGTH}duration(self) <= duration('168h')"),
+            "longer than a week, so that it hardly closes: write at most 168h, or leave windows out where pods may move at any \
+             time",
+        ));
+    }
+    schema
+}
+
+/// When a window opens, as cron says it. What single fields may be is for the conversion to say.
+pub(super) fn cron(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": limits::TEXT,
+        "x-kubernetes-validations": [rule(
+            "self.matches('^[^ ]+( +[^ ]+){4}$')",
+            "not a schedule: write the five fields of cron (minute, hour, day of the month, month, day of the week), such as \
+             0 22 * * 1-5",
+        )],
+    })
+}
+
+/// The name of a time zone. Which ones there are is for the conversion to say.
+pub(super) fn time_zone(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": limits::NAME,
+        "x-kubernetes-validations": [rule(
+            "self.matches('^[A-Za-z][-+A-Za-z0-9_]*(/[A-Za-z0-9][-+A-Za-z0-9_]*)*$')",
+            "not the name of a time zone: write it as the IANA database has it, such as Europe/Paris",
         )],
     })
 }

@@ -127,12 +127,13 @@ fn level(level: &api::LevelSpec, mut reader: FieldReader<'_>) -> Option<Level> {
 }
 
 fn on_loss(found: &api::OnClearanceLoss, mut reader: FieldReader<'_>) -> OnClearanceLoss {
-    let api::OnClearanceLoss { action, lead_time } = found;
+    let api::OnClearanceLoss { action, lead_time, windows } = found;
     let action = match action.unwrap_or_default() {
         api::ClearanceLossAction::Migrate => LossAction::Migrate,
         api::ClearanceLossAction::Evict => LossAction::Evict,
         api::ClearanceLossAction::Report => LossAction::Report,
     };
+    let windows = super::move_windows::windows(windows, &mut reader.field("windows"));
     let mut reader = reader.field("leadTime");
     let lead = lead_time.as_deref().and_then(|text| {
         let lead = length(text);
@@ -142,7 +143,7 @@ fn on_loss(found: &api::OnClearanceLoss, mut reader: FieldReader<'_>) -> OnClear
         }
         lead
     });
-    OnClearanceLoss { action, lead: lead.unwrap_or_default() }
+    OnClearanceLoss { action, lead: lead.unwrap_or_default(), windows }
 }
 
 /// Reads the exceptions of a policy with these `levels`.

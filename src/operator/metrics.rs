@@ -27,7 +27,11 @@ use super::{
         settings::Settings,
     },
 };
-use rempart_core::{instant::Timestamp, migration::MigrationCause};
+use rempart_core::{
+    instant::Timestamp,
+    migration::MigrationCause,
+    name::{LevelName, PolicyName},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
@@ -177,6 +181,7 @@ pub struct Metrics {
     violating: Family<LevelLabels, Gauge<i64, AtomicI64>>,
     violating_since: Family<LevelLabels, Gauge<i64, AtomicI64>>,
     unplaceable_pods: Family<LevelLabels, Gauge<i64, AtomicI64>>,
+    awaiting_windows: Family<LevelLabels, Gauge<i64, AtomicI64>>,
     moves_stopped: Family<PolicyLabels, Gauge<i64, AtomicI64>>,
     policies: Family<PolicyModeLabels, Gauge<i64, AtomicI64>>,
     expiry: Family<QualificationLabels, Gauge<f64, AtomicU64>>,
@@ -222,6 +227,7 @@ impl Metrics {
             violating: Family::default(),
             violating_since: Family::default(),
             unplaceable_pods: Family::default(),
+            awaiting_windows: Family::default(),
             moves_stopped: Family::default(),
             policies: Family::default(),
             expiry: Family::default(),
@@ -274,6 +280,11 @@ impl Metrics {
             "Since when a workload of a level of a policy has pods on nodes that are not cleared for them, the first of \
              those that still have (Unix time)",
             self.violating_since.clone(),
+        );
+        registry.register(
+            "pods_awaiting_window",
+            "Pods of a level of a policy that leave a pool ahead of its end when the next window of the level opens",
+            self.awaiting_windows.clone(),
         );
         registry.register(
             "moves_stopped",
@@ -503,6 +514,15 @@ impl Metrics {
         }
     }
 
+    /// So many pods of each level leave ahead of an end when a window opens.
+    pub fn set_awaiting_windows(&self, levels: &BTreeMap<(&PolicyName, &LevelName), usize>) {
+        self.awaiting_windows.clear();
+        for ((policy, level), pods) in levels {
+            let level = LevelLabels { policy: policy.to_string(), level: level.to_string() };
+            self.awaiting_windows.get_or_create(&level).set(whole(*pods));
+        }
+    }
+
     /// So many keys that nobody demands any more are kept.
     pub fn set_retired_keys(&self, number: usize) {
         self.retired_keys.set(whole(number));
@@ -522,6 +542,7 @@ impl Metrics {
         self.forget_survey();
         self.retired_keys.set(0);
         self.moves_stopped.clear();
+        self.awaiting_windows.clear();
     }
 
     fn forget_survey(&self) {
@@ -635,6 +656,7 @@ mod tests {
         metrics.violating.get_or_create(&level).set(1);
         metrics.violating_since.get_or_create(&level).set(1);
         metrics.unplaceable_pods.get_or_create(&level).set(1);
+        metrics.awaiting_windows.get_or_create(&level).set(1);
         metrics.policies.get_or_create(&PolicyModeLabels { policy: "p".into(), mode: "m".into() }).set(1);
         let (provider, offer, scheme, region) = ("p".into(), "o".into(), "s".into(), "r".into());
         metrics.expiry.get_or_create(&QualificationLabels { provider, offer, scheme, region }).set(1.0);

@@ -33,6 +33,12 @@ impl Timestamp {
         Self(self.0.saturating_sub(duration).unwrap_or(jiff::Timestamp::MIN))
     }
 
+    /// The instant that lies `duration` after it, or the last that can be represented.
+    #[must_use]
+    pub fn after(self, duration: core::time::Duration) -> Self {
+        Self(self.0.saturating_add(duration).unwrap_or(jiff::Timestamp::MAX))
+    }
+
     /// How long it lies after `earlier`; nothing when it is the earlier one.
     #[must_use]
     pub fn since(self, earlier: Self) -> core::time::Duration {

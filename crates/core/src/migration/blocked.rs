@@ -83,11 +83,14 @@ pub enum BlockedReason {
     NotNow(NotNow),
     /// It was replaced, and its successor waits for the same.
     InVain(String),
+    /// It is to leave ahead of an end, and no window is open in which such moves begin; when the next one opens, where one
+    /// ever does.
+    OutsideWindow(Option<Timestamp>),
 }
 
 impl BlockedReason {
     /// Every [`Self::code`].
-    pub const CODES: [&str; 34] = [
+    pub const CODES: [&str; 35] = [
         "NoClearedPool",
         "NoClearedNode",
         "NodesTooSmall",
@@ -122,6 +125,7 @@ impl BlockedReason {
         "Unanswered",
         "NotNow",
         "ReplacedInVain",
+        "OutsideWindow",
     ];
 
     /// A stable word for it.
@@ -154,6 +158,7 @@ impl BlockedReason {
             Self::Unanswered => "Unanswered",
             Self::NotNow(_) => "NotNow",
             Self::InVain(_) => "ReplacedInVain",
+            Self::OutsideWindow(_) => "OutsideWindow",
         }
     }
 
@@ -166,7 +171,38 @@ impl BlockedReason {
     /// When it is over by itself, where that is known.
     #[must_use]
     pub fn ends_at(&self) -> Option<Timestamp> {
-        if let Self::NotNow(NotNow::Until(then)) = self { Some(*then) } else { None }
+        match self {
+            Self::NotNow(NotNow::Until(then)) => Some(*then),
+            Self::OutsideWindow(opens) => *opens,
+            Self::NotNow(NotNow::Marked(_) | NotNow::Unread(_))
+            | Self::NoFit(_)
+            | Self::Refused(_)
+            | Self::ReportOnly
+            | Self::Stopped(_)
+            | Self::Paused
+            | Self::Partitioned
+            | Self::Recreate
+            | Self::OnDelete(_)
+            | Self::OnDeleteBehind
+            | Self::RolloutUnderWay(_)
+            | Self::DaemonSet
+            | Self::OwnerTerminating(_)
+            | Self::Unmanaged
+            | Self::RunsOnce(_)
+            | Self::Static
+            | Self::JobStarted
+            | Self::JobWouldFail
+            | Self::OthersNotReady
+            | Self::Budget(_)
+            | Self::AdmissionPending
+            | Self::Stuck
+            | Self::TemplateReverted
+            | Self::TemplateRefused(_)
+            | Self::NoteTaken
+            | Self::NotReplaced(_)
+            | Self::Unanswered
+            | Self::InVain(_) => None,
+        }
     }
 
     /// Whether it is on its way all the same, by somebody else's doing.
@@ -260,6 +296,14 @@ impl fmt::Display for BlockedReason {
                 "was replaced once, and its successor waits for the same ({keys}); take that out of the nodeSelector of \
                  its template"
             ),
+            Self::OutsideWindow(Some(opens)) => write!(
+                f,
+                "kept until {opens}, when the next window of its level opens: ahead of the end of a clearance pods are moved \
+                 in windows alone; at the end itself it moves at once"
+            ),
+            Self::OutsideWindow(None) => f.write_str(
+                "kept, since no window of its level opens any more: it moves when the clearance of its node has ended",
+            ),
         }
     }
 }
@@ -315,7 +359,8 @@ mod tests {
             Blocked::NotReplaced(_) => Blocked::Unanswered,
             Blocked::Unanswered => Blocked::NotNow(NotNow::Marked("m")),
             Blocked::NotNow(_) => Blocked::InVain("k".into()),
-            Blocked::InVain(_) => return None,
+            Blocked::InVain(_) => Blocked::OutsideWindow(None),
+            Blocked::OutsideWindow(_) => return None,
         })
     }
 

@@ -17,7 +17,9 @@ use super::{
 use crate::{
     cluster_objects::{Controller, ControllerSpec, ObjectUid, Pod, RolloutStrategy, split},
     compliance::{Compliance, MisplacedPod, OwnedPods, PlacementFacts, PodOwner, PodRevision},
+    instant::Timestamp,
     keys,
+    move_window::{WindowGate, WindowState},
     pod_requirements::{PodRequirements, PolicyRequirement},
     policy::LossAction,
     workload::WorkloadKind,
@@ -181,16 +183,20 @@ pub(super) fn misplaced<'u, 'a>(
 }
 
 /// Whether a step of a move that began for `cause`, and that has not been asked for yet, is still to be: the eviction of
-/// `pod`, or without one the change of the template. `stopped` are the levels whose moves wait for an officer's word.
+/// `pod`, or without one the change of the template. `stopped` are the levels whose moves wait for an officer's word; nothing
+/// begins at `now` outside the windows of its level, but what has begun goes on.
 #[must_use]
 pub fn is_still_due(
     owned: &OwnedPods<'_>,
     cause: MigrationCause,
     pod: Option<ObjectUid>,
     stopped: &BTreeMap<(String, String), String>,
+    now: Timestamp,
 ) -> bool {
-    let mut misplaced =
-        owned.misplaced.iter().filter(|found| found.is_to_move() && found.stopped_by(stopped).is_none());
+    let may_begin = |found: &&MisplacedPod<'_>| {
+        found.is_to_move() && found.stopped_by(stopped).is_none() && found.window_gate(now) == WindowGate::Open
+    };
+    let mut misplaced = owned.misplaced.iter().filter(may_begin);
     match (cause, pod) {
         (MigrationCause::Violating | MigrationCause::Expiring, Some(pod)) => {
             misplaced.any(|found| found.pod.uid == pod)
@@ -245,6 +251,9 @@ fn method_of(
     let action = action.ok_or(BlockedReason::ReportOnly)?;
     if let Some(why) = context.resting.get(&owned.uid) {
         return Err(why.clone());
+    }
+    if let WindowGate::Shut(opens) = pod.window_gate(context.now) {
+        return Err(BlockedReason::OutsideWindow(opens));
     }
     if action == WantedAction::Migrate {
         is_replaceable(owned, pod.pod, context)?;
@@ -430,6 +439,26 @@ impl MisplacedPod<'_> {
     #[must_use]
     pub fn is_to_move(&self) -> bool {
         !self.pod.terminating && self.worst() != Compliance::Compliant
+    }
+
+    /// Whether its move may begin at `now`, by the windows of the levels by which it is to leave: where several have some,
+    /// in all of them.
+    pub(super) fn window_gate(&self, now: Timestamp) -> WindowGate {
+        let worst = self.worst();
+        let gates = self.unsatisfied().map(|(required, _)| {
+            let level = required.need.as_ref().ok().and_then(|need| required.policy.levels.at(need.rank));
+            level.map_or(WindowState::Unrestricted, |level| level.on_loss.windows.state(now)).gate(worst)
+        });
+        // The last of them to open; never, where one never does.
+        gates.fold(WindowGate::Open, |gate, other| match (gate, other) {
+            (WindowGate::Open, WindowGate::Open) => WindowGate::Open,
+            (WindowGate::Shut(opens), WindowGate::Open) | (WindowGate::Open, WindowGate::Shut(opens)) => {
+                WindowGate::Shut(opens)
+            }
+            (WindowGate::Shut(one), WindowGate::Shut(other)) => {
+                WindowGate::Shut(one.and_then(|one| Some(one.max(other?))))
+            }
+        })
     }
 
     /// What to say of the first of its levels whose moves are `stopped`.

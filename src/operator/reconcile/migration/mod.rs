@@ -14,7 +14,7 @@ pub mod status;
 mod unobserved_loss;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -36,12 +36,13 @@ use crate::operator::{
 };
 use rempart_core::{
     cluster_objects::ObjectUid,
-    compliance::OwnedPods,
+    compliance::{ComplianceReport, OwnedPods},
     migration::{
         BlockedReason, LookSettings, MigrationLimits, MigrationLook, MigrationMemory, MigrationStep,
         MigrationSurroundings, MoveWait, PlannedMigration, RequestedStep,
     },
     monotonic::MonotonicTime,
+    name::{LevelName, PolicyName},
     workload::WorkloadKind,
 };
 
@@ -200,6 +201,7 @@ impl MigrationReconciler {
             let Some(owned) = report.workloads.get(&due.owner).filter(|_| *is_told) else { continue };
             events.push(self.tell_begun(due, owned, wall));
         }
+        self.metrics.set_awaiting_windows(&awaiting_windows(&look, report));
         let to_record = self.memory.to_record(&objects, requests::recorded(view));
         let workloads = self.workload_statuses(&look, report, &to_record);
         if workloads != self.statuses.workloads {
@@ -223,11 +225,34 @@ fn holds(look: &MigrationLook<'_>, named: impl Fn(&ObjectUid) -> Option<String>)
         holds.add(reason, name);
     }
     for (pod, why) in look.blocked.values().flatten() {
-        let reason =
-            if matches!(why, BlockedReason::Stopped(_)) { HoldReason::CircuitBreaker } else { HoldReason::Blocked };
-        holds.add(reason, format!("Pod {pod}: {}", why.code()));
+        match why {
+            BlockedReason::Stopped(_) => holds.add(HoldReason::CircuitBreaker, format!("Pod {pod}: {}", why.code())),
+            BlockedReason::OutsideWindow(Some(opens)) => {
+                holds.add(HoldReason::MoveWindow, format!("Pod {pod}: opens {opens}"));
+            }
+            _ => holds.add(HoldReason::Blocked, format!("Pod {pod}: {}", why.code())),
+        }
     }
     holds
+}
+
+/// How many pods of each level, by policy and name, leave ahead of an end when a window opens.
+fn awaiting_windows<'a>(
+    look: &MigrationLook<'a>,
+    report: &ComplianceReport<'a>,
+) -> BTreeMap<(&'a PolicyName, &'a LevelName), usize> {
+    let mut waiting: BTreeMap<_, usize> = BTreeMap::new();
+    for (owner, pods) in &look.blocked {
+        let misplaced = report.workloads.get(owner).map_or(&[][..], |owned| &owned.misplaced);
+        let outside = misplaced
+            .iter()
+            .filter(|pod| matches!(pods.get(pod.key), Some(BlockedReason::OutsideWindow(_))));
+        for level in outside.flat_map(|pod| pod.unsatisfied().filter_map(|(required, _)| required.level())) {
+            let count = waiting.entry((level.policy, level.level)).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+    waiting
 }
 
 /// What surrounds a look at what runs.

@@ -16,6 +16,7 @@ use super::step::{RequestedStep, StepTarget};
 use crate::{
     cluster_objects::{OwnerRef, Pod},
     compliance::{MisplacedPod, OwnedPods, PodOwner},
+    instant::Timestamp,
     migration::{
         AwaitedChange, AwaitedPods, JOB_COUNTS_WITHIN, MigrationCause, MigrationFailure, MigrationProgress,
         MigrationStep, NOTE_SEEN_WITHIN, PlannedMigration, ProgressMark, STEP_DEADLINE, is_still_due, progress,
@@ -229,6 +230,7 @@ impl InFlightMove {
         &mut self,
         owned: &OwnedPods<'_>,
         stopped: &BTreeMap<(String, String), String>,
+        wall: Timestamp,
         is_sent: impl Fn(&RequestedStep) -> bool,
     ) -> bool {
         let (cause, awaited) = (self.cause, &mut self.awaited);
@@ -238,7 +240,7 @@ impl InFlightMove {
                 RequestedStep::Evict { pod, .. } => Some(*pod),
                 RequestedStep::AnnotateTemplate { .. } => None,
             };
-            let is_kept = is_sent(step) || is_still_due(owned, cause, pod, stopped);
+            let is_kept = is_sent(step) || is_still_due(owned, cause, pod, stopped, wall);
             if !is_kept {
                 dropped = true;
                 match (pod, &mut *awaited) {

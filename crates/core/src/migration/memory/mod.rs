@@ -168,10 +168,10 @@ impl MigrationMemory {
         settings: &LookSettings<'_>,
         surroundings: &dyn MigrationSurroundings,
     ) -> MigrationLook<'a> {
-        let LookSettings { now, wall, stopped, .. } = *settings;
+        let LookSettings { now, wall, .. } = *settings;
         self.adopt_rollouts(report, now);
         let mut ended = self.end_moves(report, surroundings, now);
-        self.drop_unsent(report, stopped, surroundings, &mut ended);
+        self.drop_unsent(report, settings, surroundings, &mut ended);
         let MigrationPlan { migrations, blocked, waiting, stranded } = self.plan(objects, facts, report, settings);
         let mut waiting: BTreeMap<_, _> = waiting.into_iter().map(|uid| (uid, MoveWait::Turn)).collect();
         let mut begun = Vec::new();
@@ -262,18 +262,19 @@ impl MigrationMemory {
         !was_refused
     }
 
-    /// Drops steps that have not been asked for yet and whose reason has gone, pod by pod, or whose level is `stopped`. A
-    /// move of which nothing is left gives its turn back.
+    /// Drops steps that have not been asked for yet and whose reason has gone, pod by pod, whose level is stopped or whose
+    /// window has closed. A move of which nothing is left gives its turn back.
     fn drop_unsent(
         &mut self,
         report: &ComplianceReport<'_>,
-        stopped: &BTreeMap<(String, String), String>,
+        settings: &LookSettings<'_>,
         surroundings: &dyn MigrationSurroundings,
         ended: &mut Vec<EndedMove>,
     ) {
+        let LookSettings { wall, stopped, .. } = *settings;
         self.in_flight.retain(|owner, flight| {
             let Some(owned) = report.workloads.get(owner) else { return true };
-            let is_left = flight.drop_unsent(owned, stopped, |step| surroundings.is_on_its_way(*owner, step));
+            let is_left = flight.drop_unsent(owned, stopped, wall, |step| surroundings.is_on_its_way(*owner, step));
             if !is_left {
                 ended.push(EndedMove { owner: *owner, cause: flight.cause, outcome: MigrationOutcome::Dropped });
             }

@@ -4,6 +4,7 @@ mod adoption;
 mod endings;
 mod races;
 mod retired;
+mod windows;
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -70,10 +71,14 @@ struct Scene {
 }
 
 fn policy(action: LossAction) -> Policy {
+    policy_with(&OnClearanceLoss { action, ..OnClearanceLoss::default() })
+}
+
+fn policy_with(on_loss: &OnClearanceLoss) -> Policy {
     let level = |name: &str, require| Level {
         name: LevelName::parse(name).unwrap(),
         require,
-        on_loss: OnClearanceLoss { action, ..OnClearanceLoss::default() },
+        on_loss: on_loss.clone(),
         scheduling: LevelScheduling::default(),
     };
     let demand = LevelRequirements { max_pue: Some(1.5), ..LevelRequirements::default() };
