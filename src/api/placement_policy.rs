@@ -249,8 +249,8 @@ pub struct LevelSpec {
 /// What becomes of running pods whose pool loses its clearance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.action) || has(self.leadTime) || has(self.windows)")
-    .message("nothing is said: write action, leadTime or windows, or leave onClearanceLoss out")
+#[x_kube(validation = Rule::new("has(self.action) || has(self.leadTime) || has(self.windows) || has(self.deadline)")
+    .message("nothing is said: write action, leadTime, windows or deadline, or leave onClearanceLoss out")
     .reason(Reason::FieldValueRequired))]
 pub struct OnClearanceLoss {
     /// What happens to pods that stand where they may no longer stand. `Migrate`: replacements first,
@@ -278,6 +278,14 @@ pub struct OnClearanceLoss {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(validation = schema::some_window())]
     pub windows: Vec<MoveWindowSpec>,
+
+    /// After so long a pod of this level that stands where it may not, and that could run elsewhere, is evicted, whatever else
+    /// delays it, and deleted where its disruption budget refuses that: hours, minutes and seconds. Announced a day before.
+    /// Never the last ready pod of a workload whose replacement does not stand, never one that nobody would make anew, and
+    /// nothing with `Report`. Default: never. Example: `72h`.
+    #[schemars(schema_with = "schema::some_duration")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<String>,
 }
 
 /// When pods may begin to leave ahead of an end.

@@ -296,23 +296,42 @@ pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A length of time that is one, in hours, minutes and seconds, and at most a week.
-pub(super) fn window_duration(generator: &mut SchemaGenerator) -> Schema {
+/// The rule that a length of time is one; what is no length of time at all is told by the rule before.
+fn longer_than_nothing(message: &str) -> Value {
+    rule(&format!("{NO_LENGTH} || duration(self) > duration('0s')"), message)
+}
+
+/// That a text is no length of time.
+const NO_LENGTH: &str = "!self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') || self == ''";
+
+/// A length of time with `more` rules.
+fn duration_with(generator: &mut SchemaGenerator, more: impl IntoIterator<Item = Value>) -> Schema {
     let mut schema = duration(generator);
     if let Some(rules) = schema.get_mut("x-kubernetes-validations").and_then(Value::as_array_mut) {
-        // What is no length of time is told by the rule before.
-        const LENGTH: &str = "!self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') || self == '' || ";
-        rules.push(rule(
-            &format!("{LENGTH}duration(self) > duration('0s')"),
-            "a window of no length never lets anything move: write how long it is open, such as 6h",
-        ));
-        rules.push(rule(
-            &format!("{LENGTH}duration(self) <= duration('168h')"),
-            "longer than a week, so that it hardly closes: write at most 168h, or leave windows out where pods may move at any \
-             time",
-        ));
+        rules.extend(more);
     }
     schema
+}
+
+/// A length of time that is more than none.
+pub(super) fn some_duration(generator: &mut SchemaGenerator) -> Schema {
+    duration_with(
+        generator,
+        [longer_than_nothing(
+            "no time at all: write how long, such as 72h, or leave the field out where there is no end to it",
+        )],
+    )
+}
+
+/// How long a window is open, at most a week.
+pub(super) fn window_duration(generator: &mut SchemaGenerator) -> Schema {
+    let at_most = rule(
+        &format!("{NO_LENGTH} || duration(self) <= duration('168h')"),
+        "longer than a week, so that it hardly closes: write at most 168h, or leave windows out where pods may move at any time",
+    );
+    let some =
+        longer_than_nothing("a window of no length never lets anything move: write how long it is open, such as 6h");
+    duration_with(generator, [some, at_most])
 }
 
 /// When a window opens, as cron says it. What single fields may be is for the conversion to say.

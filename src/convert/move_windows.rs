@@ -113,9 +113,7 @@ fn comes(cron: &Cron) -> bool {
     };
     let start = i16::try_from(SEARCHED_YEARS.start).map(|year| jiff::civil::date(year, 1, 1));
     let days = start.map(|start| start.series(jiff::Span::new().days(1)));
-    days.is_ok_and(|mut days| {
-        days.by_ref().take_while(|date| i32::from(date.year()) < SEARCHED_YEARS.end).any(is_day)
-    })
+    days.is_ok_and(|mut days| days.by_ref().take_while(|date| i32::from(date.year()) < SEARCHED_YEARS.end).any(is_day))
 }
 
 /// A time zone that nobody knows.
@@ -208,11 +206,7 @@ mod tests {
     use rempart_core::move_window::{WindowState, WindowsLeft};
 
     fn spec(schedule: &str, duration: &str, zone: Option<&str>) -> api::MoveWindowSpec {
-        api::MoveWindowSpec {
-            schedule: schedule.into(),
-            duration: duration.into(),
-            time_zone: zone.map(str::to_owned),
-        }
+        api::MoveWindowSpec { schedule: schedule.into(), duration: duration.into(), time_zone: zone.map(str::to_owned) }
     }
 
     fn read(specs: &[api::MoveWindowSpec]) -> (MoveWindows, Vec<String>) {

@@ -1,4 +1,4 @@
-//! Lints of move windows: windows in which nothing would ever move, and ends before which none opens.
+//! Lints of move windows and deadlines: those by which nothing would ever move, and ends before which no window opens.
 
 use super::about;
 use crate::{
@@ -21,7 +21,11 @@ pub(super) fn findings(located: &LocatedInventory<'_>, plan: &Plan<'_>, at: Time
     });
     let mut found = Vec::new();
     for (policy, own) in named {
-        for (rank, level) in policy.levels.iter().enumerate().filter(|(_, level)| level.on_loss.windows.are_restricted()) {
+        let with_deadline = policy.levels.iter().enumerate().filter(|(_, level)| level.on_loss.deadline.is_some());
+        found.extend(with_deadline.filter_map(|(rank, level)| idle_deadline(own, policy, (rank, level))));
+        for (rank, level) in
+            policy.levels.iter().enumerate().filter(|(_, level)| level.on_loss.windows.are_restricted())
+        {
             let path = format!("spec.levels[{rank}].onClearanceLoss.windows");
             match idle(own, &path, policy, (rank, level)) {
                 Some(idle) => found.push(idle),
@@ -32,12 +36,29 @@ pub(super) fn findings(located: &LocatedInventory<'_>, plan: &Plan<'_>, at: Time
     found
 }
 
+/// A deadline that nothing ever reaches.
+fn idle_deadline(own: &OwnObject<'_>, policy: &Policy, (rank, level): (usize, &Level)) -> Option<Diagnostic> {
+    let (why, hint) = match level.on_loss.action {
+        LossAction::Report => ("its action is Report", "leave deadline out, or write action: Migrate"),
+        LossAction::Migrate | LossAction::Evict if !policy.levels.demands_at(rank) => {
+            ("it requires nothing", "leave deadline out")
+        }
+        LossAction::Migrate | LossAction::Evict => return None,
+    };
+    let message = format!("level {} has a deadline, and {why}: nothing of it is ever moved", level.name);
+    let path = format!("spec.levels[{rank}].onClearanceLoss.deadline");
+    Some(about(own, &path, Warning, "DeadlineWithoutMoves", message).hint(hint))
+}
+
 /// Windows that nothing waits for.
 fn idle(own: &OwnObject<'_>, path: &str, policy: &Policy, (rank, level): (usize, &Level)) -> Option<Diagnostic> {
     let (code, message, hint) = match level.on_loss.action {
         LossAction::Report => (
             "WindowsWithoutMoves",
-            format!("level {} has windows for moves, and its action is Report: nothing of it is ever moved", level.name),
+            format!(
+                "level {} has windows for moves, and its action is Report: nothing of it is ever moved",
+                level.name
+            ),
             "leave windows out, or write action: Migrate",
         ),
         LossAction::Migrate | LossAction::Evict if !policy.levels.demands_at(rank) => (

@@ -182,6 +182,7 @@ pub struct Metrics {
     violating_since: Family<LevelLabels, Gauge<i64, AtomicI64>>,
     unplaceable_pods: Family<LevelLabels, Gauge<i64, AtomicI64>>,
     awaiting_windows: Family<LevelLabels, Gauge<i64, AtomicI64>>,
+    deadlines: Family<LevelLabels, Gauge<f64, AtomicU64>>,
     moves_stopped: Family<PolicyLabels, Gauge<i64, AtomicI64>>,
     policies: Family<PolicyModeLabels, Gauge<i64, AtomicI64>>,
     expiry: Family<QualificationLabels, Gauge<f64, AtomicU64>>,
@@ -228,6 +229,7 @@ impl Metrics {
             violating_since: Family::default(),
             unplaceable_pods: Family::default(),
             awaiting_windows: Family::default(),
+            deadlines: Family::default(),
             moves_stopped: Family::default(),
             policies: Family::default(),
             expiry: Family::default(),
@@ -287,6 +289,12 @@ impl Metrics {
             self.awaiting_windows.clone(),
         );
         registry.register(
+            "next_deadline_timestamp_seconds",
+            "When the first pod of a level of a policy that stands where it may not is evicted, and past its budget deleted, by \
+             the deadline of the level (Unix time)",
+            self.deadlines.clone(),
+        );
+        registry.register(
             "moves_stopped",
             "Levels of a policy of which nothing is moved until an officer says so; see its MoveStopped condition",
             self.moves_stopped.clone(),
@@ -325,7 +333,7 @@ impl Metrics {
         );
         registry.register(
             "migrations",
-            "Moves of workloads, by why (violating, leaving, stale, template) and outcome (begun, done, failed, dropped)",
+            "Moves of workloads, by why (overdue, violating, leaving, stale, template, retired) and outcome (begun, done, failed, dropped)",
             self.moves.clone(),
         );
         registry.register(
@@ -514,6 +522,15 @@ impl Metrics {
         }
     }
 
+    /// The first deadline of the violating pods of each level.
+    pub fn set_deadlines(&self, levels: &BTreeMap<(&PolicyName, &LevelName), Timestamp>) {
+        self.deadlines.clear();
+        for ((policy, level), at) in levels {
+            let level = LevelLabels { policy: policy.to_string(), level: level.to_string() };
+            self.deadlines.get_or_create(&level).set(seconds(*at));
+        }
+    }
+
     /// So many pods of each level leave ahead of an end when a window opens.
     pub fn set_awaiting_windows(&self, levels: &BTreeMap<(&PolicyName, &LevelName), usize>) {
         self.awaiting_windows.clear();
@@ -543,6 +560,7 @@ impl Metrics {
         self.retired_keys.set(0);
         self.moves_stopped.clear();
         self.awaiting_windows.clear();
+        self.deadlines.clear();
     }
 
     fn forget_survey(&self) {
@@ -657,6 +675,7 @@ mod tests {
         metrics.violating_since.get_or_create(&level).set(1);
         metrics.unplaceable_pods.get_or_create(&level).set(1);
         metrics.awaiting_windows.get_or_create(&level).set(1);
+        metrics.deadlines.get_or_create(&level).set(1.0);
         metrics.policies.get_or_create(&PolicyModeLabels { policy: "p".into(), mode: "m".into() }).set(1);
         let (provider, offer, scheme, region) = ("p".into(), "o".into(), "s".into(), "r".into());
         metrics.expiry.get_or_create(&QualificationLabels { provider, offer, scheme, region }).set(1.0);

@@ -11,6 +11,9 @@ use jiff::{civil, tz::Offset};
 pub struct Timestamp(jiff::Timestamp);
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(jiff::Timestamp::UNIX_EPOCH);
+
     /// The instant `seconds` after 1970-01-01T00:00:00Z, or the nearest one that can be represented.
     #[must_use]
     pub fn from_seconds(seconds: i64) -> Self {

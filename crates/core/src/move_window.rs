@@ -209,7 +209,8 @@ mod tests {
         assert_eq!(at(20), WindowState::Closed(Some(window((40, 50)))));
         assert_eq!(at(50), WindowState::Closed(None));
         assert_eq!(MoveWindows::default().state(Timestamp::from_seconds(0)), WindowState::Unrestricted);
-        let change = |seconds| found.next_change(Timestamp::from_seconds(seconds)).map(|then| then.timestamp().as_second());
+        let change =
+            |seconds| found.next_change(Timestamp::from_seconds(seconds)).map(|then| then.timestamp().as_second());
         assert_eq!([9, 10, 20, 49, 50].map(change), [Some(10), Some(20), Some(40), Some(50), None]);
     }
 
@@ -225,6 +226,9 @@ mod tests {
         assert_eq!(left(60, 0), WindowsLeft::Several(window((40, 50))));
         assert_eq!(left(5, 0), WindowsLeft::None);
         let always = MoveWindows::default();
-        assert_eq!(always.left_before(Timestamp::from_seconds(9), Timestamp::from_seconds(0)), WindowsLeft::Unrestricted);
+        assert_eq!(
+            always.left_before(Timestamp::from_seconds(9), Timestamp::from_seconds(0)),
+            WindowsLeft::Unrestricted
+        );
     }
 }

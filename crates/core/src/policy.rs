@@ -101,6 +101,8 @@ pub struct OnClearanceLoss {
     pub lead: Duration,
     /// When they may begin to leave ahead of that end.
     pub windows: MoveWindows,
+    /// After so long a pod that violates and could run elsewhere goes, past its disruption budget; never where absent.
+    pub deadline: Option<Duration>,
 }
 
 /// What is done to pods that stand where they may no longer stand.

@@ -459,7 +459,9 @@ impl Engine {
             WriteFailure::Gone | WriteFailure::Conflict if target.moves_pods() => {
                 tracing::info!(object, "not moved: it is gone");
             }
-            WriteFailure::Refused(said) if target.moves_pods() => tracing::info!(object, said, "not moved"),
+            WriteFailure::Refused(said) | WriteFailure::OverBudget(said) if target.moves_pods() => {
+                tracing::info!(object, said, "not moved")
+            }
             WriteFailure::Timeout if target.moves_pods() => {
                 tracing::warn!(object, "not moved: no answer in time; somebody's webhook may hold it up");
             }
@@ -503,7 +505,10 @@ impl Engine {
             }
             WriteTarget::Record(key) => Observation::Record(WatchChange::Deleted(key.clone(), version)),
             // The watch tells.
-            WriteTarget::Template(..) | WriteTarget::Eviction(_) | WriteTarget::Event { .. } => return,
+            WriteTarget::Template(..)
+            | WriteTarget::Eviction(_)
+            | WriteTarget::PodDeletion(_)
+            | WriteTarget::Event { .. } => return,
         });
     }
 

@@ -226,7 +226,8 @@ impl Evaluation {
                 let known = then.iter().find(|then| (&then.level, &then.pool) == (&ending.level, &ending.pool));
                 known.is_none_or(|then| then.windows != ending.windows)
             });
-            let notes = new.filter_map(|ending| Some((name.clone(), window_event(ending.windows)?, ending.message.clone())));
+            let notes =
+                new.filter_map(|ending| Some((name.clone(), window_event(ending.windows)?, ending.message.clone())));
             notes.collect::<Vec<_>>()
         };
         self.policies.iter().flat_map(told).collect()
@@ -430,7 +431,13 @@ impl PolicyTally {
             pools.push(pool.to_string());
             let message = clearance.ending(rank).map(|reason| reason.to_string()).unwrap_or_default();
             let message = format!("{message}{windows}");
-            self.endings.push(ExpiringPool { outcome, level: level.name.clone(), pool: pool.clone(), windows, message });
+            self.endings.push(ExpiringPool {
+                outcome,
+                level: level.name.clone(),
+                pool: pool.clone(),
+                windows,
+                message,
+            });
         }
         self.categories.resize(policy.categories.len(), PoolTally::default());
         for (category, tally) in policy.categories.keys().zip(&mut self.categories) {

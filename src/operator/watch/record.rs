@@ -29,7 +29,7 @@ pub struct PartialRecord {
 }
 
 /// What is remembered of a record: a digest of what it says, and since when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordDigest {
     /// The resource version.
     pub version: u64,
@@ -45,6 +45,10 @@ pub struct RecordDigest {
     pub stopped: bool,
     /// How many pods of the same owner are to be ready before its pod is moved.
     pub awaited_ready: Option<u32>,
+    /// When it was made, in seconds of Unix time.
+    pub created: i64,
+    /// Since when pods violate whose levels have a deadline: their identifiers, and seconds of Unix time.
+    pub violations: Box<[(ObjectUid, i64)]>,
 }
 
 impl RecordDigest {
@@ -79,6 +83,8 @@ impl FromPartial<WorkloadPlacement> for RecordDigest {
             let found = api::find_condition(&status.conditions, kind)?;
             Some((found.status == "True", found.last_transition_time.0.as_second()))
         });
+        let violations = status.violating_since.iter();
+        let violations = violations.map(|found| (uid(Some(&found.uid)), found.since.0.as_second())).collect();
         let stopped = status.conditions.iter().any(|condition| condition.reason == conditions::MOVE_STOPPED);
         Ok(Some(Self {
             stopped,
@@ -86,6 +92,8 @@ impl FromPartial<WorkloadPlacement> for RecordDigest {
             version: version(metadata.resource_version.as_deref()),
             owner: uid(owner.map(|owner| owner.uid.as_str())),
             is_orphaned: owner.is_none(),
+            created: metadata.creation_timestamp.map_or(i64::MIN, |created| created.0.as_second()),
+            violations,
             digest: digest(&mut status),
             since,
         }))

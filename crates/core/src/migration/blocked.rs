@@ -86,11 +86,14 @@ pub enum BlockedReason {
     /// It is to leave ahead of an end, and no window is open in which such moves begin; when the next one opens, where one
     /// ever does.
     OutsideWindow(Option<Timestamp>),
+    /// It violates for longer than its level lets it, and no other pod of its workload is ready: it goes when its replacement
+    /// stands.
+    LastReady,
 }
 
 impl BlockedReason {
     /// Every [`Self::code`].
-    pub const CODES: [&str; 35] = [
+    pub const CODES: [&str; 36] = [
         "NoClearedPool",
         "NoClearedNode",
         "NodesTooSmall",
@@ -126,6 +129,7 @@ impl BlockedReason {
         "NotNow",
         "ReplacedInVain",
         "OutsideWindow",
+        "LastReady",
     ];
 
     /// A stable word for it.
@@ -159,6 +163,45 @@ impl BlockedReason {
             Self::NotNow(_) => "NotNow",
             Self::InVain(_) => "ReplacedInVain",
             Self::OutsideWindow(_) => "OutsideWindow",
+            Self::LastReady => "LastReady",
+        }
+    }
+
+    /// Whether it keeps a pod no longer than until the deadline of its level: not what would leave a pod nowhere to go, nobody
+    /// to make it anew or a successor below its level, nor what waits for an officer.
+    #[must_use]
+    pub fn yields_to_deadline(&self) -> bool {
+        match self {
+            Self::Paused
+            | Self::Partitioned
+            | Self::Recreate
+            | Self::OnDelete(_)
+            | Self::RolloutUnderWay(_)
+            | Self::OthersNotReady
+            | Self::Budget(_)
+            | Self::Stuck
+            | Self::TemplateRefused(_)
+            | Self::NoteTaken
+            | Self::Unanswered
+            | Self::NotNow(_) => true,
+            Self::NoFit(_)
+            | Self::Refused(_)
+            | Self::ReportOnly
+            | Self::Stopped(_)
+            | Self::OnDeleteBehind
+            | Self::DaemonSet
+            | Self::OwnerTerminating(_)
+            | Self::Unmanaged
+            | Self::RunsOnce(_)
+            | Self::Static
+            | Self::JobStarted
+            | Self::JobWouldFail
+            | Self::AdmissionPending
+            | Self::TemplateReverted
+            | Self::NotReplaced(_)
+            | Self::InVain(_)
+            | Self::OutsideWindow(_)
+            | Self::LastReady => false,
         }
     }
 
@@ -201,7 +244,8 @@ impl BlockedReason {
             | Self::NoteTaken
             | Self::NotReplaced(_)
             | Self::Unanswered
-            | Self::InVain(_) => None,
+            | Self::InVain(_)
+            | Self::LastReady => None,
         }
     }
 
@@ -304,6 +348,10 @@ impl fmt::Display for BlockedReason {
             Self::OutsideWindow(None) => f.write_str(
                 "kept, since no window of its level opens any more: it moves when the clearance of its node has ended",
             ),
+            Self::LastReady => f.write_str(
+                "kept past the deadline of its level, since no other pod of its workload is ready and no replacement stands; \
+                 mend what keeps others from becoming ready, or delete it when its workload may be away",
+            ),
         }
     }
 }
@@ -360,7 +408,8 @@ mod tests {
             Blocked::Unanswered => Blocked::NotNow(NotNow::Marked("m")),
             Blocked::NotNow(_) => Blocked::InVain("k".into()),
             Blocked::InVain(_) => Blocked::OutsideWindow(None),
-            Blocked::OutsideWindow(_) => return None,
+            Blocked::OutsideWindow(_) => Blocked::LastReady,
+            Blocked::LastReady => return None,
         })
     }
 

@@ -11,8 +11,8 @@ use core::cmp::Reverse;
 
 use super::{
     BlockedReason, FitChecker, FitRequirement, MigrationCause, MigrationContext, MigrationMethod, MigrationStep,
-    PlannedMigration, ReplacementShortfall, ReplacementStrategy, TemplateEffect, TemplateState, WantedAction,
-    method::ordinal,
+    OverdueRemoval, PlannedMigration, ReplacementShortfall, ReplacementStrategy, TemplateEffect, TemplateState,
+    WantedAction, method::ordinal, next_removal,
 };
 use crate::{
     cluster_objects::{Controller, ControllerSpec, ObjectUid, Pod, RolloutStrategy, split},
@@ -42,6 +42,8 @@ pub(super) enum CandidateSteps<'a> {
     Template { kind: WorkloadKind, name: &'a str },
     /// Evict pods, by name and identifier.
     Evictions(Vec<(&'a str, ObjectUid)>),
+    /// Delete a pod, by name and identifier.
+    Deletion((&'a str, ObjectUid)),
 }
 
 impl<'a> Candidate<'_, 'a> {
@@ -57,6 +59,7 @@ impl<'a> Candidate<'_, 'a> {
             CandidateSteps::Template { .. } if self.cause == MigrationCause::TemplateBehind => 0,
             CandidateSteps::Template { .. } => self.owned.pods.staying(),
             CandidateSteps::Evictions(pods) => u32::try_from(pods.len()).unwrap_or(u32::MAX),
+            CandidateSteps::Deletion(_) => 1,
         }
     }
 
@@ -86,6 +89,10 @@ impl<'a> Candidate<'_, 'a> {
                 });
                 !pods.is_empty()
             }
+            CandidateSteps::Deletion((_, uid)) => {
+                let found = misplaced.iter().find(|pod| pod.pod.uid == *uid);
+                found.is_none_or(|pod| take(pod, FitRequirement::Apart))
+            }
         }
     }
 
@@ -100,6 +107,7 @@ impl<'a> Candidate<'_, 'a> {
                 let version = |uid| if is_as_it_is { self.owned.unready_pod(uid).map(|pod| pod.version) } else { None };
                 pods.into_iter().map(|(name, pod)| MigrationStep::Evict { name, pod, version: version(pod) }).collect()
             }
+            CandidateSteps::Deletion((name, pod)) => vec![MigrationStep::Delete { name, pod }],
         };
         PlannedMigration {
             owner: self.owned.uid,
@@ -173,10 +181,26 @@ pub(super) fn misplaced<'u, 'a>(
     }
     // One at a time; who is not ready first, since that costs nothing and may be what the others wait for; and of an ordered
     // workload the last first, as its controller does.
-    let next = by(MigrationMethod::EvictOneByOne)
-        .max_by_key(|pod| (Reverse(pod.pod.is_ready()), ordinal(pod.key), pod.key))?;
+    let order = |pod: &&MisplacedPod<'a>| (Reverse(pod.pod.is_ready()), ordinal(pod.key), pod.key);
+    let removal = |steps| Some(Candidate { owned, steps, cause: MigrationCause::Overdue, paced: true, failures });
+    if let Some(next) = by(MigrationMethod::DeleteOverdue).max_by_key(order) {
+        return removal(CandidateSteps::Deletion(named(next.key, next.pod)));
+    }
+    if let Some(next) = by(MigrationMethod::EvictOverdue).max_by_key(order) {
+        return removal(evictions(vec![next]));
+    }
+    let next = by(MigrationMethod::EvictOneByOne).max_by_key(order)?;
     if !next.pod.is_ready() || others_ready(owned, next.pod) {
         return Some(Candidate { owned, steps: evictions(vec![next]), cause, paced: true, failures });
+    }
+    // Past its deadline it does not wait for them.
+    let overdue = by(MigrationMethod::EvictOneByOne).filter(|pod| is_overdue(pod, context) && owned.can_spare(pod.pod));
+    if let Some(next) = overdue.max_by_key(order) {
+        match next_removal(context.refused_removals.get(&next.pod.uid).copied()) {
+            OverdueRemoval::Evict => return removal(evictions(vec![next])),
+            OverdueRemoval::Delete => return removal(CandidateSteps::Deletion(named(next.key, next.pod))),
+            OverdueRemoval::Wait => {}
+        }
     }
     notes.extend(free.iter().map(|(pod, _)| (pod.key, BlockedReason::OthersNotReady)));
     None
@@ -198,10 +222,15 @@ pub fn is_still_due(
     };
     let mut misplaced = owned.misplaced.iter().filter(may_begin);
     match (cause, pod) {
+        (MigrationCause::Overdue, Some(pod)) => {
+            misplaced.any(|found| found.pod.uid == pod && owned.can_spare(found.pod))
+        }
         (MigrationCause::Violating | MigrationCause::Expiring, Some(pod)) => {
             misplaced.any(|found| found.pod.uid == pod)
         }
-        (MigrationCause::Violating | MigrationCause::Expiring, None) => misplaced.next().is_some(),
+        (MigrationCause::Overdue | MigrationCause::Violating | MigrationCause::Expiring, None) => {
+            misplaced.next().is_some()
+        }
         (MigrationCause::Stale, Some(pod)) => owned.stale.iter().any(|found| found.pod.uid == pod),
         (MigrationCause::Stale, None) => true,
         (MigrationCause::TemplateBehind, _) => owned.template_behind,
@@ -232,8 +261,68 @@ pub(super) fn acted_on(required: &PodRequirements<'_>, facts: &PlacementFacts<'_
     required.in_force().all(|required| facts.propagated.contains(&required.policy.name))
 }
 
-/// By which method `pod` is moved, where that can be done without harm.
+/// Whether `pod` violates for longer than its level lets it.
+fn is_overdue(pod: &MisplacedPod<'_>, context: &MigrationContext<'_>) -> bool {
+    context.deadlines.get(&pod.pod.uid).is_some_and(|deadline| deadline.at <= context.now)
+}
+
+/// By which method `pod` is moved, where that can be done without harm; past its deadline also where it costs something.
 fn method_of(
+    owned: &OwnedPods<'_>,
+    pod: &MisplacedPod<'_>,
+    facts: &PlacementFacts<'_>,
+    fit: &mut FitChecker<'_, '_>,
+    context: &MigrationContext<'_>,
+) -> Result<MigrationMethod, BlockedReason> {
+    ordinary_method(owned, pod, facts, fit, context).or_else(|why| {
+        if is_overdue(pod, context) && why.yields_to_deadline() {
+            overdue_method(owned, pod, why, (facts, fit, context))
+        } else {
+            Err(why)
+        }
+    })
+}
+
+/// How `pod`, past its deadline, is removed, which stayed so far for `why`.
+fn overdue_method(
+    owned: &OwnedPods<'_>,
+    pod: &MisplacedPod<'_>,
+    why: BlockedReason,
+    (facts, fit, context): (&PlacementFacts<'_>, &mut FitChecker<'_, '_>, &MigrationContext<'_>),
+) -> Result<MigrationMethod, BlockedReason> {
+    let strategy = ReplacementStrategy::of(owned, Some(pod), context.reverting.contains(&owned.uid));
+    match strategy.method(template_state(owned), pod.revision, WantedAction::Evict) {
+        Ok(MigrationMethod::EvictAll) => {}
+        Ok(MigrationMethod::CompleteTemplate) if !context.resting.contains_key(&owned.uid) => {
+            return Ok(MigrationMethod::CompleteTemplate);
+        }
+        // It would come back below its level, or its whole workload would go at once.
+        Ok(
+            MigrationMethod::RestartRollout
+            | MigrationMethod::CompleteTemplate
+            | MigrationMethod::EvictOneByOne
+            | MigrationMethod::EvictOverdue
+            | MigrationMethod::DeleteOverdue,
+        )
+        | Err(_) => return Err(why),
+    }
+    place(owned, pod, MigrationMethod::EvictOverdue, fit).map_err(BlockedReason::NoFit)?;
+    if !acted_on(&pod.requirements, facts) {
+        return Err(BlockedReason::AdmissionPending);
+    }
+    if !owned.can_spare(pod.pod) {
+        // What refuses its eviction is asked again and again, and is the reason all the same.
+        return Err(if matches!(why, BlockedReason::Budget(_)) { why } else { BlockedReason::LastReady });
+    }
+    match next_removal(context.refused_removals.get(&pod.pod.uid).copied()) {
+        OverdueRemoval::Evict => Ok(MigrationMethod::EvictOverdue),
+        OverdueRemoval::Delete => Ok(MigrationMethod::DeleteOverdue),
+        OverdueRemoval::Wait => Err(why),
+    }
+}
+
+/// By which method `pod` is moved, where that can be done without harm.
+fn ordinary_method(
     owned: &OwnedPods<'_>,
     pod: &MisplacedPod<'_>,
     facts: &PlacementFacts<'_>,
@@ -257,7 +346,8 @@ fn method_of(
     }
     if action == WantedAction::Migrate {
         is_replaceable(owned, pod.pod, context)?;
-        if let Some(mark) = pod.pod.lifecycle().not_now.as_deref().filter(|mark| mark.holds_at(context.now)) {
+        let mark = pod.pod.lifecycle().not_now.as_deref().filter(|mark| mark.holds_at(context.now));
+        if let Some(mark) = mark.filter(|_| !is_overdue(pod, context)) {
             return Err(BlockedReason::NotNow(mark.clone()));
         }
     }
@@ -331,7 +421,9 @@ fn place(
         // Its replacement stands, or would have to stand, before it goes.
         MigrationMethod::RestartRollout if is_deployment => fit.single_writer(pod.key, pod.pod, gone_first(owned) > 0),
         // Others of its node have the claim and stay.
-        MigrationMethod::EvictOneByOne => fit.single_writer(pod.key, pod.pod, true),
+        MigrationMethod::EvictOneByOne | MigrationMethod::EvictOverdue | MigrationMethod::DeleteOverdue => {
+            fit.single_writer(pod.key, pod.pod, true)
+        }
         MigrationMethod::RestartRollout | MigrationMethod::CompleteTemplate | MigrationMethod::EvictAll => None,
     };
     if let Some(held) = held {
@@ -346,9 +438,14 @@ fn place(
             FitRequirement::Fits
         }
         (MigrationMethod::RestartRollout, Some(WorkloadKind::Deployment)) => FitRequirement::Room,
-        (MigrationMethod::RestartRollout | MigrationMethod::EvictOneByOne | MigrationMethod::EvictAll, _) => {
-            FitRequirement::Apart
-        }
+        (
+            MigrationMethod::RestartRollout
+            | MigrationMethod::EvictOneByOne
+            | MigrationMethod::EvictAll
+            | MigrationMethod::EvictOverdue
+            | MigrationMethod::DeleteOverdue,
+            _,
+        ) => FitRequirement::Apart,
     };
     match fit.for_pod(pod.key, pod.pod, &pod.requirements, required) {
         // Nothing goes before its replacement stands, and that it waits may be what makes an autoscaler add a node.
