@@ -141,10 +141,11 @@ impl ApiWriter {
                 pods.evict(name, &EvictParams { delete_options: Some(delete), post_options: post() }).await?;
                 return Ok(None);
             }
-            WriteRequest::DeletePod { name, uid } => {
+            WriteRequest::DeletePod { name, uid, version } => {
                 let (namespace, name) = split(&name);
                 let pods: Api<Pod> = Api::namespaced(client(), namespace);
-                let preconditions = Preconditions { uid: Some(uid.to_string()), resource_version: None };
+                let resource_version = version.map(|version| version.to_string());
+                let preconditions = Preconditions { uid: Some(uid.to_string()), resource_version };
                 let delete = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
                 pods.delete(name, &delete).await?;
                 return Ok(None);

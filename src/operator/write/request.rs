@@ -74,6 +74,8 @@ pub enum WriteRequest {
         name: String,
         /// Its identifier: one of the same name is another.
         uid: ObjectUid,
+        /// The resource version that it must have, where it goes only as long as it is as it was seen.
+        version: Option<u64>,
     },
     /// Applies the record of a workload.
     ApplyRecord(String, serde_json::Value),

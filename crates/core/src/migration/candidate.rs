@@ -107,7 +107,10 @@ impl<'a> Candidate<'_, 'a> {
                 let version = |uid| if is_as_it_is { self.owned.unready_pod(uid).map(|pod| pod.version) } else { None };
                 pods.into_iter().map(|(name, pod)| MigrationStep::Evict { name, pod, version: version(pod) }).collect()
             }
-            CandidateSteps::Deletion((name, pod)) => vec![MigrationStep::Delete { name, pod }],
+            CandidateSteps::Deletion((name, pod)) => {
+                let version = self.owned.unready_pod(pod).map(|pod| pod.version);
+                vec![MigrationStep::Delete { name, pod, version }]
+            }
         };
         PlannedMigration {
             owner: self.owned.uid,

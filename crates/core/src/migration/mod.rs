@@ -180,6 +180,8 @@ pub enum MigrationStep<'a> {
         name: &'a str,
         /// Its identifier.
         pod: ObjectUid,
+        /// The resource version that it must have, where it goes because it is not ready.
+        version: Option<u64>,
     },
 }
 

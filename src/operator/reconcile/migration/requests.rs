@@ -75,7 +75,9 @@ pub(super) fn request(owner: ObjectUid, step: &RequestedStep) -> Option<WriteReq
         RequestedStep::Evict { name, pod, version } => {
             Some(WriteRequest::EvictPod { name: name.clone(), uid: *pod, version: *version })
         }
-        RequestedStep::Delete { name, pod } => Some(WriteRequest::DeletePod { name: name.clone(), uid: *pod }),
+        RequestedStep::Delete { name, pod, version } => {
+            Some(WriteRequest::DeletePod { name: name.clone(), uid: *pod, version: *version })
+        }
     }
 }
 

@@ -116,8 +116,8 @@ impl InFlightMove {
                 MigrationStep::Evict { name, pod, version } => {
                     RequestedStep::Evict { name: format!("{}/{name}", due.namespace), pod: *pod, version: *version }
                 }
-                MigrationStep::Delete { name, pod } => {
-                    RequestedStep::Delete { name: format!("{}/{name}", due.namespace), pod: *pod }
+                MigrationStep::Delete { name, pod, version } => {
+                    RequestedStep::Delete { name: format!("{}/{name}", due.namespace), pod: *pod, version: *version }
                 }
             };
             (step.target(), step)

@@ -33,6 +33,8 @@ pub enum RequestedStep {
         name: String,
         /// Its identifier.
         pod: ObjectUid,
+        /// The resource version that it must have, where there is one.
+        version: Option<u64>,
     },
 }
 
