@@ -140,20 +140,23 @@ pub struct WorkloadPlacementStatus {
 }
 
 /// Since when a pod stands on a node that is not cleared for it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ViolatingPod {
     /// The pod.
     #[schemars(schema_with = "schema::object_name")]
+    #[serde(default)]
     pub pod: String,
 
     /// Its identifier: one of the same name is another.
     #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
     pub uid: String,
 
     /// Since when.
     #[schemars(schema_with = "schema::instant")]
-    pub since: Time,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
 }
 
 /// Which workload.

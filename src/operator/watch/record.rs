@@ -84,7 +84,8 @@ impl FromPartial<WorkloadPlacement> for RecordDigest {
             Some((found.status == "True", found.last_transition_time.0.as_second()))
         });
         let violations = status.violating_since.iter();
-        let violations = violations.map(|found| (uid(Some(&found.uid)), found.since.0.as_second())).collect();
+        let violations =
+            violations.filter_map(|found| Some((uid(Some(&found.uid)), found.since.as_ref()?.0.as_second()))).collect();
         let stopped = status.conditions.iter().any(|condition| condition.reason == conditions::MOVE_STOPPED);
         Ok(Some(Self {
             stopped,

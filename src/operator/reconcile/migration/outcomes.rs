@@ -121,14 +121,14 @@ impl MigrationReconciler {
     /// Pods of `owned` whose eviction was refused before and is being asked for again, with what was said of it.
     fn asked_again(
         &self,
-        owner: ObjectUid,
+        uid: ObjectUid,
         found: Option<&OwnedPods<'_>>,
         deadlines: &BTreeMap<ObjectUid, PodDeadline>,
         now: Timestamp,
     ) -> BTreeMap<String, (&'static str, String)> {
-        let named = self.memory.asked_again(owner).filter_map(|(uid, why)| {
+        let named = self.memory.asked_again(uid).filter_map(|(asked, why)| {
             let owned = found?;
-            let pod = owned.misplaced.iter().find(|pod| pod.pod.uid == uid)?;
+            let pod = owned.misplaced.iter().find(|pod| pod.pod.uid == asked)?;
             Some(kept(pod.key, &why, deadline_of(pod, owned, deadlines), now))
         });
         named.collect()

@@ -140,7 +140,7 @@ fn violating_since(migration: &MigrationStatus) -> Vec<api::ViolatingPod> {
         .map(|(since, pod, uid)| api::ViolatingPod {
             pod: pod.clone(),
             uid: uid.to_string(),
-            since: time(whole_seconds(since)),
+            since: Some(time(whole_seconds(since))),
         })
         .collect()
 }

@@ -124,19 +124,22 @@ fn a_step_that_was_not_taken_when_its_window_closed_is_dropped() {
     });
 }
 
+#[derive(Debug)]
+struct SecondHour;
+
+impl WindowSchedule for SecondHour {
+    fn at_or_after(&self, _: Timestamp) -> Option<MoveWindow> {
+        Some(first_minute(2))
+    }
+
+    fn last_before(&self, _: Timestamp) -> Option<MoveWindow> {
+        None
+    }
+}
+
 #[test]
 fn a_pod_that_violates_one_policy_waits_for_no_window_of_another() {
     let mut scene = at(0, LossAction::Migrate, true).with("app", stateful(false), 1, "ending-1");
-    #[derive(Debug)]
-    struct SecondHour;
-    impl WindowSchedule for SecondHour {
-        fn at_or_after(&self, _: Timestamp) -> Option<MoveWindow> {
-            Some(first_minute(2))
-        }
-        fn last_before(&self, _: Timestamp) -> Option<MoveWindow> {
-            None
-        }
-    }
     let windows = MoveWindows::of(Arc::new(SecondHour));
     let other = policy_with(&OnClearanceLoss { windows, ..OnClearanceLoss::default() });
     let other = Policy { name: PolicyName::parse("other").unwrap(), ..other };
