@@ -177,6 +177,10 @@ pub const NOT_REPLACED: &str = "NotReplaced";
 pub const UNANSWERED: &str = "Unanswered";
 /// `Migrating`: a mark of the pod says not now.
 pub const NOT_NOW: &str = "NotNow";
+/// `Migrating`: the pod leaves ahead of an end when a window of its level opens.
+pub const OUTSIDE_WINDOW: &str = "OutsideWindow";
+/// `Migrating`: the pod is past its level's deadline, and the last that is ready.
+pub const LAST_READY: &str = "LastReady";
 /// `Migrating`: the pod was replaced once, and its successor waits for the same.
 pub const REPLACED_IN_VAIN: &str = "ReplacedInVain";
 
@@ -280,12 +284,20 @@ pub const CONDITION_TYPES: [ConditionType; 10] = [
             UNANSWERED,
             NOT_NOW,
             REPLACED_IN_VAIN,
+            OUTSIDE_WINDOW,
+            LAST_READY,
         ],
     },
 ];
 
 /// Event: what a policy's levels are cleared for has changed.
 pub const CLEARANCE_CHANGED: &str = "ClearanceChanged";
+/// Event: pods of a workload are about to be evicted, and deleted where a budget refuses that, by their level's deadline.
+pub const DEADLINE_NEAR: &str = "DeadlineNear";
+/// Event: a window is the last in which pods leave a pool ahead of its end.
+pub const LAST_WINDOW: &str = "LastWindow";
+/// Event: no window is left in which pods leave a pool ahead of its end.
+pub const NO_WINDOW: &str = "NoWindow";
 /// Event: no place remains for a workload's pods.
 pub const PLACEMENT_BLOCKED: &str = "PlacementBlocked";
 /// Event: pods that ran where they may no longer do.
@@ -303,8 +315,11 @@ pub const NODE_LEFT: &str = "NodeLeft";
 pub const LEVEL_LOWERED: &str = "LevelLowered";
 
 /// The reason of every event that the operator emits.
-pub const EVENT_REASONS: [&str; 12] = [
+pub const EVENT_REASONS: [&str; 15] = [
+    DEADLINE_NEAR,
     CLEARANCE_CHANGED,
+    LAST_WINDOW,
+    NO_WINDOW,
     PLACEMENT_BLOCKED,
     CLEARANCE_LOST,
     MIGRATING,

@@ -30,6 +30,12 @@ pub const LEVELS: usize = 16;
 /// Figures that a level prefers pools by.
 pub const PREFERENCES: usize = 3;
 
+/// Pods of which a record says since when they violate.
+pub const VIOLATING_PODS: usize = 64;
+
+/// Windows of a level.
+pub const WINDOWS: usize = 4;
+
 /// Categories of a policy.
 pub const CATEGORIES: usize = 32;
 

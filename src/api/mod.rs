@@ -31,15 +31,15 @@ pub use level_scheduling::{PreferenceSpec, PreferredFigure, SpreadAcross, Spread
 pub use meta::{STAMP_DOMAIN, find_condition};
 pub use placement_policy::{
     AllowDeny, CategorySpec, ClearanceLossAction, ClearanceStatus, ExceptionSpec, ExceptionStatus, JurisdictionsSpec,
-    LevelSpec, MoveStop, OnClearanceLoss, PlacementPolicy, PlacementPolicySpec, PlacementPolicyStatus, PolicyMode,
-    RequirementsSpec, SpreadStatus,
+    LevelSpec, MoveStop, MoveWindowSpec, OnClearanceLoss, PlacementPolicy, PlacementPolicySpec, PlacementPolicyStatus,
+    PolicyMode, RequirementsSpec, SpreadStatus,
 };
 pub use placement_pool::{
     NodePrice, PlacementPool, PlacementPoolSpec, PlacementPoolStatus, PoolException, PoolVerdict, VerdictReason,
 };
 pub use workload_placement::{
-    AppliedPolicy, PlacementSummary, PodCounts, ProviderPods, RejectedPool, RejectionReason, WorkloadPlacement,
-    WorkloadPlacementSpec, WorkloadPlacementStatus, WorkloadReference,
+    AppliedPolicy, PlacementSummary, PodCounts, ProviderPods, RejectedPool, RejectionReason, ViolatingPod,
+    WorkloadPlacement, WorkloadPlacementSpec, WorkloadPlacementStatus, WorkloadReference,
 };
 
 /// The API group.

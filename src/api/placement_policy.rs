@@ -249,8 +249,8 @@ pub struct LevelSpec {
 /// What becomes of running pods whose pool loses its clearance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.action) || has(self.leadTime)")
-    .message("nothing is said: write action or leadTime, or leave onClearanceLoss out")
+#[x_kube(validation = Rule::new("has(self.action) || has(self.leadTime) || has(self.windows) || has(self.deadline)")
+    .message("nothing is said: write action, leadTime, windows or deadline, or leave onClearanceLoss out")
     .reason(Reason::FieldValueRequired))]
 pub struct OnClearanceLoss {
     /// What happens to pods that stand where they may no longer stand. `Migrate`: replacements first,
@@ -268,6 +268,44 @@ pub struct OnClearanceLoss {
     #[schemars(schema_with = "schema::duration")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead_time: Option<String>,
+
+    /// When pods of this level may begin to leave ahead of such an end, 1 to 4 windows. Outside of them they stay until the
+    /// next one opens, or until the end has come: what is at its end waits for no window, nor does what stands where it may
+    /// not for another reason. A move that has begun goes on when its window closes. Default: at any time.
+    /// Example: `[{schedule: "0 22 * * 1-5", duration: 6h, timeZone: Europe/Paris}]`.
+    // Atomic: two field managers must not merge theirs into more than either wrote.
+    #[schemars(length(max = limits::WINDOWS), extend("x-kubernetes-list-type" = "atomic"))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(validation = schema::some_window())]
+    pub windows: Vec<MoveWindowSpec>,
+
+    /// After so long a pod of this level that stands where it may not, and that could run elsewhere, is evicted, whatever else
+    /// delays it, and deleted where its disruption budget refuses that: hours, minutes and seconds. Announced a day before.
+    /// Never the last ready pod of a workload whose replacement does not stand, never one that nobody would make anew, and
+    /// nothing with `Report`. Default: never. Example: `72h`.
+    #[schemars(schema_with = "schema::some_duration")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<String>,
+}
+
+/// When pods may begin to leave ahead of an end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MoveWindowSpec {
+    /// When it opens, as cron says it: minute, hour, day of the month, month and day of the week, by the clock of `timeZone`.
+    /// Where that clock skips this time in spring, it opens right after; where it has it twice in autumn, at the first.
+    /// Example: `0 22 * * 1-5`, at 22:00 from Monday to Friday.
+    #[schemars(schema_with = "schema::cron")]
+    pub schedule: String,
+
+    /// How long it is open: hours, minutes and seconds, at most `168h`, a week. Example: `6h`.
+    #[schemars(schema_with = "schema::window_duration")]
+    pub duration: String,
+
+    /// The time zone of `schedule`, by its name in the IANA database. Default: `UTC`. Example: `Europe/Paris`.
+    #[schemars(schema_with = "schema::time_zone")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
 }
 
 /// What happens to pods that stand where they may no longer stand.

@@ -9,7 +9,7 @@
 
 use std::{iter, sync::LazyLock};
 
-use kube::core::{Message, Rule};
+use kube::core::{Message, Reason, Rule};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
@@ -69,6 +69,13 @@ pub(super) fn unique_figures() -> Rule {
     Rule::new("self.all(x, self.exists_one(y, y.by == x.by))").message(Message::Expression(
         "self.map(x, !self.exists_one(y, y.by == x.by), x.by)[0] + ' is listed twice: keep one of them'".into(),
     ))
+}
+
+/// Of a list of windows: there is one.
+pub(super) fn some_window() -> Rule {
+    Rule::new("self.size() > 0")
+        .message("no window is listed, and nothing could ever move ahead of an end: write one, or leave windows out")
+        .reason(Reason::FieldValueRequired)
 }
 
 /// Of a list of exceptions: no namespace is in two. Each is for its level and those below, so two would overlap, and
@@ -285,6 +292,69 @@ pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-validations": [rule(
             "self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') && self != ''",
             "not a length of time: write hours, minutes and seconds, such as 720h for 30 days",
+        )],
+    })
+}
+
+/// The rule that a length of time is one; what is no length of time at all is told by the rule before.
+fn longer_than_nothing(message: &str) -> Value {
+    rule(&format!("{NO_LENGTH} || duration(self) > duration('0s')"), message)
+}
+
+/// That a text is no length of time.
+const NO_LENGTH: &str = "!self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') || self == ''";
+
+/// A length of time with `more` rules.
+fn duration_with(generator: &mut SchemaGenerator, more: impl IntoIterator<Item = Value>) -> Schema {
+    let mut schema = duration(generator);
+    if let Some(rules) = schema.get_mut("x-kubernetes-validations").and_then(Value::as_array_mut) {
+        rules.extend(more);
+    }
+    schema
+}
+
+/// A length of time that is more than none.
+pub(super) fn some_duration(generator: &mut SchemaGenerator) -> Schema {
+    duration_with(
+        generator,
+        [longer_than_nothing(
+            "no time at all: write how long, such as 72h, or leave the field out where there is no end to it",
+        )],
+    )
+}
+
+/// How long a window is open, at most a week.
+pub(super) fn window_duration(generator: &mut SchemaGenerator) -> Schema {
+    let at_most = rule(
+        &format!("{NO_LENGTH} || duration(self) <= duration('168h')"),
+        "longer than a week, so that it hardly closes: write at most 168h, or leave windows out where pods may move at any time",
+    );
+    let some =
+        longer_than_nothing("a window of no length never lets anything move: write how long it is open, such as 6h");
+    duration_with(generator, [some, at_most])
+}
+
+/// When a window opens, as cron says it. What single fields may be is for the conversion to say.
+pub(super) fn cron(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": limits::TEXT,
+        "x-kubernetes-validations": [rule(
+            "self.matches('^[^ ]+( +[^ ]+){4}$')",
+            "not a schedule: write the five fields of cron (minute, hour, day of the month, month, day of the week), such as \
+             0 22 * * 1-5",
+        )],
+    })
+}
+
+/// The name of a time zone. Which ones there are is for the conversion to say.
+pub(super) fn time_zone(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": limits::NAME,
+        "x-kubernetes-validations": [rule(
+            "self.matches('^[A-Za-z][-+A-Za-z0-9_]*(/[A-Za-z0-9][-+A-Za-z0-9_]*)*$')",
+            "not the name of a time zone: write it as the IANA database has it, such as Europe/Paris",
         )],
     })
 }

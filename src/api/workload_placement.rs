@@ -1,6 +1,6 @@
 //! `WorkloadPlacement`: what became of a workload. Written by the operator alone.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -117,6 +117,12 @@ pub struct WorkloadPlacementStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaited_ready: Option<i32>,
 
+    /// Since when its pods stand on nodes that are not cleared for them, where their level has a deadline: for whoever takes
+    /// over from the operator, and for people. At most 64; of others it is counted from when they are next seen.
+    #[schemars(length(max = limits::VIOLATING_PODS), extend("x-kubernetes-list-type" = "atomic"))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub violating_since: Vec<ViolatingPod>,
+
     /// The CloudProviders on whose nodes its pods are.
     #[schemars(length(max = limits::STATUS_LIST), extend("x-kubernetes-list-type" = "atomic"))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -131,6 +137,26 @@ pub struct WorkloadPlacementStatus {
     #[schemars(schema_with = "meta::conditions")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// Since when a pod stands on a node that is not cleared for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ViolatingPod {
+    /// The pod.
+    #[schemars(schema_with = "schema::object_name")]
+    #[serde(default)]
+    pub pod: String,
+
+    /// Its identifier: one of the same name is another.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
+    pub uid: String,
+
+    /// Since when.
+    #[schemars(schema_with = "schema::instant")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
 }
 
 /// Which workload.

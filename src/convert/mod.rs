@@ -7,6 +7,7 @@
 
 mod field;
 mod level_scheduling;
+mod move_windows;
 mod policy;
 mod pool;
 mod provider;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    field::{Converted, FieldReader, length},
+    field::{Converted, FieldReader, duration, length},
     selector::selector,
 };
 use crate::api;
@@ -127,12 +127,14 @@ fn level(level: &api::LevelSpec, mut reader: FieldReader<'_>) -> Option<Level> {
 }
 
 fn on_loss(found: &api::OnClearanceLoss, mut reader: FieldReader<'_>) -> OnClearanceLoss {
-    let api::OnClearanceLoss { action, lead_time } = found;
+    let api::OnClearanceLoss { action, lead_time, windows, deadline } = found;
     let action = match action.unwrap_or_default() {
         api::ClearanceLossAction::Migrate => LossAction::Migrate,
         api::ClearanceLossAction::Evict => LossAction::Evict,
         api::ClearanceLossAction::Report => LossAction::Report,
     };
+    let windows = super::move_windows::windows(windows, &mut reader.field("windows"));
+    let deadline = deadline.as_deref().and_then(|text| duration(text, "72h", reader.field("deadline")));
     let mut reader = reader.field("leadTime");
     let lead = lead_time.as_deref().and_then(|text| {
         let lead = length(text);
@@ -142,7 +144,7 @@ fn on_loss(found: &api::OnClearanceLoss, mut reader: FieldReader<'_>) -> OnClear
         }
         lead
     });
-    OnClearanceLoss { action, lead: lead.unwrap_or_default() }
+    OnClearanceLoss { action, lead: lead.unwrap_or_default(), windows, deadline }
 }
 
 /// Reads the exceptions of a policy with these `levels`.

@@ -11,6 +11,7 @@ mod facts;
 mod pools;
 mod reach;
 mod unjudged;
+mod windows;
 mod wishes;
 
 use crate::{
@@ -42,6 +43,7 @@ pub fn lint(located: &LocatedInventory<'_>, at: Timestamp) -> Vec<Diagnostic> {
     found.extend(reach::findings(located, &plan));
     found.extend(refusals(located, &plan));
     found.extend(unjudged::findings(located));
+    found.extend(windows::findings(located, &plan, at));
     found.extend(wishes::findings(located, &plan));
     in_order(found)
 }

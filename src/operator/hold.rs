@@ -32,6 +32,8 @@ pub enum HoldReason {
     ConcurrencyBudget,
     /// So many pods would move at once that an officer is to approve it first.
     CircuitBreaker,
+    /// Pods that leave ahead of an end when the next window of their level opens.
+    MoveWindow,
     /// Pods that stay although they should not, for the reason that their record gives.
     Blocked,
     /// It was compared a moment ago, and is compared again when it is time.

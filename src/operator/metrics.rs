@@ -28,7 +28,11 @@ use super::{
         settings::Settings,
     },
 };
-use rempart_core::{instant::Timestamp, migration::MigrationCause};
+use rempart_core::{
+    instant::Timestamp,
+    migration::MigrationCause,
+    name::{LevelName, PolicyName},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
@@ -185,6 +189,8 @@ pub struct Metrics {
     violating: Family<LevelLabels, Gauge<i64, AtomicI64>>,
     violating_since: Family<LevelLabels, Gauge<i64, AtomicI64>>,
     unplaceable_pods: Family<LevelLabels, Gauge<i64, AtomicI64>>,
+    awaiting_windows: Family<LevelLabels, Gauge<i64, AtomicI64>>,
+    deadlines: Family<LevelLabels, Gauge<f64, AtomicU64>>,
     moves_stopped: Family<PolicyLabels, Gauge<i64, AtomicI64>>,
     policies: Family<PolicyModeLabels, Gauge<i64, AtomicI64>>,
     expiry: Family<QualificationLabels, Gauge<f64, AtomicU64>>,
@@ -232,6 +238,8 @@ impl Metrics {
             violating: Family::default(),
             violating_since: Family::default(),
             unplaceable_pods: Family::default(),
+            awaiting_windows: Family::default(),
+            deadlines: Family::default(),
             moves_stopped: Family::default(),
             policies: Family::default(),
             expiry: Family::default(),
@@ -288,6 +296,17 @@ impl Metrics {
             self.violating_since.clone(),
         );
         registry.register(
+            "pods_awaiting_window",
+            "Pods of a level of a policy that leave a pool ahead of its end when the next window of the level opens",
+            self.awaiting_windows.clone(),
+        );
+        registry.register(
+            "next_deadline_timestamp_seconds",
+            "When the first pod of a level of a policy that stands where it may not is evicted, and past its budget deleted, by \
+             the deadline of the level (Unix time)",
+            self.deadlines.clone(),
+        );
+        registry.register(
             "moves_stopped",
             "Levels of a policy of which nothing is moved until an officer says so; see its MoveStopped condition",
             self.moves_stopped.clone(),
@@ -326,7 +345,7 @@ impl Metrics {
         );
         registry.register(
             "migrations",
-            "Moves of workloads, by why (violating, leaving, stale, template) and outcome (begun, done, failed, dropped)",
+            "Moves of workloads, by why (overdue, violating, leaving, stale, template, retired) and outcome (begun, done, failed, dropped)",
             self.moves.clone(),
         );
         registry.register(
@@ -525,6 +544,24 @@ impl Metrics {
         }
     }
 
+    /// The first deadline of the violating pods of each level.
+    pub fn set_deadlines(&self, levels: &BTreeMap<(&PolicyName, &LevelName), Timestamp>) {
+        self.deadlines.clear();
+        for ((policy, level), at) in levels {
+            let level = LevelLabels { policy: policy.to_string(), level: level.to_string() };
+            self.deadlines.get_or_create(&level).set(seconds(*at));
+        }
+    }
+
+    /// So many pods of each level leave ahead of an end when a window opens.
+    pub fn set_awaiting_windows(&self, levels: &BTreeMap<(&PolicyName, &LevelName), usize>) {
+        self.awaiting_windows.clear();
+        for ((policy, level), pods) in levels {
+            let level = LevelLabels { policy: policy.to_string(), level: level.to_string() };
+            self.awaiting_windows.get_or_create(&level).set(whole(*pods));
+        }
+    }
+
     /// So many keys that nobody demands any more are kept.
     pub fn set_retired_keys(&self, number: usize) {
         self.retired_keys.set(whole(number));
@@ -544,6 +581,8 @@ impl Metrics {
         self.forget_survey();
         self.retired_keys.set(0);
         self.moves_stopped.clear();
+        self.awaiting_windows.clear();
+        self.deadlines.clear();
     }
 
     fn forget_survey(&self) {
@@ -686,6 +725,8 @@ mod tests {
         metrics.violating.get_or_create(&level).set(1);
         metrics.violating_since.get_or_create(&level).set(1);
         metrics.unplaceable_pods.get_or_create(&level).set(1);
+        metrics.awaiting_windows.get_or_create(&level).set(1);
+        metrics.deadlines.get_or_create(&level).set(1.0);
         metrics.policies.get_or_create(&PolicyModeLabels { policy: "p".into(), mode: "m".into() }).set(1);
         let (provider, offer, scheme, region) = ("p".into(), "o".into(), "s".into(), "r".into());
         metrics.expiry.get_or_create(&QualificationLabels { provider, offer, scheme, region }).set(1.0);

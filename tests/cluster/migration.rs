@@ -23,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("migration::lost_facts_stop_the_move_until_an_officer_says_so", stopped),
         Trial::serial("migration::facts_lost_while_no_operator_runs_stop_the_move_too", unseen),
         Trial::new("migration::budgets_are_respected_and_asked_again", budget),
+        Trial::new("migration::past_a_deadline_a_budget_holds_no_more_but_for_the_last_ready_pod", deadline),
         Trial::new("migration::what_has_nowhere_to_go_is_kept", stranded),
         Trial::new("migration::a_pod_that_waits_for_a_policy_that_is_gone_is_replaced", stale),
     ]
@@ -311,6 +312,65 @@ async fn budget(context: &Context) -> Result<()> {
     let readiness = readiness(&world, &space).await?;
     eventually_on(&world, &space, 2, &["site"]).await?;
     ensure!(readiness.least(&()) == Some(1), "one by one, not {:?} at some time", readiness.least(&()));
+    Ok(())
+}
+
+/// A `StatefulSet` of level restricted with so many pods on `gouv`, and a budget that never lets one go.
+async fn held_by_budget(context: &Context, world: &World, name: &str, pods: usize) -> Result<String> {
+    let space = world.namespace(context, &[]).await?;
+    let mut set = workload("StatefulSet", &space, name, &RESTRICTED);
+    set["spec"]["replicas"] = json!(pods);
+    create(&world.admin, &set).await?;
+    eventually_on(world, &space, pods, &["gouv"]).await?;
+    let budget = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+        "metadata": {"name": name, "namespace": space},
+        "spec": {"minAvailable": pods, "selector": {"matchLabels": {"app": name}}},
+    });
+    create(&world.admin, &budget).await?;
+    Ok(space)
+}
+
+async fn deadline(context: &Context) -> Result<()> {
+    let world = World::new(context, "deadline").await?;
+    let mut policy = world.policy();
+    for level in
+        policy["spec"]["levels"].as_array_mut().into_iter().flatten().filter(|level| level["name"] == "restricted")
+    {
+        level["onClearanceLoss"] = json!({"deadline": "30s"});
+    }
+    world.apply(policy).await?;
+    world.enforced(context).await?;
+    world.node(context, "gouv").await?;
+    let several = held_by_budget(context, &world, "db", 2).await?;
+    let single = held_by_budget(context, &world, "alone", 1).await?;
+    let (before, alone) = (uids(&world, &several).await?, uids(&world, &single).await?);
+    world.node(context, "site").await?;
+    world.apply(unqualified(&world, "gouv")).await?;
+    approve(&world).await?;
+    let told = eventually_told(&world, &several, "db", "DeadlineNear").await?;
+    ensure!(told.contains("stands where it may not, since "), "{told}");
+    ensure!(
+        uids(&world, &several).await? == before,
+        "a pod was taken before the deadline though the budget forbade it"
+    );
+    let readiness = readiness(&world, &several).await?;
+    eventually_on(&world, &several, 2, &["site"]).await?;
+    ensure!(readiness.least(&()) == Some(1), "one by one, not {:?} at some time", readiness.least(&()));
+    // The last that is ready stays, though its deadline has passed as well.
+    let said = eventually_says(&world, &single, "statefulset-alone", "Migrating", "DisruptionBudget").await?;
+    eventually("the deadline to be told as passed", SOON, async || {
+        let said = eventually_says(&world, &single, "statefulset-alone", "Migrating", "DisruptionBudget").await?;
+        ensure!(said.contains("as soon as another pod of its workload is ready"), "{said}");
+        anyhow::Ok(())
+    })
+    .await?;
+    ensure!(uids(&world, &single).await? == alone, "the last ready pod was taken: {said}");
+    let counts = context.operator_get("/metrics").await?;
+    let deleted = counts.lines().find(|line| {
+        line.starts_with("rempart_writes_total") && line.contains("kind=\"deletion\"") && line.contains("success")
+    });
+    ensure!(deleted.is_some_and(|line| line.ends_with(" 2")), "two pods were to be deleted: {deleted:?}");
     Ok(())
 }
 

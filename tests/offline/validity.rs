@@ -38,7 +38,7 @@ fn two_pools(provider: Provider, action: LossAction) -> ClearanceInput {
     let pools =
         vec![pool("gouv", "outscale", "iaas", "cloudgouv-eu-west-1a"), pool("west", "outscale", "iaas", "eu-west-2a")];
     let world = world(&schemes(&["hds"]), provider, pools);
-    with_on_loss(&world, OnClearanceLoss { action, lead: Duration::from_hours(30 * 24) })
+    with_on_loss(&world, &OnClearanceLoss { action, lead: Duration::from_hours(30 * 24), ..OnClearanceLoss::default() })
 }
 
 /// Of each pool: whether it carries the stamp, and what is said of its end.
@@ -232,7 +232,7 @@ properties! {
 
     #[test]
     fn report_leaves_every_stamp_as_it_would_be_without_lead_times(world in ending_worlds(), at in instants()) {
-        let report = |lead| with_on_loss(&world, OnClearanceLoss { action: LossAction::Report, lead: Duration::from_hours(lead) });
+        let report = |lead| with_on_loss(&world, &OnClearanceLoss { action: LossAction::Report, lead: Duration::from_hours(lead), ..OnClearanceLoss::default() });
         prop_assert_eq!(stamps(&report(4 * 24), at), stamps(&report(0), at));
     }
 }

@@ -283,7 +283,11 @@ fn with(mut some: LevelRequirements, all: &LevelRequirements, kind: u8) -> Level
 fn on_loss() -> impl Strategy<Value = OnClearanceLoss> {
     let action = select(&[LossAction::Migrate, LossAction::Migrate, LossAction::Evict, LossAction::Report][..]);
     let hours = select(&[0, 0, 1, 24, 36, 96][..]);
-    (action, hours).prop_map(|(action, hours)| OnClearanceLoss { action, lead: Duration::from_hours(hours) })
+    (action, hours).prop_map(|(action, hours)| OnClearanceLoss {
+        action,
+        lead: Duration::from_hours(hours),
+        ..OnClearanceLoss::default()
+    })
 }
 
 /// Of an exception: what level it is for, which pools it names, one of which there never is, and its last day.
@@ -449,11 +453,11 @@ pub(crate) fn with_wishes(
 }
 
 /// `world` with the same `on_loss` in every level.
-pub(crate) fn with_on_loss(world: &ClearanceInput, on_loss: OnClearanceLoss) -> ClearanceInput {
+pub(crate) fn with_on_loss(world: &ClearanceInput, on_loss: &OnClearanceLoss) -> ClearanceInput {
     let mut world = world.clone();
     for policy in world.policies.values_mut() {
         let default = policy.levels.at(policy.levels.default_rank()).unwrap().name.to_string();
-        let levels = policy.levels.iter().map(|level| Level { on_loss, ..level.clone() }).collect();
+        let levels = policy.levels.iter().map(|level| Level { on_loss: on_loss.clone(), ..level.clone() }).collect();
         policy.levels = PolicyLevels::new(levels, &default).unwrap();
     }
     world

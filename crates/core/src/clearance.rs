@@ -374,7 +374,8 @@ impl<'a> PolicyClearance<'a> {
     }
 
     /// When the pool ceases to be cleared for the level at `rank`, for which it is cleared at `at`.
-    fn end(&self, rank: usize, at: Timestamp) -> Option<ClearanceEnd<'a>> {
+    #[must_use]
+    pub fn end(&self, rank: usize, at: Timestamp) -> Option<ClearanceEnd<'a>> {
         self.policy.end(rank, self.site?, at)
     }
 

@@ -11,6 +11,9 @@ use jiff::{civil, tz::Offset};
 pub struct Timestamp(jiff::Timestamp);
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(jiff::Timestamp::UNIX_EPOCH);
+
     /// The instant `seconds` after 1970-01-01T00:00:00Z, or the nearest one that can be represented.
     #[must_use]
     pub fn from_seconds(seconds: i64) -> Self {
@@ -31,6 +34,12 @@ impl Timestamp {
     #[must_use]
     pub fn before(self, duration: core::time::Duration) -> Self {
         Self(self.0.saturating_sub(duration).unwrap_or(jiff::Timestamp::MIN))
+    }
+
+    /// The instant that lies `duration` after it, or the last that can be represented.
+    #[must_use]
+    pub fn after(self, duration: core::time::Duration) -> Self {
+        Self(self.0.saturating_add(duration).unwrap_or(jiff::Timestamp::MAX))
     }
 
     /// How long it lies after `earlier`; nothing when it is the earlier one.

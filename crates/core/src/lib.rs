@@ -33,6 +33,7 @@ pub mod keys;
 pub mod law;
 pub mod migration;
 pub mod monotonic;
+pub mod move_window;
 pub mod name;
 pub mod namespace;
 pub mod plan;

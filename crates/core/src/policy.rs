@@ -12,6 +12,7 @@ use super::{
     instant::{CalendarDay, Timestamp},
     jurisdiction::JurisdictionAreas,
     keys::{self, KeySubject},
+    move_window::MoveWindows,
     name::{CategoryName, ExceptionName, Law, LevelName, PolicyName, PoolName, ProviderName, RegionName, Scheme},
     scheduling::LevelScheduling,
     selector::Selector,
@@ -92,12 +93,16 @@ impl Exception {
 }
 
 /// What becomes of running pods whose pool is no longer cleared for their level.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct OnClearanceLoss {
     /// What is done to them.
     pub action: LossAction,
     /// How long before the end of a certificate they begin to leave.
     pub lead: Duration,
+    /// When they may begin to leave ahead of that end.
+    pub windows: MoveWindows,
+    /// After so long a pod that violates and could run elsewhere goes, past its disruption budget; never where absent.
+    pub deadline: Option<Duration>,
 }
 
 /// What is done to pods that stand where they may no longer stand.

@@ -253,7 +253,7 @@ fn answer(world: &World, scenario: &Scenario, owner: ObjectUid, step: &Requested
     let action = Action::Answer { workload, target };
     let mut answers = Vec::new();
     let mut told = |mut next: World, moves: bool, answer, breach| {
-        let refused = matches!(answer, StepAnswer::Refused(_));
+        let refused = matches!(answer, StepAnswer::Refused(_) | StepAnswer::OverBudget(_));
         next.memory.on_answer(owner, target, answer, PRESENT);
         answers.push(Step { moves, refused, breach, ..Step::new(action.clone(), next) });
     };
@@ -275,6 +275,8 @@ fn answer(world: &World, scenario: &Scenario, owner: ObjectUid, step: &Requested
                 told(next, true, StepAnswer::Taken, None);
             }
         }
+        // No level of these worlds has a deadline.
+        RequestedStep::Delete { .. } => told(next, false, StepAnswer::Taken, None),
         RequestedStep::Evict { pod, version, .. } => {
             let found = world.workloads[workload]
                 .pods
@@ -412,7 +414,7 @@ fn faults(world: &World, scenario: &Scenario, around: &WorldObjects<'_>, steps: 
     if let Some(take_overs) = world.left.take_overs.checked_sub(1) {
         let mut next = world.clone();
         next.left.take_overs = take_overs;
-        next.memory = MigrationMemory::taken_over(&around.objects(), world.recorded.clone(), PRESENT);
+        next.memory = MigrationMemory::taken_over(&around.objects(), world.recorded.clone(), [], PRESENT);
         steps.push(Step::new(Action::TakeOver, next));
     }
 }

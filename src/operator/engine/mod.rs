@@ -132,10 +132,10 @@ impl Engine {
         self.cache.unsynced().filter(|kind| self.settings.follows(kind))
     }
 
-    /// When the facts next change by themselves.
+    /// When the facts next change by themselves, or a window opens or closes in which pods leave a pool.
     #[must_use]
     pub fn next_change(&self) -> Option<Timestamp> {
-        self.evaluation.next
+        [self.evaluation.next, self.evaluation.window_change].into_iter().flatten().min()
     }
 
     /// When a cycle is due though nothing is observed and no fact changes.
@@ -280,7 +280,7 @@ impl Engine {
         self.catalogue.differs(&self.cache.revisions.catalogue)
             || members_changed
             || is_set_back
-            || self.evaluation.next.is_some_and(|next| next <= wall)
+            || self.next_change().is_some_and(|next| next <= wall)
     }
 
     fn evaluate(&mut self, clocks: CycleClocks) {
@@ -292,6 +292,7 @@ impl Engine {
         if self.leads && !is_first {
             let changes = evaluation.changes(&self.evaluation);
             self.tell(changes, clocks.wall);
+            self.tell_windows(evaluation.window_notes(&self.evaluation), clocks.wall);
         }
         self.evaluation = evaluation;
         self.cache.assign_all_nodes(&self.evaluation.world.catalogue.pools);
@@ -312,6 +313,17 @@ impl Engine {
             let Some(record) = self.cache.policies.get(&policy) else { continue };
             let uid = record.meta.uid.clone();
             self.events.enqueue([EventRequest::of_policy(&policy, uid, conditions::CLEARANCE_CHANGED, note, at)]);
+        }
+    }
+
+    /// Tells of windows that are the last ahead of an end, or that none is left.
+    fn tell_windows(&mut self, notes: Vec<(String, &'static str, String)>, at: Timestamp) {
+        for (policy, reason, note) in notes {
+            let note = cut(note, limits::MESSAGE);
+            tracing::warn!(policy, reason, note, "pods leave ahead of an end in windows");
+            let Some(record) = self.cache.policies.get(&policy) else { continue };
+            let uid = record.meta.uid.clone();
+            self.events.enqueue([EventRequest::warning_of_policy(&policy, uid, reason, note, at)]);
         }
     }
 
@@ -447,7 +459,9 @@ impl Engine {
             WriteFailure::Gone | WriteFailure::Conflict if target.moves_pods() => {
                 tracing::info!(object, "not moved: it is gone");
             }
-            WriteFailure::Refused(said) if target.moves_pods() => tracing::info!(object, said, "not moved"),
+            WriteFailure::Refused(said) | WriteFailure::OverBudget(said) if target.moves_pods() => {
+                tracing::info!(object, said, "not moved")
+            }
             WriteFailure::Timeout if target.moves_pods() => {
                 tracing::warn!(object, "not moved: no answer in time; somebody's webhook may hold it up");
             }
@@ -491,7 +505,10 @@ impl Engine {
             }
             WriteTarget::Record(key) => Observation::Record(WatchChange::Deleted(key.clone(), version)),
             // The watch tells.
-            WriteTarget::Template(..) | WriteTarget::Eviction(_) | WriteTarget::Event { .. } => return,
+            WriteTarget::Template(..)
+            | WriteTarget::Eviction(_)
+            | WriteTarget::PodDeletion(_)
+            | WriteTarget::Event { .. } => return,
         });
     }
 

@@ -20,14 +20,15 @@ use self::{
 };
 use crate::operator::cache::{ClusterCache, DeclaredObject, ObjectStore};
 use crate::{
-    api::{self, limits},
+    api::{self, conditions, limits},
     convert::{self, Converted},
 };
 use rempart_core::{
     catalogue::Pool,
     clearance::{ClearanceInput, Judge, PolicyClearance, PoolClearance},
     instant::Timestamp,
-    name::PoolName,
+    move_window::WindowsLeft,
+    name::{LevelName, PoolName},
     policy::Policy,
     pool_membership::claims,
     references::{dangling, unknown_pools},
@@ -42,6 +43,8 @@ pub struct Evaluation {
     /// When some certificate next begins or ends to count, a lead time begins or an exception ends: everything may differ
     /// then.
     pub next: Option<Timestamp>,
+    /// When a window next opens or closes in which pods leave a pool ahead of its end; nothing where none do.
+    pub window_change: Option<Timestamp>,
     /// What was read of the catalogue and of the policies.
     pub world: Arc<ClearanceInput>,
     /// Which evaluation it is: no two have the same number.
@@ -82,6 +85,12 @@ pub struct ProviderFindings {
 pub struct ExpiringPool {
     /// What becomes of it.
     pub outcome: ExpiryOutcome,
+    /// The level.
+    pub level: LevelName,
+    /// The pool.
+    pub pool: PoolName,
+    /// What is left of the windows in which pods leave it.
+    pub windows: WindowsLeft,
     /// Which certificate ends when, who has which lead time, and what to do.
     pub message: String,
 }
@@ -207,6 +216,23 @@ impl Evaluation {
         self.policies.iter().filter_map(changed).collect()
     }
 
+    /// What there is to tell of windows since the evaluation `before`, policy by policy: that one is the last in which pods
+    /// leave a pool ahead of its end, or that none is left; with the reason of the event.
+    #[must_use]
+    pub fn window_notes(&self, before: &Self) -> Vec<(String, &'static str, String)> {
+        let told = |(name, now): (&String, &PolicyFindings)| {
+            let then = before.policies.get(name).map_or(&[][..], |then| &then.endings);
+            let new = now.endings.iter().filter(|ending| {
+                let known = then.iter().find(|then| (&then.level, &then.pool) == (&ending.level, &ending.pool));
+                known.is_none_or(|then| then.windows != ending.windows)
+            });
+            let notes =
+                new.filter_map(|ending| Some((name.clone(), window_event(ending.windows)?, ending.message.clone())));
+            notes.collect::<Vec<_>>()
+        };
+        self.policies.iter().flat_map(told).collect()
+    }
+
     /// Whether pods could go to the pool `name`; not known to matter where no level has a lead time.
     #[must_use]
     pub fn has_nodes(&self, name: &PoolName) -> bool {
@@ -239,7 +265,7 @@ impl Evaluation {
                 .insert(name.clone(), if retained == *stamps { Arc::clone(&stamps) } else { Arc::new(retained) });
             self.stamps.insert(name.clone(), stamps);
             for policy in &clearance.policies {
-                standings.entry(policy.policy().name.as_str()).or_default().count(name, policy);
+                standings.entry(policy.policy().name.as_str()).or_default().count(name, policy, at);
             }
             if let Some(found) = self.pools.get_mut(name.as_str()) {
                 found.unresolved = clearance.site.err().map(|why| (why.code(), why.to_string()));
@@ -263,6 +289,7 @@ impl Evaluation {
                 PolicyTally::listed(policy.categories.keys().map(ToString::to_string), standings.categories);
             found.has_lead = policy.levels.with_lead().next().is_some();
             found.endings = standings.endings;
+            self.window_change = standings.window_change.into_iter().chain(self.window_change).min();
             found.endings.sort_by_key(|ending| ending.outcome);
             found.next_change = changes.remove(name).map(time);
             found.spreads = spreads.extract_if(.., |demand| demand.policy == *name).collect();
@@ -341,6 +368,15 @@ fn ended<'a>(then: &'a [api::ExceptionStatus], now: &'a [api::ExceptionStatus]) 
     ended.map(|now| format!("exception {} ended with {}", now.name, now.until))
 }
 
+/// The reason of the event that tells of windows of which so much is left; nothing where it is no news.
+fn window_event(left: WindowsLeft) -> Option<&'static str> {
+    match left {
+        WindowsLeft::Unrestricted | WindowsLeft::Several(_) => None,
+        WindowsLeft::Last(_) => Some(conditions::LAST_WINDOW),
+        WindowsLeft::None => Some(conditions::NO_WINDOW),
+    }
+}
+
 /// How the pools fare under one policy.
 #[derive(Default)]
 struct PolicyTally {
@@ -349,6 +385,8 @@ struct PolicyTally {
     /// By exception, the pools that it lets pods onto.
     opened: BTreeMap<String, Vec<String>>,
     endings: Vec<ExpiringPool>,
+    /// When a window next opens or closes in which pods leave one of these.
+    window_change: Option<Timestamp>,
 }
 
 #[derive(Clone, Default)]
@@ -370,21 +408,36 @@ impl PoolTally {
 }
 
 impl PolicyTally {
-    fn count(&mut self, pool: &PoolName, clearance: &PolicyClearance<'_>) {
+    fn count(&mut self, pool: &PoolName, clearance: &PolicyClearance<'_>, at: Timestamp) {
         let policy = clearance.policy();
         self.levels.resize(policy.levels.iter().len(), PoolTally::default());
         for (rank, tally) in self.levels.iter_mut().enumerate() {
             tally.count(pool, clearance.cleared(rank));
-            let outcome = match clearance.validity(rank) {
+            let Some(level) = policy.levels.at(rank) else { continue };
+            let (outcome, windows) = match clearance.validity(rank) {
                 ClearanceValidity::Open => continue,
-                ClearanceValidity::Withdrawn(_) => ExpiryOutcome::Leaving,
-                ClearanceValidity::Expiring(_, RetainReason::Last) => ExpiryOutcome::Last,
-                ClearanceValidity::Expiring(_, RetainReason::Report) => ExpiryOutcome::Reported,
+                ClearanceValidity::Withdrawn(end) => {
+                    let windows = &level.on_loss.windows;
+                    self.window_change = windows.next_change(at).into_iter().chain(self.window_change).min();
+                    (ExpiryOutcome::Leaving, windows.left_before(end.at, at))
+                }
+                // Nothing leaves it.
+                ClearanceValidity::Expiring(_, RetainReason::Last) => (ExpiryOutcome::Last, WindowsLeft::Unrestricted),
+                ClearanceValidity::Expiring(_, RetainReason::Report) => {
+                    (ExpiryOutcome::Reported, WindowsLeft::Unrestricted)
+                }
             };
             let pools = if outcome == ExpiryOutcome::Leaving { &mut tally.leaving } else { &mut tally.ending };
             pools.push(pool.to_string());
             let message = clearance.ending(rank).map(|reason| reason.to_string()).unwrap_or_default();
-            self.endings.push(ExpiringPool { outcome, message });
+            let message = format!("{message}{windows}");
+            self.endings.push(ExpiringPool {
+                outcome,
+                level: level.name.clone(),
+                pool: pool.clone(),
+                windows,
+                message,
+            });
         }
         self.categories.resize(policy.categories.len(), PoolTally::default());
         for (category, tally) in policy.categories.keys().zip(&mut self.categories) {

@@ -175,6 +175,7 @@ impl EventReconciler {
                 WriteFailure::Gone
                 | WriteFailure::NotFound
                 | WriteFailure::Refused(_)
+                | WriteFailure::OverBudget(_)
                 | WriteFailure::Forbidden
                 | WriteFailure::Invalid,
             ) => ATTEMPTS,

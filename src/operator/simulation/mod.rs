@@ -64,6 +64,8 @@ pub enum SimulatedFailure {
     Conflict,
     /// Somebody's admission refuses it with this code, and says so.
     Refused(u16, String),
+    /// A disruption budget refuses it, and says so.
+    OverBudget(String),
 }
 
 impl fmt::Display for SimulatedFailure {
@@ -73,6 +75,7 @@ impl fmt::Display for SimulatedFailure {
             Self::Unreachable => f.write_str("unreachable"),
             Self::Conflict => f.write_str("conflict"),
             Self::Refused(code, said) => write!(f, "refused {code} {said:?}"),
+            Self::OverBudget(said) => write!(f, "over budget {said:?}"),
         }
     }
 }
@@ -89,6 +92,23 @@ impl SimulatedFailure {
                 status(503, "the server is currently unable to handle the request", "ServiceUnavailable")
             }
             Self::Conflict => status(409, "the object has been modified", "Conflict"),
+            Self::OverBudget(said) => {
+                let status = kube::core::Status::failure("Cannot evict pod", "TooManyRequests").with_code(429);
+                let cause = kube::core::response::StatusCause {
+                    reason: "DisruptionBudget".to_owned(),
+                    message: said.clone(),
+                    field: String::new(),
+                };
+                let details = kube::core::response::StatusDetails {
+                    name: String::new(),
+                    group: String::new(),
+                    kind: String::new(),
+                    uid: String::new(),
+                    causes: vec![cause],
+                    retry_after_seconds: 0,
+                };
+                WriteError::Api(kube::Error::Api(status.with_details(details).boxed()))
+            }
             Self::Refused(code, said) => {
                 let said = format!("admission webhook \"simulated.example\" denied the request: {said}");
                 status(*code, &said, "Forbidden")

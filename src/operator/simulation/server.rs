@@ -98,7 +98,7 @@ impl SimulatedCluster {
                 let spec = template_patch(template, Some(note), surplus);
                 self.alter(key(kind, name), |object| merge(object, &json!({ "spec": spec })))
             }
-            WriteRequest::EvictPod { name, .. } => {
+            WriteRequest::EvictPod { name, .. } | WriteRequest::DeletePod { name, .. } => {
                 self.objects.remove(&key("Pod", &name));
                 let version = self.next_version();
                 Some(Observation::Pod(WatchChange::Deleted(name, version)))

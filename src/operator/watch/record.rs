@@ -48,6 +48,10 @@ pub struct RecordDigest {
     levels: Box<[u64]>,
     /// How many pods of the same owner are to be ready before its pod is moved.
     pub awaited_ready: Option<u32>,
+    /// When it was made, in seconds of Unix time.
+    pub created: i64,
+    /// Since when pods violate whose levels have a deadline: their identifiers, and seconds of Unix time.
+    pub violations: Box<[(ObjectUid, i64)]>,
 }
 
 impl RecordDigest {
@@ -91,6 +95,9 @@ impl FromPartial<WorkloadPlacement> for RecordDigest {
         let levels =
             status.policies.iter().filter_map(|policy| Some(level_digest(&policy.name, policy.level.as_deref()?)));
         let levels = levels.collect();
+        let violations = status.violating_since.iter();
+        let violations =
+            violations.filter_map(|found| Some((uid(Some(&found.uid)), found.since.as_ref()?.0.as_second()))).collect();
         let stopped = status.conditions.iter().any(|condition| condition.reason == conditions::MOVE_STOPPED);
         Ok(Some(Self {
             stopped,
@@ -99,6 +106,8 @@ impl FromPartial<WorkloadPlacement> for RecordDigest {
             version: version(metadata.resource_version.as_deref()),
             owner: uid(owner.map(|owner| owner.uid.as_str())),
             is_orphaned: owner.is_none(),
+            created: metadata.creation_timestamp.map_or(i64::MIN, |created| created.0.as_second()),
+            violations,
             digest: digest(&mut status),
             since,
         }))

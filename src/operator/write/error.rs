@@ -44,6 +44,8 @@ pub enum WriteFailure {
     /// The request was understood and refused, by a disruption budget or by somebody's admission, who said this. Nothing
     /// but another time will help.
     Refused(String),
+    /// A disruption budget refuses to let the pod go, as it says.
+    OverBudget(String),
     /// The operator's permissions do not allow it.
     Forbidden,
     /// The API server does not take what was sent.
@@ -65,7 +67,7 @@ impl WriteFailure {
         match self {
             Self::Conflict => "conflict",
             Self::Gone | Self::NotFound => "not_found",
-            Self::Refused(_) => "refused",
+            Self::Refused(_) | Self::OverBudget(_) => "refused",
             Self::Forbidden => "forbidden",
             Self::Invalid => "invalid",
             Self::Unreachable => "unreachable",
@@ -102,8 +104,8 @@ impl WriteError {
 
 fn of_status(status: &kube::core::Status, target: &WriteTarget) -> WriteFailure {
     let is_gone = || status.details.as_ref().is_some_and(|details| details.name == target.name());
-    if let Some(said) = refusal(status, target) {
-        return WriteFailure::Refused(said.to_owned());
+    if let Some(refused) = refusal(status, target) {
+        return refused;
     }
     match status.code {
         404 if is_gone() => WriteFailure::Gone,
@@ -116,12 +118,12 @@ fn of_status(status: &kube::core::Status, target: &WriteTarget) -> WriteFailure 
     }
 }
 
-/// What the API server said where somebody refused the request that it understood.
-fn refusal<'a>(status: &'a kube::core::Status, target: &WriteTarget) -> Option<&'a str> {
+/// Who refused the request that the API server understood, and what it said; nothing where nobody did.
+fn refusal(status: &kube::core::Status, target: &WriteTarget) -> Option<WriteFailure> {
     let said = status.message.as_str();
     let causes = status.details.as_ref().map_or(&[][..], |details| &details.causes);
     if let Some(budget) = causes.iter().find(|cause| cause.reason == "DisruptionBudget") {
-        return Some(&budget.message);
+        return Some(WriteFailure::OverBudget(budget.message.clone()));
     }
     // A webhook answers with whatever code it likes; the API server says whose answer it is.
     let by_admission = said.starts_with("admission webhook ") && said.contains("denied the request")
@@ -134,10 +136,13 @@ fn refusal<'a>(status: &'a kube::core::Status, target: &WriteTarget) -> Option<&
         400 | 403 | 422 => target.moves_pods(),
         // More than one budget over one pod is told as a fault of the server, and so is a webhook that does not answer;
         // a store that is away is one.
-        500 => target.moves_pods() && (said.contains("PodDisruptionBudget") || said.contains("failed calling webhook")),
+        500 if target.moves_pods() && said.contains("PodDisruptionBudget") => {
+            return Some(WriteFailure::OverBudget(said.to_owned()));
+        }
+        500 => target.moves_pods() && said.contains("failed calling webhook"),
         _ => false,
     };
-    refused.then_some(said)
+    refused.then(|| WriteFailure::Refused(said.to_owned()))
 }
 
 #[cfg(test)]

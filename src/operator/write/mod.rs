@@ -141,6 +141,15 @@ impl ApiWriter {
                 pods.evict(name, &EvictParams { delete_options: Some(delete), post_options: post() }).await?;
                 return Ok(None);
             }
+            WriteRequest::DeletePod { name, uid, version } => {
+                let (namespace, name) = split(&name);
+                let pods: Api<Pod> = Api::namespaced(client(), namespace);
+                let resource_version = version.map(|version| version.to_string());
+                let preconditions = Preconditions { uid: Some(uid.to_string()), resource_version };
+                let delete = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+                pods.delete(name, &delete).await?;
+                return Ok(None);
+            }
             WriteRequest::ApplyRecord(key, body) => {
                 let (namespace, name) = split(&key);
                 let records: Api<DecodedObject<WorkloadPlacement, RecordDigest>> = Api::namespaced(client(), namespace);

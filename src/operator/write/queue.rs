@@ -223,7 +223,9 @@ impl WriteQueue {
             }
             Some(WriteFailure::Gone) => drop(self.backoffs.remove(target)),
             // What keeps the pod is told in its record, and waited out there.
-            Some(WriteFailure::Conflict | WriteFailure::Refused(_) | WriteFailure::Timeout) if target.moves_pods() => {
+            Some(
+                WriteFailure::Conflict | WriteFailure::Refused(_) | WriteFailure::OverBudget(_) | WriteFailure::Timeout,
+            ) if target.moves_pods() => {
                 self.backoffs.remove(target);
             }
             Some(WriteFailure::NotLeading) => {}
@@ -231,6 +233,7 @@ impl WriteQueue {
                 WriteFailure::Conflict
                 | WriteFailure::NotFound
                 | WriteFailure::Refused(_)
+                | WriteFailure::OverBudget(_)
                 | WriteFailure::Forbidden
                 | WriteFailure::Invalid
                 | WriteFailure::Unreachable
@@ -290,6 +293,7 @@ impl WriteQueue {
                 | WriteFailure::Gone
                 | WriteFailure::NotFound
                 | WriteFailure::Refused(_)
+                | WriteFailure::OverBudget(_)
                 | WriteFailure::Forbidden
                 | WriteFailure::Invalid
                 | WriteFailure::Other,
@@ -332,6 +336,7 @@ fn is_declarative(target: &WriteTarget) -> bool {
         WriteTarget::Finalizer(_)
         | WriteTarget::Template(..)
         | WriteTarget::Eviction(_)
+        | WriteTarget::PodDeletion(_)
         | WriteTarget::Event { .. } => false,
     }
 }
@@ -353,6 +358,7 @@ fn fingerprint(request: &WriteRequest) -> u64 {
         | WriteRequest::DeleteAdmission(..)
         | WriteRequest::RestartRollout { .. }
         | WriteRequest::EvictPod { .. }
+        | WriteRequest::DeletePod { .. }
         | WriteRequest::DeleteRecord(..)
         | WriteRequest::RecordEvent(_) => 0,
     }
@@ -376,7 +382,10 @@ fn version(cache: &ClusterCache, target: &WriteTarget) -> u64 {
             cache.policies.get(name).map(ResourceVersioned::version)
         }
         WriteTarget::Record(key) => cache.records.get(key).map(ResourceVersioned::version),
-        WriteTarget::Template(..) | WriteTarget::Eviction(_) | WriteTarget::Event { .. } => None,
+        WriteTarget::Template(..)
+        | WriteTarget::Eviction(_)
+        | WriteTarget::PodDeletion(_)
+        | WriteTarget::Event { .. } => None,
     }
     .unwrap_or(0)
 }

@@ -68,6 +68,15 @@ pub enum WriteRequest {
         /// The resource version that it must have, where it goes only as long as it is as it was seen.
         version: Option<u64>,
     },
+    /// Deletes a pod, with the time that it has to end.
+    DeletePod {
+        /// The pod.
+        name: String,
+        /// Its identifier: one of the same name is another.
+        uid: ObjectUid,
+        /// The resource version that it must have, where it goes only as long as it is as it was seen.
+        version: Option<u64>,
+    },
     /// Applies the record of a workload.
     ApplyRecord(String, serde_json::Value),
     /// Deletes the record of a workload, as of a resource version.
@@ -166,6 +175,7 @@ impl WriteRequest {
             Self::ApplyPolicyStatus(name, _) => WriteTarget::PolicyStatus(name.clone()),
             Self::RestartRollout { kind, name, .. } => WriteTarget::Template(*kind, name.clone()),
             Self::EvictPod { name, .. } => WriteTarget::Eviction(name.clone()),
+            Self::DeletePod { name, .. } => WriteTarget::PodDeletion(name.clone()),
             Self::ApplyRecord(name, _) | Self::DeleteRecord(name, _) => WriteTarget::Record(name.clone()),
             Self::RecordEvent(event) => event.target(),
         }
@@ -197,6 +207,8 @@ pub enum WriteTarget {
     Template(TemplateKind, String),
     /// The eviction of a pod.
     Eviction(String),
+    /// The deletion of a pod.
+    PodDeletion(String),
     /// The record of a workload.
     Record(String),
     /// An event.
@@ -219,6 +231,7 @@ impl WriteTarget {
             Self::ProviderStatus(_) | Self::PoolStatus(_) | Self::PolicyStatus(_) => "status",
             Self::Template(..) => "migration",
             Self::Eviction(_) => "eviction",
+            Self::PodDeletion(_) => "deletion",
             Self::Record(_) => "record",
             Self::Event { .. } => "event",
         }
@@ -227,7 +240,7 @@ impl WriteTarget {
     /// Whether it moves pods. Others' webhooks and budgets have a say in these.
     #[must_use]
     pub fn moves_pods(&self) -> bool {
-        matches!(self, Self::Template(..) | Self::Eviction(_))
+        matches!(self, Self::Template(..) | Self::Eviction(_) | Self::PodDeletion(_))
     }
 
     /// Whether it is about a status.
@@ -247,7 +260,7 @@ impl WriteTarget {
             | Self::PoolStatus(name)
             | Self::PolicyStatus(name)
             | Self::Event { name, .. } => name,
-            Self::Record(key) | Self::Template(_, key) | Self::Eviction(key) => split(key).1,
+            Self::Record(key) | Self::Template(_, key) | Self::Eviction(key) | Self::PodDeletion(key) => split(key).1,
         }
     }
 
@@ -262,7 +275,7 @@ impl WriteTarget {
             Self::ProviderStatus(name) => format!("CloudProvider {name}"),
             Self::PoolStatus(name) => format!("PlacementPool {name}"),
             Self::Template(kind, key) => format!("{} {key}", kind.workload()),
-            Self::Eviction(key) => format!("Pod {key}"),
+            Self::Eviction(key) | Self::PodDeletion(key) => format!("Pod {key}"),
             Self::Event { object, .. } => object.clone(),
         }
     }

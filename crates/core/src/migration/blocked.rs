@@ -83,11 +83,17 @@ pub enum BlockedReason {
     NotNow(NotNow),
     /// It was replaced, and its successor waits for the same.
     InVain(String),
+    /// It is to leave ahead of an end, and no window is open in which such moves begin; when the next one opens, where one
+    /// ever does.
+    OutsideWindow(Option<Timestamp>),
+    /// It violates for longer than its level lets it, and no other pod of its workload is ready: it goes when its replacement
+    /// stands.
+    LastReady,
 }
 
 impl BlockedReason {
     /// Every [`Self::code`].
-    pub const CODES: [&str; 34] = [
+    pub const CODES: [&str; 36] = [
         "NoClearedPool",
         "NoClearedNode",
         "NodesTooSmall",
@@ -122,6 +128,8 @@ impl BlockedReason {
         "Unanswered",
         "NotNow",
         "ReplacedInVain",
+        "OutsideWindow",
+        "LastReady",
     ];
 
     /// A stable word for it.
@@ -154,6 +162,46 @@ impl BlockedReason {
             Self::Unanswered => "Unanswered",
             Self::NotNow(_) => "NotNow",
             Self::InVain(_) => "ReplacedInVain",
+            Self::OutsideWindow(_) => "OutsideWindow",
+            Self::LastReady => "LastReady",
+        }
+    }
+
+    /// Whether it keeps a pod no longer than until the deadline of its level: not what would leave a pod nowhere to go, nobody
+    /// to make it anew or a successor below its level, nor what waits for an officer.
+    #[must_use]
+    pub fn yields_to_deadline(&self) -> bool {
+        match self {
+            Self::Paused
+            | Self::Partitioned
+            | Self::Recreate
+            | Self::OnDelete(_)
+            | Self::RolloutUnderWay(_)
+            | Self::OthersNotReady
+            | Self::Budget(_)
+            | Self::Stuck
+            | Self::TemplateRefused(_)
+            | Self::NoteTaken
+            | Self::Unanswered
+            | Self::NotNow(_) => true,
+            Self::NoFit(_)
+            | Self::Refused(_)
+            | Self::ReportOnly
+            | Self::Stopped(_)
+            | Self::OnDeleteBehind
+            | Self::DaemonSet
+            | Self::OwnerTerminating(_)
+            | Self::Unmanaged
+            | Self::RunsOnce(_)
+            | Self::Static
+            | Self::JobStarted
+            | Self::JobWouldFail
+            | Self::AdmissionPending
+            | Self::TemplateReverted
+            | Self::NotReplaced(_)
+            | Self::InVain(_)
+            | Self::OutsideWindow(_)
+            | Self::LastReady => false,
         }
     }
 
@@ -166,7 +214,39 @@ impl BlockedReason {
     /// When it is over by itself, where that is known.
     #[must_use]
     pub fn ends_at(&self) -> Option<Timestamp> {
-        if let Self::NotNow(NotNow::Until(then)) = self { Some(*then) } else { None }
+        match self {
+            Self::NotNow(NotNow::Until(then)) => Some(*then),
+            Self::OutsideWindow(opens) => *opens,
+            Self::NotNow(NotNow::Marked(_) | NotNow::Unread(_))
+            | Self::NoFit(_)
+            | Self::Refused(_)
+            | Self::ReportOnly
+            | Self::Stopped(_)
+            | Self::Paused
+            | Self::Partitioned
+            | Self::Recreate
+            | Self::OnDelete(_)
+            | Self::OnDeleteBehind
+            | Self::RolloutUnderWay(_)
+            | Self::DaemonSet
+            | Self::OwnerTerminating(_)
+            | Self::Unmanaged
+            | Self::RunsOnce(_)
+            | Self::Static
+            | Self::JobStarted
+            | Self::JobWouldFail
+            | Self::OthersNotReady
+            | Self::Budget(_)
+            | Self::AdmissionPending
+            | Self::Stuck
+            | Self::TemplateReverted
+            | Self::TemplateRefused(_)
+            | Self::NoteTaken
+            | Self::NotReplaced(_)
+            | Self::Unanswered
+            | Self::InVain(_)
+            | Self::LastReady => None,
+        }
     }
 
     /// Whether it is on its way all the same, by somebody else's doing.
@@ -260,6 +340,18 @@ impl fmt::Display for BlockedReason {
                 "was replaced once, and its successor waits for the same ({keys}); take that out of the nodeSelector of \
                  its template"
             ),
+            Self::OutsideWindow(Some(opens)) => write!(
+                f,
+                "kept until {opens}, when the next window of its level opens: ahead of the end of a clearance pods are moved \
+                 in windows alone; at the end itself it moves at once"
+            ),
+            Self::OutsideWindow(None) => f.write_str(
+                "kept, since no window of its level opens any more: it moves when the clearance of its node has ended",
+            ),
+            Self::LastReady => f.write_str(
+                "kept past the deadline of its level, since no other pod of its workload is ready and no replacement stands; \
+                 mend what keeps others from becoming ready, or delete it when its workload may be away",
+            ),
         }
     }
 }
@@ -315,7 +407,9 @@ mod tests {
             Blocked::NotReplaced(_) => Blocked::Unanswered,
             Blocked::Unanswered => Blocked::NotNow(NotNow::Marked("m")),
             Blocked::NotNow(_) => Blocked::InVain("k".into()),
-            Blocked::InVain(_) => return None,
+            Blocked::InVain(_) => Blocked::OutsideWindow(None),
+            Blocked::OutsideWindow(_) => Blocked::LastReady,
+            Blocked::LastReady => return None,
         })
     }
 

@@ -11,13 +11,15 @@ use core::cmp::Reverse;
 
 use super::{
     BlockedReason, FitChecker, FitRequirement, MigrationCause, MigrationContext, MigrationMethod, MigrationStep,
-    PlannedMigration, ReplacementShortfall, ReplacementStrategy, TemplateEffect, TemplateState, WantedAction,
-    method::ordinal,
+    OverdueRemoval, PlannedMigration, ReplacementShortfall, ReplacementStrategy, TemplateEffect, TemplateState,
+    WantedAction, method::ordinal, next_removal,
 };
 use crate::{
     cluster_objects::{Controller, ControllerSpec, ObjectUid, Pod, RolloutStrategy, split},
     compliance::{Compliance, MisplacedPod, OwnedPods, PlacementFacts, PodOwner, PodRevision},
+    instant::Timestamp,
     keys,
+    move_window::{WindowGate, WindowState},
     pod_requirements::{PodRequirements, PolicyRequirement},
     policy::LossAction,
     workload::WorkloadKind,
@@ -40,6 +42,8 @@ pub(super) enum CandidateSteps<'a> {
     Template { kind: WorkloadKind, name: &'a str },
     /// Evict pods, by name and identifier.
     Evictions(Vec<(&'a str, ObjectUid)>),
+    /// Delete a pod, by name and identifier.
+    Deletion((&'a str, ObjectUid)),
 }
 
 impl<'a> Candidate<'_, 'a> {
@@ -55,6 +59,7 @@ impl<'a> Candidate<'_, 'a> {
             CandidateSteps::Template { .. } if self.cause == MigrationCause::TemplateBehind => 0,
             CandidateSteps::Template { .. } => self.owned.pods.staying(),
             CandidateSteps::Evictions(pods) => u32::try_from(pods.len()).unwrap_or(u32::MAX),
+            CandidateSteps::Deletion(_) => 1,
         }
     }
 
@@ -84,6 +89,10 @@ impl<'a> Candidate<'_, 'a> {
                 });
                 !pods.is_empty()
             }
+            CandidateSteps::Deletion((_, uid)) => {
+                let found = misplaced.iter().find(|pod| pod.pod.uid == *uid);
+                found.is_none_or(|pod| take(pod, FitRequirement::Apart))
+            }
         }
     }
 
@@ -97,6 +106,10 @@ impl<'a> Candidate<'_, 'a> {
                 let is_as_it_is = self.paced || self.cause == MigrationCause::Stale;
                 let version = |uid| if is_as_it_is { self.owned.unready_pod(uid).map(|pod| pod.version) } else { None };
                 pods.into_iter().map(|(name, pod)| MigrationStep::Evict { name, pod, version: version(pod) }).collect()
+            }
+            CandidateSteps::Deletion((name, pod)) => {
+                let version = self.owned.unready_pod(pod).map(|pod| pod.version);
+                vec![MigrationStep::Delete { name, pod, version }]
             }
         };
         PlannedMigration {
@@ -171,31 +184,56 @@ pub(super) fn misplaced<'u, 'a>(
     }
     // One at a time; who is not ready first, since that costs nothing and may be what the others wait for; and of an ordered
     // workload the last first, as its controller does.
-    let next = by(MigrationMethod::EvictOneByOne)
-        .max_by_key(|pod| (Reverse(pod.pod.is_ready()), ordinal(pod.key), pod.key))?;
+    let order = |pod: &&MisplacedPod<'a>| (Reverse(pod.pod.is_ready()), ordinal(pod.key), pod.key);
+    let removal = |steps| Some(Candidate { owned, steps, cause: MigrationCause::Overdue, paced: true, failures });
+    if let Some(next) = by(MigrationMethod::DeleteOverdue).max_by_key(order) {
+        return removal(CandidateSteps::Deletion(named(next.key, next.pod)));
+    }
+    if let Some(next) = by(MigrationMethod::EvictOverdue).max_by_key(order) {
+        return removal(evictions(vec![next]));
+    }
+    let next = by(MigrationMethod::EvictOneByOne).max_by_key(order)?;
     if !next.pod.is_ready() || others_ready(owned, next.pod) {
         return Some(Candidate { owned, steps: evictions(vec![next]), cause, paced: true, failures });
+    }
+    // Past its deadline it does not wait for them.
+    let overdue = by(MigrationMethod::EvictOneByOne).filter(|pod| is_overdue(pod, context) && owned.can_spare(pod.pod));
+    if let Some(next) = overdue.max_by_key(order) {
+        match next_removal(context.refused_removals.get(&next.pod.uid).copied()) {
+            OverdueRemoval::Evict => return removal(evictions(vec![next])),
+            OverdueRemoval::Delete => return removal(CandidateSteps::Deletion(named(next.key, next.pod))),
+            OverdueRemoval::Wait => {}
+        }
     }
     notes.extend(free.iter().map(|(pod, _)| (pod.key, BlockedReason::OthersNotReady)));
     None
 }
 
 /// Whether a step of a move that began for `cause`, and that has not been asked for yet, is still to be: the eviction of
-/// `pod`, or without one the change of the template. `stopped` are the levels whose moves wait for an officer's word.
+/// `pod`, or without one the change of the template. `stopped` are the levels whose moves wait for an officer's word; nothing
+/// begins at `now` outside the windows of its level, but what has begun goes on.
 #[must_use]
 pub fn is_still_due(
     owned: &OwnedPods<'_>,
     cause: MigrationCause,
     pod: Option<ObjectUid>,
     stopped: &BTreeMap<(String, String), String>,
+    now: Timestamp,
 ) -> bool {
-    let mut misplaced =
-        owned.misplaced.iter().filter(|found| found.is_to_move() && found.stopped_by(stopped).is_none());
+    let may_begin = |found: &&MisplacedPod<'_>| {
+        found.is_to_move() && found.stopped_by(stopped).is_none() && found.window_gate(now) == WindowGate::Open
+    };
+    let mut misplaced = owned.misplaced.iter().filter(may_begin);
     match (cause, pod) {
+        (MigrationCause::Overdue, Some(pod)) => {
+            misplaced.any(|found| found.pod.uid == pod && owned.can_spare(found.pod))
+        }
         (MigrationCause::Violating | MigrationCause::Expiring, Some(pod)) => {
             misplaced.any(|found| found.pod.uid == pod)
         }
-        (MigrationCause::Violating | MigrationCause::Expiring, None) => misplaced.next().is_some(),
+        (MigrationCause::Overdue | MigrationCause::Violating | MigrationCause::Expiring, None) => {
+            misplaced.next().is_some()
+        }
         (MigrationCause::Stale, Some(pod)) => owned.stale.iter().any(|found| found.pod.uid == pod),
         (MigrationCause::Stale, None) => true,
         (MigrationCause::TemplateBehind, _) => owned.template_behind,
@@ -226,8 +264,68 @@ pub(super) fn acted_on(required: &PodRequirements<'_>, facts: &PlacementFacts<'_
     required.in_force().all(|required| facts.propagated.contains(&required.policy.name))
 }
 
-/// By which method `pod` is moved, where that can be done without harm.
+/// Whether `pod` violates for longer than its level lets it.
+fn is_overdue(pod: &MisplacedPod<'_>, context: &MigrationContext<'_>) -> bool {
+    context.deadlines.get(&pod.pod.uid).is_some_and(|deadline| deadline.at <= context.now)
+}
+
+/// By which method `pod` is moved, where that can be done without harm; past its deadline also where it costs something.
 fn method_of(
+    owned: &OwnedPods<'_>,
+    pod: &MisplacedPod<'_>,
+    facts: &PlacementFacts<'_>,
+    fit: &mut FitChecker<'_, '_>,
+    context: &MigrationContext<'_>,
+) -> Result<MigrationMethod, BlockedReason> {
+    ordinary_method(owned, pod, facts, fit, context).or_else(|why| {
+        if is_overdue(pod, context) && why.yields_to_deadline() {
+            overdue_method(owned, pod, why, (facts, fit, context))
+        } else {
+            Err(why)
+        }
+    })
+}
+
+/// How `pod`, past its deadline, is removed, which stayed so far for `why`.
+fn overdue_method(
+    owned: &OwnedPods<'_>,
+    pod: &MisplacedPod<'_>,
+    why: BlockedReason,
+    (facts, fit, context): (&PlacementFacts<'_>, &mut FitChecker<'_, '_>, &MigrationContext<'_>),
+) -> Result<MigrationMethod, BlockedReason> {
+    let strategy = ReplacementStrategy::of(owned, Some(pod), context.reverting.contains(&owned.uid));
+    match strategy.method(template_state(owned), pod.revision, WantedAction::Evict) {
+        Ok(MigrationMethod::EvictAll) => {}
+        Ok(MigrationMethod::CompleteTemplate) if !context.resting.contains_key(&owned.uid) => {
+            return Ok(MigrationMethod::CompleteTemplate);
+        }
+        // It would come back below its level, or its whole workload would go at once.
+        Ok(
+            MigrationMethod::RestartRollout
+            | MigrationMethod::CompleteTemplate
+            | MigrationMethod::EvictOneByOne
+            | MigrationMethod::EvictOverdue
+            | MigrationMethod::DeleteOverdue,
+        )
+        | Err(_) => return Err(why),
+    }
+    place(owned, pod, MigrationMethod::EvictOverdue, fit).map_err(BlockedReason::NoFit)?;
+    if !acted_on(&pod.requirements, facts) {
+        return Err(BlockedReason::AdmissionPending);
+    }
+    if !owned.can_spare(pod.pod) {
+        // What refuses its eviction is asked again and again, and is the reason all the same.
+        return Err(if matches!(why, BlockedReason::Budget(_)) { why } else { BlockedReason::LastReady });
+    }
+    match next_removal(context.refused_removals.get(&pod.pod.uid).copied()) {
+        OverdueRemoval::Evict => Ok(MigrationMethod::EvictOverdue),
+        OverdueRemoval::Delete => Ok(MigrationMethod::DeleteOverdue),
+        OverdueRemoval::Wait => Err(why),
+    }
+}
+
+/// By which method `pod` is moved, where that can be done without harm.
+fn ordinary_method(
     owned: &OwnedPods<'_>,
     pod: &MisplacedPod<'_>,
     facts: &PlacementFacts<'_>,
@@ -246,9 +344,13 @@ fn method_of(
     if let Some(why) = context.resting.get(&owned.uid) {
         return Err(why.clone());
     }
+    if let WindowGate::Shut(opens) = pod.window_gate(context.now) {
+        return Err(BlockedReason::OutsideWindow(opens));
+    }
     if action == WantedAction::Migrate {
         is_replaceable(owned, pod.pod, context)?;
-        if let Some(mark) = pod.pod.lifecycle().not_now.as_deref().filter(|mark| mark.holds_at(context.now)) {
+        let mark = pod.pod.lifecycle().not_now.as_deref().filter(|mark| mark.holds_at(context.now));
+        if let Some(mark) = mark.filter(|_| !is_overdue(pod, context)) {
             return Err(BlockedReason::NotNow(mark.clone()));
         }
     }
@@ -322,7 +424,9 @@ fn place(
         // Its replacement stands, or would have to stand, before it goes.
         MigrationMethod::RestartRollout if is_deployment => fit.single_writer(pod.key, pod.pod, gone_first(owned) > 0),
         // Others of its node have the claim and stay.
-        MigrationMethod::EvictOneByOne => fit.single_writer(pod.key, pod.pod, true),
+        MigrationMethod::EvictOneByOne | MigrationMethod::EvictOverdue | MigrationMethod::DeleteOverdue => {
+            fit.single_writer(pod.key, pod.pod, true)
+        }
         MigrationMethod::RestartRollout | MigrationMethod::CompleteTemplate | MigrationMethod::EvictAll => None,
     };
     if let Some(held) = held {
@@ -337,9 +441,14 @@ fn place(
             FitRequirement::Fits
         }
         (MigrationMethod::RestartRollout, Some(WorkloadKind::Deployment)) => FitRequirement::Room,
-        (MigrationMethod::RestartRollout | MigrationMethod::EvictOneByOne | MigrationMethod::EvictAll, _) => {
-            FitRequirement::Apart
-        }
+        (
+            MigrationMethod::RestartRollout
+            | MigrationMethod::EvictOneByOne
+            | MigrationMethod::EvictAll
+            | MigrationMethod::EvictOverdue
+            | MigrationMethod::DeleteOverdue,
+            _,
+        ) => FitRequirement::Apart,
     };
     match fit.for_pod(pod.key, pod.pod, &pod.requirements, required) {
         // Nothing goes before its replacement stands, and that it waits may be what makes an autoscaler add a node.
@@ -430,6 +539,26 @@ impl MisplacedPod<'_> {
     #[must_use]
     pub fn is_to_move(&self) -> bool {
         !self.pod.terminating && self.worst() != Compliance::Compliant
+    }
+
+    /// Whether its move may begin at `now`, by the windows of the levels by which it is to leave: where several have some,
+    /// in all of them.
+    pub(super) fn window_gate(&self, now: Timestamp) -> WindowGate {
+        let worst = self.worst();
+        let gates = self.unsatisfied().map(|(required, _)| {
+            let level = required.need.as_ref().ok().and_then(|need| required.policy.levels.at(need.rank));
+            level.map_or(WindowState::Unrestricted, |level| level.on_loss.windows.state(now)).gate(worst)
+        });
+        // The last of them to open; never, where one never does.
+        gates.fold(WindowGate::Open, |gate, other| match (gate, other) {
+            (WindowGate::Open, WindowGate::Open) => WindowGate::Open,
+            (WindowGate::Shut(opens), WindowGate::Open) | (WindowGate::Open, WindowGate::Shut(opens)) => {
+                WindowGate::Shut(opens)
+            }
+            (WindowGate::Shut(one), WindowGate::Shut(other)) => {
+                WindowGate::Shut(one.and_then(|one| Some(one.max(other?))))
+            }
+        })
     }
 
     /// What to say of the first of its levels whose moves are `stopped`.

@@ -23,6 +23,10 @@ pub enum MigrationMethod {
     EvictOneByOne,
     /// Evict them all.
     EvictAll,
+    /// Evict one, past its deadline.
+    EvictOverdue,
+    /// Delete one, past its deadline and its disruption budget.
+    DeleteOverdue,
 }
 
 /// How a pod is replaced when its template changes, or when it is gone.

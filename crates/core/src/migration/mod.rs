@@ -7,6 +7,7 @@
 mod blocked;
 mod budget;
 mod candidate;
+mod deadline;
 mod fit;
 mod memory;
 mod method;
@@ -26,6 +27,9 @@ use core::fmt;
 pub use self::{
     blocked::{BlockedReason, ReplacementShortfall},
     candidate::is_still_due,
+    deadline::{
+        ANNOUNCED_BEFORE, DeadlineNotice, OverdueRemoval, PodDeadline, RefusedRemoval, RemovalStage, next_removal,
+    },
     fit::{EmptyNodes, FitChecker, FitRequirement, NoFit, NodeRefusal, PodPlacer, Unplaced},
     memory::{
         EndedMove, LookSettings, MigrationLook, MigrationMemory, MigrationOutcome, MigrationSurroundings, MoveWait,
@@ -81,6 +85,10 @@ pub struct MigrationContext<'a> {
     pub missing: &'a BTreeMap<ObjectUid, u32>,
     /// Workloads of which pods went whose successors are not there yet: how many, and one of them with its name.
     pub awaited: &'a BTreeMap<ObjectUid, AwaitedPods>,
+    /// What was asked for of a pod that violates and refused last.
+    pub refused_removals: &'a BTreeMap<ObjectUid, RefusedRemoval>,
+    /// Until when pods that violate may do so, where their levels have a deadline.
+    pub deadlines: &'a BTreeMap<ObjectUid, PodDeadline>,
     /// The instant.
     pub now: Timestamp,
     /// Levels, by the names of their policies and their own, whose moves wait for an officer's word, with what to say of
@@ -166,6 +174,15 @@ pub enum MigrationStep<'a> {
         /// The resource version that it must have, where it goes because it is not ready, or waits: only as long as it is so.
         version: Option<u64>,
     },
+    /// Delete a pod: past its deadline its disruption budget keeps it no longer.
+    Delete {
+        /// The pod's name.
+        name: &'a str,
+        /// Its identifier.
+        pod: ObjectUid,
+        /// The resource version that it must have, where it goes because it is not ready.
+        version: Option<u64>,
+    },
 }
 
 /// A migration that is due.
@@ -186,6 +203,8 @@ pub struct PlannedMigration<'a> {
 /// Why pods are moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MigrationCause {
+    /// They stand where they may not stand, for longer than their level lets them.
+    Overdue,
     /// They stand where they may not stand.
     Violating,
     /// They stand where they soon may not stand.
@@ -200,7 +219,8 @@ pub enum MigrationCause {
 
 impl MigrationCause {
     /// Every one.
-    pub const ALL: [Self; 5] = [Self::Violating, Self::Expiring, Self::Stale, Self::TemplateBehind, Self::KeyRetired];
+    pub const ALL: [Self; 6] =
+        [Self::Overdue, Self::Violating, Self::Expiring, Self::Stale, Self::TemplateBehind, Self::KeyRetired];
 
     /// Why a pod that stands so is moved; `None` where it stands right.
     #[must_use]
@@ -216,6 +236,7 @@ impl MigrationCause {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Overdue => "overdue",
             Self::Violating => "violating",
             Self::Expiring => "leaving",
             Self::Stale => "stale",
@@ -229,7 +250,7 @@ impl MigrationCause {
     pub fn concerns_template_alone(self) -> bool {
         match self {
             Self::Stale | Self::TemplateBehind | Self::KeyRetired => true,
-            Self::Violating | Self::Expiring => false,
+            Self::Overdue | Self::Violating | Self::Expiring => false,
         }
     }
 }

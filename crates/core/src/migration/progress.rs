@@ -160,7 +160,10 @@ pub fn progress(
             RolloutState::Unobserved => unless_late(waited, STEP_DEADLINE, Unanswered),
             RolloutState::NoteGone => unless_late(waited, STEP_DEADLINE, TemplateReverted),
         },
-        (AwaitedChange::Rollout { note, seen }, MigrationCause::Violating | MigrationCause::Expiring) => {
+        (
+            AwaitedChange::Rollout { note, seen },
+            MigrationCause::Overdue | MigrationCause::Violating | MigrationCause::Expiring,
+        ) => {
             match (rollout(owned, note), owned.misplaced.iter().any(MisplacedPod::is_to_move)) {
                 (RolloutState::Complete, _) | (RolloutState::NoteGone | RolloutState::Rolling, false) => {
                     MigrationProgress::Done
@@ -181,7 +184,8 @@ pub fn progress(
             let replaced = match cause {
                 // None of them had a node.
                 MigrationCause::Stale => true,
-                MigrationCause::Violating
+                MigrationCause::Overdue
+                | MigrationCause::Violating
                 | MigrationCause::Expiring
                 | MigrationCause::TemplateBehind
                 | MigrationCause::KeyRetired => owned.pods.ready >= awaited_ready(owned, *ready),

@@ -118,6 +118,7 @@ enum FailureKind {
     Unreachable,
     Conflict,
     Refused { code: u16, message: String },
+    OverBudget { message: String },
 }
 
 impl FailureSpec {
@@ -128,6 +129,7 @@ impl FailureSpec {
             FailureKind::Unreachable => SimulatedFailure::Unreachable,
             FailureKind::Conflict => SimulatedFailure::Conflict,
             FailureKind::Refused { code, message } => SimulatedFailure::Refused(*code, message.clone()),
+            FailureKind::OverBudget { message } => SimulatedFailure::OverBudget(message.clone()),
         }
     }
 }

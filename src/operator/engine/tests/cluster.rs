@@ -267,7 +267,9 @@ impl Cluster {
                 self.told.push(format!("{}: {}: {}", event.object(), event.reason, event.note));
                 return None;
             }
-            WriteRequest::RestartRollout { .. } | WriteRequest::EvictPod { .. } => return None,
+            WriteRequest::RestartRollout { .. } | WriteRequest::EvictPod { .. } | WriteRequest::DeletePod { .. } => {
+                return None;
+            }
         })
     }
 

@@ -14,7 +14,7 @@ pub mod status;
 mod unobserved_loss;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -36,12 +36,14 @@ use crate::operator::{
 };
 use rempart_core::{
     cluster_objects::ObjectUid,
-    compliance::OwnedPods,
+    compliance::{ComplianceReport, OwnedPods},
+    instant::Timestamp,
     migration::{
         BlockedReason, LookSettings, MigrationLimits, MigrationLook, MigrationMemory, MigrationStep,
         MigrationSurroundings, MoveWait, PlannedMigration, RequestedStep,
     },
     monotonic::MonotonicTime,
+    name::{LevelName, PolicyName},
     workload::WorkloadKind,
 };
 
@@ -169,7 +171,12 @@ impl Reconciler for MigrationReconciler {
         breaker.take_over(view.cache);
         let statuses = std::mem::take(&mut self.statuses);
         let recorded = requests::recorded(view);
-        let memory = MigrationMemory::taken_over(&view.objects(), recorded, MonotonicTime::default());
+        let memory = MigrationMemory::taken_over(
+            &view.objects(),
+            recorded,
+            requests::recorded_violations(view),
+            MonotonicTime::default(),
+        );
         *self = Self { breaker, statuses, memory, metrics: self.metrics.clone(), ..Self::default() };
     }
 }
@@ -200,8 +207,13 @@ impl MigrationReconciler {
             let Some(owned) = report.workloads.get(&due.owner).filter(|_| *is_told) else { continue };
             events.push(self.tell_begun(due, owned, wall));
         }
+        for notice in &look.announced {
+            events.extend(report.workloads.get(&notice.owner).map(|owned| outcomes::announcement(notice, owned, wall)));
+        }
+        self.metrics.set_deadlines(&next_deadlines(&look, report));
+        self.metrics.set_awaiting_windows(&awaiting_windows(&look, report));
         let to_record = self.memory.to_record(&objects, requests::recorded(view));
-        let workloads = self.workload_statuses(&look, report, &to_record);
+        let workloads = self.workload_statuses(&look, report, &to_record, wall);
         if workloads != self.statuses.workloads {
             self.statuses.workloads = workloads;
             self.statuses.revision.bump();
@@ -223,11 +235,51 @@ fn holds(look: &MigrationLook<'_>, named: impl Fn(&ObjectUid) -> Option<String>)
         holds.add(reason, name);
     }
     for (pod, why) in look.blocked.values().flatten() {
-        let reason =
-            if matches!(why, BlockedReason::Stopped(_)) { HoldReason::CircuitBreaker } else { HoldReason::Blocked };
-        holds.add(reason, format!("Pod {pod}: {}", why.code()));
+        match why {
+            BlockedReason::Stopped(_) => holds.add(HoldReason::CircuitBreaker, format!("Pod {pod}: {}", why.code())),
+            BlockedReason::OutsideWindow(Some(opens)) => {
+                holds.add(HoldReason::MoveWindow, format!("Pod {pod}: opens {opens}"));
+            }
+            _ => holds.add(HoldReason::Blocked, format!("Pod {pod}: {}", why.code())),
+        }
     }
     holds
+}
+
+/// When the first deadline of the violating pods of each level ends, by policy and name.
+fn next_deadlines<'a>(
+    look: &MigrationLook<'a>,
+    report: &ComplianceReport<'a>,
+) -> BTreeMap<(&'a PolicyName, &'a LevelName), Timestamp> {
+    let mut next: BTreeMap<_, Timestamp> = BTreeMap::new();
+    if look.deadlines.is_empty() {
+        return next;
+    }
+    for pod in report.workloads.values().flat_map(|owned| &owned.misplaced) {
+        let Some(deadline) = look.deadlines.get(&pod.pod.uid) else { continue };
+        for level in pod.unsatisfied().filter_map(|(required, _)| required.level()) {
+            let first = next.entry((level.policy, level.level)).or_insert(deadline.at);
+            *first = deadline.at.min(*first);
+        }
+    }
+    next
+}
+
+/// How many pods of each level, by policy and name, leave ahead of an end when a window opens.
+fn awaiting_windows<'a>(
+    look: &MigrationLook<'a>,
+    report: &ComplianceReport<'a>,
+) -> BTreeMap<(&'a PolicyName, &'a LevelName), usize> {
+    let mut waiting: BTreeMap<_, usize> = BTreeMap::new();
+    for (owner, pods) in &look.blocked {
+        let misplaced = report.workloads.get(owner).map_or(&[][..], |owned| &owned.misplaced);
+        let outside = misplaced.iter().filter(|pod| matches!(pods.get(pod.key), Some(BlockedReason::OutsideWindow(_))));
+        for level in outside.flat_map(|pod| pod.unsatisfied().filter_map(|(required, _)| required.level())) {
+            let count = waiting.entry((level.policy, level.level)).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+    waiting
 }
 
 /// What surrounds a look at what runs.

@@ -14,9 +14,11 @@ use crate::{
 };
 use rempart_core::{
     cluster_objects::{ObjectUid, split},
-    compliance::{ComplianceReport, OwnedPods},
+    compliance::{ComplianceReport, MisplacedPod, OwnedPods},
     instant::Timestamp,
-    migration::{BlockedReason, EndedMove, MigrationLook, MigrationOutcome, PlannedMigration},
+    migration::{
+        BlockedReason, DeadlineNotice, EndedMove, MigrationLook, MigrationOutcome, PlannedMigration, PodDeadline,
+    },
 };
 
 impl MigrationReconciler {
@@ -74,12 +76,13 @@ impl MigrationReconciler {
         look: &MigrationLook<'_>,
         report: &ComplianceReport<'_>,
         to_record: &BTreeMap<ObjectUid, (&str, u32)>,
+        now: Timestamp,
     ) -> BTreeMap<ObjectUid, MigrationStatus> {
         let mut statuses: BTreeMap<ObjectUid, MigrationStatus> = BTreeMap::new();
         for (owner, pods_moving) in self.memory.moving() {
             let status = statuses.entry(owner).or_default();
             // What was refused and is asked for again does not move before it is answered otherwise.
-            status.kept = self.asked_again(owner, report.workloads.get(&owner));
+            status.kept = self.asked_again(owner, report.workloads.get(&owner), &look.deadlines, now);
             let asked_again = u32::try_from(status.kept.len()).unwrap_or(u32::MAX);
             status.moving = pods_moving.saturating_sub(asked_again);
         }
@@ -94,24 +97,74 @@ impl MigrationReconciler {
             statuses.entry(*owner).or_default().stranded = told.collect();
         }
         for (owner, pods) in &look.blocked {
-            statuses.entry(*owner).or_default().kept = pods.iter().map(|(pod, why)| kept(pod, why)).collect();
+            let owned = report.workloads.get(owner);
+            let kept = pods.iter().map(|(pod, why)| {
+                let found =
+                    owned.and_then(|owned| Some((owned, owned.misplaced.iter().find(|found| found.key == *pod)?)));
+                kept(pod, why, found.and_then(|(owned, pod)| deadline_of(pod, owned, &look.deadlines)), now)
+            });
+            statuses.entry(*owner).or_default().kept = kept.collect();
+        }
+        for (owner, owned) in report.workloads.iter().filter(|_| !look.deadlines.is_empty()) {
+            let violating = owned.misplaced.iter().filter_map(|pod| {
+                let deadline = look.deadlines.get(&pod.pod.uid)?;
+                Some((split(pod.key).1.to_owned(), (pod.pod.uid, deadline.since)))
+            });
+            let violating: BTreeMap<_, _> = violating.collect();
+            if !violating.is_empty() {
+                statuses.entry(*owner).or_default().violating = violating;
+            }
         }
         statuses
     }
 
     /// Pods of `owned` whose eviction was refused before and is being asked for again, with what was said of it.
-    fn asked_again(&self, owner: ObjectUid, found: Option<&OwnedPods<'_>>) -> BTreeMap<String, (&'static str, String)> {
-        let named = self.memory.asked_again(owner).filter_map(|(uid, why)| {
-            let pod = found?.misplaced.iter().find(|pod| pod.pod.uid == uid)?;
-            Some(kept(pod.key, &why))
+    fn asked_again(
+        &self,
+        uid: ObjectUid,
+        found: Option<&OwnedPods<'_>>,
+        deadlines: &BTreeMap<ObjectUid, PodDeadline>,
+        now: Timestamp,
+    ) -> BTreeMap<String, (&'static str, String)> {
+        let named = self.memory.asked_again(uid).filter_map(|(asked, why)| {
+            let owned = found?;
+            let pod = owned.misplaced.iter().find(|pod| pod.pod.uid == asked)?;
+            Some(kept(pod.key, &why, deadline_of(pod, owned, deadlines), now))
         });
         named.collect()
     }
 }
 
-/// A pod that stays, by its name, and why.
-fn kept(key: &str, why: &BlockedReason) -> (String, (&'static str, String)) {
-    (split(key).1.to_owned(), (why.code(), why.to_string()))
+/// The deadline of `pod`, one of `owned`, and whether it may go then though nothing of it stands elsewhere.
+fn deadline_of(
+    pod: &MisplacedPod<'_>,
+    owned: &OwnedPods<'_>,
+    deadlines: &BTreeMap<ObjectUid, PodDeadline>,
+) -> Option<(PodDeadline, bool)> {
+    Some((*deadlines.get(&pod.pod.uid)?, owned.can_spare(pod.pod)))
+}
+
+/// A pod that stays at `now`, by its name, and why, with what its deadline makes of that.
+fn kept(
+    key: &str,
+    why: &BlockedReason,
+    deadline: Option<(PodDeadline, bool)>,
+    now: Timestamp,
+) -> (String, (&'static str, String)) {
+    let then = match deadline.filter(|_| why.yields_to_deadline()) {
+        Some((deadline, _)) if now < deadline.at => format!("; {}", sentence::at_deadline(deadline.at)),
+        Some((deadline, false)) => format!(
+            "; the deadline of its level was {}, and it is deleted as soon as another pod of its workload is ready",
+            deadline.at
+        ),
+        Some((_, true)) | None => String::new(),
+    };
+    (split(key).1.to_owned(), (why.code(), format!("{why}{then}")))
+}
+
+/// That pods of `owned` are about to go by their deadline.
+pub(super) fn announcement(notice: &DeadlineNotice<'_>, owned: &OwnedPods<'_>, at: Timestamp) -> EventRequest {
+    event(reference(owned), conditions::DEADLINE_NEAR, sentence::of_deadline(notice), true, at)
 }
 
 fn event(about: ObjectReference, reason: &'static str, note: String, warning: bool, at: Timestamp) -> EventRequest {

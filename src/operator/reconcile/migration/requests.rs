@@ -8,6 +8,7 @@ use crate::operator::{
 };
 use rempart_core::{
     cluster_objects::ObjectUid,
+    instant::Timestamp,
     migration::{MigrationMemory, RequestedStep, StepAnswer, StepTarget},
 };
 
@@ -50,6 +51,17 @@ pub(super) fn recorded<'v>(view: &ClusterView<'v>) -> impl Iterator<Item = (Obje
     view.cache.records.iter().filter_map(|(_, record)| Some((record.owner, record.awaited_ready?)))
 }
 
+/// Since when pods violate whose levels have a deadline, as records say, by the identifiers of the pods: never before the
+/// record was made, which the API server says.
+pub(super) fn recorded_violations<'v>(
+    view: &ClusterView<'v>,
+) -> impl Iterator<Item = (ObjectUid, Timestamp)> + use<'v> {
+    view.cache.records.iter().flat_map(|(_, record)| {
+        let violations = record.violations.iter();
+        violations.map(|(pod, since)| (*pod, Timestamp::from_seconds(*since.max(&record.created))))
+    })
+}
+
 /// `step`, of the workload `owner`, as a write.
 pub(super) fn request(owner: ObjectUid, step: &RequestedStep) -> Option<WriteRequest> {
     match step {
@@ -63,6 +75,9 @@ pub(super) fn request(owner: ObjectUid, step: &RequestedStep) -> Option<WriteReq
         RequestedStep::Evict { name, pod, version } => {
             Some(WriteRequest::EvictPod { name: name.clone(), uid: *pod, version: *version })
         }
+        RequestedStep::Delete { name, pod, version } => {
+            Some(WriteRequest::DeletePod { name: name.clone(), uid: *pod, version: *version })
+        }
     }
 }
 
@@ -73,6 +88,7 @@ pub(super) fn answer(failure: Option<&WriteFailure>) -> Option<StepAnswer> {
         None | Some(WriteFailure::Gone) => Some(StepAnswer::Taken),
         Some(WriteFailure::Conflict) => Some(StepAnswer::Outdated),
         Some(WriteFailure::Refused(said)) => Some(StepAnswer::Refused(said.clone())),
+        Some(WriteFailure::OverBudget(said)) => Some(StepAnswer::OverBudget(said.clone())),
         Some(WriteFailure::Timeout) => Some(StepAnswer::Unanswered),
         Some(_) => None,
     }

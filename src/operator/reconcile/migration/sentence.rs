@@ -3,8 +3,10 @@
 use rempart_core::{
     cluster_objects::{OwnerRef, split},
     compliance::{Compliance, MisplacedPod, OwnedPods},
+    instant::Timestamp,
     migration::{
-        BlockedReason, MigrationCause, MigrationFailure, MigrationStep, PlannedMigration, ReplacementShortfall,
+        BlockedReason, DeadlineNotice, MigrationCause, MigrationFailure, MigrationStep, PlannedMigration,
+        ReplacementShortfall,
     },
     text::counted,
     workload::WorkloadKind,
@@ -41,6 +43,27 @@ pub(super) fn of_not_remade(pod: &str, owner: &OwnerRef) -> String {
     )
 }
 
+/// What becomes of a pod whose deadline is `at`.
+pub(super) fn at_deadline(at: Timestamp) -> String {
+    format!(
+        "at {at}, the deadline of its level, it is evicted, and deleted where a disruption budget refuses that, if a cleared node \
+         can take it and another pod of its workload is ready"
+    )
+}
+
+/// That pods are about to go by their deadline, the first of them by its name.
+pub(super) fn of_deadline(notice: &DeadlineNotice<'_>) -> String {
+    let Some((pod, deadline)) = notice.pods.iter().min_by_key(|(pod, deadline)| (deadline.at, *pod)) else {
+        return String::new();
+    };
+    let more = match notice.pods.len().saturating_sub(1) {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    let (name, since) = (split(pod).1, deadline.since);
+    format!("pod {name}{more} stands where it may not, since {since}; {}", at_deadline(deadline.at))
+}
+
 /// How `owned` stands, of which nothing more is to be moved.
 pub(super) fn of_done(owned: &OwnedPods<'_>) -> String {
     if owned.pods.total == 0 {
@@ -73,6 +96,9 @@ pub(super) fn sentence(due: &PlannedMigration<'_>, unit: &OwnedPods<'_>) -> Stri
         }
         [MigrationStep::AnnotateTemplate { .. }] => "its template is completed".to_owned(),
         [MigrationStep::Evict { name, .. }] => format!("pod {name} is to be evicted"),
+        [MigrationStep::Delete { name, .. }] => {
+            format!("pod {name} is deleted, since its disruption budget refuses its eviction")
+        }
         steps => format!("{} pods are to be evicted", steps.len()),
     };
     let why = match due.cause {
@@ -85,7 +111,7 @@ pub(super) fn sentence(due: &PlannedMigration<'_>, unit: &OwnedPods<'_>) -> Stri
         MigrationCause::KeyRetired => {
             Some(format!("its template selects by {}, which its pods would not be given now", unit.surplus.join(", ")))
         }
-        MigrationCause::Violating | MigrationCause::Expiring => {
+        MigrationCause::Overdue | MigrationCause::Violating | MigrationCause::Expiring => {
             unit.misplaced.iter().find(|pod| pod.is_to_move()).map(|pod| {
                 let node = pod.pod.node.as_deref().unwrap_or_default();
                 let asked = pod.unsatisfied().map(|(required, _)| {
@@ -93,12 +119,15 @@ pub(super) fn sentence(due: &PlannedMigration<'_>, unit: &OwnedPods<'_>) -> Stri
                     format!("level {level} of policy {}", required.policy.name)
                 });
                 let asked = asked.collect::<Vec<_>>().join(" and ");
-                let verb = if due.cause == MigrationCause::Expiring {
-                    "is being withdrawn from"
-                } else {
-                    "is not cleared for"
+                let (verb, long) = match due.cause {
+                    MigrationCause::Expiring => ("is being withdrawn from", ""),
+                    MigrationCause::Overdue => ("is not cleared for", ", for longer than its deadline lets it be so"),
+                    MigrationCause::Violating
+                    | MigrationCause::Stale
+                    | MigrationCause::TemplateBehind
+                    | MigrationCause::KeyRetired => ("is not cleared for", ""),
                 };
-                format!("node {node} {verb} {asked}")
+                format!("node {node} {verb} {asked}{long}")
             })
         }
     };

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::operator::cache::Revision;
-use rempart_core::{cluster_objects::ObjectUid, migration::MoveWait};
+use rempart_core::{cluster_objects::ObjectUid, instant::Timestamp, migration::MoveWait};
 
 /// How the migration of a workload's pods stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -21,6 +21,8 @@ pub struct MigrationStatus {
     /// A pod that stays, and how many are to be ready before another is evicted, where nobody but the owner knows how many
     /// there should be: it stands on the record of that pod, for whoever takes over.
     pub awaited_ready: Option<(String, u32)>,
+    /// Since when pods violate whose levels have a deadline, by their names, with their identifiers.
+    pub violating: BTreeMap<String, (ObjectUid, Timestamp)>,
 }
 
 impl MigrationStatus {
@@ -33,6 +35,7 @@ impl MigrationStatus {
             kept: all.iter().flat_map(|status| status.kept.clone()).collect(),
             stranded: all.iter().flat_map(|status| status.stranded.clone()).collect(),
             awaited_ready: None,
+            violating: all.iter().flat_map(|status| status.violating.clone()).collect(),
         }
     }
 
@@ -44,6 +47,7 @@ impl MigrationStatus {
         if !stands_wrong {
             return Self { awaited_ready, ..Self::default() };
         }
+        let violating = self.violating.get_key_value(name).map(|(name, since)| (name.clone(), *since));
         let of_pod = |all: &BTreeMap<String, (&'static str, String)>| {
             all.get_key_value(name).map(|(name, why)| (name.clone(), why.clone())).into_iter().collect()
         };
@@ -55,6 +59,7 @@ impl MigrationStatus {
             kept,
             stranded: of_pod(&self.stranded),
             awaited_ready,
+            violating: violating.into_iter().collect(),
         }
     }
 }

@@ -140,7 +140,7 @@ fn why<'a>(
 
 /// `Migrating`: pods are being moved, or wait for their turn.
 pub(super) fn migrating(migration: &MigrationStatus, misplaced: &[&MisplacedPod<'_>]) -> ConditionContent {
-    let MigrationStatus { moving, waiting, kept, stranded: _, awaited_ready: _ } = migration;
+    let MigrationStatus { moving, waiting, kept, stranded: _, awaited_ready: _, violating: _ } = migration;
     if *moving > 0 {
         let message = format!("{} being moved", number(*moving, "pod is", "pods are"));
         return ConditionContent { holds: true, reason: conditions::MOVING, message };

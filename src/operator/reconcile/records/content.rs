@@ -14,7 +14,8 @@ use super::{
 };
 use crate::api::{self, WorkloadPlacementStatus, limits};
 use crate::operator::{
-    evaluate::{cut, verdicts::MORE},
+    evaluate::{cut, time, verdicts::MORE},
+    reconcile::{migration::status::MigrationStatus, statuses::whole_seconds},
     watch::record::{CONDITIONS, RecordDigest, digest},
 };
 use rempart_core::{
@@ -100,6 +101,7 @@ impl RecordContent {
                 violating: whole(subject.pods.violating),
             },
             awaited_ready: subject.migration.awaited_ready.as_ref().map(|(_, ready)| whole(*ready)),
+            violating_since: violating_since(subject.migration),
             providers,
             conditions: Vec::new(),
         };
@@ -127,6 +129,20 @@ impl RecordContent {
         }
         self.status
     }
+}
+
+/// Since when pods violate whose levels have a deadline, the first ones.
+fn violating_since(migration: &MigrationStatus) -> Vec<api::ViolatingPod> {
+    let mut all: Vec<_> = migration.violating.iter().map(|(pod, (uid, since))| (*since, pod, *uid)).collect();
+    all.sort();
+    let first = all.into_iter().take(limits::VIOLATING_PODS);
+    first
+        .map(|(since, pod, uid)| api::ViolatingPod {
+            pod: pod.clone(),
+            uid: uid.to_string(),
+            since: Some(time(whole_seconds(since))),
+        })
+        .collect()
 }
 
 fn whole(number: impl TryInto<i32>) -> i32 {

@@ -11,20 +11,23 @@ use alloc::{
 use super::MigrationMemory;
 use crate::{
     cluster_objects::{ClusterObjects, ObjectUid, Pod, PodPhase},
-    migration::AwaitedChange,
+    instant::Timestamp,
+    migration::{AwaitedChange, deadline::Violations},
     monotonic::MonotonicTime,
 };
 
 impl MigrationMemory {
     /// That of whoever takes over. The records of some pods say how many pods of their owners are to be ready before another
-    /// is evicted, by the identifiers of those pods: the rest shows in what runs.
+    /// is evicted, by the identifiers of those pods, and since when pods violate whose levels have a deadline: the rest shows
+    /// in what runs.
     #[must_use]
     pub fn taken_over(
         objects: &ClusterObjects<'_>,
         recorded: impl IntoIterator<Item = (ObjectUid, u32)>,
+        violating: impl IntoIterator<Item = (ObjectUid, Timestamp)>,
         now: MonotonicTime,
     ) -> Self {
-        let mut memory = Self::default();
+        let mut memory = Self { violations: Violations::recorded(violating), ..Self::default() };
         let recorded: BTreeMap<ObjectUid, u32> = recorded.into_iter().collect();
         if recorded.is_empty() {
             return memory;

@@ -16,6 +16,7 @@ use super::step::{RequestedStep, StepTarget};
 use crate::{
     cluster_objects::{OwnerRef, Pod},
     compliance::{MisplacedPod, OwnedPods, PodOwner},
+    instant::Timestamp,
     migration::{
         AwaitedChange, AwaitedPods, JOB_COUNTS_WITHIN, MigrationCause, MigrationFailure, MigrationProgress,
         MigrationStep, NOTE_SEEN_WITHIN, PlannedMigration, ProgressMark, STEP_DEADLINE, is_still_due, progress,
@@ -67,10 +68,18 @@ struct GoingPods {
     is_owner_known: bool,
 }
 
+/// Whether `step` takes a pod away.
+fn removes(step: &MigrationStep<'_>) -> bool {
+    match step {
+        MigrationStep::Evict { .. } | MigrationStep::Delete { .. } => true,
+        MigrationStep::AnnotateTemplate { .. } => false,
+    }
+}
+
 impl GoingPods {
     /// Those that are to go by `due`, one move of `owned`: evicted, or taken by an ordered controller one by one.
     fn of(due: &PlannedMigration<'_>, owned: &OwnedPods<'_>) -> Option<Self> {
-        let evicted = due.steps.iter().filter(|step| matches!(step, MigrationStep::Evict { .. })).count();
+        let evicted = due.steps.iter().filter(|step| removes(step)).count();
         let is_ordered = owned.kind() == Some(WorkloadKind::StatefulSet) && !due.cause.concerns_template_alone();
         let number = if evicted == 0 { u32::from(is_ordered) } else { u32::try_from(evicted).unwrap_or(u32::MAX) };
         let one = owned.misplaced.iter().find(|pod| pod.is_to_move()).filter(|_| number > 0)?;
@@ -107,6 +116,9 @@ impl InFlightMove {
                 MigrationStep::Evict { name, pod, version } => {
                     RequestedStep::Evict { name: format!("{}/{name}", due.namespace), pod: *pod, version: *version }
                 }
+                MigrationStep::Delete { name, pod, version } => {
+                    RequestedStep::Delete { name: format!("{}/{name}", due.namespace), pod: *pod, version: *version }
+                }
             };
             (step.target(), step)
         });
@@ -114,7 +126,7 @@ impl InFlightMove {
             .steps
             .iter()
             .filter_map(|step| match step {
-                MigrationStep::Evict { pod, .. } => Some(*pod),
+                MigrationStep::Evict { pod, .. } | MigrationStep::Delete { pod, .. } => Some(*pod),
                 MigrationStep::AnnotateTemplate { .. } => None,
             })
             .collect();
@@ -229,16 +241,17 @@ impl InFlightMove {
         &mut self,
         owned: &OwnedPods<'_>,
         stopped: &BTreeMap<(String, String), String>,
+        wall: Timestamp,
         is_sent: impl Fn(&RequestedStep) -> bool,
     ) -> bool {
         let (cause, awaited) = (self.cause, &mut self.awaited);
         let (mut dropped, mut is_left) = (false, true);
         self.steps.retain(|_, step| {
             let pod = match step {
-                RequestedStep::Evict { pod, .. } => Some(*pod),
+                RequestedStep::Evict { pod, .. } | RequestedStep::Delete { pod, .. } => Some(*pod),
                 RequestedStep::AnnotateTemplate { .. } => None,
             };
-            let is_kept = is_sent(step) || is_still_due(owned, cause, pod, stopped);
+            let is_kept = is_sent(step) || is_still_due(owned, cause, pod, stopped, wall);
             if !is_kept {
                 dropped = true;
                 match (pod, &mut *awaited) {
@@ -259,7 +272,7 @@ impl InFlightMove {
     pub(super) fn progress(&self, owned: Option<&OwnedPods<'_>>, now: MonotonicTime) -> MigrationProgress {
         let waited = now.since(self.since);
         let goes_on = |owned: &OwnedPods<'_>| match self.cause {
-            MigrationCause::Violating | MigrationCause::Expiring => {
+            MigrationCause::Overdue | MigrationCause::Violating | MigrationCause::Expiring => {
                 owned.misplaced.iter().any(MisplacedPod::is_to_move)
             }
             MigrationCause::Stale | MigrationCause::TemplateBehind | MigrationCause::KeyRetired => true,

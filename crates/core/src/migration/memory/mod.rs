@@ -26,8 +26,8 @@ pub use self::{
     step::{RequestedStep, StepAnswer, StepTarget},
 };
 use super::{
-    AwaitedChange, BlockedReason, MigrationCause, MigrationContext, MigrationLimits, MigrationPlan, PlannedMigration,
-    STEP_DEADLINE, plan_migrations,
+    AwaitedChange, BlockedReason, DeadlineNotice, MigrationCause, MigrationContext, MigrationLimits, MigrationPlan,
+    PlannedMigration, PodDeadline, RefusedRemoval, RemovalStage, STEP_DEADLINE, deadline::Violations, plan_migrations,
 };
 use crate::{
     cluster_objects::{ClusterObjects, ControllerSpec, ObjectUid},
@@ -66,6 +66,8 @@ pub struct MigrationMemory {
     undisturbed_until: Option<MonotonicTime>,
     /// Rollouts of others that are to replace pods: how many are left, and since when it is so many.
     under_way: BTreeMap<ObjectUid, (usize, MonotonicTime)>,
+    /// Since when pods violate whose levels have a deadline.
+    violations: Violations,
 }
 
 /// Pods that were evicted and are not made anew.
@@ -88,6 +90,10 @@ struct MoveBackoff {
 /// An eviction that the API server refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct RefusedEviction {
+    /// What was asked for.
+    stage: RemovalStage,
+    /// Whether a budget refused it.
+    by_budget: bool,
     failures: u32,
     not_before: MonotonicTime,
     said: String,
@@ -142,6 +148,10 @@ pub struct MigrationLook<'a> {
     pub waiting: BTreeMap<ObjectUid, MoveWait>,
     /// Why pods that wait for a node would wait with every node empty, pod by pod.
     pub stranded: BTreeMap<ObjectUid, BTreeMap<&'a str, super::NoFit>>,
+    /// Pods that are about to go by their deadline, and of which that was not told.
+    pub announced: Vec<DeadlineNotice<'a>>,
+    /// The deadlines of pods that violate, by their identifiers, where their levels have one.
+    pub deadlines: BTreeMap<ObjectUid, PodDeadline>,
     /// Whether more is to be told at once, though nothing changes.
     pub is_due_again: bool,
 }
@@ -168,11 +178,16 @@ impl MigrationMemory {
         settings: &LookSettings<'_>,
         surroundings: &dyn MigrationSurroundings,
     ) -> MigrationLook<'a> {
-        let LookSettings { now, wall, stopped, .. } = *settings;
+        let LookSettings { now, wall, .. } = *settings;
         self.adopt_rollouts(report, now);
         let mut ended = self.end_moves(report, surroundings, now);
-        self.drop_unsent(report, stopped, surroundings, &mut ended);
-        let MigrationPlan { migrations, blocked, waiting, stranded } = self.plan(objects, facts, report, settings);
+        self.drop_unsent(report, settings, surroundings, &mut ended);
+        self.violations.observe(report, wall);
+        let announced = self.violations.announce(report, wall);
+        let deadlines: BTreeMap<_, _> =
+            self.violations.deadlines(report).map(|(_, pod, deadline)| (pod.pod.uid, deadline)).collect();
+        let MigrationPlan { migrations, blocked, waiting, stranded } =
+            self.plan(objects, facts, report, settings, &deadlines);
         let mut waiting: BTreeMap<_, _> = waiting.into_iter().map(|uid| (uid, MoveWait::Turn)).collect();
         let mut begun = Vec::new();
         for due in migrations {
@@ -188,9 +203,9 @@ impl MigrationMemory {
         let is_due_again = self.watch_rollouts(&blocked, now);
         waiting.retain(|uid, _| !self.in_flight.contains_key(uid));
         let marks = blocked.values().flat_map(BTreeMap::values).filter_map(BlockedReason::ends_at);
-        let next = marks.filter(|then| *then > wall).min();
+        let next = marks.filter(|then| *then > wall).chain(self.violations.next(report, wall)).min();
         self.undisturbed_until = next.map(|then| now + then.since(wall));
-        MigrationLook { ended, begun, blocked, waiting, stranded, is_due_again }
+        MigrationLook { ended, begun, blocked, waiting, stranded, announced, deadlines, is_due_again }
     }
 
     fn plan<'a>(
@@ -199,6 +214,7 @@ impl MigrationMemory {
         facts: &PlacementFacts<'a>,
         report: &ComplianceReport<'a>,
         settings: &LookSettings<'_>,
+        deadlines: &BTreeMap<ObjectUid, PodDeadline>,
     ) -> MigrationPlan<'a> {
         let LookSettings { limits, now, wall, stopped } = *settings;
         let moving = self.in_flight.iter().map(|(uid, flight)| (*uid, flight.pods_moving)).collect();
@@ -218,6 +234,15 @@ impl MigrationMemory {
             awaited: &awaited.collect(),
             now: wall,
             refused_evictions: &refused.map(|(pod, refused)| (*pod, refused.said.clone())).collect(),
+            refused_removals: &self
+                .refused
+                .iter()
+                .map(|(pod, refused)| {
+                    let RefusedEviction { stage, by_budget, not_before, .. } = refused;
+                    (*pod, RefusedRemoval { stage: *stage, by_budget: *by_budget, is_waited_out: *not_before > now })
+                })
+                .collect(),
+            deadlines,
             replaced: self.replaced.known(),
             stopped,
         };
@@ -255,25 +280,30 @@ impl MigrationMemory {
         }
         let flight = InFlightMove::begun(due, owned, note, now);
         let was_refused = match &flight.awaited {
-            AwaitedChange::Replacement { pods, .. } => pods.iter().any(|pod| self.refused.contains_key(pod)),
+            // What is asked for past a deadline is told once, whatever was refused before.
+            AwaitedChange::Replacement { pods, .. } => pods.iter().any(|pod| {
+                let stages = flight.steps.get(&StepTarget::Pod(*pod)).and_then(|step| stage(step, due.cause));
+                self.refused.get(pod).is_some_and(|refused| stages == Some(refused.stage))
+            }),
             AwaitedChange::Rollout { .. } => false,
         };
         self.in_flight.insert(due.owner, flight);
         !was_refused
     }
 
-    /// Drops steps that have not been asked for yet and whose reason has gone, pod by pod, or whose level is `stopped`. A
-    /// move of which nothing is left gives its turn back.
+    /// Drops steps that have not been asked for yet and whose reason has gone, pod by pod, whose level is stopped or whose
+    /// window has closed. A move of which nothing is left gives its turn back.
     fn drop_unsent(
         &mut self,
         report: &ComplianceReport<'_>,
-        stopped: &BTreeMap<(String, String), String>,
+        settings: &LookSettings<'_>,
         surroundings: &dyn MigrationSurroundings,
         ended: &mut Vec<EndedMove>,
     ) {
+        let LookSettings { wall, stopped, .. } = *settings;
         self.in_flight.retain(|owner, flight| {
             let Some(owned) = report.workloads.get(owner) else { return true };
-            let is_left = flight.drop_unsent(owned, stopped, |step| surroundings.is_on_its_way(*owner, step));
+            let is_left = flight.drop_unsent(owned, stopped, wall, |step| surroundings.is_on_its_way(*owner, step));
             if !is_left {
                 ended.push(EndedMove { owner: *owner, cause: flight.cause, outcome: MigrationOutcome::Dropped });
             }
@@ -343,24 +373,34 @@ impl MigrationMemory {
         let Some(step) = flight.steps.remove(&target) else { return };
         // It may have been carried out all the same.
         let unsure = (answer == StepAnswer::Unanswered).then(|| flight.awaited_ready()).flatten();
+        let by_budget = matches!(answer, StepAnswer::OverBudget(_));
+        let stage = stage(&step, flight.cause);
         let refusal = match answer {
             StepAnswer::Taken => return,
             StepAnswer::Outdated => None,
-            StepAnswer::Refused(said) => Some((BlockedReason::TemplateRefused(said.clone()), said)),
+            StepAnswer::Refused(said) | StepAnswer::OverBudget(said) => {
+                Some((BlockedReason::TemplateRefused(said.clone()), said))
+            }
             StepAnswer::Unanswered => Some((BlockedReason::Unanswered, "it did not answer in time".to_owned())),
         };
         let nothing_left = match (step, &mut flight.awaited) {
-            (RequestedStep::Evict { pod, .. }, AwaitedChange::Replacement { pods, .. }) => {
-                if let Some((_, said)) = refusal {
+            (
+                RequestedStep::Evict { pod, .. } | RequestedStep::Delete { pod, .. },
+                AwaitedChange::Replacement { pods, .. },
+            ) => {
+                if let Some(((_, said), stage)) = refusal.zip(stage) {
                     let before = self.refused.get(&pod).map_or(0, |refused| refused.failures);
                     let failures = before.saturating_add(1).min(MOST_FAILURES);
                     let not_before = now + doubled(REFUSAL, failures, LONGEST_REFUSAL);
-                    self.refused.insert(pod, RefusedEviction { failures, not_before, said });
+                    self.refused.insert(pod, RefusedEviction { stage, by_budget, failures, not_before, said });
                 }
                 pods.remove(&pod);
                 pods.is_empty()
             }
-            (RequestedStep::Evict { .. } | RequestedStep::AnnotateTemplate { .. }, _) => {
+            (
+                RequestedStep::Evict { .. } | RequestedStep::Delete { .. } | RequestedStep::AnnotateTemplate { .. },
+                _,
+            ) => {
                 if let Some((why, _)) = refusal {
                     self.rest(owner, why, now);
                 }
@@ -373,6 +413,11 @@ impl MigrationMemory {
         if let Some(ready) = unsure {
             self.miss(owner, ready, now);
         }
+    }
+
+    /// Since when pods violate whose levels have a deadline, by the identifiers of the pods.
+    pub fn violating(&self) -> impl Iterator<Item = (ObjectUid, Timestamp)> {
+        self.violations.since()
     }
 
     /// What is to be asked of the API server, with the workload whose move it is.
@@ -390,7 +435,7 @@ impl MigrationMemory {
     pub fn asked_again(&self, owner: ObjectUid) -> impl Iterator<Item = (ObjectUid, BlockedReason)> {
         let steps = self.in_flight.get(&owner).into_iter().flat_map(|flight| flight.steps.values());
         steps.filter_map(|step| match step {
-            RequestedStep::Evict { pod, .. } => {
+            RequestedStep::Evict { pod, .. } | RequestedStep::Delete { pod, .. } => {
                 Some((*pod, BlockedReason::Budget(self.refused.get(pod)?.said.clone())))
             }
             RequestedStep::AnnotateTemplate { .. } => None,
@@ -436,6 +481,23 @@ impl MigrationMemory {
         });
         let replaced = self.replaced.known().values().flat_map(|replaced| replaced.pods.iter().copied());
         awaited.chain(replaced).chain(self.refused.keys().copied()).collect()
+    }
+}
+
+/// What of a pod's removal `step`, of a move for `cause`, asks for.
+fn stage(step: &RequestedStep, cause: MigrationCause) -> Option<RemovalStage> {
+    match (step, cause) {
+        (RequestedStep::Delete { .. }, _) => Some(RemovalStage::Deletion),
+        (RequestedStep::Evict { .. }, MigrationCause::Overdue) => Some(RemovalStage::OverdueEviction),
+        (
+            RequestedStep::Evict { .. },
+            MigrationCause::Violating
+            | MigrationCause::Expiring
+            | MigrationCause::Stale
+            | MigrationCause::TemplateBehind
+            | MigrationCause::KeyRetired,
+        ) => Some(RemovalStage::Eviction),
+        (RequestedStep::AnnotateTemplate { .. }, _) => None,
     }
 }
 

@@ -138,7 +138,7 @@ impl MigrationMemory {
             }
             // What somebody puts back rests all the same.
             MigrationCause::KeyRetired => MigrationOutcome::Replaced { is_template },
-            MigrationCause::Violating | MigrationCause::Expiring => {
+            MigrationCause::Overdue | MigrationCause::Violating | MigrationCause::Expiring => {
                 let mut left = owned.misplaced.iter().filter(|pod| pod.is_to_move()).peekable();
                 if left.peek().is_none() {
                     self.resting.remove(&owned.uid);

@@ -27,6 +27,15 @@ pub enum RequestedStep {
         /// The resource version that it must have, where there is one.
         version: Option<u64>,
     },
+    /// Delete a pod, with the time that it has to end.
+    Delete {
+        /// Its name, with its namespace.
+        name: String,
+        /// Its identifier.
+        pod: ObjectUid,
+        /// The resource version that it must have, where there is one.
+        version: Option<u64>,
+    },
 }
 
 impl RequestedStep {
@@ -35,7 +44,7 @@ impl RequestedStep {
     pub fn target(&self) -> StepTarget {
         match self {
             Self::AnnotateTemplate { .. } => StepTarget::Template,
-            Self::Evict { pod, .. } => StepTarget::Pod(*pod),
+            Self::Evict { pod, .. } | Self::Delete { pod, .. } => StepTarget::Pod(*pod),
         }
     }
 }
@@ -58,6 +67,8 @@ pub enum StepAnswer {
     Outdated,
     /// It was refused; in the API server's words.
     Refused(String),
+    /// A disruption budget refused it; in the API server's words.
+    OverBudget(String),
     /// There was no answer in time: somebody's webhook may hold it up, and others must not wait for it.
     Unanswered,
 }

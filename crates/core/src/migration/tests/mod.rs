@@ -1,9 +1,11 @@
 //! Migration plans: by what method and how much at a time pods are moved, and why the others stay.
 
 mod adoption;
+mod deadlines;
 mod endings;
 mod races;
 mod retired;
+mod windows;
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -64,16 +66,22 @@ struct Scene {
     missing: BTreeMap<ObjectUid, u32>,
     awaited: BTreeMap<ObjectUid, AwaitedPods>,
     now: Timestamp,
+    removals: BTreeMap<ObjectUid, RefusedRemoval>,
+    deadlines: BTreeMap<ObjectUid, PodDeadline>,
     /// Pools without a node, and what their nodes would be given.
     pools: BTreeMap<PoolName, Arc<Labels>>,
     uids: u128,
 }
 
 fn policy(action: LossAction) -> Policy {
+    policy_with(&OnClearanceLoss { action, ..OnClearanceLoss::default() })
+}
+
+fn policy_with(on_loss: &OnClearanceLoss) -> Policy {
     let level = |name: &str, require| Level {
         name: LevelName::parse(name).unwrap(),
         require,
-        on_loss: OnClearanceLoss { action, ..OnClearanceLoss::default() },
+        on_loss: on_loss.clone(),
         scheduling: LevelScheduling::default(),
     };
     let demand = LevelRequirements { max_pue: Some(1.5), ..LevelRequirements::default() };
@@ -116,6 +124,8 @@ impl Scene {
             missing: BTreeMap::new(),
             awaited: BTreeMap::new(),
             now: Timestamp::from_seconds(0),
+            removals: BTreeMap::new(),
+            deadlines: BTreeMap::new(),
             pools: BTreeMap::new(),
             uids: 0,
         }
@@ -284,6 +294,8 @@ impl Scene {
             missing: &self.missing,
             awaited: &self.awaited,
             now: self.now,
+            refused_removals: &self.removals,
+            deadlines: &self.deadlines,
             refused_evictions: &self.forbidden,
             replaced: &self.replaced,
             stopped: &self.stopped,
@@ -305,6 +317,7 @@ impl Scene {
                     format!("touch {kind} {name}{}", gone.collect::<String>())
                 }
                 MigrationStep::Evict { name, .. } => format!("evict {name}"),
+                MigrationStep::Delete { name, .. } => format!("delete {name}"),
             });
             format!("{}: {}", due.cause, steps.collect::<Vec<_>>().join(", "))
         });

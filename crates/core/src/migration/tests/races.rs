@@ -59,7 +59,7 @@ fn what_goes_because_it_is_not_ready_goes_only_as_it_was_seen() {
             let plan = scene.planned(objects, facts, report);
             let steps = plan.migrations.iter().flat_map(|due| &due.steps);
             let version = |step: &MigrationStep<'_>| match step {
-                MigrationStep::Evict { version, .. } => *version,
+                MigrationStep::Evict { version, .. } | MigrationStep::Delete { version, .. } => *version,
                 MigrationStep::AnnotateTemplate { .. } => None,
             };
             steps.map(version).collect::<Vec<_>>()

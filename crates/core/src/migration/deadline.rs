@@ -1,0 +1,224 @@
+//! Deadlines: what becomes of a pod that violates for longer than its level lets it.
+//!
+//! Takes since when each pod violates and what came of asking for its removal, and gives what is asked next: its eviction,
+//! and past its disruption budget its deletion. A reason to stay that only delays ends here; one that keeps a pod from having
+//! anywhere to go, or anybody to make it anew, does not. What is about to go is announced a day before.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+use core::time::Duration;
+
+use crate::{
+    cluster_objects::{ObjectUid, Pod},
+    compliance::{Compliance, ComplianceReport, MisplacedPod, OwnedPods},
+    instant::Timestamp,
+    policy::LossAction,
+};
+
+/// How long before a deadline it is announced, where as much is left.
+pub const ANNOUNCED_BEFORE: Duration = Duration::from_hours(24);
+
+/// What was asked for a pod that violates, and refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RemovalStage {
+    /// Its eviction, before its deadline.
+    Eviction,
+    /// Its eviction, past its deadline.
+    OverdueEviction,
+    /// Its deletion.
+    Deletion,
+}
+
+/// A removal that the API server refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RefusedRemoval {
+    /// What was asked for.
+    pub stage: RemovalStage,
+    /// Whether a disruption budget refused it, and not somebody's admission.
+    pub by_budget: bool,
+    /// Whether that is waited out.
+    pub is_waited_out: bool,
+}
+
+/// What is done about a pod past its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OverdueRemoval {
+    /// Its eviction is asked for.
+    Evict,
+    /// It is deleted: its budget has refused its eviction.
+    Delete,
+    /// What refused it last is waited out.
+    Wait,
+}
+
+/// What is asked next for a pod past its deadline, of which `refused` was refused last.
+#[must_use]
+pub fn next_removal(refused: Option<RefusedRemoval>) -> OverdueRemoval {
+    let Some(RefusedRemoval { stage, by_budget, is_waited_out }) = refused else { return OverdueRemoval::Evict };
+    match (stage, by_budget, is_waited_out) {
+        // The deadline has come since: it is asked for once more.
+        (RemovalStage::Eviction, true | false, true | false) | (RemovalStage::OverdueEviction, false, false) => {
+            OverdueRemoval::Evict
+        }
+        (RemovalStage::OverdueEviction, true, true | false) | (RemovalStage::Deletion, true | false, false) => {
+            OverdueRemoval::Delete
+        }
+        (RemovalStage::OverdueEviction, false, true) | (RemovalStage::Deletion, true | false, true) => {
+            OverdueRemoval::Wait
+        }
+    }
+}
+
+/// Since when a pod violates under a level with a deadline, and whether that was announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Violation {
+    pub(super) since: Timestamp,
+    pub(super) announced: bool,
+}
+
+/// The deadline of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PodDeadline {
+    /// When it ends.
+    pub at: Timestamp,
+    /// Since when the pod violates.
+    pub since: Timestamp,
+}
+
+/// Pods of a workload that are about to go by their deadline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadlineNotice<'a> {
+    /// What makes the pods.
+    pub owner: ObjectUid,
+    /// The pods, by their names with their namespace, and when the deadline of each ends.
+    pub pods: Vec<(&'a str, PodDeadline)>,
+}
+
+impl MisplacedPod<'_> {
+    /// How long it may violate by the levels of the policies in force that it violates: the shortest that one of them says.
+    /// Nothing where none does, or where its level is only told of.
+    #[must_use]
+    pub fn tolerated_for(&self) -> Option<Duration> {
+        let deadlines = self.unsatisfied().filter(|(_, compliance)| *compliance == Compliance::Violating);
+        let deadlines = deadlines.filter_map(|(required, _)| {
+            let rank = required.need.as_ref().ok()?.rank;
+            let on_loss = &required.policy.levels.at(rank)?.on_loss;
+            match on_loss.action {
+                LossAction::Migrate | LossAction::Evict => on_loss.deadline,
+                LossAction::Report => None,
+            }
+        });
+        deadlines.min()
+    }
+}
+
+impl OwnedPods<'_> {
+    /// Whether `pod` may go though nothing of it stands elsewhere yet: it is not ready, or another one is.
+    #[must_use]
+    pub fn can_spare(&self, pod: &Pod) -> bool {
+        !pod.is_ready() || self.pods.ready > 1
+    }
+}
+
+/// The violations of pods whose levels have a deadline, by the identifiers of the pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Violations(BTreeMap<ObjectUid, Violation>);
+
+impl Violations {
+    /// Those of whoever takes over, from what is recorded of them.
+    pub(super) fn recorded(recorded: impl IntoIterator<Item = (ObjectUid, Timestamp)>) -> Self {
+        Self(recorded.into_iter().map(|(pod, since)| (pod, Violation { since, announced: false })).collect())
+    }
+
+    /// Takes in how `report` finds everything at `now`.
+    pub(super) fn observe(&mut self, report: &ComplianceReport<'_>, now: Timestamp) {
+        let violating = report.workloads.values().flat_map(|owned| &owned.misplaced);
+        let violating = violating.filter(|pod| pod.tolerated_for().is_some());
+        let before = core::mem::take(&mut self.0);
+        self.0 = violating
+            .map(|found| {
+                let known = before.get(&found.pod.uid).copied();
+                let known = known.map(|known| Violation { since: known.since.min(now), ..known });
+                (found.pod.uid, known.unwrap_or(Violation { since: now, announced: false }))
+            })
+            .collect();
+    }
+
+    /// Since when each violates.
+    pub(super) fn since(&self) -> impl Iterator<Item = (ObjectUid, Timestamp)> {
+        self.0.iter().map(|(pod, known)| (*pod, known.since))
+    }
+
+    /// The deadline of `pod`, where it has one.
+    pub(super) fn deadline(&self, pod: &MisplacedPod<'_>) -> Option<PodDeadline> {
+        let since = self.0.get(&pod.pod.uid)?.since;
+        Some(PodDeadline { at: since.after(pod.tolerated_for()?), since })
+    }
+
+    /// The deadlines of all pods of `report` that have one.
+    pub(super) fn deadlines<'r, 'a: 'r>(
+        &'r self,
+        report: &'r ComplianceReport<'a>,
+    ) -> impl Iterator<Item = (&'r OwnedPods<'a>, &'r MisplacedPod<'a>, PodDeadline)> {
+        report.workloads.values().flat_map(move |owned| {
+            owned.misplaced.iter().filter_map(move |pod| Some((owned, pod, self.deadline(pod)?)))
+        })
+    }
+
+    /// What is to be announced at `now`, which is remembered.
+    pub(super) fn announce<'a>(&mut self, report: &ComplianceReport<'a>, now: Timestamp) -> Vec<DeadlineNotice<'a>> {
+        let mut notices: BTreeMap<ObjectUid, Vec<(&'a str, PodDeadline)>> = BTreeMap::new();
+        let mut told = Vec::new();
+        for (owned, pod, deadline) in self.deadlines(report) {
+            let is_told = self.0.get(&pod.pod.uid).is_some_and(|known| known.announced);
+            if !is_told && !pod.pod.terminating && deadline.at.before(ANNOUNCED_BEFORE) <= now {
+                notices.entry(owned.uid).or_default().push((pod.key, deadline));
+                told.push(pod.pod.uid);
+            }
+        }
+        for pod in told {
+            if let Some(known) = self.0.get_mut(&pod) {
+                known.announced = true;
+            }
+        }
+        notices.into_iter().map(|(owner, pods)| DeadlineNotice { owner, pods }).collect()
+    }
+
+    /// When after `now` a deadline is next to be announced, or ends.
+    pub(super) fn next(&self, report: &ComplianceReport<'_>, now: Timestamp) -> Option<Timestamp> {
+        let instants =
+            self.deadlines(report).flat_map(|(.., deadline)| [deadline.at.before(ANNOUNCED_BEFORE), deadline.at]);
+        instants.filter(|then| *then > now).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::prelude::v1::*;
+
+    use super::*;
+
+    #[test]
+    fn past_its_deadline_a_pod_is_evicted_and_past_its_budget_deleted() {
+        use OverdueRemoval::{Delete, Evict, Wait};
+        use RemovalStage::{Deletion, Eviction, OverdueEviction};
+        assert_eq!(next_removal(None), Evict);
+        for (stage, by_budget, is_waited_out, expected) in [
+            (Eviction, true, true, Evict),
+            (Eviction, true, false, Evict),
+            (Eviction, false, true, Evict),
+            (Eviction, false, false, Evict),
+            (OverdueEviction, true, true, Delete),
+            (OverdueEviction, true, false, Delete),
+            // Somebody's admission said no, and no budget: it is asked again, and never deleted for that.
+            (OverdueEviction, false, true, Wait),
+            (OverdueEviction, false, false, Evict),
+            (Deletion, true, true, Wait),
+            (Deletion, true, false, Delete),
+            (Deletion, false, true, Wait),
+            (Deletion, false, false, Delete),
+        ] {
+            let refused = RefusedRemoval { stage, by_budget, is_waited_out };
+            assert_eq!(next_removal(Some(refused)), expected, "{refused:?}");
+        }
+    }
+}
