@@ -407,7 +407,10 @@ fn a_gap_before_the_next_certificate_is_named() {
 #[test]
 fn a_commit_of_pools_alone_is_no_error() {
     let pools = WORLD.split("---\n").filter(|part| part.contains("kind: PlacementPool")).collect::<Vec<_>>();
-    assert_eq!(reviewed(&pools).into_iter().map(|(code, _)| code).collect::<Vec<_>>(), ["CatalogueMissing", "PoolClaimable"]);
+    assert_eq!(
+        reviewed(&pools).into_iter().map(|(code, _)| code).collect::<Vec<_>>(),
+        ["CatalogueMissing", "PoolClaimable"]
+    );
 }
 
 #[test]
