@@ -264,8 +264,8 @@ fn finds_codes(objects: impl IntoIterator<Item = Value>) -> BTreeSet<FindingCode
 
 /// What is found when `subject` is given a rule of the whole cluster.
 #[track_caller]
-fn given(rule: &Value, expected: &[&str]) {
-    let role = cluster_role("broad", &json!([rule]));
+fn given(granted: &Value, expected: &[&str]) {
+    let role = cluster_role("broad", &json!([granted]));
     let given = binding("broad", "broad", &json!({"kind": "User", "name": "remi"}));
     let code = |told: &str| {
         format!("{}, by ClusterRole broad", told.replacen(' ', " ClusterRoleBinding broad: User remi may ", 1))

@@ -277,12 +277,12 @@ mod tests {
 
     #[test]
     fn what_is_lowered_of_a_namespace() {
+        type Entries = &'static [(&'static str, &'static str)];
         const LEVEL: &str = keys::SENSITIVITY;
         const CATEGORIES: &str = keys::CATEGORIES;
         let policy = policy(EnforcementMode::Enforce);
         let falls = |from, to| alloc::format!("label {LEVEL} would lower its level from {from} to {to}");
         let drops = |name| alloc::format!("label {CATEGORIES} would drop category \"{name}\"");
-        type Entries = &'static [(&'static str, &'static str)];
         let table: [(Entries, Entries, String); 11] = [
             (&[(LEVEL, "secret")], &[(LEVEL, "internal")], falls("secret", "internal")),
             (&[(LEVEL, "internal")], &[], falls("internal", "none")),
