@@ -388,6 +388,7 @@ pub(crate) enum Change {
     NamespaceCreated,
     NamespaceUpdated {
         edits: [Edit; 2],
+        #[allow(clippy::option_option, reason = "a label that is left alone, taken away, or given a value")]
         team: Option<Option<&'static str>>,
         subresource: Option<&'static str>,
     },
