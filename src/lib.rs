@@ -7,6 +7,7 @@ pub mod cli;
 pub mod completion;
 pub mod convert;
 pub mod diagnostic;
+pub mod doctor;
 pub mod explain;
 pub mod gather;
 pub mod lint;

@@ -22,7 +22,7 @@ use rempart_core::pool_membership::LABEL_VERB;
 pub(super) fn compiled(keys: &BTreeSet<String>) -> CompiledValidation {
     let (id, id_before) =
         (quoted("object.spec.?providerID.orValue('')"), quoted("oldObject.spec.?providerID.orValue('')"));
-    let mut condition_text = "object.spec.?providerID != oldObject.spec.?providerID".to_owned();
+    let mut differs = "object.spec.?providerID != oldObject.spec.?providerID".to_owned();
     let mut changed = format!(
         "(object.spec.?providerID == oldObject.spec.?providerID ? [] :\n  \
          ['spec.providerID would change from ' + (oldObject.spec.?providerID.hasValue() ? {id_before} : 'absent')\n    \
@@ -32,8 +32,8 @@ pub(super) fn compiled(keys: &BTreeSet<String>) -> CompiledValidation {
     if !keys.is_empty() {
         let keys = list(keys);
         let (from, to) = (quoted("variables.before[k]"), quoted("variables.now[k]"));
-        condition_text = format!(
-            "{condition_text}\n\
+        differs = format!(
+            "{differs}\n\
              || (object.metadata.?labels != oldObject.metadata.?labels\n    \
              && {keys}.exists(k, object.metadata.?labels[?k] != oldObject.metadata.?labels[?k]))"
         );
@@ -53,7 +53,7 @@ pub(super) fn compiled(keys: &BTreeSet<String>) -> CompiledValidation {
         // Labels can be changed through both.
         target: Target::new(&["UPDATE"], &[("", &["nodes", "nodes/status"])]),
         labelled: Labelled::Anywhere,
-        conditions: vec![condition("changes-what-pools-know-it-by", condition_text)],
+        conditions: vec![condition("changes-what-pools-know-it-by", differs)],
         variables: vec![
             variable("now", "object.metadata.?labels.orValue({})"),
             variable("before", "oldObject.metadata.?labels.orValue({})"),

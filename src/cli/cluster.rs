@@ -129,7 +129,7 @@ impl ListedResource {
 /// How many objects are asked for at a time.
 const PAGE: usize = 500;
 /// How long one page may take. A cluster that takes longer is not there.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks the cluster of `context`, or of the current context, for all that a plan is made of.
 ///
@@ -438,11 +438,24 @@ async fn each_page(
     client: &Client,
     resource: &ListedResource,
     namespace: Option<&str>,
+    take: impl FnMut(String),
+) -> Result<(), ListError> {
+    each_page_of(client, &resource.path(namespace), resource.plural, take).await
+}
+
+/// Lists the objects `plural` at `path` to their end, a page at a time.
+///
+/// # Errors
+/// Why they cannot be had.
+pub(super) async fn each_page_of(
+    client: &Client,
+    path: &str,
+    plural: &'static str,
     mut take: impl FnMut(String),
 ) -> Result<(), ListError> {
     let mut more = None;
     loop {
-        let page = page(client, resource, namespace, more.as_deref()).await?;
+        let page = page(client, path, plural, more.as_deref()).await?;
         take(page.text);
         more = page.more;
         if more.is_none() {
@@ -451,18 +464,13 @@ async fn each_page(
     }
 }
 
-async fn page(
-    client: &Client,
-    resource: &ListedResource,
-    namespace: Option<&str>,
-    more: Option<&str>,
-) -> Result<ListPage, ListError> {
-    let mut uri = format!("{}?limit={PAGE}", resource.path(namespace));
+/// Some of the objects `plural` that are listed at `path`.
+async fn page(client: &Client, path: &str, plural: &'static str, more: Option<&str>) -> Result<ListPage, ListError> {
+    let mut uri = format!("{path}?limit={PAGE}");
     if let Some(token) = more {
         // Tokens are of the URL-safe alphabet, but for the padding.
         uri = format!("{uri}&continue={}", token.replace('=', "%3D"));
     }
-    let plural = resource.plural;
     let text = ask(client, &uri, plural).await?;
     let listed: ListHeader = serde_json::from_str(&text).map_err(|source| ListError::NoList { plural, source })?;
     Ok(ListPage { text, more: listed.metadata.more.filter(|token| !token.is_empty()) })
@@ -479,7 +487,7 @@ async fn ask(client: &Client, uri: &str, plural: &'static str) -> Result<String,
 
 /// Why the objects of a resource cannot be had, and what to do.
 #[derive(Debug, thiserror::Error)]
-enum ListError {
+pub(super) enum ListError {
     #[error("{plural} cannot be listed: no request can be made of it: {source}")]
     Request { plural: &'static str, source: http::Error },
     #[error("{plural} cannot be listed: no answer within {} seconds", PATIENCE.as_secs())]
@@ -515,6 +523,11 @@ impl ListError {
             Some((404, _)) => Self::Unknown { plural },
             _ => Self::Refused { plural, source: Box::new(error) },
         }
+    }
+
+    /// Whether the API server does not serve the resource.
+    pub(super) fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown { .. })
     }
 
     fn is_forbidden(&self) -> bool {

@@ -130,6 +130,11 @@ pub(super) struct NamedTexts {
 }
 
 impl NamedTexts {
+    /// What is wrong with what was to be read.
+    pub(super) fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
     /// The files whose texts are kept whole; `None` where one was too large to be.
     pub(super) fn kept(&self) -> Option<Vec<FileId>> {
         self.streamed.is_none().then(|| self.files.iter().map(|(file, _)| *file).collect())

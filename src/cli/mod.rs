@@ -9,6 +9,8 @@ mod cluster;
 mod complete;
 mod completion;
 mod crds;
+mod doctor;
+mod doctor_cluster;
 mod drill;
 mod explain;
 mod failure;
@@ -50,6 +52,7 @@ enum CommandChoice {
     Impact(impact::ImpactCommand),
     Drill(drill::DrillCommand),
     Lint(lint::LintCommand),
+    Doctor(doctor::DoctorCommand),
     Catalogue(catalogue::CatalogueCommand),
     Complete(complete::CompleteCommand),
     Release(release::ReleaseCommand),
@@ -92,6 +95,7 @@ impl CommandLine {
             CommandChoice::Impact(impact) => (impact.execute(), COULD_NOT_JUDGE),
             CommandChoice::Drill(drill) => (drill.execute(), COULD_NOT_JUDGE),
             CommandChoice::Lint(lint) => (lint.execute(), COULD_NOT_JUDGE),
+            CommandChoice::Doctor(doctor) => (doctor.execute(), COULD_NOT_JUDGE),
             CommandChoice::Catalogue(catalogue) => (catalogue.execute(), COULD_NOT_JUDGE),
             CommandChoice::Complete(complete) => (complete.execute(), COULD_NOT_JUDGE),
             CommandChoice::Release(release) => (release.execute(), COULD_NOT_JUDGE),

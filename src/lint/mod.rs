@@ -30,6 +30,7 @@ use rempart_core::{
 pub const SOON_DAYS: i64 = 90;
 
 pub use checks::CHECKED_DAYS;
+pub(crate) use pools::is_claimable;
 
 /// Everything that was found in `located` at `at`, what could not be read included, in the order of files and lines.
 #[must_use]

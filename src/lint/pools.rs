@@ -107,12 +107,15 @@ fn overlapping(located: &LocatedInventory<'_>) -> Vec<Diagnostic> {
     found
 }
 
+/// Whether a node is of `pool` by what its own kubelet says when it registers, and by nothing else.
+pub(crate) fn is_claimable(pool: &Pool) -> bool {
+    pool.provider_id_prefix.is_none() && !pool.selector.is_empty() && pool.selector.keys().all(may_be_set_by_kubelet)
+}
+
 /// Pools of which a node is by what its own kubelet says when it registers, and by nothing else.
 fn claimable(located: &LocatedInventory<'_>) -> Vec<Diagnostic> {
     let pools = located.inventory.world.catalogue.pools.values();
-    let claimable = pools.filter(|of| {
-        of.provider_id_prefix.is_none() && !of.selector.is_empty() && of.selector.keys().all(may_be_set_by_kubelet)
-    });
+    let claimable = pools.filter(|of| is_claimable(of));
     claimable
         .filter_map(|of| {
             let keys: BTreeSet<&str> = of.selector.keys().collect();

@@ -20,6 +20,7 @@ mod commands;
 mod completion;
 mod costs;
 mod declassify;
+mod doctor;
 mod drills;
 mod ending;
 mod endings;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         commands::trials(),
         completion::trials(),
         costs::trials(),
+        doctor::trials(),
         drills::trials(),
         ending::trials(),
         endings::trials(),

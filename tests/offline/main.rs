@@ -20,6 +20,7 @@ mod commands;
 mod completion;
 mod conditions;
 mod crds;
+mod doctor;
 mod documents;
 mod drill;
 mod examples;

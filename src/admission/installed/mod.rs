@@ -66,6 +66,26 @@ pub enum InstalledError {
     Kind(String),
 }
 
+/// What a release in `namespace` installs, where these namespaces are `exempt` and `mutation` says who completes pods, without
+/// its labels.
+///
+/// # Errors
+/// [`InstalledError`], which would be a mistake in the texts.
+pub fn objects_of_release(
+    namespace: &str,
+    exempt: &[String],
+    mutation: &MutationMode,
+) -> Result<Vec<Value>, InstalledError> {
+    let exempt = cel::list(exempt);
+    let mutations = (*mutation == MutationMode::Policies).then_some([MUTATIONS, NODE_MUTATIONS]);
+    let mut objects = Vec::new();
+    for file in mutations.into_iter().flatten().chain([GUARDS]) {
+        let text = file.replace(LABELS, "{}").replace(NAMESPACE, namespace).replace(EXEMPT, &exempt);
+        objects.extend(serde_saphyr::from_multiple::<Value>(&text)?);
+    }
+    Ok(objects)
+}
+
 /// What the chart installs: the digest of each object, by kind and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstalledAdmission(BTreeMap<(AdmissionKind, String), u64>);
@@ -78,34 +98,29 @@ impl InstalledAdmission {
     /// [`InstalledError`], which would be a mistake in the texts.
     pub fn of_release(namespace: &str, exempt: &[String], mutation: &MutationMode) -> Result<Self, InstalledError> {
         let mut digests = BTreeMap::new();
-        let exempt = cel::list(exempt);
-        let mutations = (*mutation == MutationMode::Policies).then_some([MUTATIONS, NODE_MUTATIONS]);
-        for file in mutations.into_iter().flatten().chain([GUARDS]) {
-            let text = file.replace(LABELS, "{}").replace(NAMESPACE, namespace).replace(EXEMPT, &exempt);
-            for object in serde_saphyr::from_multiple::<Value>(&text)? {
-                let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
-                let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
-                let (kind, digest) = match kind.as_str() {
-                    "MutatingAdmissionPolicy" => {
-                        let object: MutatingAdmissionPolicy = serde_json::from_value(object)?;
-                        (AdmissionKind::Mutation, digest(&object.metadata, &object.spec))
-                    }
-                    "MutatingAdmissionPolicyBinding" => {
-                        let object: MutatingAdmissionPolicyBinding = serde_json::from_value(object)?;
-                        (AdmissionKind::MutatingBinding, digest(&object.metadata, &object.spec))
-                    }
-                    "ValidatingAdmissionPolicy" => {
-                        let object: ValidatingAdmissionPolicy = serde_json::from_value(object)?;
-                        (AdmissionKind::Validation, digest(&object.metadata, &object.spec))
-                    }
-                    "ValidatingAdmissionPolicyBinding" => {
-                        let object: ValidatingAdmissionPolicyBinding = serde_json::from_value(object)?;
-                        (AdmissionKind::ValidatingBinding, digest(&object.metadata, &object.spec))
-                    }
-                    _ => return Err(InstalledError::Kind(kind)),
-                };
-                digests.insert((kind, name), digest);
-            }
+        for object in objects_of_release(namespace, exempt, mutation)? {
+            let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let (kind, digest) = match kind.as_str() {
+                "MutatingAdmissionPolicy" => {
+                    let object: MutatingAdmissionPolicy = serde_json::from_value(object)?;
+                    (AdmissionKind::Mutation, digest(&object.metadata, &object.spec))
+                }
+                "MutatingAdmissionPolicyBinding" => {
+                    let object: MutatingAdmissionPolicyBinding = serde_json::from_value(object)?;
+                    (AdmissionKind::MutatingBinding, digest(&object.metadata, &object.spec))
+                }
+                "ValidatingAdmissionPolicy" => {
+                    let object: ValidatingAdmissionPolicy = serde_json::from_value(object)?;
+                    (AdmissionKind::Validation, digest(&object.metadata, &object.spec))
+                }
+                "ValidatingAdmissionPolicyBinding" => {
+                    let object: ValidatingAdmissionPolicyBinding = serde_json::from_value(object)?;
+                    (AdmissionKind::ValidatingBinding, digest(&object.metadata, &object.spec))
+                }
+                _ => return Err(InstalledError::Kind(kind)),
+            };
+            digests.insert((kind, name), digest);
         }
         Ok(Self(digests))
     }

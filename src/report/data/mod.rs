@@ -1,5 +1,6 @@
 //! Report documents for programs: JSON or YAML, versioned, written as they are made.
 
+mod doctor;
 mod drill;
 mod failure;
 mod ignored;
@@ -13,7 +14,10 @@ use std::io::{self, Write as _};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use self::{drill::DrillReport, failure::FailureReport, impact::ImpactReport, lint::LintReport, plan::PlanReport};
+pub use self::{
+    doctor::DoctorReport, drill::DrillReport, failure::FailureReport, impact::ImpactReport, lint::LintReport,
+    plan::PlanReport,
+};
 use super::entries::ObjectName;
 
 /// How many bytes are written at once.

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
-use super::{DrillReport, FailureReport, ImpactReport, LintReport, PlanReport};
+use super::{DoctorReport, DrillReport, FailureReport, ImpactReport, LintReport, PlanReport};
 
 /// A JSON Schema, with the name of its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,7 @@ pub struct JsonSchemaFile {
 #[must_use]
 pub fn all() -> Vec<JsonSchemaFile> {
     vec![
+        JsonSchemaFile { file: "doctor-v1.json", text: text::<DoctorReport<'_>>() },
         JsonSchemaFile { file: "drill-v1.json", text: text::<DrillReport<'_>>() },
         JsonSchemaFile { file: "failure-v1.json", text: text::<FailureReport<'_>>() },
         JsonSchemaFile { file: "impact-v1.json", text: text::<ImpactReport<'_>>() },

@@ -1,5 +1,6 @@
 //! Reports for people: what needs them first, then the rest, then a sentence that sums it up.
 
+mod doctor;
 mod drill;
 mod impact;
 mod not_judged;
@@ -10,7 +11,8 @@ mod wishes;
 
 use std::fmt::Display;
 
-pub use self::{drill::drill, impact::impact, plan::plan};
+pub(crate) use self::doctor::verdict as doctor_verdict;
+pub use self::{doctor::doctor, drill::drill, impact::impact, plan::plan};
 use crate::terminal::{TextLayout, TextPage};
 
 /// How much is said.

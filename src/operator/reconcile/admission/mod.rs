@@ -6,6 +6,7 @@
 //! nothing that refuses rests on it. A policy ends the other way: validations, and
 //! when API servers have let go of them, mutations, finalizer.
 
+pub mod comparison;
 mod progress;
 pub mod propagation;
 
@@ -15,17 +16,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use self::comparison::objects_of;
 use self::{
+    comparison::{fault_of, faults_of_chart, pool_labels},
     progress::{HeldSince, PolicyProgress, Wait},
     propagation::{AdmissionFault, AdmissionFaultKind, Propagation},
 };
 use super::{CycleClocks, ReconcileOutcome, Reconciler, view::ClusterView};
 use crate::{
-    admission::{self, AdmissionKind, AdmissionObjects, AdmissionSettings},
+    admission::{self, AdmissionKind, AdmissionSettings},
     api::PlacementPolicy,
-    convert,
     operator::{
-        cache::{ClusterCache, DeclaredObject, LastSeen, ObservedAdmission, Revision},
+        cache::{DeclaredObject, LastSeen, ObservedAdmission, Revision},
         component::OperatorComponent,
         hold::{HoldReason, Holds},
         names::FINALIZER,
@@ -72,20 +74,6 @@ type AdmissionKey = (AdmissionKind, String);
 
 /// What each object must be: its digest, and that of the authorities that it must trust, where these are known.
 type DesiredDigests = BTreeMap<AdmissionKey, (u64, Option<u64>)>;
-
-/// The objects that `object` must have; `None` where its names cannot be used, which its definition rules out.
-#[must_use]
-pub fn objects_of(name: &str, object: &PlacementPolicy, settings: &AdmissionSettings) -> Option<AdmissionObjects> {
-    let policy = convert::policy_of_admission(name, &object.spec)?;
-    let uid = object.metadata.uid.as_deref();
-    Some(admission::compile(&policy, uid, object.spec.namespace_selector.as_ref(), settings))
-}
-
-/// The labels by which the pools that there are select nodes.
-fn pool_labels(cache: &ClusterCache) -> BTreeSet<String> {
-    let specs = cache.pools.iter().filter_map(|(_, pool)| Some(&pool.object.as_ref().ok()?.spec.node_selector));
-    specs.flat_map(admission::selected_by).map(str::to_owned).collect()
-}
 
 /// The objects of one policy that are there.
 type PresentObjects<'a> = BTreeMap<(AdmissionKind, &'a str), &'a ObservedAdmission>;
@@ -159,41 +147,6 @@ impl AdmissionPass<'_> {
         }
         any
     }
-}
-
-/// What is wrong with the object of `kind` that must have `digest`, where something is.
-fn fault_of(
-    kind: AdmissionKind,
-    name: &str,
-    (digest, authorities): (u64, Option<u64>),
-    found: Option<&ObservedAdmission>,
-) -> Option<AdmissionFault> {
-    let fault = match found {
-        None => AdmissionFaultKind::Missing,
-        Some(found) if found.terminating => AdmissionFaultKind::Missing,
-        Some(found) if found.digest != digest => AdmissionFaultKind::Altered,
-        Some(found) if authorities.is_some() && found.authorities != authorities => AdmissionFaultKind::Altered,
-        Some(_) => return None,
-    };
-    Some(AdmissionFault { kind, name: name.to_owned(), fault })
-}
-
-/// What is wrong with what the chart installs, and what passes for Rempart's and is nobody's.
-fn faults_of_chart(view: &ClusterView<'_>) -> Vec<AdmissionFault> {
-    let (installed, admission) = (&view.settings.installed, &view.cache.admission);
-    let of_chart = installed
-        .iter()
-        .filter_map(|(kind, name, digest)| fault_of(kind, name, (digest, None), admission.of(kind).get(name)));
-    // What has the name of a policy's object is that policy's, or goes.
-    let foreign = AdmissionKind::ALL.into_iter().flat_map(|kind| {
-        let nobodys = move |(name, found): &(&String, &ObservedAdmission)| {
-            found.passes_for_ours && admission::policy_of(name).is_none() && !installed.contains(kind, name)
-        };
-        let foreign =
-            move |name: &String| AdmissionFault { kind, name: name.clone(), fault: AdmissionFaultKind::Foreign };
-        admission.of(kind).iter().filter(nobodys).map(move |(name, _)| foreign(name))
-    });
-    of_chart.chain(foreign).collect()
 }
 
 fn validates(kind: AdmissionKind) -> bool {
@@ -344,7 +297,8 @@ impl AdmissionReconciler {
         let (mut policies, mut lingering, mut lacking) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
         // Who only keeps admission sees no mutation.
         let compares = view.settings.is(OperatorComponent::Placement);
-        let mut chart = if compares { faults_of_chart(view) } else { Vec::new() };
+        let mut chart =
+            if compares { faults_of_chart(&view.settings.installed, &view.cache.admission) } else { Vec::new() };
         let none = PresentObjects::new();
         self.known.extend(cache.policies.iter().map(|(name, _)| name.clone()));
         let is_orphan = |name: &&&str| cache.policies.iter().next().is_none() && !self.known.contains(**name);

@@ -1,0 +1,267 @@
+//! Checks of rights: who may do what would let a pod run where it may not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::rbac::v1::PolicyRule;
+
+use super::{Check, CheckResults, Examined, ExaminedKind, FindingCode, unread};
+use crate::doctor::{
+    finding::DeclaredRight,
+    release::{self, Release},
+    rights::{
+        Grant, GrantScope, RbacObjects, Subject,
+        expected::{Expectation, expectation},
+        watched::{WATCHED, WatchedPlace, WatchedRight},
+    },
+};
+
+pub(super) const RIGHTS: Check = Check {
+    name: "Rights",
+    asks: "who may alter policies, nodes, admission or rights, act as others, or run pods where no policy holds",
+    needs: &[ExaminedKind::ClusterRole, ExaminedKind::ClusterRoleBinding],
+    live: false,
+    examine: rights,
+};
+
+/// Where rights matter.
+struct GuardedPlaces<'a> {
+    release: &'a Release,
+    /// The namespaces of accounts that Rempart rests on.
+    accounts: BTreeSet<String>,
+    /// Whether some policy is in `Enforce`.
+    is_enforced: bool,
+}
+
+/// What is found of one right by one binding.
+#[derive(Default)]
+struct FoundRight {
+    role: String,
+    subjects: BTreeSet<Subject>,
+    requests: Vec<String>,
+    names: BTreeSet<String>,
+    is_unlimited: bool,
+    place: String,
+    /// Whether others have it by the same binding who are meant to.
+    shares: bool,
+}
+
+/// A right by the place of its entry in the table, so that entries of one code are told apart.
+type RightKey = (usize, String);
+
+fn rights(examined: &Examined, results: &mut CheckResults) {
+    for kind in [ExaminedKind::Role, ExaminedKind::RoleBinding] {
+        if let Err(why) = examined.read(kind) {
+            results.unchecked.push(unread(RIGHTS.name, kind, &why));
+        }
+    }
+    let (objects, undecodable) = RbacObjects::of(examined);
+    for message in undecodable {
+        results.leave(RIGHTS.name, message, "correct the object, or export it anew");
+    }
+    let release = release::found(examined.known(ExaminedKind::Deployment), &examined.release).release;
+    let mut accounts = objects.namespaces_bound_to("rempart-node-labeler");
+    accounts.insert(release.namespace.clone());
+    accounts.extend(release.schedulers.iter().filter_map(|user| match Subject::of_user(user) {
+        Subject::ServiceAccount { namespace, .. } => Some(namespace),
+        Subject::User(_) | Subject::Group(_) => None,
+    }));
+    let is_enforced = examined
+        .known(ExaminedKind::PlacementPolicy)
+        .iter()
+        .any(|policy| policy.pointer("/spec/mode").is_some_and(|mode| mode == "Enforce"));
+    let places = GuardedPlaces { release: &release, accounts, is_enforced };
+    let grants = objects.grants();
+    let of_all: BTreeSet<&str> =
+        grants.iter().filter(|grant| is_of_all(grant)).map(|grant| grant.binding.as_str()).collect();
+    administrators(&grants, examined, &release, results);
+    let mut found: BTreeMap<RightKey, FoundRight> = BTreeMap::new();
+    for grant in grants.iter().filter(|grant| !of_all.contains(grant.binding.as_str())) {
+        for (entry, right) in WATCHED.iter().enumerate() {
+            places.look(entry, right, grant, examined, &mut found, results);
+        }
+    }
+    for ((entry, binding), right) in found {
+        if let Some(watched) = WATCHED.get(entry) {
+            tell(watched, &binding, &right, results);
+        }
+    }
+}
+
+/// Whether `grant` is everything, everywhere.
+fn is_of_all(grant: &Grant<'_>) -> bool {
+    let PolicyRule { api_groups, non_resource_urls: _, resource_names, resources, verbs } = grant.rule;
+    let all = |list: Option<&[String]>| list.unwrap_or_default().iter().any(|one| one == "*");
+    grant.scope == GrantScope::Cluster
+        && all(api_groups.as_deref())
+        && all(resources.as_deref())
+        && all(Some(verbs))
+        && resource_names.as_deref().unwrap_or_default().is_empty()
+}
+
+/// Who may do everything.
+fn administrators(grants: &[Grant<'_>], examined: &Examined, release: &Release, results: &mut CheckResults) {
+    let mut told = BTreeSet::new();
+    for grant in grants.iter().filter(|grant| is_of_all(grant)) {
+        if !told.insert(&grant.binding) {
+            continue;
+        }
+        let code = FindingCode::AdministratorRights;
+        let subjects = unexpected(code, grant, examined, release, results);
+        if !subjects.is_empty() {
+            let message = format!("{} may do everything, by {}", listed(&subjects), grant.role);
+            results.find(
+                code,
+                &grant.binding,
+                "subjects",
+                message,
+                "to lift every rule, stamp any node and act as anybody",
+                remedy(
+                    &grant.binding,
+                    &grant.role,
+                    &subjects,
+                    subjects.len() < grant.subjects.len(),
+                    "give it what they need and no more",
+                ),
+            );
+        }
+    }
+}
+
+/// The subjects of `grant` who are not meant to have the right `code`. Of those who are, it is told why.
+fn unexpected(
+    code: FindingCode,
+    grant: &Grant<'_>,
+    examined: &Examined,
+    release: &Release,
+    results: &mut CheckResults,
+) -> BTreeSet<Subject> {
+    let mut unexpected = BTreeSet::new();
+    for subject in &grant.subjects {
+        let why = match expectation(code, grant.role_name, subject, release) {
+            // Kubernetes' own parts are in every cluster, and nobody can do without them.
+            Some(Expectation::Kubernetes) => continue,
+            Some(Expectation::Administrators) => "who may do everything; guarded by who gives out certificates",
+            Some(Expectation::Chart) => "as the chart's values say",
+            Some(Expectation::Operator) => "the operator itself",
+            None if examined.trusted.contains(subject) => "trusted, as --trust says",
+            None => {
+                unexpected.insert(subject.clone());
+                continue;
+            }
+        };
+        let by = format!("{} to {} ({why})", grant.binding, grant.role);
+        results.declared.push(DeclaredRight { code, subject: subject.to_string(), by });
+    }
+    unexpected
+}
+
+impl GuardedPlaces<'_> {
+    /// Where `grant` gives `right`, in words; nothing where that is nowhere that matters.
+    fn place(&self, right: &WatchedRight, grant: &Grant<'_>) -> Option<String> {
+        let namespace = match &grant.scope {
+            GrantScope::Cluster if right.is_of_namespaces() => return Some(" in every namespace".to_owned()),
+            GrantScope::Cluster => return Some(String::new()),
+            GrantScope::Namespace(namespace) => namespace,
+        };
+        let matters = match right.place {
+            WatchedPlace::Cluster => false,
+            WatchedPlace::Anywhere => true,
+            WatchedPlace::Accounts => self.accounts.contains(namespace),
+            WatchedPlace::Exempt => self.release.exempt.contains(namespace),
+            WatchedPlace::Own => self.release.namespace == *namespace,
+        };
+        matters.then(|| format!(" in namespace {namespace}"))
+    }
+
+    fn look(
+        &self,
+        entry: usize,
+        right: &WatchedRight,
+        grant: &Grant<'_>,
+        examined: &Examined,
+        found: &mut BTreeMap<RightKey, FoundRight>,
+        results: &mut CheckResults,
+    ) {
+        if right.guarded && self.is_enforced {
+            return;
+        }
+        let Some(place) = self.place(right, grant) else { return };
+        let Some(ways) = right.ways(grant.rule) else { return };
+        let subjects = unexpected(right.code, grant, examined, self.release, results);
+        if subjects.is_empty() {
+            return;
+        }
+        let known = found.entry((entry, grant.binding.clone())).or_default();
+        known.role.clone_from(&grant.role);
+        known.subjects.extend(subjects);
+        known.is_unlimited = known.is_unlimited || ways.names.is_empty();
+        known.shares = known.subjects.len() < grant.subjects.len();
+        known.place = place;
+        known.names.extend(ways.names);
+        for request in ways.requests {
+            if !known.requests.contains(&request) {
+                known.requests.push(request);
+            }
+        }
+    }
+}
+
+fn tell(watched: &WatchedRight, binding: &str, right: &FoundRight, results: &mut CheckResults) {
+    let FoundRight { role, subjects, requests, names, is_unlimited, place, shares } = right;
+    let requests = requests.join("; ");
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let limit = if *is_unlimited || names.is_empty() { String::new() } else { format!(" (of {})", names.join(", ")) };
+    let message = format!("{} may {requests}{limit}{place}, by {role}", listed(subjects));
+    results.find(
+        watched.code,
+        binding,
+        format!("{role}: {requests}"),
+        message,
+        watched.allows,
+        remedy(binding, role, subjects, *shares, watched.remedy),
+    );
+}
+
+/// How many subjects a sentence names.
+const NAMED: usize = 5;
+
+fn listed(subjects: &BTreeSet<Subject>) -> String {
+    let named: Vec<String> = subjects.iter().take(NAMED).map(ToString::to_string).collect();
+    match subjects.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+/// What to do about `subjects`, who have a right by `binding` and `role`: `shares` says whether others have it by the same
+/// binding who are meant to.
+fn remedy(binding: &str, role: &str, subjects: &BTreeSet<Subject>, shares: bool, otherwise: &str) -> String {
+    let object = arguments(binding);
+    let first = if shares {
+        format!("`kubectl edit {object}`, and take {} out of its subjects", listed(subjects))
+    } else {
+        format!("`kubectl delete {object}`")
+    };
+    // Kubernetes puts its own roles back as they were, and others rest on them.
+    if is_of_kubernetes(role) {
+        format!("{first}; bind a role of their own in its place, and {otherwise}")
+    } else {
+        format!("{first}, or edit {role}: {otherwise}")
+    }
+}
+
+/// Whether `role` is one of those that every API server makes.
+fn is_of_kubernetes(role: &str) -> bool {
+    role.strip_prefix("ClusterRole ")
+        .is_some_and(|name| name.starts_with("system:") || ["cluster-admin", "admin", "edit", "view"].contains(&name))
+}
+
+/// An object as arguments of kubectl.
+pub(super) fn arguments(object: &str) -> String {
+    let Some((kind, name)) = object.split_once(' ') else { return object.to_owned() };
+    let kind = kind.to_lowercase();
+    match name.split_once('/') {
+        Some((namespace, name)) => format!("{kind} -n {namespace} {name}"),
+        None => format!("{kind} {name}"),
+    }
+}
