@@ -460,7 +460,7 @@ impl Engine {
                 tracing::info!(object, "not moved: it is gone");
             }
             WriteFailure::Refused(said) | WriteFailure::OverBudget(said) if target.moves_pods() => {
-                tracing::info!(object, said, "not moved")
+                tracing::info!(object, said, "not moved");
             }
             WriteFailure::Timeout if target.moves_pods() => {
                 tracing::warn!(object, "not moved: no answer in time; somebody's webhook may hold it up");
