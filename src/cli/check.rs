@@ -14,7 +14,8 @@ use clap::{Parser, value_parser};
 use k8s_openapi::{
     api::{
         admissionregistration::v1::{
-            MutatingAdmissionPolicy, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+            MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
+            ValidatingAdmissionPolicyBinding,
         },
         coordination::v1::Lease,
     },
@@ -218,6 +219,11 @@ async fn found_admission(client: &Client, completes: bool) -> anyhow::Result<Fou
         let mutations: Api<MutatingAdmissionPolicy> = Api::all(client.clone());
         for object in mutations.list(&list).await.context("mutating admission policies cannot be listed")? {
             found.insert((AdmissionKind::Mutation, name(&object.metadata)), digest(&object.metadata, &object.spec));
+        }
+        let bindings: Api<MutatingAdmissionPolicyBinding> = Api::all(client.clone());
+        for object in bindings.list(&list).await.context("bindings of mutating admission policies cannot be listed")? {
+            let digest = digest(&object.metadata, &object.spec);
+            found.insert((AdmissionKind::MutatingBinding, name(&object.metadata)), digest);
         }
     }
     Ok(found)

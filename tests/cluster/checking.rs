@@ -61,7 +61,7 @@ async fn check(_: &Context) -> Result<()> {
     apply(&cluster.admin(), &policy).await?;
     let (code, said) = checked(account, "60").await?;
     ensure!(
-        code == Some(0) && said.contains("10 admission objects of the chart as they must be, 1 policy in Enforce"),
+        code == Some(0) && said.contains("12 admission objects of the chart as they must be, 1 policy in Enforce"),
         "{code:?} {said}"
     );
 

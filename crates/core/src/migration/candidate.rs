@@ -186,11 +186,14 @@ pub(super) fn misplaced<'u, 'a>(
     // workload the last first, as its controller does.
     let order = |pod: &&MisplacedPod<'a>| (Reverse(pod.pod.is_ready()), ordinal(pod.key), pod.key);
     let removal = |steps| Some(Candidate { owned, steps, cause: MigrationCause::Overdue, paced: true, failures });
-    if let Some(next) = by(MigrationMethod::DeleteOverdue).max_by_key(order) {
-        return removal(CandidateSteps::Deletion(named(next.key, next.pod)));
-    }
-    if let Some(next) = by(MigrationMethod::EvictOverdue).max_by_key(order) {
-        return removal(evictions(vec![next]));
+    let removed = by(MigrationMethod::DeleteOverdue).map(|pod| (order(&pod), pod, true));
+    let removed = removed.chain(by(MigrationMethod::EvictOverdue).map(|pod| (order(&pod), pod, false)));
+    if let Some((_, next, is_deleted)) = removed.max_by_key(|(order, ..)| *order) {
+        return removal(if is_deleted {
+            CandidateSteps::Deletion(named(next.key, next.pod))
+        } else {
+            evictions(vec![next])
+        });
     }
     let next = by(MigrationMethod::EvictOneByOne).max_by_key(order)?;
     if !next.pod.is_ready() || others_ready(owned, next.pod) {
@@ -201,8 +204,10 @@ pub(super) fn misplaced<'u, 'a>(
     if let Some(next) = overdue.max_by_key(order) {
         match next_removal(context.refused_removals.get(&next.pod.uid).copied()) {
             OverdueRemoval::Evict => return removal(evictions(vec![next])),
-            OverdueRemoval::Delete => return removal(CandidateSteps::Deletion(named(next.key, next.pod))),
-            OverdueRemoval::Wait => {}
+            OverdueRemoval::Delete if owned.bears_deletion() => {
+                return removal(CandidateSteps::Deletion(named(next.key, next.pod)));
+            }
+            OverdueRemoval::Delete | OverdueRemoval::Wait => {}
         }
     }
     notes.extend(free.iter().map(|(pod, _)| (pod.key, BlockedReason::OthersNotReady)));
@@ -225,9 +230,10 @@ pub fn is_still_due(
     };
     let mut misplaced = owned.misplaced.iter().filter(may_begin);
     match (cause, pod) {
-        (MigrationCause::Overdue, Some(pod)) => {
-            misplaced.any(|found| found.pod.uid == pod && owned.can_spare(found.pod))
-        }
+        (MigrationCause::Overdue, Some(pod)) => misplaced.any(|found| {
+            let is_due = found.worst() == Compliance::Violating && found.tolerated_for().is_some();
+            found.pod.uid == pod && is_due && owned.can_spare(found.pod)
+        }),
         (MigrationCause::Violating | MigrationCause::Expiring, Some(pod)) => {
             misplaced.any(|found| found.pod.uid == pod)
         }
@@ -293,6 +299,7 @@ fn overdue_method(
     why: BlockedReason,
     (facts, fit, context): (&PlacementFacts<'_>, &mut FitChecker<'_, '_>, &MigrationContext<'_>),
 ) -> Result<MigrationMethod, BlockedReason> {
+    is_replaceable(owned, pod.pod, context)?;
     let strategy = ReplacementStrategy::of(owned, Some(pod), context.reverting.contains(&owned.uid));
     match strategy.method(template_state(owned), pod.revision, WantedAction::Evict) {
         Ok(MigrationMethod::EvictAll) => {}
@@ -319,8 +326,8 @@ fn overdue_method(
     }
     match next_removal(context.refused_removals.get(&pod.pod.uid).copied()) {
         OverdueRemoval::Evict => Ok(MigrationMethod::EvictOverdue),
-        OverdueRemoval::Delete => Ok(MigrationMethod::DeleteOverdue),
-        OverdueRemoval::Wait => Err(why),
+        OverdueRemoval::Delete if owned.bears_deletion() => Ok(MigrationMethod::DeleteOverdue),
+        OverdueRemoval::Delete | OverdueRemoval::Wait => Err(why),
     }
 }
 

@@ -8,8 +8,8 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use core::time::Duration;
 
 use crate::{
-    cluster_objects::{ObjectUid, Pod},
-    compliance::{Compliance, ComplianceReport, MisplacedPod, OwnedPods},
+    cluster_objects::{ControllerSpec, ObjectUid, Pod},
+    compliance::{Compliance, ComplianceReport, MisplacedPod, OwnedPods, PodOwner},
     instant::Timestamp,
     policy::LossAction,
 };
@@ -33,8 +33,9 @@ pub enum RemovalStage {
 pub struct RefusedRemoval {
     /// What was asked for.
     pub stage: RemovalStage,
-    /// Whether a disruption budget refused it, and not somebody's admission.
-    pub by_budget: bool,
+    /// Whether disruption budgets, and not somebody's admission, have refused its eviction past its deadline again and again,
+    /// for as long as a step of a move may take.
+    pub budget_persists: bool,
     /// Whether that is waited out.
     pub is_waited_out: bool,
 }
@@ -44,24 +45,23 @@ pub struct RefusedRemoval {
 pub enum OverdueRemoval {
     /// Its eviction is asked for.
     Evict,
-    /// It is deleted: its budget has refused its eviction.
+    /// It is deleted: its budget never lets it go.
     Delete,
     /// What refused it last is waited out.
     Wait,
 }
 
-/// What is asked next for a pod past its deadline, of which `refused` was refused last.
+/// What is asked next for a pod past its deadline, of which `refused` was refused last. A budget that says no once may say
+/// yes a moment later, when the pod of another workload that shares it is ready again, or somebody's drain is over; one that
+/// never does is what the deadline is for. Right before a deletion an eviction was refused.
 #[must_use]
 pub fn next_removal(refused: Option<RefusedRemoval>) -> OverdueRemoval {
-    let Some(RefusedRemoval { stage, by_budget, is_waited_out }) = refused else { return OverdueRemoval::Evict };
-    match (stage, by_budget, is_waited_out) {
-        // The deadline has come since: it is asked for once more.
-        (RemovalStage::Eviction, true | false, true | false) | (RemovalStage::OverdueEviction, false, false) => {
-            OverdueRemoval::Evict
-        }
-        (RemovalStage::OverdueEviction, true, true | false) | (RemovalStage::Deletion, true | false, false) => {
-            OverdueRemoval::Delete
-        }
+    let Some(RefusedRemoval { stage, budget_persists, is_waited_out }) = refused else { return OverdueRemoval::Evict };
+    match (stage, budget_persists, is_waited_out) {
+        // The deadline has come since, or what was refused is old: it is asked for once more.
+        (RemovalStage::Eviction, true | false, true | false)
+        | (RemovalStage::OverdueEviction | RemovalStage::Deletion, true | false, false) => OverdueRemoval::Evict,
+        (RemovalStage::OverdueEviction, true, true) => OverdueRemoval::Delete,
         (RemovalStage::OverdueEviction, false, true) | (RemovalStage::Deletion, true | false, true) => {
             OverdueRemoval::Wait
         }
@@ -112,10 +112,31 @@ impl MisplacedPod<'_> {
 }
 
 impl OwnedPods<'_> {
-    /// Whether `pod` may go though nothing of it stands elsewhere yet: it is not ready, or another one is.
+    /// Whether `pod` may go though nothing of it stands elsewhere yet: it is not ready, or another one is, none of them is on
+    /// its way out, and as many are there as are wanted.
     #[must_use]
     pub fn can_spare(&self, pod: &Pod) -> bool {
-        !pod.is_ready() || self.pods.ready > 1
+        let is_whole = match self.owner {
+            PodOwner::Known(_, controller) => self.pods.staying() >= controller.replicas,
+            PodOwner::Unknown(_) | PodOwner::None(..) => true,
+        };
+        !pod.is_ready() || (self.pods.ready > 1 && self.pods.terminating == 0 && is_whole)
+    }
+
+    /// Whether one of its pods may be deleted where its eviction is refused. What is deleted is not marked as disrupted, so
+    /// that a Job counts it as a failure whatever its rules say of disruptions.
+    #[must_use]
+    pub fn bears_deletion(&self) -> bool {
+        match self.owner {
+            PodOwner::Known(_, controller) => match controller.spec {
+                ControllerSpec::Job { .. } | ControllerSpec::CronJob => false,
+                ControllerSpec::Deployment { .. }
+                | ControllerSpec::ReplicaSet
+                | ControllerSpec::StatefulSet { .. }
+                | ControllerSpec::DaemonSet { .. } => true,
+            },
+            PodOwner::Unknown(_) | PodOwner::None(..) => true,
+        }
     }
 }
 
@@ -164,13 +185,22 @@ impl Violations {
         })
     }
 
-    /// What is to be announced at `now`, which is remembered.
-    pub(super) fn announce<'a>(&mut self, report: &ComplianceReport<'a>, now: Timestamp) -> Vec<DeadlineNotice<'a>> {
+    /// What is to be announced at `now` of pods that their deadline `ends`, which is remembered.
+    pub(super) fn announce<'a>(
+        &mut self,
+        report: &ComplianceReport<'a>,
+        now: Timestamp,
+        ends: impl Fn(ObjectUid, &str) -> bool,
+    ) -> Vec<DeadlineNotice<'a>> {
         let mut notices: BTreeMap<ObjectUid, Vec<(&'a str, PodDeadline)>> = BTreeMap::new();
         let mut told = Vec::new();
         for (owned, pod, deadline) in self.deadlines(report) {
             let is_told = self.0.get(&pod.pod.uid).is_some_and(|known| known.announced);
-            if !is_told && !pod.pod.terminating && deadline.at.before(ANNOUNCED_BEFORE) <= now {
+            if !is_told
+                && !pod.pod.terminating
+                && ends(owned.uid, pod.key)
+                && deadline.at.before(ANNOUNCED_BEFORE) <= now
+            {
                 notices.entry(owned.uid).or_default().push((pod.key, deadline));
                 told.push(pod.pod.uid);
             }
@@ -198,26 +228,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn past_its_deadline_a_pod_is_evicted_and_past_its_budget_deleted() {
+    fn past_its_deadline_a_pod_is_evicted_and_past_a_budget_that_never_lets_go_deleted() {
         use OverdueRemoval::{Delete, Evict, Wait};
         use RemovalStage::{Deletion, Eviction, OverdueEviction};
         assert_eq!(next_removal(None), Evict);
-        for (stage, by_budget, is_waited_out, expected) in [
+        for (stage, budget_persists, is_waited_out, expected) in [
             (Eviction, true, true, Evict),
             (Eviction, true, false, Evict),
             (Eviction, false, true, Evict),
             (Eviction, false, false, Evict),
             (OverdueEviction, true, true, Delete),
-            (OverdueEviction, true, false, Delete),
-            // Somebody's admission said no, and no budget: it is asked again, and never deleted for that.
+            // It is old: the budget may have room again.
+            (OverdueEviction, true, false, Evict),
+            // Somebody's admission said no, or a budget that may say yes in a moment.
             (OverdueEviction, false, true, Wait),
             (OverdueEviction, false, false, Evict),
             (Deletion, true, true, Wait),
-            (Deletion, true, false, Delete),
+            (Deletion, true, false, Evict),
             (Deletion, false, true, Wait),
-            (Deletion, false, false, Delete),
+            (Deletion, false, false, Evict),
         ] {
-            let refused = RefusedRemoval { stage, by_budget, is_waited_out };
+            let refused = RefusedRemoval { stage, budget_persists, is_waited_out };
             assert_eq!(next_removal(Some(refused)), expected, "{refused:?}");
         }
     }

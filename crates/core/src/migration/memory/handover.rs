@@ -12,7 +12,7 @@ use super::MigrationMemory;
 use crate::{
     cluster_objects::{ClusterObjects, ObjectUid, Pod, PodPhase},
     instant::Timestamp,
-    migration::{AwaitedChange, deadline::Violations},
+    migration::{AwaitedChange, STEP_DEADLINE, deadline::Violations},
     monotonic::MonotonicTime,
 };
 
@@ -27,7 +27,9 @@ impl MigrationMemory {
         violating: impl IntoIterator<Item = (ObjectUid, Timestamp)>,
         now: MonotonicTime,
     ) -> Self {
-        let mut memory = Self { violations: Violations::recorded(violating), ..Self::default() };
+        // What whoever led before has removed may still be on its way, and its replacement too: so long a step may take.
+        let forces_from = Some(now + STEP_DEADLINE);
+        let mut memory = Self { violations: Violations::recorded(violating), forces_from, ..Self::default() };
         let recorded: BTreeMap<ObjectUid, u32> = recorded.into_iter().collect();
         if recorded.is_empty() {
             return memory;

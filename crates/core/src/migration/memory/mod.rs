@@ -68,6 +68,8 @@ pub struct MigrationMemory {
     under_way: BTreeMap<ObjectUid, (usize, MonotonicTime)>,
     /// Since when pods violate whose levels have a deadline.
     violations: Violations,
+    /// From when on deadlines are enforced.
+    forces_from: Option<MonotonicTime>,
 }
 
 /// Pods that were evicted and are not made anew.
@@ -92,8 +94,10 @@ struct MoveBackoff {
 struct RefusedEviction {
     /// What was asked for.
     stage: RemovalStage,
-    /// Whether a budget refused it.
-    by_budget: bool,
+    /// The most resolute of what was asked for, which is told once.
+    told: RemovalStage,
+    /// Since when budgets alone have refused its eviction past its deadline, again and again.
+    by_budget_since: Option<MonotonicTime>,
     failures: u32,
     not_before: MonotonicTime,
     said: String,
@@ -183,11 +187,19 @@ impl MigrationMemory {
         let mut ended = self.end_moves(report, surroundings, now);
         self.drop_unsent(report, settings, surroundings, &mut ended);
         self.violations.observe(report, wall);
-        let announced = self.violations.announce(report, wall);
-        let deadlines: BTreeMap<_, _> =
+        let mut deadlines: BTreeMap<_, _> =
             self.violations.deadlines(report).map(|(_, pod, deadline)| (pod.pod.uid, deadline)).collect();
+        // What is forced waits for no replacement but its own, and what whoever led before has begun is not known.
+        let forced_from = self.forces_from.filter(|from| *from > now).map(|from| wall.after(from.since(now)));
+        let enforced: BTreeMap<_, _> = deadlines
+            .iter()
+            .map(|(pod, deadline)| {
+                let at = forced_from.map_or(deadline.at, |from| deadline.at.max(from));
+                (*pod, PodDeadline { at, ..*deadline })
+            })
+            .collect();
         let MigrationPlan { migrations, blocked, waiting, stranded } =
-            self.plan(objects, facts, report, settings, &deadlines);
+            self.plan(objects, facts, report, settings, &enforced);
         let mut waiting: BTreeMap<_, _> = waiting.into_iter().map(|uid| (uid, MoveWait::Turn)).collect();
         let mut begun = Vec::new();
         for due in migrations {
@@ -199,11 +211,23 @@ impl MigrationMemory {
                 begun.push((due, is_told));
             }
         }
+        // What a deadline does not end is not announced by it either.
+        let ends = |owner: ObjectUid, pod: &str| {
+            let why = blocked.get(&owner).and_then(|pods| pods.get(pod));
+            why.is_none_or(|why| why.yields_to_deadline() || matches!(why, BlockedReason::LastReady))
+        };
+        let announced = self.violations.announce(report, wall, ends);
+        for owned in report.workloads.values() {
+            for pod in owned.misplaced.iter().filter(|pod| !ends(owned.uid, pod.key)) {
+                deadlines.remove(&pod.pod.uid);
+            }
+        }
         self.forget(objects, facts, report, now);
         let is_due_again = self.watch_rollouts(&blocked, now);
         waiting.retain(|uid, _| !self.in_flight.contains_key(uid));
         let marks = blocked.values().flat_map(BTreeMap::values).filter_map(BlockedReason::ends_at);
-        let next = marks.filter(|then| *then > wall).chain(self.violations.next(report, wall)).min();
+        let violations = self.violations.next(report, wall).into_iter().chain(forced_from);
+        let next = marks.filter(|then| *then > wall).chain(violations).min();
         self.undisturbed_until = next.map(|then| now + then.since(wall));
         MigrationLook { ended, begun, blocked, waiting, stranded, announced, deadlines, is_due_again }
     }
@@ -238,8 +262,9 @@ impl MigrationMemory {
                 .refused
                 .iter()
                 .map(|(pod, refused)| {
-                    let RefusedEviction { stage, by_budget, not_before, .. } = refused;
-                    (*pod, RefusedRemoval { stage: *stage, by_budget: *by_budget, is_waited_out: *not_before > now })
+                    let RefusedEviction { stage, by_budget_since, not_before, .. } = refused;
+                    let budget_persists = by_budget_since.is_some_and(|since| since + STEP_DEADLINE <= now);
+                    (*pod, RefusedRemoval { stage: *stage, budget_persists, is_waited_out: *not_before > now })
                 })
                 .collect(),
             deadlines,
@@ -283,7 +308,7 @@ impl MigrationMemory {
             // What is asked for past a deadline is told once, whatever was refused before.
             AwaitedChange::Replacement { pods, .. } => pods.iter().any(|pod| {
                 let stages = flight.steps.get(&StepTarget::Pod(*pod)).and_then(|step| stage(step, due.cause));
-                self.refused.get(pod).is_some_and(|refused| stages == Some(refused.stage))
+                self.refused.get(pod).is_some_and(|refused| stages <= Some(refused.told))
             }),
             AwaitedChange::Rollout { .. } => false,
         };
@@ -389,10 +414,27 @@ impl MigrationMemory {
                 AwaitedChange::Replacement { pods, .. },
             ) => {
                 if let Some(((_, said), stage)) = refusal.zip(stage) {
-                    let before = self.refused.get(&pod).map_or(0, |refused| refused.failures);
-                    let failures = before.saturating_add(1).min(MOST_FAILURES);
+                    let before = self.refused.get(&pod);
+                    // Past its deadline one that is asked for in the ordinary way is asked for past its deadline as well.
+                    let stage = match (stage, before.map(|before| before.stage)) {
+                        (RemovalStage::Eviction, Some(RemovalStage::OverdueEviction | RemovalStage::Deletion)) => {
+                            RemovalStage::OverdueEviction
+                        }
+                        (stage, _) => stage,
+                    };
+                    let told = before.map_or(stage, |before| before.told.max(stage));
+                    let failures = before.map_or(0, |refused| refused.failures).saturating_add(1).min(MOST_FAILURES);
                     let not_before = now + doubled(REFUSAL, failures, LONGEST_REFUSAL);
-                    self.refused.insert(pod, RefusedEviction { stage, by_budget, failures, not_before, said });
+                    // What was not asked for in between may have been let go in between.
+                    let row = before.filter(|before| now < before.not_before + STEP_DEADLINE);
+                    let row = row.and_then(|before| before.by_budget_since);
+                    let by_budget_since = match (stage, by_budget) {
+                        (RemovalStage::OverdueEviction, true) => Some(row.unwrap_or(now)),
+                        (RemovalStage::Deletion, true | false) => row,
+                        (RemovalStage::OverdueEviction, false) | (RemovalStage::Eviction, true | false) => None,
+                    };
+                    self.refused
+                        .insert(pod, RefusedEviction { stage, told, by_budget_since, failures, not_before, said });
                 }
                 pods.remove(&pod);
                 pods.is_empty()

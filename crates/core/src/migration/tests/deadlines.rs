@@ -8,7 +8,7 @@ use crate::{monotonic::MonotonicTime, pod_lifecycle::NotNow};
 
 const NOW: Timestamp = Timestamp::EPOCH;
 const BY_BUDGET: RefusedRemoval =
-    RefusedRemoval { stage: RemovalStage::OverdueEviction, by_budget: true, is_waited_out: true };
+    RefusedRemoval { stage: RemovalStage::OverdueEviction, budget_persists: true, is_waited_out: true };
 
 /// The scene with the deadline of every pod at its instant.
 fn overdue(mut scene: Scene) -> Scene {
@@ -37,7 +37,9 @@ fn forms() -> Vec<(ControllerSpec, &'static str, &'static str)> {
         (stateful(true), "overdue: evict app-1", "overdue: delete app-1"),
         (ControllerSpec::ReplicaSet, "violating: evict app-1", "overdue: delete app-1"),
         (ControllerSpec::DaemonSet { on_delete: false, updated: 0 }, "shop/app-0: DaemonSet", "shop/app-0: DaemonSet"),
-        (job(Some(3)), "violating: evict app-1", "overdue: delete app-1"),
+        // What is deleted counts as a failure, whatever the Job says of disruptions.
+        (job(Some(3)), "violating: evict app-1", "shop/app-0: DisruptionBudget"),
+        (job(None), "violating: evict app-1", "shop/app-0: DisruptionBudget"),
         // It would not be made anew.
         (job(Some(0)), "shop/app-0: JobWouldFail", "shop/app-0: JobWouldFail"),
     ]
@@ -155,9 +157,14 @@ impl Story {
 
     /// Looks after so many hours: what is asked for, and what is announced.
     fn look(&mut self, hours: u64) -> (Vec<String>, Vec<String>) {
+        self.look_after(hours * 60)
+    }
+
+    /// The same after so many minutes.
+    fn look_after(&mut self, minutes: u64) -> (Vec<String>, Vec<String>) {
         let (memory, scene) = (&mut self.memory, &self.scene);
-        let now = MonotonicTime::after(Duration::from_hours(hours));
-        let wall = NOW.after(Duration::from_hours(hours));
+        let now = MonotonicTime::after(Duration::from_mins(minutes));
+        let wall = NOW.after(Duration::from_mins(minutes));
         scene.assessed(|objects, facts, report| {
             let stopped = BTreeMap::new();
             let settings = LookSettings { limits: MigrationLimits::default(), now, wall, stopped: &stopped };
@@ -175,10 +182,14 @@ impl Story {
 
     /// The budget refuses what was asked for.
     fn refuse(&mut self, hours: u64) {
+        self.refuse_after(hours * 60);
+    }
+
+    fn refuse_after(&mut self, minutes: u64) {
         let asked: Vec<_> = self.memory.requested().map(|(owner, step)| (owner, step.target())).collect();
         for (owner, target) in asked {
             let answer = StepAnswer::OverBudget("needs 2 healthy pods and has 2".to_owned());
-            self.memory.on_answer(owner, target, answer, MonotonicTime::after(Duration::from_hours(hours)));
+            self.memory.on_answer(owner, target, answer, MonotonicTime::after(Duration::from_mins(minutes)));
         }
     }
 }
@@ -197,13 +208,57 @@ fn a_deadline_is_announced_a_day_before_and_then_the_budget_holds_no_more() {
     story.refuse(49);
     assert_eq!(story.look(71).0, ["evict shop/db-1"]);
     story.refuse(71);
-    // At the deadline its eviction is asked for once more, and then it is deleted.
-    assert_eq!(story.look(72).0, ["evict shop/db-1"]);
-    story.refuse(72);
-    let asked = story.look(72).0;
-    assert!(asked == ["evict shop/db-1"] || asked == ["delete shop/db-1"], "{asked:?}");
-    story.refuse(72);
-    assert_eq!(story.look(72).0, ["delete shop/db-1"]);
+    // At the deadline its eviction is asked for once more. A budget that says no once may say yes a moment later.
+    let hour = 60;
+    assert_eq!(story.look_after(72 * hour).0, ["evict shop/db-1"]);
+    story.refuse_after(72 * hour);
+    let mut asked = Vec::new();
+    for minute in 1..10 {
+        for _ in 0..2 {
+            asked.extend(story.look_after(72 * hour + minute).0);
+            story.refuse_after(72 * hour + minute);
+        }
+    }
+    assert!(asked.iter().all(|step| step.starts_with("evict")) && !asked.is_empty(), "{asked:?}");
+    let mut asked = Vec::new();
+    for minute in 11..=13 {
+        for _ in 0..2 {
+            asked.extend(story.look_after(72 * hour + minute).0);
+            story.refuse_after(72 * hour + minute);
+        }
+    }
+    assert!(asked.contains(&"delete shop/db-1".to_owned()), "{asked:?}");
+}
+
+#[test]
+fn a_refusal_of_long_ago_deletes_nothing() {
+    let mut story = Story::new(2);
+    for hours in [0, 72, 74, 76, 78] {
+        let (asked, _) = story.look(hours);
+        assert!(asked.iter().all(|step| step.starts_with("evict")), "{hours}: {asked:?}");
+        story.refuse(hours);
+    }
+}
+
+#[test]
+fn whoever_takes_over_forces_nothing_for_as_long_as_a_step_may_take() {
+    let mut story = Story::new(2);
+    let uids: Vec<_> = story.scene.pods.values().map(|pod| (pod.uid, NOW)).collect();
+    let begin = MonotonicTime::after(Duration::from_hours(80));
+    let none: Vec<(ObjectUid, u32)> = Vec::new();
+    story.memory = story.scene.assessed(|objects, _, _| MigrationMemory::taken_over(objects, none, uids, begin));
+    // What is asked for ahead of a deadline, by its budget.
+    assert_eq!(story.look_after(80 * 60).0, ["evict shop/db-1"]);
+    story.refuse_after(80 * 60);
+    let mut forced = Vec::new();
+    for minute in 1..30 {
+        for _ in 0..2 {
+            let (asked, _) = story.look_after(80 * 60 + minute);
+            forced.extend(asked.into_iter().filter(|step| step.starts_with("delete")).map(|_| minute));
+            story.refuse_after(80 * 60 + minute);
+        }
+    }
+    assert!(forced.first().is_some_and(|minute| *minute >= 20), "{forced:?}");
 }
 
 #[test]
