@@ -226,6 +226,7 @@ impl MigrationMemory {
         let is_due_again = self.watch_rollouts(&blocked, now);
         waiting.retain(|uid, _| !self.in_flight.contains_key(uid));
         let marks = blocked.values().flat_map(BTreeMap::values).filter_map(BlockedReason::ends_at);
+        let forced_from = forced_from.filter(|_| !enforced.is_empty());
         let violations = self.violations.next(report, wall).into_iter().chain(forced_from);
         let next = marks.filter(|then| *then > wall).chain(violations).min();
         self.undisturbed_until = next.map(|then| now + then.since(wall));
