@@ -9,7 +9,7 @@ use super::{Check, CheckResults, Examined, ExaminedKind, FindingCode, namespaces
 use crate::{api::PlacementPool, convert, lint::is_claimable, operator::clock_skew::TOLERANCE};
 use rempart_core::{
     catalogue::Pool,
-    keys::STAMP_DOMAIN,
+    keys::is_stamp,
     name::PoolName,
     pool_membership::{NodeIdentity, claims},
     selector::Labels,
@@ -133,10 +133,7 @@ fn virtual_nodes(examined: &Examined, results: &mut CheckResults) {
     for node in examined.known(ExaminedKind::Node) {
         let Some(by) = virtual_by(node) else { continue };
         let labels = texts(node, "/metadata/labels");
-        let is_stamped = labels.keys().any(|key| {
-            key.split_once('/')
-                .is_some_and(|(domain, _)| domain == STAMP_DOMAIN || domain.ends_with(&format!(".{STAMP_DOMAIN}")))
-        });
+        let is_stamped = labels.keys().any(|key| is_stamp(key));
         let whose = match pool_of(&pools, node) {
             Some(pool) => format!("is of pool {}", pool.name),
             None if is_stamped => "carries stamps".to_owned(),

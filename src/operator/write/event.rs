@@ -54,22 +54,26 @@ impl EventRequest {
     /// Of the policy `name`.
     #[must_use]
     pub fn of_policy(name: &str, uid: Option<String>, reason: &'static str, note: String, at: Timestamp) -> Self {
-        let about = ObjectReference {
-            api_version: Some(PlacementPolicy::api_version(&()).into_owned()),
-            kind: Some(PlacementPolicy::kind(&()).into_owned()),
-            name: Some(name.to_owned()),
-            uid,
-            ..ObjectReference::default()
-        };
-        Self { about, reason, action: "Judge", note, warning: false, at }
+        Self::of_declared::<PlacementPolicy>(name, uid, reason, note, at)
     }
 
     /// Of the pool `name`.
     #[must_use]
     pub fn of_pool(name: &str, uid: Option<String>, reason: &'static str, note: String, at: Timestamp) -> Self {
+        Self::of_declared::<PlacementPool>(name, uid, reason, note, at)
+    }
+
+    /// Of the object `name` of a kind that people declare.
+    fn of_declared<K: Resource<DynamicType = ()>>(
+        name: &str,
+        uid: Option<String>,
+        reason: &'static str,
+        note: String,
+        at: Timestamp,
+    ) -> Self {
         let about = ObjectReference {
-            api_version: Some(PlacementPool::api_version(&()).into_owned()),
-            kind: Some(PlacementPool::kind(&()).into_owned()),
+            api_version: Some(K::api_version(&()).into_owned()),
+            kind: Some(K::kind(&()).into_owned()),
             name: Some(name.to_owned()),
             uid,
             ..ObjectReference::default()

@@ -202,12 +202,10 @@ pub(super) fn misplaced<'u, 'a>(
     // Past its deadline it does not wait for them.
     let overdue = by(MigrationMethod::EvictOneByOne).filter(|pod| is_overdue(pod, context) && owned.can_spare(pod.pod));
     if let Some(next) = overdue.max_by_key(order) {
-        match next_removal(context.refused_removals.get(&next.pod.uid).copied()) {
+        match removal_of(owned, next.pod, context) {
             OverdueRemoval::Evict => return removal(evictions(vec![next])),
-            OverdueRemoval::Delete if owned.bears_deletion() => {
-                return removal(CandidateSteps::Deletion(named(next.key, next.pod)));
-            }
-            OverdueRemoval::Delete | OverdueRemoval::Wait => {}
+            OverdueRemoval::Delete => return removal(CandidateSteps::Deletion(named(next.key, next.pod))),
+            OverdueRemoval::Wait => {}
         }
     }
     notes.extend(free.iter().map(|(pod, _)| (pod.key, BlockedReason::OthersNotReady)));
@@ -324,10 +322,18 @@ fn overdue_method(
         // What refuses its eviction is asked again and again, and is the reason all the same.
         return Err(if matches!(why, BlockedReason::Budget(_)) { why } else { BlockedReason::LastReady });
     }
-    match next_removal(context.refused_removals.get(&pod.pod.uid).copied()) {
+    match removal_of(owned, pod.pod, context) {
         OverdueRemoval::Evict => Ok(MigrationMethod::EvictOverdue),
-        OverdueRemoval::Delete if owned.bears_deletion() => Ok(MigrationMethod::DeleteOverdue),
-        OverdueRemoval::Delete | OverdueRemoval::Wait => Err(why),
+        OverdueRemoval::Delete => Ok(MigrationMethod::DeleteOverdue),
+        OverdueRemoval::Wait => Err(why),
+    }
+}
+
+/// What is asked next for `pod`, past its deadline; nothing more where a deletion would come next and `owned` does not bear it.
+fn removal_of(owned: &OwnedPods<'_>, pod: &Pod, context: &MigrationContext<'_>) -> OverdueRemoval {
+    match next_removal(context.refused_removals.get(&pod.uid).copied()) {
+        OverdueRemoval::Delete if !owned.bears_deletion() => OverdueRemoval::Wait,
+        next @ (OverdueRemoval::Evict | OverdueRemoval::Delete | OverdueRemoval::Wait) => next,
     }
 }
 

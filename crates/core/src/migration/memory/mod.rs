@@ -190,16 +190,12 @@ impl MigrationMemory {
         let mut deadlines: BTreeMap<_, _> =
             self.violations.deadlines(report).map(|(_, pod, deadline)| (pod.pod.uid, deadline)).collect();
         // What is forced waits for no replacement but its own, and what whoever led before has begun is not known.
-        let forced_from = self.forces_from.filter(|from| *from > now).map(|from| wall.after(from.since(now)));
-        let enforced: BTreeMap<_, _> = deadlines
-            .iter()
-            .map(|(pod, deadline)| {
-                let at = forced_from.map_or(deadline.at, |from| deadline.at.max(from));
-                (*pod, PodDeadline { at, ..*deadline })
-            })
-            .collect();
+        let forced_from = self.forces_from.filter(|from| *from > now && !deadlines.is_empty());
+        let forced_from = forced_from.map(|from| wall.after(from.since(now)));
+        let none = BTreeMap::new();
+        let enforced = if forced_from.is_some() { &none } else { &deadlines };
         let MigrationPlan { migrations, blocked, waiting, stranded } =
-            self.plan(objects, facts, report, settings, &enforced);
+            self.plan(objects, facts, report, settings, enforced);
         let mut waiting: BTreeMap<_, _> = waiting.into_iter().map(|uid| (uid, MoveWait::Turn)).collect();
         let mut begun = Vec::new();
         for due in migrations {
@@ -226,7 +222,6 @@ impl MigrationMemory {
         let is_due_again = self.watch_rollouts(&blocked, now);
         waiting.retain(|uid, _| !self.in_flight.contains_key(uid));
         let marks = blocked.values().flat_map(BTreeMap::values).filter_map(BlockedReason::ends_at);
-        let forced_from = forced_from.filter(|_| !enforced.is_empty());
         let violations = self.violations.next(report, wall).into_iter().chain(forced_from);
         let next = marks.filter(|then| *then > wall).chain(violations).min();
         self.undisturbed_until = next.map(|then| now + then.since(wall));
