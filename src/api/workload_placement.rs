@@ -117,8 +117,8 @@ pub struct WorkloadPlacementStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaited_ready: Option<i32>,
 
-    /// Since when its pods stand on nodes that are not cleared for them, where their level has a deadline: for whoever takes
-    /// over from the operator, and for people. At most 64; of others it is counted from when they are next seen.
+    /// Since when its pods stand on nodes that are not cleared for them, level by level where it has a deadline: for whoever
+    /// takes over from the operator, and for people. At most 64; of others it is counted from when they are next seen.
     #[schemars(length(max = limits::VIOLATING_PODS), extend("x-kubernetes-list-type" = "atomic"))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub violating_since: Vec<ViolatingPod>,
@@ -139,7 +139,7 @@ pub struct WorkloadPlacementStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// Since when a pod stands on a node that is not cleared for it.
+/// Since when a pod stands on a node that is not cleared for a level of its.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ViolatingPod {
@@ -152,6 +152,16 @@ pub struct ViolatingPod {
     #[schemars(schema_with = "schema::repeated")]
     #[serde(default)]
     pub uid: String,
+
+    /// The policy.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
+    pub policy: String,
+
+    /// Its level.
+    #[schemars(schema_with = "schema::repeated")]
+    #[serde(default)]
+    pub level: String,
 
     /// Since when.
     #[schemars(schema_with = "schema::instant")]

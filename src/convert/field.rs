@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, FieldDiagnostic, FieldPath};
 pub struct Converted<T> {
     /// What could be read; `None` when the object means nothing without what could not.
     pub value: Option<T>,
-    /// What could not, in the order of the fields.
+    /// What could not, in the order of the fields; what costs nothing else comes last.
     pub problems: Vec<FieldDiagnostic>,
 }
 
@@ -35,6 +35,11 @@ impl<'a> FieldReader<'a> {
     /// A reader of an entry of this one's list.
     pub(super) fn entry(&mut self, index: usize) -> FieldReader<'_> {
         FieldReader { path: format!("{}[{index}]", self.path), problems: self.problems }
+    }
+
+    /// A reader at the same place whose problems are collected in `problems`.
+    pub(super) fn apart<'b>(&self, problems: &'b mut Vec<FieldDiagnostic>) -> FieldReader<'b> {
+        FieldReader { path: self.path.clone(), problems }
     }
 
     pub(super) fn refuse(&mut self, message: impl fmt::Display) {

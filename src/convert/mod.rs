@@ -2,8 +2,8 @@
 //!
 //! Nothing fails here: what cannot be read is left out and told by a
 //! [diagnostic](crate::diagnostic::FieldDiagnostic), and the core treats it as unknown.
-//! A wrong fact harms itself alone. A policy is different: what it demands must be known whole, so one wrong demand
-//! leaves nothing of it, and it clears nothing.
+//! A wrong fact harms itself alone, and so does a wrong wish, window or deadline. What a policy demands is different: it must
+//! be known whole, so one wrong demand leaves nothing of it, and it clears nothing.
 
 mod field;
 mod level_scheduling;

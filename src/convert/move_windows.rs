@@ -29,7 +29,7 @@ static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundl
 /// A year from which on every date of the calendar comes about before the search ends.
 const SEARCHED_YEARS: std::ops::Range<i32> = 2000..2028;
 
-/// Reads the windows of a level; `reader` is at their list. What cannot be read is none.
+/// Reads the windows of a level; `reader` is at their list. One that cannot be read never opens.
 pub(super) fn windows(found: &[api::MoveWindowSpec], reader: &mut FieldReader<'_>) -> MoveWindows {
     if found.is_empty() {
         return MoveWindows::default();

@@ -1,6 +1,8 @@
 //! Policy conversion: from a `PlacementPolicySpec` to the core's `Policy`.
 //!
-//! A policy with one field that cannot be used is no policy.
+//! A policy with one demand that cannot be read is no policy. What a level wishes among cleared places, and how and when its
+//! pods leave a place that is not cleared any more, is no demand: what of that cannot be read counts as not said, and places
+//! stay what they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +10,7 @@ use super::{
     field::{Converted, FieldReader, duration, length},
     selector::selector,
 };
-use crate::api;
+use crate::{api, diagnostic::FieldDiagnostic};
 use rempart_core::{
     coverage::SchemeLevel,
     instant::CalendarDay,
@@ -24,7 +26,7 @@ use rempart_core::{
     selector::Selector,
 };
 
-/// Reads the policy `name`. `None` when any part of it cannot be read: what it demands must be known whole.
+/// Reads the policy `name`. `None` when any part of what it demands cannot be read: that must be known whole.
 pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Converted<Policy> {
     let api::PlacementPolicySpec {
         mode,
@@ -36,7 +38,7 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Converted<Policy> 
         categories,
         exceptions,
     } = spec;
-    let mut problems = Vec::new();
+    let (mut problems, mut harmless) = (Vec::new(), Vec::new());
     let name = FieldReader::new("metadata.name", &mut problems).take(PolicyName::parse(name));
     let mut reader = FieldReader::new("spec", &mut problems);
     let namespaces = match namespace_selector {
@@ -45,7 +47,7 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Converted<Policy> 
     };
     let ordered = levels.iter().enumerate().filter_map(|(i, level)| {
         let mut reader = reader.field("levels");
-        self::level(level, reader.entry(i))
+        self::level(level, reader.entry(i), &mut harmless)
     });
     let ordered: Vec<_> = ordered.collect();
     let all = ordered.len() == levels.len();
@@ -82,6 +84,7 @@ pub fn policy(name: &str, spec: &api::PlacementPolicySpec) -> Converted<Policy> 
         }),
         _ => None,
     };
+    problems.extend(harmless);
     Converted { value, problems }
 }
 
@@ -97,16 +100,6 @@ pub fn policy_of_admission(name: &str, spec: &api::PlacementPolicySpec) -> Optio
         // That something is demanded is all that counts, and a demand for nothing would be a slip.
         *require = api::RequirementsSpec { max_pue: Some(1.0), ..api::RequirementsSpec::default() };
     }
-    for level in &mut spec.levels {
-        level.on_clearance_loss = None;
-        // A wish that cannot be read is none, and no reason to let go of a pod.
-        let mut problems = Vec::new();
-        drop(super::level_scheduling::scheduling(level, &mut FieldReader::new("", &mut problems)));
-        if !problems.is_empty() {
-            level.prefer.clear();
-            (level.spread, level.unreachable_after) = (None, None);
-        }
-    }
     for exception in &mut spec.exceptions {
         exception.pools.clear();
         DAY.clone_into(&mut exception.until);
@@ -114,14 +107,15 @@ pub fn policy_of_admission(name: &str, spec: &api::PlacementPolicySpec) -> Optio
     policy(name, &spec).value
 }
 
-fn level(level: &api::LevelSpec, mut reader: FieldReader<'_>) -> Option<Level> {
+/// Reads a level; problems of its wishes and of its moves are `harmless`.
+fn level(level: &api::LevelSpec, mut reader: FieldReader<'_>, harmless: &mut Vec<FieldDiagnostic>) -> Option<Level> {
     let api::LevelSpec { name, require, prefer: _, spread: _, unreachable_after: _, on_clearance_loss } = level;
     let require = require.as_ref().map(|found| requirements(found, &mut reader.field("require")));
     let on_loss = match on_clearance_loss {
-        Some(found) => on_loss(found, reader.field("onClearanceLoss")),
+        Some(found) => on_loss(found, reader.apart(harmless).field("onClearanceLoss")),
         None => OnClearanceLoss::default(),
     };
-    let scheduling = super::level_scheduling::scheduling(level, &mut reader);
+    let scheduling = super::level_scheduling::scheduling(level, &mut reader.apart(harmless));
     let name = reader.field("name").take(LevelName::parse(name))?;
     Some(Level { name, require, on_loss, scheduling })
 }
@@ -260,6 +254,8 @@ fn limit_of(limit: f64, mut reader: FieldReader<'_>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use rempart_core::move_window::WindowState;
+
     use super::*;
 
     fn read(yaml: &str) -> Converted<Policy> {
@@ -280,6 +276,38 @@ mod tests {
                 "spec.categories[0].require: demands nothing: say what is required, or leave it out",
             ]
         );
+    }
+
+    #[test]
+    fn what_a_level_wishes_and_when_it_moves_takes_no_place_away_when_it_is_wrong() {
+        let right = "{mode: Enforce, defaultLevel: low, levels: [{name: low}, {name: high, require: {maxPUE: 1.5}";
+        let demands = read(&format!("{right}}}]}}")).value.unwrap();
+        for (wrong, field) in [
+            ("prefer: [{by: pue, weight: 0}]", "prefer[0].weight"),
+            ("spread: {across: Provider, minDomains: 101}", "spread.minDomains"),
+            ("unreachableAfter: soon", "unreachableAfter"),
+            ("onClearanceLoss: {leadTime: -1h}", "onClearanceLoss.leadTime"),
+            ("onClearanceLoss: {deadline: never}", "onClearanceLoss.deadline"),
+            ("onClearanceLoss: {windows: [{schedule: 0 22 * *, duration: 6h}]}", "onClearanceLoss.windows[0].schedule"),
+            (
+                "onClearanceLoss: {windows: [{schedule: 0 22 * * *, duration: 6h, timeZone: Europe/Pari}]}",
+                "onClearanceLoss.windows[0].timeZone",
+            ),
+        ] {
+            let Converted { value, problems } = read(&format!("{right}, {wrong}}}]}}"));
+            let [problem] = &problems[..] else { panic!("{wrong}: {problems:?}") };
+            assert_eq!(problem.path(), format!("spec.levels[1].{field}"));
+            let found = value.unwrap();
+            assert_eq!(
+                found.levels.at(1).map(|level| &level.require),
+                demands.levels.at(1).map(|level| &level.require)
+            );
+            let windows = &found.levels.at(1).unwrap().on_loss.windows;
+            let state = windows.state(rempart_core::instant::Timestamp::EPOCH);
+            let expected =
+                if field.contains("windows") { WindowState::Closed(None) } else { WindowState::Unrestricted };
+            assert_eq!(state, expected, "{wrong}: a window that cannot be read never opens");
+        }
     }
 
     #[test]

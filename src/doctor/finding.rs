@@ -79,6 +79,7 @@ finding_codes! {
     NodesWritable => Warning;
     BindingsCreatable => Warning;
     NodeLabelsGranted => Warning;
+    NodeLabelerOnNodes => Warning;
     DeclassifyGranted => Warning;
     PoliciesWritable => Warning;
     ProvidersWritable => Warning;

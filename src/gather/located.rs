@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api::validate::ResourceKind,
     convert::{self, Converted},
-    diagnostic::{Diagnostic, Severity, source::FileId},
+    diagnostic::{Diagnostic, FieldDiagnostic, Severity, source::FileId},
 };
 use rempart_core::{
     clearance::ClearanceInput,
@@ -225,7 +225,8 @@ fn is_ending(object: &OwnObject<'_>) -> bool {
 fn world(own: &BTreeMap<(ResourceKind, String), OwnObject<'_>>, diagnostics: &mut Vec<Diagnostic>) -> ClearanceInput {
     let mut world = ClearanceInput::default();
     let faulty = |found: &&Diagnostic| found.severity == Severity::Error;
-    let told: BTreeSet<String> = diagnostics.iter().filter(faulty).filter_map(|found| found.object.clone()).collect();
+    let told: BTreeSet<_> =
+        diagnostics.iter().filter(faulty).map(|found| (found.object.clone(), found.place)).collect();
     for object in own.values() {
         if is_ending(object) {
             let place = object.place("metadata.deletionTimestamp");
@@ -254,14 +255,14 @@ fn world(own: &BTreeMap<(ResourceKind, String), OwnObject<'_>>, diagnostics: &mu
                 problems
             }
         };
-        // Where the definition has spoken already, what the conversion says of the same object adds nothing.
-        if !told.contains(&object.to_string()) {
-            diagnostics.extend(problems.into_iter().map(|found| {
-                let message = found.to_string();
-                let located = found.locate(|path| Some(object.place(&path.0)));
-                Diagnostic { message, ..located }.of(object.to_string())
-            }));
-        }
+        // Where something is said of a field already, what the conversion says of it adds nothing.
+        let known = |found: &FieldDiagnostic| found.place.as_ref().is_some_and(|path| object.is_defect_known(path));
+        let problems = problems.into_iter().filter(|found| !known(found)).map(|found| {
+            let message = found.to_string();
+            let located = found.locate(|path| Some(object.place(&path.0)));
+            Diagnostic { message, ..located }.of(object.to_string())
+        });
+        diagnostics.extend(problems.filter(|found| !told.contains(&(found.object.clone(), found.place))));
     }
     world
 }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     api::{self, CloudProviderSpec, PlacementPolicySpec, PlacementPoolSpec, validate::ResourceKind},
     diagnostic::{
-        Diagnostic,
+        Diagnostic, FieldPath,
         position::TextSpan,
         source::{FileId, SourceSpan},
     },
@@ -32,6 +32,8 @@ pub struct OwnObject<'t> {
     pub node: ManifestNode<'t>,
     /// What that says.
     pub spec: OwnSpec,
+    /// Where it breaks its definition.
+    defects: Vec<FieldPath>,
 }
 
 /// What an object of ours says.
@@ -57,7 +59,9 @@ impl<'t> OwnObject<'t> {
         let json = node.to_json();
         let name = json.pointer("/metadata/name").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
         let object = format!("{kind} {}", quoted(&name)).trim_end().to_owned();
-        let mut diagnostics: Vec<Diagnostic> = api::validate::violations(kind, &json)
+        let violations = api::validate::violations(kind, &json);
+        let defects = violations.iter().filter_map(|found| found.place.clone()).collect();
+        let mut diagnostics: Vec<Diagnostic> = violations
             .into_iter()
             .map(|found| {
                 let span = place_of(&node, found.path(), found.code == "UnknownField");
@@ -84,8 +88,20 @@ impl<'t> OwnObject<'t> {
                 diagnostics.push(Diagnostic::error("WrongType", message).at(file, node.span).of(object));
             }
         });
-        let own = spec.ok().filter(|_| !name.is_empty()).map(|spec| Self { kind, name, file, node, spec });
+        let own = spec.ok().filter(|_| !name.is_empty()).map(|spec| Self { kind, name, file, node, spec, defects });
         (own, diagnostics)
+    }
+
+    /// Whether its definition has spoken of the field at `path` already, of a part of it, or of a list or map that it is in.
+    #[must_use]
+    pub fn is_defect_known(&self, path: &FieldPath) -> bool {
+        let is_in = |inner: &str, outer: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        // What is said of the whole object is about other fields.
+        self.defects.iter().any(|FieldPath(defect)| {
+            is_in(defect, &path.0) || (is_in(&path.0, defect) && !["", "spec"].contains(&defect.as_str()))
+        })
     }
 
     /// Where its name stands.

@@ -341,6 +341,129 @@ fn names_limit_what_is_named_in_the_path_alone() {
 }
 
 #[test]
+fn flags_are_read_as_an_api_server_reads_them() {
+    let codes = |words: &[&str]| {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "kube-apiserver-a", "namespace": "kube-system", "labels": {"component": "kube-apiserver"}},
+            "spec": {"containers": [{"command": ["kube-apiserver"], "args": words}]},
+        });
+        finds_codes(with([pod]))
+    };
+    let none = BTreeSet::new();
+    for right in [
+        &["--enable-admission-plugins=NodeRestriction", "--authorization-mode=Node,RBAC"][..],
+        &["--enable-admission-plugins", "NodeRestriction", "--authorization-mode", "Node,RBAC"],
+        &["--enable-admission-plugins=NodeRestriction", "--enable-admission-plugins=AlwaysPullImages"],
+        &[
+            "--enable_admission_plugins=PodSecurity,NodeRestriction",
+            "--authorization-mode=Node",
+            "--authorization-mode=RBAC",
+        ],
+    ] {
+        assert_eq!(codes(right), none, "{right:?}");
+    }
+    let off = BTreeSet::from([FindingCode::NodeRestrictionOff]);
+    for wrong in [
+        &["--enable-admission-plugins=AlwaysPullImages"][..],
+        &["--enable-admission-plugins", "AlwaysPullImages", "NodeRestriction"],
+        &["--enable-admission-plugins=NodeRestriction", "--disable-admission-plugins", "PodSecurity,NodeRestriction"],
+        &["--enable-admission-plugins"],
+    ] {
+        assert_eq!(codes(wrong), off, "{wrong:?}");
+    }
+    let open =
+        ["--enable-admission-plugins=NodeRestriction", "--authorization-mode=Node", "--authorization-mode=AlwaysAllow"];
+    assert_eq!(codes(&open), BTreeSet::from([FindingCode::NodeAuthorizationOff]));
+}
+
+#[test]
+fn acting_as_somebody_matters_where_rempart_rests_on_them() {
+    let rule = |group: &str, resource: &str, verb: &str, name: &str| json!({"apiGroups": [group], "resources": [resource], "verbs": [verb], "resourceNames": [name]});
+    for (resource, name, is_told) in [
+        ("users", "jane", false),
+        ("users", "system:serviceaccount:rempart-system:rempart", true),
+        ("users", "system:kube-scheduler", true),
+        ("users", "system:node:worker-1", true),
+        ("groups", "developers", false),
+        ("groups", "system:masters", true),
+        ("groups", "system:nodes", true),
+        ("serviceaccounts", "deployer", false),
+        ("serviceaccounts", "rempart", true),
+    ] {
+        let expected = match (resource, is_told) {
+            (_, false) => vec![],
+            ("serviceaccounts", true) => {
+                vec![format!("ImpersonationGranted impersonate {resource} (of {name}) in every namespace")]
+            }
+            (_, true) => vec![format!("ImpersonationGranted impersonate {resource} (of {name})")],
+        };
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        given(&rule("", resource, "impersonate", name), &expected);
+    }
+    given(&rule("", "serviceaccounts/token", "create", "deployer"), &[]);
+}
+
+#[test]
+fn a_binding_matters_where_no_policy_in_enforce_governs() {
+    let mut pilot = policy_named("pilot");
+    pilot["spec"]["mode"] = json!("Warn");
+    pilot["spec"]["namespaceSelector"] = json!({"matchLabels": {"stage": "pilot"}});
+    let mut enforced = policy();
+    enforced["spec"]["namespaceSelector"] = json!({"matchLabels": {"stage": "production"}});
+    let give = |namespace: &str| {
+        let more = [
+            pilot.clone(),
+            namespace_of("trial", "pilot"),
+            namespace_of("shop", "production"),
+            json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "binder", "namespace": namespace},
+                "rules": [{"apiGroups": [""], "resources": ["pods/binding"], "verbs": ["create"]}],
+            }),
+            json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+                "metadata": {"name": "binder", "namespace": namespace},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "binder"},
+                "subjects": [{"kind": "User", "name": "remi"}],
+            }),
+        ];
+        let others = with(more).into_iter().filter(|object| object["metadata"]["name"] != enforced["metadata"]["name"]);
+        finds_codes(others.chain([enforced.clone()])).contains(&FindingCode::BindingsCreatable)
+    };
+    assert!(give("trial"), "a policy that only warns refuses no binding");
+    assert!(!give("shop"));
+}
+
+fn namespace_of(name: &str, stage: &str) -> Value {
+    namespace(name, &json!({"stage": stage}))
+}
+
+#[test]
+fn a_node_labeler_whose_token_is_on_nodes_is_told() {
+    let agent = |account: &str| {
+        json!({
+            "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "agent", "namespace": "cloud"},
+            "spec": {"template": {"spec": {"serviceAccountName": account}}},
+        })
+    };
+    let labeler = |subject: Value| binding("labeler", "rempart-node-labeler", &subject);
+    let role = || {
+        let rule = json!({"apiGroups": ["rempart.dev"], "resources": ["placementpools"], "verbs": ["label-nodes"]});
+        cluster_role("rempart-node-labeler", &json!([rule]))
+    };
+    let account = json!({"kind": "ServiceAccount", "namespace": "cloud", "name": "agent"});
+    let is_told = |objects: Vec<Value>| finds_codes(with(objects)).contains(&FindingCode::NodeLabelerOnNodes);
+    assert!(is_told(vec![role(), labeler(account.clone()), agent("agent")]));
+    assert!(!is_told(vec![role(), labeler(account), agent("other")]));
+    for (group, expected) in
+        [("system:serviceaccounts:cloud", true), ("system:serviceaccounts", true), ("admins", false)]
+    {
+        let subject = json!({"kind": "Group", "name": group});
+        assert_eq!(is_told(vec![role(), labeler(subject), agent("other")]), expected, "{group}");
+    }
+}
+
+#[test]
 fn a_right_of_one_namespace_matters_where_rempart_rests_on_it() {
     let give = |namespace: &str, role: &str, kind: &str| {
         let more = [

@@ -98,14 +98,24 @@ fn version(examined: &Examined, results: &mut CheckResults) {
     }
 }
 
-/// The value of the flag `name` of a container of `pod`.
-fn flag<'a>(pod: &'a Value, name: &str) -> Option<&'a str> {
-    let words = containers(pod)
-        .flat_map(|container| ["command", "args"].map(|field| container.get(field).and_then(Value::as_array)))
-        .flatten()
-        .flatten()
-        .filter_map(Value::as_str);
-    words.filter_map(|word| word.strip_prefix("--")?.strip_prefix(name)?.strip_prefix('=')).last()
+/// What the flag `name`, a list, says in all containers of `pod`, as kube-apiserver reads it: `--name=a,b` and `--name a,b`,
+/// what is given again added to what was before, `_` for `-`. Nothing where it is not given.
+fn flag<'a>(pod: &'a Value, name: &str) -> Option<Vec<&'a str>> {
+    let mut said: Option<Vec<&str>> = None;
+    for container in containers(pod) {
+        let words = ["command", "args"].iter().filter_map(|field| container.get(field)?.as_array()).flatten();
+        let mut words = words.filter_map(Value::as_str);
+        while let Some(word) = words.next() {
+            let Some(flag) = word.strip_prefix("--") else { continue };
+            let (called, value) = flag.split_once('=').map_or((flag, None), |(called, value)| (called, Some(value)));
+            if called.replace('_', "-") == name
+                && let Some(value) = value.or_else(|| words.next())
+            {
+                said.get_or_insert_default().extend(value.split(','));
+            }
+        }
+    }
+    said
 }
 
 const OFF: &str = "a kubelet, or who has its credential, to label its node as any pool's or with a stamp, where admission does not refuse it";
@@ -114,7 +124,7 @@ fn node_restriction(examined: &Examined, results: &mut CheckResults) {
     let mut is_told = false;
     for pod in static_pods(examined) {
         is_told = true;
-        let has = |name, value: &str| flag(pod, name).is_some_and(|list| list.split(',').any(|one| one == value));
+        let has = |name, value: &str| flag(pod, name).is_some_and(|list| list.contains(&value));
         let object = named(pod);
         if !has("enable-admission-plugins", "NodeRestriction") || has("disable-admission-plugins", "NodeRestriction") {
             results.find(
@@ -140,12 +150,12 @@ fn node_restriction(examined: &Examined, results: &mut CheckResults) {
         }
         // Without a flag a file says who authorizes, which nobody sees here.
         let Some(modes) = flag(pod, "authorization-mode") else { continue };
-        if modes.split(',').any(|mode| mode == "AlwaysAllow") || !modes.split(',').any(|mode| mode == "Node") {
+        if modes.contains(&"AlwaysAllow") || !modes.contains(&"Node") {
             results.find(
                 FindingCode::NodeAuthorizationOff,
                 &object,
                 "--authorization-mode",
-                format!("kube-apiserver authorizes by {modes}"),
+                format!("kube-apiserver authorizes by {}", modes.join(",")),
                 "a kubelet to do more than what its own node and pods need",
                 "set --authorization-mode=Node,RBAC on every API server",
             );

@@ -3,16 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
+use serde_json::Value;
 
-use super::{Check, CheckResults, Examined, ExaminedKind, FindingCode, unread};
-use crate::doctor::{
-    finding::DeclaredRight,
-    release::{self, Release},
-    rights::{
-        Grant, GrantScope, RbacObjects, Subject,
-        expected::{Expectation, expectation},
-        watched::{WATCHED, WatchedPlace, WatchedRight},
+use super::{Check, CheckResults, Examined, ExaminedKind, FindingCode, namespaces::governed_unenforced, unread};
+use crate::{
+    doctor::{
+        examined::named,
+        finding::DeclaredRight,
+        release::{self, Release},
+        rights::{
+            Grant, GrantScope, RbacObjects, Subject,
+            expected::{Expectation, expectation, is_of_people},
+            watched::{AdmissionGuard, WATCHED, WatchedPlace, WatchedRight},
+        },
     },
+    operator::component::OperatorComponent,
 };
 
 pub(super) const RIGHTS: Check = Check {
@@ -30,6 +35,10 @@ struct GuardedPlaces<'a> {
     accounts: BTreeSet<String>,
     /// Whether some policy is in `Enforce`.
     is_enforced: bool,
+    /// The namespaces that policies govern and none in `Enforce` does, where that is known.
+    unenforced: Option<BTreeSet<String>>,
+    /// Whom Rempart rests on, beside kubelets.
+    trusted: BTreeSet<Subject>,
 }
 
 /// What is found of one right by one binding.
@@ -69,11 +78,18 @@ fn rights(examined: &Examined, results: &mut CheckResults) {
         .known(ExaminedKind::PlacementPolicy)
         .iter()
         .any(|policy| policy.pointer("/spec/mode").is_some_and(|mode| mode == "Enforce"));
-    let places = GuardedPlaces { release: &release, accounts, is_enforced };
     let grants = objects.grants();
+    let places = GuardedPlaces {
+        release: &release,
+        accounts,
+        is_enforced,
+        unenforced: governed_unenforced(examined, &release),
+        trusted: trusted(&grants, &release),
+    };
     let of_all: BTreeSet<&str> =
         grants.iter().filter(|grant| is_of_all(grant)).map(|grant| grant.binding.as_str()).collect();
     administrators(&grants, examined, &release, results);
+    labelers_on_nodes(&grants, examined, results);
     let mut found: BTreeMap<RightKey, FoundRight> = BTreeMap::new();
     for grant in grants.iter().filter(|grant| !of_all.contains(grant.binding.as_str())) {
         for (entry, right) in WATCHED.iter().enumerate() {
@@ -96,6 +112,15 @@ fn is_of_all(grant: &Grant<'_>) -> bool {
         && all(resources.as_deref())
         && all(Some(verbs))
         && resource_names.as_deref().unwrap_or_default().is_empty()
+}
+
+/// Whom Rempart rests on: its own accounts, listed schedulers, who has a role of the chart for people, and who may do
+/// everything.
+fn trusted(grants: &[Grant<'_>], release: &Release) -> BTreeSet<Subject> {
+    let halves = OperatorComponent::ALL.iter().map(|component| release.user_of(*component));
+    let own = halves.chain(release.schedulers.iter().cloned()).map(|user| Subject::of_user(&user));
+    let by_role = grants.iter().filter(|grant| is_of_people(grant.role_name) || is_of_all(grant));
+    own.chain(by_role.flat_map(|grant| grant.subjects.iter().cloned())).collect()
 }
 
 /// Who may do everything.
@@ -155,6 +180,59 @@ fn unexpected(
     unexpected
 }
 
+/// Who may change the labels that pools select by, and has its token on nodes: whoever has one of these has it too.
+fn labelers_on_nodes(grants: &[Grant<'_>], examined: &Examined, results: &mut CheckResults) {
+    let Some(right) = WATCHED.iter().find(|right| right.code == FindingCode::NodeLabelsGranted) else { return };
+    let allows = "whoever controls one node to take the token there, and to put that node and any other into any pool";
+    let granting = grants.iter().filter(|grant| {
+        grant.scope == GrantScope::Cluster && !is_of_all(grant) && right.ways(grant.rule, |_| true).is_some()
+    });
+    let labelers: BTreeMap<&Subject, &Grant<'_>> =
+        granting.flat_map(|grant| grant.subjects.iter().map(move |subject| (subject, grant))).collect();
+    for (subject, grant) in &labelers {
+        if let Subject::Group(group) = subject
+            && (group == "system:serviceaccounts" || group.starts_with("system:serviceaccounts:"))
+        {
+            results.find(
+                FindingCode::NodeLabelerOnNodes,
+                &grant.binding,
+                "subjects",
+                format!(
+                    "{subject} may change the labels that pools select by, by {}, and with it every account there",
+                    grant.role
+                ),
+                allows,
+                "name the accounts in admission.nodeLabelers of the chart's values, and none that runs on nodes",
+            );
+        }
+    }
+    for set in examined.known(ExaminedKind::DaemonSet) {
+        let text = |path: &str| set.pointer(path).and_then(Value::as_str);
+        let account = ["serviceAccountName", "serviceAccount"]
+            .iter()
+            .find_map(|field| text(&format!("/spec/template/spec/{field}")).filter(|name| !name.is_empty()));
+        let subject = Subject::ServiceAccount {
+            namespace: text("/metadata/namespace").unwrap_or_default().to_owned(),
+            name: account.unwrap_or("default").to_owned(),
+        };
+        if let Some(grant) = labelers.get(&subject)
+            && !examined.trusted.contains(&subject)
+        {
+            results.find(
+                FindingCode::NodeLabelerOnNodes,
+                named(set),
+                "spec.template.spec.serviceAccountName",
+                format!("it runs on nodes as {subject}, which may change the labels that pools select by, by {}", grant.role),
+                allows,
+                format!(
+                    "take {subject} out of admission.nodeLabelers of the chart's values, or have labels written by a controller that \
+                     runs on nodes of its own"
+                ),
+            );
+        }
+    }
+}
+
 impl GuardedPlaces<'_> {
     /// Where `grant` gives `right`, in words; nothing where that is nowhere that matters.
     fn place(&self, right: &WatchedRight, grant: &Grant<'_>) -> Option<String> {
@@ -173,6 +251,35 @@ impl GuardedPlaces<'_> {
         matters.then(|| format!(" in namespace {namespace}"))
     }
 
+    /// Whether admission refuses what `right` would do in `scope`.
+    fn is_guarded(&self, right: &WatchedRight, scope: &GrantScope) -> bool {
+        match right.guard {
+            AdmissionGuard::None => false,
+            AdmissionGuard::AnyPolicy => self.is_enforced,
+            AdmissionGuard::GoverningPolicy => match (&self.unenforced, scope) {
+                // What is not known is not taken for guarded, unless nothing says otherwise.
+                (None, GrantScope::Cluster | GrantScope::Namespace(_)) => self.is_enforced,
+                (Some(unenforced), GrantScope::Cluster) => unenforced.is_empty(),
+                (Some(unenforced), GrantScope::Namespace(namespace)) => !unenforced.contains(namespace),
+            },
+        }
+    }
+
+    /// Whether Rempart rests on whom `right` calls `name` in `scope`.
+    fn is_trusted(&self, name: &str, right: &WatchedRight, scope: &GrantScope) -> bool {
+        let is_account = right.resources.iter().any(|(_, resource)| resource.starts_with("serviceaccounts"));
+        self.trusted.iter().any(|trusted| match (trusted, scope) {
+            (Subject::ServiceAccount { name: of, .. }, GrantScope::Cluster) if is_account => of == name,
+            (Subject::ServiceAccount { namespace, name: of }, GrantScope::Namespace(granted)) if is_account => {
+                of == name && namespace == granted
+            }
+            (Subject::User(of) | Subject::Group(of), _) => !is_account && of == name,
+            (Subject::ServiceAccount { namespace, name: of }, _) => {
+                !is_account && name == format!("system:serviceaccount:{namespace}:{of}")
+            }
+        }) || (!is_account && (name.starts_with("system:node:") || ["system:nodes", "system:masters"].contains(&name)))
+    }
+
     fn look(
         &self,
         entry: usize,
@@ -182,11 +289,11 @@ impl GuardedPlaces<'_> {
         found: &mut BTreeMap<RightKey, FoundRight>,
         results: &mut CheckResults,
     ) {
-        if right.guarded && self.is_enforced {
+        if self.is_guarded(right, &grant.scope) {
             return;
         }
         let Some(place) = self.place(right, grant) else { return };
-        let Some(ways) = right.ways(grant.rule) else { return };
+        let Some(ways) = right.ways(grant.rule, |name| self.is_trusted(name, right, &grant.scope)) else { return };
         let subjects = unexpected(right.code, grant, examined, self.release, results);
         if subjects.is_empty() {
             return;

@@ -69,6 +69,21 @@ fn namespaces(examined: &Examined) -> BTreeMap<String, Labels> {
     examined.known(ExaminedKind::Namespace).iter().map(of).collect()
 }
 
+/// The namespaces that policies govern and none in `Enforce` does; nothing where no namespace or policy is known.
+pub(super) fn governed_unenforced(examined: &Examined, release: &Release) -> Option<BTreeSet<String>> {
+    let namespaces = namespaces(examined);
+    let policies = judged(examined, GOVERNED.name, &mut CheckResults::default());
+    if namespaces.is_empty() || policies.is_empty() {
+        return None;
+    }
+    let governed = namespaces.iter().filter(|(name, labels)| {
+        let mut governing = policies.iter().filter(|policy| policy.namespaces.matches(*labels)).peekable();
+        let is_governed = governing.peek().is_some() && !release.exempt.contains(*name);
+        is_governed && governing.all(|policy| policy.mode != EnforcementMode::Enforce)
+    });
+    Some(governed.map(|(name, _)| name.clone()).collect())
+}
+
 /// The policies that are not being deleted. Of those that cannot be judged, only that is told.
 fn judged(examined: &Examined, check: &'static str, results: &mut CheckResults) -> Vec<Policy> {
     let (objects, undecodable) = examined.decoded::<PlacementPolicy>(ExaminedKind::PlacementPolicy);

@@ -64,6 +64,12 @@ const OPERATOR: [(&str, OperatorComponent, &[FindingCode]); 4] = [
     ),
 ];
 
+/// Whether `role` is one of the chart's for people and for what labels nodes.
+#[must_use]
+pub fn is_of_people(role: &str) -> bool {
+    PEOPLE.iter().any(|(of, _)| *of == role)
+}
+
 /// Why `subject` may have the right `code` by the role `role`, if it is meant to.
 #[must_use]
 pub fn expectation(code: FindingCode, role: &str, subject: &Subject, release: &Release) -> Option<Expectation> {

@@ -21,6 +21,29 @@ pub enum WatchedPlace {
     Own,
 }
 
+/// Which objects of a right matter, where a rule names them.
+#[derive(Clone, Copy, Debug)]
+pub enum NamedObjects {
+    /// Every one.
+    All,
+    /// Those of such names.
+    Called(fn(&str) -> bool),
+    /// Whoever Rempart rests on: its own accounts, listed schedulers, node labelers, officers, kubelets, and who may do
+    /// everything.
+    Trusted,
+}
+
+/// What keeps a right from being used while a policy is in `Enforce`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdmissionGuard {
+    /// Nothing.
+    None,
+    /// Any policy in `Enforce`, in the whole cluster.
+    AnyPolicy,
+    /// A policy in `Enforce`, in the namespaces that it governs.
+    GoverningPolicy,
+}
+
 /// A right by which the rule could be weakened.
 #[derive(Clone, Copy, Debug)]
 pub struct WatchedRight {
@@ -32,10 +55,10 @@ pub struct WatchedRight {
     pub verbs: &'static [&'static str],
     /// Where it matters.
     pub place: WatchedPlace,
-    /// Whether an object of this name matters, where a rule names objects.
-    pub matters: fn(&str) -> bool,
-    /// Whether admission refuses its use while a policy is in `Enforce`, so that the right alone is no finding then.
-    pub guarded: bool,
+    /// Which objects matter, where a rule names them.
+    pub matters: NamedObjects,
+    /// What refuses its use, so that the right alone is no finding.
+    pub guard: AdmissionGuard,
     /// What it would allow.
     pub allows: &'static str,
     /// What to do, beside taking the right away.
@@ -52,7 +75,6 @@ const EXEMPT: &str =
 /// The signers whose certificates kubelets authenticate by, and what stands for them.
 const SIGNERS: [&str; 3] =
     ["kubernetes.io/kube-apiserver-client-kubelet", "kubernetes.io/kube-apiserver-client", "kubernetes.io/*"];
-const ANY: fn(&str) -> bool = |_| true;
 const WRITE: &[&str] = &["create", "update", "patch", "delete", "deletecollection"];
 
 /// All of them.
@@ -62,8 +84,8 @@ pub const WATCHED: &[WatchedRight] = &[
         resources: &[(RBAC, "clusterroles"), (RBAC, "roles")],
         verbs: &["escalate", "bind"],
         place: WatchedPlace::Accounts,
-        matters: ANY,
-        guarded: false,
+        matters: NamedObjects::All,
+        guard: AdmissionGuard::None,
         allows: "to give anybody any right, and so to become whoever Rempart trusts",
         remedy: "keep escalate and bind for those who administer the cluster",
     },
@@ -72,38 +94,39 @@ pub const WATCHED: &[WatchedRight] = &[
         resources: &[("", "users"), ("", "groups"), (AUTHENTICATION, "uids"), (AUTHENTICATION, "userextras")],
         verbs: &["impersonate"],
         place: WatchedPlace::Cluster,
-        matters: ANY,
-        guarded: false,
+        matters: NamedObjects::Trusted,
+        guard: AdmissionGuard::None,
         allows: "to act as an officer, as the operator, which stamps nodes, or as a kubelet",
-        remedy: "name in resourceNames whom they may act as",
+        remedy: "name in resourceNames whom they may act as, none of whom Rempart rests on",
     },
     WatchedRight {
         code: FindingCode::ImpersonationGranted,
         resources: &[("", "serviceaccounts")],
         verbs: &["impersonate"],
         place: WatchedPlace::Accounts,
-        matters: ANY,
-        guarded: false,
+        matters: NamedObjects::Trusted,
+        guard: AdmissionGuard::None,
         allows: "to act as the operator, which stamps nodes, as a listed scheduler or as a node labeler",
-        remedy: "name in resourceNames whom they may act as",
+        remedy: "name in resourceNames whom they may act as, none of whom Rempart rests on",
     },
     WatchedRight {
         code: FindingCode::TokensCreatable,
         resources: &[("", "serviceaccounts/token")],
         verbs: &["create"],
         place: WatchedPlace::Accounts,
-        matters: ANY,
-        guarded: false,
+        matters: NamedObjects::Trusted,
+        guard: AdmissionGuard::None,
         allows: "to make a token of the operator, which stamps nodes, of a listed scheduler or of a node labeler, and act by it",
-        remedy: "give it by a RoleBinding in a namespace of their own, or name the accounts in resourceNames",
+        remedy: "give it by a RoleBinding in a namespace of their own, or name the accounts in resourceNames, none of which \
+                 Rempart rests on",
     },
     WatchedRight {
         code: FindingCode::SecretsReadable,
         resources: &[("", "secrets")],
         verbs: &["get", "list", "watch"],
         place: WatchedPlace::Own,
-        matters: ANY,
-        guarded: false,
+        matters: NamedObjects::All,
+        guard: AdmissionGuard::None,
         allows: "to read the private key of the webhook's authority, and tokens that are kept in Secrets",
         remedy: "give it by a RoleBinding in the namespaces that need it",
     },
@@ -112,8 +135,8 @@ pub const WATCHED: &[WatchedRight] = &[
         resources: &[("", "pods"), ("", "pods/exec"), ("", "pods/attach"), ("", "pods/ephemeralcontainers")],
         verbs: &["create", "update", "patch"],
         place: WatchedPlace::Exempt,
-        matters: ANY,
-        guarded: false,
+        matters: NamedObjects::All,
+        guard: AdmissionGuard::None,
         allows: EXEMPT,
         remedy: "give it by RoleBindings in the namespaces of the workloads alone",
     },
@@ -130,8 +153,8 @@ pub const WATCHED: &[WatchedRight] = &[
         ],
         verbs: &["create", "update", "patch"],
         place: WatchedPlace::Exempt,
-        matters: ANY,
-        guarded: false,
+        matters: NamedObjects::All,
+        guard: AdmissionGuard::None,
         allows: EXEMPT,
         remedy: "give it by RoleBindings in the namespaces of the workloads alone",
     },
@@ -140,8 +163,8 @@ pub const WATCHED: &[WatchedRight] = &[
         resources: &[("", "nodes/proxy")],
         verbs: &["get", "create"],
         place: WatchedPlace::Cluster,
-        matters: ANY,
-        guarded: false,
+        matters: NamedObjects::All,
+        guard: AdmissionGuard::None,
         allows: "to run commands in any container of any node by its kubelet, which no admission and no audit of pods sees",
         remedy: "grant nodes/metrics, nodes/stats, nodes/log or nodes/healthz, which monitoring needs, instead",
     },
@@ -150,8 +173,8 @@ pub const WATCHED: &[WatchedRight] = &[
         resources: &[(CERTIFICATES, "signers")],
         verbs: &["approve", "sign"],
         place: WatchedPlace::Cluster,
-        matters: |signer| SIGNERS.contains(&signer),
-        guarded: false,
+        matters: NamedObjects::Called(|signer| SIGNERS.contains(&signer)),
+        guard: AdmissionGuard::None,
         allows: "to give out the certificate of a kubelet, with which a machine of one's own joins and claims a pool",
         remedy: "name in resourceNames the signers that they need, and no kubernetes.io/kube-apiserver-client*",
     },
@@ -160,8 +183,8 @@ pub const WATCHED: &[WatchedRight] = &[
         resources: &[("", "nodes")],
         verbs: &["create"],
         place: WatchedPlace::Cluster,
-        matters: ANY,
-        guarded: false,
+        matters: NamedObjects::All,
+        guard: AdmissionGuard::None,
         allows: "to register a node with the labels and the providerID of a pool, which is stamped as that pool is",
         remedy: "leave registering nodes to kubelets and to what provisions them",
     },
@@ -170,8 +193,8 @@ pub const WATCHED: &[WatchedRight] = &[
         resources: &[("", "nodes"), ("", "nodes/status")],
         verbs: &["update", "patch"],
         place: WatchedPlace::Cluster,
-        matters: ANY,
-        guarded: true,
+        matters: NamedObjects::All,
+        guard: AdmissionGuard::AnyPolicy,
         allows: "to put a node into a pool by its labels, as long as no policy in Enforce guards these",
         remedy: "put a policy in Enforce, which guards the labels of pools, or take the right away",
     },
@@ -180,18 +203,18 @@ pub const WATCHED: &[WatchedRight] = &[
         resources: &[("", "pods/binding"), ("", "bindings")],
         verbs: &["create"],
         place: WatchedPlace::Anywhere,
-        matters: ANY,
-        guarded: true,
-        allows: "to bind a pod to a node whatever it selects, as long as no policy in Enforce refuses that",
-        remedy: "put a policy in Enforce, which refuses it, or take the right away",
+        matters: NamedObjects::All,
+        guard: AdmissionGuard::GoverningPolicy,
+        allows: "to bind a pod to a node whatever it selects, where no policy in Enforce refuses that",
+        remedy: "put the policies in Enforce that govern the namespace, which refuse it, or take the right away",
     },
     WatchedRight {
         code: FindingCode::NodeLabelsGranted,
         resources: &[(OWN, "placementpools")],
         verbs: &["label-nodes"],
         place: WatchedPlace::Cluster,
-        matters: ANY,
-        guarded: false,
+        matters: NamedObjects::All,
+        guard: AdmissionGuard::None,
         allows: "to change the labels that pools select by on any node, and so what it is cleared for",
         remedy: "name who provisions nodes in admission.nodeLabelers of the chart's values",
     },
@@ -200,8 +223,8 @@ pub const WATCHED: &[WatchedRight] = &[
         resources: &[(OWN, "placementpolicies")],
         verbs: &["declassify"],
         place: WatchedPlace::Cluster,
-        matters: ANY,
-        guarded: false,
+        matters: NamedObjects::All,
+        guard: AdmissionGuard::None,
         allows: "to lower or remove levels, and to take namespaces out of a policy",
         remedy: "name who may in people.declassifiers of the chart's values",
     },
@@ -210,8 +233,8 @@ pub const WATCHED: &[WatchedRight] = &[
         resources: &[(OWN, "placementpolicies")],
         verbs: WRITE,
         place: WatchedPlace::Cluster,
-        matters: ANY,
-        guarded: false,
+        matters: NamedObjects::All,
+        guard: AdmissionGuard::None,
         allows: "to say which data may run where, by an exception or a lower demand",
         remedy: "name who may in people.securityOfficers of the chart's values",
     },
@@ -220,8 +243,8 @@ pub const WATCHED: &[WatchedRight] = &[
         resources: &[(OWN, "cloudproviders")],
         verbs: WRITE,
         place: WatchedPlace::Cluster,
-        matters: ANY,
-        guarded: false,
+        matters: NamedObjects::All,
+        guard: AdmissionGuard::None,
         allows: "to record a certificate that nobody granted, by which pools are cleared",
         remedy: "name who may in people.securityOfficers of the chart's values",
     },
@@ -230,8 +253,8 @@ pub const WATCHED: &[WatchedRight] = &[
         resources: &[(OWN, "placementpools")],
         verbs: WRITE,
         place: WatchedPlace::Cluster,
-        matters: ANY,
-        guarded: false,
+        matters: NamedObjects::All,
+        guard: AdmissionGuard::None,
         allows: "to declare any nodes to be of a cleared offer",
         remedy: "name who may in people.platformEngineers of the chart's values",
     },
@@ -240,8 +263,8 @@ pub const WATCHED: &[WatchedRight] = &[
         resources: &[(ADMISSION, "validatingadmissionpolicies"), (ADMISSION, "validatingadmissionpolicybindings")],
         verbs: WRITE,
         place: WatchedPlace::Cluster,
-        matters: |name| name.starts_with("rempart"),
-        guarded: false,
+        matters: NamedObjects::Called(|name| name.starts_with("rempart")),
+        guard: AdmissionGuard::None,
         allows: "to lift the rules by which the API server holds pods to policies",
         remedy: "keep it for those who administer the cluster, name in resourceNames what they need, and have changes audited",
     },
@@ -254,18 +277,19 @@ pub const WATCHED: &[WatchedRight] = &[
         ],
         verbs: WRITE,
         place: WatchedPlace::Cluster,
-        matters: ANY,
-        guarded: false,
+        matters: NamedObjects::All,
+        guard: AdmissionGuard::None,
         allows: "to change what anybody asks the API server for, as a node when it registers",
-        remedy: "keep it for those who administer the cluster, name in resourceNames what they need, and have changes audited",
+        remedy: "keep it for those who administer the cluster, and have changes audited: any of them can change anything, whatever \
+                 its name; whom you trust with that, tell by --trust",
     },
     WatchedRight {
         code: FindingCode::DefinitionsWritable,
         resources: &[("apiextensions.k8s.io", "customresourcedefinitions")],
         verbs: &["update", "patch", "delete", "deletecollection"],
         place: WatchedPlace::Cluster,
-        matters: |definition| definition.ends_with(".rempart.dev"),
-        guarded: false,
+        matters: NamedObjects::Called(|definition| definition.ends_with(".rempart.dev")),
+        guard: AdmissionGuard::None,
         allows: "to delete the definition of PlacementPolicy, and every policy with it",
         remedy: "name in resourceNames the definitions that they need",
     },
@@ -283,11 +307,16 @@ impl WatchedRight {
     }
 
     /// The requests of this right that `rule` lets through, as `create serviceaccounts/token`, and the names that they are
-    /// limited to; nothing where it lets none through.
+    /// limited to; nothing where it lets none through. Rempart rests on what `is_trusted` says of a resource and a name.
     #[must_use]
-    pub fn ways(&self, rule: &PolicyRule) -> Option<RightWays> {
+    pub fn ways(&self, rule: &PolicyRule, is_trusted: impl Fn(&str) -> bool) -> Option<RightWays> {
         let listed = rule.resource_names.as_deref().unwrap_or_default();
-        let names: Vec<String> = listed.iter().filter(|name| (self.matters)(name)).cloned().collect();
+        let matters = |name: &str| match self.matters {
+            NamedObjects::All => true,
+            NamedObjects::Called(is_called) => is_called(name),
+            NamedObjects::Trusted => is_trusted(name),
+        };
+        let names: Vec<String> = listed.iter().filter(|name| matters(name)).cloned().collect();
         if !listed.is_empty() && names.is_empty() {
             return None;
         }

@@ -126,6 +126,8 @@ pub struct PoolFindings {
 pub struct PolicyFindings {
     /// What is wrong with it.
     pub problems: Vec<String>,
+    /// Whether what it demands cannot be read, so that it clears nothing.
+    pub is_unread: bool,
     /// Names in it that nothing in the catalogue bears.
     pub dangling: Vec<String>,
     /// How its levels stand.
@@ -181,6 +183,7 @@ impl Evaluation {
             evaluation.pools.insert(name, PoolFindings { problems, ..PoolFindings::default() });
         }
         for (name, (value, problems)) in read(&cache.policies, |name, found| convert::policy(name, &found.spec)) {
+            let is_unread = value.is_none();
             match value {
                 Some(policy) => {
                     let terminating = cache.policies.get(&name).is_some_and(DeclaredObject::is_terminating);
@@ -188,7 +191,7 @@ impl Evaluation {
                 }
                 None => drop(world.unread_policies.insert(name.clone())),
             }
-            evaluation.policies.insert(name, PolicyFindings { problems, ..PolicyFindings::default() });
+            evaluation.policies.insert(name, PolicyFindings { problems, is_unread, ..PolicyFindings::default() });
         }
         evaluation.pools_with_nodes = world
             .policies

@@ -11,10 +11,15 @@ use serde::Deserialize;
 
 use super::{fields::uid, partial::FromPartial};
 use crate::{
-    api::{self, WorkloadPlacement, WorkloadPlacementStatus, conditions},
+    api::{self, ViolatingPod, WorkloadPlacement, WorkloadPlacementStatus, conditions},
     operator::cache::store::{ResourceVersioned, version},
 };
-use rempart_core::cluster_objects::ObjectUid;
+use rempart_core::{
+    cluster_objects::ObjectUid,
+    instant::Timestamp,
+    migration::LevelViolation,
+    name::{LevelName, PolicyName},
+};
 
 /// The conditions of a record, in their order.
 pub const CONDITIONS: [&str; 3] = [conditions::PLACEABLE, conditions::COMPLIANT, conditions::MIGRATING];
@@ -50,8 +55,8 @@ pub struct RecordDigest {
     pub awaited_ready: Option<u32>,
     /// When it was made, in seconds of Unix time.
     pub created: i64,
-    /// Since when pods violate whose levels have a deadline: their identifiers, and seconds of Unix time.
-    pub violations: Box<[(ObjectUid, i64)]>,
+    /// Since when pods violate levels that have a deadline, by the identifiers of the pods.
+    pub violations: Box<[(ObjectUid, LevelViolation)]>,
 }
 
 impl RecordDigest {
@@ -96,8 +101,7 @@ impl FromPartial<WorkloadPlacement> for RecordDigest {
             status.policies.iter().filter_map(|policy| Some(level_digest(&policy.name, policy.level.as_deref()?)));
         let levels = levels.collect();
         let violations = status.violating_since.iter();
-        let violations =
-            violations.filter_map(|found| Some((uid(Some(&found.uid)), found.since.as_ref()?.0.as_second()))).collect();
+        let violations = violations.filter_map(|found| Some((uid(Some(&found.uid)), violation(found)?))).collect();
         let stopped = status.conditions.iter().any(|condition| condition.reason == conditions::MOVE_STOPPED);
         Ok(Some(Self {
             stopped,
@@ -112,6 +116,15 @@ impl FromPartial<WorkloadPlacement> for RecordDigest {
             since,
         }))
     }
+}
+
+/// What `found` says; nothing where it is no level of a policy, or says no instant.
+fn violation(found: &ViolatingPod) -> Option<LevelViolation> {
+    Some(LevelViolation {
+        policy: PolicyName::parse(&found.policy).ok()?,
+        level: LevelName::parse(&found.level).ok()?,
+        since: Timestamp::from_seconds(found.since.as_ref()?.0.as_second()),
+    })
 }
 
 fn level_digest(policy: &str, level: &str) -> u64 {

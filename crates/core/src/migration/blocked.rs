@@ -342,8 +342,8 @@ impl fmt::Display for BlockedReason {
             ),
             Self::OutsideWindow(Some(opens)) => write!(
                 f,
-                "kept until {opens}, when the next window of its level opens: ahead of the end of a clearance pods are moved \
-                 in windows alone; at the end itself it moves at once"
+                "kept until {opens}, when the next window of its level opens, or until the clearance of its node ends, should \
+                 that come first: ahead of an end pods are moved in windows alone, and at the end itself at once"
             ),
             Self::OutsideWindow(None) => f.write_str(
                 "kept, since no window of its level opens any more: it moves when the clearance of its node has ended",

@@ -11,8 +11,8 @@ use core::cmp::Reverse;
 
 use super::{
     BlockedReason, FitChecker, FitRequirement, MigrationCause, MigrationContext, MigrationMethod, MigrationStep,
-    OverdueRemoval, PlannedMigration, ReplacementShortfall, ReplacementStrategy, TemplateEffect, TemplateState,
-    WantedAction, method::ordinal, next_removal,
+    OverdueRemoval, PlannedMigration, PodDeadline, ReplacementShortfall, ReplacementStrategy, TemplateEffect,
+    TemplateState, WantedAction, method::ordinal, next_removal,
 };
 use crate::{
     cluster_objects::{Controller, ControllerSpec, ObjectUid, Pod, RolloutStrategy, split},
@@ -200,7 +200,8 @@ pub(super) fn misplaced<'u, 'a>(
         return Some(Candidate { owned, steps: evictions(vec![next]), cause, paced: true, failures });
     }
     // Past its deadline it does not wait for them.
-    let overdue = by(MigrationMethod::EvictOneByOne).filter(|pod| is_overdue(pod, context) && owned.can_spare(pod.pod));
+    let overdue = by(MigrationMethod::EvictOneByOne)
+        .filter(|pod| is_overdue(pod, context.deadlines, context.now) && owned.can_spare(pod.pod));
     if let Some(next) = overdue.max_by_key(order) {
         match removal_of(owned, next.pod, context) {
             OverdueRemoval::Evict => return removal(evictions(vec![next])),
@@ -212,26 +213,34 @@ pub(super) fn misplaced<'u, 'a>(
     None
 }
 
-/// Whether a step of a move that began for `cause`, and that has not been asked for yet, is still to be: the eviction of
-/// `pod`, or without one the change of the template. `stopped` are the levels whose moves wait for an officer's word; nothing
-/// begins at `now` outside the windows of its level, but what has begun goes on.
+/// By what a step that has not been asked for yet is still to be, or is not.
+#[derive(Clone, Copy, Debug)]
+pub struct StepConditions<'c> {
+    /// Levels whose moves wait for an officer's word, as [`MigrationContext`] has them.
+    pub stopped: &'c BTreeMap<(String, String), String>,
+    /// The deadlines of pods that violate.
+    pub deadlines: &'c BTreeMap<ObjectUid, PodDeadline>,
+    /// The instant: nothing begins outside the windows of its level, and nothing is forced before its deadline.
+    pub now: Timestamp,
+}
+
+/// Whether a step of a move that began for `cause`, and that has not been asked for yet, is still to be: the removal of
+/// `pod`, or without one the change of the template. What has begun goes on.
 #[must_use]
 pub fn is_still_due(
     owned: &OwnedPods<'_>,
     cause: MigrationCause,
     pod: Option<ObjectUid>,
-    stopped: &BTreeMap<(String, String), String>,
-    now: Timestamp,
+    conditions: StepConditions<'_>,
 ) -> bool {
+    let StepConditions { stopped, deadlines, now } = conditions;
     let may_begin = |found: &&MisplacedPod<'_>| {
         found.is_to_move() && found.stopped_by(stopped).is_none() && found.window_gate(now) == WindowGate::Open
     };
     let mut misplaced = owned.misplaced.iter().filter(may_begin);
     match (cause, pod) {
-        (MigrationCause::Overdue, Some(pod)) => misplaced.any(|found| {
-            let is_due = found.worst() == Compliance::Violating && found.tolerated_for().is_some();
-            found.pod.uid == pod && is_due && owned.can_spare(found.pod)
-        }),
+        (MigrationCause::Overdue, Some(pod)) => misplaced
+            .any(|found| found.pod.uid == pod && is_overdue(found, deadlines, now) && owned.can_spare(found.pod)),
         (MigrationCause::Violating | MigrationCause::Expiring, Some(pod)) => {
             misplaced.any(|found| found.pod.uid == pod)
         }
@@ -268,9 +277,9 @@ pub(super) fn acted_on(required: &PodRequirements<'_>, facts: &PlacementFacts<'_
     required.in_force().all(|required| facts.propagated.contains(&required.policy.name))
 }
 
-/// Whether `pod` violates for longer than its level lets it.
-fn is_overdue(pod: &MisplacedPod<'_>, context: &MigrationContext<'_>) -> bool {
-    context.deadlines.get(&pod.pod.uid).is_some_and(|deadline| deadline.at <= context.now)
+/// Whether `pod` violates at `now` for longer than its level lets it.
+fn is_overdue(pod: &MisplacedPod<'_>, deadlines: &BTreeMap<ObjectUid, PodDeadline>, now: Timestamp) -> bool {
+    deadlines.get(&pod.pod.uid).is_some_and(|deadline| deadline.at <= now)
 }
 
 /// By which method `pod` is moved, where that can be done without harm; past its deadline also where it costs something.
@@ -282,7 +291,7 @@ fn method_of(
     context: &MigrationContext<'_>,
 ) -> Result<MigrationMethod, BlockedReason> {
     ordinary_method(owned, pod, facts, fit, context).or_else(|why| {
-        if is_overdue(pod, context) && why.yields_to_deadline() {
+        if is_overdue(pod, context.deadlines, context.now) && why.yields_to_deadline() {
             overdue_method(owned, pod, why, (facts, fit, context))
         } else {
             Err(why)
@@ -325,7 +334,10 @@ fn overdue_method(
     match removal_of(owned, pod.pod, context) {
         OverdueRemoval::Evict => Ok(MigrationMethod::EvictOverdue),
         OverdueRemoval::Delete => Ok(MigrationMethod::DeleteOverdue),
-        OverdueRemoval::Wait => Err(why),
+        // What refused it is why it stays, whatever kept it before its deadline.
+        OverdueRemoval::Wait => {
+            Err(context.refused_evictions.get(&pod.pod.uid).map_or(why, |said| BlockedReason::Budget(said.clone())))
+        }
     }
 }
 
@@ -363,7 +375,7 @@ fn ordinary_method(
     if action == WantedAction::Migrate {
         is_replaceable(owned, pod.pod, context)?;
         let mark = pod.pod.lifecycle().not_now.as_deref().filter(|mark| mark.holds_at(context.now));
-        if let Some(mark) = mark.filter(|_| !is_overdue(pod, context)) {
+        if let Some(mark) = mark.filter(|_| !is_overdue(pod, context.deadlines, context.now)) {
             return Err(BlockedReason::NotNow(mark.clone()));
         }
     }

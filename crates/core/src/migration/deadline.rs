@@ -11,6 +11,8 @@ use crate::{
     cluster_objects::{ControllerSpec, ObjectUid, Pod},
     compliance::{Compliance, ComplianceReport, MisplacedPod, OwnedPods, PodOwner},
     instant::Timestamp,
+    name::{LevelName, PolicyName},
+    pod_requirements::LevelRef,
     policy::LossAction,
 };
 
@@ -68,11 +70,23 @@ pub fn next_removal(refused: Option<RefusedRemoval>) -> OverdueRemoval {
     }
 }
 
-/// Since when a pod violates under a level with a deadline, and whether that was announced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Violation {
-    pub(super) since: Timestamp,
-    pub(super) announced: bool,
+/// Since when a pod violates a level that has a deadline. One that its policy, or another, demands only since yesterday has
+/// been violated since yesterday, however long the pod has stood wrong under others.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LevelViolation {
+    /// The policy.
+    pub policy: PolicyName,
+    /// Its level.
+    pub level: LevelName,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// The levels with a deadline that a pod violates, and which of its deadlines was announced last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct PodViolations {
+    levels: Vec<LevelViolation>,
+    announced: Option<Timestamp>,
 }
 
 /// The deadline of a pod.
@@ -93,21 +107,18 @@ pub struct DeadlineNotice<'a> {
     pub pods: Vec<(&'a str, PodDeadline)>,
 }
 
-impl MisplacedPod<'_> {
-    /// How long it may violate by the levels of the policies in force that it violates: the shortest that one of them says.
-    /// Nothing where none does, or where its level is only told of.
-    #[must_use]
-    pub fn tolerated_for(&self) -> Option<Duration> {
-        let deadlines = self.unsatisfied().filter(|(_, compliance)| *compliance == Compliance::Violating);
-        let deadlines = deadlines.filter_map(|(required, _)| {
-            let rank = required.need.as_ref().ok()?.rank;
-            let on_loss = &required.policy.levels.at(rank)?.on_loss;
+impl<'a> MisplacedPod<'a> {
+    /// The levels of policies in force that it violates and that say for how long it may; not those that only tell of it.
+    fn tolerances(&self) -> impl Iterator<Item = (LevelRef<'a>, Duration)> {
+        let violated = self.unsatisfied().filter(|(_, compliance)| *compliance == Compliance::Violating);
+        violated.filter_map(|(required, _)| {
+            let level = required.level()?;
+            let on_loss = &required.policy.levels.at(level.rank)?.on_loss;
             match on_loss.action {
-                LossAction::Migrate | LossAction::Evict => on_loss.deadline,
+                LossAction::Migrate | LossAction::Evict => Some((level, on_loss.deadline?)),
                 LossAction::Report => None,
             }
-        });
-        deadlines.min()
+        })
     }
 }
 
@@ -142,37 +153,49 @@ impl OwnedPods<'_> {
 
 /// The violations of pods whose levels have a deadline, by the identifiers of the pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Violations(BTreeMap<ObjectUid, Violation>);
+pub(super) struct Violations(BTreeMap<ObjectUid, PodViolations>);
 
 impl Violations {
     /// Those of whoever takes over, from what is recorded of them.
-    pub(super) fn recorded(recorded: impl IntoIterator<Item = (ObjectUid, Timestamp)>) -> Self {
-        Self(recorded.into_iter().map(|(pod, since)| (pod, Violation { since, announced: false })).collect())
+    pub(super) fn recorded(recorded: impl IntoIterator<Item = (ObjectUid, LevelViolation)>) -> Self {
+        let mut violations = Self::default();
+        for (pod, violation) in recorded {
+            violations.0.entry(pod).or_default().levels.push(violation);
+        }
+        violations
     }
 
     /// Takes in how `report` finds everything at `now`.
     pub(super) fn observe(&mut self, report: &ComplianceReport<'_>, now: Timestamp) {
-        let violating = report.workloads.values().flat_map(|owned| &owned.misplaced);
-        let violating = violating.filter(|pod| pod.tolerated_for().is_some());
-        let before = core::mem::take(&mut self.0);
-        self.0 = violating
-            .map(|found| {
-                let known = before.get(&found.pod.uid).copied();
-                let known = known.map(|known| Violation { since: known.since.min(now), ..known });
-                (found.pod.uid, known.unwrap_or(Violation { since: now, announced: false }))
-            })
-            .collect();
+        let mut before = core::mem::take(&mut self.0);
+        for found in report.workloads.values().flat_map(|owned| &owned.misplaced) {
+            let known = before.remove(&found.pod.uid).unwrap_or_default();
+            let levels = found.tolerances().map(|(LevelRef { policy, level, .. }, _)| {
+                let known = known.levels.iter().find(|known| known.policy == *policy && known.level == *level);
+                // An instant to come is that of a clock that was set back since.
+                let since = known.map_or(now, |known| known.since.min(now));
+                LevelViolation { policy: policy.clone(), level: level.clone(), since }
+            });
+            let levels: Vec<_> = levels.collect();
+            if !levels.is_empty() {
+                self.0.insert(found.pod.uid, PodViolations { levels, announced: known.announced });
+            }
+        }
     }
 
-    /// Since when each violates.
-    pub(super) fn since(&self) -> impl Iterator<Item = (ObjectUid, Timestamp)> {
-        self.0.iter().map(|(pod, known)| (*pod, known.since))
+    /// The levels with a deadline that `pod` violates, and since when.
+    pub(super) fn of(&self, pod: ObjectUid) -> &[LevelViolation] {
+        self.0.get(&pod).map_or(&[][..], |known| &known.levels)
     }
 
-    /// The deadline of `pod`, where it has one.
-    pub(super) fn deadline(&self, pod: &MisplacedPod<'_>) -> Option<PodDeadline> {
-        let since = self.0.get(&pod.pod.uid)?.since;
-        Some(PodDeadline { at: since.after(pod.tolerated_for()?), since })
+    /// The first of the deadlines of `pod`, where it has one.
+    fn deadline(&self, pod: &MisplacedPod<'_>) -> Option<PodDeadline> {
+        let known = self.of(pod.pod.uid);
+        let deadlines = pod.tolerances().filter_map(|(LevelRef { policy, level, .. }, tolerated)| {
+            let violation = known.iter().find(|known| known.policy == *policy && known.level == *level)?;
+            Some(PodDeadline { at: violation.since.after(tolerated), since: violation.since })
+        });
+        deadlines.min()
     }
 
     /// The deadlines of all pods of `report` that have one.
@@ -195,19 +218,20 @@ impl Violations {
         let mut notices: BTreeMap<ObjectUid, Vec<(&'a str, PodDeadline)>> = BTreeMap::new();
         let mut told = Vec::new();
         for (owned, pod, deadline) in self.deadlines(report) {
-            let is_told = self.0.get(&pod.pod.uid).is_some_and(|known| known.announced);
-            if !is_told
+            // One that has become earlier is another.
+            let told_of = self.0.get(&pod.pod.uid).and_then(|known| known.announced);
+            if told_of.is_none_or(|told| deadline.at < told)
                 && !pod.pod.terminating
                 && ends(owned.uid, pod.key)
                 && deadline.at.before(ANNOUNCED_BEFORE) <= now
             {
                 notices.entry(owned.uid).or_default().push((pod.key, deadline));
-                told.push(pod.pod.uid);
+                told.push((pod.pod.uid, deadline.at));
             }
         }
-        for pod in told {
+        for (pod, at) in told {
             if let Some(known) = self.0.get_mut(&pod) {
-                known.announced = true;
+                known.announced = Some(at);
             }
         }
         notices.into_iter().map(|(owner, pods)| DeadlineNotice { owner, pods }).collect()

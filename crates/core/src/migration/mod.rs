@@ -26,9 +26,10 @@ use core::fmt;
 
 pub use self::{
     blocked::{BlockedReason, ReplacementShortfall},
-    candidate::is_still_due,
+    candidate::{StepConditions, is_still_due},
     deadline::{
-        ANNOUNCED_BEFORE, DeadlineNotice, OverdueRemoval, PodDeadline, RefusedRemoval, RemovalStage, next_removal,
+        ANNOUNCED_BEFORE, DeadlineNotice, LevelViolation, OverdueRemoval, PodDeadline, RefusedRemoval, RemovalStage,
+        next_removal,
     },
     fit::{EmptyNodes, FitChecker, FitRequirement, NoFit, NodeRefusal, PodPlacer, Unplaced},
     memory::{

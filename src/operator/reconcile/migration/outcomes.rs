@@ -105,10 +105,10 @@ impl MigrationReconciler {
             });
             statuses.entry(*owner).or_default().kept = kept.collect();
         }
-        for (owner, owned) in report.workloads.iter().filter(|_| !look.deadlines.is_empty()) {
+        for (owner, owned) in &report.workloads {
             let violating = owned.misplaced.iter().filter_map(|pod| {
-                let deadline = look.deadlines.get(&pod.pod.uid)?;
-                Some((split(pod.key).1.to_owned(), (pod.pod.uid, deadline.since)))
+                let levels = self.memory.violations_of(pod.pod.uid);
+                (!levels.is_empty()).then(|| (split(pod.key).1.to_owned(), (pod.pod.uid, levels.to_vec())))
             });
             let violating: BTreeMap<_, _> = violating.collect();
             if !violating.is_empty() {

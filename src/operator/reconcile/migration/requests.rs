@@ -9,7 +9,7 @@ use crate::operator::{
 use rempart_core::{
     cluster_objects::ObjectUid,
     instant::Timestamp,
-    migration::{MigrationMemory, RequestedStep, StepAnswer, StepTarget},
+    migration::{LevelViolation, MigrationMemory, RequestedStep, StepAnswer, StepTarget},
 };
 
 /// Whose steps the writes are that were last asked for.
@@ -51,14 +51,16 @@ pub(super) fn recorded<'v>(view: &ClusterView<'v>) -> impl Iterator<Item = (Obje
     view.cache.records.iter().filter_map(|(_, record)| Some((record.owner, record.awaited_ready?)))
 }
 
-/// Since when pods violate whose levels have a deadline, as records say, by the identifiers of the pods: never before the
+/// Since when pods violate levels that have a deadline, as records say, by the identifiers of the pods: never before the
 /// record was made, which the API server says.
 pub(super) fn recorded_violations<'v>(
     view: &ClusterView<'v>,
-) -> impl Iterator<Item = (ObjectUid, Timestamp)> + use<'v> {
+) -> impl Iterator<Item = (ObjectUid, LevelViolation)> + use<'v> {
     view.cache.records.iter().flat_map(|(_, record)| {
-        let violations = record.violations.iter();
-        violations.map(|(pod, since)| (*pod, Timestamp::from_seconds(*since.max(&record.created))))
+        let created = Timestamp::from_seconds(record.created);
+        record.violations.iter().map(move |(pod, violation)| {
+            (*pod, LevelViolation { since: violation.since.max(created), ..violation.clone() })
+        })
     })
 }
 

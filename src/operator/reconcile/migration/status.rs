@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 
 use crate::operator::cache::Revision;
-use rempart_core::{cluster_objects::ObjectUid, instant::Timestamp, migration::MoveWait};
+use rempart_core::{
+    cluster_objects::ObjectUid,
+    migration::{LevelViolation, MoveWait},
+};
 
 /// How the migration of a workload's pods stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -21,8 +24,8 @@ pub struct MigrationStatus {
     /// A pod that stays, and how many are to be ready before another is evicted, where nobody but the owner knows how many
     /// there should be: it stands on the record of that pod, for whoever takes over.
     pub awaited_ready: Option<(String, u32)>,
-    /// Since when pods violate whose levels have a deadline, by their names, with their identifiers.
-    pub violating: BTreeMap<String, (ObjectUid, Timestamp)>,
+    /// Since when pods violate levels that have a deadline, by their names, with their identifiers.
+    pub violating: BTreeMap<String, (ObjectUid, Vec<LevelViolation>)>,
 }
 
 impl MigrationStatus {
@@ -47,7 +50,7 @@ impl MigrationStatus {
         if !stands_wrong {
             return Self { awaited_ready, ..Self::default() };
         }
-        let violating = self.violating.get_key_value(name).map(|(name, since)| (name.clone(), *since));
+        let violating = self.violating.get_key_value(name).map(|(name, levels)| (name.clone(), levels.clone()));
         let of_pod = |all: &BTreeMap<String, (&'static str, String)>| {
             all.get_key_value(name).map(|(name, why)| (name.clone(), why.clone())).into_iter().collect()
         };

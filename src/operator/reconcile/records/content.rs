@@ -133,13 +133,18 @@ impl RecordContent {
 
 /// Since when pods violate whose levels have a deadline, the first ones.
 fn violating_since(migration: &MigrationStatus) -> Vec<api::ViolatingPod> {
-    let mut all: Vec<_> = migration.violating.iter().map(|(pod, (uid, since))| (*since, pod, *uid)).collect();
+    let violations = migration.violating.iter();
+    let mut all: Vec<_> = violations
+        .flat_map(|(pod, (uid, levels))| levels.iter().map(move |level| (level.since, pod, *uid, level)))
+        .collect();
     all.sort();
     let first = all.into_iter().take(limits::VIOLATING_PODS);
     first
-        .map(|(since, pod, uid)| api::ViolatingPod {
+        .map(|(since, pod, uid, level)| api::ViolatingPod {
             pod: pod.clone(),
             uid: uid.to_string(),
+            policy: level.policy.to_string(),
+            level: level.level.to_string(),
             since: Some(time(whole_seconds(since))),
         })
         .collect()

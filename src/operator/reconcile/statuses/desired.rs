@@ -254,7 +254,12 @@ pub fn of_policy(
             ConditionDraft { kind: conditions::READY, holds: true, reason: conditions::UNKNOWN_NAMES, message }
         }
     } else {
-        let message = format!("the policy cannot be evaluated and clears nothing: {}", problems(&found.problems));
+        let what = if found.is_unread {
+            "the policy cannot be evaluated and clears nothing"
+        } else {
+            "places are judged by all that the policy demands, and what is wrong counts as not said, where a window never opens"
+        };
+        let message = format!("{what}: {}", problems(&found.problems));
         ConditionDraft { kind: conditions::READY, holds: false, reason: conditions::INVALID_SPEC, message }
     };
     let mut enforced =

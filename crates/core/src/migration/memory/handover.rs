@@ -11,8 +11,7 @@ use alloc::{
 use super::MigrationMemory;
 use crate::{
     cluster_objects::{ClusterObjects, ObjectUid, Pod, PodPhase},
-    instant::Timestamp,
-    migration::{AwaitedChange, STEP_DEADLINE, deadline::Violations},
+    migration::{AwaitedChange, LevelViolation, STEP_DEADLINE, deadline::Violations},
     monotonic::MonotonicTime,
 };
 
@@ -24,7 +23,7 @@ impl MigrationMemory {
     pub fn taken_over(
         objects: &ClusterObjects<'_>,
         recorded: impl IntoIterator<Item = (ObjectUid, u32)>,
-        violating: impl IntoIterator<Item = (ObjectUid, Timestamp)>,
+        violating: impl IntoIterator<Item = (ObjectUid, LevelViolation)>,
         now: MonotonicTime,
     ) -> Self {
         // What whoever led before has removed may still be on its way, and its replacement too: so long a step may take.

@@ -16,11 +16,10 @@ use super::step::{RequestedStep, StepTarget};
 use crate::{
     cluster_objects::{OwnerRef, Pod},
     compliance::{MisplacedPod, OwnedPods, PodOwner},
-    instant::Timestamp,
     migration::{
         AwaitedChange, AwaitedPods, JOB_COUNTS_WITHIN, MigrationCause, MigrationFailure, MigrationProgress,
-        MigrationStep, NOTE_SEEN_WITHIN, PlannedMigration, ProgressMark, STEP_DEADLINE, is_still_due, progress,
-        step_deadline,
+        MigrationStep, NOTE_SEEN_WITHIN, PlannedMigration, ProgressMark, STEP_DEADLINE, StepConditions, is_still_due,
+        progress, step_deadline,
     },
     monotonic::MonotonicTime,
     workload::WorkloadKind,
@@ -240,8 +239,7 @@ impl InFlightMove {
     pub(super) fn drop_unsent(
         &mut self,
         owned: &OwnedPods<'_>,
-        stopped: &BTreeMap<(String, String), String>,
-        wall: Timestamp,
+        conditions: StepConditions<'_>,
         is_sent: impl Fn(&RequestedStep) -> bool,
     ) -> bool {
         let (cause, awaited) = (self.cause, &mut self.awaited);
@@ -251,7 +249,7 @@ impl InFlightMove {
                 RequestedStep::Evict { pod, .. } | RequestedStep::Delete { pod, .. } => Some(*pod),
                 RequestedStep::AnnotateTemplate { .. } => None,
             };
-            let is_kept = is_sent(step) || is_still_due(owned, cause, pod, stopped, wall);
+            let is_kept = is_sent(step) || is_still_due(owned, cause, pod, conditions);
             if !is_kept {
                 dropped = true;
                 match (pod, &mut *awaited) {

@@ -26,8 +26,9 @@ pub use self::{
     step::{RequestedStep, StepAnswer, StepTarget},
 };
 use super::{
-    AwaitedChange, BlockedReason, DeadlineNotice, MigrationCause, MigrationContext, MigrationLimits, MigrationPlan,
-    PlannedMigration, PodDeadline, RefusedRemoval, RemovalStage, STEP_DEADLINE, deadline::Violations, plan_migrations,
+    AwaitedChange, BlockedReason, DeadlineNotice, LevelViolation, MigrationCause, MigrationContext, MigrationLimits,
+    MigrationPlan, PlannedMigration, PodDeadline, RefusedRemoval, RemovalStage, STEP_DEADLINE, StepConditions,
+    deadline::Violations, plan_migrations,
 };
 use crate::{
     cluster_objects::{ClusterObjects, ControllerSpec, ObjectUid},
@@ -185,10 +186,10 @@ impl MigrationMemory {
         let LookSettings { now, wall, .. } = *settings;
         self.adopt_rollouts(report, now);
         let mut ended = self.end_moves(report, surroundings, now);
-        self.drop_unsent(report, settings, surroundings, &mut ended);
         self.violations.observe(report, wall);
         let mut deadlines: BTreeMap<_, _> =
             self.violations.deadlines(report).map(|(_, pod, deadline)| (pod.pod.uid, deadline)).collect();
+        self.drop_unsent(report, settings, &deadlines, surroundings, &mut ended);
         // What is forced waits for no replacement but its own, and what whoever led before has begun is not known.
         let forced_from = self.forces_from.filter(|from| *from > now && !deadlines.is_empty());
         let forced_from = forced_from.map(|from| wall.after(from.since(now)));
@@ -318,13 +319,14 @@ impl MigrationMemory {
         &mut self,
         report: &ComplianceReport<'_>,
         settings: &LookSettings<'_>,
+        deadlines: &BTreeMap<ObjectUid, PodDeadline>,
         surroundings: &dyn MigrationSurroundings,
         ended: &mut Vec<EndedMove>,
     ) {
-        let LookSettings { wall, stopped, .. } = *settings;
+        let due = StepConditions { stopped: settings.stopped, deadlines, now: settings.wall };
         self.in_flight.retain(|owner, flight| {
             let Some(owned) = report.workloads.get(owner) else { return true };
-            let is_left = flight.drop_unsent(owned, stopped, wall, |step| surroundings.is_on_its_way(*owner, step));
+            let is_left = flight.drop_unsent(owned, due, |step| surroundings.is_on_its_way(*owner, step));
             if !is_left {
                 ended.push(EndedMove { owner: *owner, cause: flight.cause, outcome: MigrationOutcome::Dropped });
             }
@@ -453,9 +455,10 @@ impl MigrationMemory {
         }
     }
 
-    /// Since when pods violate whose levels have a deadline, by the identifiers of the pods.
-    pub fn violating(&self) -> impl Iterator<Item = (ObjectUid, Timestamp)> {
-        self.violations.since()
+    /// The levels with a deadline that `pod` violates, and since when.
+    #[must_use]
+    pub fn violations_of(&self, pod: ObjectUid) -> &[LevelViolation] {
+        self.violations.of(pod)
     }
 
     /// What is to be asked of the API server, with the workload whose move it is.

@@ -273,7 +273,10 @@ fn steps_that_were_not_taken_yet_are_dropped_when_their_reason_has_gone_or_an_of
     let stopped = BTreeMap::from([(("state".to_owned(), "restricted".to_owned()), "stopped".to_owned())]);
     scene.assessed(|_, _, report| {
         let owned = report.workloads.values().find(|owned| owned.name() == "app").unwrap();
-        let due = |cause, pod, stopped| is_still_due(owned, cause, pod, stopped, Timestamp::from_seconds(0));
+        let due = |cause, pod, stopped| {
+            let (deadlines, now) = (BTreeMap::new(), Timestamp::from_seconds(0));
+            is_still_due(owned, cause, pod, StepConditions { stopped, deadlines: &deadlines, now })
+        };
         let cause = MigrationCause::Violating;
         assert!(due(cause, Some(uid("app-0")), &none));
         assert!(!due(cause, Some(uid("app-1")), &none), "it stands right");

@@ -124,6 +124,12 @@ fn a_breaker_or_a_level_that_only_reports_holds_a_deadline_too() {
     );
 }
 
+/// That the level of the scene is violated since `since`, of `policy`.
+fn since(policy: &str, since: Timestamp) -> LevelViolation {
+    let (policy, level) = (PolicyName::parse(policy).unwrap(), LevelName::parse("restricted").unwrap());
+    LevelViolation { policy, level, since }
+}
+
 struct Quiet;
 
 impl MigrationSurroundings for Quiet {
@@ -148,11 +154,16 @@ struct Story {
 
 impl Story {
     fn new(pods: u32) -> Self {
-        let deadline = Some(Duration::from_hours(72));
+        let scene = Scene::new().with("db", stateful(false), pods, "bad-1");
+        let mut story = Self { scene, memory: MigrationMemory::default() };
+        story.set_deadline(72);
+        story
+    }
+
+    fn set_deadline(&mut self, hours: u64) {
+        let deadline = Some(Duration::from_hours(hours));
         let policy = policy_with(&OnClearanceLoss { deadline, ..OnClearanceLoss::default() });
-        let mut scene = Scene::new().with("db", stateful(false), pods, "bad-1");
-        scene.world.policies.insert(policy.name.clone(), policy);
-        Self { scene, memory: MigrationMemory::default() }
+        self.scene.world.policies.insert(policy.name.clone(), policy);
     }
 
     /// Looks after so many hours: what is asked for, and what is announced.
@@ -243,7 +254,7 @@ fn a_refusal_of_long_ago_deletes_nothing() {
 #[test]
 fn whoever_takes_over_forces_nothing_for_as_long_as_a_step_may_take() {
     let mut story = Story::new(2);
-    let uids: Vec<_> = story.scene.pods.values().map(|pod| (pod.uid, NOW)).collect();
+    let uids: Vec<_> = story.scene.pods.values().map(|pod| (pod.uid, since("state", NOW))).collect();
     let begin = MonotonicTime::after(Duration::from_hours(80));
     let none: Vec<(ObjectUid, u32)> = Vec::new();
     story.memory = story.scene.assessed(|objects, _, _| MigrationMemory::taken_over(objects, none, uids, begin));
@@ -275,18 +286,74 @@ fn the_last_ready_pod_is_never_deleted_however_long() {
 fn whoever_takes_over_goes_on_counting_and_believes_no_time_to_come() {
     let mut story = Story::new(2);
     let uid = story.scene.pods["shop/db-1"].uid;
-    let recorded = |since| {
+    let recorded = |policy, then| {
         let none: Vec<(ObjectUid, u32)> = Vec::new();
         story.scene.assessed(|objects, _, _| {
-            MigrationMemory::taken_over(objects, none, [(uid, since)], MonotonicTime::default())
+            MigrationMemory::taken_over(objects, none, [(uid, since(policy, then))], MonotonicTime::default())
         })
     };
-    let (past, to_come) = (recorded(NOW), recorded(NOW.after(Duration::from_hours(5000))));
+    let (past, to_come) = (recorded("state", NOW), recorded("state", NOW.after(Duration::from_hours(5000))));
+    let other = recorded("other", NOW);
     story.memory = past;
     assert_eq!(story.look(60).1, ["shop/db-1 at 1970-01-04T00:00:00Z"], "the other is seen for the first time");
-    story.memory = to_come;
-    story.look(60);
-    assert_eq!(story.look(61).1, Vec::<String>::new());
-    let since: Vec<_> = story.memory.violating().collect();
-    assert!(since.contains(&(uid, NOW.after(Duration::from_hours(60)))), "{since:?}");
+    for memory in [to_come, other] {
+        story.memory = memory;
+        story.look(60);
+        assert_eq!(story.look(61).1, Vec::<String>::new());
+        assert_eq!(story.memory.violations_of(uid), [since("state", NOW.after(Duration::from_hours(60)))]);
+    }
+}
+
+#[test]
+fn a_deadline_counts_from_when_its_own_policy_demands_it() {
+    let mut story = Story::new(2);
+    story.look(0);
+    story.refuse(0);
+    // Another policy comes, with a shorter deadline: it counts from now.
+    let deadline = Some(Duration::from_hours(10));
+    let other = policy_with(&OnClearanceLoss { deadline, ..OnClearanceLoss::default() });
+    let other = Policy { name: PolicyName::parse("other").unwrap(), ..other };
+    story.scene.world.policies.insert(other.name.clone(), other);
+    story.look(40);
+    let uid = story.scene.pods["shop/db-1"].uid;
+    let expected = [since("other", NOW.after(Duration::from_hours(40))), since("state", NOW)];
+    assert_eq!(story.memory.violations_of(uid), expected);
+}
+
+#[test]
+fn a_deadline_that_becomes_earlier_is_announced_again_and_one_that_becomes_later_forces_nothing_any_more() {
+    let mut story = Story::new(2);
+    story.look(0);
+    story.refuse(0);
+    story.look(48);
+    story.refuse(48);
+    story.set_deadline(60);
+    let told = ["shop/db-0 at 1970-01-03T12:00:00Z", "shop/db-1 at 1970-01-03T12:00:00Z"].map(str::to_owned);
+    assert_eq!(story.look(49).1, told);
+    story.refuse(49);
+    let owner = *story.scene.assessed(|_, _, report| report.workloads.keys().next().copied()).as_ref().unwrap();
+    let is_due = |story: &Story, hours| {
+        let now = NOW.after(Duration::from_hours(hours));
+        story.scene.assessed(|_, _, report| {
+            let owned = &report.workloads[&owner];
+            let deadlines = owned
+                .misplaced
+                .iter()
+                .map(|pod| (pod.pod.uid, PodDeadline { at: NOW.after(Duration::from_hours(60)), since: NOW }));
+            let (stopped, deadlines) = (BTreeMap::new(), deadlines.collect());
+            let conditions = StepConditions { stopped: &stopped, deadlines: &deadlines, now };
+            is_still_due(owned, MigrationCause::Overdue, Some(owned.misplaced[0].pod.uid), conditions)
+        })
+    };
+    assert_eq!([59, 60].map(|hours| is_due(&story, hours)), [false, true]);
+}
+
+#[test]
+fn past_a_deadline_the_reason_told_is_what_refuses_and_not_what_yielded() {
+    let waits = RefusedRemoval { budget_persists: false, ..BY_BUDGET };
+    let mut scene = refused(overdue(Scene::new().with("app", stateful(true), 2, "bad-1")));
+    for removal in scene.removals.values_mut() {
+        *removal = waits;
+    }
+    assert_eq!(scene.plan(), ["shop/app-0: DisruptionBudget", "shop/app-1: DisruptionBudget"]);
 }

@@ -90,8 +90,8 @@ fn what_waits_for_a_window_says_when_it_opens() {
     assert_eq!(why.ends_at(), Some(Timestamp::from_seconds(HOUR)));
     assert_eq!(
         why.to_string(),
-        "kept until 1970-01-01T01:00:00Z, when the next window of its level opens: ahead of the end of a clearance pods are \
-         moved in windows alone; at the end itself it moves at once"
+        "kept until 1970-01-01T01:00:00Z, when the next window of its level opens, or until the clearance of its node ends, \
+         should that come first: ahead of an end pods are moved in windows alone, and at the end itself at once"
     );
 }
 
@@ -116,7 +116,9 @@ fn a_step_that_was_not_taken_when_its_window_closed_is_dropped() {
             let owned = report.workloads.values().find(|owned| owned.name() == name).unwrap();
             let pod = uid(&format!("{name}-0"));
             let steps = [Some(pod), None];
-            steps.map(|pod| is_still_due(owned, cause, pod, &none, Timestamp::from_seconds(second)))
+            let now = Timestamp::from_seconds(second);
+            let conditions = StepConditions { stopped: &none, deadlines: &BTreeMap::new(), now };
+            steps.map(|pod| is_still_due(owned, cause, pod, conditions))
         };
         assert_eq!(due("app", MigrationCause::Expiring, 59), [true, true]);
         assert_eq!(due("app", MigrationCause::Expiring, 60), [false, false]);
