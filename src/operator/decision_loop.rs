@@ -69,19 +69,21 @@ impl DecisionLoop<'_> {
             let wake = engine.wake();
             let next_change = engine.next_change();
             tokio::select! {
+                // In this order, so that the same events give the same decisions: what comes seldom first.
+                biased;
                 () = stop.cancelled() => break,
+                Ok(()) = changes.changed() => {}
+                Ok(()) = owners.changed() => engine.set_admission_owners(owners.borrow_and_update().clone()),
+                Some(ended) = under_way.join_next() => take_write_result(&mut engine, ended)?,
                 number = observations.recv_many(&mut batch, BACKLOG) => {
                     if number == 0 {
                         break;
                     }
                     batch.drain(..).for_each(|observation| engine.observe(observation));
                 }
-                Some(ended) = under_way.join_next() => take_write_result(&mut engine, ended)?,
-                Ok(()) = changes.changed() => {}
                 authorities = other_authorities(webhook.as_deref_mut()) => {
                     engine.set_authorities(authorities.map(|authorities| authorities.to_string()));
                 }
-                Ok(()) = owners.changed() => engine.set_admission_owners(owners.borrow_and_update().clone()),
                 () = sleep_until(wake) => {}
                 () = come(&*clock, next_change) => {}
                 _ = beat.tick() => {}
@@ -91,7 +93,7 @@ impl DecisionLoop<'_> {
                 take_write_result(&mut engine, ended)?;
             }
             engine.lead(leadership.may_write(clock.uptime()) && !skew.is_wrong(&*clock));
-            let began = Instant::now();
+            let began = monotonic();
             let due = engine.cycle(clock.now(), began);
             metrics.observe_cycle(began.elapsed());
             for request in due {
@@ -153,8 +155,13 @@ fn take_write_result(engine: &mut Engine, ended: Result<WriteResult, tokio::task
         tracing::error!(%error, "a write ended without an outcome");
         Error::TaskEnded("write")
     })?;
-    engine.on_write_result(&target, outcome, Instant::now());
+    engine.on_write_result(&target, outcome, monotonic());
     Ok(())
+}
+
+/// The time that waits are measured by: that of the runtime, which stands still in simulations until nothing else happens.
+fn monotonic() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 async fn sleep_until(wake: Option<Instant>) {

@@ -151,6 +151,7 @@ pub async fn run(
     };
     // However long the API server is away: who waits for it is alive.
     let owners = tokio::select! {
+        biased;
         owners = asked => owners?,
         never = beat(&health) => match never {},
         ended = tasks.join_next() => return Err(task_ended(ended)),
@@ -211,6 +212,7 @@ pub async fn run(
         clock,
     };
     let drained = tokio::select! {
+        biased;
         decided = deciding.run(stop) => decided?,
         ended = tasks.join_next() => return Err(task_ended(ended)),
     };
@@ -245,6 +247,7 @@ const LEASE: &str = "lease";
 /// Competes for the lease once everything is `listed`: a replica that has not seen everything has nothing to write.
 async fn compete(candidate: LeaseCandidate, listed: Arc<Notify>, resign: CancellationToken) -> &'static str {
     tokio::select! {
+        biased;
         () = listed.notified() => candidate.run(resign).await,
         () = resign.cancelled() => {}
     }

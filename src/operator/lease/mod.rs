@@ -185,6 +185,7 @@ impl LeaseCandidate {
             let wait = self.round().await;
             self.tell();
             tokio::select! {
+                biased;
                 () = resign.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
             }
