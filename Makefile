@@ -73,6 +73,10 @@ chaos: ## Let everything go wrong for MINUTES (10), decided by SEED, and hold wh
 	$(CARGO) build --workspace --bins
 	$(CARGO) run $(LAB) chaos --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
+.PHONY: seeds
+seeds: ## Run the operator itself against a simulated API server, SEEDS times (10000), each as its seed decides
+	$(CARGO) run --release --package rempart-dst -- --seeds $(or $(SEEDS),10000) --from $(or $(FROM),0)
+
 .PHONY: explore
 explore: ## Explore every order of events in small worlds, by the code that decides about moves
 	$(CARGO) run --package rempart-explore

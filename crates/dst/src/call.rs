@@ -78,9 +78,7 @@ impl Call {
             (&Method::POST, [name, "eviction"]) => Self::Evict { key: key(name) },
             (&Method::PUT, [name]) => Self::Replace { key: key(name) },
             (&Method::PATCH, [name]) => Self::Patch { key: key(name), kind, apply: is_apply(), status: false },
-            (&Method::PATCH, [name, "status"]) => {
-                Self::Patch { key: key(name), kind, apply: is_apply(), status: true }
-            }
+            (&Method::PATCH, [name, "status"]) => Self::Patch { key: key(name), kind, apply: is_apply(), status: true },
             (&Method::DELETE, [name]) => Self::Delete { key: key(name) },
             _ => unknown(),
         }

@@ -18,12 +18,21 @@ use crate::{
 
 const REVISION: &str = "controller-revision-hash";
 
-pub(crate) fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+/// What stands at `path`, as `/metadata/name`; none of the keys has a slash.
+pub(crate) fn at<'v>(object: &'v Value, path: &str) -> Option<&'v Value> {
+    path.split('/').skip(1).try_fold(object, |found, step| match found {
+        Value::Array(list) => list.get(step.parse::<usize>().ok()?),
+        found => found.get(step),
+    })
+}
+
+/// The text at `path`; empty where there is none.
+pub(crate) fn text<'v>(object: &'v Value, path: &str) -> &'v str {
+    at(object, path).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn number(object: &Value, pointer: &str) -> usize {
-    object.pointer(pointer).and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok()).unwrap_or_default()
+    at(object, pointer).and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok()).unwrap_or_default()
 }
 
 pub(crate) fn key_of(plural: &'static str, object: &Value) -> ObjectKey {
@@ -31,11 +40,11 @@ pub(crate) fn key_of(plural: &'static str, object: &Value) -> ObjectKey {
 }
 
 pub(crate) fn is_terminating(object: &Value) -> bool {
-    object.pointer("/metadata/deletionTimestamp").is_some()
+    at(object, "/metadata/deletionTimestamp").is_some()
 }
 
 pub(crate) fn is_ready(pod: &Value) -> bool {
-    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    let conditions = at(pod, "/status/conditions").and_then(Value::as_array).into_iter().flatten();
     conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
@@ -48,12 +57,13 @@ fn template_hash(template: &Value) -> String {
 /// Whether the labels of `node` are those that `selector` asks for.
 pub(crate) fn selects(selector: Option<&Value>, node: &Value) -> bool {
     let asked = selector.and_then(Value::as_object).into_iter().flatten();
-    asked.into_iter().all(|(key, value)| node.pointer("/metadata/labels").and_then(|labels| labels.get(key)) == Some(value))
+    asked.into_iter().all(|(key, value)| at(node, "/metadata/labels").and_then(|labels| labels.get(key)) == Some(value))
 }
 
 /// The node that alone a pod of a DaemonSet is for.
 fn target(pod: &Value) -> Option<&str> {
-    let found = pod.pointer(
+    let found = at(
+        pod,
         "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchFields/0/values/0",
     );
     found.and_then(Value::as_str)
@@ -62,7 +72,7 @@ fn target(pod: &Value) -> Option<&str> {
 /// Whether `pod` may be bound to `node`, as the scheduler has it.
 pub(crate) fn fits(pod: &Value, node: &Value, taken: usize) -> bool {
     let allocatable = text(node, "/status/allocatable/pods").parse().unwrap_or_default();
-    selects(pod.pointer("/spec/nodeSelector"), node)
+    selects(at(pod, "/spec/nodeSelector"), node)
         && target(pod).is_none_or(|target| target == text(node, "/metadata/name"))
         && taken < allocatable
 }
@@ -121,6 +131,9 @@ fn collect_garbage(state: &mut ServerState) {
 }
 
 fn set_status(state: &mut ServerState, key: &ObjectKey, status: &Value) {
+    if state.get(key).is_ok_and(|object| object.get("status") == Some(status)) {
+        return;
+    }
     drop(state.update(key, |object| {
         if let Some(fields) = object.as_object_mut() {
             fields.insert("status".to_owned(), status.clone());
@@ -279,11 +292,8 @@ fn daemon_set(state: &mut ServerState, dice: &mut SeededRng, object: &Value) {
     let latest = template_hash(&object["spec"]["template"]);
     let pods = owned(state, "pods", object);
     let nodes = copied(state, "nodes");
-    let wanted: Vec<&str> = nodes
-        .iter()
-        .filter(|node| selects(selector.as_ref(), node))
-        .map(|node| text(node, "/metadata/name"))
-        .collect();
+    let wanted: Vec<&str> =
+        nodes.iter().filter(|node| selects(selector.as_ref(), node)).map(|node| text(node, "/metadata/name")).collect();
     for pod in &pods {
         if !is_terminating(pod) && target(pod).is_none_or(|node| !wanted.contains(&node)) {
             remove_pod(state, pod);
@@ -318,6 +328,9 @@ fn schedule(state: &mut ServerState, dice: &mut SeededRng) {
         let count = |node: &Value| taken.get(text(node, "/metadata/name")).copied().unwrap_or_default();
         let open: Vec<&Arc<Value>> = nodes.iter().filter(|node| fits(&pod, node, count(node))).collect();
         let chosen = dice.pick(&open).map(|node| text(node, "/metadata/name").to_owned());
+        if chosen.is_none() && text(&pod, "/status/conditions/0/reason") == "Unschedulable" {
+            continue;
+        }
         drop(state.update(&key_of("pods", &pod), |pod| match &chosen {
             Some(node) => {
                 pod["spec"]["nodeName"] = node.as_str().into();

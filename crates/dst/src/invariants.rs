@@ -39,6 +39,8 @@ struct Seen {
     /// When each write last arrived.
     last: Option<(Instant, String)>,
     total: usize,
+    /// Every write that was carried out, with when.
+    log: Vec<(Duration, String)>,
 }
 
 /// Who sees everything.
@@ -62,6 +64,11 @@ impl Witness {
         self.with(|seen| seen.violations.clone())
     }
 
+    /// Every write that was carried out, with when.
+    pub(crate) fn log(&self) -> Vec<(Duration, String)> {
+        self.with(|seen| seen.log.clone())
+    }
+
     pub(crate) fn writes(&self) -> usize {
         self.with(|seen| seen.total)
     }
@@ -77,12 +84,13 @@ impl Witness {
         let lease = state.get(&("leases", "rempart-system".to_owned(), link.lease.to_owned()));
         let (at, now) = (state.epoch.elapsed(), state.epoch.now());
         drop(state);
-        let holds = lease.as_ref().is_ok_and(|lease| {
-            text(lease, "/spec/holderIdentity") == link.identity
-        });
+        let holds = lease.as_ref().is_ok_and(|lease| text(lease, "/spec/holderIdentity") == link.identity);
         if !holds {
             let holder = lease.as_ref().map(|lease| text(lease, "/spec/holderIdentity").to_owned()).unwrap_or_default();
-            self.violated(at, &format!("{} sends {write:?} at {now} while {holder:?} holds the lease {}", link.identity, link.lease));
+            self.violated(
+                at,
+                &format!("{} sends {write:?} at {now} while {holder:?} holds the lease {}", link.identity, link.lease),
+            );
         }
     }
 
@@ -94,6 +102,7 @@ impl Witness {
         }
         let count = self.with(|seen| {
             seen.total = seen.total.saturating_add(1);
+            seen.log.push((at, format!("{} {write}", link.identity)));
             seen.last = Some((Instant::now(), format!("{} by {}", write, link.identity)));
             let count = seen.writes.entry(write.to_owned()).or_default();
             *count = count.saturating_add(1);
@@ -178,9 +187,11 @@ fn facts(state: &ServerState) -> ClusterFacts<'_> {
 
 const CLEARANCE: &str = "clearance.rempart.node-restriction.kubernetes.io/";
 
-/// The levels with demands of all policies that are not about to go, as the names of their keys.
+/// The levels with demands of all policies in `Enforce` that are not about to go, as the names of their keys. Of the others no
+/// node loses what something selects by.
 fn demanded<'f>(facts: &'f ClusterFacts<'_>) -> impl Iterator<Item = (&'f str, &'f str)> + 'f {
-    let live = facts.policies.iter().filter(|(_, policy)| !is_terminating(policy));
+    let live =
+        facts.policies.iter().filter(|(_, policy)| !is_terminating(policy) && text(policy, "/spec/mode") == "Enforce");
     live.flat_map(|(name, policy)| {
         let levels = policy.pointer("/spec/levels").and_then(Value::as_array).into_iter().flatten();
         let mut demands = false;
@@ -208,7 +219,12 @@ fn missing_stamps(facts: &ClusterFacts<'_>, node: &Value) -> Vec<String> {
 }
 
 /// Whether some other node could take the successor of `pod`.
-fn has_other_place(state: &ServerState, facts: &ClusterFacts<'_>, pod: &Value, counts: &BTreeMap<String, usize>) -> bool {
+fn has_other_place(
+    state: &ServerState,
+    facts: &ClusterFacts<'_>,
+    pod: &Value,
+    counts: &BTreeMap<String, usize>,
+) -> bool {
     let need = PlacementNeed::of(facts, text(pod, "/metadata/namespace"), pod);
     let own = text(pod, "/spec/nodeName");
     state.all("nodes").any(|node| {

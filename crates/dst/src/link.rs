@@ -24,9 +24,10 @@ use tower::{BoxError, service_fn};
 
 use crate::{
     call::Call,
+    controllers::text,
     invariants::Witness,
     seeded::SeededRng,
-    server::{ApiServer, Refusal, ResourceKind},
+    server::{ApiServer, LoggedChange, Refusal, ResourceKind},
 };
 
 type AnswerBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -140,7 +141,11 @@ async fn answer(
     if let Call::Watch { kind, from, seconds } = call {
         return Ok(watch(server, link, kind, from, seconds));
     }
-    let name = call.write();
+    let name = call.write().map(|name| match &call {
+        Call::Create { .. } => format!("{name}{}", created(&body)),
+        Call::Patch { key, .. } if key.0 == "nodes" => format!("{name} {}", String::from_utf8_lossy(&body)),
+        _ => name,
+    });
     let done = carry_out(&server, &link, call, &body);
     if let (Some(name), Ok(_)) = (&name, &done) {
         witness.arrived(&server, &link, name);
@@ -150,6 +155,15 @@ async fn answer(
         return Err("connection reset by peer".into());
     }
     Ok(reply(&server, &done))
+}
+
+/// What is created: the reason of an event and whom it is about, or the name of anything else.
+fn created(body: &[u8]) -> String {
+    let object: Value = serde_json::from_slice(body).unwrap_or_default();
+    match text(&object, "/reason") {
+        "" => text(&object, "/metadata/name").to_owned(),
+        reason => format!("{reason} of {}: {}", text(&object, "/regarding/name"), text(&object, "/note")),
+    }
 }
 
 /// An answer with the time that it is.
@@ -300,8 +314,11 @@ fn watch(
     from: u64,
     seconds: u64,
 ) -> Response<AnswerBody> {
+    // An API server tells it in the stream.
     if from < server.state().forgotten {
-        return reply(&server, &Err(Refusal::new(410, "Expired", "too old resource version")));
+        let gone = Refusal::new(410, "Expired", "too old resource version").status();
+        let told = futures::stream::iter([Ok::<_, BoxError>(frame("ERROR", &gone))]);
+        return respond(&server, 200, StreamBody::new(told).boxed_unsync());
     }
     let ends = Instant::now() + Duration::from_secs(seconds);
     let state = WatchState { server: Arc::clone(&server), link, kind, told: from, seen: 0, ends, is_over: false };
@@ -334,13 +351,13 @@ impl WatchState {
                         20..25 => {
                             self.is_over = true;
                             let gone = Refusal::new(410, "Expired", "too old resource version").status();
-                            return Some(Ok(frame(&json!({"type": "ERROR", "object": gone}))));
+                            return Some(Ok(frame("ERROR", &gone)));
                         }
                         25..125 => tokio::time::sleep(self.link.dice(|dice| dice.millis(100..3_000))).await,
                         _ => {}
                     }
                 }
-                return Some(Ok(frame(&event)));
+                return Some(Ok(frame(event.kind, &event.object)));
             }
             let bookmark = (Instant::now() + BOOKMARKS).min(self.ends);
             tokio::select! {
@@ -352,29 +369,30 @@ impl WatchState {
                     }
                     let version = self.server.state().version;
                     self.told = version;
-                    return Some(Ok(frame(&json!({"type": "BOOKMARK", "object": {
+                    return Some(Ok(frame("BOOKMARK", &json!({
                         "kind": self.kind.kind, "apiVersion": self.kind.api_version,
                         "metadata": {"resourceVersion": version.to_string()},
-                    }}))));
+                    }))));
                 }
             }
         }
     }
 
     /// The next change of its kind in the log.
-    fn logged(&mut self) -> Option<Value> {
+    fn logged(&mut self) -> Option<LoggedChange> {
         let state = self.server.state();
         while let Some(change) = state.log.get(self.seen) {
             self.seen = self.seen.saturating_add(1);
             if change.version > self.told && change.plural == self.kind.plural {
                 self.told = change.version;
-                return Some(json!({"type": change.kind, "object": &*change.object}));
+                return Some(change.clone());
             }
         }
         None
     }
 }
 
-fn frame(event: &Value) -> Frame<Bytes> {
-    Frame::data(Bytes::from(format!("{event}\n")))
+/// An event as an API server writes it: what kind it is of before the object.
+fn frame(kind: &str, object: &Value) -> Frame<Bytes> {
+    Frame::data(Bytes::from(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n")))
 }

@@ -10,6 +10,7 @@ use std::{
 
 use clap::Parser;
 use rempart_dst::run_seed;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Deterministic simulation testing of the operator.
 #[derive(Debug, Parser)]
@@ -29,6 +30,10 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    // What the operator logs is of use for one seed alone: RUST_LOG=debug.
+    let filter =
+        tracing_subscriber::EnvFilter::builder().with_default_directive(LevelFilter::OFF.into()).from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).without_time().init();
     let Arguments { from, seeds, story, threads } = Arguments::parse();
     let (next, broken, writes) = (AtomicU64::new(from), Mutex::new(Vec::new()), AtomicU64::new(0));
     let end = from.saturating_add(seeds);

@@ -10,21 +10,27 @@ use rempart::{
 use rempart_core::{policy::EnforcementMode, sensitivity::SensitivityStatement};
 use serde_json::{Value, json};
 
-use crate::server::{ResourceKind, ServerState};
+use crate::{
+    controllers::{at, text},
+    server::{ResourceKind, ServerState},
+};
 
 /// The namespaces that no policy governs.
 pub(crate) const EXEMPT: [&str; 2] = ["kube-system", "rempart-system"];
 
-fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
 /// Completes `object`, which is to take the place of `before`.
 pub(crate) fn on_write(state: &ServerState, kind: &ResourceKind, before: Option<&Value>, object: &mut Value) {
-    let is_completed =
-        matches!(kind.plural, "pods" | "deployments" | "statefulsets" | "daemonsets" | "replicasets" | "jobs" | "cronjobs");
+    let is_completed = matches!(
+        kind.plural,
+        "pods" | "deployments" | "statefulsets" | "daemonsets" | "replicasets" | "jobs" | "cronjobs"
+    );
     let namespace = text(object, "/metadata/namespace").to_owned();
-    if !is_completed || EXEMPT.contains(&namespace.as_str()) {
+    let said = |object: &Value| at(object, "/metadata/annotations").cloned();
+    // Nothing is added to a pod that is there, nor to a workload of which nothing changes that decides.
+    let is_untouched = before.is_some_and(|before| {
+        kind.plural == "pods" || (before.get("spec") == object.get("spec") && said(before) == said(object))
+    });
+    if !is_completed || is_untouched || EXEMPT.contains(&namespace.as_str()) {
         return;
     }
     let Ok(found) = state.get(&("namespaces", String::new(), namespace.clone())) else { return };
@@ -54,9 +60,13 @@ pub(crate) fn on_write(state: &ServerState, kind: &ResourceKind, before: Option<
 
 /// The policies whose mutation is bound.
 fn completing(state: &ServerState) -> Vec<CompletingPolicy> {
-    let bound: Vec<_> = state.all("mutatingadmissionpolicybindings").map(|object| text(object, "/spec/paramRef/name").to_owned()).collect();
-    let policies = state.all("placementpolicies").filter(|policy| bound.iter().any(|name| name == text(policy, "/metadata/name")));
-    let read = policies.filter(|policy| policy.pointer("/metadata/deletionTimestamp").is_none()).filter_map(|object| {
+    let bound: Vec<_> = state
+        .all("mutatingadmissionpolicybindings")
+        .map(|object| text(object, "/spec/paramRef/name").to_owned())
+        .collect();
+    let policies =
+        state.all("placementpolicies").filter(|policy| bound.iter().any(|name| name == text(policy, "/metadata/name")));
+    let read = policies.filter(|policy| at(policy, "/metadata/deletionTimestamp").is_none()).filter_map(|object| {
         let spec: PlacementPolicySpec = serde_json::from_value(object.get("spec")?.clone()).ok()?;
         let policy = convert::policy_of_admission(text(object, "/metadata/name"), &spec)?;
         let namespaces = convert::policy(text(object, "/metadata/name"), &spec).value?.namespaces;
@@ -69,6 +79,6 @@ fn completing(state: &ServerState) -> Vec<CompletingPolicy> {
 }
 
 fn texts(object: &Value, pointer: &str) -> std::collections::BTreeMap<String, String> {
-    let entries = object.pointer(pointer).and_then(Value::as_object).into_iter().flatten();
+    let entries = at(object, pointer).and_then(Value::as_object).into_iter().flatten();
     entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }

@@ -29,12 +29,12 @@ use crate::{
 };
 
 /// For how long things happen, and for how long then nothing does.
-const STORY: Duration = Duration::from_secs(150);
-const QUIET: Duration = Duration::from_secs(240);
+const STORY: Duration = Duration::from_secs(120);
+const QUIET: Duration = Duration::from_secs(180);
 /// For so long at the end nothing may be written.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How often controllers look.
-const TICK: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_secs(1);
 
 /// What came of a run.
 #[derive(Clone, Debug, Default)]
@@ -128,7 +128,7 @@ async fn run(seed: u64) -> anyhow::Result<RunOutcome> {
     }
     let ticking = tokio::spawn(tick(Arc::clone(&server), Arc::clone(&witness), dice.fork()));
 
-    let mut told = Vec::new();
+    let mut told: Vec<(Duration, String)> = Vec::new();
     let mut teller = StoryTeller::new(dice.fork());
     while epoch.elapsed() < STORY {
         tokio::time::sleep(dice.millis(500..9_000)).await;
@@ -137,9 +137,9 @@ async fn run(seed: u64) -> anyhow::Result<RunOutcome> {
         } else {
             server.change(|state| teller.act(state))
         };
-        told.push(format!("{:.3} s: {what}", epoch.elapsed().as_secs_f64()));
+        told.push((epoch.elapsed(), what));
         if let Some(ended) = replicas.iter().find(|replica| replica.has_ended()) {
-            told.push(format!("replica {} ended", ended.link.identity));
+            told.push((epoch.elapsed(), format!("replica {} ended", ended.link.identity)));
         }
     }
     storm.store(false, Ordering::Relaxed);
@@ -151,18 +151,20 @@ async fn run(seed: u64) -> anyhow::Result<RunOutcome> {
         }
     }
     tokio::time::sleep(QUIET).await;
+    witness.settled(&server.state());
     let mut violations = witness.violations();
     if let Some((ago, what)) = witness.last_write().filter(|(ago, _)| *ago < SILENCE) {
         violations.push(format!("{what:?} was written {ago:?} before the end, long after anything happened"));
     }
-    witness.settled(&server.state());
-    violations.extend(witness.violations().into_iter().skip(violations.len().min(witness.violations().len())));
     for replica in replicas.iter().filter(|replica| replica.has_ended()) {
         violations.push(format!("replica {} ended", replica.link.identity));
     }
     ticking.abort();
     let digest = digest(&server);
-    Ok(RunOutcome { violations, story: told, writes: witness.writes(), digest })
+    told.extend(witness.log().into_iter().map(|(at, write)| (at, format!("  {write}"))));
+    told.sort_by_key(|(at, _)| *at);
+    let story = told.into_iter().map(|(at, what)| format!("{:8.3} s: {what}", at.as_secs_f64())).collect();
+    Ok(RunOutcome { violations, story, writes: witness.writes(), digest })
 }
 
 fn digest(server: &ApiServer) -> u64 {

@@ -12,7 +12,11 @@ use std::{
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::{mutation, sim_clock::Epoch};
+use crate::{
+    controllers::{at, text},
+    mutation,
+    sim_clock::Epoch,
+};
 
 /// A kind of object.
 #[derive(Debug, PartialEq, Eq)]
@@ -156,10 +160,6 @@ impl ApiServer {
     }
 }
 
-fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
 /// The metadata of `object`, which becomes a map where it is none.
 fn metadata(object: &mut Value) -> &mut serde_json::Map<String, Value> {
     if !object.get("metadata").is_some_and(Value::is_object)
@@ -228,11 +228,7 @@ impl ServerState {
     }
 
     /// Makes the object what `with` makes of it, where what the result says of version and identity is so.
-    pub(crate) fn update(
-        &mut self,
-        key: &ObjectKey,
-        with: impl FnOnce(&mut Value),
-    ) -> Result<Arc<Value>, Refusal> {
+    pub(crate) fn update(&mut self, key: &ObjectKey, with: impl FnOnce(&mut Value)) -> Result<Arc<Value>, Refusal> {
         let before = self.get(key)?;
         let mut after = Value::clone(&before);
         with(&mut after);
@@ -247,21 +243,21 @@ impl ServerState {
         }
         let fields = metadata(&mut after);
         for kept in ["uid", "creationTimestamp", "resourceVersion", "deletionTimestamp", "generation"] {
-            match before.pointer(&format!("/metadata/{kept}")) {
+            match at(&before, &format!("/metadata/{kept}")) {
                 Some(value) => drop(fields.insert(kept.to_owned(), value.clone())),
                 None => drop(fields.remove(kept)),
             }
         }
         if before.get("spec") != after.get("spec") {
-            let generation = before.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
+            let generation = at(&before, "/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
             metadata(&mut after).insert("generation".to_owned(), generation.saturating_add(1).into());
         }
         // What changes nothing is no write.
         if after == *before {
             return Ok(before);
         }
-        let is_held = after.pointer("/metadata/finalizers").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
-        if !is_held && key.0 != "pods" && before.pointer("/metadata/deletionTimestamp").is_some() {
+        let is_held = at(&after, "/metadata/finalizers").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+        if !is_held && key.0 != "pods" && at(&before, "/metadata/deletionTimestamp").is_some() {
             self.remove(key);
             return Ok(Arc::new(after));
         }
@@ -278,13 +274,13 @@ impl ServerState {
             }
         }
         let is_held =
-            object.pointer("/metadata/finalizers").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+            at(&object, "/metadata/finalizers").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
         let runs = key.0 == "pods" && !text(&object, "/spec/nodeName").is_empty();
         if !is_held && !runs {
             self.remove(key);
             return Ok(object);
         }
-        if object.pointer("/metadata/deletionTimestamp").is_some() {
+        if at(&object, "/metadata/deletionTimestamp").is_some() {
             return Ok(object);
         }
         let mut marked = Value::clone(&object);
@@ -308,7 +304,11 @@ impl ServerState {
         let (all, version) = match go_on {
             None => (self.all(plural).cloned().collect(), self.version),
             Some(token) => self.pages.remove(token).ok_or_else(|| {
-                Refusal::new(410, "Expired", "The provided continue parameter is too old to display a consistent list result")
+                Refusal::new(
+                    410,
+                    "Expired",
+                    "The provided continue parameter is too old to display a consistent list result",
+                )
             })?,
         };
         let mut all: Vec<Arc<Value>> = all;

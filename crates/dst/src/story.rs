@@ -90,7 +90,11 @@ pub(crate) fn begin(state: &mut ServerState, installed: Vec<Value>) {
         create(state, "clusterroles", json!({"metadata": {"name": role}}));
     }
     for name in ["kube-system", "rempart-system", "shop"] {
-        create(state, "namespaces", json!({"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}}));
+        create(
+            state,
+            "namespaces",
+            json!({"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}}),
+        );
     }
     for (name, pool) in [("a1", "alpha"), ("a2", "alpha"), ("b1", "beta"), ("b2", "beta"), ("x1", "none")] {
         create(state, "nodes", node(name, pool));
@@ -243,7 +247,8 @@ impl StoryTeller {
     }
 
     fn scale(&mut self, state: &mut ServerState) -> String {
-        let (plural, name) = self.dice.pick(&[("deployments", "web"), ("statefulsets", "db")]).unwrap_or(("deployments", "web"));
+        let (plural, name) =
+            self.dice.pick(&[("deployments", "web"), ("statefulsets", "db")]).unwrap_or(("deployments", "web"));
         let replicas = self.dice.below(4);
         drop(state.update(&(plural, "shop".to_owned(), name.to_owned()), |object| {
             object["spec"]["replicas"] = replicas.into();
@@ -262,9 +267,14 @@ impl StoryTeller {
     fn tamper(&mut self, state: &mut ServerState) -> String {
         let plural = self
             .dice
-            .pick(&["validatingadmissionpolicybindings", "validatingadmissionpolicies", "mutatingadmissionpolicybindings"])
+            .pick(&[
+                "validatingadmissionpolicybindings",
+                "validatingadmissionpolicies",
+                "mutatingadmissionpolicybindings",
+            ])
             .unwrap_or("validatingadmissionpolicybindings");
-        let of_policies = state.all(plural).filter(|object| text(object, "/metadata/name").starts_with("rempart.state"));
+        let of_policies =
+            state.all(plural).filter(|object| text(object, "/metadata/name").starts_with("rempart.state"));
         let keys: Vec<_> = of_policies.map(|object| key_of(plural, object)).collect();
         let Some(key) = self.dice.pick(&keys) else { return "there is nothing to tamper with".to_owned() };
         if self.dice.happens(500) {
