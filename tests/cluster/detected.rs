@@ -24,6 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         // Alone, since it is about time.
         Trial::serial("detected::what_stands_wrong_is_told_and_stays_told_whatever_is_done_to_it", misplaced),
         Trial::serial("detected::a_node_that_registers_into_a_pool_is_told_and_takes_nothing_later", registers),
+        Trial::serial("detected::what_hides_where_no_policy_holds_is_counted", hides),
         Trial::new("detected::a_level_that_flips_lets_no_pod_in_below_both", flips),
         Trial::new("detected::a_pod_whose_volume_lies_elsewhere_waits_and_is_told", volume_elsewhere),
     ]
@@ -228,6 +229,32 @@ async fn registers(context: &Context) -> Result<()> {
         }
     }
     api_of(&world.admin, &node).delete(&name, &DeleteParams::default()).await?;
+    Ok(())
+}
+
+async fn hides(context: &Context) -> Result<()> {
+    context.rempart().await?;
+    let world = World::ungoverned(context, "hides").await?;
+    let counted = async || {
+        let metrics = context.operator_get("/metrics").await?;
+        let of = |line: &&str| line.starts_with("rempart_exempt_sensitive_objects{namespace=\"kube-public\"}");
+        let line = metrics.lines().find(of).context("there is no metric")?;
+        anyhow::Ok(line.rsplit(' ').next().unwrap_or_default().to_owned())
+    };
+    let before = counted().await?;
+    let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}]);
+    let maker = who_may(context, &world, "hider", rules, ["create", "pods"]).await?;
+    let name = context.unique("hidden");
+    // Nobody refuses it, on whatever node.
+    let hidden = pod("kube-public", &name, &RESTRICTED);
+    create(&maker, &hidden).await?;
+    eventually("what hides to be counted", TOLD, async || {
+        let now = counted().await?;
+        ensure!(now != before, "it is still {now}");
+        anyhow::Ok(())
+    })
+    .await?;
+    api_of(&world.admin, &hidden).delete(&name, &DeleteParams::default().grace_period(0)).await?;
     Ok(())
 }
 

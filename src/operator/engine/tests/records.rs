@@ -258,6 +258,28 @@ fn pods_of_a_level_that_is_gone_are_violating_and_counted() {
 }
 
 #[test]
+fn what_says_a_level_where_no_policy_holds_is_counted() {
+    let mut cluster = Cluster::with_api("Enforce");
+    let counted = |cluster: &Cluster| {
+        let text = cluster.engine.metrics.text();
+        let of = |line: &&str| line.starts_with("rempart_exempt_sensitive_objects{");
+        text.lines().filter(of).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let said = |number: u8| vec![format!("rempart_exempt_sensitive_objects{{namespace=\"{EXEMPT}\"}} {number}")];
+    cluster.rest();
+    assert_eq!(counted(&cluster), said(0), "what is governed does not count");
+    let hidden = cluster.decoded::<k8s::Pod, Pod>(&pod("hidden", &json!([]), Some("n")));
+    cluster.engine.observe(Observation::Pod(WatchChange::Applied(format!("{EXEMPT}/hidden"), hidden)));
+    let makes = cluster.decoded::<apps::Deployment, Controller>(&deployment("makes", 8));
+    let makes = WatchChange::Applied(format!("{EXEMPT}/makes"), makes);
+    cluster.engine.observe(Observation::Controller(WorkloadKind::Deployment, makes));
+    cluster.rest();
+    assert_eq!(counted(&cluster), said(2));
+    cluster.engine.lead(false);
+    assert_eq!(counted(&cluster), Vec::<String>::new(), "the leader tells");
+}
+
+#[test]
 fn pods_without_a_place_are_counted() {
     let mut cluster = Cluster::with_api("Enforce");
     let counted = |cluster: &Cluster| {
