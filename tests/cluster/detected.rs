@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
+use k8s_openapi::api::{authorization::v1::SelfSubjectAccessReview, core::v1::Pod, events::v1::Event};
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use rempart_core::keys;
 use rempart_lab::eventually;
@@ -36,7 +36,13 @@ const TOLD: Duration = Duration::from_secs(5);
 const RESTRICTED: [(&str, &str); 1] = [(keys::SENSITIVITY, "restricted")];
 
 /// A user who has these rights in the whole cluster and no others. `probe` is one of them, of which it is waited for.
-pub(crate) async fn who_may(context: &Context, world: &World, name: &str, rules: Value, probe: [&str; 2]) -> Result<Client> {
+pub(crate) async fn who_may(
+    context: &Context,
+    world: &World,
+    name: &str,
+    rules: Value,
+    probe: [&str; 2],
+) -> Result<Client> {
     let user = context.unique(name);
     let api = "rbac.authorization.k8s.io";
     let version = format!("{api}/v1");
@@ -50,16 +56,20 @@ pub(crate) async fn who_may(context: &Context, world: &World, name: &str, rules:
             "subjects": [{"apiGroup": api, "kind": "User", "name": user}],
         }))
         .await?;
-    let kubeconfig = context.cluster.user_kubeconfig(&user, &[])?;
+    let client = context.cluster.client_as(&user, &[])?;
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let [verb, resource] = probe;
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    let asked =
+        json!({"spec": {"resourceAttributes": {"verb": verb, "resource": resource, "subresource": subresource}}});
+    let asked: SelfSubjectAccessReview = serde_json::from_value(asked)?;
     eventually(format!("{user} to have a role"), SOON, async || {
-        let asked = ["auth", "can-i", verb, resource, "--all-namespaces"];
-        let asked = context.cluster.kubectl(asked).kubeconfig(&kubeconfig).output().await?;
-        ensure!(asked.status.success(), "{}", asked.stdout);
+        let answer = reviews.create(&PostParams::default(), &asked).await?;
+        ensure!(answer.status.is_some_and(|status| status.allowed), "it has none");
         anyhow::Ok(())
     })
     .await?;
-    Ok(context.cluster.client_as(&user, &[])?)
+    Ok(client)
 }
 
 /// Whether the record of the pod `name`, which nothing owns, says that it stands where it may not.
@@ -74,8 +84,10 @@ async fn is_told(world: &World, space: &str, name: &str) -> Result<Value> {
 }
 
 async fn told(world: &World, space: &str, name: &str) -> Result<()> {
-    eventually(format!("the record of {name} to tell of it"), TOLD, async || is_told(world, space, name).await.map(drop))
-        .await?;
+    eventually(format!("the record of {name} to tell of it"), TOLD, async || {
+        is_told(world, space, name).await.map(drop)
+    })
+    .await?;
     Ok(())
 }
 
@@ -83,7 +95,8 @@ async fn told(world: &World, space: &str, name: &str) -> Result<()> {
 async fn counted(context: &Context, world: &World) -> Result<String> {
     let metrics = context.operator_get("/metrics").await?;
     let (policy, level) = (format!("policy=\"{}\"", world.id), "level=\"restricted\"");
-    let of = |line: &&str| line.starts_with("rempart_violating_pods{") && line.contains(&policy) && line.contains(level);
+    let of =
+        |line: &&str| line.starts_with("rempart_violating_pods{") && line.contains(&policy) && line.contains(level);
     let line = metrics.lines().find(of).context("there is no metric")?;
     Ok(line.rsplit(' ').next().unwrap_or_default().to_owned())
 }
@@ -109,7 +122,8 @@ async fn misplaced(context: &Context) -> Result<()> {
     let space = world.namespace(context, &[]).await?;
 
     // A static pod, by the kubelet of a node that is not cleared for it: admission lets its mirror through.
-    let uid = api_of(&world.admin, &json!({"apiVersion": "v1", "kind": "Node", "metadata": {}})).get(&open).await?.uid();
+    let uid =
+        api_of(&world.admin, &json!({"apiVersion": "v1", "kind": "Node", "metadata": {}})).get(&open).await?.uid();
     let kubelet = context.cluster.client_as(&format!("system:node:{open}"), &["system:nodes"])?;
     let fixed = format!("static-{open}");
     let mirror = [("kubernetes.io/config.mirror", "hash"), RESTRICTED[0]];
@@ -154,6 +168,14 @@ async fn misplaced(context: &Context) -> Result<()> {
     let more = json!({"spec": {"ephemeralContainers": [{"name": "tools", "image": "example.test/tools"}]}});
     let pods: Api<Pod> = Api::namespaced(debugger, &space);
     pods.patch_subresource("ephemeralcontainers", "altered", &PatchParams::default(), &Patch::Strategic(&more)).await?;
+    // What a kubelet that can resize says of its containers; the one that is played here says less.
+    let mut status = api_of(&world.admin, &pod(&space, "", &[])).get("altered").await?.data["status"].take();
+    let resources = json!({"requests": {"cpu": "10m"}, "limits": {"cpu": "1"}});
+    let containers = status["containerStatuses"].as_array_mut().context("it has no containers")?;
+    containers.iter_mut().for_each(|container| container["resources"] = resources.clone());
+    let says = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "altered", "namespace": space},
+        "status": {"containerStatuses": containers}});
+    merge(&world.admin, &says, Some("status")).await?;
     let probe = ["patch", "pods/resize"];
     let resizer = who_may(context, &world, "resizer", one("pods/resize", "patch"), probe).await?;
     let larger = json!({"spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": "20m"}}}]}});
@@ -213,16 +235,18 @@ async fn registers(context: &Context) -> Result<()> {
     };
     let claims = of(json!({}), json!({"providerID": "aws:///gouv-1/i-1"}));
     let said = refusal(merge(&kubelet, &claims, None).await)?;
-    ensure!(said.contains("spec.providerID would change from absent") && said.contains("no kubelet changes that"), "{said}");
+    ensure!(
+        said.contains("spec.providerID would change from absent") && said.contains("no kubelet changes that"),
+        "{said}"
+    );
 
     // Nor does a daemon that may patch every node, as feature discovery and label syncs may.
     let rules = json!([{"apiGroups": [""], "resources": ["nodes", "nodes/status"], "verbs": ["get", "patch"]}]);
     let daemon = who_may(context, &world, "discovery", rules, ["patch", "nodes"]).await?;
     merge(&daemon, &of(json!({"labels": {"feature.node.kubernetes.io/cpu": "fast"}}), json!({})), None).await?;
-    for (changed, what) in [
-        (of(json!({"labels": {POOL_LABEL: world.named("site")}}), json!({})), POOL_LABEL),
-        (claims, "spec.providerID"),
-    ] {
+    for (changed, what) in
+        [(of(json!({"labels": {POOL_LABEL: world.named("site")}}), json!({})), POOL_LABEL), (claims, "spec.providerID")]
+    {
         for subresource in [None, Some("status")].into_iter().take(if what == POOL_LABEL { 2 } else { 1 }) {
             let said = refusal(merge(&daemon, &changed, subresource).await)?;
             ensure!(said.contains(what) && said.contains("that needs the verb label-nodes"), "{said}");
@@ -272,7 +296,8 @@ async fn flips(context: &Context) -> Result<()> {
     let flipped = async {
         for level in ["secret", "restricted"].into_iter().cycle() {
             let labels = json!({keys::SENSITIVITY: level, TENANT_LABEL: world.id});
-            let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space, "labels": labels}});
+            let object =
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space, "labels": labels}});
             merge(&flipper, &object, None).await?;
         }
         anyhow::Ok(())
@@ -337,10 +362,14 @@ async fn volume_elsewhere(context: &Context) -> Result<()> {
     create(&developer, &keeps).await?;
     eventually("the record to name the volume", SOON, async || {
         let found = records(world, &space).list(&ListParams::default()).await?.items;
-        let placeable = found.iter().flat_map(|record| record.data["status"]["conditions"].as_array().into_iter().flatten());
+        let placeable =
+            found.iter().flat_map(|record| record.data["status"]["conditions"].as_array().into_iter().flatten());
         let placeable = placeable.into_iter().find(|found| found["type"] == "Placeable").context("there is none")?;
         ensure!(placeable["status"] == "False" && placeable["reason"] == "VolumePinned", "it says {placeable}");
-        ensure!(placeable["message"].as_str().is_some_and(|told| told.contains(&format!("{space}-data"))), "{placeable}");
+        ensure!(
+            placeable["message"].as_str().is_some_and(|told| told.contains(&format!("{space}-data"))),
+            "{placeable}"
+        );
         anyhow::Ok(())
     })
     .await?;

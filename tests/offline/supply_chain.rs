@@ -22,7 +22,9 @@ fn unsafe_code_is_forbidden_in_every_crate() {
 #[test]
 fn licences_and_sources_are_part_of_what_integration_runs() {
     let makefile = include_str!("../../Makefile");
-    assert!(makefile.lines().any(|line| line.starts_with("test:") && line.split_whitespace().any(|word| word == "deny")));
+    assert!(
+        makefile.lines().any(|line| line.starts_with("test:") && line.split_whitespace().any(|word| word == "deny"))
+    );
     let rules = include_str!("../../deny.toml");
     for rule in ["unknown-registry = \"deny\"", "unknown-git = \"deny\"", "wildcards = \"deny\"", "yanked = \"deny\""] {
         assert!(rules.lines().any(|line| line == rule), "{rule}");

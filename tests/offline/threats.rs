@@ -65,7 +65,8 @@ fn has_trial(source: &str, name: &str) -> bool {
 fn has_test(source: &str, name: &str) -> bool {
     source.match_indices(&format!("fn {name}(")).any(|(at, _)| {
         let above = source[..at].trim_end_matches("async ").lines().rev();
-        let mut attributes = above.map(str::trim).skip_while(|line| line.is_empty()).take_while(|line| line.starts_with("#["));
+        let mut attributes =
+            above.map(str::trim).skip_while(|line| line.is_empty()).take_while(|line| line.starts_with("#["));
         attributes.any(|attribute| attribute == "#[test]" || attribute.starts_with("#[tokio::test"))
     })
 }

@@ -421,7 +421,8 @@ mod tests {
             let spec = json!({"nodeName": "n", "restartPolicy": "Always", "containers": [container]});
             read(json!({"metadata": metadata, "spec": spec, "status": {"phase": phase}})).map(|pod| pod.phase)
         };
-        let (named, deleted) = (json!({"name": "p"}), json!({"name": "p", "deletionTimestamp": "2026-03-01T12:00:00Z"}));
+        let (named, deleted) =
+            (json!({"name": "p"}), json!({"name": "p", "deletionTimestamp": "2026-03-01T12:00:00Z"}));
         assert_eq!(called("Succeeded", named.clone(), json!({})), Some(PodPhase::Running));
         assert_eq!(called("Succeeded", deleted, json!({})), None);
         assert_eq!(called("Succeeded", named.clone(), json!({"restartPolicy": "Never"})), None);
