@@ -12,7 +12,7 @@ use serde_json::Value;
 const WAYS: u64 = 49;
 
 const OPEN: &str = "**open by nature**";
-const OUTCOMES: [&str; 4] = ["**refused**", "**closed by Kubernetes**", "**detected**", OPEN];
+const OUTCOMES: [&str; 5] = ["**refused**", "**closed**", "**closed by Kubernetes**", "**detected**", OPEN];
 
 /// Where tests are.
 const SOURCES: [&str; 3] = ["tests/", "src/", "crates/"];
