@@ -276,8 +276,29 @@ impl Metrics {
         metrics
     }
 
+    /// What stays or hides where no policy demands anything, and what is wrong with what holds the rule.
+    fn register_exceptional(&self, registry: &mut Registry) {
+        registry.register(
+            "retired_keys",
+            "Keys that no policy demands any more and that pods or templates still select by; their stamps stay",
+            self.retired_keys.clone(),
+        );
+        registry.register(
+            "exempt_sensitive_objects",
+            "Pods, and what makes pods, that say a level or categories in a namespace that no policy governs",
+            self.exempt_sensitive.clone(),
+        );
+        registry.register(
+            "admission_faults",
+            "1 for each admission policy or binding that is missing, altered, orphaned or foreign, of the chart's and of those that policies \
+             have; see the Enforced condition",
+            self.admission_faults.clone(),
+        );
+    }
+
     /// Where what may run, and what does.
     fn register_placement(&self, registry: &mut Registry) {
+        self.register_exceptional(registry);
         // As those of watches when they begin.
         for why in MigrationCause::ALL {
             for outcome in MoveOutcome::ALL {
@@ -317,22 +338,6 @@ impl Metrics {
             "moves_stopped",
             "Levels of a policy of which nothing is moved until an officer says so; see its MoveStopped condition",
             self.moves_stopped.clone(),
-        );
-        registry.register(
-            "retired_keys",
-            "Keys that no policy demands any more and that pods or templates still select by; their stamps stay",
-            self.retired_keys.clone(),
-        );
-        registry.register(
-            "exempt_sensitive_objects",
-            "Pods, and what makes pods, that say a level or categories in a namespace that no policy governs",
-            self.exempt_sensitive.clone(),
-        );
-        registry.register(
-            "admission_faults",
-            "1 for each admission policy or binding that is missing, altered, orphaned or foreign, of the chart's and of those that policies \
-             have; see the Enforced condition",
-            self.admission_faults.clone(),
         );
         registry.register(
             "qualification_expiry_timestamp_seconds",

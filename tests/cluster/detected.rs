@@ -175,7 +175,9 @@ async fn misplaced(context: &Context) -> Result<()> {
     let mut status = api_of(&world.admin, &pod(&space, "", &[])).get("altered").await?.data["status"].take();
     let resources = json!({"requests": {"cpu": "10m"}, "limits": {"cpu": "1"}});
     let containers = status["containerStatuses"].as_array_mut().context("it has no containers")?;
-    containers.iter_mut().for_each(|container| container["resources"] = resources.clone());
+    for container in containers.iter_mut() {
+        container["resources"] = resources.clone();
+    }
     let says = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "altered", "namespace": space},
         "status": {"containerStatuses": containers}});
     merge(&world.admin, &says, Some("status")).await?;
@@ -345,7 +347,7 @@ async fn flips(context: &Context) -> Result<()> {
     let flipper = who_may(context, world, "flipper", rules, "", ["patch", "namespaces"]).await?;
     let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}]);
     let maker = who_may(context, world, "maker", rules, "", ["create", "pods"]).await?;
-    let flipped = async {
+    let turned = async {
         for level in ["secret", "restricted"].into_iter().cycle() {
             let labels = json!({keys::SENSITIVITY: level, TENANT_LABEL: world.id});
             let object =
@@ -375,7 +377,7 @@ async fn flips(context: &Context) -> Result<()> {
         anyhow::Ok((admitted, refused))
     };
     tokio::select! {
-        flipped = flipped => flipped.context("the label no longer flips")?,
+        turned = turned => turned.context("the label no longer flips")?,
         made = made => {
             let (admitted, refused) = made?;
             ensure!(admitted > 20, "{admitted} were admitted, and {refused} refused");

@@ -1,11 +1,12 @@
 //! Records of workloads: what each says, when it is written, and when it goes.
 
-use k8s_openapi::api::apps::v1 as apps;
+use k8s_openapi::api::{apps::v1 as apps, core::v1 as k8s};
 
 use super::{
     workloads::{deployment, owned_by, pod, uid},
     *,
 };
+use rempart_core::cluster_objects::{Controller, Pod};
 
 impl Cluster {
     fn record_writes(&self) -> Vec<&str> {
