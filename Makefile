@@ -20,7 +20,7 @@ recording: ## Record the demo as the picture that the README shows
 	$(CARGO) run $(LAB) record docs/demo.svg
 
 .PHONY: test
-test: lint book ## Run every check and test, those on a real control plane too
+test: lint deny book ## Run every check and test, those on a real control plane too
 	$(CARGO) test --workspace
 
 # A tool and no dependency: nothing of it is in what is shipped, nor in Cargo.lock.
@@ -35,6 +35,23 @@ $(MDBOOK):
 book: $(MDBOOK) ## Build the book of docs/ into target/book (builds mdBook, once)
 	$(MDBOOK) build 2> target/book.log; status=$$?; cat target/book.log >&2; \
 		test $$status -eq 0 && ! grep -E 'WARN|ERROR' target/book.log
+
+# A tool likewise. It reads text for seconds, so that it is built for soon rather than for fast.
+DENY_VERSION = 0.20.2
+DENY = target/tools/$(DENY_VERSION)/bin/cargo-deny
+
+$(DENY):
+	CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+		$(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --root target/tools/$(DENY_VERSION) \
+		--target-dir target/tools/build
+
+.PHONY: deny
+deny: $(DENY) ## Check licences, banned crates and sources of dependencies by deny.toml (builds cargo-deny, once)
+	$(DENY) --log-level error check --hide-inclusion-graph licenses bans sources
+
+.PHONY: advisories
+advisories: $(DENY) ## Check dependencies against the RustSec advisories, which it fetches from github.com
+	$(DENY) --log-level error check --hide-inclusion-graph advisories
 
 # A binary that needs nothing of the system that it runs on, the same wherever it is built.
 STATIC_TARGET = x86_64-unknown-linux-gnu

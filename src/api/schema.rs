@@ -88,14 +88,17 @@ pub(super) fn one_exception_a_namespace() -> Rule {
     )))
 }
 
+/// What no line of text for people has: control characters, and those that turn a part of it round.
+const UNREADABLE: &str = "[[:cntrl:]\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]";
+
 /// A line of text for people.
 pub(super) fn text(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string",
         "maxLength": limits::TEXT,
         "x-kubernetes-validations": [rule(
-            "self.trim() != '' && !self.matches('[[:cntrl:]]')",
-            "not a line of text: write something, without line breaks or other control characters",
+            &format!("self.trim() != '' && !self.matches('{UNREADABLE}')"),
+            "not a line of text: write something, without line breaks, other control characters or marks of direction",
         )],
     })
 }

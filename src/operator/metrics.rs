@@ -131,6 +131,11 @@ struct MembershipLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NamespaceLabels {
+    namespace: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LevelLabels {
     policy: String,
     level: String,
@@ -197,6 +202,7 @@ pub struct Metrics {
     unplaceable: Gauge<i64, AtomicI64>,
     nodes: Gauge<i64, AtomicI64>,
     retired_keys: Gauge<i64, AtomicI64>,
+    exempt_sensitive: Family<NamespaceLabels, Gauge<i64, AtomicI64>>,
     admission_faults: Family<AdmissionFaultLabels, Gauge<i64, AtomicI64>>,
     next_change: Gauge<f64, AtomicU64>,
     rulings: Counter,
@@ -246,6 +252,7 @@ impl Metrics {
             unplaceable: Gauge::default(),
             nodes: Gauge::default(),
             retired_keys: Gauge::default(),
+            exempt_sensitive: Family::default(),
             admission_faults: Family::default(),
             next_change: Gauge::default(),
             rulings: Counter::default(),
@@ -269,8 +276,29 @@ impl Metrics {
         metrics
     }
 
+    /// What stays or hides where no policy demands anything, and what is wrong with what holds the rule.
+    fn register_exceptional(&self, registry: &mut Registry) {
+        registry.register(
+            "retired_keys",
+            "Keys that no policy demands any more and that pods or templates still select by; their stamps stay",
+            self.retired_keys.clone(),
+        );
+        registry.register(
+            "exempt_sensitive_objects",
+            "Pods, and what makes pods, that say a level or categories in a namespace that no policy governs",
+            self.exempt_sensitive.clone(),
+        );
+        registry.register(
+            "admission_faults",
+            "1 for each admission policy or binding that is missing, altered, orphaned or foreign, of the chart's and of those that policies \
+             have; see the Enforced condition",
+            self.admission_faults.clone(),
+        );
+    }
+
     /// Where what may run, and what does.
     fn register_placement(&self, registry: &mut Registry) {
+        self.register_exceptional(registry);
         // As those of watches when they begin.
         for why in MigrationCause::ALL {
             for outcome in MoveOutcome::ALL {
@@ -310,17 +338,6 @@ impl Metrics {
             "moves_stopped",
             "Levels of a policy of which nothing is moved until an officer says so; see its MoveStopped condition",
             self.moves_stopped.clone(),
-        );
-        registry.register(
-            "retired_keys",
-            "Keys that no policy demands any more and that pods or templates still select by; their stamps stay",
-            self.retired_keys.clone(),
-        );
-        registry.register(
-            "admission_faults",
-            "1 for each admission policy or binding that is missing, altered, orphaned or foreign, of the chart's and of those that policies \
-             have; see the Enforced condition",
-            self.admission_faults.clone(),
         );
         registry.register(
             "qualification_expiry_timestamp_seconds",
@@ -567,6 +584,15 @@ impl Metrics {
         self.retired_keys.set(whole(number));
     }
 
+    /// So much in each exempt namespace says how sensitive it is.
+    pub fn set_exempt_sensitive<'a>(&self, namespaces: impl Iterator<Item = (&'a str, usize)>) {
+        self.exempt_sensitive.clear();
+        for (namespace, number) in namespaces {
+            let of = NamespaceLabels { namespace: namespace.to_owned() };
+            self.exempt_sensitive.get_or_create(&of).set(whole(number));
+        }
+    }
+
     /// These admission policies and bindings are not what they must be.
     pub fn set_admission_faults<'a>(&self, faults: impl Iterator<Item = &'a AdmissionFault>) {
         self.admission_faults.clear();
@@ -580,6 +606,7 @@ impl Metrics {
     pub fn clear_leader_gauges(&self) {
         self.forget_survey();
         self.retired_keys.set(0);
+        self.exempt_sensitive.clear();
         self.moves_stopped.clear();
         self.awaiting_windows.clear();
         self.deadlines.clear();
@@ -713,6 +740,7 @@ mod tests {
         metrics.observe_stamping(Duration::from_secs(1));
         metrics.observe_cycle(Duration::from_secs(1));
         metrics.stopped([("p", 1)].into_iter());
+        metrics.set_exempt_sensitive([("n", 1)].into_iter());
         metrics.membership_changed("p", MembershipChange::Left, NodeAge::New);
         metrics.level_lowered("p", "l");
         let (kind_of, fault) = (AdmissionKind::Mutation, AdmissionFaultKind::Missing);

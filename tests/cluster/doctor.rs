@@ -1,7 +1,7 @@
 //! `rempart doctor --cluster` on a control plane of its own: a fresh installation has nothing to tell but what is truly open,
 //! what somebody opens is told with its remedy, and what may not be read is told too. Nothing is written.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Node;
@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use crate::{
     harness::{Play, Trial, sharing},
-    world::{SOON, apply},
+    world::{SOON, apply, create, workload},
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -20,6 +20,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         [("doctor::what_is_open_is_told_and_nothing_else", |it| Box::pin(opened(it)))];
     sharing(Patient::laid, plays)
 }
+
+/// Who may bind; the second lives in the namespace `batch`.
+const SCHEDULERS: [&str; 2] = ["system:kube-scheduler", "system:serviceaccount:batch:volcano"];
 
 /// A fresh installation, with one governed namespace and one pool.
 struct Patient {
@@ -30,12 +33,15 @@ struct Patient {
 impl Patient {
     async fn laid() -> Result<Self> {
         let cluster = ControlPlane::start(ControlPlaneOptions::default()).await?;
-        let people = json!({"people": {
-            "securityOfficers": [{"kind": "Group", "name": "officers"}],
-            "auditors": [{"kind": "User", "name": "audrey"}],
-        }});
+        let people = json!({
+            "people": {
+                "securityOfficers": [{"kind": "Group", "name": "officers"}],
+                "auditors": [{"kind": "User", "name": "audrey"}],
+            },
+            "admission": {"schedulers": SCHEDULERS},
+        });
         cluster.install_chart(&people).await?;
-        let operator = cluster.start_operator::<&str>([]).await?;
+        let operator = cluster.start_operator([format!("--schedulers={}", SCHEDULERS.join(","))]).await?;
         let node = FakeNode::new("rack-1").label("site.node-restriction.kubernetes.io/hall", "north");
         cluster.add_nodes([node]).await?;
         let admin = cluster.admin();
@@ -88,6 +94,53 @@ fn found(document: &Value) -> Vec<String> {
 fn finding<'d>(document: &'d Value, code: &str) -> Result<&'d Value> {
     let rows = document["found"].as_array().into_iter().flatten();
     rows.clone().find(|row| row["code"] == code).with_context(|| format!("no {code} in {document:#}"))
+}
+
+/// Does what nobody refuses, each by who may do that alone, and gives what is to be told of it.
+async fn hidden(cluster: &ControlPlane) -> Result<[&'static str; 5]> {
+    let client = cluster.admin();
+    let named = |kind: &str, name: &str, more: Value| {
+        let mut object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}});
+        json_patch::merge(&mut object, &more);
+        object
+    };
+    let rbac = json!({"apiVersion": "rbac.authorization.k8s.io/v1"});
+    let role = |namespace: &str, name: &str, group: &str, resource: &str| {
+        let mut role = named("Role", name, rbac.clone());
+        role["metadata"]["namespace"] = json!(namespace);
+        role["rules"] = json!([{"apiGroups": [group], "resources": [resource], "verbs": ["create"]}]);
+        let mut binding = named("RoleBinding", name, rbac.clone());
+        binding["metadata"]["namespace"] = json!(namespace);
+        binding["roleRef"] = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name});
+        binding["subjects"] = json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name}]);
+        [role, binding]
+    };
+    let labels = |labels: Value| json!({"metadata": {"labels": labels}});
+    let mut policy = named("PlacementPolicy", "nowhere", json!({"apiVersion": "rempart.dev/v1alpha1"}));
+    policy["spec"] = json!({
+        "mode": "Enforce", "defaultLevel": "internal", "namespaceSelector": {"matchLabels": {"tenant": "nobody"}},
+        "levels": [{"name": "internal", "require": {"jurisdictions": {"operator": ["EU"]}}}],
+    });
+    // A scheduler's account, whose token whoever makes pods beside it has.
+    let mut objects = vec![named("Namespace", "batch", json!({})), policy];
+    objects.extend(role("batch", "bella", "", "pods"));
+    // Nobody says how sensitive what is in there is.
+    objects.push(named("Namespace", "quiet", labels(json!({"tenant": "lab"}))));
+    // A hiding place.
+    objects.extend(role("kube-public", "ilan", "apps", "deployments"));
+    for object in objects {
+        apply(&client, &object).await?;
+    }
+    let hides = workload("Deployment", "kube-public", "hides", &[("rempart.dev/sensitivity", "internal")]);
+    let ilan = cluster.client_as("ilan", &[])?;
+    eventually("what hides to be made", SOON, async || create(&ilan, &hides).await.map(drop)).await?;
+    Ok([
+        "PolicyGovernsNothing PlacementPolicy nowhere",
+        "SensitiveInExemptNamespace Deployment kube-public/hides",
+        "NamespaceWithoutLevel PlacementPolicy lab",
+        "ExemptPodsWritable RoleBinding batch/bella",
+        "ExemptWorkloadsWritable RoleBinding kube-public/ilan",
+    ])
 }
 
 async fn opened(patient: &Patient) -> Result<()> {
@@ -149,6 +202,14 @@ async fn opened(patient: &Patient) -> Result<()> {
 
     let (_, trusting) = examined(admin, &["--trust", "ServiceAccount:watchers/scraper"]).await?;
     ensure!(found(&trusting) == expected[..2], "{trusting:#}");
+    let expected = [&expected[..], &hidden(cluster).await?].concat();
+    let expected = eventually("what hides to be told, and nothing else", SOON, async || {
+        let (_, ill) = examined(admin, &[]).await?;
+        let told: BTreeSet<_> = found(&ill).into_iter().collect();
+        ensure!(told == expected.iter().map(|told| (*told).to_owned()).collect(), "{ill:#}");
+        anyhow::Ok(found(&ill))
+    })
+    .await?;
 
     // Who may read, and not act as a node.
     let audrey = cluster.user_kubeconfig("audrey", &[])?;

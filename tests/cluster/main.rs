@@ -20,6 +20,7 @@ mod commands;
 mod completion;
 mod costs;
 mod declassify;
+mod detected;
 mod doctor;
 mod drills;
 mod ending;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         bindings::trials(),
         bypasses::trials(),
         declassify::trials(),
+        detected::trials(),
         catalogue::trials(),
         chaos::trials(),
         checking::trials(),

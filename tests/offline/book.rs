@@ -26,7 +26,8 @@ fn root() -> &'static Path {
 
 /// Every document of the repository that people read, from its root.
 fn documents() -> Vec<String> {
-    let mut found = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned(), "ARCHITECTURE.md".to_owned()];
+    let mut found: Vec<_> =
+        ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md"].map(str::to_owned).into();
     found.extend(["charts/rempart/README.md", "charts/rempart-catalogue/README.md"].map(str::to_owned));
     let mut open = vec![root().join("docs")];
     while let Some(folder) = open.pop() {

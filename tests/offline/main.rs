@@ -47,5 +47,7 @@ mod release;
 mod report;
 mod schema;
 mod simulate;
+mod supply_chain;
+mod threats;
 mod validity;
 mod worlds;

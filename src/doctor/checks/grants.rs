@@ -245,7 +245,7 @@ impl GuardedPlaces<'_> {
             WatchedPlace::Cluster => false,
             WatchedPlace::Anywhere => true,
             WatchedPlace::Accounts => self.accounts.contains(namespace),
-            WatchedPlace::Exempt => self.release.exempt.contains(namespace),
+            WatchedPlace::Unguarded => self.release.exempt.contains(namespace) || self.accounts.contains(namespace),
             WatchedPlace::Own => self.release.namespace == *namespace,
         };
         matters.then(|| format!(" in namespace {namespace}"))

@@ -15,8 +15,9 @@ pub enum WatchedPlace {
     Anywhere,
     /// In the namespaces of accounts that Rempart rests on: its own, listed schedulers and node labelers.
     Accounts,
-    /// In the namespaces that no policy governs.
-    Exempt,
+    /// In the namespaces that no policy governs, and in those of accounts that Rempart rests on: whoever makes pods there has
+    /// their tokens.
+    Unguarded,
     /// In Rempart's own namespace.
     Own,
 }
@@ -70,8 +71,8 @@ const ADMISSION: &str = "admissionregistration.k8s.io";
 const RBAC: &str = "rbac.authorization.k8s.io";
 const CERTIFICATES: &str = "certificates.k8s.io";
 const AUTHENTICATION: &str = "authentication.k8s.io";
-const EXEMPT: &str =
-    "to run pods where no policy holds, on any node, or to run as an account there, the operator's among them";
+const UNGUARDED: &str = "to run pods where no policy holds, on any node, or to run as an account there: the operator, a listed scheduler or \
+     a node labeler";
 /// The signers whose certificates kubelets authenticate by, and what stands for them.
 const SIGNERS: [&str; 3] =
     ["kubernetes.io/kube-apiserver-client-kubelet", "kubernetes.io/kube-apiserver-client", "kubernetes.io/*"];
@@ -134,10 +135,10 @@ pub const WATCHED: &[WatchedRight] = &[
         code: FindingCode::ExemptPodsWritable,
         resources: &[("", "pods"), ("", "pods/exec"), ("", "pods/attach"), ("", "pods/ephemeralcontainers")],
         verbs: &["create", "update", "patch"],
-        place: WatchedPlace::Exempt,
+        place: WatchedPlace::Unguarded,
         matters: NamedObjects::All,
         guard: AdmissionGuard::None,
-        allows: EXEMPT,
+        allows: UNGUARDED,
         remedy: "give it by RoleBindings in the namespaces of the workloads alone",
     },
     WatchedRight {
@@ -152,10 +153,10 @@ pub const WATCHED: &[WatchedRight] = &[
             ("batch", "cronjobs"),
         ],
         verbs: &["create", "update", "patch"],
-        place: WatchedPlace::Exempt,
+        place: WatchedPlace::Unguarded,
         matters: NamedObjects::All,
         guard: AdmissionGuard::None,
-        allows: EXEMPT,
+        allows: UNGUARDED,
         remedy: "give it by RoleBindings in the namespaces of the workloads alone",
     },
     WatchedRight {
@@ -302,7 +303,7 @@ impl WatchedRight {
     pub fn is_of_namespaces(&self) -> bool {
         match self.place {
             WatchedPlace::Cluster => false,
-            WatchedPlace::Anywhere | WatchedPlace::Accounts | WatchedPlace::Exempt | WatchedPlace::Own => true,
+            WatchedPlace::Anywhere | WatchedPlace::Accounts | WatchedPlace::Unguarded | WatchedPlace::Own => true,
         }
     }
 

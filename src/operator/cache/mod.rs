@@ -20,7 +20,7 @@ use super::watch::{
     node::{NodeRecord, PartialNode},
     record::RecordDigest,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     admission::AdmissionKind,
@@ -75,6 +75,12 @@ pub struct ClusterCache {
     /// Up to which revision of nodes these are assigned to pools.
     assigned: LastSeen<Revision>,
     shared: SharedValues,
+}
+
+/// Those of `objects` whose names begin with `from`.
+fn within<'a, V>(objects: &'a BTreeMap<String, V>, from: &str) -> impl Iterator<Item = &'a V> {
+    let from = from.to_owned();
+    objects.range(from.clone()..).take_while(move |(name, _)| name.starts_with(&from)).map(|(_, found)| found)
 }
 
 impl ClusterCache {
@@ -255,6 +261,17 @@ impl ClusterCache {
             claims: self.claims.live(),
             volumes: self.volumes.live(),
         }
+    }
+
+    /// How many pods in `namespace`, and how many objects there that make pods, say how sensitive they are.
+    #[must_use]
+    pub fn sensitive_in(&self, namespace: &str) -> usize {
+        let from = format!("{namespace}/");
+        let objects = self.objects();
+        let pods = within(objects.pods, &from).filter(|pod| !pod.statements.is_silent()).count();
+        let says = |found: &&Controller| !found.statement.is_silent() || !found.template_statements.is_silent();
+        let controllers = WorkloadKind::ALL.into_iter().filter_map(|kind| objects.controllers.of(kind));
+        controllers.fold(pods, |count, found| count.saturating_add(within(found, &from).filter(says).count()))
     }
 
     /// What makes pods, of `kind`; nothing of pods.

@@ -219,6 +219,8 @@ impl Engine {
         let fact_changes = self.cache.take_fact_changes();
         let looks_again = self.stamps.update(&self.cache, &self.evaluation, clocks.monotonic);
         self.metrics.set_retired_keys(self.stamps.stamps().retired().len());
+        let exempt = self.settings.admission.exempt.iter().map(String::as_str);
+        self.metrics.set_exempt_sensitive(exempt.map(|name| (name, self.cache.sensitive_in(name))));
         let derived = DerivedState::while_moving(self.migration.on_the_move());
         let facts = (&self.cache, &self.evaluation, &self.stamps, &self.settings);
         let mut view = ClusterView::new(facts, &self.writes, self.admission.propagation(), &derived);

@@ -167,11 +167,21 @@ fn not_now(annotations: &BTreeMap<String, String>) -> Option<NotNow> {
     marked.map(|(key, _)| NotNow::Marked(key)).or_else(until)
 }
 
+/// Whether its containers are begun again for as long as it is there, whatever becomes of them: then no kubelet calls it
+/// Succeeded before it is deleted.
+fn is_endless(pod: &PartialPod) -> bool {
+    pod.spec.restart_policy == "Always"
+        && pod.metadata.deletion_timestamp.is_none()
+        && pod.spec.containers.iter().all(|container| container.restart_policy.is_none())
+}
+
 fn phase(pod: &PartialPod) -> PodPhase {
     let condition = |kind: &str| pod.status.conditions.iter().find(|condition| condition.kind == kind);
     let scheduled = condition("PodScheduled").filter(|condition| condition.status == "False");
     let placed = pod.spec.node_name.as_ref().is_some_and(|name| !name.is_empty());
     match (pod.status.phase.as_str(), scheduled.map(|condition| condition.reason.as_str())) {
+        // Whoever may write the status said so, and it may run on.
+        ("Succeeded", _) if placed && is_endless(pod) => PodPhase::Running,
         ("Succeeded" | "Failed", _) => PodPhase::Done,
         _ if placed && condition("Ready").is_some_and(|condition| condition.status == "True") => PodPhase::Ready,
         ("Running", _) if placed => PodPhase::Running,
@@ -406,6 +416,17 @@ mod tests {
             let pod = json!({"metadata": {"name": "p"}, "spec": spec, "status": {"phase": phase}});
             assert!(read(pod).is_none(), "what has {phase} is of no concern");
         }
+        // What is begun again has not come to its end because its status says so.
+        let called = |phase: &str, metadata: Value, container: Value| {
+            let spec = json!({"nodeName": "n", "restartPolicy": "Always", "containers": [container]});
+            read(json!({"metadata": metadata, "spec": spec, "status": {"phase": phase}})).map(|pod| pod.phase)
+        };
+        let (named, deleted) =
+            (json!({"name": "p"}), json!({"name": "p", "deletionTimestamp": "2026-03-01T12:00:00Z"}));
+        assert_eq!(called("Succeeded", named.clone(), json!({})), Some(PodPhase::Running));
+        assert_eq!(called("Succeeded", deleted, json!({})), None);
+        assert_eq!(called("Succeeded", named.clone(), json!({"restartPolicy": "Never"})), None);
+        assert_eq!(called("Failed", named, json!({})), None, "as the kubelet calls what it has evicted");
     }
 
     #[test]

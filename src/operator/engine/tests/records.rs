@@ -1,11 +1,12 @@
 //! Records of workloads: what each says, when it is written, and when it goes.
 
-use k8s_openapi::api::apps::v1 as apps;
+use k8s_openapi::api::{apps::v1 as apps, core::v1 as k8s};
 
 use super::{
     workloads::{deployment, owned_by, pod, uid},
     *,
 };
+use rempart_core::cluster_objects::{Controller, Pod};
 
 impl Cluster {
     fn record_writes(&self) -> Vec<&str> {
@@ -255,6 +256,28 @@ fn pods_of_a_level_that_is_gone_are_violating_and_counted() {
     let counted =
         text.lines().find(|line| line.starts_with("rempart_violating_pods{") && line.contains(r#"level="?""#));
     assert!(counted.is_some_and(|line| line.ends_with(" 1")), "{counted:?}");
+}
+
+#[test]
+fn what_says_a_level_where_no_policy_holds_is_counted() {
+    let mut cluster = Cluster::with_api("Enforce");
+    let counted = |cluster: &Cluster| {
+        let text = cluster.engine.metrics.text();
+        let of = |line: &&str| line.starts_with("rempart_exempt_sensitive_objects{");
+        text.lines().filter(of).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let said = |number: u8| vec![format!("rempart_exempt_sensitive_objects{{namespace=\"{EXEMPT}\"}} {number}")];
+    cluster.rest();
+    assert_eq!(counted(&cluster), said(0), "what is governed does not count");
+    let hidden = cluster.decoded::<k8s::Pod, Pod>(&pod("hidden", &json!([]), Some("n")));
+    cluster.engine.observe(Observation::Pod(WatchChange::Applied(format!("{EXEMPT}/hidden"), hidden)));
+    let makes = cluster.decoded::<apps::Deployment, Controller>(&deployment("makes", 8));
+    let makes = WatchChange::Applied(format!("{EXEMPT}/makes"), makes);
+    cluster.engine.observe(Observation::Controller(WorkloadKind::Deployment, makes));
+    cluster.rest();
+    assert_eq!(counted(&cluster), said(2));
+    cluster.engine.lead(false);
+    assert_eq!(counted(&cluster), Vec::<String>::new(), "the leader tells");
 }
 
 #[test]
