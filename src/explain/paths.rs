@@ -24,6 +24,11 @@ pub(super) fn demand(spec: &PlacementPolicySpec, derivation: &Derivation<'_>, st
         }
     };
     let base = format!("{}.require", demander(spec, step.demander)?);
+    // What is demanded of the control plane is demanded by one word.
+    let counts = require.is_some_and(|require| require.control_plane.unwrap_or_default());
+    if step.control_plane.is_some() && counts {
+        return Some(format!("{base}.controlPlane"));
+    }
     let field = step.wanted.field();
     let list = if field.is_empty() { base } else { format!("{base}.{field}") };
     Some(match entry(require?, derivation, step) {
@@ -35,7 +40,7 @@ pub(super) fn demand(spec: &PlacementPolicySpec, derivation: &Derivation<'_>, st
 /// The entry of a list of demands, where one entry alone demands.
 fn entry(require: &RequirementsSpec, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {
     let index = |listed: &[String], name: &str| listed.iter().position(|found| found == name);
-    let site = derivation.site.ok();
+    let site = derivation.place(step).1.ok();
     let denied = |deny: &[String], name: &str| index(deny, name).map(|index| format!(".deny[{index}]"));
     match (step.wanted, step.finding) {
         (OfferRequirement::Qualification(CertificateRequirement { scheme, at_least: None }), _) => {
@@ -101,8 +106,10 @@ pub(super) fn fact(spec: &CloudProviderSpec, site: ResolvedPool<'_>, step: &Step
             RequirementEvidence::Region => zone("region"),
             RequirementEvidence::Pue(_) => zone("pue"),
             RequirementEvidence::CarbonIntensity(_) => zone("carbonIntensity"),
+            RequirementEvidence::ControlPlane => None,
         },
         Err(cause) => match cause {
+            Cause::ControlPlaneUndeclared | Cause::ControlPlaneUnread(_) => None,
             Cause::Unresolved(_) | Cause::ProviderDenied | Cause::ProviderNotAllowed(_) | Cause::LawUnknown(_) => None,
             Cause::QualificationMissing(_) => Some(format!("{path}.qualifications")),
             Cause::QualificationExpired(of, _)
@@ -137,7 +144,7 @@ pub(super) fn named(step: &Step<'_>) -> Option<&'static str> {
             | Cause::ProviderNotAllowed(_)
             | Cause::Unresolved(UnresolvedReference::Provider { .. }),
         ) => Some("spec.provider"),
-        Err(Cause::Unresolved(UnresolvedReference::Offer { .. })) => Some("spec.offer"),
+        Ok(RequirementEvidence::ControlPlane) | Err(Cause::Unresolved(UnresolvedReference::Offer { .. })) => Some("spec.offer"),
         Err(Cause::Unresolved(UnresolvedReference::Zone { .. })) => Some("spec.zone"),
         _ => None,
     }

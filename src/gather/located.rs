@@ -242,7 +242,7 @@ fn world(own: &BTreeMap<(ResourceKind, String), OwnObject<'_>>, diagnostics: &mu
             }
             OwnSpec::Pool(spec) => {
                 let Converted { value, problems } = convert::pool(&object.name, spec);
-                world.catalogue.pools.extend(value.map(|value| (value.name.clone(), value)));
+                value.into_iter().for_each(|value| world.catalogue.add_pool(value));
                 problems
             }
             OwnSpec::Policy(spec) => {

@@ -20,6 +20,7 @@ pub mod clearance;
 pub mod cluster_objects;
 pub mod completion;
 pub mod compliance;
+pub mod control_plane;
 pub mod coverage;
 pub mod declassification;
 pub mod derivation;

@@ -5,8 +5,8 @@ use core::{fmt, time::Duration};
 
 use super::{
     catalogue::{
-        ExposureGap, LawReach, LegalParty, PartyRole, Pool, Qualification, ResolvedPool, TechnologyComponent,
-        UnresolvedReference,
+        ExposureGap, LawReach, LegalParty, PartyRole, Pool, PoolRole, Qualification, ResolvedPool,
+        TechnologyComponent, UnresolvedReference,
     },
     coverage::{CertificateRequirement, SchemeLevel},
     instant::CalendarDay,
@@ -56,6 +56,10 @@ pub enum ReasonCode {
     CarbonTooHigh,
     /// The carbon intensity is not recorded.
     CarbonUnknown,
+    /// The offer of the cluster's control plane does not meet what is required of the pool.
+    ControlPlaneNotCleared,
+    /// On which offer the cluster's control plane runs is not recorded.
+    ControlPlaneUnknown,
 }
 
 impl fmt::Display for ReasonCode {
@@ -148,6 +152,10 @@ pub enum Cause<'a> {
     CarbonTooHigh(f64, f64),
     /// The limit; there is no fact.
     CarbonUnknown(f64),
+    /// Nobody says where the control plane is.
+    ControlPlaneUndeclared,
+    /// The pool of this name cannot be read, and is of the control plane or may be.
+    ControlPlaneUnread(&'a str),
 }
 
 impl Cause<'_> {
@@ -174,6 +182,7 @@ impl Cause<'_> {
             Self::PueUnknown(_) => ReasonCode::PUEUnknown,
             Self::CarbonTooHigh(..) => ReasonCode::CarbonTooHigh,
             Self::CarbonUnknown(_) => ReasonCode::CarbonUnknown,
+            Self::ControlPlaneUndeclared | Self::ControlPlaneUnread(_) => ReasonCode::ControlPlaneUnknown,
         }
     }
 }
@@ -189,6 +198,8 @@ pub struct Reason<'a> {
     pub pool: &'a Pool,
     /// What the pool stands on; `None` when it stands on nothing.
     pub site: Option<ResolvedPool<'a>>,
+    /// As what the pool is judged: by itself, or as the control plane on which every pool of nodes depends.
+    pub judged_as: PoolRole,
     /// What speaks against it.
     pub cause: Cause<'a>,
 }
@@ -197,6 +208,13 @@ impl Reason<'_> {
     /// Its stable word.
     #[must_use]
     pub fn code(&self) -> ReasonCode {
-        self.cause.code()
+        match (self.judged_as, self.cause) {
+            (PoolRole::ControlPlane, Cause::Unresolved(_)) => ReasonCode::ControlPlaneUnknown,
+            // What ends is cleared still, whatever it is of.
+            (PoolRole::Nodes, cause) | (PoolRole::ControlPlane, cause @ Cause::QualificationEnding { .. }) => {
+                cause.code()
+            }
+            (PoolRole::ControlPlane, _) => ReasonCode::ControlPlaneNotCleared,
+        }
     }
 }

@@ -175,8 +175,12 @@ impl Evaluation {
             evaluation.providers.insert(name, found);
         }
         for (name, (value, problems)) in read(&cache.pools, |name, found| convert::pool(name, &found.spec)) {
-            if let Some(pool) = value {
-                world.catalogue.pools.insert(pool.name.clone(), pool);
+            match value {
+                Some(pool) => world.catalogue.add_pool(pool),
+                None if may_be_control_plane(cache, &name) => {
+                    world.catalogue.unread_control_plane.insert(name.clone());
+                }
+                None => {}
             }
             evaluation.pools.insert(name, PoolFindings { problems, ..PoolFindings::default() });
         }
@@ -267,16 +271,13 @@ impl Evaluation {
             for policy in &clearance.policies {
                 standings.entry(policy.policy().name.as_str()).or_default().count(name, policy, at);
             }
-            if let Some(found) = self.pools.get_mut(name.as_str()) {
-                found.unresolved = clearance.site.err().map(|why| (why.code(), why.to_string()));
-                found.verdicts = verdicts(&clearance);
-                found.exceptions = exceptions_of_pool(&clearance);
-                found.next_expiry = clearance
-                    .site
-                    .ok()
-                    .and_then(|site| schemes_ends(site.offer, &site.zone.region, at).min())
-                    .map(time);
+            self.note_pool(&clearance, at);
+        }
+        for place in judge.control_plane(at) {
+            for policy in &place.policies {
+                standings.entry(policy.policy().name.as_str()).or_default().count_control_plane(&place.pool.name, policy);
             }
+            self.note_pool(&place, at);
         }
         let mut changes = judge.next_changes(at);
         self.next = changes.values().copied().min();
@@ -311,6 +312,16 @@ impl Evaluation {
         self.next = offers.flat_map(|offer| offer.boundaries(at)).chain(self.next).min();
     }
 
+    /// Takes in what there is to say of one pool, whatever its role.
+    fn note_pool(&mut self, clearance: &PoolClearance<'_>, at: Timestamp) {
+        let Some(found) = self.pools.get_mut(clearance.pool.name.as_str()) else { return };
+        found.unresolved = clearance.site.err().map(|why| (why.code(), why.to_string()));
+        found.verdicts = verdicts(clearance);
+        found.exceptions = exceptions_of_pool(clearance);
+        let ends = clearance.site.ok().and_then(|site| schemes_ends(site.offer, &site.zone.region, at).min());
+        found.next_expiry = ends.map(time);
+    }
+
     fn count_faults(&mut self) {
         let faulty = |problems: &[String]| usize::from(!problems.is_empty());
         self.faulty = [
@@ -320,6 +331,12 @@ impl Evaluation {
         ]
         .into();
     }
+}
+
+/// Whether the pool `name`, which means nothing as it is, says or could say that it is of the control plane.
+fn may_be_control_plane(cache: &ClusterCache, name: &str) -> bool {
+    let spec = cache.pools.get(name).and_then(|record| record.object.as_ref().ok()).map(|object| &object.spec);
+    spec.is_none_or(|spec| spec.role == Some(api::PoolRole::ControlPlane))
 }
 
 /// The pools of `pools` that have a node.
@@ -416,13 +433,20 @@ impl PolicyTally {
             let Some(level) = policy.levels.at(rank) else { continue };
             let (outcome, windows) = match clearance.validity(rank) {
                 ClearanceValidity::Open => continue,
+                // It is the control plane's end, and told of that alone: once, and not pool by pool.
+                validity if validity.end().is_some_and(|end| end.control_plane.is_some()) => {
+                    tally.ending.push(pool.to_string());
+                    continue;
+                }
                 ClearanceValidity::Withdrawn(end) => {
                     let windows = &level.on_loss.windows;
                     self.window_change = windows.next_change(at).into_iter().chain(self.window_change).min();
                     (ExpiryOutcome::Leaving, windows.left_before(end.at, at))
                 }
                 // Nothing leaves it.
-                ClearanceValidity::Expiring(_, RetainReason::Last) => (ExpiryOutcome::Last, WindowsLeft::Unrestricted),
+                ClearanceValidity::Expiring(_, RetainReason::Last | RetainReason::ControlPlane) => {
+                    (ExpiryOutcome::Last, WindowsLeft::Unrestricted)
+                }
                 ClearanceValidity::Expiring(_, RetainReason::Report) => {
                     (ExpiryOutcome::Reported, WindowsLeft::Unrestricted)
                 }
@@ -445,6 +469,20 @@ impl PolicyTally {
         }
         for (name, _) in clearance.let_in() {
             self.opened.entry(name.to_string()).or_default().push(pool.to_string());
+        }
+    }
+
+    /// Takes in a place of the control plane, of which nothing counts but that it ends.
+    fn count_control_plane(&mut self, pool: &PoolName, clearance: &PolicyClearance<'_>) {
+        for (rank, level) in clearance.policy().levels.iter().enumerate() {
+            let outcome = match clearance.validity(rank) {
+                ClearanceValidity::Open => continue,
+                ClearanceValidity::Expiring(_, RetainReason::Report) => ExpiryOutcome::Reported,
+                ClearanceValidity::Expiring(..) | ClearanceValidity::Withdrawn(_) => ExpiryOutcome::Last,
+            };
+            let message = clearance.ending(rank).map(|reason| reason.to_string()).unwrap_or_default();
+            let (level, pool, windows) = (level.name.clone(), pool.clone(), WindowsLeft::Unrestricted);
+            self.endings.push(ExpiringPool { outcome, level, pool, windows, message });
         }
     }
 
