@@ -98,6 +98,8 @@ pub struct ExpiringPool {
 /// What becomes of a pool near its end; the most pressing first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExpiryOutcome {
+    /// It is of the control plane, and every pool of the level ends with it.
+    ControlPlane,
     /// It is kept, because no other pool outlasts it.
     Last,
     /// New pods are withheld from it.
@@ -424,6 +426,15 @@ impl PoolTally {
     }
 }
 
+/// What becomes of a pool that is kept to its end, by why it is.
+fn kept_outcome(kept: RetainReason) -> ExpiryOutcome {
+    match kept {
+        RetainReason::ControlPlane => ExpiryOutcome::ControlPlane,
+        RetainReason::Last => ExpiryOutcome::Last,
+        RetainReason::Report => ExpiryOutcome::Reported,
+    }
+}
+
 impl PolicyTally {
     fn count(&mut self, pool: &PoolName, clearance: &PolicyClearance<'_>, at: Timestamp) {
         let policy = clearance.policy();
@@ -444,12 +455,7 @@ impl PolicyTally {
                     (ExpiryOutcome::Leaving, windows.left_before(end.at, at))
                 }
                 // Nothing leaves it.
-                ClearanceValidity::Expiring(_, RetainReason::Last | RetainReason::ControlPlane) => {
-                    (ExpiryOutcome::Last, WindowsLeft::Unrestricted)
-                }
-                ClearanceValidity::Expiring(_, RetainReason::Report) => {
-                    (ExpiryOutcome::Reported, WindowsLeft::Unrestricted)
-                }
+                ClearanceValidity::Expiring(_, kept) => (kept_outcome(kept), WindowsLeft::Unrestricted),
             };
             let pools = if outcome == ExpiryOutcome::Leaving { &mut tally.leaving } else { &mut tally.ending };
             pools.push(pool.to_string());
@@ -475,11 +481,8 @@ impl PolicyTally {
     /// Takes in a place of the control plane, of which nothing counts but that it ends.
     fn count_control_plane(&mut self, pool: &PoolName, clearance: &PolicyClearance<'_>) {
         for (rank, level) in clearance.policy().levels.iter().enumerate() {
-            let outcome = match clearance.validity(rank) {
-                ClearanceValidity::Open => continue,
-                ClearanceValidity::Expiring(_, RetainReason::Report) => ExpiryOutcome::Reported,
-                ClearanceValidity::Expiring(..) | ClearanceValidity::Withdrawn(_) => ExpiryOutcome::Last,
-            };
+            let ClearanceValidity::Expiring(_, kept) = clearance.validity(rank) else { continue };
+            let outcome = kept_outcome(kept);
             let message = clearance.ending(rank).map(|reason| reason.to_string()).unwrap_or_default();
             let (level, pool, windows) = (level.name.clone(), pool.clone(), WindowsLeft::Unrestricted);
             self.endings.push(ExpiringPool { outcome, level, pool, windows, message });

@@ -25,6 +25,7 @@ use crate::{
 };
 use rempart_core::{
     breaker::{ClearanceLoss, LossBaseline, losses},
+    catalogue::Catalogue,
     clearance::{ClearanceInput, Judge},
     compliance::{Compliance, ComplianceReport},
     instant::Timestamp,
@@ -282,7 +283,9 @@ impl CircuitBreaker {
             if known || self.approved.contains_key(policy) || !loss.exceeds(self.share) {
                 continue;
             }
-            let changes = unobserved_changes(unobserved.involved(policy, &loss), &facts(cache));
+            let mut involved = unobserved.involved(policy, &loss);
+            involved.extend(control_plane_facts(&evaluation.world, subject));
+            let changes = unobserved_changes(involved, &facts(cache));
             // What was there before is not known; the hour tells one loss of a name from the next.
             let id = identify(&format!("{policy} {}", unobserved.at), &changes);
             if approval(cache, policy) == Some(&id) {
@@ -400,8 +403,24 @@ fn changes(then: &FactVersions, now: &FactVersions) -> Vec<(FactKey, String, Str
     altered.chain(new).collect()
 }
 
+/// The pools that say where the control plane runs, and their providers, where the level counts it in, or a category of the
+/// policy, of which its pods may be.
+fn control_plane_facts(world: &ClearanceInput, subject: LevelRef<'_>) -> BTreeSet<FactKey> {
+    let counts = world.policies.get(subject.policy).is_some_and(|policy| {
+        let rank = policy.levels.rank(subject.level.as_str());
+        rank.is_some_and(|rank| policy.levels.counts_control_plane(rank))
+            || policy.categories.values().flatten().any(|require| require.control_plane)
+    });
+    let Catalogue { control_plane, unread_control_plane, .. } = &world.catalogue;
+    let declared = control_plane.values().flat_map(|pool| {
+        [("PlacementPool", pool.name.to_string()), ("CloudProvider", pool.provider.clone())]
+    });
+    let unread = unread_control_plane.iter().map(|name| ("PlacementPool", name.clone()));
+    declared.chain(unread).filter(|_| counts).collect()
+}
+
 /// The objects that have a say in whether the nodes of `loss` are cleared: the policy, the pools that claimed them or do
-/// now, and these pools' providers.
+/// now, those of the control plane where it counts, and these pools' providers.
 fn involved(
     cache: &ClusterCache,
     evaluation: &Evaluation,
@@ -410,6 +429,9 @@ fn involved(
     loss: &ClearanceLoss,
 ) -> BTreeSet<FactKey> {
     let mut involved: BTreeSet<FactKey> = [("PlacementPolicy", subject.policy.to_string())].into();
+    for world in [&before.world, &evaluation.world] {
+        involved.extend(control_plane_facts(world, subject));
+    }
     for node in loss.nodes.iter().filter_map(|name| cache.nodes.get(name)) {
         let place = node.identity();
         for world in [&before.world, &evaluation.world] {
