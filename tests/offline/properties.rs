@@ -30,11 +30,14 @@ fn offers(world: &mut ClearanceInput) -> impl Iterator<Item = &mut Offer> {
 
 /// `world`, told in another order.
 fn retold(world: &ClearanceInput) -> ClearanceInput {
-    let ClearanceInput { catalogue: Catalogue { providers, pools }, policies, unread_policies } = world.clone();
+    let ClearanceInput { catalogue, policies, unread_policies } = world.clone();
+    let Catalogue { providers, pools, control_plane, unread_control_plane } = catalogue;
     let mut retold = ClearanceInput {
         catalogue: Catalogue {
             providers: providers.into_iter().rev().collect(),
             pools: pools.into_iter().rev().collect(),
+            control_plane: control_plane.into_iter().rev().collect(),
+            unread_control_plane,
         },
         policies: policies.into_iter().rev().collect(),
         unread_policies,
