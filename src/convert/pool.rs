@@ -50,7 +50,9 @@ pub fn pool(name: &str, spec: &api::PlacementPoolSpec) -> Converted<Pool> {
 /// The nodes of a pool; `None` when nobody can tell which they are.
 fn nodes(found: Option<&LabelSelector>, reader: &mut FieldReader<'_>) -> Option<Selector> {
     let Some(found) = found else {
-        reader.field("nodeSelector").refuse("is missing: name the labels of this pool's nodes, or write role: ControlPlane");
+        reader
+            .field("nodeSelector")
+            .refuse("is missing: name the labels of this pool's nodes, or write role: ControlPlane");
         return None;
     };
     let read = selector(found, reader.field("nodeSelector"))?;

@@ -144,7 +144,9 @@ pub(super) fn named(step: &Step<'_>) -> Option<&'static str> {
             | Cause::ProviderNotAllowed(_)
             | Cause::Unresolved(UnresolvedReference::Provider { .. }),
         ) => Some("spec.provider"),
-        Ok(RequirementEvidence::ControlPlane) | Err(Cause::Unresolved(UnresolvedReference::Offer { .. })) => Some("spec.offer"),
+        Ok(RequirementEvidence::ControlPlane) | Err(Cause::Unresolved(UnresolvedReference::Offer { .. })) => {
+            Some("spec.offer")
+        }
         Err(Cause::Unresolved(UnresolvedReference::Zone { .. })) => Some("spec.zone"),
         _ => None,
     }

@@ -69,9 +69,11 @@ fn one_that_falls_short_is_named_with_its_offer_and_the_fact() {
     let world = qualified(&counting(schemes(&["secnumcloud"])), vec![place]);
     assert_eq!(
         against(&world, 1, NOW),
-        ["ControlPlaneNotCleared: the control plane (pool cp): offer scaleway/kapsule has no secnumcloud qualification; \
+        [
+            "ControlPlaneNotCleared: the control plane (pool cp): offer scaleway/kapsule has no secnumcloud qualification; \
           level restricted of policy state counts the control plane in and requires one in force: record it if the offer \
-          holds one, or use another offer"]
+          holds one, or use another offer"
+        ]
     );
     let world = qualified(&schemes(&["secnumcloud"]), world.catalogue.control_plane.into_values().collect());
     assert_eq!(against(&world, 1, NOW), [""; 0], "who does not count it in asks nothing of it");
@@ -89,22 +91,28 @@ fn all_places_count_and_those_that_nobody_knows_count_as_short() {
     );
     assert_eq!(
         against(&qualified(&require, vec![good(), control_plane("cp-b", "outscale", "iaas", "eu-west-2a")]), 1, NOW),
-        ["ControlPlaneNotCleared: the control plane (pool cp-b): secnumcloud qualification of offer outscale/iaas covers \
+        [
+            "ControlPlaneNotCleared: the control plane (pool cp-b): secnumcloud qualification of offer outscale/iaas covers \
           cloudgouv-eu-west-1, not region eu-west-2 of pool cp-b; level restricted of policy state counts the control plane \
-          in and requires one that covers the pool's region: use a zone in scope, or record one for this region"]
+          in and requires one that covers the pool's region: use a zone in scope, or record one for this region"
+        ]
     );
     assert_eq!(
         against(&qualified(&require, vec![good(), control_plane("cp-b", "outscale", "iass", "eu-west-2a")]), 1, NOW),
-        ["ControlPlaneUnknown: the control plane (pool cp-b): spec.offer is \"iass\", which CloudProvider outscale does not \
+        [
+            "ControlPlaneUnknown: the control plane (pool cp-b): spec.offer is \"iass\", which CloudProvider outscale does not \
           have; level restricted of policy state counts the control plane in and clears only what is recorded: record it, or \
-          correct the pool"]
+          correct the pool"
+        ]
     );
     let mut unread = qualified(&require, vec![good()]);
     unread.catalogue.unread_control_plane.insert("cp-b".to_owned());
     assert_eq!(
         against(&unread, 1, NOW),
-        ["ControlPlaneUnknown: PlacementPool cp-b cannot be read, and may say where the control plane runs; level restricted \
-          of policy state requires of the control plane's offer what it requires of a pool's: correct it"]
+        [
+            "ControlPlaneUnknown: PlacementPool cp-b cannot be read, and may say where the control plane runs; level restricted \
+          of policy state requires of the control plane's offer what it requires of a pool's: correct it"
+        ]
     );
 }
 

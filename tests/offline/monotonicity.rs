@@ -217,7 +217,11 @@ fn taken_back(before: &PolicyClearance<'_>, after: &PolicyClearance<'_>) -> Resu
         }
         if after.admits(rank) && !before.admits(rank) {
             prop_assert!(matches!(was, ClearanceValidity::Withdrawn(_)), "{:?}", was);
-            prop_assert!(matches!(is, ClearanceValidity::Expiring(_, RetainReason::Last | RetainReason::ControlPlane)), "{:?}", is);
+            prop_assert!(
+                matches!(is, ClearanceValidity::Expiring(_, RetainReason::Last | RetainReason::ControlPlane)),
+                "{:?}",
+                is
+            );
             let exceptions = policy.exceptions.iter().filter(|(_, exception)| exception.rank == rank);
             keys.extend(exceptions.filter_map(|(name, _)| policy.exception_key(name.as_str())));
             keys.extend(policy.clearance_key(rank));

@@ -8,7 +8,9 @@ use std::{
 
 use proptest::{collection as many, option, prelude::*, sample::select};
 use rempart_core::{
-    catalogue::{Catalogue, LegalParty, Offer, Pool, PoolRole, Price, Provider, Qualification, TechnologyComponent, Zone},
+    catalogue::{
+        Catalogue, LegalParty, Offer, Pool, PoolRole, Price, Provider, Qualification, TechnologyComponent, Zone,
+    },
     clearance::{ClearanceInput, Judge},
     coverage::SchemeLevel,
     instant::{CalendarDay, Timestamp},
@@ -401,9 +403,9 @@ pub(crate) fn ending_worlds() -> impl Strategy<Value = ClearanceInput> {
     };
     let certificates = move || many::vec(prop_oneof![in_force(), qualification(NameLength::Short)], 2..6);
     let place = || (select(&["x", "y"][..]), select(&["z1", "z2"][..]));
-    let places = (many::vec(place(), 3), many::vec(place(), 2));
+    let places = (many::vec(place(), 3), many::vec(place(), 2), proptest::bool::weighted(0.3));
     (worlds(NameLength::Short), certificates(), certificates(), places).prop_map(
-        |(mut world, x, y, (places, of_control_plane))| {
+        |(mut world, x, y, (places, of_control_plane, is_counted))| {
             let provider = ["a", "b"].iter().find_map(|name| world.catalogue.providers.get(*name)).unwrap().clone();
             let (a, mut offer) = (provider.name.clone(), provider.offers.values().next().unwrap().clone());
             // Facts that tell the zones apart, for whoever demands more than certificates.
@@ -442,8 +444,13 @@ pub(crate) fn ending_worlds() -> impl Strategy<Value = ClearanceInput> {
                     LevelRequirements { qualifications, control_plane, ..LevelRequirements::default() }
                 };
                 let levels = policy.levels.iter();
-                let levels = levels.map(|level| Level { require: level.require.as_ref().map(alone), ..level.clone() });
-                policy.levels = PolicyLevels::new(levels.collect(), &default).unwrap();
+                let mut levels: Vec<_> =
+                    levels.map(|level| Level { require: level.require.as_ref().map(alone), ..level.clone() }).collect();
+                // The control plane alone can be what ends.
+                if is_counted && let Some(first) = levels.iter_mut().find_map(|level| level.require.as_mut()) {
+                    first.control_plane = true;
+                }
+                policy.levels = PolicyLevels::new(levels, &default).unwrap();
             }
             world
         },

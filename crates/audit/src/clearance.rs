@@ -130,7 +130,8 @@ impl<'a> NodeClearance<'a> {
     /// What the control plane lacks of a level that counts it in, or lies above one that does: everything that is asked of a
     /// pool of that level is asked of it.
     fn control_plane_refuses(&self, who: &str, policy: &Value, rank: usize) -> Option<String> {
-        let asked: Vec<&Value> = levels(policy).iter().take(rank + 1).filter_map(|level| level.get("require")).collect();
+        let asked: Vec<&Value> =
+            levels(policy).iter().take(rank + 1).filter_map(|level| level.get("require")).collect();
         let is_counted = asked.iter().any(|require| counts_control_plane(require));
         is_counted.then(|| self.control_plane_lacks(who, &asked)).flatten()
     }

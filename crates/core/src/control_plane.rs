@@ -109,9 +109,8 @@ impl<'a> Judge<'a> {
             self.world().catalogue.control_plane.values().filter_map(|pool| self.resolve(pool).ok()).collect();
         let end = |rank: usize| {
             let counted = sites.iter().filter(|_| policy.levels.counts_control_plane(rank));
-            let ends = counted.filter_map(|site| {
-                Some(ClearanceEnd { control_plane: Some(*site), ..policy.end(rank, *site, at)? })
-            });
+            let ends = counted
+                .filter_map(|site| Some(ClearanceEnd { control_plane: Some(*site), ..policy.end(rank, *site, at)? }));
             ends.min()
         };
         let categories = policy.categories.iter();

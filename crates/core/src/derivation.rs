@@ -60,14 +60,7 @@ impl<'a> Derivation<'a> {
         let cause = step.finding.err()?;
         let (pool, site) = self.place(step);
         let judged_as = if step.control_plane.is_some() { PoolRole::ControlPlane } else { PoolRole::Nodes };
-        Some(Reason {
-            policy: &self.policy.name,
-            demander: step.demander,
-            pool,
-            site: site.ok(),
-            judged_as,
-            cause,
-        })
+        Some(Reason { policy: &self.policy.name, demander: step.demander, pool, site: site.ok(), judged_as, cause })
     }
 
     /// The pool that `step`, a step of this derivation, is about, and what it stands on.
@@ -104,16 +97,16 @@ impl<'a> Judge<'a> {
         let levels = policy.levels.iter().zip(ranks).map(|(level, rank)| {
             (RequirementSource::Level(&level.name), level.require.as_ref(), ControlPlaneDemand::of_level(policy, rank))
         });
-        let categories =
-            categories.iter().filter_map(|name| policy.categories.get_key_value(name.as_str())).map(|(name, require)| {
+        let categories = categories.iter().filter_map(|name| policy.categories.get_key_value(name.as_str())).map(
+            |(name, require)| {
                 let demand = ControlPlaneDemand::of_category(require.as_ref());
                 (RequirementSource::Category(name), require.as_ref(), demand)
-            });
+            },
+        );
         let mut steps = Vec::new();
         for (demander, require, of_control_plane) in levels.chain(categories) {
             if let Some(require) = require {
-                let mut tell =
-                    |wanted, finding| steps.push(Step { demander, wanted, finding, control_plane: None });
+                let mut tell = |wanted, finding| steps.push(Step { demander, wanted, finding, control_plane: None });
                 match site {
                     Ok(site) => self.examine(require, site, at, tell),
                     Err(unresolved) => tell(OfferRequirement::Recorded, Err(Cause::Unresolved(unresolved))),

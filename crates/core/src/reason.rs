@@ -5,8 +5,8 @@ use core::{fmt, time::Duration};
 
 use super::{
     catalogue::{
-        ExposureGap, LawReach, LegalParty, PartyRole, Pool, PoolRole, Qualification, ResolvedPool,
-        TechnologyComponent, UnresolvedReference,
+        ExposureGap, LawReach, LegalParty, PartyRole, Pool, PoolRole, Qualification, ResolvedPool, TechnologyComponent,
+        UnresolvedReference,
     },
     coverage::{CertificateRequirement, SchemeLevel},
     instant::CalendarDay,

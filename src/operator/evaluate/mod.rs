@@ -277,7 +277,10 @@ impl Evaluation {
         }
         for place in judge.control_plane(at) {
             for policy in &place.policies {
-                standings.entry(policy.policy().name.as_str()).or_default().count_control_plane(&place.pool.name, policy);
+                standings
+                    .entry(policy.policy().name.as_str())
+                    .or_default()
+                    .count_control_plane(&place.pool.name, policy);
             }
             self.note_pool(&place, at);
         }

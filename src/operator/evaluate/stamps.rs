@@ -140,7 +140,10 @@ impl StampKeeper {
             let lost: BTreeSet<String> = lost.filter(|key| keys::policy_asked(key).is_some()).cloned().collect();
             if !lost.is_empty() && !self.vanished.contains_key(name) {
                 let pool = name.as_str();
-                tracing::info!(pool, "it, its provider or what it depends on is gone: its nodes lose what is demanded in {VANISHED:?}");
+                tracing::info!(
+                    pool,
+                    "it, its provider or what it depends on is gone: its nodes lose what is demanded in {VANISHED:?}"
+                );
                 self.vanished.insert(name.clone(), (now + VANISHED, lost));
             }
         }

@@ -30,7 +30,11 @@ impl fmt::Display for VerdictDisplay<'_> {
                 " The control plane (pool {pools}) goes with it: until it runs elsewhere, nothing is placed anew at all."
             ),
             (_, left) => {
-                write!(f, " Of the control plane pool {pools} goes with it, and {} left.", counted(*left, "pool is", "pools are"))
+                write!(
+                    f,
+                    " Of the control plane pool {pools} goes with it, and {} left.",
+                    counted(*left, "pool is", "pools are")
+                )
             }
         }
     }

@@ -412,9 +412,9 @@ fn control_plane_facts(world: &ClearanceInput, subject: LevelRef<'_>) -> BTreeSe
             || policy.categories.values().flatten().any(|require| require.control_plane)
     });
     let Catalogue { control_plane, unread_control_plane, .. } = &world.catalogue;
-    let declared = control_plane.values().flat_map(|pool| {
-        [("PlacementPool", pool.name.to_string()), ("CloudProvider", pool.provider.clone())]
-    });
+    let declared = control_plane
+        .values()
+        .flat_map(|pool| [("PlacementPool", pool.name.to_string()), ("CloudProvider", pool.provider.clone())]);
     let unread = unread_control_plane.iter().map(|name| ("PlacementPool", name.clone()));
     declared.chain(unread).filter(|_| counts).collect()
 }

@@ -159,7 +159,8 @@ pub fn of_pool(
             },
         )
     } else if is_control_plane {
-        let message = "provider, offer and zone are known; the control plane runs there, and no node is of the pool".to_owned();
+        let message =
+            "provider, offer and zone are known; the control plane runs there, and no node is of the pool".to_owned();
         ConditionDraft { kind: conditions::READY, holds: true, reason: conditions::RESOLVED, message }
     } else if !census.disputed.is_empty() {
         let rivals: Vec<_> = census.rivals.iter().cloned().collect();
