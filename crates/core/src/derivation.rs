@@ -112,6 +112,10 @@ impl<'a> Judge<'a> {
                     Err(unresolved) => tell(OfferRequirement::Recorded, Err(Cause::Unresolved(unresolved))),
                 }
             }
+            // A place of the control plane itself is judged without the others.
+            if pool.role == PoolRole::ControlPlane {
+                continue;
+            }
             self.examine_control_plane(&of_control_plane, at, |control_plane, wanted, finding| {
                 steps.push(Step { demander, wanted, finding, control_plane });
             });

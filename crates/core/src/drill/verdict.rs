@@ -27,13 +27,13 @@ impl fmt::Display for VerdictDisplay<'_> {
             (0, _) => Ok(()),
             (_, 0) => write!(
                 f,
-                " The control plane (pool {pools}) goes with it: until it runs elsewhere, nothing is placed anew at all."
+                " The control plane (pool {pools}) goes too: until it runs elsewhere, nothing is placed anew at all."
             ),
             (_, left) => {
                 write!(
                     f,
-                    " Of the control plane pool {pools} goes with it, and {} left.",
-                    counted(*left, "pool is", "pools are")
+                    " Of the control plane pool {pools} goes too, and {} there.",
+                    counted(*left, "other stays", "others stay")
                 )
             }
         }
