@@ -94,8 +94,8 @@ async fn claimed_twice(context: &Context) -> Result<()> {
 
 /// Of all trials this one alone declares a control plane: there is one in a cluster.
 async fn control_plane(context: &Context) -> Result<()> {
-    let world = World::ungoverned(context, "seat").await?;
     context.rempart().await?;
+    let world = World::ungoverned(context, "seat").await?;
     // Who hosts the control plane is the provider of pool `site`, by an offer of its own.
     let host = |qualifications: Value| {
         let mut provider = world.provider("site");
