@@ -102,15 +102,18 @@ pub(super) fn fact(spec: &CloudProviderSpec, site: ResolvedPool<'_>, step: &Step
             RequirementEvidence::Country(of, _) => subject(of),
             RequirementEvidence::NotExposed => Some(role(PartyRole::ControllingParty)),
             RequirementEvidence::Certificate { by, .. } => certificate(by),
-            RequirementEvidence::Provider => None,
+            RequirementEvidence::Provider | RequirementEvidence::ControlPlane => None,
             RequirementEvidence::Region => zone("region"),
             RequirementEvidence::Pue(_) => zone("pue"),
             RequirementEvidence::CarbonIntensity(_) => zone("carbonIntensity"),
-            RequirementEvidence::ControlPlane => None,
         },
         Err(cause) => match cause {
-            Cause::ControlPlaneUndeclared | Cause::ControlPlaneUnread(_) => None,
-            Cause::Unresolved(_) | Cause::ProviderDenied | Cause::ProviderNotAllowed(_) | Cause::LawUnknown(_) => None,
+            Cause::ControlPlaneUndeclared
+            | Cause::ControlPlaneUnread(_)
+            | Cause::Unresolved(_)
+            | Cause::ProviderDenied
+            | Cause::ProviderNotAllowed(_)
+            | Cause::LawUnknown(_) => None,
             Cause::QualificationMissing(_) => Some(format!("{path}.qualifications")),
             Cause::QualificationExpired(of, _)
             | Cause::QualificationNotYetValid(of)
@@ -119,7 +122,7 @@ pub(super) fn fact(spec: &CloudProviderSpec, site: ResolvedPool<'_>, step: &Step
                 Some(_) => format!("{path}.level"),
                 None => path,
             }),
-            Cause::QualificationEnding { end, .. } => certificate(end.by),
+            Cause::QualificationEnding { validity, .. } => validity.end().and_then(|end| certificate(end.by)),
             Cause::JurisdictionNotAllowed(of, ..) | Cause::JurisdictionUnknown(of, _) => subject(of),
             Cause::ExposedToLaw(law, LawReach::Listed) => {
                 let index = offer.exposed_to.iter().position(|found| found == law.as_str())?;

@@ -242,7 +242,9 @@ fn world(own: &BTreeMap<(ResourceKind, String), OwnObject<'_>>, diagnostics: &mu
             }
             OwnSpec::Pool(spec) => {
                 let Converted { value, problems } = convert::pool(&object.name, spec);
-                value.into_iter().for_each(|value| world.catalogue.add_pool(value));
+                if let Some(value) = value {
+                    world.catalogue.add_pool(value);
+                }
                 problems
             }
             OwnSpec::Policy(spec) => {

@@ -37,7 +37,9 @@ fn qualified(require: &LevelRequirements, places: Vec<Pool>) -> ClearanceInput {
     let mut world = world(require, outscale(), vec![pool("gouv", "outscale", "iaas", "cloudgouv-eu-west-1a")]);
     let other = scaleway();
     world.catalogue.providers.insert(other.name.clone(), other);
-    places.into_iter().for_each(|place| world.catalogue.add_pool(place));
+    for place in places {
+        world.catalogue.add_pool(place);
+    }
     world
 }
 

@@ -64,7 +64,6 @@ impl<'a> Derivation<'a> {
     }
 
     /// The pool that `step`, a step of this derivation, is about, and what it stands on.
-    #[must_use]
     pub fn place(&self, step: &Step<'a>) -> (&'a Pool, Result<ResolvedPool<'a>, UnresolvedReference<'a>>) {
         step.control_plane.map_or((self.pool, self.site), |place| (place.pool, place.site))
     }

@@ -26,6 +26,7 @@ pub mod declassification;
 pub mod derivation;
 mod derivation_display;
 pub mod drill;
+mod examination;
 pub mod impact;
 pub mod instant;
 pub mod inventory;

@@ -12,7 +12,7 @@ use super::{
     instant::CalendarDay,
     jurisdiction::{Jurisdiction, JurisdictionAreas},
     name::{CategoryName, Law, LevelName, PolicyName, ProviderName, RegionName},
-    validity::{ClearanceEnd, ClearanceValidity},
+    validity::ClearanceValidity,
 };
 
 /// A stable word for a kind of reason. Never renamed: alerts and pipelines match on it.
@@ -119,9 +119,7 @@ pub enum Cause<'a> {
     QualificationTooLow(&'a Qualification, SchemeLevel),
     /// It ends within the lead time. No cause to lose clearance, but perhaps to be withdrawn from new pods.
     QualificationEnding {
-        /// The end.
-        end: ClearanceEnd<'a>,
-        /// What follows from it.
+        /// The end, and what follows from it.
         validity: ClearanceValidity<'a>,
         /// The lead time.
         lead: Duration,

@@ -94,15 +94,16 @@ impl<'a> Reason<'a> {
                 Some(level) => write!(f, "{} of {whose} is of level {level}", CertificateDisplay(q)),
                 None => write!(f, "{} of {whose} is of a level that is not known", CertificateDisplay(q)),
             },
-            Cause::QualificationEnding { end, .. } => {
-                write!(
+            Cause::QualificationEnding { validity, .. } => match validity.end() {
+                Some(end) => write!(
                     f,
                     "{} of {whose}, on which pool {} stands, ends on {}",
                     CertificateDisplay(end.by),
                     pool.name,
                     end.last_day()
-                )
-            }
+                ),
+                None => write!(f, "no end of {whose} is known"),
+            },
             Cause::JurisdictionNotAllowed(subject, country, _) => match subject {
                 JurisdictionSubject::Party { role, party } => {
                     let party = PartyOf { role, party, site };

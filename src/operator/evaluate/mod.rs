@@ -5,6 +5,7 @@
 
 pub mod offer_status;
 pub mod stamps;
+mod tally;
 pub mod verdicts;
 
 use std::{
@@ -16,16 +17,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use self::{
     offer_status::{QualificationPeriod, offer_worth, schemes_ends},
+    tally::PolicyTally,
     verdicts::{exceptions_of_pool, verdicts},
 };
 use crate::operator::cache::{ClusterCache, DeclaredObject, ObjectStore};
 use crate::{
-    api::{self, conditions, limits},
+    api::{self, conditions},
     convert::{self, Converted},
 };
 use rempart_core::{
     catalogue::Pool,
-    clearance::{ClearanceInput, Judge, PolicyClearance, PoolClearance},
+    clearance::{ClearanceInput, Judge, PoolClearance},
     instant::Timestamp,
     move_window::WindowsLeft,
     name::{LevelName, PoolName},
@@ -34,7 +36,6 @@ use rempart_core::{
     references::{dangling, unknown_pools},
     selector::Labels,
     spread::{self, SpreadDemand},
-    validity::{ClearanceValidity, RetainReason},
 };
 
 /// All that follows from the catalogue, the policies and the instant.
@@ -398,122 +399,6 @@ fn window_event(left: WindowsLeft) -> Option<&'static str> {
         WindowsLeft::Unrestricted | WindowsLeft::Several(_) => None,
         WindowsLeft::Last(_) => Some(conditions::LAST_WINDOW),
         WindowsLeft::None => Some(conditions::NO_WINDOW),
-    }
-}
-
-/// How the pools fare under one policy.
-#[derive(Default)]
-struct PolicyTally {
-    levels: Vec<PoolTally>,
-    categories: Vec<PoolTally>,
-    /// By exception, the pools that it lets pods onto.
-    opened: BTreeMap<String, Vec<String>>,
-    endings: Vec<ExpiringPool>,
-    /// When a window next opens or closes in which pods leave one of these.
-    window_change: Option<Timestamp>,
-}
-
-#[derive(Clone, Default)]
-struct PoolTally {
-    cleared: Vec<String>,
-    leaving: Vec<String>,
-    ending: Vec<String>,
-    rejected: i32,
-}
-
-impl PoolTally {
-    fn count(&mut self, pool: &PoolName, cleared: bool) {
-        if cleared {
-            self.cleared.push(pool.to_string());
-        } else {
-            self.rejected = self.rejected.saturating_add(1);
-        }
-    }
-}
-
-/// What becomes of a pool that is kept to its end, by why it is.
-fn kept_outcome(kept: RetainReason) -> ExpiryOutcome {
-    match kept {
-        RetainReason::ControlPlane => ExpiryOutcome::ControlPlane,
-        RetainReason::Last => ExpiryOutcome::Last,
-        RetainReason::Report => ExpiryOutcome::Reported,
-    }
-}
-
-impl PolicyTally {
-    fn count(&mut self, pool: &PoolName, clearance: &PolicyClearance<'_>, at: Timestamp) {
-        let policy = clearance.policy();
-        self.levels.resize(policy.levels.iter().len(), PoolTally::default());
-        for (rank, tally) in self.levels.iter_mut().enumerate() {
-            tally.count(pool, clearance.cleared(rank));
-            let Some(level) = policy.levels.at(rank) else { continue };
-            let (outcome, windows) = match clearance.validity(rank) {
-                ClearanceValidity::Open => continue,
-                // It is the control plane's end, and told of that alone: once, and not pool by pool.
-                validity if validity.end().is_some_and(|end| end.control_plane.is_some()) => {
-                    tally.ending.push(pool.to_string());
-                    continue;
-                }
-                ClearanceValidity::Withdrawn(end) => {
-                    let windows = &level.on_loss.windows;
-                    self.window_change = windows.next_change(at).into_iter().chain(self.window_change).min();
-                    (ExpiryOutcome::Leaving, windows.left_before(end.at, at))
-                }
-                // Nothing leaves it.
-                ClearanceValidity::Expiring(_, kept) => (kept_outcome(kept), WindowsLeft::Unrestricted),
-            };
-            let pools = if outcome == ExpiryOutcome::Leaving { &mut tally.leaving } else { &mut tally.ending };
-            pools.push(pool.to_string());
-            let message = clearance.ending(rank).map(|reason| reason.to_string()).unwrap_or_default();
-            let message = format!("{message}{windows}");
-            self.endings.push(ExpiringPool {
-                outcome,
-                level: level.name.clone(),
-                pool: pool.clone(),
-                windows,
-                message,
-            });
-        }
-        self.categories.resize(policy.categories.len(), PoolTally::default());
-        for (category, tally) in policy.categories.keys().zip(&mut self.categories) {
-            tally.count(pool, clearance.cleared_category(category));
-        }
-        for (name, _) in clearance.let_in() {
-            self.opened.entry(name.to_string()).or_default().push(pool.to_string());
-        }
-    }
-
-    /// Takes in a place of the control plane, of which nothing counts but that it ends.
-    fn count_control_plane(&mut self, pool: &PoolName, clearance: &PolicyClearance<'_>) {
-        for (rank, level) in clearance.policy().levels.iter().enumerate() {
-            let ClearanceValidity::Expiring(_, kept) = clearance.validity(rank) else { continue };
-            let outcome = kept_outcome(kept);
-            let message = clearance.ending(rank).map(|reason| reason.to_string()).unwrap_or_default();
-            let (level, pool, windows) = (level.name.clone(), pool.clone(), WindowsLeft::Unrestricted);
-            self.endings.push(ExpiringPool { outcome, level, pool, windows, message });
-        }
-    }
-
-    fn listed(names: impl Iterator<Item = String>, tallies: Vec<PoolTally>) -> Vec<api::ClearanceStatus> {
-        let tallies = tallies.into_iter().chain(std::iter::repeat(PoolTally::default()));
-        names
-            .zip(tallies)
-            .map(|(name, mut tally)| {
-                for pools in [&mut tally.cleared, &mut tally.leaving, &mut tally.ending] {
-                    pools.truncate(limits::STATUS_LIST);
-                }
-                api::ClearanceStatus {
-                    name,
-                    cleared_pools: tally.cleared,
-                    leaving_pools: tally.leaving,
-                    ending_pools: tally.ending,
-                    rejected_pools: Some(tally.rejected),
-                    workloads: None,
-                    violating_pods: None,
-                    spread: None,
-                }
-            })
-            .collect()
     }
 }
 
