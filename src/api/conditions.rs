@@ -83,6 +83,8 @@ pub const TOO_MANY_AT_ONCE: &str = "TooManyAtOnce";
 pub const NONE_ENDING: &str = "NoneEnding";
 /// `QualificationEnding`: the last cleared pool of a level ends.
 pub const LAST_POOL_ENDING: &str = "LastPoolEnding";
+/// `QualificationEnding`: the control plane ends, and every pool of a level with it.
+pub const CONTROL_PLANE_ENDING: &str = "ControlPlaneEnding";
 /// `QualificationEnding`: pools are withdrawn, and their pods leave.
 pub const POOLS_LEAVING: &str = "PoolsLeaving";
 /// `QualificationEnding`: the level's action is `Report`.
@@ -223,7 +225,7 @@ pub const CONDITION_TYPES: [ConditionType; 10] = [
     ConditionType {
         kind: "PlacementPolicy",
         name: QUALIFICATION_ENDING,
-        reasons: &[NONE_ENDING, LAST_POOL_ENDING, POOLS_LEAVING, REPORTED],
+        reasons: &[NONE_ENDING, CONTROL_PLANE_ENDING, LAST_POOL_ENDING, POOLS_LEAVING, REPORTED],
     },
     ConditionType { kind: "PlacementPolicy", name: SPREAD_SATISFIABLE, reasons: &[ENOUGH_DOMAINS, TOO_FEW_DOMAINS] },
     ConditionType {

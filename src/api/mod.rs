@@ -35,7 +35,8 @@ pub use placement_policy::{
     PolicyMode, RequirementsSpec, SpreadStatus,
 };
 pub use placement_pool::{
-    NodePrice, PlacementPool, PlacementPoolSpec, PlacementPoolStatus, PoolException, PoolVerdict, VerdictReason,
+    NodePrice, PlacementPool, PlacementPoolSpec, PlacementPoolStatus, PoolException, PoolRole, PoolVerdict,
+    VerdictReason,
 };
 pub use workload_placement::{
     AppliedPolicy, PlacementSummary, PodCounts, ProviderPods, RejectedPool, RejectionReason, ViolatingPod,

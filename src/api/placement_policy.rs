@@ -424,10 +424,18 @@ pub struct RequirementsSpec {
     #[schemars(schema_with = "schema::carbon_intensity")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_carbon_intensity: Option<f64>,
+
+    /// Whether the offer that hosts the cluster's control plane must meet all of it too, with what the levels before this one
+    /// require: etcd and the API server hold every Secret and ConfigMap, wherever pods run. Where it does, it must in the levels
+    /// after this one as well, by what those require. The control plane's place is declared in a PlacementPool of role
+    /// `ControlPlane`; none declared meets nothing. Default: `false`. Example: `true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control_plane: Option<bool>,
 }
 
 const SOMETHING_REQUIRED: &str = "has(self.jurisdictions) || has(self.notExposedTo) || has(self.qualifications) || \
-     has(self.minimumLevels) || has(self.providers) || has(self.regions) || has(self.maxPUE) || has(self.maxCarbonIntensity)";
+     has(self.minimumLevels) || has(self.providers) || has(self.regions) || has(self.maxPUE) || has(self.maxCarbonIntensity) || \
+     (has(self.controlPlane) && self.controlPlane)";
 
 /// For each who has a say, the countries of which it must be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]

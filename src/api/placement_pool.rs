@@ -1,7 +1,10 @@
 //! `PlacementPool`: which nodes are which offer. Edited by platform engineers.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
-use kube::{CustomResource, KubeSchema};
+use kube::{
+    CustomResource, KubeSchema,
+    core::{Message, Reason, Rule},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +20,19 @@ use super::{limits, meta, schema};
     category = "rempart",
     status = "PlacementPoolStatus",
     derive = "PartialEq",
-    doc = "A PlacementPool states which nodes of this cluster are which offer of a CloudProvider, in which zone. \
-        Platform engineers edit it. The operator judges the pool against every PlacementPolicy and labels its nodes \
+    doc = "A PlacementPool states which nodes of this cluster are which offer of a CloudProvider, in which zone; or, with \
+        the role ControlPlane, on which offer the cluster's control plane runs. Platform engineers edit it. The operator judges the pool against every PlacementPolicy and labels its nodes \
         with what they are cleared for.",
     printcolumn(name = "Provider", type_ = "string", json_path = ".spec.provider", description = "The CloudProvider"),
     printcolumn(name = "Offer", type_ = "string", json_path = ".spec.offer", description = "The provider's offer"),
     printcolumn(name = "Zone", type_ = "string", json_path = ".spec.zone", description = "The offer's zone"),
+    printcolumn(
+        name = "Role",
+        type_ = "string",
+        json_path = ".spec.role",
+        priority = 1,
+        description = "ControlPlane where no node is of the pool"
+    ),
     printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.nodes", description = "Nodes of this pool"),
     printcolumn(
         name = "Ready nodes",
@@ -52,7 +62,22 @@ use super::{limits, meta, schema};
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(has(self.role) && self.role == 'ControlPlane') || has(self.nodeSelector)")
+    .message("a pool of nodes says which they are: write the labels of its nodes in nodeSelector; where it is the cluster's \
+        control plane, write role: ControlPlane")
+    .reason(Reason::FieldValueRequired)
+    .field_path(".nodeSelector"))]
+#[x_kube(validation = forbidden_to_control_plane("nodeSelector"))]
+#[x_kube(validation = forbidden_to_control_plane("providerIDPrefix"))]
+#[x_kube(validation = forbidden_to_control_plane("price"))]
 pub struct PlacementPoolSpec {
+    /// What runs in the pool. `Nodes`: nodes of the cluster, with pods on them. `ControlPlane`: the cluster's API server, etcd
+    /// and controllers, declared once for each zone that they run in, so that levels with `controlPlane: true` know where they
+    /// are; no node is of it. Default: `Nodes`. Example: `ControlPlane`.
+    #[schemars(with = "PoolRole")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<PoolRole>,
+
     /// The CloudProvider, by its `metadata.name`. Example: `outscale`.
     #[schemars(schema_with = "schema::label")]
     pub provider: String,
@@ -67,9 +92,11 @@ pub struct PlacementPoolSpec {
 
     /// The nodes of the pool: those whose labels match all that is listed. Never empty, and never
     /// by labels that Rempart itself writes. A node that two pools claim belongs to neither.
+    /// Required of role `Nodes`, and absent of role `ControlPlane`.
     /// Example: `{matchLabels: {k8s.scaleway.com/pool-name: par2-general}}`.
     #[schemars(schema_with = "meta::node_selector")]
-    pub node_selector: LabelSelector,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_selector: Option<LabelSelector>,
 
     /// What `spec.providerID` of every node of the pool starts with, at most 256 characters. A second
     /// check beside the labels, most of which a node may set for itself, whereas its providerID never
@@ -84,6 +111,26 @@ pub struct PlacementPoolSpec {
     /// worst price. Example: `{amount: "0.28", currency: EUR}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<NodePrice>,
+}
+
+/// What runs in a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
+pub enum PoolRole {
+    /// Nodes of the cluster, and pods on them.
+    #[default]
+    Nodes,
+    /// The cluster's control plane.
+    ControlPlane,
+}
+
+/// The rule that a pool of the control plane, which has no node, says nothing in `field` about nodes.
+fn forbidden_to_control_plane(field: &str) -> Rule {
+    Rule::new(format!("!has(self.role) || self.role != 'ControlPlane' || !has(self.{field})"))
+        .message(Message::Message(format!(
+            "a pool of role ControlPlane has no node: leave {field} out, or declare the nodes in a pool of their own"
+        )))
+        .reason(Reason::FieldValueForbidden)
+        .field_path(format!(".{field}"))
 }
 
 /// What a node costs for an hour.

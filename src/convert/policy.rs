@@ -195,6 +195,7 @@ fn requirements(found: &api::RequirementsSpec, reader: &mut FieldReader<'_>) -> 
         regions,
         max_pue,
         max_carbon_intensity,
+        control_plane,
     } = found;
     let api::JurisdictionsSpec { operator, controlling_party, technology, data } =
         jurisdictions.clone().unwrap_or_default();
@@ -212,6 +213,7 @@ fn requirements(found: &api::RequirementsSpec, reader: &mut FieldReader<'_>) -> 
         max_pue: max_pue.and_then(|limit| limit_of(limit, reader.field("maxPUE"))),
         max_carbon_intensity: max_carbon_intensity
             .and_then(|limit| limit_of(limit, reader.field("maxCarbonIntensity"))),
+        control_plane: control_plane.unwrap_or_default(),
     };
     // Admission adds a key wherever `require` stands; a demand for nothing is a slip, not a wish.
     if require == LevelRequirements::default() {

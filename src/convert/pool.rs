@@ -1,31 +1,40 @@
 //! Pool conversion: from a `PlacementPoolSpec` to the core's `Pool`.
 //!
-//! A pool whose selector cannot be read, or is empty, claims no node and is none.
+//! A pool of nodes whose selector cannot be read, or is empty, claims no node and is none. One of the control plane claims none
+//! by nature.
 
 use super::{
     field::{Converted, FieldReader},
     selector::selector,
 };
 use crate::api;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use rempart_core::{
-    catalogue::{Pool, Price},
+    catalogue::{Pool, PoolRole, Price},
     name::{PoolName, quoted},
+    selector::Selector,
 };
 
 /// Reads the pool `name`. `None` when nobody can tell which nodes it claims.
 pub fn pool(name: &str, spec: &api::PlacementPoolSpec) -> Converted<Pool> {
-    let api::PlacementPoolSpec { provider, offer, zone, node_selector, provider_id_prefix, price } = spec;
+    let api::PlacementPoolSpec { provider, offer, zone, node_selector, provider_id_prefix, price, role } = spec;
     let mut problems = Vec::new();
     let name = FieldReader::new("metadata.name", &mut problems).take(PoolName::parse(name));
     let mut reader = FieldReader::new("spec", &mut problems);
-    let selector = selector(node_selector, reader.field("nodeSelector"));
-    if selector.as_ref().is_some_and(rempart_core::selector::Selector::is_empty) {
-        reader.field("nodeSelector").refuse("is empty and would claim every node: name a label of this pool's nodes");
-    }
+    let role = match role.unwrap_or_default() {
+        api::PoolRole::Nodes => PoolRole::Nodes,
+        api::PoolRole::ControlPlane => PoolRole::ControlPlane,
+    };
+    let selector = match role {
+        PoolRole::Nodes => nodes(node_selector.as_ref(), &mut reader),
+        // What the definition forbids it to say of nodes is not looked at.
+        PoolRole::ControlPlane => Some(Selector::default()),
+    };
     let price = price.as_ref().and_then(|found| self::price(found, reader.field("price")));
     let value = match (name, selector) {
-        (Some(name), Some(selector)) if !selector.is_empty() => Some(Pool {
+        (Some(name), Some(selector)) => Some(Pool {
             name,
+            role,
             provider: provider.clone(),
             offer: offer.clone(),
             zone: zone.clone(),
@@ -36,6 +45,22 @@ pub fn pool(name: &str, spec: &api::PlacementPoolSpec) -> Converted<Pool> {
         _ => None,
     };
     Converted { value, problems }
+}
+
+/// The nodes of a pool; `None` when nobody can tell which they are.
+fn nodes(found: Option<&LabelSelector>, reader: &mut FieldReader<'_>) -> Option<Selector> {
+    let Some(found) = found else {
+        reader
+            .field("nodeSelector")
+            .refuse("is missing: name the labels of this pool's nodes, or write role: ControlPlane");
+        return None;
+    };
+    let read = selector(found, reader.field("nodeSelector"))?;
+    if read.is_empty() {
+        reader.field("nodeSelector").refuse("is empty and would claim every node: name a label of this pool's nodes");
+        return None;
+    }
+    Some(read)
 }
 
 /// A price that cannot be read is not known.

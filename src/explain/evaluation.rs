@@ -70,8 +70,13 @@ impl<'a> PoolEvaluation<'a> {
         at: Timestamp,
     ) -> Vec<Self> {
         let judge = Judge::new(world);
-        let pools = world.catalogue.pools.values().filter(|pool| only.is_none_or(|only| pool.name.as_str() == only));
+        let pools: Vec<&Pool> = match only {
+            // A place of the control plane is judged as a pool of nodes would be, where somebody asks about it.
+            Some(only) => world.catalogue.pool(only).into_iter().collect(),
+            None => world.catalogue.pools.values().collect(),
+        };
         let mut evaluations: Vec<Self> = pools
+            .into_iter()
             .map(|pool| Self {
                 pool,
                 site: judge.resolve(pool),
@@ -116,7 +121,7 @@ impl<'a> PoolEvaluation<'a> {
         let mut found: Vec<(&Derivation<'a>, &Step<'a>, Option<CalendarDay>)> = Vec::new();
         for (derivation, step) in self.steps() {
             let Ok(RequirementEvidence::Certificate { until, .. }) = step.finding else { continue };
-            if !found.iter().any(|(_, known, _)| known.wanted == step.wanted) {
+            if !found.iter().any(|(_, known, _)| known.is_alike(step)) {
                 found.push((derivation, step, until.map(CalendarDay::ending_at)));
             }
         }

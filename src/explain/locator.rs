@@ -75,12 +75,13 @@ impl<'a> SourceLocator<'a> {
 
     /// Where the fact that meets or fails `step` is recorded, or where it would be.
     pub(super) fn fact(&self, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {
-        let recorded = derivation.site.ok().and_then(|site| {
+        let (pool, site) = derivation.place(step);
+        let recorded = site.ok().and_then(|site| {
             let own = self.own(ResourceKind::CloudProvider, site.provider.name.as_str())?;
             let OwnSpec::Provider(spec) = &own.spec else { return None };
             self.field(own, &paths::fact(spec, site, step)?)
         });
-        recorded.or_else(|| self.pool(derivation.pool, paths::named(step)?))
+        recorded.or_else(|| self.pool(pool, paths::named(step)?))
     }
 
     /// Where the offer and the zone of the pool are recorded.

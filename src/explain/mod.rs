@@ -73,8 +73,8 @@ pub fn explain(
     layout: TextLayout,
 ) -> Result<ExplainAnswer, ExplainError> {
     let world = &located.inventory.world;
-    if let Some(pool) = question.pool.filter(|pool| !world.catalogue.pools.contains_key(*pool)) {
-        return Err(ExplainError::pool(pool, world.catalogue.pools.keys().map(ToString::to_string).collect()));
+    if let Some(pool) = question.pool.filter(|pool| world.catalogue.pool(pool).is_none()) {
+        return Err(ExplainError::pool(pool, world.catalogue.all_pools().map(|pool| pool.name.to_string()).collect()));
     }
     if let Some(policy) = question.policy.filter(|policy| !world.policies.contains_key(*policy)) {
         return Err(ExplainError::policy(policy, world.policies.keys().map(ToString::to_string).collect()));

@@ -24,6 +24,11 @@ pub(super) fn demand(spec: &PlacementPolicySpec, derivation: &Derivation<'_>, st
         }
     };
     let base = format!("{}.require", demander(spec, step.demander)?);
+    // What is demanded of the control plane is demanded by one word.
+    let counts = require.is_some_and(|require| require.control_plane.unwrap_or_default());
+    if step.control_plane.is_some() && counts {
+        return Some(format!("{base}.controlPlane"));
+    }
     let field = step.wanted.field();
     let list = if field.is_empty() { base } else { format!("{base}.{field}") };
     Some(match entry(require?, derivation, step) {
@@ -35,7 +40,7 @@ pub(super) fn demand(spec: &PlacementPolicySpec, derivation: &Derivation<'_>, st
 /// The entry of a list of demands, where one entry alone demands.
 fn entry(require: &RequirementsSpec, derivation: &Derivation<'_>, step: &Step<'_>) -> Option<String> {
     let index = |listed: &[String], name: &str| listed.iter().position(|found| found == name);
-    let site = derivation.site.ok();
+    let site = derivation.place(step).1.ok();
     let denied = |deny: &[String], name: &str| index(deny, name).map(|index| format!(".deny[{index}]"));
     match (step.wanted, step.finding) {
         (OfferRequirement::Qualification(CertificateRequirement { scheme, at_least: None }), _) => {
@@ -97,13 +102,18 @@ pub(super) fn fact(spec: &CloudProviderSpec, site: ResolvedPool<'_>, step: &Step
             RequirementEvidence::Country(of, _) => subject(of),
             RequirementEvidence::NotExposed => Some(role(PartyRole::ControllingParty)),
             RequirementEvidence::Certificate { by, .. } => certificate(by),
-            RequirementEvidence::Provider => None,
+            RequirementEvidence::Provider | RequirementEvidence::ControlPlane => None,
             RequirementEvidence::Region => zone("region"),
             RequirementEvidence::Pue(_) => zone("pue"),
             RequirementEvidence::CarbonIntensity(_) => zone("carbonIntensity"),
         },
         Err(cause) => match cause {
-            Cause::Unresolved(_) | Cause::ProviderDenied | Cause::ProviderNotAllowed(_) | Cause::LawUnknown(_) => None,
+            Cause::ControlPlaneUndeclared
+            | Cause::ControlPlaneUnread(_)
+            | Cause::Unresolved(_)
+            | Cause::ProviderDenied
+            | Cause::ProviderNotAllowed(_)
+            | Cause::LawUnknown(_) => None,
             Cause::QualificationMissing(_) => Some(format!("{path}.qualifications")),
             Cause::QualificationExpired(of, _)
             | Cause::QualificationNotYetValid(of)
@@ -112,7 +122,7 @@ pub(super) fn fact(spec: &CloudProviderSpec, site: ResolvedPool<'_>, step: &Step
                 Some(_) => format!("{path}.level"),
                 None => path,
             }),
-            Cause::QualificationEnding { end, .. } => certificate(end.by),
+            Cause::QualificationEnding { validity, .. } => validity.end().and_then(|end| certificate(end.by)),
             Cause::JurisdictionNotAllowed(of, ..) | Cause::JurisdictionUnknown(of, _) => subject(of),
             Cause::ExposedToLaw(law, LawReach::Listed) => {
                 let index = offer.exposed_to.iter().position(|found| found == law.as_str())?;
@@ -137,7 +147,9 @@ pub(super) fn named(step: &Step<'_>) -> Option<&'static str> {
             | Cause::ProviderNotAllowed(_)
             | Cause::Unresolved(UnresolvedReference::Provider { .. }),
         ) => Some("spec.provider"),
-        Err(Cause::Unresolved(UnresolvedReference::Offer { .. })) => Some("spec.offer"),
+        Ok(RequirementEvidence::ControlPlane) | Err(Cause::Unresolved(UnresolvedReference::Offer { .. })) => {
+            Some("spec.offer")
+        }
         Err(Cause::Unresolved(UnresolvedReference::Zone { .. })) => Some("spec.zone"),
         _ => None,
     }

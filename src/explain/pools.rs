@@ -4,7 +4,7 @@ use super::{evaluation::PoolEvaluation, locator::SourceLocator};
 use crate::terminal::{StyledText, TextPage};
 use rempart_core::{
     catalogue::{LawReach, ResolvedPool},
-    derivation::{Derivation, RequirementEvidence, Step},
+    derivation::{Derivation, OfferRequirement, RequirementEvidence, Step},
     law::KNOWN_LAWS,
     name::ExceptionName,
     policy::{Exception, Policy},
@@ -142,9 +142,13 @@ fn header(page: &mut TextPage, evaluations: &[&PoolEvaluation<'_>], locate: Sour
 /// All that a cleared pool meets, in a few lines.
 fn met(page: &mut TextPage, evaluation: &PoolEvaluation<'_>, locate: SourceLocator<'_>) {
     let certificates = evaluation.certificates();
-    let certified = |step: &Step<'_>| certificates.iter().any(|(_, known, _)| known.wanted == step.wanted);
+    let certified = |step: &Step<'_>| certificates.iter().any(|(_, known, _)| known.is_alike(step));
     let mut others: Vec<String> = Vec::new();
     for (_, step) in evaluation.steps().filter(|(_, step)| !certified(step)) {
+        // That the control plane meets as much says what it meets.
+        if step.control_plane.is_some() && step.wanted != OfferRequirement::ControlPlane {
+            continue;
+        }
         let wanted = step.wanted.to_string();
         if !others.contains(&wanted) {
             others.push(wanted);
@@ -176,7 +180,11 @@ fn steps<'f, 'a: 'f>(
             1 => String::new(),
             _ => format!(" of policy {}", derivation.policy.name),
         };
-        let demand = format!("{}{of_policy} demands {}", step.demander, step.wanted);
+        let of_place = if step.control_plane.is_some() { " of the control plane" } else { "" };
+        let demand = match step.wanted {
+            OfferRequirement::ControlPlane => format!("{}{of_policy} demands {}", step.demander, step.wanted),
+            _ => format!("{}{of_policy} demands{of_place} {}", step.demander, step.wanted),
+        };
         let mark = StyledText::mark(step.finding.is_ok());
         page.line(4, mark.then(demand).at(locate.demand(derivation, step)));
         page.line(6, StyledText::of(derivation.told(step)).at(locate.fact(derivation, step)));

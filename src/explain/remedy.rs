@@ -5,7 +5,7 @@
 
 use super::{evaluation::PoolEvaluation, locator::SourceLocator};
 use rempart_core::{
-    catalogue::{ExposureGap, LawReach, PartyRole, ResolvedPool, UnresolvedReference},
+    catalogue::{ExposureGap, LawReach, PartyRole, Pool, ResolvedPool, UnresolvedReference},
     coverage::CertificateRequirement,
     derivation::{Derivation, Step},
     name::quoted,
@@ -69,7 +69,9 @@ pub(super) fn plans<'a>(evaluations: &[PoolEvaluation<'a>], locate: SourceLocato
 
 fn remedy(derivation: &Derivation<'_>, step: &Step<'_>, locate: SourceLocator<'_>) -> PoolRemedy {
     let Err(cause) = step.finding else { return PoolRemedy { hopeless: true, text: String::new(), place: None } };
-    if let Some(text) = fact_to_record(derivation, cause) {
+    let whose = if step.control_plane.is_some() { "for the control plane, " } else { "" };
+    if let Some(text) = fact_to_record(derivation.place(step), cause) {
+        let text = format!("{whose}{text}");
         return PoolRemedy { hopeless: false, text, place: locate.fact(derivation, step) };
     }
     let place = locate.demand(derivation, step);
@@ -77,16 +79,27 @@ fn remedy(derivation: &Derivation<'_>, step: &Step<'_>, locate: SourceLocator<'_
         let text = format!("correct the name of the law {law} in policy {}", derivation.policy.name);
         return PoolRemedy { hopeless: false, text, place };
     }
-    let (state, change) = standing(derivation, cause);
+    let (state, change) = standing(derivation.place(step).1.ok(), cause);
+    let state = if step.control_plane.is_some() { format!("the control plane is as it is, {state}") } else { state };
     let Derivation { policy, .. } = derivation;
     let text =
         format!("nothing to be done: {state}; {} of policy {} would have to {change}", step.demander, policy.name);
     PoolRemedy { hopeless: true, text, place }
 }
 
+/// A pool, and what it stands on.
+type DerivedPlace<'a> = (&'a Pool, Result<ResolvedPool<'a>, UnresolvedReference<'a>>);
+
 /// The step that puts a fact right; `None` where none does.
-fn fact_to_record(derivation: &Derivation<'_>, cause: Cause<'_>) -> Option<String> {
-    let pool = &derivation.pool.name;
+fn fact_to_record((pool, site): DerivedPlace<'_>, cause: Cause<'_>) -> Option<String> {
+    let pool = &pool.name;
+    match cause {
+        Cause::ControlPlaneUndeclared => {
+            return Some("declare where the control plane runs in a PlacementPool of role ControlPlane".to_owned());
+        }
+        Cause::ControlPlaneUnread(name) => return Some(format!("correct PlacementPool {}", quoted(name))),
+        _ => {}
+    }
     if let Cause::Unresolved(unresolved) = cause {
         return Some(match unresolved {
             UnresolvedReference::Provider { named } => {
@@ -103,7 +116,7 @@ fn fact_to_record(derivation: &Derivation<'_>, cause: Cause<'_>) -> Option<Strin
             }
         });
     }
-    let ResolvedPool { provider, offer, zone, .. } = derivation.site.ok()?;
+    let ResolvedPool { provider, offer, zone, .. } = site.ok()?;
     let (whose, zone_name, region) = (format!("{}/{}", provider.name, offer.name), &zone.name, &zone.region);
     let party = |role: PartyRole| match role {
         PartyRole::ControllingParty if provider.controlling_party.is_some() => PartyRole::ControllingParty,
@@ -148,8 +161,8 @@ fn fact_to_record(derivation: &Derivation<'_>, cause: Cause<'_>) -> Option<Strin
 }
 
 /// What is as it is, and what would have to be demanded instead.
-fn standing(derivation: &Derivation<'_>, cause: Cause<'_>) -> (String, String) {
-    let Ok(ResolvedPool { provider, offer, zone, .. }) = derivation.site else {
+fn standing(site: Option<ResolvedPool<'_>>, cause: Cause<'_>) -> (String, String) {
+    let Some(ResolvedPool { provider, offer, zone, .. }) = site else {
         return ("the pool is not recorded".to_owned(), "demand nothing".to_owned());
     };
     let whose = format!("{}/{}", provider.name, offer.name);

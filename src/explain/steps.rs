@@ -73,7 +73,7 @@ pub(super) fn soon(
             if until.ends().days_since(at) > SOON_DAYS {
                 continue;
             }
-            let whose = derivation.site.map(|site| format!("{}/{}", site.provider.name, site.offer.name));
+            let whose = derivation.place(step).1.map(|site| format!("{}/{}", site.provider.name, site.offer.name));
             let level = required.at_least.map(|least| format!(", of level {least} or above")).unwrap_or_default();
             let what = format!("{} of {}{level}", required.scheme, whose.unwrap_or_default());
             ending.entry((until, what, locate.fact(derivation, step))).or_default().push(evaluation.pool.name.as_str());

@@ -100,6 +100,9 @@ fn placeable(plan: &Plan<'_>, planned: &PlannedWorkload<'_>, pool: Option<&str>,
 
 /// Why a pool that is cleared takes none of its pods all the same, or will not for long.
 fn drawback(plan: &Plan<'_>, planned: &PlannedWorkload<'_>, pool: &str) -> Option<String> {
+    if plan.inventory.world.catalogue.control_plane.contains_key(pool) {
+        return Some("the control plane runs there, and no pod".to_owned());
+    }
     let demand = plan.demand(planned)?;
     let holds =
         |pools: &[usize]| pools.iter().any(|index| plan.pool(*index).is_some_and(|found| found.name.as_str() == pool));

@@ -243,7 +243,9 @@ fn world(own: &BTreeMap<(ResourceKind, String), OwnObject<'_>>, diagnostics: &mu
             }
             OwnSpec::Pool(spec) => {
                 let Converted { value, problems } = convert::pool(&object.name, spec);
-                world.catalogue.pools.extend(value.map(|value| (value.name.clone(), value)));
+                if let Some(value) = value {
+                    world.catalogue.add_pool(value);
+                }
                 problems
             }
             OwnSpec::Policy(spec) => {

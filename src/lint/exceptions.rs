@@ -33,8 +33,12 @@ pub(super) fn findings(located: &LocatedInventory<'_>, plan: &Plan<'_>, at: Time
         }
         if !plan.pools.is_empty() {
             for (name, pool) in unknown_pools(&located.inventory.world, policy) {
-                let message =
-                    format!("{:?} in pools of exception {name}: there is no such PlacementPool", pool.as_str());
+                let why = if located.inventory.world.catalogue.control_plane.contains_key(pool) {
+                    "the control plane runs there, and no pod"
+                } else {
+                    "there is no such PlacementPool"
+                };
+                let message = format!("{:?} in pools of exception {name}: {why}", pool.as_str());
                 let path = format!("{}.pools", path_of(own, name));
                 found.push(about(own, &path, Warning, "ReferenceUnresolved", message));
             }

@@ -38,11 +38,12 @@ fn pool<'s, 't>(located: &'s LocatedInventory<'t>, name: &str) -> Option<&'s Own
 /// Pools that stand on nothing that is recorded.
 fn unresolved(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<Diagnostic> {
     let catalogue = &located.inventory.world.catalogue;
-    if catalogue.providers.is_empty() && !plan.pools.is_empty() {
+    if catalogue.providers.is_empty() && catalogue.all_pools().next().is_some() {
         let message = "there is no CloudProvider among what was read, so that nothing can be said of pools";
         return vec![Diagnostic::warning("CatalogueMissing", message).hint("give the catalogue too, or --cluster")];
     }
-    let unresolved = plan.pools.iter().filter_map(|clearance| Some((clearance.pool, clearance.site.err()?)));
+    let pools = plan.pools.iter().chain(&plan.control_plane);
+    let unresolved = pools.filter_map(|clearance| Some((clearance.pool, clearance.site.err()?)));
     unresolved
         .filter_map(|(of, unresolved)| {
             let own = pool(located, of.name.as_str())?;
@@ -75,7 +76,7 @@ pub(super) fn nearest_of(named: &str, known: &[&str]) -> Option<String> {
 /// Providers that no pool uses. Where no pool is given at all, nothing can be said of it.
 fn unused(located: &LocatedInventory<'_>) -> Vec<Diagnostic> {
     let catalogue = &located.inventory.world.catalogue;
-    let used: BTreeSet<&str> = catalogue.pools.values().map(|pool| pool.provider.as_str()).collect();
+    let used: BTreeSet<&str> = catalogue.all_pools().map(|pool| pool.provider.as_str()).collect();
     let unused =
         located.own.values().filter(|own| own.kind == ResourceKind::CloudProvider && !used.contains(own.name.as_str()));
     let unused = unused.filter(|_| !used.is_empty());

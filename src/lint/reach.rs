@@ -26,6 +26,7 @@ pub(super) fn findings(located: &LocatedInventory<'_>, plan: &Plan<'_>) -> Vec<D
         if !located.inventory.world.catalogue.pools.is_empty() {
             found.extend(unserved(own, policy, plan));
         }
+        found.extend(control_plane(located, own, policy));
         if !located.inventory.world.catalogue.providers.is_empty() {
             let names = references::dangling(&located.inventory.world, policy);
             found.extend(names.iter().map(|name| dangling(located, own, name)));
@@ -71,6 +72,30 @@ fn unserved(own: &OwnObject<'_>, policy: &Policy, plan: &Plan<'_>) -> Vec<Diagno
                 }
                 _ => None,
             }
+        })
+        .collect()
+}
+
+/// Levels and categories that count the control plane in, where nothing says where it runs.
+fn control_plane(located: &LocatedInventory<'_>, own: &OwnObject<'_>, policy: &Policy) -> Vec<Diagnostic> {
+    let catalogue = &located.inventory.world.catalogue;
+    // Policies alone say nothing of a cluster.
+    if catalogue.pools.is_empty() || !catalogue.control_plane.is_empty() {
+        return Vec::new();
+    }
+    let levels = policy.levels.iter().map(|level| (RequirementSource::Level(&level.name), level.require.as_ref()));
+    let categories = policy.categories.iter();
+    let categories = categories.map(|(name, require)| (RequirementSource::Category(name), require.as_ref()));
+    let counting = levels.chain(categories).filter(|(_, require)| require.is_some_and(|require| require.control_plane));
+    counting
+        .map(|(demander, _)| {
+            let path = format!("{}.require.controlPlane", defined(own, demander));
+            let message = format!(
+                "{demander} of policy {} counts the control plane in, and no PlacementPool says where it runs: no pool is cleared",
+                policy.name
+            );
+            let hint = "declare it in a PlacementPool of role ControlPlane, with its provider, offer and zone";
+            about(own, &path, Warning, "ControlPlaneUndeclared", message).hint(hint)
         })
         .collect()
 }

@@ -434,7 +434,19 @@ async fn the_columns_are_there(context: &Context) -> Result<()> {
         ),
         (
             "schemaplacementpools",
-            &["Name", "Provider", "Offer", "Zone", "Nodes", "Ready nodes", "Ready", "Next expiry", "Age", "Message"],
+            &[
+                "Name",
+                "Provider",
+                "Offer",
+                "Zone",
+                "Role",
+                "Nodes",
+                "Ready nodes",
+                "Ready",
+                "Next expiry",
+                "Age",
+                "Message",
+            ],
         ),
         (
             "schemaplacementpolicies",

@@ -4,14 +4,17 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Node;
-use kube::{Api, api::ListParams};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams},
+};
 use rempart_core::keys;
 use rempart_lab::{FakeNode, eventually};
 use serde_json::{Value, json};
 
 use crate::{
     harness::{Context, Trial},
-    world::{POOL_LABEL, World, apply, merge, stamps_of},
+    world::{POOL_LABEL, World, api_of, apply, merge, stamps_of},
 };
 
 /// The user that the operator is.
@@ -26,6 +29,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::new("stamps::a_node_of_another_provider_id_has_none_and_its_pool_says_so", other_provider_id),
         Trial::new("stamps::the_nodes_of_an_unresolved_pool_have_none_and_it_says_why", unresolved),
         Trial::new("stamps::a_node_that_changes_pools_changes_stamps", changes_pools),
+        Trial::new("stamps::a_level_that_counts_the_control_plane_in_goes_with_its_certificate", control_plane),
         Trial::new("stamps::foreign_labels_annotations_and_taints_are_never_touched", foreign_labels),
         Trial::new("stamps::what_is_altered_behind_the_operators_back_is_restored", restored),
         Trial::new("stamps::nodes_that_refuse_their_stamps_do_not_hold_up_others", refusing_nodes),
@@ -86,6 +90,47 @@ async fn claimed_twice(context: &Context) -> Result<()> {
     world.apply(world.pool("open")).await?;
     world.eventually_stamped(&node, "gouv").await?;
     world.eventually_pool("gouv", "True", "Resolved", "provider, offer and zone are known; 2 nodes").await
+}
+
+/// Of all trials this one alone declares a control plane: there is one in a cluster.
+async fn control_plane(context: &Context) -> Result<()> {
+    context.rempart().await?;
+    let world = World::ungoverned(context, "seat").await?;
+    // Who hosts the control plane is the provider of pool `site`, by an offer of its own.
+    let host = |qualifications: Value| {
+        let mut provider = world.provider("site");
+        let mut offer = provider["spec"]["offers"][0].clone();
+        offer["name"] = json!("managed");
+        offer["qualifications"] = qualifications;
+        provider["spec"]["offers"].as_array_mut().context("it has offers")?.push(offer);
+        anyhow::Ok(provider)
+    };
+    let certificate = json!([{"scheme": "secnumcloud", "validFrom": "2024-01-01"}]);
+    world.apply(host(certificate.clone())?).await?;
+    let name = world.named("control-plane");
+    let place = json!({
+        "apiVersion": "rempart.dev/v1alpha1",
+        "kind": "PlacementPool",
+        "metadata": {"name": name},
+        "spec": {"role": "ControlPlane", "provider": world.named("site"), "offer": "managed", "zone": "site-1"},
+    });
+    world.apply(place.clone()).await?;
+    let mut policy = world.policy();
+    policy["spec"]["levels"][2]["require"]["controlPlane"] = json!(true);
+    world.apply(policy).await?;
+    world.enforced(context).await?;
+    let node = world.node(context, "gouv").await?;
+    let message = "provider, offer and zone are known; the control plane runs there, and no node is of the pool";
+    world.eventually_pool("control-plane", "True", "Resolved", message).await?;
+
+    world.apply(host(json!([]))?).await?;
+    let mut stamps = world.stamps("gouv");
+    stamps.remove(&world.clearance("restricted"));
+    world.eventually_stamps(&node, &stamps).await?;
+    world.apply(host(certificate)?).await?;
+    world.eventually_stamped(&node, "gouv").await?;
+    api_of(&world.admin, &place).delete(&name, &DeleteParams::default()).await?;
+    world.eventually_stamps(&node, &stamps).await
 }
 
 async fn other_provider_id(context: &Context) -> Result<()> {

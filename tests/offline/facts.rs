@@ -1,7 +1,7 @@
 //! The published facts of real offers, and short ways to write them and to judge by them.
 
 use rempart_core::{
-    catalogue::{Catalogue, LegalParty, Offer, Pool, Provider, Qualification, TechnologyComponent, Zone},
+    catalogue::{Catalogue, LegalParty, Offer, Pool, PoolRole, Provider, Qualification, TechnologyComponent, Zone},
     clearance::{ClearanceInput, Judge},
     instant::{CalendarDay, Timestamp},
     jurisdiction::{Jurisdiction, JurisdictionArea, JurisdictionAreas},
@@ -131,6 +131,7 @@ pub(crate) fn laws(names: &[&str]) -> LevelRequirements {
 pub(crate) fn pool(name: &str, provider: &str, offer: &str, zone: &str) -> Pool {
     Pool {
         name: PoolName::parse(name).unwrap(),
+        role: PoolRole::Nodes,
         provider: provider.to_owned(),
         offer: offer.to_owned(),
         zone: zone.to_owned(),
@@ -183,6 +184,7 @@ pub(crate) fn world(require: &LevelRequirements, provider: Provider, pools: Vec<
         catalogue: Catalogue {
             providers: [(provider.name.clone(), provider)].into(),
             pools: pools.into_iter().map(|pool| (pool.name.clone(), pool)).collect(),
+            ..Catalogue::default()
         },
         policies: [(policy.name.clone(), policy)].into(),
         ..ClearanceInput::default()

@@ -19,6 +19,7 @@ mod clearance_table;
 mod commands;
 mod completion;
 mod conditions;
+mod control_plane;
 mod crds;
 mod doctor;
 mod documents;

@@ -9,11 +9,12 @@ use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use rempart_core::{
     catalogue::{Catalogue, Offer},
     clearance::{ClearanceInput, Judge},
+    derivation::{OfferRequirement, Step},
     instant::Timestamp,
     keys,
     name::{PolicyName, PoolName},
     policy::LevelRequirements,
-    reason::RequirementSource,
+    reason::{Reason, RequirementSource},
     scheduling::{Figure, LevelScheduling, Preference, Spread, SpreadDomain},
 };
 
@@ -30,11 +31,14 @@ fn offers(world: &mut ClearanceInput) -> impl Iterator<Item = &mut Offer> {
 
 /// `world`, told in another order.
 fn retold(world: &ClearanceInput) -> ClearanceInput {
-    let ClearanceInput { catalogue: Catalogue { providers, pools }, policies, unread_policies } = world.clone();
+    let ClearanceInput { catalogue, policies, unread_policies } = world.clone();
+    let Catalogue { providers, pools, control_plane, unread_control_plane } = catalogue;
     let mut retold = ClearanceInput {
         catalogue: Catalogue {
             providers: providers.into_iter().rev().collect(),
             pools: pools.into_iter().rev().collect(),
+            control_plane: control_plane.into_iter().rev().collect(),
+            unread_control_plane,
         },
         policies: policies.into_iter().rev().collect(),
         unread_policies,
@@ -69,6 +73,30 @@ fn per_policy(world: &ClearanceInput, at: Timestamp) -> BTreeMap<String, PolicyS
             state.ends.extend(ends.map(|reason| format!("{reason}")));
             let own = stamps.keys().filter(|key| keys::policy_asked(key) == Some(policy.name.as_str()));
             state.stamps.extend(own.map(|key| (pool.pool.name.to_string(), key.clone())));
+        }
+    }
+    for place in Judge::new(world).control_plane(at) {
+        for clearance in &place.policies {
+            let policy = clearance.policy();
+            let state = found.entry(policy.name.to_string()).or_default();
+            let told = |reason: Reason<'_>| reason.to_string();
+            for (rank, level) in policy.levels.iter().enumerate() {
+                let about =
+                    (format!("control plane {}", place.pool.name), policy.name.to_string(), level.name.to_string());
+                let verdict = (clearance.cleared(rank), clearance.reasons(rank).map(told).collect());
+                state.verdicts.insert(about, verdict);
+                state.ends.extend(clearance.ending(rank).map(told));
+            }
+            for category in policy.categories.keys() {
+                let about = (
+                    format!("control plane {}", place.pool.name),
+                    policy.name.to_string(),
+                    format!("category {category}"),
+                );
+                let verdict =
+                    (clearance.cleared_category(category), clearance.category_reasons(category).map(told).collect());
+                state.verdicts.insert(about, verdict);
+            }
         }
     }
     for policy in world.policies.values() {
@@ -234,14 +262,25 @@ properties! {
             }
             let top = policy.levels.iter().len() - 1;
             let derivation = judge.derive(policy, Some(top), None, &[], pool, at);
-            let mut steps: Vec<_> = derivation.steps.iter().map(|step| (step.demander, step.wanted)).collect();
+            let of_pool = derivation.steps.iter().filter(|step| step.control_plane.is_none());
+            let of_pool = of_pool.filter(|step| step.wanted != OfferRequirement::ControlPlane);
+            let mut steps: Vec<_> = of_pool.map(|step| (step.demander, step.wanted)).collect();
             // Technology is one demand, and a step for each part of the stack.
             steps.dedup();
             let wanted = policy.levels.iter().flat_map(|level| {
                 let require = level.require.iter().flat_map(LevelRequirements::wanted);
                 require.map(|wanted| (RequirementSource::Level(&level.name), wanted))
             });
-            prop_assert_eq!(steps, wanted.collect::<Vec<_>>());
+            let (of_control_plane, wanted): (Vec<_>, Vec<_>) =
+                wanted.partition(|(_, wanted)| *wanted == OfferRequirement::ControlPlane);
+            prop_assert_eq!(steps, wanted);
+            // Each place of the control plane is asked for each level that counts it in, or somebody says that there is none.
+            let asked = |step: &&Step<'_>| step.control_plane.is_some() || step.wanted == OfferRequirement::ControlPlane;
+            let places = derivation.steps.iter().filter(asked).map(|step| step.control_plane.map(|place| &place.pool.name));
+            let known: BTreeSet<_> = world.catalogue.control_plane.keys().map(Some).collect();
+            let known = if known.is_empty() { [None].into() } else { known };
+            let expected = if of_control_plane.is_empty() { BTreeSet::new() } else { known };
+            prop_assert_eq!(places.collect::<BTreeSet<_>>(), expected);
         }
     }
 
@@ -332,7 +371,13 @@ properties! {
                 prop_assert!(sentence.chars().count() <= 1024, "{} characters: {reason}", sentence.chars().count());
                 prop_assert!(!sentence.contains(char::is_control), "{reason:?}");
                 prop_assert!(sentence.contains(&format!("of policy {policy} ")), "{reason}");
-                prop_assert!(sentence.contains(&pool) || sentence.contains(provider), "names no object: {reason}");
+                let of_control_plane = world.catalogue.control_plane.keys().any(|name| sentence.contains(name.as_str()));
+                let of_control_plane = of_control_plane || sentence.contains("no PlacementPool");
+                let named = sentence.contains(&pool) || sentence.contains(provider);
+                prop_assert!(
+                    named || (code.starts_with("ControlPlane") && of_control_plane),
+                    "names no object: {reason}"
+                );
                 prop_assert!(sentence.contains("; ") && sentence.contains(": "), "no demand or no remedy: {reason}");
             }
         }
@@ -360,7 +405,7 @@ fn the_worlds_are_rich_enough() {
             }
         }
     }
-    assert_eq!(codes.len(), 18, "{codes:?}");
+    assert_eq!(codes.len(), 20, "{codes:?}");
     assert!(passed * 20 > demanding, "{passed} of {demanding} are cleared");
     assert!(changes > 60, "{changes} changes in 600 worlds");
 }

@@ -200,7 +200,14 @@ properties! {
                         ClearanceValidity::Expiring(found, kept) => {
                             prop_assert_eq!(Some(found.at), end(name));
                             prop_assert!(within && (report || !outlasted));
-                            prop_assert_eq!(kept, if report { RetainReason::Report } else { RetainReason::Last });
+                            prop_assert_eq!(
+                                kept,
+                                match found.control_plane {
+                                    _ if report => RetainReason::Report,
+                                    Some(_) => RetainReason::ControlPlane,
+                                    None => RetainReason::Last,
+                                }
+                            );
                         }
                     }
                     if let Some(found) = clearance.validity(rank).end() {
@@ -242,7 +249,7 @@ properties! {
 fn pools_leave_and_are_kept_often_enough() {
     let mut runner = TestRunner::deterministic();
     let strategy = (ending_worlds(), instants());
-    let (mut leaving, mut last, mut report) = (0, 0, 0);
+    let (mut leaving, mut last, mut report, mut control_plane) = (0, 0, 0, 0);
     for _ in 0..600 {
         let (world, at) = strategy.new_tree(&mut runner).unwrap().current();
         for pool in Judge::new(&world).pools(at) {
@@ -252,9 +259,11 @@ fn pools_leave_and_are_kept_often_enough() {
                     ClearanceValidity::Withdrawn(_) => leaving += 1,
                     ClearanceValidity::Expiring(_, RetainReason::Last) => last += 1,
                     ClearanceValidity::Expiring(_, RetainReason::Report) => report += 1,
+                    ClearanceValidity::Expiring(_, RetainReason::ControlPlane) => control_plane += 1,
                 }
             }
         }
     }
     assert!(leaving > 10 && last > 30 && report > 10, "{leaving} leave, {last} are kept, {report} are reported");
+    assert!(control_plane > 3, "{control_plane} end with the control plane");
 }

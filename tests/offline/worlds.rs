@@ -8,7 +8,9 @@ use std::{
 
 use proptest::{collection as many, option, prelude::*, sample::select};
 use rempart_core::{
-    catalogue::{Catalogue, LegalParty, Offer, Pool, Price, Provider, Qualification, TechnologyComponent, Zone},
+    catalogue::{
+        Catalogue, LegalParty, Offer, Pool, PoolRole, Price, Provider, Qualification, TechnologyComponent, Zone,
+    },
     clearance::{ClearanceInput, Judge},
     coverage::SchemeLevel,
     instant::{CalendarDay, Timestamp},
@@ -201,6 +203,7 @@ pub(crate) fn pools(names: NameLength) -> impl Strategy<Value = Pool> {
     )
         .prop_map(|(name, provider, offer, zone, selector, provider_id_prefix)| Pool {
             name: parse!(PoolName, name),
+            role: PoolRole::Nodes,
             provider,
             offer,
             zone,
@@ -210,7 +213,17 @@ pub(crate) fn pools(names: NameLength) -> impl Strategy<Value = Pool> {
         })
 }
 
-/// Each of the eleven demands.
+/// A place of the control plane.
+fn control_plane(names: NameLength) -> impl Strategy<Value = Pool> {
+    pools(names).prop_map(|pool| Pool {
+        role: PoolRole::ControlPlane,
+        selector: Selector::default(),
+        provider_id_prefix: None,
+        ..pool
+    })
+}
+
+/// Each of the twelve demands.
 pub(crate) fn full_requirements(names: NameLength) -> impl Strategy<Value = LevelRequirements> {
     let areas = || {
         let listed = many::vec(select(&AREAS[..]).prop_map(|area| parsed(area, JurisdictionArea::parse)), 1..3);
@@ -248,13 +261,14 @@ pub(crate) fn full_requirements(names: NameLength) -> impl Strategy<Value = Leve
                 },
                 max_pue: Some(pue),
                 max_carbon_intensity: Some(carbon),
+                control_plane: true,
             }
         })
 }
 
-/// One or two demands of the eleven: few, so that places often pass, and each is often what decides.
+/// One or two demands of the twelve: few, so that places often pass, and each is often what decides.
 pub(crate) fn requirements(names: NameLength) -> impl Strategy<Value = LevelRequirements> {
-    let kept = many::vec(select(&[0, 1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 6, 7, 8, 9, 10, 10][..]), 1..3);
+    let kept = many::vec(select(&[0, 1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 6, 7, 8, 9, 10, 10, 11][..]), 1..3);
     (full_requirements(names), kept).prop_map(|(all, kept)| {
         kept.into_iter().fold(LevelRequirements::default(), |some, kind| with(some, &all, kind))
     })
@@ -274,6 +288,7 @@ fn with(mut some: LevelRequirements, all: &LevelRequirements, kind: u8) -> Level
         7 => some.regions = all.regions,
         8 => some.max_pue = all.max_pue,
         10 => some.minimum_levels = all.minimum_levels,
+        11 => some.control_plane = all.control_plane,
         _ => some.max_carbon_intensity = all.max_carbon_intensity,
     }
     some
@@ -354,13 +369,16 @@ fn levels_of(levels: impl Iterator<Item = Level>, default: &str) -> PolicyLevels
     PolicyLevels::new(levels.collect(), default).unwrap()
 }
 
-/// A world of up to two providers, three pools and two policies.
+/// A world of up to two providers, three pools, two places of the control plane and two policies.
 pub(crate) fn worlds(names: NameLength) -> impl Strategy<Value = ClearanceInput> {
-    (many::vec(provider(names), 2..5), many::vec(pools(names), 1..4), many::vec(policies(names), 1..3)).prop_map(
-        |(providers, pools, policies)| ClearanceInput {
+    let places = (many::vec(pools(names), 1..4), many::vec(control_plane(names), 0..3));
+    (many::vec(provider(names), 2..5), places, many::vec(policies(names), 1..3)).prop_map(
+        |(providers, (pools, control_plane), policies)| ClearanceInput {
             catalogue: Catalogue {
                 providers: providers.into_iter().map(|provider| (provider.name.clone(), provider)).collect(),
                 pools: pools.into_iter().map(|pool| (pool.name.clone(), pool)).collect(),
+                control_plane: control_plane.into_iter().map(|pool| (pool.name.clone(), pool)).collect(),
+                ..Catalogue::default()
             },
             policies: policies.into_iter().map(|policy| (policy.name.clone(), policy)).collect(),
             ..ClearanceInput::default()
@@ -385,8 +403,9 @@ pub(crate) fn ending_worlds() -> impl Strategy<Value = ClearanceInput> {
     };
     let certificates = move || many::vec(prop_oneof![in_force(), qualification(NameLength::Short)], 2..6);
     let place = || (select(&["x", "y"][..]), select(&["z1", "z2"][..]));
-    (worlds(NameLength::Short), certificates(), certificates(), many::vec(place(), 3)).prop_map(
-        |(mut world, x, y, places)| {
+    let places = (many::vec(place(), 3), many::vec(place(), 2), proptest::bool::weighted(0.3));
+    (worlds(NameLength::Short), certificates(), certificates(), places).prop_map(
+        |(mut world, x, y, (places, of_control_plane, is_counted))| {
             let provider = ["a", "b"].iter().find_map(|name| world.catalogue.providers.get(*name)).unwrap().clone();
             let (a, mut offer) = (provider.name.clone(), provider.offers.values().next().unwrap().clone());
             // Facts that tell the zones apart, for whoever demands more than certificates.
@@ -411,6 +430,9 @@ pub(crate) fn ending_worlds() -> impl Strategy<Value = ClearanceInput> {
                 (name.clone(), Pool { name, provider, offer, zone, ..template.clone() })
             });
             world.catalogue.pools = pools.collect();
+            for (pool, (offer, zone)) in world.catalogue.control_plane.values_mut().zip(of_control_plane) {
+                (pool.provider, pool.offer, pool.zone) = (a.to_string(), offer.to_owned(), zone.to_owned());
+            }
             for policy in world.policies.values_mut() {
                 let default = policy.levels.at(policy.levels.default_rank()).unwrap().name.to_string();
                 let alone = |require: &LevelRequirements| {
@@ -418,11 +440,17 @@ pub(crate) fn ending_worlds() -> impl Strategy<Value = ClearanceInput> {
                     if qualifications.is_empty() {
                         qualifications.insert(parse!(Scheme, "snc"));
                     }
-                    LevelRequirements { qualifications, ..LevelRequirements::default() }
+                    let control_plane = require.control_plane;
+                    LevelRequirements { qualifications, control_plane, ..LevelRequirements::default() }
                 };
                 let levels = policy.levels.iter();
-                let levels = levels.map(|level| Level { require: level.require.as_ref().map(alone), ..level.clone() });
-                policy.levels = PolicyLevels::new(levels.collect(), &default).unwrap();
+                let mut levels: Vec<_> =
+                    levels.map(|level| Level { require: level.require.as_ref().map(alone), ..level.clone() }).collect();
+                // The control plane alone can be what ends.
+                if is_counted && let Some(first) = levels.iter_mut().find_map(|level| level.require.as_mut()) {
+                    first.control_plane = true;
+                }
+                policy.levels = PolicyLevels::new(levels, &default).unwrap();
             }
             world
         },

@@ -32,7 +32,8 @@ impl<'a> NodeClearance<'a> {
     /// The clearance of `node`.
     pub fn of(facts: &'a ClusterFacts<'a>, node: &str) -> Self {
         let Some(node) = facts.nodes.get(node) else { return Self { facts, pool: None } };
-        let mut claims = facts.pools.iter().filter(|(_, pool)| {
+        let of_nodes = facts.pools.iter().filter(|(_, pool)| !is_control_plane(pool));
+        let mut claims = of_nodes.filter(|(_, pool)| {
             let selector = pool.pointer("/spec/nodeSelector").filter(|selector| selectors::says_anything(selector));
             let prefix = text(pool, "/spec/providerIDPrefix");
             selector.is_some_and(|selector| selectors::matches(selector, node, is_stamp))
@@ -76,6 +77,7 @@ impl<'a> NodeClearance<'a> {
         let Some(policy) = self.facts.policies.get(policy) else { return false };
         let below = rank(policy, level).map(|rank| levels(policy).iter().take(rank + 1));
         below.is_some_and(|mut below| below.all(|level| self.falls_short("", level).is_none()))
+            && rank(policy, level).is_some_and(|rank| self.control_plane_refuses("", policy, rank).is_none())
     }
 
     fn refuses_demand(&self, namespace: &str, demand: &PlacementDemand) -> Option<String> {
@@ -98,7 +100,11 @@ impl<'a> NodeClearance<'a> {
             PlacementDemand::Category { category, .. } => {
                 let mut known = policy.pointer("/spec/categories").and_then(Value::as_array).into_iter().flatten();
                 let found = known.find(|found| text(found, "/name") == category)?;
-                self.falls_short(&format!("category {category} of policy {name}"), found)
+                let who = format!("category {category} of policy {name}");
+                self.falls_short(&who, found).or_else(|| {
+                    let require = found.get("require").filter(|require| counts_control_plane(require))?;
+                    self.control_plane_lacks(&who, &[require])
+                })
             }
             PlacementDemand::Level { level, exception, .. } => {
                 self.refuses_level(policy, namespace, level, exception.as_deref())
@@ -115,8 +121,34 @@ impl<'a> NodeClearance<'a> {
             return None;
         }
         let name = text(policy, "/metadata/name");
+        let who = |level: &Value| format!("level {} of policy {name}", text(level, "/name"));
         let mut below = levels(policy).iter().take(rank + 1);
-        below.find_map(|level| self.falls_short(&format!("level {} of policy {name}", text(level, "/name")), level))
+        let of_pool = below.find_map(|level| self.falls_short(&who(level), level));
+        of_pool.or_else(|| self.control_plane_refuses(&format!("level {level} of policy {name}"), policy, rank))
+    }
+
+    /// What the control plane lacks of a level that counts it in, or lies above one that does: everything that is asked of a
+    /// pool of that level is asked of it.
+    fn control_plane_refuses(&self, who: &str, policy: &Value, rank: usize) -> Option<String> {
+        let asked: Vec<&Value> =
+            levels(policy).iter().take(rank + 1).filter_map(|level| level.get("require")).collect();
+        let is_counted = asked.iter().any(|require| counts_control_plane(require));
+        is_counted.then(|| self.control_plane_lacks(who, &asked)).flatten()
+    }
+
+    /// What some place of the control plane lacks of what is asked, or that no place is known.
+    fn control_plane_lacks(&self, who: &str, asked: &[&Value]) -> Option<String> {
+        let mut places = self.facts.pools.iter().filter(|(_, pool)| is_control_plane(pool)).peekable();
+        if places.peek().is_none() {
+            return Some(format!("{who}: nobody says where the control plane runs"));
+        }
+        places.find_map(|(name, pool)| {
+            let Some(site) = site(self.facts, pool) else {
+                return Some(format!("{who}: control plane {name} stands on nothing that is recorded"));
+            };
+            let lack = asked.iter().find_map(|require| lacks(self.facts, site, require))?;
+            Some(format!("{who}: control plane {name}: {lack}"))
+        })
     }
 
     /// Whether somebody has granted that pods of this namespace and level may be here, until today or later.
@@ -135,6 +167,15 @@ impl<'a> NodeClearance<'a> {
         let Some(site) = site else { return Some(format!("{who}: pool {pool} stands on nothing that is recorded")) };
         lacks(self.facts, site, require).map(|lack| format!("{who}: pool {pool}: {lack}"))
     }
+}
+
+/// Whether a pool is where the control plane runs, and of no node.
+fn is_control_plane(pool: &Value) -> bool {
+    text(pool, "/spec/role") == "ControlPlane"
+}
+
+fn counts_control_plane(require: &Value) -> bool {
+    require.get("controlPlane").and_then(Value::as_bool).unwrap_or_default()
 }
 
 fn site<'a>(facts: &ClusterFacts<'a>, pool: &'a Value) -> Option<OfferZone<'a>> {

@@ -19,8 +19,12 @@ use super::{
 pub struct Catalogue {
     /// The providers, by name.
     pub providers: BTreeMap<ProviderName, Provider>,
-    /// The pools, by name.
+    /// The pools of nodes, by name.
     pub pools: BTreeMap<PoolName, Pool>,
+    /// The places of the cluster's control plane, by the names of the pools that declare them. No pod runs there.
+    pub control_plane: BTreeMap<PoolName, Pool>,
+    /// The names of pools that cannot be read and that are, or may be, of the control plane.
+    pub unread_control_plane: BTreeSet<String>,
 }
 
 /// Who operates, or controls who operates.
@@ -105,18 +109,30 @@ pub struct Qualification {
     pub source: Option<String>,
 }
 
+/// What runs in a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PoolRole {
+    /// Nodes of the cluster, and pods on them.
+    #[default]
+    Nodes,
+    /// The cluster's control plane: API server, etcd, controllers. It has no node and takes no pod.
+    ControlPlane,
+}
+
 /// Which places are which offer.
 #[derive(Clone, Debug)]
 pub struct Pool {
     /// Its name.
     pub name: PoolName,
+    /// What runs in it.
+    pub role: PoolRole,
     /// The provider, as the pool names it.
     pub provider: String,
     /// The offer, as the pool names it.
     pub offer: String,
     /// The zone, as the pool names it.
     pub zone: String,
-    /// The labels of its nodes.
+    /// The labels of its nodes; empty, and of none, where it is of the control plane.
     pub selector: Selector,
     /// How the provider's identifier of its nodes begins.
     pub provider_id_prefix: Option<String>,
@@ -173,6 +189,26 @@ pub enum UnresolvedReference<'a> {
 }
 
 impl Catalogue {
+    /// Takes `pool` in among those of its role.
+    pub fn add_pool(&mut self, pool: Pool) {
+        let pools = match pool.role {
+            PoolRole::Nodes => &mut self.pools,
+            PoolRole::ControlPlane => &mut self.control_plane,
+        };
+        pools.insert(pool.name.clone(), pool);
+    }
+
+    /// Every pool, of whatever role: those of nodes first, each by name.
+    pub fn all_pools(&self) -> impl Iterator<Item = &Pool> {
+        self.pools.values().chain(self.control_plane.values())
+    }
+
+    /// The pool called `name`, of whatever role.
+    #[must_use]
+    pub fn pool(&self, name: &str) -> Option<&Pool> {
+        self.pools.get(name).or_else(|| self.control_plane.get(name))
+    }
+
     /// Finds what `pool` stands on.
     ///
     /// # Errors

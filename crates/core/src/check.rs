@@ -37,6 +37,8 @@ pub enum OfferRequirement<'a> {
     MaxPue(f64),
     /// A carbon intensity of at most this (gCO2e/kWh).
     MaxCarbonIntensity(f64),
+    /// A control plane whose place is declared and recorded, and that meets all the rest too.
+    ControlPlane,
 }
 
 impl OfferRequirement<'_> {
@@ -56,6 +58,7 @@ impl OfferRequirement<'_> {
             Self::Regions(_) => "regions",
             Self::MaxPue(_) => "maxPUE",
             Self::MaxCarbonIntensity(_) => "maxCarbonIntensity",
+            Self::ControlPlane => "controlPlane",
         }
     }
 }
@@ -76,6 +79,7 @@ impl LevelRequirements {
             regions,
             max_pue,
             max_carbon_intensity,
+            control_plane,
         } = self;
         let areas = [
             operator.as_ref().map(OfferRequirement::Operator),
@@ -88,6 +92,7 @@ impl LevelRequirements {
             regions.says_anything().then_some(OfferRequirement::Regions(regions)),
             max_pue.map(OfferRequirement::MaxPue),
             max_carbon_intensity.map(OfferRequirement::MaxCarbonIntensity),
+            control_plane.then_some(OfferRequirement::ControlPlane),
         ];
         areas
             .into_iter()
@@ -120,6 +125,8 @@ pub enum RequirementEvidence<'a> {
     Pue(f64),
     /// The carbon intensity (gCO2e/kWh).
     CarbonIntensity(f64),
+    /// The place of the control plane is recorded.
+    ControlPlane,
 }
 
 /// What became of a demand.

@@ -8,21 +8,18 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 
 use super::{
-    catalogue::{
-        Catalogue, LawExposure, LegalParty, PartyRole, Pool, ResolvedPool, TechnologyComponent, UnresolvedReference,
-    },
-    check::{CheckResult, OfferRequirement, RequirementEvidence},
-    coverage::Coverage,
+    catalogue::{Catalogue, Pool, PoolRole, ResolvedPool, UnresolvedReference},
+    control_plane::{ControlPlaneCause, ControlPlaneClearance},
     instant::Timestamp,
-    jurisdiction::{Jurisdiction, JurisdictionAreas},
     keys,
     law::KNOWN_LAWS,
-    name::{CategoryName, ExceptionName, PolicyName, PoolName},
-    policy::{Exception, FilterResult, LevelRequirements, Policy},
+    name::{CategoryName, ExceptionName, Law, PolicyName, PoolName},
+    policy::{Exception, LevelRequirements, Policy},
     ranking,
-    reason::{Cause, JurisdictionSubject, Reason, RequirementSource},
+    reason::{Cause, Reason, RequirementSource},
     scheduling::Preference,
     selector::Labels,
     validity::{ClearanceEnd, ClearanceValidity},
@@ -79,6 +76,8 @@ pub struct PolicyClearance<'a> {
     /// What speaks against the pool by the demands of each level's own, in the order of the levels.
     levels: Vec<Vec<Cause<'a>>>,
     categories: BTreeMap<&'a CategoryName, Vec<Cause<'a>>>,
+    /// What speaks against every pool alike, because it speaks against the control plane. None of a place of that itself.
+    control_plane: Arc<ControlPlaneClearance<'a>>,
     /// The exceptions in force that name the pool.
     exceptions: BTreeSet<&'a ExceptionName>,
     /// The levels for which the pool is cleared and near its end, by rank.
@@ -119,7 +118,8 @@ impl<'a> Judge<'a> {
     ///
     /// Always all of them: whether one that ends soon is withdrawn depends on the others.
     pub fn pools_where(&self, at: Timestamp, has_nodes: impl Fn(&PoolName) -> bool) -> Vec<PoolClearance<'a>> {
-        let mut pools: Vec<_> = self.world.catalogue.pools.values().map(|pool| self.pool(pool, at)).collect();
+        let counted = self.control_plane_by_policy(at);
+        let mut pools: Vec<_> = self.world.catalogue.pools.values().map(|pool| self.pool(pool, at, &counted)).collect();
         let has_nodes: Vec<bool> = pools.iter().map(|found| has_nodes(&found.pool.name)).collect();
         for (index, policy) in self.world.policies.values().enumerate() {
             for rank in policy.levels.with_lead() {
@@ -148,14 +148,55 @@ impl<'a> Judge<'a> {
     /// what [`PoolClearance::retained`] says, since that depends on no other.
     #[must_use]
     pub fn retained(&self, pool: &'a Pool, at: Timestamp) -> Labels {
-        self.pool(pool, at).retained()
+        self.pool(pool, at, &self.control_plane_by_policy(at)).retained()
     }
 
-    /// Judges `pool` at `at`, without its tenure.
-    fn pool(&self, pool: &'a Pool, at: Timestamp) -> PoolClearance<'a> {
+    /// Judges every place of the control plane at `at`, in the order of their names, as if it were a pool of nodes. What ends
+    /// within the lead time of a level that counts it in is expiring, and never withdrawn: no pod runs there.
+    #[must_use]
+    pub fn control_plane(&self, at: Timestamp) -> Vec<PoolClearance<'a>> {
+        let places = self.world.catalogue.control_plane.values();
+        let mut places: Vec<_> = places.map(|pool| self.pool(pool, at, &[])).collect();
+        for place in &mut places {
+            let Ok(site) = place.site else { continue };
+            for clearance in &mut place.policies {
+                let levels = &clearance.policy.levels;
+                let ranks = levels.with_lead().filter(|rank| levels.counts_control_plane(*rank));
+                for rank in ranks.filter(|rank| clearance.cleared(*rank)).collect::<Vec<_>>() {
+                    let end = clearance.end(rank, at).map(|end| ClearanceEnd { control_plane: Some(site), ..end });
+                    let validities = levels.validities(rank, &[(end, true)], at);
+                    let validities = validities.into_iter().filter(|validity| *validity != ClearanceValidity::Open);
+                    clearance.ends.extend(validities.map(|validity| (rank, validity)));
+                }
+            }
+        }
+        places
+    }
+
+    /// What the judgement is of.
+    pub(super) fn world(&self) -> &'a ClearanceInput {
+        self.world
+    }
+
+    /// Whether somebody has heard of `law`.
+    pub(super) fn is_law_known(&self, law: &Law) -> bool {
+        self.known_laws.contains(law.as_str())
+    }
+
+    /// How the control plane fares at `at` under each policy, in the order of their names.
+    fn control_plane_by_policy(&self, at: Timestamp) -> Vec<Arc<ControlPlaneClearance<'a>>> {
+        self.world.policies.values().map(|policy| Arc::new(self.control_plane_under(policy, at))).collect()
+    }
+
+    /// Judges `pool` at `at`, without its tenure, where the control plane fares so under each policy; a place of the control
+    /// plane itself is judged without.
+    fn pool(&self, pool: &'a Pool, at: Timestamp, counted: &[Arc<ControlPlaneClearance<'a>>]) -> PoolClearance<'a> {
         let site = self.world.catalogue.resolve(pool);
-        let policies = self.world.policies.values().map(|policy| self.policy(policy, pool, site, at)).collect();
-        PoolClearance { pool, site, policies }
+        let policies = self.world.policies.values().enumerate().map(|(index, policy)| {
+            let control_plane = counted.get(index).cloned().unwrap_or_default();
+            PolicyClearance { control_plane, ..self.policy(policy, pool, site, at) }
+        });
+        PoolClearance { pool, site, policies: policies.collect() }
     }
 
     fn policy(
@@ -180,79 +221,10 @@ impl<'a> Judge<'a> {
             site: site.ok(),
             levels: policy.levels.iter().map(|level| against(&level.require)).collect(),
             categories: policy.categories.iter().map(|(name, require)| (name, against(require))).collect(),
+            control_plane: Arc::default(),
             exceptions: policy.exceptions.iter().filter(|(_, found)| named(found)).map(|(name, _)| name).collect(),
             ends: BTreeMap::new(),
             scores: BTreeMap::new(),
-        }
-    }
-
-    /// All that speaks against `site` by `require`.
-    fn against(&self, require: &'a LevelRequirements, site: ResolvedPool<'a>, at: Timestamp) -> Vec<Cause<'a>> {
-        let mut causes = Vec::new();
-        self.examine(require, site, at, |_, finding| causes.extend(finding.err()));
-        causes
-    }
-
-    /// Holds `site` against `require`, demand by demand, and tells each finding to `tell`.
-    pub(super) fn examine(
-        &self,
-        require: &'a LevelRequirements,
-        site: ResolvedPool<'a>,
-        at: Timestamp,
-        mut tell: impl FnMut(OfferRequirement<'a>, CheckResult<'a>),
-    ) {
-        let ResolvedPool { pool: _, provider, offer, zone } = site;
-        for wanted in require.wanted() {
-            let finding = match wanted {
-                // Whoever has a site has this.
-                OfferRequirement::Recorded => continue,
-                OfferRequirement::Operator(areas) => party_within(areas, PartyRole::Operator, &provider.operator),
-                OfferRequirement::ControllingParty(areas) => {
-                    party_within(areas, PartyRole::ControllingParty, provider.controller())
-                }
-                OfferRequirement::Technology(areas) if offer.technology.is_empty() => {
-                    Err(Cause::JurisdictionUnknown(JurisdictionSubject::Technology(None), areas))
-                }
-                OfferRequirement::Technology(areas) => {
-                    for part in parts(&offer.technology) {
-                        tell(wanted, within(areas, JurisdictionSubject::Technology(Some(part)), part.jurisdiction));
-                    }
-                    continue;
-                }
-                OfferRequirement::Data(areas) => within(areas, JurisdictionSubject::Data, zone.country),
-                OfferRequirement::NotExposedTo(law) => match provider.exposure_to(offer, law) {
-                    LawExposure::Reached(reach) => Err(Cause::ExposedToLaw(law, reach)),
-                    _ if !self.known_laws.contains(law.as_str()) => Err(Cause::LawUnknown(law)),
-                    LawExposure::None => Ok(RequirementEvidence::NotExposed),
-                    LawExposure::Unknown(gap) => Err(Cause::ExposureUnknown(law, gap)),
-                },
-                OfferRequirement::Qualification(required) => match offer.coverage(required, Some(&zone.region), at) {
-                    Coverage::InForce { by, until } => Ok(RequirementEvidence::Certificate { by, until }),
-                    Coverage::NotYet { next } => Err(Cause::QualificationNotYetValid(next)),
-                    Coverage::Ended { last, on } => Err(Cause::QualificationExpired(last, on)),
-                    Coverage::OutOfScope { other } => Err(Cause::QualificationOutOfScope(other)),
-                    Coverage::TooLow { highest, least } => Err(Cause::QualificationTooLow(highest, least)),
-                    Coverage::Missing => Err(Cause::QualificationMissing(required)),
-                },
-                OfferRequirement::Providers(filter) => match filter.judge(&provider.name) {
-                    FilterResult::Passes => Ok(RequirementEvidence::Provider),
-                    FilterResult::Denied => Err(Cause::ProviderDenied),
-                    FilterResult::NotAmong(allowed) => Err(Cause::ProviderNotAllowed(allowed)),
-                },
-                OfferRequirement::Regions(filter) => match filter.judge(&zone.region) {
-                    FilterResult::Passes => Ok(RequirementEvidence::Region),
-                    FilterResult::Denied => Err(Cause::RegionDenied),
-                    FilterResult::NotAmong(allowed) => Err(Cause::RegionNotAllowed(allowed)),
-                },
-                OfferRequirement::MaxPue(limit) => {
-                    below(zone.pue, limit, Cause::PueTooHigh, Cause::PueUnknown).map(RequirementEvidence::Pue)
-                }
-                OfferRequirement::MaxCarbonIntensity(limit) => {
-                    let finding = below(zone.carbon_intensity, limit, Cause::CarbonTooHigh, Cause::CarbonUnknown);
-                    finding.map(RequirementEvidence::CarbonIntensity)
-                }
-            };
-            tell(wanted, finding);
         }
     }
 
@@ -264,17 +236,23 @@ impl<'a> Judge<'a> {
         let policies = self.world.policies.iter();
         let mut next: BTreeMap<&'a PolicyName, Timestamp> =
             policies.filter_map(|(name, policy)| first_end(policy).map(|end| (name, end))).collect();
-        for pool in self.world.catalogue.pools.values() {
+        let counted = self.control_plane_by_policy(at);
+        for pool in self.world.catalogue.all_pools() {
             let Ok(site) = self.world.catalogue.resolve(pool) else {
                 continue;
             };
+            let is_of_nodes = pool.role == PoolRole::Nodes;
             let boundaries: BTreeSet<Timestamp> = site.offer.boundaries(at).collect();
-            for (name, policy) in &self.world.policies {
+            for ((name, policy), counted) in self.world.policies.iter().zip(&counted) {
                 let now = self.policy(policy, pool, Ok(site), at);
                 let change =
                     boundaries.iter().copied().find(|then| self.policy(policy, pool, Ok(site), *then).differs(&now));
+                let control_plane = if is_of_nodes { Arc::clone(counted) } else { Arc::default() };
+                let now = PolicyClearance { control_plane, ..now };
                 // While no verdict changes no end does either.
-                let leads = policy.levels.with_lead().filter(|rank| now.cleared(*rank)).filter_map(|rank| {
+                let ranks = policy.levels.with_lead().filter(|rank| now.cleared(*rank));
+                let ranks = ranks.filter(|rank| is_of_nodes || policy.levels.counts_control_plane(*rank));
+                let leads = ranks.filter_map(|rank| {
                     now.end(rank, at).map(|end| end.at.before(policy.levels.lead_at(rank))).filter(|then| *then > at)
                 });
                 if let Some(then) = change.into_iter().chain(leads).min() {
@@ -305,43 +283,6 @@ fn score(pools: &mut [PoolClearance<'_>], index: usize, rank: usize, prefer: &[P
     }
 }
 
-fn within<'a>(
-    areas: &'a JurisdictionAreas,
-    subject: JurisdictionSubject<'a>,
-    country: Option<Jurisdiction>,
-) -> CheckResult<'a> {
-    match country {
-        None => Err(Cause::JurisdictionUnknown(subject, areas)),
-        Some(country) if areas.contain(country) => Ok(RequirementEvidence::Country(subject, country)),
-        Some(country) => Err(Cause::JurisdictionNotAllowed(subject, country, areas)),
-    }
-}
-
-/// The parts of a stack, each once, in an order that does not depend on how they were listed.
-fn parts(listed: &[TechnologyComponent]) -> impl Iterator<Item = &TechnologyComponent> {
-    let mut parts: Vec<&TechnologyComponent> = listed.iter().collect();
-    parts.sort();
-    parts.dedup();
-    parts.into_iter()
-}
-
-fn party_within<'a>(areas: &'a JurisdictionAreas, role: PartyRole, party: &'a LegalParty) -> CheckResult<'a> {
-    within(areas, JurisdictionSubject::Party { role, party }, party.jurisdiction)
-}
-
-fn below<'a>(
-    fact: Option<f64>,
-    limit: f64,
-    too_high: fn(f64, f64) -> Cause<'a>,
-    unknown: fn(f64) -> Cause<'a>,
-) -> Result<f64, Cause<'a>> {
-    match fact.filter(|fact| fact.is_finite()) {
-        Some(fact) if fact <= limit => Ok(fact),
-        Some(fact) => Err(too_high(fact, limit)),
-        None => Err(unknown(limit)),
-    }
-}
-
 impl<'a> PolicyClearance<'a> {
     /// The policy.
     #[must_use]
@@ -353,6 +294,7 @@ impl<'a> PolicyClearance<'a> {
     #[must_use]
     pub fn cleared(&self, rank: usize) -> bool {
         self.levels.get(..=rank).is_some_and(|levels| levels.iter().all(Vec::is_empty))
+            && (0..=rank).all(|rank| self.control_plane.level(rank).is_empty())
     }
 
     /// How the pool stands in time, of a level at `rank` that it is cleared for.
@@ -376,13 +318,13 @@ impl<'a> PolicyClearance<'a> {
     /// When the pool ceases to be cleared for the level at `rank`, for which it is cleared at `at`.
     #[must_use]
     pub fn end(&self, rank: usize, at: Timestamp) -> Option<ClearanceEnd<'a>> {
-        self.policy.end(rank, self.site?, at)
+        self.policy.end(rank, self.site?, at).into_iter().chain(self.control_plane.end(rank)).min()
     }
 
     /// Whether the pool is cleared for `category`. Never for one that is not there.
     #[must_use]
     pub fn cleared_category(&self, category: &CategoryName) -> bool {
-        self.categories.get(category).is_some_and(Vec::is_empty)
+        self.categories.get(category).is_some_and(Vec::is_empty) && self.control_plane.category(category).is_empty()
     }
 
     /// Whether the exception `name`, in force, names the pool, cleared or not.
@@ -415,9 +357,9 @@ impl<'a> PolicyClearance<'a> {
     /// All that keeps the pool from the level at `rank`, the demands of the levels below included. Of a level that is
     /// there, none if and only if the pool is cleared for it.
     pub fn reasons(&self, rank: usize) -> impl Iterator<Item = Reason<'a>> {
-        let levels = self.policy.levels.iter().zip(&self.levels).take(rank.saturating_add(1));
-        levels.flat_map(|(level, causes)| {
-            causes.iter().map(|cause| self.reason(RequirementSource::Level(&level.name), *cause))
+        let levels = self.policy.levels.iter().zip(&self.levels).enumerate().take(rank.saturating_add(1));
+        levels.flat_map(|(rank, (level, causes))| {
+            self.reasons_of(RequirementSource::Level(&level.name), causes, self.control_plane.level(rank))
         })
     }
 
@@ -427,8 +369,12 @@ impl<'a> PolicyClearance<'a> {
         let level = self.policy.levels.at(rank)?;
         let validity = self.validity(rank);
         let end = validity.end()?;
-        let cause = Cause::QualificationEnding { end, validity, lead: self.policy.levels.lead_at(rank) };
-        Some(self.reason(RequirementSource::Level(&level.name), cause))
+        let cause = Cause::QualificationEnding { validity, lead: self.policy.levels.lead_at(rank) };
+        let demander = RequirementSource::Level(&level.name);
+        Some(match end.control_plane {
+            Some(site) => self.reason_of(demander, site.pool, Some(site), PoolRole::ControlPlane, cause),
+            None => self.reason(demander, cause),
+        })
     }
 
     /// All that keeps new pods of the level at `rank` from the pool: none if and only if it admits them.
@@ -441,17 +387,43 @@ impl<'a> PolicyClearance<'a> {
     pub fn category_reasons(&self, category: &CategoryName) -> impl Iterator<Item = Reason<'a>> {
         let found = self.categories.get_key_value(category);
         found.into_iter().flat_map(|(category, causes)| {
-            causes.iter().map(|cause| self.reason(RequirementSource::Category(category), *cause))
+            self.reasons_of(RequirementSource::Category(category), causes, self.control_plane.category(category))
         })
     }
 
-    /// Whether a verdict or a reason differs, both being about one pool and one policy.
+    /// Of what speaks against the pool itself, and of what speaks against the control plane, by what `demander` says.
+    fn reasons_of<'s>(
+        &'s self,
+        demander: RequirementSource<'a>,
+        of_pool: &'s [Cause<'a>],
+        of_control_plane: &'s [ControlPlaneCause<'a>],
+    ) -> impl Iterator<Item = Reason<'a>> + 's {
+        let of_pool = of_pool.iter().map(move |cause| self.reason(demander, *cause));
+        let of_control_plane = of_control_plane.iter().map(move |ControlPlaneCause { place, cause }| match place {
+            Some(place) => self.reason_of(demander, place.pool, place.site.ok(), PoolRole::ControlPlane, *cause),
+            None => self.reason(demander, *cause),
+        });
+        of_pool.chain(of_control_plane)
+    }
+
+    /// Whether a verdict or a reason differs, both being about one pool and one policy, whatever becomes of the control plane.
     fn differs(&self, other: &Self) -> bool {
         self.levels != other.levels || self.categories != other.categories || self.exceptions != other.exceptions
     }
 
     fn reason(&self, demander: RequirementSource<'a>, cause: Cause<'a>) -> Reason<'a> {
-        Reason { policy: &self.policy.name, demander, pool: self.pool, site: self.site, cause }
+        self.reason_of(demander, self.pool, self.site, PoolRole::Nodes, cause)
+    }
+
+    fn reason_of(
+        &self,
+        demander: RequirementSource<'a>,
+        pool: &'a Pool,
+        site: Option<ResolvedPool<'a>>,
+        judged_as: PoolRole,
+        cause: Cause<'a>,
+    ) -> Reason<'a> {
+        Reason { policy: &self.policy.name, demander, pool, site, judged_as, cause }
     }
 }
 

@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 
 pub use super::check::{CheckResult, OfferRequirement, RequirementEvidence};
 use super::{
-    catalogue::{Pool, ResolvedPool, UnresolvedReference},
+    catalogue::{Pool, PoolRole, ResolvedPool, UnresolvedReference},
     clearance::Judge,
+    control_plane::{ControlPlaneDemand, ControlPlanePlace},
     instant::Timestamp,
     name::{CategoryName, ExceptionName},
     policy::{Exception, Policy},
@@ -23,6 +24,17 @@ pub struct Step<'a> {
     pub wanted: OfferRequirement<'a>,
     /// What became of it.
     pub finding: CheckResult<'a>,
+    /// The place of the control plane that it is demanded of; the pool itself where `None`.
+    pub control_plane: Option<ControlPlanePlace<'a>>,
+}
+
+impl Step<'_> {
+    /// Whether `other` demands the same of the same place.
+    #[must_use]
+    pub fn is_alike(&self, other: &Step<'_>) -> bool {
+        let place = |step: &Step<'_>| step.control_plane.map(|place| place.pool.name.clone());
+        self.wanted == other.wanted && place(self) == place(other)
+    }
 }
 
 /// How `pool` fares by the demands of one level and some categories, step by step.
@@ -46,8 +58,14 @@ impl<'a> Derivation<'a> {
     #[must_use]
     pub fn reason(&self, step: &Step<'a>) -> Option<Reason<'a>> {
         let cause = step.finding.err()?;
-        let Self { policy, pool, site, .. } = self;
-        Some(Reason { policy: &policy.name, demander: step.demander, pool, site: site.ok(), cause })
+        let (pool, site) = self.place(step);
+        let judged_as = if step.control_plane.is_some() { PoolRole::ControlPlane } else { PoolRole::Nodes };
+        Some(Reason { policy: &self.policy.name, demander: step.demander, pool, site: site.ok(), judged_as, cause })
+    }
+
+    /// The pool that `step`, a step of this derivation, is about, and what it stands on.
+    pub fn place(&self, step: &Step<'a>) -> (&'a Pool, Result<ResolvedPool<'a>, UnresolvedReference<'a>>) {
+        step.control_plane.map_or((self.pool, self.site), |place| (place.pool, place.site))
     }
 
     /// Whether every demand is met, but for those of levels that an exception waives.
@@ -74,23 +92,32 @@ impl<'a> Judge<'a> {
         let site = self.resolve(pool);
         let exception = exception.and_then(|name| policy.exceptions.get_key_value(name));
         let rank = exception.map_or(rank, |(_, exception)| Some(exception.rank));
-        let levels = policy
-            .levels
-            .iter()
-            .take(rank.map_or(0, |rank| rank.saturating_add(1)))
-            .map(|level| (RequirementSource::Level(&level.name), level.require.as_ref()));
-        let categories = categories
-            .iter()
-            .filter_map(|name| policy.categories.get_key_value(name.as_str()))
-            .map(|(name, require)| (RequirementSource::Category(name), require.as_ref()));
+        let ranks = 0..rank.map_or(0, |rank| rank.saturating_add(1));
+        let levels = policy.levels.iter().zip(ranks).map(|(level, rank)| {
+            (RequirementSource::Level(&level.name), level.require.as_ref(), ControlPlaneDemand::of_level(policy, rank))
+        });
+        let categories = categories.iter().filter_map(|name| policy.categories.get_key_value(name.as_str())).map(
+            |(name, require)| {
+                let demand = ControlPlaneDemand::of_category(require.as_ref());
+                (RequirementSource::Category(name), require.as_ref(), demand)
+            },
+        );
         let mut steps = Vec::new();
-        for (demander, require) in levels.chain(categories) {
-            let Some(require) = require else { continue };
-            let mut tell = |wanted, finding| steps.push(Step { demander, wanted, finding });
-            match site {
-                Ok(site) => self.examine(require, site, at, tell),
-                Err(unresolved) => tell(OfferRequirement::Recorded, Err(Cause::Unresolved(unresolved))),
+        for (demander, require, of_control_plane) in levels.chain(categories) {
+            if let Some(require) = require {
+                let mut tell = |wanted, finding| steps.push(Step { demander, wanted, finding, control_plane: None });
+                match site {
+                    Ok(site) => self.examine(require, site, at, tell),
+                    Err(unresolved) => tell(OfferRequirement::Recorded, Err(Cause::Unresolved(unresolved))),
+                }
             }
+            // A place of the control plane itself is judged without the others.
+            if pool.role == PoolRole::ControlPlane {
+                continue;
+            }
+            self.examine_control_plane(&of_control_plane, at, |control_plane, wanted, finding| {
+                steps.push(Step { demander, wanted, finding, control_plane });
+            });
         }
         let fails = |step: &Step<'_>| step.finding.is_err() && matches!(step.demander, RequirementSource::Level(_));
         let named = |exception: &Exception| exception.in_force(at) && exception.pools.contains(&pool.name);

@@ -2,7 +2,7 @@
 //!
 //! What speaks against a place reads here as it does in a reason, so that an explanation never says it otherwise.
 
-use alloc::string::ToString;
+use alloc::{format, string::ToString};
 
 use core::fmt;
 
@@ -35,6 +35,7 @@ impl fmt::Display for OfferRequirement<'_> {
             Self::Regions(filter) => PassingDisplay("region", filter).fmt(f),
             Self::MaxPue(limit) => write!(f, "a PUE of at most {}", FigureDisplay(*limit)),
             Self::MaxCarbonIntensity(limit) => write!(f, "at most {} gCO2e/kWh", FigureDisplay(*limit)),
+            Self::ControlPlane => f.write_str("a control plane that meets as much"),
         }
     }
 }
@@ -60,7 +61,12 @@ impl<T: fmt::Display> fmt::Display for PassingDisplay<'_, T> {
 impl<'a> Derivation<'a> {
     /// What became of `step`, a step of this derivation, in words: the fact that meets or fails it, with its object.
     pub fn told(&self, step: &Step<'a>) -> impl fmt::Display {
-        match (step.finding, self.site) {
+        let (pool, site) = self.place(step);
+        match (step.finding, site) {
+            (Ok(fact), Ok(site)) if step.control_plane.is_some() && fact != RequirementEvidence::ControlPlane => {
+                let met = MetRequirement { wanted: step.wanted, fact, site };
+                format!("the control plane (pool {}): {met}", pool.name)
+            }
             (Ok(fact), Ok(site)) => MetRequirement { wanted: step.wanted, fact, site }.to_string(),
             _ => self.reason(step).map(|reason| reason.fact().to_string()).unwrap_or_default(),
         }
@@ -118,6 +124,9 @@ impl fmt::Display for MetRequirement<'_> {
             RequirementEvidence::Pue(figure) => write!(f, "PUE of zone {} is {}", zone.name, FigureDisplay(figure)),
             RequirementEvidence::CarbonIntensity(figure) => {
                 write!(f, "carbon intensity of zone {} is {} gCO2e/kWh", zone.name, FigureDisplay(figure))
+            }
+            RequirementEvidence::ControlPlane => {
+                write!(f, "it runs on {} in zone {}, by pool {}", OfferOwner(site), zone.name, site.pool.name)
             }
         }
     }

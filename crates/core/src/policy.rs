@@ -250,6 +250,25 @@ impl PolicyLevels {
         (0..self.ordered.len()).filter(|rank| self.demands_at(*rank) && !self.lead_at(*rank).is_zero())
     }
 
+    /// The levels whose demands the control plane must meet too because of what the level at `rank` says: the first that
+    /// counts it in brings those of all levels below, and each above that its own. None where nobody counts it in.
+    #[must_use]
+    pub fn asked_of_control_plane(&self, rank: usize) -> &[Level] {
+        let counts = |level: &Level| level.require.as_ref().is_some_and(|require| require.control_plane);
+        let from = match self.ordered.iter().position(counts) {
+            Some(first) if first == rank => 0,
+            Some(first) if first < rank => rank,
+            _ => return &[],
+        };
+        self.ordered.get(from..=rank).unwrap_or_default()
+    }
+
+    /// Whether the level at `rank`, or one below it, counts the control plane in.
+    #[must_use]
+    pub fn counts_control_plane(&self, rank: usize) -> bool {
+        !self.asked_of_control_plane(rank).is_empty()
+    }
+
     /// Whether the level at `rank`, or one below it, demands anything: only then is there a stamp for it.
     #[must_use]
     pub fn demands_at(&self, rank: usize) -> bool {
@@ -347,6 +366,8 @@ pub struct LevelRequirements {
     pub max_pue: Option<f64>,
     /// The highest carbon intensity (gCO2e/kWh).
     pub max_carbon_intensity: Option<f64>,
+    /// Whether the cluster's control plane must meet all of it too.
+    pub control_plane: bool,
 }
 
 impl LevelRequirements {

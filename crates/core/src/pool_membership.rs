@@ -87,11 +87,13 @@ mod tests {
     use std::prelude::v1::*;
 
     use super::*;
+    use crate::catalogue::PoolRole;
     use crate::selector::{Labels, Selector, SelectorOperator};
 
     fn pools(entries: &[(&str, &str, Option<&str>)]) -> BTreeMap<PoolName, Pool> {
         let pool = |(name, value, prefix): &(&str, &str, Option<&str>)| Pool {
             name: PoolName::parse(name).unwrap(),
+            role: PoolRole::Nodes,
             provider: "p".into(),
             offer: "o".into(),
             zone: "z".into(),

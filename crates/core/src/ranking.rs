@@ -82,7 +82,7 @@ mod tests {
     use std::prelude::v1::*;
 
     use super::*;
-    use crate::catalogue::{Catalogue, LegalParty, Offer, Pool, Price, Provider, Zone};
+    use crate::catalogue::{Catalogue, LegalParty, Offer, Pool, PoolRole, Price, Provider, Zone};
     use crate::name::{OfferName, PoolName, ProviderName, RegionName, ZoneName};
 
     /// What is known of a pool: its zone's effectiveness and carbon intensity, and its price.
@@ -98,6 +98,7 @@ mod tests {
             let zone = ZoneName::parse(&format!("z{index}")).unwrap();
             let pool = Pool {
                 name: PoolName::parse(&format!("p{index}")).unwrap(),
+                role: PoolRole::Nodes,
                 provider: "acme".to_owned(),
                 offer: "cloud".to_owned(),
                 zone: zone.to_string(),

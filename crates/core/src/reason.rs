@@ -5,14 +5,14 @@ use core::{fmt, time::Duration};
 
 use super::{
     catalogue::{
-        ExposureGap, LawReach, LegalParty, PartyRole, Pool, Qualification, ResolvedPool, TechnologyComponent,
+        ExposureGap, LawReach, LegalParty, PartyRole, Pool, PoolRole, Qualification, ResolvedPool, TechnologyComponent,
         UnresolvedReference,
     },
     coverage::{CertificateRequirement, SchemeLevel},
     instant::CalendarDay,
     jurisdiction::{Jurisdiction, JurisdictionAreas},
     name::{CategoryName, Law, LevelName, PolicyName, ProviderName, RegionName},
-    validity::{ClearanceEnd, ClearanceValidity},
+    validity::ClearanceValidity,
 };
 
 /// A stable word for a kind of reason. Never renamed: alerts and pipelines match on it.
@@ -56,6 +56,10 @@ pub enum ReasonCode {
     CarbonTooHigh,
     /// The carbon intensity is not recorded.
     CarbonUnknown,
+    /// The offer of the cluster's control plane does not meet what is required of the pool.
+    ControlPlaneNotCleared,
+    /// On which offer the cluster's control plane runs is not recorded.
+    ControlPlaneUnknown,
 }
 
 impl fmt::Display for ReasonCode {
@@ -115,9 +119,7 @@ pub enum Cause<'a> {
     QualificationTooLow(&'a Qualification, SchemeLevel),
     /// It ends within the lead time. No cause to lose clearance, but perhaps to be withdrawn from new pods.
     QualificationEnding {
-        /// The end.
-        end: ClearanceEnd<'a>,
-        /// What follows from it.
+        /// The end, and what follows from it.
         validity: ClearanceValidity<'a>,
         /// The lead time.
         lead: Duration,
@@ -148,6 +150,10 @@ pub enum Cause<'a> {
     CarbonTooHigh(f64, f64),
     /// The limit; there is no fact.
     CarbonUnknown(f64),
+    /// Nobody says where the control plane is.
+    ControlPlaneUndeclared,
+    /// The pool of this name cannot be read, and is of the control plane or may be.
+    ControlPlaneUnread(&'a str),
 }
 
 impl Cause<'_> {
@@ -174,6 +180,7 @@ impl Cause<'_> {
             Self::PueUnknown(_) => ReasonCode::PUEUnknown,
             Self::CarbonTooHigh(..) => ReasonCode::CarbonTooHigh,
             Self::CarbonUnknown(_) => ReasonCode::CarbonUnknown,
+            Self::ControlPlaneUndeclared | Self::ControlPlaneUnread(_) => ReasonCode::ControlPlaneUnknown,
         }
     }
 }
@@ -189,6 +196,8 @@ pub struct Reason<'a> {
     pub pool: &'a Pool,
     /// What the pool stands on; `None` when it stands on nothing.
     pub site: Option<ResolvedPool<'a>>,
+    /// As what the pool is judged: by itself, or as the control plane on which every pool of nodes depends.
+    pub judged_as: PoolRole,
     /// What speaks against it.
     pub cause: Cause<'a>,
 }
@@ -197,6 +206,13 @@ impl Reason<'_> {
     /// Its stable word.
     #[must_use]
     pub fn code(&self) -> ReasonCode {
-        self.cause.code()
+        match (self.judged_as, self.cause) {
+            (PoolRole::ControlPlane, Cause::Unresolved(_)) => ReasonCode::ControlPlaneUnknown,
+            // What ends is cleared still, whatever it is of.
+            (PoolRole::Nodes, cause) | (PoolRole::ControlPlane, cause @ Cause::QualificationEnding { .. }) => {
+                cause.code()
+            }
+            (PoolRole::ControlPlane, _) => ReasonCode::ControlPlaneNotCleared,
+        }
     }
 }

@@ -48,7 +48,7 @@ pub fn dangling<'a>(world: &'a ClearanceInput, policy: &'a Policy) -> Vec<Dangli
         .collect()
 }
 
-/// The pools that exceptions of `policy` name and that are not in `world`, in the order of the exceptions' names.
+/// The pools that exceptions of `policy` name and that are no pools of nodes in `world`, in the order of the exceptions' names.
 pub fn unknown_pools<'a>(
     world: &'a ClearanceInput,
     policy: &'a Policy,

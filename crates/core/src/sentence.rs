@@ -7,8 +7,8 @@ use core::fmt;
 
 use super::{
     catalogue::{
-        ExposureGap, LawReach, LegalParty, Offer, PartyRole, Qualification, ResolvedPool, TechnologyComponent,
-        UnresolvedReference,
+        ExposureGap, LawReach, LegalParty, Offer, PartyRole, PoolRole, Qualification, ResolvedPool,
+        TechnologyComponent, UnresolvedReference,
     },
     coverage::CertificateRequirement,
     law::KNOWN_LAWS,
@@ -21,6 +21,9 @@ use super::{
 impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; {} of policy {} ", self.fact(), self.demander, self.policy)?;
+        if self.judged_as == PoolRole::ControlPlane {
+            f.write_str("counts the control plane in and ")?;
+        }
         self.demand(f)?;
         f.write_str(": ")?;
         self.remedy(f)
@@ -32,8 +35,19 @@ struct ReasonFact<'r, 'a>(&'r Reason<'a>);
 
 impl fmt::Display for ReasonFact<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Reason { pool, site, cause, .. } = self.0;
+        let Reason { pool, site, cause, judged_as, .. } = self.0;
+        if *judged_as == PoolRole::ControlPlane {
+            write!(f, "the control plane (pool {}): ", pool.name)?;
+        }
         match (cause, site) {
+            (Cause::ControlPlaneUndeclared, _) => f.write_str("no PlacementPool says where the control plane runs"),
+            (Cause::ControlPlaneUnread(name), _) => {
+                let name = BriefDisplay(name);
+                write!(f, "PlacementPool {name} cannot be read, and may say where the control plane runs")
+            }
+            (Cause::Unresolved(unresolved), _) if *judged_as == PoolRole::ControlPlane => {
+                write!(f, "{}", MissingFact(*unresolved))
+            }
             (Cause::Unresolved(unresolved), _) => write!(f, "pool {}: {}", pool.name, MissingFact(*unresolved)),
             (_, None) => write!(f, "pool {}: {}", pool.name, cause.code()),
             (_, Some(site)) => self.0.write_fact(f, *site),
@@ -51,7 +65,7 @@ impl<'a> Reason<'a> {
         let ResolvedPool { pool, provider, offer, zone } = site;
         let (whose, region) = (OfferOwner(site), &zone.region);
         match self.cause {
-            Cause::Unresolved(_) => Ok(()),
+            Cause::Unresolved(_) | Cause::ControlPlaneUndeclared | Cause::ControlPlaneUnread(_) => Ok(()),
             Cause::QualificationMissing(required) => write!(f, "{whose} has no {} qualification", required.scheme),
             Cause::QualificationExpired(q, on) => write!(f, "{} of {whose} ended on {on}", CertificateDisplay(q)),
             Cause::QualificationNotYetValid(q) => {
@@ -80,15 +94,16 @@ impl<'a> Reason<'a> {
                 Some(level) => write!(f, "{} of {whose} is of level {level}", CertificateDisplay(q)),
                 None => write!(f, "{} of {whose} is of a level that is not known", CertificateDisplay(q)),
             },
-            Cause::QualificationEnding { end, .. } => {
-                write!(
+            Cause::QualificationEnding { validity, .. } => match validity.end() {
+                Some(end) => write!(
                     f,
                     "{} of {whose}, on which pool {} stands, ends on {}",
                     CertificateDisplay(end.by),
                     pool.name,
                     end.last_day()
-                )
-            }
+                ),
+                None => write!(f, "no end of {whose} is known"),
+            },
             Cause::JurisdictionNotAllowed(subject, country, _) => match subject {
                 JurisdictionSubject::Party { role, party } => {
                     let party = PartyOf { role, party, site };
@@ -147,6 +162,9 @@ impl<'a> Reason<'a> {
     fn demand(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.cause {
             Cause::Unresolved(_) => f.write_str("clears only what is recorded"),
+            Cause::ControlPlaneUndeclared | Cause::ControlPlaneUnread(_) => {
+                f.write_str("requires of the control plane's offer what it requires of a pool's")
+            }
             Cause::QualificationMissing(CertificateRequirement { at_least: None, .. })
             | Cause::QualificationNotYetValid(_)
             | Cause::QualificationExpired(..) => f.write_str("requires one in force"),
@@ -158,6 +176,9 @@ impl<'a> Reason<'a> {
                 f.write_str(match validity {
                     ClearanceValidity::Withdrawn(_) => "so that new pods go to pools that outlast it",
                     ClearanceValidity::Expiring(_, RetainReason::Report) => "and only reports it",
+                    ClearanceValidity::Expiring(_, RetainReason::ControlPlane) => {
+                        "but no pool is cleared without its control plane, so that none is withdrawn"
+                    }
                     ClearanceValidity::Expiring(_, RetainReason::Last) | ClearanceValidity::Open => {
                         "but no pool with nodes outlasts it, so that it is kept"
                     }
@@ -193,6 +214,8 @@ impl<'a> Reason<'a> {
     fn remedy(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.cause {
             Cause::Unresolved(_) => "record it, or correct the pool",
+            Cause::ControlPlaneUndeclared => "declare it in a PlacementPool of role ControlPlane",
+            Cause::ControlPlaneUnread(_) => "correct it",
             Cause::QualificationMissing(_) => "record it if the offer holds one, or use another offer",
             Cause::QualificationExpired(..) => "record its renewal, or use another offer",
             Cause::QualificationNotYetValid(_) => "wait for that day, or use another offer",
@@ -208,9 +231,10 @@ impl<'a> Reason<'a> {
                 validity: ClearanceValidity::Expiring(_, RetainReason::Last) | ClearanceValidity::Open,
                 ..
             } => "record its renewal, or add a pool",
-            Cause::QualificationEnding { validity: ClearanceValidity::Expiring(_, RetainReason::Report), .. } => {
-                "record its renewal"
-            }
+            Cause::QualificationEnding {
+                validity: ClearanceValidity::Expiring(_, RetainReason::Report | RetainReason::ControlPlane),
+                ..
+            } => "record its renewal",
             Cause::JurisdictionNotAllowed(subject, ..) => match subject {
                 JurisdictionSubject::Party { .. } => "use another provider",
                 JurisdictionSubject::Technology(_) => "use another offer",

@@ -3,11 +3,12 @@
 //!
 //! What ends within the lead time is *expiring*. It is *withdrawn* from new pods while another pool, one with a node in
 //! it, is cleared for the level and outlasts it; otherwise it is kept to its end. So of the pools that are cleared for a
-//! level the last to end is always kept: never are all of them withdrawn. Clearance itself is not touched by any of this.
+//! level the last to end is always kept: never are all of them withdrawn. Where the control plane counts, its end is that of
+//! every pool, and nothing is withdrawn for it: nothing outlasts it. Clearance itself is not touched by any of this.
 
 use alloc::vec::Vec;
 
-use core::time::Duration;
+use core::{cmp::Ordering, time::Duration};
 
 use super::{
     catalogue::{Qualification, ResolvedPool},
@@ -28,12 +29,41 @@ pub enum ClearanceValidity<'a> {
 }
 
 /// The end of a clearance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub struct ClearanceEnd<'a> {
     /// The first instant at which the pool will not be cleared, by what is recorded.
     pub at: Timestamp,
     /// The certificate that ends then.
     pub by: &'a Qualification,
+    /// The place of the control plane whose certificate it is; the pool's own where `None`.
+    pub control_plane: Option<ResolvedPool<'a>>,
+}
+
+impl ClearanceEnd<'_> {
+    /// The earliest first; of one instant always the same one.
+    fn order(&self) -> impl Ord {
+        (self.at, self.by, self.control_plane.map(|site| &site.pool.name))
+    }
+}
+
+impl PartialEq for ClearanceEnd<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for ClearanceEnd<'_> {}
+
+impl PartialOrd for ClearanceEnd<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ClearanceEnd<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order().cmp(&other.order())
+    }
 }
 
 /// Why a pool that ends is kept.
@@ -43,6 +73,8 @@ pub enum RetainReason {
     Last,
     /// The level only wants to be told.
     Report,
+    /// It is the control plane that ends, and every pool with it.
+    ControlPlane,
 }
 
 impl<'a> ClearanceValidity<'a> {
@@ -79,7 +111,7 @@ impl Policy {
             let in_scope = enough.filter(|q| q.covers(Some(&zone.region)));
             // Of a chain of successors the one is named that nothing succeeds.
             let last = in_scope.filter(|q| q.ends() == Some(until)).max();
-            Some(ClearanceEnd { at: until, by: last.unwrap_or(by) })
+            Some(ClearanceEnd { at: until, by: last.unwrap_or(by), control_plane: None })
         });
         ends.min()
     }
@@ -103,6 +135,8 @@ impl PolicyLevels {
             Some(end) if ends_within(*end, lead, at) => {
                 if report {
                     ClearanceValidity::Expiring(*end, RetainReason::Report)
+                } else if end.control_plane.is_some() {
+                    ClearanceValidity::Expiring(*end, RetainReason::ControlPlane)
                 } else if longest > Some(lasting(Some(*end))) {
                     ClearanceValidity::Withdrawn(*end)
                 } else {

@@ -5,6 +5,7 @@
 
 pub mod offer_status;
 pub mod stamps;
+mod tally;
 pub mod verdicts;
 
 use std::{
@@ -16,16 +17,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use self::{
     offer_status::{QualificationPeriod, offer_worth, schemes_ends},
+    tally::PolicyTally,
     verdicts::{exceptions_of_pool, verdicts},
 };
 use crate::operator::cache::{ClusterCache, DeclaredObject, ObjectStore};
 use crate::{
-    api::{self, conditions, limits},
+    api::{self, conditions},
     convert::{self, Converted},
 };
 use rempart_core::{
     catalogue::Pool,
-    clearance::{ClearanceInput, Judge, PolicyClearance, PoolClearance},
+    clearance::{ClearanceInput, Judge, PoolClearance},
     instant::Timestamp,
     move_window::WindowsLeft,
     name::{LevelName, PoolName},
@@ -34,7 +36,6 @@ use rempart_core::{
     references::{dangling, unknown_pools},
     selector::Labels,
     spread::{self, SpreadDemand},
-    validity::{ClearanceValidity, RetainReason},
 };
 
 /// All that follows from the catalogue, the policies and the instant.
@@ -98,6 +99,8 @@ pub struct ExpiringPool {
 /// What becomes of a pool near its end; the most pressing first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExpiryOutcome {
+    /// It is of the control plane, and every pool of the level ends with it.
+    ControlPlane,
     /// It is kept, because no other pool outlasts it.
     Last,
     /// New pods are withheld from it.
@@ -177,8 +180,12 @@ impl Evaluation {
             evaluation.providers.insert(name, found);
         }
         for (name, (value, problems)) in read(&cache.pools, |name, found| convert::pool(name, &found.spec)) {
-            if let Some(pool) = value {
-                world.catalogue.pools.insert(pool.name.clone(), pool);
+            match value {
+                Some(pool) => world.catalogue.add_pool(pool),
+                None if may_be_control_plane(cache, &name) => {
+                    world.catalogue.unread_control_plane.insert(name.clone());
+                }
+                None => {}
             }
             evaluation.pools.insert(name, PoolFindings { problems, ..PoolFindings::default() });
         }
@@ -270,16 +277,16 @@ impl Evaluation {
             for policy in &clearance.policies {
                 standings.entry(policy.policy().name.as_str()).or_default().count(name, policy, at);
             }
-            if let Some(found) = self.pools.get_mut(name.as_str()) {
-                found.unresolved = clearance.site.err().map(|why| (why.code(), why.to_string()));
-                found.verdicts = verdicts(&clearance);
-                found.exceptions = exceptions_of_pool(&clearance);
-                found.next_expiry = clearance
-                    .site
-                    .ok()
-                    .and_then(|site| schemes_ends(site.offer, &site.zone.region, at).min())
-                    .map(time);
+            self.note_pool(&clearance, at);
+        }
+        for place in judge.control_plane(at) {
+            for policy in &place.policies {
+                standings
+                    .entry(policy.policy().name.as_str())
+                    .or_default()
+                    .count_control_plane(&place.pool.name, policy);
             }
+            self.note_pool(&place, at);
         }
         let mut changes = judge.next_changes(at);
         self.next = changes.values().copied().min();
@@ -296,7 +303,9 @@ impl Evaluation {
             found.endings.sort_by_key(|ending| ending.outcome);
             found.next_change = changes.remove(name).map(time);
             found.spreads = spreads.extract_if(.., |demand| demand.policy == *name).collect();
-            let pools = unknown_pools(world, policy);
+            // One of the control plane is there, and `rempart lint` says that no pod runs in it.
+            let is_nowhere = |(_, pool): &(_, &PoolName)| !world.catalogue.control_plane.contains_key(*pool);
+            let pools = unknown_pools(world, policy).filter(is_nowhere);
             let pools = pools.map(|(exception, pool)| format!("{pool:?} in pools of exception {exception}"));
             found.dangling = dangling(world, policy).iter().map(ToString::to_string).chain(pools).collect();
             found.exceptions = policy
@@ -314,6 +323,16 @@ impl Evaluation {
         self.next = offers.flat_map(|offer| offer.boundaries(at)).chain(self.next).min();
     }
 
+    /// Takes in what there is to say of one pool, whatever its role.
+    fn note_pool(&mut self, clearance: &PoolClearance<'_>, at: Timestamp) {
+        let Some(found) = self.pools.get_mut(clearance.pool.name.as_str()) else { return };
+        found.unresolved = clearance.site.err().map(|why| (why.code(), why.to_string()));
+        found.verdicts = verdicts(clearance);
+        found.exceptions = exceptions_of_pool(clearance);
+        let ends = clearance.site.ok().and_then(|site| schemes_ends(site.offer, &site.zone.region, at).min());
+        found.next_expiry = ends.map(time);
+    }
+
     fn count_faults(&mut self) {
         let faulty = |problems: &[String]| usize::from(!problems.is_empty());
         self.faulty = [
@@ -323,6 +342,12 @@ impl Evaluation {
         ]
         .into();
     }
+}
+
+/// Whether the pool `name`, which means nothing as it is, says or could say that it is of the control plane.
+fn may_be_control_plane(cache: &ClusterCache, name: &str) -> bool {
+    let spec = cache.pools.get(name).and_then(|record| record.object.as_ref().ok()).map(|object| &object.spec);
+    spec.is_none_or(|spec| spec.role == Some(api::PoolRole::ControlPlane))
 }
 
 /// The pools of `pools` that have a node.
@@ -377,100 +402,6 @@ fn window_event(left: WindowsLeft) -> Option<&'static str> {
         WindowsLeft::Unrestricted | WindowsLeft::Several(_) => None,
         WindowsLeft::Last(_) => Some(conditions::LAST_WINDOW),
         WindowsLeft::None => Some(conditions::NO_WINDOW),
-    }
-}
-
-/// How the pools fare under one policy.
-#[derive(Default)]
-struct PolicyTally {
-    levels: Vec<PoolTally>,
-    categories: Vec<PoolTally>,
-    /// By exception, the pools that it lets pods onto.
-    opened: BTreeMap<String, Vec<String>>,
-    endings: Vec<ExpiringPool>,
-    /// When a window next opens or closes in which pods leave one of these.
-    window_change: Option<Timestamp>,
-}
-
-#[derive(Clone, Default)]
-struct PoolTally {
-    cleared: Vec<String>,
-    leaving: Vec<String>,
-    ending: Vec<String>,
-    rejected: i32,
-}
-
-impl PoolTally {
-    fn count(&mut self, pool: &PoolName, cleared: bool) {
-        if cleared {
-            self.cleared.push(pool.to_string());
-        } else {
-            self.rejected = self.rejected.saturating_add(1);
-        }
-    }
-}
-
-impl PolicyTally {
-    fn count(&mut self, pool: &PoolName, clearance: &PolicyClearance<'_>, at: Timestamp) {
-        let policy = clearance.policy();
-        self.levels.resize(policy.levels.iter().len(), PoolTally::default());
-        for (rank, tally) in self.levels.iter_mut().enumerate() {
-            tally.count(pool, clearance.cleared(rank));
-            let Some(level) = policy.levels.at(rank) else { continue };
-            let (outcome, windows) = match clearance.validity(rank) {
-                ClearanceValidity::Open => continue,
-                ClearanceValidity::Withdrawn(end) => {
-                    let windows = &level.on_loss.windows;
-                    self.window_change = windows.next_change(at).into_iter().chain(self.window_change).min();
-                    (ExpiryOutcome::Leaving, windows.left_before(end.at, at))
-                }
-                // Nothing leaves it.
-                ClearanceValidity::Expiring(_, RetainReason::Last) => (ExpiryOutcome::Last, WindowsLeft::Unrestricted),
-                ClearanceValidity::Expiring(_, RetainReason::Report) => {
-                    (ExpiryOutcome::Reported, WindowsLeft::Unrestricted)
-                }
-            };
-            let pools = if outcome == ExpiryOutcome::Leaving { &mut tally.leaving } else { &mut tally.ending };
-            pools.push(pool.to_string());
-            let message = clearance.ending(rank).map(|reason| reason.to_string()).unwrap_or_default();
-            let message = format!("{message}{windows}");
-            self.endings.push(ExpiringPool {
-                outcome,
-                level: level.name.clone(),
-                pool: pool.clone(),
-                windows,
-                message,
-            });
-        }
-        self.categories.resize(policy.categories.len(), PoolTally::default());
-        for (category, tally) in policy.categories.keys().zip(&mut self.categories) {
-            tally.count(pool, clearance.cleared_category(category));
-        }
-        for (name, _) in clearance.let_in() {
-            self.opened.entry(name.to_string()).or_default().push(pool.to_string());
-        }
-    }
-
-    fn listed(names: impl Iterator<Item = String>, tallies: Vec<PoolTally>) -> Vec<api::ClearanceStatus> {
-        let tallies = tallies.into_iter().chain(std::iter::repeat(PoolTally::default()));
-        names
-            .zip(tallies)
-            .map(|(name, mut tally)| {
-                for pools in [&mut tally.cleared, &mut tally.leaving, &mut tally.ending] {
-                    pools.truncate(limits::STATUS_LIST);
-                }
-                api::ClearanceStatus {
-                    name,
-                    cleared_pools: tally.cleared,
-                    leaving_pools: tally.leaving,
-                    ending_pools: tally.ending,
-                    rejected_pools: Some(tally.rejected),
-                    workloads: None,
-                    violating_pods: None,
-                    spread: None,
-                }
-            })
-            .collect()
     }
 }
 

@@ -46,6 +46,8 @@ pub struct StampKeeper {
     looked_for: BTreeSet<String>,
     /// The pools that are deleted, or whose provider is: until when the keys that they were cleared for stay.
     vanished: BTreeMap<PoolName, (Instant, BTreeSet<String>)>,
+    /// The places of the control plane, and since when each is deleted, or its provider is. With one every pool may lose keys.
+    control_plane: BTreeMap<PoolName, Option<Instant>>,
 }
 
 /// Whether nobody adds `key` to a pod any more. While a policy is being deleted admission takes its keys away, and one that is
@@ -124,14 +126,24 @@ impl StampKeeper {
             // What cannot be read stands on nothing, at once.
             Some(pool) => pool.object.as_ref().is_ok_and(|pool| cache.providers.get(&pool.spec.provider).is_none()),
         };
-        self.vanished.retain(|name, _| is_gone(name));
-        for (name, stamps) in self.stamps.pools().filter(|(name, _)| is_gone(name)) {
+        let declared = evaluation.world.catalogue.control_plane.keys();
+        self.control_plane.extend(declared.map(|name| (name.clone(), None)));
+        for (name, since) in &mut self.control_plane {
+            *since = is_gone(name).then(|| since.unwrap_or(now));
+        }
+        self.control_plane.retain(|_, since| since.is_none_or(|since| now < since + VANISHED));
+        let all_lose = self.control_plane.values().any(Option::is_some);
+        self.vanished.retain(|name, _| all_lose || is_gone(name));
+        for (name, stamps) in self.stamps.pools().filter(|(name, _)| all_lose || is_gone(name)) {
             let granted = evaluation.stamps.get(name);
             let lost = stamps.keys().filter(|key| granted.is_none_or(|granted| !granted.contains_key(*key)));
             let lost: BTreeSet<String> = lost.filter(|key| keys::policy_asked(key).is_some()).cloned().collect();
             if !lost.is_empty() && !self.vanished.contains_key(name) {
                 let pool = name.as_str();
-                tracing::info!(pool, "it is gone, or its provider is: its nodes lose what is demanded in {VANISHED:?}");
+                tracing::info!(
+                    pool,
+                    "it, its provider or what it depends on is gone: its nodes lose what is demanded in {VANISHED:?}"
+                );
                 self.vanished.insert(name.clone(), (now + VANISHED, lost));
             }
         }

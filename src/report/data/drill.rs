@@ -173,7 +173,19 @@ impl<'p> DrillReport<'p> {
     /// Of `drill`; `ignored` is what was not judged.
     #[must_use]
     pub fn new(drill: &'p Drill<'p>, ignored: &'p IgnoredKinds) -> Self {
-        let Drill { at, without, pools, nodes, levels, stranded, waiting, counts, uncounted } = drill;
+        let Drill {
+            at,
+            without,
+            pools,
+            control_plane: _,
+            control_plane_left: _,
+            nodes,
+            levels,
+            stranded,
+            waiting,
+            counts,
+            uncounted,
+        } = drill;
         Self {
             api_version: "rempart.dev/drill/v1",
             at: at.to_string(),

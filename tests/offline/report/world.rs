@@ -152,9 +152,9 @@ fn of(policies: &str) -> PlanInventory {
     for Named { name, spec } in entries::<Pool>(POOLS) {
         let selector = serde_json::from_value(serde_json::json!({"matchLabels": {"pool": name}})).unwrap();
         let Pool { provider, offer, zone } = spec;
-        let node_selector = selector;
-        let (provider_id_prefix, price) = (None, None);
-        let spec = api::PlacementPoolSpec { provider, offer, zone, node_selector, provider_id_prefix, price };
+        let node_selector = Some(selector);
+        let (role, provider_id_prefix, price) = (None, None, None);
+        let spec = api::PlacementPoolSpec { role, provider, offer, zone, node_selector, provider_id_prefix, price };
         let pool = good(convert::pool(&name, &spec));
         inventory.world.catalogue.pools.insert(pool.name.clone(), pool);
     }

@@ -2,6 +2,7 @@
 
 mod as_it_stands;
 mod binds;
+mod control_plane;
 
 use std::time::Duration;
 

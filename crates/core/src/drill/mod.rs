@@ -111,6 +111,10 @@ pub struct Drill<'a> {
     pub without: &'a [RemovedPlace],
     /// The pools that go away, by name.
     pub pools: Vec<&'a PoolName>,
+    /// The places of the control plane among these, by name.
+    pub control_plane: Vec<&'a PoolName>,
+    /// How many places of the control plane stay.
+    pub control_plane_left: usize,
     /// The nodes that go away, by name.
     pub nodes: Vec<&'a str>,
     /// The levels of which there are pods, policy by policy, least to most sensitive; last, what no policy governs.
@@ -206,6 +210,8 @@ pub fn drill<'a>(input: &DrillInput<'a>) -> Result<Drill<'a>, UnknownPlace> {
     let DrillInput { inventory, running, at, assume, without } = *input;
     let removed = removal::removed_pools(&inventory.world.catalogue, without)?;
     let gone = removal::removed_nodes(inventory, &removed);
+    let places = inventory.world.catalogue.control_plane.keys();
+    let (control_plane, left): (Vec<_>, Vec<_>) = places.partition(|name| removed.contains(name));
     let needs = requirements(inventory, running, assume);
     let simulation = Simulation { inventory, running, at, assume, needs: &needs, removed: &removed, gone: &gone };
     let outcome = simulation.run();
@@ -213,6 +219,8 @@ pub fn drill<'a>(input: &DrillInput<'a>) -> Result<Drill<'a>, UnknownPlace> {
         at,
         without,
         pools: removed.iter().copied().collect(),
+        control_plane,
+        control_plane_left: left.len(),
         nodes: gone.iter().copied().collect(),
         levels: Vec::new(),
         stranded: Vec::new(),

@@ -101,7 +101,7 @@ impl fmt::Display for UnknownPlace {
 
 impl core::error::Error for UnknownPlace {}
 
-/// The pools of `catalogue` that go with `places`.
+/// The pools of `catalogue` that go with `places`, those of the control plane among them.
 ///
 /// # Errors
 /// The first of them that nobody has recorded.
@@ -124,14 +124,14 @@ pub(super) fn removed_pools<'a>(
                 catalogue.resolve(pool).is_ok_and(|resolved| resolved.zone.region.as_str() == place.name)
             }
         };
-        removed.extend(catalogue.pools.values().filter(goes).map(|pool| &pool.name));
+        removed.extend(catalogue.all_pools().filter(goes).map(|pool| &pool.name));
     }
     Ok(removed)
 }
 
 fn known(catalogue: &Catalogue, kind: PlaceKind) -> BTreeSet<&str> {
     let zones = || catalogue.providers.values().flat_map(|it| it.offers.values()).flat_map(|it| it.zones.values());
-    let pools = catalogue.pools.values();
+    let pools = catalogue.all_pools();
     match kind {
         PlaceKind::Provider => {
             let recorded = catalogue.providers.keys().map(ProviderName::as_str);

@@ -20,6 +20,29 @@ pub struct VerdictDisplay<'d>(pub &'d Drill<'d>);
 
 impl fmt::Display for VerdictDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.room(f)?;
+        let Drill { control_plane, control_plane_left, .. } = self.0;
+        let pools = ListDisplay(control_plane.iter());
+        match (control_plane.len(), control_plane_left) {
+            (0, _) => Ok(()),
+            (_, 0) => write!(
+                f,
+                " The control plane (pool {pools}) goes too: until it runs elsewhere, nothing is placed anew at all."
+            ),
+            (_, left) => {
+                write!(
+                    f,
+                    " Of the control plane pool {pools} goes too, and {} there.",
+                    counted(*left, "other stays", "others stay")
+                )
+            }
+        }
+    }
+}
+
+impl VerdictDisplay<'_> {
+    /// Whether what runs would have room.
+    fn room(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Drill { without, nodes, counts, .. } = self.0;
         let places = joined(without);
         let waiting = match counts.waiting {

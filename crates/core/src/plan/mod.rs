@@ -52,6 +52,8 @@ pub struct Plan<'a> {
     pub inventory: &'a PlanInventory,
     /// Every pool, in the order of their names, with how it fares under every policy.
     pub pools: Vec<PoolClearance<'a>>,
+    /// The places of the control plane, in the order of their names. No pod goes there.
+    pub control_plane: Vec<PoolClearance<'a>>,
     /// How each workload fares, in the order of the inventory.
     pub workloads: Vec<PlannedWorkload<'a>>,
     /// The namespaces whose labels some policy refuses, by name.

@@ -43,14 +43,15 @@ pub fn plan(inventory: &PlanInventory, at: Timestamp, assume: PlanAssumptions) -
         .collect();
     let names: BTreeMap<&PoolName, usize> = inventory.world.catalogue.pools.keys().zip(0..).collect();
     let has_node = |name: &PoolName| nodes.is_empty() || names.get(name).is_some_and(|pool| has_nodes.contains(pool));
-    let pools = Judge::new(&inventory.world).pools_where(at, has_node);
+    let judge = Judge::new(&inventory.world);
+    let (pools, control_plane) = (judge.pools_where(at, has_node), judge.control_plane(at));
     let mut planner = Planner::new(inventory, assume, &pools, &nodes);
     let workloads = inventory.workloads.iter().map(|workload| planner.workload(workload)).collect();
     let namespaces = inventory.namespaces.keys().filter_map(|name| planner.namespace(name)).collect();
     let silent_namespaces =
         inventory.namespaces.keys().map(|name| &**name).filter(|name| planner.is_silent(name)).collect();
     let demands = planner.demands;
-    Plan { at, inventory, pools, workloads, namespaces, silent_namespaces, demands, nodes }
+    Plan { at, inventory, pools, control_plane, workloads, namespaces, silent_namespaces, demands, nodes }
 }
 
 /// What the policies that govern `namespace` refuse of a pod of which `template` says this, beside what the namespace says;

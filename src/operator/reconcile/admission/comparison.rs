@@ -23,7 +23,7 @@ pub fn objects_of(name: &str, object: &PlacementPolicy, settings: &AdmissionSett
 
 /// The labels by which the pools that there are select nodes.
 pub fn pool_labels(cache: &ClusterCache) -> BTreeSet<String> {
-    let specs = cache.pools.iter().filter_map(|(_, pool)| Some(&pool.object.as_ref().ok()?.spec.node_selector));
+    let specs = cache.pools.iter().filter_map(|(_, pool)| pool.object.as_ref().ok()?.spec.node_selector.as_ref());
     specs.flat_map(admission::selected_by).map(str::to_owned).collect()
 }
 

@@ -14,11 +14,15 @@ use std::{
 
 use fnv::FnvHasher;
 
-use super::{departures::NodeDepartures, unobserved_loss::UnobservedLoss};
+use super::{
+    departures::NodeDepartures,
+    fact_changes::{FactKey, FactVersions, changes, control_plane_facts, facts},
+    unobserved_loss::UnobservedLoss,
+};
 use crate::{
     api,
     operator::{
-        cache::{ClusterCache, DeclaredObject, Revision},
+        cache::{ClusterCache, Revision},
         evaluate::Evaluation,
         write::EventRequest,
     },
@@ -42,13 +46,6 @@ pub const APPROVAL: &str = "rempart.dev/approve-move";
 const STRETCH: Duration = Duration::from_secs(3);
 /// How many changes a stop names.
 const NAMED: usize = 16;
-
-/// An object's kind and name.
-pub(super) type FactKey = (&'static str, String);
-/// Its identifier, and the generation of what it declares.
-type FactVersion = (Option<String>, Option<i64>);
-/// Which objects there are.
-type FactVersions = BTreeMap<FactKey, FactVersion>;
 
 /// The facts of one time.
 #[derive(Clone, Debug)]
@@ -282,7 +279,9 @@ impl CircuitBreaker {
             if known || self.approved.contains_key(policy) || !loss.exceeds(self.share) {
                 continue;
             }
-            let changes = unobserved_changes(unobserved.involved(policy, &loss), &facts(cache));
+            let mut involved = unobserved.involved(policy, &loss);
+            involved.extend(control_plane_facts(&evaluation.world, subject));
+            let changes = unobserved_changes(involved, &facts(cache));
             // What was there before is not known; the hour tells one loss of a name from the next.
             let id = identify(&format!("{policy} {}", unobserved.at), &changes);
             if approval(cache, policy) == Some(&id) {
@@ -364,44 +363,8 @@ pub fn stop_message(policy: &str, stop: &api::MoveStop) -> String {
     )
 }
 
-fn facts(cache: &ClusterCache) -> FactVersions {
-    fn of<'a, K>(
-        kind: &'static str,
-        records: impl Iterator<Item = (&'a String, &'a DeclaredObject<K>)>,
-    ) -> impl Iterator<Item = (FactKey, FactVersion)>
-    where
-        K: 'a,
-    {
-        records.map(move |(name, record)| ((kind, name.clone()), (record.meta.uid.clone(), record.meta.generation)))
-    }
-    of("CloudProvider", cache.providers.iter())
-        .chain(of("PlacementPool", cache.pools.iter()))
-        .chain(of("PlacementPolicy", cache.policies.iter()))
-        .collect()
-}
-
-/// What separates `now` from `then`: the object, in words, and what tells one such change from another.
-fn changes(then: &FactVersions, now: &FactVersions) -> Vec<(FactKey, String, String)> {
-    let altered = then.iter().filter_map(|(object, before)| {
-        let (kind, name) = object;
-        match now.get(object) {
-            None => Some((object.clone(), format!("{kind} {name} is gone"), format!("gone, {before:?}"))),
-            Some(after) if after != before => {
-                Some((object.clone(), format!("{kind} {name} was changed"), format!("{after:?}")))
-            }
-            Some(_) => None,
-        }
-    });
-    let new = now.iter().filter(|(object, _)| !then.contains_key(*object));
-    let new = new.map(|(object, made)| {
-        let (kind, name) = object;
-        (object.clone(), format!("{kind} {name} is new"), format!("{made:?}"))
-    });
-    altered.chain(new).collect()
-}
-
 /// The objects that have a say in whether the nodes of `loss` are cleared: the policy, the pools that claimed them or do
-/// now, and these pools' providers.
+/// now, those of the control plane where it counts, and these pools' providers.
 fn involved(
     cache: &ClusterCache,
     evaluation: &Evaluation,
@@ -410,6 +373,9 @@ fn involved(
     loss: &ClearanceLoss,
 ) -> BTreeSet<FactKey> {
     let mut involved: BTreeSet<FactKey> = [("PlacementPolicy", subject.policy.to_string())].into();
+    for world in [&before.world, &evaluation.world] {
+        involved.extend(control_plane_facts(world, subject));
+    }
     for node in loss.nodes.iter().filter_map(|name| cache.nodes.get(name)) {
         let place = node.identity();
         for world in [&before.world, &evaluation.world] {

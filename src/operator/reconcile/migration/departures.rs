@@ -8,7 +8,10 @@ use std::{
     time::Instant,
 };
 
-use super::breaker::{FactKey, FactsSnapshot, WINDOW};
+use super::{
+    breaker::{FactsSnapshot, WINDOW},
+    fact_changes::FactKey,
+};
 use crate::operator::cache::{ClusterCache, LastSeen, Revision};
 use rempart_core::{name::PoolName, pool_membership::claims, text::counted};
 

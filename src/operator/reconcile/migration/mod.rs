@@ -5,6 +5,7 @@
 
 pub mod breaker;
 mod departures;
+mod fact_changes;
 mod outcomes;
 mod requests;
 mod revisions;

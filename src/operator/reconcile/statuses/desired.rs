@@ -144,12 +144,24 @@ pub fn of_pool(
 ) -> api::PlacementPoolStatus {
     let object = record.object.as_ref().ok();
     let current = object.and_then(|object| object.status.as_ref());
+    let is_control_plane = is_of_control_plane(record);
     let prefix = object.and_then(|object| object.spec.provider_id_prefix.as_deref()).unwrap_or_default();
     let failed = |reason, message| ConditionDraft { kind: conditions::READY, holds: false, reason, message };
     let ready = if !found.problems.is_empty() {
         failed(conditions::INVALID_SPEC, format!("the pool claims no node: {}", problems(&found.problems)))
     } else if let Some((reason, message)) = &found.unresolved {
-        failed(reason, format!("{message}; until then the pool's nodes carry no stamp"))
+        failed(
+            reason,
+            if is_control_plane {
+                format!("{message}; until then no pool is cleared for what counts the control plane in")
+            } else {
+                format!("{message}; until then the pool's nodes carry no stamp")
+            },
+        )
+    } else if is_control_plane {
+        let message =
+            "provider, offer and zone are known; the control plane runs there, and no node is of the pool".to_owned();
+        ConditionDraft { kind: conditions::READY, holds: true, reason: conditions::RESOLVED, message }
     } else if !census.disputed.is_empty() {
         let rivals: Vec<_> = census.rivals.iter().cloned().collect();
         failed(
@@ -186,6 +198,11 @@ pub fn of_pool(
         next_expiry: found.next_expiry.clone(),
         conditions: vec![ready.condition(current, record.meta.generation, now)],
     }
+}
+
+/// Whether a pool says that it is of the control plane.
+fn is_of_control_plane(record: &DeclaredObject<api::PlacementPool>) -> bool {
+    record.object.as_ref().is_ok_and(|object| object.spec.role == Some(api::PoolRole::ControlPlane))
 }
 
 /// `1 node is`, `2 nodes are`.
@@ -238,7 +255,7 @@ pub fn of_policy(
             } else {
                 format!("{} categories", found.categories.len())
             },
-            counted(cache.pools.iter().len(), "pool")
+            counted(cache.pools.iter().filter(|(_, record)| !is_of_control_plane(record)).count(), "pool")
         );
         let ended = found.exceptions.iter().filter(|exception| !exception.in_force);
         let ended: Vec<_> = ended.map(|found| format!("{} with {}", found.name, found.until)).collect();
@@ -356,6 +373,7 @@ fn ending(found: &PolicyFindings) -> Option<ConditionDraft> {
         });
     };
     let reason = match first.outcome {
+        ExpiryOutcome::ControlPlane => conditions::CONTROL_PLANE_ENDING,
         ExpiryOutcome::Last => conditions::LAST_POOL_ENDING,
         ExpiryOutcome::Leaving => conditions::POOLS_LEAVING,
         ExpiryOutcome::Reported => conditions::REPORTED,
