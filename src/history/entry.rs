@@ -3,6 +3,7 @@
 //! An [`HistoryEvent`] says one thing that was observed, complete in itself: whoever reads it needs no earlier entry but to know
 //! since when. Fields are only ever added to `rempart.dev/history/v1`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What every entry begins with, so that it is found among other lines.
@@ -102,7 +103,7 @@ pub enum HistoryEvent {
 }
 
 /// A pod on its node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodPlacement {
     /// Its identifier: no two pods ever have the same.
@@ -125,7 +126,7 @@ pub struct PodPlacement {
 }
 
 /// The place that a pool is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct PoolPlace {
     /// The pool.
     pub pool: String,
@@ -140,7 +141,7 @@ pub struct PoolPlace {
 }
 
 /// How a pod stands under one policy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyVerdict {
     /// The policy.
@@ -177,7 +178,7 @@ fn is_yes(value: &bool) -> bool {
 }
 
 /// Whether a pod's node is cleared for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum PlacementCompliance {
     /// It is.
     Compliant,
@@ -203,7 +204,7 @@ impl PlacementCompliance {
 }
 
 /// A version of a provider, a pool or a policy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FactVersion {
     /// `CloudProvider`, `PlacementPool` or `PlacementPolicy`.
@@ -230,7 +231,7 @@ pub struct FactVersion {
 }
 
 /// An exception of a policy.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExceptionState {
     /// The policy.
@@ -254,7 +255,7 @@ pub struct ExceptionState {
 }
 
 /// A workload whose level under a policy fell.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoweredWorkload {
     /// Its namespace.

@@ -29,6 +29,7 @@ mod explored;
 mod facts;
 mod gathered;
 mod harmless;
+mod history;
 mod installed;
 mod manifests;
 mod monotonicity;
