@@ -120,11 +120,10 @@ impl AuditCommand {
         let log = HistoryLog::new(&found);
         let (from, to) = (from.map(Timestamp::timestamp), to.map(Timestamp::timestamp));
         let told = told_span(&log);
-        let (Some(from), Some(until)) =
-            (from.or(told.map(|told| told.from)), to.or(told.map(|told| told.until)))
+        let (Some(from), Some(until)) = (from.or(told.map(|told| told.from)), to.or(told.map(|told| told.until)))
         else {
             bail!(
-                "nothing was judged: {} were read, and none of them is an entry of history; the operator writes them to \
+                "nothing was judged: there is no entry of history in the {} that could be read; the operator writes them to \
                  standard output, unless it is told --history=false",
                 rempart_core::text::counted(usize::try_from(found.read).unwrap_or(usize::MAX), "line", "lines")
             );

@@ -190,7 +190,12 @@ impl RunCommand {
 
 impl RunAdmissionCommand {
     pub(super) fn execute(self) -> anyhow::Result<()> {
-        self.process.run(OperatorComponent::Admission, operator::MoveLimits::default(), Some(self.webhook_listen), false)
+        self.process.run(
+            OperatorComponent::Admission,
+            operator::MoveLimits::default(),
+            Some(self.webhook_listen),
+            false,
+        )
     }
 }
 

@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     audit_events::{AuditEvents, AuditRequest, TellingRequest},
-    entry::{ExceptionState, FactVersion, HistoryEvent, LoweredWorkload, PlacementCompliance, PodPlacement, PolicyVerdict},
+    entry::{
+        ExceptionState, FactVersion, HistoryEvent, LoweredWorkload, PlacementCompliance, PodPlacement, PolicyVerdict,
+    },
     join::{BindingComparison, bindings, who_changed, who_lowered},
     lines::FoundLines,
-    log::{HistoryLog, TimeSpan},
+    log::{HistoryChain, HistoryLog, TimeSpan},
     timeline::{HeldSpan, Timeline},
 };
 
@@ -265,6 +267,10 @@ impl HistoryAnswer<'_> {
     fn take_changes(&mut self, audit: Option<&AuditEvents>) {
         for chain in &self.log.chains {
             let completed = chain.completed_at();
+            let begins = chain.entries.first().map(|entry| entry.at);
+            // What was asked for while nobody looked is seen when somebody does.
+            let others = self.log.chains.iter().filter_map(HistoryChain::end);
+            let looked_before = others.filter(|end| begins.is_some_and(|begins| *end <= begins)).max();
             let begins_whole = chain.entries.first().is_some_and(|entry| entry.seq == 0);
             let mut cleared: BTreeMap<(&str, bool, &str), &Vec<String>> = BTreeMap::new();
             for entry in &chain.entries {
@@ -274,9 +280,16 @@ impl HistoryAnswer<'_> {
                     HistoryEvent::PodsMissed { pods } if is_asked => self.missed = self.missed.saturating_add(*pods),
                     HistoryEvent::LevelLowered(workload) if is_asked => {
                         let question = &self.question;
-                        let of_level = question.level.as_ref().is_none_or(|level| *level == workload.from || *level == workload.to);
-                        if of_level && question.is_of_policy(&workload.policy) && question.is_of_namespace(&workload.namespace) {
-                            let by = audit.into_iter().flat_map(|audit| who_lowered(audit, workload, at));
+                        let of_level = question
+                            .level
+                            .as_ref()
+                            .is_none_or(|level| *level == workload.from || *level == workload.to);
+                        if of_level
+                            && question.is_of_policy(&workload.policy)
+                            && question.is_of_namespace(&workload.namespace)
+                        {
+                            let gap = begins.zip(looked_before).map(|(until, from)| TimeSpan { from, until });
+                            let by = audit.into_iter().flat_map(|audit| who_lowered(audit, workload, at, gap));
                             let by = by.cloned().collect();
                             self.lowered.push(LoweredAnswer { at, workload: workload.clone(), by });
                         }
@@ -340,29 +353,33 @@ fn split(log: &HistoryLog, gap: TimeSpan, gaps: &mut Vec<HistoryGap>) {
         .filter(|(partial, _)| partial.from < gap.until && gap.from < partial.until)
         .collect();
     partial.sort();
+    let mut push = |from: jiff::Timestamp, until: jiff::Timestamp, partial: Option<&str>| {
+        // Up to the last entry: that instant itself is one of which it tells.
+        if until.duration_since(from) >= jiff::SignedDuration::from_micros(1) {
+            gaps.push(HistoryGap { span: TimeSpan { from, until }, partial: partial.map(str::to_owned) });
+        }
+    };
     let mut from = gap.from;
     for (part, chain) in partial {
         let (begin, end) = (part.from.max(from), part.until.min(gap.until));
-        if from < begin {
-            gaps.push(HistoryGap { span: TimeSpan { from, until: begin }, partial: None });
-        }
+        push(from, begin, None);
         if begin < end {
-            gaps.push(HistoryGap { span: TimeSpan { from: begin, until: end }, partial: Some(chain.to_owned()) });
+            push(begin, end, Some(chain));
             from = end;
         }
     }
-    if from < gap.until {
-        gaps.push(HistoryGap { span: TimeSpan { from, until: gap.until }, partial: None });
-    }
+    push(from, gap.until, None);
 }
 
 /// The pods that stood where they were not cleared to be, an entry for each policy.
 fn violations(placements: &[HeldSpan<PodPlacement>], question: &HistoryQuestion) -> Vec<ViolationSpan> {
     let mut violations = Vec::new();
     for held in placements {
-        let wrong = held.what.policies.iter().filter(|verdict| {
-            verdict.compliance == PlacementCompliance::Violating && question.is_of(verdict)
-        });
+        let wrong = held
+            .what
+            .policies
+            .iter()
+            .filter(|verdict| verdict.compliance == PlacementCompliance::Violating && question.is_of(verdict));
         let Some(part) = question.part(held.span) else { continue };
         violations.extend(wrong.map(|verdict| ViolationSpan { pod: held.clone(), verdict: verdict.clone(), part }));
     }

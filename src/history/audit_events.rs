@@ -87,10 +87,9 @@ impl AuditEvents {
                 None => self.unreadable = self.unreadable.saturating_add(1),
             }
         }
-        for requests in [&mut self.facts] {
-            requests.sort();
-            requests.dedup();
-        }
+        // A rotated file may repeat what stands in another one.
+        self.facts.sort();
+        self.facts.dedup();
         self.telling.sort();
         self.telling.dedup();
         self.bindings.sort();
@@ -141,7 +140,11 @@ impl AuditEvents {
             self.facts.push(request);
         } else if is_binding && request.verb == "create" && !request.refused {
             let said = |pointer: &str| Some(text(pointer).to_owned()).filter(|text| !text.is_empty());
-            let name = if request.name.is_empty() { text("/requestObject/metadata/name").to_owned() } else { request.name.clone() };
+            let name = if request.name.is_empty() {
+                text("/requestObject/metadata/name").to_owned()
+            } else {
+                request.name.clone()
+            };
             let (uid, node) = (said("/requestObject/metadata/uid"), said("/requestObject/target/name"));
             self.bindings.push(BindingRequest { request: AuditRequest { name, ..request }, uid, node });
         }

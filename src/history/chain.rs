@@ -95,12 +95,12 @@ pub struct ChainLink {
     pub previous: String,
 }
 
-/// Reads `line`, which begins as an entry does.
+/// Reads `text`, a line that begins as an entry does.
 ///
 /// # Errors
 /// When it is no entry, or does not tell its place in a chain; with why.
-pub fn unseal(line: &str) -> Result<UnsealedLine, String> {
-    let unsealed = line.strip_suffix(END).and_then(|line| line.rsplit_once(SEAL));
+pub fn unseal(text: &str) -> Result<UnsealedLine, String> {
+    let unsealed = text.strip_suffix(END).and_then(|text| text.rsplit_once(SEAL));
     let Some((body, hash_said)) = unsealed else { return Err("it does not end with its hash".to_owned()) };
     let body = format!("{body}}}");
     let link: ChainLink = serde_json::from_str(&body).map_err(|error| error.to_string())?;
@@ -122,7 +122,10 @@ mod tests {
         let left = HistoryEvent::PodLeft { uid: "u,\"hash\":\"".to_owned(), ungoverned: false };
         let second = chain.line(left.clone(), "2026-03-01T11:00:00Z".parse().unwrap());
         let (one, two) = (unseal(&first).unwrap(), unseal(&second).unwrap());
-        assert_eq!((one.link.previous.as_str(), one.intact, &one.event), (NOTHING_BEFORE, true, &Ok(HistoryEvent::Complete)));
+        assert_eq!(
+            (one.link.previous.as_str(), one.intact, &one.event),
+            (NOTHING_BEFORE, true, &Ok(HistoryEvent::Complete))
+        );
         assert_eq!((&two.link.previous, two.link.seq, two.event), (&one.hash, 1, Ok(left)));
         assert_eq!(two.link.at, at, "time does not go back");
         assert!(!unseal(&second.replace("\"seq\":1", "\"seq\":2")).unwrap().intact);

@@ -20,18 +20,25 @@ const BEFORE: SignedDuration = SignedDuration::from_mins(5);
 /// How far clocks may differ.
 const CLOCKS: SignedDuration = SignedDuration::from_secs(60);
 
+/// How long after it begins to look an operator may see what came about while none did.
+const SETTLES: SignedDuration = SignedDuration::from_mins(2);
+
 /// Whether a request at `asked` may be why something was seen at `seen`.
 fn may_be(asked: jiff::Timestamp, seen: jiff::Timestamp) -> bool {
     let since = seen.duration_since(asked);
     since <= BEFORE && since >= -CLOCKS
 }
 
-/// The requests that may have lowered `workload`, as was seen at `seen`.
+/// The requests that may have lowered `workload`, as was seen at `seen`, where nobody looked during `gap` before.
 pub(super) fn who_lowered<'e>(
     audit: &'e AuditEvents,
     workload: &LoweredWorkload,
     seen: jiff::Timestamp,
+    gap: Option<TimeSpan>,
 ) -> Vec<&'e TellingRequest> {
+    // What came about in the gap is seen soon after it.
+    let gap = gap.filter(|gap| seen.duration_since(gap.until) <= SETTLES);
+    let is_in_gap = |at: jiff::Timestamp| gap.is_some_and(|gap| gap.from <= at && at <= seen);
     let plural = format!("{}s", workload.workload_kind.to_ascii_lowercase());
     let concerns = |request: &AuditRequest| {
         let of_namespace = request.resource == "namespaces" && request.name == workload.namespace;
@@ -40,13 +47,18 @@ pub(super) fn who_lowered<'e>(
     };
     let found = audit.telling.iter().filter(|telling| {
         let TellingRequest { request, policy, lowers, .. } = telling;
-        *lowers && !request.refused && *policy == workload.policy && may_be(request.at, seen) && concerns(request)
+        let in_time = may_be(request.at, seen) || is_in_gap(request.at);
+        *lowers && !request.refused && *policy == workload.policy && in_time && concerns(request)
     });
     found.collect()
 }
 
 /// The request that made `fact` what was seen at `seen`: the last one before.
-pub(super) fn who_changed<'e>(audit: &'e AuditEvents, fact: &FactVersion, seen: jiff::Timestamp) -> Option<&'e AuditRequest> {
+pub(super) fn who_changed<'e>(
+    audit: &'e AuditEvents,
+    fact: &FactVersion,
+    seen: jiff::Timestamp,
+) -> Option<&'e AuditRequest> {
     let plural = format!("{}s", fact.object.to_ascii_lowercase()).replace("policys", "policies");
     let found = audit.facts.iter().filter(|request| {
         let named = request.name == fact.name || (request.name.is_empty() && request.verb != "patch");
@@ -104,7 +116,8 @@ pub(super) fn bindings(
         if !question.covers(*at) || !question.is_of_namespace(namespace) {
             continue;
         }
-        let is_covered = log.chains.iter().flat_map(|chain| &chain.whole).any(|whole| whole.from <= *at && *at < whole.until);
+        let is_covered =
+            log.chains.iter().flat_map(|chain| &chain.whole).any(|whole| whole.from <= *at && *at < whole.until);
         match found {
             Some(held) if binding.node.as_ref().is_none_or(|node| *node == held.what.node) => {
                 comparison.agree = comparison.agree.saturating_add(1);

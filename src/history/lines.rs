@@ -161,7 +161,9 @@ mod tests {
             format!("2026-03-01T12:00:00.5Z {entry}"),
             format!("[pod/rempart-7/operator] {entry}"),
             format!("2026-03-01T12:00:00.5Z stdout F {entry}"),
-            format!("2026-03-01T12:00:00.5Z stdout P {first}\n2026-03-01T12:00:00.5Z stderr F {{\"level\":\"INFO\"}}\n2026-03-01T12:00:00.5Z stdout F {second}"),
+            format!(
+                "2026-03-01T12:00:00.5Z stdout P {first}\n2026-03-01T12:00:00.5Z stderr F {{\"level\":\"INFO\"}}\n2026-03-01T12:00:00.5Z stdout F {second}"
+            ),
             docker.to_string(),
             serde_json::json!({"kubernetes": {"pod": "x"}, "message": entry}).to_string(),
         ];

@@ -86,7 +86,13 @@ impl<'c, K: Ord, T> OpenSpans<'c, K, T> {
 
     fn close(&mut self, (what, from, since_before): (T, jiff::Timestamp, bool), until: jiff::Timestamp, end: SpanEnd) {
         let certain = self.chain.partial.is_none_or(|partial| until <= partial.from);
-        self.closed.push(HeldSpan { what, span: TimeSpan { from, until: until.max(from) }, since_before, end, certain });
+        self.closed.push(HeldSpan {
+            what,
+            span: TimeSpan { from, until: until.max(from) },
+            since_before,
+            end,
+            certain,
+        });
     }
 
     fn finish(mut self) -> Vec<HeldSpan<T>> {
@@ -157,9 +163,10 @@ fn join<T, K: Ord>(
     identity: impl Fn(&T) -> K,
 ) {
     // Only those that end just where this chain begins can go on in it.
-    let ends = known.iter().enumerate().filter(|(_, known)| {
-        known.end == SpanEnd::Untold && begins.is_some_and(|begins| begins <= known.span.until)
-    });
+    let ends = known
+        .iter()
+        .enumerate()
+        .filter(|(_, known)| known.end == SpanEnd::Untold && begins.is_some_and(|begins| begins <= known.span.until));
     let mut ends: BTreeMap<K, usize> = ends.map(|(at, known)| (identity(&known.what), at)).collect();
     for span in told {
         let found = if span.since_before { ends.remove(&identity(&span.what)) } else { None };

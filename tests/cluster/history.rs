@@ -161,8 +161,7 @@ async fn beside_the_audit_log(_: &Context) -> Result<()> {
     let nodes = [("g1", "gouv"), ("g2", "gouv"), ("o1", "open")];
     cluster.add_nodes(nodes.map(|(name, pool)| FakeNode::new(name).label("pool", pool))).await?;
     let labels = json!({"tenant": "state", keys::SENSITIVITY: "high"});
-    let namespace =
-        |labels: &Value| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}});
+    let namespace = |labels: &Value| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}});
     apply(&admin, &namespace(&labels)).await?;
     cluster.kubectl(["wait", "--for=create", "--timeout=30s", "serviceaccount/default", "-n", NAMESPACE]).run().await?;
     let mut deployment = workload("Deployment", NAMESPACE, "api", &[]);
@@ -186,34 +185,36 @@ async fn beside_the_audit_log(_: &Context) -> Result<()> {
     // Nobody looks while pods come and go.
     operator.kill().await;
     scale(&admin, 5).await?;
-    ready(&admin, 5).await?;
+    let unseen = ready(&admin, 5).await?;
+    // Within the gap, to the second.
+    let unseen =
+        unseen.iter().filter_map(ResourceExt::creation_timestamp).map(|time| time.0).max().context("no pod")?;
     scale(&admin, 3).await?;
     ready(&admin, 3).await?;
-    let back = Timestamp::now();
     let operator = cluster.start_operator::<&str>([]).await?;
     told(&log, "\"kind\":\"Complete\"", 2).await?;
     scale(&admin, 4).await?;
     let last = ready(&admin, 4).await?;
-    let newest = last.iter().filter_map(|pod| pod.creation_timestamp()).map(|time| time.0).max().context("no pod")?;
+    let newest = last.iter().filter_map(ResourceExt::creation_timestamp).map(|time| time.0).max().context("no pod")?;
     let newest = last.iter().find(|pod| pod.creation_timestamp().is_some_and(|time| time.0 == newest));
     told(&log, newest.and_then(|pod| pod.metadata.uid.as_deref()).context("a pod without an identifier")?, 1).await?;
     ensure!(operator.terminate().await.is_some_and(|ended| ended.success()), "it does not stop");
 
     let audit_log = cluster.dir().join("audit.log");
     let answer = audit(&log, &audit_log).await?;
-    let list = |field: &str| answer[field].as_array().cloned().unwrap_or_default();
-    ensure!(answer["whole"] == true && list("chains").len() == 2, "{}", answer["chains"]);
+    let rows = |field: &str| answer[field].as_array().cloned().unwrap_or_default();
+    ensure!(answer["whole"] == true && rows("chains").len() == 2, "{}", answer["chains"]);
     ensure!(answer["passedOver"].as_u64() > Some(0), "messages are among them: {}", answer["passedOver"]);
     // The gap: from the last entry of the one that was killed until the other began.
-    let gaps = list("gaps");
+    let gaps = rows("gaps");
     ensure!(gaps.len() == 1 && gaps[0]["partlyToldBy"].is_null(), "{gaps:?}");
     let (from, until) = (instant(&gaps[0]["from"])?, instant(&gaps[0]["until"])?);
-    ensure!(from < back && back <= until, "{gaps:?} and not until {back}");
+    ensure!(from <= unseen && unseen < until, "{gaps:?} and not around {unseen}");
 
     // Pod by pod, by what the trial itself reads in the audit log.
     let audited = AuditedPods::read(&audit_log)?;
     let mut compared = (0, 0);
-    for placement in list("placements") {
+    for placement in rows("placements") {
         let uid = placement["uid"].as_str().context("an identifier")?;
         let (bound, node) = audited.bound.get(uid).with_context(|| format!("nobody bound {placement}"))?;
         ensure!(placement["node"] == node.as_str(), "{placement} and not on {node}");
@@ -221,7 +222,7 @@ async fn beside_the_audit_log(_: &Context) -> Result<()> {
         ensure!(placement["place"]["pool"] == pool, "{placement}");
         ensure!(placement["workload"] == "Deployment api", "{placement}");
         let (from, until) = (instant(&placement["from"])?, instant(&placement["until"])?);
-        let is_first = placement["policies"][0]["level"] == "high" || until > back;
+        let is_first = placement["policies"][0]["level"] == "high" || until > unseen;
         if placement["sinceBefore"] == false && is_first {
             let late = from.duration_since(*bound);
             ensure!((SignedDuration::from_secs(-1)..LATE).contains(&late), "{late:#} after it was bound: {placement}");
@@ -243,13 +244,13 @@ async fn beside_the_audit_log(_: &Context) -> Result<()> {
     ensure!(bindings["inGaps"] == 2, "{bindings}");
     ensure!(bindings["agree"] == audited.bound.len() - 2, "{bindings} of {}", audited.bound.len());
 
-    let lowered = list("lowered");
+    let lowered = rows("lowered");
     ensure!(lowered.len() == 1 && lowered[0]["from"] == "high" && lowered[0]["to"] == "low", "{lowered:?}");
     let by = &lowered[0]["by"][0];
     let expected = format!("namespace {NAMESPACE}: label {} would lower its level from high to low", keys::SENSITIVITY);
     ensure!(by["words"] == expected && by["user"].as_str().is_some_and(|user| !user.is_empty()), "{lowered:?}");
     // Who wrote the facts: of those that were made while it led.
-    let facts = list("facts");
+    let facts = rows("facts");
     let made = facts.iter().filter(|fact| fact["atBeginning"] == false);
     ensure!(made.clone().count() >= 4, "{facts:?}");
     for fact in made {

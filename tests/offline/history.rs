@@ -234,7 +234,10 @@ fn a_time_without_an_operator_is_a_gap_and_a_chain_that_follows_at_once_leaves_n
     lines.extend(others.clone());
     asked(&lines, |answer| {
         // The last entry alone is at the last instant.
-        assert_eq!(answer.gaps.iter().filter(|gap| gap.span.until.duration_since(gap.span.from).as_secs() > 0).count(), 0);
+        assert_eq!(
+            answer.gaps.iter().filter(|gap| gap.span.until.duration_since(gap.span.from).as_secs() > 0).count(),
+            0
+        );
     });
     let (late, _) = told("b", end + 3600, &[(10, Happening::Placed(1, 1))]);
     lines.truncate(lines.len() - others.len());
@@ -266,7 +269,8 @@ fn a_long_silence_is_a_gap() {
 
 #[test]
 fn a_log_that_begins_within_a_chain_tells_a_part() {
-    let (lines, end) = told("a", 0, &[(10, Happening::Placed(1, 1)), (10, Happening::Placed(2, 1)), (10, Happening::Left(2))]);
+    let (lines, end) =
+        told("a", 0, &[(10, Happening::Placed(1, 1)), (10, Happening::Placed(2, 1)), (10, Happening::Left(2))]);
     let (found, log) = read(&lines[3..]);
     assert_eq!(log.chains[0].problems, [ChainProblem::Missing { from: 0, to: 2 }]);
     let question = HistoryQuestion { span: TimeSpan { from: start(), until: after(end) }, ..everything(&log) };
@@ -330,7 +334,8 @@ fn the_audit_log_says_who_lowered_what_and_which_bindings_were_not_told() {
     let words = |words: &str| serde_json::json!({"annotations": {"rempart.state.declassify-workloads/lowered": words}});
     let binding = |uid: usize, node: &str| {
         let object = serde_json::json!({"resource": "pods", "subresource": "binding", "namespace": "claims", "name": format!("api-{uid}")});
-        let rest = serde_json::json!({"requestObject": {"metadata": {"uid": format!("uid-{uid}")}, "target": {"name": node}}});
+        let rest =
+            serde_json::json!({"requestObject": {"metadata": {"uid": format!("uid-{uid}")}, "target": {"name": node}}});
         (object, rest)
     };
     let bind = |at: i64, uid: usize, node: &str| {

@@ -590,8 +590,7 @@ impl<'a> Assessor<'_, 'a> {
             return None;
         }
         let node = self.facts.node(pod.node.as_deref()?);
-        let compliance =
-            node.map_or_else(|| Rc::from([]), |node| verdicts(&mut self.verdicts, &requirements, node));
+        let compliance = node.map_or_else(|| Rc::from([]), |node| verdicts(&mut self.verdicts, &requirements, node));
         let owner = self.objects.pod_owner(namespace, name, pod);
         Some(PlacedPod { key, pod, owner, node, requirements, compliance })
     }

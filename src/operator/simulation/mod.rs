@@ -165,7 +165,15 @@ impl SimulatedCluster {
         }
         engine.lead(true);
         let monotonic = Instant::now();
-        Self { engine, objects: BTreeMap::new(), version: 0, wall, monotonic, failures: Vec::new(), history: Vec::new() }
+        Self {
+            engine,
+            objects: BTreeMap::new(),
+            version: 0,
+            wall,
+            monotonic,
+            failures: Vec::new(),
+            history: Vec::new(),
+        }
     }
 
     /// Creates `object`, or merges it into the one that is there (RFC 7386), and returns what it is called.

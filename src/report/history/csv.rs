@@ -8,8 +8,28 @@ use std::io::{self, Write};
 use crate::{history::answer::HistoryAnswer, terminal::visible};
 
 const HEADER: [&str; 22] = [
-    "namespace", "workload", "pod", "uid", "node", "pool", "provider", "offer", "region", "zone", "policy", "level",
-    "levelFrom", "categories", "exception", "inForce", "compliance", "from", "sinceBefore", "until", "end", "certain",
+    "namespace",
+    "workload",
+    "pod",
+    "uid",
+    "node",
+    "pool",
+    "provider",
+    "offer",
+    "region",
+    "zone",
+    "policy",
+    "level",
+    "levelFrom",
+    "categories",
+    "exception",
+    "inForce",
+    "compliance",
+    "from",
+    "sinceBefore",
+    "until",
+    "end",
+    "certain",
 ];
 
 /// Writes the placements of `answer`.

@@ -38,8 +38,7 @@ pub fn markdown(answer: &HistoryAnswer<'_>) -> String {
     let question = &answer.question;
     // Writing to a string does not fail.
     let _ = write!(text, "From {} until {}", at(question.span.from), at(question.span.until));
-    for (what, asked) in
-        [("policy", &question.policy), ("level", &question.level), ("namespace", &question.namespace)]
+    for (what, asked) in [("policy", &question.policy), ("level", &question.level), ("namespace", &question.namespace)]
     {
         if let Some(asked) = asked {
             let _ = write!(text, ", {what} {}", Escaped(asked));
@@ -64,7 +63,9 @@ pub fn markdown(answer: &HistoryAnswer<'_>) -> String {
             text.push_str("|\n");
         }
     }
-    text.push_str("\n## Last entries\n\nNoted where nobody can change them, these hashes show a log that was made anew.\n\n");
+    text.push_str(
+        "\n## Last entries\n\nNoted where nobody can change them, these hashes show a log that was made anew.\n\n",
+    );
     for chain in &answer.log.chains {
         if let Some((seq, hash)) = &chain.head {
             let _ = writeln!(text, "- chain {}, entry {seq}: {}", Escaped(&chain.name), Escaped(hash));

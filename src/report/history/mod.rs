@@ -9,5 +9,5 @@ mod markdown;
 mod sections;
 mod text;
 
-pub use self::{csv::csv, data::HistoryReport, markdown::markdown, text::text};
 pub(crate) use self::sections::verdict;
+pub use self::{csv::csv, data::HistoryReport, markdown::markdown, text::text};

@@ -18,6 +18,9 @@ use rempart_core::text::counted;
 /// How many lines of a sort are told one by one.
 const LISTED: usize = 50;
 
+/// A row of a table: its cells, each with its tone.
+pub(super) type TableRow = Vec<(String, Tone)>;
+
 /// A part of the answer.
 #[derive(Debug, Default)]
 pub(super) struct AnswerSection {
@@ -26,7 +29,7 @@ pub(super) struct AnswerSection {
     /// Sentences, each with its tone.
     pub(super) lines: Vec<(String, Tone)>,
     /// A table below them: its header and its rows.
-    pub(super) table: Option<(Vec<&'static str>, Vec<Vec<(String, Tone)>>)>,
+    pub(super) table: Option<(Vec<&'static str>, Vec<TableRow>)>,
 }
 
 /// Whether the log can be believed, in a sentence.
@@ -45,14 +48,16 @@ pub(crate) fn verdict(answer: &HistoryAnswer<'_>) -> String {
     };
     let gaps = match answer.gaps.len() {
         0 => "it tells of all of the time that is asked of".to_owned(),
-        some => format!("it does not tell everything of {} of the time that is asked of", counted(some, "part", "parts")),
+        some => {
+            format!("it does not tell everything of {} of the time that is asked of", counted(some, "part", "parts"))
+        }
     };
     format!("{chains} of {entries}: {whole}; {gaps}")
 }
 
 /// An instant, to the second.
 pub(super) fn at(instant: jiff::Timestamp) -> String {
-    instant.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    instant.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 /// All parts that have something to say.
@@ -112,10 +117,14 @@ fn chains(answer: &HistoryAnswer<'_>) -> AnswerSection {
         Tone::Faint,
     )];
     if answer.log.repeated > 0 {
-        lines.push((format!("{} there more than once, each counted once", number(answer.log.repeated, "entry")), Tone::Faint));
+        lines.push((
+            format!("{} there more than once, each counted once", number(answer.log.repeated, "entry")),
+            Tone::Faint,
+        ));
     }
     if answer.log.out_of_order > 0 {
-        let text = format!("{} out of their order; their places put them right", number(answer.log.out_of_order, "entry"));
+        let text =
+            format!("{} out of their order; their places put them right", number(answer.log.out_of_order, "entry"));
         lines.push((text, Tone::Warning));
     }
     let row = |chain: &HistoryChain| {
@@ -144,12 +153,10 @@ fn number(count: u64, what: &str) -> String {
 }
 
 /// Where a pod stood, in words.
-fn place(pod: &PodPlacement) -> [String; 3] {
+fn place(pod: &PodPlacement) -> String {
     match &pod.place {
-        Some(PoolPlace { pool, provider, offer, region, .. }) => {
-            [pool.clone(), format!("{provider}/{offer}"), region.clone()]
-        }
-        None => ["no pool".to_owned(), format!("node {}", pod.node), String::new()],
+        Some(PoolPlace { pool, provider, offer, region, .. }) => format!("{pool}: {provider}/{offer}, {region}"),
+        None => format!("node {} of no pool", pod.node),
     }
 }
 
@@ -162,55 +169,59 @@ fn ended(span: TimeSpan, end: SpanEnd, certain: bool) -> String {
     if certain { until } else { format!("{until}, not sure") }
 }
 
+/// Pods of one workload that stood in one place without a break.
+struct WorkloadStay<'a> {
+    pods: BTreeSet<&'a str>,
+    span: TimeSpan,
+    since_before: bool,
+    end: SpanEnd,
+    certain: bool,
+}
+
 fn placements(answer: &HistoryAnswer<'_>) -> AnswerSection {
-    #[derive(Default)]
-    struct Stay<'a> {
-        pods: BTreeSet<&'a str>,
-        from: Option<jiff::Timestamp>,
-        since_before: bool,
-        until: Option<(jiff::Timestamp, bool)>,
-        certain: bool,
-    }
-    let mut stays: BTreeMap<(String, String, String, [String; 3]), Stay<'_>> = BTreeMap::new();
+    let mut stays: BTreeMap<(String, String, String), Vec<WorkloadStay<'_>>> = BTreeMap::new();
+    // In the order of their beginnings.
     for held in &answer.placements {
         let pod = &held.what;
         for verdict in pod.policies.iter().filter(|verdict| answer.question.is_of(verdict)) {
-            let level = verdict.level.clone().unwrap_or_else(|| "refused".to_owned());
-            let workload = format!("{}/{}", pod.namespace, pod.workload);
-            let key = (verdict.policy.clone(), level, workload, place(pod));
-            let stay = stays.entry(key).or_insert_with(|| Stay { certain: true, ..Stay::default() });
-            stay.pods.insert(&pod.uid);
-            if stay.from.is_none_or(|from| held.span.from < from) {
-                (stay.from, stay.since_before) = (Some(held.span.from), held.since_before);
+            let level = format!("{}: {}", verdict.policy, verdict.level.as_deref().unwrap_or("refused"));
+            let key = (level, format!("{}/{}", pod.namespace, pod.workload), place(pod));
+            let stays = stays.entry(key).or_default();
+            // Where none of them is told to have stood, nothing is joined.
+            match stays.last_mut().filter(|stay| held.span.from <= stay.span.until) {
+                Some(stay) => {
+                    stay.pods.insert(&pod.uid);
+                    (stay.span.until, stay.end) = (stay.span.until, stay.end).max((held.span.until, held.end));
+                    stay.certain &= held.certain;
+                }
+                None => stays.push(WorkloadStay {
+                    pods: BTreeSet::from([pod.uid.as_str()]),
+                    span: held.span,
+                    since_before: held.since_before,
+                    end: held.end,
+                    certain: held.certain,
+                }),
             }
-            stay.until = stay.until.max(Some((held.span.until, held.end == SpanEnd::Untold)));
-            stay.certain &= held.certain;
         }
     }
-    let rows: Vec<_> = stays
-        .into_iter()
-        .map(|((policy, level, workload, [pool, offer, region]), stay)| {
-            let from = stay.from.map(at).unwrap_or_default();
-            let from = if stay.since_before { format!("before {from}") } else { from };
-            let (until, untold) = stay.until.unwrap_or_default();
-            let span = TimeSpan { from: until, until };
-            let until = ended(span, if untold { SpanEnd::Untold } else { SpanEnd::Over }, stay.certain);
-            let pods = stay.pods.len().to_string();
-            let cells = [format!("{policy}: {level}"), workload, pods, pool, offer, region, from, until];
-            cells.map(|text| (text, Tone::Plain)).to_vec()
-        })
-        .collect();
-    let header = vec!["level", "workload", "pods", "pool", "offer", "region", "from", "until"];
-    section("Where pods stood", "no pod stood anywhere, as far as the log tells", header, rows)
+    let stays = stays.into_iter().flat_map(|(key, stays)| stays.into_iter().map(move |stay| (key.clone(), stay)));
+    let rows = stays.map(|((level, workload, place), stay)| {
+        let until = ended(stay.span, stay.end, stay.certain);
+        let cells =
+            [level, workload, stay.pods.len().to_string(), place, began(stay.span.from, stay.since_before), until];
+        cells.map(|text| (text, Tone::Plain)).to_vec()
+    });
+    let header = vec!["level", "workload", "pods", "where", "from", "until"];
+    section("Where pods stood", "no pod stood anywhere, as far as the log tells", header, rows.collect())
+}
+
+/// The beginning of a span, as its cell says it.
+fn began(from: jiff::Timestamp, since_before: bool) -> String {
+    if since_before { format!("before {}", at(from)) } else { at(from) }
 }
 
 /// A section with a table, or a sentence where that is empty.
-fn section(
-    title: &str,
-    none: &str,
-    header: Vec<&'static str>,
-    rows: Vec<Vec<(String, Tone)>>,
-) -> AnswerSection {
+fn section(title: &str, none: &str, header: Vec<&'static str>, rows: Vec<TableRow>) -> AnswerSection {
     let title = title.to_owned();
     if rows.is_empty() {
         return AnswerSection { title, lines: vec![(none.to_owned(), Tone::Faint)], table: None };
@@ -221,24 +232,19 @@ fn section(
 fn violations(answer: &HistoryAnswer<'_>) -> AnswerSection {
     let rows = answer.violations.iter().map(|violation| {
         let (pod, verdict) = (&violation.pod, &violation.verdict);
-        let [pool, offer, region] = place(&pod.what);
-        let level = verdict.level.clone().unwrap_or_else(|| "refused".to_owned());
+        let level = verdict.level.as_deref().unwrap_or("refused");
         let mode = if verdict.in_force { "" } else { " (not enforced)" };
-        let seconds = violation.part.until.duration_since(violation.part.from).as_secs();
-        let from = at(pod.span.from);
         let cells = [
             format!("{}: {level}{mode}", verdict.policy),
             format!("{}/{}", pod.what.namespace, pod.what.pod),
-            pool,
-            offer,
-            region,
-            if pod.since_before { format!("before {from}") } else { from },
+            place(&pod.what),
+            began(pod.span.from, pod.since_before),
             ended(pod.span, pod.end, pod.certain),
-            duration(seconds),
+            duration(violation.part.until.duration_since(violation.part.from).as_secs()),
         ];
         cells.map(|text| (text, Tone::Plain)).to_vec()
     });
-    let header = vec!["level", "pod", "pool", "offer", "region", "from", "until", "in the time asked"];
+    let header = vec!["level", "pod", "where", "from", "until", "for"];
     let none = "no pod stood where it was not cleared to be, as far as the log tells";
     section("Where pods stood and were not cleared to be", none, header, rows.collect())
 }
@@ -260,13 +266,13 @@ fn duration(seconds: i64) -> String {
 
 fn exceptions(answer: &HistoryAnswer<'_>) -> AnswerSection {
     let rows = answer.exceptions.iter().map(|used| {
-        let (state, from) = (&used.held.what, at(used.held.span.from));
+        let state = &used.held.what;
         let cells = [
             format!("{}: {}", state.policy, state.name),
             state.level.clone(),
             state.namespaces.join(", "),
             state.pools.join(", "),
-            if used.held.since_before { format!("before {from}") } else { from },
+            began(used.held.span.from, used.held.since_before),
             ended(used.held.span, used.held.end, used.held.certain),
             used.pods.len().to_string(),
             format!("{} ({}, to {})", state.reason, state.approved_by, state.until),
@@ -347,14 +353,16 @@ fn changes(answer: &HistoryAnswer<'_>) -> AnswerSection {
 
 fn audit_log(answer: &HistoryAnswer<'_>, audit: &AuditAnswer) -> AnswerSection {
     let mut lines = Vec::new();
-    let span = audit.span.map_or_else(|| "there is no event in it".to_owned(), |TimeSpan { from, until }| {
-        format!("its events are from {} until {}", at(from), at(until))
-    });
+    let span = audit.span.map_or_else(
+        || "there is no event in it".to_owned(),
+        |TimeSpan { from, until }| format!("its events are from {} until {}", at(from), at(until)),
+    );
     lines.push((format!("{} read; {span}", number(audit.read, "event")), Tone::Faint));
     if audit.unreadable > 0 {
         lines.push((format!("{} of it cannot be read", number(audit.unreadable, "line")), Tone::Warning));
     }
-    let outside = audit.span.is_none_or(|span| answer.question.span.from < span.from || span.until < answer.question.span.until);
+    let outside =
+        audit.span.is_none_or(|span| answer.question.span.from < span.from || span.until < answer.question.span.until);
     if outside {
         let text = "it does not cover all of the time that is asked of: who did what then is not known from it";
         lines.push((text.to_owned(), Tone::Warning));
@@ -384,7 +392,8 @@ fn compared(comparison: &BindingComparison, lines: &mut Vec<(String, Tone)>) {
     for binding in only_in_audit_log.iter().take(LISTED) {
         let AuditRequest { namespace, name, at: bound, .. } = &binding.request;
         let node = binding.node.as_ref().map(|node| format!(" to {node}")).unwrap_or_default();
-        lines.push((format!("pod {namespace}/{name} was bound{node} at {}, and is not told of", at(*bound)), Tone::Bad));
+        lines
+            .push((format!("pod {namespace}/{name} was bound{node} at {}, and is not told of", at(*bound)), Tone::Bad));
     }
     more(lines, only_in_audit_log.len());
     for (pod, seen) in only_in_history.iter().take(LISTED) {
@@ -399,10 +408,16 @@ fn compared(comparison: &BindingComparison, lines: &mut Vec<(String, Tone)>) {
     }
     more(lines, only_in_history.len());
     if *in_gaps > 0 {
-        lines.push((format!("{} of times of which the history does not tell everything", bindings(*in_gaps)), Tone::Faint));
+        lines.push((
+            format!("{} of times of which the history does not tell everything", bindings(*in_gaps)),
+            Tone::Faint,
+        ));
     }
     if *elsewhere > 0 {
-        let text = format!("{} in namespaces of which the history tells nothing, as of those that no policy governs", bindings(*elsewhere));
+        let text = format!(
+            "{} in namespaces of which the history tells nothing, as of those that no policy governs",
+            bindings(*elsewhere)
+        );
         lines.push((text, Tone::Faint));
     }
 }

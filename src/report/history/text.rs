@@ -22,8 +22,7 @@ pub fn text(answer: &HistoryAnswer<'_>, layout: TextLayout) -> String {
         let Some((header, mut rows)) = section.table else { continue };
         let left_out = rows.len().saturating_sub(MOST);
         rows.truncate(MOST);
-        let whole: Vec<usize> = (0..header.len()).collect();
-        page.table(&header, rows, &whole);
+        page.table(&header, rows, &[]);
         if left_out > 0 {
             page.say(&format!("And {left_out} more; -o json and -o markdown list each."), Tone::Faint);
         }

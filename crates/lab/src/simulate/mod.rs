@@ -92,12 +92,19 @@ fn take(cluster: &mut SimulatedCluster, step: ScriptStep, output: &mut String) -
         }
         ScriptStep::Run(ScriptCommand::History(format)) => {
             writeln!(output, "> history")?;
+            let mut quiet = 0_u32;
             for told in cluster.take_history() {
                 match format {
-                    HistoryFormat::Told => writeln!(output, "  {}", entry(&told)?)?,
                     HistoryFormat::Lines => writeln!(output, "{told}")?,
+                    // Of a long time in which nothing happens one line is enough.
+                    HistoryFormat::Told if told.contains("\"kind\":\"Alive\"") => quiet = quiet.saturating_add(1),
+                    HistoryFormat::Told => {
+                        quiet_times(&mut quiet, output)?;
+                        writeln!(output, "  {}", entry(&told)?)?;
+                    }
                 }
             }
+            quiet_times(&mut quiet, output)?;
         }
         ScriptStep::Run(ScriptCommand::Expect(Expectation { object, at, value })) => {
             let key = object.key();
@@ -123,6 +130,14 @@ fn held(report: &Value, output: &mut String) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// How often it was told that nothing has changed.
+fn quiet_times(quiet: &mut u32, output: &mut String) -> std::fmt::Result {
+    match std::mem::take(quiet) {
+        0 => Ok(()),
+        times => writeln!(output, "  Alive, {times} times"),
+    }
 }
 
 /// When an entry of history was told, and what it says.

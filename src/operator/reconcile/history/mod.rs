@@ -162,7 +162,7 @@ impl HistoryReconciler {
             chain.told_until = clocks.wall;
             if chain.complete && chain.begun + RENEWAL <= clocks.monotonic {
                 // All is told up to this instant, at which the next one begins: nothing lies between them.
-                self.end(clocks.wall);
+                self.renew(clocks);
                 outcome.wake_at(Some(clocks.monotonic + GO_ON));
                 return outcome;
             }
@@ -199,6 +199,15 @@ impl HistoryReconciler {
         }
     }
 
+    /// Ends the chain and begins another at the same instant.
+    fn renew(&mut self, clocks: CycleClocks) {
+        self.end(clocks.wall);
+        let Some(settings) = &self.settings else { return };
+        let (chain, line) = OpenChain::begin(&settings.replica, clocks);
+        self.lines.push(line);
+        self.chain = Some(chain);
+    }
+
     fn tell(&mut self, events: Vec<HistoryEvent>, clocks: CycleClocks) {
         let Some(chain) = &mut self.chain else { return };
         for event in events {
@@ -210,7 +219,10 @@ impl HistoryReconciler {
 
 /// Of pods that went since the last look, those that the look is given.
 #[must_use]
-pub fn listed(looks: bool, cache: &mut ClusterCache) -> (Option<Vec<(String, rempart_core::cluster_objects::Pod)>>, u64) {
+pub fn listed(
+    looks: bool,
+    cache: &mut ClusterCache,
+) -> (Option<Vec<(String, rempart_core::cluster_objects::Pod)>>, u64) {
     if !looks {
         return (None, 0);
     }

@@ -86,9 +86,10 @@ impl ToldState {
         let text: String = now.values().map(identity).collect();
         self.digest = chain::hash(text.as_bytes()).chars().take(FACTS_DIGITS).collect();
         let before = std::mem::replace(&mut self.facts, now);
-        let changed = self.facts.iter().filter(|(key, now)| {
-            before.get(*key).is_none_or(|before| identity(before) != identity(now))
-        });
+        let changed = self
+            .facts
+            .iter()
+            .filter(|(key, now)| before.get(*key).is_none_or(|before| identity(before) != identity(now)));
         let gone = before.iter().filter(|(key, _)| !self.facts.contains_key(*key)).map(|(_, before)| {
             let FactVersion { object, name, uid, .. } = before.clone();
             let (generation, resource_version, digest) = (None, None, None);
@@ -165,7 +166,9 @@ impl ToldState {
             events.push(HistoryEvent::NodeChanged { node, pool: None, before });
         }
         for (name, node) in nodes.iter() {
-            let Some(pool) = node.membership.pool().filter(|pool| self.nodes.get(name) != Some(*pool)) else { continue };
+            let Some(pool) = node.membership.pool().filter(|pool| self.nodes.get(name) != Some(*pool)) else {
+                continue;
+            };
             if events.len() >= most {
                 return false;
             }
@@ -219,8 +222,8 @@ impl ToldState {
         }
     }
 
-    fn placement(&self, placed: &PlacedPod<'_>, places: &BTreeMap<&PoolName, PoolPlace>) -> HistoryEvent {
-        let PlacedPod { key, pod, owner, node, requirements, compliance } = placed;
+    fn placement(&self, found: &PlacedPod<'_>, places: &BTreeMap<&PoolName, PoolPlace>) -> HistoryEvent {
+        let PlacedPod { key, pod, owner, node, requirements, compliance } = found;
         let (namespace, name) = split(key);
         let compliance = compliance.iter().copied().map(Some).chain(std::iter::repeat(None));
         let policies = requirements.policies.iter().zip(compliance);
