@@ -28,6 +28,8 @@ pub struct AuditRequest {
     pub namespace: String,
     /// The name of the object.
     pub name: String,
+    /// The generation that it had then, where the audit log has the answer.
+    pub generation: Option<i64>,
 }
 
 /// A request that lowers a sensitivity, or changes whose a node is, as a validation says.
@@ -124,6 +126,7 @@ impl AuditEvents {
             resource: text("/objectRef/resource").to_owned(),
             namespace: text("/objectRef/namespace").to_owned(),
             name: text("/objectRef/name").to_owned(),
+            generation: event.pointer("/responseObject/metadata/generation").and_then(Value::as_i64),
         };
         for (key, words) in event.get("annotations").and_then(Value::as_object).into_iter().flatten() {
             let Some((policy, what)) = telling(key) else { continue };

@@ -53,18 +53,29 @@ pub(super) fn who_lowered<'e>(
     found.collect()
 }
 
-/// The request that made `fact` what was seen at `seen`: the last one before.
+/// What the operator itself writes of facts: finalizers, which are none.
+const OWN_ACCOUNTS: [&str; 2] = [":rempart", ":rempart-admission"];
+
+/// The request that made `fact` what was seen at `seen`: the first one of its generation, where the audit log says that of any,
+/// else the last one before, by somebody else than the operator.
 pub(super) fn who_changed<'e>(
     audit: &'e AuditEvents,
     fact: &FactVersion,
     seen: jiff::Timestamp,
 ) -> Option<&'e AuditRequest> {
     let plural = format!("{}s", fact.object.to_ascii_lowercase()).replace("policys", "policies");
-    let found = audit.facts.iter().filter(|request| {
+    let is_own = |user: &str| {
+        user.starts_with("system:serviceaccount:") && OWN_ACCOUNTS.iter().any(|account| user.ends_with(account))
+    };
+    let candidates = audit.facts.iter().filter(|request| {
         let named = request.name == fact.name || (request.name.is_empty() && request.verb != "patch");
-        named && request.resource == plural && !request.refused && may_be(request.at, seen)
+        named && request.resource == plural && !request.refused && !is_own(&request.user) && may_be(request.at, seen)
     });
-    found.max_by_key(|request| request.at)
+    let of_generation = candidates.clone().filter(|request| {
+        request.generation.is_some() && request.generation == fact.generation && request.verb != "delete"
+    });
+    let before = candidates.clone().filter(|request| request.at <= seen).max_by_key(|request| request.at);
+    of_generation.min_by_key(|request| request.at).or(before).or_else(|| candidates.min_by_key(|request| request.at))
 }
 
 /// How the pods that the history tells of compare with those that the audit log says were bound.

@@ -357,7 +357,8 @@ impl<'a> PlacementRow<'a> {
 
 impl<'a> RequestRow<'a> {
     fn of(request: &'a AuditRequest) -> Self {
-        let AuditRequest { at, user, acting, verb, refused, audit_id, resource, namespace, name } = request;
+        let AuditRequest { at, user, acting, verb, refused, audit_id, resource, namespace, name, generation: _ } =
+            request;
         let (at, acting) = (at.to_string(), acting.as_deref());
         Self { at, user, acting, verb, refused: *refused, audit_id, resource, namespace, name }
     }
