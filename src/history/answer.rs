@@ -203,7 +203,7 @@ impl HistoryAnswer<'_> {
 #[must_use]
 pub fn told_span(log: &HistoryLog) -> Option<TimeSpan> {
     let from = log.chains.iter().filter_map(|chain| chain.entries.first().map(|entry| entry.at)).min()?;
-    let until = log.chains.iter().filter_map(|chain| chain.entries.last().map(|entry| entry.at)).max()?;
+    let until = log.chains.iter().filter_map(HistoryChain::end).max()?.max(from);
     // What was seen at the last instant is within it.
     Some(TimeSpan { from, until: until.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap_or(until) })
 }
