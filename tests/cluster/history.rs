@@ -151,6 +151,35 @@ async fn audit(log: &Path, audit_log: &Path) -> Result<Value> {
     serde_json::from_slice(&output.stdout).context(errors)
 }
 
+/// Holds `placements` against what the trial itself has read in the audit log, where nobody looked at `unseen`.
+fn pod_by_pod(placements: &[Value], audited: &AuditedPods, unseen: Timestamp) -> Result<()> {
+    let mut compared = (0, 0);
+    let in_time = |late: SignedDuration| (SignedDuration::from_secs(-1)..LATE).contains(&late);
+    for placement in placements {
+        let uid = placement["uid"].as_str().context("an identifier")?;
+        let (bound, node) = audited.bound.get(uid).with_context(|| format!("nobody bound {placement}"))?;
+        ensure!(placement["node"] == node.as_str(), "{placement} and not on {node}");
+        let pool = if node.starts_with('g') { "gouv" } else { "open" };
+        ensure!(placement["place"]["pool"] == pool, "{placement}");
+        ensure!(placement["workload"] == "Deployment api", "{placement}");
+        let (from, until) = (instant(&placement["from"])?, instant(&placement["until"])?);
+        let is_first = placement["policies"][0]["level"] == "high" || until > unseen;
+        if placement["sinceBefore"] == false && is_first {
+            let late = from.duration_since(*bound);
+            ensure!(in_time(late), "{late:#} after it was bound: {placement}");
+            compared.0 += 1;
+        }
+        if placement["end"] == "Over" {
+            let gone = audited.gone.get(uid).with_context(|| format!("nobody deleted {placement}"))?;
+            let late = until.duration_since(*gone);
+            ensure!(in_time(late), "{late:#} after it was gone: {placement}");
+            compared.1 += 1;
+        }
+    }
+    ensure!(compared.0 >= 5 && compared.1 >= 1, "{compared:?} were compared");
+    Ok(())
+}
+
 async fn beside_the_audit_log(_: &Context) -> Result<()> {
     let options = ControlPlaneOptions { audit_log: Some(PathBuf::from("audit.log")), ..ControlPlaneOptions::default() };
     let cluster = ControlPlane::start(options).await?;
@@ -223,31 +252,8 @@ async fn beside_the_audit_log(_: &Context) -> Result<()> {
     let (from, until) = (instant(&gaps[0]["from"])?, instant(&gaps[0]["until"])?);
     ensure!(from <= unseen && unseen < until, "{gaps:?} and not around {unseen}");
 
-    // Pod by pod, by what the trial itself reads in the audit log.
     let audited = AuditedPods::read(&audit_log)?;
-    let mut compared = (0, 0);
-    for placement in rows("placements") {
-        let uid = placement["uid"].as_str().context("an identifier")?;
-        let (bound, node) = audited.bound.get(uid).with_context(|| format!("nobody bound {placement}"))?;
-        ensure!(placement["node"] == node.as_str(), "{placement} and not on {node}");
-        let pool = if node.starts_with('g') { "gouv" } else { "open" };
-        ensure!(placement["place"]["pool"] == pool, "{placement}");
-        ensure!(placement["workload"] == "Deployment api", "{placement}");
-        let (from, until) = (instant(&placement["from"])?, instant(&placement["until"])?);
-        let is_first = placement["policies"][0]["level"] == "high" || until > unseen;
-        if placement["sinceBefore"] == false && is_first {
-            let late = from.duration_since(*bound);
-            ensure!((SignedDuration::from_secs(-1)..LATE).contains(&late), "{late:#} after it was bound: {placement}");
-            compared.0 += 1;
-        }
-        if placement["end"] == "Over" {
-            let gone = audited.gone.get(uid).with_context(|| format!("nobody deleted {placement}"))?;
-            let late = until.duration_since(*gone);
-            ensure!((SignedDuration::from_secs(-1)..LATE).contains(&late), "{late:#} after it was gone: {placement}");
-            compared.1 += 1;
-        }
-    }
-    ensure!(compared.0 >= 5 && compared.1 >= 1, "{compared:?} were compared");
+    pod_by_pod(&rows("placements"), &audited, unseen)?;
     let bindings = &answer["auditLog"]["bindings"];
     for nothing in ["differ", "onlyInAuditLog", "onlyInHistory"] {
         ensure!(bindings[nothing] == json!([]), "{nothing}: {}", bindings[nothing]);
