@@ -218,17 +218,14 @@ async fn beside_the_audit_log(_: &Context) -> Result<()> {
     // Nobody looks while pods come and go.
     operator.kill().await;
     scale(&admin, 5).await?;
-    let grown = ready(&admin, 5).await?;
-    // Within the gap: it is said to the second.
-    let unseen = grown.iter().filter_map(ResourceExt::creation_timestamp).map(|time| time.0).max().context("no pod")?;
-    let unseen = unseen.checked_add(SignedDuration::from_secs(1))?;
+    ready(&admin, 5).await?;
     create(&admin, &pod(NAMESPACE, "passing", &[])).await?;
-    eventually("a pod to be bound", SOON, async || {
+    let passing = eventually("a pod to be bound", SOON, async || {
         let passing = pods.get("passing").await?;
-        ensure!(passing.spec.is_some_and(|spec| spec.node_name.is_some()), "it waits");
-        anyhow::Ok(())
-    })
-    .await?;
+        ensure!(passing.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()), "it waits");
+        anyhow::Ok(passing)
+    });
+    let passing = passing.await?.metadata.uid.context("a pod without an identifier")?;
     pods.delete("passing", &DeleteParams::default().grace_period(0)).await?;
     scale(&admin, 3).await?;
     ready(&admin, 3).await?;
@@ -246,13 +243,14 @@ async fn beside_the_audit_log(_: &Context) -> Result<()> {
     let rows = |field: &str| answer[field].as_array().cloned().unwrap_or_default();
     ensure!(answer["whole"] == true && rows("chains").len() == 2, "{}", answer["chains"]);
     ensure!(answer["passedOver"].as_u64() > Some(0), "messages are among them: {}", answer["passedOver"]);
+    let audited = AuditedPods::read(&audit_log)?;
+    let unseen = audited.bound.get(&passing).context("nobody bound the pod that passes")?.0;
     // The gap: from the last entry of the one that was killed until the other began.
     let gaps = rows("gaps");
     ensure!(gaps.len() == 1 && gaps[0]["partlyToldBy"].is_null(), "{gaps:?}");
     let (from, until) = (instant(&gaps[0]["from"])?, instant(&gaps[0]["until"])?);
     ensure!(from <= unseen && unseen < until, "{gaps:?} and not around {unseen}");
 
-    let audited = AuditedPods::read(&audit_log)?;
     pod_by_pod(&rows("placements"), &audited, unseen)?;
     let bindings = &answer["auditLog"]["bindings"];
     for nothing in ["differ", "onlyInAuditLog", "onlyInHistory"] {
