@@ -10,6 +10,7 @@ pub mod diagnostic;
 pub mod doctor;
 pub mod explain;
 pub mod gather;
+pub mod history;
 pub mod lint;
 pub mod manifest;
 pub mod operator;

@@ -3,6 +3,7 @@
 //! Takes the arguments of the process, and returns its exit code. Nothing is decided here.
 
 mod admission_policies;
+mod audit;
 mod catalogue;
 mod check;
 mod cluster;
@@ -53,6 +54,7 @@ enum CommandChoice {
     Drill(drill::DrillCommand),
     Lint(lint::LintCommand),
     Doctor(doctor::DoctorCommand),
+    Audit(audit::AuditCommand),
     Catalogue(catalogue::CatalogueCommand),
     Complete(complete::CompleteCommand),
     Release(release::ReleaseCommand),
@@ -96,6 +98,7 @@ impl CommandLine {
             CommandChoice::Drill(drill) => (drill.execute(), COULD_NOT_JUDGE),
             CommandChoice::Lint(lint) => (lint.execute(), COULD_NOT_JUDGE),
             CommandChoice::Doctor(doctor) => (doctor.execute(), COULD_NOT_JUDGE),
+            CommandChoice::Audit(audit) => (audit.execute(), COULD_NOT_JUDGE),
             CommandChoice::Catalogue(catalogue) => (catalogue.execute(), COULD_NOT_JUDGE),
             CommandChoice::Complete(complete) => (complete.execute(), COULD_NOT_JUDGE),
             CommandChoice::Release(release) => (release.execute(), COULD_NOT_JUDGE),

@@ -36,6 +36,11 @@ pub(super) struct RunCommand {
     /// nothing moves until an officer says so; 100 never stops
     #[arg(long, default_value_t = 50, value_name = "PERCENT", value_parser = value_parser!(u8).range(0..=100))]
     stop_moves_above: u8,
+
+    /// Whether it writes to standard output what ran where and by which facts, for `rempart audit`; messages go to standard
+    /// error
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "true|false")]
+    history: bool,
 }
 
 /// Runs the operator's other half: keeps admission policies and bindings as each PlacementPolicy says
@@ -177,15 +182,20 @@ fn name_of_its_own() -> String {
 
 impl RunCommand {
     pub(super) fn execute(self) -> anyhow::Result<()> {
-        let Self { process, move_at_most, stop_moves_above } = self;
+        let Self { process, move_at_most, stop_moves_above, history } = self;
         let limits = operator::MoveLimits { wave: move_at_most, breaker: stop_moves_above };
-        process.run(OperatorComponent::Placement, limits, None)
+        process.run(OperatorComponent::Placement, limits, None, history)
     }
 }
 
 impl RunAdmissionCommand {
     pub(super) fn execute(self) -> anyhow::Result<()> {
-        self.process.run(OperatorComponent::Admission, operator::MoveLimits::default(), Some(self.webhook_listen))
+        self.process.run(
+            OperatorComponent::Admission,
+            operator::MoveLimits::default(),
+            Some(self.webhook_listen),
+            false,
+        )
     }
 }
 
@@ -196,6 +206,7 @@ impl ProcessArguments {
         component: OperatorComponent,
         limits: operator::MoveLimits,
         webhook_listen: Option<SocketAddr>,
+        history: bool,
     ) -> anyhow::Result<()> {
         let Self { listen, release, schedulers, identity, log_format, log, .. } = self;
         let ReleaseArguments { exempt_namespaces: exempt, namespace, mutation } = release;
@@ -218,8 +229,17 @@ impl ProcessArguments {
         let admission = AdmissionSettings { exempt, schedulers, mutation, ..AdmissionSettings::default() };
         // What is typed is within the range that the argument has.
         let lease = LeaseDuration::from_secs(self.lease_seconds).unwrap_or_default();
-        let options =
-            operator::Options { component, listen, webhook_listen, namespace, identity, lease, admission, limits };
+        let options = operator::Options {
+            component,
+            listen,
+            webhook_listen,
+            namespace,
+            identity,
+            lease,
+            admission,
+            limits,
+            history,
+        };
         tokio::runtime::Builder::new_multi_thread()
             // Nearly all of its time it waits for the API server. Each thread more has an arena of memory of its own.
             .worker_threads(2)

@@ -1,6 +1,7 @@
 //! The decision loop: takes in what was observed, has the engine decide, and has it written, until it is stopped.
 
 use std::{
+    io::Write as _,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -96,6 +97,7 @@ impl DecisionLoop<'_> {
             let began = monotonic();
             let due = engine.cycle(clock.now(), began);
             metrics.observe_cycle(began.elapsed());
+            tell(&engine.take_history());
             for request in due {
                 let writer = writer.clone();
                 under_way.spawn(async move {
@@ -128,6 +130,8 @@ impl DecisionLoop<'_> {
             waiting_for.extend(webhook.as_deref().and_then(|webhook| webhook.waiting_for(now, &metrics)));
             health.beat(waiting_for);
         }
+        engine.end_history(clock.now());
+        tell(&engine.take_history());
         let drained = tokio::time::timeout(DRAIN, async { while under_way.join_next().await.is_some() {} }).await;
         if drained.is_ok() {
             tracing::info!("stopped; nothing was under way any more");
@@ -135,6 +139,15 @@ impl DecisionLoop<'_> {
             tracing::warn!("stopped with writes under way; the next start completes them");
         }
         Ok(drained.is_ok())
+    }
+}
+
+/// Writes what ran where to standard output, line by line. What cannot be written is a hole in the chain, which its reader sees.
+fn tell(lines: &[String]) {
+    let mut out = std::io::stdout().lock();
+    let written = lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush());
+    if let Err(error) = written {
+        tracing::error!(%error, lines = lines.len(), "history was not written to standard output");
     }
 }
 

@@ -54,7 +54,10 @@ use decision_loop::DecisionLoop;
 use engine::Engine;
 use lease::{Leadership, LeaseCandidate, LeaseDuration};
 use metrics::Metrics;
-pub use reconcile::settings::{MoveLimits, Settings};
+pub use reconcile::{
+    history::HistorySettings,
+    settings::{MoveLimits, Settings},
+};
 use serve::HealthState;
 use webhook::{Webhook, WebhookTrust};
 use write::ApiWriter;
@@ -78,6 +81,8 @@ pub struct Options {
     pub admission: AdmissionSettings,
     /// How much may move at a time.
     pub limits: MoveLimits,
+    /// Whether it tells on standard output what ran where, where it is the half that knows.
+    pub history: bool,
 }
 
 /// Why the operator ended though nobody asked it to.
@@ -239,7 +244,10 @@ fn settings(options: &Options) -> Result<Settings, InstalledError> {
         OperatorComponent::Admission => &[OperatorComponent::Admission],
     };
     let installed = InstalledAdmission::of_release(&options.namespace, &admission.exempt, &admission.mutation)?;
-    Ok(Settings { components, admission, installed, concurrency: CONCURRENCY, limits: options.limits })
+    let history = (options.history && options.component == OperatorComponent::Placement)
+        .then(|| HistorySettings { replica: options.identity.clone() });
+    let limits = options.limits;
+    Ok(Settings { components, admission, installed, concurrency: CONCURRENCY, limits, history })
 }
 
 const LEASE: &str = "lease";
@@ -299,6 +307,7 @@ mod tests {
                 lease: LeaseDuration::default(),
                 admission: AdmissionSettings::default(),
                 limits: MoveLimits::default(),
+                history: false,
             };
             let running = tokio::spawn(run(client.clone(), options, Arc::new(clock::SystemClock), stop.clone()));
             let ready = loop {

@@ -17,6 +17,7 @@
 mod data;
 mod entries;
 mod finding;
+pub mod history;
 mod junit;
 mod location;
 mod sarif;

@@ -28,6 +28,7 @@ mod endings;
 mod exceptions;
 mod faults;
 mod harness;
+mod history;
 mod identities;
 mod installing;
 mod leadership;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         endings::trials(),
         exceptions::trials(),
         faults::trials(),
+        history::trials(),
         identities::trials(),
         installing::trials(),
         leadership::trials(),

@@ -136,6 +136,7 @@ impl Within {
                 ..AdmissionSettings::default()
             },
             limits: operator::MoveLimits::default(),
+            history: false,
         };
         let stop = CancellationToken::new();
         let clock = Arc::new(TrialClock(watch::Sender::new(SystemClock.now())));

@@ -244,7 +244,7 @@ fn commands_of_the_how_to_pages_do_what_the_pages_say() {
             }
         }
         for line in command_lines(&document) {
-            let of_cluster = ["--cluster", "rempart check", "rempart release", "rempart-backup", "|"];
+            let of_cluster = ["--cluster", "rempart audit", "rempart check", "rempart release", "rempart-backup", "|"];
             if !line.starts_with("rempart ") || of_cluster.iter().any(|what| line.contains(what)) {
                 continue;
             }

@@ -30,6 +30,7 @@ mod explored;
 mod facts;
 mod gathered;
 mod harmless;
+mod history;
 mod installed;
 mod manifests;
 mod monotonicity;

@@ -224,6 +224,27 @@ pub enum PodOwner<'a> {
     None(&'a str, &'a Pod),
 }
 
+impl<'a> PodOwner<'a> {
+    /// Its kind as it is written.
+    #[must_use]
+    pub fn kind_said(&self) -> &'a str {
+        match *self {
+            Self::Unknown(owner) => &owner.kind_said,
+            Self::Known(_, controller) => controller.spec.kind().as_str(),
+            Self::None(..) => WorkloadKind::Pod.as_str(),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        match *self {
+            Self::Known(name, _) | Self::None(name, _) => name,
+            Self::Unknown(owner) => &owner.name,
+        }
+    }
+}
+
 /// Pods that are moved together, since one controller makes them.
 #[derive(Debug)]
 pub struct OwnedPods<'a> {
@@ -295,21 +316,31 @@ impl<'a> OwnedPods<'a> {
     /// Its kind as it is written.
     #[must_use]
     pub fn kind_said(&self) -> &'a str {
-        match self.owner {
-            PodOwner::Unknown(owner) => &owner.kind_said,
-            PodOwner::Known(_, controller) => controller.spec.kind().as_str(),
-            PodOwner::None(..) => WorkloadKind::Pod.as_str(),
-        }
+        self.owner.kind_said()
     }
 
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &'a str {
-        match self.owner {
-            PodOwner::Known(name, _) | PodOwner::None(name, _) => name,
-            PodOwner::Unknown(owner) => &owner.name,
-        }
+        self.owner.name()
     }
+}
+
+/// A pod that has a node, under the policies that govern it.
+#[derive(Clone, Debug)]
+pub struct PlacedPod<'a> {
+    /// Its name, with its namespace.
+    pub key: &'a str,
+    /// The pod.
+    pub pod: &'a Pod,
+    /// What makes it anew.
+    pub owner: PodOwner<'a>,
+    /// Its node, where that is known.
+    pub node: Option<&'a NodeView<'a>>,
+    /// What it needs; never nothing.
+    pub requirements: Rc<PodRequirements<'a>>,
+    /// How it stands under each policy, in their order; empty where its node is not known.
+    pub compliance: Rc<[Compliance]>,
 }
 
 /// How everything that runs stands.
@@ -322,14 +353,38 @@ pub struct ComplianceReport<'a> {
     pub levels: BTreeMap<LevelRef<'a>, PodCounts>,
     /// Pods of which a policy refuses what is said, by the policy: a level or category that it does not know.
     pub unjudged: BTreeMap<&'a PolicyName, PodCounts>,
+    /// The pods that have a node, where they were asked for: see [`assess_listing`].
+    pub placed: Vec<PlacedPod<'a>>,
+    /// Of the pods that are gone, likewise.
+    pub departed: Vec<PlacedPod<'a>>,
 }
 
 /// Assesses all of `objects`.
 #[must_use]
 pub fn assess<'a>(objects: &ClusterObjects<'a>, facts: &PlacementFacts<'a>) -> ComplianceReport<'a> {
+    assessed(objects, facts, None)
+}
+
+/// Assesses all of `objects`, and lists each pod that has a node; those of `gone` too, which had one and are not there any
+/// more: by their names, judged as if they were, and counted nowhere.
+#[must_use]
+pub fn assess_listing<'a>(
+    objects: &ClusterObjects<'a>,
+    facts: &PlacementFacts<'a>,
+    gone: &'a [(String, Pod)],
+) -> ComplianceReport<'a> {
+    assessed(objects, facts, Some(gone))
+}
+
+fn assessed<'a>(
+    objects: &ClusterObjects<'a>,
+    facts: &PlacementFacts<'a>,
+    listed: Option<&'a [(String, Pod)]>,
+) -> ComplianceReport<'a> {
     let mut assessor = Assessor {
         objects,
         facts,
+        lists: listed.is_some(),
         resolver: RequirementsResolver::new(facts.world, false),
         verdicts: BTreeMap::new(),
         last: None,
@@ -340,6 +395,9 @@ pub fn assess<'a>(objects: &ClusterObjects<'a>, facts: &PlacementFacts<'a>) -> C
         if pod.phase != PodPhase::Done {
             assessor.pod(key, pod, &mut report);
         }
+    }
+    for (key, pod) in listed.into_iter().flatten() {
+        report.departed.extend(assessor.departed(key, pod));
     }
     report
 }
@@ -357,6 +415,16 @@ impl<'a> ClusterObjects<'a> {
     ) -> PodSensitivity<'a> {
         let controller = owner.and_then(|owner| self.controller(namespace, owner));
         PodSensitivity::new(statement, self.statements(namespace, controller), pod)
+    }
+
+    /// What makes `pod`, called `name` in `namespace`, anew.
+    fn pod_owner(&self, namespace: &str, name: &'a str, pod: &'a Pod) -> PodOwner<'a> {
+        match pod.owner.as_deref() {
+            Some(owner) => self
+                .maker(namespace, owner)
+                .map_or(PodOwner::Unknown(owner), |(name, found)| PodOwner::Known(name, found)),
+            None => PodOwner::None(name, pod),
+        }
     }
 
     /// What makes the pods of `owner` in `namespace` anew, with its name: a Deployment, of a `ReplicaSet` that is its.
@@ -400,6 +468,8 @@ struct LastPod<'a> {
 struct Assessor<'s, 'a> {
     objects: &'s ClusterObjects<'a>,
     facts: &'s PlacementFacts<'a>,
+    /// Whether pods that have a node are listed.
+    lists: bool,
     resolver: RequirementsResolver<'a>,
     /// By requirements and pool.
     verdicts: BTreeMap<(usize, Option<&'a PoolName>), Rc<[Compliance]>>,
@@ -475,13 +545,7 @@ impl<'a> Assessor<'_, 'a> {
         }
         let objects = self.objects;
         let owned = report.workloads.entry(uid).or_insert_with(|| {
-            let owner = match pod.owner.as_deref() {
-                Some(owner) => objects
-                    .maker(namespace, owner)
-                    .map_or(PodOwner::Unknown(owner), |(name, found)| PodOwner::Known(name, found)),
-                None => PodOwner::None(name, pod),
-            };
-            OwnedPods::new(uid, namespace, owner, Rc::clone(&required))
+            OwnedPods::new(uid, namespace, objects.pod_owner(namespace, name, pod), Rc::clone(&required))
         });
         let node = pod.node.as_deref().and_then(|node| self.facts.node(node));
         let verdicts = node.map_or_else(|| Rc::from([]), |node| verdicts(&mut self.verdicts, &required, node));
@@ -496,6 +560,10 @@ impl<'a> Assessor<'_, 'a> {
         if let Some(node) = node {
             let count = owned.nodes.entry(node.name).or_default();
             *count = count.saturating_add(1);
+        }
+        if self.lists && pod.node.is_some() && !required.is_ungoverned() {
+            let (requirements, compliance) = (Rc::clone(&required), Rc::clone(&verdicts));
+            report.placed.push(PlacedPod { key, pod, owner: owned.owner, node, requirements, compliance });
         }
         let worst = verdicts.iter().copied().max().unwrap_or(Compliance::Compliant);
         owned.pods.add(&PodCounts::of(pod, worst));
@@ -512,6 +580,19 @@ impl<'a> Assessor<'_, 'a> {
                 owned.misplaced.push(misplaced);
             }
         }
+    }
+
+    /// Where a pod stood that is gone. By its controllers as they are now, which may be gone too, and by itself.
+    fn departed(&mut self, key: &'a str, pod: &'a Pod) -> Option<PlacedPod<'a>> {
+        let (namespace, name) = split(key);
+        let (requirements, _) = self.whose(namespace, pod);
+        if requirements.is_ungoverned() {
+            return None;
+        }
+        let node = self.facts.node(pod.node.as_deref()?);
+        let compliance = node.map_or_else(|| Rc::from([]), |node| verdicts(&mut self.verdicts, &requirements, node));
+        let owner = self.objects.pod_owner(namespace, name, pod);
+        Some(PlacedPod { key, pod, owner, node, requirements, compliance })
     }
 
     /// What `pod` needs, and who makes it anew: nobody where that is `None`.

@@ -113,7 +113,7 @@ impl ControlPlane {
 
 /// Whether it is an argument of `rempart run` alone.
 fn is_about_moves(argument: &OsStr) -> bool {
-    ["--move-at-most=", "--stop-moves-above="]
+    ["--move-at-most=", "--stop-moves-above=", "--history="]
         .iter()
         .any(|known| argument.as_encoded_bytes().starts_with(known.as_bytes()))
 }

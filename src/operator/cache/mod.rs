@@ -27,7 +27,7 @@ use crate::{
     api::{CloudProvider, PlacementPolicy, PlacementPool},
 };
 use rempart_core::{
-    cluster_objects::{ClusterObjects, Controller, ControllersByKind, Pod},
+    cluster_objects::{ClusterObjects, Controller, ControllersByKind, Pod, PodPhase},
     namespace::Namespace,
     volume::{Claim, Volume},
     workload::WorkloadKind,
@@ -72,6 +72,8 @@ pub struct ClusterCache {
     pub revisions: CacheRevisions,
     /// What has changed of the facts by which pods may be where they are, since it was last taken.
     fact_changes: FactChanges,
+    /// The pods that had a node and are gone, since they were last taken; nothing where nobody asks for them.
+    departures: Option<Departures>,
     /// Up to which revision of nodes these are assigned to pools.
     assigned: LastSeen<Revision>,
     shared: SharedValues,
@@ -181,7 +183,20 @@ impl ClusterCache {
         std::mem::take(&mut self.fact_changes)
     }
 
+    /// From now on keeps the pods that go, for [`Self::take_departures`].
+    pub fn keep_departures(&mut self) {
+        self.departures = Some(Departures::default());
+    }
+
+    /// The pods that had a node and are gone, since this was last asked.
+    pub fn take_departures(&mut self) -> Departures {
+        self.departures.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     fn observe_workload(&mut self, observation: Observation) {
+        if let (Some(departures), Observation::Pod(change)) = (&mut self.departures, &observation) {
+            departures.observe(change, &self.pods);
+        }
         let shared = &mut self.shared;
         let touched = match observation {
             Observation::Pod(change) => self.pods.observe(change.map(|mut pod| {
@@ -340,6 +355,37 @@ pub struct FactChanges {
     pub nodes: BTreeSet<String>,
     /// Whether any namespace may have other labels, as after a list.
     pub all: bool,
+}
+
+/// Pods that had a node and are gone: one that came and went between two looks is seen here alone.
+#[derive(Debug, Default)]
+pub struct Departures {
+    /// Each by its name, as it was last known.
+    pub pods: Vec<(String, Pod)>,
+    /// How many more there were than find room.
+    pub left_out: u64,
+}
+
+impl Departures {
+    /// So many are kept.
+    const MOST: usize = 10_000;
+
+    fn observe(&mut self, change: &WatchChange<Pod>, known: &ObjectStore<Pod>) {
+        let (name, went) = match change {
+            WatchChange::Deleted(name, _) | WatchChange::Passed(name, _) => (name, known.get(name)),
+            WatchChange::Applied(name, pod) => {
+                let before = known.get(name).filter(|before| before.uid != pod.uid || pod.phase == PodPhase::Done);
+                (name, before)
+            }
+            _ => return,
+        };
+        let Some(went) = went.filter(|pod| pod.node.is_some() && pod.phase != PodPhase::Done) else { return };
+        if self.pods.len() < Self::MOST {
+            self.pods.push((name.clone(), went.clone()));
+        } else {
+            self.left_out = self.left_out.saturating_add(1);
+        }
+    }
 }
 
 /// The stores of admission policies and bindings, by kind.

@@ -27,6 +27,7 @@ use super::{
         admission::{AdmissionReconciler, propagation::Propagation},
         earliest,
         events::EventReconciler,
+        history::{self, HistoryReconciler},
         migration::MigrationReconciler,
         node_labels::NodeLabelReconciler,
         records::RecordReconciler,
@@ -68,6 +69,7 @@ pub struct Engine {
     records: RecordReconciler,
     statuses: StatusReconciler,
     events: EventReconciler,
+    history: HistoryReconciler,
     writes: WriteQueue,
     wake: Option<Instant>,
     reports: CycleReportLog,
@@ -77,8 +79,12 @@ impl Engine {
     /// An engine that has seen nothing, and does not lead.
     #[must_use]
     pub fn new(settings: Settings, metrics: Metrics) -> Self {
+        let mut cache = ClusterCache::default();
+        if settings.history.is_some() {
+            cache.keep_departures();
+        }
         Self {
-            cache: ClusterCache::default(),
+            cache,
             evaluation: Evaluation::default(),
             catalogue: LastSeen::default(),
             membership: LastSeen::default(),
@@ -91,6 +97,7 @@ impl Engine {
             records: RecordReconciler::new(metrics.clone()),
             statuses: StatusReconciler::new(metrics.clone()),
             events: EventReconciler::new(metrics.clone()),
+            history: HistoryReconciler::new(settings.history.clone()),
             writes: WriteQueue::default(),
             wake: None,
             reports: CycleReportLog::default(),
@@ -148,6 +155,16 @@ impl Engine {
     #[must_use]
     pub fn reports(&self) -> CycleReportLog {
         self.reports.clone()
+    }
+
+    /// What is to be told on standard output of what ran where, since this was last asked, line by line.
+    pub fn take_history(&mut self) -> Vec<String> {
+        self.history.take_lines()
+    }
+
+    /// The process ends: no more is told of what runs.
+    pub fn end_history(&mut self, at: Timestamp) {
+        self.history.end(at);
     }
 
     /// Takes in what was observed.
@@ -221,7 +238,10 @@ impl Engine {
         self.metrics.set_retired_keys(self.stamps.stamps().retired().len());
         let exempt = self.settings.admission.exempt.iter().map(String::as_str);
         self.metrics.set_exempt_sensitive(exempt.map(|name| (name, self.cache.sensitive_in(name))));
-        let derived = DerivedState::while_moving(self.migration.on_the_move());
+        let looks = self.settings.is(OperatorComponent::Placement)
+            && self.history.begins_look(&self.cache, &self.evaluation, clocks);
+        let (listed, left_out) = history::listed(looks, &mut self.cache);
+        let derived = DerivedState::while_moving(self.migration.on_the_move()).listing(listed);
         let facts = (&self.cache, &self.evaluation, &self.stamps, &self.settings);
         let mut view = ClusterView::new(facts, &self.writes, self.admission.propagation(), &derived);
         let mut due = Vec::new();
@@ -247,6 +267,8 @@ impl Engine {
                 holds.add(HoldReason::PoliciesMissing, format!("PlacementPolicy {name}"));
             }
             report.hold(CycleStage::NodeLabels, &holds);
+            // Of what runs without them nobody knows what there is to tell.
+            self.history.end(clocks.wall);
             self.wake_at(wake);
             return due;
         }
@@ -261,6 +283,8 @@ impl Engine {
         (view.migrations, view.breaker) = (self.migration.statuses(), Some(self.migration.breaker()));
         // 4. What became of each workload.
         take(CycleStage::Records, self.records.reconcile(&view, clocks), &mut self.events);
+        self.history.tell_lowered(self.records.take_lowered(), clocks);
+        take(CycleStage::History, self.history.reconcile(&view, left_out, clocks), &mut self.events);
         view.level_counts = Some(self.records.level_counts());
         // 5. What became of what people declare.
         take(CycleStage::Statuses, self.statuses.reconcile(&view, clocks), &mut self.events);
@@ -389,7 +413,8 @@ impl Engine {
         // What is only kept for writes would otherwise be kept for ever.
         self.node_labels.clear();
         self.events.clear();
-        drop(self.cache.take_fact_changes());
+        self.history.end(clocks.wall);
+        drop((self.cache.take_fact_changes(), self.cache.take_departures()));
         if self.writes.is_idle() {
             self.cache.drop_tombstones();
         }

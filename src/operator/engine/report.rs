@@ -27,6 +27,8 @@ pub enum CycleStage {
     Migration,
     /// Records of workloads.
     Records,
+    /// The log of what ran where.
+    History,
     /// Statuses of providers, pools and policies.
     Statuses,
     /// Events.

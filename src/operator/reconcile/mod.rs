@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod events;
+pub mod history;
 pub mod migration;
 pub mod node_labels;
 pub mod records;

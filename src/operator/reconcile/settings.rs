@@ -1,6 +1,7 @@
 //! Settings of the operator that reconcilers follow: its component, what admission is told, concurrency and limits of
 //! migration.
 
+use super::history::HistorySettings;
 use crate::{
     admission::{AdmissionKind, AdmissionSettings, installed::InstalledAdmission},
     operator::component::OperatorComponent,
@@ -19,6 +20,8 @@ pub struct Settings {
     pub concurrency: usize,
     /// How much may move at a time.
     pub limits: MoveLimits,
+    /// Whether history is told, and as whom.
+    pub history: Option<HistorySettings>,
 }
 
 impl Settings {

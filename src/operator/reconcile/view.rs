@@ -23,8 +23,8 @@ use crate::operator::{
     write::queue::WriteQueue,
 };
 use rempart_core::{
-    cluster_objects::{ClusterObjects, NodeView, NodeViewLabels, ObjectUid},
-    compliance::{ComplianceReport, PlacementFacts, assess},
+    cluster_objects::{ClusterObjects, NodeView, NodeViewLabels, ObjectUid, Pod},
+    compliance::{ComplianceReport, PlacementFacts, assess, assess_listing},
     name::{PolicyName, PoolName},
     selector::Labels,
 };
@@ -37,6 +37,8 @@ static NONE: Labels = BTreeMap::new();
 pub struct DerivedState<'a> {
     /// What is on the move.
     moving: BTreeSet<ObjectUid>,
+    /// The pods that are gone, where the report lists every pod that has a node.
+    listed: Option<Vec<(String, Pod)>>,
     propagated: OnceCell<BTreeSet<PolicyName>>,
     lingering: OnceCell<BTreeSet<PolicyName>>,
     exempt: OnceCell<BTreeSet<String>>,
@@ -48,6 +50,12 @@ impl DerivedState<'_> {
     /// Nothing derived yet, while these are on the move.
     pub fn while_moving(moving: BTreeSet<ObjectUid>) -> Self {
         Self { moving, ..Self::default() }
+    }
+
+    /// Has the report list every pod that has a node, and these, which are gone.
+    #[must_use]
+    pub fn listing(self, gone: Option<Vec<(String, Pod)>>) -> Self {
+        Self { listed: gone, ..self }
     }
 }
 
@@ -160,7 +168,10 @@ impl<'a> ClusterView<'a> {
 
     /// How everything that runs stands.
     pub fn report(&self) -> &'a ComplianceReport<'a> {
-        self.derived.report.get_or_init(|| assess(&self.objects(), &self.facts()))
+        self.derived.report.get_or_init(|| match &self.derived.listed {
+            Some(gone) => assess_listing(&self.objects(), &self.facts(), gone),
+            None => assess(&self.objects(), &self.facts()),
+        })
     }
 }
 

@@ -146,6 +146,8 @@ pub struct SimulatedCluster {
     wall: Timestamp,
     monotonic: Instant,
     failures: Vec<InjectedFailure>,
+    /// What was told of what ran where, and not taken yet.
+    history: Vec<String>,
 }
 
 /// So many cycles follow upon each other at one instant before it counts as a loop.
@@ -163,7 +165,15 @@ impl SimulatedCluster {
         }
         engine.lead(true);
         let monotonic = Instant::now();
-        Self { engine, objects: BTreeMap::new(), version: 0, wall, monotonic, failures: Vec::new() }
+        Self {
+            engine,
+            objects: BTreeMap::new(),
+            version: 0,
+            wall,
+            monotonic,
+            failures: Vec::new(),
+            history: Vec::new(),
+        }
     }
 
     /// Creates `object`, or merges it into the one that is there (RFC 7386), and returns what it is called.
@@ -226,6 +236,11 @@ impl SimulatedCluster {
         self.engine.reports().latest()
     }
 
+    /// What was told on standard output of what ran where since this was last asked, line by line.
+    pub fn take_history(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.history)
+    }
+
     /// The wall clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -262,6 +277,7 @@ impl SimulatedCluster {
     fn run(&mut self, writes: &mut Vec<SimulatedWrite>) {
         for _ in 0..CYCLES {
             let requests = self.engine.cycle(self.wall, self.monotonic);
+            self.history.extend(self.engine.take_history());
             if requests.is_empty() {
                 return;
             }

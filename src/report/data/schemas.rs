@@ -3,6 +3,8 @@
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
+use crate::report::history::HistoryReport;
+
 use super::{DoctorReport, DrillReport, FailureReport, ImpactReport, LintReport, PlanReport};
 
 /// A JSON Schema, with the name of its file.
@@ -18,6 +20,7 @@ pub struct JsonSchemaFile {
 #[must_use]
 pub fn all() -> Vec<JsonSchemaFile> {
     vec![
+        JsonSchemaFile { file: "audit-v1.json", text: text::<HistoryReport<'_>>() },
         JsonSchemaFile { file: "doctor-v1.json", text: text::<DoctorReport<'_>>() },
         JsonSchemaFile { file: "drill-v1.json", text: text::<DrillReport<'_>>() },
         JsonSchemaFile { file: "failure-v1.json", text: text::<FailureReport<'_>>() },

@@ -35,7 +35,7 @@ const WIDEST: usize = 160;
 const COMFORTABLE: usize = 100;
 
 /// An empty report for `layout`.
-fn page(layout: TextLayout) -> TextPage {
+pub(super) fn page(layout: TextLayout) -> TextPage {
     TextPage::new(TextLayout { width: layout.width.clamp(NARROWEST, WIDEST), ..layout })
 }
 

@@ -82,6 +82,7 @@ impl SkewedReplica {
                 ..AdmissionSettings::default()
             },
             limits: MoveLimits::default(),
+            history: false,
         };
         let (clock, stop) = (Arc::new(SkewedClock(watch::Sender::new(Duration::ZERO))), CancellationToken::new());
         let mut task = JoinSet::new();

@@ -10,8 +10,9 @@ use std::fmt::Write as _;
 use anyhow::{Context, bail};
 use rempart::{
     admission::{AdmissionSettings, installed::InstalledAdmission},
+    history::chain::unseal,
     operator::{
-        MoveLimits, Settings,
+        HistorySettings, MoveLimits, Settings,
         component::OperatorComponent,
         simulation::{SimulatedCluster, SimulatedWrite},
     },
@@ -19,7 +20,7 @@ use rempart::{
 use rempart_core::instant::Timestamp;
 use serde_json::Value;
 
-use self::script::{Expectation, ObjectField, ReportFormat, ScriptCommand, ScriptStep};
+use self::script::{Expectation, HistoryFormat, ObjectField, ReportFormat, ScriptCommand, ScriptStep};
 
 /// When every simulation begins, in seconds of Unix time: 2026-03-01T12:00:00Z.
 const BEGIN: i64 = 1_772_366_400;
@@ -40,7 +41,8 @@ pub fn simulate(text: &str) -> anyhow::Result<String> {
     let components = OperatorComponent::ALL;
     let (concurrency, limits) = (CONCURRENCY, MoveLimits::default());
     let installed = InstalledAdmission::of_release("rempart-system", &admission.exempt, &admission.mutation)?;
-    let settings = Settings { components, admission, installed, concurrency, limits };
+    let history = Some(HistorySettings { replica: "simulated".to_owned() });
+    let settings = Settings { components, admission, installed, concurrency, limits, history };
     let mut cluster = SimulatedCluster::new(settings, Timestamp::from_seconds(BEGIN));
     let mut output = String::new();
     for step in script::read(text)? {
@@ -88,6 +90,22 @@ fn take(cluster: &mut SimulatedCluster, step: ScriptStep, output: &mut String) -
             writeln!(output, "> report")?;
             held(&cluster.report().to_json(), output)?;
         }
+        ScriptStep::Run(ScriptCommand::History(format)) => {
+            writeln!(output, "> history")?;
+            let mut quiet = 0_u32;
+            for told in cluster.take_history() {
+                match format {
+                    HistoryFormat::Lines => writeln!(output, "{told}")?,
+                    // Of a long time in which nothing happens one line is enough.
+                    HistoryFormat::Told if told.contains("\"kind\":\"Alive\"") => quiet = quiet.saturating_add(1),
+                    HistoryFormat::Told => {
+                        quiet_times(&mut quiet, output)?;
+                        writeln!(output, "  {}", entry(&told)?)?;
+                    }
+                }
+            }
+            quiet_times(&mut quiet, output)?;
+        }
         ScriptStep::Run(ScriptCommand::Expect(Expectation { object, at, value })) => {
             let key = object.key();
             let found = cluster.get(&key).and_then(|object| object.pointer(&at));
@@ -112,6 +130,22 @@ fn held(report: &Value, output: &mut String) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// How often it was told that nothing has changed.
+fn quiet_times(quiet: &mut u32, output: &mut String) -> std::fmt::Result {
+    match std::mem::take(quiet) {
+        0 => Ok(()),
+        times => writeln!(output, "  Alive, {times} times"),
+    }
+}
+
+/// When an entry of history was told, and what it says.
+fn entry(told: &str) -> anyhow::Result<String> {
+    let found = unseal(told).map_err(anyhow::Error::msg)?;
+    let event = found.event.map_err(anyhow::Error::msg)?;
+    let time = found.link.at.strftime("%H:%M:%S%.3f");
+    Ok(format!("{time} {}", serde_json::to_string(&event)?))
 }
 
 fn line(write: &SimulatedWrite) -> String {

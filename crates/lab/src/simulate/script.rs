@@ -36,6 +36,8 @@ pub(super) enum ScriptCommand {
     Show(ObjectField),
     /// Prints why nothing more was written in the latest cycle.
     Report(ReportFormat),
+    /// Prints what was told of what ran where, since this was last asked.
+    History(HistoryFormat),
     /// Ends the script with an error unless a field is what it says; without `value`, unless it is not there.
     Expect(Expectation),
 }
@@ -92,6 +94,16 @@ pub(super) enum ReportFormat {
     Held,
     /// All of it, as JSON.
     Json,
+}
+
+/// How history is printed.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum HistoryFormat {
+    /// What each entry says, without its place in the chain.
+    Told,
+    /// Every line as it was told.
+    Lines,
 }
 
 /// Which writes fail, and how.

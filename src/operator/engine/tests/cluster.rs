@@ -66,7 +66,8 @@ impl Cluster {
         let components = OperatorComponent::ALL;
         let installed =
             InstalledAdmission::of_release("rempart-system", &admission.exempt, &admission.mutation).unwrap();
-        let settings = Settings { components, admission, installed, concurrency: 2, limits: MoveLimits::default() };
+        let limits = MoveLimits::default();
+        let settings = Settings { components, admission, installed, concurrency: 2, limits, history: None };
         let mut engine = Engine::new(settings, Metrics::new(OperatorComponent::Placement));
         engine.lead(true);
         Self {

@@ -109,7 +109,7 @@ fn events(
     let lost = !compliant.holds && held(1) == Some(true);
     let stopped = migrating.reason == conditions::MOVE_STOPPED && !before.is_some_and(|before| before.stopped);
     let of = |reason, note| EventRequest::of_workload(&entry.identity, entry.uid, reason, note, at);
-    let lowered = lowered.iter().map(|LoweredLevel { policy, from, to, source }| {
+    let lowered = lowered.iter().map(|LoweredLevel { policy, from, to, source, .. }| {
         let says = match source {
             SensitivitySource::Namespace => "as its namespace says",
             SensitivitySource::Workload => "as the workload says",
@@ -265,7 +265,8 @@ fn lowered(planned: &PlannedWorkload<'_>, before: Option<&RecordDigest>) -> Vec<
         let mut above = now.policy.levels.iter().skip(now.rank.saturating_add(1)).map(|level| level.name.as_str());
         let from = above.find(|level| before.says_level(policy, level))?;
         let to = now.level.to_string();
-        Some(LoweredLevel { policy: policy.to_owned(), from: from.to_owned(), to, source: now.source })
+        let workload = planned.workload.identity.clone();
+        Some(LoweredLevel { workload, policy: policy.to_owned(), from: from.to_owned(), to, source: now.source })
     });
     lowered.collect()
 }

@@ -33,7 +33,7 @@ use crate::operator::{
     metrics::Metrics,
     write::{EventRequest, WriteFailure, WriteRequest, WriteTarget},
 };
-use rempart_core::sensitivity::SensitivitySource;
+use rempart_core::{sensitivity::SensitivitySource, workload::WorkloadIdentity};
 
 /// How often everything that runs is looked at while it keeps changing.
 const PACE: Duration = Duration::from_secs(2);
@@ -74,12 +74,18 @@ struct RecordWrite {
 }
 
 /// A level by which a workload was placed under a policy that now places it by a lower one.
-struct LoweredLevel {
-    policy: String,
-    from: String,
-    to: String,
+#[derive(Clone, Debug)]
+pub struct LoweredLevel {
+    /// The workload.
+    pub workload: WorkloadIdentity,
+    /// The policy.
+    pub policy: String,
+    /// The level before.
+    pub from: String,
+    /// The level now.
+    pub to: String,
     /// Who says what holds now.
-    source: SensitivitySource,
+    pub source: SensitivitySource,
 }
 
 /// How the records stand.
@@ -98,6 +104,8 @@ pub struct RecordReconciler {
     /// The last record that was asked for: the next comparison goes on after it, so that each has its turn.
     cursor: String,
     levels: PolicyLevelCounts,
+    /// The levels that were lowered since they were last taken.
+    lowered: Vec<LoweredLevel>,
     metrics: Metrics,
 }
 
@@ -110,6 +118,11 @@ impl RecordReconciler {
     /// What runs of the levels of each policy, least sensitive first.
     pub fn level_counts(&self) -> &PolicyLevelCounts {
         &self.levels
+    }
+
+    /// The levels that were lowered since this was last asked, each once.
+    pub fn take_lowered(&mut self) -> Vec<LoweredLevel> {
+        std::mem::take(&mut self.lowered)
     }
 
     /// A write that was due is not made now: its record is compared again, and where it waits out failures when these are
@@ -175,6 +188,7 @@ impl Reconciler for RecordReconciler {
                     for LoweredLevel { policy, from, .. } in &lowered {
                         self.metrics.level_lowered(policy, from);
                     }
+                    self.lowered.extend(lowered);
                 }
                 untold.retain(|before| events.iter().all(|event| event.reason != before.reason));
                 untold.extend(events);
