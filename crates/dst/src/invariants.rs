@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use rempart_audit::{ClusterFacts, NodeClearance, PlacementNeed, undemanded_keys};
+use rempart_audit::{ClusterFacts, NodeClearance, PlacementDemand, PlacementNeed, undemanded_keys};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -164,7 +164,10 @@ impl Witness {
             let (name, keys) = (text(pod, "/metadata/name"), undemanded_keys(&facts, pod));
             // A key that is retired stays where it was granted, and keeps nobody waiting there.
             let is_offered = state.all("nodes").any(|node| selects(pod.pointer("/spec/nodeSelector"), node));
-            if !keys.is_empty() && !is_offered {
+            // Whoever asks for what no policy knows would be refused, and is kept.
+            let need = PlacementNeed::of(&facts, text(pod, "/metadata/namespace"), pod);
+            let is_known = need.demands.iter().all(|demand| !matches!(demand, PlacementDemand::Unknown { .. }));
+            if !keys.is_empty() && !is_offered && is_known {
                 self.violated(at, &format!("at the end pod {name} waits for {keys:?}, which no policy demands"));
             }
         }

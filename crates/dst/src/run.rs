@@ -83,6 +83,7 @@ impl Replica {
                 ..AdmissionSettings::default()
             },
             limits: MoveLimits::default(),
+            history: false,
         };
         let clock = Arc::new(self.clock.clone());
         self.task = Some(tokio::spawn(operator::run(client, options, clock, CancellationToken::new())));
