@@ -43,7 +43,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{
-    AdmissionSettings, exempt_namespaces,
+    AdmissionSettings, MutationMode, exempt_namespaces,
     installed::{InstalledAdmission, InstalledError},
 };
 
@@ -150,10 +150,7 @@ pub async fn run(
         }
         "http"
     });
-    let asked = async {
-        preflight::check(&client, &*clock, &mutation).await?;
-        Ok::<_, Error>(preflight::admission_owners(&client, &mutation).await)
-    };
+    let asked = ask_first(&client, &*clock, &mutation);
     // However long the API server is away: who waits for it is alive.
     let owners = tokio::select! {
         biased;
@@ -233,6 +230,16 @@ pub async fn run(
         webhook.drain().await;
     }
     Ok(())
+}
+
+/// What must be known before anything else: that the API server can do what is asked of it, and who owns what is made there.
+async fn ask_first(
+    client: &Client,
+    clock: &dyn Clock,
+    mutation: &MutationMode,
+) -> Result<preflight::AdmissionOwners, Error> {
+    preflight::check(client, clock, mutation).await?;
+    Ok(preflight::admission_owners(client, mutation).await)
 }
 
 /// What reconcilers follow, of what the process is told.

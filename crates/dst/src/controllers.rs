@@ -60,7 +60,7 @@ pub(crate) fn selects(selector: Option<&Value>, node: &Value) -> bool {
     asked.into_iter().all(|(key, value)| at(node, "/metadata/labels").and_then(|labels| labels.get(key)) == Some(value))
 }
 
-/// The node that alone a pod of a DaemonSet is for.
+/// The node that alone a pod of a `DaemonSet` is for.
 fn target(pod: &Value) -> Option<&str> {
     let found = at(
         pod,

@@ -84,12 +84,12 @@ impl Witness {
         let lease = state.get(&("leases", "rempart-system".to_owned(), link.lease.to_owned()));
         let (at, now) = (state.epoch.elapsed(), state.epoch.now());
         drop(state);
-        let holds = lease.as_ref().is_ok_and(|lease| text(lease, "/spec/holderIdentity") == link.identity);
-        if !holds {
-            let holder = lease.as_ref().map(|lease| text(lease, "/spec/holderIdentity").to_owned()).unwrap_or_default();
+        let is_held = lease.as_ref().is_ok_and(|lease| text(lease, "/spec/holderIdentity") == link.identity);
+        if !is_held {
+            let by = lease.as_ref().map(|lease| text(lease, "/spec/holderIdentity").to_owned()).unwrap_or_default();
             self.violated(
                 at,
-                &format!("{} sends {write:?} at {now} while {holder:?} holds the lease {}", link.identity, link.lease),
+                &format!("{} sends {write:?} at {now} while {by:?} holds the lease {}", link.identity, link.lease),
             );
         }
     }
@@ -123,7 +123,7 @@ impl Witness {
     pub(crate) fn look(&self, state: &ServerState) {
         let (at, now) = (state.epoch.elapsed(), Instant::now());
         let facts = facts(state);
-        let mut stale = BTreeMap::new();
+        let mut outdated = BTreeMap::new();
         for node in state.all("nodes") {
             let name = text(node, "/metadata/name");
             for key in wrong_stamps(&facts, node) {
@@ -132,7 +132,7 @@ impl Witness {
                 if now.duration_since(since) >= STAMP_BOUND {
                     self.violated(at, &format!("node {name} carries {key} for {STAMP_BOUND:?} beyond its clearance"));
                 }
-                stale.insert((name.to_owned(), key), since);
+                outdated.insert((name.to_owned(), key), since);
             }
         }
         let counts = taken(state);
@@ -143,7 +143,7 @@ impl Witness {
             }
         }
         self.with(|seen| {
-            seen.stale = stale;
+            seen.stale = outdated;
             seen.had_place.extend(placed.into_iter().map(|pod| (pod, now)));
         });
     }

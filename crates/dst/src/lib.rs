@@ -9,6 +9,8 @@
 //! leases. What is not: the API server ([`server`]) keeps objects, versions, watches and conflicts and evaluates no CEL;
 //! controllers, scheduler and kubelets ([`controllers`]) do what those of Kubernetes would, in short.
 
+#![allow(clippy::indexing_slicing, reason = "values of JSON, which an index finds or makes")]
+
 mod call;
 mod controllers;
 mod invariants;

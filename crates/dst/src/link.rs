@@ -139,7 +139,7 @@ async fn answer(
         Fate::Answered | Fate::AnswerLost => {}
     }
     if let Call::Watch { kind, from, seconds } = call {
-        return Ok(watch(server, link, kind, from, seconds));
+        return Ok(watch(&server, link, kind, from, seconds));
     }
     let name = call.write().map(|name| match &call {
         Call::Create { .. } => format!("{name}{}", created(&body)),
@@ -305,10 +305,10 @@ struct WatchState {
 }
 
 /// How often a watch that has nothing to tell says up to where it has nothing.
-const BOOKMARKS: Duration = Duration::from_secs(60);
+const BOOKMARKS: Duration = Duration::from_mins(1);
 
 fn watch(
-    server: Arc<ApiServer>,
+    server: &Arc<ApiServer>,
     link: Arc<ReplicaLink>,
     kind: &'static ResourceKind,
     from: u64,
@@ -318,16 +318,16 @@ fn watch(
     if from < server.state().forgotten {
         let gone = Refusal::new(410, "Expired", "too old resource version").status();
         let told = futures::stream::iter([Ok::<_, BoxError>(frame("ERROR", &gone))]);
-        return respond(&server, 200, StreamBody::new(told).boxed_unsync());
+        return respond(server, 200, StreamBody::new(told).boxed_unsync());
     }
     let ends = Instant::now() + Duration::from_secs(seconds);
-    let state = WatchState { server: Arc::clone(&server), link, kind, told: from, seen: 0, ends, is_over: false };
+    let state = WatchState { server: Arc::clone(server), link, kind, told: from, seen: 0, ends, is_over: false };
     let events = futures::stream::unfold(state, |mut state| async move {
         let event = state.next().await?;
         Some((event, state))
     });
     let body: Pin<Box<dyn futures::Stream<Item = Result<Frame<Bytes>, BoxError>> + Send>> = Box::pin(events);
-    respond(&server, 200, StreamBody::new(body).boxed_unsync())
+    respond(server, 200, StreamBody::new(body).boxed_unsync())
 }
 
 impl WatchState {

@@ -29,8 +29,8 @@ use crate::{
 };
 
 /// For how long things happen, and for how long then nothing does.
-const STORY: Duration = Duration::from_secs(120);
-const QUIET: Duration = Duration::from_secs(180);
+const STORY: Duration = Duration::from_mins(2);
+const QUIET: Duration = Duration::from_mins(3);
 /// For so long at the end nothing may be written.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How often controllers look.
@@ -107,7 +107,7 @@ async fn run(seed: u64) -> anyhow::Result<RunOutcome> {
     let epoch = Epoch::at(story::BEGIN.parse().context("the beginning")?);
     let server = Arc::new(ApiServer::new(epoch));
     let witness = Arc::new(Witness::default());
-    let storm = Arc::new(AtomicBool::new(true));
+    let is_rough = Arc::new(AtomicBool::new(true));
     let exempt = EXEMPT.map(str::to_owned);
     let installed = objects_of_release("rempart-system", &exempt, &MutationMode::Policies)?;
     server.change(|state| story::begin(state, installed));
@@ -117,7 +117,7 @@ async fn run(seed: u64) -> anyhow::Result<RunOutcome> {
         .map(|(identity, half)| {
             let component = if half == 0 { OperatorComponent::Placement } else { OperatorComponent::Admission };
             Replica {
-                link: Arc::new(ReplicaLink::new(identity, component.name(), dice.fork(), Arc::clone(&storm))),
+                link: Arc::new(ReplicaLink::new(identity, component.name(), dice.fork(), Arc::clone(&is_rough))),
                 clock: MachineClock::new(epoch, dice.millis(1_000..1_000_000)),
                 component,
                 task: None,
@@ -143,7 +143,7 @@ async fn run(seed: u64) -> anyhow::Result<RunOutcome> {
             told.push((epoch.elapsed(), format!("replica {} ended", ended.link.identity)));
         }
     }
-    storm.store(false, Ordering::Relaxed);
+    is_rough.store(false, Ordering::Relaxed);
     for replica in &mut replicas {
         replica.clock.set_ahead(0);
         replica.link.set_cut(false);

@@ -113,6 +113,9 @@ pub(crate) struct LoggedChange {
     pub(crate) object: Arc<Value>,
 }
 
+/// A page of a list: the objects, the version, and what is asked for to go on.
+pub(crate) type ListPage = (Vec<Arc<Value>>, u64, Option<String>);
+
 /// What it keeps.
 #[derive(Debug)]
 pub(crate) struct ServerState {
@@ -294,13 +297,8 @@ impl ServerState {
         self.remove(key);
     }
 
-    /// A page of a list: the objects, the version, and what is asked for to go on.
-    pub(crate) fn list(
-        &mut self,
-        plural: &'static str,
-        page: usize,
-        go_on: Option<&str>,
-    ) -> Result<(Vec<Arc<Value>>, u64, Option<String>), Refusal> {
+    /// A page of a list, of so many objects at most.
+    pub(crate) fn list(&mut self, plural: &'static str, page: usize, go_on: Option<&str>) -> Result<ListPage, Refusal> {
         let (all, version) = match go_on {
             None => (self.all(plural).cloned().collect(), self.version),
             Some(token) => self.pages.remove(token).ok_or_else(|| {

@@ -331,11 +331,11 @@ fn a_deadline_that_becomes_earlier_is_announced_again_and_one_that_becomes_later
     let told = ["shop/db-0 at 1970-01-03T12:00:00Z", "shop/db-1 at 1970-01-03T12:00:00Z"].map(str::to_owned);
     assert_eq!(story.look(49).1, told);
     story.refuse(49);
-    let owner = *story.scene.assessed(|_, _, report| report.workloads.keys().next().copied()).as_ref().unwrap();
+    let wanted = *story.scene.assessed(|_, _, report| report.workloads.keys().next().copied()).as_ref().unwrap();
     let is_due = |story: &Story, hours| {
         let now = NOW.after(Duration::from_hours(hours));
         story.scene.assessed(|_, _, report| {
-            let owned = &report.workloads[&owner];
+            let owned = &report.workloads[&wanted];
             let deadlines = owned
                 .misplaced
                 .iter()
