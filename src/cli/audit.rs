@@ -1,6 +1,7 @@
 //! `rempart audit`: what ran where, who lowered what, which exceptions held, from the log that the operator writes.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
@@ -19,6 +20,7 @@ use crate::{
     history::{
         answer::{HistoryQuestion, answer, told_span},
         audit_events::AuditEvents,
+        entry::HistoryEvent,
         lines::FoundLines,
         log::{HistoryLog, TimeSpan},
     },
@@ -122,12 +124,14 @@ impl AuditCommand {
         let told = told_span(&log);
         let (Some(from), Some(until)) = (from.or(told.map(|told| told.from)), to.or(told.map(|told| told.until)))
         else {
-            bail!(
-                "nothing was judged: there is no entry of history in the {} that could be read; the operator writes them to \
-                 standard output, unless it is told --history=false",
-                rempart_core::text::counted(usize::try_from(found.read).unwrap_or(usize::MAX), "line", "lines")
-            );
+            bail!("{}", nothing_found(&found));
         };
+        if log.chains.is_empty() {
+            bail!("{}", nothing_found(&found));
+        }
+        for unnamed in unnamed(&log, policy.as_deref(), level.as_deref(), namespace.as_deref()) {
+            output::warn(&unnamed);
+        }
         if until <= from {
             bail!("nothing was judged: --to ({until}) is not after --from ({from})");
         }
@@ -138,7 +142,7 @@ impl AuditCommand {
             AuditFormat::Markdown => output::print(&report::history::markdown(&answer)),
             AuditFormat::Csv => {
                 // A spreadsheet has no room for what is missing.
-                if !answer.is_whole() || !answer.gaps.is_empty() {
+                if !answer.is_whole() || !answer.gaps.is_empty() || answer.missed > 0 {
                     output::warn(&format!("{}; -o text says which", report::history::verdict(&answer)));
                 }
                 output::stream(|out| report::history::csv(&answer, out))
@@ -148,6 +152,43 @@ impl AuditCommand {
         }?;
         Ok(if answer.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
     }
+}
+
+/// That there is nothing to judge, and why, as far as the lines tell.
+fn nothing_found(found: &FoundLines) -> String {
+    let lines = rempart_core::text::counted(usize::try_from(found.read).unwrap_or(usize::MAX), "line", "lines");
+    match found.unreadable.first() {
+        Some(first) => format!(
+            "nothing was judged: there is no entry of history that can be read in {lines}; {}:{} looks like one: {}",
+            first.file, first.line, first.why
+        ),
+        None => format!(
+            "nothing was judged: there is no entry of history in the {lines} that could be read; the operator writes them to \
+             standard output, unless it is told --history=false"
+        ),
+    }
+}
+
+/// What is asked of and stands nowhere in `log`: to say that nothing of it stood anywhere would be true of a slip of the pen too.
+fn unnamed(log: &HistoryLog, policy: Option<&str>, level: Option<&str>, namespace: Option<&str>) -> Vec<String> {
+    let (mut policies, mut levels, mut namespaces) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for entry in log.chains.iter().flat_map(|chain| &chain.entries) {
+        if let HistoryEvent::PodPlaced(pod) = &entry.event {
+            namespaces.insert(pod.namespace.as_str());
+            for verdict in &pod.policies {
+                policies.insert(verdict.policy.as_str());
+                levels.extend(verdict.level.as_deref());
+            }
+        }
+    }
+    let asked = [("policy", policy, policies), ("level", level, levels), ("namespace", namespace, namespaces)];
+    let unnamed = asked.into_iter().filter_map(|(what, asked, named)| {
+        let asked = asked.filter(|asked| !named.contains(asked))?;
+        let few: Vec<&str> = named.iter().copied().take(10).collect();
+        let named = if few.is_empty() { "names none".to_owned() } else { format!("names {}", few.join(", ")) };
+        Some(format!("no pod in the log is of {what} {asked:?}: it {named}"))
+    });
+    unnamed.collect()
 }
 
 /// Has `read` read each of `files`, by its name.

@@ -61,7 +61,28 @@ pub enum ChainProblem {
     /// The first entry does not say what it must.
     #[error("its first entry does not say who begins")]
     NoBeginning,
+    /// An entry follows the one that ends the chain.
+    #[error("entry {seq} follows the one that ended the chain: who wrote that did not write this")]
+    AfterEnd {
+        /// Its place.
+        seq: u64,
+    },
+    /// An entry says that the chain begins, and is not the first.
+    #[error("entry {seq} begins the chain a second time")]
+    BegunAgain {
+        /// Its place.
+        seq: u64,
+    },
+    /// An entry is of an instant before that of the one before it.
+    #[error("entry {seq} is of an instant before that of entry {}", seq.saturating_sub(1))]
+    BackInTime {
+        /// Its place.
+        seq: u64,
+    },
 }
+
+/// The longest that a chain may be silent, whatever it says of itself: what its writer promises at most.
+const LONGEST_SILENCE: u64 = 600;
 
 fn missing(from: u64, to: u64) -> String {
     if from == to { format!("entry {from} is missing") } else { format!("entries {from} to {to} are missing") }
@@ -161,7 +182,7 @@ impl HistoryLog {
         let mut chain = HistoryChain { name: name.to_owned(), ..HistoryChain::default() };
         let mut problems = BTreeSet::new();
         let mut placed: BTreeMap<u64, &UnsealedLine> = BTreeMap::new();
-        let (mut distrusted, mut highest) = (BTreeSet::new(), None);
+        let (mut distrusted, mut contested, mut highest) = (BTreeSet::new(), BTreeSet::new(), None);
         for line in lines {
             let seq = line.link.seq;
             if !line.intact {
@@ -176,6 +197,7 @@ impl HistoryLog {
                 }
                 Some(_) => {
                     problems.insert(ChainProblem::Conflicting { seq });
+                    contested.insert(seq);
                     continue;
                 }
                 None => drop(placed.insert(seq, line)),
@@ -200,6 +222,22 @@ impl HistoryLog {
             } else if line.link.previous != previous {
                 hole = hole.or(Some(before));
                 problems.insert(ChainProblem::NotLinked { seq });
+            }
+            let is_over = matches!(chain.entries.last(), Some(BelievedEntry { event: HistoryEvent::Ended { .. }, .. }));
+            let is_begun_again = seq > 0 && matches!(line.event, Ok(HistoryEvent::Begun { .. }));
+            for (is_so, problem) in [
+                (is_over, ChainProblem::AfterEnd { seq }),
+                (is_begun_again, ChainProblem::BegunAgain { seq }),
+                (at < before, ChainProblem::BackInTime { seq }),
+            ] {
+                if is_so {
+                    hole = hole.or(Some(before.min(at)));
+                    problems.insert(problem);
+                }
+            }
+            // Which of them was there first nobody can tell.
+            if contested.contains(&seq) {
+                hole = hole.or(Some(before));
             }
             (expected, previous) = (seq.saturating_add(1), &line.hash);
             match &line.event {
@@ -253,7 +291,7 @@ fn coverage(chain: &HistoryChain, hole: Option<jiff::Timestamp>) -> (Vec<TimeSpa
     // One that was ended before it had told what was there tells a part.
     let hole = hole.or(chain.completed_at().is_none().then_some(first.at));
     let sure_until = hole.map_or(end, |hole| hole.min(end));
-    let limit = i64::try_from(silence_at_most_seconds).unwrap_or(i64::MAX);
+    let limit = i64::try_from(silence_at_most_seconds.min(LONGEST_SILENCE)).unwrap_or(i64::MAX);
     // A machine may be slow: half as much again is no silence.
     let limit = jiff::SignedDuration::from_secs(limit.saturating_add(limit / 2));
     let mut whole: Vec<TimeSpan> = Vec::new();

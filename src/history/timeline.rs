@@ -162,17 +162,15 @@ fn join<T, K: Ord>(
     begins: Option<jiff::Timestamp>,
     identity: impl Fn(&T) -> K,
 ) {
-    // Only those that end just where this chain begins can go on in it.
-    let ends = known
-        .iter()
-        .enumerate()
-        .filter(|(_, known)| known.end == SpanEnd::Untold && begins.is_some_and(|begins| begins <= known.span.until));
+    // Only those that end just where this chain begins can go on in it: one that overlaps tells for itself.
+    let ends =
+        known.iter().enumerate().filter(|(_, known)| known.end == SpanEnd::Untold && begins == Some(known.span.until));
     let mut ends: BTreeMap<K, usize> = ends.map(|(at, known)| (identity(&known.what), at)).collect();
     for span in told {
         let found = if span.since_before { ends.remove(&identity(&span.what)) } else { None };
         match found.and_then(|at| known.get_mut(at)) {
             Some(before) => {
-                before.span.until = span.span.until;
+                before.span.until = before.span.until.max(span.span.until);
                 before.end = span.end;
                 before.certain &= span.certain;
             }

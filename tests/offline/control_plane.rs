@@ -5,9 +5,9 @@ use std::time::Duration;
 use rempart_core::{
     catalogue::{Pool, PoolRole, Provider},
     clearance::{ClearanceInput, Judge},
-    instant::Timestamp,
-    name::{CategoryName, LevelName},
-    policy::{Level, LevelRequirements, LossAction, OnClearanceLoss, PolicyLevels},
+    instant::{CalendarDay, Timestamp},
+    name::{CategoryName, ExceptionName, LevelName, PoolName},
+    policy::{Exception, Level, LevelRequirements, LossAction, OnClearanceLoss, PolicyLevels},
     scheduling::LevelScheduling,
     validity::{ClearanceValidity, RetainReason},
 };
@@ -218,4 +218,34 @@ fn it_is_no_place_for_pods() {
     let world = qualified(&counting(schemes(&["secnumcloud"])), vec![place]);
     let pools: Vec<_> = Judge::new(&world).pools(at(NOW)).map(|found| found.pool.name.to_string()).collect();
     assert_eq!(pools, ["gouv"]);
+}
+
+#[test]
+fn an_exception_lends_a_pool_and_waives_nothing_of_the_control_plane() {
+    let stamped = |place: Pool| {
+        let mut world = qualified(&counting(schemes(&["secnumcloud"])), vec![place]);
+        world.catalogue.add_pool(pool("legacy", "scaleway", "kapsule", "fr-par-1"));
+        let policy = world.policies.values_mut().next().unwrap();
+        let exception = Exception {
+            namespaces: ["claims".into()].into(),
+            rank: 1,
+            pools: [PoolName::parse("legacy").unwrap()].into(),
+            until: CalendarDay::parse("2030-01-01").unwrap(),
+            reason: "wave 3".to_owned(),
+            approved_by: "RSSI".to_owned(),
+        };
+        policy.exceptions.insert(ExceptionName::parse("wave").unwrap(), exception);
+        let judge = Judge::new(&world);
+        let found: Vec<_> = judge
+            .pools(at(NOW))
+            .filter(|found| found.stamps().keys().any(|key| key.starts_with("exception.")))
+            .map(|found| found.pool.name.to_string())
+            .collect();
+        found
+    };
+    let good = control_plane("cp", "outscale", "iaas", "cloudgouv-eu-west-1a");
+    assert_eq!(stamped(good), ["gouv", "legacy"]);
+    // What is the same for every pool would leave the worst alone.
+    let short = control_plane("cp", "scaleway", "kapsule", "fr-par-1");
+    assert_eq!(stamped(short), [""; 0]);
 }

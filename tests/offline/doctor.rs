@@ -402,6 +402,16 @@ fn acting_as_somebody_matters_where_rempart_rests_on_them() {
         given(&rule("", resource, "impersonate", name), &expected);
     }
     given(&rule("", "serviceaccounts/token", "create", "deployer"), &[]);
+    // Who has a right that is watched is rested on, by whatever role.
+    let powerful = cluster_role(
+        "facts",
+        &json!([{"apiGroups": ["rempart.dev"], "resources": ["cloudproviders"], "verbs": ["patch"]}]),
+    );
+    let alice = binding("facts", "facts", &json!({"kind": "User", "name": "alice"}));
+    let acting = cluster_role("acting", &json!([rule("", "users", "impersonate", "alice")]));
+    let mallory = binding("acting", "acting", &json!({"kind": "User", "name": "mallory"}));
+    let codes = finds_codes(with([powerful, alice, acting, mallory]));
+    assert!(codes.contains(&FindingCode::ImpersonationGranted), "{codes:?}");
 }
 
 #[test]

@@ -268,6 +268,61 @@ fn a_long_silence_is_a_gap() {
 }
 
 #[test]
+fn what_overlaps_takes_nothing_away_from_what_another_chain_told() {
+    let (lines, end) = told("a", 0, &[(60, Happening::Placed(1, 0)), (36_000, Happening::Left(1))]);
+    for (began, later) in [(3600, 60), (30, 10)] {
+        let mut both = lines.clone();
+        let (others, _) = told("b", began, &[(later, Happening::Placed(9, 1))]);
+        // As whoever writes a chain of a few lines would say it of the same pod.
+        let mut other = ChainWriter::new("c", after(began));
+        both.extend([
+            other.line(begun(), after(began)),
+            other.line(HistoryEvent::PodPlaced(pod(1, 0)), after(began)),
+            other.line(HistoryEvent::Complete, after(began)),
+            other.line(HistoryEvent::Ended { told_until: after(began + 60) }, after(began + 60)),
+        ]);
+        both.extend(others);
+        asked(&both, |answer| {
+            let violation = TimeSpan { from: after(60), until: after(end) };
+            assert!(answer.violations.iter().any(|found| found.span == violation), "{:?}", answer.violations);
+        });
+    }
+}
+
+#[test]
+fn a_chain_that_goes_on_after_its_end_or_back_in_time_is_not_whole() {
+    let mut chain = ChainWriter::new("a", start());
+    let lines = vec![
+        chain.line(begun(), start()),
+        chain.line(HistoryEvent::Complete, start()),
+        chain.line(HistoryEvent::Ended { told_until: after(60) }, after(60)),
+        chain.line(HistoryEvent::PodLeft { uid: "uid-1".to_owned(), ungoverned: false }, after(90)),
+    ];
+    let (_, log) = read(&lines);
+    assert_eq!(log.chains[0].problems, [ChainProblem::AfterEnd { seq: 3 }]);
+    let mut chain = ChainWriter::new("a", start());
+    let mut lines = vec![chain.line(begun(), start()), chain.line(HistoryEvent::Complete, start())];
+    lines.push(chain.line(HistoryEvent::Alive, after(300)));
+    lines.push(chain.line(HistoryEvent::Alive, after(200)));
+    lines.push(chain.line(begun(), after(310)));
+    let (_, log) = read(&lines);
+    assert_eq!(log.chains[0].problems, [ChainProblem::BegunAgain { seq: 4 }, ChainProblem::BackInTime { seq: 3 }]);
+    let silent = |silence_at_most_seconds| HistoryEvent::Begun {
+        version: "0.1.0".to_owned(),
+        replica: "a".to_owned(),
+        silence_at_most_seconds,
+        late_by_at_most_seconds: 2,
+    };
+    let mut chain = ChainWriter::new("a", start());
+    let lines = [
+        chain.line(silent(u64::MAX), start()),
+        chain.line(HistoryEvent::Complete, start()),
+        chain.line(HistoryEvent::Alive, after(100_000)),
+    ];
+    asked(&lines, |answer| assert!(!answer.gaps.is_empty(), "no chain says for how long it may be silent"));
+}
+
+#[test]
 fn a_log_that_begins_within_a_chain_tells_a_part() {
     let (lines, end) =
         told("a", 0, &[(10, Happening::Placed(1, 1)), (10, Happening::Placed(2, 1)), (10, Happening::Left(2))]);

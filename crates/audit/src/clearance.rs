@@ -67,7 +67,10 @@ impl<'a> NodeClearance<'a> {
                 let mut granted =
                     exceptions(found, &need.namespace, of).filter(|exception| text(exception, "/name") == name);
                 granted.all(|exception| {
-                    self.excepted(found, &need.namespace, of) || self.cleared(policy, text(exception, "/level"))
+                    let of_exception = rank(found, text(exception, "/level")).unwrap_or_default();
+                    let is_lent = self.excepted(found, &need.namespace, of)
+                        && self.control_plane_refuses("", found, of_exception).is_none();
+                    is_lent || self.cleared(policy, text(exception, "/level"))
                 })
             })
     }
@@ -117,10 +120,14 @@ impl<'a> NodeClearance<'a> {
         let rank = rank(policy, level)?;
         let mut granted = exceptions(policy, namespace, rank).map(|found| text(found, "/name"));
         // One that is removed is retired as levels are.
-        if by.is_some_and(|name| granted.all(|found| found != name)) || self.excepted(policy, namespace, rank) {
+        if by.is_some_and(|name| granted.all(|found| found != name)) {
             return None;
         }
         let name = text(policy, "/metadata/name");
+        // What is granted is a pool, and not where the control plane runs.
+        if self.excepted(policy, namespace, rank) {
+            return self.control_plane_refuses(&format!("level {level} of policy {name}"), policy, rank);
+        }
         let who = |level: &Value| format!("level {} of policy {name}", text(level, "/name"));
         let mut below = levels(policy).iter().take(rank + 1);
         let of_pool = below.find_map(|level| self.falls_short(&who(level), level));

@@ -327,10 +327,14 @@ impl<'a> PolicyClearance<'a> {
         self.categories.get(category).is_some_and(Vec::is_empty) && self.control_plane.category(category).is_empty()
     }
 
-    /// Whether the exception `name`, in force, names the pool, cleared or not.
+    /// Whether the exception `name`, in force, lets its pods onto the pool, cleared or not: it names the pool. What speaks
+    /// against the control plane it does not waive: that is the same for every pool, and would leave those alone that the
+    /// exception names.
     #[must_use]
     pub fn excepted(&self, name: &ExceptionName) -> bool {
-        self.exceptions.contains(name)
+        let refuses =
+            |exception: &Exception| (0..=exception.rank).any(|rank| !self.control_plane.level(rank).is_empty());
+        self.exceptions.contains(name) && self.policy.exceptions.get(name).is_some_and(|found| !refuses(found))
     }
 
     /// Whether new pods of the exception `name` may go to the pool: because it admits those of the exception's level, or
@@ -350,7 +354,8 @@ impl<'a> PolicyClearance<'a> {
 
     /// The exceptions that let pods onto the pool which is not cleared for their level, by name.
     pub fn let_in(&self) -> impl Iterator<Item = (&'a ExceptionName, &'a Exception)> {
-        let named = self.exceptions.iter().filter_map(|name| self.policy.exceptions.get_key_value(*name));
+        let named = self.exceptions.iter().filter(|name| self.excepted(name));
+        let named = named.filter_map(|name| self.policy.exceptions.get_key_value(*name));
         named.filter(|(_, exception)| !self.cleared(exception.rank))
     }
 

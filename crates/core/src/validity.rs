@@ -40,9 +40,9 @@ pub struct ClearanceEnd<'a> {
 }
 
 impl ClearanceEnd<'_> {
-    /// The earliest first; of one instant always the same one.
+    /// The earliest first; of one instant and certificate that of the control plane, which no other pool outlasts.
     fn order(&self) -> impl Ord {
-        (self.at, self.by, self.control_plane.map(|site| &site.pool.name))
+        (self.at, self.by, self.control_plane.is_none(), self.control_plane.map(|site| &site.pool.name))
     }
 }
 

@@ -79,13 +79,14 @@ fn rights(examined: &Examined, results: &mut CheckResults) {
         .iter()
         .any(|policy| policy.pointer("/spec/mode").is_some_and(|mode| mode == "Enforce"));
     let grants = objects.grants();
-    let places = GuardedPlaces {
+    let mut places = GuardedPlaces {
         release: &release,
         accounts,
         is_enforced,
         unenforced: governed_unenforced(examined, &release),
-        trusted: trusted(&grants, &release),
+        trusted: BTreeSet::new(),
     };
+    places.trusted = places.rested_on(&grants);
     let of_all: BTreeSet<&str> =
         grants.iter().filter(|grant| is_of_all(grant)).map(|grant| grant.binding.as_str()).collect();
     administrators(&grants, examined, &release, results);
@@ -112,15 +113,6 @@ fn is_of_all(grant: &Grant<'_>) -> bool {
         && all(resources.as_deref())
         && all(Some(verbs))
         && resource_names.as_deref().unwrap_or_default().is_empty()
-}
-
-/// Whom Rempart rests on: its own accounts, listed schedulers, who has a role of the chart for people, and who may do
-/// everything.
-fn trusted(grants: &[Grant<'_>], release: &Release) -> BTreeSet<Subject> {
-    let halves = OperatorComponent::ALL.iter().map(|component| release.user_of(*component));
-    let own = halves.chain(release.schedulers.iter().cloned()).map(|user| Subject::of_user(&user));
-    let by_role = grants.iter().filter(|grant| is_of_people(grant.role_name) || is_of_all(grant));
-    own.chain(by_role.flat_map(|grant| grant.subjects.iter().cloned())).collect()
 }
 
 /// Who may do everything.
@@ -206,6 +198,11 @@ fn labelers_on_nodes(grants: &[Grant<'_>], examined: &Examined, results: &mut Ch
             );
         }
     }
+    if labelers.keys().any(|subject| matches!(subject, Subject::ServiceAccount { .. }))
+        && let Err(why) = examined.read(ExaminedKind::DaemonSet)
+    {
+        results.unchecked.push(unread(RIGHTS.name, ExaminedKind::DaemonSet, &why));
+    }
     for set in examined.known(ExaminedKind::DaemonSet) {
         let text = |path: &str| set.pointer(path).and_then(Value::as_str);
         let account = ["serviceAccountName", "serviceAccount"]
@@ -249,6 +246,18 @@ impl GuardedPlaces<'_> {
             WatchedPlace::Own => self.release.namespace == *namespace,
         };
         matters.then(|| format!(" in namespace {namespace}"))
+    }
+
+    /// Whom Rempart rests on: its own accounts, listed schedulers, who has a role of the chart for people, and who has any of the
+    /// rights that are watched. Who acts as one of them has what they have.
+    fn rested_on(&self, grants: &[Grant<'_>]) -> BTreeSet<Subject> {
+        let halves = OperatorComponent::ALL.iter().map(|component| self.release.user_of(*component));
+        let own = halves.chain(self.release.schedulers.iter().cloned()).map(|user| Subject::of_user(&user));
+        let is_watched = |grant: &Grant<'_>| {
+            WATCHED.iter().any(|right| self.place(right, grant).is_some() && right.ways(grant.rule, |_| true).is_some())
+        };
+        let by_role = grants.iter().filter(|grant| is_of_people(grant.role_name) || is_watched(grant));
+        own.chain(by_role.flat_map(|grant| grant.subjects.iter().cloned())).collect()
     }
 
     /// Whether admission refuses what `right` would do in `scope`.

@@ -46,9 +46,10 @@ pub(crate) fn verdict(answer: &HistoryAnswer<'_>) -> String {
         (0, some) => format!("{} of what looks like it cannot be read", counted(some, "line", "lines")),
         (some, _) => format!("{some} of them not whole"),
     };
-    let gaps = match answer.gaps.len() {
-        0 => "it tells of all of the time that is asked of".to_owned(),
-        some => {
+    let gaps = match (answer.gaps.len(), answer.missed) {
+        (0, 0) => "it tells of all of the time that is asked of".to_owned(),
+        (0, missed) => format!("it does not tell of {} that came and went at once", pods(missed)),
+        (some, _) => {
             format!("it does not tell everything of {} of the time that is asked of", counted(some, "part", "parts"))
         }
     };

@@ -13,7 +13,7 @@ use crate::{
     instant::Timestamp,
     name::{LevelName, PolicyName},
     pod_requirements::LevelRef,
-    policy::LossAction,
+    policy::{LossAction, PolicyLevels},
 };
 
 /// How long before a deadline it is announced, where as much is left.
@@ -109,13 +109,14 @@ pub struct DeadlineNotice<'a> {
 
 impl<'a> MisplacedPod<'a> {
     /// The levels of policies in force that it violates and that say for how long it may; not those that only tell of it.
-    fn tolerances(&self) -> impl Iterator<Item = (LevelRef<'a>, Duration)> {
+    fn tolerances(&self) -> impl Iterator<Item = (&'a PolicyLevels, LevelRef<'a>, Duration)> {
         let violated = self.unsatisfied().filter(|(_, compliance)| *compliance == Compliance::Violating);
         violated.filter_map(|(required, _)| {
             let level = required.level()?;
-            let on_loss = &required.policy.levels.at(level.rank)?.on_loss;
+            let levels = &required.policy.levels;
+            let on_loss = &levels.at(level.rank)?.on_loss;
             match on_loss.action {
-                LossAction::Migrate | LossAction::Evict => Some((level, on_loss.deadline?)),
+                LossAction::Migrate | LossAction::Evict => Some((levels, level, on_loss.deadline?)),
                 LossAction::Report => None,
             }
         })
@@ -170,10 +171,15 @@ impl Violations {
         let mut before = core::mem::take(&mut self.0);
         for found in report.workloads.values().flat_map(|owned| &owned.misplaced) {
             let known = before.remove(&found.pod.uid).unwrap_or_default();
-            let levels = found.tolerances().map(|(LevelRef { policy, level, .. }, _)| {
-                let known = known.levels.iter().find(|known| known.policy == *policy && known.level == *level);
+            let levels = found.tolerances().map(|(levels, LevelRef { policy, rank, level }, _)| {
+                // A level demands all that those below it demand, so that who is raised has violated it for as long as those;
+                // and one that is called otherwise now is no other.
+                let is_below = |known: &&LevelViolation| {
+                    known.policy == *policy && levels.rank(known.level.as_str()).is_none_or(|known| known <= rank)
+                };
+                let known = known.levels.iter().filter(is_below).map(|known| known.since).min();
                 // An instant to come is that of a clock that was set back since.
-                let since = known.map_or(now, |known| known.since.min(now));
+                let since = known.map_or(now, |known| known.min(now));
                 LevelViolation { policy: policy.clone(), level: level.clone(), since }
             });
             let levels: Vec<_> = levels.collect();
@@ -191,7 +197,7 @@ impl Violations {
     /// The first of the deadlines of `pod`, where it has one.
     fn deadline(&self, pod: &MisplacedPod<'_>) -> Option<PodDeadline> {
         let known = self.of(pod.pod.uid);
-        let deadlines = pod.tolerances().filter_map(|(LevelRef { policy, level, .. }, tolerated)| {
+        let deadlines = pod.tolerances().filter_map(|(_, LevelRef { policy, level, .. }, tolerated)| {
             let violation = known.iter().find(|known| known.policy == *policy && known.level == *level)?;
             Some(PodDeadline { at: violation.since.after(tolerated), since: violation.since })
         });

@@ -35,6 +35,9 @@ use rempart_core::{
 
 /// The longest text of a refusal.
 const REFUSAL: usize = 256;
+
+/// How much is told of what makes a pod, in bytes: a kind and a name are no longer where they are those of an object.
+const OWNER: usize = 320;
 /// How many digits tell the facts of one time from those of another.
 const FACTS_DIGITS: usize = 16;
 
@@ -66,6 +69,8 @@ impl ToldState {
             self.exceptions(evaluation, events);
             self.clearances(evaluation, events);
         }
+        // What went will not be seen again: it waits for nothing.
+        self.departures(view, events);
         let most = events.len().saturating_add(most);
         let membership = (evaluation.serial, view.cache.revisions.pool_membership);
         if self.membership.differs(&membership) {
@@ -178,17 +183,24 @@ impl ToldState {
         true
     }
 
+    /// Tells of what is there no more, and of what came and went since the last look: it stood somewhere too.
+    fn departures(&mut self, view: &ClusterView<'_>, events: &mut Vec<HistoryEvent>) {
+        self.left(view, events);
+        let departed = &view.report().departed;
+        if departed.is_empty() {
+            return;
+        }
+        let places = places(view.evaluation);
+        for pod in departed.iter().filter(|pod| !self.pods.contains_key(&pod.pod.uid)) {
+            events.push(self.placement(pod, &places));
+            events.push(HistoryEvent::PodLeft { uid: pod.pod.uid.to_string(), ungoverned: false });
+        }
+    }
+
     fn pods(&mut self, view: &ClusterView<'_>, most: usize, events: &mut Vec<HistoryEvent>) -> bool {
         let report = view.report();
         let places = places(view.evaluation);
         let mut asked = HashMap::new();
-        self.left(view, events);
-        // What came and went since the last look stood somewhere too.
-        let brief = report.departed.iter().filter(|pod| !self.pods.contains_key(&pod.pod.uid));
-        for pod in brief {
-            events.push(self.placement(pod, &places));
-            events.push(HistoryEvent::PodLeft { uid: pod.pod.uid.to_string(), ungoverned: false });
-        }
         for pod in &report.placed {
             let digest = digest(pod, &places, &mut asked);
             if self.pods.get(&pod.pod.uid) == Some(&digest) {
@@ -231,7 +243,8 @@ impl ToldState {
             uid: pod.uid.to_string(),
             namespace: namespace.to_owned(),
             pod: name.to_owned(),
-            workload: format!("{} {}", owner.kind_said(), owner.name()),
+            // Whoever makes a pod chooses what it says of its owner.
+            workload: cut(format!("{} {}", owner.kind_said(), owner.name()), OWNER),
             node: pod.node.as_deref().unwrap_or_default().to_owned(),
             place: node.and_then(|node| places.get(node.pool?)).cloned(),
             policies: policies.map(|(required, compliance)| verdict(required, compliance)).collect(),

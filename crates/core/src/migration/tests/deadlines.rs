@@ -305,6 +305,20 @@ fn whoever_takes_over_goes_on_counting_and_believes_no_time_to_come() {
 }
 
 #[test]
+fn neither_another_name_of_a_level_nor_a_higher_one_makes_a_deadline_begin_anew() {
+    let mut story = Story::new(2);
+    let uid = story.scene.pods["shop/db-1"].uid;
+    // Recorded of a level that is called otherwise now; one above would be recorded by the name of one below it.
+    let former = LevelViolation { level: LevelName::parse("former").unwrap(), ..since("state", NOW) };
+    let none: Vec<(ObjectUid, u32)> = Vec::new();
+    story.memory = story.scene.assessed(|objects, _, _| {
+        MigrationMemory::taken_over(objects, none, [(uid, former.clone())], MonotonicTime::default())
+    });
+    story.look(60);
+    assert_eq!(story.memory.violations_of(uid), [since("state", NOW)]);
+}
+
+#[test]
 fn a_deadline_counts_from_when_its_own_policy_demands_it() {
     let mut story = Story::new(2);
     story.look(0);
