@@ -284,7 +284,7 @@ fn what_overlaps_takes_nothing_away_from_what_another_chain_told() {
         both.extend(others);
         asked(&both, |answer| {
             let violation = TimeSpan { from: after(60), until: after(end) };
-            assert!(answer.violations.iter().any(|found| found.span == violation), "{:?}", answer.violations);
+            assert!(answer.violations.iter().any(|found| found.part == violation), "{:?}", answer.violations);
         });
     }
 }
