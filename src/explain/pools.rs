@@ -149,7 +149,11 @@ fn met(page: &mut TextPage, evaluation: &PoolEvaluation<'_>, locate: SourceLocat
         if step.control_plane.is_some() && step.wanted != OfferRequirement::ControlPlane {
             continue;
         }
-        let wanted = step.wanted.to_string();
+        let wanted = match step.wanted {
+            // What "as much" is depends on who demands it.
+            OfferRequirement::ControlPlane => format!("a control plane that meets what {} requires", step.demander),
+            _ => step.wanted.to_string(),
+        };
         if !others.contains(&wanted) {
             others.push(wanted);
         }

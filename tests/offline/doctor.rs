@@ -382,7 +382,7 @@ fn acting_as_somebody_matters_where_rempart_rests_on_them() {
     let rule = |group: &str, resource: &str, verb: &str, name: &str| json!({"apiGroups": [group], "resources": [resource], "verbs": [verb], "resourceNames": [name]});
     for (resource, name, is_told) in [
         ("users", "jane", false),
-        ("users", "system:serviceaccount:rempart-system:rempart", true),
+        ("users", "system:serviceaccount:ramparts:rempart", true),
         ("users", "system:kube-scheduler", true),
         ("users", "system:node:worker-1", true),
         ("groups", "developers", false),
@@ -496,7 +496,7 @@ fn a_right_of_one_namespace_matters_where_rempart_rests_on_it() {
     assert_eq!(
         examination.found[0].remedy,
         "`kubectl delete rolebinding -n ramparts maker`, or edit Role ramparts/maker: give it by a RoleBinding in a namespace of \
-         their own, or name the accounts in resourceNames"
+         their own, or name the accounts in resourceNames, none of which Rempart rests on"
     );
     // Nobody lives there, and nodes have no namespace.
     finds(give("chateau", "maker", "User"), &[]);

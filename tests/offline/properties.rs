@@ -14,7 +14,7 @@ use rempart_core::{
     keys,
     name::{PolicyName, PoolName},
     policy::LevelRequirements,
-    reason::{Reason, RequirementSource},
+    reason::{Reason, ReasonCode, RequirementSource},
     scheduling::{Figure, LevelScheduling, Preference, Spread, SpreadDomain},
 };
 
@@ -346,7 +346,12 @@ properties! {
                     expected.extend(categories.filter_map(|name| policy.category_key(name.as_str())));
                     for (name, exception) in &policy.exceptions {
                         // What an exception shares with its level it loses with it. Its own pools it keeps to its own end.
-                        let named = at < exception.until.ends() && exception.pools.contains(&pool.pool.name);
+                        // What speaks against the control plane it does not waive.
+                        let of_control_plane = [ReasonCode::ControlPlaneNotCleared, ReasonCode::ControlPlaneUnknown];
+                        let mut reasons = clearance.reasons(exception.rank);
+                        let named = at < exception.until.ends()
+                            && exception.pools.contains(&pool.pool.name)
+                            && reasons.all(|reason| !of_control_plane.contains(&reason.code()));
                         let key = policy.exception_key(name.as_str());
                         expected.extend(key.filter(|_| named || clearance.admits(exception.rank)));
                     }
