@@ -122,13 +122,10 @@ impl AuditCommand {
         let log = HistoryLog::new(&found);
         let (from, to) = (from.map(Timestamp::timestamp), to.map(Timestamp::timestamp));
         let told = told_span(&log);
-        let (Some(from), Some(until)) = (from.or(told.map(|told| told.from)), to.or(told.map(|told| told.until)))
-        else {
+        let span = from.or(told.map(|told| told.from)).zip(to.or(told.map(|told| told.until)));
+        let Some((from, until)) = span.filter(|_| !log.chains.is_empty()) else {
             bail!("{}", nothing_found(&found));
         };
-        if log.chains.is_empty() {
-            bail!("{}", nothing_found(&found));
-        }
         for unnamed in unnamed(&log, policy.as_deref(), level.as_deref(), namespace.as_deref()) {
             output::warn(&unnamed);
         }

@@ -15,7 +15,17 @@ pub trait Clock: Send + Sync + 'static {
     /// It goes on while the process is stopped and while the machine is suspended.
     fn uptime(&self) -> Duration;
     /// Ends when [`now`](Self::now) has reached `instant`.
-    fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            loop {
+                let left = instant.timestamp().duration_since(self.now().timestamp());
+                match Duration::try_from(left) {
+                    Ok(left) if !left.is_zero() => tokio::time::sleep(left.min(LONGEST_NAP)).await,
+                    _ => return,
+                }
+            }
+        })
+    }
 }
 
 /// The clock of this machine.
@@ -40,17 +50,5 @@ impl Clock for SystemClock {
         let clock = rustix::time::ClockId::Monotonic;
         // Neither is ever negative. If it were: so late, nothing is anybody's any more.
         Duration::try_from(rustix::time::clock_gettime(clock)).unwrap_or(Duration::MAX)
-    }
-
-    fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(async move {
-            loop {
-                let left = instant.timestamp().duration_since(self.now().timestamp());
-                match Duration::try_from(left) {
-                    Ok(left) if !left.is_zero() => tokio::time::sleep(left.min(LONGEST_NAP)).await,
-                    _ => return,
-                }
-            }
-        })
     }
 }

@@ -294,7 +294,7 @@ impl<'a> PolicyClearance<'a> {
     #[must_use]
     pub fn cleared(&self, rank: usize) -> bool {
         self.levels.get(..=rank).is_some_and(|levels| levels.iter().all(Vec::is_empty))
-            && (0..=rank).all(|rank| self.control_plane.level(rank).is_empty())
+            && self.control_plane.meets(rank)
     }
 
     /// How the pool stands in time, of a level at `rank` that it is cleared for.
@@ -332,9 +332,8 @@ impl<'a> PolicyClearance<'a> {
     /// exception names.
     #[must_use]
     pub fn excepted(&self, name: &ExceptionName) -> bool {
-        let refuses =
-            |exception: &Exception| (0..=exception.rank).any(|rank| !self.control_plane.level(rank).is_empty());
-        self.exceptions.contains(name) && self.policy.exceptions.get(name).is_some_and(|found| !refuses(found))
+        self.exceptions.contains(name)
+            && self.policy.exceptions.get(name).is_some_and(|found| self.control_plane.meets(found.rank))
     }
 
     /// Whether new pods of the exception `name` may go to the pool: because it admits those of the exception's level, or

@@ -83,6 +83,11 @@ impl<'a> ControlPlaneClearance<'a> {
         self.levels.get(rank).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Whether nothing speaks against it up to the level at `rank`.
+    pub(super) fn meets(&self, rank: usize) -> bool {
+        (0..=rank).all(|rank| self.level(rank).is_empty())
+    }
+
     /// What speaks against it by what `category` brings to bear.
     pub(super) fn category(&self, category: &CategoryName) -> &[ControlPlaneCause<'a>] {
         self.categories.get(category).map(Vec::as_slice).unwrap_or_default()

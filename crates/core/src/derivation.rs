@@ -122,9 +122,9 @@ impl<'a> Judge<'a> {
         let fails = |step: &Step<'_>| step.finding.is_err() && matches!(step.demander, RequirementSource::Level(_));
         let named = |exception: &Exception| exception.in_force(at) && exception.pools.contains(&pool.name);
         let control_plane = self.control_plane_under(policy, at);
-        let is_waivable = |found: &Exception| (0..=found.rank).all(|rank| control_plane.level(rank).is_empty());
-        let waived = exception
-            .filter(|(_, found)| site.is_ok() && named(found) && is_waivable(found) && steps.iter().any(fails));
+        let waived = exception.filter(|(_, found)| {
+            site.is_ok() && named(found) && control_plane.meets(found.rank) && steps.iter().any(fails)
+        });
         Derivation { policy, pool, site, steps, waived }
     }
 }

@@ -1,7 +1,6 @@
 //! The clock of a simulated machine: virtual time, and how far its wall clock is off.
 
 use std::{
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -12,9 +11,6 @@ use std::{
 use rempart::operator::clock::Clock;
 use rempart_core::instant::Timestamp;
 use tokio::time::Instant;
-
-/// How long a sleep trusts the monotonic clock, as that of a real machine.
-const LONGEST_NAP: Duration = Duration::from_secs(30);
 
 /// The one true time.
 #[derive(Clone, Copy, Debug)]
@@ -69,17 +65,5 @@ impl Clock for MachineClock {
 
     fn uptime(&self) -> Duration {
         self.up_before.saturating_add(self.epoch.elapsed())
-    }
-
-    fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(async move {
-            loop {
-                let left = instant.timestamp().duration_since(self.now().timestamp());
-                match Duration::try_from(left) {
-                    Ok(left) if !left.is_zero() => tokio::time::sleep(left.min(LONGEST_NAP)).await,
-                    _ => return,
-                }
-            }
-        })
     }
 }
