@@ -32,7 +32,7 @@ use rempart_core::{
 /// Reads what plan reads. Nodes must say what they have (status.allocatable). A workload of which pods are read is counted
 /// by them, another by its replicas and the requests of its template.
 ///
-/// Exit code: 0 when every pod has a node, 1 when one has none, 2 when it could not be judged.
+/// Exit code: 0 when every pod has a node, 1 when one has none or the whole control plane goes, 2 when it could not be judged.
 #[derive(Debug, Parser)]
 #[command(
     after_help = "Examples:\n  rempart drill --without provider=outscale --cluster\n  rempart drill nodes.yaml deploy/ --without region=eu-west-2 --without pool=edge\n  kubectl get nodes,ns,deploy,sts,ds,pods,pv,pvc -A -o yaml | rempart drill - policies/ --without zone=par1\n  rempart drill --without provider=outscale --cluster -o json | jq '.stranded[] | .name'"
@@ -116,7 +116,8 @@ impl DrillCommand {
             DrillFormat::Json => output::stream(|out| report::json(&report::DrillReport::new(&found, &ignored), out)),
             DrillFormat::Yaml => output::stream(|out| report::yaml(&report::DrillReport::new(&found, &ignored), out)),
         }?;
-        Ok(if found.everything_fits() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+        let is_survived = found.everything_fits() && !found.control_plane_goes();
+        Ok(if is_survived { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
     }
 }
 

@@ -8,14 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     audit_events::{AuditEvents, AuditRequest, TellingRequest},
-    entry::{
-        ExceptionState, FactVersion, HistoryEvent, LoweredWorkload, PlacementCompliance, PodPlacement, PolicyVerdict,
-    },
+    entry::{ExceptionState, FactVersion, HistoryEvent, LoweredWorkload, PodPlacement, PolicyVerdict},
     join::{BindingComparison, bindings, who_changed, who_lowered},
     lines::FoundLines,
     log::{HistoryChain, HistoryLog, TimeSpan},
     timeline::{HeldSpan, Timeline},
 };
+
+/// How far the clocks of two replicas that lead one after the other may differ.
+const CLOCKS: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +72,16 @@ pub struct HistoryGap {
     pub partial: Option<String>,
 }
 
-/// A pod that stood where it was not cleared to be.
+/// A time of which two chains tell: at most one replica leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainOverlap {
+    /// The time.
+    pub span: TimeSpan,
+    /// The names of the chains, the one that began first before the other.
+    pub chains: [String; 2],
+}
+
+/// A pod that stood where it was not cleared to be, or where nobody can say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViolationSpan {
     /// The pod.
@@ -171,11 +181,13 @@ pub struct HistoryAnswer<'a> {
     pub log: &'a HistoryLog,
     /// Of what of the time the log does not tell everything.
     pub gaps: Vec<HistoryGap>,
+    /// Of what of the time two chains tell.
+    pub overlaps: Vec<ChainOverlap>,
     /// Pods that came and went untold, too many at once.
     pub missed: u64,
     /// Where pods stood.
     pub placements: Vec<HeldSpan<PodPlacement>>,
-    /// Where they stood and were not cleared to be.
+    /// Where they stood and were not cleared to be, or where nobody can say.
     pub violations: Vec<ViolationSpan>,
     /// Which exceptions held.
     pub exceptions: Vec<ExceptionUse>,
@@ -226,6 +238,7 @@ pub fn answer<'a>(
     let placements: Vec<_> = all.into_iter().filter(is_asked).collect();
     let mut answer = HistoryAnswer {
         gaps: gaps(log, question.span),
+        overlaps: overlaps(log, question.span),
         missed: 0,
         violations: violations(&placements, &question),
         exceptions: exception_uses(exceptions, &placements, &question),
@@ -344,6 +357,31 @@ fn gaps(log: &HistoryLog, span: TimeSpan) -> Vec<HistoryGap> {
     gaps
 }
 
+/// Of what of `span` two chains tell, the one that tells longest and each that begins before it ends.
+fn overlaps(log: &HistoryLog, span: TimeSpan) -> Vec<ChainOverlap> {
+    let told = |chain: &HistoryChain| {
+        let from = chain.entries.first()?.at;
+        Some((TimeSpan { from, until: chain.end()? }, chain.name.clone()))
+    };
+    let mut told: Vec<_> = log.chains.iter().filter_map(told).collect();
+    told.sort();
+    let mut overlaps = Vec::new();
+    let mut longest: Option<(TimeSpan, String)> = None;
+    for (this, name) in told {
+        if let Some((before, first)) = &longest {
+            let common =
+                TimeSpan { from: this.from.max(span.from), until: this.until.min(before.until).min(span.until) };
+            if common.until.duration_since(common.from) > CLOCKS {
+                overlaps.push(ChainOverlap { span: common, chains: [first.clone(), name.clone()] });
+            }
+        }
+        if longest.as_ref().is_none_or(|(before, _)| before.until < this.until) {
+            longest = Some((this, name));
+        }
+    }
+    overlaps
+}
+
 /// Tells of `gap` where a chain tells a part of it, and where none does.
 fn split(log: &HistoryLog, gap: TimeSpan, gaps: &mut Vec<HistoryGap>) {
     let mut partial: Vec<(TimeSpan, &str)> = log
@@ -375,11 +413,8 @@ fn split(log: &HistoryLog, gap: TimeSpan, gaps: &mut Vec<HistoryGap>) {
 fn violations(placements: &[HeldSpan<PodPlacement>], question: &HistoryQuestion) -> Vec<ViolationSpan> {
     let mut violations = Vec::new();
     for held in placements {
-        let wrong = held
-            .what
-            .policies
-            .iter()
-            .filter(|verdict| verdict.compliance == PlacementCompliance::Violating && question.is_of(verdict));
+        let wrong =
+            held.what.policies.iter().filter(|verdict| !verdict.compliance.is_cleared() && question.is_of(verdict));
         let Some(part) = question.part(held.span) else { continue };
         violations.extend(wrong.map(|verdict| ViolationSpan { pod: held.clone(), verdict: verdict.clone(), part }));
     }

@@ -191,6 +191,15 @@ pub enum PlacementCompliance {
 }
 
 impl PlacementCompliance {
+    /// Whether somebody can say that the node was cleared.
+    #[must_use]
+    pub fn is_cleared(self) -> bool {
+        match self {
+            Self::Compliant | Self::Expiring => true,
+            Self::Violating | Self::Unknown => false,
+        }
+    }
+
     /// Its name.
     #[must_use]
     pub fn as_str(self) -> &'static str {

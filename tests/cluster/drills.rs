@@ -31,7 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         }),
         ("drills::who_may_not_read_what_takes_room_is_told_what_is_missing", |it| Box::pin(rights(it))),
     ];
-    sharing(Exchange::laid, plays).into_iter().map(|trial| trial.within(Duration::from_mins(10))).collect()
+    sharing(Exchange::laid, plays).into_iter().map(|trial| trial.within(Duration::from_mins(15))).collect()
 }
 
 /// The world of tests/scenarios/exchange, running.

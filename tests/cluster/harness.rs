@@ -26,10 +26,10 @@ use crate::world::{self, World};
 
 /// How many trials run side by side unless the command line says so. They mostly wait; but the worlds of all of them are
 /// judged against each other, so that with more of them each becomes dearer.
-const THREADS: usize = 8;
+const THREADS: usize = 6;
 
-/// How long a trial may take unless it says so itself.
-const TIMEOUT: Duration = Duration::from_mins(5);
+/// How long a trial may take unless it says so itself. A trial that passes never waits so long; a slow machine may.
+const TIMEOUT: Duration = Duration::from_mins(10);
 
 /// What every trial is given.
 pub(crate) struct Context {
@@ -157,7 +157,7 @@ impl Trial {
         Self { serial: true, ..Self::new(name, body) }
     }
 
-    /// Gives the trial another time limit than two minutes.
+    /// Gives the trial another time limit.
     #[allow(dead_code, reason = "for the trials that need it")]
     pub(crate) fn within(self, timeout: Duration) -> Self {
         Self { timeout, ..self }

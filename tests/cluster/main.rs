@@ -20,6 +20,7 @@ mod commands;
 mod completion;
 mod costs;
 mod declassify;
+mod demo;
 mod detected;
 mod doctor;
 mod drills;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         bindings::trials(),
         bypasses::trials(),
         declassify::trials(),
+        demo::trials(),
         detected::trials(),
         catalogue::trials(),
         chaos::trials(),

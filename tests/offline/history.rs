@@ -238,6 +238,7 @@ fn a_time_without_an_operator_is_a_gap_and_a_chain_that_follows_at_once_leaves_n
             answer.gaps.iter().filter(|gap| gap.span.until.duration_since(gap.span.from).as_secs() > 0).count(),
             0
         );
+        assert_eq!(answer.overlaps, []);
     });
     let (late, _) = told("b", end + 3600, &[(10, Happening::Placed(1, 1))]);
     lines.truncate(lines.len() - others.len());
@@ -285,8 +286,32 @@ fn what_overlaps_takes_nothing_away_from_what_another_chain_told() {
         asked(&both, |answer| {
             let violation = TimeSpan { from: after(60), until: after(end) };
             assert!(answer.violations.iter().any(|found| found.part == violation), "{:?}", answer.violations);
+            // Neither can be told from one that somebody added.
+            assert_eq!(answer.overlaps.len(), 2, "{:?}", answer.overlaps);
+            assert!(answer.overlaps.iter().all(|found| found.span.from == after(began)), "{:?}", answer.overlaps);
+            let said = text(answer, TextLayout { width: 200, colour: false });
+            let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains("both tell: two replicas that both believed to lead"), "{said}");
         });
     }
+}
+
+#[test]
+fn a_pod_on_a_node_that_the_operator_did_not_know_is_told_as_one_that_nobody_can_say_of() {
+    let mut unknown = pod(1, 1);
+    unknown.policies[0].compliance = PlacementCompliance::Unknown;
+    let mut chain = ChainWriter::new("a", start());
+    let lines = [
+        chain.line(begun(), start()),
+        chain.line(HistoryEvent::PodPlaced(unknown), start()),
+        chain.line(HistoryEvent::Complete, start()),
+        chain.line(HistoryEvent::Alive, after(60)),
+    ];
+    asked(&lines, |answer| {
+        assert_eq!(answer.violations.len(), 1, "it is not told as cleared");
+        let said = text(answer, TextLayout { width: 200, colour: false });
+        assert!(said.contains("state: restricted (not known)"), "{said}");
+    });
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub struct Engine {
     /// The membership of nodes by which it was last decided whether to evaluate.
     membership: LastSeen<Revision>,
     leads: bool,
+    /// Whether nodes still tell what whoever led before held true: this replica has moved nothing since it leads.
+    looks_back: bool,
     admission: AdmissionReconciler,
     /// Up to which revision it was told how admission differs from what it must be.
     told_admission: LastSeen<Revision>,
@@ -89,6 +91,7 @@ impl Engine {
             catalogue: LastSeen::default(),
             membership: LastSeen::default(),
             leads: false,
+            looks_back: true,
             admission: AdmissionReconciler::default(),
             told_admission: LastSeen::default(),
             stamps: StampKeeper::default(),
@@ -278,6 +281,10 @@ impl Engine {
         let vanishing = self.stamps.stamps().vanishing().iter();
         view.losing.extend(vanishing.filter_map(|key| keys::policy_asked(key).map(str::to_owned)));
         self.migration.observe_facts(&view, fact_changes, clocks.monotonic);
+        if std::mem::take(&mut self.looks_back) {
+            let breaker = self.migration.breaker_mut();
+            breaker.look_back(&self.cache, &self.evaluation, clocks.wall, clocks.monotonic);
+        }
         // 3. Moves of what stands where it may no longer.
         take(CycleStage::Migration, self.migration.reconcile(&view, clocks), &mut self.events);
         (view.migrations, view.breaker) = (self.migration.statuses(), Some(self.migration.breaker()));
@@ -314,19 +321,14 @@ impl Engine {
         evaluation.serial = self.evaluation.serial.wrapping_add(1);
         self.catalogue.remember(self.cache.revisions.catalogue);
         // The first one differs from nothing, and whoever leads tells.
-        let is_first = self.evaluation.at.is_none();
-        if self.leads && !is_first {
+        if self.leads && self.evaluation.at.is_some() {
             let changes = evaluation.changes(&self.evaluation);
             self.tell(changes, clocks.wall);
             self.tell_windows(evaluation.window_notes(&self.evaluation), clocks.wall);
         }
         self.evaluation = evaluation;
         self.cache.assign_all_nodes(&self.evaluation.world.catalogue.pools);
-        let breaker = self.migration.breaker_mut();
-        breaker.observe_facts(&self.cache, &self.evaluation.world, clocks.monotonic);
-        if is_first {
-            breaker.first_look(&self.cache, &self.evaluation, clocks.wall, clocks.monotonic);
-        }
+        self.migration.breaker_mut().observe_facts(&self.cache, &self.evaluation.world, clocks.monotonic);
         self.metrics.set_evaluation(&self.evaluation);
         tracing::debug!(next = ?self.evaluation.next, "evaluated all pools");
     }
@@ -388,6 +390,7 @@ impl Engine {
             return self.metrics.clear_leader_gauges();
         }
         // What this replica saw when it last led is of the past.
+        self.looks_back = true;
         self.stamps = StampKeeper::default();
         // Everything is compared anew. What became of our own writes, if there ever were any, says nothing any more.
         self.writes.forget_failures();

@@ -31,6 +31,8 @@ pub struct DrillReport<'p> {
     estimate: &'static str,
     /// Whether every pod has a node, before and after.
     everything_fits: bool,
+    /// What becomes of the control plane, as far as pools of role `ControlPlane` say where it runs.
+    control_plane: ControlPlaneRow<'p>,
     /// The pools that go away.
     pools: Vec<&'p str>,
     /// The nodes that go away.
@@ -50,6 +52,19 @@ pub struct DrillReport<'p> {
     not_judged: Vec<UnjudgedRow<'p>>,
     /// The files and directories that may hold manifests and were not read.
     not_read: Vec<UnreadRow<'p>>,
+}
+
+/// What becomes of the control plane.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "DrilledControlPlane")]
+struct ControlPlaneRow<'p> {
+    /// The places of it that go away, by their pools.
+    gone: Vec<&'p str>,
+    /// How many places of it stay.
+    left: usize,
+    /// Whether all places of it go away: then nothing is placed anew, whatever room there is.
+    lost: bool,
 }
 
 /// A place that goes away.
@@ -177,8 +192,8 @@ impl<'p> DrillReport<'p> {
             at,
             without,
             pools,
-            control_plane: _,
-            control_plane_left: _,
+            control_plane,
+            control_plane_left,
             nodes,
             levels,
             stranded,
@@ -193,6 +208,11 @@ impl<'p> DrillReport<'p> {
             verdict: VerdictDisplay(drill).to_string(),
             estimate: ESTIMATE,
             everything_fits: drill.everything_fits(),
+            control_plane: ControlPlaneRow {
+                gone: control_plane.iter().map(|pool| pool.as_str()).collect(),
+                left: *control_plane_left,
+                lost: drill.control_plane_goes(),
+            },
             pools: pools.iter().map(|pool| pool.as_str()).collect(),
             nodes: nodes.clone(),
             summary: SummaryRow::of(counts),

@@ -48,11 +48,13 @@ pub struct HistoryReport<'a> {
     chains: Vec<ChainRow<'a>>,
     /// The parts of the time of which the log does not tell everything.
     gaps: Vec<GapRow<'a>>,
+    /// The parts of the time of which two chains tell: two replicas that both believed to lead, or a chain that somebody added.
+    overlaps: Vec<OverlapRow<'a>>,
     /// Pods that came and went, too many at once to be told one by one.
     missed_pods: u64,
     /// Pods on their nodes.
     placements: Vec<PlacementRow<'a>>,
-    /// Pods on nodes that were not cleared for them, an entry for each policy.
+    /// Pods on nodes that were not cleared for them, or of which nobody can say, an entry for each policy.
     violations: Vec<ViolationRow<'a>>,
     /// Exceptions that held.
     exceptions: Vec<ExceptionRow<'a>>,
@@ -131,6 +133,18 @@ struct GapRow<'a> {
     partly_told_by: Option<&'a str>,
 }
 
+/// A time of which two chains tell.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "ChainOverlap")]
+struct OverlapRow<'a> {
+    /// The time.
+    #[serde(flatten)]
+    span: SpanRow,
+    /// The two chains, the one that began first before the other.
+    chains: [&'a str; 2],
+}
+
 /// A pod on a node for a while.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -150,7 +164,7 @@ struct PlacementRow<'a> {
     certain: bool,
 }
 
-/// A pod where it was not cleared to be.
+/// A pod where it was not cleared to be, or where nobody can say.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Violation")]
@@ -164,6 +178,8 @@ struct ViolationRow<'a> {
     level: Option<&'a str>,
     /// Whether the policy was enforced.
     in_force: bool,
+    /// `Violating`, or `Unknown` where the operator did not know the node.
+    compliance: &'static str,
     /// How long of the time that is asked of, in seconds.
     seconds: i64,
 }
@@ -424,8 +440,13 @@ impl<'a> HistoryReport<'a> {
             policy: &found.verdict.policy,
             level: found.verdict.level.as_deref(),
             in_force: found.verdict.in_force,
+            compliance: found.verdict.compliance.as_str(),
             seconds: found.part.until.duration_since(found.part.from).as_secs(),
         });
+        let overlaps = answer
+            .overlaps
+            .iter()
+            .map(|overlap| OverlapRow { span: overlap.span.into(), chains: [&overlap.chains[0], &overlap.chains[1]] });
         let exceptions = answer.exceptions.iter().map(|used| ExceptionRow {
             exception: &used.held.what,
             span: used.held.span.into(),
@@ -476,6 +497,7 @@ impl<'a> HistoryReport<'a> {
             out_of_order: answer.log.out_of_order,
             chains: answer.log.chains.iter().map(ChainRow::of).collect(),
             gaps: gaps.map(|gap| GapRow { span: gap.span.into(), partly_told_by: gap.partial.as_deref() }).collect(),
+            overlaps: overlaps.collect(),
             missed_pods: answer.missed,
             placements: answer.placements.iter().map(PlacementRow::of).collect(),
             violations: violations.collect(),

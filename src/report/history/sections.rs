@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     history::{
-        answer::{AuditAnswer, HistoryAnswer, HistoryGap},
+        answer::{AuditAnswer, ChainOverlap, HistoryAnswer, HistoryGap},
         audit_events::{AuditRequest, TellingRequest},
-        entry::{PodPlacement, PoolPlace},
+        entry::{PlacementCompliance, PodPlacement, PoolPlace},
         join::BindingComparison,
         log::{HistoryChain, TimeSpan},
         timeline::SpanEnd,
@@ -90,6 +90,16 @@ fn cannot_answer(answer: &HistoryAnswer<'_>) -> AnswerSection {
         };
         lines.push((format!("from {} until {}, {what}", at(*from), at(*until)), Tone::Warning));
     }
+    for ChainOverlap { span, chains: [first, second] } in answer.overlaps.iter().take(LISTED) {
+        let text = format!(
+            "from {} until {}, chains {first} and {second} both tell: two replicas that both believed to lead, or somebody \
+             has added one of them; what either says is told",
+            at(span.from),
+            at(span.until)
+        );
+        lines.push((text, Tone::Warning));
+    }
+    more(&mut lines, answer.overlaps.len());
     if answer.missed > 0 {
         let text = format!("{} that came and went at once, too many to be told one by one", pods(answer.missed));
         lines.push((text, Tone::Warning));
@@ -235,8 +245,9 @@ fn violations(answer: &HistoryAnswer<'_>) -> AnswerSection {
         let (pod, verdict) = (&violation.pod, &violation.verdict);
         let level = verdict.level.as_deref().unwrap_or("refused");
         let mode = if verdict.in_force { "" } else { " (not enforced)" };
+        let known = if verdict.compliance == PlacementCompliance::Unknown { " (not known)" } else { "" };
         let cells = [
-            format!("{}: {level}{mode}", verdict.policy),
+            format!("{}: {level}{mode}{known}", verdict.policy),
             format!("{}/{}", pod.what.namespace, pod.what.pod),
             place(&pod.what),
             began(pod.span.from, pod.since_before),
@@ -297,6 +308,11 @@ fn lowered(answer: &HistoryAnswer<'_>) -> AnswerSection {
         let workload = &lowered.workload;
         let by = match (&answer.audit, lowered.by.as_slice()) {
             (None, _) => "--audit-log says who".to_owned(),
+            (Some(audit), [])
+                if !audit.span.is_some_and(|span| span.from <= lowered.at && lowered.at <= span.until) =>
+            {
+                "not known: what was read of the audit log does not reach to it".to_owned()
+            }
             (Some(_), []) => "nobody, by the audit log; an edit of the policy may have done it".to_owned(),
             (Some(_), by) => {
                 let told = by.iter().map(|by| format!("{} at {}: {}", asker(&by.request), at(by.request.at), by.words));

@@ -200,6 +200,13 @@ impl Drill<'_> {
     pub fn everything_fits(&self) -> bool {
         self.counts.stranded == 0 && self.counts.waiting == 0
     }
+
+    /// Whether the control plane goes away with all places of it that are recorded: then nothing is placed anew, whatever
+    /// room there is.
+    #[must_use]
+    pub fn control_plane_goes(&self) -> bool {
+        !self.control_plane.is_empty() && self.control_plane_left == 0
+    }
 }
 
 /// Tries what becomes of what runs when a place goes away.

@@ -27,7 +27,8 @@ impl fmt::Display for VerdictDisplay<'_> {
             (0, _) => Ok(()),
             (_, 0) => write!(
                 f,
-                " The control plane (pool {pools}) goes too: until it runs elsewhere, nothing is placed anew at all."
+                " The control plane (pool {pools}) goes too: until it runs elsewhere, nothing is placed anew at all. \
+                 Spread it over places that do not go away together, and record each."
             ),
             (_, left) => {
                 write!(

@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 
-use crate::{ControlPlane, ToolOutput, eventually};
+use crate::{ControlPlane, ToolOutput, eventually, operator};
 
 /// Timeout until an API server that was killed answers again.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -66,6 +66,14 @@ impl DemoActor {
             if unanswered(&output) { Err(output.stderr) } else { Ok(output) }
         });
         Ok(output.await?)
+    }
+
+    /// Runs rempart as this person.
+    pub(super) async fn rempart(&self, arguments: &[&str]) -> Result<ToolOutput> {
+        let mut command = tokio::process::Command::new(operator::binary()?);
+        let output = command.args(arguments).env("KUBECONFIG", &self.kubeconfig).output().await?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(ToolOutput { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })
     }
 
     /// [`DemoActor::kubectl`] that must succeed. Returns its standard output.

@@ -85,7 +85,10 @@ pub(super) fn print(terminal: TerminalOutput, seen: &ClusterSnapshot) -> Result<
     let found = matrix(seen);
     let rows = found.iter().map(|(pool, row)| {
         let cells = subjects.iter().map(|subject| match row.get(subject) {
-            Some(codes) if codes.is_empty() => ("✔".to_owned(), TextStyle::Good),
+            Some(codes) if codes.is_empty() => {
+                let score = seen.verdict(pool, subject).and_then(|verdict| verdict.score);
+                (score.map_or_else(|| "✔".to_owned(), |score| format!("✔ {score}")), TextStyle::Good)
+            }
             Some(codes) => {
                 (codes.iter().map(|code| shown(terminal, code)).collect::<Vec<_>>().join("\n"), TextStyle::Bad)
             }

@@ -10,6 +10,7 @@ mod matrix;
 mod migration;
 mod placements;
 mod propagation;
+mod provider_loss;
 mod refusals;
 mod setup;
 mod snapshot;
@@ -121,11 +122,15 @@ async fn tell(
     print_placements(terminal, &seen)?;
 
     terminal.heading("3  What is refused, and what its author reads")?;
-    let refused = refusals::print(terminal, cluster, &actors).await?;
+    let (refused, put_back) = refusals::print(terminal, cluster, &actors).await?;
 
     terminal.heading("4  A certificate runs out")?;
     let (placed, waiting) = placements::count(&seen);
+    let policy = seen.policy_name().to_owned();
     certificate_expiry::print(terminal, cluster, &actors, progress, seen).await?;
+
+    terminal.heading("5  Greener, spread, and a provider that is lost")?;
+    provider_loss::print(terminal, cluster, &actors, progress, &policy).await?;
 
     terminal.heading("Checked")?;
     let waited = match waiting {
@@ -141,10 +146,21 @@ async fn tell(
         ),
     )?;
     terminal.item("✔", "Every node carried the stamps that the verdicts on its pool grant, and no other.")?;
-    terminal
-        .item("✔", &format!("All {refused} attempts were refused by the rule that was meant, and changed nothing."))?;
+    terminal.item(
+        "✔",
+        &format!(
+            "{} were refused by the rule that was meant, {} put back, and none changed anything.",
+            counted(refused, "attempt"),
+            if put_back == 1 { "1 was".to_owned() } else { format!("{put_back} were") }
+        ),
+    )?;
     terminal
         .item("✔", "When a certificate ran out, what stood on it moved, replacement first, to where it may run.")?;
+    terminal.item(
+        "✔",
+        "What a level wishes was followed among the cleared pools alone: spread over providers, and back at the others when \
+         one was lost.",
+    )?;
     terminal.gap()?;
     terminal.say_as(&format!("The demo took {:.0} s.", began.elapsed().as_secs_f64()), TextStyle::Faint)?;
     Ok(())

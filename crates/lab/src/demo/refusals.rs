@@ -1,7 +1,7 @@
 //! Refusals: requests that the rules forbid, and the messages that their authors read.
 //!
-//! Each attempt names the rule that must refuse it and what must not have changed. One that succeeds, or is refused by
-//! another rule, fails the demo.
+//! Each attempt names the rule that must refuse it, or that what it asks for is put back, and what must not have changed. One
+//! that changes anything, or is refused by another rule, fails the demo.
 
 use anyhow::{Result, bail, ensure};
 
@@ -11,14 +11,23 @@ use crate::{
     terminal::{TerminalOutput, TextStyle, ended},
 };
 
-/// A request that must be refused.
+/// What must become of a request.
+#[derive(Clone, Copy, Debug)]
+enum AttemptOutcome {
+    /// It is refused by this rule, as it appears in the message.
+    Refused(&'static str),
+    /// It goes through, and what it may not change is put back before it is stored.
+    PutBack,
+}
+
+/// A request that must change nothing.
 struct RefusedAttempt {
     who: DemoActor,
     /// The attempt in a sentence.
     story: &'static str,
     arguments: Vec<&'static str>,
-    /// The rule that must refuse it, as it appears in the message.
-    rule: &'static str,
+    /// What must become of it.
+    outcome: AttemptOutcome,
     /// Arguments of kubectl that show what the attempt must not change.
     probe: &'static [&'static str],
 }
@@ -38,77 +47,83 @@ async fn attempts(cluster: &ControlPlane, actors: &DemoActors) -> Result<Vec<Ref
             who: developer.clone(),
             story: "A misspelt level is not taken for none.",
             arguments: vec!["apply", "-f", "deploy/demo-refused/misspelt-level.yaml"],
-            rule: ".workloads' with binding 'rempart.",
+            outcome: AttemptOutcome::Refused(".workloads' with binding 'rempart."),
             probe: &["get", "deployment", "budget", "-n", "ministry", "--ignore-not-found"],
         },
         RefusedAttempt {
             who: developer.clone(),
             story: "Nor is a category that the policy does not have.",
             arguments: vec!["apply", "-f", "deploy/demo-refused/unknown-category.yaml"],
-            rule: ".workloads' with binding 'rempart.",
+            outcome: AttemptOutcome::Refused(".workloads' with binding 'rempart."),
             probe: &["get", "cronjob", "statistics", "-n", "valmont", "--ignore-not-found"],
         },
         RefusedAttempt {
             who: engineer.clone(),
             story: "A namespace speaks for all that runs in it, so its label is checked as well.",
             arguments: vec!["label", "namespace", "valmont", "rempart.dev/sensitivity=Secret"],
-            rule: ".namespaces' with binding 'rempart.",
+            outcome: AttemptOutcome::Refused(".namespaces' with binding 'rempart."),
             probe: &["get", "namespace", "valmont", "-o", "jsonpath={.metadata.labels}"],
         },
         RefusedAttempt {
             who: developer.clone(),
             story: "A pod that names its node would pass the scheduler by.",
             arguments: vec!["apply", "-f", "deploy/demo-refused/node-name.yaml"],
-            rule: ".pods' with binding 'rempart.",
+            outcome: AttemptOutcome::Refused(".pods' with binding 'rempart."),
             probe: &["get", "pod", "shortcut", "-n", "ministry", "--ignore-not-found"],
         },
         RefusedAttempt {
             who: developer.clone(),
             story: "What was said of a pod cannot be unsaid while it runs.",
             arguments: vec!["annotate", "pod", "lab-import", "-n", "valmont", "rempart.dev/categories-"],
-            rule: ".pod-updates' with binding 'rempart.",
+            outcome: AttemptOutcome::Refused(".pod-updates' with binding 'rempart."),
             probe: &["get", "pod", "lab-import", "-n", "valmont", "-o", "jsonpath={.metadata.annotations}"],
         },
         RefusedAttempt {
             who: scheduler,
             story: "A scheduler that some team runs, with every right of kube-scheduler, binds a pod to a cheap node.",
             arguments: vec!["create", "--validate=false", "-f", "deploy/demo-refused/binding.yaml"],
-            rule: ".bindings' with binding 'rempart.",
+            outcome: AttemptOutcome::Refused(".bindings' with binding 'rempart."),
             probe: &["get", "pod", "bargain", "-n", "ministry", "-o", "jsonpath={.spec.nodeName}"],
         },
         RefusedAttempt {
             who: kubelet,
             story: "A node stamps itself. Kubernetes' own NodeRestriction is the first to object.",
             arguments: vec!["label", "node", CHEAP_NODE, FORGED],
-            rule: "is not allowed to modify labels",
+            outcome: AttemptOutcome::Refused("is not allowed to modify labels"),
             probe: labels,
         },
         RefusedAttempt {
             who: engineer.clone(),
-            story: "The cluster's administrator stamps a node by hand.",
+            story: "The cluster's administrator stamps a node by hand. Whatever else such a request asks for goes through, so that a \
+                    provider may label its nodes; the stamp is put back before anything is stored.",
             arguments: vec!["label", "node", CHEAP_NODE, FORGED],
-            rule: "ValidatingAdmissionPolicy 'rempart-stamps'",
+            outcome: AttemptOutcome::PutBack,
             probe: labels,
         },
         RefusedAttempt {
             who: officer.clone(),
             story: "A policy whose default is not one of its levels.",
             arguments: vec!["apply", "-f", "deploy/demo-refused/policy.yaml"],
-            rule: "spec.defaultLevel",
+            outcome: AttemptOutcome::Refused("spec.defaultLevel"),
             probe: &["get", "placementpolicy", "draft", "--ignore-not-found"],
         },
     ])
 }
 
-/// Sends every request, prints each command with its answer, and returns their number.
-pub(super) async fn print(terminal: TerminalOutput, cluster: &ControlPlane, actors: &DemoActors) -> Result<usize> {
+/// Sends every request, prints each command with its answer, and returns how many were refused, and what of how many was put back.
+pub(super) async fn print(
+    terminal: TerminalOutput,
+    cluster: &ControlPlane,
+    actors: &DemoActors,
+) -> Result<(usize, usize)> {
     let scheduler = "deploy/demo-refused/bargain-scheduler.yaml";
     actors.engineer.must(cluster, &["apply", "-f", scheduler]).await?;
     let pod = "deploy/demo-refused/bargain.yaml";
     actors.developer.must(cluster, &["apply", "-f", pod]).await?;
 
     let attempts = attempts(cluster, actors).await?;
-    let number = attempts.len();
+    let put_back = attempts.iter().filter(|attempt| matches!(attempt.outcome, AttemptOutcome::PutBack)).count();
+    let refused = attempts.len().saturating_sub(put_back);
     for (i, attempt) in attempts.into_iter().enumerate() {
         if i > 0 {
             terminal.gap()?;
@@ -117,15 +132,18 @@ pub(super) async fn print(terminal: TerminalOutput, cluster: &ControlPlane, acto
         let answer = attempt.who.kubectl(cluster, &attempt.arguments).await?;
         terminal.say(attempt.story)?;
         terminal.command(&attempt.who.name, &format!("kubectl {}", attempt.arguments.join(" ")))?;
-        terminal.quote(&answer.stderr, TextStyle::Bad)?;
+        match attempt.outcome {
+            AttemptOutcome::Refused(_) => terminal.quote(&answer.stderr, TextStyle::Bad)?,
+            AttemptOutcome::PutBack => terminal.quote(&answer.stdout, TextStyle::Plain)?,
+        }
         attempt.check(&answer)?;
         let after = look(cluster, attempt.probe).await?;
-        ensure!(before == after, "`{}` was refused and changed something: {before} → {after}", attempt.line());
+        ensure!(before == after, "`{}` changed something: {before} → {after}", attempt.line());
     }
 
     actors.developer.must(cluster, &["delete", "-f", pod, "--ignore-not-found"]).await?;
     actors.engineer.must(cluster, &["delete", "-f", scheduler, "--ignore-not-found"]).await?;
-    Ok(number)
+    Ok((refused, put_back))
 }
 
 impl RefusedAttempt {
@@ -134,16 +152,28 @@ impl RefusedAttempt {
     }
 
     fn check(&self, answer: &ToolOutput) -> Result<()> {
+        let rule = match self.outcome {
+            AttemptOutcome::Refused(rule) => rule,
+            AttemptOutcome::PutBack => {
+                ensure!(
+                    answer.status.success(),
+                    "`{}` of {} was refused, and should have gone through without what it may not change: {}",
+                    self.line(),
+                    self.who.name,
+                    answer.stderr
+                );
+                return Ok(());
+            }
+        };
         if answer.status.success() {
             bail!("`{}` of {} succeeded, and should have been refused", self.line(), self.who.name);
         }
         ensure!(
-            answer.stderr.contains(self.rule),
-            "`{}` of {} ended {} without a word of {}: {}",
+            answer.stderr.contains(rule),
+            "`{}` of {} ended {} without a word of {rule}: {}",
             self.line(),
             self.who.name,
             ended(answer.status),
-            self.rule,
             answer.stderr
         );
         Ok(())

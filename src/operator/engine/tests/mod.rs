@@ -169,7 +169,7 @@ fn a_policy_ends_with_its_validations_its_mutations_and_only_then_its_finalizer(
         )
     };
     let mut seen = Vec::new();
-    for half_seconds in 0..30 {
+    for half_seconds in 0..50 {
         // What is written shows in the next cycle.
         cluster.step();
         cluster.step();
@@ -178,7 +178,7 @@ fn a_policy_ends_with_its_validations_its_mutations_and_only_then_its_finalizer(
         }
         cluster.wait(500);
     }
-    let expected = [(0, (0, 5, true)), (10, (0, 0, true)), (20, (0, 0, false))];
+    let expected = [(0, (0, 5, true)), (20, (0, 0, true)), (40, (0, 0, false))];
     assert_eq!(seen, expected, "{:#?}", cluster.log);
 }
 

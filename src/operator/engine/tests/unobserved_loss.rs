@@ -1,6 +1,9 @@
-//! Unobserved losses at the first look: what counts as one, and what ended as it was meant to.
+//! Unobserved losses when a replica begins to lead: what counts as one, and what ended as it was meant to.
 
-use super::*;
+use super::{
+    workloads::{owned_by, pod as pod_of},
+    *,
+};
 use crate::operator::reconcile::migration::UnobservedLoss;
 
 const POOL: &str = "rempart.node-restriction.kubernetes.io/pool";
@@ -38,4 +41,28 @@ fn a_clearance_that_a_pool_or_a_policy_took_with_it_is_lost() {
         first_look("2026-07-01T00:00:00Z", &[pool("p")], asks("secnumcloud")),
         "that a certificate ended too is chance"
     );
+}
+
+#[test]
+fn who_takes_over_long_after_a_change_that_no_leader_saw_moves_nothing_by_itself() {
+    let mut cluster = Cluster::with_api("Enforce");
+    // Half of a level would not be stopped.
+    cluster.put(&pod_of("api-1-b", &owned_by("ReplicaSet", "api-1", 2), Some("n")));
+    cluster.engine.lead(false);
+    cluster.edit_policy(|policy| {
+        policy["metadata"]["generation"] = json!(2);
+        policy["spec"]["levels"][1]["require"] = json!({"qualifications": ["secnumcloud"]});
+    });
+    // It stands by, and has long forgotten what held before.
+    for _ in 0..120 {
+        cluster.wait(1_000);
+        assert_eq!(cluster.step(), [""; 0], "it does not lead");
+    }
+    cluster.engine.lead(true);
+    cluster.log.clear();
+    cluster.go_on();
+    let (status, reason, message) = cluster.condition("MoveStopped");
+    assert_eq!((status.as_str(), reason.as_str()), ("True", "TooManyAtOnce"), "{message}");
+    let moves: Vec<_> = cluster.log.iter().filter(|line| line.contains("rollout") || line.contains("evict")).collect();
+    assert!(moves.is_empty(), "{moves:?}");
 }

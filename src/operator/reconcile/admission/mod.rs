@@ -44,8 +44,9 @@ const ADMISSION_PROPAGATION: Duration = Duration::from_secs(2);
 const WEBHOOK_PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long is waited for API servers to let go of what was deleted. Nobody waits for the end of a policy, and who is made
-/// a moment too early is refused, or waits for a key that nobody gives a node any more.
-const ADMISSION_RELEASE: Duration = Duration::from_secs(5);
+/// a moment too early is refused, or waits for a key that nobody gives a node any more: starved of processors, API servers
+/// were seen to take longer than five seconds.
+const ADMISSION_RELEASE: Duration = Duration::from_secs(10);
 
 /// What is remembered of admission.
 #[derive(Debug, Default)]

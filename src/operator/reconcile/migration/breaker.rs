@@ -116,8 +116,9 @@ impl CircuitBreaker {
         self.forget(now);
     }
 
-    /// Takes in what nodes carry when the first evaluation is made: while no replica ran, nobody saw facts change.
-    pub fn first_look(&mut self, cache: &ClusterCache, evaluation: &Evaluation, at: Timestamp, now: Instant) {
+    /// Takes in what nodes carry when a replica begins to lead. Whoever led before left them so, and facts that changed while
+    /// nobody led were seen by nobody who could stop a move: by a replica that stood by they may be forgotten.
+    pub fn look_back(&mut self, cache: &ClusterCache, evaluation: &Evaluation, at: Timestamp, now: Instant) {
         self.unobserved = UnobservedLoss::find(cache, evaluation, at, now);
     }
 
@@ -340,7 +341,7 @@ fn unobserved_changes(involved: BTreeSet<FactKey>, now: &FactVersions) -> Vec<(F
         let change = match made {
             None => format!("{kind} {name} was gone when the operator started"),
             Some(_) if gone => return None,
-            Some(_) => format!("{kind} {name} may have been changed while no operator ran"),
+            Some(_) => format!("{kind} {name} may have been changed while no operator led"),
         };
         Some((object, change, format!("{made:?}")))
     });

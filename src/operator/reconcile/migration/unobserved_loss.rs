@@ -1,7 +1,7 @@
-//! Unobserved losses: clearance labels found at start-up that current facts no longer grant. They are the only baseline
-//! that the breaker has for changes nobody observed.
+//! Unobserved losses: clearance labels that a replica finds when it begins to lead, and that current facts no longer grant.
+//! They are the only baseline that the breaker has for changes nobody observed.
 //!
-//! Takes the nodes and the first evaluation, and returns the nodes that have lost a clearance for no recorded end.
+//! Takes the nodes and an evaluation, and returns the nodes that have lost a clearance for no recorded end.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,8 +24,8 @@ use rempart_core::{
 /// So many past ends are looked at for one that explains a lost stamp; those before them were acted on long ago.
 const ENDS: usize = 64;
 
-/// The nodes that had stamps which the facts of the first evaluation do not grant, and which no certificate's or exception's
-/// own end explains.
+/// The nodes that had stamps which the facts did not grant when a replica began to lead, and which no certificate's or
+/// exception's own end explains.
 #[derive(Debug)]
 pub struct UnobservedLoss {
     /// When they were looked at.
