@@ -62,7 +62,10 @@ fn main() -> ExitCode {
                                 }
                             }
                         }
-                        Err(error) => println!("seed {seed} cannot be run: {error:#}"),
+                        Err(error) => {
+                            broken.lock().unwrap_or_else(PoisonError::into_inner).push(seed);
+                            println!("seed {seed} cannot be run: {error:#}");
+                        }
                     }
                 }
             });
