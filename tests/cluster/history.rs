@@ -4,7 +4,7 @@
 //! On a control plane of its own, since others write no audit log.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -15,14 +15,13 @@ use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
-use rempart::api::WorkloadPlacement;
 use rempart_core::keys;
 use rempart_lab::{ControlPlane, ControlPlaneOptions, FakeNode, eventually};
 use serde_json::{Value, json};
 
 use crate::{
     harness::{Context, Trial},
-    world::{SOON, apply, create, merge, pod, workload},
+    world::{SOON, api_of, apply, create, merge, pod, workload},
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -177,6 +176,9 @@ fn pod_by_pod(placements: &[Value], audited: &AuditedPods, unseen: Timestamp) ->
         }
     }
     ensure!(compared.0 >= 5 && compared.1 >= 1, "{compared:?} were compared");
+    let over = placements.iter().filter(|placement| placement["end"] == "Over").map(|placement| &placement["uid"]);
+    let over: Vec<_> = over.filter_map(Value::as_str).collect();
+    ensure!(over.iter().collect::<BTreeSet<_>>().len() == over.len(), "a pod goes once: {over:?}");
     Ok(())
 }
 
@@ -224,11 +226,15 @@ async fn compared(cluster: &ControlPlane) -> Result<()> {
     namespaces.patch(NAMESPACE, &PatchParams::default(), &patch).await?;
     told(&log, "\"kind\":\"LevelLowered\"", 1).await?;
     // One that is killed before the record says so leaves it to the next to tell it again.
-    let records: Api<WorkloadPlacement> = Api::namespaced(admin.clone(), NAMESPACE);
+    let record = json!({
+        "apiVersion": "rempart.dev/v1alpha1", "kind": "WorkloadPlacement",
+        "metadata": {"name": "deployment-api", "namespace": NAMESPACE},
+    });
+    let records = api_of(&admin, &record);
     eventually("the record to say the level", SOON, async || {
         let record = records.get("deployment-api").await?;
-        let policies = record.status.map(|status| status.policies).unwrap_or_default();
-        ensure!(policies.iter().any(|policy| policy.level.as_deref() == Some("low")), "{policies:?}");
+        let level = &record.data["status"]["policies"][0]["level"];
+        ensure!(level == "low", "it says {level}");
         anyhow::Ok(())
     })
     .await?;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     harness::{Context, Trial},
-    world::{SOON, World, admitting, api_of, merge, settled},
+    world::{SOON, World, admitting, api_of, merge, nothing_ends, settled},
 };
 
 const NAMESPACE: &str = "rempart-system";
@@ -122,6 +122,7 @@ const MANY: usize = 300;
 async fn paused(context: &Context) -> Result<()> {
     let Pair { world, leader, follower } = Pair::start(context, "sleeper").await?;
     let node = world.node(context, "gouv").await?;
+    nothing_ends(&world.admin).await?;
     let before = settled(async || writes(&leader).await).await?;
     leader.pause();
     eventually_held(&world, FOLLOWER).await?;

@@ -317,6 +317,7 @@ async fn nothing_differs(context: &Context) -> Result<()> {
     let node = world.node(context, "gouv").await?;
     let marked = |round: usize| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node, "annotations": {"beat": round.to_string()}}});
     // What went before has settled when a while passes without a write.
+    crate::world::nothing_ends(&world.admin).await?;
     let settled = crate::world::settled(async || writes(context).await).await?;
     let nodes: Api<Node> = Api::all(world.admin.clone());
     for round in 0..20 {

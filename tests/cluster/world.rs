@@ -420,6 +420,21 @@ pub(crate) async fn admitting(admin: &Client) -> Result<()> {
     Ok(())
 }
 
+/// Waits until no policy is being deleted. Long after anything else of it, when one is gone, the statuses of all pools are
+/// written: who counts writes counts those.
+pub(crate) async fn nothing_ends(admin: &Client) -> Result<()> {
+    let policies: Api<PlacementPolicy> = Api::all(admin.clone());
+    eventually("no policy to be on its way out", SOON, async || {
+        let policies = policies.list(&ListParams::default()).await?.items;
+        let ending = policies.iter().filter(|policy| policy.metadata.deletion_timestamp.is_some());
+        let ending: Vec<_> = ending.map(ResourceExt::name_any).collect();
+        ensure!(ending.is_empty(), "{ending:?} are");
+        anyhow::Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
 /// Waits until `look` gives the same for a while, and gives that. A while is longer than the operator takes between two
 /// comparisons of statuses, or two looks at everything that runs.
 pub(crate) async fn settled<T: PartialEq + Debug>(look: impl AsyncFn() -> Result<T>) -> Result<T> {

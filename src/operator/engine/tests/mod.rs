@@ -1,6 +1,7 @@
 //! Engine tests against a cluster that is a few maps: what is written, in which order, and when it rests.
 
 mod cluster;
+mod history;
 mod leading;
 mod moves;
 mod records;

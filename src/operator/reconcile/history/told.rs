@@ -185,13 +185,15 @@ impl ToldState {
 
     /// Tells of what is there no more, and of what came and went since the last look: it stood somewhere too.
     fn departures(&mut self, view: &ClusterView<'_>, events: &mut Vec<HistoryEvent>) {
+        // Of those that were told of only that they left: that is known before they are forgotten.
+        let departed = view.report().departed.iter().filter(|pod| !self.pods.contains_key(&pod.pod.uid));
+        let untold: Vec<_> = departed.collect();
         self.left(view, events);
-        let departed = &view.report().departed;
-        if departed.is_empty() {
+        if untold.is_empty() {
             return;
         }
         let places = places(view.evaluation);
-        for pod in departed.iter().filter(|pod| !self.pods.contains_key(&pod.pod.uid)) {
+        for pod in untold {
             events.push(self.placement(pod, &places));
             events.push(HistoryEvent::PodLeft { uid: pod.pod.uid.to_string(), ungoverned: false });
         }
