@@ -37,6 +37,7 @@ fn main() -> ExitCode {
     let Arguments { from, seeds, story, threads } = Arguments::parse();
     let (next, broken, writes) = (AtomicU64::new(from), Mutex::new(Vec::new()), AtomicU64::new(0));
     let end = from.saturating_add(seeds);
+    let breaks = |seed: u64| broken.lock().unwrap_or_else(PoisonError::into_inner).push(seed);
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
                                 }
                             }
                             if !outcome.violations.is_empty() {
-                                broken.lock().unwrap_or_else(PoisonError::into_inner).push(seed);
+                                breaks(seed);
                                 println!("seed {seed} breaks");
                                 for line in &outcome.violations {
                                     println!("  {line}");
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
                             }
                         }
                         Err(error) => {
-                            broken.lock().unwrap_or_else(PoisonError::into_inner).push(seed);
+                            breaks(seed);
                             println!("seed {seed} cannot be run: {error:#}");
                         }
                     }

@@ -22,22 +22,19 @@ impl fmt::Display for VerdictDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.room(f)?;
         let Drill { control_plane, control_plane_left, .. } = self.0;
+        if control_plane.is_empty() {
+            return Ok(());
+        }
         let pools = ListDisplay(control_plane.iter());
-        match (control_plane.len(), control_plane_left) {
-            (0, _) => Ok(()),
-            (_, 0) => write!(
+        if self.0.control_plane_goes() {
+            return write!(
                 f,
                 " The control plane (pool {pools}) goes too: until it runs elsewhere, nothing is placed anew at all. \
                  Spread it over places that do not go away together, and record each."
-            ),
-            (_, left) => {
-                write!(
-                    f,
-                    " Of the control plane pool {pools} goes too, and {} there.",
-                    counted(*left, "other stays", "others stay")
-                )
-            }
+            );
         }
+        let left = counted(*control_plane_left, "other stays", "others stay");
+        write!(f, " Of the control plane pool {pools} goes too, and {left} there.")
     }
 }
 
